@@ -1,0 +1,40 @@
+import { reasonPhrase } from './statuses.ts'
+
+/** What `new IopaError(status, code, detail, options)` takes last. */
+export interface IopaErrorOptions {
+  /** What led to this error; it is logged and never sent. */
+  readonly cause?: unknown
+  /** Headers for the answer, such as `allow` or `retry-after`. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Further members of the problem, such as the fields that failed (RFC 9457 section 3.2). */
+  readonly extensions?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * The one error of IOPA: each protocol renders its status, code and detail in its own form.
+ * Recognise it by `name` and `code`; two copies of this package may be loaded.
+ */
+export class IopaError extends Error {
+  override readonly name = 'IopaError'
+  /** Neutral status, 400 to 599. */
+  readonly status: number
+  /** Stable kebab-case identifier, such as `no-route`. */
+  readonly code: string
+  /** A sentence for the peer that says what to do; empty when there is nothing to add to the status. */
+  readonly detail: string
+  readonly headers: Readonly<Record<string, string>> | undefined
+  readonly extensions: Readonly<Record<string, unknown>> | undefined
+
+  constructor(status: number, code: string, detail = '', options: IopaErrorOptions = {}) {
+    super(detail || `${reasonPhrase(status)} (${code})`, 'cause' in options ? { cause: options.cause } : undefined)
+    this.status = status
+    this.code = code
+    this.detail = detail
+    this.headers = options.headers
+    this.extensions = options.extensions
+  }
+}
+
+/** True for an IopaError of any copy of this package. */
+export const isIopaError = (value: unknown): value is IopaError =>
+  value instanceof Error && value.name === 'IopaError' && typeof (value as Partial<IopaError>).status === 'number' && typeof (value as Partial<IopaError>).code === 'string'

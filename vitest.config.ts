@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+// Tests run on sources; TEST_DIST=1 drops the condition, and the same tests run on what is published.
+const conditions = process.env['TEST_DIST'] ? ['module', 'node'] : ['@iopa/source', 'module', 'node']
+
+export default defineConfig({
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
+    testTimeout: 15_000,
+    hookTimeout: 30_000,
+    maxWorkers: 2,
+    coverage: { provider: 'v8', include: ['packages/*/src/**'] }
+  }
+})
