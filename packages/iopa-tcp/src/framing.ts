@@ -1,0 +1,28 @@
+import { IopaError } from '@iopa/constants'
+
+/** Cuts one stream of bytes into frames; pure, so that it needs no socket. */
+export interface FrameReader {
+  /** Takes the next bytes of the stream; to be called only when `next()` has given null. */
+  push(chunk: Uint8Array): void
+  /** The next whole frame, or null when more bytes are needed; throws an IopaError after which the stream cannot go on. */
+  next(): Uint8Array | null
+  /** The stream has ended: what is left, if it counts as a frame; throws a 400 when a frame was cut off. */
+  end(): Uint8Array | null
+}
+
+/** How messages lie in a stream of bytes. */
+export interface Framing {
+  /** Shown by `explain()`. */
+  readonly name: string
+  /** The longest payload that a frame can hold, in bytes. */
+  readonly maxPayload: number
+  /** Begins a stream; a frame whose payload is longer than `limit` bytes is a 413. */
+  reader(limit: number): FrameReader
+  /** What is written before a payload of this length. */
+  prefix(length: number): Uint8Array | null
+  /** What is written after every payload. */
+  readonly suffix: Uint8Array | null
+}
+
+/** A frame that exceeds the limit: the stream cannot go on after it. */
+export const frameTooLong = (limit: number): IopaError => new IopaError(413, 'frame-too-long', `A message has at most ${limit} bytes here.`)

@@ -1,0 +1,93 @@
+import { IopaError } from '@iopa/constants'
+import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
+import { PartialFrame } from './partial-frame.ts'
+
+/** Frames whose length is known before their payload. */
+export interface LengthFormat {
+  readonly name: string
+  /** Size of the length, in bytes; 0 when it is not sent. */
+  readonly bytes: number
+  readonly maxPayload: number
+  /** The length of the payload, read from `data` at `at`. */
+  read(data: Uint8Array, at: number): number
+  prefix(length: number): Uint8Array | null
+}
+
+export const lengthFraming = (format: LengthFormat): Framing => ({
+  name: format.name,
+  maxPayload: format.maxPayload,
+  reader: limit => new LengthReader(format, limit),
+  prefix: format.prefix,
+  suffix: null
+})
+
+const EMPTY = new Uint8Array()
+
+class LengthReader implements FrameReader {
+  readonly #format: LengthFormat
+  readonly #limit: number
+  readonly #partial = new PartialFrame()
+  #chunk: Uint8Array = EMPTY
+  #at = 0
+
+  constructor(format: LengthFormat, limit: number) {
+    this.#format = format
+    this.#limit = limit
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#chunk = chunk
+    this.#at = 0
+  }
+
+  next(): Uint8Array | null {
+    if (this.#partial.length) return this.#complete()
+    const chunk = this.#chunk
+    const at = this.#at
+    const head = this.#format.bytes
+    const start = at + head
+    if (start <= chunk.length) {
+      const end = start + this.#length(chunk, at)
+      if (end <= chunk.length && at < chunk.length) {
+        this.#at = end
+        return chunk.subarray(start, end)
+      }
+    }
+    if (at < chunk.length) this.#partial.append(at ? chunk.subarray(at) : chunk)
+    this.#chunk = EMPTY
+    this.#at = 0
+    return null
+  }
+
+  end(): Uint8Array | null {
+    if (this.#partial.length) throw new IopaError(400, 'frame-cut-off', 'The stream ended within a message.')
+    return null
+  }
+
+  /** The frame that began in an earlier chunk; its room grows with what comes, never with what the peer announces. */
+  #complete(): Uint8Array | null {
+    const head = this.#format.bytes
+    if (this.#partial.length < head && !this.#fill(head)) return null
+    const length = head + this.#length(this.#partial.bytes, 0)
+    if (this.#partial.length < length && !this.#fill(length)) return null
+    return this.#partial.take(head)
+  }
+
+  /** Moves bytes from the chunk until `length` are held; false when there are not enough. */
+  #fill(length: number): boolean {
+    const end = this.#at + length - this.#partial.length
+    this.#partial.append(this.#chunk.subarray(this.#at, end))
+    this.#at = Math.min(end, this.#chunk.length)
+    if (this.#at === this.#chunk.length) {
+      this.#chunk = EMPTY
+      this.#at = 0
+    }
+    return this.#partial.length >= length
+  }
+
+  #length(data: Uint8Array, at: number): number {
+    const length = this.#format.read(data, at)
+    if (length > this.#limit) throw frameTooLong(this.#limit)
+    return length
+  }
+}

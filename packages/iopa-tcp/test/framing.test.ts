@@ -1,0 +1,184 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type FramingOption, framingOf } from '../src/framing-option.ts'
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const text = (frame: Uint8Array): string => new TextDecoder().decode(frame)
+
+/** Every frame that comes of the chunks, and of the end of the stream when `end`. */
+const cut = (option: FramingOption, chunks: Iterable<Uint8Array>, { limit = 1024, end = false } = {}): Uint8Array[] => {
+  const reader = framingOf(option).reader(limit)
+  const frames: Uint8Array[] = []
+  for (const chunk of chunks) {
+    reader.push(chunk)
+    for (let frame = reader.next(); frame; frame = reader.next()) frames.push(frame)
+  }
+  const last = end && reader.end()
+  return last ? [...frames, last] : frames
+}
+const singly = (data: Uint8Array): Uint8Array[] => Array.from(data, byte => Uint8Array.of(byte))
+const join = (pieces: readonly Uint8Array[]): Uint8Array => Uint8Array.from(pieces.flatMap(piece => [...piece]))
+const framed = (option: FramingOption, payloads: readonly Uint8Array[]): Uint8Array => {
+  const framing = framingOf(option)
+  return join(payloads.flatMap(payload => [framing.prefix(payload.length), payload, framing.suffix].filter(piece => piece !== null)))
+}
+/** The same bytes in chunks that end at any place. */
+const chunked = (data: Uint8Array, cuts: readonly number[]): Uint8Array[] => {
+  const places = [...new Set(cuts.map(place => place % (data.length + 1)))].sort((a, b) => a - b)
+  return [...places, data.length].map((place, i) => data.subarray(i ? places[i - 1] : 0, place))
+}
+
+const PREFIXED: FramingOption[] = ([1, 2, 4] as const).flatMap(size =>
+  (['big', 'little'] as const).map(endian => ({ type: 'lengthPrefixed', bytes: size, endian }) as const)
+)
+
+describe('lines', () => {
+  test('end at a line feed, with or without a carriage return before it', () => {
+    expect(cut('lines', [bytes('one\ntwo\r\n\nfo\rur\r\r\n')]).map(text)).toEqual(['one', 'two', '', 'fo\rur\r'])
+  })
+
+  test('may be split anywhere', () => {
+    expect(cut('lines', singly(bytes('one\r\ntwo\n'))).map(text)).toEqual(['one', 'two'])
+  })
+
+  test('wait for their end, unless the stream ends', () => {
+    expect(cut('lines', [bytes('one\ntw'), bytes('o')]).map(text)).toEqual(['one'])
+    expect(cut('lines', [bytes('one\ntw'), bytes('o\r')], { end: true }).map(text)).toEqual(['one', 'two'])
+    expect(cut('lines', [bytes('one\n')], { end: true }).map(text)).toEqual(['one'])
+  })
+
+  test('as long as the limit pass, and longer ones are a 413, with an end or without', () => {
+    expect(cut('lines', [bytes(`${'a'.repeat(8)}\n`)], { limit: 8 })).toHaveLength(1)
+    for (const chunks of [
+      [bytes('a'.repeat(10))],
+      [bytes(`${'a'.repeat(10)}\n`)],
+      singly(bytes('a'.repeat(10))),
+      [bytes('a'.repeat(7)), bytes('aaa\n')]
+    ]) {
+      expect(() => cut('lines', chunks, { limit: 8 })).toThrow(expect.objectContaining({ status: 413, code: 'frame-too-long' }))
+    }
+  })
+
+  test('that exceed the limit do not spoil those before them', () => {
+    const reader = framingOf('lines').reader(4)
+    reader.push(bytes('ok\ntoo long\n'))
+    expect(text(reader.next()!)).toBe('ok')
+    expect(() => reader.next()).toThrow(expect.objectContaining({ status: 413 }))
+  })
+})
+
+describe('bag framing', () => {
+  test('cuts lines and skips empty ones', () => {
+    expect(cut('bag', [bytes('\n{}\r\n\r\n\n{"a":1}\n')]).map(text)).toEqual(['{}', '{"a":1}'])
+    expect(cut('bag', singly(bytes('\n{}\r\n\r\n\n{"a":1}\n'))).map(text)).toEqual(['{}', '{"a":1}'])
+  })
+})
+
+describe('length-prefixed frames', () => {
+  test('have four bytes of length, big endian, unless told otherwise', () => {
+    expect(framed('lengthPrefixed', [bytes('abc')])).toEqual(Uint8Array.of(0, 0, 0, 3, 97, 98, 99))
+    expect(framed({ type: 'lengthPrefixed', bytes: 2 }, [bytes('abc')])).toEqual(Uint8Array.of(0, 3, 97, 98, 99))
+    expect(framed({ type: 'lengthPrefixed', bytes: 2, endian: 'little' }, [bytes('abc')])).toEqual(Uint8Array.of(3, 0, 97, 98, 99))
+    expect(framed({ type: 'lengthPrefixed', bytes: 1 }, [bytes('abc')])).toEqual(Uint8Array.of(3, 97, 98, 99))
+  })
+
+  test('may be empty', () => {
+    expect(cut('lengthPrefixed', [Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0)])).toEqual([new Uint8Array(), new Uint8Array()])
+    expect(cut('lengthPrefixed', singly(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0)))).toEqual([new Uint8Array(), new Uint8Array()])
+  })
+
+  test('read the highest bit of four bytes as length, not as a sign', () => {
+    expect(() => cut('lengthPrefixed', [Uint8Array.of(0x80, 0, 0, 0)])).toThrow(expect.objectContaining({ status: 413 }))
+  })
+
+  test.each(PREFIXED)('over the limit are a 413 as soon as the length is known: %j', option => {
+    const over = framed(option, [new Uint8Array(9)])
+    for (const chunks of [[over], singly(over), [over.subarray(0, over.length - 9)]]) {
+      expect(() => cut(option, chunks, { limit: 8 })).toThrow(expect.objectContaining({ status: 413, code: 'frame-too-long' }))
+    }
+    expect(cut(option, [framed(option, [new Uint8Array(8)])], { limit: 8 })).toHaveLength(1)
+  })
+
+  test('cut off by the end of the stream are a 400', () => {
+    expect(() => cut('lengthPrefixed', [Uint8Array.of(0, 0, 0, 3, 97)], { end: true })).toThrow(
+      expect.objectContaining({ status: 400, code: 'frame-cut-off' })
+    )
+    expect(cut('lengthPrefixed', [Uint8Array.of(0, 0, 0, 1, 97)], { end: true })).toHaveLength(1)
+  })
+
+  test('hold no more than the prefix can count', () => {
+    expect(framingOf({ type: 'lengthPrefixed', bytes: 1 }).maxPayload).toBe(255)
+    expect(framingOf({ type: 'lengthPrefixed', bytes: 2 }).maxPayload).toBe(65_535)
+    expect(framingOf('lengthPrefixed').maxPayload).toBe(4_294_967_295)
+  })
+})
+
+describe('fixed frames', () => {
+  test('are all of one size, wherever the chunks end', () => {
+    expect(cut({ type: 'fixed', bytes: 3 }, [bytes('abcdefg'), bytes('hi'), bytes('j')]).map(text)).toEqual(['abc', 'def', 'ghi'])
+    expect(() => cut({ type: 'fixed', bytes: 3 }, [bytes('ab')], { end: true })).toThrow(expect.objectContaining({ status: 400 }))
+  })
+})
+
+describe('raw', () => {
+  test('gives the chunks as they come, in pieces when they exceed the limit', () => {
+    expect(cut('raw', [bytes('abc'), bytes('de')]).map(text)).toEqual(['abc', 'de'])
+    expect(cut('raw', [bytes('abcdefg')], { limit: 3 }).map(text)).toEqual(['abc', 'def', 'g'])
+  })
+})
+
+test('whatever is framed comes out again, wherever the chunks end', () => {
+  for (const option of [...PREFIXED, 'lengthPrefixed', 'lines', { type: 'fixed', bytes: 5 }] as FramingOption[]) {
+    const payload =
+      option === 'lines'
+        ? fc.uint8Array({ maxLength: 40 }).map(data => data.filter(byte => byte !== 10 && byte !== 13))
+        : typeof option === 'object' && 'type' in option && option.type === 'fixed'
+          ? fc.uint8Array({ minLength: 5, maxLength: 5 })
+          : fc.uint8Array({ maxLength: 40 })
+    fc.assert(
+      fc.property(fc.array(payload, { maxLength: 20 }), fc.array(fc.nat(), { maxLength: 20 }), (payloads, cuts) => {
+        const frames = cut(option, chunked(framed(option, payloads), cuts))
+        expect(frames.map(frame => [...frame])).toEqual(payloads.map(frame => [...frame]))
+      }),
+      { numRuns: 60 }
+    )
+  }
+})
+
+test('ten thousand frames in one chunk come out, one by one', () => {
+  expect(cut('lines', [bytes('x\n'.repeat(10_000))])).toHaveLength(10_000)
+  expect(cut('lengthPrefixed', [framed('lengthPrefixed', Array(10_000).fill(bytes('x')))])).toHaveLength(10_000)
+})
+
+test('a frame of a mebibyte that comes byte by byte is copied a bounded number of times', () => {
+  const limit = 1024 * 1024
+  for (const option of ['lines', 'lengthPrefixed'] as const) {
+    const data = framed(option, [new Uint8Array(limit).fill(97)])
+    const reader = framingOf(option).reader(limit)
+    let copied = 0
+    const set = Uint8Array.prototype.set
+    Uint8Array.prototype.set = function (source: ArrayLike<number>, offset?: number) {
+      copied += source.length
+      set.call(this, source, offset)
+    }
+    let frame: Uint8Array | null = null
+    try {
+      for (let i = 0; i < data.length; i++) {
+        reader.push(data.subarray(i, i + 1))
+        frame = reader.next()
+      }
+    } finally {
+      Uint8Array.prototype.set = set
+    }
+    expect(frame?.length).toBe(limit)
+    expect(copied).toBeLessThan(4 * limit)
+  }
+})
+
+test('a framing of your own is taken as it is, and an unknown name is refused', () => {
+  const own = { ...framingOf('raw'), name: 'own' }
+  expect(framingOf(own)).toBe(own)
+  expect(() => framingOf('nonsense' as 'raw')).toThrow(/bag, raw, lines, lengthPrefixed/)
+  expect(() => framingOf({ type: 'lengthPrefixed', bytes: 3 as 2 })).toThrow(/1, 2 or 4/)
+  expect(() => framingOf({ type: 'fixed', bytes: 0 })).toThrow(/positive/)
+})
