@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest'
+import { type CborKey, CborTag, type CborValue } from '../src/cbor.ts'
+import { encodeCbor } from '../src/cbor-encoder.ts'
+import { decodeProblem, encodeProblem } from '../src/problem-details.ts'
+
+describe('concise problem details (RFC 9290)', () => {
+  it('writes the standard entries under their keys', () => {
+    const bytes = encodeProblem({ title: 'Bad Option', detail: 'x', instance: '/y', responseCode: 130, unprocessedOptions: [9999] })
+    expect(Buffer.from(bytes).toString('hex')).toBe(
+      'a5' + '20' + '6a426164204f7074696f6e' + '21' + '6178' + '22' + '622f79' + '23' + '1882' + '27' + '19270f'
+    )
+  })
+
+  it('carries type, status and members of RFC 9457 through the tunnel of appendix B', () => {
+    const problem = {
+      title: 'Unprocessable Content',
+      detail: 'level is over 100',
+      responseCode: 150,
+      type: 'https://example.org/range',
+      status: 422,
+      members: { code: 'range', errors: [{ field: 'level', max: 100 }] }
+    }
+    const read = decodeProblem(encodeProblem(problem))
+    expect(JSON.parse(JSON.stringify(read))).toEqual(problem)
+  })
+
+  it('is never an empty map, and leaves out what says nothing', () => {
+    expect(decodeProblem(encodeProblem({}))).toEqual({ title: 'Error' })
+    expect(decodeProblem(encodeProblem({ title: 'a', type: 'about:blank', unprocessedOptions: [], members: { gone: undefined } }))).toEqual({
+      title: 'a'
+    })
+    expect(decodeProblem(encodeProblem({ unprocessedOptions: [9, 11] }))).toEqual({ unprocessedOptions: [9, 11] })
+  })
+
+  it('reads text with a language, and the example of section 3.2', () => {
+    const map = new Map<CborKey, CborValue>([
+      [-1, new CborTag(38, ['en', 'title of the error'])],
+      [-2, 'detailed information about the error'],
+      [-3, 'coaps://pd.example/FA317434'],
+      [-4, 128],
+      [
+        'tag:3gpp.org,2022-03:TS29112',
+        new Map<CborKey, CborValue>([
+          [0, 'machine-readable error cause'],
+          [1, [['first parameter name', 'must be a positive integer']]]
+        ])
+      ]
+    ])
+    expect(decodeProblem(encodeCbor(map))).toEqual({
+      title: 'title of the error',
+      detail: 'detailed information about the error',
+      instance: 'coaps://pd.example/FA317434',
+      responseCode: 128
+    })
+  })
+
+  it('ignores entries that are unknown or of another type', () => {
+    const map = new Map<CborKey, CborValue>([
+      [-1, 5],
+      [-2, new CborTag(38, 'no list')],
+      [-4, 'x'],
+      [-8, ['x', -1, 6]],
+      [-99, 1],
+      [
+        7807,
+        new Map<CborKey, CborValue>([
+          [0, 1],
+          [1, 'x'],
+          [9, 9],
+          ['__proto__', 1]
+        ])
+      ]
+    ])
+    const problem = decodeProblem(encodeCbor(map))
+    expect(problem.unprocessedOptions).toEqual([6])
+    expect(Object.keys(problem)).toEqual(['unprocessedOptions', 'members'])
+    expect(JSON.stringify(problem.members)).toBe('{"__proto__":1}')
+  })
+
+  it('refuses what is no map', () => {
+    expect(() => decodeProblem(Uint8Array.of(0x80))).toThrow(expect.objectContaining({ status: 400 }))
+    expect(() => decodeProblem(Uint8Array.of())).toThrow(expect.objectContaining({ status: 400 }))
+  })
+})
