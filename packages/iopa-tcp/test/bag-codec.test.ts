@@ -1,6 +1,16 @@
+import { CodecTable, reasonPhrase } from '@iopa/constants'
+import { Answer } from '@iopa/context'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type BagFault, type BagRequest, decodeBagAnswer, decodeBagRequest, encodeBagAnswer, encodeBagRequest } from '../src/bag-codec.ts'
+import {
+  type BagAnswer,
+  type BagFault,
+  type BagRequest,
+  decodeBagAnswer,
+  decodeBagRequest,
+  encodeBagAnswer,
+  encodeBagRequest
+} from '../src/bag-codec.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (data: Uint8Array | null): string | null => (data ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(data) : null)
@@ -28,8 +38,8 @@ describe('a request in a bag', () => {
       method: 'GET',
       path: '/lights/1',
       query: 'a=1&b=%20',
-      headers: { Accept: 'text/plain', via: ['a', 'b'] },
-      contentType: undefined,
+      headers: ['Accept', 'text/plain', 'via', 'a', 'via', 'b'],
+      contentType: '',
       body: null,
       observe: true,
       seq: 7
@@ -41,8 +51,8 @@ describe('a request in a bag', () => {
       method: 'GET',
       path: '/lights/1',
       query: '',
-      headers: undefined,
-      contentType: undefined,
+      headers: [],
+      contentType: '',
       body: null,
       observe: undefined,
       seq: undefined
@@ -115,7 +125,9 @@ describe('a request in a bag', () => {
     ['iopa.ContentType', 'text/plain\n'],
     ['iopa.Observe', 1],
     ['iopa.Observe', 'true'],
-    ['iopa.Seq', '1'],
+    ['iopa.Seq', ''],
+    ['iopa.Seq', 'x'.repeat(65)],
+    ['iopa.Seq', true],
     ['iopa.Seq', -1],
     ['iopa.Seq', 1.5],
     ['iopa.Seq', 2 ** 53],
@@ -128,7 +140,7 @@ describe('a request in a bag', () => {
     expect(error.detail).toContain(key)
   })
 
-  test.each(['CONNECT', 'DISCONNECT', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DATA'])('never asks for the control method %s', method => {
+  test.each(['CONNECT', 'connect', 'DISCONNECT', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DATA'])('never asks for the control method %s', method => {
     expect(fault({ 'iopa.Method': method, 'iopa.Path': '/', 'iopa.Seq': 3 })).toMatchObject({
       seq: 3,
       error: { status: 400, code: 'control-method' }
@@ -138,7 +150,7 @@ describe('a request in a bag', () => {
   test('that is refused keeps a valid seq, wherever it stands, so that the answer finds its way', () => {
     expect(fault({ 'iopa.Bad': 1, 'iopa.Seq': 9 }).seq).toBe(9)
     expect(fault({ 'iopa.Seq': 0, 'iopa.Method': 4 }).seq).toBe(0)
-    expect(fault({ 'iopa.Seq': 'x', 'iopa.Method': 4 }).seq).toBeUndefined()
+    expect(fault({ 'iopa.Seq': [], 'iopa.Method': 4 }).seq).toBeUndefined()
   })
 })
 
@@ -153,24 +165,23 @@ describe('the path of a bag', () => {
   test.each(['', 'lights', '//', '//a', '/a//b', '/a//', '/.', '/..', '/a/./b', '/a/../b', '/a/..', '/a\\b', '/a\0', '/\ud800', '/\udc00/a'])(
     '%j is refused',
     path => {
-      expect(fault({ 'iopa.Method': 'GET', 'iopa.Path': path }).error).toMatchObject({ status: 400, code: 'path' })
+      expect(fault({ 'iopa.Method': 'GET', 'iopa.Path': path }).error).toMatchObject({ status: 400 })
     }
   )
 
-  test('holds at most 64 segments of 1 KiB', () => {
+  test('holds at most 64 segments of 1,024 characters', () => {
     expect(decoded(get({ 'iopa.Path': '/a'.repeat(64) })).path.length).toBe(128)
     expect(fault(get({ 'iopa.Path': '/a'.repeat(65) })).error).toMatchObject({ status: 414 })
     expect(fault(get({ 'iopa.Path': '/a'.repeat(1000) })).error).toMatchObject({ status: 414 })
     expect(decoded(get({ 'iopa.Path': `/${'a'.repeat(1024)}` })).path.length).toBe(1025)
     expect(fault(get({ 'iopa.Path': `/${'a'.repeat(1025)}` })).error).toMatchObject({ status: 414 })
-    expect(fault(get({ 'iopa.Path': `/${'\u00e9'.repeat(513)}` })).error).toMatchObject({ status: 414 })
   })
 })
 
 describe('the headers of a bag', () => {
   test('hold at most 100 fields and 16 KiB', () => {
     const fields = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, 'v']))
-    expect(Object.keys(decoded(get({ 'iopa.Headers': fields(100) })).headers ?? {}).length).toBe(100)
+    expect(decoded(get({ 'iopa.Headers': fields(100) })).headers.length).toBe(200)
     expect(fault(get({ 'iopa.Headers': fields(101) })).error).toMatchObject({ status: 431 })
     expect(fault(get({ 'iopa.Headers': { a: Array(101).fill('v') } })).error).toMatchObject({ status: 431 })
     expect(fault(get({ 'iopa.Headers': { a: 'v'.repeat(16 * 1024) } })).error).toMatchObject({ status: 431 })
@@ -208,7 +219,7 @@ describe('the body of a request', () => {
   )
 
   test('null is no body, unless the content type says that it is JSON', () => {
-    expect(decoded(put({ 'iopa.Body': null }))).toMatchObject({ body: null, contentType: undefined })
+    expect(decoded(put({ 'iopa.Body': null }))).toMatchObject({ body: null, contentType: '' })
     expect(text(decoded(put({ 'iopa.Body': null, 'iopa.ContentType': 'application/json' })).body)).toBe('null')
   })
 
@@ -247,124 +258,118 @@ describe('the body of a request', () => {
 })
 
 describe('an answer in a bag', () => {
-  const plain = { status: 200, reason: undefined, headers: undefined, contentType: undefined, body: null, seq: undefined }
+  const line = ({ seq, ...parts }: Partial<BagAnswer> & { seq?: number | string } = {}): string =>
+    encodeBagAnswer(
+      { status: 200, reason: reasonPhrase(parts.status ?? 200), headerPairs: [], type: '', body: parts.payload, payload: null, ...parts },
+      seq
+    )
+  const bagOf = (parts: Parameters<typeof line>[0]): Record<string, unknown> => JSON.parse(line(parts))
+  const back = (parts: Parameters<typeof line>[0]): ReturnType<typeof decodeBagAnswer> => decodeBagAnswer(bytes(line(parts)))
 
   test('carries the status, and what else there is', () => {
-    expect(JSON.parse(encodeBagAnswer({ ...plain, status: 204 }))).toEqual({ 'iopa.StatusCode': 204 })
-    expect(
-      JSON.parse(
-        encodeBagAnswer({
-          status: 201,
-          reason: 'Made',
-          headers: { etag: '"1"', via: ['a', 'b'] },
-          contentType: 'text/plain',
-          body: bytes('hi'),
-          seq: 4
-        })
-      )
-    ).toEqual({
+    expect(bagOf({ status: 204 })).toEqual({ 'iopa.StatusCode': 204 })
+    const headerPairs = ['etag', '"1"', 'Via', 'a', 'via', 'b', 'constructor', 'x']
+    expect(bagOf({ status: 201, reason: 'Made', headerPairs, type: 'text/plain', payload: bytes('hi'), seq: 4 })).toEqual({
       'iopa.StatusCode': 201,
       'iopa.ReasonPhrase': 'Made',
-      'iopa.Headers': { etag: '"1"', via: ['a', 'b'] },
+      'iopa.Headers': { etag: '"1"', via: ['a', 'b'], constructor: 'x' },
       'iopa.ContentType': 'text/plain',
       'iopa.Body': 'hi',
       'iopa.Seq': 4
     })
+    expect(bagOf({ seq: 'a"b' })['iopa.Seq']).toBe('a"b')
   })
 
-  test.each(['application/json', 'application/problem+json', 'application/json; charset=utf-8'])('shows a %s body as the JSON value', contentType => {
-    const line = encodeBagAnswer({ ...plain, contentType, body: bytes('{"on":true}'), seq: 1 })
-    expect(JSON.parse(line)).toEqual({ 'iopa.StatusCode': 200, 'iopa.ContentType': contentType, 'iopa.Body': { on: true }, 'iopa.Seq': 1 })
+  test('is what an answer of the core says', () => {
+    const answer = new Answer()
+    answer.status = 201
+    answer.headers.set('location', '/lights/9')
+    answer.body = { on: true }
+    answer.seal(new CodecTable())
+    expect(JSON.parse(encodeBagAnswer(answer, 1))).toEqual({
+      'iopa.StatusCode': 201,
+      'iopa.Headers': { location: '/lights/9' },
+      'iopa.ContentType': 'application/json',
+      'iopa.Body': { on: true },
+      'iopa.Seq': 1
+    })
+  })
+
+  test.each(['application/json', 'application/problem+json', 'application/json; charset=utf-8'])('shows a %s body as the JSON value', type => {
+    for (const payload of ['{"on":true}', bytes('{"on":true}')]) {
+      expect(bagOf({ type, payload, seq: 1 })).toEqual({ 'iopa.StatusCode': 200, 'iopa.ContentType': type, 'iopa.Body': { on: true }, 'iopa.Seq': 1 })
+    }
   })
 
   test('is one line whatever the body holds', () => {
-    for (const contentType of ['application/json', 'text/plain', 'application/octet-stream']) {
-      const line = encodeBagAnswer({ ...plain, contentType, body: bytes('{\r\n  "a": "b"\n}\n'), headers: { a: 'b' } })
-      expect(line).not.toMatch(/[\r\n]/)
+    for (const type of ['application/json', 'text/plain', 'application/octet-stream', '']) {
+      for (const payload of ['{\r\n  "a": "b"\n}\n', bytes('{\r\n  "a": "b"\n}\n')]) {
+        for (const body of [payload, {}]) expect(line({ type, payload, body, headerPairs: ['a', 'b'] })).not.toMatch(/[\r\n]/)
+      }
     }
-    expect(JSON.parse(encodeBagAnswer({ ...plain, contentType: 'application/json', body: bytes('{\n "a": 1\n}') }))['iopa.Body']).toEqual({ a: 1 })
+    expect(bagOf({ type: 'application/json', payload: '{\n "a": 1\n}', body: {} })['iopa.Body']).toEqual({ a: 1 })
   })
 
   test('never lets a body that only claims to be JSON add keys or break the line', () => {
     for (const body of ['1,"iopa.StatusCode":200', '}', '', '{"a":1', 'true}\n{"iopa.StatusCode":500']) {
-      const bag = JSON.parse(encodeBagAnswer({ ...plain, status: 404, contentType: 'application/json', body: bytes(body) }))
-      expect(bag['iopa.StatusCode']).toBe(404)
-      expect(bag['iopa.BodyEncoding']).toBe('base64')
-      expect(atob(bag['iopa.Body'])).toBe(body)
+      for (const payload of [body, bytes(body)]) {
+        const bag = bagOf({ status: 404, type: 'application/json', payload })
+        expect(bag).toMatchObject({ 'iopa.StatusCode': 404, 'iopa.BodyEncoding': 'base64' })
+        expect(atob(bag['iopa.Body'] as string)).toBe(body)
+      }
     }
   })
 
   test('shows bytes, and text that is not UTF-8, as base64', () => {
-    expect(JSON.parse(encodeBagAnswer({ ...plain, contentType: 'image/png', body: Uint8Array.of(0, 255) }))).toMatchObject({
-      'iopa.Body': 'AP8=',
-      'iopa.BodyEncoding': 'base64'
-    })
-    expect(JSON.parse(encodeBagAnswer({ ...plain, contentType: 'text/plain', body: Uint8Array.of(0xff) }))).toMatchObject({
-      'iopa.Body': '/w==',
-      'iopa.BodyEncoding': 'base64'
-    })
-    expect(JSON.parse(encodeBagAnswer({ ...plain, contentType: 'text/plain; charset=latin1', body: Uint8Array.of(0x41) }))).toMatchObject({
-      'iopa.BodyEncoding': 'base64'
-    })
+    expect(bagOf({ type: 'image/png', payload: Uint8Array.of(0, 255) })).toMatchObject({ 'iopa.Body': 'AP8=', 'iopa.BodyEncoding': 'base64' })
+    expect(bagOf({ type: 'text/plain', payload: Uint8Array.of(0xff) })).toMatchObject({ 'iopa.Body': '/w==', 'iopa.BodyEncoding': 'base64' })
+    expect(bagOf({ type: 'text/plain; charset=latin1', payload: Uint8Array.of(0x41) })).toMatchObject({ 'iopa.BodyEncoding': 'base64' })
   })
 
   test('does not name the content type twice', () => {
-    expect(
-      JSON.parse(encodeBagAnswer({ ...plain, contentType: 'text/plain', headers: { 'Content-Type': 'text/plain' }, body: bytes('x') }))[
-        'iopa.Headers'
-      ]
-    ).toBeUndefined()
+    expect(bagOf({ type: 'text/plain', headerPairs: ['Content-Type', 'text/plain'], payload: 'x' })['iopa.Headers']).toBeUndefined()
   })
 
   test('comes back as it was, for every status, header, type and body', () => {
-    const type = fc.constantFrom(undefined, 'text/plain', 'text/html; charset=utf-8', 'application/xml', 'application/octet-stream')
+    const types = fc.constantFrom('', 'text/plain', 'text/html; charset=utf-8', 'application/xml', 'application/octet-stream')
+    const seqs = fc.option(fc.oneof(fc.nat(), fc.string({ minLength: 1, maxLength: 64 })), { nil: undefined })
     fc.assert(
-      fc.property(
-        fc.integer({ min: 200, max: 599 }),
-        type,
-        fc.uint8Array(),
-        fc.option(fc.nat(), { nil: undefined }),
-        (status, contentType, body, seq) => {
-          const answer = decodeBagAnswer(bytes(encodeBagAnswer({ ...plain, status, contentType, body, seq })))
-          expect(answer).toMatchObject({ status, contentType, seq })
-          expect(new Uint8Array(answer.body ?? [])).toEqual(new Uint8Array(body))
-        }
-      )
+      fc.property(fc.integer({ min: 200, max: 599 }), types, fc.uint8Array(), seqs, (status, type, payload, seq) => {
+        const { answer, seq: matched } = back({ status, type, payload, ...(seq === undefined ? {} : { seq }) })
+        expect([answer.status, answer.type, matched]).toEqual([status, type, seq])
+        expect([...answer.payloadBytes]).toEqual([...payload])
+      })
     )
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), value => {
-        expect(text(decodeBagAnswer(bytes(encodeBagAnswer({ ...plain, contentType: 'text/plain', body: bytes(value) }))).body)).toBe(
-          new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes(value))
-        )
+        expect(text(back({ type: 'text/plain', payload: value }).answer.payloadBytes)).toBe(text(bytes(value)))
       })
     )
     fc.assert(
       fc.property(fc.jsonValue(), value => {
-        const json = JSON.stringify(value)
-        expect(text(decodeBagAnswer(bytes(encodeBagAnswer({ ...plain, contentType: 'application/json', body: bytes(json) }))).body)).toBe(
-          JSON.stringify(JSON.parse(json))
-        )
+        const payload = JSON.stringify(value)
+        expect(text(back({ type: 'application/json', payload }).answer.payloadBytes)).toBe(JSON.stringify(JSON.parse(payload)))
       })
     )
   })
 
+  test('keeps several values of a header apart', () => {
+    expect(back({ headerPairs: ['set-cookie', 'a', 'Set-Cookie', 'b', 'etag', '"1"'] }).answer.headers.getAll('set-cookie')).toEqual(['a', 'b'])
+  })
+
   test('that a client cannot read is an error that says so', () => {
-    for (const line of [
-      '{',
-      '[]',
-      '{}',
+    const wrong = [
       '{"iopa.StatusCode":"200"}',
-      '{"iopa.StatusCode":99}',
+      '{"iopa.StatusCode":199}',
       '{"iopa.StatusCode":600}',
-      '{"iopa.StatusCode":200,"iopa.Seq":"x"}',
+      '{"iopa.StatusCode":200,"iopa.Seq":[]}',
       '{"iopa.StatusCode":200,"iopa.Headers":1}'
-    ]) {
-      expect(() => decodeBagAnswer(bytes(line))).toThrow(expect.objectContaining({ status: 502 }))
-    }
+    ]
+    for (const text of ['{', '[]', '{}', ...wrong]) expect(() => decodeBagAnswer(bytes(text))).toThrow(expect.objectContaining({ status: 502 }))
   })
 
   test('may hold keys that a client does not know yet', () => {
-    expect(decodeBagAnswer(bytes('{"iopa.StatusCode":200,"iopa.Later":1}')).status).toBe(200)
+    expect(decodeBagAnswer(bytes('{"iopa.StatusCode":200,"iopa.Later":1}')).answer.status).toBe(200)
   })
 })
 
@@ -374,27 +379,20 @@ describe('a request that a client writes', () => {
       method: 'PUT',
       path: '/lights/h\u00e4ll',
       query: 'a=1',
-      headers: { accept: 'text/plain', via: ['a', 'b'] },
+      headers: ['accept', 'text/plain', 'via', 'a', 'via', 'b'],
       contentType: 'application/json',
       body: bytes('{"on":true}'),
       observe: undefined,
       seq: 12
     }
-    expect(decodeBagRequest(bytes(encodeBagRequest(request)))).toEqual(request)
-    expect(decodeBagRequest(bytes(encodeBagRequest({ ...request, method: 'GET', body: null, contentType: undefined, observe: true })))).toEqual({
-      ...request,
-      method: 'GET',
-      body: null,
-      contentType: undefined,
-      observe: true
-    })
-    expect(decodeBagRequest(bytes(encodeBagRequest({ ...request, contentType: 'application/cbor', body: Uint8Array.of(1, 2, 255) })))).toMatchObject({
-      body: Uint8Array.of(1, 2, 255)
-    })
-    expect(decodeBagRequest(bytes(encodeBagRequest({ ...request, contentType: undefined, body: bytes('x') })))).toMatchObject({
-      contentType: undefined,
-      body: bytes('x')
-    })
+    for (const variant of [
+      request,
+      { ...request, method: 'GET', body: null, contentType: '', observe: true },
+      { ...request, contentType: 'application/cbor', body: Uint8Array.of(1, 2, 255) },
+      { ...request, contentType: '', body: bytes('x'), headers: [], seq: 'twelve' }
+    ]) {
+      expect(decodeBagRequest(bytes(encodeBagRequest(variant)))).toEqual(variant)
+    }
   })
 
   test('is one line', () => {
@@ -402,7 +400,7 @@ describe('a request that a client writes', () => {
       method: 'PUT',
       path: '/a\nb',
       query: '',
-      headers: { a: 'b' },
+      headers: ['a', 'b'],
       contentType: 'text/plain',
       body: bytes('a\nb\u2028'),
       observe: undefined,
