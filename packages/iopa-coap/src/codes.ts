@@ -83,7 +83,7 @@ export const statusOfCode = (code: number, hasPayload: boolean): number => {
     case CODE.DELETED:
       return 204
     case CODE.VALID:
-      return 204
+      return 304
     case CODE.CHANGED:
       return hasPayload ? 200 : 204
     case CODE.CONTENT:

@@ -1,0 +1,489 @@
+import type { Clock, DatagramChannel, TimerHandle } from './channel.ts'
+import { decode, encodeEmpty, encodeMessage, type ReceivedMessage } from './codec.ts'
+import { CODE } from './codes.ts'
+import { Confirmable, type ConfirmableListener } from './confirmable.ts'
+import { type DeduplicationBudget, IN_PROGRESS, UNSEEN } from './deduplication.ts'
+import { Exchange } from './exchange.ts'
+import { TYPE } from './message.ts'
+import { NO_OPTIONS, OptionWriter } from './option-writer.ts'
+import { OPTION } from './options.ts'
+import type { Transmission } from './parameters.ts'
+import { Peer } from './peer.ts'
+
+/** The step of the one timer: a request that takes longer than one to two steps gets an empty acknowledgement first. */
+const TICK = 50
+/** The step while nothing is outstanding and only peers are remembered. */
+const IDLE_TICK = 1000
+const EMPTY = new Uint8Array(0)
+
+/** What the layers above do with what arrives; none of these may throw. */
+export interface MessageHandlers {
+  /** A request that was not seen before. */
+  request(exchange: Exchange): void
+  /** A response in a message of its own; false when nobody waits for it, and it is rejected. */
+  response(peer: Peer, message: ReceivedMessage): boolean
+  /** The peer rejects a message that is not outstanding: a non-confirmable one. */
+  reset(peer: Peer, id: number): void
+}
+
+/** Bounds of a message layer. */
+export interface MessageLimits {
+  /** Peers that are remembered; beyond it the one that was silent for longest is forgotten. */
+  readonly peers: number
+  /** Requests without an answer, in all and for each peer; beyond it they are answered 5.03. */
+  readonly inFlight: number
+  readonly inFlightPerPeer: number
+  /** Bytes of answers kept for repetition, for each peer and in all. */
+  readonly duplicatePeerBytes: number
+  readonly duplicateBytes: number
+  /** Confirmable messages that wait for their turn, for each peer. */
+  readonly queue: number
+}
+
+/** What a message layer works on. */
+export interface MessageLayerInit {
+  readonly channel: DatagramChannel
+  readonly clock: Clock
+  readonly transmission: Transmission
+  readonly limits: MessageLimits
+  readonly handlers: MessageHandlers
+  /** Told of what the channel reports and of faults in a handler. */
+  readonly onError: (error: unknown) => void
+}
+
+/** The message layer of RFC 7252 section 4 over one datagram channel, for both roles. */
+export class MessageLayer {
+  readonly transmission: Transmission
+  readonly #channel: DatagramChannel
+  readonly #clock: Clock
+  readonly #limits: MessageLimits
+  readonly #handlers: MessageHandlers
+  readonly #onError: (error: unknown) => void
+  readonly #peers = new Map<string, Map<number, Peer>>()
+  /** In the order in which room is made: whoever was spared is moved to the end. */
+  readonly #order = new Set<Peer>()
+  readonly #budget: DeduplicationBudget & { used: number }
+  readonly #exchangeLifetime: number
+  readonly #nonLifetime: number
+  readonly #start: number
+  #seconds = 0
+  #first: Confirmable | undefined
+  /** Requests since the last tick that have no answer yet, and those from the tick before. */
+  #young: Exchange[] = []
+  #old: Exchange[] = []
+  #timer: TimerHandle
+  #timerDue = Number.POSITIVE_INFINITY
+  #inFlight = 0
+  #closed = false
+  #idle: (() => void) | undefined
+
+  constructor(init: MessageLayerInit) {
+    const { channel, clock, transmission, limits, handlers, onError } = init
+    this.transmission = transmission
+    this.#channel = channel
+    this.#clock = clock
+    this.#limits = limits
+    this.#handlers = handlers
+    this.#onError = onError
+    this.#budget = { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 }
+    this.#exchangeLifetime = Math.ceil(transmission.exchangeLifetime / 1000)
+    this.#nonLifetime = Math.ceil(transmission.nonLifetime / 1000)
+    this.#start = clock.now()
+    channel.onMessage = (bytes, port, address) => this.receive(bytes, port, address)
+    channel.onError = onError
+  }
+
+  get peerCount(): number {
+    return this.#order.size
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** The peer at an address, remembered from now on; undefined when the table is full of busy ones. */
+  peer(address: string, port: number): Peer | undefined {
+    return this.#find(address, port) ?? this.#add(address, port)
+  }
+
+  /** Takes a datagram. Never throws, whatever it holds. */
+  receive(bytes: Uint8Array, port: number, address: string): void {
+    // Nothing can be sent to port 0, so nothing is done for who claims it.
+    if (this.#closed || port === 0) return
+    const message = decode(bytes)
+    if ('malformed' in message) {
+      if (message.malformed === 'reset') this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+      return
+    }
+    try {
+      if (message.type >= TYPE.ACK) this.#receiveReply(message, port, address)
+      else if (message.code !== CODE.EMPTY && message.code < 32) this.#receiveRequest(message, port, address)
+      else if (message.code >= 64 && message.code < 192) this.#receiveResponse(message, port, address)
+      else this.#reject(message, port, address)
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  /**
+   * Sends a confirmable message, at once or when those before it are acknowledged; the id is written into the bytes.
+   * Undefined when too many wait, or when the channel is closed.
+   */
+  sendConfirmable(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): Confirmable | undefined {
+    if (this.#closed) return undefined
+    const confirmable = new Confirmable(peer, bytes, listener)
+    if (peer.outstanding.size < this.transmission.nstart) this.#begin(confirmable)
+    else if (peer.queue.length < this.#limits.queue) peer.queue.push(confirmable)
+    else return undefined
+    return confirmable
+  }
+
+  /** Sends a non-confirmable message and returns the id that it got. */
+  sendNonConfirmable(peer: Peer, bytes: Uint8Array): number {
+    const id = peer.nextId()
+    bytes[2] = id >> 8
+    bytes[3] = id & 255
+    this.#send(bytes, peer.port, peer.address)
+    return id
+  }
+
+  /** Gives up a confirmable message without telling its listener. */
+  cancel(confirmable: Confirmable): void {
+    if (confirmable.state === 'outstanding') this.#end(confirmable)
+    else if (confirmable.state === 'queued') {
+      confirmable.state = 'ended'
+      confirmable.peer.queue = confirmable.peer.queue.filter(other => other !== confirmable)
+    }
+  }
+
+  /** Sends the answer to an exchange; called by it, once. */
+  respond(exchange: Exchange, code: number, options: OptionWriter, payload: Uint8Array): void {
+    this.#release(exchange)
+    const { peer, message } = exchange
+    if (message.type === TYPE.CON) {
+      if (!exchange.acknowledged) {
+        const bytes = encodeMessage(TYPE.ACK, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
+        peer.duplicates.record(message.id, exchange.fingerprint, this.#seconds, bytes)
+        this.#send(bytes, peer.port, peer.address)
+        return
+      }
+      const bytes = encodeMessage(TYPE.CON, code, 0, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
+      this.sendConfirmable(peer, bytes, SEPARATE)
+      return
+    }
+    this.sendNonConfirmable(peer, encodeMessage(TYPE.NON, code, 0, message.bytes, message.tokenStart, message.tokenEnd, options, payload))
+  }
+
+  /** Ends an exchange without a response; a confirmable request is acknowledged. */
+  suppress(exchange: Exchange): void {
+    this.#release(exchange)
+    if (exchange.message.type === TYPE.CON && !exchange.acknowledged) this.#acknowledge(exchange)
+  }
+
+  /** Resolves when every request has its answer and every confirmable message is settled. */
+  drained(): Promise<void> {
+    return new Promise(resolve => {
+      this.#idle = resolve
+      this.#checkIdle()
+    })
+  }
+
+  /** Stops at once: nothing is sent or received any more, and what is outstanding expires. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#clock.clearTimeout(this.#timer)
+    this.#channel.onMessage = undefined
+    for (const peer of this.#order) {
+      const waiting = [...peer.outstanding.values(), ...peer.queue]
+      peer.outstanding.clear()
+      peer.queue = []
+      for (const confirmable of waiting) {
+        confirmable.state = 'ended'
+        this.#tell(() => confirmable.listener.expired())
+      }
+    }
+    this.#first = undefined
+    this.#order.clear()
+    this.#peers.clear()
+    this.#young = []
+    this.#old = []
+    this.#idle?.()
+  }
+
+  #receiveRequest(message: ReceivedMessage, port: number, address: string): void {
+    const peer = this.#find(address, port) ?? this.#add(address, port)
+    if (peer === undefined) {
+      const type = message.type === TYPE.CON ? TYPE.ACK : TYPE.NON
+      const options = BUSY.reset().uint(OPTION.MAX_AGE, 60)
+      this.#send(
+        encodeMessage(type, CODE.SERVICE_UNAVAILABLE, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, EMPTY),
+        port,
+        address
+      )
+      return
+    }
+    peer.heard = this.#seconds
+    const { duplicates } = peer
+    const fingerprint = fingerprintOf(message)
+    const confirmable = message.type === TYPE.CON
+    const seen = duplicates.find(message.id, fingerprint, this.#seconds, confirmable ? this.#exchangeLifetime : this.#nonLifetime)
+    if (seen !== UNSEEN) {
+      if (seen === IN_PROGRESS || !confirmable) return
+      const answer = duplicates.answer(seen)
+      if (answer !== undefined) this.#send(answer, port, address)
+      return
+    }
+    if (confirmable) duplicates.begin(message.id)
+    else duplicates.record(message.id, fingerprint, this.#seconds, undefined)
+    const exchange = new Exchange(this, peer, message, fingerprint)
+    this.#inFlight++
+    peer.inFlight++
+    if (this.#inFlight > this.#limits.inFlight || peer.inFlight > this.#limits.inFlightPerPeer) {
+      exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, 2), EMPTY)
+      return
+    }
+    try {
+      this.#handlers.request(exchange)
+    } catch (error) {
+      this.#onError(error)
+      exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, EMPTY)
+      return
+    }
+    if (confirmable && !exchange.ended) {
+      this.#young.push(exchange)
+      this.#arm(TICK)
+    }
+  }
+
+  #receiveResponse(message: ReceivedMessage, port: number, address: string): void {
+    const peer = this.#find(address, port)
+    if (peer === undefined) {
+      this.#reject(message, port, address)
+      return
+    }
+    peer.heard = this.#seconds
+    const { duplicates } = peer
+    const fingerprint = fingerprintOf(message)
+    const confirmable = message.type === TYPE.CON
+    const seen = duplicates.find(message.id, fingerprint, this.#seconds, confirmable ? this.#exchangeLifetime : this.#nonLifetime)
+    if (seen >= 0) {
+      const answer = duplicates.answer(seen)
+      if (answer !== undefined) this.#send(answer, port, address)
+      return
+    }
+    if (!this.#handlers.response(peer, message)) {
+      // A notification for an observation that was given up ends by this reset, whatever its type (RFC 7641 section 3.6).
+      this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+      return
+    }
+    const acknowledgement = confirmable ? encodeEmpty(TYPE.ACK, message.id) : undefined
+    duplicates.record(message.id, fingerprint, this.#seconds, acknowledgement)
+    if (acknowledgement !== undefined) this.#send(acknowledgement, port, address)
+  }
+
+  /** An acknowledgement or a reset; what matches nothing is ignored (RFC 7252 section 4.2). */
+  #receiveReply(message: ReceivedMessage, port: number, address: string): void {
+    const peer = this.#find(address, port)
+    if (peer === undefined) return
+    peer.heard = this.#seconds
+    const confirmable = peer.outstanding.get(message.id)
+    if (message.type === TYPE.RST) {
+      if (message.code !== CODE.EMPTY) return
+      if (confirmable === undefined) this.#handlers.reset(peer, message.id)
+      else {
+        this.#end(confirmable)
+        confirmable.listener.reset()
+      }
+      return
+    }
+    if (confirmable === undefined || (message.code !== CODE.EMPTY && (message.code < 64 || message.code >= 192))) return
+    if (confirmable.listener.acknowledged(message)) this.#end(confirmable)
+  }
+
+  /** A confirmable message that means nothing here is reset, a ping among them; a non-confirmable one is ignored. */
+  #reject(message: ReceivedMessage, port: number, address: string): void {
+    if (message.type === TYPE.CON || message.code !== CODE.EMPTY) this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+  }
+
+  #begin(confirmable: Confirmable): void {
+    const { peer, bytes } = confirmable
+    const { ackTimeout, ackRandomFactor } = this.transmission
+    const id = peer.nextId()
+    bytes[2] = id >> 8
+    bytes[3] = id & 255
+    confirmable.id = id
+    confirmable.state = 'outstanding'
+    confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
+    confirmable.due = this.#clock.now() + confirmable.timeout
+    peer.outstanding.set(id, confirmable)
+    const first = this.#first
+    if (first !== undefined) first.previous = confirmable
+    confirmable.next = first
+    this.#first = confirmable
+    this.#arm(TICK)
+    this.#send(bytes, peer.port, peer.address)
+  }
+
+  #end(confirmable: Confirmable): void {
+    const { peer, previous, next } = confirmable
+    if (previous === undefined) this.#first = next
+    else previous.next = next
+    if (next !== undefined) next.previous = previous
+    confirmable.previous = confirmable.next = undefined
+    confirmable.state = 'ended'
+    peer.outstanding.delete(confirmable.id)
+    if (peer.queue.length > 0 && peer.outstanding.size < this.transmission.nstart) this.#begin(peer.queue.shift()!)
+    if (this.#idle !== undefined) this.#checkIdle()
+  }
+
+  #repeat(confirmable: Confirmable, now: number): void {
+    if (confirmable.repetitions >= this.transmission.maxRetransmit) {
+      this.#end(confirmable)
+      this.#tell(() => confirmable.listener.expired())
+      return
+    }
+    confirmable.repetitions++
+    confirmable.timeout *= 2
+    confirmable.due = now + confirmable.timeout
+    const { peer } = confirmable
+    const renewal = confirmable.listener.renewal?.()
+    if (renewal !== undefined && confirmable.state === 'outstanding') {
+      peer.outstanding.delete(confirmable.id)
+      confirmable.id = peer.nextId()
+      renewal[2] = confirmable.id >> 8
+      renewal[3] = confirmable.id & 255
+      confirmable.bytes = renewal
+      peer.outstanding.set(confirmable.id, confirmable)
+    }
+    this.#send(confirmable.bytes, peer.port, peer.address)
+  }
+
+  #acknowledge(exchange: Exchange): void {
+    const { peer, message } = exchange
+    const bytes = encodeEmpty(TYPE.ACK, message.id)
+    peer.duplicates.record(message.id, exchange.fingerprint, this.#seconds, bytes)
+    this.#send(bytes, peer.port, peer.address)
+  }
+
+  #release(exchange: Exchange): void {
+    this.#inFlight--
+    exchange.peer.inFlight--
+    if (this.#idle !== undefined) this.#checkIdle()
+  }
+
+  #send(bytes: Uint8Array, port: number, address: string): void {
+    if (this.#closed) return
+    try {
+      this.#channel.send(bytes, port, address)
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  #tell(callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  #checkIdle(): void {
+    if (this.#inFlight === 0 && this.#first === undefined) this.#idle?.()
+  }
+
+  #find(address: string, port: number): Peer | undefined {
+    return this.#peers.get(address)?.get(port)
+  }
+
+  #add(address: string, port: number): Peer | undefined {
+    if (this.#order.size >= this.#limits.peers && !this.#makeRoom()) return undefined
+    this.#arm(IDLE_TICK)
+    const peer = new Peer(address, port, this.#seconds, this.#budget)
+    this.#order.add(peer)
+    const ports = this.#peers.get(address)
+    if (ports === undefined) this.#peers.set(address, new Map([[port, peer]]))
+    else ports.set(port, peer)
+    return peer
+  }
+
+  #forget(peer: Peer): void {
+    this.#order.delete(peer)
+    peer.duplicates.clear()
+    const ports = this.#peers.get(peer.address)
+    ports?.delete(peer.port)
+    if (ports?.size === 0) this.#peers.delete(peer.address)
+  }
+
+  /** Forgets the idle peer, among the next few, that was silent for longest; those that are spared move to the end. */
+  #makeRoom(): boolean {
+    let oldest: Peer | undefined
+    let looked = 0
+    for (const peer of this.#order) {
+      if (looked++ === 64) break
+      this.#order.delete(peer)
+      this.#order.add(peer)
+      if (!peer.busy && (oldest === undefined || peer.heard < oldest.heard)) oldest = peer
+    }
+    if (oldest !== undefined) this.#forget(oldest)
+    return oldest !== undefined
+  }
+
+  #arm(milliseconds: number): void {
+    if (this.#timerDue <= milliseconds) return
+    if (this.#timerDue !== Number.POSITIVE_INFINITY) this.#clock.clearTimeout(this.#timer)
+    else this.#seconds = this.#elapsed()
+    this.#timerDue = milliseconds
+    this.#timer = this.#clock.setTimeout(this.#tick, milliseconds)
+  }
+
+  #elapsed(): number {
+    return Math.floor((this.#clock.now() - this.#start) / 1000)
+  }
+
+  readonly #tick = (): void => {
+    this.#timerDue = Number.POSITIVE_INFINITY
+    const now = this.#clock.now()
+    const before = this.#seconds
+    this.#seconds = Math.floor((now - this.#start) / 1000)
+    const late = this.#old
+    this.#old = this.#young
+    this.#young = []
+    for (const exchange of late) {
+      if (exchange.ended) continue
+      exchange.acknowledged = true
+      this.#acknowledge(exchange)
+    }
+    let due: Confirmable[] | undefined
+    for (let confirmable = this.#first; confirmable !== undefined; confirmable = confirmable.next) {
+      if (confirmable.due <= now) (due ??= []).push(confirmable)
+    }
+    // A listener may end others of the list, so it is walked before the first is told.
+    if (due !== undefined) for (const confirmable of due) if (confirmable.state === 'outstanding') this.#repeat(confirmable, now)
+    // Peers that were silent for the life of an exchange have nothing left that a repetition could ask for.
+    if (this.#seconds !== before && this.#seconds % 8 === 0) {
+      for (const peer of this.#order) if (!peer.busy && this.#seconds - peer.heard > this.#exchangeLifetime) this.#forget(peer)
+    }
+    if (this.#closed) return
+    if (this.#first !== undefined || this.#old.length > 0) this.#arm(TICK)
+    else if (this.#order.size > 0) this.#arm(IDLE_TICK)
+  }
+}
+
+const BUSY = new OptionWriter()
+
+/** A separate response is repeated until it is acknowledged; nobody waits for the outcome. */
+const SEPARATE: ConfirmableListener = {
+  acknowledged: message => message.code === CODE.EMPTY,
+  reset() {},
+  expired() {}
+}
+
+/** Tells apart messages of one id: a hash of token and code. */
+const fingerprintOf = (message: ReceivedMessage): number => {
+  const { bytes, tokenStart, tokenEnd } = message
+  let hash = message.code | (bytes.length << 8)
+  for (let at = tokenStart; at < tokenEnd; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
+  return hash | 0
+}

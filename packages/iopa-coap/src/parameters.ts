@@ -1,0 +1,46 @@
+/** Transmission parameters; times are in milliseconds (RFC 7252 section 4.8). */
+export interface TransmissionParameters {
+  /** Least time before a confirmable message is sent again. Default 2,000. */
+  readonly ackTimeout?: number
+  /** The first timeout is chosen at random between ackTimeout and this multiple of it; at least 1. Default 1.5. */
+  readonly ackRandomFactor?: number
+  /** How often a confirmable message is sent again, each time after twice the wait. Default 4. */
+  readonly maxRetransmit?: number
+  /** Confirmable messages of ours that may wait for their acknowledgement at one time, for each peer. Default 1. */
+  readonly nstart?: number
+  /** Answers to a multicast request are sent at a random moment within this time. Default 5,000. */
+  readonly leisure?: number
+  /** The longest that a datagram is expected to be under way. Default 100,000. */
+  readonly maxLatency?: number
+}
+
+/** Every parameter with its value, and the times that follow from them (RFC 7252 section 4.8.2). */
+export interface Transmission extends Required<TransmissionParameters> {
+  /** From the first to the last time that a confirmable message is sent: 45 s. */
+  readonly maxTransmitSpan: number
+  /** From the first time that it is sent until its sender gives up: 93 s. */
+  readonly maxTransmitWait: number
+  /** How long the id of a confirmable message may not be used again: 247 s. */
+  readonly exchangeLifetime: number
+  /** The same for a non-confirmable message: 145 s. */
+  readonly nonLifetime: number
+}
+
+/** Fills in the defaults and derives the times. */
+export const transmission = (parameters: TransmissionParameters = {}): Transmission => {
+  const { ackTimeout = 2000, ackRandomFactor = 1.5, maxRetransmit = 4, nstart = 1, leisure = 5000, maxLatency = 100_000 } = parameters
+  const maxTransmitSpan = ackTimeout * (2 ** maxRetransmit - 1) * ackRandomFactor
+  return {
+    ackTimeout,
+    ackRandomFactor,
+    maxRetransmit,
+    nstart,
+    leisure,
+    maxLatency,
+    maxTransmitSpan,
+    maxTransmitWait: ackTimeout * (2 ** (maxRetransmit + 1) - 1) * ackRandomFactor,
+    // PROCESSING_DELAY is set to ACK_TIMEOUT.
+    exchangeLifetime: maxTransmitSpan + 2 * maxLatency + ackTimeout,
+    nonLifetime: maxTransmitSpan + maxLatency
+  }
+}

@@ -1,0 +1,42 @@
+import { randomInt } from 'node:crypto'
+import type { Confirmable } from './confirmable.ts'
+import { Deduplication, type DeduplicationBudget } from './deduplication.ts'
+
+/** One endpoint that we exchange datagrams with, and all that is kept for it. */
+export class Peer {
+  readonly address: string
+  readonly port: number
+  readonly duplicates: Deduplication
+  /** When it was last heard, in seconds of the message layer. */
+  heard: number
+  /** Requests of it that have no answer yet. */
+  inFlight = 0
+  /** What upper layers hold for it, such as observations; while there is any, it is not forgotten. */
+  pins = 0
+  /** True when it has shown that it receives what is sent to its address. */
+  verified = false
+  /** Confirmable messages that wait for their acknowledgement, by message id. */
+  readonly outstanding: Map<number, Confirmable> = new Map()
+  /** Confirmable messages that wait for those, see NSTART. */
+  queue: Confirmable[] = []
+  #nextId = randomInt(65_536)
+
+  constructor(address: string, port: number, heard: number, budget: DeduplicationBudget) {
+    this.address = address
+    this.port = port
+    this.heard = heard
+    this.duplicates = new Deduplication(budget)
+  }
+
+  /** A message id that no outstanding message has; each peer has its own sequence, which begins at random. */
+  nextId(): number {
+    do this.#nextId = (this.#nextId + 1) & 0xffff
+    while (this.outstanding.size > 0 && this.outstanding.has(this.#nextId))
+    return this.#nextId
+  }
+
+  /** True while something would be lost by forgetting it. */
+  get busy(): boolean {
+    return this.inFlight > 0 || this.pins > 0 || this.outstanding.size > 0
+  }
+}
