@@ -1,0 +1,67 @@
+/** `strict` acknowledges in the order of arrival ([MQTT-4.6.0-2]); `any` as soon as the work is done. */
+export type AckOrder = 'strict' | 'any'
+
+/** A message that waits for its acknowledgement. */
+export interface AckSlot {
+  readonly packetId: number
+  done: boolean
+}
+
+/**
+ * Acknowledgements of one connection. Work finishes in any order, acknowledgements leave in the order of arrival: a finished one waits for
+ * those before it. One queue lives as long as its connection: packet identifiers mean nothing on the next one (MQTT 5 section 2.2.1), so the
+ * owner makes a new queue for it and `close`s this one, after which nothing is released any more.
+ */
+export class AckQueue {
+  #order: AckOrder
+  #release: (packetId: number) => void
+  #slots: AckSlot[] = []
+  #head = 0
+  #open = 0
+  #closed = false
+
+  /** `release` is called once for each slot, with its packet identifier, and must not throw. */
+  constructor(order: AckOrder, release: (packetId: number) => void) {
+    this.#order = order
+    this.#release = release
+  }
+
+  /** Messages that are not acknowledged yet. */
+  get size(): number {
+    return this.#open
+  }
+
+  add(packetId: number): AckSlot {
+    const slot: AckSlot = { packetId, done: false }
+    this.#open++
+    if (this.#order === 'strict') this.#slots.push(slot)
+    return slot
+  }
+
+  /** Marks a slot as done, and releases whatever may leave now. Doing it twice changes nothing. */
+  complete(slot: AckSlot): void {
+    if (slot.done || this.#closed) return
+    slot.done = true
+    if (this.#order === 'any') {
+      this.#open--
+      this.#release(slot.packetId)
+      return
+    }
+    while (this.#slots[this.#head]?.done) {
+      const { packetId } = this.#slots[this.#head++]!
+      this.#open--
+      this.#release(packetId)
+    }
+    if (this.#head > 1024 || this.#head === this.#slots.length) {
+      this.#slots.splice(0, this.#head)
+      this.#head = 0
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#slots = []
+    this.#head = 0
+    this.#open = 0
+  }
+}

@@ -1,0 +1,60 @@
+import { assert, constantFrom, array, property } from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { covers, filtersOf, overlaps, partitionByOverlap, withoutCovered } from '../src/bridge/filters.ts'
+import { topicMatches } from '../src/topics/topic.ts'
+
+describe('filters of route patterns', () => {
+  it.each([
+    ['/lights/hall', ['lights/hall']],
+    ['/lights/:id', ['lights/+']],
+    ['/lights/{id}', ['lights/+']],
+    ['/lights/{id:[0-9]+}/level', ['lights/+/level']],
+    ['/lights/{id:[a-z/{}]{2}}/level', ['lights/+/level']],
+    ['/lights/{id}?', ['lights', 'lights/+']],
+    ['/lights/:id?', ['lights', 'lights/+']],
+    ['/{a}?/x/{b}?', ['x', 'x/+', '+/x', '+/x/+']],
+    ['/files/*', ['files/#']],
+    ['/files/{rest*}', ['files/#']],
+    ['/lights/', ['lights/']],
+    ['//a', ['/a']],
+    ['/*', ['#']],
+    ['/', []],
+    ['/a+b', []],
+    ['/a/#', []]
+  ])('%s is caught by %j', (pattern, filters) => {
+    expect(filtersOf(pattern).sort()).toEqual([...filters].sort())
+  })
+
+  it('leave out what another one covers', () => {
+    expect(withoutCovered(['lights/hall', 'lights/+', 'lights/+', 'lights/#', 'sensors/+'])).toEqual(['lights/#', 'sensors/+'])
+    expect(withoutCovered(['#', '$SYS/#'])).toEqual(['#', '$SYS/#'])
+  })
+
+  it('that share topics are told apart', () => {
+    expect(partitionByOverlap(['lights/+', '+/hall', 'sensors/+/value'])).toEqual({ disjoint: ['sensors/+/value'], overlapping: ['lights/+', '+/hall'] })
+  })
+
+  const level = constantFrom('a', 'b', '', '+')
+  const filter = array(level, { minLength: 1, maxLength: 4 }).chain(levels => constantFrom(levels.join('/'), `${levels.join('/')}/#`, '#'))
+  const topics = (() => {
+    const all: string[] = []
+    const grow = (prefix: string[], depth: number): void => {
+      if (prefix.length > 0) all.push(prefix.join('/'))
+      if (depth > 0) for (const next of ['a', 'b', '', 'c']) grow([...prefix, next], depth - 1)
+    }
+    grow([], 5)
+    return all
+  })()
+
+  it('cover and overlap exactly as matching says', () => {
+    assert(
+      property(filter, filter, (one, other) => {
+        const inOne = topics.filter(topic => topicMatches(one, topic))
+        const inOther = topics.filter(topic => topicMatches(other, topic))
+        expect(covers(one, other), `${one} covers ${other}`).toBe(inOther.every(topic => topicMatches(one, topic)))
+        expect(overlaps(one, other), `${one} overlaps ${other}`).toBe(inOne.some(topic => topicMatches(other, topic)))
+      }),
+      { numRuns: 400 }
+    )
+  })
+})

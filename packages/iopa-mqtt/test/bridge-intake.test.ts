@@ -1,0 +1,143 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { AckQueue, type AckSlot } from '../src/bridge/ack-queue.ts'
+import { Backoff } from '../src/bridge/backoff.ts'
+import { Inbox } from '../src/bridge/inbox.ts'
+import { outcomeOf } from '../src/bridge/outcome.ts'
+
+describe('acknowledgements', () => {
+  it('leave in the order of arrival, whatever the order of completion', () => {
+    fc.assert(
+      fc.property(fc.nat(30), fc.infiniteStream(fc.nat()), (count, choices) => {
+        const released: number[] = []
+        const queue = new AckQueue('strict', id => released.push(id))
+        const open: AckSlot[] = []
+        for (let id = 1; id <= count; id++) open.push(queue.add(id))
+        for (const choice of choices) {
+          if (open.length === 0) break
+          const [slot] = open.splice(choice % open.length, 1)
+          queue.complete(slot!)
+          queue.complete(slot!)
+          expect(released).toEqual(released.map((_, index) => index + 1))
+          expect(released.length).toBeLessThan(open.reduce((least, { packetId }) => Math.min(least, packetId), count + 1))
+        }
+        expect(released).toHaveLength(count)
+        expect(queue.size).toBe(0)
+      })
+    )
+  })
+
+  it('leave as they come when the order does not matter', () => {
+    const released: number[] = []
+    const queue = new AckQueue('any', id => released.push(id))
+    const [one, two] = [queue.add(1), queue.add(2)]
+    queue.complete(two)
+    expect(released).toEqual([2])
+    queue.complete(one)
+    expect(released).toEqual([2, 1])
+  })
+
+  it('of a connection that is gone never leave', () => {
+    const released: number[] = []
+    const queue = new AckQueue('strict', id => released.push(id))
+    const slot = queue.add(1)
+    queue.close()
+    queue.complete(slot)
+    expect(released).toEqual([])
+  })
+})
+
+describe('the inbox', () => {
+  interface Job {
+    readonly key: string
+    readonly number: number
+  }
+
+  const make = (window: number, maxWaiting = 1000, maxWaitingBytes = 1_000_000) => {
+    const running = new Map<Job, () => void>()
+    const started: Job[] = []
+    const inbox = new Inbox<Job>({
+      window,
+      maxWaiting,
+      maxWaitingBytes,
+      keyOf: job => job.key,
+      sizeOf: () => 10,
+      run: job => {
+        started.push(job)
+        return new Promise(resolve => running.set(job, resolve))
+      }
+    })
+    const finish = async (job: Job): Promise<void> => {
+      running.get(job)?.()
+      running.delete(job)
+      await Promise.resolve()
+      await Promise.resolve()
+    }
+    return { inbox, running, started, finish }
+  }
+
+  it('works on different topics at once, on one topic in order, and never on more than its window', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 40 }), fc.integer({ min: 1, max: 3 }), fc.infiniteStream(fc.nat()), async (keys, window, choices) => {
+        const { inbox, running, started, finish } = make(window)
+        const jobs = keys.map((key, number) => ({ key, number }))
+        for (const job of jobs) expect(inbox.offer(job)).toBe(true)
+        for (const choice of choices) {
+          expect(running.size).toBe(inbox.running)
+          expect(running.size).toBeLessThanOrEqual(window)
+          expect(new Set([...running.keys()].map(({ key }) => key)).size).toBe(running.size)
+          if (running.size === 0) break
+          await finish([...running.keys()][choice % running.size]!)
+        }
+        await inbox.idle()
+        expect(started).toHaveLength(jobs.length)
+        for (const key of 'abcd') expect(started.filter(job => job.key === key)).toEqual(jobs.filter(job => job.key === key))
+        expect(inbox.waiting).toBe(0)
+      }),
+      { numRuns: 100 }
+    )
+  })
+
+  it('refuses what is over its bounds, in number and in bytes', () => {
+    const { inbox } = make(1, 2)
+    expect([1, 2, 3, 4].map(number => inbox.offer({ key: 'a', number }))).toEqual([true, true, true, false])
+    const small = make(1, 100, 25).inbox
+    expect([1, 2, 3, 4].map(number => small.offer({ key: String(number), number }))).toEqual([true, true, true, false])
+  })
+
+  it('drops what waits and is not wanted any more, and nothing in work', async () => {
+    const { inbox, started, finish } = make(1)
+    const jobs = [1, 2, 3, 4].map(number => ({ key: number === 4 ? 'b' : 'a', number }))
+    for (const job of jobs) inbox.offer(job)
+    inbox.discard(({ number }) => number < 4)
+    expect(inbox.waiting).toBe(1)
+    await finish(jobs[0]!)
+    await finish(jobs[3]!)
+    await inbox.idle()
+    expect(started.map(({ number }) => number)).toEqual([1, 4])
+  })
+})
+
+describe('attempts', () => {
+  it('wait twice as long each time up to the longest wait, spread over half of it', () => {
+    for (const [random, factor] of [
+      [0, 0.5],
+      [0.5, 0.75]
+    ] as const) {
+      const backoff = new Backoff({ initial: 1000, maximum: 60_000, random: () => random })
+      expect(Array.from({ length: 8 }, () => backoff.next())).toEqual([1, 2, 4, 8, 16, 32, 60, 60].map(seconds => seconds * 1000 * factor))
+      expect(backoff.attempts).toBe(8)
+      backoff.reset()
+      expect(backoff.next()).toBe(1000 * factor)
+    }
+  })
+
+  it.each([
+    ['acknowledge', [200, 201, 204, 304, 404, 405, 410]],
+    ['dead-letter', [400, 401, 403, 409, 412, 413, 415, 422, 501]],
+    ['hold', [429, 503]],
+    ['retry', [408, 500, 502, 504]]
+  ] as const)('end as %s for %j', (outcome, statuses) => {
+    expect(statuses.map(outcomeOf)).toEqual(statuses.map(() => outcome))
+  })
+})
