@@ -12,7 +12,7 @@ export const UNSEEN = -2
 export interface DeduplicationBudget {
   /** Most bytes of one peer's answers; the oldest go first. */
   readonly peerBytes: number
-  /** Most bytes of all peers together; a table at this limit does not grow any more. */
+  /** Most bytes of all peers together; beyond it a table keeps the size that it has, at least the first. */
   readonly bytes: number
   used: number
 }
@@ -63,12 +63,15 @@ export class Deduplication {
     if (this.#index.get(id) === IN_PROGRESS) this.#index.delete(id)
   }
 
-  /** Keeps an answer; none for a message that is only to be ignored when it comes again. */
+  /**
+   * Keeps an answer; none for a message that is only to be ignored when it comes again.
+   * An answer that does not fit is not kept, but the message is still not handled twice.
+   */
   record(id: number, fingerprint: number, now: number, answer: Uint8Array | undefined): void {
     const length = answer === undefined ? 0 : answer.length
     const at = this.#reserve(HEADER + length)
     if (at < 0) {
-      this.#index.delete(id)
+      this.record(id, fingerprint, now, undefined)
       return
     }
     const view = this.#view!
@@ -100,7 +103,7 @@ export class Deduplication {
 
   /** Makes room for a record in one piece and returns where, or -1 when it is larger than the ring may be. */
   #reserve(size: number): number {
-    if (this.#ring === undefined && !this.#grow(size)) return -1
+    if (this.#ring === undefined) this.#grow(size)
     for (;;) {
       const ring = this.#ring!
       const end = ring.length
@@ -144,7 +147,8 @@ export class Deduplication {
     const from = former?.length ?? 0
     let to = Math.max(FIRST_SIZE, from * 2)
     while (to < from + size) to *= 2
-    if (to > this.#budget.peerBytes || this.#budget.used + to - from > this.#budget.bytes) return false
+    if (from === 0) to = FIRST_SIZE
+    else if (to > this.#budget.peerBytes || this.#budget.used + to - from > this.#budget.bytes) return false
     const index = [...this.#index].filter(([, at]) => at !== IN_PROGRESS)
     const formerView = this.#view
     this.#budget.used += to - from

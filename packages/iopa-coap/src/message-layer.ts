@@ -158,26 +158,22 @@ export class MessageLayer {
 
   /** Sends the answer to an exchange; called by it, once. */
   respond(exchange: Exchange, code: number, options: OptionWriter, payload: Uint8Array): void {
-    this.#release(exchange)
     const { peer, message } = exchange
-    if (message.type === TYPE.CON) {
-      if (!exchange.acknowledged) {
-        const bytes = encodeMessage(TYPE.ACK, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
-        peer.duplicates.record(message.id, exchange.fingerprint, this.#seconds, bytes)
-        this.#send(bytes, peer.port, peer.address)
-        return
-      }
-      const bytes = encodeMessage(TYPE.CON, code, 0, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
-      this.sendConfirmable(peer, bytes, SEPARATE)
-      return
-    }
-    this.sendNonConfirmable(peer, encodeMessage(TYPE.NON, code, 0, message.bytes, message.tokenStart, message.tokenEnd, options, payload))
+    const piggybacked = message.type === TYPE.CON && !exchange.acknowledged
+    const type = piggybacked ? TYPE.ACK : message.type
+    const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
+    if (piggybacked) {
+      peer.duplicates.record(message.id, exchange.fingerprint, this.#seconds, bytes)
+      this.#send(bytes, peer.port, peer.address)
+    } else if (type === TYPE.CON) this.sendConfirmable(peer, bytes, SEPARATE)
+    else this.sendNonConfirmable(peer, bytes)
+    this.#release(exchange)
   }
 
   /** Ends an exchange without a response; a confirmable request is acknowledged. */
   suppress(exchange: Exchange): void {
-    this.#release(exchange)
     if (exchange.message.type === TYPE.CON && !exchange.acknowledged) this.#acknowledge(exchange)
+    this.#release(exchange)
   }
 
   /** Resolves when every request has its answer and every confirmable message is settled. */
