@@ -1,0 +1,127 @@
+import { NO_BYTES } from '../codec/publish-decoder.ts'
+import type { PublishForm } from '../codec/publish-encoder.ts'
+import { publishSize, writePublish } from '../codec/publish-encoder.ts'
+import type { StoredMessage } from '../store.ts'
+
+/** Bytes that lie within a larger buffer. */
+export interface ByteRange {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** An application message on its way through the broker. */
+export class Message {
+  readonly topic: string
+  readonly topicBytes: Buffer
+  /** Within the chunk it arrived in until `detach`. */
+  payload: Buffer
+  /** As published. */
+  readonly qos: number
+  /** As published. */
+  readonly retain: boolean
+  /** MQTT 5 properties that are passed on unchanged, encoded. */
+  properties: Buffer
+  /** Milliseconds since 1970; 0 for never. */
+  readonly expiresAt: number
+  /** Who published it, for no-local; null for the app. */
+  readonly publisher: object | null
+  #version3: ByteRange | null = null
+  #version5: ByteRange | null = null
+  #detached = false
+
+  constructor(
+    topic: string,
+    topicBytes: Buffer,
+    payload: Buffer,
+    qos: number,
+    retain: boolean,
+    properties: Buffer,
+    expiresAt: number,
+    publisher: object | null
+  ) {
+    this.topic = topic
+    this.topicBytes = topicBytes
+    this.payload = payload
+    this.qos = qos
+    this.retain = retain
+    this.properties = properties
+    this.expiresAt = expiresAt
+    this.publisher = publisher
+  }
+
+  /** Says that these bytes are this message as a plain PUBLISH of QoS 0 in a protocol version. */
+  forward(version: number, range: ByteRange): void {
+    if (version === 5) this.#version5 = range
+    else this.#version3 = range
+  }
+
+  /** The message as a PUBLISH of QoS 0 without flags; encoded once for all receivers of the same version. */
+  plain(version: number): ByteRange {
+    const encoded = version === 5 ? this.#version5 : this.#version3
+    if (encoded) return encoded
+    const form = new PlainForm(this)
+    const bytes = Buffer.allocUnsafe(publishSize(form, version))
+    const range = { bytes, start: 0, end: writePublish(bytes, 0, form, version) }
+    this.forward(version, range)
+    return range
+  }
+
+  /** Gives the message bytes of its own, so that keeping it does not keep the whole chunk that it came in. */
+  detach(): this {
+    if (this.#detached) return this
+    this.#detached = true
+    this.#version3 = this.#version5 = null
+    this.payload = Buffer.from(this.payload)
+    if (this.properties.length > 0) this.properties = Buffer.from(this.properties)
+    return this
+  }
+
+  /** What it weighs in a queue, in bytes. */
+  get size(): number {
+    return this.topicBytes.length + this.payload.length + this.properties.length + OVERHEAD
+  }
+
+  /** Whole seconds that are left, at least 1, or -1 when it does not expire. */
+  secondsLeft(now: number): number {
+    return this.expiresAt === 0 ? -1 : Math.max(1, Math.ceil((this.expiresAt - now) / 1000))
+  }
+
+  isExpired(now: number): boolean {
+    return this.expiresAt !== 0 && this.expiresAt <= now
+  }
+
+  toStored(): StoredMessage {
+    return { topic: this.topic, payload: this.payload, qos: this.qos, properties: this.properties, expiresAt: this.expiresAt }
+  }
+
+  static fromStored(stored: StoredMessage, retain: boolean): Message {
+    const { topic, payload, qos, properties, expiresAt } = stored
+    return new Message(topic, Buffer.from(topic), asOwn(payload), qos, retain, asOwn(properties), expiresAt, null)
+  }
+}
+
+/** Rough size of the objects around a queued message. */
+const OVERHEAD = 64
+
+const asOwn = (bytes: Uint8Array): Buffer => (bytes.length === 0 ? NO_BYTES : Buffer.from(bytes))
+
+class PlainForm implements PublishForm {
+  readonly topicBytes: Uint8Array
+  readonly payload: Uint8Array
+  readonly properties: Uint8Array
+  readonly qos = 0
+  readonly retain = false
+  readonly dup = false
+  readonly packetId = 0
+  readonly subscriptionIdentifiers: readonly number[] = []
+  readonly messageExpiryInterval = -1
+  readonly topicAlias = 0
+  readonly aliasKnown = false
+
+  constructor(message: Message) {
+    this.topicBytes = message.topicBytes
+    this.payload = message.payload
+    this.properties = message.properties
+  }
+}

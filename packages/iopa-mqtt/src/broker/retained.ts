@@ -1,0 +1,60 @@
+import { TopicTree } from '../topics/topic-tree.ts'
+import type { Message } from './message.ts'
+
+/** The newest retained message of each topic, bounded in number and bytes (MQTT 5 section 3.3.1.3). */
+export class RetainedMessages {
+  readonly #tree = new TopicTree<Message>()
+  readonly #maxCount: number
+  readonly #maxBytes: number
+  #bytes = 0
+
+  constructor(maxCount: number, maxBytes: number) {
+    this.#maxCount = maxCount
+    this.#maxBytes = maxBytes
+  }
+
+  get size(): number {
+    return this.#tree.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get(topic: string, now: number): Message | undefined {
+    const message = this.#tree.get(topic)
+    if (!message?.isExpired(now)) return message
+    this.delete(topic)
+    return undefined
+  }
+
+  /** Keeps the message in place of the one before; false when there is no room for it, and the one before stays. */
+  set(message: Message): boolean {
+    const before = this.#tree.get(message.topic)
+    const bytes = this.#bytes + message.size - (before?.size ?? 0)
+    if (bytes > this.#maxBytes || (!before && this.#tree.size >= this.#maxCount)) return false
+    this.#tree.set(message.topic, message.detach())
+    this.#bytes = bytes
+    return true
+  }
+
+  delete(topic: string): boolean {
+    const before = this.#tree.delete(topic)
+    if (!before) return false
+    this.#bytes -= before.size
+    return true
+  }
+
+  /** The messages that a filter matches, found one after another as they are asked for. */
+  *match(filter: string, now: () => number): Generator<Message, void, undefined> {
+    for (const message of this.#tree.match(filter)) if (!message.isExpired(now())) yield message
+  }
+
+  /** Drops a bounded number of expired messages and returns their topics; called now and then. */
+  sweep(now: number): string[] {
+    const expired: string[] = []
+    for (const message of this.#tree.values()) if (message.isExpired(now)) expired.push(message.topic)
+    for (const topic of expired) this.delete(topic)
+    return expired
+  }
+}

@@ -1,0 +1,98 @@
+/** Values by topic name, found one by one or by filter; a filter walks only the levels that it names. */
+export class TopicTree<Value> {
+  readonly #root: Node<Value> = new Node(null)
+  #size = 0
+
+  /** Number of topics. */
+  get size(): number {
+    return this.#size
+  }
+
+  get(topic: string): Value | undefined {
+    return this.#find(topic)?.value
+  }
+
+  /** Sets the value of a topic and returns the one it replaces. */
+  set(topic: string, value: Value): Value | undefined {
+    let node = this.#root
+    for (const level of topic.split('/')) {
+      node.children ??= new Map()
+      let child = node.children.get(level)
+      if (!child) node.children.set(level, (child = new Node(node)))
+      node = child
+    }
+    const before = node.value
+    if (before === undefined) this.#size++
+    node.value = value
+    return before
+  }
+
+  /** Removes a topic, and the levels that nothing needs any more with it. */
+  delete(topic: string): Value | undefined {
+    const node = this.#find(topic)
+    const before = node?.value
+    if (!node || before === undefined) return undefined
+    node.value = undefined
+    this.#size--
+    const levels = topic.split('/')
+    for (let at: Node<Value> = node, depth = levels.length - 1; depth >= 0 && at.value === undefined && !at.children; depth--) {
+      const parent = at.parent as Node<Value>
+      parent.children?.delete(levels[depth] as string)
+      if (parent.children?.size === 0) parent.children = null
+      at = parent
+    }
+    return before
+  }
+
+  /** The values whose topic matches the filter, found as they are asked for; the tree may change meanwhile. */
+  *match(filter: string): Generator<Value, void, undefined> {
+    yield* walk(this.#root, filter.split('/'), 0)
+  }
+
+  *values(): Generator<Value, void, undefined> {
+    yield* everything(this.#root, false)
+  }
+
+  #find(topic: string): Node<Value> | undefined {
+    let node: Node<Value> | undefined = this.#root
+    for (let from = 0; node; ) {
+      const slash: number = topic.indexOf('/', from)
+      if (slash === -1) return node.children?.get(topic.slice(from))
+      node = node.children?.get(topic.slice(from, slash))
+      from = slash + 1
+    }
+    return undefined
+  }
+}
+
+class Node<Value> {
+  readonly parent: Node<Value> | null
+  children: Map<string, Node<Value>> | null = null
+  value: Value | undefined = undefined
+
+  constructor(parent: Node<Value> | null) {
+    this.parent = parent
+  }
+}
+
+function* walk<Value>(node: Node<Value>, levels: readonly string[], depth: number): Generator<Value, void, undefined> {
+  if (depth === levels.length) {
+    if (node.value !== undefined) yield node.value
+    return
+  }
+  const level = levels[depth] as string
+  if (level === '#') {
+    yield* everything(node, depth === 0)
+  } else if (level === '+') {
+    if (node.children) for (const [name, child] of node.children) if (depth > 0 || name.charCodeAt(0) !== 36) yield* walk(child, levels, depth + 1)
+  } else {
+    const child = node.children?.get(level)
+    if (child) yield* walk(child, levels, depth + 1)
+  }
+}
+
+/** Everything from here downwards; at the top without the topics that begin with `$` (MQTT 5 section 4.7.2). */
+function* everything<Value>(node: Node<Value>, top: boolean): Generator<Value, void, undefined> {
+  if (node.value !== undefined) yield node.value
+  if (node.children) for (const [name, child] of node.children) if (!top || name.charCodeAt(0) !== 36) yield* everything(child, false)
+}
