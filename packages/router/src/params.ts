@@ -1,0 +1,47 @@
+import type { Segment } from './pattern.ts'
+
+/** The parameters of one match: own properties on a prototype that ends in null, so that `__proto__` is a name like any other. */
+export type Params = Readonly<Record<string, string>>
+
+/** Makes the parameters of one route from the path and, for the n-th of them, where it starts and ends. */
+export type ParamsMaker = (path: string, starts: readonly number[], ends: readonly number[]) => Params
+
+/** What a match without parameters gets. */
+export const NO_PARAMS: Params = Object.freeze(Object.create(null))
+
+/** The maker for a route; `compile: false` does without `new Function`, which workers and a strict CSP forbid. */
+export const paramsMaker = (segments: readonly Segment[], compile: boolean): ParamsMaker => {
+  const names = segments.flatMap(segment => (segment.kind === 'static' ? [] : [segment.name]))
+  if (names.length === 0) return () => NO_PARAMS
+  return compile ? compiledMaker(names) : plainMaker(names)
+}
+
+/** Whether this process allows code from strings. */
+export const allowsCompiling = (): boolean => {
+  try {
+    return new Function('return true')()
+  } catch {
+    return false
+  }
+}
+
+// One class per route: its instances share one hidden class, where Object.create(null) would be a dictionary each.
+const plainMaker = (names: readonly string[]): ParamsMaker => {
+  class RouteParams {
+    [name: string]: string
+    constructor(path: string, starts: readonly number[], ends: readonly number[]) {
+      for (let i = 0; i < names.length; i++) this[names[i]!] = path.slice(starts[i], ends[i])
+    }
+  }
+  Object.setPrototypeOf(RouteParams.prototype, null)
+  Reflect.deleteProperty(RouteParams.prototype, 'constructor')
+  return (path, starts, ends) => new RouteParams(path, starts, ends)
+}
+
+// The names are identifiers (pattern.ts), and the only text that goes in.
+const compiledMaker = (names: readonly string[]): ParamsMaker => {
+  const fields = names.map((name, i) => `this[${JSON.stringify(name)}]=path.slice(starts[${i}],ends[${i}])`).join(';')
+  return new Function(
+    `function RouteParams(path,starts,ends){${fields}} RouteParams.prototype=Object.create(null); return (path,starts,ends)=>new RouteParams(path,starts,ends)`
+  )() as ParamsMaker
+}

@@ -1,0 +1,221 @@
+import { routeError } from './errors.ts'
+import { allowsCompiling, NO_PARAMS, type Params, type ParamsMaker, paramsMaker } from './params.ts'
+import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, parsePattern, type Segment } from './pattern.ts'
+import { bucketOf, RouteNode } from './route-node.ts'
+
+/** What `routeTable()` takes. */
+export interface RouteTableOptions {
+  /** `strict` (the default) keeps `/a` and `/a/` apart; `ignore` routes them alike, and lets a tail be left out with its slash. */
+  readonly trailingSlash?: 'strict' | 'ignore'
+}
+
+/** One registration. */
+export interface Route<T> {
+  /** The method it answers; undefined for every method that has no route of its own on the pattern. */
+  readonly method: string | undefined
+  readonly pattern: Pattern
+  readonly value: T
+  /** Where it was registered, as `file:line`; empty when the engine does not tell. */
+  readonly place: string
+}
+
+/** What a lookup found. */
+export interface RouteMatch<T> {
+  readonly route: Route<T>
+  readonly params: Params
+}
+
+/** A table from method and path to a value. */
+export interface RouteTable<T> {
+  /** Adds a route; throws when the pattern is not valid, or when another route has its method and shape. */
+  add(method: string | undefined, pattern: string, value: T, place?: string): Route<T>
+  /** The most specific route for a method and a decoded path. */
+  find(method: string, path: string): RouteMatch<T> | undefined
+  /** The methods that some route matching the path answers, sorted; empty when no route matches it. */
+  methods(path: string): string[]
+  /** All routes in the order of registration. */
+  readonly routes: readonly Route<T>[]
+}
+
+/** A route in one of the forms its optional segments leave. */
+interface Entry<T> {
+  readonly route: Route<T>
+  readonly makeParams: ParamsMaker
+  /** The match itself where there is nothing to make. */
+  readonly fixed: RouteMatch<T> | undefined
+}
+
+/** Makes an empty table. */
+export const routeTable = <T>(options: RouteTableOptions = {}): RouteTable<T> => new SegmentTrie<T>(options.trailingSlash === 'ignore')
+
+const SLASH = 47
+
+class SegmentTrie<T> implements RouteTable<T> {
+  readonly routes: Route<T>[] = []
+  readonly #ignoreSlash: boolean
+  readonly #compile: boolean = allowsCompiling()
+  readonly #root = new RouteNode<Entry<T>>('')
+  // Paths without parameters, whole; and for each length, a bit for each last character such a path has, so that most others are never hashed.
+  readonly #statics = new Map<string, RouteNode<Entry<T>>>()
+  #staticEnds: number[] = [0]
+  // Where the parameters of the lookup at hand lie; a lookup is synchronous and runs no foreign code.
+  readonly #starts: number[] = Array<number>(MAX_SEGMENTS).fill(0)
+  readonly #ends: number[] = Array<number>(MAX_SEGMENTS).fill(0)
+  #collected: Set<string> = new Set()
+
+  constructor(ignoreSlash: boolean) {
+    this.#ignoreSlash = ignoreSlash
+  }
+
+  add(method: string | undefined, text: string, value: T, place = ''): Route<T> {
+    if (method === '') throw routeError('invalid-method', 'Name the method of a route, such as "GET".')
+    const pattern = parsePattern(text)
+    const route: Route<T> = { method, pattern, value, place }
+    // Two variants of one pattern may have one shape (`/{a}?/{b}?`); the first takes it.
+    const variants = new Map<RouteNode<Entry<T>>, readonly Segment[]>()
+    for (const segments of pattern.variants.map(variant => this.#trimmed(variant))) {
+      const node = segments.reduce((parent, segment) => parent.child(segment), this.#root)
+      if (!variants.has(node)) variants.set(node, segments)
+    }
+    for (const node of variants.keys()) {
+      const earlier = method === undefined ? node.all : node.methods?.get(method)
+      if (earlier !== undefined) throw duplicate(route, earlier.route)
+    }
+    for (const [node, segments] of variants) {
+      const dynamic = segments.some(segment => segment.kind !== 'static')
+      const entry: Entry<T> = { route, makeParams: paramsMaker(segments, this.#compile), fixed: dynamic ? undefined : { route, params: NO_PARAMS } }
+      if (method === undefined) node.all = entry
+      else (node.methods ??= new Map()).set(method, entry)
+      if (!dynamic) this.#addStatic(segments, node)
+    }
+    this.routes.push(route)
+    return route
+  }
+
+  find(method: string, path: string): RouteMatch<T> | undefined {
+    const limit = this.#limitOf(path)
+    if (limit < this.#staticEnds.length && ((this.#staticEnds[limit]! >>> (path.charCodeAt(limit - 1) & 31)) & 1) === 1) {
+      const node = this.#statics.get(limit === path.length ? path : path.slice(0, limit))
+      const entry = node === undefined ? undefined : this.#accept(node, method)
+      if (entry !== undefined) return entry.fixed
+    }
+    const entry = this.#walk(this.#root, method, path, 1, limit, 0)
+    if (entry === undefined) return undefined
+    return entry.fixed ?? { route: entry.route, params: entry.makeParams(path, this.#starts, this.#ends) }
+  }
+
+  methods(path: string): string[] {
+    this.#collected = new Set()
+    this.#walk(this.#root, undefined, path, 1, this.#limitOf(path), 0)
+    return [...this.#collected].sort()
+  }
+
+  #trimmed(segments: readonly Segment[]): readonly Segment[] {
+    const last = segments.at(-1)
+    return this.#ignoreSlash && segments.length > 1 && last?.kind === 'static' && last.text === '' ? segments.slice(0, -1) : segments
+  }
+
+  #addStatic(segments: readonly Segment[], node: RouteNode<Entry<T>>): void {
+    const path = segments.map(segment => `/${segment.kind === 'static' ? segment.text : ''}`).join('')
+    this.#statics.set(path, node)
+    while (this.#staticEnds.length <= path.length) this.#staticEnds.push(0)
+    this.#staticEnds[path.length]! |= 1 << (path.charCodeAt(path.length - 1) & 31)
+  }
+
+  #limitOf(path: string): number {
+    const length = path.length
+    return this.#ignoreSlash && length > 1 && path.charCodeAt(length - 1) === SLASH ? length - 1 : length
+  }
+
+  /** The first entry in the order static, constrained, parameter, tail, with full backtracking; the segment at hand begins at `start`. */
+  #walk(node: RouteNode<Entry<T>>, method: string | undefined, path: string, start: number, limit: number, count: number): Entry<T> | undefined {
+    let end = path.indexOf('/', start)
+    if (end === -1) end = limit
+    const length = end - start
+    // Only a final segment may be empty, and no parameter matches it.
+    if (length === 0) {
+      if (end === limit && node.slash !== undefined) {
+        const entry = this.#accept(node.slash, method)
+        if (entry !== undefined) return entry
+      }
+    } else {
+      for (let child = node.buckets[bucketOf(path, start, end) & node.mask]; child !== undefined; child = child.next) {
+        if (child.text.length !== length || !path.startsWith(child.text, start)) continue
+        const entry = end === limit ? this.#finish(child, method, path, count) : this.#walk(child, method, path, end + 1, limit, count)
+        if (entry !== undefined) return entry
+        break
+      }
+      if (length <= MAX_SEGMENT_LENGTH) {
+        if (node.constrained.length > 0) {
+          const segment = path.slice(start, end)
+          for (const edge of node.constrained) {
+            if (!edge.constraint.regex.test(segment)) continue
+            this.#starts[count] = start
+            this.#ends[count] = end
+            const entry =
+              end === limit ? this.#finish(edge.node, method, path, count + 1) : this.#walk(edge.node, method, path, end + 1, limit, count + 1)
+            if (entry !== undefined) return entry
+          }
+        }
+        if (node.param !== undefined) {
+          this.#starts[count] = start
+          this.#ends[count] = end
+          const entry =
+            end === limit ? this.#finish(node.param, method, path, count + 1) : this.#walk(node.param, method, path, end + 1, limit, count + 1)
+          if (entry !== undefined) return entry
+        }
+      }
+    }
+    return node.tail === undefined ? undefined : this.#takeTail(node.tail, method, path, start, count)
+  }
+
+  /** A path that ends at a node; with `trailingSlash: 'ignore'` an empty tail may follow. */
+  #finish(node: RouteNode<Entry<T>>, method: string | undefined, path: string, count: number): Entry<T> | undefined {
+    const entry = this.#accept(node, method)
+    if (entry !== undefined || !this.#ignoreSlash || node.tail === undefined) return entry
+    return this.#takeTail(node.tail, method, path, path.length, count)
+  }
+
+  #takeTail(node: RouteNode<Entry<T>>, method: string | undefined, path: string, start: number, count: number): Entry<T> | undefined {
+    if (!isWithinLimits(path)) return undefined
+    this.#starts[count] = start
+    this.#ends[count] = path.length
+    return this.#accept(node, method)
+  }
+
+  /** The entry for a method at the end of a pattern; without a method, notes which there are and finds none. */
+  #accept(node: RouteNode<Entry<T>>, method: string | undefined): Entry<T> | undefined {
+    const methods = node.methods
+    if (method === undefined) {
+      if (methods !== undefined) for (const name of methods.keys()) this.#collected.add(name)
+      return undefined
+    }
+    if (methods !== undefined) {
+      const entry = methods.get(method)
+      if (entry !== undefined) return entry
+    }
+    return node.all
+  }
+}
+
+/** What a tail takes is not bounded by the pattern; a short path cannot be over the limits. */
+const isWithinLimits = (path: string): boolean => {
+  if (path.length <= MAX_SEGMENTS) return true
+  let segments = 0
+  for (let start = 1; start <= path.length; segments++) {
+    let end = path.indexOf('/', start)
+    if (end === -1) end = path.length
+    if (end - start > MAX_SEGMENT_LENGTH || segments === MAX_SEGMENTS) return false
+    start = end + 1
+  }
+  return true
+}
+
+const duplicate = (later: Route<unknown>, earlier: Route<unknown>): Error => {
+  const name = ({ method, pattern, place }: Route<unknown>): string =>
+    `${method ?? 'all methods'} ${pattern.text}${place === '' ? '' : ` (${place})`}`
+  return routeError(
+    'duplicate-route',
+    `The route ${name(later)} matches the same paths as ${name(earlier)}; remove one of them, or give them different methods or constraints.`
+  )
+}

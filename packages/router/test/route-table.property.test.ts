@@ -1,0 +1,154 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { parsePattern, type Segment } from '../src/pattern.ts'
+import { routeTable } from '../src/route-table.ts'
+
+/*
+ * The naive matcher: try every form of every route, segment by segment, and keep the one that is most specific from the left.
+ * It shares the parser with the table and nothing else.
+ */
+interface NaiveRoute {
+  readonly method: string | undefined
+  readonly pattern: string
+}
+
+const RANK = { static: 0, param: 2, tail: 3 }
+
+const rankOf = (segment: Segment): readonly [number, number, string] =>
+  segment.kind === 'param' && segment.constraint ? [1, segment.constraint.breadth, segment.constraint.source] : [RANK[segment.kind], 0, '']
+
+const isBefore = (one: readonly Segment[], two: readonly Segment[]): boolean => {
+  for (let i = 0; i < Math.min(one.length, two.length); i++) {
+    const a = rankOf(one[i]!)
+    const b = rankOf(two[i]!)
+    for (let k = 0; k < 3; k++) if (a[k] !== b[k]) return a[k]! < b[k]!
+  }
+  return one.length < two.length
+}
+
+const trim = <T>(list: readonly T[], isEmpty: (item: T) => boolean): readonly T[] =>
+  list.length > 1 && isEmpty(list.at(-1)!) ? list.slice(0, -1) : list
+
+const formsOf = (pattern: string, ignoreSlash: boolean): readonly (readonly Segment[])[] => {
+  const forms = parsePattern(pattern).variants
+  return ignoreSlash ? forms.map(form => trim(form, segment => segment.kind === 'static' && segment.text === '')) : forms
+}
+
+const shapeOf = (form: readonly Segment[]): string =>
+  JSON.stringify(form.map(segment => (segment.kind === 'static' ? ['text', segment.text] : rankOf(segment))))
+
+const paramsOf = (form: readonly Segment[], path: string, ignoreSlash: boolean): Record<string, string> | undefined => {
+  const raw = path.slice(1).split('/')
+  const segments = ignoreSlash ? trim(raw, text => text === '') : raw
+  const params: Record<string, string> = {}
+  for (const [i, segment] of form.entries()) {
+    const text = segments[i]
+    if (segment.kind === 'tail') {
+      if (text === undefined && !(ignoreSlash && i === segments.length)) return undefined
+      params[segment.name] = raw.slice(i).join('/')
+      return params
+    }
+    if (text === undefined) return undefined
+    if (segment.kind === 'static') {
+      if (segment.text !== text) return undefined
+    } else {
+      if (text === '' || (segment.constraint && !segment.constraint.regex.test(text))) return undefined
+      params[segment.name] = text
+    }
+  }
+  return form.length === segments.length ? params : undefined
+}
+
+const naiveFind = (
+  routes: readonly NaiveRoute[],
+  method: string,
+  path: string,
+  ignoreSlash: boolean
+): { route: NaiveRoute; params: Record<string, string> } | undefined => {
+  let best: { route: NaiveRoute; form: readonly Segment[]; params: Record<string, string> } | undefined
+  for (const route of routes) {
+    if (route.method !== undefined && route.method !== method) continue
+    for (const form of formsOf(route.pattern, ignoreSlash)) {
+      const params = paramsOf(form, path, ignoreSlash)
+      if (params === undefined) continue
+      const isBetter =
+        best === undefined ||
+        isBefore(form, best.form) ||
+        (shapeOf(form) === shapeOf(best.form) && route.method !== undefined && best.route.method === undefined)
+      if (isBetter) best = { route, form, params }
+    }
+  }
+  return best
+}
+
+const collides = (earlier: readonly NaiveRoute[], later: NaiveRoute, ignoreSlash: boolean): boolean => {
+  const shapes = new Set(formsOf(later.pattern, ignoreSlash).map(shapeOf))
+  return earlier.some(route => route.method === later.method && formsOf(route.pattern, ignoreSlash).some(form => shapes.has(shapeOf(form))))
+}
+
+const TEXTS = ['a', 'b', 'aa', 'a1', '1', '12', 'ä']
+const text = fc.constantFrom(...TEXTS)
+const piece = (index: number): fc.Arbitrary<string> =>
+  fc.oneof(
+    { arbitrary: text, weight: 4 },
+    { arbitrary: fc.constant(`{p${index}}`), weight: 2 },
+    { arbitrary: fc.constantFrom('[0-9]+', '[a-z]+', '[a-z0-9]+', 'a|12', '.').map(regex => `{p${index}:${regex}}`), weight: 2 },
+    { arbitrary: fc.constantFrom(`{p${index}}?`, `:p${index}?`, `{p${index}:[0-9]}?`), weight: 1 }
+  )
+const pattern = fc
+  .tuple(piece(0), piece(1), piece(2), fc.integer({ min: 0, max: 3 }), fc.constantFrom('', '', '', '/', '/*', '/{rest*}', '/{rest*}?'))
+  .map(
+    ([a, b, c, count, end]) =>
+      [a, b, c]
+        .slice(0, count)
+        .map(part => `/${part}`)
+        .join('') + end || '/'
+  )
+const method = fc.constantFrom('GET', 'GET', 'PUT', undefined)
+const path = fc
+  .tuple(fc.array(text, { maxLength: 4 }), fc.boolean())
+  .map(([parts, slash]) => parts.map(part => `/${part}`).join('') + (slash ? '/' : '') || '/')
+
+const property = (ignoreSlash: boolean): void => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ method, pattern }), { maxLength: 14 }),
+      fc.array(path, { minLength: 4, maxLength: 12 }),
+      fc.infiniteStream(fc.nat()),
+      (given, paths, dice) => {
+        const options = { trailingSlash: ignoreSlash ? 'ignore' : 'strict' } as const
+        const table = routeTable<NaiveRoute>(options)
+        const routes: NaiveRoute[] = []
+        for (const route of given) {
+          const add = (): unknown => table.add(route.method, route.pattern, route)
+          if (collides(routes, route, ignoreSlash)) expect(add, route.pattern).toThrow('matches the same paths as')
+          else {
+            add()
+            routes.push(route)
+          }
+        }
+        const shuffled = routeTable<NaiveRoute>(options)
+        const keyed = routes.map(route => ({ route, key: dice.next().value as number })).sort((a, b) => a.key - b.key)
+        for (const { route } of keyed) shuffled.add(route.method, route.pattern, route)
+
+        for (const each of paths) {
+          for (const name of ['GET', 'PUT', 'DATA']) {
+            const expected = naiveFind(routes, name, each, ignoreSlash)
+            for (const actual of [table.find(name, each), shuffled.find(name, each)]) {
+              expect(actual?.route.value, `${name} ${each}`).toBe(expected?.route)
+              expect(actual && { ...actual.params }, `${name} ${each}`).toEqual(expected?.params)
+            }
+          }
+          const methods = routes.filter(
+            route => route.method !== undefined && formsOf(route.pattern, ignoreSlash).some(form => paramsOf(form, each, ignoreSlash))
+          )
+          expect(table.methods(each)).toEqual([...new Set(methods.map(route => route.method))].sort())
+        }
+      }
+    ),
+    { numRuns: Number(process.env['IOPA_ROUTER_RUNS'] ?? 400) }
+  )
+}
+
+test('the trie finds what trying every route finds, in any order of registration', () => property(false))
+test('the trie finds what trying every route finds with trailingSlash: ignore', () => property(true))
