@@ -1,0 +1,20 @@
+// The two libraries ship no types of their own.
+declare module 'negotiator' {
+  interface EncodingOptions {
+    readonly preferred?: readonly string[]
+  }
+  class Negotiator {
+    constructor(request: { readonly headers: Readonly<Record<string, string | undefined>> })
+    encodings(available: readonly string[], options?: EncodingOptions): string[]
+  }
+  // biome-ignore lint/style/noDefaultExport: the library is one CommonJS value
+  export default Negotiator
+}
+
+declare module 'range-parser' {
+  interface Ranges extends Array<{ start: number; end: number }> {
+    type: string
+  }
+  // biome-ignore lint/style/noDefaultExport: the library is one CommonJS value
+  export default function parseRange(size: number, header: string): Ranges | -1 | -2
+}

@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import { isHiddenName, isPortableName, servableSegments } from '../src/names.ts'
+
+describe('names', () => {
+  test.each([
+    'a',
+    'index.html',
+    'a b',
+    'été',
+    '日本.txt',
+    'console.log',
+    'com.txt',
+    'nullable',
+    'auxiliary.js',
+    'a~b',
+    'backup~',
+    'longername~1',
+    '.env',
+    '...a',
+    '👩‍💻.png'
+  ])('%s is the same name everywhere', name => expect(isPortableName(name)).toBe(true))
+
+  test.each([
+    '',
+    '.',
+    '..',
+    '...',
+    'a.',
+    'a ',
+    'a\\b',
+    '..\\b',
+    'a/b',
+    'c:',
+    'a:$DATA',
+    'a.txt::$DATA',
+    'a\0',
+    'a\n',
+    'a\x7f',
+    'con',
+    'CON',
+    'nul.txt',
+    'Aux.tar.gz',
+    'prn .txt',
+    'com1',
+    'COM9.html',
+    'lpt1',
+    'com¹',
+    'lpt³.x',
+    'conin$',
+    'CONOUT$',
+    'clock$',
+    'GIT~1',
+    'PROGRA~1.TXT',
+    '\u200c.env',
+    '\ufeff.git',
+    'x'.repeat(256)
+  ])('%j is refused', name => expect(isPortableName(name)).toBe(false))
+
+  test('hides names with a leading dot but those listed', () => {
+    expect(isHiddenName('.env', ['.well-known'])).toBe(true)
+    expect(isHiddenName('.well-known', ['.well-known'])).toBe(false)
+    expect(isHiddenName('.well-known', 'deny')).toBe(true)
+    expect(isHiddenName('.env', 'allow')).toBe(false)
+    expect(isHiddenName('a.env', 'deny')).toBe(false)
+  })
+
+  test('splits a path only when every segment may be served', () => {
+    expect(servableSegments('/', 'deny')).toEqual([])
+    expect(servableSegments('/a/b.txt', 'deny')).toEqual(['a', 'b.txt'])
+    for (const path of ['', 'a', '//a', '/a//b', '/a/', '/../a', '/a/..', '/a/.b', '/.git/config', '/a\\..\\b', '/c:/x', '/a/nul'])
+      expect(servableSegments(path, 'deny'), path).toBeUndefined()
+  })
+
+  test('a long hostile name takes no noticeable time', () => {
+    const begin = performance.now()
+    for (const name of [`con${' '.repeat(100_000)}x`, `${'a'.repeat(100_000)}~1`, '~'.repeat(100_000)]) isPortableName(name)
+    expect(performance.now() - begin).toBeLessThan(100)
+  })
+})
