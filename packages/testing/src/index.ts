@@ -1,1 +1,8 @@
-export {}
+export type { NetworkAddress } from './network-address.ts'
+export type { NetworkConditions } from './network-conditions.ts'
+export { seededRandom } from './random.ts'
+export type { VirtualClock, VirtualClockOptions } from './virtual-clock.ts'
+export { virtualClock } from './virtual-clock.ts'
+export type { Packet, PacketFate, PacketRecord, PacketScript } from './virtual-datagrams.ts'
+export type { VirtualMachine, VirtualNetwork, VirtualNetworkOptions } from './virtual-network.ts'
+export { virtualNetwork } from './virtual-network.ts'

@@ -1,0 +1,124 @@
+import { type Timer, TimerQueue } from './timer-queue.ts'
+
+/** A clock whose hands a test turns. It satisfies the `Clock` of the core, so every transport takes it. */
+export interface VirtualClock {
+  /** Milliseconds since the clock was made, plus its start. */
+  now(): number
+  setTimeout(callback: () => void, milliseconds: number): unknown
+  clearTimeout(handle: unknown): void
+  /** Timers that have not run. */
+  readonly pending: number
+  /** Lets everything happen that needs no time: promises, and what they start in turn. */
+  settle(): Promise<void>
+  /** Moves time on by so many milliseconds; each timer runs at its own time, and what it starts settles before the next one. */
+  advance(milliseconds: number): Promise<void>
+  /**
+   * Moves from timer to timer until the condition holds, or the promise has settled, and gives the promise's value.
+   * Rejects when that needs more than `limit` milliseconds of virtual time (10 minutes by default) or when no timer is left.
+   */
+  runUntil(condition: () => boolean, limit?: number): Promise<void>
+  runUntil<T>(promise: Promise<T>, limit?: number): Promise<T>
+}
+
+/** How a virtual clock begins. */
+export interface VirtualClockOptions {
+  /** What now() gives at first, in milliseconds; 0 by default. */
+  readonly start?: number
+}
+
+// A timer that sets itself anew for the same instant would hold time still for ever.
+const CALLBACKS_AT_ONE_INSTANT = 1_000_000
+const TURNS_TO_SETTLE = 10_000
+
+/** A clock that stands still until it is told to move; the same calls give the same order of events every time. */
+export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualClock {
+  const queue = new TimerQueue()
+  let time = start
+  // Counts what happens on the clock, by which settle() sees that nothing moves any more.
+  let activity = 0
+
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < TURNS_TO_SETTLE; turn++) {
+      const before = activity
+      await nextTurn()
+      if (before === activity) return
+    }
+    throw new Error(`The app did not come to rest at ${time} ms: something starts work without end and without a timer`)
+  }
+
+  const runDue = async (until: number): Promise<void> => {
+    let callbacks = 0
+    let instant = time
+    for (let due = queue.due; due !== undefined && due <= until; due = queue.due) {
+      time = Math.max(time, due)
+      if (time > instant) {
+        instant = time
+        callbacks = 0
+      }
+      if (++callbacks > CALLBACKS_AT_ONE_INSTANT) throw new Error(`Timers without end at ${time} ms: a callback sets a timer of 0 ms again and again`)
+      activity++
+      queue.take(time)?.()
+      await settle()
+    }
+  }
+
+  const advance = async (milliseconds: number): Promise<void> => {
+    const until = time + milliseconds
+    await settle()
+    await runDue(until)
+    time = until
+  }
+
+  const runUntil = async <T>(goal: (() => boolean) | Promise<T>, limit = 600_000): Promise<T | undefined> => {
+    let settled = false
+    const mark = (): void => {
+      settled = true
+    }
+    if (typeof goal !== 'function') goal.then(mark, mark)
+    const isReached = typeof goal === 'function' ? goal : () => settled
+    const end = time + limit
+    await settle()
+    while (!isReached()) {
+      const due = queue.due
+      if (due === undefined) throw new Error(`Nothing is left to happen at ${time} ms, and what was waited for has not`)
+      if (due > end) throw new Error(`What was waited for did not happen within ${limit} ms; ${queue.size} timers are waiting`)
+      await runDue(due)
+    }
+    return typeof goal === 'function' ? undefined : goal
+  }
+
+  return {
+    now: () => time,
+    setTimeout: (callback, milliseconds) => {
+      activity++
+      return queue.add(time + Math.max(0, milliseconds || 0), callback)
+    },
+    clearTimeout: handle => {
+      activity++
+      if (handle) queue.clear(handle as Timer)
+    },
+    get pending() {
+      return queue.size
+    },
+    settle,
+    advance,
+    runUntil: runUntil as VirtualClock['runUntil']
+  }
+}
+
+// Between two turns of the event loop all promises that can settle have settled. setImmediate is quicker than a port where it exists.
+const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown }
+
+const nextTurn = (): Promise<void> =>
+  new Promise(resolve => {
+    if (setImmediate) {
+      setImmediate(resolve)
+      return
+    }
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(null)
+  })
