@@ -30,8 +30,6 @@ interface MemoryFile {
   readonly bytes: Uint8Array
 }
 
-const DIRECTORY: FileInfo = { kind: 'directory', size: 0, lastModified: 0, version: '0' }
-
 class Memory implements MemorySource {
   readonly #files = new Map<string, MemoryFile>()
   /** How many files lie at any depth below a path. */
@@ -45,13 +43,14 @@ class Memory implements MemorySource {
       throw new TypeError(`A path begins with "/" and ends with a name: ${JSON.stringify(path)} does not`)
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content.slice()
     if (!this.#files.has(path)) this.#count(path, 1)
+    this.#changes++
     this.#files.set(path, {
       bytes,
       info: {
         kind: 'file',
         size: bytes.length,
         lastModified: options.lastModified ?? Date.now(),
-        version: `${this.#epoch}-${(++this.#changes).toString(36)}`,
+        version: this.#version(),
         ...(options.mediaType === undefined ? {} : { mediaType: options.mediaType })
       }
     })
@@ -59,14 +58,16 @@ class Memory implements MemorySource {
 
   delete(path: string): boolean {
     const existed = this.#files.delete(path)
-    if (existed) this.#count(path, -1)
-    return existed
+    if (!existed) return false
+    this.#count(path, -1)
+    this.#changes++
+    return true
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
     const file = this.#files.get(path)
     if (file !== undefined) return file.info
-    return path === '/' || this.#directories.has(path) ? DIRECTORY : undefined
+    return path === '/' || this.#directories.has(path) ? { kind: 'directory', size: 0, lastModified: 0, version: this.#version() } : undefined
   }
 
   async open(path: string): Promise<OpenFile | undefined> {
@@ -86,6 +87,10 @@ class Memory implements MemorySource {
       entries.set(entry.name, entry)
     }
     return [...entries.values()]
+  }
+
+  #version(): string {
+    return `${this.#epoch}-${this.#changes.toString(36)}`
   }
 
   #count(path: string, change: number): void {

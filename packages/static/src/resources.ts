@@ -38,6 +38,7 @@ export interface FileResource {
 /** A path that names a directory without an index, or a directory asked for without its final slash. */
 export interface DirectoryResource {
   readonly kind: 'directory'
+  readonly info: FileInfo
 }
 
 /** What a path names; `undefined` when nothing may be served there. */
@@ -107,6 +108,11 @@ export class Resources {
   find(path: string): Promise<Resource> {
     const recent = this.peek(path)
     if (recent !== undefined) return Promise.resolve(recent.resource)
+    return this.refresh(path)
+  }
+
+  /** What a path names, looked at now; what is unchanged keeps its content. */
+  refresh(path: string): Promise<Resource> {
     return this.#checks.get(path)?.promise ?? this.#check(path, this.#known.get(path))
   }
 
@@ -180,8 +186,7 @@ export class Resources {
   async #look(path: string, known: Known | undefined): Promise<{ resource: Resource; unsettled: boolean }> {
     const target = await this.#target(path)
     if (target === undefined) return { resource: undefined, unsettled: false }
-    if (target.info.kind === 'directory')
-      return { resource: known?.resource?.kind === 'directory' ? known.resource : { kind: 'directory' }, unsettled: false }
+    if (target.info.kind === 'directory') return { resource: { kind: 'directory', info: target.info }, unsettled: false }
     const variants = await Promise.all(this.#options.encodings.map(encoding => this.#variant(target, encoding)))
     const encoded = variants.filter(variant => variant !== undefined)
     const found = [target, ...encoded]
@@ -312,6 +317,13 @@ const isSame = (representations: readonly FileRepresentation[], found: readonly 
   })
 
 const withMediaType = (info: FileInfo, { info: { mediaType } }: Located): FileInfo => (mediaType === undefined ? info : { ...info, mediaType })
+
+/** Text that differs when what a path names has changed. */
+export const stateOf = (resource: Resource): string => {
+  if (resource === undefined) return ''
+  if (resource.kind === 'directory') return `/${resource.info.version}`
+  return [resource.plain, ...resource.encoded].map(({ path, info }) => `${path} ${info.version}`).join('\n')
+}
 
 const replace = (resource: FileResource, old: FileRepresentation, current: FileRepresentation): void => {
   if (resource.plain === old) resource.plain = current

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest'
+import { encodePath, linkFormat } from '../src/directory.ts'
+
+test('a directory is a sorted list of links, names percent-encoded', () => {
+  const entries = [
+    { name: 'sub', kind: 'directory' },
+    { name: 'a b>.txt', kind: 'file' },
+    { name: 'é,"x".bin', kind: 'file' }
+  ] as const
+  expect(linkFormat('/files/', entries, {})).toBe(
+    '</files/a%20b%3E.txt>;type="text/plain; charset=utf-8",</files/sub/>;ct=40,</files/%C3%A9%2C%22x%22.bin>;type="application/octet-stream"'
+  )
+  expect(linkFormat('/', [], {})).toBe('')
+})
+
+test('a path is encoded segment by segment', () => expect(encodePath('/a b/c?#%/')).toBe('/a%20b/c%3F%23%25/'))
