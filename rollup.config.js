@@ -7,12 +7,6 @@ const manifest = JSON.parse(readFileSync('./package.json', 'utf8'))
 const names = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })
 const external = id => id.startsWith('node:') || id.startsWith('@iopa/') || names.some(name => id === name || id.startsWith(`${name}/`))
 
-// `declare module '@iopa/constants' { interface IopaKeys }` merges only with an interface that is exported where it is declared.
-const augmentable = {
-  name: 'augmentable',
-  renderChunk: code => code.replace(/^interface IopaKeys\b/m, 'export interface IopaKeys').replace(/^export (type )?\{[^}]*\};?$/m, list => list.replace(/\b(type )?IopaKeys,? ?/, ''))
-}
-
 const input = Object.fromEntries(
   Object.values(manifest.exports)
     .map(entry => entry['@iopa/source'])
@@ -22,5 +16,5 @@ const input = Object.fromEntries(
 
 export default [
   { input, external, plugins: [esbuild({ target: 'node20', tsconfig: false })], output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: '[name].js' } },
-  { input, external, plugins: [dts(), augmentable], output: { dir: 'dist', format: 'es', chunkFileNames: '[name].d.ts' } }
+  { input, external, plugins: [dts()], output: { dir: 'dist', format: 'es', chunkFileNames: '[name].d.ts' } }
 ]

@@ -1,1 +1,35 @@
-export {}
+/**
+ * The IOPA context: one property bag for every protocol, with an answer, headers, a body, and a scope that ends once.
+ *
+ * @example
+ * const factory = new ContextFactory(environment)
+ * await using context = factory.promote({ 'iopa.Method': 'GET', 'iopa.Path': '/lights/hall' })
+ * context.defer(() => console.log('over'))
+ */
+export { abortReason } from './abort-reasons.ts'
+export { Answer } from './answer.ts'
+export { applyValue } from './apply-value.ts'
+export { bodyTooLarge, collectBytes, concatBytes, readBody } from './body.ts'
+export { PropertyBag } from './context.ts'
+export { encodeBody } from './encoding.ts'
+export { isLoopback, localEndpoint } from './endpoint.ts'
+export { ContextFactory, isContext } from './factory.ts'
+export { assignHeaders, HeaderMap } from './header-map.ts'
+export { checkPath, decodePath, encodePath, joinPath } from './path.ts'
+export { problemOf } from './problem.ts'
+export { isReply, reply } from './reply.ts'
+export { Scope } from './scope.ts'
+export { formatUrl, parseAuthority, parseUrl } from './url.ts'
+
+export type { EndReason } from './abort-reasons.ts'
+export type { BodyStream } from './body.ts'
+export type { ContextInit, RequestSource } from './context-init.ts'
+export type { BaseContext, Context } from './context-types.ts'
+export type { Encoded, Payload } from './encoding.ts'
+export type { Endpoint } from './endpoint.ts'
+export type { Environment } from './environment.ts'
+export type { PathLimits } from './path.ts'
+export type { Problem } from './problem.ts'
+export type { Reply } from './reply.ts'
+export type { Owned } from './scope.ts'
+export type { UrlParts } from './url.ts'

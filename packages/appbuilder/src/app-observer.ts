@@ -1,0 +1,38 @@
+import type { Answer, Context } from '@iopa/context'
+import type { Observation } from './transport.ts'
+
+/** The answers to an observation as a sequence: the newest waits for the reader, those in between are skipped. */
+export async function* observedAnswers(
+  context: Context,
+  observe: (context: Context, deliver: (answer: Answer) => Promise<void> | void) => Promise<Observation>
+): AsyncGenerator<Answer> {
+  let newest: Answer | null = null
+  let last = false
+  let wake: (() => void) | null = null
+  const deliver = (answer: Answer): void => {
+    newest = answer
+    last = !answer.ok
+    wake?.()
+  }
+  context.defer(() => {
+    last = true
+    wake?.()
+  })
+  try {
+    await observe(context, deliver)
+    for (;;) {
+      const answer = newest as Answer | null
+      newest = null
+      if (answer !== null) {
+        if (!answer.ok && answer.error !== null) throw answer.error
+        yield answer
+      } else if (last) return
+      else
+        await new Promise<void>(resolve => {
+          wake = resolve
+        })
+    }
+  } finally {
+    await context.end('unsubscribe')
+  }
+}

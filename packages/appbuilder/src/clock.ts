@@ -1,0 +1,23 @@
+/** What `setTimeout` of a clock gives back. */
+export type TimerHandle = unknown
+
+/** Time, so that tests can move it by themselves. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Runs `callback` once after `ms` milliseconds; such a timer does not keep the process alive. */
+  setTimeout(callback: () => void, ms: number): TimerHandle
+  clearTimeout(handle: TimerHandle): void
+}
+
+/** The clock of the machine. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimeout: (callback, ms) => {
+    const handle: unknown = setTimeout(callback, ms)
+    // Node gives an object here, browsers a number.
+    if (typeof handle === 'object' && handle !== null) (handle as { unref?: () => void }).unref?.()
+    return handle
+  },
+  clearTimeout: handle => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
+}

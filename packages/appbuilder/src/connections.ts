@@ -1,0 +1,139 @@
+import { isLoopback } from '@iopa/context'
+import type { ByteChannel } from './byte-channel.ts'
+import type { Clock, TimerHandle } from './clock.ts'
+import type { Limits } from './limits.ts'
+
+/** One counted connection. */
+export interface Connection {
+  readonly channel: ByteChannel
+  /** Says that a byte went either way. */
+  touch(): void
+  /** Exempts the connection from the idle limit, such as one that observes. */
+  keepAlive(keep: boolean): void
+  /** Says how many requests of it are in work: a drain waits for them. */
+  busy(requests: number): void
+  /** Takes the connection out; call it from the channel's `close`. */
+  remove(): void
+}
+
+type Limited = Pick<Limits, 'connections' | 'connectionsPerAddress' | 'idleTimeout'>
+
+class CountedConnection implements Connection {
+  readonly channel: ByteChannel
+  readonly #owner: Connections
+  lastActive: number
+  kept = false
+  requests = 0
+
+  constructor(channel: ByteChannel, owner: Connections, now: number) {
+    this.channel = channel
+    this.#owner = owner
+    this.lastActive = now
+  }
+
+  touch(): void {
+    this.lastActive = this.#owner.now
+  }
+  keepAlive(keep: boolean): void {
+    this.kept = keep
+  }
+  busy(requests: number): void {
+    this.requests = requests
+    this.touch()
+    if (requests === 0) this.#owner.settled(this)
+  }
+  remove(): void {
+    this.#owner.delete(this)
+  }
+}
+
+/** The connections of a listener: counted in all and per address, closed when idle, drained at the end. */
+export class Connections {
+  readonly #clock: Clock
+  readonly #limits: Limited
+  readonly #onIdle: (connection: Connection) => void
+  readonly #open = new Set<CountedConnection>()
+  readonly #byAddress = new Map<string, number>()
+  #now: number
+  #timer: TimerHandle | null = null
+  #closing: ((connection: Connection) => void) | null = null
+  #empty: (() => void)[] = []
+
+  /** `onIdle` is called for a connection without traffic for `idleTimeout`; it should say goodbye and destroy the channel. */
+  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#onIdle = onIdle
+    this.#now = clock.now()
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** The time of the last sweep or arrival: exact enough for idleness, and free. */
+  get now(): number {
+    return this.#now
+  }
+
+  /** Counts a channel in; null over a limit or while closing, and then the caller refuses it and destroys it. */
+  admit(channel: ByteChannel): Connection | null {
+    const address = channel.remoteAddress
+    const fromAddress = this.#byAddress.get(address) ?? 0
+    if (this.#closing !== null || this.#open.size >= this.#limits.connections) return null
+    if (!isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
+    this.#now = this.#clock.now()
+    const connection = new CountedConnection(channel, this, this.#now)
+    this.#open.add(connection)
+    this.#byAddress.set(address, fromAddress + 1)
+    if (this.#timer === null) this.#arm()
+    return connection
+  }
+
+  delete(connection: CountedConnection): void {
+    if (!this.#open.delete(connection)) return
+    const address = connection.channel.remoteAddress
+    const left = (this.#byAddress.get(address) ?? 1) - 1
+    if (left === 0) this.#byAddress.delete(address)
+    else this.#byAddress.set(address, left)
+    if (this.#open.size > 0) return
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
+    this.#timer = null
+    for (const resolve of this.#empty.splice(0)) resolve()
+  }
+
+  settled(connection: CountedConnection): void {
+    this.#closing?.(connection)
+  }
+
+  /**
+   * Ends every connection: `goodbye` at once for those with nothing in work, for the others when they have; what is
+   * left after `timeout` ms is destroyed. Resolves when all are gone.
+   */
+  async drain(timeout: number, goodbye: (connection: Connection) => void): Promise<void> {
+    this.#closing = goodbye
+    for (const connection of [...this.#open]) if (connection.requests === 0) goodbye(connection)
+    if (this.#open.size === 0) return
+    const gone = new Promise<void>(resolve => this.#empty.push(resolve))
+    const timer = this.#clock.setTimeout(() => {
+      for (const connection of [...this.#open]) connection.channel.destroy()
+    }, timeout)
+    await gone
+    this.#clock.clearTimeout(timer)
+  }
+
+  #arm(): void {
+    if (!Number.isFinite(this.#limits.idleTimeout)) return
+    this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.max(1, this.#limits.idleTimeout / 4))
+  }
+
+  #sweep(): void {
+    this.#timer = null
+    this.#now = this.#clock.now()
+    const oldest = this.#now - this.#limits.idleTimeout
+    for (const connection of [...this.#open]) {
+      if (connection.lastActive <= oldest && !connection.kept && connection.requests === 0) this.#onIdle(connection)
+    }
+    if (this.#open.size > 0) this.#arm()
+  }
+}

@@ -1,0 +1,37 @@
+/** Who takes what arrives on a datagram channel. None of these may throw. */
+export interface DatagramReceiver {
+  /** `bytes` belong to the receiver. */
+  message(bytes: Uint8Array, address: string, port: number, toMulticast?: boolean): void
+  /** A datagram could not be sent, or the system reported a peer unreachable. */
+  error(error: Error): void
+}
+
+/** A socket that carries datagrams, such as a UDP socket. */
+export interface DatagramChannel {
+  readonly localAddress: string
+  readonly localPort: number
+  /** The socket below, for those who know its type. */
+  readonly raw: unknown
+  /** Starts delivery to its one receiver. */
+  open(receiver: DatagramReceiver): void
+  /** Never throws; what cannot be sent is told to `error`. */
+  send(bytes: Uint8Array, port: number, address: string): void
+  /** Joins a multicast group. @throws Error where the network cannot. */
+  join?(group: string): void
+  close(): Promise<void>
+}
+
+/** Where to bind. */
+export interface DatagramAddress {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  /** Several sockets share the port: for multicast alone, since unicast goes to one of them. */
+  readonly shared?: boolean
+}
+
+/** What makes datagram channels: `node:dgram`, or the virtual network of a test. */
+export interface DatagramNetwork {
+  /** Rejects when it cannot bind. */
+  bind(address: DatagramAddress): Promise<DatagramChannel>
+}

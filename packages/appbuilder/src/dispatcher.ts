@@ -1,0 +1,142 @@
+import { type CodecTable, changesState, IopaError, isIopaError } from '@iopa/constants'
+import type { Context } from '@iopa/context'
+import type { Clock } from './clock.ts'
+import { applyReturned, isThenable, type Pipeline } from './compose.ts'
+import { Deadlines } from './deadlines.ts'
+import type { Limits } from './limits.ts'
+
+type Done = (context: Context) => void
+
+const shared = (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>): IopaError => {
+  const error = new IopaError(status, code, detail, headers === undefined ? {} : { headers })
+  error.stack = `IopaError: ${code}`
+  return Object.freeze(error)
+}
+
+const NOT_FOUND = shared(404, 'not-found', 'There is nothing at this path.')
+const OVERLOADED = shared(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
+const TIMED_OUT = shared(504, 'timeout', 'The request took too long.')
+const MISSING_AWAIT = shared(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
+
+/** The peer's view of an error: an IopaError as it is, anything else without its message. */
+export const toIopaError = (error: unknown): IopaError =>
+  isIopaError(error) && error.status >= 400 && error.status <= 599 ? error : new IopaError(500, 'internal-error', '', { cause: error })
+
+/** Runs requests of one listener: the error boundary, the bound on work, the deadline, and the sealing of answers. */
+export class Dispatcher {
+  readonly #pipeline: () => Pipeline
+  readonly #codecs: CodecTable
+  readonly #limits: Limits
+  readonly #changed: (path: string, origin: Context) => void
+  readonly #deadlines: Deadlines
+  #inFlight = 0
+  #idle: (() => void)[] = []
+
+  /** `changed` hears of each path whose state a 2xx answer has changed. */
+  constructor(pipeline: () => Pipeline, codecs: CodecTable, limits: Limits, clock: Clock, changed: (path: string, origin: Context) => void) {
+    this.#pipeline = pipeline
+    this.#codecs = codecs
+    this.#limits = limits
+    this.#changed = changed
+    this.#deadlines = new Deadlines(clock, limits.requestTimeout, (context, done) => {
+      context.response.pending = false
+      context.planEnd('timeout')
+      this.#fail(context, TIMED_OUT)
+      this.#finish(context, done)
+    })
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Runs the pipeline; `done` is called once, and never throws out of here. */
+  run(context: Context, done: Done): void {
+    if (this.#inFlight++ >= this.#limits.inFlight) {
+      context.response.fail(OVERLOADED)
+      this.#finish(context, done)
+      return
+    }
+    let value: unknown
+    try {
+      value = this.#pipeline()(context)
+      if (!isThenable(value)) this.#settle(context, value)
+    } catch (error) {
+      value = undefined
+      this.#fail(context, error)
+    }
+    if (!isThenable(value)) {
+      this.#finish(context, done)
+      return
+    }
+    this.#deadlines.add(context, done)
+    value.then(
+      settled => {
+        if (context.response.sealed) return
+        this.#deadlines.remove(context)
+        try {
+          this.#settle(context, settled)
+        } catch (error) {
+          this.#fail(context, error)
+        }
+        this.#finish(context, done)
+      },
+      (error: unknown) => {
+        if (context.response.sealed) return
+        this.#deadlines.remove(context)
+        this.#fail(context, error)
+        this.#finish(context, done)
+      }
+    )
+  }
+
+  /** Resolves when nothing is in work. */
+  idle(): Promise<void> {
+    return this.#inFlight === 0 ? Promise.resolve() : new Promise(resolve => this.#idle.push(resolve))
+  }
+
+  close(): void {
+    this.#deadlines.close()
+  }
+
+  #settle(context: Context, value: unknown): void {
+    const answer = context.response
+    if (answer.pending) throw MISSING_AWAIT
+    if (value !== undefined) applyReturned(answer, value)
+    if (answer.status === 0) {
+      if (answer.body !== undefined) answer.status = 200
+      else if (context['iopa.Method'] === 'GET' || context['iopa.Method'] === 'HEAD') answer.fail(NOT_FOUND)
+      else answer.status = 204
+    }
+    if (answer.ok && changesState(context['iopa.Method'])) this.#changed(context['iopa.PathBase'] + context['iopa.Path'], context)
+  }
+
+  #fail(context: Context, error: unknown): void {
+    const visible = toIopaError(error)
+    context.response.fail(visible)
+    if (visible.status >= 500) this.#log(context, visible, error)
+  }
+
+  #log(context: Context, visible: IopaError, error: unknown): void {
+    const where = `${context['iopa.Method']} ${context['iopa.PathBase']}${context['iopa.Path']} ${context['iopa.Protocol']}`
+    // A shared error has no stack of its own.
+    context['server.Logger'].error(`iopa: ${where} answered ${visible.status} ${visible.code}`, Object.isFrozen(error) ? visible.detail : error)
+  }
+
+  #finish(context: Context, done: Done): void {
+    try {
+      context.response.seal(this.#codecs)
+    } catch (error) {
+      this.#fail(context, error)
+      context.response.seal(this.#codecs)
+    }
+    this.#inFlight--
+    if (this.#inFlight === 0 && this.#idle.length > 0) for (const resolve of this.#idle.splice(0)) resolve()
+    try {
+      done(context)
+    } catch (error) {
+      context['server.Logger'].error('iopa: a transport failed to send an answer', error)
+      void context.end('reset')
+    }
+  }
+}

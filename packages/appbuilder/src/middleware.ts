@@ -1,0 +1,58 @@
+import type { IopaKeys, KeysDeclaration } from '@iopa/constants'
+import type { Context } from '@iopa/context'
+
+/** Runs the rest of the pipeline; it may be called once. */
+export interface Next {
+  /** Resolves with what the handler returned. Rejects when it is called twice. */
+  (): Promise<unknown>
+  /** Runs the rest of the pipeline with another context, as often as needed. */
+  invoke(context: Context): Promise<unknown>
+}
+
+/** A function of the pipeline. What it returns without having called `next` becomes the answer. */
+export type MiddlewareFunction<C = Context> = (context: C, next: Next) => unknown
+
+/** An object of the pipeline: `invoke` for requests that come in, `dispatch` for those that clients send. */
+export interface MiddlewareObject<C = Context> {
+  invoke?(context: C, next: Next): unknown
+  dispatch?(context: Context, next: Next): unknown
+}
+
+/** What middleware says of itself; `build` checks it. */
+export interface Declarations<Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never> {
+  readonly name?: string
+  /** Keys that it sets for those after it. */
+  readonly provides?: readonly Provided[]
+  /** Keys that it needs from those before it. */
+  readonly requires?: readonly Required[]
+  /** Namespaces whose keys it uses. */
+  readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+}
+
+/** Middleware with declarations; it need not be made with `defineMiddleware`. */
+export type DeclaredMiddleware<Required extends keyof IopaKeys, Provided extends keyof IopaKeys> = (
+  | MiddlewareFunction<Context<Required>>
+  | MiddlewareObject<Context<Required>>
+) &
+  Declarations<Required, Provided>
+
+/** Puts declarations on a middleware function. */
+export const defineMiddleware = <const Required extends keyof IopaKeys = never, const Provided extends keyof IopaKeys = never>(
+  declarations: Declarations<Required, Provided>,
+  middleware: MiddlewareFunction<Context<Required>>
+): DefinedMiddleware<Required, Provided> => {
+  const declared = (context: Context<Required>, next: Next): unknown => middleware(context, next)
+  Object.defineProperty(declared, 'name', { value: declarations.name ?? middleware.name })
+  return Object.assign(declared, {
+    provides: declarations.provides ?? [],
+    requires: declarations.requires ?? [],
+    ...(declarations.keys === undefined ? undefined : { keys: declarations.keys })
+  }) as unknown as DefinedMiddleware<Required, Provided>
+}
+
+/** What `defineMiddleware` gives. */
+export type DefinedMiddleware<Required extends keyof IopaKeys, Provided extends keyof IopaKeys> = MiddlewareFunction<Context<Required>> & {
+  readonly provides: readonly Provided[]
+  readonly requires: readonly Required[]
+  readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+}

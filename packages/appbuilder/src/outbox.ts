@@ -1,0 +1,97 @@
+import { concatBytes } from '@iopa/context'
+import type { ByteChannel } from './byte-channel.ts'
+
+/** Bounds of an outbox. */
+export interface OutboxLimits {
+  readonly queueBytes: number
+}
+
+/**
+ * Writes of one connection, joined: what is written while it is corked, or within one turn of the event loop, leaves as
+ * one write. When the peer does not read, bytes wait up to a bound, and `writable` says so.
+ */
+export class Outbox {
+  readonly #channel: ByteChannel
+  readonly #limit: number
+  #chunks: Uint8Array[] = []
+  #bytes = 0
+  #corked = 0
+  #scheduled = false
+  #blocked = false
+  #waiting: (() => void)[] = []
+  #closed = false
+
+  constructor(channel: ByteChannel, limits: OutboxLimits) {
+    this.#channel = channel
+    this.#limit = limits.queueBytes
+  }
+
+  /** False while the peer does not read as fast as is written: a sender that can wait should. */
+  get writable(): boolean {
+    return !this.#blocked && !this.#closed
+  }
+
+  /** Bytes that wait here and in the channel. */
+  get pendingBytes(): number {
+    return this.#bytes + this.#channel.buffered
+  }
+
+  /** Queues bytes. False when they were dropped, for the bound was reached or the connection is gone. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed || this.pendingBytes + bytes.length > this.#limit + bytes.length * Number(this.pendingBytes === 0)) return false
+    this.#chunks.push(bytes)
+    this.#bytes += bytes.length
+    if (this.#corked === 0) this.#schedule()
+    return true
+  }
+
+  /** Holds writes back until `uncork`: at the begin of what one read brings. */
+  cork(): void {
+    this.#corked++
+  }
+
+  /** Writes out what was held back. */
+  uncork(): void {
+    if (--this.#corked === 0) this.flush()
+  }
+
+  /** Writes everything queued, as one write. */
+  flush(): void {
+    this.#scheduled = false
+    if (this.#bytes === 0 || this.#closed) return
+    const chunks = this.#chunks
+    const length = this.#bytes
+    this.#chunks = []
+    this.#bytes = 0
+    if (!this.#channel.write(concatBytes(chunks, length))) this.#blocked = true
+  }
+
+  /** Resolves when the peer reads again, or the connection is gone. */
+  drained(): Promise<void> {
+    return this.writable || this.#closed ? Promise.resolve() : new Promise(resolve => this.#waiting.push(resolve))
+  }
+
+  /** The channel's `drain`. */
+  onDrain(): void {
+    this.#blocked = false
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  /** The channel's `close`: everything that waits is dropped. */
+  onClose(): void {
+    this.#closed = true
+    this.#chunks = []
+    this.#bytes = 0
+    this.onDrain()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      // A cork that came in between writes out itself.
+      if (this.#corked === 0) this.flush()
+      else this.#scheduled = false
+    })
+  }
+}

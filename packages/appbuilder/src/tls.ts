@@ -1,0 +1,16 @@
+/** TLS, the same for every transport; keys and certificates are PEM text or bytes. */
+export interface TlsOptions {
+  readonly key?: string | Uint8Array
+  readonly cert?: string | Uint8Array
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /** Asks clients for a certificate and refuses those without one that `ca` has signed. */
+  readonly requestCert?: boolean
+  /** `TLSv1.2` unless given. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
+  /** Clients only: false accepts a certificate that cannot be verified; for tests. */
+  readonly verify?: boolean
+  /** Name to verify and to ask for, where it is not the host of the URL. */
+  readonly serverName?: string
+  /** Pre-shared keys by identity; a server looks the identity up, a client sends the first. */
+  readonly psk?: Readonly<Record<string, Uint8Array>>
+}

@@ -1,0 +1,141 @@
+import type { Bag } from '@iopa/constants'
+import type { Answer, Context, ContextInit, EndReason, Scope } from '@iopa/context'
+import type { Clock } from './clock.ts'
+import type { Limits } from './limits.ts'
+import type { TlsOptions } from './tls.ts'
+
+/** A protocol: it listens for an app and connects for a client. A factory function makes one; its classes stay private. */
+export interface Transport {
+  /** Such as `coap`. */
+  readonly name: string
+  /** Without colons, such as `coap`, `coap+tcp`. */
+  readonly schemes: readonly string[]
+  /** What the transport can do, under its URN in `server.Capabilities`. */
+  readonly capabilities?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Binds and serves. Rejects when it cannot. */
+  listen(host: Host): Promise<Listener>
+  /** Opens a channel to another machine. Rejects when it cannot. */
+  connect(url: URL, options?: ConnectOptions): Promise<Channel>
+}
+
+/** A transport that serves. */
+export interface Listener {
+  /** Where it listens, with the port that the system chose. */
+  readonly url: URL
+  /** Stops accepting, finishes what is in work within `timeout` ms, then forces. A second call waits for the first. */
+  close(options?: { readonly timeout?: number }): Promise<void>
+  /** Takes new certificates for the connections to come. */
+  reload?(tls: TlsOptions): void
+}
+
+/** Options of every connect. */
+export interface ConnectOptions {
+  /** Aborts the connecting; a channel that is open ignores it. */
+  readonly signal?: AbortSignal
+  /** Milliseconds to connect, and for each request to be answered; 30,000 unless given. */
+  readonly timeout?: number
+  readonly tls?: TlsOptions
+  readonly clock?: Clock
+  readonly limits?: Partial<Limits>
+}
+
+/** A way to another machine. A request is a bag, or a context made by `app.connect`; `outgoing` reads both. */
+export interface Channel {
+  /** Resolves with whatever status the peer answers; rejects when no answer can come. `iopa.CallCancelled` aborts it. */
+  send(request: Bag): Promise<Answer>
+  /** The first answer and each one after a change; ends when `iopa.CallCancelled` aborts, throws when the peer refuses. */
+  observe(request: Bag): AsyncIterable<Answer>
+  close(): Promise<void>
+}
+
+/** A route as its router announces it. */
+export interface RouteInfo {
+  /** Empty for every method. */
+  readonly methods: readonly string[]
+  /** With the prefix of the mounts around it. */
+  readonly pattern: string
+  readonly segments: readonly RouteSegment[]
+  readonly attributes: RouteAttributes
+}
+
+/** One segment of a pattern. */
+export type RouteSegment =
+  | { readonly kind: 'static'; readonly value: string }
+  | { readonly kind: 'param'; readonly name: string; readonly constraint?: RegExp; readonly optional?: boolean }
+  | { readonly kind: 'tail'; readonly name: string }
+
+/** What discovery says of a route (RFC 6690 section 3). */
+export interface RouteAttributes {
+  /** Resource types, separated by spaces. */
+  readonly rt?: string
+  /** Interface descriptions, separated by spaces. */
+  readonly if?: string
+  /** Content-Format numbers. */
+  readonly ct?: number | readonly number[]
+  readonly title?: string
+  /** Size in bytes. */
+  readonly sz?: number
+  /** False hides the route from discovery. */
+  readonly discoverable?: boolean
+}
+
+/** A path whose state has changed, or that somebody has named. */
+export interface Change {
+  readonly path: string
+  /** The context that caused it; null for `app.notify`. It may have ended. */
+  readonly origin: Context | null
+}
+
+/** A registration that tells of changes until its context ends. */
+export interface Observation {
+  /** False when the first answer was not 2xx: it was delivered, and nothing will follow. */
+  readonly active: boolean
+  /** Ends the observing context. */
+  close(reason?: EndReason): void | Promise<void>
+}
+
+/** Something to dispose. */
+export interface Subscription {
+  [Symbol.dispose](): void
+}
+
+/** The app as a transport sees it. */
+export interface Host {
+  /** The listener's scope: parent of connections, and of requests without one. It ends after `close`. */
+  readonly scope: Scope
+  readonly limits: Limits
+  /** Aborts when the listener shuts down. */
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly logger: Context['logger']
+  /** This host with the limits that a transport's own options override. */
+  withLimits(limits: Partial<Limits> | undefined): Host
+  /**
+   * Refuses to serve unprotected: an address off loopback needs a middleware that provides `server.User`, or `open`.
+   * @throws IopaError 500 with a sentence that names `open: true`.
+   */
+  assertProtected(address: string, open: boolean | undefined): void
+  /** A context of the one shape; its parent is a connection's context, else the listener's scope. */
+  create(init: ContextInit, parent?: Context | Scope): Context
+  /** Runs the pipeline and calls `done` once, synchronously where all handlers are; then `context.response` is sealed. Never throws. */
+  run(context: Context, done: (context: Context) => void): void
+  /** As `run`, as a promise that never rejects. */
+  invoke(context: Context): Promise<void>
+  /**
+   * Registers the observer, runs the GET that it is, delivers the answer and then one after each change; the next
+   * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context.
+   */
+  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation>
+  /** Every change of any path: for filters and bridges. */
+  changes(listener: (change: Change) => void): Subscription
+  /** A GET of `path` with user, headers and peer of `as`, shared with callers that are equal to it; bytes, not a stream. */
+  represent(path: string, as: Context): Promise<Answer>
+  /** Hands observers of `path` the last known representation, where no GET route here could make one. */
+  deliver(path: string, answer: Answer): void
+  /** Tells observers that `path` has changed. */
+  notify(path: string): void
+  /** Resolves when no request of this host is in work. */
+  idle(): Promise<void>
+  /** Every route of the app, mounts included. */
+  routes(): Iterable<RouteInfo>
+}

@@ -1,0 +1,132 @@
+import type { Capabilities } from './capabilities.ts'
+
+/** What console offers; errors of the server go here. */
+export interface Logger {
+  error(...data: unknown[]): void
+  warn(...data: unknown[]): void
+  info(...data: unknown[]): void
+  debug(...data: unknown[]): void
+}
+
+/** Case-insensitive header fields that keep several values of a name apart (RFC 9110 section 5). */
+export interface HeaderFields extends Iterable<[name: string, value: string]> {
+  /** The first value of a field. */
+  get(name: string): string | undefined
+  /** Every value of a field, in order. */
+  getAll(name: string): string[]
+  has(name: string): boolean
+  /** Replaces every value of a field. */
+  set(name: string, value: string | readonly string[]): void
+  /** Adds a value beside those that are there. */
+  append(name: string, value: string): void
+  delete(name: string): boolean
+}
+
+/** Bytes that can be read from any place, such as a file: block-wise and range requests read only what was asked for. */
+export interface RandomAccessBody extends AsyncIterable<Uint8Array> {
+  /** Length in bytes. */
+  readonly size: number
+  /** The bytes from `start` up to, not including, `end`. */
+  read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array>
+}
+
+/** The body of a request: all of it, a stream to be read once, or none. */
+export type Body = Uint8Array | AsyncIterable<Uint8Array> | null
+
+/** Who sends the request, as the authentication of the app names them. */
+export interface User {
+  readonly id: string
+  readonly [claim: string]: unknown
+}
+
+/** Registers a callback that runs once, last registered first, before the first byte of the answer. */
+export type OnSendingHeaders = (callback: () => void) => void
+
+/** The keys that every context has. */
+export interface CoreKeys {
+  'iopa.Version': string
+  /** Unique within the app. */
+  'iopa.Id': number
+  'iopa.Method': string
+  /** Canonical: decoded once, begins with `/`. */
+  'iopa.Path': string
+  /** The path split on `/`, without the empty one before the first. */
+  readonly 'iopa.PathSegments': readonly string[]
+  /** What `mount` has taken off the path; no trailing slash. */
+  'iopa.PathBase': string
+  /** As received, without the `?`. */
+  'iopa.QueryString': string
+  'iopa.Params': Readonly<Record<string, string>>
+  /** The pattern that matched, empty before routing. */
+  'iopa.Route': string
+  'iopa.Headers': HeaderFields
+  'iopa.ContentType': string
+  'iopa.Body': Body
+  /** Without a colon: `http`. */
+  'iopa.Scheme': string
+  /** Protocol and version: `HTTP/1.1`. */
+  'iopa.Protocol': string
+  'iopa.Host': string
+  'iopa.Port': number
+  /** True asks to observe, false to stop; undefined otherwise. */
+  'iopa.Observe': boolean | undefined
+  /** Matches answers to requests; on bag framing only. */
+  'iopa.Seq': number | string | undefined
+  readonly 'iopa.CallCancelled': AbortSignal
+  /** Dispatches `finish` or `disconnect` when the scope ends. */
+  readonly 'iopa.Events': EventTarget
+  'server.Capabilities': Capabilities
+  /** The path as it came over the wire. */
+  'server.RawPath': string
+  'server.RemoteAddress': string
+  'server.RemotePort': number
+  'server.LocalAddress': string
+  'server.LocalPort': number
+  'server.TLS': boolean
+  'server.SessionId': string
+  /** The context of the connection; keys set on it are inherited by its later requests. */
+  readonly 'server.Connection': Bag | null
+  'server.ParentContext': Bag | null
+  'server.User': User | undefined
+  'server.Logger': Logger
+  /** True when the request was made by this process. */
+  'server.IsLocalOrigin': boolean
+  /** True when a notification re-runs GET. */
+  'server.IsNotification': boolean
+  /** True when the change came from another instance of the app. */
+  'server.IsReplica': boolean
+  readonly 'server.OnSendingHeaders': OnSendingHeaders
+  /** The socket or message below, of a type that only its transport knows. */
+  'server.RawTransport': unknown
+  /** Milliseconds since 1970. */
+  'server.Timestamp': number
+  readonly 'ssl.ClientCertificate': unknown
+}
+
+/** The keys of `context.response`. */
+export interface AnswerKeys {
+  /** Neutral status; 0 while nothing has set it. */
+  'iopa.StatusCode': number
+  'iopa.ReasonPhrase': string
+  'iopa.Headers': HeaderFields
+  'iopa.ContentType': string
+  'iopa.Body': unknown
+}
+
+/**
+ * Key to type. This is the one interface that packages augment:
+ * `declare module '@iopa/constants' { interface IopaKeys { 'acme.Tenant': string } }`
+ */
+export interface IopaKeys extends CoreKeys {}
+
+/** Keys that packages have added; optional until a middleware of the pipeline provides them. */
+export type ExtensionKey = Exclude<keyof IopaKeys, keyof CoreKeys>
+
+/** Headers as an app writes them. */
+export type HeadersInit = HeaderFields | Readonly<Record<string, string | readonly string[]>>
+
+/** A plain object of keys: what `app.invoke()` and a client take. */
+export type Bag = { -readonly [K in Exclude<keyof IopaKeys, 'iopa.Headers' | 'iopa.Body'>]?: IopaKeys[K] | undefined } & {
+  'iopa.Headers'?: HeadersInit | undefined
+  'iopa.Body'?: unknown
+}

@@ -1,0 +1,28 @@
+/** Methods that a peer may ask for (RFC 9110, RFC 5789, RFC 8132); any other name is legal too. */
+export const METHODS = {
+  GET: 'GET',
+  HEAD: 'HEAD',
+  POST: 'POST',
+  PUT: 'PUT',
+  PATCH: 'PATCH',
+  IPATCH: 'iPATCH',
+  FETCH: 'FETCH',
+  DELETE: 'DELETE',
+  OPTIONS: 'OPTIONS'
+} as const
+
+/** Methods that only a transport creates; a peer that asks for one gets 400. */
+export const CONTROL_METHODS = {
+  CONNECT: 'CONNECT',
+  DISCONNECT: 'DISCONNECT',
+  SUBSCRIBE: 'SUBSCRIBE',
+  UNSUBSCRIBE: 'UNSUBSCRIBE',
+  DATA: 'DATA'
+} as const
+
+/** True for a control method in any case: a peer must not be able to name one. */
+export const isControlMethod = (method: string): boolean => Object.hasOwn(CONTROL_METHODS, method.toUpperCase())
+
+/** True for a method whose 2xx answer means that the state behind its path has changed. */
+export const changesState = (method: string): boolean =>
+  method === 'PUT' || method === 'POST' || method === 'PATCH' || method === 'DELETE' || method === 'iPATCH'

@@ -1,0 +1,30 @@
+import type { Body, HeaderFields } from '@iopa/constants'
+import type { Endpoint } from './endpoint.ts'
+
+/** Parts of a request that a transport makes only when somebody asks for them. */
+export interface RequestSource {
+  /** A flat list of names and values, or a map. */
+  headers?(): string[] | HeaderFields
+  /** The body; called once. */
+  body?(): Body
+  /** Host and port as the peer addressed them (`example.com:8080`); empty for those of the endpoint. */
+  authority?(): string
+  /** The content type, where it is not a header. */
+  contentType?(): string
+}
+
+/**
+ * What a transport knows of a request when it arrives. Write it as one object literal with the members in this order:
+ * all transports then share one shape, and creating a context stays fast.
+ */
+export interface ContextInit {
+  readonly method: string
+  /** Canonical: from `decodePath`, `checkPath` or `joinPath`. */
+  readonly path: string
+  /** Without the `?`. */
+  readonly query: string
+  /** As it came over the wire. */
+  readonly rawPath: string
+  readonly endpoint: Endpoint
+  readonly source: RequestSource | null
+}

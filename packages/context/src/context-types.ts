@@ -1,0 +1,80 @@
+import type { CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, User } from '@iopa/constants'
+import type { EndReason } from './abort-reasons.ts'
+import type { Answer } from './answer.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Environment } from './environment.ts'
+import type { Owned } from './scope.ts'
+
+type DefaultParams = Readonly<Record<string, string>>
+
+/** The keys of every context; those that packages have added are optional here. */
+type ContextKeys = Omit<CoreKeys, 'iopa.Params' | 'server.ParentContext' | 'server.Connection'> & { [K in ExtensionKey]?: IopaKeys[K] | undefined }
+
+/** The members of every context, whatever its pipeline provides. */
+export interface BaseContext<Params = DefaultParams> extends ContextKeys {
+  'iopa.Params': Params
+  'server.ParentContext': Context | null
+  readonly 'server.Connection': Context | null
+
+  readonly id: number
+  method: string
+  path: string
+  pathBase: string
+  readonly segments: readonly string[]
+  params: Params
+  readonly route: string
+  /** The query string parsed; a fresh object on each read. */
+  readonly query: URLSearchParams
+  readonly headers: HeaderFields
+  readonly type: string
+  readonly body: CoreKeys['iopa.Body']
+  readonly scheme: string
+  readonly protocol: string
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  readonly observe: boolean | undefined
+  user: User | undefined
+  readonly logger: Logger
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly connection: Context | null
+  readonly endpoint: Endpoint
+
+  /** The answer to this request; only it is sent. */
+  readonly response: Answer
+
+  /** The whole body, read once and remembered. @throws IopaError 413 beyond the limit. */
+  bytes(): Promise<Uint8Array>
+  /** The body as UTF-8 text. @throws IopaError 400, 413. */
+  text(): Promise<string>
+  /** The body's value, by its content type. @throws IopaError 400, 413, 415. */
+  json<T = unknown>(): Promise<T>
+
+  /** Aborts when the context ends; its reason is an IopaError whose code is the end reason. */
+  readonly signal: AbortSignal
+  readonly environment: Environment
+  readonly ended: boolean
+  readonly endReason: EndReason
+  /** Runs `dispose` when the context ends. */
+  defer(dispose: (reason: EndReason) => unknown): void
+  /** Disposes or closes `resource` when the context ends, and returns it. */
+  own<T extends Owned>(resource: T): T
+  /** A context within this one, whose path is this path followed by `path`. */
+  child(path: string, method?: string): Context
+  /** Ends the scope, once; transports call it when the answer has been written or abandoned. */
+  end(reason?: EndReason): void | Promise<void>
+  /** Makes a later `end('finish')` end for this reason instead. */
+  planEnd(reason: EndReason): void
+  /** Throws when the context has ended. */
+  assertLive(): void
+  /** Tells the observers of `path` that it has changed. */
+  notify(path: string): void
+  /** Runs `callback` once before the first byte of the answer, last registered first. */
+  onSendingHeaders(callback: () => void): void
+  toString(): string
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A context whose pipeline provides the keys `Provided`, and whose path gave the params `Params`. */
+export type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & { [K in Provided]: IopaKeys[K] }

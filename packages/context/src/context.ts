@@ -1,0 +1,418 @@
+import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
+import { CodecTable, decodeText, IOPA_VERSION } from '@iopa/constants'
+import { Answer } from './answer.ts'
+import { checkJsonType, decodeJson, readBody } from './body.ts'
+import { copyCapabilities } from './capability-copy.ts'
+import type { ContextInit, RequestSource } from './context-init.ts'
+import type { Context } from './context-types.ts'
+import { type Endpoint, localEndpoint } from './endpoint.ts'
+import type { Environment } from './environment.ts'
+import { HeaderMap } from './header-map.ts'
+import { checkPath } from './path.ts'
+import { Scope } from './scope.ts'
+import { formatUrl, parseAuthority } from './url.ts'
+
+const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
+
+/**
+ * The property bag. Its constructor sets every eager key by literal, in one order for all transports, so that all
+ * contexts of a process share one hidden class; what is seldom asked for is an accessor and made on first use.
+ */
+export class PropertyBag extends Scope {
+  declare 'iopa.Version': string
+  declare 'iopa.Id': number
+  declare 'iopa.Method': string
+  declare 'iopa.Path': string
+  declare 'iopa.PathBase': string
+  declare 'iopa.QueryString': string
+  declare 'iopa.Params': Readonly<Record<string, string>>
+  declare 'iopa.Route': string
+  declare 'iopa.Scheme': string
+  declare 'iopa.Protocol': string
+  declare 'iopa.Observe': boolean | undefined
+  declare 'iopa.Seq': number | string | undefined
+  declare 'server.RawPath': string
+  declare 'server.RemoteAddress': string
+  declare 'server.RemotePort': number
+  declare 'server.LocalAddress': string
+  declare 'server.LocalPort': number
+  declare 'server.TLS': boolean
+  declare 'server.SessionId': string
+  declare 'server.ParentContext': Bag | null
+  declare 'server.User': User | undefined
+  declare 'server.Logger': Logger
+  declare 'server.IsLocalOrigin': boolean
+  declare 'server.IsNotification': boolean
+  declare 'server.IsReplica': boolean
+  declare 'server.RawTransport': unknown
+  declare 'server.Timestamp': number
+
+  readonly #endpoint: Endpoint
+  readonly #source: RequestSource | null
+  readonly #connection: PropertyBag | null
+  /** The answer to this request; only it is sent. */
+  readonly response: Answer
+  #headers: HeaderFields | null = null
+  #contentType: string | undefined = undefined
+  #body: Body | undefined = undefined
+  #bytes: Uint8Array | Promise<Uint8Array> | null = null
+  #json: Promise<unknown> | null = null
+  #host: string | undefined = undefined
+  #port: number | undefined = undefined
+  #segments: readonly string[] | null = null
+  #segmentsOf = ''
+  #capabilities: Capabilities | null = null
+  #events: EventTarget | null = null
+
+  constructor(environment: Environment, init: ContextInit, parent: Scope | null) {
+    super(environment, parent, 1)
+    const endpoint = init.endpoint
+    const above = parent instanceof PropertyBag ? parent : null
+    this['iopa.Version'] = IOPA_VERSION
+    this['iopa.Id'] = ++environment.lastId
+    this['iopa.Method'] = init.method
+    this['iopa.Path'] = init.path
+    this['iopa.PathBase'] = ''
+    this['iopa.QueryString'] = init.query
+    this['iopa.Params'] = NO_PARAMS
+    this['iopa.Route'] = ''
+    this['iopa.Scheme'] = endpoint.scheme
+    this['iopa.Protocol'] = endpoint.protocol
+    this['iopa.Observe'] = undefined
+    this['iopa.Seq'] = undefined
+    this['server.RawPath'] = init.rawPath
+    this['server.RemoteAddress'] = endpoint.remoteAddress
+    this['server.RemotePort'] = endpoint.remotePort
+    this['server.LocalAddress'] = endpoint.localAddress
+    this['server.LocalPort'] = endpoint.localPort
+    this['server.TLS'] = endpoint.tls
+    this['server.SessionId'] = endpoint.sessionId
+    this['server.ParentContext'] = above
+    this['server.User'] = undefined
+    this['server.Logger'] = environment.logger
+    this['server.IsLocalOrigin'] = false
+    this['server.IsNotification'] = false
+    this['server.IsReplica'] = false
+    this['server.RawTransport'] = endpoint.rawTransport
+    this['server.Timestamp'] = environment.now()
+    this.#endpoint = endpoint
+    this.#source = init.source
+    this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
+    this.response = new Answer(this)
+    if (above !== null) {
+      this['server.User'] = above['server.User']
+      if (this.#connection !== null) this.#inherit(this.#connection)
+    }
+  }
+
+  /** Copies the extension keys that middleware has set on the connection; they come after the core's. */
+  #inherit(connection: PropertyBag): void {
+    const keys = Object.keys(connection)
+    if (keys.length === EAGER_KEYS) return
+    for (let at = EAGER_KEYS; at < keys.length; at++) {
+      const key = keys[at] as string
+      ;(this as unknown as Record<string, unknown>)[key] = (connection as unknown as Record<string, unknown>)[key]
+    }
+  }
+
+  get 'iopa.PathSegments'(): readonly string[] {
+    if (this.#segments === null || this.#segmentsOf !== this['iopa.Path']) {
+      this.#segmentsOf = this['iopa.Path']
+      this.#segments = this.#segmentsOf === '/' || this.#segmentsOf === '' ? [] : this.#segmentsOf.slice(1).split('/')
+    }
+    return this.#segments
+  }
+
+  get 'iopa.Headers'(): HeaderFields {
+    if (this.#headers === null) {
+      const given = this.#source?.headers?.()
+      this.#headers = given === undefined ? new HeaderMap() : Array.isArray(given) ? new HeaderMap(given) : given
+    }
+    return this.#headers
+  }
+  set 'iopa.Headers'(headers: HeadersInit) {
+    this.#headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
+    this.#contentType = undefined
+  }
+
+  get 'iopa.ContentType'(): string {
+    return (this.#contentType ??= this.#source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
+  }
+  set 'iopa.ContentType'(type: string) {
+    this.#contentType = type
+  }
+
+  get 'iopa.Body'(): Body {
+    if (this.#bytes instanceof Uint8Array) return this.#bytes
+    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
+    return this.#body
+  }
+  set 'iopa.Body'(body: Body) {
+    this.#body = body
+    this.#bytes = null
+    this.#json = null
+  }
+
+  get 'iopa.Host'(): string {
+    if (this.#host === undefined) this.#readAuthority()
+    return this.#host as string
+  }
+  set 'iopa.Host'(host: string) {
+    this.#host = host
+  }
+
+  get 'iopa.Port'(): number {
+    if (this.#port === undefined) this.#readAuthority()
+    return this.#port as number
+  }
+  set 'iopa.Port'(port: number) {
+    this.#port = port
+  }
+
+  get 'iopa.CallCancelled'(): AbortSignal {
+    return this.signal
+  }
+
+  get 'iopa.Events'(): EventTarget {
+    if (this.#events === null) {
+      const events = (this.#events = new EventTarget())
+      this.defer(reason => void events.dispatchEvent(new Event(reason === 'finish' ? 'finish' : 'disconnect')))
+    }
+    return this.#events
+  }
+
+  get 'server.Capabilities'(): Capabilities {
+    if (this.#capabilities === null) {
+      const above = this['server.ParentContext'] as PropertyBag | null
+      this.#capabilities = copyCapabilities(above === null ? this.environment.capabilities : (above.#capabilities ?? this.environment.capabilities))
+    }
+    return this.#capabilities
+  }
+  set 'server.Capabilities'(capabilities: Capabilities) {
+    this.#capabilities = capabilities
+  }
+
+  get 'server.Connection'(): Context | null {
+    return this.#connection as Context | null
+  }
+
+  get 'server.OnSendingHeaders'(): OnSendingHeaders {
+    return callback => this.response.onSendingHeaders(callback)
+  }
+
+  get 'ssl.ClientCertificate'(): unknown {
+    return this.#endpoint.clientCertificate?.()
+  }
+
+  get endpoint(): Endpoint {
+    return this.#endpoint
+  }
+  get connection(): Context | null {
+    return this.#connection as Context | null
+  }
+  get id(): number {
+    return this['iopa.Id']
+  }
+  get method(): string {
+    return this['iopa.Method']
+  }
+  set method(method: string) {
+    this['iopa.Method'] = method
+  }
+  get path(): string {
+    return this['iopa.Path']
+  }
+  set path(path: string) {
+    this['iopa.Path'] = path
+  }
+  get pathBase(): string {
+    return this['iopa.PathBase']
+  }
+  set pathBase(path: string) {
+    this['iopa.PathBase'] = path
+  }
+  get segments(): readonly string[] {
+    return this['iopa.PathSegments']
+  }
+  get params(): Readonly<Record<string, string>> {
+    return this['iopa.Params']
+  }
+  set params(params: Readonly<Record<string, string>>) {
+    this['iopa.Params'] = params
+  }
+  get route(): string {
+    return this['iopa.Route']
+  }
+  /** The query string parsed (WHATWG URL section 5.1); a fresh object on each read. */
+  get query(): URLSearchParams {
+    return new URLSearchParams(this['iopa.QueryString'])
+  }
+  get headers(): HeaderFields {
+    return this['iopa.Headers']
+  }
+  get type(): string {
+    return this['iopa.ContentType']
+  }
+  get body(): Body {
+    return this['iopa.Body']
+  }
+  get scheme(): string {
+    return this['iopa.Scheme']
+  }
+  get protocol(): string {
+    return this['iopa.Protocol']
+  }
+  get host(): string {
+    return this['iopa.Host']
+  }
+  get port(): number {
+    return this['iopa.Port']
+  }
+  get observe(): boolean | undefined {
+    return this['iopa.Observe']
+  }
+  get user(): User | undefined {
+    return this['server.User']
+  }
+  set user(user: User | undefined) {
+    this['server.User'] = user
+  }
+  get logger(): Logger {
+    return this['server.Logger']
+  }
+  get remoteAddress(): string {
+    return this['server.RemoteAddress']
+  }
+  get remotePort(): number {
+    return this['server.RemotePort']
+  }
+  /** The request's URL, rebuilt from scheme, host, port, path base, path and query. */
+  get url(): string {
+    const path = this['iopa.PathBase'] + this['iopa.Path']
+    return formatUrl(this['iopa.Scheme'], this['iopa.Host'], this['iopa.Port'], path, this['iopa.QueryString'])
+  }
+
+  /** The whole body, read once. @throws IopaError 413 beyond the limit. */
+  bytes(): Promise<Uint8Array> {
+    if (this.#bytes === null) {
+      this.assertLive()
+      try {
+        const read = readBody(this['iopa.Body'], this.#endpoint.bodyLimit)
+        if (read instanceof Uint8Array) this.#bytes = read
+        else {
+          this.#bytes = read
+          // A later reader gets the same outcome; the first one hears of the failure.
+          read.then(
+            bytes => (this.#bytes = bytes),
+            () => undefined
+          )
+        }
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return Promise.resolve(this.#bytes)
+  }
+
+  /** The body as UTF-8 text. @throws IopaError 400, 413. */
+  text(): Promise<string> {
+    return this.bytes().then(decodeText)
+  }
+
+  /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
+  json<T = unknown>(): Promise<T> {
+    if (this.#json === null) {
+      const type = this['iopa.ContentType']
+      const codecs = this.environment.codecs
+      try {
+        checkJsonType(type, codecs)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      const json = this.bytes().then(bytes => decodeJson(bytes, type, codecs))
+      json.catch(() => undefined)
+      this.#json = json
+    }
+    return this.#json as Promise<T>
+  }
+
+  /**
+   * A context within this one: it inherits scheme, host, port, session, transport, user and capabilities; its path is
+   * this path followed by `path`, which need not begin with a slash. @throws IopaError 400 for an illegal path.
+   */
+  child(path: string, method = 'GET'): Context {
+    this.assertLive()
+    const base = this['iopa.Path'].endsWith('/') ? this['iopa.Path'].slice(0, -1) : this['iopa.Path']
+    const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
+    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: null }
+    const child = new PropertyBag(this.environment, init, this)
+    child['iopa.PathBase'] = this['iopa.PathBase']
+    child['server.IsLocalOrigin'] = true
+    child.#host = this.#host
+    child.#port = this.#port
+    return child as unknown as Context
+  }
+
+  /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
+  notify(path: string): void {
+    this.assertLive()
+    this.environment.notify(checkPath(path), this)
+  }
+
+  /** Runs `callback` once before the first byte of the answer, last registered first. */
+  onSendingHeaders(callback: () => void): void {
+    this.response.onSendingHeaders(callback)
+  }
+
+  override toString(): string {
+    return `${this['iopa.Method']} ${this['iopa.PathBase']}${this['iopa.Path']}`
+  }
+
+  [Symbol.toPrimitive](): string {
+    return this.toString()
+  }
+
+  /** The eager keys, for logs; without bodies, headers or extension keys, which may hold secrets. */
+  toJSON(): Record<string, unknown> {
+    return {
+      'iopa.Id': this['iopa.Id'],
+      'iopa.Method': this['iopa.Method'],
+      'iopa.PathBase': this['iopa.PathBase'],
+      'iopa.Path': this['iopa.Path'],
+      'iopa.Protocol': this['iopa.Protocol'],
+      'iopa.Route': this['iopa.Route'],
+      'iopa.StatusCode': this.response.status,
+      'server.RemoteAddress': this['server.RemoteAddress']
+    }
+  }
+
+  #readAuthority(): void {
+    const authority = this.#source?.authority?.() ?? ''
+    const parsed = authority === '' ? null : parseAuthority(authority, this['iopa.Scheme'])
+    this.#host ??= parsed?.host ?? this.#endpoint.localAddress
+    this.#port ??= parsed?.port ?? this.#endpoint.localPort
+  }
+}
+
+// Node's console and test runners print with this method; without it they would list accessors of a null prototype.
+Object.defineProperty(PropertyBag.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: PropertyBag): string {
+    return `Context ${this.toString()} ${this['iopa.Protocol']} ${this.response.status || ''}`.trimEnd()
+  }
+})
+
+/** How many own keys the constructor sets; extension keys come after them. */
+const EAGER_KEYS = ((): number => {
+  const environment: Environment = {
+    live: 0,
+    lastId: 0,
+    capabilities: {},
+    logger: console,
+    codecs: new CodecTable(),
+    bodyLimit: 0,
+    now: () => 0,
+    notify: () => undefined
+  }
+  const init: ContextInit = { method: 'GET', path: '/', query: '', rawPath: '/', endpoint: localEndpoint(0), source: null }
+  return Object.keys(new PropertyBag(environment, init, null)).length
+})()

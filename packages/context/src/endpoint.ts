@@ -1,0 +1,36 @@
+/** The two ends of a connection, or of a datagram socket and one of its peers. */
+export interface Endpoint {
+  /** Without a colon: `http`. */
+  readonly scheme: string
+  /** Protocol and version: `HTTP/1.1`. */
+  readonly protocol: string
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: boolean
+  readonly sessionId: string
+  /** The socket, for those who know its type. */
+  readonly rawTransport: unknown
+  /** Most bytes of a request's body. */
+  readonly bodyLimit: number
+  /** The peer's certificate, where TLS asked for one. */
+  clientCertificate?(): unknown
+}
+
+/** The endpoint of a context that this process makes for itself. */
+export const localEndpoint = (bodyLimit: number): Endpoint => ({
+  scheme: 'iopa',
+  protocol: 'IOPA/5.0',
+  remoteAddress: '',
+  remotePort: 0,
+  localAddress: '',
+  localPort: 0,
+  tls: false,
+  sessionId: '',
+  rawTransport: null,
+  bodyLimit
+})
+
+/** True for an address of the loopback range, in its IPv4, IPv6 or mapped form. */
+export const isLoopback = (address: string): boolean => /^(?:::ffff:)?127\./i.test(address) || address === '::1' || address === 'localhost'

@@ -1,0 +1,20 @@
+import type { Capabilities, CodecTable, Logger } from '@iopa/constants'
+import type { Scope } from './scope.ts'
+
+/** What all scopes of one app share. */
+export interface Environment {
+  /** Contexts that have not ended. */
+  live: number
+  /** The last `iopa.Id` given out. */
+  lastId: number
+  /** What the app can do; contexts copy it on their first write. */
+  readonly capabilities: Capabilities
+  readonly logger: Logger
+  readonly codecs: CodecTable
+  /** Most bytes of a body that `bytes()`, `text()` and `json()` read, unless the endpoint says otherwise. */
+  readonly bodyLimit: number
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Tells observers of `path` that it has changed; `origin` is the scope that says so. */
+  notify(path: string, origin?: Scope): void
+}

@@ -1,0 +1,49 @@
+import type { Bag } from '@iopa/constants'
+import { IopaError } from '@iopa/constants'
+import { PropertyBag } from './context.ts'
+import type { ContextInit } from './context-init.ts'
+import type { Context } from './context-types.ts'
+import { type Endpoint, localEndpoint } from './endpoint.ts'
+import type { Environment } from './environment.ts'
+import { bodyOfBag, copyKnownKeys } from './promotion.ts'
+import { checkPath } from './path.ts'
+import type { Scope } from './scope.ts'
+
+/** Makes contexts of one shape and knows how many of them live. */
+export class ContextFactory {
+  readonly #environment: Environment
+  readonly #local: Endpoint
+
+  constructor(environment: Environment) {
+    this.#environment = environment
+    this.#local = localEndpoint(environment.bodyLimit)
+  }
+
+  /** Contexts that have been created and have not ended. */
+  get live(): number {
+    return this.#environment.live
+  }
+
+  /** A context for a request that a transport has received. */
+  create(init: ContextInit, parent: Scope | Context | null = null): Context {
+    return new PropertyBag(this.#environment, init, parent as Scope | null) as unknown as Context
+  }
+
+  /** A context from a plain object of keys, which is trusted: it comes from inside the process. @throws IopaError 400 for an illegal path. */
+  promote(bag: Bag, parent: Scope | Context | null = null): Context {
+    const given = bag['iopa.Path'] ?? '/'
+    const query = bag['iopa.QueryString'] ?? ''
+    if (given.includes('?')) throw new IopaError(400, 'query-in-path', "Put the query into 'iopa.QueryString', without the '?'.")
+    const path = checkPath(given)
+    const method = bag['iopa.Method'] ?? 'GET'
+    const init: ContextInit = { method, path, query, rawPath: bag['server.RawPath'] ?? given, endpoint: this.#local, source: null }
+    const context = this.create(init, parent)
+    context['server.IsLocalOrigin'] = true
+    copyKnownKeys(bag, context)
+    bodyOfBag(bag, context, this.#environment.codecs)
+    return context
+  }
+}
+
+/** True for something that a factory has made. */
+export const isContext = (value: unknown): value is Context => value instanceof PropertyBag

@@ -1,0 +1,18 @@
+import { type IopaError, reasonPhrase } from '@iopa/constants'
+
+/** Problem details (RFC 9457 section 3.1); `code` is the stable identifier of IOPA. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code?: string
+  readonly detail?: string
+  readonly [extension: string]: unknown
+}
+
+/** The problem that a status, and the error behind it, describe to the peer. */
+export const problemOf = (status: number, error: IopaError | null): Problem => {
+  const base = { type: 'about:blank', title: reasonPhrase(status), status }
+  if (error === null) return base
+  return { ...error.extensions, ...base, code: error.code, ...(error.detail === '' ? undefined : { detail: error.detail }) }
+}

@@ -1,0 +1,30 @@
+import type { Bag, Body, CodecTable } from '@iopa/constants'
+import type { Context } from './context-types.ts'
+import { encodeBody } from './encoding.ts'
+
+const utf8 = new TextEncoder()
+const HANDLED: ReadonlySet<string> = new Set(['iopa.Method', 'iopa.Path', 'iopa.QueryString', 'iopa.Body', 'iopa.PathSegments', 'server.RawPath', 'response'])
+
+/** Copies the keys of a bag that `create` has not taken already; accessors without a setter are left alone. */
+export const copyKnownKeys = (bag: Bag, context: Context): void => {
+  const headers = bag['iopa.Headers']
+  if (headers !== undefined) (context as { 'iopa.Headers': unknown })['iopa.Headers'] = headers
+  for (const key of Object.keys(bag)) {
+    if (HANDLED.has(key) || key === 'iopa.Headers' || !key.includes('.')) continue
+    const value = (bag as Record<string, unknown>)[key]
+    if (value === undefined || READ_ONLY.has(key)) continue
+    ;(context as unknown as Record<string, unknown>)[key] = value
+  }
+}
+
+const READ_ONLY: ReadonlySet<string> = new Set(['iopa.CallCancelled', 'iopa.Events', 'server.Connection', 'server.OnSendingHeaders', 'ssl.ClientCertificate', 'iopa.Id'])
+
+/** Sets the body of a promoted context: bytes and streams as they are, any other value encoded as an answer would be. */
+export const bodyOfBag = (bag: Bag, context: Context, codecs: CodecTable): void => {
+  const value = bag['iopa.Body']
+  if (value === undefined || value === null) return
+  const { payload, type } = encodeBody(value, context['iopa.ContentType'], codecs)
+  const target = context as { 'iopa.Body': Body; 'iopa.ContentType': string }
+  target['iopa.Body'] = typeof payload === 'string' ? utf8.encode(payload) : payload
+  if (context['iopa.ContentType'] === '') target['iopa.ContentType'] = type
+}
