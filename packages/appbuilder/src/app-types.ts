@@ -38,21 +38,33 @@ export interface Extension<Methods extends object> {
   routes?(): Iterable<RouteInfo>
 }
 
-/** A function without declarations; one with them has its own overload. */
-export type PlainMiddleware<C> = MiddlewareFunction<C> & { readonly provides?: never; readonly requires?: never }
+/** An object without declarations that is no extension. */
+export type PlainMiddlewareObject<C> = MiddlewareObject<C> & { readonly provides?: never; readonly requires?: never; readonly extend?: never }
 
-/** The overloads of `use`. The check for required keys stands last, for a compiler reports the last overload alone. */
+/**
+ * The overloads of `use`. Middleware with declarations stands first, so that what it provides is not lost, and once
+ * more last, for a compiler reports the last overload alone. Functions come before classes, for the parameters of an
+ * inline function take their types from the first overload that a function fits.
+ */
 export interface Use {
+  <This, Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never>(
+    this: This,
+    middleware: DeclaredMiddleware<Required, Provided> & Check<Required, ProvidedBy<This>>
+  ): This & Provides<Provided>
+  /** Adds a function. */
+  <This>(this: This, middleware: MiddlewareFunction<ContextOf<This>>): This
+  /** Adds an object. */
+  <This>(this: This, middleware: PlainMiddlewareObject<ContextOf<This>>): This
   /** Serves a transport. */
   <This>(this: This, transport: Transport): This
   /** Adds an extension and its methods. */
   <This, Methods extends object>(this: This, extension: Extension<Methods>): This & Methods
-  /** Adds a function. */
-  <This>(this: This, middleware: PlainMiddleware<ContextOf<This>>): This
-  /** Adds an object. */
-  <This>(this: This, middleware: MiddlewareObject<ContextOf<This>> & { readonly provides?: never; readonly requires?: never }): This
   /** Adds a class, which is constructed once, with the app and the options. */
-  <This, Options extends readonly unknown[]>(this: This, middleware: new (app: never, ...options: Options) => MiddlewareObject, ...options: Options): This
+  <This, Options extends readonly unknown[]>(
+    this: This,
+    middleware: new (app: never, ...options: Options) => MiddlewareObject,
+    ...options: Options
+  ): This
   /** Adds middleware that says what it provides and requires. */
   <This, Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never>(
     this: This,

@@ -1,8 +1,8 @@
 import { type Bag, CAPABILITIES, type Capabilities, type Codec, CodecTable, IOPA_VERSION, IopaError, type Logger, schemeOf } from '@iopa/constants'
-import { type Answer, type BaseContext, checkPath, type Context, ContextFactory, type Environment, isContext, Scope } from '@iopa/context'
+import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
 import { observedAnswers } from './app-observer.ts'
 import type { Extension, Use } from './app-types.ts'
-import { createClient, type Client } from './client.ts'
+import { type Client, createClient } from './client.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { compose, noRoute, type Pipeline } from './compose.ts'
 import { checkDeclarations } from './declarations.ts'
@@ -17,7 +17,7 @@ import { ObservationRegistry } from './observation.ts'
 import { renewed } from './renewal.ts'
 import { prefixed } from './route-prefix.ts'
 import { silentLogger } from './silent-logger.ts'
-import type { ConnectOptions, Listener, RouteInfo, Transport } from './transport.ts'
+import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from './transport.ts'
 
 /** Options of an app. */
 export interface AppOptions {
@@ -137,7 +137,9 @@ export class App {
     this.#branches.push({ prefix: '', app: branch })
     for (const [urn, capability] of Object.entries(branch.#capabilities)) this.#capabilities[urn] ??= capability
     const inside = branch.#asMiddleware(noRoute)
-    return this.use((context, next) => (when(context) ? inside(context, next) : next())) as this
+    const choose: MiddlewareFunction = (context, next) => (when(context) ? inside(context, next) : next())
+    this.#entries.push(entryOf(choose, this.#entries.length + 1, this, []))
+    return this
   }
 
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
@@ -163,6 +165,11 @@ export class App {
   /** A context from a bag; its owner ends it. */
   create(bag: Bag): Context {
     return this.#factory.promote(bag, this.#scope)
+  }
+
+  /** A host of its own, for what is no transport: a fetch handler, a test. It ends with the app. */
+  host(name = 'host'): Host {
+    return new ListenerHost(name, this.#hostContext(), new Scope(this.#environment, this.#scope), this.limits)
   }
 
   /** Serves every transport. Rejects when one cannot bind; those that could are closed again. */
@@ -205,7 +212,11 @@ export class App {
     const scheme = schemeOf(target.protocol)
     const transport = this.#transports.find(({ schemes }) => schemes.includes(scheme))
     if (transport === undefined) {
-      throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${this.#transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'}.`)
+      throw new IopaError(
+        500,
+        'no-transport',
+        `No transport of this app serves '${scheme}:'; it has ${this.#transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'}.`
+      )
     }
     const channel = await transport.connect(target, { clock: this.clock, ...options })
     const scope = new Scope(this.#environment, this.#scope)
@@ -251,11 +262,14 @@ export class App {
 
   /** Pipeline, routes, keys, transports and limits, to read or to print. */
   explain(): Explanation {
-    const urls = (transport: Transport): string[] => this.#listening.filter(item => item.transport === transport).map(({ listener }) => listener.url.href)
+    const urls = (transport: Transport): string[] =>
+      this.#listening.filter(item => item.transport === transport).map(({ listener }) => listener.url.href)
     return explanationOf(
       this.#entries,
       [...this.routes()],
-      this.#transports.map(transport => ({ ...transport, name: transport.name, schemes: transport.schemes, urls: urls(transport) }) as Transport & { urls: string[] }),
+      this.#transports.map(
+        transport => ({ ...transport, name: transport.name, schemes: transport.schemes, urls: urls(transport) }) as Transport & { urls: string[] }
+      ),
       this.limits
     )
   }
@@ -323,6 +337,7 @@ export class App {
   }
 
   #assertOpen(what: string): void {
-    if (this.#pipeline !== null) throw new IopaError(500, 'already-built', `${what}() after build(): the pipeline is fixed; add everything before the first request.`)
+    if (this.#pipeline !== null)
+      throw new IopaError(500, 'already-built', `${what}() after build(): the pipeline is fixed; add everything before the first request.`)
   }
 }

@@ -14,8 +14,14 @@ const list = (names: readonly string[]): string => names.map(name => `'${name}'`
 
 /** Reads declarations off anything that was given to `use`. */
 export const declarationsOf = (value: object, fallback: string): DeclaredEntry => {
-  const given = value as { name?: unknown; provides?: readonly string[]; requires?: readonly string[]; keys?: KeysDeclaration | readonly KeysDeclaration[] }
-  const keys = given.keys === undefined ? [] : Array.isArray(given.keys) ? (given.keys as readonly KeysDeclaration[]) : [given.keys as KeysDeclaration]
+  const given = value as {
+    name?: unknown
+    provides?: readonly string[]
+    requires?: readonly string[]
+    keys?: KeysDeclaration | readonly KeysDeclaration[]
+  }
+  const keys =
+    given.keys === undefined ? [] : Array.isArray(given.keys) ? (given.keys as readonly KeysDeclaration[]) : [given.keys as KeysDeclaration]
   const isOne = (key: unknown): key is KeysDeclaration => typeof key === 'object' && key !== null && 'namespace' in key
   return {
     name: typeof given.name === 'string' && given.name !== '' ? given.name : fallback,
@@ -38,7 +44,9 @@ export const checkDeclarations = (entries: readonly DeclaredEntry[], inherited: 
     if (missing.length > 0) {
       const later = entries.slice(at + 1).find(other => other.provides.some(key => missing.includes(key)))
       const remedy =
-        later === undefined ? `add a middleware that provides ${missing.length === 1 ? 'it' : 'them'} before '${entry.name}'` : `move '${later.name}' before '${entry.name}'`
+        later === undefined
+          ? `add a middleware that provides ${missing.length === 1 ? 'it' : 'them'} before '${entry.name}'`
+          : `move '${later.name}' before '${entry.name}'`
       throw new IopaError(500, 'missing-key', `'${entry.name}' requires ${list(missing)}, which nothing before it provides: ${remedy}.`)
     }
     for (const key of entry.provides) provided.add(key)
@@ -49,10 +57,15 @@ const checkOwners = (entries: readonly DeclaredEntry[]): void => {
   const owners = new Map<string, string>()
   for (const { keys } of entries) {
     for (const { namespace, owner } of keys) {
-      if (CORE_NAMESPACES.has(namespace)) throw new IopaError(500, 'reserved-namespace', `'${owner}' claims namespace '${namespace}', which is reserved.`)
+      if (CORE_NAMESPACES.has(namespace))
+        throw new IopaError(500, 'reserved-namespace', `'${owner}' claims namespace '${namespace}', which is reserved.`)
       const other = owners.get(namespace)
       if (other !== undefined && other !== owner) {
-        throw new IopaError(500, 'namespace-conflict', `'${other}' and '${owner}' both claim namespace '${namespace}': use only one of them in an app.`)
+        throw new IopaError(
+          500,
+          'namespace-conflict',
+          `'${other}' and '${owner}' both claim namespace '${namespace}': use only one of them in an app.`
+        )
       }
       owners.set(namespace, owner)
     }

@@ -40,7 +40,11 @@ export const entryOf = (value: unknown, position: number, app: unknown, options:
     return { ...declarationsOf(value, `middleware ${position}`), invoke: value as MiddlewareFunction, dispatch: undefined, routes: undefined }
   }
   if (isObject(value)) return objectEntry(value as MiddlewareObject, `middleware ${position}`)
-  throw new IopaError(500, 'bad-middleware', 'use() takes a function (context, next), an object or class with invoke or dispatch, an extension, or a transport.')
+  throw new IopaError(
+    500,
+    'bad-middleware',
+    'use() takes a function (context, next), an object or class with invoke or dispatch, an extension, or a transport.'
+  )
 }
 
 const objectEntry = (object: MiddlewareObject, fallback: string): PipelineEntry => {

@@ -13,9 +13,16 @@ export interface Explanation {
   toString(): string
 }
 
-export const explanationOf = (entries: readonly PipelineEntry[], routes: readonly RouteInfo[], transports: readonly (Transport & { urls: readonly string[] })[], limits: Limits): Explanation => {
+export const explanationOf = (
+  entries: readonly PipelineEntry[],
+  routes: readonly RouteInfo[],
+  transports: readonly (Transport & { urls: readonly string[] })[],
+  limits: Limits
+): Explanation => {
   const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
-  const keys = entries.flatMap(entry => entry.keys).map(({ namespace, owner, keys: declared }) => ({ namespace, owner, names: Object.keys(declared) }))
+  const keys = entries
+    .flatMap(entry => entry.keys)
+    .map(({ namespace, owner, keys: declared }) => ({ namespace, owner, names: Object.keys(declared) }))
   return {
     pipeline,
     routes,
@@ -25,7 +32,10 @@ export const explanationOf = (entries: readonly PipelineEntry[], routes: readonl
     toString: () =>
       [
         'pipeline',
-        ...pipeline.map(entry => `  ${entry.name}${entry.requires.length > 0 ? ` requires ${entry.requires.join(', ')}` : ''}${entry.provides.length > 0 ? ` provides ${entry.provides.join(', ')}` : ''}`),
+        ...pipeline.map(
+          entry =>
+            `  ${entry.name}${entry.requires.length > 0 ? ` requires ${entry.requires.join(', ')}` : ''}${entry.provides.length > 0 ? ` provides ${entry.provides.join(', ')}` : ''}`
+        ),
         'routes',
         ...routes.map(route => `  ${(route.methods.join(' ') || '*').padEnd(16)} ${route.pattern}`),
         ...(keys.length > 0 ? ['keys', ...keys.map(({ namespace, owner, names }) => `  ${namespace}.* of ${owner}: ${names.join(', ')}`)] : []),

@@ -1,10 +1,10 @@
 import { IopaError, type Logger } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, Scope } from '@iopa/context'
+import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, type Scope } from '@iopa/context'
 import type { Clock } from './clock.ts'
+import type { Pipeline } from './compose.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type Limits, mergeLimits } from './limits.ts'
 import type { ObservationRegistry } from './observation.ts'
-import type { Pipeline } from './compose.ts'
 import type { Change, Host, Observation, RouteInfo, Subscription } from './transport.ts'
 
 /** What the hosts of one app share. */
@@ -33,7 +33,13 @@ export class ListenerHost implements Host {
     this.#app = app
     this.scope = scope
     this.limits = limits
-    this.#dispatcher = new Dispatcher(() => app.pipeline(), scope.environment.codecs, limits, app.clock, (path, origin) => app.registry.changed(path, origin))
+    this.#dispatcher = new Dispatcher(
+      () => app.pipeline(),
+      scope.environment.codecs,
+      limits,
+      app.clock,
+      (path, origin) => app.registry.changed(path, origin)
+    )
     scope.defer(() => this.#dispatcher.close())
   }
 

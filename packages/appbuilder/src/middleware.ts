@@ -29,12 +29,11 @@ export interface Declarations<Required extends keyof IopaKeys = never, Provided 
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
 }
 
-/** Middleware with declarations; it need not be made with `defineMiddleware`. */
+/** Middleware that says what it provides; it need not be made with `defineMiddleware`. */
 export type DeclaredMiddleware<Required extends keyof IopaKeys, Provided extends keyof IopaKeys> = (
   | MiddlewareFunction<Context<Required>>
   | MiddlewareObject<Context<Required>>
-) &
-  Declarations<Required, Provided>
+) & { readonly provides: readonly Provided[]; readonly requires?: readonly Required[] }
 
 /** Puts declarations on a middleware function. */
 export const defineMiddleware = <const Required extends keyof IopaKeys = never, const Provided extends keyof IopaKeys = never>(

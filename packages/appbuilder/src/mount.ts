@@ -24,7 +24,8 @@ export class MountTable {
   readonly invoke: MiddlewareFunction = (context, next) => {
     const path = context['iopa.Path']
     for (const { prefix, handler } of this.#mounted) {
-      if (path.startsWith(prefix) && (path.length === prefix.length || path.charCodeAt(prefix.length) === 47)) return enter(context, prefix, handler, next)
+      if (path.startsWith(prefix) && (path.length === prefix.length || path.charCodeAt(prefix.length) === 47))
+        return enter(context, prefix, handler, next)
     }
     return next()
   }

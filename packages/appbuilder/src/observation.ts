@@ -1,8 +1,8 @@
 import { IopaError } from '@iopa/constants'
 import { Answer, type Context } from '@iopa/context'
 import { toIopaError } from './dispatcher.ts'
-import { ObserverGroup } from './observer-group.ts'
 import { Observer } from './observer.ts'
+import { ObserverGroup } from './observer-group.ts'
 import { isPrivate, ShareKeys } from './share-key.ts'
 import type { Change, Observation, Subscription } from './transport.ts'
 
@@ -33,7 +33,8 @@ interface SharedGet {
   owner: Context | null
 }
 
-const tooMany = (): IopaError => new IopaError(503, 'too-many-observers', 'The server has as many observers as it may have; try again.', { headers: { 'retry-after': '30' } })
+const tooMany = (): IopaError =>
+  new IopaError(503, 'too-many-observers', 'The server has as many observers as it may have; try again.', { headers: { 'retry-after': '30' } })
 
 /** Who observes which path. Without observers and listeners a change costs one comparison. */
 export class ObservationRegistry {
@@ -55,7 +56,12 @@ export class ObservationRegistry {
   }
 
   /** Registers muted, runs the GET, delivers its answer, then unmutes: a change in between is delivered after it. */
-  async observe(context: Context, deliver: (answer: Answer) => Promise<void> | void, run: ObservationHost['run'], limit: number): Promise<Observation> {
+  async observe(
+    context: Context,
+    deliver: (answer: Answer) => Promise<void> | void,
+    run: ObservationHost['run'],
+    limit: number
+  ): Promise<Observation> {
     const path = context['iopa.PathBase'] + context['iopa.Path']
     if (this.observers >= limit) {
       context.response.fail(tooMany())

@@ -18,7 +18,8 @@ export interface DgramModule {
 }
 
 // An IP literal needs no look-up; answering at once spares a turn of the event loop per datagram.
-const literalLookup = (family: 4 | 6) => (host: string, _: unknown, done: (error: null, address: string, family: number) => void) => done(null, host, family)
+const literalLookup = (family: 4 | 6) => (host: string, _: unknown, done: (error: null, address: string, family: number) => void) =>
+  done(null, host, family)
 
 class SocketDatagramChannel implements DatagramChannel {
   readonly localAddress: string

@@ -7,7 +7,8 @@ const MIN_VERSION = 'TLSv1.2'
 // Pre-shared keys with TLS 1.2 (RFC 4279, RFC 8442); Node has no callback for those of TLS 1.3.
 const PSK_CIPHERS = 'ECDHE-PSK-AES128-GCM-SHA256:ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-AES128-CCM8:PSK-AES128-CBC-SHA256@SECLEVEL=0'
 
-const pskOptions = (tls: TlsOptions): object => (tls.psk === undefined ? {} : { ciphers: `${PSK_CIPHERS}:HIGH`, maxVersion: tls.key === undefined ? MIN_VERSION : 'TLSv1.3' })
+const pskOptions = (tls: TlsOptions): object =>
+  tls.psk === undefined ? {} : { ciphers: `${PSK_CIPHERS}:HIGH`, maxVersion: tls.key === undefined ? MIN_VERSION : 'TLSv1.3' }
 
 /** Options of tls.createServer. `identities` learns who used which pre-shared key. @throws IopaError 500 without a key. */
 export const serverTls = (address: ByteAddress, identities: WeakMap<object, string>): object => {

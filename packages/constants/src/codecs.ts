@@ -30,8 +30,8 @@ const poisoned = (root: unknown): boolean => {
     if (typeof value !== 'object' || value === null) continue
     if (Object.hasOwn(value, '__proto__')) return true
     if (Object.hasOwn(value, 'constructor')) {
-      const constructor: unknown = (value as { constructor: unknown }).constructor
-      if (typeof constructor === 'object' && constructor !== null && Object.hasOwn(constructor, 'prototype')) return true
+      const own: unknown = (value as { constructor: unknown }).constructor
+      if (typeof own === 'object' && own !== null && Object.hasOwn(own, 'prototype')) return true
     }
     for (const key of Object.keys(value)) open.push((value as Record<string, unknown>)[key])
   }

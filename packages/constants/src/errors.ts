@@ -37,4 +37,7 @@ export class IopaError extends Error {
 
 /** True for an IopaError of any copy of this package. */
 export const isIopaError = (value: unknown): value is IopaError =>
-  value instanceof Error && value.name === 'IopaError' && typeof (value as Partial<IopaError>).status === 'number' && typeof (value as Partial<IopaError>).code === 'string'
+  value instanceof Error &&
+  value.name === 'IopaError' &&
+  typeof (value as Partial<IopaError>).status === 'number' &&
+  typeof (value as Partial<IopaError>).code === 'string'

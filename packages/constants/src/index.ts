@@ -5,19 +5,13 @@
  * import { IOPA, IopaError } from '@iopa/constants'
  * if (context[IOPA.Method] !== 'GET') throw new IopaError(405, 'read-only', 'This resource can only be read.')
  */
-export { CAPABILITIES } from './capabilities.ts'
-export { CodecTable, decodeText, encodeJson, jsonCodec, octetStreamCodec, parseJson, textCodec } from './codecs.ts'
-export { IopaError, isIopaError } from './errors.ts'
-export { defineKeys } from './key-declarations.ts'
-export { IOPA, IOPA_VERSION, SERVER, SSL } from './keys.ts'
-export { MEDIA_TYPES, mediaTypeEssence } from './media-types.ts'
-export { CONTROL_METHODS, changesState, isControlMethod, METHODS } from './methods.ts'
-export { DEFAULT_PORTS, schemeOf } from './schemes.ts'
-export { reasonPhrase, STATUS } from './statuses.ts'
 
 export type { Capabilities, Capability } from './capabilities.ts'
+export { CAPABILITIES } from './capabilities.ts'
 export type { Codec } from './codecs.ts'
+export { CodecTable, decodeText, encodeJson, jsonCodec, octetStreamCodec, parseJson, textCodec } from './codecs.ts'
 export type { IopaErrorOptions } from './errors.ts'
+export { IopaError, isIopaError } from './errors.ts'
 export type {
   AnswerKeys,
   Bag,
@@ -33,3 +27,9 @@ export type {
   User
 } from './iopa-keys.ts'
 export type { KeyDeclaration, KeysDeclaration } from './key-declarations.ts'
+export { defineKeys } from './key-declarations.ts'
+export { IOPA, IOPA_VERSION, SERVER, SSL } from './keys.ts'
+export { MEDIA_TYPES, mediaTypeEssence } from './media-types.ts'
+export { CONTROL_METHODS, changesState, isControlMethod, METHODS } from './methods.ts'
+export { DEFAULT_PORTS, schemeOf } from './schemes.ts'
+export { reasonPhrase, STATUS } from './statuses.ts'

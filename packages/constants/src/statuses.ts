@@ -51,4 +51,5 @@ const REASONS: Readonly<Record<number, string>> = Object.fromEntries(
 
 /** The reason phrase of a status (RFC 9110 section 15), or the name of its class for one that has none here. */
 export const reasonPhrase = (status: number): string =>
-  REASONS[status] ?? (status >= 500 ? 'Server Error' : status >= 400 ? 'Client Error' : status >= 300 ? 'Redirection' : status >= 200 ? 'Success' : 'Unknown')
+  REASONS[status] ??
+  (status >= 500 ? 'Server Error' : status >= 400 ? 'Client Error' : status >= 300 ? 'Redirection' : status >= 200 ? 'Success' : 'Unknown')

@@ -4,8 +4,7 @@ import { encodeBody, type Payload } from './encoding.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { type Problem, problemOf } from './problem.ts'
 
-const sealedError = (): IopaError =>
-  new IopaError(500, 'answer-sent', 'The answer has been sent; set status and body before the handler returns.')
+const sealedError = (): IopaError => new IopaError(500, 'answer-sent', 'The answer has been sent; set status and body before the handler returns.')
 
 const utf8 = new TextEncoder()
 

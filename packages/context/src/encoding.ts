@@ -29,7 +29,8 @@ async function* readStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<U
   }
 }
 
-const isRandomAccess = (value: object): boolean => typeof (value as { read?: unknown }).read === 'function' && typeof (value as { size?: unknown }).size === 'number'
+const isRandomAccess = (value: object): boolean =>
+  typeof (value as { read?: unknown }).read === 'function' && typeof (value as { size?: unknown }).size === 'number'
 
 /**
  * Encodes what a handler has set as body: string, bytes, a stream of bytes, or a value that the codec of its content

@@ -5,8 +5,8 @@ import type { ContextInit } from './context-init.ts'
 import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
-import { bodyOfBag, copyKnownKeys } from './promotion.ts'
 import { checkPath } from './path.ts'
+import { bodyOfBag, copyKnownKeys } from './promotion.ts'
 import type { Scope } from './scope.ts'
 
 /** Makes contexts of one shape and knows how many of them live. */

@@ -99,5 +99,5 @@ export const checkPath = (path: string, limits: PathLimits = DEFAULTS): string =
 export const encodePath = (path: string): string =>
   path
     .split('/')
-    .map(segment => encodeURIComponent(segment).replace(/%(24|26|2B|2C|3A|3B|3D|40)/g, escape => decodeURIComponent(escape)))
+    .map(segment => encodeURIComponent(segment).replace(/%(24|26|2B|2C|3A|3B|3D|40)/g, code => decodeURIComponent(code)))
     .join('/')

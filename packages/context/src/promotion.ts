@@ -3,7 +3,15 @@ import type { Context } from './context-types.ts'
 import { encodeBody } from './encoding.ts'
 
 const utf8 = new TextEncoder()
-const HANDLED: ReadonlySet<string> = new Set(['iopa.Method', 'iopa.Path', 'iopa.QueryString', 'iopa.Body', 'iopa.PathSegments', 'server.RawPath', 'response'])
+const HANDLED: ReadonlySet<string> = new Set([
+  'iopa.Method',
+  'iopa.Path',
+  'iopa.QueryString',
+  'iopa.Body',
+  'iopa.PathSegments',
+  'server.RawPath',
+  'response'
+])
 
 /** Copies the keys of a bag that `create` has not taken already; accessors without a setter are left alone. */
 export const copyKnownKeys = (bag: Bag, context: Context): void => {
@@ -17,7 +25,14 @@ export const copyKnownKeys = (bag: Bag, context: Context): void => {
   }
 }
 
-const READ_ONLY: ReadonlySet<string> = new Set(['iopa.CallCancelled', 'iopa.Events', 'server.Connection', 'server.OnSendingHeaders', 'ssl.ClientCertificate', 'iopa.Id'])
+const READ_ONLY: ReadonlySet<string> = new Set([
+  'iopa.CallCancelled',
+  'iopa.Events',
+  'server.Connection',
+  'server.OnSendingHeaders',
+  'ssl.ClientCertificate',
+  'iopa.Id'
+])
 
 /** Sets the body of a promoted context: bytes and streams as they are, any other value encoded as an answer would be. */
 export const bodyOfBag = (bag: Bag, context: Context, codecs: CodecTable): void => {
