@@ -30,7 +30,7 @@ export interface AppHandle {
 /** Middleware that adds methods to the app, such as a router's `get`. */
 export interface Extension<Methods extends object> {
   readonly name: string
-  /** The methods, put on the app; called once per `use`, and again for an app built by `fork`. */
+  /** The methods, put on the app; called once per `use`. */
   extend(app: AppHandle): Methods
   invoke?(context: Context, next: Next): unknown
   dispatch?(context: Context, next: Next): unknown

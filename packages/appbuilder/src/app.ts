@@ -145,7 +145,13 @@ export class App {
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
   build(): (context: Context) => Promise<unknown> {
     const pipeline = this.#pipeline ?? this.#compose()
-    return async context => pipeline(context)
+    return context => {
+      try {
+        return Promise.resolve(pipeline(context))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
   }
 
   /** Runs a request of this process through the pipeline: a bag, which is trusted, or a context. Resolves with its answer, whatever the status. */

@@ -28,14 +28,8 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
   let settledPromise: Promise<unknown> | null = null
   let settledValue: unknown
 
-  const settle = (context: Context, rest: Pipeline): Promise<unknown> => {
-    let value: unknown
-    try {
-      value = rest(context)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    if (isThenable(value)) return value
+  const promised = (context: Context, value: unknown): Promise<unknown> => {
+    applyReturned(context.response, value)
     if (settledPromise === null || settledValue !== value) {
       settledPromise = Promise.resolve(value)
       settledValue = value
@@ -43,48 +37,63 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     return settledPromise
   }
 
-  const handled = (context: Context, value: unknown): unknown => {
-    const answer = context.response
-    if (!isThenable(value)) {
-      applyReturned(answer, value)
-      return value
-    }
-    answer.pending = true
-    return value.then(
-      settled => {
-        answer.pending = false
-        applyReturned(answer, settled)
-        return settled
-      },
-      (error: unknown) => {
-        answer.pending = false
-        throw error
-      }
-    )
-  }
-
   const layer = (middleware: MiddlewareFunction, rest: Pipeline): Pipeline => {
-    const invokeRest = (other: Context): Promise<unknown> => settle(other, rest)
+    const invokeRest = (other: Context): Promise<unknown> => {
+      try {
+        const value = rest(other)
+        return isThenable(value) ? value : promised(other, value)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
     return context => {
       let called = false
+      // As invokeRest; written out, for it runs once per layer and request.
       const next = (() => {
         if (called) return Promise.reject(calledTwice())
         called = true
-        return settle(context, rest)
+        try {
+          const value = rest(context)
+          return isThenable(value) ? value : promised(context, value)
+        } catch (error) {
+          return Promise.reject(error)
+        }
       }) as Next
       next.invoke = invokeRest
       const value = middleware(context, next)
-      if (!called) return handled(context, value)
-      if (value === settledPromise && value !== null) return settledValue
-      if (value !== undefined && !isThenable(value)) applyReturned(context.response, value)
-      return value
+      return called ? value : handled(context, value)
     }
   }
 
-  return layers.reduceRight<Pipeline>((rest, middleware) => layer(middleware, rest), terminal)
+  const run = layers.reduceRight<Pipeline>((rest, middleware) => layer(middleware, rest), terminal)
+  return context => {
+    const value = run(context)
+    return value === settledPromise && value !== null ? settledValue : value
+  }
 }
 
-/** A layer that hands the handler's own answer on is not a handler: the terminal sets no value. */
+/** What a layer returned that did not call on: it becomes the answer as soon as it is known. */
+const handled = (context: Context, value: unknown): unknown => {
+  const answer = context.response
+  if (!isThenable(value)) {
+    applyReturned(answer, value)
+    return value
+  }
+  answer.pending = true
+  return value.then(
+    settled => {
+      answer.pending = false
+      applyReturned(answer, settled)
+      return settled
+    },
+    (error: unknown) => {
+      answer.pending = false
+      throw error
+    }
+  )
+}
+
+/** The error of a request that nobody handles. */
 export const NO_ROUTE: IopaError = Object.freeze(
   Object.assign(new IopaError(404, 'no-route', 'There is nothing at this path.'), { stack: 'IopaError: no-route' })
 )

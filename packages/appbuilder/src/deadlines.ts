@@ -1,49 +1,61 @@
 import type { Context } from '@iopa/context'
 import type { Clock, TimerHandle } from './clock.ts'
 
-/** Times requests out with one coarse timer: all have the same time, so the oldest is always the first. */
+type Done = (context: Context) => void
+
+const GENERATIONS = 8
+
+/** Times requests out with one coarse timer and no clock of their own: each tick begins a generation, the ninth expires. */
 export class Deadlines {
-  readonly #pending = new Map<Context, (context: Context) => void>()
   readonly #clock: Clock
-  readonly #timeout: number
-  readonly #expire: (context: Context, done: (context: Context) => void) => void
+  readonly #tick: number
+  readonly #expire: (context: Context, done: Done) => void
+  /** Requests by the tick in which they arrived, the youngest last. */
+  readonly #generations: Map<Context, Done>[] = [new Map()]
+  #size = 0
   #timer: TimerHandle | null = null
 
-  /** `timeout` in milliseconds; a request is expired at most a quarter of it, or a second, late. */
-  constructor(clock: Clock, timeout: number, expire: (context: Context, done: (context: Context) => void) => void) {
+  /** `timeout` in milliseconds; a request is expired at most an eighth of it late. */
+  constructor(clock: Clock, timeout: number, expire: (context: Context, done: Done) => void) {
     this.#clock = clock
-    this.#timeout = timeout
+    this.#tick = Math.max(1, timeout / GENERATIONS)
     this.#expire = expire
   }
 
-  add(context: Context, done: (context: Context) => void): void {
-    this.#pending.set(context, done)
+  add(context: Context, done: Done): void {
+    ;(this.#generations.at(-1) as Map<Context, Done>).set(context, done)
+    this.#size++
     if (this.#timer === null) this.#arm()
   }
 
   remove(context: Context): void {
-    this.#pending.delete(context)
+    for (let at = this.#generations.length - 1; at >= 0; at--) {
+      if (!(this.#generations[at] as Map<Context, Done>).delete(context)) continue
+      this.#size--
+      return
+    }
   }
 
   close(): void {
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
     this.#timer = null
-    this.#pending.clear()
+    this.#generations.splice(0, this.#generations.length, new Map())
+    this.#size = 0
   }
 
   #arm(): void {
-    if (!Number.isFinite(this.#timeout)) return
-    this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.max(1, Math.min(1000, this.#timeout / 4)))
+    if (Number.isFinite(this.#tick)) this.#timer = this.#clock.setTimeout(() => this.#turn(), this.#tick)
   }
 
-  #sweep(): void {
+  #turn(): void {
     this.#timer = null
-    const oldest = this.#clock.now() - this.#timeout
-    for (const [context, done] of this.#pending) {
-      if (context['server.Timestamp'] > oldest) break
-      this.#pending.delete(context)
-      this.#expire(context, done)
+    this.#generations.push(new Map())
+    if (this.#generations.length > GENERATIONS + 1) {
+      const expired = this.#generations.shift() as Map<Context, Done>
+      this.#size -= expired.size
+      for (const [context, done] of expired) this.#expire(context, done)
     }
-    if (this.#pending.size > 0) this.#arm()
+    if (this.#size > 0) this.#arm()
+    else this.#generations.splice(0, this.#generations.length - 1)
   }
 }

@@ -36,9 +36,9 @@ export class Outbox {
     return this.#bytes + this.#channel.buffered
   }
 
-  /** Queues bytes. False when they were dropped, for the bound was reached or the connection is gone. */
+  /** Queues bytes. False when they were dropped: the peer does not read and the bound is reached, or the connection is gone. */
   write(bytes: Uint8Array): boolean {
-    if (this.#closed || this.pendingBytes + bytes.length > this.#limit + bytes.length * Number(this.pendingBytes === 0)) return false
+    if (this.#closed || (this.#blocked && this.pendingBytes + bytes.length > this.#limit)) return false
     this.#chunks.push(bytes)
     this.#bytes += bytes.length
     if (this.#corked === 0) this.#schedule()

@@ -62,7 +62,7 @@ export interface RouteInfo {
 export type RouteSegment =
   | { readonly kind: 'static'; readonly value: string }
   | { readonly kind: 'param'; readonly name: string; readonly constraint?: RegExp; readonly optional?: boolean }
-  | { readonly kind: 'tail'; readonly name: string }
+  | { readonly kind: 'tail'; readonly name: string; readonly optional?: boolean }
 
 /** What discovery says of a route (RFC 6690 section 3). */
 export interface RouteAttributes {
@@ -75,6 +75,8 @@ export interface RouteAttributes {
   readonly title?: string
   /** Size in bytes. */
   readonly sz?: number
+  /** True says that it can be observed (RFC 7641 section 6); every GET route can, unless false. */
+  readonly obs?: boolean
   /** False hides the route from discovery. */
   readonly discoverable?: boolean
 }

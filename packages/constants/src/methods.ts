@@ -17,6 +17,8 @@ export const CONTROL_METHODS = {
   DISCONNECT: 'DISCONNECT',
   SUBSCRIBE: 'SUBSCRIBE',
   UNSUBSCRIBE: 'UNSUBSCRIBE',
+  /** A message to a topic that is no canonical path: seen by authorisation, never routed. */
+  PUBLISH: 'PUBLISH',
   DATA: 'DATA'
 } as const
 

@@ -24,6 +24,8 @@ export class Answer {
   #headers: HeaderMap | null = null
   #body: unknown = undefined
   #payload: Payload = null
+  /** The payload is the problem, whose text is made when it is read. */
+  #problemText = false
   #error: IopaError | null = null
   #callbacks: (() => void)[] | null = null
   #sealed = false
@@ -166,12 +168,16 @@ export class Answer {
 
   /** What goes over the wire; null for no body. Strings are UTF-8. Set when the answer is sealed. */
   get payload(): Payload {
+    if (this.#problemText) {
+      this.#problemText = false
+      this.#payload = JSON.stringify(this.problem)
+    }
     return this.#payload
   }
 
   /** The payload as bytes; a stream must have been collected. */
   get payloadBytes(): Uint8Array {
-    const payload = this.#payload
+    const payload = this.payload
     if (payload === null) return NO_BYTES
     if (typeof payload === 'string') return (this.#payload = utf8.encode(payload))
     if (payload instanceof Uint8Array) return payload
@@ -201,7 +207,7 @@ export class Answer {
 
   /** The body as text. */
   async text(): Promise<string> {
-    return typeof this.#payload === 'string' ? this.#payload : decodeText(await this.bytes())
+    return typeof this.payload === 'string' ? this.payload : decodeText(await this.bytes())
   }
 
   /** The body's value, by its content type. @throws IopaError 400, 415. */
@@ -214,6 +220,17 @@ export class Answer {
     if (this.#sealed) throw sealedError()
     if (this.#callbacks === null) this.#callbacks = [callback]
     else this.#callbacks.push(callback)
+  }
+
+  /** Forgets status, body and error, so that another handler can answer; headers stay. */
+  reset(): void {
+    if (this.#sealed) throw sealedError()
+    this.#status = 0
+    this.#reason = ''
+    this.#type = ''
+    this.#body = undefined
+    this.#error = null
+    this.value = undefined
   }
 
   /** Answers with the error instead of what handlers have set; headers that do not describe that body stay. */
@@ -242,7 +259,7 @@ export class Answer {
     if (this.#body === undefined) {
       if (this.#status >= 400) {
         this.#type = 'application/problem+json'
-        this.#payload = JSON.stringify(this.problem)
+        this.#problemText = true
       }
     } else {
       const encoded = encodeBody(this.#body, this.#type, codecs)

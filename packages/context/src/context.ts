@@ -14,6 +14,22 @@ import { formatUrl, parseAuthority } from './url.ts'
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
 
+/** What is made when somebody asks for it. */
+class Parts {
+  headers: HeaderFields | null = null
+  contentType: string | undefined = undefined
+  body: Body | undefined = undefined
+  bytes: Uint8Array | Promise<Uint8Array> | null = null
+  json: Promise<unknown> | null = null
+  host: string | undefined = undefined
+  port: number | undefined = undefined
+  segments: readonly string[] | null = null
+  segmentsOf = ''
+  capabilities: Capabilities | null = null
+  events: EventTarget | null = null
+  timestamp = 0
+}
+
 /**
  * The property bag. Its constructor sets every eager key by literal, in one order for all transports, so that all
  * contexts of a process share one hidden class; what is seldom asked for is an accessor and made on first use.
@@ -45,24 +61,13 @@ export class PropertyBag extends Scope {
   declare 'server.IsNotification': boolean
   declare 'server.IsReplica': boolean
   declare 'server.RawTransport': unknown
-  declare 'server.Timestamp': number
 
   readonly #endpoint: Endpoint
   readonly #source: RequestSource | null
   readonly #connection: PropertyBag | null
   /** The answer to this request; only it is sent. */
   readonly response: Answer
-  #headers: HeaderFields | null = null
-  #contentType: string | undefined = undefined
-  #body: Body | undefined = undefined
-  #bytes: Uint8Array | Promise<Uint8Array> | null = null
-  #json: Promise<unknown> | null = null
-  #host: string | undefined = undefined
-  #port: number | undefined = undefined
-  #segments: readonly string[] | null = null
-  #segmentsOf = ''
-  #capabilities: Capabilities | null = null
-  #events: EventTarget | null = null
+  #parts: Parts | null = null
 
   constructor(environment: Environment, init: ContextInit, parent: Scope | null) {
     super(environment, parent, 1)
@@ -94,7 +99,6 @@ export class PropertyBag extends Scope {
     this['server.IsNotification'] = false
     this['server.IsReplica'] = false
     this['server.RawTransport'] = endpoint.rawTransport
-    this['server.Timestamp'] = environment.now()
     this.#endpoint = endpoint
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
@@ -115,58 +119,62 @@ export class PropertyBag extends Scope {
     }
   }
 
+  get #made(): Parts {
+    return (this.#parts ??= new Parts())
+  }
+
   get 'iopa.PathSegments'(): readonly string[] {
-    if (this.#segments === null || this.#segmentsOf !== this['iopa.Path']) {
-      this.#segmentsOf = this['iopa.Path']
-      this.#segments = this.#segmentsOf === '/' || this.#segmentsOf === '' ? [] : this.#segmentsOf.slice(1).split('/')
+    if (this.#made.segments === null || this.#made.segmentsOf !== this['iopa.Path']) {
+      this.#made.segmentsOf = this['iopa.Path']
+      this.#made.segments = this.#made.segmentsOf === '/' || this.#made.segmentsOf === '' ? [] : this.#made.segmentsOf.slice(1).split('/')
     }
-    return this.#segments
+    return this.#made.segments
   }
 
   get 'iopa.Headers'(): HeaderFields {
-    if (this.#headers === null) {
+    if (this.#made.headers === null) {
       const given = this.#source?.headers?.()
-      this.#headers = given === undefined ? new HeaderMap() : Array.isArray(given) ? new HeaderMap(given) : given
+      this.#made.headers = given === undefined ? new HeaderMap() : Array.isArray(given) ? new HeaderMap(given) : given
     }
-    return this.#headers
+    return this.#made.headers
   }
   set 'iopa.Headers'(headers: HeadersInit) {
-    this.#headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
-    this.#contentType = undefined
+    this.#made.headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
+    this.#made.contentType = undefined
   }
 
   get 'iopa.ContentType'(): string {
-    return (this.#contentType ??= this.#source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
+    return (this.#made.contentType ??= this.#source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
   }
   set 'iopa.ContentType'(type: string) {
-    this.#contentType = type
+    this.#made.contentType = type
   }
 
   get 'iopa.Body'(): Body {
-    if (this.#bytes instanceof Uint8Array) return this.#bytes
-    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
-    return this.#body
+    if (this.#made.bytes instanceof Uint8Array) return this.#made.bytes
+    if (this.#made.body === undefined) this.#made.body = this.#source?.body?.() ?? null
+    return this.#made.body
   }
   set 'iopa.Body'(body: Body) {
-    this.#body = body
-    this.#bytes = null
-    this.#json = null
+    this.#made.body = body
+    this.#made.bytes = null
+    this.#made.json = null
   }
 
   get 'iopa.Host'(): string {
-    if (this.#host === undefined) this.#readAuthority()
-    return this.#host as string
+    if (this.#made.host === undefined) this.#readAuthority()
+    return this.#made.host as string
   }
   set 'iopa.Host'(host: string) {
-    this.#host = host
+    this.#made.host = host
   }
 
   get 'iopa.Port'(): number {
-    if (this.#port === undefined) this.#readAuthority()
-    return this.#port as number
+    if (this.#made.port === undefined) this.#readAuthority()
+    return this.#made.port as number
   }
   set 'iopa.Port'(port: number) {
-    this.#port = port
+    this.#made.port = port
   }
 
   get 'iopa.CallCancelled'(): AbortSignal {
@@ -174,22 +182,34 @@ export class PropertyBag extends Scope {
   }
 
   get 'iopa.Events'(): EventTarget {
-    if (this.#events === null) {
-      const events = (this.#events = new EventTarget())
+    if (this.#made.events === null) {
+      const events = (this.#made.events = new EventTarget())
       this.defer(reason => void events.dispatchEvent(new Event(reason === 'finish' ? 'finish' : 'disconnect')))
     }
-    return this.#events
+    return this.#made.events
   }
 
   get 'server.Capabilities'(): Capabilities {
-    if (this.#capabilities === null) {
+    if (this.#made.capabilities === null) {
       const above = this['server.ParentContext'] as PropertyBag | null
-      this.#capabilities = copyCapabilities(above === null ? this.environment.capabilities : (above.#capabilities ?? this.environment.capabilities))
+      this.#made.capabilities = copyCapabilities(
+        above === null ? this.environment.capabilities : (above.#made.capabilities ?? this.environment.capabilities)
+      )
     }
-    return this.#capabilities
+    return this.#made.capabilities
   }
   set 'server.Capabilities'(capabilities: Capabilities) {
-    this.#capabilities = capabilities
+    this.#made.capabilities = capabilities
+  }
+
+  /** The time at which it was first asked for, for a clock costs as much as the rest of the context. */
+  get 'server.Timestamp'(): number {
+    const parts = this.#made
+    if (parts.timestamp === 0) parts.timestamp = this.environment.now()
+    return parts.timestamp
+  }
+  set 'server.Timestamp'(time: number) {
+    this.#made.timestamp = time
   }
 
   get 'server.Connection'(): Context | null {
@@ -294,16 +314,16 @@ export class PropertyBag extends Scope {
 
   /** The whole body, read once. @throws IopaError 413 beyond the limit. */
   bytes(): Promise<Uint8Array> {
-    if (this.#bytes === null) {
+    if (this.#made.bytes === null) {
       this.assertLive()
       try {
         const read = readBody(this['iopa.Body'], this.#endpoint.bodyLimit)
-        if (read instanceof Uint8Array) this.#bytes = read
+        if (read instanceof Uint8Array) this.#made.bytes = read
         else {
-          this.#bytes = read
+          this.#made.bytes = read
           // A later reader gets the same outcome; the first one hears of the failure.
           read.then(
-            bytes => (this.#bytes = bytes),
+            bytes => (this.#made.bytes = bytes),
             () => undefined
           )
         }
@@ -311,7 +331,7 @@ export class PropertyBag extends Scope {
         return Promise.reject(error)
       }
     }
-    return Promise.resolve(this.#bytes)
+    return Promise.resolve(this.#made.bytes)
   }
 
   /** The body as UTF-8 text. @throws IopaError 400, 413. */
@@ -321,7 +341,7 @@ export class PropertyBag extends Scope {
 
   /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
   json<T = unknown>(): Promise<T> {
-    if (this.#json === null) {
+    if (this.#made.json === null) {
       const type = this['iopa.ContentType']
       const codecs = this.environment.codecs
       try {
@@ -331,9 +351,9 @@ export class PropertyBag extends Scope {
       }
       const json = this.bytes().then(bytes => decodeJson(bytes, type, codecs))
       json.catch(() => undefined)
-      this.#json = json
+      this.#made.json = json
     }
-    return this.#json as Promise<T>
+    return this.#made.json as Promise<T>
   }
 
   /**
@@ -348,8 +368,8 @@ export class PropertyBag extends Scope {
     const child = new PropertyBag(this.environment, init, this)
     child['iopa.PathBase'] = this['iopa.PathBase']
     child['server.IsLocalOrigin'] = true
-    child.#host = this.#host
-    child.#port = this.#port
+    child.#made.host = this.#made.host
+    child.#made.port = this.#made.port
     return child as unknown as Context
   }
 
@@ -389,8 +409,8 @@ export class PropertyBag extends Scope {
   #readAuthority(): void {
     const authority = this.#source?.authority?.() ?? ''
     const parsed = authority === '' ? null : parseAuthority(authority, this['iopa.Scheme'])
-    this.#host ??= parsed?.host ?? this.#endpoint.localAddress
-    this.#port ??= parsed?.port ?? this.#endpoint.localPort
+    this.#made.host ??= parsed?.host ?? this.#endpoint.localAddress
+    this.#made.port ??= parsed?.port ?? this.#endpoint.localPort
   }
 }
 

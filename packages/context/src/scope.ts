@@ -7,6 +7,16 @@ export type Owned = { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.d
 
 type Disposer = (reason: EndReason) => unknown
 
+/** What few scopes have. */
+interface Belongings {
+  readonly disposers: Disposer[]
+  controller: AbortController | null
+  /** Settles when asynchronous disposers have. */
+  ending: Promise<void> | null
+  /** What a plain `end()` ends for. */
+  planned: EndReason
+}
+
 const LIVE = 0
 const ENDING = 1
 const ENDED = 2
@@ -23,10 +33,7 @@ export class Scope {
   #lastChild: Scope | null = null
   #state: typeof LIVE | typeof ENDING | typeof ENDED = LIVE
   #reason: EndReason = 'finish'
-  #planned: EndReason | null = null
-  #disposers: Disposer[] | null = null
-  #controller: AbortController | null = null
-  #ending: Promise<void> | null = null
+  #belongings: Belongings | null = null
 
   readonly #counted: 0 | 1
 
@@ -63,19 +70,18 @@ export class Scope {
 
   /** Aborts when the scope ends, with an IopaError whose `code` is the end reason. Made on first use. */
   get signal(): AbortSignal {
-    let controller = this.#controller
-    if (controller === null) {
-      controller = this.#controller = new AbortController()
-      if (this.#state !== LIVE) controller.abort(abortReason(this.#reason))
+    const belongings = this.#own
+    if (belongings.controller === null) {
+      belongings.controller = new AbortController()
+      if (this.#state !== LIVE) belongings.controller.abort(abortReason(this.#reason))
     }
-    return controller.signal
+    return belongings.controller.signal
   }
 
   /** Runs `dispose` when the scope ends, with the end reason; at once when it has ended already. */
   defer(dispose: Disposer): void {
     if (this.#state === ENDED) void this.#run(dispose)
-    else if (this.#disposers === null) this.#disposers = [dispose]
-    else this.#disposers.push(dispose)
+    else this.#own.disposers.push(dispose)
   }
 
   /** Disposes or closes `resource` when the scope ends, and returns it. */
@@ -90,27 +96,27 @@ export class Scope {
 
   /** Makes a later `end('finish')` end for this reason instead: the answer that is still to be written is not the handler's. */
   planEnd(reason: EndReason): void {
-    this.#planned = reason
+    this.#own.planned = reason
   }
 
   /** Ends the scope. Only the first call counts; a promise comes back only where a disposer is asynchronous. */
   end(reason: EndReason = 'finish'): void | Promise<void> {
-    if (this.#state !== LIVE) return this.#ending ?? undefined
+    if (this.#state !== LIVE) return this.#belongings?.ending ?? undefined
+    const belongings = this.#belongings
     this.#state = ENDING
-    if (reason === 'finish' && this.#planned !== null) reason = this.#planned
+    if (reason === 'finish' && belongings !== null) reason = belongings.planned
     this.#reason = reason
     this.#unlink()
     this.#environment.live -= this.#counted
-    if (this.#controller !== null) this.#controller.abort(abortReason(reason))
-    if (this.#lastChild === null && this.#disposers === null) {
+    if (belongings === null && this.#lastChild === null) {
       this.#state = ENDED
       return
     }
+    belongings?.controller?.abort(abortReason(reason))
     const children = this.#endChildren(reason)
-    if (children !== null) return (this.#ending = children.then(() => this.#dispose()))
-    const disposing = this.#dispose()
-    if (disposing !== undefined) this.#ending = disposing
-    return disposing
+    const ending = children === null ? this.#dispose() : children.then(() => this.#dispose())
+    if (ending !== undefined) this.#own.ending = ending
+    return ending
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -132,9 +138,8 @@ export class Scope {
   }
 
   #dispose(): void | Promise<void> {
-    const disposers = this.#disposers
-    while (disposers !== null && disposers.length > 0) {
-      const result = this.#run(disposers.pop() as Disposer)
+    for (let disposer = this.#belongings?.disposers.pop(); disposer !== undefined; disposer = this.#belongings?.disposers.pop()) {
+      const result = this.#run(disposer)
       if (result !== undefined) return result.then(() => this.#dispose())
     }
     this.#state = ENDED
@@ -149,6 +154,10 @@ export class Scope {
       failed(error)
     }
     return undefined
+  }
+
+  get #own(): Belongings {
+    return (this.#belongings ??= { disposers: [], controller: null, ending: null, planned: 'finish' })
   }
 
   #unlink(): void {
