@@ -1,3 +1,4 @@
+import type { RandomAccessBody } from '@iopa/appbuilder'
 import type { ByteRange } from './ranges.ts'
 import type { OpenFile } from './source.ts'
 
@@ -31,37 +32,36 @@ export class ChunkBudget {
 }
 
 /**
- * The bytes of an open file, or of a part of it: a stream that knows its size and lets any part be read by itself.
- * Closing it closes the file; it closes itself at the end of an iteration.
+ * The bytes of a file, or of a part of it: a stream that knows its size and lets any part be read by itself.
+ * It owns the file: closing the body closes it, and the end of an iteration does so too.
  */
-export class FileBody implements AsyncIterable<Uint8Array>, AsyncDisposable {
+export class FileBody implements RandomAccessBody, AsyncDisposable {
   /** Bytes. */
   readonly size: number
-  readonly #file: OpenFile
   readonly #start: number
   readonly #budget: ChunkBudget
-  readonly #signal: AbortSignal | undefined
+  #file: OpenFile | (() => Promise<OpenFile>) | Promise<OpenFile>
+  #closed = false
 
-  constructor(file: OpenFile, range: ByteRange, budget: ChunkBudget, signal?: AbortSignal) {
+  /** `file` is open, or a function that opens it when the first byte is read. */
+  constructor(file: OpenFile | (() => Promise<OpenFile>), range: ByteRange, budget: ChunkBudget) {
     this.#file = file
     this.#start = range.start
     this.size = range.end - range.start
     this.#budget = budget
-    this.#signal = signal
   }
 
-  /** Reads bytes `start` to `end`, the end not included; rejects when the file has become shorter. */
-  async slice(start: number, end: number): Promise<Uint8Array> {
+  /** Reads bytes `start` to `end`, the end not included. Rejects when the file has become shorter, or the body has been closed. */
+  async read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
     const from = Math.max(0, Math.min(start, this.size))
     const to = Math.max(from, Math.min(end, this.size))
-    this.#signal?.throwIfAborted()
     if (from === to) return new Uint8Array(0)
-    const first = await this.#read(from, to)
+    const first = await this.#readSome(from, to, signal)
     if (first.length === to - from) return first
     const whole = new Uint8Array(to - from)
     whole.set(first)
     for (let at = first.length; at < whole.length; ) {
-      const next = await this.#read(from + at, to)
+      const next = await this.#readSome(from + at, to, signal)
       whole.set(next, at)
       at += next.length
     }
@@ -72,24 +72,35 @@ export class FileBody implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.#budget.enter()
     try {
       for (let at = 0; at < this.size; ) {
-        this.#signal?.throwIfAborted()
-        const chunk = await this.#read(at, Math.min(this.size, at + this.#budget.chunkSize))
+        const chunk = await this.#readSome(at, Math.min(this.size, at + this.#budget.chunkSize))
         at += chunk.length
         yield chunk
       }
     } finally {
       this.#budget.leave()
-      await this.#file.close()
+      await this.close()
     }
   }
 
+  /** Closes the file. May be called again. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (typeof this.#file === 'function') return
+    const file = await Promise.resolve(this.#file).catch(() => undefined)
+    await file?.close()
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#file.close()
+    return this.close()
   }
 
   // A peer that was promised more bytes than there are must see a failure: ending early would look like success.
-  async #read(from: number, to: number): Promise<Uint8Array> {
-    const bytes = await this.#file.read(this.#start + from, this.#start + to)
+  async #readSome(from: number, to: number, signal?: AbortSignal): Promise<Uint8Array> {
+    signal?.throwIfAborted()
+    if (this.#closed) throw new Error('the file has been closed')
+    if (typeof this.#file === 'function') this.#file = this.#file()
+    const file = await this.#file
+    const bytes = await file.read(this.#start + from, this.#start + to)
     if (bytes.length === 0) throw new Error('the file got shorter while it was being sent')
     return bytes
   }

@@ -1,8 +1,6 @@
+import { encodePath } from '@iopa/appbuilder'
 import { type MediaTypeOptions, mediaTypeOf } from './media-types.ts'
 import type { DirectoryEntry } from './source.ts'
-
-/** The path of a URI: every segment percent-encoded, slashes kept. */
-export const encodePath = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
 
 /** The links of a directory in the format of RFC 6690, sorted by name; the path ends with a slash and is not encoded. */
 export const linkFormat = (path: string, entries: readonly DirectoryEntry[], options: MediaTypeOptions): string =>

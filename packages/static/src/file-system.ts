@@ -2,7 +2,7 @@ import { type BigIntStats, constants, statSync } from 'node:fs'
 import { type FileHandle, lstat, open, opendir, readlink, realpath } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { IopaError } from '@iopa/constants'
+import { IopaError } from '@iopa/appbuilder'
 import { isPortableName } from './names.ts'
 import type { DirectoryEntry, FileInfo, FileSource, OpenFile } from './source.ts'
 

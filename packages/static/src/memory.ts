@@ -35,7 +35,7 @@ class Memory implements MemorySource {
   /** How many files lie at any depth below a path. */
   readonly #directories = new Map<string, number>()
   // Two sources, or two runs of one, must not give one version to different contents.
-  readonly #epoch = Date.now().toString(36)
+  readonly #epoch = Date.now().toString(36) + Math.random().toString(36).slice(2, 6)
   #changes = 0
 
   set(path: string, content: MemoryContent, options: MemoryFileOptions = {}): void {

@@ -1,12 +1,13 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError } from '@iopa/appbuilder'
 import { evaluateConditions, type RequestHeaders, rangeApplies } from './conditions.ts'
 import { type ByteRange, selectRange } from './ranges.ts'
-import type { FileRepresentation, HeaderRecord } from './representation.ts'
+import type { FileRepresentation } from './representation.ts'
 
 /** What of a representation answers a GET or HEAD. */
 export interface Rendering {
   readonly status: 200 | 206 | 304
-  readonly headers: HeaderRecord
+  /** A flat list of names and values. */
+  readonly headers: string[]
   /** The part to send. */
   readonly range: ByteRange
 }

@@ -1,3 +1,4 @@
+import { HeaderMap } from '@iopa/appbuilder'
 import { type ChunkBudget, FileBody } from './body.ts'
 import { formatHttpDate } from './dates.ts'
 import type { Encoding } from './encodings.ts'
@@ -14,7 +15,7 @@ export interface Representation {
   readonly size: number
   readonly mediaType: string
   readonly encoding: Encoding | undefined
-  /** Opens the content or a part of it; undefined when the file has gone or changed since these facts were read. The caller closes a `FileBody`. */
+  /** The content or a part of it; undefined when the file has gone or changed since these facts were read. The caller closes a `FileBody`. */
   open(range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array | FileBody | undefined>
 }
 
@@ -26,15 +27,13 @@ export interface RepresentationFacts {
   readonly etag: string | undefined
   readonly mediaType: string
   readonly encoding: Encoding | undefined
-  readonly cacheControl: string | undefined
   /** True when the request chose among several representations. */
   readonly negotiated: boolean
+  /** Fields for every answer, beside and before those that follow from the facts. */
+  readonly headers: (representation: Representation) => Readonly<Record<string, string>>
 }
 
-/** A header section, names in lower case. */
-export type HeaderRecord = Readonly<Record<string, string>>
-
-/** A representation with its answers prepared, so that a cached one is sent without building anything. */
+/** A representation with its header fields prepared, so that a cached one is sent without building anything. */
 export class FileRepresentation implements Representation {
   readonly path: string
   readonly info: FileInfo
@@ -44,10 +43,10 @@ export class FileRepresentation implements Representation {
   readonly mediaType: string
   readonly encoding: Encoding | undefined
   readonly negotiated: boolean
-  /** Header section of 200. */
-  readonly headers: HeaderRecord
-  /** Header section of 304: what a cache needs to update what it has (RFC 9110 section 15.4.5). */
-  readonly validators: HeaderRecord
+  /** Header fields of 200, a flat list of names and values. */
+  readonly headers: string[]
+  /** Header fields of 304: what a cache needs to update what it has (RFC 9110 section 15.4.5). */
+  readonly validators: string[]
   /** The content, once it has been read into the cache. */
   bytes: Uint8Array | undefined = undefined
   /** The reading of the content that is under way, shared by everybody who waits for it. */
@@ -67,31 +66,40 @@ export class FileRepresentation implements Representation {
     this.mediaType = facts.mediaType
     this.encoding = facts.encoding
     this.negotiated = facts.negotiated
-    this.validators = {
-      ...(facts.etag === undefined ? {} : { etag: facts.etag }),
-      'last-modified': formatHttpDate(this.lastModified),
-      ...(facts.cacheControl === undefined ? {} : { 'cache-control': facts.cacheControl }),
-      ...(facts.negotiated ? { vary: 'accept-encoding' } : {})
-    }
-    this.headers = {
-      'content-type': facts.mediaType,
-      'content-length': String(this.size),
-      ...(facts.encoding === undefined ? {} : { 'content-encoding': facts.encoding }),
-      'accept-ranges': 'bytes',
-      ...this.validators
-    }
+    const validators = HeaderMap.from({ 'last-modified': formatHttpDate(this.lastModified), ...facts.headers(this) })
+    if (facts.etag !== undefined) validators.set('etag', facts.etag)
+    if (facts.negotiated) validators.append('vary', 'accept-encoding')
+    this.validators = [...validators.pairs()]
+    this.headers = ['accept-ranges', 'bytes', ...this.validators]
+    if (facts.encoding !== undefined) this.headers.push('content-encoding', facts.encoding)
   }
 
   async open(range: ByteRange = { start: 0, end: this.size }, signal?: AbortSignal): Promise<Uint8Array | FileBody | undefined> {
+    signal?.throwIfAborted()
     if (this.bytes !== undefined) return this.bytes.subarray(range.start, range.end)
-    const file = await this.#source.open(this.path)
-    if (file === undefined || file.info.version === this.info.version) return file && this.bodyOf(file, range, signal)
-    await file.close()
-    return undefined
+    const file = await this.#open()
+    return file && this.bodyOf(file, range)
+  }
+
+  /** The whole content as a body that is opened when it is first read. */
+  unopened(): FileBody {
+    const open = async (): Promise<OpenFile> => {
+      const file = await this.#open()
+      if (file === undefined) throw new Error('the file has changed since it was looked at')
+      return file
+    }
+    return new FileBody(open, { start: 0, end: this.size }, this.#budget)
   }
 
   /** The body over a file that is open already. */
-  bodyOf(file: OpenFile, range: ByteRange, signal?: AbortSignal): FileBody {
-    return new FileBody(file, range, this.#budget, signal)
+  bodyOf(file: OpenFile, range: ByteRange): FileBody {
+    return new FileBody(file, range, this.#budget)
+  }
+
+  async #open(): Promise<OpenFile | undefined> {
+    const file = await this.#source.open(this.path)
+    if (file === undefined || file.info.version === this.info.version) return file
+    await file.close()
+    return undefined
   }
 }

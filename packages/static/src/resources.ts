@@ -4,7 +4,7 @@ import { ENCODING_SUFFIX, type Encoding } from './encodings.ts'
 import { type EtagPolicy, etagOf, hashOf } from './etags.ts'
 import { type MediaTypeOptions, mediaTypeOf, withCharset } from './media-types.ts'
 import { type DotfilePolicy, isHiddenName, isPortableName, servableSegments } from './names.ts'
-import { FileRepresentation } from './representation.ts'
+import { FileRepresentation, type Representation } from './representation.ts'
 import type { DirectoryEntry, FileInfo, FileSource, OpenFile } from './source.ts'
 
 /** How paths become representations; every field decided. */
@@ -14,11 +14,12 @@ export interface ResourceOptions extends MediaTypeOptions {
   readonly encodings: readonly Encoding[]
   readonly etag: EtagPolicy
   readonly dotfiles: DotfilePolicy
-  readonly cacheControl: (path: string) => string | undefined
+  /** Header fields of every answer with a representation of the file at `path`. */
+  readonly headers: (path: string, representation: Representation) => Readonly<Record<string, string>>
   readonly maxBytes: number
   readonly maxFiles: number
   readonly maxFileSize: number
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds. */
   readonly now: () => number
 }
 
@@ -75,7 +76,7 @@ const MAX_ATTEMPTS = 3
 
 /** Finds what paths name in a source and remembers it for at most a second. */
 export class Resources {
-  readonly source: FileSource
+  readonly #source: FileSource
   readonly #options: ResourceOptions
   readonly #known: BoundedCache<Known>
   readonly #checks = new Map<string, Check>()
@@ -83,7 +84,7 @@ export class Resources {
   #loading = 0
 
   constructor(source: FileSource, options: ResourceOptions) {
-    this.source = source
+    this.#source = source
     this.#options = options
     this.#known = new BoundedCache(options)
   }
@@ -98,8 +99,9 @@ export class Resources {
     const known = this.#known.get(path)
     if (known === undefined) return undefined
     const age = this.#options.now() - known.checkedAt
+    // Below zero the clock has been set back, and the age says nothing.
+    if (age >= MAX_STALENESS || age < 0) return undefined
     if (age < REFRESH_AGE) return known
-    if (age >= MAX_STALENESS) return undefined
     if (!this.#checks.has(path)) this.#check(path, known).catch(() => this.#known.delete(path))
     return known
   }
@@ -108,12 +110,12 @@ export class Resources {
   find(path: string): Promise<Resource> {
     const recent = this.peek(path)
     if (recent !== undefined) return Promise.resolve(recent.resource)
-    return this.refresh(path)
+    return this.#checks.get(path)?.promise ?? this.refresh(path)
   }
 
-  /** What a path names, looked at now; what is unchanged keeps its content. */
+  /** What a path names, in a look that begins now; what is unchanged keeps its content. */
   refresh(path: string): Promise<Resource> {
-    return this.#checks.get(path)?.promise ?? this.#check(path, this.#known.get(path))
+    return this.#check(path, this.#known.get(path))
   }
 
   /** Forgets what is known of a file and of the paths that lead to it, so that the next request looks. */
@@ -141,15 +143,21 @@ export class Resources {
       if (loaded === undefined) return undefined
       if (loaded.bytes !== undefined) return { representation: loaded, bytes: loaded.bytes }
     }
-    const file = await this.source.open(representation.path)
+    const file = await this.#source.open(representation.path)
     return file && { file, representation: await this.#current(representation, file) }
   }
 
+  /** What the source says of a directory that may be served; the path has no final slash but for the root. */
+  async directory(path: string): Promise<FileInfo | undefined> {
+    if (this.#source.list === undefined || servableSegments(path, this.#options.dotfiles) === undefined) return undefined
+    const info = await this.#source.stat(path)
+    return info?.kind === 'directory' ? info : undefined
+  }
+
   /** The members of a directory that may be served. */
-  async list(path: string, limit: number): Promise<readonly DirectoryEntry[] | undefined> {
-    if (this.source.list === undefined || servableSegments(path, this.#options.dotfiles) === undefined) return undefined
-    if ((await this.source.stat(path))?.kind !== 'directory') return undefined
-    return (await this.source.list(path, limit)).filter(({ name }) => isPortableName(name) && !isHiddenName(name, this.#options.dotfiles))
+  async list(path: string, limit: number): Promise<readonly DirectoryEntry[]> {
+    const entries = (await this.#source.list?.(path, limit)) ?? []
+    return entries.filter(({ name }) => isPortableName(name) && !isHiddenName(name, this.#options.dotfiles))
   }
 
   #isCacheable(size: number): boolean {
@@ -210,19 +218,19 @@ export class Resources {
     const plain = slash && path !== '/' ? path.slice(0, -1) : path
     if (servableSegments(plain, this.#options.dotfiles) === undefined) return undefined
     if (!slash) {
-      const info = await this.source.stat(path)
+      const info = await this.#source.stat(path)
       if (info !== undefined) return { path, info }
       return this.#firstFile(this.#options.extensions.map(extension => `${path}.${extension}`))
     }
     const index = await this.#firstFile(this.#options.index.map(name => path + name))
     if (index !== undefined) return index
-    const info = await this.source.stat(plain)
+    const info = await this.#source.stat(plain)
     return info?.kind === 'directory' ? { path: plain, info } : undefined
   }
 
   async #firstFile(paths: readonly string[]): Promise<Located | undefined> {
     for (const path of paths) {
-      const info = await this.source.stat(path)
+      const info = await this.#source.stat(path)
       if (info?.kind === 'file') return { path, info }
     }
     return undefined
@@ -230,13 +238,13 @@ export class Resources {
 
   async #variant(target: Located, encoding: Encoding): Promise<(Located & { encoding: Encoding }) | undefined> {
     const path = target.path + ENCODING_SUFFIX[encoding]
-    const info = await this.source.stat(path)
+    const info = await this.#source.stat(path)
     // An older one was made from what the file has been before.
     return info?.kind === 'file' && info.lastModified >= target.info.lastModified ? { path, info: withMediaType(info, target), encoding } : undefined
   }
 
   async #represent({ path, info }: Located, encoding: Encoding | undefined, negotiated: boolean, file?: OpenFile): Promise<FileRepresentation> {
-    const { etag, cacheControl } = this.#options
+    const { etag, headers } = this.#options
     const original = encoding === undefined ? path : path.slice(0, -ENCODING_SUFFIX[encoding].length)
     const facts = {
       path,
@@ -245,13 +253,13 @@ export class Resources {
       negotiated,
       etag: etag === 'hash' ? await this.#hash(path, encoding, file) : etagOf(info, encoding, etag),
       mediaType: info.mediaType === undefined ? mediaTypeOf(original, this.#options) : withCharset(info.mediaType, this.#options),
-      cacheControl: cacheControl(original)
+      headers: (representation: Representation) => headers(original, representation)
     }
-    return new FileRepresentation(facts, this.source, this.#budget)
+    return new FileRepresentation(facts, this.#source, this.#budget)
   }
 
   async #hash(path: string, encoding: Encoding | undefined, opened?: OpenFile): Promise<string | undefined> {
-    const file = opened ?? (await this.source.open(path))
+    const file = opened ?? (await this.#source.open(path))
     try {
       return file && (await hashOf(file, encoding))
     } finally {
@@ -275,7 +283,7 @@ export class Resources {
     this.#loading += wanted.size
     try {
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        const file = await this.source.open(wanted.path)
+        const file = await this.#source.open(wanted.path)
         if (file === undefined) return undefined
         const representation = await this.#current(wanted, file)
         try {

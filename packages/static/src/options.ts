@@ -1,0 +1,97 @@
+import { type Clock, systemClock } from '@iopa/appbuilder'
+import type { Encoding } from './encodings.ts'
+import type { EtagPolicy } from './etags.ts'
+import type { SymlinkPolicy } from './file-system.ts'
+import type { MediaTypeOptions } from './media-types.ts'
+import type { DotfilePolicy } from './names.ts'
+import type { Representation } from './representation.ts'
+import type { ResourceOptions } from './resources.ts'
+
+/** What the cache keeps. */
+export interface CacheOptions {
+  /** Bytes of content and bookkeeping together, 64 MiB by default; 0 keeps nothing. */
+  readonly maxBytes?: number
+  /** Paths known at once, 10,000 by default; those that name nothing count. */
+  readonly maxFiles?: number
+  /** Bytes of a file that is kept whole, 1 MiB by default; larger ones are read for each request. */
+  readonly maxFileSize?: number
+}
+
+/** Header fields for every answer with a file, or a function that makes them; it runs once per change of the file. */
+export type HeaderOption = Readonly<Record<string, string>> | ((path: string, representation: Representation) => Readonly<Record<string, string>>)
+
+/** Options of `serveStatic`. */
+export interface StaticOptions extends MediaTypeOptions {
+  /** Names tried for a path that ends with a slash, `['index.html']` by default. */
+  readonly index?: readonly string[]
+  /** Extensions tried, in order, for a path that names nothing: `['html']` lets `/about` find `/about.html`. None by default. */
+  readonly extensions?: readonly string[]
+  /** Serves `file.br`, `file.zst` and `file.gz` where the request accepts them; a list says which, the preferred one first. Off by default. */
+  readonly precompressed?: boolean | readonly Encoding[]
+  /** `strong` by default. */
+  readonly etag?: EtagPolicy
+  /** Seconds for which a cache may use an answer without asking. Without it nothing is said. */
+  readonly maxAge?: number
+  /** Says that files never change under their names; `maxAge` is a year then, unless given. */
+  readonly immutable?: boolean
+  /** Further header fields. */
+  readonly headers?: HeaderOption
+  /** Names with a leading dot: `deny`, `allow`, or the list of those that are served, `['.well-known']` by default. */
+  readonly dotfiles?: DotfilePolicy
+  /** For a folder: where symbolic links may lead, `inside-root` by default. */
+  readonly symlinks?: SymlinkPolicy
+  /** Redirects a directory asked for without its final slash; on by default. */
+  readonly redirect?: boolean
+  /** Lists directories as links (RFC 6690): to CoAP clients by default, with `true` to whoever accepts application/link-format, with `false` to nobody. */
+  readonly listing?: boolean | 'coap'
+  readonly cache?: CacheOptions
+  /** Milliseconds between two looks at an observed file, 500 by default. */
+  readonly watchInterval?: number
+  readonly clock?: Clock
+}
+
+/** The options with every choice made. */
+export interface StaticSettings extends ResourceOptions {
+  readonly redirect: boolean
+  readonly listing: boolean | 'coap'
+  readonly watchInterval: number
+  readonly clock: Clock
+}
+
+const MIB = 1024 * 1024
+const YEAR = 365 * 24 * 60 * 60
+const ENCODINGS = ['br', 'zstd', 'gzip'] as const
+
+/** Fills in the defaults. @throws TypeError for a number that is no bound. */
+export const settingsOf = (options: StaticOptions): StaticSettings => {
+  const { cache = {}, precompressed = false, clock = systemClock, maxAge, immutable = false } = options
+  const control = maxAge === undefined && !immutable ? {} : { 'cache-control': cacheControl(bound('maxAge', maxAge, YEAR), immutable) }
+  const { headers = {} } = options
+  const further = typeof headers === 'function' ? headers : () => headers
+  return {
+    index: options.index ?? ['index.html'],
+    extensions: options.extensions ?? [],
+    encodings: precompressed === true ? ENCODINGS : precompressed === false ? [] : precompressed,
+    etag: options.etag ?? 'strong',
+    dotfiles: options.dotfiles ?? ['.well-known'],
+    headers: (path, representation) => ({ ...control, ...further(path, representation) }),
+    maxBytes: bound('cache.maxBytes', cache.maxBytes, 64 * MIB),
+    maxFiles: bound('cache.maxFiles', cache.maxFiles, 10_000),
+    maxFileSize: bound('cache.maxFileSize', cache.maxFileSize, MIB),
+    redirect: options.redirect ?? true,
+    listing: options.listing ?? 'coap',
+    watchInterval: Math.max(1, bound('watchInterval', options.watchInterval, 500)),
+    clock,
+    now: () => clock.now(),
+    ...(options.mediaTypes === undefined ? {} : { mediaTypes: options.mediaTypes }),
+    ...(options.charset === undefined ? {} : { charset: options.charset })
+  }
+}
+
+const cacheControl = (maxAge: number, immutable: boolean): string => `public, max-age=${Math.floor(maxAge)}${immutable ? ', immutable' : ''}`
+
+const bound = (name: string, value: number | undefined, otherwise: number): number => {
+  if (value === undefined) return otherwise
+  if (Number.isFinite(value) && value >= 0) return value
+  throw new TypeError(`${name} is a number of 0 or more, not ${value}`)
+}

@@ -1,0 +1,240 @@
+import { createHash } from 'node:crypto'
+import {
+  type Context,
+  changesState,
+  type Environment,
+  encodePath,
+  HeaderMap,
+  IopaError,
+  isControlMethod,
+  isUnrouted,
+  type MiddlewareFunction,
+  type Next
+} from '@iopa/appbuilder'
+import { evaluateConditions } from './conditions.ts'
+import { linkFormat } from './directory.ts'
+import { encodingChoice } from './encodings.ts'
+import { fileSystem } from './file-system.ts'
+import { type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
+import { type Rendering, render } from './rendering.ts'
+import type { FileRepresentation } from './representation.ts'
+import { type DirectoryResource, type FileResource, type Resource, Resources, stateOf } from './resources.ts'
+import type { FileSource } from './source.ts'
+import { Watcher } from './watcher.ts'
+
+/** Members of a directory in one listing. */
+const MAX_LISTED = 1000
+const LINK_FORMAT = 'application/link-format'
+
+/**
+ * Middleware that answers GET and HEAD with the files of a folder or of another source, on every protocol of the app.
+ * What names no file goes on to the rest of the pipeline. It reads only `iopa.Path`, so it works below a mount.
+ * Throws when `root` is no folder.
+ */
+export const serveStatic = (root: string | URL | FileSource, options: StaticOptions = {}): MiddlewareFunction => {
+  const source = typeof root === 'string' || root instanceof URL ? fileSystem(root, options) : root
+  const files = new StaticFiles(source, settingsOf(options))
+  return (context, next) => files.invoke(context, next)
+}
+
+class StaticFiles {
+  readonly #settings: StaticSettings
+  readonly #resources: Resources
+  readonly #choose = encodingChoice()
+  /** By app: one middleware may serve in several. */
+  readonly #watchers = new WeakMap<Environment, Watcher>()
+
+  constructor(source: FileSource, settings: StaticSettings) {
+    this.#settings = settings
+    this.#resources = new Resources(source, settings)
+  }
+
+  // Stays synchronous for what the cache knows.
+  invoke(context: Context, next: Next): unknown {
+    const method = context['iopa.Method']
+    if (method !== 'GET' && method !== 'HEAD') return isControlMethod(method) ? next() : this.#change(context, next)
+    if (context['iopa.Observe'] === true) return this.#observed(context, next)
+    const path = context['iopa.Path']
+    if (path.charCodeAt(path.length - 1) === 0x2f && this.#lists(context)) return this.#list(context, next, path)
+    const known = this.#resources.peek(path)
+    return known === undefined ? this.#look(context, next, path) : this.#answer(context, next, path, known.resource)
+  }
+
+  async #look(context: Context, next: Next, path: string): Promise<unknown> {
+    return this.#answer(context, next, path, await this.#resources.find(path))
+  }
+
+  #answer(context: Context, next: Next, path: string, resource: Resource): unknown {
+    if (resource === undefined) return next()
+    if (resource.kind === 'directory') return this.#directory(context, next, path, resource)
+    const headers = context['iopa.Headers']
+    let representation: FileRepresentation | undefined = resource.plain
+    if (resource.encoded.length > 0) {
+      const choice = this.#choose(headers.get('accept-encoding'), resource.encodings)
+      if (choice !== 'identity') representation = resource.encoded.find(({ encoding }) => encoding === choice)
+      if (representation === undefined) {
+        throw new IopaError(406, 'encoding-not-acceptable', `Accept one of ${[...resource.encodings, 'identity'].join(', ')}`, {
+          headers: { vary: 'accept-encoding' }
+        })
+      }
+    }
+    const rendering = render(representation, context['iopa.Method'], headers)
+    if (rendering.status === 304) return send(context, rendering, representation, undefined)
+    if (representation.bytes !== undefined) return send(context, rendering, representation, cut(representation.bytes, rendering))
+    if (context['iopa.Method'] === 'HEAD') return send(context, rendering, representation, context.own(representation.unopened()))
+    return this.#read(context, next, path, resource, representation, rendering)
+  }
+
+  async #read(context: Context, next: Next, path: string, resource: FileResource, wanted: FileRepresentation, planned: Rendering): Promise<unknown> {
+    const content = await this.#resources.content(path, resource, wanted)
+    if (content === undefined) {
+      this.#resources.forget(path)
+      return next()
+    }
+    const { representation, bytes, file } = content
+    // The scope owns the file from here on, whatever happens next.
+    if (file !== undefined) context.own(file)
+    const rendering = representation === wanted ? planned : render(representation, context['iopa.Method'], context['iopa.Headers'])
+    if (rendering.status === 304) return send(context, rendering, representation, undefined)
+    return send(context, rendering, representation, bytes === undefined ? representation.bodyOf(file!, rendering.range) : cut(bytes, rendering))
+  }
+
+  /** A directory without an index, or one asked for without its final slash. */
+  #directory(context: Context, next: Next, path: string, _resource: DirectoryResource): unknown {
+    if (this.#lists(context)) return this.#list(context, next, path)
+    if (path.endsWith('/')) return next()
+    // Only where links in a page resolve against the path does the slash matter.
+    if (!context['iopa.Scheme'].startsWith('http')) return this.#look(context, next, `${path}/`)
+    if (!this.#settings.redirect) return next()
+    const query = context['iopa.QueryString']
+    context.response.status = 301
+    context.response.headers.set('location', `${encodePath(`${context['iopa.PathBase']}${path}/`)}${query === '' ? '' : `?${query}`}`)
+    return undefined
+  }
+
+  /** True when a directory is to be listed for this request. */
+  #lists(context: Context): boolean {
+    const { listing } = this.#settings
+    if (listing === false) return false
+    if (context['iopa.Scheme'].startsWith('coap')) return true
+    return listing === true && (context['iopa.Headers'].get('accept')?.includes(LINK_FORMAT) ?? false)
+  }
+
+  async #list(context: Context, next: Next, asked: string): Promise<unknown> {
+    const path = withoutSlash(asked)
+    const info = await this.#resources.directory(path)
+    // With a final slash and no directory it names nothing; without one it may have become a file meanwhile.
+    if (info === undefined) return next()
+    const base = context['iopa.PathBase'] + (path === '/' ? '/' : `${path}/`)
+    const links = linkFormat(base, await this.#resources.list(path, MAX_LISTED), this.#settings)
+    const etag = `"${createHash('sha256').update(links).digest('base64url').slice(0, 22)}"`
+    const verdict = evaluateConditions(context['iopa.Headers'], { etag, lastModified: info.lastModified })
+    if (verdict === 412)
+      throw new IopaError(412, 'precondition-failed', 'The directory has changed: read it again, and send the new ETag in If-Match')
+    setHeaders(context, ['etag', etag, 'vary', 'accept'])
+    context.response.status = verdict
+    if (verdict === 304) return undefined
+    context.response.type = LINK_FORMAT
+    context.response.body = links
+    return undefined
+  }
+
+  /** A method that is neither GET nor HEAD: the rest of the pipeline may have it; if it has not, a file refuses it. */
+  async #change(context: Context, next: Next): Promise<unknown> {
+    const method = context['iopa.Method']
+    const path = context['iopa.Path']
+    const value = await next()
+    if (!isUnrouted(context)) {
+      // Whoever reads after writing must read what was written.
+      if (context.response.ok && changesState(method)) this.#resources.forget(path)
+      return value
+    }
+    if ((await this.#resources.find(path))?.kind !== 'file') return value
+    if (method === 'OPTIONS') {
+      context.response.status = 204
+      context.response.headers.set('allow', 'GET, HEAD, OPTIONS')
+    } else {
+      context.response.fail(new IopaError(405, 'method-not-allowed', 'A file can be read with GET and HEAD', { headers: { allow: 'GET, HEAD' } }))
+    }
+    return undefined
+  }
+
+  /** A GET that observes: answered from a look of its own, and watched for as long as the observer stays. */
+  async #observed(context: Context, next: Next): Promise<unknown> {
+    const path = context['iopa.Path']
+    const base = context['iopa.PathBase']
+    const listed = this.#lists(context) && (await this.#resources.directory(withoutSlash(path))) !== undefined
+    const resource = await this.#resources.refresh(path)
+    const value = listed ? await this.#list(context, next, path) : await this.#answer(context, next, path, resource)
+    // What another handler has answered is that handler's to watch.
+    if (!context['server.IsNotification'] && (resource !== undefined || listed || isUnrouted(context))) {
+      context.defer(this.#watcherOf(context).watch(watchKey(base, path, listed), listed ? await this.#stateOfDirectory(path) : stateOf(resource)))
+    }
+    return value
+  }
+
+  #watcherOf(context: Context): Watcher {
+    const { environment } = context
+    let watcher = this.#watchers.get(environment)
+    if (watcher === undefined) {
+      const { clock, watchInterval } = this.#settings
+      watcher = new Watcher(
+        async key => {
+          const { path, listed } = readWatchKey(key)
+          return listed ? this.#stateOfDirectory(path) : stateOf(await this.#resources.refresh(path))
+        },
+        key => {
+          const { base, path } = readWatchKey(key)
+          environment.notify(base + path)
+        },
+        (callback, delay) => {
+          const timer = clock.setTimeout(callback, delay)
+          return () => clock.clearTimeout(timer)
+        },
+        watchInterval
+      )
+      this.#watchers.set(environment, watcher)
+    }
+    return watcher
+  }
+
+  async #stateOfDirectory(path: string): Promise<string> {
+    return (await this.#resources.directory(withoutSlash(path)))?.version ?? ''
+  }
+}
+
+const withoutSlash = (path: string): string => (path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path)
+
+// A path holds no NUL.
+const watchKey = (base: string, path: string, listed: boolean): string => `${base}\0${path}\0${listed ? 'list' : ''}`
+
+const readWatchKey = (key: string): { base: string; path: string; listed: boolean } => {
+  const [base = '', path = '', listed = ''] = key.split('\0')
+  return { base, path, listed: listed !== '' }
+}
+
+const cut = (bytes: Uint8Array, { range: { start, end } }: Rendering): Uint8Array =>
+  end - start === bytes.length ? bytes : bytes.subarray(start, end)
+
+const send = (context: Context, rendering: Rendering, representation: FileRepresentation, body: unknown): undefined => {
+  const { response } = context
+  response.status = rendering.status
+  setHeaders(context, rendering.headers)
+  if (body === undefined) return undefined
+  response.type = representation.mediaType
+  response.body = body
+  return undefined
+}
+
+/** Sets fields from a flat list; what middleware has set before stays unless the list says otherwise. */
+const setHeaders = (context: Context, pairs: string[]): void => {
+  const { response } = context
+  if (response.headerPairs.length === 0) {
+    response.headers = new HeaderMap(pairs)
+    return
+  }
+  for (let at = 0; at < pairs.length; at += 2) {
+    if (pairs[at] === 'vary') response.headers.append('vary', pairs[at + 1]!)
+    else response.headers.set(pairs[at]!, pairs[at + 1]!)
+  }
+}
