@@ -1,1 +1,12 @@
-export {}
+/**
+ * CoAP for an IOPA app: server and client over UDP, TCP and TLS.
+ *
+ * @example
+ * const app = new App().use(router()).use(coap({ port: 5683 }))
+ * app.get('/temperature', () => '21.5')
+ * await app.listen()
+ */
+
+export type { CoapOptions } from './coap.ts'
+export { coap } from './coap.ts'
+export type { TransmissionParameters } from './parameters.ts'

@@ -1,9 +1,9 @@
-import type { Clock, DatagramChannel, TimerHandle } from './channel.ts'
+import type { Clock, DatagramChannel, TimerHandle } from '@iopa/appbuilder'
 import { decode, encodeEmpty, encodeMessage, type ReceivedMessage } from './codec.ts'
 import { CODE } from './codes.ts'
 import { Confirmable, type ConfirmableListener } from './confirmable.ts'
+import { DatagramExchange } from './datagram-exchange.ts'
 import { type DeduplicationBudget, IN_PROGRESS, UNSEEN } from './deduplication.ts'
-import { Exchange } from './exchange.ts'
 import { TYPE } from './message.ts'
 import { NO_OPTIONS, OptionWriter } from './option-writer.ts'
 import { OPTION } from './options.ts'
@@ -19,11 +19,9 @@ const EMPTY = new Uint8Array(0)
 /** What the layers above do with what arrives; none of these may throw. */
 export interface MessageHandlers {
   /** A request that was not seen before. */
-  request(exchange: Exchange): void
+  request(exchange: DatagramExchange): void
   /** A response in a message of its own; false when nobody waits for it, and it is rejected. */
   response(peer: Peer, message: ReceivedMessage): boolean
-  /** The peer rejects a message that is not outstanding: a non-confirmable one. */
-  reset(peer: Peer, id: number): void
 }
 
 /** Bounds of a message layer. */
@@ -69,8 +67,8 @@ export class MessageLayer {
   #seconds = 0
   #first: Confirmable | undefined
   /** Requests since the last tick that have no answer yet, and those from the tick before. */
-  #young: Exchange[] = []
-  #old: Exchange[] = []
+  #young: DatagramExchange[] = []
+  #old: DatagramExchange[] = []
   #timer: TimerHandle
   #timerDue = Number.POSITIVE_INFINITY
   #inFlight = 0
@@ -89,8 +87,17 @@ export class MessageLayer {
     this.#exchangeLifetime = Math.ceil(transmission.exchangeLifetime / 1000)
     this.#nonLifetime = Math.ceil(transmission.nonLifetime / 1000)
     this.#start = clock.now()
-    channel.onMessage = (bytes, port, address) => this.receive(bytes, port, address)
-    channel.onError = onError
+    channel.open({ message: (bytes, address, port, toMulticast) => this.receive(bytes, address, port, toMulticast === true), error: onError })
+  }
+
+  /** Seconds since the layer was made, as of the last tick. */
+  get seconds(): number {
+    return this.#seconds
+  }
+
+  /** Every peer that is remembered. */
+  peers(): Iterable<Peer> {
+    return this.#order
   }
 
   get peerCount(): number {
@@ -107,17 +114,19 @@ export class MessageLayer {
   }
 
   /** Takes a datagram. Never throws, whatever it holds. */
-  receive(bytes: Uint8Array, port: number, address: string): void {
+  receive(bytes: Uint8Array, address: string, port: number, toMulticast: boolean): void {
     // Nothing can be sent to port 0, so nothing is done for who claims it.
     if (this.#closed || port === 0) return
     const message = decode(bytes)
+    // What came to a group is a non-confirmable request or is ignored, so that no group answers at once (RFC 7252 section 8.1).
+    if (toMulticast && ('malformed' in message || message.type !== TYPE.NON || message.code === CODE.EMPTY || message.code >= 32)) return
     if ('malformed' in message) {
       if (message.malformed === 'reset') this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
       return
     }
     try {
       if (message.type >= TYPE.ACK) this.#receiveReply(message, port, address)
-      else if (message.code !== CODE.EMPTY && message.code < 32) this.#receiveRequest(message, port, address)
+      else if (message.code !== CODE.EMPTY && message.code < 32) this.#receiveRequest(message, port, address, toMulticast)
       else if (message.code >= 64 && message.code < 192) this.#receiveResponse(message, port, address)
       else this.#reject(message, port, address)
     } catch (error) {
@@ -157,8 +166,8 @@ export class MessageLayer {
   }
 
   /** Sends the answer to an exchange; called by it, once. */
-  respond(exchange: Exchange, code: number, options: OptionWriter, payload: Uint8Array): void {
-    const { peer, message } = exchange
+  respond(exchange: DatagramExchange, code: number, options: OptionWriter, payload: Uint8Array): void {
+    const { remote: peer, message } = exchange
     const piggybacked = message.type === TYPE.CON && !exchange.acknowledged
     const type = piggybacked ? TYPE.ACK : message.type
     const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
@@ -171,7 +180,7 @@ export class MessageLayer {
   }
 
   /** Ends an exchange without a response; a confirmable request is acknowledged. */
-  suppress(exchange: Exchange): void {
+  suppress(exchange: DatagramExchange): void {
     if (exchange.message.type === TYPE.CON && !exchange.acknowledged) this.#acknowledge(exchange)
     this.#release(exchange)
   }
@@ -189,7 +198,6 @@ export class MessageLayer {
     if (this.#closed) return
     this.#closed = true
     this.#clock.clearTimeout(this.#timer)
-    this.#channel.onMessage = undefined
     for (const peer of this.#order) {
       const waiting = [...peer.outstanding.values(), ...peer.queue]
       peer.outstanding.clear()
@@ -207,9 +215,10 @@ export class MessageLayer {
     this.#idle?.()
   }
 
-  #receiveRequest(message: ReceivedMessage, port: number, address: string): void {
+  #receiveRequest(message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
     const peer = this.#find(address, port) ?? this.#add(address, port)
     if (peer === undefined) {
+      if (toMulticast) return
       const type = message.type === TYPE.CON ? TYPE.ACK : TYPE.NON
       const options = BUSY.reset().uint(OPTION.MAX_AGE, 60)
       this.#send(
@@ -232,11 +241,12 @@ export class MessageLayer {
     }
     if (confirmable) duplicates.begin(message.id)
     else duplicates.record(message.id, fingerprint, this.#seconds, undefined)
-    const exchange = new Exchange(this, peer, message, fingerprint)
+    const exchange = new DatagramExchange(this, peer, message, fingerprint, toMulticast)
     this.#inFlight++
     peer.inFlight++
     if (this.#inFlight > this.#limits.inFlight || peer.inFlight > this.#limits.inFlightPerPeer) {
-      exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, 2), EMPTY)
+      if (toMulticast) exchange.suppress()
+      else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, 2), EMPTY)
       return
     }
     try {
@@ -286,7 +296,7 @@ export class MessageLayer {
     const confirmable = peer.outstanding.get(message.id)
     if (message.type === TYPE.RST) {
       if (message.code !== CODE.EMPTY) return
-      if (confirmable === undefined) this.#handlers.reset(peer, message.id)
+      if (confirmable === undefined) peer.subscribers.get(message.id)?.rejected()
       else {
         this.#end(confirmable)
         confirmable.listener.reset()
@@ -355,16 +365,16 @@ export class MessageLayer {
     this.#send(confirmable.bytes, peer.port, peer.address)
   }
 
-  #acknowledge(exchange: Exchange): void {
-    const { peer, message } = exchange
+  #acknowledge(exchange: DatagramExchange): void {
+    const { remote: peer, message } = exchange
     const bytes = encodeEmpty(TYPE.ACK, message.id)
     peer.duplicates.record(message.id, exchange.fingerprint, this.#seconds, bytes)
     this.#send(bytes, peer.port, peer.address)
   }
 
-  #release(exchange: Exchange): void {
+  #release(exchange: DatagramExchange): void {
     this.#inFlight--
-    exchange.peer.inFlight--
+    exchange.remote.inFlight--
     if (this.#idle !== undefined) this.#checkIdle()
   }
 

@@ -39,6 +39,14 @@ export class OptionWriter {
     return this.opaque(number, encoder.encode(value))
   }
 
+  /** The same options in bytes of their own. */
+  copy(): OptionWriter {
+    const copy = new OptionWriter()
+    copy.bytes = this.bytes.slice()
+    copy.length = this.length
+    return copy
+  }
+
   #begin(number: number, size: number): void {
     const needed = this.length + size + MARGIN
     if (needed > this.bytes.length) {

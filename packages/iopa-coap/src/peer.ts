@@ -1,20 +1,31 @@
 import { randomInt } from 'node:crypto'
+import type { Context, Endpoint } from '@iopa/appbuilder'
+import { MAX_SZX } from './block.ts'
 import type { Confirmable } from './confirmable.ts'
+import type { DatagramSubscriber } from './datagram-subscriber.ts'
 import { Deduplication, type DeduplicationBudget } from './deduplication.ts'
+import type { Remote } from './exchange.ts'
+import type { Observer } from './observers.ts'
 
 /** One endpoint that we exchange datagrams with, and all that is kept for it. */
-export class Peer {
+export class Peer implements Remote {
   readonly address: string
   readonly port: number
+  endpoint: Endpoint | undefined = undefined
+  observers: Map<string, Observer> | undefined = undefined
+  readonly connection: Context | undefined = undefined
+  readonly maxSzx: number = MAX_SZX
+  readonly maxPayload: number = 1024
+  readonly reliable: boolean = false
   readonly duplicates: Deduplication
   /** When it was last heard, in seconds of the message layer. */
   heard: number
   /** Requests of it that have no answer yet. */
   inFlight = 0
-  /** What upper layers hold for it, such as observations; while there is any, it is not forgotten. */
   pins = 0
-  /** True when it has shown that it receives what is sent to its address. */
   verified = false
+  /** Observations by the id of their last notification, where that was not confirmable. */
+  readonly subscribers: Map<number, DatagramSubscriber> = new Map()
   /** Confirmable messages that wait for their acknowledgement, by message id. */
   readonly outstanding: Map<number, Confirmable> = new Map()
   /** Confirmable messages that wait for those, see NSTART. */

@@ -2,6 +2,8 @@
 export interface Sized {
   /** Bytes that it holds in memory. */
   readonly held: number
+  /** Called once when it is not kept any more. */
+  release?(): void
 }
 
 /** Bounds of the answers that are kept while their blocks are fetched. */
@@ -55,7 +57,10 @@ export class Snapshots<T extends Sized> {
   keep(owner: object, key: string, value: T, now: number): void {
     this.expire(now)
     this.#drop(key)
-    if (value.held > this.#limits.bytes) return
+    if (value.held > this.#limits.bytes) {
+      value.release?.()
+      return
+    }
     const count = this.#counts.get(owner) ?? 0
     if (count >= this.#limits.countPerOwner) this.#dropOldestOf(owner)
     for (const other of this.#kept.keys()) {
@@ -96,5 +101,6 @@ export class Snapshots<T extends Sized> {
     const count = (this.#counts.get(kept.owner) ?? 1) - 1
     if (count > 0) this.#counts.set(kept.owner, count)
     else this.#counts.delete(kept.owner)
+    kept.value.release?.()
   }
 }

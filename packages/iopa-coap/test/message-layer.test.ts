@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeEmpty, encodeMessage } from '../src/codec.ts'
 import { CODE } from '../src/codes.ts'
-import type { Exchange } from '../src/exchange.ts'
+import type { DatagramExchange } from '../src/datagram-exchange.ts'
 import { TYPE } from '../src/message.ts'
 import { type MessageHandlers, MessageLayer, type MessageLimits } from '../src/message-layer.ts'
 import { NO_OPTIONS } from '../src/option-writer.ts'
@@ -16,13 +16,13 @@ function setUp(handlers: Partial<MessageHandlers> = {}, limits: Partial<MessageL
   const channel = new ScriptedChannel()
   const clock = new TurnedClock()
   const errors: unknown[] = []
-  const exchanges: Exchange[] = []
+  const exchanges: DatagramExchange[] = []
   const layer = new MessageLayer({
     channel,
     clock,
     transmission: transmission(parameters),
     limits: { peers: 100, inFlight: 1024, inFlightPerPeer: 64, duplicatePeerBytes: 65_536, duplicateBytes: 1 << 24, queue: 1000, ...limits },
-    handlers: { request: exchange => void exchanges.push(exchange), response: () => false, reset: () => {}, ...handlers },
+    handlers: { request: exchange => void exchanges.push(exchange), response: () => false, ...handlers },
     onError: error => errors.push(error)
   })
   return { channel, clock, layer, errors, exchanges }

@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel } from '../src/channel.ts'
+import type { Clock, DatagramChannel, DatagramReceiver } from '@iopa/appbuilder'
 import { decode, encode, type ReceivedMessage } from '../src/codec.ts'
 import { type Message, TYPE } from '../src/message.ts'
 import { Options } from '../src/options.ts'
@@ -42,25 +42,30 @@ export class TurnedClock implements Clock {
 
 /** A channel that a test plays the peer of. */
 export class ScriptedChannel implements DatagramChannel {
-  readonly address: { address: string; port: number; family: string } = { address: '127.0.0.1', port: 5683, family: 'IPv4' }
-  onMessage: DatagramChannel['onMessage']
-  onError: DatagramChannel['onError']
+  readonly localAddress: string = '127.0.0.1'
+  readonly localPort: number = 5683
+  readonly raw: unknown = null
+  #receiver: DatagramReceiver | undefined
   sent: { bytes: Uint8Array; port: number; address: string }[] = []
   closed = false
   failure: Error | undefined
+
+  open(receiver: DatagramReceiver): void {
+    this.#receiver = receiver
+  }
 
   send(bytes: Uint8Array, port: number, address: string): void {
     if (this.failure) throw this.failure
     this.sent.push({ bytes: bytes.slice(), port, address })
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.closed = true
   }
 
   /** Delivers bytes as if a peer had sent them. */
-  deliver(bytes: Uint8Array, port: number = 40_000, address: string = '127.0.0.1'): void {
-    this.onMessage?.(bytes, port, address)
+  deliver(bytes: Uint8Array, port: number = 40_000, address: string = '127.0.0.1', toMulticast: boolean = false): void {
+    this.#receiver?.message(bytes, address, port, toMulticast)
   }
 
   /** What was sent since the last look, read. */
