@@ -9,8 +9,16 @@ export const build = (middleware, handler) => {
   const run = app.build()
   const host = app.host('bench')
   const endpoint = {
-    scheme: 'bench', protocol: 'BENCH/1.0', remoteAddress: '127.0.0.1', remotePort: 1, localAddress: '127.0.0.1', localPort: 2,
-    tls: false, sessionId: 'bench', rawTransport: null, bodyLimit: 1024
+    scheme: 'bench',
+    protocol: 'BENCH/1.0',
+    remoteAddress: '127.0.0.1',
+    remotePort: 1,
+    localAddress: '127.0.0.1',
+    localPort: 2,
+    tls: false,
+    sessionId: 'bench',
+    rawTransport: null,
+    bodyLimit: 1024
   }
   return {
     run,

@@ -23,7 +23,7 @@ export type Check<Required extends keyof IopaKeys, Provided> = [Exclude<Required
 
 /** What an extension may do with the app that it is added to. */
 export interface AppHandle {
-  /** Adds an entry to the pipeline at the place of the extension. */
+  /** What the app can do, by URN; an extension adds what it can. */
   readonly capabilities: Record<string, Record<string, unknown>>
 }
 

@@ -51,7 +51,7 @@ export class App {
   readonly #dispatcher: Dispatcher
   readonly #entries: PipelineEntry[] = []
   readonly #transports: Transport[] = []
-  readonly #branches: { readonly prefix: string; readonly app: App }[] = []
+  readonly #branches: { readonly prefix: string; readonly app: App | null; routes(): Iterable<RouteInfo> }[] = []
   #mounts: MountTable | null = null
   #outer: { readonly app: App; readonly prefix: string } | null = null
   #pipeline: Pipeline | null = null
@@ -123,8 +123,13 @@ export class App {
     if (handler instanceof App) {
       const prefix = this.#mounts.add(path, handler.#asMiddleware())
       handler.#outer = { app: this, prefix }
-      this.#branches.push({ prefix, app: handler })
-    } else this.#mounts.add(path, entryOf(handler, this.#entries.length, this, []).invoke as MiddlewareFunction)
+      this.#branches.push({ prefix, app: handler, routes: () => handler.routes() })
+    } else {
+      const entry = entryOf(handler, this.#entries.length, this, [])
+      if (entry.invoke === undefined) throw new IopaError(500, 'bad-middleware', 'mount() takes an app, or middleware with invoke.')
+      const prefix = this.#mounts.add(path, entry.invoke)
+      if (entry.routes !== undefined) this.#branches.push({ prefix, app: null, routes: entry.routes })
+    }
     return this
   }
 
@@ -134,7 +139,7 @@ export class App {
     const branch = new App({ logger: this.logger, limits: this.limits, clock: this.clock })
     branch.#outer = { app: this, prefix: '' }
     build(branch)
-    this.#branches.push({ prefix: '', app: branch })
+    this.#branches.push({ prefix: '', app: branch, routes: () => branch.routes() })
     for (const [urn, capability] of Object.entries(branch.#capabilities)) this.#capabilities[urn] ??= capability
     const inside = branch.#asMiddleware(noRoute)
     const choose: MiddlewareFunction = (context, next) => (when(context) ? inside(context, next) : next())
@@ -263,7 +268,7 @@ export class App {
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
     for (const { routes } of this.#entries) if (routes !== undefined) yield* routes()
-    for (const { prefix, app } of this.#branches) for (const route of app.routes()) yield prefixed(prefix, route)
+    for (const { prefix, routes } of this.#branches) for (const route of routes()) yield prefixed(prefix, route)
   }
 
   /** Pipeline, routes, keys, transports and limits, to read or to print. */
@@ -290,7 +295,7 @@ export class App {
 
   #compose(): Pipeline {
     checkDeclarations(this.#entries, this.#outer === null ? undefined : this.#outer.app.#provided())
-    for (const { app } of this.#branches) app.build()
+    for (const { app } of this.#branches) app?.build()
     this.#pipeline = compose(this.#invokeLayers(), noRoute)
     return this.#pipeline
   }

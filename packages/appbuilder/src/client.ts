@@ -1,5 +1,5 @@
 import type { Bag, HeadersInit } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, isContext, type Scope } from '@iopa/context'
+import { type Answer, type Context, type ContextFactory, decodePath, isContext, type Scope } from '@iopa/context'
 import { isThenable, type Pipeline } from './compose.ts'
 import type { Channel } from './transport.ts'
 
@@ -29,7 +29,7 @@ export interface Client {
 
 /** A client over a channel, whose requests run through the app's `dispatch` layers. */
 export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipeline) => Pipeline, factory: ContextFactory, scope: Scope): Client => {
-  const prefix = base.pathname === '/' ? '' : decodeURIComponent(base.pathname).replace(/\/$/, '')
+  const prefix = channel.prefix ?? decodePath(base.pathname || '/').replace(/\/$/, '')
 
   const bag = (method: string, path: string, body: unknown, options: RequestOptions): Bag => {
     const query = path.indexOf('?')

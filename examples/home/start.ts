@@ -1,0 +1,50 @@
+// Serves the house on every protocol until it is interrupted.
+import { coap } from '@iopa/coap'
+import { http } from '@iopa/http'
+import { mqtt } from '@iopa/mqtt'
+import { tcp } from '@iopa/tcp'
+import { udp } from '@iopa/udp'
+import { home } from './routes.ts'
+
+const { env } = process
+const host = env['HOST'] ?? '127.0.0.1'
+const port = (name: string, standard: number): number => Number(env[name] ?? standard)
+const ports = {
+  http: port('HTTP_PORT', 8080),
+  coap: port('COAP_PORT', 5683),
+  mqtt: port('MQTT_PORT', 1883),
+  tcp: port('TCP_PORT', 7000),
+  udp: port('UDP_PORT', 7001)
+}
+const broker = env['MQTT_BROKER']
+
+const app = home([
+  http({ host, port: ports.http }),
+  coap({ host, port: ports.coap }),
+  broker === undefined ? mqtt({ host, port: ports.mqtt }) : mqtt({ broker, share: 'home' }),
+  tcp({ host, port: ports.tcp }),
+  udp({ host, port: ports.udp })
+])
+await app.listen()
+
+const hall = '{"iopa.Method":"GET","iopa.Path":"/lights/hall","iopa.Observe":true,"iopa.Seq":1}'
+const change = '{"iopa.Method":"PUT","iopa.Path":"/lights/hall","iopa.Body":{"on":true,"level":70}}'
+console.log(`The house is open. Watch the light in the hall in one terminal, change it in another:
+
+  HTTP   curl -N -H 'accept: text/event-stream' http://127.0.0.1:${ports.http}/lights/hall
+         curl -X PUT -H 'content-type: application/json' -d '{"on":true,"level":40}' http://127.0.0.1:${ports.http}/lights/hall
+  CoAP   coap-client-notls -s 60 coap://127.0.0.1:${ports.coap}/lights/hall
+         coap-client-notls -m put -t 50 -e '{"on":true,"level":50}' coap://127.0.0.1:${ports.coap}/lights/hall
+  MQTT   mosquitto_sub -p ${ports.mqtt} -t 'lights/#' -v${broker === undefined ? '' : `   (broker ${broker}; state is on state/lights/#)`}
+         mosquitto_pub -p ${ports.mqtt} -t lights/hall -q 1 -m '{"on":true,"level":60}'
+  TCP    (echo '${hall}'; sleep 60) | nc 127.0.0.1 ${ports.tcp}
+  UDP    echo '${change}' | nc -u -w1 127.0.0.1 ${ports.udp}
+
+Ctrl-C closes it.`)
+
+const stop = async (): Promise<void> => {
+  await app.close({ timeout: 2000 })
+  process.exit(0)
+}
+process.once('SIGINT', stop)
+process.once('SIGTERM', stop)
