@@ -98,7 +98,10 @@ class Instance {
 }
 
 const steps = (instances: number): fc.Arbitrary<Step[]> =>
-  fc.array(fc.record({ instance: fc.nat(instances - 1), path: fc.constantFrom('/a', '/b'), value: fc.constantFrom('', 'x', 'y', 'z') }), { minLength: 1, maxLength: 12 })
+  fc.array(fc.record({ instance: fc.nat(instances - 1), path: fc.constantFrom('/a', '/b'), value: fc.constantFrom('', 'x', 'y', 'z') }), {
+    minLength: 1,
+    maxLength: 12
+  })
 
 /** Runs the steps with each instance doing its own one after another, and checks what must hold in every interleaving. */
 const run = async (scheduler: fc.Scheduler, script: Step[], instances: number, origins: boolean): Promise<World> => {

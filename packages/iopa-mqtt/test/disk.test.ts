@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { StoredMessage, StoreRecord } from '../src/store.ts'
 import { diskStore } from '../src/stores/disk.ts'
+import { storeContract } from './store-contract.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -35,7 +37,7 @@ const session = (clientId: string): StoreRecord => ({
     protocolVersion: 5,
     expiryInterval: 60,
     expiresAt: 12,
-    will: { message: message('gone/é', 'bye', [1, 2]), delayInterval: 3 },
+    will: { message: message('gone/é', 'bye', [1, 2]), delayInterval: 3, retain: true },
     user: { id: 'ann' }
   }
 })
@@ -158,4 +160,9 @@ describe('the disk store', () => {
     await store.close()
     expect(acknowledged.filter(number => !kept.has(`house/${number}`))).toEqual([])
   })
+})
+
+storeContract('the disk store', () => {
+  const path = join(tmpdir(), `iopa-mqtt-${randomUUID()}`)
+  return { open: () => diskStore(path), dispose: () => rm(path, { recursive: true, force: true }) }
 })

@@ -9,8 +9,7 @@ export interface AckSlot {
 
 /**
  * Acknowledgements of one connection. Work finishes in any order, acknowledgements leave in the order of arrival: a finished one waits for
- * those before it. One queue lives as long as its connection: packet identifiers mean nothing on the next one (MQTT 5 section 2.2.1), so the
- * owner makes a new queue for it and `close`s this one, after which nothing is released any more.
+ * those before it. A queue belongs to one connection: its packet identifiers mean nothing on another one (MQTT 5 section 2.2.1).
  */
 export class AckQueue {
   #order: AckOrder
@@ -18,7 +17,6 @@ export class AckQueue {
   #slots: AckSlot[] = []
   #head = 0
   #open = 0
-  #closed = false
 
   /** `release` is called once for each slot, with its packet identifier, and must not throw. */
   constructor(order: AckOrder, release: (packetId: number) => void) {
@@ -40,7 +38,7 @@ export class AckQueue {
 
   /** Marks a slot as done, and releases whatever may leave now. Doing it twice changes nothing. */
   complete(slot: AckSlot): void {
-    if (slot.done || this.#closed) return
+    if (slot.done) return
     slot.done = true
     if (this.#order === 'any') {
       this.#open--
@@ -56,12 +54,5 @@ export class AckQueue {
       this.#slots.splice(0, this.#head)
       this.#head = 0
     }
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#slots = []
-    this.#head = 0
-    this.#open = 0
   }
 }

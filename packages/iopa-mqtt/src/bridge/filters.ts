@@ -1,48 +1,28 @@
+import type { RouteSegment } from '@iopa/appbuilder'
+
 /**
- * The topic filters that catch every topic of a route pattern: a parameter is `+`, a tail is `#`, an optional segment makes two filters. A
- * constrained parameter is `+` too: the router has the last word, and what it does not take is acknowledged as not ours. A pattern whose
- * literal text cannot stand in a filter has none.
+ * The topic filters that catch every topic of a route: a parameter is `+`, a tail is `#`, an optional segment makes two filters. A constrained
+ * parameter is `+` too: the router has the last word, and what it does not take is acknowledged as not ours. A route whose text cannot stand
+ * in a filter has none, and neither has `/`, for no topic is empty.
  *
- * @example filtersOf('/lights/:id') // ['lights/+']
+ * @example filtersOf([{ kind: 'static', value: 'lights' }, { kind: 'param', name: 'id' }]) // ['lights/+']
  */
-export const filtersOf = (pattern: string): string[] => {
+export const filtersOf = (segments: readonly RouteSegment[]): string[] => {
   let filters: string[][] = [[]]
-  const segments = segmentsOf(pattern)
-  for (const [index, segment] of segments.entries()) {
+  for (const segment of segments) {
     const level = levelOf(segment)
     if (level === null) return []
-    const last = index === segments.length - 1
-    const longer = filters.map(levels => [...levels, level === '#' && !last ? '+' : level])
-    filters = isOptional(segment) ? [...filters, ...longer] : longer
+    const longer = filters.map(levels => [...levels, level])
+    filters = segment.kind === 'param' && segment.optional ? [...filters, ...longer] : longer
   }
   return [...new Set(filters.map(levels => levels.join('/')).filter(filter => filter !== ''))]
 }
 
-/** Splits on slashes outside braces, for a constraint may hold one. */
-const segmentsOf = (pattern: string): string[] => {
-  const segments: string[] = []
-  let depth = 0
-  let start = pattern.startsWith('/') ? 1 : 0
-  for (let at = start; at <= pattern.length; at++) {
-    const character = pattern[at]
-    if (character === '{') depth++
-    else if (character === '}') depth--
-    else if (character === undefined || (character === '/' && depth <= 0)) {
-      segments.push(pattern.slice(start, at))
-      start = at + 1
-    }
-  }
-  return segments
+const levelOf = (segment: RouteSegment): string | null => {
+  if (segment.kind === 'tail') return '#'
+  if (segment.kind === 'param') return '+'
+  return /[+#\0]/.test(segment.value) ? null : segment.value
 }
-
-const levelOf = (segment: string): string | null => {
-  if (segment === '*' || /^(\{[^:}]*\*\}|:\w+\*)$/.test(segment)) return '#'
-  if (/^[:{]/.test(segment)) return '+'
-  if (/[{}]/.test(segment)) return '+'
-  return /[+#\0]/.test(segment) ? null : segment
-}
-
-const isOptional = (segment: string): boolean => /^[:{].*\?$/.test(segment)
 
 /** True when every topic of `inner` is a topic of `outer`. */
 export const covers = (outer: string, inner: string): boolean => {

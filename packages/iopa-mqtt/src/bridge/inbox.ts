@@ -64,19 +64,6 @@ export class Inbox<Message> {
     return true
   }
 
-  /** Drops the messages that wait and for which `drop` says so; those in work go on. */
-  discard(drop: (message: Message) => boolean): void {
-    for (const [key, lane] of this.#lanes) {
-      const kept = lane.filter(message => {
-        if (!drop(message)) return true
-        this.#waiting--
-        this.#waitingBytes -= this.#options.sizeOf(message)
-        return false
-      })
-      this.#lanes.set(key, kept)
-    }
-  }
-
   /** Resolves when no message is in work and none waits. */
   idle(): Promise<void> {
     if (this.#running === 0 && this.#waiting === 0) return Promise.resolve()
@@ -96,11 +83,7 @@ export class Inbox<Message> {
     while (this.#running < this.#options.window) {
       const next = this.#ready.shift()
       if (next === undefined) break
-      const message = this.#lanes.get(next)?.shift()
-      if (message === undefined) {
-        this.#lanes.delete(next)
-        continue
-      }
+      const message = this.#lanes.get(next)!.shift()!
       this.#waiting--
       this.#waitingBytes -= this.#options.sizeOf(message)
       this.#start(next, message)

@@ -1,5 +1,5 @@
-import { IopaError } from '@iopa/constants'
-import type { StoredDelivery, StoredMessage, StoredSession, StoreRecord } from '../store.ts'
+import { IopaError } from '@iopa/appbuilder'
+import type { StoredDelivery, StoredMessage, StoredSession, StoredWill, StoreRecord } from '../store.ts'
 
 /*
  * Keys are `<letter>\0<client id or topic>[\0<rest>]`: MQTT strings never hold U+0000 (MQTT 5 section 1.5.4), so the parts cannot
@@ -64,7 +64,7 @@ export const decodeRecord = (key: string, value: Uint8Array): StoreRecord => {
     case LETTERS.retained:
       return { kind: 'retained', topic: name, value: messageOf(head as MessageHead, bytes) }
     case LETTERS.session: {
-      const session = head as Omit<StoredSession, 'will'> & { will: { message: MessageHead; delayInterval: number } | null }
+      const session = head as Omit<StoredSession, 'will'> & { will: (Omit<StoredWill, 'message'> & { message: MessageHead }) | null }
       const will = session.will && { ...session.will, message: messageOf(session.will.message, bytes) }
       return { kind: 'session', clientId: name, value: { ...session, will } }
     }

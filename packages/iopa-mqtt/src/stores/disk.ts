@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError } from '@iopa/appbuilder'
 import type { ClassicLevel } from 'classic-level'
 import type { Store, StoreRecord } from '../store.ts'
 import { decodeRecord, encodeKey, encodeValue, ownedRanges } from './disk-format.ts'

@@ -1,0 +1,202 @@
+import { type Context, type Host, IopaError, type Listener } from '@iopa/appbuilder'
+import { RemoteBroker } from '../remote/broker.ts'
+import type { Connection } from '../remote/connection.ts'
+import type { InboundMessage, MessageProperties } from '../remote/message.ts'
+import { assertHandOff } from '../remote/self-test.ts'
+import { isTopicName, topicMatches } from '../topics/topic.ts'
+import { within } from './backoff.ts'
+import type { BridgeOptions } from './options.ts'
+import { brokerEndpoint } from './request.ts'
+import { StateExchange } from './state-exchange.ts'
+import { Subscriber } from './subscriber.ts'
+import { planOf, purposeOf, type SubscriptionPlan } from './subscriptions.ts'
+import { Worker } from './worker.ts'
+
+/** How to publish a message of the app's own. */
+export interface PublishOptions extends Omit<MessageProperties, 'responseTopic' | 'correlationData'> {
+  /** 0 unless given. */
+  readonly qos?: 0 | 1 | 2
+  readonly retain?: boolean
+  /** Gives up waiting for a connection or for the broker's answer. */
+  readonly signal?: AbortSignal
+}
+
+/** A worker on a broker. */
+export interface BridgeListener extends Listener {
+  /** Plain publish; resolves once the broker has it. @throws IopaError 502 when the broker refuses, 503 when too many messages wait. */
+  publish(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<void>
+}
+
+/** Joins the app to a broker as a worker. Rejects when the broker cannot be reached or refuses the subscriptions. */
+export const listenBridge = async (options: BridgeOptions, host: Host): Promise<BridgeListener> => {
+  const bridge = new Bridge(options, host.withLimits(options.limits))
+  await bridge.start()
+  return bridge
+}
+
+/** Messages of state topics that may be on their way besides commands. */
+const STATE_ROOM = 64
+/** Bytes of a packet beside its payload. */
+const PACKET_ROOM = 65_536
+const SCHEMES = ['mqtt:', 'mqtts:', 'ws:', 'wss:', 'mqtt+ws:', 'mqtt+wss:']
+
+class Bridge implements BridgeListener {
+  /** Of the broker, without credentials. */
+  readonly url: URL
+  #options: BridgeOptions
+  #host: Host
+  #statePrefix: string | false
+  #deadLetters: DeadLetters
+  #plan: SubscriptionPlan
+  #broker: RemoteBroker
+  #subscriber: Subscriber
+  #worker: Worker
+  #state: StateExchange | null
+  /** Parent of every request; never run through the pipeline, for nobody connects to us. */
+  #connection: Context
+  #closing: Promise<void> | null = null
+  /** Keeps the process alive while the broker is away, as a listening socket would. */
+  #hold: ReturnType<typeof setInterval> | null = null
+
+  constructor(options: BridgeOptions, host: Host) {
+    const { statePrefix = 'state', window = 64, retry = {}, share = null, user } = options
+    assertNames(share, statePrefix)
+    const url = brokerUrl(options.broker)
+    this.url = new URL(url)
+    this.url.username = this.url.password = ''
+    this.#options = options
+    this.#host = host
+    this.#statePrefix = statePrefix
+    this.#plan = planOf(host.routes(), options.topics, statePrefix)
+    this.#deadLetters = deadLettersOf(options.deadLetter ?? 'dead', topic => this.#isOurs(topic))
+    this.#subscriber = new Subscriber({ plan: this.#plan, statePrefix, share, clock: host.clock, logger: host.logger })
+    this.#broker = new RemoteBroker({
+      ...options,
+      url,
+      clean: false,
+      receiveMaximum: Math.min(65_535, window + STATE_ROOM),
+      maximumPacketSize: host.limits.body + PACKET_ROOM,
+      maxWaiting: host.limits.inFlight,
+      clock: host.clock,
+      receive: (message, connection) => this.#receive(message, connection),
+      connected: connection => this.#connected(connection),
+      interrupted: (error, wait) => host.logger.warn(`iopa: no connection to ${this.url}; trying again in ${Math.round(wait)} ms`, error ?? '')
+    })
+    const endpoint = brokerEndpoint(this.url, options.protocolVersion ?? 5, this.#broker.clientId, host.limits.body)
+    const connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '', endpoint, source: null })
+    if (user !== undefined) connection['server.User'] = user
+    this.#connection = connection
+    const shared = { host, connection, endpoint, broker: this.#broker }
+    this.#state =
+      statePrefix === false || !this.#plan.state ? null : new StateExchange({ ...shared, prefix: statePrefix, stateful: this.#plan.stateful })
+    this.#worker = new Worker({
+      ...shared,
+      window,
+      ackOrder: options.ackOrder ?? 'strict',
+      attempts: Math.max(1, retry.attempts ?? 5),
+      retry: { initial: retry.initial ?? 200, maximum: retry.maximum ?? 10_000 },
+      deadLetter: topic => this.#deadLetters.topicOf(topic),
+      mayRespondTo: topic => !topic.startsWith('$') && !this.#deadLetters.includes(topic) && !this.#isOurs(topic),
+      applyState: message => this.#state?.receive(message) ?? Promise.resolve()
+    })
+  }
+
+  async start(): Promise<void> {
+    await assertHandOff()
+    this.#hold = setInterval(() => {}, 0x7fffffff)
+    try {
+      await this.#broker.start(this.#host.signal)
+    } catch (error) {
+      await this.#end()
+      throw error
+    }
+  }
+
+  async publish(topic: string, payload: Uint8Array | string, options: PublishOptions = {}): Promise<void> {
+    const { qos = 0, retain = false, signal, ...properties } = options
+    if (!isTopicName(topic)) throw new IopaError(400, 'bad-topic', `'${topic}' is no topic to publish to.`)
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
+    const { reasonCode } = await this.#broker.publish({ topic, payload: bytes, qos, retain, properties }, signal)
+    if (reasonCode >= 0x80) throw new IopaError(502, 'publish-refused', `The broker refuses ${topic} (0x${reasonCode.toString(16)}).`)
+  }
+
+  close({ timeout = this.#host.limits.drainTimeout }: { readonly timeout?: number } = {}): Promise<void> {
+    return (this.#closing ??= this.#close(timeout))
+  }
+
+  async #close(timeout: number): Promise<void> {
+    const { clock } = this.#host
+    const deadline = clock.now() + timeout
+    const left = (): number => Math.max(0, deadline - clock.now())
+    const { connection } = this.#broker
+    if (connection) await within(left(), clock, this.#subscriber.leave(connection))
+    await this.#worker.drain(left())
+    if (connection && this.#state) await within(left(), clock, this.#state.drained())
+    await this.#broker.close(this.#options.clientId !== undefined)
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    if (this.#hold) clearInterval(this.#hold)
+    this.#state?.stop()
+    await this.#connection.end('shutdown')
+  }
+
+  #receive(message: InboundMessage, connection: Connection): void {
+    const { topic, retain } = message
+    const purpose = purposeOf(this.#plan, this.#statePrefix, topic, message.subscriptionIdentifiers)
+    // MQTT 3.1.1 cannot be told to leave out retained messages: one on a command topic is an old command, and the state has its own topics.
+    const replayed = purpose === 'command' && retain && connection.capabilities.protocolVersion === 4
+    if (this.#subscriber.takes(topic) || purpose === 'nothing' || replayed || this.#deadLetters.includes(topic))
+      this.#worker.skip(message, connection)
+    else this.#worker.receive(message, connection, purpose === 'state')
+  }
+
+  async #connected(connection: Connection): Promise<void> {
+    // A broker that has lost our session may have lost the retained messages too.
+    if (!connection.sessionPresent) this.#state?.forget()
+    await this.#subscriber.subscribe(connection)
+  }
+
+  /** True for the topics that this worker listens to. */
+  #isOurs(topic: string): boolean {
+    return (
+      purposeOf(this.#plan, this.#statePrefix, topic, []) === 'state' ||
+      this.#plan.commands.some(({ filters }) => filters.some(filter => topicMatches(filter, topic)))
+    )
+  }
+}
+
+interface DeadLetters {
+  topicOf(topic: string): string | null
+  /** True for a topic that holds dead letters: what is there is no command, whatever filter it matches. */
+  includes(topic: string): boolean
+}
+
+const deadLettersOf = (option: NonNullable<BridgeOptions['deadLetter']>, isOurs: (topic: string) => boolean): DeadLetters => {
+  if (option === false) return { topicOf: () => null, includes: () => false }
+  if (typeof option === 'string') return { topicOf: topic => `${option}/${topic}`, includes: topic => topic.startsWith(`${option}/`) }
+  return {
+    topicOf: topic => {
+      const dead = option(topic)
+      // There it would come back as a command, and fail again.
+      return isTopicName(dead) && !isOurs(dead) ? dead : null
+    },
+    includes: () => false
+  }
+}
+
+const brokerUrl = (broker: string | URL): URL => {
+  const text = String(broker)
+  if (URL.canParse(text) && SCHEMES.includes(new URL(text).protocol)) return new URL(text)
+  throw new IopaError(500, 'bad-broker-url', `The broker must be a URL such as mqtt://broker.example:1883, mqtts://, ws:// or wss://.`)
+}
+
+const assertNames = (share: string | null, statePrefix: string | false): void => {
+  if (share !== null && (share === '' || /[/+#\0]/.test(share))) {
+    throw new IopaError(500, 'bad-share', `'${share}' is no name of a group: it may not hold '/', '+' or '#'.`)
+  }
+  if (statePrefix !== false && !isTopicName(statePrefix)) {
+    throw new IopaError(500, 'bad-state-prefix', `'${statePrefix}' is no topic: give a statePrefix without wildcards, or false.`)
+  }
+}

@@ -1,0 +1,335 @@
+import type { Clock, TimerHandle } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/appbuilder'
+import { Backoff } from '../bridge/backoff.ts'
+import type { BrokerCapabilities } from './capabilities.ts'
+import { Connection, ConnectionLost, nameOf } from './connection.ts'
+import { type Deferred, deferred } from './deferred.ts'
+import type { InboundMessage, OutboundMessage, Receipt } from './message.ts'
+import type { RemoteOptions } from './options.ts'
+
+/** What a `RemoteBroker` needs of its owner. */
+export interface RemoteBrokerOptions extends RemoteOptions {
+  readonly url: URL
+  readonly clean: boolean
+  /** Messages that the broker is asked to have on its way to us at once. */
+  readonly receiveMaximum: number
+  readonly maximumPacketSize: number
+  /** Publishes that wait for a connection or for their turn, at most. */
+  readonly maxWaiting: number
+  readonly clock: Clock
+  /** Called for each message, with the connection that it came by; must not throw. */
+  receive(message: InboundMessage, connection: Connection): void
+  /** Prepares each new connection, above all subscribes; rejecting drops it. */
+  connected(connection: Connection): Promise<void>
+  /** A connection that was prepared is gone, or one that was to replace it could not be had. */
+  interrupted(error: Error | null, retryIn: number): void
+}
+
+/**
+ * A lasting relation to a broker: connects with MQTT 5 or what the broker speaks, reconnects with growing waits, publishes at most as many
+ * messages at once as the broker takes, and sends those again that a lost connection has left without an answer.
+ */
+export class RemoteBroker {
+  readonly url: URL
+  #options: RemoteBrokerOptions
+  #clientId: string
+  #versions: (4 | 5)[]
+  #server: URL
+  #connection: Connection | null = null
+  /** Resolves with the next prepared connection. */
+  #ready: Deferred<Connection> = waiting()
+  #backoff: Backoff
+  #timer: TimerHandle = undefined
+  #closing = new AbortController()
+  #inFlight = 0
+  #turns: (() => void)[] = []
+  #waiting = 0
+
+  constructor(options: RemoteBrokerOptions) {
+    this.#options = options
+    this.url = options.url
+    this.#server = options.url
+    this.#clientId = options.clientId ?? `iopa-${crypto.randomUUID().replaceAll('-', '').slice(0, 18)}`
+    this.#versions = options.protocolVersion ? [options.protocolVersion] : [5, 4]
+    this.#backoff = new Backoff({ initial: options.reconnect?.initial ?? 1000, maximum: options.reconnect?.maximum ?? 60_000 })
+  }
+
+  /** The identifier that the broker knows us by. */
+  get clientId(): string {
+    return this.#connection?.clientId ?? this.#clientId
+  }
+
+  /** The prepared connection, or null. */
+  get connection(): Connection | null {
+    return this.#connection
+  }
+
+  get capabilities(): BrokerCapabilities | null {
+    return this.#connection?.capabilities ?? null
+  }
+
+  /** Connects for the first time. @throws IopaError when that fails; nothing is tried again then. */
+  async start(signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#connect(signal)
+    } catch (error) {
+      this.#end(error)
+      throw error
+    }
+  }
+
+  /** A prepared connection, as soon as there is one. Rejects when the broker is given up, and with the reason of `signal`. */
+  ready(signal?: AbortSignal): Promise<Connection> {
+    return this.#connection ? Promise.resolve(this.#connection) : abortable(this.#ready.promise, signal)
+  }
+
+  /**
+   * Publishes, and resolves with the broker's answer, also with a refusal. A message of QoS 1 is sent again on the next connection when one
+   * was lost before the answer; one of QoS 0 or 2 then rejects with 503, for it may have arrived.
+   * @throws IopaError 413 when the broker takes no packet of this size, 503 when too many wait; the reason of `signal`
+   */
+  async publish(message: OutboundMessage, signal?: AbortSignal): Promise<Receipt> {
+    if (this.#waiting >= this.#options.maxWaiting)
+      throw new IopaError(503, 'too-many-messages', 'Too many messages wait for the broker: try again later.')
+    this.#waiting++
+    try {
+      for (;;) {
+        const connection = await this.ready(signal)
+        assertSize(message, connection)
+        if (message.qos > connection.capabilities.maximumQos) message = { ...message, qos: connection.capabilities.maximumQos }
+        try {
+          return await this.#send(connection, message, signal)
+        } catch (error) {
+          if (!(error instanceof ConnectionLost)) throw error
+          if (message.qos !== 1)
+            throw new IopaError(503, 'connection-lost', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
+        }
+      }
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  /** Takes leave: with `keepSession` the broker goes on collecting messages for this client. */
+  async close(keepSession: boolean): Promise<void> {
+    const connection = this.#connection
+    this.#end(new IopaError(503, 'closed', 'The connection to the broker was closed.'))
+    if (!connection) return
+    await connection.disconnect(keepSession ? undefined : 0)
+    if (!keepSession && connection.capabilities.protocolVersion === 4 && !this.#options.clean) await this.#discardSession()
+  }
+
+  async #send(connection: Connection, message: OutboundMessage, signal: AbortSignal | undefined): Promise<Receipt> {
+    if (message.qos === 0) return connection.publish(message, signal)
+    // MQTT.js does not look at the broker's Receive Maximum (MQTT 5 section 4.9).
+    const most = Math.min(connection.capabilities.receiveMaximum, MAX_IN_FLIGHT)
+    while (this.#inFlight >= most) {
+      const turn = deferred<void>()
+      this.#turns.push(turn.resolve)
+      await abortable(turn.promise, signal).catch(error => {
+        const index = this.#turns.indexOf(turn.resolve)
+        if (index === -1) this.#turns.shift()?.()
+        else this.#turns.splice(index, 1)
+        throw error
+      })
+      if (!connection.connected) {
+        this.#turns.shift()?.()
+        throw new ConnectionLost('The connection was lost.')
+      }
+    }
+    this.#inFlight++
+    try {
+      return await connection.publish(message, signal)
+    } finally {
+      this.#inFlight--
+      this.#turns.shift()?.()
+    }
+  }
+
+  async #connect(signal?: AbortSignal): Promise<void> {
+    const connection = await this.#open(signal)
+    try {
+      await abortable(this.#options.connected(connection), signal)
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+    if (this.#closing.signal.aborted) {
+      connection.destroy()
+      throw this.#closing.signal.reason
+    }
+    const since = this.#options.clock.now()
+    void connection.closed.then(({ error, reasonCode, serverReference }) => {
+      if (this.#connection === connection) {
+        this.#connection = null
+        this.#ready = waiting()
+      }
+      if (serverReference !== '' && (reasonCode === USE_ANOTHER_SERVER || reasonCode === SERVER_MOVED))
+        this.#server = elsewhere(this.url, serverReference)
+      // A broker that takes us and drops us at once, as when another client has the same identifier, must not be asked every second.
+      if (this.#options.clock.now() - since > STEADY) this.#backoff.reset()
+      this.#reconnect(error ?? (reasonCode === 0 ? null : new Error(`the broker closed the connection with reason 0x${reasonCode.toString(16)}`)))
+    })
+    this.#connection = connection
+    this.#ready.resolve(connection)
+  }
+
+  /** Tries the versions in turn; the one that worked comes first from then on. */
+  async #open(signal: AbortSignal | undefined): Promise<Connection> {
+    const { clean, keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, capabilities, clock } = this.#options
+    const credentials = credentialsOf(this.url, this.#options)
+    const sessionExpiry = this.#options.sessionExpiry ?? (clean ? 0 : this.#options.clientId === undefined ? 60 : 3600)
+    for (const protocolVersion of [...this.#versions]) {
+      let opened: Connection | null = null
+      const early: InboundMessage[] = []
+      try {
+        opened = await Connection.open(
+          {
+            url: this.#server,
+            protocolVersion,
+            clientId: this.#clientId,
+            clean,
+            sessionExpiry,
+            keepAlive,
+            ...credentials,
+            tls,
+            receiveMaximum,
+            maximumPacketSize,
+            connectTimeout,
+            capabilities,
+            clock,
+            signal: either(signal, this.#closing.signal)
+          },
+          message => (opened ? this.#options.receive(message, opened) : early.push(message))
+        )
+        // A resumed session sends before CONNACK has been reported.
+        for (const message of early) this.#options.receive(message, opened)
+        if (this.#versions.length > 1) this.#versions = [protocolVersion]
+        return opened
+      } catch (error) {
+        this.#server = this.url
+        const { code } = error as IopaError
+        if ((code !== 'protocol-version' && code !== 'broker-closed') || protocolVersion === this.#versions.at(-1)) {
+          if (code === 'protocol-version' && this.#options.protocolVersion === undefined) this.#versions = [5, 4]
+          throw error
+        }
+      }
+    }
+    throw new IopaError(501, 'protocol-version', `The broker ${nameOf(this.url)} speaks no version of MQTT that this client does.`)
+  }
+
+  #reconnect(error: Error | null): void {
+    if (this.#closing.signal.aborted) return
+    const wait = this.#backoff.next()
+    this.#options.interrupted(error, wait)
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#connect().catch(failure => this.#reconnect(failure as Error))
+    }, wait)
+  }
+
+  #end(reason: unknown): void {
+    this.#options.clock.clearTimeout(this.#timer)
+    this.#closing.abort(reason)
+    this.#connection = null
+    this.#ready = waiting()
+    this.#ready.reject(reason)
+  }
+
+  /** MQTT 3.1.1 ends a session with the next clean connection (section 3.1.2.4). */
+  async #discardSession(): Promise<void> {
+    const { keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, clock } = this.#options
+    const connection = await Connection.open(
+      {
+        url: this.#server,
+        protocolVersion: 4,
+        clientId: this.#clientId,
+        clean: true,
+        sessionExpiry: 0,
+        keepAlive,
+        ...credentialsOf(this.url, this.#options),
+        tls,
+        receiveMaximum,
+        maximumPacketSize,
+        connectTimeout: Math.min(connectTimeout, 1000),
+        capabilities: undefined,
+        clock,
+        signal: undefined
+      },
+      () => {}
+    ).catch(() => null)
+    await connection?.disconnect()
+  }
+}
+
+/** Milliseconds after which a connection counts as one that works. */
+const STEADY = 10_000
+/** QoS 1 messages on their way to a broker that sets no limit itself. */
+const MAX_IN_FLIGHT = 64
+const USE_ANOTHER_SERVER = 0x9c
+const SERVER_MOVED = 0x9d
+
+/** Rejecting it later must not count as unhandled when nobody waits. */
+const waiting = (): Deferred<Connection> => {
+  const next = deferred<Connection>()
+  next.promise.catch(() => {})
+  return next
+}
+
+const abortable = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (!signal) return promise
+  if (signal.aborted) return Promise.reject(signal.reason)
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** One signal of two. `AbortSignal.any` would keep a reference in the lasting one for each call. */
+const either = (first: AbortSignal | undefined, second: AbortSignal): AbortSignal => {
+  if (!first) return second
+  const controller = new AbortController()
+  const abort = (event: Event): void => {
+    first.removeEventListener('abort', abort)
+    second.removeEventListener('abort', abort)
+    controller.abort((event.target as AbortSignal).reason)
+  }
+  for (const signal of [first, second]) {
+    if (signal.aborted) controller.abort(signal.reason)
+    else signal.addEventListener('abort', abort)
+  }
+  return controller.signal
+}
+
+const credentialsOf = (url: URL, { username, password }: RemoteOptions): { username: string | undefined; password: string | undefined } => ({
+  username: username ?? decoded(url.username),
+  password: password ?? decoded(url.password)
+})
+
+const decoded = (text: string): string | undefined => {
+  if (text === '') return undefined
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** The first server of a reference: `host`, `host:port`, several divided by spaces (MQTT 5 section 4.11). */
+const elsewhere = (url: URL, servers: string): URL => {
+  const server = servers.trim().split(/\s+/)[0] ?? ''
+  const reference = `${url.protocol}//${server}`
+  if (server === '' || !URL.canParse(reference)) return url
+  const moved = new URL(reference)
+  moved.pathname = url.pathname
+  moved.search = url.search
+  return moved
+}
+
+/** An upper bound of the packet's size against the broker's Maximum Packet Size: a larger one would cost the connection, again and again. */
+const assertSize = ({ topic, payload, properties }: OutboundMessage, { capabilities: { maximumPacketSize } }: Connection): void => {
+  if (topic.length * 3 + payload.length + 4096 <= maximumPacketSize) return
+  const size = Buffer.byteLength(topic) + payload.length + (properties ? Buffer.byteLength(JSON.stringify(properties)) : 0) + 16
+  if (size > maximumPacketSize)
+    throw new IopaError(413, 'packet-too-large', `The broker takes packets of ${maximumPacketSize} bytes at most; this message needs ${size}.`)
+}
