@@ -32,10 +32,6 @@ export const render = (representation: FileRepresentation, method: string, heade
   return {
     status: 206,
     range,
-    headers: {
-      ...representation.headers,
-      'content-length': String(range.end - range.start),
-      'content-range': `bytes ${range.start}-${range.end - 1}/${size}`
-    }
+    headers: [...representation.headers, 'content-range', `bytes ${range.start}-${range.end - 1}/${size}`]
   }
 }

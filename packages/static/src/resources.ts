@@ -94,6 +94,11 @@ export class Resources {
     return this.#known.bytes
   }
 
+  /** True when the source can list directories. */
+  get canList(): boolean {
+    return this.#source.list !== undefined
+  }
+
   /** What is known of a path, if it was looked at within the last second; starts another look when that one grows old. */
   peek(path: string): { readonly resource: Resource } | undefined {
     const known = this.#known.get(path)
@@ -149,7 +154,7 @@ export class Resources {
 
   /** What the source says of a directory that may be served; the path has no final slash but for the root. */
   async directory(path: string): Promise<FileInfo | undefined> {
-    if (this.#source.list === undefined || servableSegments(path, this.#options.dotfiles) === undefined) return undefined
+    if (servableSegments(path, this.#options.dotfiles) === undefined) return undefined
     const info = await this.#source.stat(path)
     return info?.kind === 'directory' ? info : undefined
   }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import {
   type Context,
   changesState,
-  type Environment,
   encodePath,
   HeaderMap,
   IopaError,
@@ -18,7 +17,7 @@ import { fileSystem } from './file-system.ts'
 import { type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
 import { type Rendering, render } from './rendering.ts'
 import type { FileRepresentation } from './representation.ts'
-import { type DirectoryResource, type FileResource, type Resource, Resources, stateOf } from './resources.ts'
+import { type FileResource, type Resource, Resources, stateOf } from './resources.ts'
 import type { FileSource } from './source.ts'
 import { Watcher } from './watcher.ts'
 
@@ -42,7 +41,7 @@ class StaticFiles {
   readonly #resources: Resources
   readonly #choose = encodingChoice()
   /** By app: one middleware may serve in several. */
-  readonly #watchers = new WeakMap<Environment, Watcher>()
+  readonly #watchers = new WeakMap<Context['environment'], Watcher>()
 
   constructor(source: FileSource, settings: StaticSettings) {
     this.#settings = settings
@@ -66,7 +65,7 @@ class StaticFiles {
 
   #answer(context: Context, next: Next, path: string, resource: Resource): unknown {
     if (resource === undefined) return next()
-    if (resource.kind === 'directory') return this.#directory(context, next, path, resource)
+    if (resource.kind === 'directory') return this.#directory(context, next, path)
     const headers = context['iopa.Headers']
     let representation: FileRepresentation | undefined = resource.plain
     if (resource.encoded.length > 0) {
@@ -100,7 +99,7 @@ class StaticFiles {
   }
 
   /** A directory without an index, or one asked for without its final slash. */
-  #directory(context: Context, next: Next, path: string, _resource: DirectoryResource): unknown {
+  #directory(context: Context, next: Next, path: string): unknown {
     if (this.#lists(context)) return this.#list(context, next, path)
     if (path.endsWith('/')) return next()
     // Only where links in a page resolve against the path does the slash matter.
@@ -115,7 +114,7 @@ class StaticFiles {
   /** True when a directory is to be listed for this request. */
   #lists(context: Context): boolean {
     const { listing } = this.#settings
-    if (listing === false) return false
+    if (listing === false || !this.#resources.canList) return false
     if (context['iopa.Scheme'].startsWith('coap')) return true
     return listing === true && (context['iopa.Headers'].get('accept')?.includes(LINK_FORMAT) ?? false)
   }
@@ -163,12 +162,14 @@ class StaticFiles {
   async #observed(context: Context, next: Next): Promise<unknown> {
     const path = context['iopa.Path']
     const base = context['iopa.PathBase']
-    const listed = this.#lists(context) && (await this.#resources.directory(withoutSlash(path))) !== undefined
-    const resource = await this.#resources.refresh(path)
-    const value = listed ? await this.#list(context, next, path) : await this.#answer(context, next, path, resource)
+    // The state is taken before the content: a change in between is then told once too often, and never missed.
+    const listing = this.#lists(context) ? await this.#resources.directory(withoutSlash(path)) : undefined
+    const resource = listing === undefined ? await this.#resources.refresh(path) : undefined
+    const value = listing === undefined ? await this.#answer(context, next, path, resource) : await this.#list(context, next, path)
     // What another handler has answered is that handler's to watch.
-    if (!context['server.IsNotification'] && (resource !== undefined || listed || isUnrouted(context))) {
-      context.defer(this.#watcherOf(context).watch(watchKey(base, path, listed), listed ? await this.#stateOfDirectory(path) : stateOf(resource)))
+    if (!context['server.IsNotification'] && (resource !== undefined || listing !== undefined || isUnrouted(context))) {
+      const watched = { base, path, listed: listing !== undefined }
+      context.defer(this.#watcherOf(context).watch(watchKey(watched), listing?.version ?? stateOf(resource)))
     }
     return value
   }
@@ -205,10 +206,17 @@ class StaticFiles {
 
 const withoutSlash = (path: string): string => (path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path)
 
-// A path holds no NUL.
-const watchKey = (base: string, path: string, listed: boolean): string => `${base}\0${path}\0${listed ? 'list' : ''}`
+interface Watched {
+  readonly base: string
+  readonly path: string
+  /** True when the directory itself is observed, and not the index in it. */
+  readonly listed: boolean
+}
 
-const readWatchKey = (key: string): { base: string; path: string; listed: boolean } => {
+// A path holds no NUL.
+const watchKey = ({ base, path, listed }: Watched): string => `${base}\0${path}\0${listed ? 'list' : ''}`
+
+const readWatchKey = (key: string): Watched => {
   const [base = '', path = '', listed = ''] = key.split('\0')
   return { base, path, listed: listed !== '' }
 }

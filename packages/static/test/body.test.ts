@@ -76,22 +76,22 @@ describe('file body', () => {
     const body = () => new FileBody(fileOf(), { start: 1000, end: 2_500_000 }, new ChunkBudget())
     expect(body().size).toBe(2_499_000)
     expect(Buffer.compare(await collect(body()), content.subarray(1000, 2_500_000))).toBe(0)
-    expect([...(await body().slice(5, 8))]).toEqual([...content.subarray(1005, 1008)])
-    expect((await body().slice(2_498_990, 9e9)).length).toBe(10)
-    expect((await body().slice(9e9, 9e9 + 1)).length).toBe(0)
-    expect((await body().slice(-5, 2)).length).toBe(2)
+    expect([...(await body().read(5, 8))]).toEqual([...content.subarray(1005, 1008)])
+    expect((await body().read(2_498_990, 9e9)).length).toBe(10)
+    expect((await body().read(9e9, 9e9 + 1)).length).toBe(0)
+    expect((await body().read(-5, 2)).length).toBe(2)
   })
 
   test('a slice reads only what it returns', async () => {
     const file = fileOf()
-    await new FileBody(file, { start: 0, end: content.length }, new ChunkBudget()).slice(64, 128)
+    await new FileBody(file, { start: 0, end: content.length }, new ChunkBudget()).read(64, 128)
     expect(file.reads).toEqual([[64, 128]])
   })
 
   test('a slice survives short reads', async () => {
     const file = fileOf()
     file.read = async (start, end) => content.subarray(start, Math.min(end, start + 7))
-    const slice = await new FileBody(file, { start: 0, end: content.length }, new ChunkBudget()).slice(100, 200)
+    const slice = await new FileBody(file, { start: 0, end: content.length }, new ChunkBudget()).read(100, 200)
     expect(Buffer.compare(slice, content.subarray(100, 200))).toBe(0)
   })
 
@@ -104,19 +104,39 @@ describe('file body', () => {
     expect((await iterator.next()).value?.length).toBe(5)
     await expect(iterator.next()).rejects.toThrow(/shorter/)
     expect(file.closed).toBe(1)
-    await expect(body.slice(2 * LARGEST_CHUNK, 2 * LARGEST_CHUNK + 1)).rejects.toThrow(/shorter/)
+    const late = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())
+    await expect(late.read(2 * LARGEST_CHUNK, 2 * LARGEST_CHUNK + 1)).rejects.toThrow(/shorter/)
   })
 
-  test('an aborted signal ends it as an error, and closes it', async () => {
+  test('an aborted signal ends a read as an error', async () => {
+    const body = new FileBody(fileOf(), { start: 0, end: content.length }, new ChunkBudget())
+    await expect(body.read(0, 1, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
+  })
+
+  test('a closed body reads no more', async () => {
     const file = fileOf()
-    const controller = new AbortController()
-    const body = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget(), controller.signal)
+    const body = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())
     const iterator = body[Symbol.asyncIterator]()
     await iterator.next()
-    controller.abort(new Error('enough'))
-    await expect(iterator.next()).rejects.toThrow('enough')
-    await expect(body.slice(0, 1)).rejects.toThrow('enough')
-    expect(file.closed).toBe(1)
+    await body.close()
+    await expect(iterator.next()).rejects.toThrow('closed')
+    await expect(body.read(0, 1)).rejects.toThrow('closed')
+    expect(file.reads.length).toBe(1)
+  })
+
+  test('a body that opens late opens once, and not at all when nobody reads', async () => {
+    let opens = 0
+    const file = fileOf()
+    const open = async () => {
+      opens++
+      return file
+    }
+    await new FileBody(open, { start: 0, end: 10 }, new ChunkBudget()).close()
+    expect(opens).toBe(0)
+    const body = new FileBody(open, { start: 0, end: 10 }, new ChunkBudget())
+    await Promise.all([body.read(0, 5), body.read(5, 10)])
+    await body.close()
+    expect([opens, file.closed]).toEqual([1, 1])
   })
 
   test('a body that is never read is closed by its owner', async () => {

@@ -1,0 +1,323 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Answer, App, type Bag, type Context, type RandomAccessBody, reply } from '@iopa/appbuilder'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type FileSource, type MemorySource, memory, type StaticOptions, serveStatic } from '../src/index.ts'
+
+let files: MemorySource
+let apps: App[] = []
+
+beforeEach(() => {
+  files = memory({ '/a.txt': '0123456789', '/index.html': '<p>', '/docs/index.html': 'd', '/bare/x.bin': 'x', '/sp ace/é.txt': 'u' })
+})
+
+afterEach(async () => {
+  for (const app of apps) {
+    await app.close()
+    expect(app.live).toBe(0)
+  }
+  apps = []
+})
+
+const appOf = (options: StaticOptions = {}, source: FileSource = files): App => {
+  const app = new App({ logger: false }).use(serveStatic(source, options))
+  apps.push(app)
+  return app
+}
+
+const ask = (app: App, path: string, bag: Bag = {}): Promise<Answer> => app.invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, ...bag })
+
+describe('serveStatic', () => {
+  test('answers a file with its facts', async () => {
+    const answer = await ask(appOf({ maxAge: 60 }), '/a.txt')
+    expect([answer.status, answer.type, await answer.text()]).toEqual([200, 'text/plain; charset=utf-8', '0123456789'])
+    expect(answer.headers.get('etag')).toMatch(/^"[^"]+"$/)
+    expect(answer.headers.get('last-modified')).toMatch(/GMT$/)
+    expect(answer.headers.get('cache-control')).toBe('public, max-age=60')
+    expect(answer.headers.get('accept-ranges')).toBe('bytes')
+    expect(answer.headers.has('vary')).toBe(false)
+  })
+
+  test('answers a known file synchronously', async () => {
+    const app = appOf()
+    await ask(app, '/a.txt')
+    const run = app.build()
+    const context = app.create({ 'iopa.Path': '/a.txt' })
+    void run(context)
+    expect(context.response.status).toBe(200)
+    expect(context.response.body).toBeInstanceOf(Uint8Array)
+    await context.end()
+  })
+
+  test('the same bytes and header list serve every answer of a known file', async () => {
+    const app = appOf()
+    await ask(app, '/a.txt')
+    const [one, two] = [await ask(app, '/a.txt'), await ask(app, '/a.txt')]
+    expect(one.payload).toBe(two.payload)
+    expect(one.headerPairs).toBe(two.headerPairs)
+  })
+
+  test('adds to the headers that came before', async () => {
+    const app = new App({ logger: false })
+      .use((context, next) => {
+        context.response.headers.set('vary', 'origin')
+        context.response.headers.set('x-before', 'yes')
+        return next()
+      })
+      .use(serveStatic(files, { precompressed: true }))
+    apps.push(app)
+    files.set('/a.txt.gz', 'z')
+    const answer = await ask(app, '/a.txt')
+    expect(answer.headers.get('x-before')).toBe('yes')
+    expect(answer.headers.getAll('vary')).toEqual(['origin', 'accept-encoding'])
+    const again = await ask(app, '/a.txt')
+    expect(again.headers.getAll('vary')).toEqual(['origin', 'accept-encoding'])
+  })
+
+  test('what names no file goes on', async () => {
+    const app = appOf().use(context => (context.path === '/dynamic' ? 'dynamic' : undefined))
+    expect(await (await ask(app, '/dynamic')).text()).toBe('dynamic')
+    expect(await (await ask(app, '/a.txt')).text()).toBe('0123456789')
+    expect((await ask(appOf(), '/missing')).status).toBe(404)
+  })
+
+  test('works below a mount', async () => {
+    const app = new App({ logger: false }).mount('/files', serveStatic(files))
+    apps.push(app)
+    expect(await (await ask(app, '/files/a.txt')).text()).toBe('0123456789')
+    expect(await (await ask(app, '/files/docs/')).text()).toBe('d')
+    expect((await ask(app, '/a.txt')).status).toBe(404)
+    expect((await ask(app, '/filesa.txt')).status).toBe(404)
+  })
+
+  test('a folder is given by its path, and a wrong one fails at once', () => {
+    expect(() => serveStatic(join(tmpdir(), 'iopa-no-such-folder'))).toThrow(/iopa-no-such-folder/)
+    expect(() => serveStatic(files, { maxAge: -1 })).toThrow(/maxAge/)
+    expect(() => serveStatic(files, { cache: { maxBytes: Number.NaN } })).toThrow(/maxBytes/)
+  })
+
+  test('HEAD answers as GET and opens nothing', async () => {
+    let opens = 0
+    const source: FileSource = {
+      stat: path => files.stat(path),
+      open: path => {
+        opens++
+        return files.open(path)
+      }
+    }
+    const app = appOf({}, source)
+    const head = await ask(app, '/a.txt', { 'iopa.Method': 'HEAD' })
+    expect([head.status, head.type, opens]).toEqual([200, 'text/plain; charset=utf-8', 0])
+    const get = await ask(app, '/a.txt')
+    expect(opens).toBe(1)
+    expect(head.headerPairs).toEqual(get.headerPairs)
+  })
+
+  test('the body of HEAD knows its size without being read', async () => {
+    const app = appOf()
+    const context = app.create({ 'iopa.Method': 'HEAD', 'iopa.Path': '/a.txt' })
+    await app.invoke(context)
+    expect((context.response.payload as RandomAccessBody).size).toBe(10)
+    await context.end()
+  })
+
+  test('a large file is a body of which parts can be read, and its descriptor belongs to the context', async () => {
+    let closed = 0
+    const source: FileSource = {
+      stat: path => files.stat(path),
+      open: async path => {
+        const file = (await files.open(path))!
+        return {
+          info: file.info,
+          read: (start, end) => file.read(start, end),
+          close: async () => {
+            closed++
+          }
+        }
+      }
+    }
+    const app = appOf({ cache: { maxFileSize: 4 } }, source)
+    const context = app.create({ 'iopa.Path': '/a.txt' })
+    await app.invoke(context)
+    const body = context.response.payload as RandomAccessBody
+    expect(body.size).toBe(10)
+    expect(new TextDecoder().decode(await body.read(3, 5))).toBe('34')
+    expect(closed).toBe(0)
+    await context.end('disconnect')
+    expect(closed).toBeGreaterThan(0)
+    await expect(app.invoke({ 'iopa.Path': '/a.txt' }).then(answer => answer.text())).resolves.toBe('0123456789')
+  })
+
+  test('a context that ends while the file is being opened leaves nothing open', async () => {
+    let release = () => {}
+    let closed = 0
+    const source: FileSource = {
+      stat: path => files.stat(path),
+      open: async path => {
+        await new Promise<void>(done => {
+          release = done
+        })
+        const file = (await files.open(path))!
+        return {
+          ...file,
+          close: async () => {
+            closed++
+          }
+        }
+      }
+    }
+    const app = appOf({ cache: { maxFileSize: 0 } }, source)
+    const context = app.create({ 'iopa.Path': '/a.txt' })
+    const running = app.invoke(context)
+    await new Promise(setImmediate)
+    await context.end('disconnect')
+    release()
+    await running
+    expect(closed).toBeGreaterThan(0)
+  })
+
+  describe('directories', () => {
+    test('serve their index', async () => {
+      expect(await (await ask(appOf(), '/')).text()).toBe('<p>')
+      expect(await (await ask(appOf(), '/docs/')).text()).toBe('d')
+      expect((await ask(appOf({ index: [] }), '/')).status).toBe(404)
+      expect(await (await ask(appOf({ index: ['none', 'x.bin'] }), '/bare/')).text()).toBe('x')
+    })
+
+    test('without a final slash redirect on HTTP, query kept, mount and names encoded', async () => {
+      const app = new App({ logger: false }).mount('/f é', serveStatic(files))
+      apps.push(app)
+      const answer = await ask(app, '/f é/sp ace', { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' })
+      expect([answer.status, answer.headers.get('location')]).toEqual([301, '/f%20%C3%A9/sp%20ace/?a=b'])
+      expect((await ask(appOf({ redirect: false }), '/docs', { 'iopa.Scheme': 'https' })).status).toBe(404)
+    })
+
+    test('without a final slash are their index where there are no links to resolve', async () => {
+      expect(await (await ask(appOf(), '/docs', { 'iopa.Scheme': 'mqtt' })).text()).toBe('d')
+      expect((await ask(appOf(), '/bare', { 'iopa.Scheme': 'mqtt' })).status).toBe(404)
+    })
+
+    test('are lists of links for CoAP, with and without a final slash', async () => {
+      const app = new App({ logger: false }).mount('/files', serveStatic(files))
+      apps.push(app)
+      for (const path of ['/files/docs', '/files/docs/']) {
+        const answer = await ask(app, path, { 'iopa.Scheme': 'coap' })
+        expect([answer.status, answer.type, await answer.text()]).toEqual([
+          200,
+          'application/link-format',
+          '</files/docs/index.html>;type="text/html; charset=utf-8"'
+        ])
+      }
+      const root = await ask(app, '/files', { 'iopa.Scheme': 'coap+tcp' })
+      expect(await root.text()).toContain('</files/docs/>;ct=40')
+      const tag = root.headers.get('etag')!
+      expect((await ask(app, '/files/', { 'iopa.Scheme': 'coap', 'iopa.Headers': { 'if-none-match': tag } })).status).toBe(304)
+    })
+
+    test('are listed to others only on request and when allowed', async () => {
+      const headers = { 'iopa.Scheme': 'http', 'iopa.Headers': { accept: 'application/link-format' } }
+      expect((await ask(appOf(), '/bare/', headers)).status).toBe(404)
+      expect((await ask(appOf({ listing: true }), '/bare/', headers)).type).toBe('application/link-format')
+      expect((await ask(appOf({ listing: true }), '/bare/', { 'iopa.Scheme': 'http' })).status).toBe(404)
+      expect((await ask(appOf({ listing: false }), '/bare/', { 'iopa.Scheme': 'coap' })).status).toBe(404)
+    })
+
+    test('of a source that cannot list are their index for CoAP, too', async () => {
+      const source: FileSource = { stat: path => files.stat(path), open: path => files.open(path) }
+      expect(await (await ask(appOf({}, source), '/docs/', { 'iopa.Scheme': 'coap' })).text()).toBe('d')
+    })
+
+    test('list neither dotfiles nor names that are refused', async () => {
+      files.set('/bare/.env', 's')
+      files.set('/bare/.well-known/core', 's')
+      files.set('/bare/con', 's')
+      expect(await (await ask(appOf(), '/bare/', { 'iopa.Scheme': 'coap' })).text()).toBe(
+        '</bare/.well-known/>;ct=40,</bare/x.bin>;type="application/octet-stream"'
+      )
+    })
+  })
+
+  describe('other methods', () => {
+    test('on a file are 405 with Allow, on nothing 404', async () => {
+      for (const method of ['PUT', 'POST', 'DELETE', 'PATCH', 'FETCH']) {
+        const answer = await ask(appOf(), '/a.txt', { 'iopa.Method': method })
+        expect([answer.status, answer.headers.get('allow')], method).toEqual([405, 'GET, HEAD'])
+        expect((await ask(appOf(), '/missing', { 'iopa.Method': method })).status, method).toBe(404)
+      }
+    })
+
+    test('OPTIONS on a file says what is allowed', async () => {
+      const answer = await ask(appOf(), '/a.txt', { 'iopa.Method': 'OPTIONS' })
+      expect([answer.status, answer.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS'])
+    })
+
+    test('belong to the rest of the pipeline when it wants them, and reading after writing finds what was written', async () => {
+      const app = appOf().use(async (context: Context) => {
+        if (context.method !== 'PUT') return undefined
+        files.set(context.path, await context.bytes())
+        return reply(204)
+      })
+      expect(await (await ask(app, '/a.txt')).text()).toBe('0123456789')
+      expect((await ask(app, '/new.txt')).status).toBe(404)
+      for (const path of ['/a.txt', '/new.txt']) {
+        expect((await ask(app, path, { 'iopa.Method': 'PUT', 'iopa.Body': 'written' })).status).toBe(204)
+        expect(await (await ask(app, path)).text()).toBe('written')
+      }
+    })
+
+    test('of the control kind are left alone', async () => {
+      let asked = 0
+      const source: FileSource = {
+        open: path => files.open(path),
+        stat: path => {
+          asked++
+          return files.stat(path)
+        }
+      }
+      await ask(appOf({}, source), '/a.txt', { 'iopa.Method': 'SUBSCRIBE' })
+      expect(asked).toBe(0)
+    })
+  })
+
+  test('headers are an option, by path and representation', async () => {
+    const seen: string[] = []
+    const app = appOf({
+      immutable: true,
+      headers: (path, representation) => {
+        seen.push(path)
+        const values: Record<string, string> = { 'x-size': String(representation.size) }
+        if (path.endsWith('.html')) values['cache-control'] = 'no-cache'
+        return values
+      }
+    })
+    expect((await ask(app, '/a.txt')).headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+    const page = await ask(app, '/')
+    expect([page.headers.get('cache-control'), page.headers.get('x-size')]).toEqual(['no-cache', '3'])
+    await ask(app, '/a.txt')
+    expect(seen).toEqual(['/a.txt', '/index.html'])
+    const fixed = await ask(appOf({ headers: { 'x-fixed': 'yes' } }), '/a.txt')
+    expect(fixed.headers.get('x-fixed')).toBe('yes')
+  })
+
+  test('errors of the source are 500 without their words', async () => {
+    const broken = (error: Error): FileSource => ({ stat: path => files.stat(path), open: () => Promise.reject(error) })
+    const answer = await ask(appOf({}, broken(new Error('EIO /secret/path'))), '/a.txt')
+    expect(answer.status).toBe(500)
+    expect(await answer.text()).not.toContain('secret')
+  })
+
+  test('a file that is truncated while it is read ends as an error', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'iopa-truncate-'))
+    const path = join(folder, 'big.bin')
+    writeFileSync(path, Buffer.alloc(3 << 20, 1))
+    const app = new App({ logger: false }).use(serveStatic(folder))
+    apps.push(app)
+    const answer = await ask(app, '/big.bin')
+    const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+    await iterator.next()
+    truncateSync(path, 1 << 20)
+    await expect(iterator.next()).rejects.toThrow(/shorter/)
+    rmSync(folder, { recursive: true })
+  })
+})
