@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest'
+import { decode, type ReceivedMessage } from '../src/codec.ts'
+import { CODE, formatCode } from '../src/codes.ts'
+import { OPTION } from '../src/options.ts'
+import { type RawRequest, rawRequest } from './raw-peer.ts'
+import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
+
+/** A peer off loopback, at an address that nobody has verified. */
+const stranger = async (amplification?: false) => {
+  const home = await virtualHome({ coap: { amplification: amplification ?? 3 } })
+  const channel = await home.network.machine(CLIENT).bind({ host: CLIENT, port: 0 })
+  const inbox: ReceivedMessage[] = []
+  const sizes: number[] = []
+  channel.open({
+    message: bytes => {
+      sizes.push(bytes.length)
+      inbox.push(decode(bytes) as ReceivedMessage)
+    },
+    error: () => {}
+  })
+  const ask = async (code: number, request: RawRequest): Promise<{ answer: ReceivedMessage; ratio: number }> => {
+    const bytes = rawRequest(code, request)
+    channel.send(bytes, 5683, SERVER)
+    const before = inbox.length
+    await home.clock.runUntil(() => inbox.length > before)
+    return { answer: inbox.at(-1)!, ratio: sizes.at(-1)! / bytes.length }
+  }
+  const fill = async (): Promise<void> => {
+    const client = await home.connect()
+    await home.clock.runUntil(client.put('/body/large', new Uint8Array(5000).fill(65)))
+  }
+  return { home, ask, fill, channel, inbox }
+}
+
+describe('amplification (RFC 9175 section 2.4)', () => {
+  it('keeps what a stranger gets within three times what it sent, in blocks, and still gives all of it', async () => {
+    const { home, ask, fill } = await stranger()
+    await fill()
+    let body = Buffer.alloc(0)
+    for (let num = 0, more = true, szx = 6; more; ) {
+      const { answer, ratio } = await ask(CODE.GET, { path: '/body/large', options: num === 0 ? [] : [[OPTION.BLOCK2, (num << 4) | szx]] })
+      expect(formatCode(answer.code)).toBe('2.05')
+      // The least block is 16 bytes, whatever was asked.
+      expect(ratio <= 3 || answer.payload.length <= 16).toBe(true)
+      const block = answer.options.uint(OPTION.BLOCK2)!
+      szx = block & 7
+      more = (block & 8) !== 0
+      body = Buffer.concat([body, answer.payload])
+      num = body.length / 2 ** (szx + 4)
+    }
+    expect(body.length).toBe(5000)
+    await home.close()
+  })
+
+  it('asks a stranger that wants to observe to echo, and takes the echo as proof', async () => {
+    const { home, ask } = await stranger()
+    const refused = await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })
+    expect(formatCode(refused.answer.code)).toBe('4.01')
+    const echo = refused.answer.options.get(OPTION.ECHO)!
+    expect(echo.length).toBeGreaterThan(0)
+    expect(home.app.live).toBe(0)
+    // One that ignores the Echo stays outside, as often as it asks.
+    for (let i = 0; i < 3; i++) expect(formatCode((await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })).answer.code)).toBe('4.01')
+    const forged = await ask(CODE.GET, {
+      path: '/state',
+      options: [
+        [OPTION.OBSERVE, 0],
+        [OPTION.ECHO, Uint8Array.from(echo, byte => byte ^ 1)]
+      ]
+    })
+    expect(formatCode(forged.answer.code)).toBe('4.01')
+    const proven = await ask(CODE.GET, {
+      path: '/state',
+      options: [
+        [OPTION.OBSERVE, 0],
+        [OPTION.ECHO, echo]
+      ]
+    })
+    expect(formatCode(proven.answer.code)).toBe('2.05')
+    expect(proven.answer.options.has(OPTION.OBSERVE)).toBe(true)
+    await home.close()
+  })
+
+  it('gives a peer that has proven its address whole blocks', async () => {
+    const { home, ask, fill } = await stranger()
+    await fill()
+    const refused = await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })
+    await ask(CODE.GET, {
+      path: '/state',
+      options: [
+        [OPTION.OBSERVE, 0],
+        [OPTION.ECHO, refused.answer.options.get(OPTION.ECHO)!]
+      ]
+    })
+    const { answer } = await ask(CODE.GET, { path: '/body/large' })
+    expect(answer.payload.length).toBe(1024)
+    await home.close()
+  })
+
+  it('does not take the echo of another peer', async () => {
+    const { home, ask } = await stranger()
+    const { answer } = await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })
+    const channel = await home.network.machine('10.0.0.9').bind({ host: '10.0.0.9', port: 0 })
+    const inbox: ReceivedMessage[] = []
+    channel.open({ message: bytes => inbox.push(decode(bytes) as ReceivedMessage), error: () => {} })
+    const options = [[OPTION.OBSERVE, 0] as const, [OPTION.ECHO, answer.options.get(OPTION.ECHO)!] as const]
+    channel.send(rawRequest(CODE.GET, { path: '/state', options }), 5683, SERVER)
+    await home.clock.runUntil(() => inbox.length > 0)
+    expect(formatCode(inbox[0]!.code)).toBe('4.01')
+    await home.close()
+  })
+
+  it('observes through our own client, which echoes by itself', async () => {
+    const { home } = await stranger()
+    const client = await home.connect()
+    const texts: string[] = []
+    void (async () => {
+      for await (const answer of client.observe('/state')) texts.push(await answer.text())
+    })().catch(() => {})
+    await home.clock.runUntil(() => texts.length === 1)
+    home.setState('state 1')
+    await home.clock.runUntil(() => texts.length === 2)
+    expect(texts).toEqual(['state 0', 'state 1'])
+    await home.close()
+  })
+
+  it('can be turned off', async () => {
+    const { home, ask, fill } = await stranger(false)
+    await fill()
+    expect((await ask(CODE.GET, { path: '/body/large' })).answer.payload.length).toBe(1024)
+    expect(formatCode((await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })).answer.code)).toBe('2.05')
+    await home.close()
+  })
+})

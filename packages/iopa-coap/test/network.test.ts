@@ -1,0 +1,278 @@
+import type { Answer } from '@iopa/appbuilder'
+import type { PacketRecord } from '@iopa/testing'
+import { describe, expect, it } from 'vitest'
+import { decode, encode, type ReceivedMessage } from '../src/codec.ts'
+import { CODE } from '../src/codes.ts'
+import { type Message, TYPE } from '../src/message.ts'
+import { OPTION, Options } from '../src/options.ts'
+import { rawRequest } from './raw-peer.ts'
+import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
+
+const HARSH = { loss: 0.3, duplication: 0.1, reordering: 0.2, delay: [5, 60] as const }
+// Thirty percent lost each way leaves an exchange 49 of 100 chances: with the four retransmissions of the default some must fail.
+const STUBBORN = { ackTimeout: 200, maxRetransmit: 16 }
+
+const messageOf = ({ bytes }: PacketRecord): ReceivedMessage => decode(bytes) as ReceivedMessage
+const textOf = async (answer: Answer): Promise<string> => Buffer.from(await answer.bytes()).toString()
+
+describe('on a scripted network', () => {
+  it('answers 1,000 requests over 30 % loss, and runs each handler exactly once', async () => {
+    const home = await virtualHome({ network: { ...HARSH, seed: 7 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
+    const clients = await Promise.all(Array.from({ length: 10 }, () => home.connect()))
+    const answers: string[] = []
+    const work = clients.map(async (client, c) => {
+      for (let i = 0; i < 100; i++) answers.push(await textOf(await client.post(`/count/${c * 100 + i}`, 'x')))
+    })
+    await home.clock.runUntil(Promise.all(work), 30 * 24 * 3_600_000)
+    expect(answers.sort()).toEqual(Array.from({ length: 1000 }, (_, i) => `counted ${i}`).sort())
+    expect(home.handled.size).toBe(1000)
+    expect([...home.handled.values()].every(times => times === 1)).toBe(true)
+    expect(home.network.trace.filter(({ fate }) => fate === 'lost').length).toBeGreaterThan(500)
+    expect(home.app.live).toBe(0)
+    await home.close()
+  })
+
+  it('answers late over loss too, each handler once', async () => {
+    const home = await virtualHome({ network: { ...HARSH, seed: 11 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
+    const clients = await Promise.all(Array.from({ length: 5 }, () => home.connect()))
+    const answers: string[] = []
+    const work = clients.map(async (client, c) => {
+      for (let i = 0; i < 10; i++) answers.push(await textOf(await client.get(`/late/${c * 10 + i}`)))
+    })
+    await home.clock.runUntil(Promise.all(work), 30 * 24 * 3_600_000)
+    expect(new Set(answers).size).toBe(50)
+    expect([...home.handled.values()].every(times => times === 1)).toBe(true)
+    await home.close()
+  })
+
+  it('carries bodies in blocks both ways over loss, doubles and reordering', { timeout: 30_000 }, async () => {
+    const home = await virtualHome({ network: { ...HARSH, seed: 3 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
+    const client = await home.connect()
+    const body = Uint8Array.from({ length: 20_000 }, (_, i) => (i * 7) % 251)
+    const put = await home.clock.runUntil(client.put('/body/1', body), 30 * 24 * 3_600_000)
+    expect(put.status).toBe(204)
+    expect(home.handled.get('/body/1')).toBe(1)
+    const got = await home.clock.runUntil(client.get('/body/1'), 30 * 24 * 3_600_000)
+    expect(Buffer.from(await got.bytes()).equals(body)).toBe(true)
+    await home.close()
+  })
+
+  it('retransmits after 2 to 3 seconds, then twice as long each time, five transmissions in all, and gives up in words', async () => {
+    const home = await virtualHome({ network: { script: ({ to }) => (to.address === SERVER ? 'drop' : 'pass') } })
+    const client = await home.connect()
+    const request = client.post('/count/1', 'x', {})
+    request.catch(() => {})
+    const failed = await home.clock.runUntil(
+      request.then(
+        () => undefined,
+        (error: { status: number; code: string }) => error
+      )
+    )
+    expect(failed).toMatchObject({ status: 504, code: 'timeout' })
+    const times = home.network.trace.map(({ time }) => time)
+    const waits = times.slice(1).map((time, i) => time - times[i]!)
+    expect(waits[0]).toBeGreaterThanOrEqual(2000)
+    expect(waits[0]).toBeLessThanOrEqual(3100)
+    // The coarse tick may round each wait up by a little.
+    for (let i = 1; i < waits.length; i++) expect(Math.abs(waits[i]! - 2 * waits[i - 1]!)).toBeLessThanOrEqual(200)
+    expect(new Set(home.network.trace.map(packet => messageOf(packet).id)).size).toBe(1)
+    expect(home.clock.pending).toBeLessThan(10)
+    await home.close()
+  })
+
+  it('stops retransmitting at the acknowledgement, and waits for the answer', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    expect(await textOf(await home.clock.runUntil(client.get('/late/1')))).toBe('late 1')
+    expect(home.network.trace.map(packet => [packet.to.address, messageOf(packet).type])).toEqual([
+      [SERVER, TYPE.CON],
+      [CLIENT, TYPE.ACK],
+      [CLIENT, TYPE.CON],
+      [SERVER, TYPE.ACK]
+    ])
+    await home.close()
+  })
+
+  it('acknowledges a late answer again when it is repeated', async () => {
+    const home = await virtualHome({
+      network: {
+        script: packet =>
+          packet.to.address === SERVER && (decode(packet.bytes) as ReceivedMessage).code === CODE.EMPTY && packet.number < 6 ? 'drop' : undefined
+      }
+    })
+    const client = await home.connect()
+    expect(await textOf(await home.clock.runUntil(client.get('/late/1')))).toBe('late 1')
+    await home.clock.advance(20_000)
+    const answers = home.network.trace.filter(packet => messageOf(packet).code === CODE.CONTENT)
+    const acknowledgements = home.network.trace.filter(packet => packet.to.address === SERVER && messageOf(packet).type === TYPE.ACK)
+    expect(answers.length).toBe(2)
+    expect(acknowledgements.length).toBe(2)
+    expect(new Set(answers.map(packet => messageOf(packet).id)).size).toBe(1)
+    await home.close()
+  })
+
+  it('runs a handler once when every datagram comes three times', async () => {
+    const home = await virtualHome({ network: { script: () => [1, 2, 500] } })
+    const client = await home.connect()
+    for (let i = 0; i < 20; i++) expect(await textOf(await home.clock.runUntil(client.post(`/count/${i}`, 'x')))).toBe(`counted ${i}`)
+    await home.clock.advance(5000)
+    expect([...home.handled.values()]).toEqual(Array.from({ length: 20 }, () => 1))
+    await home.close()
+  })
+
+  it('has one confirmable message outstanding for each peer (NSTART)', async () => {
+    const home = await virtualHome({ network: { delay: 100 } })
+    const client = await home.connect()
+    const all = Promise.all(Array.from({ length: 10 }, (_, i) => client.post(`/count/${i}`, 'x')))
+    await home.clock.runUntil(all)
+    const log = home.network.trace.map(packet => ({ toServer: packet.to.address === SERVER, time: packet.time }))
+    let outstanding = 0
+    for (const { toServer } of log) {
+      outstanding += toServer ? 1 : -1
+      expect(outstanding).toBeLessThanOrEqual(1)
+    }
+    await home.close()
+  })
+
+  it('takes an answer only from where the request went', async () => {
+    const home = await virtualHome({ network: { delay: 50 } })
+    const client = await home.connect()
+    const request = client.post('/count/1', 'x')
+    await home.clock.advance(10)
+    const sent = home.network.trace[0]!
+    const forged: Message = {
+      type: TYPE.ACK,
+      code: CODE.CHANGED,
+      id: messageOf(sent).id,
+      token: messageOf(sent).token,
+      options: new Options(),
+      payload: Buffer.from('forged')
+    }
+    home.network.inject(encode(forged), { address: '10.0.0.66', port: 5683 }, sent.from)
+    home.network.inject(encode(forged), { address: SERVER, port: 5684 }, sent.from)
+    home.network.inject(encode({ ...forged, token: Buffer.from('wrong') }), { address: SERVER, port: 5683 }, sent.from)
+    expect(await textOf(await home.clock.runUntil(request))).toBe('counted 1')
+    await home.close()
+  })
+
+  it('does nothing for a datagram from port 0', async () => {
+    const home = await virtualHome()
+    home.network.inject(rawRequest(CODE.POST, { path: '/count/1' }), { address: CLIENT, port: 0 }, { address: SERVER, port: 5683 })
+    await home.clock.advance(1000)
+    expect(home.handled.size).toBe(0)
+    expect(home.network.trace).toHaveLength(1)
+    await home.close()
+  })
+
+  it('rejects a request whose signal aborts, and forgets it', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const abort = new AbortController()
+    const request = client.get('/late/1', { signal: abort.signal })
+    const failed = request.then(
+      () => 'answered',
+      () => 'rejected'
+    )
+    await home.clock.advance(500)
+    abort.abort()
+    expect(await home.clock.runUntil(failed)).toBe('rejected')
+    await home.clock.advance(300_000)
+    await home.close()
+    expect(home.app.live).toBe(0)
+  })
+})
+
+describe('observation on a scripted network', () => {
+  const collect = (answers: AsyncIterable<Answer>): { texts: string[]; done: Promise<void> } => {
+    const texts: string[] = []
+    const done = (async () => {
+      for await (const answer of answers) texts.push(await textOf(answer))
+    })()
+    done.catch(() => {})
+    return { texts, done }
+  }
+
+  it('brings the last state to the observer over 30 % loss, in order', async () => {
+    const home = await virtualHome({
+      network: { ...HARSH, seed: 5 },
+      coap: { transmission: { ackTimeout: 200, maxRetransmit: 10 } },
+      client: { transmission: STUBBORN }
+    })
+    const client = await home.connect()
+    const abort = new AbortController()
+    const { texts, done } = collect(client.observe('/state', { signal: abort.signal }))
+    await home.clock.runUntil(() => texts.length > 0, 24 * 3_600_000)
+    for (let i = 1; i <= 200; i++) {
+      home.setState(`state ${i}`)
+      await home.clock.advance(100)
+    }
+    await home.clock.runUntil(() => texts.at(-1) === 'state 200', 3_600_000)
+    const numbers = texts.map(text => Number(text.slice(6)))
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
+    expect(new Set(numbers).size).toBe(numbers.length)
+    abort.abort()
+    await home.clock.runUntil(done)
+    await home.clock.advance(300_000)
+    expect(home.app.live).toBe(0)
+    await home.close()
+  })
+
+  it('drops a notification that was overtaken (RFC 7641 section 3.4)', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const { texts } = collect(client.observe('/state'))
+    await home.clock.runUntil(() => texts.length === 1)
+    home.setState('state 1')
+    await home.clock.runUntil(() => texts.length === 2)
+    const [first, second] = home.network.trace.filter(packet => packet.to.address === CLIENT).map(packet => ({ packet, message: messageOf(packet) }))
+    const stale: Message = {
+      type: TYPE.NON,
+      code: CODE.CONTENT,
+      id: 60_000,
+      token: second!.message.token,
+      options: new Options().add(OPTION.OBSERVE, first!.message.options.uint(OPTION.OBSERVE)!),
+      payload: Buffer.from('stale')
+    }
+    home.network.inject(encode(stale), { address: SERVER, port: 5683 }, second!.packet.to)
+    home.setState('state 2')
+    await home.clock.runUntil(() => texts.includes('state 2'))
+    expect(texts).toEqual(['state 0', 'state 1', 'state 2'])
+    // After 128 seconds any number is new.
+    await home.clock.advance(129_000)
+    home.network.inject(encode({ ...stale, id: 60_001, payload: Buffer.from('late') }), { address: SERVER, port: 5683 }, second!.packet.to)
+    await home.clock.advance(1000)
+    expect(texts.at(-1)).toBe('late')
+    await home.close()
+  })
+
+  it('OBS_04: registers again after Max-Age when the server has forgotten', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const { texts } = collect(client.observe('/aging'))
+    await home.clock.runUntil(() => texts.length === 1)
+    const registrations = () =>
+      home.network.trace.filter(packet => packet.to.address === SERVER && messageOf(packet).options.uint(OPTION.OBSERVE) === 0).length
+    expect(registrations()).toBe(1)
+    await home.clock.advance(60_000)
+    expect(registrations()).toBeGreaterThan(1)
+    expect(home.handled.get('/aging')).toBeGreaterThan(1)
+    await home.close()
+  })
+
+  it('forgets an observer that no longer acknowledges', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const { texts } = collect(client.observe('/state'))
+    await home.clock.runUntil(() => texts.length === 1)
+    expect(home.app.live).toBe(1)
+    home.network.script = ({ to }) => (to.address === CLIENT ? 'drop' : undefined)
+    home.setState('state 1')
+    await home.clock.advance(120_000)
+    expect(home.app.live).toBe(0)
+    const before = home.network.trace.length
+    home.setState('state 2')
+    await home.clock.advance(10_000)
+    expect(home.network.trace.length).toBe(before)
+    await home.close()
+  })
+})
