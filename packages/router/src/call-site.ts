@@ -1,5 +1,5 @@
 /** Where the caller of `method` stands, as `file:line`; empty where the engine does not tell. Costs a stack trace: for registration only. */
-export const callSite = (method: (...args: never[]) => unknown): string => {
+export const callSite = (method: unknown): string => {
   const holder: { stack?: string } = {}
   const capture = (Error as { captureStackTrace?: (target: object, above: unknown) => void }).captureStackTrace
   if (capture !== undefined) capture.call(Error, holder, method)

@@ -1,1 +1,12 @@
-export {}
+/**
+ * Routes by method and path, on every protocol.
+ *
+ * @example
+ * const app = new App().use(router()).use(http({ port: 8080 }))
+ * app.get('/lights/:id', ({ params }) => lights.get(params.id))
+ */
+
+export type { PathParams } from './path-params.ts'
+export type { RouterOptions } from './router.ts'
+export { router } from './router.ts'
+export type { AddMethodRoute, AddRoute, RouteGroup, RouteHandler, Routes } from './routes.ts'

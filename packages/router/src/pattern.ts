@@ -3,7 +3,7 @@ import { routeError } from './errors.ts'
 
 /** One segment of a pattern: literal text, a parameter that fills the segment, or a tail that takes all that is left. */
 export type Segment =
-  | { readonly kind: 'static'; readonly text: string }
+  | { readonly kind: 'static'; readonly value: string }
   | { readonly kind: 'param'; readonly name: string; readonly constraint: Constraint | undefined }
   | { readonly kind: 'tail'; readonly name: string }
 
@@ -12,6 +12,8 @@ export interface Pattern {
   readonly text: string
   /** All its segments, those of optional parameters included. */
   readonly segments: readonly Segment[]
+  /** Which of them may be left out, by index. */
+  readonly optional: ReadonlySet<number>
   /** What it stands for, one list for each way of leaving out optional segments, the fullest first. */
   readonly variants: readonly (readonly Segment[])[]
 }
@@ -42,8 +44,9 @@ export const parsePattern = (text: string): Pattern => {
   const names = segments.flatMap(segment => (segment.kind === 'static' ? [] : [segment.name]))
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw invalid(text, `give each parameter its own name; "${twice}" is used twice`)
-  if (parsed.filter(({ optional }) => optional).length > MAX_OPTIONALS) throw invalid(text, `use at most ${MAX_OPTIONALS} optional segments`)
-  return { text, segments, variants: variantsOf(parsed) }
+  const optional = new Set(parsed.flatMap((item, index) => (item.optional ? [index] : [])))
+  if (optional.size > MAX_OPTIONALS) throw invalid(text, `use at most ${MAX_OPTIONALS} optional segments`)
+  return { text, segments, optional, variants: variantsOf(parsed) }
 }
 
 /** Splits on `/` outside braces, for a regex may contain one. */
@@ -112,7 +115,7 @@ const parseLiteral = (text: string, raw: string, last: boolean): Segment => {
   if (raw.includes('?')) throw invalid(text, 'a "?" only follows a parameter, as in {id}?; the query string is no part of a pattern')
   if (ESCAPE.test(raw))
     throw invalid(text, `write the characters themselves; "${raw}" would never match, for paths are decoded before they are routed`)
-  return { kind: 'static', text: raw }
+  return { kind: 'static', value: raw }
 }
 
 const closingBrace = (raw: string): number => {
@@ -132,7 +135,7 @@ const variantsOf = (parsed: readonly Parsed[]): readonly (readonly Segment[])[] 
       [[]]
     )
     // Leaving out all that there is leaves the root.
-    .map(variant => (variant.length === 0 ? [{ kind: 'static', text: '' }] : variant))
+    .map(variant => (variant.length === 0 ? [{ kind: 'static', value: '' }] : variant))
 
 const invalid = (text: string, advice: string): Error =>
   routeError('invalid-pattern', `The route pattern ${JSON.stringify(text)} is not valid: ${advice}.`)

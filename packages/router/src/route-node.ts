@@ -38,7 +38,7 @@ export class RouteNode<E> {
   /** The child that a segment of a pattern leads to, made when it is not there yet. */
   child(segment: Segment): RouteNode<E> {
     if (segment.kind === 'tail') return (this.tail ??= new RouteNode(''))
-    if (segment.kind === 'static') return segment.text === '' ? (this.slash ??= new RouteNode('')) : this.#literal(segment.text)
+    if (segment.kind === 'static') return segment.value === '' ? (this.slash ??= new RouteNode('')) : this.#literal(segment.value)
     if (segment.constraint === undefined) return (this.param ??= new RouteNode(''))
     return this.#constrain(segment.constraint)
   }

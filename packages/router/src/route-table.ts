@@ -32,7 +32,7 @@ export interface RouteTable<T> {
   /** The most specific route for a method and a decoded path. */
   find(method: string, path: string): RouteMatch<T> | undefined
   /** The methods that some route matching the path answers, sorted; empty when no route matches it. */
-  methods(path: string): string[]
+  methods(path: string): readonly string[]
   /** All routes in the order of registration. */
   readonly routes: readonly Route<T>[]
 }
@@ -49,6 +49,7 @@ interface Entry<T> {
 export const routeTable = <T>(options: RouteTableOptions = {}): RouteTable<T> => new SegmentTrie<T>(options.trailingSlash === 'ignore')
 
 const SLASH = 47
+const NO_METHODS: readonly string[] = Object.freeze([])
 
 class SegmentTrie<T> implements RouteTable<T> {
   readonly routes: Route<T>[] = []
@@ -61,14 +62,16 @@ class SegmentTrie<T> implements RouteTable<T> {
   // Where the parameters of the lookup at hand lie; a lookup is synchronous and runs no foreign code.
   readonly #starts: number[] = Array<number>(MAX_SEGMENTS).fill(0)
   readonly #ends: number[] = Array<number>(MAX_SEGMENTS).fill(0)
-  #collected: Set<string> = new Set()
+  #collected: Set<string> | undefined = undefined
+  // Whether the lookup at hand met a pattern without a route for its method; and the last path that met none, for `methods` mostly asks for it next.
+  #metOther = false
+  #nowhere = ''
 
   constructor(ignoreSlash: boolean) {
     this.#ignoreSlash = ignoreSlash
   }
 
   add(method: string | undefined, text: string, value: T, place = ''): Route<T> {
-    if (method === '') throw routeError('invalid-method', 'Name the method of a route, such as "GET".')
     const pattern = parsePattern(text)
     const route: Route<T> = { method, pattern, value, place }
     // Two variants of one pattern may have one shape (`/{a}?/{b}?`); the first takes it.
@@ -88,35 +91,42 @@ class SegmentTrie<T> implements RouteTable<T> {
       else (node.methods ??= new Map()).set(method, entry)
       if (!dynamic) this.#addStatic(segments, node)
     }
+    this.#nowhere = ''
     this.routes.push(route)
     return route
   }
 
   find(method: string, path: string): RouteMatch<T> | undefined {
+    if (path.charCodeAt(0) !== SLASH) return undefined
     const limit = this.#limitOf(path)
     if (limit < this.#staticEnds.length && ((this.#staticEnds[limit]! >>> (path.charCodeAt(limit - 1) & 31)) & 1) === 1) {
       const node = this.#statics.get(limit === path.length ? path : path.slice(0, limit))
       const entry = node === undefined ? undefined : this.#accept(node, method)
       if (entry !== undefined) return entry.fixed
     }
+    this.#metOther = false
     const entry = this.#walk(this.#root, method, path, 1, limit, 0)
-    if (entry === undefined) return undefined
+    if (entry === undefined) {
+      if (!this.#metOther) this.#nowhere = path
+      return undefined
+    }
     return entry.fixed ?? { route: entry.route, params: entry.makeParams(path, this.#starts, this.#ends) }
   }
 
-  methods(path: string): string[] {
-    this.#collected = new Set()
+  methods(path: string): readonly string[] {
+    if (path === this.#nowhere || path.charCodeAt(0) !== SLASH) return NO_METHODS
+    this.#collected = undefined
     this.#walk(this.#root, undefined, path, 1, this.#limitOf(path), 0)
-    return [...this.#collected].sort()
+    return this.#collected === undefined ? NO_METHODS : [...(this.#collected as Set<string>)].sort()
   }
 
   #trimmed(segments: readonly Segment[]): readonly Segment[] {
     const last = segments.at(-1)
-    return this.#ignoreSlash && segments.length > 1 && last?.kind === 'static' && last.text === '' ? segments.slice(0, -1) : segments
+    return this.#ignoreSlash && segments.length > 1 && last?.kind === 'static' && last.value === '' ? segments.slice(0, -1) : segments
   }
 
   #addStatic(segments: readonly Segment[], node: RouteNode<Entry<T>>): void {
-    const path = segments.map(segment => `/${segment.kind === 'static' ? segment.text : ''}`).join('')
+    const path = segments.map(segment => `/${segment.kind === 'static' ? segment.value : ''}`).join('')
     this.#statics.set(path, node)
     while (this.#staticEnds.length <= path.length) this.#staticEnds.push(0)
     this.#staticEnds[path.length]! |= 1 << (path.charCodeAt(path.length - 1) & 31)
@@ -187,12 +197,13 @@ class SegmentTrie<T> implements RouteTable<T> {
   #accept(node: RouteNode<Entry<T>>, method: string | undefined): Entry<T> | undefined {
     const methods = node.methods
     if (method === undefined) {
-      if (methods !== undefined) for (const name of methods.keys()) this.#collected.add(name)
+      if (methods !== undefined) for (const name of methods.keys()) (this.#collected ??= new Set()).add(name)
       return undefined
     }
     if (methods !== undefined) {
       const entry = methods.get(method)
       if (entry !== undefined) return entry
+      this.#metOther = true
     }
     return node.all
   }

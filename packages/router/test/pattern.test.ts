@@ -6,7 +6,7 @@ const shapes = (text: string): string[] =>
     variant
       .map(segment =>
         segment.kind === 'static'
-          ? segment.text
+          ? segment.value
           : segment.kind === 'tail'
             ? `${segment.name}...`
             : `<${segment.name}${segment.constraint ? `:${segment.constraint.source}` : ''}>`

@@ -31,11 +31,11 @@ const trim = <T>(list: readonly T[], isEmpty: (item: T) => boolean): readonly T[
 
 const formsOf = (pattern: string, ignoreSlash: boolean): readonly (readonly Segment[])[] => {
   const forms = parsePattern(pattern).variants
-  return ignoreSlash ? forms.map(form => trim(form, segment => segment.kind === 'static' && segment.text === '')) : forms
+  return ignoreSlash ? forms.map(form => trim(form, segment => segment.kind === 'static' && segment.value === '')) : forms
 }
 
 const shapeOf = (form: readonly Segment[]): string =>
-  JSON.stringify(form.map(segment => (segment.kind === 'static' ? ['text', segment.text] : rankOf(segment))))
+  JSON.stringify(form.map(segment => (segment.kind === 'static' ? ['text', segment.value] : rankOf(segment))))
 
 const paramsOf = (form: readonly Segment[], path: string, ignoreSlash: boolean): Record<string, string> | undefined => {
   const raw = path.slice(1).split('/')
@@ -50,7 +50,7 @@ const paramsOf = (form: readonly Segment[], path: string, ignoreSlash: boolean):
     }
     if (text === undefined) return undefined
     if (segment.kind === 'static') {
-      if (segment.text !== text) return undefined
+      if (segment.value !== text) return undefined
     } else {
       if (text === '' || (segment.constraint && !segment.constraint.regex.test(text))) return undefined
       params[segment.name] = text

@@ -94,6 +94,16 @@ describe('a route table', () => {
     expect(tableOf(['/a']).methods('/b')).toEqual([])
   })
 
+  test('tells the methods alike before and after a lookup, and after a route was added', () => {
+    const table = tableOf(['/a/{id}'])
+    expect(table.find('PUT', '/a/1')).toBeUndefined()
+    expect(table.methods('/a/1')).toEqual(['GET'])
+    expect(table.find('PUT', '/b')).toBeUndefined()
+    expect(table.methods('/b')).toEqual([])
+    table.add('GET', '/b', '')
+    expect(table.methods('/b')).toEqual(['GET'])
+  })
+
   test('never matches a parameter with an empty segment', () => {
     const table = tableOf(['/a/{id}', '/a/{id}/b', '/{x:.*}/c'])
     for (const path of ['/a/', '/a//b', '//c', '//', '/']) expect(found(table, path), path).toBeUndefined()
@@ -138,6 +148,15 @@ describe('a route table', () => {
     expect(found(table, '/gr%C3%BCn')).toEqual(['/{id}', { id: 'gr%C3%BCn' }])
     expect(found(table, '/foo_(bar)')?.[0]).toBe('/{id}')
     expect(found(table, '/100%')).toEqual(['/{id}', { id: '100%' }])
+  })
+
+  test('matches nothing that does not begin with a slash', () => {
+    for (const table of [tableOf(['/', '/{id}', '/*']), tableOf(['/', '/{id}', '/*'], { trailingSlash: 'ignore' })]) {
+      for (const path of ['', '*', 'a', 'a/b']) {
+        expect(found(table, path), path).toBeUndefined()
+        expect(table.methods(path), path).toEqual([])
+      }
+    }
   })
 
   test('accepts routes after lookups', () => {

@@ -1,0 +1,33 @@
+import type { RouteAttributes, RouteInfo, RouteSegment } from '@iopa/appbuilder'
+import type { Pattern } from './pattern.ts'
+import type { RouteTable } from './route-table.ts'
+import type { Target } from './target.ts'
+
+/** One announcement for each pattern, with the methods and attributes of all its routes. */
+export const announced = (table: RouteTable<Target>): RouteInfo[] => {
+  const byPattern = new Map<string, { pattern: Pattern; methods: (string | undefined)[]; attributes: RouteAttributes }>()
+  for (const { method, pattern, value } of table.routes) {
+    const known = byPattern.get(pattern.text)
+    if (known === undefined) byPattern.set(pattern.text, { pattern, methods: [method], attributes: value.attributes })
+    else {
+      known.methods.push(method)
+      known.attributes = { ...known.attributes, ...value.attributes }
+    }
+  }
+  return [...byPattern.values()].map(({ pattern, methods, attributes }) => ({
+    methods: methods.includes(undefined) ? [] : (methods as string[]),
+    pattern: pattern.text,
+    segments: segmentsOf(pattern),
+    attributes
+  }))
+}
+
+/** The root has no segments; a trailing slash is a final empty one. */
+const segmentsOf = ({ text, segments, optional }: Pattern): RouteSegment[] =>
+  text === '/'
+    ? []
+    : segments.map((segment, index) => {
+        if (segment.kind !== 'param') return segment
+        const { name, constraint } = segment
+        return { kind: 'param', name, ...(constraint && { constraint: constraint.regex }), ...(optional.has(index) && { optional: true }) }
+      })

@@ -1,0 +1,7 @@
+import type { Context, Next, RouteAttributes } from '@iopa/appbuilder'
+
+/** What a route leads to. */
+export interface Target {
+  readonly handler: (context: Context, next: Next) => unknown
+  readonly attributes: RouteAttributes
+}

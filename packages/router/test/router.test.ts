@@ -1,0 +1,412 @@
+import { type Answer, App, type Bag, CAPABILITIES, type Context, type IopaError, isUnrouted, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+import { type RouterOptions, router } from '../src/index.ts'
+
+const appWith = (options: RouterOptions = {}) => new App({ logger: false }).use(router(options))
+
+const send = (app: App, method: string, path: string, bag: Bag = {}): Promise<Answer> =>
+  app.invoke({ ...bag, 'iopa.Method': method, 'iopa.Path': path })
+
+const thrownBy = (run: () => unknown): IopaError => {
+  try {
+    run()
+  } catch (error) {
+    return error as IopaError
+  }
+  throw new Error('nothing was thrown')
+}
+
+describe('a route', () => {
+  test('answers its method and path with what the handler returns', async () => {
+    const app = appWith().get('/hello', () => 'Hello World')
+    const answer = await send(app, 'GET', '/hello')
+    expect([answer.status, await answer.text()]).toEqual([200, 'Hello World'])
+  })
+
+  test('gives the handler its parameters and its pattern', async () => {
+    const seen: unknown[] = []
+    const app = appWith().get('/lights/:id/{part}', context => {
+      seen.push({ ...context.params }, context['iopa.Params'], context['iopa.Route'], context.route)
+      return null
+    })
+    await send(app, 'GET', '/lights/hall/level')
+    const params = { id: 'hall', part: 'level' }
+    expect(seen.map(item => (typeof item === 'object' ? { ...item } : item))).toEqual([params, params, '/lights/:id/{part}', '/lights/:id/{part}'])
+  })
+
+  test.each(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const)('is added by %s() for that method alone', async name => {
+    const app = appWith()
+    app[name]('/a', () => reply(201, 'x'))
+    expect((await send(app, name.toUpperCase(), '/a')).status).toBe(201)
+    expect((await send(app, name === 'put' ? 'POST' : 'PUT', '/a')).status).toBe(405)
+  })
+
+  test('is added by all() for every method that has none of its own', async () => {
+    const app = appWith()
+      .all('/a', ({ method }) => `all ${method}`)
+      .get('/a', () => 'get')
+    expect(await (await send(app, 'GET', '/a')).text()).toBe('get')
+    expect(await (await send(app, 'PURGE', '/a')).text()).toBe('all PURGE')
+  })
+
+  test('is added by on() for a method of any name', async () => {
+    const app = appWith()
+      .on('DATA', '/a', () => 'data')
+      .on('FETCH', '/a', () => 'fetch')
+    expect(await (await send(app, 'FETCH', '/a')).text()).toBe('fetch')
+    expect(await (await send(app, 'DATA', '/a')).text()).toBe('data')
+  })
+
+  test.each([
+    ['get', '"GET"'],
+    ['ipatch', '"iPATCH"'],
+    ['', 'Name the method']
+  ])('is refused for the method %j', (method, advice) => {
+    expect(() => appWith().on(method, '/a', () => 1)).toThrow(advice)
+  })
+
+  test('may go on to the rest of the pipeline', async () => {
+    const app = appWith()
+      .get('/{id}', ({ params }, next) => (params.id === 'mine' ? 'route' : next()))
+      .use(() => 'rest')
+    expect(await (await send(app, 'GET', '/mine')).text()).toBe('route')
+    expect(await (await send(app, 'GET', '/other')).text()).toBe('rest')
+  })
+
+  test('of a promise answers when it settles, and a rejection reaches the boundary', async () => {
+    const app = appWith()
+      .get('/a', async () => 'later')
+      .get('/b', async () => {
+        throw new Error('secret')
+      })
+    expect(await (await send(app, 'GET', '/a')).text()).toBe('later')
+    const failed = await send(app, 'GET', '/b')
+    expect(failed.status).toBe(500)
+    expect(await failed.text()).not.toContain('secret')
+  })
+
+  test('may be added after the first request', async () => {
+    const app = appWith()
+    expect((await send(app, 'GET', '/a')).status).toBe(404)
+    app.get('/a', () => 'a')
+    expect((await send(app, 'GET', '/a')).status).toBe(200)
+  })
+
+  test('matches a path that was decoded once, and never decodes it again', async () => {
+    const app = appWith().get('/{name}', ({ params }) => params.name)
+    expect(await (await send(app, 'GET', '/100%25')).text()).toBe('100%25')
+  })
+
+  test('stays synchronous when its handler is', () => {
+    const app = appWith().get('/a', () => 'a')
+    const host = app.host()
+    const context = host.create({ method: 'GET', path: '/a', query: '', rawPath: '/a', endpoint: app.create({}).endpoint, source: null })
+    let done = false
+    host.run(context, () => {
+      done = true
+    })
+    expect(done).toBe(true)
+  })
+
+  test('is refused without a handler', () => {
+    const app = appWith()
+    for (const rest of [[], ['x'], [{ rt: 'x' }], [{ rt: 'x' }, 'y'], [null, () => 1]]) {
+      expect(() => (app.get as (...args: unknown[]) => unknown)('/a', ...rest), JSON.stringify(rest)).toThrow('needs a handler')
+    }
+  })
+
+  test('is refused twice, with the file and line of both', () => {
+    const app = appWith()
+    app.get('/lights/:id', () => 1)
+    const error = thrownBy(() => app.get('/lights/{name}', () => 2))
+    expect([error.name, error.code]).toEqual(['IopaError', 'duplicate-route'])
+    expect(error.message).toMatch(
+      /GET \/lights\/\{name\} \(.*router\.test\.ts:\d+\) matches the same paths as GET \/lights\/:id \(.*router\.test\.ts:\d+\)/
+    )
+  })
+
+  test('with an invalid pattern or a catastrophic regex is refused at registration', () => {
+    expect(thrownBy(() => appWith().get('/lights/:id.json', () => 1)).code).toBe('invalid-pattern')
+    expect(thrownBy(() => appWith().get('/lights/{id:(?:a+)+}', () => 1)).code).toBe('invalid-constraint')
+  })
+})
+
+describe('a request that no route matches', () => {
+  const lights = () =>
+    appWith()
+      .get('/lights/:id', ({ params }) => ({ id: params.id }))
+      .put('/lights/:id', () => undefined)
+
+  test('is answered by the rest of the pipeline', async () => {
+    const app = lights().use(({ method }) => `rest ${method}`)
+    expect(await (await send(app, 'GET', '/nothing')).text()).toBe('rest GET')
+    for (const method of ['POST', 'OPTIONS', 'HEAD']) expect(await (await send(app, method, '/lights/1')).text()).toBe(`rest ${method}`)
+  })
+
+  test('is 404 where the path has no route at all', async () => {
+    const answer = await send(lights(), 'DELETE', '/nothing')
+    expect([answer.status, answer.error?.code, answer.headers.get('allow')]).toEqual([404, 'no-route', undefined])
+  })
+
+  test('is 405 with Allow where the path has routes for other methods', async () => {
+    const answer = await send(lights(), 'POST', '/lights/1')
+    expect([answer.status, answer.error?.code, answer.headers.get('allow')]).toEqual([405, 'method-not-allowed', 'GET, HEAD, OPTIONS, PUT'])
+    expect(await answer.json()).toMatchObject({ status: 405, detail: 'This path answers GET, HEAD, OPTIONS, PUT.' })
+  })
+
+  test('is 405 with the methods of every pattern that matches the path', async () => {
+    const app = appWith()
+      .get('/users/me', () => 1)
+      .delete('/users/{id}', () => 1)
+      .on('PURGE', '/*', () => 1)
+    expect((await send(app, 'PUT', '/users/me')).headers.get('allow')).toBe('DELETE, GET, HEAD, OPTIONS, PURGE')
+    expect((await send(app, 'PUT', '/users/1')).headers.get('allow')).toBe('DELETE, OPTIONS, PURGE')
+  })
+
+  test('is answered with GET where it is HEAD, which sees its own method', async () => {
+    const app = appWith().get('/lights/:id', context => {
+      context.response.headers.set('x-method', context.method)
+      return { id: context.params.id, route: context.route }
+    })
+    const answer = await send(app, 'HEAD', '/lights/hall')
+    expect([answer.status, answer.type, answer.headers.get('x-method')]).toEqual([200, 'application/json', 'HEAD'])
+    expect(answer.body).toEqual({ id: 'hall', route: '/lights/:id' })
+  })
+
+  test('is answered alike by HEAD and GET, whatever the handler does', async () => {
+    const app = appWith()
+      .get('/nothing', () => undefined)
+      .get('/status', context => void (context.response.status = 202))
+      .get('/reply', () => reply(206, 'x', { etag: '"1"' }))
+      .get('/promise', async () => 'x')
+      .get('/null', () => null)
+      .get('/throws', () => {
+        throw new Error('x')
+      })
+      .get('/next', (_, next) => next())
+    for (const path of ['/nothing', '/status', '/reply', '/promise', '/null', '/throws', '/next']) {
+      const [get, head] = await Promise.all([send(app, 'GET', path), send(app, 'HEAD', path)])
+      expect([head.status, head.type, head.headers.get('etag'), head.error?.code], path).toEqual([
+        get.status,
+        get.type,
+        get.headers.get('etag'),
+        get.error?.code
+      ])
+    }
+  })
+
+  test('lets outer middleware see and edit the answer of an automatic HEAD', async () => {
+    const seen: unknown[] = []
+    const app = new App({ logger: false })
+      .use(async (context, next) => {
+        await next()
+        seen.push(isUnrouted(context), context.response.body)
+        context.response.headers.set('x-outer', '1')
+      })
+      .use(router())
+      .get('/a', async () => 'a')
+    const answer = await send(app, 'HEAD', '/a')
+    expect(seen).toEqual([false, 'a'])
+    expect([answer.status, answer.headers.get('x-outer')]).toEqual([200, '1'])
+  })
+
+  test('is answered by a HEAD route before GET', async () => {
+    const app = appWith()
+      .get('/a', () => 'get')
+      .head('/a', () => reply(203))
+    expect((await send(app, 'HEAD', '/a')).status).toBe(203)
+  })
+
+  test('is 405 for HEAD where there is no GET', async () => {
+    const app = appWith().put('/a', () => 1)
+    const answer = await send(app, 'HEAD', '/a')
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'OPTIONS, PUT'])
+  })
+
+  test('is 204 with Allow where it is OPTIONS', async () => {
+    const answer = await send(lights(), 'OPTIONS', '/lights/1')
+    expect([answer.status, answer.error, answer.headers.get('allow'), answer.payload]).toEqual([204, null, 'GET, HEAD, OPTIONS, PUT', null])
+    expect((await send(lights(), 'OPTIONS', '/nothing')).status).toBe(404)
+  })
+
+  test('of a control method is no business of routes that do not name it', async () => {
+    for (const method of ['CONNECT', 'SUBSCRIBE', 'DATA']) expect((await send(lights(), method, '/lights/1')).error?.code, method).toBe('no-route')
+    const app = appWith().on('SUBSCRIBE', '/a', () => 'yes')
+    expect((await send(app, 'SUBSCRIBE', '/a')).status).toBe(200)
+    expect((await send(app, 'GET', '/a')).error?.code).toBe('no-route')
+  })
+
+  test('waits for a rest that decides late', async () => {
+    const late: MiddlewareFunction = async (context, next) => {
+      await next()
+      await Promise.resolve()
+      if (isUnrouted(context)) context.response.status = 203
+    }
+    expect((await send(lights().use(late), 'POST', '/lights/1')).status).toBe(203)
+  })
+})
+
+describe('a group', () => {
+  test('puts its prefix before the paths of its routes', async () => {
+    const app = appWith().group('/houses/{house}', houses => {
+      houses
+        .get('/', ({ params }) => `house ${params.house}`)
+        .get('/lights/:id', ({ params, route }) => `${params.house} ${params.id} ${route}`)
+        .group('/rooms', rooms => rooms.on('FETCH', '/{room}', ({ params }) => `${params.house} ${params.room} ${rooms.prefix}`))
+    })
+    expect(await (await send(app, 'GET', '/houses/a')).text()).toBe('house a')
+    expect(await (await send(app, 'GET', '/houses/a/lights/1')).text()).toBe('a 1 /houses/{house}/lights/:id')
+    expect(await (await send(app, 'FETCH', '/houses/a/rooms/b')).text()).toBe('a b /houses/{house}/rooms')
+    expect((await send(app, 'GET', '/houses/a/')).status).toBe(404)
+    expect((await send(app, 'GET', '/lights/1')).status).toBe(404)
+  })
+
+  test('gives back what it was called on', () => {
+    const app = appWith()
+    expect(app.group('/a', () => undefined)).toBe(app)
+    app.group('/b', group => expect(group.get('/c', () => 1)).toBe(group))
+  })
+
+  test.each([
+    ['a', 'begin it with "/"'],
+    ['/', 'let it end with a name or a parameter'],
+    ['/a/', 'let it end with a name or a parameter'],
+    ['/a/*', 'let it end with a name or a parameter'],
+    ['/:a.b', 'a parameter fills its whole segment']
+  ])('is refused with the prefix %j', (prefix, advice) => {
+    expect(() => appWith().group(prefix, () => undefined)).toThrow(advice)
+  })
+
+  test('refuses a route whose path does not begin with a slash', () => {
+    expect(() => appWith().group('/a', group => group.get('b', () => 1))).toThrow('begin it with "/"')
+  })
+
+  test('names the place of its own routes where they collide with others', () => {
+    const app = appWith().get('/a/b', () => 1)
+    const error = thrownBy(() => app.group('/a', group => group.get('/b', () => 1)))
+    expect(error.message.match(/router\.test\.ts:\d+/g)).toHaveLength(2)
+  })
+})
+
+describe('a router', () => {
+  test('announces its patterns with methods, segments and attributes', () => {
+    const app = appWith()
+      .get('/', () => 1)
+      .get('/lights/{id:[0-9]+}', { rt: 'light', ct: 50, title: 'A light' }, () => 1)
+      .put('/lights/{id:[0-9]+}', { if: 'actuator', sz: 12 }, () => 1)
+      .all('/files/{rest*}', { discoverable: false }, () => 1)
+      .get('/files/{rest*}', () => 1)
+      .group('/api', api => api.get('/x/', () => 1).get('/{page}?', () => 1))
+    expect([...app.routes()]).toEqual([
+      { methods: ['GET'], pattern: '/', segments: [], attributes: {} },
+      {
+        methods: ['GET', 'PUT'],
+        pattern: '/lights/{id:[0-9]+}',
+        segments: [
+          { kind: 'static', value: 'lights' },
+          { kind: 'param', name: 'id', constraint: /^(?:[0-9]+)$/u }
+        ],
+        attributes: { rt: 'light', ct: 50, title: 'A light', if: 'actuator', sz: 12 }
+      },
+      {
+        methods: [],
+        pattern: '/files/{rest*}',
+        segments: [
+          { kind: 'static', value: 'files' },
+          { kind: 'tail', name: 'rest' }
+        ],
+        attributes: { discoverable: false }
+      },
+      {
+        methods: ['GET'],
+        pattern: '/api/x/',
+        segments: [
+          { kind: 'static', value: 'api' },
+          { kind: 'static', value: 'x' },
+          { kind: 'static', value: '' }
+        ],
+        attributes: {}
+      },
+      {
+        methods: ['GET'],
+        pattern: '/api/{page}?',
+        segments: [
+          { kind: 'static', value: 'api' },
+          { kind: 'param', name: 'page', optional: true }
+        ],
+        attributes: {}
+      }
+    ])
+  })
+
+  test('routes below a mount, and announces the whole pattern', async () => {
+    const inner = appWith()
+      .get('/', ({ pathBase }) => `root of ${pathBase}`)
+      .get('/lights/:id', ({ params, pathBase }) => `${params.id} in ${pathBase}`)
+    const app = appWith().get('/lights/:id', () => 'outer')
+    app.mount('/house', inner)
+    expect(await (await send(app, 'GET', '/house/lights/1')).text()).toBe('1 in /house')
+    expect(await (await send(app, 'GET', '/house')).text()).toBe('root of /house')
+    expect(await (await send(app, 'GET', '/lights/1')).text()).toBe('outer')
+    expect([...app.routes()].map(({ pattern }) => pattern)).toEqual(['/lights/:id', '/house', '/house/lights/:id'])
+    const refused = await send(app, 'PUT', '/house/lights/1')
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS'])
+    expect((await send(app, 'HEAD', '/house/lights/1')).status).toBe(200)
+  })
+
+  test('registers its capability', () => {
+    expect(appWith().capabilities[CAPABILITIES.Router]).toMatchObject({ version: '5.0' })
+  })
+
+  test('relaxes the trailing slash when told', async () => {
+    const strict = appWith().get('/a', () => 1)
+    const relaxed = appWith({ trailingSlash: 'ignore' }).get('/a', () => 1)
+    expect([(await send(strict, 'GET', '/a/')).status, (await send(relaxed, 'GET', '/a/')).status]).toEqual([404, 200])
+  })
+
+  test('belongs to one app', () => {
+    const shared = router()
+    new App().use(shared)
+    expect(() => new App().use(shared)).toThrow('make one with router() for each app')
+  })
+
+  test('keeps the routes of two apps apart', async () => {
+    const one = appWith().get('/a', () => 1)
+    const two = appWith().get('/b', () => 1)
+    expect([(await send(one, 'GET', '/b')).status, (await send(two, 'GET', '/a')).status]).toEqual([404, 404])
+  })
+
+  test('answers an observer like any other GET, and a change re-runs the route', async () => {
+    let state = 1
+    const app = appWith()
+      .get('/n/:id', ({ params }) => `${params.id} ${state}`)
+      .put('/n/:id', context => {
+        state = 2
+        expect(context.route).toBe('/n/:id')
+      })
+    const seen: string[] = []
+    for await (const answer of app.observe('/n/a')) {
+      seen.push(await answer.text())
+      if (seen.length === 2) break
+      await send(app, 'PUT', '/n/a')
+    }
+    expect(seen).toEqual(['a 1', 'a 2'])
+  })
+
+  test('works with middleware before it and after it, and leaves no context behind', async () => {
+    const order: string[] = []
+    const note =
+      (name: string): MiddlewareFunction =>
+      async (_: Context, next) => {
+        order.push(name)
+        await next()
+        order.push(`/${name}`)
+      }
+    const app = new App({ logger: false }).use(note('before')).use(router()).use(note('after'))
+    app.get('/a', () => void order.push('a'))
+    await send(app, 'GET', '/a')
+    await send(app, 'GET', '/b')
+    expect(order).toEqual(['before', 'a', '/before', 'before', 'after', '/after', '/before'])
+    expect(app.live).toBe(0)
+  })
+})

@@ -1,0 +1,86 @@
+import { App, type Context, defineMiddleware, type Extension } from '@iopa/appbuilder'
+import { type RouteGroup, type RouteHandler, type Routes, router } from '../src/index.ts'
+
+declare module '@iopa/constants' {
+  interface IopaKeys {
+    'routes-check.Tenant': { id: string }
+  }
+}
+
+const tenant = defineMiddleware({ name: 'tenant', provides: ['routes-check.Tenant'] }, (_, next) => next())
+const extension: Extension<Routes> = router({ trailingSlash: 'ignore' })
+const app = new App().use(extension)
+
+// Chaining keeps the type of the app.
+const chained: typeof app = app
+  .get('/a', () => 1)
+  .group('/b', () => 1)
+  .on('FETCH', '/c', () => 1)
+  .all('/d', () => 1)
+const plain: App = chained
+plain.live
+
+// Params come from the literal, on every method, with attributes or without.
+app.get('/lights/:id', ({ params }) => params.id.length)
+app.put('/lights/{id:[0-9]{1,3}}/:part', { rt: 'light', ct: [0, 50] }, ({ params }) => params.id + params.part)
+app.on('DATA', '/files/{rest*}', { title: 'files' }, context => context['iopa.Params'].rest.length)
+app.all('/files/*', ({ params }) => params['*'].length)
+app.get('/a/{b}?', ({ params }) => params.b?.length)
+// @ts-expect-error a wrong name of a parameter
+app.get('/lights/:id', ({ params }) => params.ident)
+// @ts-expect-error an optional parameter may be undefined
+app.get('/a/{b}?', ({ params }) => params.b.length)
+// @ts-expect-error a pattern without parameters has none
+app.get('/a', ({ params }) => params.id)
+// @ts-expect-error the key itself is typed, too
+app.get('/lights/:id', context => context['iopa.Params'].ident)
+// @ts-expect-error params are read-only
+app.get('/lights/:id', ({ params }) => (params.id = 'x'))
+// @ts-expect-error a handler is needed
+app.get('/lights')
+// @ts-expect-error an attribute that there is none of
+app.get('/lights', { resourceType: 'x' }, () => 1)
+// @ts-expect-error a misspelt key
+app.get('/lights', context => context['iopa.Methud'])
+// @ts-expect-error an option that there is none of
+router({ trailingSlash: 'maybe' })
+
+// What middleware of the pipeline provides is there, whether it was used before or after, and is not without it.
+new App()
+  .use(tenant)
+  .use(router())
+  .get('/a', context => context['routes-check.Tenant'].id)
+new App()
+  .use(router())
+  .use(tenant)
+  .put('/a/:id', context => context['routes-check.Tenant'].id + context.params.id)
+// @ts-expect-error nothing provides the key
+app.get('/a', context => context['routes-check.Tenant'].id)
+
+// In a group the params of the prefix are there as well, and what the app provides.
+new App()
+  .use(tenant)
+  .use(router())
+  .group('/houses/{house}', houses => {
+    const prefix: '/houses/{house}' = houses.prefix
+    houses
+      .get('/', ({ params }) => params.house + prefix)
+      .get('/lights/:id', context => context.params.house + context.params.id + context['routes-check.Tenant'].id)
+      .group('/rooms/:room', rooms => rooms.get('/:id', ({ params }) => params.house + params.room + params.id))
+    // @ts-expect-error a wrong name of a parameter
+    houses.get('/x', ({ params }) => params.home)
+  })
+
+// A group and a handler can be written elsewhere.
+const lights = (group: RouteGroup<App, '/houses/{house}'>): unknown => group.get('/lights/:id', ({ params }) => [params.house, params.id])
+app.group('/houses/{house}', lights)
+const one: RouteHandler<App, '/lights/:id'> = ({ params }) => params.id
+app.get('/lights/:id', one)
+const any = (context: Context): string => context.path + (context.params['id'] ?? '')
+app.get('/lights/:id', any)
+
+// A pattern that is no literal says nothing of its names.
+declare const pattern: string
+app.get(pattern, ({ params }) => params['id']?.length)
+// @ts-expect-error so each may be missing
+app.get(pattern, ({ params }) => params['id'].length)
