@@ -315,8 +315,8 @@ export class PropertyBag extends Scope {
   /** The whole body, read once. @throws IopaError 413 beyond the limit. */
   bytes(): Promise<Uint8Array> {
     if (this.#made.bytes === null) {
-      this.assertLive()
       try {
+        this.assertLive()
         const read = readBody(this['iopa.Body'], this.#endpoint.bodyLimit)
         if (read instanceof Uint8Array) this.#made.bytes = read
         else {

@@ -1,0 +1,81 @@
+import { CodecTable } from '@iopa/constants'
+import { describe, expect, test } from 'vitest'
+import { bench, request } from './environment.ts'
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const withBody = (body: string | AsyncIterable<Uint8Array> | null, type = '') =>
+  request(bench().factory, '/a', { body: () => (typeof body === 'string' ? utf8(body) : body), contentType: () => type })
+
+async function* chunks(...parts: string[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield utf8(part)
+}
+
+describe('a body', () => {
+  test('is read once and remembered, however often it is asked for', async () => {
+    const context = withBody(chunks('{"a"', ':1}'))
+    expect(await Promise.all([context.bytes(), context.text(), context.json()])).toEqual([utf8('{"a":1}'), '{"a":1}', { a: 1 }])
+    expect(await context.json()).toBe(await context.json())
+    expect(context.body).toEqual(utf8('{"a":1}'))
+  })
+
+  test('uses the faster way of a stream that has one', async () => {
+    const stream = { bytes: async (limit: number) => utf8(String(limit)), [Symbol.asyncIterator]: () => Promise.reject() as never }
+    expect(await withBody(stream).text()).toBe('1000')
+  })
+
+  test('over the limit is 413, for bytes and for streams', async () => {
+    await expect(withBody('x'.repeat(1001)).bytes()).rejects.toMatchObject({ status: 413 })
+    await expect(withBody(chunks('x'.repeat(600), 'x'.repeat(600))).text()).rejects.toMatchObject({ status: 413 })
+    await expect(withBody('x'.repeat(1000)).bytes()).resolves.toHaveLength(1000)
+  })
+
+  test.each(['', 'application/json', 'application/json; charset=utf-8', 'Application/JSON', 'application/senml+json'])(
+    'is JSON with content type %j',
+    async type => {
+      expect(await withBody('[1]', type).json()).toEqual([1])
+    }
+  )
+
+  test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/octet-stream', 'application/cbor'])(
+    'is 415 as JSON with content type %s, and says which header to add',
+    async type => {
+      await expect(withBody('[1]', type).json()).rejects.toMatchObject({
+        status: 415,
+        detail: expect.stringContaining('content-type: application/json')
+      })
+    }
+  )
+
+  test.each(['', '{', '{"a":1,}', 'nul', '\ufeff'])('that is %j is 400 as JSON', async text => {
+    await expect(withBody(text).json()).rejects.toMatchObject({ status: 400, code: 'malformed-json' })
+  })
+
+  test('that is no UTF-8 is 400 as text', async () => {
+    const context = request(bench().factory, '/a', { body: () => new Uint8Array([0xff]) })
+    await expect(context.text()).rejects.toMatchObject({ status: 400, code: 'malformed-text' })
+  })
+
+  test.each([
+    '{"__proto__":{}}',
+    '[{"a":{"__proto__":1}}]',
+    '{"\\u005f_proto__":1}',
+    '{"constructor":{"prototype":1}}',
+    '{"a":[{"constructor":{"\\u0070rototype":1}}]}'
+  ])('with %s is 400', async text => {
+    await expect(withBody(text).json()).rejects.toMatchObject({ status: 400, code: 'forbidden-key' })
+  })
+
+  test.each(['{"constructor":"x"}', '{"constructor":{"a":1}}', '["__proto__"]', 'null', '{"a":null}'])('with %s is fine', async text => {
+    expect(await withBody(text).json()).toEqual(JSON.parse(text))
+  })
+
+  test('is read by a codec that the app was given', async () => {
+    const codecs = new CodecTable([{ mediaType: 'application/cbor', encode: () => '', decode: bytes => bytes.length }])
+    const { factory } = bench({ codecs })
+    expect(await request(factory, '/a', { body: () => utf8('abc'), contentType: () => 'application/cbor' }).json()).toBe(3)
+  })
+
+  test('of none is no bytes', async () => {
+    expect(await withBody(null).bytes()).toHaveLength(0)
+  })
+})
