@@ -10,9 +10,11 @@ import {
   IopaError,
   type Limits,
   type Listener,
+  systemClock,
   type Transport
 } from '@iopa/appbuilder'
 import { szxFor } from './block.ts'
+import { connectDatagrams } from './datagram-client.ts'
 import { listenDatagrams } from './datagram-listener.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'
 import { ResourceServer } from './resource-server.ts'
@@ -34,6 +36,8 @@ export interface CoapOptions {
   readonly transmission?: TransmissionParameters
   /** Largest block, in bytes: a power of two from 16 to 1024, which is the default. */
   readonly blockSize?: number
+  /** Whether requests of a client are confirmable unless they say otherwise with `coap.Confirmable`; true unless given. */
+  readonly confirmable?: boolean
   /**
    * How many times the bytes of its request an answer may have while the peer has not shown that it receives at its address; 3 unless given (or true), false for any.
    * Peers on loopback and on connections need not show it.
@@ -79,9 +83,16 @@ export const coap = (options: CoapOptions = {}): Transport => {
     })
   }
 
-  const connect = async (_url: URL, _options: ConnectOptions = {}): Promise<Channel> => {
-    throw new IopaError(501, 'not-here', '')
-  }
+  const connect = async (url: URL, connecting: ConnectOptions = {}): Promise<Channel> =>
+    connectDatagrams({
+      url,
+      options: connecting,
+      clock: connecting.clock ?? options.clock ?? systemClock,
+      network,
+      transmission: parameters,
+      szx: szxFor(blockSize),
+      confirmable: options.confirmable ?? true
+    })
 
   return {
     name: 'coap',

@@ -37,6 +37,13 @@ export class DatagramExchange implements Exchange {
     this.#layer.suppress(this)
   }
 
+  /** Rejects it: nobody here answers requests. */
+  reject(): void {
+    if (this.ended) return
+    this.ended = true
+    this.#layer.reject(this)
+  }
+
   subscriber(gone: (reason: 'reset' | 'disconnect') => void): Subscriber {
     return new DatagramSubscriber(this.#layer, this.remote, this.message, gone)
   }

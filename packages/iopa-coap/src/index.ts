@@ -8,5 +8,10 @@
  */
 
 export type { CoapOptions } from './coap.ts'
+
+import './keys.ts'
+
 export { coap } from './coap.ts'
+export type { Message } from './message.ts'
+export type { Options } from './options.ts'
 export type { TransmissionParameters } from './parameters.ts'

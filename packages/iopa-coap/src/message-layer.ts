@@ -185,6 +185,14 @@ export class MessageLayer {
     this.#release(exchange)
   }
 
+  /** Ends an exchange with a reset. */
+  reject(exchange: DatagramExchange): void {
+    const { remote, message } = exchange
+    remote.duplicates.forget(message.id)
+    this.#send(encodeEmpty(TYPE.RST, message.id), remote.port, remote.address)
+    this.#release(exchange)
+  }
+
   /** Resolves when every request has its answer and every confirmable message is settled. */
   drained(): Promise<void> {
     return new Promise(resolve => {
