@@ -73,6 +73,7 @@ const RAW: Framing = {
   reader: limit => {
     let rest: Uint8Array | null = null
     return {
+      pending: 0,
       push(chunk) {
         if (chunk.length) rest = chunk
       },

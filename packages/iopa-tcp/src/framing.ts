@@ -1,7 +1,9 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError } from '@iopa/appbuilder'
 
 /** Cuts one stream of bytes into frames; pure, so that it needs no socket. */
 export interface FrameReader {
+  /** Bytes held of a frame whose end has not come yet. */
+  readonly pending: number
   /** Takes the next bytes of the stream; to be called only when `next()` has given null. */
   push(chunk: Uint8Array): void
   /** The next whole frame, or null when more bytes are needed; throws an IopaError after which the stream cannot go on. */
@@ -12,7 +14,7 @@ export interface FrameReader {
 
 /** How messages lie in a stream of bytes. */
 export interface Framing {
-  /** Shown by `explain()`. */
+  /** Shown in `server.Capabilities`. */
   readonly name: string
   /** The longest payload that a frame can hold, in bytes. */
   readonly maxPayload: number

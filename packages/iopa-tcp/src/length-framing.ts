@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError } from '@iopa/appbuilder'
 import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
 import { PartialFrame } from './partial-frame.ts'
 
@@ -33,6 +33,10 @@ class LengthReader implements FrameReader {
   constructor(format: LengthFormat, limit: number) {
     this.#format = format
     this.#limit = limit
+  }
+
+  get pending(): number {
+    return this.#partial.length
   }
 
   push(chunk: Uint8Array): void {

@@ -27,6 +27,10 @@ class LineReader implements FrameReader {
     this.#empty = empty
   }
 
+  get pending(): number {
+    return this.#partial.length
+  }
+
   push(chunk: Uint8Array): void {
     this.#chunk = chunk
     this.#at = 0

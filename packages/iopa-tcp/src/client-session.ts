@@ -1,0 +1,250 @@
+import {
+  Answer,
+  type BagRequest,
+  type ByteChannel,
+  type ByteReceiver,
+  type Clock,
+  decodeBagAnswer,
+  encodeBagRequest,
+  IopaError,
+  type Limits,
+  Outbox,
+  type TimerHandle
+} from '@iopa/appbuilder'
+import { AnswerQueue } from './answer-queue.ts'
+import type { FrameReader, Framing } from './framing.ts'
+import { refusalError } from './refusal-error.ts'
+
+/** What the connections of one channel share. */
+export interface ClientSettings {
+  readonly framing: Framing
+  /** True when frames are bags. */
+  readonly bag: boolean
+  /** The longest frame, in bytes. */
+  readonly frameLimit: number
+  readonly limits: Limits
+  readonly clock: Clock
+  /** Milliseconds for each request to be answered. */
+  readonly timeout: number
+}
+
+interface Waiting {
+  readonly due: number
+  resolve(answer: Answer): void
+  reject(error: unknown): void
+}
+
+const NOTHING: Waiting = { due: Number.POSITIVE_INFINITY, resolve: () => undefined, reject: () => undefined }
+// How long the peer may take to close, in milliseconds.
+const LINGER = 1000
+
+/** One connection of a client: bags are matched by their seq, plain messages by their order. */
+export class ClientSession implements ByteReceiver {
+  readonly #settings: ClientSettings
+  readonly #channel: ByteChannel
+  readonly #reader: FrameReader
+  readonly #outbox: Outbox
+  /** In the order of their deadlines. */
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #observations = new Map<number, AnswerQueue>()
+  readonly #gone: Promise<void>
+  #leave: () => void = () => undefined
+  #seq = 0
+  #timer: TimerHandle | null = null
+  /** Why the connection ended, where that is known. */
+  #fault: unknown
+  #closed = false
+
+  constructor(channel: ByteChannel, settings: ClientSettings) {
+    this.#channel = channel
+    this.#settings = settings
+    this.#reader = settings.framing.reader(settings.frameLimit)
+    this.#outbox = new Outbox(channel, settings.limits)
+    this.#gone = new Promise(resolve => {
+      this.#leave = resolve
+    })
+    channel.open(this)
+  }
+
+  /** True when no request can be sent any more. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Sends a request and waits for its answer. */
+  request(request: BagRequest, signal: AbortSignal | undefined): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      const seq = this.#next()
+      const abort = (): void => this.#settle(seq)?.reject(signal?.reason)
+      const settled = (): void => signal?.removeEventListener('abort', abort)
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#expect(seq, {
+        due: this.#due(),
+        resolve: answer => {
+          settled()
+          resolve(answer)
+        },
+        reject: error => {
+          settled()
+          reject(error)
+        }
+      })
+      this.#write({ ...request, seq })
+    })
+  }
+
+  /** Begins an observation, which `unobserve` ends; `seq` names it. */
+  observe(request: BagRequest): { readonly seq: number; readonly answers: AnswerQueue } {
+    const seq = this.#next()
+    const answers = new AnswerQueue(this.#settings.limits)
+    this.#observations.set(seq, answers)
+    this.#expect(seq, { due: this.#due(), resolve: answer => answers.push(answer), reject: error => answers.end(error) })
+    this.#write({ ...request, observe: true, seq })
+    return { seq, answers }
+  }
+
+  /** Tells the peer that nobody listens any more. */
+  unobserve(seq: number): void {
+    this.#settle(seq)
+    if (this.#observations.delete(seq) && !this.#closed) {
+      this.#write({ method: 'GET', path: '/', query: '', headers: [], contentType: '', body: null, observe: false, seq })
+    }
+  }
+
+  /** Ends the connection; what still waits is rejected. Resolves when it is gone. */
+  leave(): Promise<void> {
+    if (!this.#closed) {
+      this.#fault ??= new IopaError(503, 'channel-closed', 'This channel has been closed.')
+      this.#outbox.flush()
+      this.#channel.end()
+      const timer = this.#settings.clock.setTimeout(() => this.#channel.destroy(), LINGER)
+      void this.#gone.then(() => this.#settings.clock.clearTimeout(timer))
+      this.#fail()
+    }
+    return this.#gone
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.#closed) return
+    try {
+      this.#reader.push(chunk)
+      for (let frame = this.#reader.next(); frame !== null; frame = this.#reader.next()) this.#receive(frame)
+    } catch (cause) {
+      this.#fault = new IopaError(502, 'bad-answer', 'The peer sent what is no answer.', { cause })
+      this.#channel.destroy()
+      this.#fail()
+    }
+  }
+
+  /** No answer can come any more. */
+  end(): void {
+    this.#channel.destroy()
+  }
+
+  drain(): void {
+    this.#outbox.onDrain()
+  }
+
+  close(cause?: Error): void {
+    this.#fault ??= new IopaError(502, 'disconnected', 'The peer has closed the connection.', cause ? { cause } : {})
+    this.#outbox.onClose()
+    this.#fail()
+    this.#leave()
+  }
+
+  #next(): number {
+    const { limits } = this.#settings
+    if (this.#waiting.size >= limits.inFlight)
+      throw new IopaError(503, 'overloaded', `${limits.inFlight} requests wait for an answer on this channel; wait for some of them.`)
+    if (this.#closed) throw this.#fault
+    return ++this.#seq
+  }
+
+  #due(): number {
+    return this.#settings.clock.now() + this.#settings.timeout
+  }
+
+  #expect(seq: number, waiting: Waiting): void {
+    this.#waiting.set(seq, waiting)
+    if (this.#timer === null) this.#arm(this.#settings.timeout)
+  }
+
+  /** Takes a request out of those that wait; a plain message keeps its place, for its answer may still come. */
+  #settle(seq: number): Waiting | undefined {
+    const waiting = this.#waiting.get(seq)
+    if (this.#settings.bag) this.#waiting.delete(seq)
+    else if (waiting !== undefined) this.#waiting.set(seq, NOTHING)
+    return waiting
+  }
+
+  #receive(frame: Uint8Array): void {
+    if (!this.#settings.bag) {
+      const first = this.#waiting.keys().next()
+      if (first.done) return
+      const waiting = this.#waiting.get(first.value)
+      this.#waiting.delete(first.value)
+      waiting?.resolve(Answer.received(200, { payload: frame }))
+      return
+    }
+    const { answer, seq } = decodeBagAnswer(frame)
+    if (typeof seq !== 'number') {
+      // It concerns the connection as a whole, such as too many of them, and is why it will be closed.
+      if (!answer.ok) this.#fault = refusalError(answer)
+      return
+    }
+    const answers = this.#observations.get(seq)
+    if (!answer.ok) this.#observations.delete(seq)
+    const waiting = this.#settle(seq)
+    if (waiting !== undefined) waiting.resolve(answer)
+    else answers?.push(answer)
+  }
+
+  /** Queues a request as one message; when the peer does not read for so long that the bound is reached, it waits. */
+  #write(request: BagRequest): void {
+    const bytes = this.#encode(request)
+    const attempt = (): void => {
+      if (this.#closed || this.#outbox.write(bytes)) return
+      void this.#outbox.drained().then(attempt)
+    }
+    attempt()
+  }
+
+  #encode(request: BagRequest): Uint8Array {
+    if (this.#settings.bag) return Buffer.from(`${encodeBagRequest(request)}\n`)
+    const { framing } = this.#settings
+    const body = request.body ?? new Uint8Array()
+    const pieces = [framing.prefix(body.length), body, framing.suffix].filter(piece => piece !== null)
+    return pieces.length === 1 ? body : Buffer.concat(pieces)
+  }
+
+  #arm(time: number): void {
+    if (!Number.isFinite(time)) return
+    this.#timer = this.#settings.clock.setTimeout(() => this.#expire(), Math.max(1, time))
+  }
+
+  #expire(): void {
+    this.#timer = null
+    const now = this.#settings.clock.now()
+    for (const [seq, { due, reject }] of this.#waiting) {
+      if (due > now) {
+        if (due === Number.POSITIVE_INFINITY) continue
+        this.#arm(due - now)
+        return
+      }
+      this.#settle(seq)
+      this.#observations.delete(seq)
+      reject(new IopaError(504, 'timeout', `The peer has not answered within ${this.#settings.timeout} ms.`))
+    }
+  }
+
+  #fail(): void {
+    this.#closed = true
+    if (this.#timer !== null) this.#settings.clock.clearTimeout(this.#timer)
+    this.#timer = null
+    for (const { reject } of this.#waiting.values()) reject(this.#fault)
+    for (const answers of this.#observations.values()) answers.end(this.#fault)
+    this.#waiting.clear()
+    this.#observations.clear()
+  }
+}

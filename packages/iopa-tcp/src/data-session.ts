@@ -1,0 +1,45 @@
+import { type Answer, IopaError, type RequestSource } from '@iopa/appbuilder'
+import { Session } from './session.ts'
+
+/** A session of plain messages: each frame is a DATA request, the body of its answer a frame. */
+export class DataSession extends Session {
+  protected get occupied(): boolean {
+    return false
+  }
+
+  protected get streams(): boolean {
+    return this.framing.suffix === null && this.framing.prefix(0) === null
+  }
+
+  protected receive(frame: Uint8Array): void {
+    this.run(
+      this.host.create({ method: 'DATA', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source: new FrameSource(frame) }, this.context),
+      true
+    )
+  }
+
+  protected write(answer: Answer): void {
+    const { payload } = answer
+    if (payload === null) return
+    const { framing } = this
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : (payload as Uint8Array)
+    if (bytes.length > framing.maxPayload) throw new IopaError(500, 'answer-too-large', `A frame holds at most ${framing.maxPayload} bytes.`)
+    const prefix = framing.prefix(bytes.length)
+    if (prefix !== null) this.put(prefix)
+    if (bytes.length > 0) this.put(bytes)
+    if (framing.suffix !== null) this.put(framing.suffix)
+  }
+}
+
+/** The bytes of one frame as a body. */
+class FrameSource implements RequestSource {
+  readonly #frame: Uint8Array
+
+  constructor(frame: Uint8Array) {
+    this.#frame = frame
+  }
+
+  body(): Uint8Array {
+    return this.#frame
+  }
+}

@@ -1,0 +1,20 @@
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { FramingOption } from './framing-option.ts'
+
+/** Options of `tcp()`. */
+export interface TcpOptions {
+  /** Address to listen on; default `127.0.0.1`. */
+  readonly host?: string
+  /** Port to listen on; 0, the default, lets the system choose. */
+  readonly port?: number
+  /** How messages lie in the stream; default `'bag'`. */
+  readonly framing?: FramingOption
+  /** Serves TLS: the listener's URL is then a `tcps:` one. */
+  readonly tls?: TlsOptions
+  /** Listens off loopback although no middleware authenticates. */
+  readonly open?: boolean
+  readonly limits?: Partial<Limits>
+  readonly clock?: Clock
+  /** What makes connections; `node:net` and `node:tls` unless given. */
+  readonly channel?: ByteNetwork
+}

@@ -1,0 +1,24 @@
+import net from 'node:net'
+import { CAPABILITIES, socketNetwork, type Transport } from '@iopa/appbuilder'
+import { connect } from './channel.ts'
+import { framingOf } from './framing-option.ts'
+import { listen } from './listener.ts'
+import type { TcpOptions } from './options.ts'
+
+/**
+ * The TCP transport. A connection carries bags, one JSON object per line, or plain messages in another framing.
+ * `tcp:` URLs are plain, `tcps:` URLs are TLS.
+ */
+export function tcp(options: TcpOptions = {}): Transport {
+  const { framing: option = 'bag' } = options
+  const framing = framingOf(option)
+  const bag = option === 'bag'
+  const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
+  return {
+    name: 'tcp',
+    schemes: ['tcp', 'tcps'],
+    capabilities: { [CAPABILITIES.Tcp]: { version: '5.0.0', framing: framing.name, observe: bag, tls: options.tls !== undefined } },
+    listen: host => listen(host.withLimits(options.limits), framing, bag, network, options),
+    connect: (url, settings) => connect(url, framing, bag, network, { ...(options.clock && { clock: options.clock }), ...settings })
+  }
+}
