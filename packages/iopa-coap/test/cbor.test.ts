@@ -93,6 +93,7 @@ describe('cbor', () => {
     ['a text that is longer than memory', '7bffffffffffffffff'],
     ['text that is not UTF-8', '61ff'],
     ['a key twice', 'a201000100'],
+    ['a key twice in a map of indefinite length', 'bf01000100ff'],
     ['a key that is a map', 'a1a000'],
     ['an odd map', 'bf01ff'],
     ['a simple value without meaning', 'f0'],

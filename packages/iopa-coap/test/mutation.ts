@@ -27,6 +27,40 @@ export function validDatagram(random: Random): Uint8Array {
   return encode(message)
 }
 
+const WANTED: readonly (readonly [code: number, path: string])[] = [
+  [1, 'test'],
+  [1, 'large'],
+  [1, 'obs'],
+  [1, 'obs-large'],
+  [1, 'separate'],
+  [1, 'validate'],
+  [1, '.well-known/core'],
+  [2, 'large-post'],
+  [3, 'large-update'],
+  [3, 'obs'],
+  [3, 'validate'],
+  [4, 'test'],
+  [5, 'etch']
+]
+
+/** A request that the server of the ETSI cases understands: registrations, uploads and downloads in blocks, conditions. */
+export function wantedRequest(random: Random): Uint8Array {
+  const [code, path] = pick(random, WANTED)
+  const options = new Options()
+  for (const segment of path.split('/')) options.add(OPTION.URI_PATH, segment)
+  if (code === 1 && random() < 0.5) options.add(OPTION.OBSERVE, below(random, 2))
+  if (code === 1 && random() < 0.3) options.add(OPTION.BLOCK2, (below(random, 4) << 4) | below(random, 7))
+  const szx = below(random, 3)
+  const inBlocks = (code === 2 || code === 3) && random() < 0.6
+  if (inBlocks) options.add(OPTION.BLOCK1, (below(random, 3) << 4) | (below(random, 2) << 3) | szx)
+  if (random() < 0.2) options.add(pick(random, [OPTION.ACCEPT, OPTION.CONTENT_FORMAT]), pick(random, [0, 41, 50, 257]))
+  if (random() < 0.1) options.add(pick(random, [OPTION.ETAG, OPTION.IF_MATCH]), pick(random, ['v1', 'v2']))
+  if (random() < 0.1) options.add(OPTION.NO_RESPONSE, below(random, 32))
+  const payload = inBlocks ? exactBytes(random, 2 ** (szx + 4)) : code === 1 ? new Uint8Array() : someBytes(random, 40)
+  const message: Message = { type: below(random, 2), code, id: below(random, 65_536), token: exactBytes(random, 1), options, payload }
+  return encode(message)
+}
+
 /** A datagram with one to four faults: flipped bits, other bytes, cut, grown, spliced with another, a length that lies. */
 export function mutate(datagram: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
   let bytes = datagram.slice()

@@ -12,7 +12,11 @@ const pair = async (options: Omit<VirtualNetworkOptions, 'clock'> = {}) => {
   const received: { value: number; time: number; from: string; toMulticast: boolean | undefined }[] = []
   const errors: Error[] = []
   b.open({
-    message: (data, address, port, toMulticast) => received.push({ value: data[0]!, time: clock.now(), from: `${address}:${port}`, toMulticast }),
+    message: (data, address, port, toMulticast) => {
+      received.push({ value: data[0]!, time: clock.now(), from: `${address}:${port}`, toMulticast })
+      // What was received belongs to the receiver.
+      data.fill(99)
+    },
     error: () => {}
   })
   a.open({ message: () => {}, error: error => errors.push(error) })
