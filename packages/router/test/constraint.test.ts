@@ -29,6 +29,9 @@ describe('the regex of a parameter', () => {
     'café|cafè',
     '[\\u0400-\\u04ff]+|[a-z]+',
     '\\d+?',
+    '\\w+(?:-\\w+)*',
+    '[^=]*=.*',
+    '\\d{2,}x',
     '(?:[a-z]{1,63}\\.)+[a-z]{2,63}'
   ])('%s is accepted, and answers a hostile segment in time', source => {
     const { regex } = constraintOf('/{id}', source)
@@ -48,6 +51,7 @@ describe('the regex of a parameter', () => {
     '(?:a|b|ab)*c',
     '(?:aa?)*b',
     '(?:\\w+\\s?)*x',
+    '(?:\\w+-?)+',
     '\\d+\\d+x',
     'a*a*a*a*b',
     '.*.*=.*',

@@ -56,6 +56,11 @@ describe('a route table', () => {
     expect(found(table, '/a/b/x')).toEqual(['/*', { '*': 'a/b/x' }])
   })
 
+  test('decides by the first segment that differs', () => {
+    for (const order of permutations(['/{x}/b', '/a/*'])) expect(found(tableOf(order), '/a/b')?.[0]).toBe('/a/*')
+    for (const order of permutations(['/{x}/b/c', '/{x:a|b}/{y}/c', '/{x}/*'])) expect(found(tableOf(order), '/a/b/c')?.[0]).toBe('/{x:a|b}/{y}/c')
+  })
+
   test('goes back to a less specific pattern that has the method', () => {
     const table = routeTable<string>()
     table.add('GET', '/users/me', 'me')
