@@ -1,0 +1,446 @@
+import { type Answer, App, type Context, type Host, reply } from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+
+const quiet = { logger: false } as const
+const turns = async (count = 20): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await null
+}
+
+interface Watching {
+  readonly context: Context
+  readonly answers: Answer[]
+  readonly payloads: unknown[]
+  /** Lets deliveries finish one by one when the observer is slow. */
+  release(): void
+  readonly active: Promise<boolean>
+}
+
+const watch = (app: App, host: Host, path: string, options: { headers?: Record<string, string>; query?: string; slow?: boolean } = {}): Watching => {
+  const context = app.create({
+    'iopa.Path': path,
+    'iopa.QueryString': options.query ?? '',
+    'iopa.Headers': options.headers ?? {},
+    'iopa.Observe': true
+  })
+  const answers: Answer[] = []
+  let release = (): void => undefined
+  const observation = host.observe(context, answer => {
+    answers.push(answer)
+    if (options.slow) return new Promise<void>(resolve => (release = resolve))
+  })
+  return {
+    context,
+    answers,
+    get payloads() {
+      return answers.map(answer => answer.payload)
+    },
+    release: () => release(),
+    active: observation.then(({ active }) => active)
+  }
+}
+
+/** An app of one number at /n, which PUT sets. */
+const counter = (before: (app: App) => unknown = () => undefined) => {
+  const state = { n: 0, gets: 0, fail: 0, gate: null as Promise<void> | null }
+  const app = new App(quiet)
+  before(app)
+  app.use(async (context, next) => {
+    if (context.path !== '/n') return next()
+    if (context.method === 'PUT') {
+      state.n = (await context.json<number>()) as number
+      return state.fail > 0 ? reply(state.fail) : state.n
+    }
+    state.gets++
+    const now = state.n
+    if (state.gate !== null) await state.gate
+    if (state.fail > 0) return reply(state.fail)
+    return now
+  })
+  const put = (n: number): Promise<Answer> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/n', 'iopa.Body': n })
+  return { app, state, host: app.host(), put }
+}
+
+describe('observation 1: observing is a GET, and nothing is lost or out of order', () => {
+  test('delivers the answer to the GET first, then each change', async () => {
+    const { app, host, put } = counter()
+    const watching = watch(app, host, '/n')
+    expect(await watching.active).toBe(true)
+    await put(1)
+    await turns()
+    await put(2)
+    await turns()
+    expect(watching.payloads).toEqual(['0', '1', '2'])
+    expect(watching.answers[0]).toBe(watching.context.response)
+  })
+
+  test('delivers a change that came between the GET and its answer, after it', async () => {
+    const { app, host, put, state } = counter()
+    let open = (): void => undefined
+    state.gate = new Promise(resolve => (open = resolve))
+    const watching = watch(app, host, '/n')
+    await turns()
+    await put(1)
+    state.gate = null
+    open()
+    await watching.active
+    await turns()
+    expect(watching.payloads).toEqual(['0', '1'])
+  })
+
+  test('delivers a change that came while the first answer was being delivered', async () => {
+    const { app, host, put } = counter()
+    const watching = watch(app, host, '/n', { slow: true })
+    await turns()
+    expect(watching.payloads).toEqual(['0'])
+    await put(5)
+    await turns()
+    expect(watching.payloads).toEqual(['0'])
+    watching.release()
+    await turns()
+    expect(watching.payloads).toEqual(['0', '5'])
+  })
+
+  test('passes through authentication, and a refusal is delivered and ends it', async () => {
+    const { app, host } = counter(made => made.use((context, next) => (context.headers.has('authorization') ? next() : reply(401))))
+    const refused = watch(app, host, '/n')
+    expect([await refused.active, refused.answers.map(({ status }) => status)]).toEqual([false, [401]])
+    const allowed = watch(app, host, '/n', { headers: { authorization: 'x' } })
+    expect(await allowed.active).toBe(true)
+  })
+
+  test('reads a streamed answer before it is delivered', async () => {
+    const app = new App(quiet).use(() => new Set(['a', 'b']))
+    const watching = watch(app, app.host(), '/x')
+    await watching.active
+    expect(new TextDecoder().decode(watching.payloads[0] as Uint8Array)).toBe('ab')
+  })
+})
+
+describe('observation 2: changes notify', () => {
+  test.each(['PUT', 'POST', 'PATCH', 'DELETE'])('%s notifies its own path when it is answered 2xx', async method => {
+    let n = 0
+    const app = new App(quiet).use(context => (context.method === 'GET' ? n : void n++))
+    const watching = watch(app, app.host(), '/x')
+    await watching.active
+    await app.invoke({ 'iopa.Method': method, 'iopa.Path': '/x' })
+    await turns()
+    expect(watching.payloads).toEqual(['0', '1'])
+  })
+
+  test('a refused change, a GET and an unknown method notify nobody', async () => {
+    const { app, host, put, state } = counter()
+    const watching = watch(app, host, '/n')
+    await watching.active
+    state.fail = 409
+    await put(1)
+    state.fail = 0
+    await app.invoke({ 'iopa.Path': '/n' })
+    await turns()
+    expect(watching.answers).toHaveLength(1)
+  })
+
+  test('a handler names further paths, and so may anybody', async () => {
+    let n = 0
+    const app = new App(quiet).use(context => {
+      if (context.method === 'PUT') context.notify('/list')
+      return n++
+    })
+    const watching = watch(app, app.host(), '/list')
+    await watching.active
+    await app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/item' })
+    await turns()
+    app.notify('/list')
+    await turns()
+    expect(watching.answers).toHaveLength(3)
+    expect(() => app.notify('no-slash')).toThrow(/must begin/)
+  })
+})
+
+describe('observation 3: a notification re-runs GET', () => {
+  test('as a new context from the top, with the registration’s query, headers and peer, within its scope', async () => {
+    const seen: Context[] = []
+    const app = new App(quiet).use(context => (seen.push(context), seen.length))
+    const watching = watch(app, app.host(), '/x', { query: 'a=1', headers: { 'x-lang': 'de', 'if-none-match': '"1"', 'last-event-id': '1' } })
+    await watching.active
+    app.notify('/x')
+    await turns()
+    const run = seen[1] as Context
+    expect(run).not.toBe(watching.context)
+    expect([
+      run.method,
+      run.path,
+      run['iopa.QueryString'],
+      run.headers.get('x-lang'),
+      run['server.IsNotification'],
+      run['server.ParentContext']
+    ]).toEqual(['GET', '/x', 'a=1', 'de', true, watching.context])
+    // What asks about a state that the observer had would turn the notification into a 304.
+    expect([run.headers.has('if-none-match'), run.headers.has('last-event-id')]).toEqual([false, false])
+    expect(run.ended).toBe(true)
+  })
+
+  test('one at a time: a change meanwhile runs it once more, however many there were', async () => {
+    const { app, host, put, state } = counter()
+    const watching = watch(app, host, '/n')
+    await watching.active
+    state.gets = 0
+    let open = (): void => undefined
+    state.gate = new Promise(resolve => (open = resolve))
+    await put(1)
+    await turns()
+    for (const n of [2, 3, 4]) await put(n)
+    await turns()
+    expect(state.gets).toBe(1)
+    state.gate = null
+    open()
+    await turns(40)
+    expect([state.gets, watching.payloads.at(-1)]).toEqual([2, '4'])
+  })
+
+  test('notify from inside a run does not touch the path being run', async () => {
+    let runs = 0
+    const app = new App(quiet)
+    app.use(async context => {
+      runs++
+      if (runs > 50) throw new Error('endless')
+      app.notify('/x')
+      context.notify('/x')
+      context.child('').notify('/x')
+      await null
+      context.notify('/x')
+      return runs
+    })
+    const watching = watch(app, app.host(), '/x')
+    await watching.active
+    await turns(60)
+    const before = runs
+    app.notify('/x')
+    await turns(60)
+    expect(runs).toBe(before + 1)
+  })
+
+  test('ends with its observer, and the others still get a whole answer', async () => {
+    const { app, host, put, state } = counter()
+    const first = watch(app, host, '/n')
+    const second = watch(app, host, '/n')
+    await Promise.all([first.active, second.active])
+    let open = (): void => undefined
+    state.gate = new Promise(resolve => (open = resolve))
+    await put(1)
+    await turns()
+    void first.context.end('disconnect')
+    state.gate = null
+    open()
+    await turns(60)
+    expect([first.payloads, second.payloads]).toEqual([['0'], ['0', '1']])
+  })
+})
+
+describe('observation 4: one run is shared', () => {
+  const shared = async (
+    one: Parameters<typeof watch>[3],
+    two: Parameters<typeof watch>[3],
+    before?: (app: App) => unknown,
+    answerHeaders: Record<string, string> = {}
+  ): Promise<number> => {
+    let gets = 0
+    const app = new App(quiet)
+    before?.(app)
+    app.use(() => reply(200, ++gets, answerHeaders))
+    const host = app.host()
+    const watching = [watch(app, host, '/x', one), watch(app, host, '/x', two)]
+    await Promise.all(watching.map(({ active }) => active))
+    gets = 0
+    app.notify('/x')
+    await turns(60)
+    expect(watching.map(({ answers }) => answers.length)).toEqual([2, 2])
+    return gets
+  }
+
+  test('among observers of the same path, query, Accept and user', async () => {
+    expect(await shared({}, {})).toBe(1)
+    expect(await shared({ headers: { accept: 'a/b' } }, { headers: { accept: 'a/b' } })).toBe(1)
+  })
+
+  test('not among those with another query, Accept or user', async () => {
+    expect(await shared({ query: 'a=1' }, {})).toBe(2)
+    expect(await shared({ headers: { accept: 'a/b' } }, {})).toBe(2)
+    const users: Record<string, { id: string }> = { a: { id: 'a' }, b: { id: 'b' } }
+    const authenticate = (app: App): unknown =>
+      app.use((context, next) => {
+        context.user = users[context.headers.get('authorization') ?? '']
+        return next()
+      })
+    expect(await shared({ headers: { authorization: 'a' } }, { headers: { authorization: 'b' } }, authenticate)).toBe(2)
+    expect(await shared({ headers: { authorization: 'a' } }, { headers: { authorization: 'a' } }, authenticate)).toBe(1)
+  })
+
+  test('never with credentials that nobody has checked', async () => {
+    expect(await shared({ headers: { authorization: 'a' } }, { headers: { authorization: 'a' } })).toBe(2)
+    expect(await shared({ headers: { cookie: 'a' } }, { headers: { cookie: 'a' } })).toBe(2)
+  })
+
+  test('never when the answer is private or varies beyond Accept', async () => {
+    expect(await shared({}, {}, undefined, { 'cache-control': 'max-age=1, private' })).toBe(2)
+    expect(await shared({}, {}, undefined, { vary: 'Accept, Cookie' })).toBe(2)
+    expect(await shared({}, {}, undefined, { vary: 'Accept', 'cache-control': 'no-cache' })).toBe(1)
+  })
+
+  test('is taken apart before anybody sees an answer that has become private', async () => {
+    let owner = 0
+    let isPrivate = false
+    const app = new App(quiet).use(context =>
+      reply(200, context['server.ParentContext']?.id ?? ++owner, isPrivate ? { 'cache-control': 'private' } : {})
+    )
+    const host = app.host()
+    const [one, two] = [watch(app, host, '/x'), watch(app, host, '/x')]
+    await Promise.all([one.active, two.active])
+    isPrivate = true
+    app.notify('/x')
+    await turns(60)
+    expect([one.payloads[1], two.payloads[1]]).toEqual([String(one.context.id), String(two.context.id)])
+  })
+})
+
+describe('observation 5: an answer that is not 2xx ends it', () => {
+  test('with that answer as the last', async () => {
+    const { app, host, put, state } = counter()
+    const watching = watch(app, host, '/n')
+    await watching.active
+    state.fail = 404
+    app.notify('/n')
+    await turns()
+    state.fail = 0
+    await put(1)
+    await turns()
+    expect(watching.answers.map(({ status }) => status)).toEqual([200, 404])
+  })
+})
+
+describe('observation 6: every observer gets the newest state', () => {
+  test('a slow one skips what lies between, and never blocks the others', async () => {
+    const { app, host, put } = counter()
+    const slow = watch(app, host, '/n', { slow: true })
+    const fast = watch(app, host, '/n')
+    await fast.active
+    slow.release()
+    await slow.active
+    for (const n of [1, 2, 3]) {
+      await put(n)
+      await turns()
+    }
+    expect(fast.payloads).toEqual(['0', '1', '2', '3'])
+    expect(slow.payloads).toEqual(['0', '1'])
+    slow.release()
+    await turns()
+    expect(slow.payloads).toEqual(['0', '1', '3'])
+  })
+})
+
+describe('observation 7: its cost and its end', () => {
+  test('leaves nothing behind when observers go', async () => {
+    const { app, host, put } = counter()
+    const before = app.live
+    const watching = Array.from({ length: 50 }, () => watch(app, host, '/n'))
+    await Promise.all(watching.map(({ active }) => active))
+    expect(app.live).toBe(before + 50)
+    for (const { context } of watching) void context.end('disconnect')
+    await put(1)
+    await turns()
+    expect([app.live, watching.every(({ answers }) => answers.length === 1)]).toEqual([before, true])
+  })
+
+  test('ends an observer whose delivery fails', async () => {
+    const { app, host, put } = counter()
+    const context = app.create({ 'iopa.Path': '/n' })
+    let calls = 0
+    await host.observe(context, () => {
+      if (calls++ > 0) throw new Error('gone')
+    })
+    await put(1)
+    await turns()
+    expect([calls, context.ended, context.endReason]).toEqual([2, true, 'disconnect'])
+  })
+
+  test('refuses more observers than the limit with 503', async () => {
+    const app = new App({ ...quiet, limits: { observers: 1 } }).use(() => 'x')
+    const host = app.host()
+    const one = watch(app, host, '/x')
+    const two = watch(app, host, '/x')
+    expect([await one.active, await two.active, two.answers[0]?.status]).toEqual([true, false, 503])
+  })
+
+  test('tells filters of every change, with who caused it, until they stop', async () => {
+    const app = new App(quiet).use(() => 'x')
+    const seen: [string, string | undefined][] = []
+    const subscription = app.host().changes(({ path, origin }) => void seen.push([path, origin?.method]))
+    await app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/a' })
+    app.notify('/b')
+    subscription[Symbol.dispose]()
+    app.notify('/c')
+    expect(seen).toEqual([
+      ['/a', 'PUT'],
+      ['/b', undefined]
+    ])
+  })
+
+  test('hands observers a representation from elsewhere without running GET', async () => {
+    const { app, host, state } = counter()
+    const watching = watch(app, host, '/n')
+    await watching.active
+    const answer = await app.invoke({ 'iopa.Path': '/n' })
+    state.gets = 0
+    host.deliver('/n', answer)
+    expect([watching.answers.at(-1) === answer, state.gets]).toEqual([true, 0])
+  })
+})
+
+describe('represent', () => {
+  test('gives callers of one turn the same answer, begun after they asked', async () => {
+    const { app, host, state } = counter()
+    const as = app.create({ 'iopa.Path': '/session' })
+    const first = host.represent('/n', as)
+    state.n = 7
+    const [second, third] = await Promise.all([host.represent('/n', as), host.represent('/n', as)])
+    expect([(await first).payload, second === third, second.payload, state.gets]).toEqual(['0', true, '7', 2])
+  })
+
+  test('runs as the caller, with its user, and never shares what is private', async () => {
+    const app = new App(quiet).use(context => reply(200, context.user?.id ?? 'nobody', { 'cache-control': 'private' }))
+    const host = app.host()
+    const as = app.create({ 'iopa.Path': '/', 'server.User': { id: 'ann' } })
+    expect((await host.represent('/x', as)).payload).toBe('ann')
+    const nobody = [app.create({ 'iopa.Path': '/' }), app.create({ 'iopa.Path': '/' }), app.create({ 'iopa.Path': '/' })] as const
+    const answers = await Promise.all(nobody.map(context => host.represent('/x', context)))
+    expect(new Set(answers).size).toBe(3)
+  })
+})
+
+describe('app.observe', () => {
+  test('is a sequence inside the process that ends with its signal', async () => {
+    const { app, put } = counter()
+    const stop = new AbortController()
+    const seen: unknown[] = []
+    for await (const answer of app.observe('/n', { signal: stop.signal })) {
+      seen.push(answer.payload)
+      if (seen.length < 3) void put(seen.length)
+      else stop.abort()
+    }
+    expect([seen, app.live]).toEqual([['0', '1', '2'], 0])
+  })
+
+  test('throws the problem of a path that cannot be observed', async () => {
+    const { app } = counter()
+    const read = async (): Promise<void> => {
+      for await (const _ of app.observe('/none')) return
+    }
+    await expect(read()).rejects.toMatchObject({ status: 404 })
+    expect(app.live).toBe(0)
+  })
+
+  test('leaves nothing behind when the loop is left', async () => {
+    const { app } = counter()
+    for await (const _ of app.observe('/n')) break
+    expect(app.live).toBe(0)
+  })
+})
