@@ -1,4 +1,4 @@
-import type { RandomAccessBody } from '@iopa/appbuilder'
+import { IopaError, type RandomAccessBody } from '@iopa/appbuilder'
 import type { ByteRange } from './ranges.ts'
 import type { OpenFile } from './source.ts'
 
@@ -51,21 +51,28 @@ export class FileBody implements RandomAccessBody, AsyncDisposable {
     this.#budget = budget
   }
 
-  /** Reads bytes `start` to `end`, the end not included. Rejects when the file has become shorter, or the body has been closed. */
+  /**
+   * Reads bytes `start` to `end`, the end not included. Parts that are read one by one must belong to one content, so it
+   * rejects with 409 when the file has been written to; it also rejects when it has become shorter, or has been closed.
+   */
   async read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
     const from = Math.max(0, Math.min(start, this.size))
     const to = Math.max(from, Math.min(end, this.size))
     if (from === to) return new Uint8Array(0)
-    const first = await this.#readSome(from, to, signal)
-    if (first.length === to - from) return first
-    const whole = new Uint8Array(to - from)
-    whole.set(first)
-    for (let at = first.length; at < whole.length; ) {
-      const next = await this.#readSome(from + at, to, signal)
-      whole.set(next, at)
-      at += next.length
+    let bytes = await this.#readSome(from, to, signal)
+    if (bytes.length < to - from) {
+      const whole = new Uint8Array(to - from)
+      for (let at = 0; ; ) {
+        whole.set(bytes, at)
+        at += bytes.length
+        if (at === whole.length) break
+        bytes = await this.#readSome(from + at, to, signal)
+      }
+      bytes = whole
     }
-    return whole
+    const file = (await this.#file) as OpenFile
+    if ((await file.isUnchanged?.()) === false) throw new IopaError(409, 'file-changed', 'The file has changed; read it again from the start')
+    return bytes
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {

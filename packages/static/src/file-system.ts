@@ -174,6 +174,10 @@ class FileSystemFile implements OpenFile {
     return length === buffer.length ? buffer : buffer.subarray(0, length)
   }
 
+  async isUnchanged(): Promise<boolean> {
+    return infoOf(await this.#handle.stat(BIGINT))?.version === this.info.version
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#handle.close()
     return this.#closed

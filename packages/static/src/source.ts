@@ -16,6 +16,8 @@ export interface OpenFile {
   readonly info: FileInfo
   /** Reads at most `end - start` bytes from `start`; empty only at the end of the file. */
   read(start: number, end: number): Promise<Uint8Array>
+  /** False when the file has been written to since it was opened. A source whose open files cannot change has no need of it. */
+  isUnchanged?(): Promise<boolean>
   /** May be called again. */
   close(): Promise<void>
 }

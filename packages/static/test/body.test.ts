@@ -113,6 +113,16 @@ describe('file body', () => {
     await expect(body.read(0, 1, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
   })
 
+  test('a part of a file that has been written to is refused, so that parts of two contents never meet', async () => {
+    const file = fileOf()
+    let unchanged = true
+    file.isUnchanged = async () => unchanged
+    const body = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())
+    expect((await body.read(0, 10)).length).toBe(10)
+    unchanged = false
+    await expect(body.read(10, 20)).rejects.toMatchObject({ status: 409, code: 'file-changed' })
+  })
+
   test('a closed body reads no more', async () => {
     const file = fileOf()
     const body = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())

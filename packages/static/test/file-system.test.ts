@@ -266,6 +266,16 @@ describe('file system', () => {
     await file.close()
   })
 
+  test('an open file tells when it has been written to', async () => {
+    const path = join(root, 'written')
+    writeFileSync(path, 'first')
+    const file = (await fileSystem(root).open('/written'))!
+    expect(await file.isUnchanged!()).toBe(true)
+    writeFileSync(path, 'other')
+    expect(await file.isUnchanged!()).toBe(false)
+    await file.close()
+  })
+
   test('a file that got shorter reads as its end', async () => {
     const path = join(root, 'shrinks')
     writeFileSync(path, 'x'.repeat(1000))
