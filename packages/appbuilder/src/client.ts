@@ -84,10 +84,8 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     }
   }
 
-  const close = async (): Promise<void> => {
-    await channel.close()
-    await scope.end('finish')
-  }
+  // The channel belongs to the scope.
+  const close = async (): Promise<void> => scope.end()
 
   return {
     get: (path, options = {}) => send(bag('GET', path, undefined, options)),

@@ -2,7 +2,7 @@
 export interface DatagramReceiver {
   /** `bytes` belong to the receiver. */
   message(bytes: Uint8Array, address: string, port: number, toMulticast?: boolean): void
-  /** A datagram could not be sent, or the system reported a peer unreachable. */
+  /** The socket reported an error, such as a peer out of reach; a lost datagram need not be told. */
   error(error: Error): void
 }
 
@@ -14,7 +14,7 @@ export interface DatagramChannel {
   readonly raw: unknown
   /** Starts delivery to its one receiver. */
   open(receiver: DatagramReceiver): void
-  /** Never throws; what cannot be sent is told to `error`. */
+  /** Never throws; what cannot be sent is lost. */
   send(bytes: Uint8Array, port: number, address: string): void
   /** Joins a multicast group. @throws Error where the network cannot. */
   join?(group: string): void

@@ -6,6 +6,8 @@ export interface DeclaredEntry {
   readonly provides: readonly string[]
   readonly requires: readonly string[]
   readonly keys: readonly KeysDeclaration[]
+  /** Set on a router: what stands after it does not run for its routes. */
+  readonly routes?: (() => Iterable<unknown>) | undefined
 }
 
 const CORE_NAMESPACES: ReadonlySet<string> = new Set(['iopa', 'server', 'ssl'])
@@ -13,7 +15,7 @@ const CORE_NAMESPACES: ReadonlySet<string> = new Set(['iopa', 'server', 'ssl'])
 const list = (names: readonly string[]): string => names.map(name => `'${name}'`).join(', ')
 
 /** Reads declarations off anything that was given to `use`. */
-export const declarationsOf = (value: object, fallback: string): DeclaredEntry => {
+export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEntry, 'routes'> => {
   const given = value as {
     name?: unknown
     provides?: readonly string[]
@@ -51,6 +53,7 @@ export const checkDeclarations = (entries: readonly DeclaredEntry[], inherited: 
     }
     for (const key of entry.provides) provided.add(key)
   })
+  checkProvidersAfterRoutes(entries)
 }
 
 const checkOwners = (entries: readonly DeclaredEntry[]): void => {
@@ -70,4 +73,16 @@ const checkOwners = (entries: readonly DeclaredEntry[]): void => {
       owners.set(namespace, owner)
     }
   }
+}
+
+const checkProvidersAfterRoutes = (entries: readonly DeclaredEntry[]): void => {
+  const router = entries.findIndex(entry => entry.routes !== undefined)
+  const late = router < 0 ? undefined : entries.slice(router + 1).find(entry => entry.provides.length > 0)
+  if (late === undefined) return
+  const name = (entries[router] as DeclaredEntry).name
+  throw new IopaError(
+    500,
+    'provided-too-late',
+    `'${late.name}' provides ${list(late.provides)} after '${name}', whose routes would run without it: move '${late.name}' before '${name}'.`
+  )
 }

@@ -7,7 +7,7 @@ interface DatagramSocketLike {
   off(event: string, listener: (...values: never[]) => void): unknown
   bind(options: { address: string; port: number; exclusive: boolean }, bound: () => void): unknown
   address(): { address: string; port: number }
-  send(bytes: Uint8Array, offset: number, length: number, port: number, address: string, sent?: (error: Error | null) => void): void
+  send(bytes: Uint8Array, port: number, address: string): void
   addMembership(group: string): void
   close(done: () => void): unknown
 }
@@ -28,9 +28,6 @@ class SocketDatagramChannel implements DatagramChannel {
   readonly #socket: DatagramSocketLike
   #receiver: DatagramReceiver | null = null
   #closing: Promise<void> | null = null
-  readonly #sent = (error: Error | null): void => {
-    if (error !== null) this.#receiver?.error(error)
-  }
 
   constructor(socket: DatagramSocketLike) {
     const bound = socket.address()
@@ -49,7 +46,8 @@ class SocketDatagramChannel implements DatagramChannel {
   send(bytes: Uint8Array, port: number, address: string): void {
     if (this.#closing !== null) return
     try {
-      this.#socket.send(bytes, 0, bytes.length, port, address, this.#sent)
+      // Without a callback Node keeps quiet about what the system could not send, as a datagram protocol wants it.
+      this.#socket.send(bytes, port, address)
     } catch (error) {
       // Port 0 and a closed socket throw at once.
       this.#receiver?.error(error as Error)

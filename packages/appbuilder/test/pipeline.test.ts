@@ -383,6 +383,14 @@ describe('declarations', () => {
     expect(() => new App(quiet).use(provides).use(requires).build()).not.toThrow()
   })
 
+  test('fail where a key is provided after the routes that would need it', () => {
+    const routes = { name: 'router', extend: () => ({}), routes: () => [], invoke: (_: unknown, next: Next) => next() }
+    expect(() => new App(quiet).use(routes).use(provides).build()).toThrow(
+      "'tenant' provides 'acme.Tenant' after 'router', whose routes would run without it: move 'tenant' before 'router'."
+    )
+    expect(() => new App(quiet).use(provides).use(routes).build()).not.toThrow()
+  })
+
   test('hold for plain functions that carry them', () => {
     const plain = Object.assign((_: unknown, next: () => unknown) => next(), { requires: ['acme.Tenant'] })
     expect(() => new App(quiet).use(plain as never).build()).toThrow(/requires 'acme.Tenant'/)

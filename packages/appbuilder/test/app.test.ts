@@ -1,0 +1,196 @@
+import {
+  Answer,
+  App,
+  type Bag,
+  type Channel,
+  type ConnectOptions,
+  defineMiddleware,
+  type Host,
+  IopaError,
+  type Limits,
+  outgoing,
+  type Transport
+} from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+
+const quiet = { logger: false } as const
+
+interface Fake extends Transport {
+  readonly log: string[]
+  readonly sent: Bag[]
+  host: Host | null
+}
+
+/** A transport that records, and answers what it is told to. */
+const fake = (options: { fail?: boolean; address?: string; open?: boolean; limits?: Partial<Limits>; scheme?: string } = {}): Fake => {
+  const scheme = options.scheme ?? 'fake'
+  const log: string[] = []
+  const sent: Bag[] = []
+  return {
+    name: scheme,
+    schemes: [scheme],
+    capabilities: { [`urn:io.iopa:${scheme}`]: { version: '1', observe: true } },
+    log,
+    sent,
+    host: null,
+    async listen(given) {
+      const host = given.withLimits(options.limits)
+      this.host = host
+      host.assertProtected(options.address ?? '127.0.0.1', options.open)
+      if (options.fail) throw new IopaError(500, 'bind-failed', 'Port taken.')
+      log.push('listen')
+      host.scope.defer(reason => void log.push(`scope ${reason}`))
+      return { url: new URL(`${scheme}://127.0.0.1:1`), close: async settings => void log.push(`close ${settings?.timeout}`) }
+    },
+    async connect(url: URL, connecting?: ConnectOptions): Promise<Channel> {
+      log.push(`connect ${url} ${typeof connecting?.clock}`)
+      return {
+        send: async request => {
+          sent.push(request)
+          const { method, path, query, headers, type, body } = outgoing(request)
+          return Answer.received(200, {
+            type: 'application/json',
+            payload: JSON.stringify({
+              method,
+              path,
+              query,
+              a: headers.get('a'),
+              type,
+              body: body === null ? null : new TextDecoder().decode(body as Uint8Array)
+            })
+          })
+        },
+        async *observe(request) {
+          sent.push(request)
+          for (const payload of ['1', '2']) yield Answer.received(200, { payload })
+        },
+        close: async () => void log.push('closed')
+      }
+    }
+  }
+}
+
+describe('an app and its transports', () => {
+  test('listens on all of them, shows their capabilities, and closes once', async () => {
+    const one = fake()
+    const two = fake({ scheme: 'other' })
+    const app = new App(quiet)
+      .use(one)
+      .use(two)
+      .use(context => Object.keys(context['server.Capabilities']))
+    expect((await app.listen()).map(({ url }) => url.href)).toEqual(['fake://127.0.0.1:1', 'other://127.0.0.1:1'])
+    expect((await app.invoke({ 'iopa.Path': '/' })).value).toEqual(['urn:io.iopa:app', 'urn:io.iopa:fake', 'urn:io.iopa:other'])
+    await expect(app.listen()).rejects.toThrow(/already/)
+    await Promise.all([app.close({ timeout: 5 }), app.close()])
+    expect(one.log).toEqual(['listen', 'close 5', 'scope shutdown'])
+    await expect(app.listen()).rejects.toThrow(/closed/)
+  })
+
+  test('rejects when one cannot bind, and closes the others', async () => {
+    const one = fake()
+    await expect(
+      new App(quiet)
+        .use(one)
+        .use(fake({ fail: true }))
+        .listen()
+    ).rejects.toThrow('Port taken.')
+    expect(one.log).toEqual(['listen', 'close 0', 'scope shutdown'])
+  })
+
+  test('refuses to listen unprotected off loopback, and names open: true', async () => {
+    await expect(new App(quiet).use(fake({ address: '0.0.0.0' })).listen()).rejects.toThrow(/open: true/)
+    await expect(new App(quiet).use(fake({ address: '::' })).listen()).rejects.toThrow(/open: true/)
+    const auth = defineMiddleware({ provides: ['server.User'] }, (_, next) => next())
+    for (const app of [
+      new App(quiet).use(fake({ address: '0.0.0.0', open: true })),
+      new App(quiet).use(auth).use(fake({ address: '0.0.0.0' })),
+      new App(quiet).use(fake({ address: '::1' }))
+    ]) {
+      await app.listen()
+      await app.close()
+    }
+  })
+
+  test('gives a transport its own limits', async () => {
+    const transport = fake({ limits: { body: 5 } })
+    const app = new App({ ...quiet, limits: { inFlight: 7 } }).use(transport)
+    await app.listen()
+    expect([transport.host?.limits.body, transport.host?.limits.inFlight]).toEqual([5, 7])
+    await app.close()
+  })
+
+  test('ends live contexts of a listener when it closes, with reason shutdown', async () => {
+    const transport = fake()
+    const app = new App(quiet).use(transport).use(() => new Promise(() => undefined))
+    await app.listen()
+    const endpoint = {
+      scheme: 'fake',
+      protocol: 'F/1',
+      remoteAddress: '',
+      remotePort: 0,
+      localAddress: '',
+      localPort: 0,
+      tls: false,
+      sessionId: '',
+      rawTransport: null,
+      bodyLimit: 1
+    }
+    const context = transport.host?.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null })
+    void transport.host?.invoke(context as NonNullable<typeof context>)
+    await app.close({ timeout: 0 })
+    expect([context?.ended, context?.endReason, app.live]).toEqual([true, 'shutdown', 0])
+  })
+})
+
+describe('a client', () => {
+  test('sends through the channel of its scheme, with prefix, query, headers and body', async () => {
+    const transport = fake()
+    const app = new App(quiet).use(transport)
+    const client = await app.connect('fake://host:7/base/')
+    const answer = await client.put('/a?x=1', { on: true }, { headers: { A: '1' } })
+    expect(await answer.json()).toEqual({ method: 'PUT', path: '/base/a', query: 'x=1', a: '1', type: 'application/json', body: '{"on":true}' })
+    expect(((await (await client.get('/b')).json()) as { body: null }).body).toBeNull()
+    expect(((await (await client.post('/b', 'text', { type: 'text/x' })).json()) as { type: string }).type).toBe('text/x')
+    expect(app.live).toBe(0)
+    await client.close()
+    expect(transport.log).toEqual(['connect fake://host:7/base/ object', 'closed'])
+  })
+
+  test('runs dispatch layers in reverse order of use, around every request', async () => {
+    const order: string[] = []
+    const layer = (name: string) => ({
+      dispatch: async (context: { headers: { set(name: string, value: string): void } }, next: () => Promise<unknown>) => {
+        order.push(name)
+        context.headers.set('a', name)
+        return next()
+      }
+    })
+    const app = new App(quiet)
+      .use(layer('first') as never)
+      .use(layer('second') as never)
+      .use(fake())
+    const client = await app.connect('fake://host')
+    const answer = await client.get('/')
+    expect([order, ((await answer.json()) as { a: string }).a]).toEqual([['second', 'first'], 'first'])
+  })
+
+  test('observes as a sequence', async () => {
+    const client = await new App(quiet).use(fake()).connect('fake://host')
+    const seen: unknown[] = []
+    for await (const answer of client.observe('/x')) seen.push(answer.payload)
+    expect(seen).toEqual(['1', '2'])
+  })
+
+  test('rejects for a scheme without a transport, and says which there are', async () => {
+    await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow("No transport of this app serves 'mqtt:'; it has fake.")
+  })
+
+  test('hands the signal of a request on', async () => {
+    const transport = fake()
+    const client = await new App(quiet).use(transport).connect('fake://host')
+    const stop = new AbortController()
+    stop.abort()
+    await client.get('/', { signal: stop.signal })
+    expect(transport.sent[0]?.['iopa.CallCancelled']?.aborted).toBe(true)
+  })
+})
