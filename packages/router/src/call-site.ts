@@ -1,9 +1,14 @@
-/** Where the caller of `method` stands, as `file:line`; empty where the engine does not tell. Costs a stack trace: for registration only. */
-export const callSite = (method: unknown): string => {
+/**
+ * Tells where the caller of `method` stands, as `file:line`; empty where the engine does not tell.
+ * The trace is captured now and only read when somebody asks, which is what costs.
+ */
+export const callSite = (method: unknown): (() => string) => {
   const holder: { stack?: string } = {}
   const capture = (Error as { captureStackTrace?: (target: object, above: unknown) => void }).captureStackTrace
   if (capture !== undefined) capture.call(Error, holder, method)
-  const line = holder.stack?.split('\n').find(text => /^\s+at /.test(text))
-  // `at name (file:line:column)`, or `at file:line:column` at the top of a module.
-  return line === undefined ? '' : line.replace(/^\s+at (?:async )?(?:.*\()?/, '').replace(/:\d+\)?$/, '')
+  return () => {
+    const line = holder.stack?.split('\n').find(text => /^\s+at /.test(text))
+    // `at name (file:line:column)`, or `at file:line:column` at the top of a module.
+    return line === undefined ? '' : line.replace(/^\s+at (?:async )?(?:.*\()?/, '').replace(/:\d+\)?$/, '')
+  }
 }

@@ -43,7 +43,7 @@ const register = (
   prefix: string,
   path: string,
   rest: readonly unknown[],
-  place: string
+  place: () => string
 ): void => {
   const [attributes, handler] = typeof rest[0] === 'function' ? [{}, rest[0]] : rest
   if (typeof handler !== 'function' || typeof attributes !== 'object' || attributes === null) {

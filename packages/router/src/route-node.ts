@@ -7,18 +7,14 @@ interface ConstrainedEdge<E> {
   readonly node: RouteNode<E>
 }
 
+/** With more literal children than this, a cheap hash no longer tells them apart. */
+const MAX_BUCKETS = 64
+
 /**
  * One place in the segment trie: what a path may go on with from here, and what answers where it ends here.
  * Fields are plain and preset, for this is what a lookup reads.
  */
 export class RouteNode<E> {
-  /** Literal text of the segment that leads here; empty for all but static edges. */
-  readonly text: string
-  /** Next static sibling in the same bucket. */
-  next: RouteNode<E> | undefined = undefined
-  /** Static children by the bucket of their text. */
-  buckets: (RouteNode<E> | undefined)[] = [undefined]
-  mask = 0
   /** The child for a final empty segment, which a trailing slash makes. */
   slash: RouteNode<E> | undefined = undefined
   /** Narrowest constraint first, then by source, so that the order of registration does not count. */
@@ -29,38 +25,61 @@ export class RouteNode<E> {
   methods: Map<string, E> | undefined = undefined
   /** The entry for any other method. */
   all: E | undefined = undefined
-  #children: RouteNode<E>[] = []
+  readonly #text: string
+  // Literal children: in buckets by length and ends of their text, linked by `next`; all of them by text once they are many.
+  #next: RouteNode<E> | undefined = undefined
+  #buckets: (RouteNode<E> | undefined)[] = [undefined]
+  #mask = 0
+  #byText: Map<string, RouteNode<E>> | undefined = undefined
+  readonly #literals: RouteNode<E>[] = []
 
+  /** `text` is the literal segment that leads here, empty for any other edge. */
   constructor(text: string) {
-    this.text = text
+    this.#text = text
+  }
+
+  /** The literal child for the segment from `start` to `end`, which is not empty. */
+  literal(path: string, start: number, end: number): RouteNode<E> | undefined {
+    if (this.#byText !== undefined) return this.#byText.get(path.slice(start, end))
+    const length = end - start
+    let child = this.#buckets[bucketOf(path, start, end) & this.#mask]
+    while (child !== undefined && (child.#text.length !== length || !path.startsWith(child.#text, start))) child = child.#next
+    return child
   }
 
   /** The child that a segment of a pattern leads to, made when it is not there yet. */
   child(segment: Segment): RouteNode<E> {
     if (segment.kind === 'tail') return (this.tail ??= new RouteNode(''))
-    if (segment.kind === 'static') return segment.value === '' ? (this.slash ??= new RouteNode('')) : this.#literal(segment.value)
+    if (segment.kind === 'static') return segment.value === '' ? (this.slash ??= new RouteNode('')) : this.#addLiteral(segment.value)
     if (segment.constraint === undefined) return (this.param ??= new RouteNode(''))
-    return this.#constrain(segment.constraint)
+    return this.#addConstrained(segment.constraint)
   }
 
-  #literal(text: string): RouteNode<E> {
-    const known = this.#children.find(child => child.text === text)
+  #addLiteral(text: string): RouteNode<E> {
+    const known = this.literal(text, 0, text.length)
     if (known !== undefined) return known
     const made = new RouteNode<E>(text)
-    this.#children.push(made)
-    let size = 1
-    while (size < this.#children.length * 2) size *= 2
-    this.mask = size - 1
-    this.buckets = Array<RouteNode<E> | undefined>(size).fill(undefined)
-    for (const child of this.#children) {
-      const bucket = bucketOf(child.text, 0, child.text.length) & this.mask
-      child.next = this.buckets[bucket]
-      this.buckets[bucket] = child
-    }
+    this.#literals.push(made)
+    if (this.#byText !== undefined) this.#byText.set(text, made)
+    else if (this.#literals.length * 2 > MAX_BUCKETS) this.#byText = new Map(this.#literals.map(child => [child.#text, child]))
+    else if (this.#literals.length * 2 > this.#buckets.length) this.#grow()
+    else this.#link(made)
     return made
   }
 
-  #constrain(constraint: Constraint): RouteNode<E> {
+  #link(child: RouteNode<E>): void {
+    const bucket = bucketOf(child.#text, 0, child.#text.length) & this.#mask
+    child.#next = this.#buckets[bucket]
+    this.#buckets[bucket] = child
+  }
+
+  #grow(): void {
+    this.#buckets = Array<RouteNode<E> | undefined>(this.#buckets.length * 2).fill(undefined)
+    this.#mask = this.#buckets.length - 1
+    for (const child of this.#literals) this.#link(child)
+  }
+
+  #addConstrained(constraint: Constraint): RouteNode<E> {
     const known = this.constrained.find(edge => edge.constraint.source === constraint.source)
     if (known !== undefined) return known.node
     const made = new RouteNode<E>('')
@@ -71,5 +90,4 @@ export class RouteNode<E> {
 }
 
 /** A cheap hash of a segment that is not empty: its ends and its length. */
-export const bucketOf = (path: string, start: number, end: number): number =>
-  path.charCodeAt(start) + path.charCodeAt(end - 1) * 3 + (end - start) * 7
+const bucketOf = (path: string, start: number, end: number): number => path.charCodeAt(start) + path.charCodeAt(end - 1) * 3 + (end - start) * 7

@@ -1,7 +1,7 @@
 import { routeError } from './errors.ts'
 import { allowsCompiling, NO_PARAMS, type Params, type ParamsMaker, paramsMaker } from './params.ts'
 import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, parsePattern, type Segment } from './pattern.ts'
-import { bucketOf, RouteNode } from './route-node.ts'
+import { RouteNode } from './route-node.ts'
 
 /** What `routeTable()` takes. */
 export interface RouteTableOptions {
@@ -16,7 +16,7 @@ export interface Route<T> {
   readonly pattern: Pattern
   readonly value: T
   /** Where it was registered, as `file:line`; empty when the engine does not tell. */
-  readonly place: string
+  readonly place: () => string
 }
 
 /** What a lookup found. */
@@ -28,7 +28,7 @@ export interface RouteMatch<T> {
 /** A table from method and path to a value. */
 export interface RouteTable<T> {
   /** Adds a route; throws when the pattern is not valid, or when another route has its method and shape. */
-  add(method: string | undefined, pattern: string, value: T, place?: string): Route<T>
+  add(method: string | undefined, pattern: string, value: T, place?: () => string): Route<T>
   /** The most specific route for a method and a decoded path. */
   find(method: string, path: string): RouteMatch<T> | undefined
   /** The methods that some route matching the path answers, sorted; empty when no route matches it. */
@@ -49,6 +49,7 @@ interface Entry<T> {
 export const routeTable = <T>(options: RouteTableOptions = {}): RouteTable<T> => new SegmentTrie<T>(options.trailingSlash === 'ignore')
 
 const SLASH = 47
+const nowhere = (): string => ''
 const NO_METHODS: readonly string[] = Object.freeze([])
 
 class SegmentTrie<T> implements RouteTable<T> {
@@ -71,7 +72,7 @@ class SegmentTrie<T> implements RouteTable<T> {
     this.#ignoreSlash = ignoreSlash
   }
 
-  add(method: string | undefined, text: string, value: T, place = ''): Route<T> {
+  add(method: string | undefined, text: string, value: T, place: () => string = nowhere): Route<T> {
     const pattern = parsePattern(text)
     const route: Route<T> = { method, pattern, value, place }
     // Two variants of one pattern may have one shape (`/{a}?/{b}?`); the first takes it.
@@ -149,11 +150,10 @@ class SegmentTrie<T> implements RouteTable<T> {
         if (entry !== undefined) return entry
       }
     } else {
-      for (let child = node.buckets[bucketOf(path, start, end) & node.mask]; child !== undefined; child = child.next) {
-        if (child.text.length !== length || !path.startsWith(child.text, start)) continue
+      const child = node.literal(path, start, end)
+      if (child !== undefined) {
         const entry = end === limit ? this.#finish(child, method, path, count) : this.#walk(child, method, path, end + 1, limit, count)
         if (entry !== undefined) return entry
-        break
       }
       if (length <= MAX_SEGMENT_LENGTH) {
         if (node.constrained.length > 0) {
@@ -223,8 +223,10 @@ const isWithinLimits = (path: string): boolean => {
 }
 
 const duplicate = (later: Route<unknown>, earlier: Route<unknown>): Error => {
-  const name = ({ method, pattern, place }: Route<unknown>): string =>
-    `${method ?? 'all methods'} ${pattern.text}${place === '' ? '' : ` (${place})`}`
+  const name = ({ method, pattern, place }: Route<unknown>): string => {
+    const where = place()
+    return `${method ?? 'all methods'} ${pattern.text}${where === '' ? '' : ` (${where})`}`
+  }
   return routeError(
     'duplicate-route',
     `The route ${name(later)} matches the same paths as ${name(earlier)}; remove one of them, or give them different methods or constraints.`

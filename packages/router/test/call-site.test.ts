@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { callSite } from '../src/call-site.ts'
 
-const register = (): string => callSite(register)
+const register = (): string => callSite(register)()
 const group = (build: () => string): string => build()
 
 test('the place of a registration is the file and line that called the method', () => {

@@ -194,9 +194,11 @@ describe('a route table', () => {
       ['/a/{x}?/{y}', '/a/{z}']
     ])('%s and %s', (one, two) => {
       const table = routeTable<string>()
-      table.add('GET', one, '', 'app.ts:1')
-      table.add('PUT', two, '', 'app.ts:2')
-      expect(() => table.add('GET', two, '', 'app.ts:3')).toThrow(`The route GET ${two} (app.ts:3) matches the same paths as GET ${one} (app.ts:1)`)
+      table.add('GET', one, '', () => 'app.ts:1')
+      table.add('PUT', two, '', () => 'app.ts:2')
+      expect(() => table.add('GET', two, '', () => 'app.ts:3')).toThrow(
+        `The route GET ${two} (app.ts:3) matches the same paths as GET ${one} (app.ts:1)`
+      )
     })
 
     test('all methods twice', () => {
