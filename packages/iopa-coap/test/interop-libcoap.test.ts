@@ -3,7 +3,7 @@ import { coap } from '@iopa/coap'
 import { expect, it } from 'vitest'
 import { parseLinks } from '../src/link-format.ts'
 import { describeWith } from './peer-programs.ts'
-import { startPeerServer } from './peer-server.ts'
+import { startPeerServer, tcpOnly } from './peer-server.ts'
 
 const SERVER = 'coap-server-notls'
 
@@ -12,13 +12,15 @@ for (const scheme of ['coap', 'coap+tcp']) {
   describeWith(SERVER, `our client and libcoap's server over ${scheme}`, () => {
     const connect = async () => {
       const server = await startPeerServer(SERVER, '-d', '20')
+      const way = scheme === 'coap+tcp' ? await tcpOnly(server.port) : undefined
       const app = new App({ logger: false }).use(coap())
-      const client = await app.connect(`${scheme}://127.0.0.1:${server.port}`)
+      const client = await app.connect(`${scheme}://127.0.0.1:${way?.port ?? server.port}`)
       return {
         client,
         async [Symbol.asyncDispose]() {
           await client.close()
           await app.close()
+          await way?.[Symbol.asyncDispose]()
           await server[Symbol.asyncDispose]()
         }
       }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { RawPeer } from './raw-peer.ts'
 
 /** A port that is free for UDP and TCP on loopback now. */
@@ -52,6 +52,32 @@ export async function startPeerServer(program: string, ...args: string[]): Promi
     async [Symbol.asyncDispose]() {
       child.kill()
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    }
+  }
+}
+
+/** A way to a port that carries TCP alone, and counts its connections: what passes here did not go over UDP. */
+export async function tcpOnly(port: number): Promise<AsyncDisposable & { readonly port: number; readonly connections: () => number }> {
+  const sockets = new Set<Socket>()
+  let connections = 0
+  const server = createServer(front => {
+    connections++
+    const back = connect(port, '127.0.0.1')
+    front.pipe(back).pipe(front)
+    for (const socket of [front, back]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => sockets.delete(socket))
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as { port: number }).port,
+    connections: () => connections,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
     }
   }
 }

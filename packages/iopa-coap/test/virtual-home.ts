@@ -1,4 +1,4 @@
-import { App, type Client } from '@iopa/appbuilder'
+import { App, type Client, reply } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { type VirtualClock, type VirtualNetwork, type VirtualNetworkOptions, virtualClock, virtualNetwork } from '@iopa/testing'
@@ -60,11 +60,12 @@ export async function virtualHome(options: VirtualHomeOptions = {}): Promise<Vir
   server.get('/body/:id', ({ path }) => bodies.get(path) ?? new Uint8Array())
   server.get('/state', () => {
     count('/state')
-    return state
+    // Long enough that a client does not register again while a test looks at it.
+    return reply(200, state, { 'cache-control': 'max-age=1000' })
   })
   server.get('/aging', () => {
     count('/aging')
-    return new Response(state, { headers: { 'content-type': 'text/plain', 'cache-control': 'max-age=10' } })
+    return reply(200, state, { 'cache-control': 'max-age=10' })
   })
   const [listener] = await server.listen()
   apps.push(server)
