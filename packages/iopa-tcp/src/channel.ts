@@ -45,7 +45,12 @@ export async function connect(
     clock: options.clock ?? systemClock,
     timeout: options.timeout ?? 30_000
   })
-  await channel.open(options.signal)
+  try {
+    await channel.open(options.signal)
+  } catch (error) {
+    await channel.close()
+    throw error
+  }
   return channel
 }
 
@@ -105,6 +110,7 @@ class TcpChannel implements Channel {
   /** The connection, made when there is none. */
   async open(signal: AbortSignal | undefined): Promise<ClientSession> {
     this.#closing.signal.throwIfAborted()
+    signal?.throwIfAborted()
     if (this.#session !== null && !this.#session.closed) return this.#session
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = null
@@ -187,7 +193,6 @@ const isLoss = (error: unknown): boolean =>
 
 function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
     const abort = (): void => reject(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))

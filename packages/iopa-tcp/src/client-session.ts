@@ -36,7 +36,7 @@ interface Waiting {
 
 const NOTHING: Waiting = { due: Number.POSITIVE_INFINITY, resolve: () => undefined, reject: () => undefined }
 // How long the peer may take to close, in milliseconds.
-const LINGER = 1000
+const LINGER = 250
 
 /** One connection of a client: bags are matched by their seq, plain messages by their order. */
 export class ClientSession implements ByteReceiver {
@@ -107,7 +107,11 @@ export class ClientSession implements ByteReceiver {
   /** Tells the peer that nobody listens any more. */
   unobserve(seq: number): void {
     this.#settle(seq)
-    if (this.#observations.delete(seq) && !this.#closed) {
+    const answers = this.#observations.get(seq)
+    if (answers === undefined) return
+    answers.end(this.#fault)
+    this.#observations.delete(seq)
+    if (!this.#closed) {
       this.#write({ method: 'GET', path: '/', query: '', headers: [], contentType: '', body: null, observe: false, seq })
     }
   }
@@ -116,6 +120,7 @@ export class ClientSession implements ByteReceiver {
   leave(): Promise<void> {
     if (!this.#closed) {
       this.#fault ??= new IopaError(503, 'channel-closed', 'This channel has been closed.')
+      for (const seq of [...this.#observations.keys()]) this.unobserve(seq)
       this.#outbox.flush()
       this.#channel.end()
       const timer = this.#settings.clock.setTimeout(() => this.#channel.destroy(), LINGER)

@@ -30,6 +30,8 @@ export interface SessionSettings {
 
 // Beyond this many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
 const FLUSH_BYTES = 64 * 1024
+// Ignored before the next line, as white space is before any JSON text (RFC 8259 section 2).
+const SPACE = Uint8Array.of(0x20)
 // How long a connection that this side has ended waits for the other side, in milliseconds.
 const LINGER = 1000
 
@@ -72,6 +74,7 @@ export abstract class Session implements ByteReceiver {
   #reason: EndReason = 'disconnect'
   #frameTimer: TimerHandle | null = null
   #stallTimer: TimerHandle | null = null
+  #probeTimer: TimerHandle | null = null
 
   constructor(channel: ByteChannel, counted: Connection, settings: SessionSettings) {
     const { host, framing } = settings
@@ -134,6 +137,7 @@ export abstract class Session implements ByteReceiver {
   close(): void {
     this.#closed = true
     if (this.#frameTimer !== null) this.#settings.clock.clearTimeout(this.#frameTimer)
+    if (this.#probeTimer !== null) this.#settings.clock.clearTimeout(this.#probeTimer)
     this.#clearStall()
     this.outbox.onClose()
     this.counted.remove()
@@ -277,8 +281,10 @@ export abstract class Session implements ByteReceiver {
     this.#pumping = false
     this.counted.busy(this.#inFlight)
     if (this.#closed || this.#leaving) return
-    if (this.#stopped && this.#inFlight === 0 && !this.occupied) this.leave('disconnect')
-    else if (this.#paused && this.#chunks.length === 0 && this.#ready) {
+    if (this.#stopped && this.#inFlight === 0) {
+      if (!this.occupied) this.leave('disconnect')
+      else if (this.#probeTimer === null) this.#probe(LINGER)
+    } else if (this.#paused && this.#chunks.length === 0 && this.#ready) {
       this.#paused = false
       this.#channel.resume()
     }
@@ -374,6 +380,15 @@ export abstract class Session implements ByteReceiver {
       this.refuse(new IopaError(408, 'frame-timeout', `A message must be whole within ${limits.requestTimeout} ms.`))
       this.#pump()
     }, limits.requestTimeout)
+  }
+
+  /** A peer that has finished sending and one that has gone look the same until something is written to them, twice. */
+  #probe(time: number): void {
+    if (this.outbox.writable) {
+      this.outbox.write(SPACE)
+      this.outbox.flush()
+    }
+    this.#probeTimer = this.#settings.clock.setTimeout(() => this.#probe(this.host.limits.idleTimeout / 2), time)
   }
 
   /** Drops a peer that takes nothing of what was written for `time` ms, and one that was left and has everything. */

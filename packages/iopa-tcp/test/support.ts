@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { App, type Context, type Limits, type Logger } from '@iopa/appbuilder'
+import { App, type Context, type Limits, type Listener, type Logger } from '@iopa/appbuilder'
 import { afterEach } from 'vitest'
 import { type TcpOptions, tcp } from '../src/index.ts'
 
@@ -16,6 +16,7 @@ afterEach(async () => {
 
 export interface Served {
   readonly app: App
+  readonly listener: Listener
   readonly url: URL
   readonly port: number
   /** What the server logged as errors. */
@@ -35,7 +36,7 @@ export async function serve(
   app.use(handler as never)
   const [listener] = await app.listen()
   atEnd(() => app.close({ timeout: 200 }))
-  return { app, url: listener!.url, port: Number(listener!.url.port), errors }
+  return { app, listener: listener!, url: listener!.url, port: Number(listener!.url.port), errors }
 }
 
 /** A peer on a bare socket. */

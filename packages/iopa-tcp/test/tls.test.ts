@@ -1,0 +1,105 @@
+import tls from 'node:tls'
+import type { TlsOptions } from '@iopa/appbuilder'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { tcp } from '../src/index.ts'
+import { type Certificates, certificates } from './certificates.ts'
+import { atEnd, dial, eventually, get, Peer, serve } from './support.ts'
+
+let made: Certificates
+
+beforeAll(() => {
+  made = certificates()
+})
+
+const dialTls = async (port: number, options: tls.ConnectionOptions): Promise<Peer> => {
+  const socket = tls.connect({ host: '127.0.0.1', port, servername: 'localhost', allowHalfOpen: true, ...options } as tls.ConnectionOptions)
+  await new Promise<void>((resolve, reject) => {
+    socket.once('secureConnect', resolve)
+    socket.once('error', reject)
+  })
+  atEnd(() => socket.destroy())
+  return new Peer(socket)
+}
+
+const connect = (port: number, settings: TlsOptions, host = 'localhost') =>
+  tcp().connect(new URL(`tcps://${host}:${port}`), { tls: settings, timeout: 3000 })
+
+describe('over TLS', () => {
+  test('a bag is answered, and the context says that it came safely', async () => {
+    const { port, url } = await serve(context => ({ tls: context['server.TLS'], scheme: context.scheme }), { tls: made.server })
+    expect(url.protocol).toBe('tcps:')
+    const peer = await dialTls(port, { ca: made.ca })
+    peer.send(get('/'))
+    expect((await peer.answers(1))[0]?.['iopa.Body']).toEqual({ tls: true, scheme: 'tcps' })
+  })
+
+  test('a peer that has finished sending still gets its answers', async () => {
+    const { port, app } = await serve(() => new Promise(resolve => setTimeout(() => resolve('late'), 20)), { tls: made.server })
+    const peer = await dialTls(port, { ca: made.ca })
+    peer.send(get('/'))
+    peer.end()
+    await peer.until(() => peer.ended || peer.closed)
+    expect(peer.bags[0]?.['iopa.Body']).toBe('late')
+    await eventually(() => app.live === 0)
+  })
+
+  test('a client verifies the server unless it says otherwise', async () => {
+    const { port } = await serve(() => 'safe', { tls: made.server })
+    await expect(connect(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
+    await expect(connect(port, { ca: made.ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
+    for (const settings of [{ ca: made.ca }, { verify: false }]) {
+      const channel = await connect(port, settings)
+      atEnd(() => channel.close())
+      expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('safe')
+    }
+    const byAddress = await connect(port, { ca: made.ca }, '127.0.0.1')
+    atEnd(() => byAddress.close())
+    expect((await byAddress.send({ 'iopa.Path': '/' })).status).toBe(200)
+  })
+
+  test('a client must show a certificate where one is asked for, and the handler sees it', async () => {
+    const { port } = await serve(context => (context['ssl.ClientCertificate'] as { subject: { CN: string } }).subject.CN, {
+      tls: { ...made.server, ca: made.ca, requestCert: true }
+    })
+    const channel = await connect(port, { ca: made.ca, ...made.client })
+    atEnd(() => channel.close())
+    expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('client')
+    // With TLS 1.3 the refusal comes after the handshake.
+    const refused = connect(port, { ca: made.ca }).then(async without => {
+      atEnd(() => without.close())
+      await without.send({ 'iopa.Path': '/' })
+    })
+    await expect(refused).rejects.toMatchObject({ name: 'IopaError' })
+  })
+
+  test('what is no handshake is dropped, and the listener stays', async () => {
+    const { port, app } = await serve(() => 'x', { tls: made.server })
+    const plain = await dial(port)
+    plain.send(get('/'))
+    await plain.until(() => plain.ended || plain.closed)
+    const peer = await dialTls(port, { ca: made.ca })
+    peer.send(get('/'))
+    expect((await peer.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 200 })
+    expect(app.live).toBe(1)
+  })
+
+  test('new certificates hold for the connections to come', async () => {
+    const { port, listener } = await serve(() => 'x', { tls: made.server })
+    const subject = (peer: Peer): unknown => (peer.socket as tls.TLSSocket).getPeerCertificate().subject.CN
+    const before = await dialTls(port, { ca: made.ca })
+    expect(subject(before)).toBe('server')
+    listener.reload?.(made.renewed)
+    expect(subject(await dialTls(port, { ca: made.ca }))).toBe('renewed')
+    before.send(get('/'))
+    expect((await before.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 200 })
+  })
+
+  test('versions before 1.2 are refused', async () => {
+    const { port } = await serve(() => 'x', { tls: made.server })
+    await expect(dialTls(port, { ca: made.ca, minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).rejects.toThrow()
+  })
+
+  test('without a key listening rejects', async () => {
+    await expect(serve(() => 'x', { tls: {} })).rejects.toMatchObject({ code: 'tls-without-key' })
+  })
+})
