@@ -262,9 +262,10 @@ export class MessageLayer {
     } catch (error) {
       this.#onError(error)
       exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, EMPTY)
-      return
     }
-    if (confirmable && !exchange.ended) {
+    if (!confirmable) return
+    duplicates.leave(message.id, !exchange.ended)
+    if (!exchange.ended) {
       this.#young.push(exchange)
       this.#arm(TICK)
     }
