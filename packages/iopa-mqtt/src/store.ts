@@ -74,6 +74,10 @@ export interface StoredSession {
 
 export interface StoredWill {
   readonly message: StoredMessage
+  /** Whether it is to be retained. */
+  readonly retain: boolean
+  /** Seconds between its publication and its expiry, or -1 for none; `message.expiresAt` is 0. */
+  readonly messageExpiryInterval: number
   /** Seconds between the broken connection and the will (MQTT 5 section 3.1.3.2.2). */
   readonly delayInterval: number
 }

@@ -64,7 +64,11 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
           {
             kind: 'session',
             clientId: 'a',
-            value: session({ will: { message: message('w'), delayInterval: 5 }, user: { id: 'ann' }, expiresAt: 123 })
+            value: session({
+              will: { message: message('w'), retain: true, messageExpiryInterval: 9, delayInterval: 5 },
+              user: { id: 'ann' },
+              expiresAt: 123
+            })
           },
           {
             kind: 'subscription',

@@ -26,6 +26,11 @@ export class FrameGuard {
     this.#handle = handle
   }
 
+  /** True after the handler said stop, or after `close()`. */
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
   /** Bytes that wait for more, or for `resume()`. */
   get waiting(): number {
     return this.#restLength

@@ -1,0 +1,184 @@
+import type { ByteChannel, Clock, Connections, Context, Host, Limits } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/appbuilder'
+import { encodeMessageProperties } from '../codec/message-properties.ts'
+import { PacketDecoder } from '../codec/packet-decoder.ts'
+import { PublishFields } from '../codec/publish-decoder.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import type { BrokerOptions } from '../options.ts'
+import type { PublishOptions } from '../publish-options.ts'
+import { RouteIndex } from '../topics/route-index.ts'
+import { SubscriptionTrie } from '../topics/subscription-trie.ts'
+import { Connection } from './connection.ts'
+import type { QueueTotal } from './delivery-queue.ts'
+import { Distribution } from './distribution.ts'
+import { Flusher } from './flusher.ts'
+import { Journal } from './journal.ts'
+import { Message } from './message.ts'
+import { NotifiedTopics } from './notified-topics.ts'
+import { OutgoingForm } from './outgoing-form.ts'
+import { Publishing } from './publishing.ts'
+import { Requests } from './requests.ts'
+import { restore } from './restoring.ts'
+import { RetainedMessages } from './retained.ts'
+import { Sessions } from './sessions.ts'
+import { States } from './states.ts'
+import { type Counters, Statistics } from './statistics.ts'
+import type { SharedGroup, Subscriber } from './subscription.ts'
+import { TopicTable } from './topic-table.ts'
+
+/** Milliseconds between two looks at what has expired. */
+const SWEEP = 500
+/** Room in a packet for what is beside its payload. */
+const PACKET_OVERHEAD = 65_536
+/** Topics of changed states that a subscription with wildcards finds. */
+const NOTIFIED = 10_000
+
+/** An MQTT broker within an app: it holds the parts together and knows nothing of the network. */
+export class Broker {
+  readonly host: Host
+  readonly options: BrokerOptions
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly now: () => number
+  /** Bytes of a packet that a client may send. */
+  readonly maxPacketSize: number
+  readonly trie: SubscriptionTrie<object, Subscriber> = new SubscriptionTrie()
+  readonly groups: Map<string, SharedGroup> = new Map()
+  readonly routes: RouteIndex
+  readonly topics: TopicTable
+  readonly retained: RetainedMessages
+  readonly notified: NotifiedTopics = new NotifiedTopics(NOTIFIED)
+  readonly queued: QueueTotal
+  readonly journal: Journal
+  readonly flusher: Flusher = new Flusher()
+  readonly decoder: PacketDecoder
+  /** Filled by each PUBLISH that is read. */
+  readonly fields: PublishFields = new PublishFields()
+  /** Filled by each PUBLISH that is written. */
+  readonly form: OutgoingForm = new OutgoingForm()
+  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0 }
+  readonly requests: Requests
+  readonly sessions: Sessions
+  readonly distribution: Distribution
+  readonly publishing: Publishing
+  readonly states: States
+  readonly #statistics: Statistics
+  readonly #open = new Set<Connection>()
+  #sweepTimer: unknown = null
+  #nextStatistics: number
+  #nextRetainedSweep: number
+
+  constructor(host: Host, options: BrokerOptions, clock: Clock) {
+    this.host = host
+    this.options = options
+    this.limits = host.limits
+    this.clock = clock
+    this.now = () => clock.now()
+    this.maxPacketSize = host.limits.body + PACKET_OVERHEAD
+    this.routes = new RouteIndex(host.routes())
+    this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
+    this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
+    this.queued = { bytes: 0, maxBytes: options.maxQueuedBytes }
+    this.journal = new Journal(options.store, host.logger)
+    this.decoder = new PacketDecoder(host.limits.headerCount)
+    this.requests = new Requests(host)
+    this.sessions = new Sessions(this)
+    this.distribution = new Distribution(this)
+    this.publishing = new Publishing(this)
+    this.states = new States(this)
+    this.#statistics = new Statistics(this)
+    this.#nextStatistics = clock.now()
+    this.#nextRetainedSweep = clock.now() + RETAINED_SWEEP
+  }
+
+  /** Takes back what the store kept, and begins to hear of changes. */
+  async start(): Promise<void> {
+    if (this.options.store) await restore(this, this.options.store)
+    this.host.changes(this.states.changed)
+    this.#arm()
+  }
+
+  /** Serves a connection. */
+  accept(channel: ByteChannel, connections: Connections): void {
+    const counted = connections.admit(channel)
+    if (counted === null) {
+      channel.destroy()
+      return
+    }
+    const connection = new Connection(this, channel, counted, () => this.#open.delete(connection))
+    this.#open.add(connection)
+    channel.open(connection)
+  }
+
+  /** Publishes from inside the app: plain pub/sub, past the pipeline. @throws IopaError 400 for what is no topic, 409 for one that a route covers. */
+  publish(name: string, payload: string | Uint8Array, options: PublishOptions = {}): void {
+    const topic = this.topics.get(name)
+    if (topic === null || name.startsWith('$')) throw new IopaError(400, 'bad-topic', `'${name}' is not a topic that messages can be published to.`)
+    if (topic.isState)
+      throw new IopaError(409, 'topic-is-state', `'${name}' is the state of ${topic.path}: change it there, or call app.notify('${topic.path}').`)
+    const { qos = 0, retain = false, messageExpiryInterval, userProperties = {} } = options
+    const expiresAt = messageExpiryInterval === undefined ? 0 : this.now() + messageExpiryInterval * 1000
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    const pairs = Object.entries(userProperties).flatMap(([key, values]) => [values].flat().map(value => [key, value] as const))
+    const properties = encodeMessageProperties({ ...options, userProperties: pairs })
+    const message = new Message(topic.name, topic.bytes, bytes, qos, retain, properties, expiresAt, null)
+    if (retain && !this.publishing.retain(message)) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
+    this.flusher.batch(() => this.distribution.deliver(message, topic))
+  }
+
+  /** Tells middleware that a connection has ended, and ends its scope. */
+  farewell(context: Context, reasonCode: number, connected: boolean): void {
+    if (!connected) {
+      void context.end('disconnect')
+      return
+    }
+    const leaving = this.requests.control('DISCONNECT', '/', context.endpoint, null, context)
+    leaving['mqtt.ReasonCode'] = reasonCode
+    this.host.run(leaving, () => {
+      void leaving.end()
+      void context.end('disconnect')
+    })
+  }
+
+  /** Says goodbye to one connection. */
+  dismiss(channel: ByteChannel): void {
+    for (const connection of this.#open) if (connection.channel === channel) connection.disconnect(REASON.SERVER_SHUTTING_DOWN, '')
+  }
+
+  /** Ends what is left, once no connection is. */
+  async close(): Promise<void> {
+    if (this.#sweepTimer !== null) this.clock.clearTimeout(this.#sweepTimer)
+    this.#sweepTimer = null
+    this.#closed = true
+    await this.journal.flush()
+    await this.options.store?.close()
+    for (const session of this.sessions) await session.context.end('shutdown')
+  }
+
+  #closed = false
+
+  #arm(): void {
+    if (this.#closed) return
+    this.#sweepTimer = this.clock.setTimeout(() => {
+      this.flusher.batch(() => this.#sweep())
+      this.#arm()
+    }, SWEEP)
+  }
+
+  #sweep(): void {
+    const now = this.now()
+    for (const connection of this.#open) connection.sweep(now)
+    this.sessions.sweep(now)
+    if (this.options.statistics !== false && this.#nextStatistics <= now) {
+      this.#nextStatistics = now + this.options.statistics * 1000
+      this.#statistics.publish()
+    }
+    if (this.#nextRetainedSweep <= now) {
+      this.#nextRetainedSweep = now + RETAINED_SWEEP
+      for (const topic of this.retained.sweep(now)) this.journal.add({ kind: 'retained', topic, value: null })
+    }
+  }
+}
+
+/** Milliseconds between two looks for expired retained messages: each is a walk over all of them. */
+const RETAINED_SWEEP = 60_000

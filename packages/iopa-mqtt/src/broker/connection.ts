@@ -1,0 +1,405 @@
+import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, RequestSource } from '@iopa/appbuilder'
+import { FrameGuard } from '../codec/frame-guard.ts'
+import { encodeConnack, encodeDisconnect, PINGRESP } from '../codec/packet-encoder.ts'
+import { PACKET } from '../codec/packet-types.ts'
+import type { DisconnectPacket } from '../codec/packets.ts'
+import { ProtocolError } from '../codec/protocol-error.ts'
+import { decodeAcknowledgement } from '../codec/publish-decoder.ts'
+import { acknowledgementSize, publishSize, writeAcknowledgement, writePublish } from '../codec/publish-encoder.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import type { Broker } from './broker.ts'
+import type { MqttEndpoint } from './endpoint.ts'
+import { Handshake } from './handshake.ts'
+import { Intake } from './intake.ts'
+import type { Message } from './message.ts'
+import { Outbox } from './outbox.ts'
+import type { Session } from './session.ts'
+import { subscribe, unsubscribe } from './subscribing.ts'
+
+type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
+
+/** How a connection ended; `clean` leaves out the will. */
+interface Farewell {
+  readonly reasonCode: number
+  readonly clean: boolean
+}
+
+/** Bytes of a packet before CONNECT has been accepted. */
+const LARGEST_CONNECT = 16_384
+/** Milliseconds a peer has to close its side after it was said goodbye. */
+const GOODBYE = 2000
+
+/** One network connection of a client: the state machine of its packets (MQTT 5 section 4). */
+export class Connection implements ByteReceiver {
+  readonly broker: Broker
+  readonly channel: ByteChannel
+  readonly counted: CountedConnection
+  readonly outbox: Outbox
+  readonly #guard: FrameGuard
+  /** 3, 4 or 5. */
+  version = 4
+  /** A bridge of another broker (see ConnectPacket). */
+  bridge = false
+  session: Session | null = null
+  context: Context | null = null
+  endpoint: MqttEndpoint | null = null
+  /** The headers of its CONNECT. */
+  source: RequestSource | null = null
+  /** Most unacknowledged messages that the client takes at a time. */
+  sendWindow = 0
+  /** Bytes of a packet that the client takes. */
+  maximumPacketSize: number = Number.POSITIVE_INFINITY
+  /** False when the client wants no reason strings (MQTT 5 section 3.1.2.11.7). */
+  wantsProblems = true
+  /** Of its CONNECT, null for none (MQTT 5 section 4.12). */
+  authenticationMethod: string | null = null
+  /** Milliseconds without a packet after which the client counts as gone; 0 for never. */
+  timeout = 0
+  lastActive: number
+  readonly #closed: () => void
+  #state: State = 'new'
+  #handshake: Handshake | null = null
+  #intake: Intake | null = null
+  #aliases: Map<string, number> | null = null
+  #aliasMaximum = 0
+  #paused = false
+  /** When a connection that is closing is destroyed. */
+  #deadline = 0
+  /** What the client said when it left, or what the broker found. */
+  #farewell: Farewell | null = null
+
+  /** `closed` is called when the channel is gone. */
+  constructor(broker: Broker, channel: ByteChannel, counted: CountedConnection, closed: () => void) {
+    this.#closed = closed
+    this.broker = broker
+    this.channel = channel
+    this.counted = counted
+    this.outbox = new Outbox(channel, broker.limits.queueBytes, broker.flusher.add)
+    this.#guard = new FrameGuard(Math.min(LARGEST_CONNECT, broker.maxPacketSize), (bytes, start, body, end) => this.#packet(bytes, start, body, end))
+    this.lastActive = broker.now()
+    this.#deadline = this.lastActive + broker.limits.headerTimeout
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  data(chunk: Uint8Array): void {
+    const { broker } = this
+    this.lastActive = broker.now()
+    broker.counters.bytesReceived += chunk.length
+    if (this.#state === 'new' && this.#guard.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
+      this.destroy()
+      return
+    }
+    broker.flusher.begin()
+    this.#guarded(() => this.#guard.push(chunk))
+    broker.flusher.end()
+  }
+
+  end(): void {
+    // An MQTT client that has finished sending can acknowledge nothing any more.
+    this.channel.destroy()
+  }
+
+  drain(): void {
+    this.broker.flusher.batch(() => {
+      this.outbox.drained()
+      this.session?.pump()
+      this.#continue()
+    })
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#guard.close()
+    this.outbox.close()
+    this.counted.remove()
+    this.#closed()
+    this.#handshake?.abandon()
+    this.#depart({ reasonCode: REASON.UNSPECIFIED_ERROR, clean: false })
+  }
+
+  /** Called now and then: closes what has been silent, or has not gone, for too long. */
+  sweep(now: number): void {
+    if (this.#state === 'closing' || this.#state === 'new' || this.#state === 'connecting') {
+      if (this.#deadline <= now) this.channel.destroy()
+    } else if (this.timeout > 0 && !this.#paused && now - this.lastActive > this.timeout) this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
+  }
+
+  /** Says why, where the version has words for it, and closes. */
+  disconnect(reasonCode: number, reason: string): void {
+    if (this.#state !== 'open') {
+      this.destroy()
+      return
+    }
+    if (this.version === 5) this.#write(encodeDisconnect(reasonCode, this.wantsProblems ? reason : ''))
+    this.#finish({ reasonCode, clean: false })
+  }
+
+  /** Closes without an acknowledgement, so that the client sends again when it returns. */
+  abandon(): void {
+    if (this.#state === 'open') this.#finish({ reasonCode: REASON.UNSPECIFIED_ERROR, clean: false })
+  }
+
+  /** Refuses the CONNECT. */
+  refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.#write(encodeConnack(this.version, false, code, properties))
+    this.#finish({ reasonCode: code, clean: true })
+  }
+
+  destroy(): void {
+    if (this.#state !== 'closed') this.#state = 'closing'
+    this.#guard.close()
+    this.channel.destroy()
+  }
+
+  /** The CONNECT was accepted: packets flow. */
+  opened(session: Session, aliasMaximum: number): void {
+    this.#state = 'open'
+    this.#handshake = null
+    this.#guard.maxPacketSize = this.broker.maxPacketSize
+    this.#aliasMaximum = Math.min(aliasMaximum, this.broker.options.topicAliasMaximum)
+    this.session = session
+    this.#intake = null
+    this.counted.keepAlive(true)
+  }
+
+  /** Goes on with the packets that came while the CONNECT was in work, or that an authentication waits for. */
+  proceed(): void {
+    if (this.#state === 'connecting') this.#guarded(() => this.#guard.resume())
+    else this.#continue()
+  }
+
+  /** Sends a PUBLISH; false when the client takes none of that size. */
+  sendPublish(message: Message, qos: number, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
+    const { broker, outbox, version } = this
+    if (qos === 0 && !retain && identifiers.length === 0 && this.#aliasMaximum === 0 && (message.expiresAt === 0 || version < 5)) {
+      const { bytes, start, end } = message.plain(version)
+      if (end - start > this.maximumPacketSize) return false
+      broker.counters.sent++
+      outbox.append(bytes, start, end)
+      return true
+    }
+    const { form } = broker
+    const known = this.#aliasMaximum > 0 ? this.#aliasOf(message.topic) : 0
+    form.set(message, qos, retain, dup, packetId, identifiers, version === 5 ? message.secondsLeft(broker.now()) : -1, Math.abs(known), known < 0)
+    const size = publishSize(form, version)
+    if (size > this.maximumPacketSize) {
+      if (known > 0) this.#aliases?.delete(message.topic)
+      return false
+    }
+    broker.counters.sent++
+    const at = outbox.reserve(size)
+    writePublish(outbox.block, at, form, version)
+    return true
+  }
+
+  sendAcknowledgement(type: number, packetId: number, reasonCode: number, details: Buffer | null): void {
+    if (this.#state !== 'open') return
+    const { outbox, version } = this
+    let size = acknowledgementSize(version, reasonCode, details)
+    let said = details
+    if (size > this.maximumPacketSize) {
+      said = null
+      size = acknowledgementSize(version, reasonCode, null)
+    }
+    const at = outbox.reserve(size)
+    writeAcknowledgement(outbox.block, at, type, packetId, version, reasonCode, said)
+  }
+
+  /** PUBREL. */
+  sendRelease(packetId: number, reasonCode: number): void {
+    this.sendAcknowledgement(PACKET.PUBREL, packetId, reasonCode, null)
+  }
+
+  /** Writes a whole packet, unless it has more bytes than the client takes. */
+  send(packet: Buffer): void {
+    if (packet.length <= this.maximumPacketSize) this.#write(packet)
+  }
+
+  /** True when a client of MQTT 3, which cannot be told of a failure, gets a plain acknowledgement for this status. */
+  acknowledgesFailure(status: number): boolean {
+    if (status === 401 || status === 403) return this.broker.options.refusal === 'acknowledge'
+    return status < 500 && status !== 408 && status !== 413 && status !== 429 && status !== 431
+  }
+
+  /** The number of messages in work has changed. */
+  workChanged(inWork: number): void {
+    this.counted.busy(inWork)
+    if (this.#paused) this.#continue()
+    if (inWork === 0 && this.#farewell !== null) this.#endScope(this.#farewell)
+  }
+
+  #packet(bytes: Buffer, start: number, body: number, end: number): boolean {
+    const first = bytes[start] as number
+    const type = first >> 4
+    if (this.#state === 'new') return this.#connect(bytes, start, body, end)
+    if (this.#state === 'connecting') return this.#authenticate(bytes, start, body, end)
+    const session = this.session as Session
+    const { headerCount } = this.broker.limits
+    switch (first) {
+      case PACKET.PUBACK << 4:
+        session.acknowledged(decodeAcknowledgement(bytes, body, end, PACKET.PUBACK, this.version, headerCount) >> 8)
+        return true
+      case PACKET.PUBREC << 4: {
+        const value = decodeAcknowledgement(bytes, body, end, PACKET.PUBREC, this.version, headerCount)
+        const known = session.receivedByPeer(value >> 8, value & 255)
+        if (known !== false) this.sendRelease(value >> 8, known === null ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS)
+        return true
+      }
+      case (PACKET.PUBREL << 4) | 2:
+        this.#intakeOf(session).release(decodeAcknowledgement(bytes, body, end, PACKET.PUBREL, this.version, headerCount) >> 8)
+        return true
+      case PACKET.PUBCOMP << 4:
+        session.completed(decodeAcknowledgement(bytes, body, end, PACKET.PUBCOMP, this.version, headerCount) >> 8)
+        return true
+      case PACKET.PINGREQ << 4:
+        if (body !== end) break
+        this.#write(PINGRESP)
+        return !this.#hold()
+      default:
+        if (type === PACKET.PUBLISH) return this.#intakeOf(session).receive(bytes, start, body, end) && !this.#hold()
+    }
+    return this.#rarePacket(bytes, start, body, end)
+  }
+
+  #rarePacket(bytes: Buffer, start: number, body: number, end: number): boolean {
+    const packet = this.broker.decoder.decode(bytes, start, body, end, this.version)
+    const session = this.session as Session
+    switch (packet.type) {
+      case 'SUBSCRIBE':
+        subscribe(this, session, packet)
+        break
+      case 'UNSUBSCRIBE':
+        unsubscribe(this, session, packet)
+        break
+      case 'DISCONNECT':
+        this.#left(packet)
+        return false
+      case 'AUTH':
+        this.#handshake ??= new Handshake(this)
+        this.#handshake.reauthenticate(packet)
+        break
+      default:
+        throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a second CONNECT')
+    }
+    return !this.#hold()
+  }
+
+  #connect(bytes: Buffer, start: number, body: number, end: number): boolean {
+    this.#state = 'connecting'
+    this.#handshake = new Handshake(this)
+    this.#handshake.start(bytes, start, body, end)
+    return this.isOpen || this.#handshake?.expects === true
+  }
+
+  #authenticate(bytes: Buffer, start: number, body: number, end: number): boolean {
+    const packet = this.broker.decoder.decode(bytes, start, body, end, this.version)
+    if (packet.type !== 'AUTH') throw new ProtocolError(REASON.PROTOCOL_ERROR, 'an authentication is under way')
+    this.#handshake?.proceed(packet)
+    return this.isOpen || this.#handshake?.expects === true
+  }
+
+  #left(packet: DisconnectPacket): void {
+    const session = this.session as Session
+    const { sessionExpiryInterval } = packet
+    if (sessionExpiryInterval !== undefined) {
+      if (sessionExpiryInterval > 0 && !session.persistent)
+        throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a session without expiry cannot be given one')
+      this.broker.sessions.changeExpiry(session, sessionExpiryInterval)
+    }
+    // With reason 4 the client wants its will to be published (MQTT 5 section 3.14.2.1).
+    this.#finish({ reasonCode: packet.reasonCode, clean: packet.reasonCode !== REASON.DISCONNECT_WITH_WILL })
+  }
+
+  /** Stops reading while the client does not take its answers. */
+  #hold(): boolean {
+    return this.outbox.full
+  }
+
+  #continue(): void {
+    if (this.#state !== 'open') return
+    const { broker } = this
+    broker.flusher.begin()
+    this.#guarded(() => {
+      if ((this.#intake?.inWork ?? 0) < broker.limits.inFlightPerConnection && !this.#hold()) this.#guard.resume()
+    })
+    broker.flusher.end()
+  }
+
+  /** Runs what reads packets; what they break ends this connection alone. */
+  #guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      if (error instanceof ProtocolError) this.#violated(error)
+      else {
+        this.broker.host.logger.error('iopa: an MQTT connection failed', error)
+        this.disconnect(REASON.UNSPECIFIED_ERROR, '')
+      }
+    }
+    this.#pause(this.#guard.stopped)
+  }
+
+  #violated({ reasonCode, message }: ProtocolError): void {
+    this.broker.host.logger.debug(`iopa: MQTT client ${this.channel.remoteAddress} broke the protocol: ${message}`)
+    if (this.#state === 'open') this.disconnect(reasonCode, message)
+    else this.destroy()
+  }
+
+  #pause(paused: boolean): void {
+    if (paused === this.#paused || this.#state === 'closed' || this.#state === 'closing') return
+    this.#paused = paused
+    if (paused) this.channel.pause()
+    else {
+      this.lastActive = this.broker.now()
+      this.channel.resume()
+    }
+  }
+
+  #finish(farewell: Farewell): void {
+    this.#state = 'closing'
+    this.#deadline = this.broker.now() + GOODBYE
+    this.#guard.close()
+    this.outbox.flush()
+    this.channel.resume()
+    this.channel.end()
+    this.#depart(farewell)
+  }
+
+  /** Parts from the session, once. What is in work is finished first: a message that was taken is not lost because its sender left. */
+  #depart(farewell: Farewell): void {
+    if (this.#farewell !== null) return
+    this.#farewell = farewell
+    this.broker.sessions.left(this, farewell.clean)
+    if ((this.#intake?.inWork ?? 0) === 0) this.#endScope(farewell)
+  }
+
+  #endScope({ reasonCode }: Farewell): void {
+    const { context } = this
+    this.context = null
+    if (context !== null) this.broker.farewell(context, reasonCode, this.session !== null)
+  }
+
+  #write(packet: Buffer): void {
+    this.outbox.append(packet, 0, packet.length)
+  }
+
+  #intakeOf(session: Session): Intake {
+    return (this.#intake ??= new Intake(this, session))
+  }
+
+  /** The alias of a topic: negative when the client knows it already, 0 when there is none left (MQTT 5 section 3.3.2.3.4). */
+  #aliasOf(topic: string): number {
+    this.#aliases ??= new Map()
+    const known = this.#aliases.get(topic)
+    if (known !== undefined) return -known
+    if (this.#aliases.size >= this.#aliasMaximum) return 0
+    const alias = this.#aliases.size + 1
+    this.#aliases.set(topic, alias)
+    return alias
+  }
+}

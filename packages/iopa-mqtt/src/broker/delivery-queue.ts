@@ -1,0 +1,104 @@
+import type { Delivery } from './delivery.ts'
+
+/** Bounds of a queue. */
+export interface QueueLimits {
+  readonly queueMessages: number
+  readonly queueBytes: number
+}
+
+/** Counts what all queues of a broker hold. */
+export interface QueueTotal {
+  bytes: number
+  readonly maxBytes: number
+}
+
+/** What waits to be sent to one session, first in, first out, bounded in number and bytes; of a state only the newest representation waits. */
+export class DeliveryQueue {
+  readonly #limits: QueueLimits
+  readonly #total: QueueTotal
+  #items: (Delivery | null)[] = []
+  #head = 0
+  #count = 0
+  #bytes = 0
+  #states: Map<string, number> | null = null
+
+  constructor(limits: QueueLimits, total: QueueTotal) {
+    this.#limits = limits
+    this.#total = total
+  }
+
+  get size(): number {
+    return this.#count
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** True when nothing more fits. */
+  get full(): boolean {
+    return this.#count >= this.#limits.queueMessages || this.#bytes >= this.#limits.queueBytes || this.#total.bytes >= this.#total.maxBytes
+  }
+
+  /** Appends a delivery; false when there is no room. What a state replaces is given to `replaced`. */
+  push(delivery: Delivery, replaced: (old: Delivery) => void): boolean {
+    if (delivery.state) {
+      const index = this.#states?.get(delivery.message.topic)
+      const old = index === undefined ? null : (this.#items[index] ?? null)
+      if (index !== undefined && old !== null && old.qos === delivery.qos) {
+        this.#items[index] = delivery
+        this.#weigh(delivery.message.size - old.message.size)
+        replaced(old)
+        return true
+      }
+    }
+    const size = delivery.message.size
+    if (this.#count >= this.#limits.queueMessages || this.#total.bytes + size > this.#total.maxBytes) return false
+    // One message that is alone larger than the bound may still wait.
+    if (this.#count > 0 && this.#bytes + size > this.#limits.queueBytes) return false
+    if (delivery.state) (this.#states ??= new Map()).set(delivery.message.topic, this.#items.length)
+    this.#items.push(delivery)
+    this.#count++
+    this.#weigh(size)
+    return true
+  }
+
+  peek(): Delivery | undefined {
+    return this.#items[this.#head] ?? undefined
+  }
+
+  shift(): Delivery | undefined {
+    const delivery = this.#items[this.#head]
+    if (!delivery) return undefined
+    if (delivery.state) this.#states?.delete(delivery.message.topic)
+    this.#items[this.#head++] = null
+    this.#count--
+    this.#weigh(-delivery.message.size)
+    if (this.#count === 0) {
+      this.#items = []
+      this.#head = 0
+      this.#states = null
+    } else if (this.#head >= 1024 && this.#head * 2 > this.#items.length) {
+      this.#items.splice(0, this.#head)
+      if (this.#states) for (const [topic, index] of this.#states) this.#states.set(topic, index - this.#head)
+      this.#head = 0
+    }
+    return delivery
+  }
+
+  /** Takes everything out. */
+  clear(): Delivery[] {
+    const deliveries = this.#items.slice(this.#head).filter((item): item is Delivery => item !== null)
+    this.#items = []
+    this.#head = 0
+    this.#count = 0
+    this.#states = null
+    this.#weigh(-this.#bytes)
+    return deliveries
+  }
+
+  #weigh(bytes: number): void {
+    this.#bytes += bytes
+    this.#total.bytes += bytes
+  }
+}

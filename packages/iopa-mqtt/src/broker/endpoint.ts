@@ -1,0 +1,45 @@
+import type { ByteChannel, Endpoint } from '@iopa/appbuilder'
+import type { Session } from './session.ts'
+
+type ChannelEnds = Pick<ByteChannel, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort' | 'tls' | 'raw' | 'clientCertificate'>
+
+/** The two ends of an MQTT connection, and whose session it carries. */
+export class MqttEndpoint implements Endpoint {
+  readonly scheme: string
+  readonly protocol: string
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: boolean
+  readonly sessionId: string
+  readonly rawTransport: unknown
+  readonly bodyLimit: number
+  readonly #channel: ChannelEnds
+  /** Set once the client is connected. */
+  session: Session | null = null
+
+  constructor(channel: ChannelEnds, protocolVersion: number, clientId: string, bodyLimit: number) {
+    this.#channel = channel
+    this.scheme = channel.tls ? 'mqtts' : 'mqtt'
+    this.protocol = protocolVersion === 5 ? 'MQTT/5.0' : protocolVersion === 4 ? 'MQTT/3.1.1' : 'MQTT/3.1'
+    this.remoteAddress = channel.remoteAddress
+    this.remotePort = channel.remotePort
+    this.localAddress = channel.localAddress
+    this.localPort = channel.localPort
+    this.tls = channel.tls
+    this.sessionId = clientId
+    this.rawTransport = channel.raw
+    this.bodyLimit = bodyLimit
+  }
+
+  clientCertificate(): unknown {
+    return this.#channel.clientCertificate?.()
+  }
+}
+
+/** The endpoint of a session whose client has not connected since the broker started. */
+export const absentEndpoint = (protocolVersion: number, clientId: string, bodyLimit: number): MqttEndpoint =>
+  new MqttEndpoint(NOWHERE, protocolVersion, clientId, bodyLimit)
+
+const NOWHERE: ChannelEnds = { remoteAddress: '', remotePort: 0, localAddress: '', localPort: 0, tls: false, raw: null }

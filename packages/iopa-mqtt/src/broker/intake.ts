@@ -1,0 +1,246 @@
+import { encodeReason } from '../codec/message-properties.ts'
+import { PACKET } from '../codec/packet-types.ts'
+import { ProtocolError } from '../codec/protocol-error.ts'
+import { decodePublish, type PublishFields } from '../codec/publish-decoder.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import type { Connection } from './connection.ts'
+import { Message } from './message.ts'
+import { Publication } from './publication.ts'
+import { IN_WORK, type Session } from './session.ts'
+import type { Topic } from './topic-table.ts'
+
+/**
+ * The messages that come in on one connection: their topic aliases, how many are in work, the order of their acknowledgements. Messages
+ * to one topic are handled one after another, those to different topics side by side (MQTT 5 section 4.6).
+ */
+export class Intake {
+  readonly #connection: Connection
+  readonly #session: Session
+  #aliases: (Topic | undefined)[] | null = null
+  #lastTopic: Topic | null = null
+  /** Messages of QoS 1 and 2 in the order they came, until their acknowledgement leaves. */
+  #unacknowledged: Publication[] = []
+  /** Topics with a message in work, and what waits behind it. */
+  #busy: Map<string, Publication[]> | null = null
+  #inWork = 0
+
+  constructor(connection: Connection, session: Session) {
+    this.#connection = connection
+    this.#session = session
+  }
+
+  /** Messages that have been taken and not settled. */
+  get inWork(): number {
+    return this.#inWork
+  }
+
+  /** Takes a PUBLISH; false when the connection has as many in work as it may have. */
+  receive(bytes: Buffer, start: number, body: number, end: number): boolean {
+    const connection = this.#connection
+    const { broker, version } = connection
+    const fields = broker.fields
+    decodePublish(bytes, start, body, end, version, broker.limits.headerCount, fields)
+    broker.counters.received++
+    const { qos, packetId } = fields
+    if (qos > 0 && version === 5) this.#checkReceiveMaximum()
+    if (qos === 2 && this.#isDuplicate(packetId)) return true
+    const topic = this.#topicOf(bytes, fields)
+    if (topic === null) {
+      this.#refuseTopic(qos, packetId)
+      return true
+    }
+    const { limits } = broker
+    const expiresAt = fields.messageExpiryInterval < 0 ? 0 : broker.now() + fields.messageExpiryInterval * 1000
+    const payload = bytes.subarray(fields.payloadStart, end)
+    const message = new Message(topic.name, topic.bytes, payload, qos, fields.retain, fields.properties, expiresAt, this.#session)
+    if (fields.forwardable) message.forward(version, { bytes, start, end })
+    const publication = new Publication(this.#session, topic, message, packetId, fields.dup, false, this.#done)
+    if (qos > 0) this.#unacknowledged.push(publication)
+    if (qos === 2) (this.#session.received ??= new Map()).set(packetId, IN_WORK)
+    this.#inWork++
+    this.#begin(publication)
+    return this.#inWork < limits.inFlightPerConnection
+  }
+
+  /** PUBREL: the client will not send this message again. */
+  release(packetId: number): void {
+    const session = this.#session
+    const known = session.received?.get(packetId)
+    // A release of what is still in work is against the protocol, and harmless: PUBREC has not been sent.
+    if (known === IN_WORK) return
+    const connection = this.#connection
+    if (known === undefined) {
+      connection.sendAcknowledgement(PACKET.PUBCOMP, packetId, connection.version === 5 ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS, null)
+      return
+    }
+    session.received?.delete(packetId)
+    const { journal } = connection.broker
+    if (session.stored) journal.add({ kind: 'received', clientId: session.clientId, packetId, value: null })
+    journal.kept(() => connection.sendAcknowledgement(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null))
+  }
+
+  #begin(publication: Publication): void {
+    const topic = publication.topic.name
+    const waiting = this.#busy?.get(topic)
+    if (waiting) {
+      waiting.push(publication)
+      return
+    }
+    this.#connection.broker.publishing.start(publication)
+    if (publication.settled) return
+    this.#busy ??= new Map()
+    this.#busy.set(topic, [])
+    this.#connection.workChanged(this.#inWork)
+  }
+
+  readonly #done = (publication: Publication): void => {
+    if (publication.settled) return
+    publication.settled = true
+    this.#inWork--
+    if (publication.message.qos > 0) this.#acknowledge(publication)
+    if (this.#busy !== null) this.#next(publication)
+  }
+
+  #next(publication: Publication): void {
+    const topic = publication.topic.name
+    const waiting = this.#busy?.get(topic)
+    // It settled at once, before its topic was marked.
+    if (!waiting) return
+    this.#connection.workChanged(this.#inWork)
+    let next = waiting.shift()
+    if (next === undefined) this.#busy?.delete(topic)
+    // Those that settle at once are handled in a loop, so that a long row of them does not nest.
+    while (next !== undefined) {
+      this.#connection.broker.publishing.start(next)
+      if (!next.settled) return
+      next = waiting.shift()
+      if (next === undefined) this.#busy?.delete(topic)
+    }
+  }
+
+  #acknowledge(publication: Publication): void {
+    const connection = this.#connection
+    const queue = this.#unacknowledged
+    if (connection.broker.options.ackOrder === 'any') {
+      queue.splice(queue.indexOf(publication), 1)
+      this.#answer(publication)
+      return
+    }
+    // Acknowledgements leave in the order in which the messages came (MQTT 5 section 4.6).
+    let sent = 0
+    while (sent < queue.length && (queue[sent] as Publication).settled) this.#answer(queue[sent++] as Publication)
+    if (sent > 0) queue.splice(0, sent)
+  }
+
+  #answer(publication: Publication): void {
+    const { packetId, reasonCode } = publication
+    const exactlyOnce = publication.message.qos === 2
+    // A client that came back meanwhile waits for the PUBREC on its new connection; what it sends again is not handled again.
+    const connection = (exactlyOnce ? this.#session.connection : null) ?? this.#connection
+    if (connection.version < 5 && reasonCode >= REASON.UNSPECIFIED_ERROR && !connection.acknowledgesFailure(publication.status)) {
+      if (exactlyOnce) this.#session.received?.delete(packetId)
+      connection.abandon()
+      return
+    }
+    if (reasonCode === REASON.PACKET_TOO_LARGE) {
+      connection.disconnect(REASON.PACKET_TOO_LARGE, publication.reason)
+      return
+    }
+    if (exactlyOnce) {
+      if (reasonCode >= REASON.UNSPECIFIED_ERROR && connection.version === 5) this.#session.received?.delete(packetId)
+      else this.#session.received?.set(packetId, reasonCode)
+    }
+    connection.sendAcknowledgement(
+      exactlyOnce ? PACKET.PUBREC : PACKET.PUBACK,
+      packetId,
+      reasonCode,
+      connection.version === 5 ? this.#detailsOf(publication) : null
+    )
+  }
+
+  #detailsOf({ status, reason, session }: Publication): Buffer | null {
+    if (status === 0) return null
+    const connection = session.connection
+    if (connection === null || !connection.wantsProblems) return null
+    return reason === '' ? statusDetails(status) : encodeReason(reason, [['status', String(status)]])
+  }
+
+  /** More messages of QoS 1 and 2 than were allowed end the connection (MQTT 5 section 3.3.4). */
+  #checkReceiveMaximum(): void {
+    const open = this.#unacknowledged.length + this.#released()
+    if (open >= this.#connection.broker.limits.inFlightPerConnection) {
+      throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'more messages are unacknowledged than the receive maximum allows')
+    }
+  }
+
+  /** QoS 2 messages that were acknowledged and not released. */
+  #released(): number {
+    const received = this.#session.received
+    if (received === null || received.size === 0) return 0
+    let inWork = 0
+    for (const publication of this.#unacknowledged) if (publication.message.qos === 2) inWork++
+    return received.size - inWork
+  }
+
+  #isDuplicate(packetId: number): boolean {
+    const received = this.#session.received
+    const known = received?.get(packetId)
+    if (known === undefined) {
+      // Before MQTT 5 nothing but this bounds what a client may leave unreleased.
+      if (received !== null && received.size >= MAX_UNRELEASED)
+        throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'too many messages are unreleased')
+      return false
+    }
+    if (known !== IN_WORK) this.#connection.sendAcknowledgement(PACKET.PUBREC, packetId, known, null)
+    return true
+  }
+
+  #topicOf(bytes: Buffer, fields: PublishFields): Topic | null {
+    const { topicStart, topicEnd, topicAlias } = fields
+    if (topicAlias > 0) return this.#aliased(bytes, fields)
+    if (topicStart === topicEnd) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBLISH has neither topic nor alias')
+    const last = this.#lastTopic
+    if (last !== null && isSame(last.bytes, bytes, topicStart, topicEnd)) return last
+    const topic = this.#connection.broker.topics.find(bytes, topicStart, topicEnd)
+    this.#lastTopic = topic
+    return topic
+  }
+
+  #aliased(bytes: Buffer, { topicStart, topicEnd, topicAlias }: PublishFields): Topic | null {
+    const { broker } = this.#connection
+    if (topicAlias > broker.options.topicAliasMaximum) throw new ProtocolError(REASON.TOPIC_ALIAS_INVALID, 'the topic alias is above the maximum')
+    this.#aliases ??= []
+    if (topicStart === topicEnd) {
+      const topic = this.#aliases[topicAlias]
+      if (!topic) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'the topic alias was not set')
+      return topic
+    }
+    const topic = broker.topics.find(bytes, topicStart, topicEnd)
+    this.#aliases[topicAlias] = topic ?? undefined
+    return topic
+  }
+
+  /** A topic with wildcards, or beyond the limits. */
+  #refuseTopic(qos: number, packetId: number): void {
+    const connection = this.#connection
+    if (connection.version < 5 || qos === 0) throw new ProtocolError(REASON.TOPIC_NAME_INVALID, 'the topic name is not valid here')
+    connection.sendAcknowledgement(qos === 2 ? PACKET.PUBREC : PACKET.PUBACK, packetId, REASON.TOPIC_NAME_INVALID, null)
+  }
+}
+
+const MAX_UNRELEASED = 1024
+
+function isSame(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  const length = end - start
+  if (known.length !== length) return false
+  for (let at = 0; at < length; at++) if (known[at] !== bytes[start + at]) return false
+  return true
+}
+
+const STATUS_DETAILS = new Map<number, Buffer | null>()
+
+function statusDetails(status: number): Buffer | null {
+  let details = STATUS_DETAILS.get(status)
+  if (details === undefined) STATUS_DETAILS.set(status, (details = encodeReason('', [['status', String(status)]])))
+  return details
+}

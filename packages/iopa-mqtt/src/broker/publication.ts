@@ -1,0 +1,89 @@
+import type { Body, Context, RequestSource } from '@iopa/appbuilder'
+import { decodeMessageProperties, type MessageProperties } from '../codec/message-properties.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import type { Message } from './message.ts'
+import { headersOf } from './requests.ts'
+import type { Session } from './session.ts'
+import type { Topic } from './topic-table.ts'
+
+/** A PUBLISH in work: the message, who sent it, and what became of it. It is also where its context reads headers and body. */
+export class Publication implements RequestSource {
+  readonly session: Session
+  readonly topic: Topic
+  readonly message: Message
+  /** 0 for QoS 0. */
+  readonly packetId: number
+  readonly dup: boolean
+  readonly isWill: boolean
+  /** Calls back once, when the acknowledgement may leave. */
+  readonly done: (publication: Publication) => void
+  reasonCode: number = REASON.SUCCESS
+  /** Status of the handler, 0 when there was none. */
+  status = 0
+  reason = ''
+  settled = false
+  #properties: MessageProperties | null = null
+
+  constructor(
+    session: Session,
+    topic: Topic,
+    message: Message,
+    packetId: number,
+    dup: boolean,
+    isWill: boolean,
+    done: (publication: Publication) => void
+  ) {
+    this.session = session
+    this.topic = topic
+    this.message = message
+    this.packetId = packetId
+    this.dup = dup
+    this.isWill = isWill
+    this.done = done
+  }
+
+  get properties(): MessageProperties {
+    return (this.#properties ??= this.message.properties.length === 0 ? NO_PROPERTIES : decodeMessageProperties(this.message.properties))
+  }
+
+  /** The method that the message stands for (design: MQTT rulings). */
+  get method(): string {
+    const { message } = this
+    if (!this.topic.routable) return 'PUBLISH'
+    if (message.properties.length > 0) {
+      const { userProperties, responseTopic } = this.properties
+      const named = userProperties?.find(([name]) => name.toLowerCase() === 'method')
+      if (named) return named[1].toUpperCase() === 'IPATCH' ? 'iPATCH' : named[1].toUpperCase()
+      if (responseTopic !== undefined && message.payload.length === 0) return 'GET'
+    }
+    return message.retain && message.payload.length === 0 ? 'DELETE' : 'PUT'
+  }
+
+  headers(): string[] {
+    return headersOf(this.properties.userProperties ?? [], 'method')
+  }
+
+  contentType(): string {
+    return this.properties.contentType ?? ''
+  }
+
+  body(): Body {
+    return this.message.payload.length === 0 ? null : this.message.payload
+  }
+
+  /** Puts the keys of a PUBLISH on its context. */
+  describe(context: Context): void {
+    const { message } = this
+    context['mqtt.Topic'] = message.topic
+    context['mqtt.Qos'] = message.qos
+    context['mqtt.Retain'] = message.retain
+    context['mqtt.Dup'] = this.dup
+    if (this.isWill) context['mqtt.IsWill'] = true
+    if (message.properties.length === 0) return
+    const { responseTopic, correlationData } = this.properties
+    if (responseTopic !== undefined) context['mqtt.ResponseTopic'] = responseTopic
+    if (correlationData !== undefined) context['mqtt.CorrelationData'] = correlationData
+  }
+}
+
+const NO_PROPERTIES: MessageProperties = {}

@@ -1,0 +1,201 @@
+import { isUtf8 } from 'node:buffer'
+import { type Answer, type Context, changesState, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
+import { encodeMessageProperties } from '../codec/message-properties.ts'
+import { NO_BYTES } from '../codec/publish-decoder.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import { asBuffer } from '../codec/utf8.ts'
+import { isTopicName } from '../topics/topic.ts'
+import type { Broker } from './broker.ts'
+import { Message } from './message.ts'
+import type { Publication } from './publication.ts'
+import { representationProperties } from './states.ts'
+import { publishReasonOf } from './status.ts'
+
+/** Runs a PUBLISH through the pipeline and does what its outcome says: authorise, handle, store, acknowledge, deliver (design: MQTT rulings). */
+export class Publishing {
+  readonly #broker: Broker
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  /** Puts a message to work; `publication.done` follows, at once where the pipeline is synchronous. */
+  start(publication: Publication): void {
+    const { message, topic } = publication
+    if (!topic.routable && topic.name.startsWith('$SYS')) {
+      this.#refuse(publication, 403, 'Topics under $SYS belong to the broker.')
+      return
+    }
+    if (message.properties.length > 0) {
+      const { payloadFormatIndicator, responseTopic } = publication.properties
+      if (payloadFormatIndicator === true && !isUtf8(message.payload)) {
+        this.#refuse(publication, 400, 'The payload is said to be UTF-8 and is not.')
+        return
+      }
+      if (responseTopic !== undefined) {
+        this.#checkReply(publication, responseTopic)
+        return
+      }
+    }
+    this.#run(publication)
+  }
+
+  /** The answer to a request goes where the app may not be impersonated and its sender may write. */
+  #checkReply(publication: Publication, name: string): void {
+    const topic = isTopicName(name) ? this.#broker.topics.get(name) : null
+    if (topic === null || topic.name.startsWith('$SYS')) {
+      this.#refuse(publication, 404, 'The Response Topic is not a topic name.')
+      return
+    }
+    // Without a route for the request nobody answers it here: it is a matter between clients.
+    if (!publication.topic.hasRoute) {
+      this.#run(publication)
+      return
+    }
+    if (topic.hasRoute) {
+      this.#refuse(publication, 404, 'The Response Topic is a resource of this server; use one that no route covers.')
+      return
+    }
+    const asked = publication.session.replyVerdicts.ask(topic, allowed => {
+      if (allowed) this.#run(publication)
+      else this.#refuse(publication, 403, 'You may not publish to the Response Topic.')
+    })
+    if (!asked) this.#refuse(publication, 503, 'Too many requests wait for the same decision.')
+  }
+
+  #run(publication: Publication): void {
+    const { host, states } = this.#broker
+    const { session, topic } = publication
+    const method = publication.method
+    if (topic.routable && (isControlMethod(method) || !METHOD.test(method))) {
+      this.#refuse(publication, 400, `'${method.slice(0, 20)}' is not a method that a message may ask for.`)
+      return
+    }
+    const parent = publication.isWill ? session.context : (session.connection?.context ?? session.context)
+    const { path } = topic
+    const context = host.create({ method, path, query: '', rawPath: path, endpoint: parent.endpoint, source: publication }, parent)
+    publication.describe(context)
+    const outer = states.running
+    states.running = topic
+    host.run(context, () => this.#finished(publication, context))
+    states.running = outer
+  }
+
+  #finished(publication: Publication, context: Context): void {
+    const answer = context.response
+    // A route for another method is no refusal of a topic that routes may not have.
+    if (answer.status === 404 ? isUnrouted(context) : answer.status === 405 && !publication.topic.routable) {
+      void context.end()
+      this.#relay(publication)
+      return
+    }
+    publication.status = answer.status
+    publication.reasonCode = publishReasonOf(answer.status)
+    if (answer.status >= 400) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
+    const { responseTopic } = publication.properties
+    if (responseTopic === undefined) this.#handled(publication, context)
+    else this.#reply(publication, context, responseTopic)
+  }
+
+  /** Publishes the answer to the Response Topic, before the request is acknowledged. */
+  #reply(publication: Publication, context: Context, responseTopic: string): void {
+    const answer = context.response
+    if (!answer.isStream) {
+      this.#publishReply(publication, answer, responseTopic)
+      this.#handled(publication, context)
+      return
+    }
+    answer.collect(this.#broker.limits.body).then(
+      () => {
+        this.#publishReply(publication, answer, responseTopic)
+        this.#handled(publication, context)
+      },
+      (error: unknown) => {
+        context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
+        publication.status = 500
+        publication.reasonCode = REASON.UNSPECIFIED_ERROR
+        this.#handled(publication, context)
+      }
+    )
+  }
+
+  #publishReply(publication: Publication, answer: Answer, responseTopic: string): void {
+    const topic = this.#broker.topics.get(responseTopic)
+    if (topic === null) return
+    const { correlationData } = publication.properties
+    const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
+    const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
+    this.#broker.distribution.deliver(
+      new Message(topic.name, topic.bytes, asBuffer(answer.payloadBytes), publication.message.qos, false, properties, 0, null),
+      topic
+    )
+  }
+
+  #handled(publication: Publication, context: Context): void {
+    const { topic, message } = publication
+    const { journal, states } = this.#broker
+    const changed = context.response.ok && changesState(context['iopa.Method'])
+    void context.end()
+    // Without a GET route it is the payload that subscribers get; with one, the app is the truth and tells them (rulings d and e).
+    if (changed && !topic.isState) this.#relay(publication)
+    else if (changed && journal.active && message.qos > 0) states.whenTold(topic, () => this.#settle(publication))
+    else this.#settle(publication)
+  }
+
+  /** Stores, acknowledges and delivers a message as it is. */
+  #relay(publication: Publication): void {
+    const { message, topic } = publication
+    const { distribution, journal, topics } = this.#broker
+    if (message.retain && !this.retain(message) && message.qos > 0) {
+      this.#refuse(publication, 429, 'There is no room for a further retained message.')
+      return
+    }
+    if (message.qos > 0 && publication.status === 0 && topics.recipients(topic).empty) publication.reasonCode = REASON.NO_MATCHING_SUBSCRIBERS
+    if (journal.active && message.qos > 0) distribution.stage(message, topic, send => this.#settle(publication, send))
+    else this.#settle(publication, () => distribution.deliver(message, topic))
+  }
+
+  /** Acknowledges when everything that the message brought about is kept; `then` comes after that. */
+  #settle(publication: Publication, then?: (kept: boolean) => void): void {
+    const { journal } = this.#broker
+    const { session, message, packetId } = publication
+    if (!journal.active || message.qos === 0) {
+      publication.done(publication)
+      then?.(true)
+      return
+    }
+    if (message.qos === 2 && session.stored && publication.reasonCode < REASON.UNSPECIFIED_ERROR) {
+      journal.add({ kind: 'received', clientId: session.clientId, packetId, value: { reasonCode: publication.reasonCode } })
+    }
+    journal.kept(kept => {
+      if (!kept) {
+        publication.status = 500
+        publication.reasonCode = REASON.UNSPECIFIED_ERROR
+      }
+      publication.done(publication)
+      then?.(kept)
+    })
+  }
+
+  /** Keeps a message for later subscribers, or with an empty payload forgets the one before; false when there is no room. */
+  retain(message: Message): boolean {
+    const { retained, journal } = this.#broker
+    if (message.payload.length === 0) {
+      if (retained.delete(message.topic)) journal.add({ kind: 'retained', topic: message.topic, value: null })
+      return true
+    }
+    if (!retained.set(message)) return false
+    if (journal.active) journal.add({ kind: 'retained', topic: message.topic, value: message.toStored() })
+    return true
+  }
+
+  #refuse(publication: Publication, status: number, reason: string): void {
+    publication.status = status
+    publication.reasonCode = publishReasonOf(status)
+    publication.reason = reason
+    publication.done(publication)
+  }
+}
+
+/** A method is a token (RFC 9110 section 9.1). */
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

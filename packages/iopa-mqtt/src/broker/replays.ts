@@ -1,0 +1,137 @@
+import { topicMatches } from '../topics/topic.ts'
+import type { Message } from './message.ts'
+import { Recipient } from './recipients.ts'
+import type { Session } from './session.ts'
+import type { Subscription } from './subscription.ts'
+import type { Topic } from './topic-table.ts'
+
+/** Messages that one subscription gets at its beginning, found as they are sent. */
+interface Replay {
+  readonly subscription: Subscription
+  readonly retained: Iterator<Message>
+  readonly states: Iterator<string>
+}
+
+/** Messages that one go sends before others have their turn. */
+const SLICE = 100
+
+/** What new subscriptions with wildcards, and those of plain topics, get first: retained messages, then states. It goes on as fast as the client reads. */
+export class Replays {
+  readonly #session: Session
+  #waiting: Replay[] | null = null
+  #busy = false
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** `wildcard` adds the states that the filter matches. */
+  add(subscription: Subscription, wildcard: boolean): void {
+    const { broker } = this.#session
+    this.#waiting ??= []
+    this.#waiting.push({
+      subscription,
+      retained: broker.retained.match(subscription.filter, broker.now),
+      states: wildcard ? statesOf(this.#session, subscription.filter) : NOTHING
+    })
+    this.pump()
+  }
+
+  clear(): void {
+    this.#waiting = null
+  }
+
+  pump(): void {
+    for (let sent = 0; this.#waiting !== null && !this.#busy; ) {
+      if (this.#session.congested) return
+      if (sent++ >= SLICE) {
+        this.#later()
+        return
+      }
+      this.#step(this.#waiting[0] as Replay)
+    }
+  }
+
+  #later(): void {
+    const { broker } = this.#session
+    this.#busy = true
+    broker.clock.setTimeout(() => {
+      this.#busy = false
+      broker.flusher.batch(() => this.pump())
+    }, 0)
+  }
+
+  #step(replay: Replay): void {
+    const { broker, subscriptions } = this.#session
+    const { subscription } = replay
+    const live = subscriptions.get(subscription.filter) === subscription
+    const retained = live ? replay.retained.next() : DONE
+    if (!retained.done) {
+      const topic = broker.topics.get(retained.value.topic)
+      if (topic && !topic.isState) this.#sendRetained(topic, retained.value, subscription)
+      return
+    }
+    const state = live ? replay.states.next() : DONE
+    if (!state.done) {
+      const topic = broker.topics.get(state.value)
+      if (topic) this.#sendState(topic, subscription)
+      return
+    }
+    this.#waiting?.shift()
+    if (this.#waiting?.length === 0) this.#waiting = null
+  }
+
+  #sendRetained(topic: Topic, message: Message, subscription: Subscription): void {
+    this.#asynchronously(resume => {
+      this.#session.verdicts.ask(topic, allowed => {
+        if (allowed) this.#session.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
+        resume()
+      }) || resume()
+    })
+  }
+
+  #sendState(topic: Topic, subscription: Subscription): void {
+    const session = this.#session
+    this.#asynchronously(resume => {
+      const asked = session.verdicts.ask(topic, allowed => {
+        if (!allowed) return resume()
+        void session.broker.host.represent(topic.path, session.context).then(answer => {
+          const message = answer.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
+          if (message) session.give(message, subscription.qos, true, identifiersOf(subscription), true)
+          else if (answer.status === 404 || answer.status === 410) session.broker.notified.delete(topic.name)
+          resume()
+        })
+      })
+      if (!asked) resume()
+    })
+  }
+
+  /** Goes on when `work` calls back; a call from inside it does not nest. */
+  #asynchronously(work: (resume: () => void) => void): void {
+    let inside = true
+    this.#busy = true
+    work(() => {
+      this.#busy = false
+      if (!inside) this.pump()
+    })
+    inside = false
+  }
+}
+
+/** Static GET routes first, then what has changed since the start. */
+function* statesOf(session: Session, filter: string): Generator<string, void, undefined> {
+  const { routes, notified } = session.broker
+  const fixed = new Set<string>()
+  for (const path of routes.staticPaths) {
+    const topic = path.slice(1)
+    if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) continue
+    fixed.add(topic)
+    yield topic
+  }
+  for (const topic of notified.match(filter)) if (!fixed.has(topic)) yield topic
+}
+
+const identifiersOf = (subscription: Subscription): readonly number[] => new Recipient([subscription]).identifiers
+
+const NOTHING: Iterator<string> = [][Symbol.iterator]()
+const DONE = { done: true, value: undefined } as const

@@ -1,0 +1,71 @@
+import type { Store, StoredSession, StoreRecord } from '../store.ts'
+import { hasWildcard, parseSharedFilter } from '../topics/topic.ts'
+import type { Broker } from './broker.ts'
+import { Delivery } from './delivery.ts'
+import { absentEndpoint } from './endpoint.ts'
+import { Message } from './message.ts'
+import { observeTopic } from './observed-topic.ts'
+import { FOREVER, Session } from './session.ts'
+import { addSubscription } from './subscribing.ts'
+import { PendingWill } from './wills.ts'
+
+type OfClient = Exclude<StoreRecord, { kind: 'retained' }>
+
+/** Takes back from a store what a broker kept there: retained messages, sessions with their subscriptions, queues and receipts. */
+export async function restore(broker: Broker, store: Store): Promise<void> {
+  const clients = new Map<string, OfClient[]>()
+  for await (const record of store.load()) {
+    if (record.kind === 'retained') {
+      if (record.value && !broker.retained.set(Message.fromStored(record.value, true))) {
+        broker.host.logger.warn(`iopa: the MQTT store holds more retained messages than the limits allow; ${record.topic} is left out`)
+      }
+      continue
+    }
+    const records = clients.get(record.clientId)
+    if (records) records.push(record)
+    else clients.set(record.clientId, [record])
+  }
+  for (const [clientId, records] of clients) restoreClient(broker, clientId, records)
+}
+
+function restoreClient(broker: Broker, clientId: string, records: readonly OfClient[]): void {
+  const head = records.find(record => record.kind === 'session')
+  const stored = head?.kind === 'session' ? head.value : null
+  // Without its session, what is left of a client is not reachable.
+  if (!stored) {
+    broker.journal.add({ kind: 'session', clientId, value: null })
+    return
+  }
+  const session = restoreSession(broker, clientId, stored)
+  for (const record of records) {
+    if (record.kind === 'subscription' && record.value) addSubscription(session, record.filter, record.value)
+    else if (record.kind === 'received' && record.value) (session.received ??= new Map()).set(record.packetId, record.value.reasonCode)
+    else if (record.kind === 'message' && record.value) session.restore(Delivery.fromStored(record.value, record.sequence))
+  }
+  for (const filter of session.subscriptions.keys()) {
+    const topic = hasWildcard(filter) || parseSharedFilter(filter) ? null : broker.topics.get(filter)
+    // What changed while the broker was away is told as well.
+    if (topic?.isState) observeTopic(session, topic, () => broker.states.changed({ path: topic.path, origin: null }))
+  }
+}
+
+function restoreSession(broker: Broker, clientId: string, stored: StoredSession): Session {
+  const endpoint = absentEndpoint(stored.protocolVersion, clientId, broker.limits.body)
+  const context = broker.requests.control('CONNECT', '/', endpoint, null)
+  const { user } = stored
+  if (typeof user === 'object' && user !== null && 'id' in user && typeof user.id === 'string') context['server.User'] = { ...user, id: user.id }
+  context['mqtt.ClientId'] = clientId
+  context['mqtt.ProtocolVersion'] = stored.protocolVersion
+  const session = new Session(broker, clientId, stored.protocolVersion, context)
+  const now = broker.now()
+  session.expiryInterval = stored.expiryInterval
+  // A session that was connected when the broker stopped begins to expire now.
+  if (stored.expiresAt !== null) session.expiresAt = stored.expiresAt
+  else if (stored.expiryInterval !== FOREVER) session.expiresAt = now + stored.expiryInterval * 1000
+  if (stored.will) {
+    session.will = PendingWill.fromStored(stored.will)
+    session.willAt = Math.min(now + stored.will.delayInterval * 1000, session.expiresAt)
+  }
+  broker.sessions.restore(session)
+  return session
+}

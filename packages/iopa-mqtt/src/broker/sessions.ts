@@ -1,0 +1,167 @@
+import type { Context } from '@iopa/appbuilder'
+import { REASON } from '../codec/reason-codes.ts'
+import type { Broker } from './broker.ts'
+import type { Connection } from './connection.ts'
+import { observeTopic } from './observed-topic.ts'
+import { FOREVER, Session } from './session.ts'
+import { removeSubscriptions } from './subscribing.ts'
+import { type PendingWill, publishWill } from './wills.ts'
+
+/** The sessions of a broker: who resumes which, who takes over from whom, and when one is over (MQTT 5 section 4.1). */
+export class Sessions {
+  readonly #broker: Broker
+  readonly #byClientId = new Map<string, Session>()
+  /** Clients that are connected. */
+  connected = 0
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  get size(): number {
+    return this.#byClientId.size
+  }
+
+  /** The session for an accepted CONNECT; null when there are too many. Whoever had it is sent away. */
+  open(
+    connection: Connection,
+    clientId: string,
+    cleanStart: boolean,
+    expiryInterval: number,
+    will: PendingWill | null
+  ): { session: Session; present: boolean } | null {
+    const broker = this.#broker
+    const before = this.#byClientId.get(clientId)
+    const owner = before?.connection ?? before?.claim
+    if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
+    let session = this.#byClientId.get(clientId)
+    if (session && cleanStart) {
+      this.end(session)
+      session = undefined
+    }
+    const present = session !== undefined
+    if (!session) {
+      if (this.#byClientId.size >= broker.options.maxSessions) return null
+      session = new Session(broker, clientId, connection.version, this.#contextFor(connection))
+      session.source = connection.source
+      this.#byClientId.set(clientId, session)
+    } else this.#adopt(session, connection)
+    session.claim = connection
+    session.version = connection.version
+    session.expiryInterval = expiryInterval
+    session.expiresAt = Number.POSITIVE_INFINITY
+    // A will that was only delayed is not published when its client is back (section 3.1.3.2.2).
+    session.will = will
+    session.willAt = Number.POSITIVE_INFINITY
+    connection.session = session
+    if (session.persistent) this.#record(session)
+    else if (present) this.#unrecord(session)
+    return { session, present }
+  }
+
+  /** The CONNECT is acknowledged: from here on the session sends through this connection. */
+  attach(session: Session, connection: Connection): void {
+    session.connection = connection
+    if (connection.endpoint) connection.endpoint.session = session
+    this.connected++
+  }
+
+  /** A connection ended; `clean` leaves out the will. */
+  left(connection: Connection, clean: boolean): void {
+    const { session } = connection
+    if (!session || session.ended || session.claim !== connection) return
+    if (session.connection === connection) this.connected--
+    session.connection = null
+    session.claim = null
+    if (clean) session.will = null
+    if (!session.persistent) {
+      this.end(session)
+      return
+    }
+    const now = this.#broker.now()
+    session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
+    if (session.will) {
+      if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
+      else session.willAt = Math.min(now + session.will.delayInterval * 1000, session.expiresAt)
+    }
+    this.#record(session)
+  }
+
+  /** The client changed how long its session lasts, by DISCONNECT (section 3.14.2.2.2). */
+  changeExpiry(session: Session, expiryInterval: number): void {
+    session.expiryInterval = Math.min(expiryInterval, this.#broker.options.maxSessionExpiry)
+  }
+
+  /** The client authenticated anew: what it may see is asked again. */
+  userChanged(connection: Connection): void {
+    const { session } = connection
+    if (session?.connection === connection) this.#adopt(session, connection)
+  }
+
+  /** Ends sessions and publishes wills whose time has come. */
+  sweep(now: number): void {
+    for (const session of this.#byClientId.values()) {
+      if (session.connection || session.claim) continue
+      if (session.expiresAt <= now) this.end(session)
+      else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
+    }
+  }
+
+  /** Forgets a session; its will, if it still has one, is published first (section 3.1.2.5). */
+  end(session: Session): void {
+    if (session.ended) return
+    session.ended = true
+    this.#byClientId.delete(session.clientId)
+    removeSubscriptions(session)
+    session.clear()
+    this.#unrecord(session)
+    publishWill(this.#broker, session, () => void session.context.end('disconnect'))
+  }
+
+  /** Takes back a session that a store kept. */
+  restore(session: Session): void {
+    this.#byClientId.set(session.clientId, session)
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#byClientId.get(clientId)
+  }
+
+  [Symbol.iterator](): Iterator<Session> {
+    return this.#byClientId.values()
+  }
+
+  /** Puts a session under the user of a connection: what it observes is observed anew, in that user's name. */
+  #adopt(session: Session, connection: Connection): void {
+    const before = session.context
+    session.context = this.#contextFor(connection)
+    session.source = connection.source
+    session.verdicts.reset()
+    session.replyVerdicts.reset()
+    const observed = [...(session.observed?.values() ?? [])]
+    session.observed = null
+    void before.end('disconnect')
+    for (const { topic } of observed) observeTopic(session, topic, () => undefined)
+  }
+
+  /** A scope for the session, with what middleware has put on the connection's. */
+  #contextFor(connection: Connection): Context {
+    const from = connection.context as Context
+    const context = this.#broker.requests.control('CONNECT', '/', from.endpoint, connection.source)
+    const known = new Set(Object.keys(context))
+    const values = context as unknown as Record<string, unknown>
+    for (const key of Object.keys(from)) if (!known.has(key)) values[key] = (from as unknown as Record<string, unknown>)[key]
+    context['server.User'] = from['server.User']
+    return context
+  }
+
+  #record(session: Session): void {
+    const { journal } = this.#broker
+    if (journal.active && !session.ended && session.persistent)
+      journal.add({ kind: 'session', clientId: session.clientId, value: session.toStored() })
+  }
+
+  #unrecord({ clientId }: Session): void {
+    this.#broker.journal.add({ kind: 'session', clientId, value: null })
+  }
+}

@@ -1,0 +1,236 @@
+import { type Answer, type Context, isUnrouted } from '@iopa/appbuilder'
+import { encodeSubscriptionAcknowledgement } from '../codec/packet-encoder.ts'
+import { PACKET } from '../codec/packet-types.ts'
+import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../codec/packets.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import { hasWildcard, isTopicFilter, levelCount, parseSharedFilter, pathOf } from '../topics/topic.ts'
+import type { Connection } from './connection.ts'
+import { observeTopic, unobserve } from './observed-topic.ts'
+import { HeaderSource, headersOf } from './requests.ts'
+import type { Session } from './session.ts'
+import { subscribeReasonOf } from './status.ts'
+import { SharedGroup, Subscription } from './subscription.ts'
+
+/** What one filter of a SUBSCRIBE came to: its code, and what is sent once SUBACK is. */
+interface Granted {
+  readonly code: number
+  readonly first?: () => void
+}
+
+/** Runs every filter of a SUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.8). */
+export function subscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
+  const { broker } = connection
+  const results: Granted[] = []
+  let open = packet.subscriptions.length
+  packet.subscriptions.forEach((request, index) => {
+    grant(connection, session, packet, request, granted => {
+      results[index] = granted
+      if (--open > 0) return
+      const codes = results.map(result => result.code)
+      broker.journal.kept(() => {
+        broker.flusher.batch(() => {
+          if (session.connection === connection)
+            connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.SUBACK, packet.packetId, codes))
+          for (const { first } of results) first?.()
+        })
+      })
+    })
+  })
+}
+
+/** Runs every filter of an UNSUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.10). */
+export function unsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
+  const { broker } = connection
+  const codes: number[] = []
+  let open = packet.filters.length
+  packet.filters.forEach((filter, index) => {
+    const context = controlContext(connection, 'UNSUBSCRIBE', filter, packet.userProperties)
+    if (context === null) {
+      codes[index] = REASON.TOPIC_FILTER_INVALID
+      open--
+      return
+    }
+    broker.host.run(context, () => {
+      const { status } = context.response
+      const refused = status >= 400 && !isUnhandled(context)
+      void context.end()
+      if (refused) codes[index] = status === 401 || status === 403 ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR
+      else codes[index] = remove(session, filter) ? REASON.SUCCESS : REASON.NO_SUBSCRIPTION_EXISTED
+      if (--open === 0) acknowledge()
+    })
+  })
+  if (open === 0 && !codes.includes(REASON.SUCCESS) && packet.filters.every((_, index) => codes[index] === REASON.TOPIC_FILTER_INVALID)) acknowledge()
+
+  function acknowledge(): void {
+    broker.journal.kept(() => {
+      if (session.connection === connection)
+        connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
+    })
+  }
+}
+
+/** Takes a session out of every filter. */
+export function removeSubscriptions(session: Session): void {
+  for (const filter of [...session.subscriptions.keys()]) remove(session, filter)
+}
+
+/** Puts a subscription in place without asking: one that a store kept, or that was granted. */
+export function addSubscription(
+  session: Session,
+  filter: string,
+  options: Pick<Subscription, 'qos' | 'noLocal' | 'retainAsPublished' | 'retainHandling' | 'identifier'>
+): Subscription {
+  const { trie } = session.broker
+  const shared = parseSharedFilter(filter)
+  // A new object each time, for what is under way to the one before is not for this one.
+  remove(session, filter)
+  let group: SharedGroup | null = null
+  if (shared) {
+    const { groups } = session.broker
+    group = groups.get(filter) ?? new SharedGroup(shared.filter)
+    groups.set(filter, group)
+  }
+  const subscription = Object.assign(new Subscription(session, filter, group), options)
+  session.subscriptions.set(filter, subscription)
+  if (group) {
+    group.members.push(subscription)
+    trie.set(group.filter, group, group)
+  } else trie.set(filter, session, subscription)
+  return subscription
+}
+
+function remove(session: Session, filter: string): boolean {
+  const subscription = session.subscriptions.get(filter)
+  if (!subscription) return false
+  const { groups, journal, trie } = session.broker
+  session.subscriptions.delete(filter)
+  const { group } = subscription
+  if (group) {
+    group.members.splice(group.members.indexOf(subscription), 1)
+    if (group.members.length === 0) {
+      groups.delete(filter)
+      trie.delete(group.filter, group)
+    }
+  } else {
+    trie.delete(filter, session)
+    unobserve(session, filter)
+  }
+  if (session.stored && !session.ended) journal.add({ kind: 'subscription', clientId: session.clientId, filter, value: null })
+  return true
+}
+
+function grant(
+  connection: Connection,
+  session: Session,
+  packet: SubscribePacket,
+  request: SubscriptionRequest,
+  done: (granted: Granted) => void
+): void {
+  const { broker, version } = connection
+  const { limits, options } = broker
+  const failed = (code: number): void => done({ code: version < 5 ? REASON.UNSPECIFIED_ERROR : code })
+  const { filter } = request
+  const context =
+    levelCount(filter) > limits.pathSegments + 2 || Buffer.byteLength(filter) > options.maxTopicLength
+      ? null
+      : controlContext(connection, 'SUBSCRIBE', filter, packet.userProperties)
+  if (context === null) {
+    failed(REASON.TOPIC_FILTER_INVALID)
+    return
+  }
+  context['mqtt.Qos'] = request.qos
+  broker.host.run(context, () => {
+    const { status } = context.response
+    const unhandled = isUnhandled(context)
+    const qos = context['mqtt.Qos'] ?? request.qos
+    void context.end()
+    if (status >= 400 && !unhandled) {
+      done({ code: subscribeReasonOf(status, version) })
+      return
+    }
+    const before = session.subscriptions.get(filter)
+    if (session.ended || (!before && (session.subscriptions.size >= limits.observersPerConnection || broker.trie.size >= options.maxSubscriptions))) {
+      failed(REASON.QUOTA_EXCEEDED)
+      return
+    }
+    const subscription = addSubscription(session, filter, {
+      // Middleware may lower what was asked for, not raise it.
+      qos: Math.max(0, Math.min(request.qos, qos)),
+      noLocal: request.noLocal || connection.bridge,
+      retainAsPublished: request.retainAsPublished || connection.bridge,
+      retainHandling: request.retainHandling,
+      identifier: packet.subscriptionIdentifier
+    })
+    if (session.stored) {
+      const { qos: granted, noLocal, retainAsPublished, retainHandling, identifier } = subscription
+      broker.journal.add({
+        kind: 'subscription',
+        clientId: session.clientId,
+        filter,
+        value: { qos: granted, noLocal, retainAsPublished, retainHandling, identifier }
+      })
+    }
+    const wantsFirst = subscription.group === null && (request.retainHandling === 0 || (request.retainHandling === 1 && !before))
+    if (subscription.group === null && !hasWildcard(filter)) readFirst(session, subscription, wantsFirst, done)
+    else done({ code: subscription.qos, ...(wantsFirst ? { first: () => session.replays.add(subscription, true) } : {}) })
+  })
+}
+
+/** A subscription to one topic begins with its GET: it says whether the session may, and gives the first message. */
+function readFirst(session: Session, subscription: Subscription, wantsFirst: boolean, done: (granted: Granted) => void): void {
+  const { broker } = session
+  const { filter, qos } = subscription
+  const topic = broker.topics.get(filter)
+  if (topic === null) {
+    remove(session, filter)
+    done({ code: REASON.TOPIC_FILTER_INVALID })
+    return
+  }
+  const retained = (): void => session.replays.add(subscription, false)
+  const refused = (status: number): void => {
+    if (session.subscriptions.get(filter) === subscription) remove(session, filter)
+    done({ code: subscribeReasonOf(status, session.version) })
+  }
+  const answered = (answer: Answer): void => {
+    const { status } = answer
+    if (status === 401 || status === 403 || status === 429 || status >= 500) refused(status === 503 ? 429 : status)
+    else if (!wantsFirst) done({ code: qos })
+    else if (!answer.ok) done({ code: qos, first: retained })
+    else {
+      const message = broker.states.messageOf(topic, answer)
+      const identifiers = subscription.identifier > 0 ? [subscription.identifier] : []
+      done({
+        code: qos,
+        first: () => message && session.subscriptions.get(filter) === subscription && session.give(message, qos, true, identifiers, true)
+      })
+    }
+  }
+  if (topic.routable) {
+    observeTopic(session, topic, answered)
+    return
+  }
+  const asked = session.verdicts.ask(topic, allowed => {
+    if (allowed) done({ code: qos, ...(wantsFirst ? { first: retained } : {}) })
+    else refused(403)
+  })
+  if (!asked) refused(429)
+}
+
+/** A context for one filter, its path that of the filter; null for what is no filter. */
+function controlContext(
+  connection: Connection,
+  method: 'SUBSCRIBE' | 'UNSUBSCRIBE',
+  filter: string,
+  userProperties: SubscribePacket['userProperties']
+): Context | null {
+  const { broker, context: parent, endpoint } = connection
+  if (!isTopicFilter(filter) || parent === null || endpoint === null) return null
+  const path = pathOf(parseSharedFilter(filter)?.filter ?? filter)
+  const source = userProperties.length === 0 ? null : new HeaderSource(headersOf(userProperties))
+  const context = broker.requests.control(method, path, endpoint, source, parent)
+  context['mqtt.Filter'] = filter
+  return context
+}
+
+/** True when no handler has spoken: the router's 405 is about other methods of the same path. */
+const isUnhandled = (context: Context): boolean => isUnrouted(context) || context.response.error?.code === 'method-not-allowed'

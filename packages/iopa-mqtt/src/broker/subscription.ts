@@ -1,0 +1,56 @@
+import type { Session } from './session.ts'
+
+/** One filter of one session. */
+export class Subscription {
+  readonly session: Session
+  /** As subscribed, `$share/<group>/` included. */
+  readonly filter: string
+  qos = 0
+  noLocal = false
+  retainAsPublished = false
+  retainHandling = 0
+  /** 0 for none. */
+  identifier = 0
+  readonly group: SharedGroup | null
+
+  constructor(session: Session, filter: string, group: SharedGroup | null) {
+    this.session = session
+    this.filter = filter
+    this.group = group
+  }
+}
+
+/** Sessions that share a filter: each message goes to one of them (MQTT 5 section 4.8.2). */
+export class SharedGroup {
+  readonly filter: string
+  readonly members: Subscription[] = []
+  #next = 0
+
+  /** `filter` is the part behind `$share/<group>/`. */
+  constructor(filter: string) {
+    this.filter = filter
+  }
+
+  /** The next member that is connected and can take more, else one that is connected, else one that keeps messages until it returns. */
+  pick(): Subscription | null {
+    const count = this.members.length
+    let best: Subscription | null = null
+    let bestRank = 0
+    let bestIndex = 0
+    for (let step = 0; step < count; step++) {
+      const index = (this.#next + step) % count
+      const member = this.members[index] as Subscription
+      const rank = member.session.connection === null ? (member.session.persistent ? 1 : 0) : member.session.congested ? 2 : 3
+      if (rank <= bestRank) continue
+      best = member
+      bestRank = rank
+      bestIndex = index
+      if (rank === 3) break
+    }
+    this.#next = bestIndex + 1
+    return best
+  }
+}
+
+/** What is in the trie at a filter. */
+export type Subscriber = Subscription | SharedGroup

@@ -1,0 +1,85 @@
+import type { Context } from '@iopa/appbuilder'
+import { ALLOWED, DENIED, type Recipient, UNKNOWN } from './recipients.ts'
+import type { Session } from './session.ts'
+import type { Topic } from './topic-table.ts'
+
+/** Topics whose verdict a session remembers. */
+const REMEMBERED = 1000
+
+/**
+ * Whether a session may do something with a topic, such as receive from it. The first time, a request runs in its name; 401 and 403
+ * mean never. What was said holds until the session's user changes, or is forgotten for newer topics and asked again.
+ */
+export class Verdicts {
+  readonly #session: Session
+  readonly #request: (session: Session, topic: Topic) => Context
+  #known: Map<string, boolean> | null = null
+  #asking: Map<string, ((allowed: boolean) => void)[]> | null = null
+  #epoch = 0
+
+  /** `request` makes the context whose answer is the verdict. */
+  constructor(session: Session, request: (session: Session, topic: Topic) => Context) {
+    this.#session = session
+    this.#request = request
+  }
+
+  /** Forgets everything: the session has another user. */
+  reset(): void {
+    this.#epoch++
+    this.#known = null
+  }
+
+  remember(topic: string, allowed: boolean): void {
+    const known = (this.#known ??= new Map())
+    if (known.size >= REMEMBERED && !known.has(topic)) known.delete(known.keys().next().value as string)
+    known.set(topic, allowed)
+  }
+
+  /** The verdict for a recipient of a topic, where it is known without asking. */
+  of(topic: Topic, recipient: Recipient): typeof UNKNOWN | typeof ALLOWED | typeof DENIED {
+    if (recipient.epoch === this.#epoch) return recipient.verdict
+    const known = this.#known?.get(topic.name)
+    if (known === undefined) return UNKNOWN
+    recipient.epoch = this.#epoch
+    recipient.verdict = known ? ALLOWED : DENIED
+    return recipient.verdict
+  }
+
+  /** Calls back once with the verdict, in the order of the questions; at once where the pipeline is synchronous. False when too many wait already. */
+  ask(topic: Topic, done: (allowed: boolean) => void): boolean {
+    const known = this.#known?.get(topic.name)
+    if (known !== undefined) {
+      done(known)
+      return true
+    }
+    const waiting = this.#asking?.get(topic.name)
+    if (waiting) {
+      if (waiting.length >= this.#session.broker.limits.queueMessages) return false
+      waiting.push(done)
+      return true
+    }
+    const questions = [done]
+    this.#asking ??= new Map()
+    this.#asking.set(topic.name, questions)
+    this.#run(topic, questions)
+    return true
+  }
+
+  #run(topic: Topic, questions: ((allowed: boolean) => void)[]): void {
+    const session = this.#session
+    const { broker } = session
+    const epoch = this.#epoch
+    const context = this.#request(session, topic)
+    broker.host.run(context, () => {
+      const status = context.response.status
+      void context.end()
+      const refused = status === 401 || status === 403
+      const failed = status >= 500 || status === 429
+      if (!failed && epoch === this.#epoch) this.remember(topic.name, !refused)
+      this.#asking?.delete(topic.name)
+      if (this.#asking?.size === 0) this.#asking = null
+      const allowed = !refused && !failed && !session.ended
+      for (const done of questions) done(allowed)
+    })
+  }
+}

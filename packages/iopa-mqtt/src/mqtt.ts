@@ -1,0 +1,60 @@
+import type { Channel, ConnectOptions, Host, KeysDeclaration, Listener, Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, IopaError } from '@iopa/appbuilder'
+import type { BridgeOptions } from './bridge/options.ts'
+import { type BrokerListener, listenEmbedded } from './broker/listener.ts'
+import { MQTT_KEYS } from './keys.ts'
+import type { EmbeddedOptions } from './options.ts'
+import type { PublishOptions } from './publish-options.ts'
+
+/** What `mqtt()` takes: the options of the embedded broker, or with `broker` those of a worker on another one. */
+export type MqttOptions = EmbeddedOptions | BridgeOptions
+
+/** The MQTT transport. */
+export interface MqttTransport extends Transport {
+  readonly keys: KeysDeclaration
+  /**
+   * Publishes a message to a topic that no route covers. Rejects while it does not listen, for what is no topic, and for the topic of a
+   * state, which is changed at its path.
+   */
+  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
+}
+
+/**
+ * MQTT for an app: its own broker, to which clients connect and whose packets are requests of the app, or with `broker` a place
+ * among the workers of an existing broker.
+ */
+export function mqtt(options: MqttOptions = {}): MqttTransport {
+  let listening: (Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> }) | null = null
+  return {
+    name: 'mqtt',
+    schemes: ['mqtt', 'mqtts'],
+    capabilities: {
+      [CAPABILITIES.Mqtt]: { 'server.Version': '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
+    },
+    keys: MQTT_KEYS,
+    async listen(host: Host): Promise<Listener> {
+      listening = 'broker' in options ? await listenBridge(options, host) : publishing(await listenEmbedded(options, host))
+      return listening
+    },
+    async connect(url: URL, connectOptions: ConnectOptions = {}): Promise<Channel> {
+      const { connectMqtt } = await import('./client.ts')
+      return connectMqtt(url, connectOptions)
+    },
+    async publish(topic, payload, publishOptions) {
+      if (listening === null) throw new IopaError(503, 'not-listening', 'mqtt() does not listen yet: await app.listen() first.')
+      await listening.publish(topic, payload, publishOptions)
+    }
+  }
+}
+
+const publishing = (
+  listener: BrokerListener
+): Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> } =>
+  Object.assign(listener, {
+    publish: async (topic: string, payload: string | Uint8Array, options?: PublishOptions) => listener.broker.publish(topic, payload, options)
+  })
+
+async function listenBridge(options: BridgeOptions, host: Host): ReturnType<typeof import('./bridge/bridge.ts')['listenBridge']> {
+  const bridge = await import('./bridge/bridge.ts')
+  return bridge.listenBridge(options, host)
+}

@@ -1,0 +1,56 @@
+import type { RouteInfo, RouteSegment } from '@iopa/appbuilder'
+
+/** Which paths the app's routes cover: a path with a GET route is state, one without any is a stream of messages. */
+export class RouteIndex {
+  /** By their first segment where that is static; the others under the empty name. */
+  readonly #byFirst = new Map<string, RouteInfo[]>()
+  readonly #staticPaths: string[] = []
+
+  constructor(routes: Iterable<RouteInfo>) {
+    for (const route of routes) {
+      const first = route.segments[0]
+      const key = first?.kind === 'static' ? first.value : ''
+      const same = this.#byFirst.get(key)
+      if (same) same.push(route)
+      else this.#byFirst.set(key, [route])
+      if (answersGet(route) && route.segments.every(segment => segment.kind === 'static')) {
+        this.#staticPaths.push(`/${route.segments.map(segment => (segment.kind === 'static' ? segment.value : '')).join('/')}`)
+      }
+    }
+  }
+
+  /** Paths of the GET routes without parameters. */
+  get staticPaths(): readonly string[] {
+    return this.#staticPaths
+  }
+
+  /** True when a GET route covers this canonical path. */
+  hasGet(path: string): boolean {
+    return this.#some(path, answersGet)
+  }
+
+  /** True when any route covers this canonical path. */
+  hasAny(path: string): boolean {
+    return this.#some(path, () => true)
+  }
+
+  #some(path: string, accept: (route: RouteInfo) => boolean): boolean {
+    const segments = path.slice(1).split('/')
+    const matches = (route: RouteInfo): boolean => accept(route) && matchFrom(route.segments, 0, segments, 0)
+    return (
+      (this.#byFirst.get(segments[0] as string)?.some(matches) ?? false) || (segments[0] !== '' && (this.#byFirst.get('')?.some(matches) ?? false))
+    )
+  }
+}
+
+const answersGet = (route: RouteInfo): boolean => route.methods.length === 0 || route.methods.includes('GET')
+
+function matchFrom(pattern: readonly RouteSegment[], at: number, segments: readonly string[], from: number): boolean {
+  const segment = pattern[at]
+  if (!segment) return from === segments.length
+  if (segment.kind === 'tail') return true
+  const value = segments[from]
+  if (segment.kind === 'static') return value === segment.value && matchFrom(pattern, at + 1, segments, from + 1)
+  if (value !== undefined && value !== '' && (segment.constraint?.test(value) ?? true) && matchFrom(pattern, at + 1, segments, from + 1)) return true
+  return segment.optional === true && matchFrom(pattern, at + 1, segments, from)
+}
