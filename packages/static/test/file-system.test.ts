@@ -12,6 +12,7 @@ import {
   unlinkSync,
   writeFileSync
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -294,6 +295,29 @@ describe('file system', () => {
     expect((await source.list!('/', 3)).length).toBe(3)
     expect(await source.list!('/outside-folder', 10)).toEqual([])
     expect(await source.list!('/missing', 10)).toEqual([])
+  })
+
+  test('with no descriptor left it says so, and works again when there are some', () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs'
+      import { fileSystem } from '@iopa/static'
+      const main = async () => {
+        const source = fileSystem(process.argv[2])
+        const first = await source.open('/a.txt')
+        const held = []
+        try { for (;;) held.push(openSync('/dev/null')) } catch {}
+        const error = await source.open('/a.txt').catch(error => error)
+        for (const fd of held) closeSync(fd)
+        const again = await source.open('/a.txt')
+        console.log(error.status, error.code, error.headers['retry-after'], again.info.size)
+      }
+      main()`
+    const program = join(base, 'exhaust.ts')
+    writeFileSync(program, script)
+    symlinkSync(join(import.meta.dirname, '../../../node_modules'), join(base, 'node_modules'))
+    const tsx = createRequire(import.meta.url).resolve('tsx/cli')
+    const command = ['-c', 'ulimit -n 256; exec "$@"', 'sh', process.execPath, tsx, '--conditions=@iopa/source', program, root]
+    expect(execFileSync('sh', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()).toBe('503 files-exhausted 1 10')
   })
 
   test('no descriptor stays open', () => expect(descriptors()).toBe(0))
