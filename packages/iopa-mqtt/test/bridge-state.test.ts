@@ -27,7 +27,8 @@ class World {
   async publish(path: string, { payload, contentType }: Representation, origin: string): Promise<void> {
     await this.#turn()
     this.log.push({ path, value: text(payload) })
-    for (const instance of this.instances) instance.deliver(path, { payload, contentType, origin: this.#origins ? origin : '' })
+    for (const instance of this.instances)
+      instance.deliver(path, this.#origins ? { payload, contentType, origin } : { payload, contentType: '', origin: '' })
     await this.#turn()
   }
 }

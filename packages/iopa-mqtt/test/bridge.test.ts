@@ -1,16 +1,41 @@
-import { connectAsync, type IPublishPacket, type MqttClient } from 'mqtt'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { Aedes } from 'aedes'
+import { connectAsync, type IClientPublishOptions, type IPublishPacket, type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { BridgeOptions } from '../src/bridge/options.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, type Peer, until } from './fixtures/peers.ts'
 
 let broker: Peer
 let device: MqttClient
 let heard: { topic: string; payload: string; packet: IPublishPacket }[]
+let prefix = ''
+let tests = 0
 const houses: House[] = []
-const open = async (...options: Parameters<typeof house>): Promise<House> => {
-  const opened = await house(...options)
+
+const open = async (options: Partial<BridgeOptions> = {}): Promise<House> => {
+  const opened = await house({ broker: broker.url, statePrefix: prefix, retry: { initial: 10, maximum: 40 }, reconnect: { initial: 50 }, ...options })
   houses.push(opened)
   return opened
+}
+
+const send = (topic: string, payload: string, options: IClientPublishOptions = {}): Promise<unknown> =>
+  device.publishAsync(topic, payload, { qos: 1, ...options })
+const states = (): string[] => heard.filter(({ topic }) => topic.startsWith(`${prefix}/`)).map(({ payload }) => payload)
+const pause = (milliseconds: number): Promise<void> => new Promise(resolve => setTimeout(resolve, milliseconds))
+
+/** Asks with a Response Topic, and gives the response. */
+const ask = async (
+  topic: string,
+  payload: string,
+  userProperties?: Record<string, string>,
+  responseTopic = 'answers/me'
+): Promise<IPublishPacket> => {
+  await device.subscribeAsync(responseTopic, { qos: 1 })
+  const correlationData = Buffer.from(`${Math.random()}`)
+  await send(topic, payload, { properties: { responseTopic, correlationData, ...(userProperties && { userProperties }) } })
+  return until(() => heard.find(({ packet }) => packet.properties?.correlationData?.equals(correlationData))?.packet)
 }
 
 describeWith(['mosquitto'], 'a worker on mosquitto', () => {
@@ -19,26 +44,258 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
   })
   afterAll(() => broker?.dispose())
   beforeEach(async () => {
+    prefix = `state-${++tests}`
     device = await connectAsync(broker.url, { protocolVersion: 5 })
     heard = []
     device.on('message', (topic, payload, packet) => heard.push({ topic, payload: payload.toString(), packet }))
+    await device.subscribeAsync(`${prefix}/#`, { qos: 1 })
   })
   afterEach(async () => {
     for (const opened of houses.splice(0)) {
-      await opened.close(500)
-      expect(opened.app.live).toBe(0)
+      await opened.close(300)
+      expect(opened.app.live, 'live contexts').toBe(0)
     }
-    await device.subscribeAsync('#', { qos: 1 })
     await device.endAsync(true)
   })
 
-  it('handles a command as a PUT and publishes the new state, retained', async () => {
-    const worker = await open({ broker: broker.url })
-    await device.subscribeAsync('state/#', { qos: 1 })
-    await device.publishAsync('lights/hall', 'on', { qos: 1 })
+  it.each([5, 4] as const)('handles a command as a PUT and publishes the new state, retained (protocol version %i)', async protocolVersion => {
+    const worker = await open({ protocolVersion })
+    await send('lights/hall', 'on')
     await until(() => heard.length > 0)
-    expect(worker.seen).toEqual([{ method: 'PUT', path: '/lights/hall', body: 'on', replica: false, protocol: 'MQTT/5.0' }])
-    expect(heard.map(({ topic, payload }) => [topic, payload])).toEqual([['state/lights/hall', 'on']])
-    expect(heard[0]?.packet.properties?.contentType).toMatch(/^text\/plain/)
+    expect(worker.seen).toMatchObject([{ method: 'PUT', path: '/lights/hall', body: 'on', replica: false }])
+    expect(heard.map(({ topic, payload }) => [topic, payload])).toEqual([[`${prefix}/lights/hall`, 'on']])
+    const late = await open({ protocolVersion: 5 })
+    await until(() => late.lights.get('hall') === 'on')
+    expect(late.seen).toMatchObject([{ method: 'PUT', path: '/lights/hall', body: 'on', replica: true }])
+  })
+
+  it('takes the method from the user property, and a retained message without payload for a DELETE', async () => {
+    const worker = await open()
+    await send('lights/hall', 'on')
+    await until(() => states().length === 1)
+    await send('lights/hall', '', { retain: true })
+    await until(() => states().length === 2)
+    expect(states()).toEqual(['on', ''])
+    expect(worker.lights.has('hall')).toBe(false)
+    await send('jobs', 'sweep', { properties: { userProperties: { Method: 'post' } } })
+    await until(() => worker.seen.length === 3)
+    expect(worker.seen.map(({ method }) => method)).toEqual(['PUT', 'DELETE', 'POST'])
+  })
+
+  it('answers to the Response Topic with status, headers and body', async () => {
+    const worker = await open()
+    worker.lights.set('hall', 'on')
+    const found = await ask('lights/hall', '')
+    expect(found.payload.toString()).toBe('on')
+    expect(found.properties?.userProperties).toMatchObject({ status: '200' })
+    expect(found.properties?.contentType).toMatch(/^text\/plain/)
+    expect(found.retain).toBe(false)
+    const missing = await ask('lights/attic', '')
+    expect(missing.properties?.userProperties).toMatchObject({ status: '404' })
+    expect(JSON.parse(missing.payload.toString())).toMatchObject({ status: 404, detail: 'There is no such light.' })
+    const done = await ask('jobs', 'sweep', { method: 'POST' })
+    expect(JSON.parse(done.payload.toString())).toEqual({ done: 'sweep' })
+    const refused = await ask('lights/hall', 'x', { method: 'CONNECT' })
+    expect(refused.properties?.userProperties).toMatchObject({ status: '400' })
+    expect(refused.properties?.contentType).toBe('application/problem+json')
+  })
+
+  it('never answers where the answer would pass for a state, a command or a dead letter', async () => {
+    const worker = await open()
+    await device.subscribeAsync(['dead/#', 'lights/#'], { qos: 1 })
+    for (const responseTopic of [`${prefix}/lights/hall`, 'lights/porch', 'dead/lights/hall']) {
+      await send('lights/hall', 'x', { properties: { responseTopic, correlationData: Buffer.from('1') } })
+    }
+    await until(() => worker.seen.length === 3)
+    await send('lights/end', 'x')
+    await until(() => worker.seen.length === 4)
+    expect(heard.filter(({ packet }) => packet.properties?.correlationData && !packet.properties.responseTopic)).toEqual([])
+    expect([...worker.lights.keys()]).toEqual(['hall', 'end'])
+  })
+
+  it('puts what can never succeed on the dead-letter topic, with the reason, and goes on', async () => {
+    const worker = await open()
+    await device.subscribeAsync('dead/#', { qos: 1 })
+    await send('lights/hall', 'bad', { properties: { contentType: 'text/plain', userProperties: { trace: '7' } } })
+    const { packet, topic, payload } = await until(() => heard.find(({ topic }) => topic.startsWith('dead/')))
+    expect([topic, payload]).toEqual(['dead/lights/hall', 'bad'])
+    expect(packet.properties?.contentType).toBe('text/plain')
+    expect(packet.properties?.userProperties).toMatchObject({
+      status: '422',
+      reason: 'A light is not bad.',
+      attempts: '1',
+      'original-topic': 'lights/hall',
+      trace: '7'
+    })
+    await send('lights/hall', 'on')
+    await until(() => worker.lights.get('hall') === 'on')
+    expect(worker.seen).toHaveLength(2)
+  })
+
+  it('tries again what may succeed later, at most so often, and holds what there is no room for', async () => {
+    const worker = await open({ retry: { attempts: 3, initial: 5, maximum: 20 } })
+    await device.subscribeAsync('dead/#', { qos: 1 })
+    const left = new Map([
+      ['/lights/twice', 2],
+      ['/lights/never', 99]
+    ])
+    let busy = true
+    worker.hook = ({ path }) => {
+      const failures = left.get(path) ?? 0
+      left.set(path, failures - 1)
+      if (failures > 0) throw new Error('no luck')
+      if (path === '/lights/busy' && busy) throw Object.assign(new Error('busy'), { name: 'IopaError', status: 503, code: 'busy', detail: 'Busy.' })
+    }
+    await send('lights/never', 'on')
+    await send('lights/twice', 'on')
+    await send('lights/busy', 'on')
+    await until(() => worker.lights.has('twice'))
+    await until(() => heard.find(({ topic }) => topic === 'dead/lights/never'))
+    const attempts = (path: string): number => worker.seen.filter(seen => seen.path === path && !seen.replica).length
+    expect(attempts('/lights/twice')).toBe(3)
+    expect(attempts('/lights/never')).toBe(3)
+    await until(() => attempts('/lights/busy') > 6)
+    expect(worker.lights.has('busy')).toBe(false)
+    busy = false
+    await until(() => worker.lights.has('busy'))
+    expect(heard.filter(({ topic }) => topic.startsWith('dead/'))).toHaveLength(1)
+  })
+
+  it('works on no more than its window, on different topics at once and on one in order', async () => {
+    const worker = await open({ window: 4 })
+    let running = 0
+    let most = 0
+    worker.hook = async context => {
+      if (context['server.IsReplica']) return
+      most = Math.max(most, ++running)
+      await pause(5)
+      running--
+    }
+    const sent = Array.from({ length: 60 }, (_, n) => [`lights/${n % 6}`, String(n)] as const)
+    await Promise.all(sent.map(([topic, payload]) => send(topic, payload)))
+    await until(() => worker.seen.filter(({ replica }) => !replica).length === 60)
+    expect(most).toBe(4)
+    for (let light = 0; light < 6; light++) {
+      const order = worker.seen.filter(({ path, replica }) => path === `/lights/${light}` && !replica).map(({ body }) => Number(body))
+      expect(order).toEqual([...order].sort((a, b) => a - b))
+    }
+  })
+
+  it('lets a handler publish with QoS 1 and wait for it', async () => {
+    const worker = await open()
+    await device.subscribeAsync('log/#', { qos: 1 })
+    worker.hook = () => worker.bridge.publish('log/change', 'changed', { qos: 1 })
+    await send('lights/hall', 'on')
+    await until(() => heard.some(({ topic }) => topic === 'log/change'))
+    await until(() => worker.lights.get('hall') === 'on')
+  })
+
+  it('keeps its connection while a handler takes longer than the keep alive', async () => {
+    const worker = await open({ keepAlive: 1 })
+    worker.hook = () => pause(2600)
+    await send('lights/hall', 'on')
+    await until(() => worker.lights.get('hall') === 'on', 4000)
+    await pause(100)
+    expect(worker.seen.filter(({ replica }) => !replica)).toHaveLength(1)
+  })
+
+  it('acknowledges only after the work: what a worker was at when it was lost comes again', async () => {
+    const first = await open({ clientId: 'worker-a' })
+    let started = 0
+    let release = (): void => {}
+    first.hook = () => {
+      started++
+      return new Promise<void>(resolve => {
+        release = resolve
+      })
+    }
+    await send('lights/hall', 'on')
+    await until(() => started === 1)
+    const closing = first.close(50)
+    await closing
+    release()
+    const second = await open({ clientId: 'worker-a' })
+    await until(() => second.lights.get('hall') === 'on')
+    expect(second.seen.filter(({ replica }) => !replica)).toHaveLength(1)
+  })
+
+  it('goes on after the broker was away, with what was published meanwhile and without doing twice what it is at', async () => {
+    const own = await mosquitto()
+    try {
+      const worker = await open({ broker: own.url, clientId: 'steady' })
+      const before = await connectAsync(own.url, { protocolVersion: 5, reconnectPeriod: 0 })
+      let release = (): void => {}
+      worker.hook = ({ path }) =>
+        path === '/lights/slow' &&
+        new Promise<void>(resolve => {
+          release = resolve
+        })
+      await before.publishAsync('lights/slow', 'on', { qos: 1 })
+      await until(() => worker.seen.length === 1)
+      await own.stop('SIGTERM')
+      await worker.put('offline', 'changed')
+      await own.start()
+      const client = await connectAsync(own.url, { protocolVersion: 5 })
+      await client.publishAsync('lights/hall', 'on', { qos: 1 })
+      await until(() => worker.lights.get('hall') === 'on')
+      release()
+      await until(() => worker.lights.get('slow') === 'on')
+      const found: string[] = []
+      client.on('message', topic => found.push(topic))
+      await client.subscribeAsync(`${prefix}/#`, { qos: 1 })
+      await until(() => found.includes(`${prefix}/lights/offline`) && found.includes(`${prefix}/lights/slow`))
+      expect(worker.seen.filter(({ path, replica }) => path === '/lights/slow' && !replica)).toHaveLength(1)
+      await client.endAsync(true)
+      await worker.close(200)
+    } finally {
+      await own.dispose()
+    }
+  })
+
+  it('does not do old retained commands again', async () => {
+    await send('lights/hall', 'old', { retain: true })
+    for (const protocolVersion of [5, 4] as const) {
+      const worker = await open({ protocolVersion })
+      await send('lights/porch', 'new')
+      await until(() => worker.lights.has('porch'))
+      expect(worker.lights.has('hall')).toBe(false)
+    }
+    await send('lights/hall', '', { retain: true })
+  })
+
+  it('leaves a topic that no route takes to others', async () => {
+    const worker = await open({ topics: ['#'] })
+    for (const topic of ['other/thing', 'lights//hall', 'lights/../x', '/lights/hall']) await send(topic, 'x')
+    await send('lights/hall', 'on')
+    await until(() => worker.lights.has('hall'))
+    expect(worker.seen.filter(({ replica }) => !replica)).toHaveLength(1)
+  })
+
+  it('hands a message over once although two of its filters match', async () => {
+    const worker = await open({ topics: ['lights/+', '+/hall'] })
+    await send('lights/hall', 'one')
+    await send('lights/porch', 'two')
+    await until(() => worker.lights.has('porch'))
+    expect(worker.seen.filter(({ replica }) => !replica).map(({ body }) => body)).toEqual(['one', 'two'])
+  })
+
+  it('rejects in listen() when the broker cannot be reached, and when there is nothing to subscribe to', async () => {
+    await expect(open({ broker: 'mqtt://127.0.0.1:1' })).rejects.toMatchObject({ status: 503, code: 'broker-unreachable' })
+    await expect(open({ broker: 'http://127.0.0.1:1' })).rejects.toMatchObject({ code: 'bad-broker-url' })
+    await expect(open({ share: 'a/b' })).rejects.toMatchObject({ code: 'bad-share' })
+    await expect(open({ topics: ['a#'] })).rejects.toMatchObject({ code: 'bad-topic-filter' })
+  })
+
+  it('rejects in listen() when the broker refuses a subscription', async () => {
+    const aedes = await Aedes.createBroker({ authorizeSubscribe: (_client, _subscription, done) => done(null, null) })
+    const server = createServer(aedes.handle).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { port } = server.address() as AddressInfo
+      await expect(open({ broker: `mqtt://127.0.0.1:${port}` })).rejects.toMatchObject({ status: 403, code: 'subscription-refused' })
+    } finally {
+      await new Promise<void>(resolve => aedes.close(resolve))
+      server.close()
+    }
   })
 })

@@ -37,7 +37,7 @@ const session = (clientId: string): StoreRecord => ({
     protocolVersion: 5,
     expiryInterval: 60,
     expiresAt: 12,
-    will: { message: message('gone/é', 'bye', [1, 2]), delayInterval: 3, retain: true },
+    will: { message: message('gone/é', 'bye', [1, 2]), delayInterval: 3, retain: true, messageExpiryInterval: 0 },
     user: { id: 'ann' }
   }
 })

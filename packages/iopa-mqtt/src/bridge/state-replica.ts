@@ -59,8 +59,8 @@ export class StateReplica {
   #pending = new Map<string, Pending>()
   /** Per path, the end of the chain of messages being applied. */
   #applying = new Map<string, Promise<void>>()
-  /** Fingerprint of the newest message of each topic, to leave out a message that would say the same again. */
-  #newest = new Map<string, string>()
+  /** The newest message of each topic, to leave out one that would say the same again. */
+  #newest = new Map<string, { fingerprint: string; contentType: string }>()
   #sequence = 0
   #active = 0
   #turns: (() => void)[] = []
@@ -93,7 +93,7 @@ export class StateReplica {
   /** Takes a message of a path, in the broker's order; resolves when it may be acknowledged. */
   async receive(path: string, message: StateMessage): Promise<void> {
     const fingerprint = fingerprintOf(message)
-    this.#remember(path, fingerprint)
+    this.#remember(path, fingerprint, message.contentType)
     const pending = this.#pending.get(path)
     if (!pending) return this.#apply(path, message)
     if (pending.sent && (message.origin === '' ? fingerprint === pending.sent.fingerprint : message.origin === pending.sent.origin)) {
@@ -144,7 +144,8 @@ export class StateReplica {
       const representation = await this.#options.capture(path)
       if (!representation) return
       const fingerprint = fingerprintOf(representation)
-      if (this.#newest.get(path) === fingerprint) {
+      const newest = this.#newest.get(path)
+      if (newest?.fingerprint === fingerprint && (newest.contentType === representation.contentType || newest.contentType === '')) {
         pending.skipped = null
         return
       }
@@ -191,12 +192,13 @@ export class StateReplica {
     return new Promise(resolve => this.#turns.push(resolve))
   }
 
-  #remember(path: string, fingerprint: string): void {
+  #remember(path: string, fingerprint: string, contentType: string): void {
     this.#newest.delete(path)
-    this.#newest.set(path, fingerprint)
+    this.#newest.set(path, { fingerprint, contentType })
     if (this.#newest.size > this.#options.maxPending) for (const [oldest] of this.#newest) return void this.#newest.delete(oldest)
   }
 }
 
-const fingerprintOf = ({ payload, contentType }: Representation): string =>
-  payload.length === 0 ? '' : `${contentType} ${payload.length < 32 ? Buffer.from(payload).toString('base64') : hash('sha256', payload, 'base64')}`
+/** Of the payload alone: MQTT 3.1.1 loses the content type on the way. */
+const fingerprintOf = ({ payload }: Representation): string =>
+  payload.length < 32 ? Buffer.from(payload).toString('base64') : hash('sha256', payload, 'base64')

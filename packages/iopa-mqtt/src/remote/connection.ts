@@ -3,6 +3,7 @@ import type { IClientOptions, IConnackPacket, IDisconnectPacket, IPublishPacket,
 import { type BrokerCapabilities, capabilitiesOf } from './capabilities.ts'
 import { deferred } from './deferred.ts'
 import type { InboundMessage, MessageProperties, OutboundMessage, Receipt, SubscribeRequest } from './message.ts'
+import { publishProperties } from './publish-properties.ts'
 
 /** One attempt to connect. */
 export interface ConnectionOptions {
@@ -140,9 +141,9 @@ export class Connection {
 
   /**
    * Publishes; resolves with the broker's answer, also with a refusal. Rejects with ConnectionLost when the connection ends before it, and
-   * with the reason of `signal`.
+   * with the reason of `signal`. @throws IopaError 400 for properties that cannot be sent
    */
-  publish(message: OutboundMessage, signal?: AbortSignal): Promise<Receipt> {
+  async publish(message: OutboundMessage, signal?: AbortSignal): Promise<Receipt> {
     const { topic, payload, qos, retain = false } = message
     const properties = this.capabilities.protocolVersion === 5 ? publishProperties(message.properties) : undefined
     let packetId = 0
@@ -281,9 +282,6 @@ const inbound = (packet: IPublishPacket): InboundMessage => {
     properties: (properties ?? {}) as MessageProperties
   }
 }
-
-const publishProperties = (properties: MessageProperties | undefined): NonNullable<IPublishPacket['properties']> | undefined =>
-  properties as NonNullable<IPublishPacket['properties']> | undefined
 
 const receiptOf = (packet: Packet | null): Receipt => {
   if (!packet || !('reasonCode' in packet)) return { reasonCode: 0, reasonString: '', userProperties: EMPTY }

@@ -1,0 +1,242 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Answer } from '@iopa/appbuilder'
+import { connectAsync, type MqttClient } from 'mqtt'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { BridgeOptions } from '../src/bridge/options.ts'
+import { type House, house } from './fixtures/house.ts'
+import { describeWith, mosquitto, nats, type Peer, until } from './fixtures/peers.ts'
+
+let broker: Peer
+let device: MqttClient
+let heard: { topic: string; payload: string }[]
+let prefix = ''
+let tests = 0
+const houses: House[] = []
+
+const open = async (options: Partial<BridgeOptions> = {}): Promise<House> => {
+  const opened = await house({ broker: broker.url, statePrefix: prefix, reconnect: { initial: 20, maximum: 200 }, ...options })
+  houses.push(opened)
+  return opened
+}
+
+const three = (options: Partial<BridgeOptions> = {}): Promise<House[]> => Promise.all([open(options), open(options), open(options)])
+
+/** The values of a light on all instances. */
+const values = (light: string): Promise<string[]> => Promise.all(houses.map(({ get }) => get(light)))
+
+/** Waits until all instances agree about the lights, and nothing moves any more. */
+const settled = async (lights: readonly string[], of: readonly House[] = houses): Promise<void> => {
+  let last = ''
+  let since = Date.now()
+  await until(async () => {
+    const now = JSON.stringify([heard.length, ...(await Promise.all(of.flatMap(({ get }) => lights.map(get))))])
+    if (now !== last) {
+      last = now
+      since = Date.now()
+    }
+    return Date.now() - since > 150
+  }, 10_000)
+}
+
+const setUp = (start: () => Promise<Peer>, protocolVersion: 4 | 5): void => {
+  beforeAll(async () => {
+    broker = await start()
+  })
+  afterAll(() => broker?.dispose())
+  beforeEach(async () => {
+    prefix = `state-${++tests}`
+    device = await connectAsync(broker.url, { protocolVersion, reconnectPeriod: 20 })
+    heard = []
+    device.on('message', (topic, payload) => heard.push({ topic, payload: payload.toString() }))
+    await device.subscribeAsync(`${prefix}/#`, { qos: 1 })
+  })
+  afterEach(async () => {
+    for (const opened of houses.splice(0)) {
+      await opened.close(300)
+      expect(opened.app.live, 'live contexts').toBe(0)
+    }
+    await device.endAsync(true)
+  })
+}
+
+/** Changes the same lights on all instances at the same time, and checks what must hold whatever the order. */
+const concurrentPuts = async (options: Partial<BridgeOptions>): Promise<void> => {
+  const workers = await three(options)
+  const lights = ['hall', 'kitchen', 'porch']
+  let changes = 0
+  await Promise.all(
+    workers.map(async (worker, number) => {
+      for (let round = 0; round < 12; round++) {
+        for (const light of lights) {
+          expect(await worker.put(light, `${number}-${round}`)).toBe(204)
+          changes++
+        }
+        if (round % 4 === number) await new Promise(resolve => setTimeout(resolve, 3))
+      }
+    })
+  )
+  await settled(lights)
+  for (const light of lights) {
+    const found = await values(light)
+    expect(new Set(found).size, `${light}: ${found.join(' ')}`).toBe(1)
+    expect(found[0]).toBe(heard.filter(({ topic }) => topic === `${prefix}/lights/${light}`).at(-1)?.payload)
+  }
+  expect(heard.length).toBeLessThanOrEqual(changes)
+  expect(heard.length).toBeGreaterThanOrEqual(lights.length)
+}
+
+describeWith(['mosquitto'], 'workers on one mosquitto', () => {
+  setUp(() => mosquitto(), 5)
+
+  it.each<[string, Partial<BridgeOptions>]>([
+    ['in a group, with MQTT 5', { share: 'house' }],
+    ['in a group, with MQTT 3.1.1', { share: 'house', protocolVersion: 4 }],
+    ['each for itself', {}]
+  ])('agree after concurrent PUTs on all of them, with at most one state message per change (%s)', (_, options) => concurrentPuts(options))
+
+  it('agree when they speak different versions', async () => {
+    const workers = [await open({ protocolVersion: 4 }), await open({ protocolVersion: 5 }), await open({ protocolVersion: 4 })]
+    await Promise.all(workers.map((worker, number) => worker.put('hall', String(number))))
+    await settled(['hall'])
+    expect(new Set(await values('hall')).size).toBe(1)
+    expect(heard.length).toBeLessThanOrEqual(3)
+  })
+
+  it('share the commands of a group, so that each is handled by one', async () => {
+    const workers = await three({ share: 'house' })
+    await Promise.all(Array.from({ length: 90 }, (_, n) => device.publishAsync(`lights/${n}`, 'on', { qos: 1 })))
+    await until(() => workers.reduce((sum, { seen }) => sum + seen.filter(({ replica }) => !replica).length, 0) === 90)
+    await settled([])
+    const counts = workers.map(({ seen }) => seen.filter(({ replica }) => !replica).length)
+    expect(counts.reduce((sum, count) => sum + count)).toBe(90)
+    expect(Math.min(...counts)).toBeGreaterThan(15)
+    expect(heard).toHaveLength(90)
+    for (const { lights } of workers) expect(lights.size).toBe(90)
+  })
+
+  it('tell the observers of all of them what one was told', async () => {
+    const [one, two] = (await three({ share: 'house' })) as [House, House]
+    await one.put('hall', 'off')
+    await until(() => two.lights.get('hall') === 'off')
+    const ending = new AbortController()
+    const seen: string[] = []
+    const observing = (async () => {
+      for await (const answer of two.app.observe('/lights/hall', { signal: ending.signal }) as AsyncIterable<Answer>) seen.push(await answer.text())
+    })()
+    await until(() => seen.length === 1)
+    await one.put('hall', 'on')
+    await until(() => seen.at(-1) === 'on')
+    await device.publishAsync('lights/hall', 'dim', { qos: 1 })
+    await until(() => seen.at(-1) === 'dim')
+    ending.abort()
+    await observing.catch(() => {})
+    expect(seen).toEqual(['off', 'on', 'dim'])
+  })
+
+  it('publish a deletion as an empty state, and delete by it', async () => {
+    const [one, two, three_] = (await three()) as [House, House, House]
+    await one.put('hall', 'on')
+    await until(() => two.lights.has('hall') && three_.lights.has('hall'))
+    expect((await one.app.invoke({ 'iopa.Method': 'DELETE', 'iopa.Path': '/lights/hall' })).status).toBe(204)
+    await until(() => !two.lights.has('hall') && !three_.lights.has('hall'))
+    await settled(['hall'])
+    expect(heard.map(({ payload }) => payload)).toEqual(['on', ''])
+  })
+
+  it('are quiet when nothing changes, also after the broker has come back', async () => {
+    const workers = await three({ clientId: undefined as never })
+    await Promise.all(workers.map((worker, number) => worker.put(`light-${number}`, 'on')))
+    await settled([])
+    const before = heard.length
+    expect(before).toBe(3)
+    heard.length = 0
+    await broker.stop()
+    await workers[0]!.put('light-1', 'changed offline')
+    await broker.start()
+    await until(() => workers.every(({ bridge, lights }) => bridge && lights.get('light-1') === 'changed offline'), 10_000)
+    await device.subscribeAsync({ [`${prefix}/#`]: { qos: 1 } }).catch(() => {})
+    await settled(['light-0', 'light-1', 'light-2'])
+    const live = heard.filter(({ topic }) => topic === `${prefix}/lights/light-1`)
+    expect(live.length).toBeLessThanOrEqual(2)
+    for (const light of ['light-0', 'light-1', 'light-2']) expect(new Set(await values(light)).size).toBe(1)
+  })
+
+  it('never lose a change of one client to the echo of an earlier one', async () => {
+    const [one, two] = (await three()) as [House, House]
+    for (let n = 0; n < 150; n++) {
+      await one.put('hall', String(n))
+      expect(await one.get('hall')).toBe(String(n))
+      if (n % 3 === 0) await new Promise(resolve => setImmediate(resolve))
+    }
+    await until(() => two.lights.get('hall') === '149')
+    await settled(['hall'])
+    expect(new Set(await values('hall'))).toEqual(new Set(['149']))
+    expect(heard.length).toBeLessThanOrEqual(150)
+  })
+
+  it('handle every message at least once although one of them is killed in the middle of the load', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'iopa-workers-'))
+    const file = join(folder, 'handled')
+    await writeFile(file, '')
+    const script = fileURLToPath(new URL('./fixtures/worker-process.ts', import.meta.url))
+    const children: ChildProcess[] = []
+    const start = async (clientId: string): Promise<ChildProcess> => {
+      const child = spawn(process.execPath, ['--conditions=@iopa/source', '--import', 'tsx', script, broker.url, clientId, file], {
+        stdio: ['ignore', 'pipe', 'inherit']
+      })
+      children.push(child)
+      await once(child.stdout!, 'data')
+      return child
+    }
+    const handled = async (): Promise<Set<string>> => new Set((await readFile(file, 'utf8')).split('\n').slice(0, -1))
+    try {
+      const [victim] = await Promise.all([start('group-1'), start('group-2'), start('group-3')])
+      const count = 1500
+      const publishing = (async () => {
+        for (let n = 0; n < count; n += 50) {
+          await Promise.all(Array.from({ length: 50 }, (_, m) => device.publishAsync(`lights/${n + m}`, 'on', { qos: 1 })))
+        }
+      })()
+      await until(async () => (await handled()).size > 200, 10_000)
+      const died = once(victim!, 'exit')
+      victim!.kill('SIGKILL')
+      await died
+      expect((await handled()).size).toBeLessThan(count)
+      await publishing
+      // Whoever supervises the processes starts it again, under the identifier for which the broker has kept what it had not acknowledged.
+      await start('group-1')
+      await until(async () => (await handled()).size === count, 12_000)
+    } finally {
+      for (const child of children) {
+        if (child.exitCode === null && child.signalCode === null) {
+          const exited = once(child, 'exit')
+          child.kill('SIGKILL')
+          await exited
+        }
+      }
+      await rm(folder, { recursive: true, force: true })
+    }
+  }, 40_000)
+})
+
+describeWith(['nats-server'], 'workers on one NATS server', () => {
+  setUp(() => nats(), 4)
+
+  it('agree after concurrent PUTs, with at most one state message per change, though it has no shared subscriptions', () =>
+    concurrentPuts({ share: 'house' }))
+
+  it('each get the commands of the group, and do not go in circles', async () => {
+    const workers = await three({ share: 'house' })
+    await device.publishAsync('lights/hall', 'on', { qos: 1 })
+    await until(() => workers.every(({ lights }) => lights.get('hall') === 'on'))
+    await settled(['hall'])
+    expect(workers.map(({ seen }) => seen.filter(({ replica }) => !replica).length)).toEqual([1, 1, 1])
+    expect(heard.length).toBeGreaterThan(0)
+    expect(heard.length).toBeLessThanOrEqual(3)
+  })
+})
