@@ -1,0 +1,58 @@
+import { App, type AppOptions, type Client, type Context, type Listener, type MiddlewareFunction } from '@iopa/appbuilder'
+import type { TransportSubject } from './transport-contract.ts'
+
+/** A served app and a client of another app that is connected to it. */
+export interface Served {
+  readonly app: App
+  readonly client: Client
+  readonly listener: Listener
+  /** What the server has logged as an error. */
+  readonly errors: readonly unknown[][]
+}
+
+/** Serves `handler` with the subject's transport, connects a client, runs `body`, and closes everything. */
+export const served = async (
+  subject: TransportSubject,
+  handler: MiddlewareFunction<Context>,
+  body: (served: Served) => Promise<void>,
+  options: { readonly app?: AppOptions; readonly timeout?: number; readonly clientLimits?: AppOptions['limits'] } = {}
+): Promise<void> => {
+  const errors: unknown[][] = []
+  const logger = { error: (...data: unknown[]) => void errors.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
+  const transport = subject.transport({})
+  const app = new App({ logger, ...options.app }).use(transport).use(handler)
+  const [listener] = (await app.listen()) as [Listener]
+  const clients = new App({ logger: false }).use(transport)
+  try {
+    const client = await clients.connect(subject.url(listener), {
+      timeout: options.timeout ?? 5000,
+      ...(options.clientLimits === undefined ? {} : { limits: options.clientLimits })
+    })
+    try {
+      await body({ app, client, listener, errors })
+    } finally {
+      await client.close()
+    }
+  } finally {
+    await clients.close({ timeout: 0 })
+    await app.close({ timeout: 1000 })
+  }
+}
+
+/** Waits until `condition` holds, in real time; rejects after two seconds, saying what was waited for. */
+export const eventually = async (what: string, condition: () => boolean): Promise<void> => {
+  const end = Date.now() + 2000
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`did not happen: ${what}`)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}
+
+/** A promise and what settles it. */
+export const gate = <T = void>(): { readonly promise: Promise<T>; open(value: T): void } => {
+  let open: (value: T) => void = () => undefined
+  const promise = new Promise<T>(resolve => {
+    open = resolve
+  })
+  return { promise, open: value => open(value) }
+}

@@ -1,0 +1,193 @@
+import {
+  Answer,
+  type Bag,
+  type Channel,
+  type ConnectOptions,
+  type Context,
+  type Endpoint,
+  HeaderMap,
+  type Host,
+  IopaError,
+  isControlMethod,
+  type Limits,
+  type Listener,
+  mergeLimits,
+  type OutgoingRequest,
+  outgoing,
+  systemClock,
+  type Transport
+} from '@iopa/appbuilder'
+
+/** Options of the memory transport. */
+export interface MemoryOptions {
+  /** The name in `memory://name`; `app` unless given. */
+  readonly name?: string
+  readonly limits?: Partial<Limits>
+}
+
+const PROTOCOL = 'MEMORY/1.0'
+
+/**
+ * A transport without a network: `connect` of the same transport reaches what `listen` has opened. Its requests pass
+ * the pipeline, limits and observation like those of any other.
+ */
+export const memory = (options: MemoryOptions = {}): Transport => {
+  const name = options.name ?? 'app'
+  const open = new Map<string, Host>()
+  let sessions = 0
+  return {
+    name: 'memory',
+    schemes: ['memory'],
+    capabilities: { 'urn:io.iopa:memory': { version: '5.0.0', observe: true } },
+    async listen(host) {
+      if (open.has(name)) throw new IopaError(500, 'bind-failed', `memory://${name} is taken.`)
+      const own = host.withLimits(options.limits)
+      open.set(name, own)
+      return listenerOf(name, own, open)
+    },
+    async connect(url, connecting = {}) {
+      const host = open.get(url.hostname)
+      if (host === undefined) throw new IopaError(502, 'connect-failed', `Nothing listens on memory://${url.hostname}.`)
+      return channelOf(host, connecting, `memory-${++sessions}`)
+    }
+  }
+}
+
+const listenerOf = (name: string, host: Host, open: Map<string, Host>): Listener => {
+  let closing: Promise<void> | null = null
+  const close = async (timeout: number): Promise<void> => {
+    open.delete(name)
+    let timer: unknown
+    const late = new Promise<void>(resolve => {
+      timer = host.clock.setTimeout(resolve, timeout)
+    })
+    await Promise.race([host.idle(), late])
+    host.clock.clearTimeout(timer)
+    await host.scope.end('shutdown')
+  }
+  return {
+    url: new URL(`memory://${name}`),
+    close: ({ timeout = host.limits.drainTimeout } = {}) => (closing ??= close(timeout))
+  }
+}
+
+const endpointOf = (host: Host, session: string): Endpoint => ({
+  scheme: 'memory',
+  protocol: PROTOCOL,
+  remoteAddress: '127.0.0.1',
+  remotePort: 0,
+  localAddress: '127.0.0.1',
+  localPort: 0,
+  tls: false,
+  sessionId: session,
+  rawTransport: null,
+  bodyLimit: host.limits.body
+})
+
+const channelOf = (host: Host, connecting: ConnectOptions, session: string): Channel => {
+  const limits = mergeLimits(host.limits, connecting.limits)
+  const endpoint = endpointOf(host, session)
+  const connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
+  const clock = connecting.clock ?? systemClock
+  const timeout = connecting.timeout ?? 30_000
+
+  const contextOf = (request: OutgoingRequest): Context => {
+    if (connection.ended) throw new IopaError(502, 'disconnected', 'The channel is closed.')
+    if (isControlMethod(request.method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${request.method}.`)
+    const source = {
+      headers: () => [...request.headers].flat(),
+      contentType: () => request.type,
+      body: () => request.body
+    }
+    return host.create({ method: request.method, path: request.path, query: request.query, rawPath: request.path, endpoint, source }, connection)
+  }
+
+  /** Settles with `work`, or rejects when the request is aborted, times out, or the channel closes. */
+  const bounded = async <T>(context: Context, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> => {
+    let timer: unknown
+    let stop: () => void = () => undefined
+    const ended = new Promise<never>((_, reject) => {
+      timer = clock.setTimeout(() => {
+        reject(new IopaError(504, 'timeout', `No answer within ${timeout} ms.`))
+        void context.end('disconnect')
+      }, timeout)
+      stop = () => {
+        reject(signal?.reason)
+        void context.end('disconnect')
+      }
+      if (signal?.aborted) stop()
+      signal?.addEventListener('abort', stop, { once: true })
+      context.defer(reason => {
+        if (reason === 'shutdown' || reason === 'disconnect') reject(new IopaError(502, 'disconnected', 'The channel was closed before the answer.'))
+      })
+    })
+    try {
+      return await Promise.race([work, ended])
+    } finally {
+      clock.clearTimeout(timer)
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+
+  const received = async (answer: Answer, method: string): Promise<Answer> => {
+    await answer.collect(limits.body)
+    const payload = method === 'HEAD' || answer.payload === null ? null : answer.payloadBytes.slice()
+    return Answer.received(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
+  }
+
+  return {
+    async send(request: Bag) {
+      const sent = outgoing(request)
+      const context = contextOf(sent)
+      try {
+        await bounded(context, sent.signal, host.invoke(context))
+        return await received(context.response, sent.method)
+      } finally {
+        await context.end()
+      }
+    },
+    async *observe(request: Bag) {
+      const sent = outgoing(request)
+      const context = contextOf({ ...sent, method: 'GET' })
+      context['iopa.Observe'] = true
+      const arrived: Answer[] = []
+      let wake: () => void = () => undefined
+      const stop = (): void => void context.end('unsubscribe')
+      context.defer(() => wake())
+      if (sent.signal?.aborted) stop()
+      sent.signal?.addEventListener('abort', stop, { once: true })
+      try {
+        await bounded(
+          context,
+          sent.signal,
+          host.observe(context, answer => {
+            // A reader that lags gets the newest state.
+            arrived.splice(0, arrived.length, answer)
+            wake()
+          })
+        ).catch((error: unknown) => {
+          if (!sent.signal?.aborted) throw error
+        })
+        for (;;) {
+          const answer = arrived.shift()
+          if (answer !== undefined) {
+            if (!answer.ok) throw answer.error ?? new IopaError(answer.status, 'refused', answer.reason)
+            yield await received(answer, 'GET')
+          } else if (context.ended) {
+            return
+          } else {
+            await new Promise<void>(resolve => {
+              wake = resolve
+            })
+          }
+        }
+      } finally {
+        sent.signal?.removeEventListener('abort', stop)
+        await context.end('unsubscribe')
+      }
+    },
+    async close() {
+      await connection.end('disconnect')
+    }
+  }
+}

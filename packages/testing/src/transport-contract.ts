@@ -1,0 +1,55 @@
+import type { AppOptions, Clock, Listener, Transport } from '@iopa/appbuilder'
+import type { ContractCase } from './contract-case.ts'
+import { lifecycleCases } from './contract-lifecycle.ts'
+import { observationCases } from './contract-observation.ts'
+import { requestCases } from './contract-requests.ts'
+
+/** What a protocol can carry; a case that needs more is left out. Everything is true unless said. */
+export interface TransportFeatures {
+  /** Header fields both ways. */
+  readonly headers?: boolean
+  /** A query string. */
+  readonly query?: boolean
+  /** Any method name, not only those of a fixed table. */
+  readonly anyMethod?: boolean
+  /** Segments that hold any character but a slash. */
+  readonly anySegment?: boolean
+  readonly observe?: boolean
+  /** `connect` itself fails where nobody listens; false where only `send` can tell. */
+  readonly connection?: boolean
+  /** The server hears at once that the client has given a request up. */
+  readonly cancel?: boolean
+  /** Refuses to listen unprotected off loopback; false for HTTP. */
+  readonly guarded?: boolean
+  /** A second listener on the same port fails. */
+  readonly exclusive?: boolean
+  /** Statuses that arrive as they were sent; the contract's own list unless said. */
+  readonly statuses?: readonly number[]
+  /** Reason, code and detail of an error arrive as problem members. */
+  readonly problems?: boolean
+}
+
+/** A transport under test. */
+export interface TransportSubject {
+  /** A fresh transport on a free port of loopback. `options` are merged into its own. */
+  transport(options: {
+    readonly host?: string
+    readonly port?: number
+    readonly limits?: AppOptions['limits']
+    readonly open?: boolean
+    readonly clock?: Clock
+  }): Transport
+  /** The URL that a client connects to. */
+  url(listener: Listener): string
+  readonly features?: TransportFeatures
+}
+
+/**
+ * The contract of every transport, as cases for any test runner:
+ * `for (const { name, run } of transportContract(subject)) test(name, run)`
+ */
+export const transportContract = (subject: TransportSubject): ContractCase[] => [
+  ...requestCases(subject),
+  ...observationCases(subject),
+  ...lifecycleCases(subject)
+]
