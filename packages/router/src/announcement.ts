@@ -27,7 +27,8 @@ const segmentsOf = ({ text, segments, optional }: Pattern): RouteSegment[] =>
   text === '/'
     ? []
     : segments.map((segment, index) => {
-        if (segment.kind !== 'param') return segment
+        const leftOut = optional.has(index) ? { optional: true } : undefined
+        if (segment.kind !== 'param') return { ...segment, ...leftOut }
         const { name, constraint } = segment
-        return { kind: 'param', name, ...(constraint && { constraint: constraint.regex }), ...(optional.has(index) && { optional: true }) }
+        return { kind: 'param', name, ...(constraint && { constraint: constraint.regex }), ...leftOut }
       })

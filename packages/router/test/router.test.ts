@@ -296,7 +296,12 @@ describe('a router', () => {
       .put('/lights/{id:[0-9]+}', { if: 'actuator', sz: 12 }, () => 1)
       .all('/files/{rest*}', { discoverable: false }, () => 1)
       .get('/files/{rest*}', () => 1)
-      .group('/api', api => api.get('/x/', () => 1).get('/{page}?', () => 1))
+      .group('/api', api =>
+        api
+          .get('/x/', () => 1)
+          .get('/{page}?', () => 1)
+          .get('/f/{rest*}?', { obs: true }, () => 1)
+      )
     expect([...app.routes()]).toEqual([
       { methods: ['GET'], pattern: '/', segments: [], attributes: {} },
       {
@@ -335,6 +340,16 @@ describe('a router', () => {
           { kind: 'param', name: 'page', optional: true }
         ],
         attributes: {}
+      },
+      {
+        methods: ['GET'],
+        pattern: '/api/f/{rest*}?',
+        segments: [
+          { kind: 'static', value: 'api' },
+          { kind: 'static', value: 'f' },
+          { kind: 'tail', name: 'rest', optional: true }
+        ],
+        attributes: { obs: true }
       }
     ])
   })
