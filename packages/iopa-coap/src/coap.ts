@@ -1,25 +1,34 @@
 import dgram from 'node:dgram'
+import net from 'node:net'
 import {
+  type ByteNetwork,
   CAPABILITIES,
   type Channel,
   type Clock,
   type ConnectOptions,
   type DatagramNetwork,
   datagramNetwork,
+  type Endpoint,
   type Host,
   IopaError,
   type Limits,
   type Listener,
+  socketNetwork,
   systemClock,
+  type TlsOptions,
   type Transport
 } from '@iopa/appbuilder'
 import { szxFor } from './block.ts'
 import { connectDatagrams } from './datagram-client.ts'
 import { listenDatagrams } from './datagram-listener.ts'
+import type { Remote } from './exchange.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'
 import { ResourceServer } from './resource-server.ts'
+import { connectStreams } from './stream-client.ts'
+import { listenStreams } from './stream-listener.ts'
 
 const DEFAULT_PORT = 5683
+const DEFAULT_TLS_PORT = 5684
 const GROUPS_IPV4 = ['224.0.1.187']
 const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
 
@@ -29,6 +38,12 @@ export interface CoapOptions {
   readonly host?: string
   /** Port to listen on; 5683 unless given, 0 lets the system choose. */
   readonly port?: number
+  /** Serves `coap:` over UDP; true unless given. */
+  readonly udp?: boolean
+  /** Serves `coap+tcp:` on the same port number. */
+  readonly tcp?: boolean
+  /** Serves `coaps+tcp:` with a certificate or with pre-shared keys, on port 5684 or `port`. */
+  readonly tls?: TlsOptions & { readonly port?: number }
   /** Serves off loopback although no middleware provides `server.User`. */
   readonly open?: boolean
   readonly limits?: Partial<Limits>
@@ -46,53 +61,65 @@ export interface CoapOptions {
   /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups. */
   readonly multicast?: boolean | readonly string[]
   readonly clock?: Clock
-  /** The network to bind on, in place of node:dgram. */
-  readonly channel?: DatagramNetwork
+  /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
+  readonly channel?: DatagramNetwork & Partial<ByteNetwork>
+}
+
+/** A listener of CoAP, which may serve several schemes. */
+export interface CoapListener extends Listener {
+  /** Where each of them is served: `coap:`, `coap+tcp:`, `coaps+tcp:`, as far as they are. */
+  readonly urls: readonly URL[]
 }
 
 /** CoAP for an app: a server over UDP, and clients. */
 export const coap = (options: CoapOptions = {}): Transport => {
   const network = options.channel ?? datagramNetwork(dgram)
+  const streams = streamsOf(options.channel) ?? socketNetwork(net, () => import('node:tls'))
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3 } = options
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw new IopaError(500, 'bad-block-size', `blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
 
-  const listen = async (host: Host): Promise<Listener> => {
+  const listen = async (host: Host): Promise<CoapListener> => {
     const own = host.withLimits(options.limits)
     const address = options.host ?? '127.0.0.1'
     const clock = options.clock ?? host.clock
     own.assertProtected(address, options.open)
-    const groups = options.multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : options.multicast || []
-    return listenDatagrams({
-      host: own,
-      clock,
-      network,
-      address,
-      port: options.port ?? DEFAULT_PORT,
-      groups,
-      transmission: parameters,
-      server: introduce =>
-        new ResourceServer(own, clock, {
-          szx: szxFor(blockSize),
-          amplification: typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY,
-          leisure: parameters.leisure,
-          lifetime: parameters.exchangeLifetime,
-          introduce
-        })
-    })
+    const server = (introduce: (remote: Remote) => Endpoint): ResourceServer =>
+      new ResourceServer(own, clock, {
+        szx: szxFor(blockSize),
+        amplification: typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY,
+        leisure: parameters.leisure,
+        lifetime: parameters.exchangeLifetime,
+        introduce
+      })
+    const listeners: Listener[] = []
+    const { port = DEFAULT_PORT, multicast = false } = options
+    const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
+    try {
+      if (options.udp !== false)
+        listeners.push(await listenDatagrams({ host: own, clock, network, address, port, groups, transmission: parameters, server }))
+      if (options.tcp === true) {
+        const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
+        listeners.push(await listenStreams({ host: own, clock, network: streams, address, port: chosen, tls: undefined, server }))
+      }
+      if (options.tls !== undefined) {
+        const { port: tlsPort = port === 0 ? 0 : DEFAULT_TLS_PORT, ...tls } = options.tls
+        listeners.push(await listenStreams({ host: own, clock, network: streams, address, port: tlsPort, tls, server }))
+      }
+    } catch (error) {
+      await Promise.all(listeners.map(listener => listener.close({ timeout: 0 })))
+      throw error
+    }
+    return joined(listeners)
   }
 
-  const connect = async (url: URL, connecting: ConnectOptions = {}): Promise<Channel> =>
-    connectDatagrams({
-      url,
-      options: connecting,
-      clock: connecting.clock ?? options.clock ?? systemClock,
-      network,
-      transmission: parameters,
-      szx: szxFor(blockSize),
-      confirmable: options.confirmable ?? true
-    })
+  const connect = async (url: URL, connecting: ConnectOptions = {}): Promise<Channel> => {
+    const clock = connecting.clock ?? options.clock ?? systemClock
+    if (url.protocol !== 'coap:') return connectStreams({ url, options: connecting, clock, network: streams })
+    const confirmable = options.confirmable ?? true
+    return connectDatagrams({ url, options: connecting, clock, network, transmission: parameters, szx: szxFor(blockSize), confirmable })
+  }
 
   return {
     name: 'coap',
@@ -100,5 +127,21 @@ export const coap = (options: CoapOptions = {}): Transport => {
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true } },
     listen,
     connect
+  }
+}
+
+const streamsOf = (channel: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
+  channel?.listen === undefined || channel.connect === undefined ? undefined : { listen: channel.listen, connect: channel.connect }
+
+/** Several listeners as one, whose URL is that of the first. */
+const joined = (listeners: readonly Listener[]): CoapListener => {
+  const first = listeners[0]
+  if (first === undefined) throw new IopaError(500, 'nothing-to-serve', 'coap() serves nothing: leave udp on, or set tcp or tls.')
+  const secure = listeners.find(({ reload }) => reload !== undefined)
+  return {
+    url: first.url,
+    urls: listeners.map(({ url }) => url),
+    close: async closing => void (await Promise.all(listeners.map(listener => listener.close(closing)))),
+    ...(secure === undefined ? undefined : { reload: (tls: TlsOptions) => secure.reload!(tls) })
   }
 }

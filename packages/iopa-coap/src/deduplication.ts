@@ -56,7 +56,7 @@ export class Deduplication {
    * An id with another fingerprint is another message: a peer that restarts begins its ids anew, and must not get answers to its former life.
    */
   find(id: number, fingerprint: number, now: number, lifetime: number): number {
-    if (id === this.#current || (this.#pending !== undefined && this.#pending.has(id))) return IN_PROGRESS
+    if (id === this.#current || this.#pending?.has(id)) return IN_PROGRESS
     const size = this.bytes
     if (size === 0) return UNSEEN
     const view = this.#view

@@ -7,7 +7,7 @@
  * await app.listen()
  */
 
-export type { CoapOptions } from './coap.ts'
+export type { CoapListener, CoapOptions } from './coap.ts'
 
 import './keys.ts'
 

@@ -1,0 +1,203 @@
+import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/appbuilder'
+import type { ReceivedMessage } from './codec.ts'
+import { type Message, TYPE } from './message.ts'
+import type { Options } from './options.ts'
+import { abort, type Capabilities, ping, pong, release, Signalling } from './signalling.ts'
+import { encodeFrame, FrameReader } from './tcp-codec.ts'
+
+const NOTHING = new Uint8Array(0)
+/** How long a connection that this side has ended waits for the other side, in milliseconds. */
+const LINGER = 1000
+
+/** What a side of a connection does with what arrives. None of these may throw. */
+export interface StreamHandlers {
+  /** The peer has said what it can do; messages may follow. */
+  opened(): void
+  message(message: ReceivedMessage): void
+  /** A message over the size that was agreed; its body was skipped. */
+  oversized(code: number, token: Uint8Array): void
+  /** The peer is about to close. */
+  released(): void
+  /** The peer has answered a ping. */
+  ponged(): void
+  /** Last call; `reason` says what was wrong, empty when nothing was. */
+  closed(reason: string): void
+}
+
+/** How a session is bounded. */
+export interface StreamSettings {
+  readonly clock: Clock
+  readonly limits: Limits
+  /** Bytes of the largest message that this side takes. */
+  readonly maxMessageSize: number
+}
+
+/** One side of a connection that carries CoAP (RFC 8323): frames, signals and back-pressure, the same for both roles. */
+export class StreamSession implements ByteReceiver {
+  readonly #channel: ByteChannel
+  readonly #handlers: StreamHandlers
+  readonly #clock: Clock
+  readonly #reader: FrameReader
+  readonly #signalling: Signalling
+  readonly #outbox: Outbox
+  /** Frames for which the outbox has no room yet. */
+  #backlog: Uint8Array[] = []
+  #timer: TimerHandle | undefined
+  #paused = false
+  #ending = false
+  #closed = false
+  #reason = ''
+
+  constructor(channel: ByteChannel, settings: StreamSettings, handlers: StreamHandlers) {
+    const { clock, limits, maxMessageSize } = settings
+    this.#channel = channel
+    this.#handlers = handlers
+    this.#clock = clock
+    this.#reader = new FrameReader(maxMessageSize)
+    this.#signalling = new Signalling({ maxMessageSize, blockWise: true })
+    this.#outbox = new Outbox(channel, limits)
+    this.#timer = clock.setTimeout(() => this.abort('No CSM has come in time'), limits.headerTimeout)
+    this.#write(this.#signalling.hello())
+    channel.open(this)
+  }
+
+  /** What the peer can do, as far as it has said. */
+  get peer(): Capabilities {
+    return this.#signalling.peer
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#ending
+  }
+
+  /** False while the peer does not read as fast as is written. */
+  get writable(): boolean {
+    return this.#outbox.writable && this.#backlog.length === 0
+  }
+
+  /** Resolves when the peer reads again, or is gone. */
+  drained(): Promise<void> {
+    return this.#outbox.drained()
+  }
+
+  send(code: number, token: Uint8Array, options: Options, payload: Uint8Array): void {
+    const message: Message = { type: TYPE.NON, code, id: 0, token, options, payload }
+    this.#write(encodeFrame(message))
+  }
+
+  ping(): void {
+    this.#write(ping(NOTHING))
+  }
+
+  /** Says goodbye, and ends when everything written has left (RFC 8323 section 5.5). */
+  release(): void {
+    if (this.closed) return
+    this.#write(release())
+    this.#end()
+  }
+
+  /** Says what is wrong, and ends (RFC 8323 section 5.6). */
+  abort(reason: string): void {
+    if (this.closed) return
+    this.#reason = reason
+    this.#write(abort(reason))
+    this.#end()
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.closed) return
+    this.#outbox.cork()
+    for (const frame of this.#reader.push(chunk)) {
+      if (this.closed) break
+      this.#receive(this.#signalling.receive(frame))
+    }
+    this.#outbox.uncork()
+    // Who does not read answers shall not send requests either.
+    if (!this.writable && !this.#paused && !this.#closed) {
+      this.#paused = true
+      this.#channel.pause()
+    }
+  }
+
+  end(): void {
+    // No request can come any more, and no answer could be asked for: each side ends when the other does.
+    this.#end()
+  }
+
+  drain(): void {
+    this.#outbox.onDrain()
+    while (this.#backlog.length > 0 && this.#outbox.write(this.#backlog[0]!)) this.#backlog.shift()
+    if (this.#paused && this.writable) {
+      this.#paused = false
+      this.#channel.resume()
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#disarm()
+    this.#backlog = []
+    this.#outbox.onClose()
+    this.#handlers.closed(this.#reason)
+  }
+
+  destroy(): void {
+    this.#channel.destroy()
+  }
+
+  #receive(event: ReturnType<Signalling['receive']>): void {
+    switch (event.kind) {
+      case 'message':
+        this.#handlers.message(event.message as ReceivedMessage)
+        break
+      case 'oversized':
+        this.#handlers.oversized(event.code, event.token)
+        break
+      case 'capabilities':
+        if (!event.first) break
+        this.#disarm()
+        this.#handlers.opened()
+        break
+      case 'ping':
+        this.#write(pong(event.token, event.custody))
+        break
+      case 'pong':
+        this.#handlers.ponged()
+        break
+      case 'release':
+        this.#handlers.released()
+        break
+      case 'aborted':
+        this.#reason = event.reason || 'The peer has aborted the connection'
+        this.#channel.destroy()
+        break
+      case 'error':
+        this.#reason = event.reason
+        this.#write(event.bytes)
+        this.#end()
+        break
+      default:
+    }
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.closed) return
+    if (this.#backlog.length > 0 || !this.#outbox.write(bytes)) this.#backlog.push(bytes)
+  }
+
+  #end(): void {
+    if (this.closed) return
+    this.#ending = true
+    this.#disarm()
+    this.#outbox.flush()
+    this.#channel.end()
+    if (this.#paused) this.#channel.resume()
+    this.#timer = this.#clock.setTimeout(() => this.#channel.destroy(), LINGER)
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+}
