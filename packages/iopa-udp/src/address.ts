@@ -1,0 +1,15 @@
+import { isIP, SocketAddress } from 'node:net'
+import { IopaError } from '@iopa/appbuilder'
+
+/** An IP literal as the system writes it, or the address of a name. @throws IopaError 502 when the name has none. */
+export async function addressOf(host: string): Promise<string> {
+  const family = isIP(host)
+  if (family === 6 && !host.includes('%')) return new SocketAddress({ address: host, family: 'ipv6' }).address
+  if (family !== 0) return host
+  const { lookup } = await import('node:dns/promises')
+  try {
+    return (await lookup(host)).address
+  } catch (cause) {
+    throw new IopaError(502, 'unknown-host', `There is no address for ${host}.`, { cause })
+  }
+}

@@ -1,0 +1,175 @@
+import { randomInt } from 'node:crypto'
+import {
+  Answer,
+  type Bag,
+  bodyTooLarge,
+  type Channel,
+  type Clock,
+  type ConnectOptions,
+  type DatagramChannel,
+  type DatagramNetwork,
+  DEFAULT_LIMITS,
+  decodeBagAnswer,
+  encodeBagRequest,
+  IopaError,
+  isLoopback,
+  type Limits,
+  mergeLimits,
+  type OutgoingRequest,
+  outgoing,
+  readBody,
+  systemClock
+} from '@iopa/appbuilder'
+import { addressOf } from './address.ts'
+import { MAX_DATAGRAM } from './datagram-limit.ts'
+import { WaitingRequests } from './waiting-requests.ts'
+
+/** What all requests of one channel share. */
+interface Settings {
+  readonly network: DatagramNetwork
+  readonly address: string
+  readonly port: number
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly timeout: number
+}
+
+/** Opens a channel to the address of a URL; nothing is sent yet. Rejects when the name has no address. */
+export async function connect(url: URL, network: DatagramNetwork, raw: boolean, options: ConnectOptions = {}): Promise<Channel> {
+  if (url.port === '' || url.port === '0') throw new IopaError(400, 'no-port', `Write the port: udp://${url.hostname || 'host'}:7001.`)
+  if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS here; use tcps: or coap.')
+  options.signal?.throwIfAborted()
+  const settings: Settings = {
+    network,
+    address: await addressOf(url.hostname.replace(/^\[|\]$/g, '')),
+    port: Number(url.port),
+    limits: mergeLimits(DEFAULT_LIMITS, options.limits),
+    clock: options.clock ?? systemClock,
+    timeout: options.timeout ?? 30_000
+  }
+  options.signal?.throwIfAborted()
+  return raw ? new RawChannel(settings) : new BagChannel(settings, await bind(settings))
+}
+
+/** A socket of its own for the answers, reachable from no farther than the peer is. */
+const bind = ({ network, address }: Settings): Promise<DatagramChannel> => {
+  const ipv6 = address.includes(':')
+  return network.bind({ host: isLoopback(address) ? (ipv6 ? '::1' : '127.0.0.1') : ipv6 ? '::' : '0.0.0.0', port: 0 })
+}
+
+const notObservable = (): AsyncIterable<Answer> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: () => Promise.reject(new IopaError(501, 'not-observable', 'UDP cannot observe; connect over tcp or coap.'))
+  })
+})
+
+const encode = (out: OutgoingRequest, body: Uint8Array | null, seq: number): Uint8Array =>
+  Buffer.from(
+    encodeBagRequest({
+      method: out.method,
+      path: out.path,
+      query: out.query,
+      headers: [...out.headers.pairs()],
+      contentType: out.type,
+      body,
+      observe: undefined,
+      seq
+    })
+  )
+
+/** Bags over one socket: answers are matched by their seq. A datagram that is lost is not sent again: the request times out. */
+class BagChannel implements Channel {
+  readonly #settings: Settings
+  readonly #socket: DatagramChannel
+  readonly #waiting: WaitingRequests
+  // Who cannot see the requests must not be able to guess an answer's seq.
+  #seq = randomInt(2 ** 47)
+
+  constructor(settings: Settings, socket: DatagramChannel) {
+    this.#settings = settings
+    this.#socket = socket
+    this.#waiting = new WaitingRequests(settings.clock, settings.timeout, settings.limits.inFlight)
+    socket.open({ message: (bytes, address, port) => this.#receive(bytes, address, port), error: () => undefined })
+  }
+
+  async send(request: Bag): Promise<Answer> {
+    const out = outgoing(request)
+    const body = out.body === null ? null : await readBody(out.body, this.#settings.limits.body)
+    const seq = ++this.#seq
+    const bytes = encode(out, body, seq)
+    if (bytes.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(seq, out.signal, { resolve, reject })
+      this.#socket.send(bytes, this.#settings.port, this.#settings.address)
+    })
+  }
+
+  observe(): AsyncIterable<Answer> {
+    return notObservable()
+  }
+
+  async close(): Promise<void> {
+    this.#waiting.close()
+    await this.#socket.close()
+  }
+
+  #receive(bytes: Uint8Array, address: string, port: number): void {
+    if (port !== this.#settings.port || address !== this.#settings.address) return
+    try {
+      const { answer, seq } = decodeBagAnswer(bytes)
+      if (typeof seq === 'number') this.#waiting.take(seq)?.resolve(answer)
+    } catch {
+      // Anybody may send anything here; what is no answer is nobody's.
+    }
+  }
+}
+
+/** Plain datagrams: nothing in them says what they answer, so each request has a socket of its own. */
+class RawChannel implements Channel {
+  readonly #settings: Settings
+  readonly #waiting: WaitingRequests
+  #number = 0
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+    this.#waiting = new WaitingRequests(settings.clock, settings.timeout, settings.limits.inFlight)
+  }
+
+  async send(request: Bag): Promise<Answer> {
+    const out = outgoing(request)
+    const body = out.body === null ? new Uint8Array() : await readBody(out.body, this.#settings.limits.body)
+    if (body.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
+    const number = ++this.#number
+    const { address, port } = this.#settings
+    let socket: DatagramChannel | undefined
+    try {
+      return await new Promise<Answer>((resolve, reject) => {
+        this.#waiting.add(number, out.signal, { resolve, reject })
+        const opened = (own: DatagramChannel): void => {
+          socket = own
+          own.open({
+            message: (bytes, from, fromPort) => {
+              if (fromPort === port && from === address) this.#waiting.take(number)?.resolve(Answer.received(200, { payload: bytes }))
+            },
+            error: () => undefined
+          })
+          own.send(body, port, address)
+        }
+        bind(this.#settings).then(
+          own => (this.#waiting.has(number) ? opened(own) : void own.close()),
+          (error: unknown) => this.#waiting.take(number)?.reject(error)
+        )
+      })
+    } finally {
+      await socket?.close()
+    }
+  }
+
+  observe(): AsyncIterable<Answer> {
+    return notObservable()
+  }
+
+  async close(): Promise<void> {
+    this.#waiting.close()
+  }
+}

@@ -1,0 +1,31 @@
+import type { DatagramNetwork, Host, Listener } from '@iopa/appbuilder'
+import { addressOf } from './address.ts'
+import type { UdpOptions } from './options.ts'
+import { DatagramServer } from './server.ts'
+
+/** Binds and serves until it is closed. Rejects when it cannot bind. */
+export async function listen(host: Host, network: DatagramNetwork, options: UdpOptions): Promise<Listener> {
+  const { host: address = '127.0.0.1', port = 0, framing = 'bag' } = options
+  host.assertProtected(address, options.open)
+  const clock = options.clock ?? host.clock
+  const channel = await network.bind({ host: await addressOf(address), port })
+  const server = new DatagramServer(channel, host, clock, framing === 'raw')
+
+  let closing: Promise<void> | undefined
+  const close = async (timeout: number): Promise<void> => {
+    server.closing = true
+    let expired = (): void => undefined
+    const expiry = new Promise<void>(resolve => {
+      expired = resolve
+    })
+    const timer = clock.setTimeout(expired, timeout)
+    await Promise.race([host.idle(), expiry])
+    clock.clearTimeout(timer)
+    await channel.close()
+  }
+  const { localAddress, localPort } = channel
+  return {
+    url: new URL(`udp://${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`),
+    close: ({ timeout = host.limits.drainTimeout } = {}) => (closing ??= close(timeout))
+  }
+}

@@ -1,0 +1,17 @@
+import type { Clock, DatagramNetwork, Limits } from '@iopa/appbuilder'
+
+/** Options of `udp()`. */
+export interface UdpOptions {
+  /** Address to listen on, of IPv4 or IPv6; default `127.0.0.1`. */
+  readonly host?: string
+  /** Port to listen on; 0, the default, lets the system choose. */
+  readonly port?: number
+  /** `'bag'`, the default: a JSON object per datagram. `'raw'`: each datagram is a DATA request. */
+  readonly framing?: 'bag' | 'raw'
+  /** Listens off loopback although no middleware authenticates. */
+  readonly open?: boolean
+  readonly limits?: Partial<Limits>
+  readonly clock?: Clock
+  /** What makes sockets; `node:dgram` unless given. */
+  readonly channel?: DatagramNetwork
+}

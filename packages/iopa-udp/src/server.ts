@@ -1,0 +1,170 @@
+import {
+  type Answer,
+  type BagAnswer,
+  type BagRequest,
+  bodyTooLarge,
+  type Clock,
+  type Context,
+  type DatagramChannel,
+  type DatagramReceiver,
+  decodeBagRequest,
+  type Endpoint,
+  encodeBagAnswer,
+  type Host,
+  IopaError,
+  isIopaError,
+  type RequestSource,
+  reasonPhrase
+} from '@iopa/appbuilder'
+import { answerLimit, MAX_DATAGRAM } from './datagram-limit.ts'
+import { Endpoints } from './endpoints.ts'
+import { FaultBudget } from './fault-budget.ts'
+
+type Seq = number | string | undefined
+
+const NOT_OBSERVABLE = new IopaError(501, 'not-observable', 'UDP cannot tell that an observer has left; observe over tcp or coap.')
+const STATUS_KEY = '"iopa.StatusCode"'
+
+/** A datagram socket of a listener: each datagram is a request, each answer a datagram. */
+export class DatagramServer implements DatagramReceiver {
+  readonly #channel: DatagramChannel
+  readonly #host: Host
+  readonly #raw: boolean
+  readonly #endpoints: Endpoints
+  readonly #faults: FaultBudget
+  /** Takes no more requests. */
+  closing = false
+
+  constructor(channel: DatagramChannel, host: Host, clock: Clock, raw: boolean) {
+    this.#channel = channel
+    this.#host = host
+    this.#raw = raw
+    this.#endpoints = new Endpoints(channel, host.limits)
+    this.#faults = new FaultBudget(clock)
+    channel.open(this)
+  }
+
+  message(bytes: Uint8Array, address: string, port: number): void {
+    // Nobody can be answered at port 0 (RFC 768).
+    if (this.closing || port === 0) return
+    const endpoint = this.#endpoints.of(address, port)
+    if (this.#raw)
+      this.#run({ method: 'DATA', path: '/', query: '', rawPath: '/', endpoint, source: new DatagramSource(bytes) }, bytes.length, undefined)
+    else this.#bag(bytes, endpoint)
+  }
+
+  /** A peer that cannot be reached is nobody's failure: it sends again, or not. */
+  error(): void {}
+
+  #bag(bytes: Uint8Array, endpoint: Endpoint): void {
+    const { limits } = this.#host
+    const size = bytes.length
+    const bag = decodeBagRequest(bytes, limits)
+    if ('error' in bag) {
+      // An answer that is answered would begin an endless conversation between two servers.
+      if (!Buffer.from(bytes.buffer, bytes.byteOffset, size).includes(STATUS_KEY) && this.#faults.take())
+        this.#refuse(bag.error, endpoint, size, bag.seq)
+    } else if (bag.body !== null && bag.body.length > limits.body) this.#refuse(bodyTooLarge(limits.body), endpoint, size, bag.seq)
+    else if (bag.observe !== undefined) this.#refuse(NOT_OBSERVABLE, endpoint, size, bag.seq)
+    else {
+      const { method, path, query, seq } = bag
+      this.#run({ method, path, query, rawPath: path, endpoint, source: new BagSource(bag) }, size, seq)
+    }
+  }
+
+  #run(init: Parameters<Host['create']>[0], size: number, seq: Seq): void {
+    const request = this.#host.create(init)
+    request['iopa.Seq'] = seq
+    this.#host.run(request, finished => this.#finish(finished, size, seq))
+  }
+
+  #refuse(error: IopaError, endpoint: Endpoint, size: number, seq: Seq): void {
+    const request = this.#host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null })
+    request.response.fail(error)
+    request.response.seal(request.environment.codecs)
+    this.#finish(request, size, seq)
+  }
+
+  #finish(request: Context, size: number, seq: Seq): void {
+    if (request.response.isStream) void this.#collect(request, size, seq)
+    else this.#send(request, request.response, size, seq)
+  }
+
+  async #collect(request: Context, size: number, seq: Seq): Promise<void> {
+    const { response } = request
+    try {
+      await response.collect(MAX_DATAGRAM)
+      this.#send(request, response, size, seq)
+    } catch (error) {
+      const tooLarge = isIopaError(error) && error.status === 413
+      if (!tooLarge) this.#host.logger.error(`iopa: the body of ${request} could not be read`, error)
+      this.#write(request, this.#raw ? null : bare(tooLarge ? 413 : 500), seq)
+    }
+  }
+
+  #send(request: Context, answer: Answer, size: number, seq: Seq): void {
+    const limit = answerLimit(request.endpoint.remoteAddress, size)
+    if (this.#raw) {
+      const { payload } = answer
+      const bytes = typeof payload === 'string' ? Buffer.from(payload) : (payload as Uint8Array | null)
+      this.#transmit(request, bytes !== null && bytes.length <= limit ? bytes : null)
+      return
+    }
+    const bytes = encoded(
+      request['iopa.Method'] === 'HEAD' ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
+      seq
+    )
+    // A refusal says the most with its status alone.
+    if (bytes.length <= limit) this.#transmit(request, bytes)
+    else this.#write(request, bare(answer.isProblem ? answer.status : 413), seq)
+  }
+
+  #write(request: Context, answer: BagAnswer | null, seq: Seq): void {
+    this.#transmit(request, answer && encoded(answer, seq))
+  }
+
+  #transmit(request: Context, bytes: Uint8Array | null): void {
+    const { remotePort, remoteAddress } = request.endpoint
+    if (bytes !== null) this.#channel.send(bytes, remotePort, remoteAddress)
+    void request.end()
+  }
+}
+
+const encoded = (answer: BagAnswer, seq: Seq): Uint8Array => Buffer.from(`${encodeBagAnswer(answer, seq)}\n`)
+
+/** An answer that is a status and nothing else. */
+const bare = (status: number): BagAnswer => ({ status, reason: reasonPhrase(status), headerPairs: [], type: '', body: undefined, payload: null })
+
+/** The parts of a bag that a context asks for when somebody reads them. */
+class BagSource implements RequestSource {
+  readonly #bag: BagRequest
+
+  constructor(bag: BagRequest) {
+    this.#bag = bag
+  }
+
+  headers(): string[] {
+    return this.#bag.headers
+  }
+
+  contentType(): string {
+    return this.#bag.contentType
+  }
+
+  body(): Uint8Array | null {
+    return this.#bag.body
+  }
+}
+
+/** A datagram as a body. */
+class DatagramSource implements RequestSource {
+  readonly #bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  body(): Uint8Array {
+    return this.#bytes
+  }
+}

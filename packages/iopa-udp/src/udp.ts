@@ -1,0 +1,19 @@
+import dgram from 'node:dgram'
+import { CAPABILITIES, datagramNetwork, type Transport } from '@iopa/appbuilder'
+import { connect } from './channel.ts'
+import { listen } from './listener.ts'
+import type { UdpOptions } from './options.ts'
+
+/** The UDP transport: a datagram is a request, and so is its answer. Observing needs a protocol that knows who is there: tcp or coap. */
+export function udp(options: UdpOptions = {}): Transport {
+  const { framing = 'bag' } = options
+  if (framing !== 'bag' && framing !== 'raw') throw new TypeError('framing is bag or raw: a datagram needs no other.')
+  const network = options.channel ?? datagramNetwork(dgram)
+  return {
+    name: 'udp',
+    schemes: ['udp'],
+    capabilities: { [CAPABILITIES.Udp]: { version: '5.0.0', framing, observe: false } },
+    listen: host => listen(host.withLimits(options.limits), network, options),
+    connect: (url, settings) => connect(url, network, framing === 'raw', { ...(options.clock && { clock: options.clock }), ...settings })
+  }
+}
