@@ -1,7 +1,8 @@
 import { type Context, type Host, IopaError, type Listener } from '@iopa/appbuilder'
+import type { PublishOptions } from '../publish-options.ts'
 import { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
-import type { InboundMessage, MessageProperties } from '../remote/message.ts'
+import type { InboundMessage } from '../remote/message.ts'
 import { assertHandOff } from '../remote/self-test.ts'
 import { isTopicName, topicMatches } from '../topics/topic.ts'
 import { within } from './backoff.ts'
@@ -12,19 +13,10 @@ import { Subscriber } from './subscriber.ts'
 import { planOf, purposeOf, type SubscriptionPlan } from './subscriptions.ts'
 import { Worker } from './worker.ts'
 
-/** How to publish a message of the app's own. */
-export interface PublishOptions extends Omit<MessageProperties, 'responseTopic' | 'correlationData'> {
-  /** 0 unless given. */
-  readonly qos?: 0 | 1 | 2
-  readonly retain?: boolean
-  /** Gives up waiting for a connection or for the broker's answer. */
-  readonly signal?: AbortSignal
-}
-
 /** A worker on a broker. */
 export interface BridgeListener extends Listener {
   /** Plain publish; resolves once the broker has it. @throws IopaError 502 when the broker refuses, 503 when too many messages wait. */
-  publish(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<void>
+  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
 }
 
 /** Joins the app to a broker as a worker. Rejects when the broker cannot be reached or refuses the subscriptions. */
@@ -112,7 +104,7 @@ class Bridge implements BridgeListener {
     }
   }
 
-  async publish(topic: string, payload: Uint8Array | string, options: PublishOptions = {}): Promise<void> {
+  async publish(topic: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
     const { qos = 0, retain = false, signal, ...properties } = options
     if (!isTopicName(topic)) throw new IopaError(400, 'bad-topic', `'${topic}' is no topic to publish to.`)
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload

@@ -2,8 +2,8 @@ import { IopaError } from '@iopa/appbuilder'
 import type { StoredDelivery, StoredMessage, StoredSession, StoredWill, StoreRecord } from '../store.ts'
 
 /*
- * Keys are `<letter>\0<client id or topic>[\0<rest>]`: MQTT strings never hold U+0000 (MQTT 5 section 1.5.4), so the parts cannot
- * run into each other. The sequence is 14 hexadecimal digits, so that the order of keys is the order of delivery.
+ * Keys are `<letter>\0<client id or topic>[\0<rest>]`; a U+0000 or U+0001 within a part is escaped, so that parts cannot run into each
+ * other. The sequence is 14 hexadecimal digits, so that the order of keys is the order of delivery.
  *
  * A value is one version byte, a 32-bit length, that many bytes of JSON, then the payload and the properties of the message.
  */
@@ -20,21 +20,30 @@ export const encodeKey = (record: StoreRecord): string => {
   const letter = LETTERS[record.kind]
   switch (record.kind) {
     case 'retained':
-      return `${letter}\0${record.topic}`
+      return `${letter}\0${escaped(record.topic)}`
     case 'session':
-      return `${letter}\0${record.clientId}`
+      return `${letter}\0${escaped(record.clientId)}`
     case 'subscription':
-      return `${letter}\0${record.clientId}\0${record.filter}`
+      return `${letter}\0${escaped(record.clientId)}\0${escaped(record.filter)}`
     case 'message':
-      return `${letter}\0${record.clientId}\0${record.sequence.toString(16).padStart(14, '0')}`
+      return `${letter}\0${escaped(record.clientId)}\0${record.sequence.toString(16).padStart(14, '0')}`
     case 'received':
-      return `${letter}\0${record.clientId}\0${record.packetId}`
+      return `${letter}\0${escaped(record.clientId)}\0${record.packetId}`
   }
 }
 
+const escaped = (part: string): string =>
+  /[\0\x01]/.test(part) ? part.replace(/[\0\x01]/g, unit => (unit === '\0' ? '\x01\x01' : '\x01\x02')) : part
+
+const plain = (part: string): string =>
+  part.includes('\x01') ? part.replace(/\x01[\x01\x02]/g, unit => (unit === '\x01\x01' ? '\0' : '\x01')) : part
+
 /** The keys that go when a session goes. */
 export const ownedRanges = (clientId: string): { gte: string; lt: string }[] =>
-  [LETTERS.subscription, LETTERS.message, LETTERS.received].map(letter => ({ gte: `${letter}\0${clientId}\0`, lt: `${letter}\0${clientId}\x01` }))
+  [LETTERS.subscription, LETTERS.message, LETTERS.received].map(letter => ({
+    gte: `${letter}\0${escaped(clientId)}\0`,
+    lt: `${letter}\0${escaped(clientId)}\x01`
+  }))
 
 export const encodeValue = (record: StoreRecord): Uint8Array => {
   switch (record.kind) {
@@ -54,7 +63,7 @@ export const encodeValue = (record: StoreRecord): Uint8Array => {
 }
 
 export const decodeRecord = (key: string, value: Uint8Array): StoreRecord => {
-  const [letter, name = '', rest = ''] = key.split('\0')
+  const [letter, name = '', rest = ''] = key.split('\0').map(plain)
   if (value[0] !== VERSION) throw unreadable(`version ${value[0]}`)
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
   const end = 5 + view.getUint32(1)

@@ -1,0 +1,82 @@
+import type { Socket } from 'node:net'
+import type { ByteChannel, ByteReceiver } from '@iopa/appbuilder'
+import type { WebSocket } from 'ws'
+
+/** Says that a text frame came where only binary ones may ([MQTT-6.0.0-1]; RFC 6455 section 7.4.1). */
+const UNSUPPORTED_DATA = 1003
+const NORMAL = 1000
+
+/** A WebSocket as a channel of bytes: MQTT packets need not keep to its messages ([MQTT-6.0.0-2]). */
+export class WebSocketChannel implements ByteChannel {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: boolean
+  readonly raw: unknown
+  readonly #webSocket: WebSocket
+  readonly #socket: Socket
+  #error: Error | undefined
+
+  constructor(webSocket: WebSocket, socket: Socket) {
+    this.#webSocket = webSocket
+    this.#socket = socket
+    this.raw = webSocket
+    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remotePort = socket.remotePort ?? 0
+    this.localAddress = socket.localAddress ?? ''
+    this.localPort = socket.localPort ?? 0
+    this.tls = 'encrypted' in socket && socket.encrypted === true
+    socket.setNoDelay(true)
+    webSocket.binaryType = 'nodebuffer'
+    webSocket.on('error', error => {
+      this.#error = error
+    })
+    webSocket.pause()
+  }
+
+  get buffered(): number {
+    return this.#webSocket.bufferedAmount
+  }
+
+  open(receiver: ByteReceiver): void {
+    const webSocket = this.#webSocket
+    webSocket.on('message', (data, isBinary) => {
+      if (isBinary) receiver.data(data as Buffer)
+      else webSocket.close(UNSUPPORTED_DATA, 'MQTT needs binary frames')
+    })
+    this.#socket.on('drain', () => receiver.drain())
+    webSocket.on('close', () => receiver.close(this.#error))
+    if (webSocket.readyState === webSocket.CLOSED) queueMicrotask(() => receiver.close(this.#error))
+    webSocket.resume()
+  }
+
+  write(bytes: Uint8Array | string): boolean {
+    const webSocket = this.#webSocket
+    if (webSocket.readyState !== webSocket.OPEN) return false
+    webSocket.send(bytes, { binary: true, compress: false })
+    return !this.#socket.writableNeedDrain
+  }
+
+  pause(): void {
+    this.#webSocket.pause()
+  }
+
+  resume(): void {
+    this.#webSocket.resume()
+  }
+
+  end(): void {
+    this.#webSocket.close(NORMAL)
+    // The peer's half of the closing handshake has to be read.
+    this.#webSocket.resume()
+  }
+
+  destroy(): void {
+    this.#webSocket.terminate()
+  }
+
+  clientCertificate(): unknown {
+    return 'getPeerCertificate' in this.#socket ? (this.#socket as Socket & { getPeerCertificate(): unknown }).getPeerCertificate() : undefined
+  }
+}

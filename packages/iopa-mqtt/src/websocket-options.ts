@@ -1,0 +1,21 @@
+import type { Server as HttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { TlsOptions } from '@iopa/appbuilder'
+
+/** Where browsers connect: MQTT over WebSocket (MQTT 5 section 6), on a port of its own or within a server that is there. */
+export interface WebSocketOptions {
+  /** A port of its own; 0 lets the system choose. Not with `server`. */
+  readonly port?: number
+  /** Address to listen on; 127.0.0.1 unless given. */
+  readonly host?: string
+  readonly tls?: TlsOptions
+  /** A server of node:http or node:https whose upgrades are taken at `path`; it is neither started nor closed. */
+  readonly server?: HttpServer | HttpsServer
+  /** Path of the endpoint; with `server` `/mqtt` unless given, with `port` any path unless given. */
+  readonly path?: string
+  /**
+   * Pages that may connect, such as `https://house.example`, beside those of the host that the request names. A client that is no browser
+   * sends no Origin and is always let in.
+   */
+  readonly origins?: readonly string[]
+}

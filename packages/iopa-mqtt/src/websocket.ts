@@ -1,0 +1,146 @@
+import type { Server as HttpServer, IncomingMessage } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type ByteChannel, type ByteServer, IopaError, type TlsOptions } from '@iopa/appbuilder'
+import type { WebSocketServer } from 'ws'
+import { WebSocketChannel } from './websocket-channel.ts'
+import type { WebSocketOptions } from './websocket-options.ts'
+import { isOriginAllowed } from './websocket-origin.ts'
+
+/** Bounds of what happens before MQTT begins. */
+export interface WebSocketLimits {
+  /** Bytes of one WebSocket message. */
+  readonly maxPayload: number
+  /** Open connections of the port. */
+  readonly connections: number
+  /** Milliseconds for the whole request. */
+  readonly headerTimeout: number
+  /** Bytes of its header. */
+  readonly headerBytes: number
+}
+
+/** What takes connections; `close` stops taking them and resolves when those that are there have ended. */
+export interface WebSocketListener extends ByteServer {
+  readonly url: URL
+}
+
+/** Serves MQTT over WebSocket and gives each connection as a channel of bytes. Rejects when the port cannot be bound. */
+export const listenWebSocket = async (
+  options: WebSocketOptions,
+  limits: WebSocketLimits,
+  accept: (channel: ByteChannel) => void
+): Promise<WebSocketListener> => {
+  const { WebSocketServer } = await import('ws')
+  const endpoint = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: limits.maxPayload,
+    perMessageDeflate: false,
+    handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
+  })
+  return options.server ? attach(options.server, options, endpoint, accept) : listen(options, limits, endpoint, accept)
+}
+
+type Accept = (channel: ByteChannel) => void
+
+const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoint: WebSocketServer, accept: Accept): Promise<WebSocketListener> => {
+  const { host = '127.0.0.1', port = 0, tls, path } = options
+  const times = {
+    headersTimeout: limits.headerTimeout,
+    requestTimeout: limits.headerTimeout,
+    keepAliveTimeout: 1000,
+    connectionsCheckingInterval: 1000
+  }
+  const settings = { ...times, maxHeaderSize: limits.headerBytes, noDelay: true }
+  const server = tls
+    ? (await import('node:https')).createServer({ ...settings, ...secureOptions(tls) })
+    : (await import('node:http')).createServer(settings)
+  server.maxConnections = limits.connections
+  server.on('request', (_request, response) => {
+    response
+      .writeHead(426, { connection: 'close', upgrade: 'websocket', 'content-type': 'text/plain' })
+      .end('This port speaks MQTT over WebSocket.\n')
+  })
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
+    else refuse(socket, 404, 'There is no WebSocket at this path.')
+  })
+  server.on('clientError', (_error, socket) => socket.destroy())
+  await new Promise<void>((resolve, reject) => {
+    const failed = (error: Error): void =>
+      reject(new IopaError(500, 'bind-failed', `Cannot listen on ${host}:${port}: ${error.message}.`, { cause: error }))
+    server.once('error', failed)
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', failed)
+      // Running out of descriptors on accept must not end the process.
+      server.on('error', () => {})
+      resolve()
+    })
+  })
+  return {
+    ...addressOf(server, path ?? '/'),
+    close: () => new Promise(resolve => void server.close(() => resolve())),
+    reload: fresh => {
+      if ('setSecureContext' in server) server.setSecureContext(secureOptions(fresh))
+    }
+  }
+}
+
+const attach = (server: HttpServer | HttpsServer, options: WebSocketOptions, endpoint: WebSocketServer, accept: Accept): WebSocketListener => {
+  const path = options.path ?? '/mqtt'
+  const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
+    // Others may serve other paths of this server; only where nobody else does, the request is ours to refuse.
+    else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.')
+  }
+  server.on('upgrade', take)
+  return { ...addressOf(server, path), close: async () => void server.off('upgrade', take) }
+}
+
+const upgrade = (
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  { origins = [] }: WebSocketOptions,
+  endpoint: WebSocketServer,
+  accept: Accept
+): void => {
+  const { origin, host = '' } = request.headers
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
+  if (!isOriginAllowed(origin, host, (socket as Socket).localAddress ?? '', origins)) {
+    refuse(socket, 403, 'Pages of this origin may not connect: list it in the origins of the server.')
+  } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
+    refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.")
+  } else {
+    endpoint.handleUpgrade(request, socket, head, opened => accept(new WebSocketChannel(opened, socket as Socket)))
+  }
+}
+
+/** Answers in plain HTTP, for there is no WebSocket yet. */
+const refuse = (socket: Duplex, status: number, detail: string): void => {
+  socket.on('error', () => {})
+  const body = `${detail}\n`
+  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n`
+  socket.end(head + body, () => socket.destroy())
+}
+
+const REASONS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' }
+
+const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/'
+
+const addressOf = (server: HttpServer | HttpsServer, path: string): { address: string; port: number; url: URL } => {
+  const bound = server.address()
+  const { address, port } = typeof bound === 'object' && bound !== null ? bound : { address: '127.0.0.1', port: 0 }
+  const scheme = 'setSecureContext' in server ? 'wss' : 'ws'
+  return { address, port, url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}${path}`) }
+}
+
+const secureOptions = ({ key, cert, ca, requestCert = false, minVersion = 'TLSv1.2' }: TlsOptions): object => ({
+  ...(key === undefined ? {} : { key }),
+  ...(cert === undefined ? {} : { cert }),
+  ...(ca === undefined ? {} : { ca }),
+  requestCert,
+  rejectUnauthorized: requestCert,
+  minVersion
+})
