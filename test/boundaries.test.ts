@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const packages = new URL('../packages/', import.meta.url).pathname
+const CORE = ['@iopa/constants', '@iopa/context', '@iopa/appbuilder']
+const ALLOWED: Record<string, readonly string[]> = {
+  constants: [],
+  context: ['@iopa/constants'],
+  appbuilder: ['@iopa/constants', '@iopa/context']
+}
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly dependencies?: Record<string, string>
+  readonly peerDependencies?: Record<string, string>
+  readonly devDependencies?: Record<string, string>
+}
+
+const folders = readdirSync(packages)
+const manifestOf = (folder: string): Manifest => JSON.parse(readFileSync(join(packages, folder, 'package.json'), 'utf8')) as Manifest
+
+const sourcesOf = (folder: string): { file: string; text: string }[] =>
+  readdirSync(join(packages, folder, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.ts'))
+    .map(file => ({ file: `${folder}/src/${file}`, text: readFileSync(join(packages, folder, 'src', file), 'utf8') }))
+
+const importsOf = (text: string): string[] =>
+  [
+    ...text.matchAll(
+      /^\s*(?:import|export)\b[^'"]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|\brequire\(\s*'([^']+)'\s*\)/gm
+    )
+  ].map(match => (match[1] ?? match[2] ?? match[3] ?? match[4]) as string)
+
+describe.each(folders)('package %s', folder => {
+  const manifest = manifestOf(folder)
+  const outside = sourcesOf(folder).flatMap(({ file, text }) =>
+    importsOf(text)
+      .filter(name => !name.startsWith('.'))
+      .map(name => ({ file, name }))
+  )
+
+  test('imports the core and its own libraries, never a sibling', () => {
+    const siblings = outside.filter(({ name }) => name.startsWith('@iopa/') && !CORE.includes(name.split('/').slice(0, 2).join('/')))
+    expect(siblings).toEqual([])
+    const allowed = ALLOWED[folder]
+    if (allowed !== undefined) expect(outside.filter(({ name }) => !allowed.includes(name))).toEqual([])
+  })
+
+  test('declares what it imports, and depends on the core as ordinary dependency', () => {
+    const declared = Object.keys(manifest.dependencies ?? {})
+    const used = new Set(
+      outside
+        .map(({ name }) => name)
+        .filter(name => !name.startsWith('node:'))
+        .map(name =>
+          name
+            .split('/')
+            .slice(0, name.startsWith('@') ? 2 : 1)
+            .join('/')
+        )
+    )
+    expect([...used].filter(name => !declared.includes(name))).toEqual([])
+    for (const [name, range] of Object.entries(manifest.dependencies ?? {})) if (name.startsWith('@iopa/')) expect(range).toBe('workspace:^')
+    expect(manifest.peerDependencies).toBeUndefined()
+    expect(manifest.devDependencies).toBeUndefined()
+    expect(manifest.version.split('.')[0]).toBe('5')
+  })
+
+  test('writes built-ins with node:', () => {
+    expect(outside.filter(({ name }) => builtinModules.includes(name.split('/')[0] as string))).toEqual([])
+  })
+
+  test('has no default export, no export *, and no escape from the types', () => {
+    for (const { file, text } of sourcesOf(folder)) {
+      expect(text, file).not.toMatch(/^export default|^export \*/m)
+      expect(text, file).not.toMatch(/@ts-ignore|@ts-nocheck|\bas any\b|: any\b|<any>/)
+    }
+  })
+
+  test('has a licence, and a README that names it', () => {
+    expect(readFileSync(join(packages, folder, 'LICENSE'), 'utf8')).toContain('Apache License')
+    expect(readFileSync(join(packages, folder, 'README.md'), 'utf8')).toContain(manifest.name)
+  })
+})

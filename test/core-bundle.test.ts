@@ -1,0 +1,47 @@
+import { builtinModules } from 'node:module'
+import { build } from 'esbuild'
+import { describe, expect, test } from 'vitest'
+
+const resolve = (folder: string): string => new URL(`../packages/${folder}/src/index.ts`, import.meta.url).pathname
+
+/** What a bundle for the browser imports from outside itself, and its size. */
+const bundled = async (entry: string): Promise<{ outside: string[]; text: string }> => {
+  const result = await build({
+    stdin: { contents: entry, resolveDir: new URL('.', import.meta.url).pathname, loader: 'ts' },
+    bundle: true,
+    platform: 'browser',
+    format: 'esm',
+    minify: true,
+    write: false,
+    metafile: true,
+    conditions: ['@iopa/source'],
+    logLevel: 'silent'
+  })
+  const outside = Object.values(result.metafile.inputs).flatMap(({ imports }) => imports.filter(({ external }) => external).map(({ path }) => path))
+  return { outside, text: result.outputFiles[0]?.text ?? '' }
+}
+
+describe('the core in a browser', () => {
+  test.each(['constants', 'context', 'appbuilder'])('%s bundles without any Node built-in', async folder => {
+    const { outside, text } = await bundled(`export * from ${JSON.stringify(resolve(folder))}`)
+    expect(outside).toEqual([])
+    for (const name of builtinModules) expect(text).not.toContain(`"node:${name}"`)
+  })
+
+  test('fails for a bundle that does use one', async () => {
+    await expect(bundled("import net from 'node:net'; console.log(net)")).rejects.toThrow(/node:net/)
+  })
+
+  test('runs an app with router and fetch handler in a bundle, and stays small', async () => {
+    const { text } = await bundled(`
+      import { App } from ${JSON.stringify(resolve('appbuilder'))}
+      import { router } from ${JSON.stringify(resolve('router'))}
+      const app = new App().use(router())
+      app.get('/hello/:name', context => 'Hello ' + context.params.name)
+      export const run = async () => (await app.invoke({ 'iopa.Path': '/hello/you' })).text()
+    `)
+    const module = (await import(`data:text/javascript,${encodeURIComponent(text)}`)) as { run(): Promise<string> }
+    expect(await module.run()).toBe('Hello you')
+    expect(text.length).toBeLessThan(100_000)
+  })
+})
