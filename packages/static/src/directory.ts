@@ -12,3 +12,6 @@ export const linkFormat = (path: string, entries: readonly DirectoryEntry[], opt
       return kind === 'directory' ? `<${target}/>;ct=40` : `<${target}>;type="${mediaTypeOf(name, options)}"`
     })
     .join(',')
+
+/** The path of a directory as sources know it. */
+export const withoutSlash = (path: string): string => (path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path)

@@ -11,15 +11,15 @@ import {
   type Next
 } from '@iopa/appbuilder'
 import { evaluateConditions } from './conditions.ts'
-import { linkFormat } from './directory.ts'
+import { linkFormat, withoutSlash } from './directory.ts'
 import { encodingChoice } from './encodings.ts'
 import { fileSystem } from './file-system.ts'
+import { fileGone, Observers } from './observers.ts'
 import { type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
 import { type Rendering, render } from './rendering.ts'
 import type { FileRepresentation } from './representation.ts'
 import { type FileResource, type Resource, Resources, stateOf } from './resources.ts'
 import type { FileSource } from './source.ts'
-import { Watcher } from './watcher.ts'
 
 /** Members of a directory in one listing. */
 const MAX_LISTED = 1000
@@ -40,18 +40,21 @@ class StaticFiles {
   readonly #settings: StaticSettings
   readonly #resources: Resources
   readonly #choose = encodingChoice()
-  /** By app: one middleware may serve in several. */
-  readonly #watchers = new WeakMap<Context['environment'], Watcher>()
+  readonly #observers: Observers
 
   constructor(source: FileSource, settings: StaticSettings) {
     this.#settings = settings
     this.#resources = new Resources(source, settings)
+    this.#observers = new Observers(this.#resources, settings)
   }
 
   // Stays synchronous for what the cache knows.
   invoke(context: Context, next: Next): unknown {
     const method = context['iopa.Method']
-    if (method !== 'GET' && method !== 'HEAD') return isControlMethod(method) ? next() : this.#change(context, next)
+    if (method !== 'GET' && method !== 'HEAD') {
+      if (method === 'UNSUBSCRIBE') this.#observers.unsubscribe(context)
+      return isControlMethod(method) ? next() : this.#change(context, next)
+    }
     if (context['iopa.Observe'] === true) return this.#observed(context, next)
     const path = context['iopa.Path']
     if (path.charCodeAt(path.length - 1) === 0x2f && this.#lists(context)) return this.#list(context, next, path)
@@ -162,63 +165,20 @@ class StaticFiles {
   async #observed(context: Context, next: Next): Promise<unknown> {
     const path = context['iopa.Path']
     const base = context['iopa.PathBase']
+    const directory = withoutSlash(path)
     // The state is taken before the content: a change in between is then told once too often, and never missed.
-    const listing = this.#lists(context) ? await this.#resources.directory(withoutSlash(path)) : undefined
+    const listing = this.#lists(context) ? await this.#resources.directory(directory) : undefined
     const resource = listing === undefined ? await this.#resources.refresh(path) : undefined
     const value = listing === undefined ? await this.#answer(context, next, path, resource) : await this.#list(context, next, path)
+    const observed = { base, path, listed: listing !== undefined }
     // What another handler has answered is that handler's to watch.
-    if (!context['server.IsNotification'] && (resource !== undefined || listing !== undefined || isUnrouted(context))) {
-      const watched = { base, path, listed: listing !== undefined }
-      context.defer(this.#watcherOf(context).watch(watchKey(watched), listing?.version ?? stateOf(resource)))
+    if (resource === undefined && listing === undefined) {
+      if (!isUnrouted(context)) return value
+      if (this.#observers.hasSeen(context, observed)) context.response.fail(fileGone())
     }
+    if (!context['server.IsNotification']) this.#observers.add(context, observed, listing?.version ?? stateOf(resource))
     return value
   }
-
-  #watcherOf(context: Context): Watcher {
-    const { environment } = context
-    let watcher = this.#watchers.get(environment)
-    if (watcher === undefined) {
-      const { clock, watchInterval } = this.#settings
-      watcher = new Watcher(
-        async key => {
-          const { path, listed } = readWatchKey(key)
-          return listed ? this.#stateOfDirectory(path) : stateOf(await this.#resources.refresh(path))
-        },
-        key => {
-          const { base, path } = readWatchKey(key)
-          environment.notify(base + path)
-        },
-        (callback, delay) => {
-          const timer = clock.setTimeout(callback, delay)
-          return () => clock.clearTimeout(timer)
-        },
-        watchInterval
-      )
-      this.#watchers.set(environment, watcher)
-    }
-    return watcher
-  }
-
-  async #stateOfDirectory(path: string): Promise<string> {
-    return (await this.#resources.directory(withoutSlash(path)))?.version ?? ''
-  }
-}
-
-const withoutSlash = (path: string): string => (path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path)
-
-interface Watched {
-  readonly base: string
-  readonly path: string
-  /** True when the directory itself is observed, and not the index in it. */
-  readonly listed: boolean
-}
-
-// A path holds no NUL.
-const watchKey = ({ base, path, listed }: Watched): string => `${base}\0${path}\0${listed ? 'list' : ''}`
-
-const readWatchKey = (key: string): Watched => {
-  const [base = '', path = '', listed = ''] = key.split('\0')
-  return { base, path, listed: listed !== '' }
 }
 
 const cut = (bytes: Uint8Array, { range: { start, end } }: Rendering): Uint8Array =>

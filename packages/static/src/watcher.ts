@@ -3,6 +3,8 @@ export type Schedule = (callback: () => void, delay: number) => () => void
 
 interface Watched {
   state: string
+  /** True once there has been anything at the path. */
+  seen: boolean
   observers: number
 }
 
@@ -22,7 +24,7 @@ export class Watcher {
   #stop: (() => void) | undefined
   #looking = false
 
-  /** `look` tells the state of a path as text and does not reject for long-lasting reasons; `interval` is in milliseconds. */
+  /** `look` tells the state of a path as text, empty for nothing; `interval` is in milliseconds. */
   constructor(look: (path: string) => Promise<string>, changed: (path: string) => void, schedule: Schedule, interval: number) {
     this.#look = look
     this.#changed = changed
@@ -37,7 +39,7 @@ export class Watcher {
   /** Watches a path whose state the observer has seen, until the returned function is called. */
   watch(path: string, state: string): () => void {
     const watched = this.#watched.get(path)
-    if (watched === undefined) this.#watched.set(path, { state, observers: 1 })
+    if (watched === undefined) this.#watched.set(path, { state, seen: state !== '', observers: 1 })
     else watched.observers++
     this.#start()
     let active = true
@@ -51,6 +53,11 @@ export class Watcher {
         this.#stop = undefined
       }
     }
+  }
+
+  /** True while a path is watched where there has been something since the watching began. */
+  hasSeen(path: string): boolean {
+    return this.#watched.get(path)?.seen ?? false
   }
 
   #start(): void {
@@ -71,6 +78,7 @@ export class Watcher {
         const watched = this.#watched.get(path)
         if (state === undefined || watched === undefined || watched.state === state) continue
         watched.state = state
+        if (state !== '') watched.seen = true
         this.#changed(path)
       }
     }

@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Answer, App, type Context, reply } from '@iopa/appbuilder'
@@ -157,19 +157,24 @@ describe('observing a file', () => {
 
 test('observing a directory over CoAP tells when a file comes or goes', async () => {
   const folder = folderWith('a.txt', 'one')
+  mkdirSync(join(folder, 'docs'))
   writeFileSync(join(folder, 'index.html'), 'index')
   const app = appOf(fileSystem(folder))
-  const context = app.create({ 'iopa.Path': '/', 'iopa.Scheme': 'coap', 'iopa.Observe': true })
-  await app.invoke(context)
-  expect(context.response.type).toBe('application/link-format')
-  const changed = new Promise<string>(done => {
+  const changes: string[] = []
+  for (const path of ['/', '/docs/', '/docs']) {
+    const context = app.create({ 'iopa.Path': path, 'iopa.Scheme': 'coap', 'iopa.Observe': true })
+    await app.invoke(context)
+    expect(context.response.type).toBe('application/link-format')
     const { notify } = context.environment
-    context.environment.notify = (path, origin) => {
-      done(path)
-      notify(path, origin)
+    context.environment.notify = (changed, origin) => {
+      changes.push(changed)
+      notify(changed, origin)
     }
-  })
-  writeFileSync(join(folder, 'b.txt'), 'two')
-  expect(await changed).toBe('/')
-  await context.end()
+    const before = changes.length
+    writeFileSync(join(folder, path, `${before}.txt`), 'two')
+    while (changes.length === before) await new Promise(done => setTimeout(done, 5))
+    expect(changes.at(-1)).toBe(path)
+    context.environment.notify = notify
+    await context.end()
+  }
 })

@@ -1,0 +1,118 @@
+import { type Context, IopaError } from '@iopa/appbuilder'
+import { withoutSlash } from './directory.ts'
+import type { StaticSettings } from './options.ts'
+import { type Resources, stateOf } from './resources.ts'
+import { Watcher } from './watcher.ts'
+
+/** A path that somebody observes. */
+export interface Observed {
+  /** What mounts have taken off the path. */
+  readonly base: string
+  readonly path: string
+  /** True when the directory itself is observed, and not the index in it. */
+  readonly listed: boolean
+}
+
+/** Subscriptions of one connection that are watched; beyond it the oldest is not watched any more. */
+const MAX_PER_CONNECTION = 1000
+
+/** Watches what is observed, for as long as it is, and tells the app of changes. */
+export class Observers {
+  readonly #resources: Resources
+  readonly #settings: StaticSettings
+  /** By app: one middleware may serve in several. */
+  readonly #watchers = new WeakMap<Context['environment'], Watcher>()
+  readonly #subscriptions = new WeakMap<Context, Map<string, () => void>>()
+
+  constructor(resources: Resources, settings: StaticSettings) {
+    this.#resources = resources
+    this.#settings = settings
+  }
+
+  /** Watches a path that an observing context has seen in this state. */
+  add(context: Context, observed: Observed, state: string): void {
+    const key = keyOf(observed)
+    const watcher = this.#watcherOf(context)
+    const connection = subscriberOf(context)
+    if (connection === null) context.defer(watcher.watch(key, state))
+    else this.#subscribe(connection, key, watcher, state)
+  }
+
+  /** Ends what a subscription of an MQTT client began. */
+  unsubscribe(context: Context): void {
+    const connection = subscriberOf(context)
+    const watches = connection === null ? undefined : this.#subscriptions.get(connection)
+    const observed = { base: context['iopa.PathBase'], path: context['iopa.Path'] }
+    for (const listed of [false, true]) {
+      const key = keyOf({ ...observed, listed })
+      watches?.get(key)?.()
+      watches?.delete(key)
+    }
+  }
+
+  /** True when an observer has seen a file at the path, so that there being none is news. */
+  hasSeen(context: Context, observed: Observed): boolean {
+    return this.#watchers.get(context.environment)?.hasSeen(keyOf(observed)) ?? false
+  }
+
+  // An MQTT subscription outlives the file: it hears that the file has gone, and that it is back.
+  #subscribe(connection: Context, key: string, watcher: Watcher, state: string): void {
+    let watches = this.#subscriptions.get(connection)
+    if (watches === undefined) {
+      const all = new Map<string, () => void>()
+      this.#subscriptions.set(connection, all)
+      connection.defer(() => {
+        for (const stop of all.values()) stop()
+        all.clear()
+      })
+      watches = all
+    }
+    if (watches.has(key) || connection.ended) return
+    if (watches.size >= MAX_PER_CONNECTION) {
+      const [oldest, stop] = watches.entries().next().value as [string, () => void]
+      watches.delete(oldest)
+      stop()
+    }
+    watches.set(key, watcher.watch(key, state))
+  }
+
+  #watcherOf(context: Context): Watcher {
+    const { environment } = context
+    let watcher = this.#watchers.get(environment)
+    if (watcher === undefined) {
+      const { clock, watchInterval } = this.#settings
+      watcher = new Watcher(
+        key => this.#stateOf(observedOf(key)),
+        key => {
+          const { base, path } = observedOf(key)
+          environment.notify(base + path)
+        },
+        (callback, delay) => {
+          const timer = clock.setTimeout(callback, delay)
+          return () => clock.clearTimeout(timer)
+        },
+        watchInterval
+      )
+      this.#watchers.set(environment, watcher)
+    }
+    return watcher
+  }
+
+  async #stateOf({ path, listed }: Observed): Promise<string> {
+    return listed ? ((await this.#resources.directory(withoutSlash(path)))?.version ?? '') : stateOf(await this.#resources.refresh(path))
+  }
+}
+
+/** The error for a file that an observer has seen and that is not there now. */
+export const fileGone = (): IopaError => new IopaError(404, 'file-gone', 'The file is not there any more')
+
+/** The connection of an MQTT client; null for all others, whose observation ends with what they observe. */
+const subscriberOf = (context: Context): Context | null => (context['iopa.Protocol'].startsWith('MQTT') ? context.connection : null)
+
+// A path holds no NUL.
+const keyOf = ({ base, path, listed }: Observed): string => `${base}\0${path}\0${listed ? 'list' : ''}`
+
+const observedOf = (key: string): Observed => {
+  const [base = '', path = '', listed = ''] = key.split('\0')
+  return { base, path, listed: listed !== '' }
+}
