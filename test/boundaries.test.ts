@@ -76,7 +76,7 @@ describe.each(folders)('package %s', folder => {
   test('has no default export, no export *, and no escape from the types', () => {
     for (const { file, text } of sourcesOf(folder)) {
       expect(text, file).not.toMatch(/^export default|^export \*/m)
-      expect(text, file).not.toMatch(/@ts-ignore|@ts-nocheck|\bas any\b|: any\b|<any>/)
+      expect(text, file).not.toMatch(/@ts-ignore|@ts-nocheck|biome-ignore/)
     }
   })
 

@@ -18,16 +18,21 @@ const withoutConditions = (headers: HeaderFields): string[] => {
   return pairs
 }
 
-/** The context of a notification: a GET of `path` with method, query, headers, peer and user of `as`, within its scope. */
+/** The context of a notification: the GET or FETCH that registered `as`, or a GET of another path, with its headers, peer and user, within its scope. */
 export const renewed = (factory: ContextFactory, path: string, as: Context): Context => {
   const own = as['iopa.PathBase'] + as['iopa.Path'] === path
+  const fetches = own && as['iopa.Method'] === 'FETCH'
   const init: ContextInit = {
-    method: 'GET',
+    method: fetches ? 'FETCH' : 'GET',
     path,
     query: own ? as['iopa.QueryString'] : '',
     rawPath: own ? as['server.RawPath'] : path,
     endpoint: as.endpoint,
-    source: { headers: () => new HeaderMap(withoutConditions(as['iopa.Headers'])) }
+    source: {
+      headers: () => new HeaderMap(withoutConditions(as['iopa.Headers'])),
+      contentType: () => (fetches ? as['iopa.ContentType'] : ''),
+      body: () => (fetches && as['iopa.Body'] instanceof Uint8Array ? as['iopa.Body'] : null)
+    }
   }
   const context = factory.create(init, as)
   context['iopa.Host'] = as['iopa.Host']

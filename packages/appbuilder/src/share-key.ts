@@ -11,6 +11,8 @@ export class ShareKeys {
     const user = context['server.User']
     // Credentials that nobody has checked may still steer the handler.
     if (user === undefined && hasCredentials(context)) return null
+    // The body of a FETCH is part of the question (RFC 8132 section 2).
+    if (context['iopa.Method'] === 'FETCH') return null
     return `${this.#userNumber(user)}\n${context['iopa.Headers'].get('accept') ?? ''}\n${context['iopa.QueryString']}`
   }
 

@@ -179,6 +179,22 @@ describe('observation 3: a notification re-runs GET', () => {
     expect(run.ended).toBe(true)
   })
 
+  test('as the FETCH that it was, with its body, and shared with nobody', async () => {
+    const seen: string[] = []
+    const app = new App(quiet).use(async context => {
+      seen.push(`${context.method} ${context.type} ${await context.text()}`)
+      return seen.length
+    })
+    const host = app.host()
+    const contexts = ['a', 'b'].map(body =>
+      app.create({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x', 'iopa.Body': body, 'iopa.ContentType': 'text/x' })
+    )
+    for (const context of contexts) await host.observe(context, () => undefined)
+    app.notify('/x')
+    await turns(60)
+    expect(seen.slice(2).sort()).toEqual(['FETCH text/x a', 'FETCH text/x b'])
+  })
+
   test('one at a time: a change meanwhile runs it once more, however many there were', async () => {
     const { app, host, put, state } = counter()
     const watching = watch(app, host, '/n')
