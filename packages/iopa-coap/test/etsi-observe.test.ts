@@ -3,8 +3,8 @@ import type { ReceivedMessage } from '../src/codec.ts'
 import { CODE, formatCode } from '../src/codes.ts'
 import { TYPE } from '../src/message.ts'
 import { OPTION } from '../src/options.ts'
-import { eventually } from './eventually.ts'
 import { type EtsiServer, LARGE, startEtsi } from './etsi-app.ts'
+import { eventually } from './eventually.ts'
 import { lossyRelay } from './lossy-relay.ts'
 import { describeWith, type PrintedMessage, startClient } from './peer-programs.ts'
 import { line, RawPeer, rawRequest } from './raw-peer.ts'
@@ -163,7 +163,8 @@ describeWith(CLIENT, 'ETSI OBS', () => {
         server.setObserved(state)
         await client.shows(new RegExp(state))
         // The last block of this state, before the next state comes.
-        await eventually(() => ((relay.log.at(-1)!.message.options.uint(OPTION.BLOCK2) ?? 0) & 8) === 0, 'the last block has come')
+        const isComplete = (): boolean => ((relay.log.findLast(({ toServer }) => !toServer)!.message.options.uint(OPTION.BLOCK2) ?? 0) & 8) === 0
+        await eventually(isComplete, 'the last block has come')
       }
       await client.done
       relay.close()

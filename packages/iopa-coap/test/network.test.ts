@@ -1,6 +1,7 @@
-import type { Answer } from '@iopa/appbuilder'
-import type { PacketRecord } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { type Answer, App } from '@iopa/appbuilder'
+import { coap } from '@iopa/coap'
+import { type PacketRecord, seededRandom } from '@iopa/testing'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { decode, encode, type ReceivedMessage } from '../src/codec.ts'
 import { CODE } from '../src/codes.ts'
 import { type Message, TYPE } from '../src/message.ts'
@@ -11,6 +12,14 @@ import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
 const HARSH = { loss: 0.3, duplication: 0.1, reordering: 0.2, delay: [5, 60] as const }
 // Thirty percent lost each way leaves an exchange 49 of 100 chances: with the four retransmissions of the default some must fail.
 const STUBBORN = { ackTimeout: 200, maxRetransmit: 16 }
+
+// Jitter and message ids are the only chance that is not the network's: with them seeded too, every run is the same.
+beforeEach(() => {
+  vi.spyOn(Math, 'random').mockImplementation(seededRandom(42))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const messageOf = ({ bytes }: PacketRecord): ReceivedMessage => decode(bytes) as ReceivedMessage
 const textOf = async (answer: Answer): Promise<string> => Buffer.from(await answer.bytes()).toString()
@@ -34,7 +43,8 @@ describe('on a scripted network', () => {
 
   it('answers late over loss too, each handler once', async () => {
     const home = await virtualHome({ network: { ...HARSH, seed: 11 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
-    const clients = await Promise.all(Array.from({ length: 5 }, () => home.connect()))
+    // An answer may be lost for longer than the 30 seconds that a client waits of itself.
+    const clients = await Promise.all(Array.from({ length: 5 }, () => home.connect({ timeout: 24 * 3_600_000 })))
     const answers: string[] = []
     const work = clients.map(async (client, c) => {
       for (let i = 0; i < 10; i++) answers.push(await textOf(await client.get(`/late/${c * 10 + i}`)))
@@ -54,6 +64,54 @@ describe('on a scripted network', () => {
     expect(home.handled.get('/body/1')).toBe(1)
     const got = await home.clock.runUntil(client.get('/body/1'), 30 * 24 * 3_600_000)
     expect(Buffer.from(await got.bytes()).equals(body)).toBe(true)
+    await home.close()
+  })
+
+  it('marks the blocks of one body with one Request-Tag, and those of the next with another', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    await home.clock.runUntil(client.put('/body/1', new Uint8Array(3000)))
+    await home.clock.runUntil(client.put('/body/1', new Uint8Array(3000)))
+    const tags = home.network.trace
+      .filter(({ to }) => to.address === SERVER)
+      .map(packet => {
+        const { options } = messageOf(packet)
+        return [options.uint(OPTION.BLOCK1)! >> 4, Buffer.from(options.get(OPTION.REQUEST_TAG) ?? []).toString('hex')] as const
+      })
+    expect(tags.map(([num]) => num)).toEqual([0, 1, 2, 0, 1, 2])
+    const [first, second, third, fourth, fifth, sixth] = tags.map(([, tag]) => tag)
+    expect([first, second, third]).toEqual([first, first, first])
+    expect([fourth, fifth, sixth]).toEqual([fourth, fourth, fourth])
+    expect(first).not.toBe('')
+    expect(first).not.toBe(fourth)
+    await home.close()
+  })
+
+  it('fetches a body anew when its ETag changes between two blocks', async () => {
+    const home = await virtualHome()
+    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, channel: home.network.machine(CLIENT) }))
+    const channel = await home.network.machine('10.0.0.7').bind({ host: '10.0.0.7', port: 5683 })
+    let asked = 0
+    channel.open({
+      message: (bytes, address, port) => {
+        const { id, token, options } = decode(bytes) as ReceivedMessage
+        const num = (options.uint(OPTION.BLOCK2) ?? 0) >> 4
+        const version = ++asked <= 2 ? 'a' : 'b'
+        const answer: Message = {
+          type: TYPE.ACK,
+          code: CODE.CONTENT,
+          id,
+          token,
+          options: new Options().add(OPTION.ETAG, version).add(OPTION.BLOCK2, (num << 4) | (num < 3 ? 8 : 0)),
+          payload: Buffer.from(version.repeat(16))
+        }
+        channel.send(encode(answer), port, address)
+      },
+      error: () => {}
+    })
+    const client = await home.clock.runUntil(app.connect('coap://10.0.0.7'))
+    expect(await textOf(await home.clock.runUntil(client.get('/large')))).toBe('b'.repeat(64))
+    await home.clock.runUntil(app.close())
     await home.close()
   })
 

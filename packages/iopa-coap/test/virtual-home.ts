@@ -1,4 +1,4 @@
-import { App, type Client, reply } from '@iopa/appbuilder'
+import { App, type Client, type ConnectOptions, reply } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { type VirtualClock, type VirtualNetwork, type VirtualNetworkOptions, virtualClock, virtualNetwork } from '@iopa/testing'
@@ -18,7 +18,7 @@ export interface VirtualHome {
   /** The state that `/state` shows; `setState` notifies. */
   setState(value: string): void
   /** A client of an app of its own. */
-  connect(options?: CoapOptions): Promise<Client>
+  connect(options?: ConnectOptions): Promise<Client>
   /** Closes everything on its clock. */
   close(): Promise<void>
 }
@@ -81,10 +81,10 @@ export async function virtualHome(options: VirtualHomeOptions = {}): Promise<Vir
       state = value
       server.notify('/state')
     },
-    async connect(extra = {}) {
-      const app = new App({ logger: false, clock }).use(coap({ clock, channel: network.machine(CLIENT), ...options.client, ...extra }))
+    async connect(connecting = {}) {
+      const app = new App({ logger: false, clock }).use(coap({ clock, channel: network.machine(CLIENT), ...options.client }))
       apps.push(app)
-      return clock.runUntil(app.connect(`coap://${SERVER}`))
+      return clock.runUntil(app.connect(`coap://${SERVER}`, connecting))
     },
     async close() {
       await clock.runUntil(Promise.all(apps.map(app => app.close({ timeout: 1000 }))))
