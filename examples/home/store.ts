@@ -47,6 +47,14 @@ export class HomeStore {
     return Object.fromEntries(this.#lights)
   }
 
+  lightIds(): string[] {
+    return [...this.#lights.keys()]
+  }
+
+  sensorIds(): string[] {
+    return [...this.#sensors.keys()]
+  }
+
   light(id: string): Light {
     const light = this.#lights.get(id)
     if (light === undefined) throw new IopaError(404, 'unknown-light', `There is no light '${id}'; there are ${[...this.#lights.keys()].join(', ')}.`)

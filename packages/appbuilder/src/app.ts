@@ -15,7 +15,7 @@ import type { MiddlewareFunction, MiddlewareObject, Next } from './middleware.ts
 import { MountTable } from './mount.ts'
 import { ObservationRegistry } from './observation.ts'
 import { renewed } from './renewal.ts'
-import { prefixed } from './route-prefix.ts'
+import { prefixed } from './route-paths.ts'
 import { silentLogger } from './silent-logger.ts'
 import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from './transport.ts'
 

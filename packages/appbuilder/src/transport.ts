@@ -79,6 +79,8 @@ export interface RouteAttributes {
   readonly sz?: number
   /** True says that it can be observed (RFC 7641 section 6); every GET route can, unless false. */
   readonly obs?: boolean
+  /** The paths that exist now below a pattern with params, for discovery and for wildcards: `() => ['/lights/hall']`. */
+  readonly instances?: () => Iterable<string>
   /** False hides the route from discovery. */
   readonly discoverable?: boolean
 }

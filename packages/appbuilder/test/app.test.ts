@@ -194,3 +194,33 @@ describe('a client', () => {
     expect(transport.sent[0]?.['iopa.CallCancelled']?.aborted).toBe(true)
   })
 })
+
+describe('the paths of a route', () => {
+  const route = (segments: RouteInfo['segments'], instances?: () => string[]): RouteInfo => ({
+    methods: ['GET'],
+    pattern: '/x',
+    segments,
+    attributes: instances === undefined ? {} : { instances }
+  })
+
+  test('are its own, or the instances that it names', () => {
+    expect([...pathsOfRoute(route([]))]).toEqual(['/'])
+    expect([
+      ...pathsOfRoute(
+        route([
+          { kind: 'static', value: 'a' },
+          { kind: 'static', value: 'b' }
+        ])
+      )
+    ]).toEqual(['/a/b'])
+    expect([...pathsOfRoute(route([{ kind: 'param', name: 'id' }]))]).toEqual([])
+    expect([...pathsOfRoute(route([{ kind: 'param', name: 'id' }], () => ['/1', '/2']))]).toEqual(['/1', '/2'])
+  })
+
+  test('carry the prefix of the mount around them', () => {
+    const inner = Object.assign((_: unknown, next: () => unknown) => next(), {})
+    const object = { name: 'routes', invoke: inner, routes: () => [route([{ kind: 'param', name: 'id' }], () => ['/1'])] }
+    const [found] = [...new App(quiet).mount('/in', object as never).routes()]
+    expect([found?.pattern, [...pathsOfRoute(found as RouteInfo)]]).toEqual(['/in/x', ['/in/1']])
+  })
+})
