@@ -9,6 +9,8 @@ import {
   IopaError,
   type Limits,
   outgoing,
+  pathsOfRoute,
+  type RouteInfo,
   type Transport
 } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
