@@ -4,6 +4,9 @@ import { filterLinks, hrefOf, type Link, type LinkAttribute, serializeLinks } fr
 /** Where a server lists its resources (RFC 6690 section 4). */
 export const WELL_KNOWN_CORE = '/.well-known/core'
 
+/** The Content-Format of that list. */
+export const LINK_FORMAT = 40
+
 /** The links of an app: its routes that are one path each, once, as far as they do not hide. */
 export const linksOf = (host: Host): Link[] => {
   const links = new Map<string, Record<string, LinkAttribute>>()

@@ -1,5 +1,6 @@
 import type { Answer, Context, EndReason, Host } from '@iopa/appbuilder'
 import { CODE } from './codes.ts'
+import { WELL_KNOWN_CORE } from './discovery.ts'
 import type { Exchange, Remote, Subscriber } from './exchange.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -9,7 +10,7 @@ const NONE = -1
 export interface Responder {
   /** Answers the registering request. */
   respondObserved(observer: Observer, answer: Answer): void
-  /** Sends a notification; one with another Content-Format than the first ends the observation (RFC 7641 section 4.2). */
+  /** Sends a notification. */
   notify(observer: Observer, answer: Answer): Promise<void> | undefined
 }
 
@@ -61,10 +62,11 @@ export class ObserverRegistry {
     this.#responder = responder
   }
 
-  /** True when the peer may observe one more. */
-  hasRoom(remote: Remote, token: Uint8Array): boolean {
+  /** True when a GET with Observe 0 becomes an observation; else it is answered like any other (RFC 7641 section 4.1). */
+  takes({ remote, message, toMulticast }: Exchange, { path }: CoapRequest): boolean {
+    if (message.code !== CODE.GET || toMulticast || path === WELL_KNOWN_CORE) return false
     const { observers } = remote
-    return observers === undefined || observers.size < this.#host.limits.observersPerConnection || observers.has(tokenKey(token))
+    return observers === undefined || observers.size < this.#host.limits.observersPerConnection || observers.has(tokenKey(message.token))
   }
 
   /** Begins an observation in place of a former one with the same token. */
@@ -104,6 +106,3 @@ export class ObserverRegistry {
     void remote.observers?.get(tokenKey(token))?.context.end('unsubscribe')
   }
 }
-
-/** The code of a notification whose Content-Format would have changed. */
-export const FORMAT_CHANGED: number = CODE.NOT_ACCEPTABLE

@@ -1,14 +1,16 @@
 import type { Answer, CodecTable, RandomAccessBody } from '@iopa/appbuilder'
 import { CODE, codeOfStatus } from './codes.ts'
 import { nearestFormatOf } from './content-formats.ts'
-import { etagOption } from './etag.ts'
+import { etagOption, hashOf, sameEtag } from './etag.ts'
 import type { OptionWriter } from './option-writer.ts'
 import { OPTION } from './options.ts'
-import { encodeProblem, PROBLEM_MEDIA_TYPE } from './problem-details.ts'
-import { typeOfFormat } from './request.ts'
+import { encodeProblem } from './problem-details.ts'
+import type { CoapRequest } from './request.ts'
 
 const NOTHING = new Uint8Array(0)
 const NONE = -1
+/** The Content-Format of concise problem details (RFC 9290). */
+export const PROBLEM_FORMAT = 257
 /** What Max-Age means when it is absent, in seconds (RFC 7252 section 5.10.5). */
 export const DEFAULT_MAX_AGE = 60
 
@@ -104,7 +106,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
 
 const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem
-  if (accept !== NONE && typeOfFormat(accept) === PROBLEM_MEDIA_TYPE) {
+  if (accept === PROBLEM_FORMAT) {
     representation.contentFormat = accept
     representation.payload = encodeProblem({
       title,
@@ -161,4 +163,25 @@ export const writeRepresentation = (writer: OptionWriter, representation: Repres
   if (message.size2 !== NONE) writer.uint(OPTION.SIZE2, message.size2)
   if (message.size1 !== NONE) writer.uint(OPTION.SIZE1, message.size1)
   return writer
+}
+
+/** Bytes of the whole payload. */
+export const sizeOf = ({ payload }: Representation): number => (isRandomAccess(payload) ? payload.size : payload.length)
+
+/** What a request is answered with where its handler answers 2.05: 2.03 where the client has that already, 4.06 where Accept cannot be met. */
+export const fitted = (request: CoapRequest, given: Representation): Representation => {
+  if (given.code !== CODE.CONTENT) return given
+  const representation = request.etagged ? validated(request, given) : given
+  // RFC 7252 section 5.10.4.
+  const unfit =
+    representation.code === CODE.CONTENT && request.accept !== NONE && representation.contentFormat !== request.accept && sizeOf(representation) > 0
+  return unfit ? diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has no representation in the format that Accept asks for.') : representation
+}
+
+/** 2.03 without payload where an ETag of the request is that of the representation (RFC 7252 section 5.10.6.2). */
+const validated = (request: CoapRequest, representation: Representation): Representation => {
+  const { payload } = representation
+  const etag = representation.etag ?? (isRandomAccess(payload) ? undefined : hashOf(payload))
+  if (etag === undefined || !request.etags(OPTION.ETAG).some(tag => sameEtag(tag, etag))) return representation
+  return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING }
 }

@@ -6,6 +6,7 @@ import { codingOf, mediaTypeOf, opaqueMediaType } from './content-formats.ts'
 import { etagHeader } from './etag.ts'
 import { decodeText, OPTION } from './options.ts'
 import type { PathCache } from './path-cache.ts'
+import { Refusal } from './refusal.ts'
 
 const NONE = -1
 
@@ -97,20 +98,6 @@ export class CoapRequest implements RequestSource {
       key += `\n${number}:${value.length}:${Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1')}`
     }
     return key
-  }
-}
-
-/** Why a request is refused before anything runs. */
-export class Refusal extends Error {
-  readonly code: number
-  readonly detail: string
-  readonly option: number | undefined
-
-  constructor(code: number, detail: string, option?: number) {
-    super(detail)
-    this.code = code
-    this.detail = detail
-    this.option = option
   }
 }
 

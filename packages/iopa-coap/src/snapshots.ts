@@ -72,6 +72,11 @@ export class Snapshots<T extends Sized> {
     this.#counts.set(owner, (this.#counts.get(owner) ?? 0) + 1)
   }
 
+  /** Drops one. */
+  remove(key: string): void {
+    this.#drop(key)
+  }
+
   expire(now: number): void {
     for (const [key, kept] of this.#kept) {
       if (now - kept.touched < this.#limits.lifetime) break
