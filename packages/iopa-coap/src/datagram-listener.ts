@@ -113,7 +113,7 @@ class DatagramListener implements Listener {
     const { clock } = this.#init
     this.#accepting = false
     await Promise.all(this.#groups.map(group => group.close()))
-    for (const peer of this.#layer.peers()) this.#dismiss(peer)
+    for (const peer of this.#layer.peers) this.#dismiss(peer)
     if (timeout > 0) {
       let handle: unknown
       const late = new Promise<void>(resolve => {

@@ -1,14 +1,16 @@
 import type { Clock, DatagramChannel, TimerHandle } from '@iopa/appbuilder'
 import { decode, encodeEmpty, encodeMessage, type ReceivedMessage } from './codec.ts'
 import { CODE } from './codes.ts'
-import { Confirmable, type ConfirmableListener } from './confirmable.ts'
+import type { Confirmable, ConfirmableListener } from './confirmable.ts'
 import { DatagramExchange } from './datagram-exchange.ts'
-import { type DeduplicationBudget, IN_PROGRESS, UNSEEN } from './deduplication.ts'
+import { IN_PROGRESS, UNSEEN } from './deduplication.ts'
 import { TYPE } from './message.ts'
 import { NO_OPTIONS, OptionWriter } from './option-writer.ts'
 import { OPTION } from './options.ts'
 import type { Transmission } from './parameters.ts'
-import { Peer } from './peer.ts'
+import type { Peer } from './peer.ts'
+import { PeerTable } from './peer-table.ts'
+import { Retransmission } from './retransmission.ts'
 
 /** The step of the one timer: a request that takes longer than one to two steps gets an empty acknowledgement first. */
 const TICK = 50
@@ -57,15 +59,12 @@ export class MessageLayer {
   readonly #limits: MessageLimits
   readonly #handlers: MessageHandlers
   readonly #onError: (error: unknown) => void
-  readonly #peers = new Map<string, Map<number, Peer>>()
-  /** In the order in which room is made: whoever was spared is moved to the end. */
-  readonly #order = new Set<Peer>()
-  readonly #budget: DeduplicationBudget & { used: number }
+  readonly #peers: PeerTable
+  readonly #retransmission: Retransmission
   readonly #exchangeLifetime: number
   readonly #nonLifetime: number
   readonly #start: number
   #seconds = 0
-  #first: Confirmable | undefined
   /** Requests since the last tick that have no answer yet, and those from the tick before. */
   #young: DatagramExchange[] = []
   #old: DatagramExchange[] = []
@@ -83,7 +82,14 @@ export class MessageLayer {
     this.#limits = limits
     this.#handlers = handlers
     this.#onError = onError
-    this.#budget = { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 }
+    this.#peers = new PeerTable(limits.peers, { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 })
+    this.#retransmission = new Retransmission({
+      transmission,
+      queue: limits.queue,
+      now: () => clock.now(),
+      send: (bytes, peer) => this.#send(bytes, peer.port, peer.address),
+      onError
+    })
     this.#exchangeLifetime = Math.ceil(transmission.exchangeLifetime / 1000)
     this.#nonLifetime = Math.ceil(transmission.nonLifetime / 1000)
     this.#start = clock.now()
@@ -96,12 +102,8 @@ export class MessageLayer {
   }
 
   /** Every peer that is remembered. */
-  peers(): Iterable<Peer> {
-    return this.#order
-  }
-
-  get peerCount(): number {
-    return this.#order.size
+  get peers(): Iterable<Peer> & { readonly size: number } {
+    return this.#peers
   }
 
   get inFlight(): number {
@@ -110,7 +112,7 @@ export class MessageLayer {
 
   /** The peer at an address, remembered from now on; undefined when the table is full of busy ones. */
   peer(address: string, port: number): Peer | undefined {
-    return this.#find(address, port) ?? this.#add(address, port)
+    return this.#peers.find(address, port) ?? this.#add(address, port)
   }
 
   /** Takes a datagram. Never throws, whatever it holds. */
@@ -140,11 +142,8 @@ export class MessageLayer {
    */
   sendConfirmable(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): Confirmable | undefined {
     if (this.#closed) return undefined
-    const confirmable = new Confirmable(peer, bytes, listener)
-    if (peer.outstanding.size < this.transmission.nstart) this.#begin(confirmable)
-    else if (peer.queue.length < this.#limits.queue) peer.queue.push(confirmable)
-    else return undefined
-    return confirmable
+    this.#arm(TICK)
+    return this.#retransmission.send(peer, bytes, listener)
   }
 
   /** Sends a non-confirmable message and returns the id that it got. */
@@ -158,11 +157,8 @@ export class MessageLayer {
 
   /** Gives up a confirmable message without telling its listener. */
   cancel(confirmable: Confirmable): void {
-    if (confirmable.state === 'outstanding') this.#end(confirmable)
-    else if (confirmable.state === 'queued') {
-      confirmable.state = 'ended'
-      confirmable.peer.queue = confirmable.peer.queue.filter(other => other !== confirmable)
-    }
+    this.#retransmission.cancel(confirmable)
+    if (this.#idle !== undefined) this.#checkIdle()
   }
 
   /** Sends the answer to an exchange; called by it, once. */
@@ -206,17 +202,7 @@ export class MessageLayer {
     if (this.#closed) return
     this.#closed = true
     this.#clock.clearTimeout(this.#timer)
-    for (const peer of this.#order) {
-      const waiting = [...peer.outstanding.values(), ...peer.queue]
-      peer.outstanding.clear()
-      peer.queue = []
-      for (const confirmable of waiting) {
-        confirmable.state = 'ended'
-        this.#tell(() => confirmable.listener.expired())
-      }
-    }
-    this.#first = undefined
-    this.#order.clear()
+    this.#retransmission.close(this.#peers)
     this.#peers.clear()
     this.#young = []
     this.#old = []
@@ -224,7 +210,7 @@ export class MessageLayer {
   }
 
   #receiveRequest(message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
-    const peer = this.#find(address, port) ?? this.#add(address, port)
+    const peer = this.#peers.find(address, port) ?? this.#add(address, port)
     if (peer === undefined) {
       if (toMulticast) return
       const type = message.type === TYPE.CON ? TYPE.ACK : TYPE.NON
@@ -272,7 +258,7 @@ export class MessageLayer {
   }
 
   #receiveResponse(message: ReceivedMessage, port: number, address: string): void {
-    const peer = this.#find(address, port)
+    const peer = this.#peers.find(address, port)
     if (peer === undefined) {
       this.#reject(message, port, address)
       return
@@ -299,7 +285,7 @@ export class MessageLayer {
 
   /** An acknowledgement or a reset; what matches nothing is ignored (RFC 7252 section 4.2). */
   #receiveReply(message: ReceivedMessage, port: number, address: string): void {
-    const peer = this.#find(address, port)
+    const peer = this.#peers.find(address, port)
     if (peer === undefined) return
     peer.heard = this.#seconds
     const confirmable = peer.outstanding.get(message.id)
@@ -307,13 +293,13 @@ export class MessageLayer {
       if (message.code !== CODE.EMPTY) return
       if (confirmable === undefined) peer.subscribers.get(message.id)?.rejected()
       else {
-        this.#end(confirmable)
+        this.#settle(confirmable)
         confirmable.listener.reset()
       }
       return
     }
     if (confirmable === undefined || (message.code !== CODE.EMPTY && (message.code < 64 || message.code >= 192))) return
-    if (confirmable.listener.acknowledged(message)) this.#end(confirmable)
+    if (confirmable.listener.acknowledged(message)) this.#settle(confirmable)
   }
 
   /** A confirmable message that means nothing here is reset, a ping among them; a non-confirmable one is ignored. */
@@ -321,57 +307,9 @@ export class MessageLayer {
     if (message.type === TYPE.CON || message.code !== CODE.EMPTY) this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
   }
 
-  #begin(confirmable: Confirmable): void {
-    const { peer, bytes } = confirmable
-    const { ackTimeout, ackRandomFactor } = this.transmission
-    const id = peer.nextId()
-    bytes[2] = id >> 8
-    bytes[3] = id & 255
-    confirmable.id = id
-    confirmable.state = 'outstanding'
-    confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
-    confirmable.due = this.#clock.now() + confirmable.timeout
-    peer.outstanding.set(id, confirmable)
-    const first = this.#first
-    if (first !== undefined) first.previous = confirmable
-    confirmable.next = first
-    this.#first = confirmable
-    this.#arm(TICK)
-    this.#send(bytes, peer.port, peer.address)
-  }
-
-  #end(confirmable: Confirmable): void {
-    const { peer, previous, next } = confirmable
-    if (previous === undefined) this.#first = next
-    else previous.next = next
-    if (next !== undefined) next.previous = previous
-    confirmable.previous = confirmable.next = undefined
-    confirmable.state = 'ended'
-    peer.outstanding.delete(confirmable.id)
-    if (peer.queue.length > 0 && peer.outstanding.size < this.transmission.nstart) this.#begin(peer.queue.shift()!)
+  #settle(confirmable: Confirmable): void {
+    this.#retransmission.end(confirmable)
     if (this.#idle !== undefined) this.#checkIdle()
-  }
-
-  #repeat(confirmable: Confirmable, now: number): void {
-    if (confirmable.repetitions >= this.transmission.maxRetransmit) {
-      this.#end(confirmable)
-      this.#tell(() => confirmable.listener.expired())
-      return
-    }
-    confirmable.repetitions++
-    confirmable.timeout *= 2
-    confirmable.due = now + confirmable.timeout
-    const { peer } = confirmable
-    const renewal = confirmable.listener.renewal?.()
-    if (renewal !== undefined && confirmable.state === 'outstanding') {
-      peer.outstanding.delete(confirmable.id)
-      confirmable.id = peer.nextId()
-      renewal[2] = confirmable.id >> 8
-      renewal[3] = confirmable.id & 255
-      confirmable.bytes = renewal
-      peer.outstanding.set(confirmable.id, confirmable)
-    }
-    this.#send(confirmable.bytes, peer.port, peer.address)
   }
 
   #acknowledge(exchange: DatagramExchange): void {
@@ -396,53 +334,13 @@ export class MessageLayer {
     }
   }
 
-  #tell(callback: () => void): void {
-    try {
-      callback()
-    } catch (error) {
-      this.#onError(error)
-    }
-  }
-
   #checkIdle(): void {
-    if (this.#inFlight === 0 && this.#first === undefined) this.#idle?.()
-  }
-
-  #find(address: string, port: number): Peer | undefined {
-    return this.#peers.get(address)?.get(port)
+    if (this.#inFlight === 0 && this.#retransmission.idle) this.#idle?.()
   }
 
   #add(address: string, port: number): Peer | undefined {
-    if (this.#order.size >= this.#limits.peers && !this.#makeRoom()) return undefined
     this.#arm(IDLE_TICK)
-    const peer = new Peer(address, port, this.#seconds, this.#budget)
-    this.#order.add(peer)
-    const ports = this.#peers.get(address)
-    if (ports === undefined) this.#peers.set(address, new Map([[port, peer]]))
-    else ports.set(port, peer)
-    return peer
-  }
-
-  #forget(peer: Peer): void {
-    this.#order.delete(peer)
-    peer.duplicates.clear()
-    const ports = this.#peers.get(peer.address)
-    ports?.delete(peer.port)
-    if (ports?.size === 0) this.#peers.delete(peer.address)
-  }
-
-  /** Forgets the idle peer, among the next few, that was silent for longest; those that are spared move to the end. */
-  #makeRoom(): boolean {
-    let oldest: Peer | undefined
-    let looked = 0
-    for (const peer of this.#order) {
-      if (looked++ === 64) break
-      this.#order.delete(peer)
-      this.#order.add(peer)
-      if (!peer.busy && (oldest === undefined || peer.heard < oldest.heard)) oldest = peer
-    }
-    if (oldest !== undefined) this.#forget(oldest)
-    return oldest !== undefined
+    return this.#peers.add(address, port, this.#seconds)
   }
 
   #arm(milliseconds: number): void {
@@ -470,19 +368,13 @@ export class MessageLayer {
       exchange.acknowledged = true
       this.#acknowledge(exchange)
     }
-    let due: Confirmable[] | undefined
-    for (let confirmable = this.#first; confirmable !== undefined; confirmable = confirmable.next) {
-      if (confirmable.due <= now) (due ??= []).push(confirmable)
-    }
-    // A listener may end others of the list, so it is walked before the first is told.
-    if (due !== undefined) for (const confirmable of due) if (confirmable.state === 'outstanding') this.#repeat(confirmable, now)
+    this.#retransmission.tick(now)
+    if (this.#idle !== undefined) this.#checkIdle()
     // Peers that were silent for the life of an exchange have nothing left that a repetition could ask for.
-    if (this.#seconds !== before && this.#seconds % 8 === 0) {
-      for (const peer of this.#order) if (!peer.busy && this.#seconds - peer.heard > this.#exchangeLifetime) this.#forget(peer)
-    }
+    if (this.#seconds !== before && this.#seconds % 8 === 0) this.#peers.expire(this.#seconds - this.#exchangeLifetime)
     if (this.#closed) return
-    if (this.#first !== undefined || this.#old.length > 0) this.#arm(TICK)
-    else if (this.#order.size > 0) this.#arm(IDLE_TICK)
+    if (!this.#retransmission.idle || this.#old.length > 0) this.#arm(TICK)
+    else if (this.#peers.size > 0) this.#arm(IDLE_TICK)
   }
 }
 

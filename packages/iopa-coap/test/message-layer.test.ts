@@ -360,9 +360,9 @@ describe('the memory of peers', () => {
   it('is given back after the lifetime of an exchange, and then no timer runs', () => {
     const { channel, clock, layer } = setUp(answerAtOnce)
     for (let port = 1000; port < 1050; port++) channel.deliver(datagram({ code: CODE.GET }), port)
-    expect(layer.peerCount).toBe(50)
+    expect(layer.peers.size).toBe(50)
     clock.advance(270_000)
-    expect(layer.peerCount).toBe(0)
+    expect(layer.peers.size).toBe(0)
     expect(clock.timers).toBe(0)
   })
 
@@ -374,7 +374,7 @@ describe('the memory of peers', () => {
       exchanges.at(-1)!.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
       clock.advance(10)
     }
-    expect(layer.peerCount).toBe(10)
+    expect(layer.peers.size).toBe(10)
     expect(exchanges).toHaveLength(199)
     channel.take()
     exchanges[0]!.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
@@ -400,9 +400,9 @@ describe('the memory of peers', () => {
       channel.sent = []
       clock.advance(60_000)
     }
-    expect(layer.peerCount).toBe(40)
+    expect(layer.peers.size).toBe(40)
     clock.advance(300_000)
-    expect(layer.peerCount).toBe(0)
+    expect(layer.peers.size).toBe(0)
   })
 })
 
