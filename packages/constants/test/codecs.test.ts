@@ -1,0 +1,97 @@
+import { type Codec, CodecTable, decodeText, encodeJson, IopaError, jsonCodec, octetStreamCodec, parseJson, textCodec } from '@iopa/constants'
+import { describe, expect, test } from 'vitest'
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const codeOf = (run: () => unknown): string | undefined => {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error instanceof IopaError ? `${error.status} ${error.code}` : String(error)
+  }
+}
+
+describe('the codec table', () => {
+  const cbor: Codec = { mediaType: 'application/cbor', contentFormat: 60, encode: () => new Uint8Array([0xf6]), decode: () => null }
+
+  test('finds text, bytes and JSON, whatever the case and the parameters of the content type', () => {
+    const table = new CodecTable()
+    expect(table.find('Text/Plain; charset=utf-8')).toBe(textCodec)
+    expect(table.find('application/octet-stream')).toBe(octetStreamCodec)
+    expect(table.find(' application/JSON ;q=1')).toBe(jsonCodec)
+    expect(table.find('image/png')).toBeUndefined()
+  })
+
+  test('falls back from a structured suffix to its base type, unless the type has a codec of its own', () => {
+    expect(new CodecTable().find('application/senml+json')).toBe(jsonCodec)
+    expect(new CodecTable([cbor]).find('application/senml+cbor')).toBe(cbor)
+    expect(new CodecTable().find('application/senml+cbor')).toBeUndefined()
+    const own = { ...cbor, mediaType: 'application/senml+json' }
+    expect(new CodecTable([own]).find('application/senml+json')).toBe(own)
+  })
+
+  test('takes further codecs, which may replace those that are there', () => {
+    const strict = { ...jsonCodec, encode: () => '{}' }
+    const table = new CodecTable([cbor, strict])
+    expect([...table]).toEqual([textCodec, octetStreamCodec, strict, cbor])
+    expect(new CodecTable().find('application/json')).toBe(jsonCodec)
+  })
+})
+
+describe('JSON', () => {
+  test('comes back as it went', () => {
+    const value = { on: true, name: 'hállo', list: [1, null, { constructor: 'x' }] }
+    expect(jsonCodec.decode(utf8(encodeJson(value)))).toEqual(value)
+  })
+
+  test('that is malformed is 400, and its text is not repeated to the peer', () => {
+    const refused = () => parseJson('{"secret": ')
+    expect(codeOf(refused)).toBe('400 malformed-json')
+    expect(refused).toThrow('The body is not valid JSON.')
+  })
+
+  test.each([
+    '{"__proto__":{"admin":true}}',
+    '{"a":[1,{"\\u005f_proto__":1}]}',
+    '{"constructor":{"prototype":{}}}',
+    '[[{"c\\u006fnstructor":{"prototype":1}}]]'
+  ])('with a key that could reach a prototype is 400: %s', text => {
+    expect(codeOf(() => parseJson(text))).toBe('400 forbidden-key')
+  })
+
+  test.each(['{"constructor":"Ltd"}', '{"constructor":{"name":1}}', '"__proto__"', '{"a":"\\u0000"}', 'null', '0'])(
+    'that only looks like one passes: %s',
+    text => {
+      expect(parseJson(text)).toEqual(JSON.parse(text))
+    }
+  )
+
+  test('of ten thousand levels is searched without a stack', () => {
+    const text = `${'[{"a":'.repeat(5000)}{"__proto__":1}${'}]'.repeat(5000)}`
+    expect(codeOf(() => parseJson(text))).toBe('400 forbidden-key')
+  })
+
+  test('has no form for a function or a symbol', () => {
+    expect(() => encodeJson(() => 1)).toThrow(TypeError)
+    expect(() => encodeJson(Symbol('x'))).toThrow(TypeError)
+    expect(() => encodeJson(undefined)).toThrow(TypeError)
+  })
+})
+
+describe('text and bytes', () => {
+  test('text that is no UTF-8 is 400', () => {
+    expect(codeOf(() => decodeText(new Uint8Array([0xc3, 0x28])))).toBe('400 malformed-text')
+    expect(decodeText(utf8('grün'))).toBe('grün')
+  })
+
+  test('bytes are bytes, and nothing else is', () => {
+    const bytes = new Uint8Array([1, 2])
+    expect(octetStreamCodec.encode(bytes)).toBe(bytes)
+    expect(octetStreamCodec.decode(bytes)).toBe(bytes)
+    expect(() => octetStreamCodec.encode('12')).toThrow('Uint8Array')
+  })
+
+  test('bear the numbers that CoAP has for them', () => {
+    expect([textCodec, octetStreamCodec, jsonCodec].map(({ contentFormat }) => contentFormat)).toEqual([0, 42, 50])
+  })
+})

@@ -1,0 +1,41 @@
+import { CAPABILITIES, CONTROL_METHODS, changesState, DEFAULT_PORTS, isControlMethod, METHODS, mediaTypeEssence, schemeOf } from '@iopa/constants'
+import { describe, expect, test } from 'vitest'
+
+describe('methods', () => {
+  test('that only a transport makes are known in any case, so that no peer slips one through', () => {
+    for (const method of Object.values(CONTROL_METHODS)) {
+      expect(isControlMethod(method)).toBe(true)
+      expect(isControlMethod(method.toLowerCase())).toBe(true)
+    }
+    for (const method of [...Object.values(METHODS), 'toString', '__proto__', '', 'PROPFIND']) expect(isControlMethod(method)).toBe(false)
+  })
+
+  test('that change state are five, and case counts', () => {
+    expect(Object.values(METHODS).filter(changesState)).toEqual(['POST', 'PUT', 'PATCH', 'iPATCH', 'DELETE'])
+    for (const method of ['put', 'IPATCH', 'PUBLISH', '']) expect(changesState(method)).toBe(false)
+  })
+})
+
+describe('schemes, media types and capabilities', () => {
+  test('a scheme is what stands before the colon', () => {
+    expect(['coap+tcp:', 'http://a', 'mqtt', ''].map(schemeOf)).toEqual(['coap+tcp', 'http', 'mqtt', ''])
+  })
+
+  test('the secured form of a scheme has a port of its own', () => {
+    expect([DEFAULT_PORTS['coap'], DEFAULT_PORTS['coaps'], DEFAULT_PORTS['mqtt'], DEFAULT_PORTS['mqtts'], DEFAULT_PORTS['tcp']]).toEqual([
+      5683,
+      5684,
+      1883,
+      8883,
+      undefined
+    ])
+  })
+
+  test('the essence of a content type is without parameters, in lower case', () => {
+    expect(['Text/HTML; charset=x', ' a/b ', '', ';x'].map(mediaTypeEssence)).toEqual(['text/html', 'a/b', '', ''])
+  })
+
+  test('capabilities are named by URNs of one form', () => {
+    for (const urn of Object.values(CAPABILITIES)) expect(urn).toMatch(/^urn:io\.iopa:[a-z]+$/)
+  })
+})
