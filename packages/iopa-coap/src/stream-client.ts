@@ -135,7 +135,7 @@ class StreamLink implements ClientLink {
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: TokenListener): OpenToken {
     const token = randomBytes(8)
     const key = tokenKey(token)
-    const open = new StreamToken(this, this.#clock, this.#timeout, token, listener, () => this.#waiting.delete(key))
+    const open = new StreamToken(this, this.#clock, this.#timeout, token, listener, () => this.#forget(key))
     if (this.gone || this.#waiting.size >= this.#limits.queueMessages) {
       queueMicrotask(() =>
         open.fail(
@@ -175,6 +175,17 @@ class StreamLink implements ClientLink {
     if (this.#waiting.size === 0) this.session!.release()
   }
 
+  ended(): void {
+    // No answer can come any more.
+    this.#fail(DISCONNECTED())
+    this.session!.release()
+  }
+
+  whenAnswered(work: () => void): void {
+    // A client answers no requests.
+    work()
+  }
+
   ponged(): void {}
 
   closed(reason: string): void {
@@ -182,6 +193,11 @@ class StreamLink implements ClientLink {
     this.#refused(error)
     this.#fail(error)
     this.#left()
+  }
+
+  #forget(key: string): void {
+    this.#waiting.delete(key)
+    if (this.gone && this.#waiting.size === 0) this.session!.release()
   }
 
   #fail(error: IopaError): void {

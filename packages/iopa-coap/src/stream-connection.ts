@@ -10,6 +10,8 @@ import type { StreamSession } from './stream-session.ts'
 /** What a message takes beside its payload, in bytes: more is not reserved. */
 export const OVERHEAD = 256
 
+/** Signals that may wait until requests have been answered. */
+const MOST_AFTERWARDS = 64
 const NOTHING = new Uint8Array(0)
 
 /** A peer on a connection. */
@@ -28,6 +30,7 @@ export class StreamConnection implements Remote {
   /** Requests that have no answer yet. */
   inFlight = 0
   #pins = 0
+  readonly #afterwards: (() => void)[] = []
 
   constructor(endpoint: Endpoint, connection: Context, counted: Connection) {
     this.endpoint = endpoint
@@ -61,8 +64,17 @@ export class StreamConnection implements Remote {
     this.session?.send(code, message.token, readOptions(options.bytes.slice(0, options.length), 0, options.length), payload)
   }
 
+  /** Calls `work` when no request is without its answer. */
+  whenAnswered(work: () => void): void {
+    if (this.inFlight === 0) work()
+    else if (this.#afterwards.length < MOST_AFTERWARDS) this.#afterwards.push(work)
+    else this.session?.abort('Too many signals wait for the answers before them')
+  }
+
   settle(): void {
-    this.counted.busy(--this.inFlight)
+    this.inFlight--
+    if (this.inFlight === 0) for (const work of this.#afterwards.splice(0)) work()
+    this.counted.busy(this.inFlight)
   }
 }
 

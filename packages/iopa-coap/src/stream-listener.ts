@@ -77,9 +77,9 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
       oversized: (code, token) => {
         if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
       },
-      released: () => {
-        if (remote.inFlight === 0) session.release()
-      },
+      released: () => remote.whenAnswered(() => session.release()),
+      ended: () => remote.whenAnswered(() => session.release()),
+      whenAnswered: work => remote.whenAnswered(work),
       ponged: () => counted.touch(),
       closed: () => {
         counted.remove()

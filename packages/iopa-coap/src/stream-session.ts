@@ -16,8 +16,12 @@ export interface StreamHandlers {
   message(message: ReceivedMessage): void
   /** A message over the size that was agreed; its body was skipped. */
   oversized(code: number, token: Uint8Array): void
-  /** The peer is about to close. */
+  /** The peer is about to close (RFC 8323 section 5.5). */
   released(): void
+  /** The peer has finished sending. */
+  ended(): void
+  /** Calls `work` when everything that was received before has been answered. */
+  whenAnswered(work: () => void): void
   /** The peer has answered a ping. */
   ponged(): void
   /** Last call; `reason` says what was wrong, empty when nothing was. */
@@ -120,8 +124,7 @@ export class StreamSession implements ByteReceiver {
   }
 
   end(): void {
-    // No request can come any more, and no answer could be asked for: each side ends when the other does.
-    this.#end()
+    this.#handlers.ended()
   }
 
   drain(): void {
@@ -160,7 +163,9 @@ export class StreamSession implements ByteReceiver {
         this.#handlers.opened()
         break
       case 'ping':
-        this.#write(pong(event.token, event.custody))
+        // Custody says that what came before has been processed (RFC 8323 section 5.4.1).
+        if (event.custody) this.#handlers.whenAnswered(() => this.#write(pong(event.token, true)))
+        else this.#write(pong(event.token))
         break
       case 'pong':
         this.#handlers.ponged()
