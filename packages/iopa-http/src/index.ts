@@ -1,1 +1,11 @@
-export {}
+/**
+ * HTTP for IOPA apps: requests become contexts, observation becomes server-sent events.
+ *
+ * @example
+ * const app = new App().use(router()).use(http({ port: 8080 }))
+ * app.get('/hello', () => 'Hello World')
+ * await app.listen()
+ */
+
+export { http } from './http.ts'
+export type { EventOptions, HttpOptions } from './options.ts'

@@ -1,0 +1,140 @@
+import {
+  type ByteChannel,
+  bodyTooLarge,
+  type ContextInit,
+  decodePath,
+  type Endpoint,
+  IopaError,
+  isControlMethod,
+  type Limits
+} from '@iopa/appbuilder'
+import type { TrustedProxies } from './forwarded.ts'
+import type { HostRules } from './host-rules.ts'
+import type { HttpRequest } from './request.ts'
+import { absoluteTarget } from './request-target.ts'
+
+/** What every request of a listener is checked against. */
+export interface AdmissionRules {
+  readonly scheme: string
+  readonly limits: Limits
+  readonly hosts: HostRules
+  readonly proxies: TrustedProxies | null
+}
+
+/** Checks the requests of one connection before a context is made of them. */
+export class Admission {
+  readonly #rules: AdmissionRules
+  readonly #endpoint: Endpoint
+  readonly #proxies: TrustedProxies | null
+  #oldEndpoint: Endpoint | null = null
+  /** The last Host header that was accepted: most connections ask for one host. */
+  #host: string | null = null
+
+  constructor(channel: ByteChannel, rules: AdmissionRules) {
+    this.#rules = rules
+    this.#proxies = rules.proxies?.has(channel.remoteAddress) === true ? rules.proxies : null
+    this.#endpoint = {
+      scheme: rules.scheme,
+      protocol: 'HTTP/1.1',
+      remoteAddress: channel.remoteAddress,
+      remotePort: channel.remotePort,
+      localAddress: channel.localAddress,
+      localPort: channel.localPort,
+      tls: channel.tls,
+      sessionId: `${channel.localAddress}:${channel.localPort}-${channel.remoteAddress}:${channel.remotePort}`,
+      rawTransport: channel.raw,
+      bodyLimit: rules.limits.body,
+      clientCertificate: () => certificateOf(channel)
+    }
+  }
+
+  /** What a context is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 505. */
+  admit(request: HttpRequest): ContextInit {
+    const { limits } = this.#rules
+    const { message } = request
+    const method = message.method as string
+    if (message.rawHeaders.length > limits.headerCount * 2) {
+      throw new IopaError(431, 'too-many-headers', `The request has more than ${limits.headerCount} header fields.`)
+    }
+    if (message.httpVersionMajor !== 1) throw new IopaError(505, 'http-version', 'This server speaks HTTP/1.1.')
+    if (request.length !== 0) checkBody(request, limits)
+    let endpoint = message.httpVersionMinor === 0 ? this.#old(request) : this.#endpoint
+    if (request.expectation !== '') checkExpectation(request)
+    switch (method) {
+      case 'GET':
+      case 'POST':
+      case 'PUT':
+      case 'DELETE':
+      case 'PATCH':
+      case 'HEAD':
+        break
+      default:
+        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
+    }
+    let target = message.url as string
+    if (target.charCodeAt(0) !== SLASH && target !== '*') target = fromAbsolute(request, target)
+    if (request.hosts > 1) throw new IopaError(400, 'many-hosts', 'A request has one Host header (RFC 9112 section 3.2).')
+    if (request.host === null) {
+      if (message.httpVersionMinor > 0) throw new IopaError(400, 'no-host', 'A request needs a Host header (RFC 9112 section 3.2).')
+    }
+    if (this.#proxies !== null) endpoint = this.#forwarded(request, endpoint, this.#proxies)
+    const host = request.authority()
+    if (host !== this.#host && request.host !== null) {
+      this.#rules.hosts.check(host)
+      this.#host = host
+    }
+    if (target.includes('#')) throw new IopaError(400, 'fragment-in-target', "The request target has a fragment ('#'), which stays with the client.")
+    const mark = target.indexOf('?')
+    const rawPath = mark < 0 ? target : target.slice(0, mark)
+    // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
+    const path = rawPath === '*' && method === 'OPTIONS' ? '*' : decodePath(rawPath, limits)
+    return { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
+  }
+
+  /** HTTP/1.0: no chunked coding, and no expectations (RFC 9112 section 6.1, RFC 9110 section 10.1.1). */
+  #old(request: HttpRequest): Endpoint {
+    request.expectation = ''
+    if (request.coding !== '') throw new IopaError(400, 'coding-in-http-1.0', 'HTTP/1.0 has no Transfer-Encoding.')
+    this.#oldEndpoint ??= { ...this.#endpoint, protocol: 'HTTP/1.0' }
+    return this.#oldEndpoint
+  }
+
+  #forwarded(request: HttpRequest, endpoint: Endpoint, proxies: TrustedProxies): Endpoint {
+    const fields: Record<string, string[]> = request.message.headersDistinct as Record<string, string[]>
+    const { remoteAddress: address, remotePort: port, scheme } = endpoint
+    const client = proxies.read(name => fields[name] ?? [], { address, port, scheme })
+    request.addressed = client.host
+    return { ...endpoint, scheme: client.scheme, tls: client.scheme === 'https', remoteAddress: client.address, remotePort: client.port }
+  }
+}
+
+const SLASH = 47
+
+/** The framing must be beyond doubt, and the body within its limit, before anybody answers (RFC 9112 section 6). */
+const checkBody = (request: HttpRequest, limits: Limits): void => {
+  if (request.length > limits.body) throw bodyTooLarge(limits.body)
+  if (request.coding === '' || request.coding.toLowerCase() === 'chunked') return
+  request.break(new IopaError(501, 'unknown-coding', `The transfer coding '${request.coding}' is not understood; use chunked alone.`))
+  throw request.fault
+}
+
+const checkExpectation = (request: HttpRequest): void => {
+  if (request.expectation.toLowerCase() === '100-continue') return
+  throw new IopaError(417, 'unknown-expectation', "The only expectation that can be met is '100-continue'.")
+}
+
+/** Two hosts in one request are one too many: whoever stands before this server may have read the other one. */
+const fromAbsolute = (request: HttpRequest, target: string): string => {
+  const { authority, rest } = absoluteTarget(target)
+  if (request.host !== null && request.host.toLowerCase() !== authority.toLowerCase()) {
+    throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
+  }
+  request.addressed = authority
+  return rest
+}
+
+/** The peer's certificate; undefined when it has none. */
+const certificateOf = (channel: ByteChannel): unknown => {
+  const certificate = channel.clientCertificate?.()
+  return typeof certificate === 'object' && certificate !== null && Object.keys(certificate).length > 0 ? certificate : undefined
+}

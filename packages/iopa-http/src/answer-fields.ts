@@ -1,0 +1,52 @@
+import type { Answer } from '@iopa/appbuilder'
+
+// They concern one connection, not the message (RFC 9110 section 7.6.1), or follow from the framing that is used here.
+const isOfConnection = (name: string): boolean => {
+  switch (name.length) {
+    case 2:
+      return name.toLowerCase() === 'te'
+    case 7:
+      return ['trailer', 'upgrade'].includes(name.toLowerCase())
+    case 10:
+      return ['connection', 'keep-alive'].includes(name.toLowerCase())
+    case 14:
+      return name.toLowerCase() === 'content-length'
+    case 16:
+      return name.toLowerCase() === 'proxy-connection'
+    case 17:
+      return name.toLowerCase() === 'transfer-encoding'
+    default:
+      return false
+  }
+}
+
+/** The header fields of an answer without those of the connection: a flat list to add to. */
+export const fieldsOf = (answer: Answer): string[] => {
+  const pairs = answer.headerPairs
+  const fields: string[] = []
+  for (let at = 0; at < pairs.length; at += 2) {
+    const name = pairs[at] as string
+    if (!isOfConnection(name)) fields.push(name, pairs[at + 1] as string)
+  }
+  if (answer.type !== '') fields.push('content-type', answer.type)
+  return fields
+}
+
+/** The content length that a handler has set; null without a valid one. */
+export const statedLength = (answer: Answer): number | null => {
+  const value = answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-length')
+  return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : null
+}
+
+/** True when a handler has asked to close the connection. */
+export const asksToClose = (answer: Answer): boolean =>
+  answer.headerPairs.length > 0 && answer.headers.getAll('connection').some(value => value.toLowerCase().includes('close'))
+
+/** True for an answer that has no body whatever its handler says (RFC 9110 section 6.4.1). */
+export const isBodyless = (status: number): boolean => status === 204 || status === 304 || status < 200
+
+/** True for a stream that knows its length. */
+export const sizeOf = (stream: AsyncIterable<Uint8Array>): number | null => {
+  const { size } = stream as { readonly size?: unknown }
+  return typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : null
+}

@@ -1,0 +1,66 @@
+import { Duplex } from 'node:stream'
+import type { ByteChannel } from '@iopa/appbuilder'
+
+type Done = (error?: Error | null) => void
+
+/** A byte channel as the stream that node:http takes in the place of a socket. */
+export class ChannelStream extends Duplex {
+  /** Bytes received so far. */
+  bytesRead = 0
+  readonly #channel: ByteChannel
+  #written: Done | null = null
+
+  constructor(channel: ByteChannel) {
+    super({ allowHalfOpen: true })
+    this.#channel = channel
+    // Its closing says all that there is to know.
+    this.on('error', () => undefined)
+    channel.open({
+      data: chunk => {
+        this.bytesRead += chunk.length
+        if (!this.push(chunk)) channel.pause()
+      },
+      end: () => void this.push(null),
+      drain: () => this.#release(),
+      close: error => void this.destroy(error)
+    })
+  }
+
+  get remoteAddress(): string {
+    return this.#channel.remoteAddress
+  }
+
+  get remotePort(): number {
+    return this.#channel.remotePort
+  }
+
+  override _read(): void {
+    this.#channel.resume()
+  }
+
+  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: Done): void {
+    if (this.#channel.write(chunk)) done()
+    else this.#written = done
+  }
+
+  override _writev(chunks: { readonly chunk: Uint8Array }[], done: Done): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'utf8', done)
+  }
+
+  override _final(done: Done): void {
+    this.#channel.end()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    this.#channel.destroy()
+    this.#release()
+    done(error)
+  }
+
+  #release(): void {
+    const written = this.#written
+    this.#written = null
+    written?.()
+  }
+}

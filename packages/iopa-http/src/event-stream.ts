@@ -1,0 +1,124 @@
+import type { Answer, Clock, TimerHandle } from '@iopa/appbuilder'
+import { CONTENT_TYPE_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
+
+/** Where the text of an event stream goes. */
+export interface EventSink {
+  /** False when the writer should wait for `drained`. */
+  write(text: string): boolean
+  /** Resolves when the peer reads again, or has gone. */
+  drained(): Promise<void>
+}
+
+/** Head of every event stream; proxies must neither keep nor gather what it brings. */
+export const EVENT_STREAM_FIELDS: readonly string[] = ['content-type', 'text/event-stream', 'cache-control', 'no-store', 'x-accel-buffering', 'no']
+
+// They describe the body of the first answer, which is now an event in the stream.
+const OF_THE_BODY: ReadonlySet<string> = new Set([
+  'accept-ranges',
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'etag',
+  'expires',
+  'last-modified',
+  'x-accel-buffering'
+])
+
+/** The fields of the first answer that its stream keeps, such as those of CORS and cookies, before its own. */
+export const eventStreamFields = (fields: readonly string[]): string[] => {
+  const kept: string[] = []
+  for (let at = 0; at < fields.length; at += 2) {
+    if (!OF_THE_BODY.has((fields[at] as string).toLowerCase())) kept.push(fields[at] as string, fields[at + 1] as string)
+  }
+  return [...kept, ...EVENT_STREAM_FIELDS]
+}
+
+/** The answers to one observer as server-sent events. */
+export class EventStream {
+  readonly #sink: EventSink
+  readonly #heartbeats: Heartbeats
+  #blocked = false
+  #type = ''
+  /** True when nothing was written since the last heartbeat was due. */
+  silent = false
+
+  constructor(sink: EventSink, heartbeats: Heartbeats) {
+    this.#sink = sink
+    this.#heartbeats = heartbeats
+  }
+
+  /** Begins with the first answer, which is left out when the observer has seen it before. */
+  begin(answer: Answer, retry: number, lastEventId: string): Promise<void> | void {
+    this.#heartbeats.add(this)
+    const seen = lastEventId !== '' && lastEventId === eventOf(answer).id
+    return this.#write(`retry: ${retry}\n${seen ? '\n' : this.#event(answer)}`)
+  }
+
+  /** Writes an answer; one that is not 2xx is the last. Wait for what it returns before the next. */
+  deliver(answer: Answer): Promise<void> | void {
+    return this.#write(answer.ok ? this.#event(answer) : errorEvent(answer))
+  }
+
+  heartbeat(): void {
+    if (this.silent && !this.#blocked) void this.#write(HEARTBEAT)
+    this.silent = true
+  }
+
+  /** Stops the heartbeats. */
+  close(): void {
+    this.#heartbeats.delete(this)
+  }
+
+  #event(answer: Answer): string {
+    const { type, text } = eventOf(answer)
+    if (type === this.#type) return text
+    this.#type = type
+    return `${CONTENT_TYPE_FIELD}: ${type}\n${text}`
+  }
+
+  #write(text: string): Promise<void> | void {
+    this.silent = false
+    if (this.#sink.write(text)) return
+    this.#blocked = true
+    return this.#sink.drained().then(() => {
+      this.#blocked = false
+    })
+  }
+}
+
+/** One timer for the heartbeats of all streams of a listener. */
+export class Heartbeats {
+  readonly #clock: Clock
+  readonly #interval: number
+  readonly #streams = new Set<EventStream>()
+  #timer: TimerHandle | null = null
+
+  /** A stream gets a comment before it has been silent for `interval` milliseconds. */
+  constructor(clock: Clock, interval: number) {
+    this.#clock = clock
+    this.#interval = interval
+  }
+
+  add(stream: EventStream): void {
+    this.#streams.add(stream)
+    if (this.#timer === null) this.#arm()
+  }
+
+  delete(stream: EventStream): void {
+    this.#streams.delete(stream)
+    if (this.#streams.size > 0 || this.#timer === null) return
+    this.#clock.clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  #arm(): void {
+    this.#timer = this.#clock.setTimeout(() => {
+      for (const stream of this.#streams) stream.heartbeat()
+      this.#timer = null
+      if (this.#streams.size > 0) this.#arm()
+    }, this.#interval / 2)
+  }
+}

@@ -1,0 +1,38 @@
+import { IopaError, isLoopback } from '@iopa/appbuilder'
+
+const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
+
+// Host and port of RFC 9110 section 7.2, without the sub-delims that no name in use has.
+const AUTHORITY = /^(?:[\w.~%-]*|\[[\da-f:.]+\])(?::\d{0,5})?$/i
+
+/** Which values of the Host header are served: a foreign name that resolves to this machine is an attack (DNS rebinding). */
+export class HostRules {
+  readonly #names: ReadonlySet<string> | null
+  readonly #suffixes: readonly string[]
+
+  /** @throws IopaError 500 for a name that no Host header can have. */
+  constructor(hosts: readonly string[] | undefined, address: string) {
+    const names = (hosts ?? (isLoopback(address) ? LOOPBACK_NAMES : ['*'])).map(name => name.toLowerCase())
+    for (const name of names) {
+      if (name !== '*' && (name === '' || !AUTHORITY.test(name.replace(/^\*\./, '')))) {
+        throw new IopaError(
+          500,
+          'bad-host-name',
+          `'${name}' in hosts is no host name; write 'example.com', 'example.com:8080', '*.example.com' or '*'.`
+        )
+      }
+    }
+    this.#names = names.includes('*') ? null : new Set(names.filter(name => !name.startsWith('*.')))
+    this.#suffixes = names.filter(name => name.startsWith('*.')).map(name => name.slice(1))
+  }
+
+  /** Refuses a malformed authority, and one that is not served here. @throws IopaError 400, 421. */
+  check(authority: string): void {
+    if (!AUTHORITY.test(authority)) throw new IopaError(400, 'bad-host', 'The Host header is no host name with an optional port.')
+    if (this.#names === null) return
+    const full = authority.toLowerCase()
+    const name = full.replace(/:\d*$/, '')
+    if (this.#names.has(full) || this.#names.has(name) || this.#suffixes.some(suffix => name.endsWith(suffix))) return
+    throw new IopaError(421, 'unknown-host', `This server does not answer for the host '${name}'; its operator names others with the option hosts.`)
+  }
+}

@@ -1,0 +1,21 @@
+import net from 'node:net'
+import { CAPABILITIES, socketNetwork, type Transport } from '@iopa/appbuilder'
+import { connect } from './channel.ts'
+import { listen } from './listener.ts'
+import type { HttpOptions } from './options.ts'
+
+/**
+ * The HTTP transport: HTTP/1.1 over TCP and TLS. A GET that accepts `text/event-stream` observes: its answers come as
+ * server-sent events.
+ */
+export function http(options: HttpOptions = {}): Transport {
+  const native = options.channel === undefined
+  const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
+  return {
+    name: 'http',
+    schemes: ['http', 'https'],
+    capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
+    listen: host => listen(host.withLimits(options.limits), network, native, options),
+    connect: (url, settings) => connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings })
+  }
+}

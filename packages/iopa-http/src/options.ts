@@ -1,0 +1,33 @@
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+
+/** How observation is rendered as server-sent events. */
+export interface EventOptions {
+  /** Milliseconds that clients wait before they reconnect; sent once at the begin of a stream; default 3,000. */
+  readonly retry?: number
+  /** Milliseconds after which, at the latest, a silent stream gets a comment that keeps it alive; default 15,000. */
+  readonly heartbeat?: number
+}
+
+/** Options of `http()`. */
+export interface HttpOptions extends EventOptions {
+  /** Address to listen on; default `127.0.0.1`. */
+  readonly host?: string
+  /** Port to listen on; 0, the default, lets the system choose. */
+  readonly port?: number
+  /**
+   * Names that the Host header may have, with or without a port; `*.example.com` for every name below, `*` for any.
+   * Without them a listener on loopback accepts `localhost`, `127.0.0.1` and `[::1]`, and any other listener every name.
+   */
+  readonly hosts?: readonly string[]
+  /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are
+   * believed; none unless given.
+   */
+  readonly trustProxy?: readonly string[]
+  /** Serves HTTPS. */
+  readonly tls?: TlsOptions
+  readonly limits?: Partial<Limits>
+  readonly clock?: Clock
+  /** What makes connections; `node:net` and `node:tls` unless given. */
+  readonly channel?: ByteNetwork
+}
