@@ -23,6 +23,8 @@ export interface ClientChannelInit {
 export class ClientChannel implements Channel {
   readonly #init: ClientChannelInit
   #closing: Promise<void> | undefined
+  #lastTag = 0
+  readonly #nextTag = (): number => (this.#lastTag = (this.#lastTag + 1) >>> 0)
 
   constructor(init: ClientChannelInit) {
     this.#init = init
@@ -52,7 +54,7 @@ export class ClientChannel implements Channel {
     const body = out.body === null || out.body instanceof Uint8Array ? out.body : await collectBytes(out.body, bodyLimit)
     return {
       request: clientRequest({ ...out, body }, host),
-      settings: { confirmable: bag['coap.Confirmable'] ?? confirmable, signal: out.signal, bodyLimit }
+      settings: { confirmable: bag['coap.Confirmable'] ?? confirmable, signal: out.signal, bodyLimit, nextTag: this.#nextTag }
     }
   }
 

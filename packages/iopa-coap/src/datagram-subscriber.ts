@@ -101,6 +101,8 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   expired(): void {
     this.#outstanding = undefined
     this.#end('disconnect')
+    // Whoever did not acknowledge this would not acknowledge others either (RFC 7641 section 4.5).
+    for (const { context } of [...(this.#peer.observers?.values() ?? [])]) void context.end('disconnect')
   }
 
   renewal(): Uint8Array | undefined {

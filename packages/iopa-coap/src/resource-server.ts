@@ -181,7 +181,12 @@ export class ResourceServer implements Responder {
 
   /** Serves a later block of an answer that was begun; false when it has to be made anew, which only a GET may. */
   #resume(exchange: Exchange, request: CoapRequest): boolean {
-    if (this.#responses.resume(exchange, request)) return true
+    const again = (error: unknown): void => {
+      // What has changed since is begun anew: the client sees another ETag.
+      if (exchange.message.code === CODE.GET) this.handle(exchange)
+      else this.#responses.fail(exchange, error)
+    }
+    if (this.#responses.resume(exchange, request, again)) return true
     if (exchange.message.code === CODE.GET) return false
     throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'The answer that this block belongs to is not kept any more; send the request again.')
   }

@@ -49,6 +49,16 @@ interface Snapshot {
   release(): void
 }
 
+/** What an answer in blocks is made for. */
+interface Reply {
+  readonly exchange: Exchange
+  readonly request: CoapRequest
+  /** The Observe option, or -1. */
+  readonly observe: number
+  /** The body cannot be read any more. */
+  lost(error: unknown): void
+}
+
 /** Sends representations as responses and notifications: cut into blocks where they are large, and kept until those have been fetched (RFC 7959 section 2.4). */
 export class Responses {
   readonly #settings: ResponseSettings
@@ -94,19 +104,28 @@ export class Responses {
         single = Math.min(single, blockSize(szx))
       }
     }
-    if (request.block2 > 15) this.#sendKept(exchange, request, this.#keep(remote, request, representation, owner), observe)
-    else if (size > single) this.#sendBlock(exchange, request, this.#keep(remote, request, representation, owner), 0, szx, observe)
-    else
-      this.#sendPart(exchange, request, representation, observe, request.block2 === NONE ? NONE : blockValue(0, false, szx), 0, size, () =>
-        owner?.end()
-      )
+    const whole = size <= single && request.block2 <= 15
+    const block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
+    if (whole && !isRandomAccess(representation.payload)) {
+      this.#respond(exchange, request, representation, observe, block2, representation.payload)
+      return
+    }
+    const reply: Reply = { exchange, request, observe, lost: error => this.fail(exchange, error) }
+    if (whole) this.#sendPart(reply, representation, block2, 0, size, () => owner?.end())
+    else if (request.block2 > 15) this.#sendKept(reply, this.#keep(remote, request, representation, owner))
+    else this.#sendBlock(reply, this.#keep(remote, request, representation, owner), 0, szx)
   }
 
-  /** Answers with a later block of an answer that was begun; false when that is not kept any more. */
-  resume(exchange: Exchange, request: CoapRequest): boolean {
-    const snapshot = this.#snapshots.find(keyOf(exchange.remote, request), this.#settings.clock.now())
+  /** Answers with a later block of an answer that was begun, and calls `lost` when that cannot be read any more; false when it is not kept. */
+  resume(exchange: Exchange, request: CoapRequest, lost: (error: unknown) => void): boolean {
+    const key = keyOf(exchange.remote, request)
+    const snapshot = this.#snapshots.find(key, this.#settings.clock.now())
     if (snapshot === undefined) return false
-    this.#sendKept(exchange, request, snapshot, NONE)
+    const forget = (error: unknown): void => {
+      this.#snapshots.remove(key)
+      lost(error)
+    }
+    this.#sendKept({ exchange, request, observe: NONE, lost: forget }, snapshot)
     return true
   }
 
@@ -120,6 +139,7 @@ export class Responses {
     let block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
     let part = payload
     if (payload.length > single) {
+      // At once: some clients fetch the next block before they acknowledge this one.
       this.#keep(remote, request, representation, undefined)
       part = payload.subarray(0, lengthOfBlock(szx, remote))
       block2 = blockValue(0, true, szx)
@@ -204,17 +224,16 @@ export class Responses {
   }
 
   /** Sends the block that a request asks for by its number. */
-  #sendKept(exchange: Exchange, request: CoapRequest, snapshot: Snapshot, observe: number): void {
+  #sendKept(reply: Reply, snapshot: Snapshot): void {
+    const { exchange, request } = reply
     const { num, szx } = readBlock(request.block2)
     const room = exchange.remote.verified ? Number.POSITIVE_INFINITY : this.#room(exchange, snapshot.representation)
-    const start = num * blockSize(szx)
-    const given = clamped(this.#szxOf(request, exchange.remote), room)
-    this.#sendBlock(exchange, request, snapshot, start, given, observe)
+    this.#sendBlock(reply, snapshot, num * blockSize(szx), clamped(this.#szxOf(request, exchange.remote), room))
   }
 
-  #sendBlock(exchange: Exchange, request: CoapRequest, snapshot: Snapshot, start: number, szx: number, observe: number): void {
+  #sendBlock(reply: Reply, { representation }: Snapshot, start: number, szx: number): void {
+    const { exchange, request } = reply
     const { remote } = exchange
-    const { representation } = snapshot
     const size = sizeOf(representation)
     if (start >= size && start > 0) {
       this.#sendWhole(exchange, request, NO_SUCH_BLOCK)
@@ -222,7 +241,7 @@ export class Responses {
     }
     const end = Math.min(size, start + lengthOfBlock(szx, remote))
     const more = end < size
-    this.#sendPart(exchange, request, representation, observe, blockValue(start / blockSize(szx), more, szx), start, end, () => {
+    this.#sendPart(reply, representation, blockValue(start / blockSize(szx), more, szx), start, end, () => {
       // A body that is read in parts is not kept beyond the last one: whatever it holds open is closed.
       if (!more && isRandomAccess(representation.payload)) this.#snapshots.remove(keyOf(remote, request))
     })
@@ -230,10 +249,8 @@ export class Responses {
 
   /** Sends the bytes from `start` to `end`, which may have to be read first, then calls `sent`. */
   #sendPart(
-    exchange: Exchange,
-    request: CoapRequest,
+    { exchange, request, observe, lost }: Reply,
     representation: Representation,
-    observe: number,
     block2: number,
     start: number,
     end: number,
@@ -241,24 +258,14 @@ export class Responses {
   ): void {
     const { payload } = representation
     if (!isRandomAccess(payload)) {
-      this.#respond(
-        exchange,
-        request,
-        representation,
-        observe,
-        block2,
-        start === 0 && end === payload.length ? payload : payload.subarray(start, end)
-      )
+      this.#respond(exchange, request, representation, observe, block2, payload.subarray(start, end))
       sent()
-      return
-    }
-    payload
-      .read(start, end)
-      .then(
-        part => this.#respond(exchange, request, representation, observe, block2, part),
-        (error: unknown) => this.fail(exchange, error)
-      )
-      .then(sent)
+    } else
+      payload
+        .read(start, end)
+        .then(part => this.#respond(exchange, request, representation, observe, block2, part))
+        .catch(lost)
+        .then(sent)
   }
 
   #sendWhole(exchange: Exchange, request: CoapRequest, representation: Representation): void {

@@ -17,6 +17,8 @@ export interface TransferSettings {
   readonly signal: AbortSignal | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
+  /** The next Request-Tag, of at most four bytes. */
+  nextTag(): number
 }
 
 /** A copy of options, to be changed. */
@@ -26,8 +28,6 @@ export const copyOptions = (options: Options): Options => {
   copy.values.push(...options.values)
   return copy
 }
-
-let lastTag = 0
 
 /** One request and its answer, in blocks both ways where they are large (RFC 7959), with an Echo repeated where the server asks for it (RFC 9175). */
 export class Transfer {
@@ -61,7 +61,7 @@ export class Transfer {
     const early = copyOptions(options)
     if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
     if (payload.length <= maxPayload) return this.#once(code, early, payload)
-    const tagged = copyOptions(early).add(OPTION.REQUEST_TAG, (lastTag = (lastTag + 1) & 0xffffffff))
+    const tagged = copyOptions(early).add(OPTION.REQUEST_TAG, this.#settings.nextTag())
     let szx = maxSzx
     for (let start = 0; ; ) {
       const length = szx === BERT ? maxPayload - (maxPayload % 1024) : blockSize(szx)
