@@ -182,7 +182,7 @@ describe('files over CoAP', () => {
     writeFileSync(path, 'three')
     await until('2.05 three')
     unlinkSync(path)
-    await until('4.04 There is nothing at this path.')
+    await until('4.04 The file is not there any more')
     observer.close()
   })
 

@@ -180,7 +180,6 @@ describe('the 22 cases', () => {
 
   test('22: what names no file falls through', async () => {
     expect((await get('/missing')).status).toBe(404)
-    served.app.live
     const { app, port } = await serveWithRoute()
     expect(text(await rawHttp(port, '/dynamic'))).toEqual([200, 'dynamic'])
     expect(text(await rawHttp(port, '/small.txt'))).toEqual([200, '0123456789'])
@@ -365,7 +364,7 @@ describe('HTTP', () => {
         await new Promise(setImmediate)
       }
     })()
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 100; round++) {
       const answer = await get('/versions.txt')
       expect(answer.status).toBe(200)
       expect(answer.body.length).toBe(Number(header(answer, 'content-length')))
@@ -449,7 +448,8 @@ describe('safety', () => {
       if (Number.isNaN(answer.status) || answer.status >= 500) throw new Error(`${JSON.stringify(target)} is ${answer.status}`)
       statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
     }
-    const targets = [...paths, ...paths.map(path => path.slice(1)), ...paths.map(path => `http://127.0.0.1${path}`)]
+    const every = (step: number) => paths.filter((_, at) => at % step === 0)
+    const targets = [...paths, ...every(5).map(path => path.slice(1)), ...every(3).map(path => `http://127.0.0.1${path}`)]
     await Promise.all(
       Array.from({ length: 16 }, async () => {
         for (let target = targets.pop(); target !== undefined; target = targets.pop())
@@ -457,7 +457,7 @@ describe('safety', () => {
       })
     )
     expect(statuses.get(200) ?? 0).toBeLessThan(20)
-    expect((statuses.get(400) ?? 0) + (statuses.get(404) ?? 0)).toBeGreaterThan(2500)
+    expect((statuses.get(400) ?? 0) + (statuses.get(404) ?? 0)).toBeGreaterThan(1500)
   }, 60_000)
 
   test('a file that is swapped for a link to the outside, again and again, never yields what is outside', async () => {
@@ -475,7 +475,7 @@ describe('safety', () => {
     })()
     const seen = new Set<string>()
     // A query is no part of the path: every request meets the same entry of the cache, fresh or old.
-    for (let round = 0; round < 500; round++) seen.add((await get(`/swapped.txt?${round}`)).body.toString())
+    for (let round = 0; round < 200; round++) seen.add((await get(`/swapped.txt?${round}`)).body.toString())
     swapping = false
     await swapper
     expect([...seen].some(body => body.includes(SECRET))).toBe(false)
@@ -487,17 +487,19 @@ describe('safety', () => {
       socket.on('error', () => {})
       socket.write('GET /big.bin HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n')
       await once(socket, 'readable')
-      socket.read()
       return socket
     }
+    const vanish = (socket: Socket): unknown => (Math.random() < 0.5 ? socket.resetAndDestroy() : socket.destroy())
     await settled(() => served.app.live === 0)
     const before = descriptorsBelow(tree.base)
-    const sockets = await Promise.all(Array.from({ length: 1000 }, begin))
-    expect(descriptorsBelow(tree.base)).toBeGreaterThan(before + 500)
-    for (const socket of sockets) {
-      if (Math.random() < 0.5) socket.resetAndDestroy()
-      else socket.destroy()
-    }
+    const waiting = await Promise.all(Array.from({ length: 100 }, begin))
+    expect(descriptorsBelow(tree.base)).toBe(before + 100)
+    let left = 900
+    const others = Array.from({ length: 50 }, async () => {
+      while (left-- > 0) vanish(await begin())
+    })
+    await Promise.all(others)
+    for (const socket of waiting) vanish(socket)
     await settled(() => served.app.live === 0 && descriptorsBelow(tree.base) === before)
     expect(text(await get('/small.txt'))).toEqual([200, '0123456789'])
   }, 60_000)
