@@ -13,7 +13,14 @@ export function rawFrame(code: number, request: RawRequest = {}): Uint8Array {
   for (const segment of path.split('/').slice(1)) all.add(OPTION.URI_PATH, segment)
   for (const part of query) all.add(OPTION.URI_QUERY, part)
   for (const [number, value] of options) all.add(number, value)
-  const message: Message = { type: TYPE.NON, id: 0, code, token: Buffer.from(token), options: all, payload: typeof payload === 'string' ? Buffer.from(payload) : payload }
+  const message: Message = {
+    type: TYPE.NON,
+    id: 0,
+    code,
+    token: Buffer.from(token),
+    options: all,
+    payload: typeof payload === 'string' ? Buffer.from(payload) : payload
+  }
   return encodeFrame(message)
 }
 
@@ -73,7 +80,11 @@ export class RawStreamPeer {
 
   /** Waits until the server has closed. */
   async ended(limit = 4000): Promise<void> {
-    if (!this.closed) await Promise.race([once(this.socket, 'close'), new Promise((_, reject) => setTimeout(() => reject(new Error('The connection stays open')), limit).unref())])
+    if (!this.closed)
+      await Promise.race([
+        once(this.socket, 'close'),
+        new Promise((_, reject) => setTimeout(() => reject(new Error('The connection stays open')), limit).unref())
+      ])
   }
 
   close(): void {
