@@ -45,8 +45,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   }
 
   const contextOf = (request: Bag): Context => {
-    const context = factory.promote(request, scope)
-    context['iopa.Scheme'] = base.protocol.slice(0, -1)
+    const context = factory.promote({ ...request, 'iopa.Scheme': base.protocol.slice(0, -1) }, scope)
     context['iopa.Host'] = base.hostname.replace(/^\[|\]$/g, '')
     if (base.port !== '') context['iopa.Port'] = Number(base.port)
     const signal = request['iopa.CallCancelled']

@@ -79,18 +79,13 @@ const handled = (context: Context, value: unknown): unknown => {
     applyReturned(answer, value)
     return value
   }
-  answer.pending = true
-  return value.then(
-    settled => {
-      answer.pending = false
-      applyReturned(answer, settled)
-      return settled
-    },
-    (error: unknown) => {
-      answer.pending = false
-      throw error
-    }
-  )
+  const applied = value.then(settled => {
+    answer.pending = null
+    applyReturned(answer, settled)
+    return settled
+  })
+  answer.pending = applied
+  return applied
 }
 
 /** The error of a request that nobody handles. */

@@ -39,7 +39,7 @@ export class Dispatcher {
     this.#limits = limits
     this.#changed = changed
     this.#deadlines = new Deadlines(clock, limits.requestTimeout, (context, done) => {
-      context.response.pending = false
+      context.response.pending = null
       context.planEnd('timeout')
       this.#fail(context, TIMED_OUT)
       this.#finish(context, done)
@@ -60,13 +60,13 @@ export class Dispatcher {
     let value: unknown
     try {
       value = this.#pipeline()(context)
-      if (!isThenable(value)) this.#settle(context, value)
     } catch (error) {
-      value = undefined
       this.#fail(context, error)
+      this.#finish(context, done)
+      return
     }
     if (!isThenable(value)) {
-      this.#finish(context, done)
+      this.#complete(context, value, done)
       return
     }
     this.#deadlines.add(context, done)
@@ -74,12 +74,7 @@ export class Dispatcher {
       settled => {
         if (context.response.sealed) return
         this.#deadlines.remove(context)
-        try {
-          this.#settle(context, settled)
-        } catch (error) {
-          this.#fail(context, error)
-        }
-        this.#finish(context, done)
+        this.#complete(context, settled, done)
       },
       (error: unknown) => {
         if (context.response.sealed) return
@@ -99,9 +94,40 @@ export class Dispatcher {
     this.#deadlines.close()
   }
 
+  #complete(context: Context, value: unknown, done: Done): void {
+    const pending = context.response.pending
+    if (pending !== null) {
+      this.#judgePending(context, value, pending, done)
+      return
+    }
+    try {
+      this.#settle(context, value)
+    } catch (error) {
+      this.#fail(context, error)
+    }
+    this.#finish(context, done)
+  }
+
+  /** A handler's promise is not fulfilled: either it was rejected and a middleware has caught that, or nobody waited for it. */
+  #judgePending(context: Context, value: unknown, pending: Promise<unknown>, done: Done): void {
+    let caught = false
+    pending.catch(() => {
+      caught = true
+    })
+    queueMicrotask(() =>
+      queueMicrotask(() => {
+        context.response.pending = null
+        if (caught) this.#complete(context, value, done)
+        else {
+          this.#fail(context, MISSING_AWAIT)
+          this.#finish(context, done)
+        }
+      })
+    )
+  }
+
   #settle(context: Context, value: unknown): void {
     const answer = context.response
-    if (answer.pending) throw MISSING_AWAIT
     if (value !== undefined) applyReturned(answer, value)
     if (answer.status === 0) {
       if (answer.body !== undefined) answer.status = 200

@@ -176,6 +176,37 @@ describe('a pipeline', () => {
     expect(lines).toHaveLength(1)
   })
 
+  test('lets a middleware catch the rejection of the handler and answer', async () => {
+    const app = new App(quiet)
+      .use(async (_, next) => {
+        await next().catch(() => undefined)
+        return 'caught'
+      })
+      .use(async () => {
+        await null
+        throw new Error('x')
+      })
+    expect((await app.invoke(at('/'))).payload).toBe('caught')
+  })
+
+  test('survives a handler that nobody waits for and that fails later', async () => {
+    const unhandled: unknown[] = []
+    const hear = (error: unknown): void => void unhandled.push(error)
+    process.on('unhandledRejection', hear)
+    const app = new App(quiet)
+      .use((_, next) => {
+        void next()
+      })
+      .use(async () => {
+        await new Promise(resolve => setTimeout(resolve, 5))
+        throw new Error('late')
+      })
+    expect((await app.invoke(at('/'))).error?.code).toBe('missing-await')
+    await new Promise(resolve => setTimeout(resolve, 20))
+    process.off('unhandledRejection', hear)
+    expect(unhandled).toEqual([])
+  })
+
   test('answers 404 no-route where nobody handles, and lets outer layers answer instead', async () => {
     const app = new App(quiet).use(async (context, next) => {
       context.response.headers.set('x-a', '1')

@@ -44,7 +44,7 @@ export type OnSendingHeaders = (callback: () => void) => void
 
 /** The keys that every context has. */
 export interface CoreKeys {
-  'iopa.Version': string
+  readonly 'iopa.Version': string
   /** Unique within the app. */
   'iopa.Id': number
   'iopa.Method': string
@@ -80,10 +80,10 @@ export interface CoreKeys {
   'server.RawPath': string
   'server.RemoteAddress': string
   'server.RemotePort': number
-  'server.LocalAddress': string
-  'server.LocalPort': number
-  'server.TLS': boolean
-  'server.SessionId': string
+  readonly 'server.LocalAddress': string
+  readonly 'server.LocalPort': number
+  readonly 'server.TLS': boolean
+  readonly 'server.SessionId': string
   /** The context of the connection; keys set on it are inherited by its later requests. */
   readonly 'server.Connection': Bag | null
   'server.ParentContext': Bag | null
@@ -97,7 +97,7 @@ export interface CoreKeys {
   'server.IsReplica': boolean
   readonly 'server.OnSendingHeaders': OnSendingHeaders
   /** The socket or message below, of a type that only its transport knows. */
-  'server.RawTransport': unknown
+  readonly 'server.RawTransport': unknown
   /** Milliseconds since 1970. */
   'server.Timestamp': number
   readonly 'ssl.ClientCertificate': unknown

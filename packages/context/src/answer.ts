@@ -4,6 +4,18 @@ import { encodeBody, type Payload } from './encoding.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { type Problem, problemOf } from './problem.ts'
 
+/** What few answers have. */
+interface Rare {
+  /** Empty for that of the status. */
+  reason: string
+  readonly callbacks: (() => void)[]
+}
+
+const OPEN = 0
+const SEALED = 1
+/** Sealed, and the payload is the problem, whose text is made when it is read. */
+const SEALED_PROBLEM = 2
+
 const sealedError = (): IopaError => new IopaError(500, 'answer-sent', 'The answer has been sent; set status and body before the handler returns.')
 
 const utf8 = new TextEncoder()
@@ -15,20 +27,17 @@ const utf8 = new TextEncoder()
 export class Answer {
   /** What the handler returned, as it was; it reaches the caller of `app.invoke`. */
   value: unknown = undefined
-  /** True while a handler that returned a promise has not settled. */
-  pending = false
+  /** The promise that a handler returned, until it is fulfilled. */
+  pending: Promise<unknown> | null = null
   readonly #owner: { readonly 'server.Capabilities': Capabilities } | null
   #status = 0
-  #reason = ''
   #type = ''
   #headers: HeaderMap | null = null
   #body: unknown = undefined
   #payload: Payload = null
-  /** The payload is the problem, whose text is made when it is read. */
-  #problemText = false
   #error: IopaError | null = null
-  #callbacks: (() => void)[] | null = null
-  #sealed = false
+  #rare: Rare | null = null
+  #state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM = OPEN
 
   /** `owner` is the context that this answers, null for one that came from a peer. */
   constructor(owner: { readonly 'server.Capabilities': Capabilities } | null = null) {
@@ -39,12 +48,12 @@ export class Answer {
   static received(status: number, parts: { headers?: HeaderMap; type?: string; payload?: Payload; reason?: string } = {}): Answer {
     const answer = new Answer()
     answer.#status = status
-    answer.#reason = parts.reason ?? ''
+    if (parts.reason !== undefined) answer.#own.reason = parts.reason
     answer.#type = parts.type ?? ''
     answer.#headers = parts.headers ?? null
     answer.#payload = parts.payload ?? null
     answer.#body = answer.#payload
-    answer.#sealed = true
+    answer.#state = SEALED
     return answer
   }
 
@@ -53,7 +62,7 @@ export class Answer {
     return this.#status
   }
   set 'iopa.StatusCode'(status: number) {
-    if (this.#sealed) throw sealedError()
+    if (this.#state !== OPEN) throw sealedError()
     if (!Number.isInteger(status) || status < 200 || status > 599) {
       throw new IopaError(500, 'bad-status', `A handler set status ${status}; an answer has a status from 200 to 599.`)
     }
@@ -63,22 +72,22 @@ export class Answer {
 
   /** The reason phrase; that of the status unless one was set. */
   get 'iopa.ReasonPhrase'(): string {
-    return this.#reason === '' ? reasonPhrase(this.#status) : this.#reason
+    return this.#rare?.reason || reasonPhrase(this.#status)
   }
   set 'iopa.ReasonPhrase'(reason: string) {
-    if (this.#sealed) throw sealedError()
-    this.#reason = reason
+    if (this.#state !== OPEN) throw sealedError()
+    this.#own.reason = reason
   }
 
   get 'iopa.Headers'(): HeaderMap {
     if (this.#headers === null) {
       this.#headers = new HeaderMap()
-      if (this.#sealed) this.#headers.freeze()
+      if (this.#state !== OPEN) this.#headers.freeze()
     }
     return this.#headers
   }
   set 'iopa.Headers'(headers: HeadersInit) {
-    if (this.#sealed) throw sealedError()
+    if (this.#state !== OPEN) throw sealedError()
     this.#headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
   }
 
@@ -87,7 +96,7 @@ export class Answer {
     return this.#type
   }
   set 'iopa.ContentType'(type: string) {
-    if (this.#sealed) throw sealedError()
+    if (this.#state !== OPEN) throw sealedError()
     this.#type = type
   }
 
@@ -96,7 +105,7 @@ export class Answer {
     return this.#body
   }
   set 'iopa.Body'(body: unknown) {
-    if (this.#sealed) throw sealedError()
+    if (this.#state !== OPEN) throw sealedError()
     this.#body = body
   }
 
@@ -158,7 +167,7 @@ export class Answer {
 
   /** True once status, headers and body are fixed. */
   get sealed(): boolean {
-    return this.#sealed
+    return this.#state !== OPEN
   }
 
   /** The headers' flat list of names and values, without making one where there is none. */
@@ -168,8 +177,8 @@ export class Answer {
 
   /** What goes over the wire; null for no body. Strings are UTF-8. Set when the answer is sealed. */
   get payload(): Payload {
-    if (this.#problemText) {
-      this.#problemText = false
+    if (this.#state === SEALED_PROBLEM) {
+      this.#state = SEALED
       this.#payload = JSON.stringify(this.problem)
     }
     return this.#payload
@@ -217,16 +226,15 @@ export class Answer {
 
   /** Runs `callback` once before the first byte, last registered first. */
   onSendingHeaders(callback: () => void): void {
-    if (this.#sealed) throw sealedError()
-    if (this.#callbacks === null) this.#callbacks = [callback]
-    else this.#callbacks.push(callback)
+    if (this.#state !== OPEN) throw sealedError()
+    this.#own.callbacks.push(callback)
   }
 
   /** Forgets status, body and error, so that another handler can answer; headers stay. */
   reset(): void {
-    if (this.#sealed) throw sealedError()
+    if (this.#state !== OPEN) throw sealedError()
     this.#status = 0
-    this.#reason = ''
+    if (this.#rare !== null) this.#rare.reason = ''
     this.#type = ''
     this.#body = undefined
     this.#error = null
@@ -235,9 +243,9 @@ export class Answer {
 
   /** Answers with the error instead of what handlers have set; headers that do not describe that body stay. */
   fail(error: IopaError): void {
-    if (this.#sealed) throw sealedError()
+    if (this.#state !== OPEN) throw sealedError()
     this.#status = error.status
-    this.#reason = ''
+    if (this.#rare !== null) this.#rare.reason = ''
     this.#type = ''
     this.#body = undefined
     this.#error = error
@@ -247,8 +255,8 @@ export class Answer {
 
   /** Runs the callbacks, encodes the body and fixes the answer. A second call does nothing. May throw; then call `fail` and seal again. */
   seal(codecs: CodecTable): void {
-    if (this.#sealed) return
-    for (let callback = this.#callbacks?.pop(); callback !== undefined; callback = this.#callbacks?.pop()) callback()
+    if (this.#state !== OPEN) return
+    for (let callback = this.#rare?.callbacks.pop(); callback !== undefined; callback = this.#rare?.callbacks.pop()) callback()
     if (this.#headers !== null) {
       const type = this.#headers.get('content-type')
       if (type !== undefined) {
@@ -259,15 +267,19 @@ export class Answer {
     if (this.#body === undefined) {
       if (this.#status >= 400) {
         this.#type = 'application/problem+json'
-        this.#problemText = true
+        this.#state = SEALED_PROBLEM
       }
     } else {
       const encoded = encodeBody(this.#body, this.#type, codecs)
       this.#payload = encoded.payload
       this.#type = encoded.type
     }
-    this.#sealed = true
+    if (this.#state === OPEN) this.#state = SEALED
     this.#headers?.freeze()
+  }
+
+  get #own(): Rare {
+    return (this.#rare ??= { reason: '', callbacks: [] })
   }
 
   toString(): string {

@@ -28,6 +28,7 @@ class Parts {
   capabilities: Capabilities | null = null
   events: EventTarget | null = null
   timestamp = 0
+  logger: Logger | null = null
 }
 
 /**
@@ -35,7 +36,6 @@ class Parts {
  * contexts of a process share one hidden class; what is seldom asked for is an accessor and made on first use.
  */
 export class PropertyBag extends Scope {
-  declare 'iopa.Version': string
   declare 'iopa.Id': number
   declare 'iopa.Method': string
   declare 'iopa.Path': string
@@ -50,17 +50,11 @@ export class PropertyBag extends Scope {
   declare 'server.RawPath': string
   declare 'server.RemoteAddress': string
   declare 'server.RemotePort': number
-  declare 'server.LocalAddress': string
-  declare 'server.LocalPort': number
-  declare 'server.TLS': boolean
-  declare 'server.SessionId': string
   declare 'server.ParentContext': Bag | null
   declare 'server.User': User | undefined
-  declare 'server.Logger': Logger
   declare 'server.IsLocalOrigin': boolean
   declare 'server.IsNotification': boolean
   declare 'server.IsReplica': boolean
-  declare 'server.RawTransport': unknown
 
   readonly #endpoint: Endpoint
   readonly #source: RequestSource | null
@@ -73,7 +67,6 @@ export class PropertyBag extends Scope {
     super(environment, parent, 1)
     const endpoint = init.endpoint
     const above = parent instanceof PropertyBag ? parent : null
-    this['iopa.Version'] = IOPA_VERSION
     this['iopa.Id'] = ++environment.lastId
     this['iopa.Method'] = init.method
     this['iopa.Path'] = init.path
@@ -88,17 +81,11 @@ export class PropertyBag extends Scope {
     this['server.RawPath'] = init.rawPath
     this['server.RemoteAddress'] = endpoint.remoteAddress
     this['server.RemotePort'] = endpoint.remotePort
-    this['server.LocalAddress'] = endpoint.localAddress
-    this['server.LocalPort'] = endpoint.localPort
-    this['server.TLS'] = endpoint.tls
-    this['server.SessionId'] = endpoint.sessionId
     this['server.ParentContext'] = above
     this['server.User'] = undefined
-    this['server.Logger'] = environment.logger
     this['server.IsLocalOrigin'] = false
     this['server.IsNotification'] = false
     this['server.IsReplica'] = false
-    this['server.RawTransport'] = endpoint.rawTransport
     this.#endpoint = endpoint
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
@@ -121,6 +108,37 @@ export class PropertyBag extends Scope {
 
   get #made(): Parts {
     return (this.#parts ??= new Parts())
+  }
+
+  get 'iopa.Version'(): string {
+    return IOPA_VERSION
+  }
+
+  get 'server.Logger'(): Logger {
+    return this.#parts?.logger ?? this.environment.logger
+  }
+  set 'server.Logger'(logger: Logger) {
+    this.#made.logger = logger
+  }
+
+  get 'server.LocalAddress'(): string {
+    return this.#endpoint.localAddress
+  }
+
+  get 'server.LocalPort'(): number {
+    return this.#endpoint.localPort
+  }
+
+  get 'server.TLS'(): boolean {
+    return this.#endpoint.tls
+  }
+
+  get 'server.SessionId'(): string {
+    return this.#endpoint.sessionId
+  }
+
+  get 'server.RawTransport'(): unknown {
+    return this.#endpoint.rawTransport
   }
 
   get 'iopa.PathSegments'(): readonly string[] {

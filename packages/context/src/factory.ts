@@ -6,7 +6,7 @@ import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { checkPath } from './path.ts'
-import { bodyOfBag, copyKnownKeys } from './promotion.ts'
+import { bodyOfBag, copyKnownKeys, endpointOfBag } from './promotion.ts'
 import type { Scope } from './scope.ts'
 
 /** Makes contexts of one shape and knows how many of them live. */
@@ -36,7 +36,14 @@ export class ContextFactory {
     if (given.includes('?')) throw new IopaError(400, 'query-in-path', "Put the query into 'iopa.QueryString', without the '?'.")
     const path = checkPath(given)
     const method = bag['iopa.Method'] ?? 'GET'
-    const init: ContextInit = { method, path, query, rawPath: bag['server.RawPath'] ?? given, endpoint: this.#local, source: null }
+    const init: ContextInit = {
+      method,
+      path,
+      query,
+      rawPath: bag['server.RawPath'] ?? given,
+      endpoint: endpointOfBag(bag, this.#local),
+      source: null
+    }
     const context = this.create(init, parent)
     context['server.IsLocalOrigin'] = true
     copyKnownKeys(bag, context)

@@ -1,8 +1,32 @@
 import type { Bag, Body, CodecTable } from '@iopa/constants'
 import type { Context } from './context-types.ts'
 import { encodeBody } from './encoding.ts'
+import type { Endpoint } from './endpoint.ts'
 
 const utf8 = new TextEncoder()
+/** Keys of a bag that describe its endpoint. */
+const ENDPOINT_KEYS: Readonly<Record<string, keyof Endpoint>> = {
+  'iopa.Scheme': 'scheme',
+  'iopa.Protocol': 'protocol',
+  'server.RemoteAddress': 'remoteAddress',
+  'server.RemotePort': 'remotePort',
+  'server.LocalAddress': 'localAddress',
+  'server.LocalPort': 'localPort',
+  'server.TLS': 'tls',
+  'server.SessionId': 'sessionId',
+  'server.RawTransport': 'rawTransport'
+}
+
+/** The endpoint that a bag describes, where it does; else `local`. */
+export const endpointOfBag = (bag: Bag, local: Endpoint): Endpoint => {
+  let endpoint = local
+  for (const key of Object.keys(ENDPOINT_KEYS)) {
+    const value = (bag as Record<string, unknown>)[key]
+    if (value !== undefined) endpoint = { ...endpoint, [ENDPOINT_KEYS[key] as string]: value }
+  }
+  return endpoint
+}
+
 const HANDLED: ReadonlySet<string> = new Set([
   'iopa.Method',
   'iopa.Path',
@@ -10,7 +34,7 @@ const HANDLED: ReadonlySet<string> = new Set([
   'iopa.Body',
   'iopa.PathSegments',
   'server.RawPath',
-  'response'
+  ...Object.keys(ENDPOINT_KEYS)
 ])
 
 /** Copies the keys of a bag that `create` has not taken already; accessors without a setter are left alone. */
@@ -26,6 +50,7 @@ export const copyKnownKeys = (bag: Bag, context: Context): void => {
 }
 
 const READ_ONLY: ReadonlySet<string> = new Set([
+  'iopa.Version',
   'iopa.CallCancelled',
   'iopa.Events',
   'server.Connection',

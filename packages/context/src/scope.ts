@@ -13,13 +13,15 @@ interface Belongings {
   controller: AbortController | null
   /** Settles when asynchronous disposers have. */
   ending: Promise<void> | null
-  /** What a plain `end()` ends for. */
-  planned: EndReason
+  /** Why it ended, or what a plain `end()` will end for. */
+  reason: EndReason
 }
 
+// Live states come first, so that one comparison tells them from the others.
 const LIVE = 0
-const ENDING = 1
-const ENDED = 2
+const COUNTED = 1
+const ENDING = 2
+const ENDED = 3
 
 /**
  * A span of life: it owns disposers and child scopes, and ends once, children first, then its disposers in reverse.
@@ -31,17 +33,14 @@ export class Scope {
   #previous: Scope | null = null
   #next: Scope | null = null
   #lastChild: Scope | null = null
-  #state: typeof LIVE | typeof ENDING | typeof ENDED = LIVE
-  #reason: EndReason = 'finish'
+  #state: number
   #belongings: Belongings | null = null
-
-  readonly #counted: 0 | 1
 
   /** `counted` is 1 for a context and 0 for the scopes around them: an app, a listener. */
   constructor(environment: Environment, parent: Scope | null, counted: 0 | 1 = 0) {
     this.#environment = environment
     this.#parent = parent
-    this.#counted = counted
+    this.#state = counted === 1 ? COUNTED : LIVE
     environment.live += counted
     if (parent !== null) {
       const sibling = parent.#lastChild
@@ -49,7 +48,7 @@ export class Scope {
       if (sibling !== null) sibling.#next = this
       parent.#lastChild = this
       // A parent that is gone cannot end its child any more, so the child is born ended.
-      if (parent.#state !== LIVE) this.end(parent.#reason)
+      if (parent.#state > COUNTED) this.end(parent.endReason)
     }
   }
 
@@ -60,12 +59,12 @@ export class Scope {
 
   /** True once the scope has begun to end. */
   get ended(): boolean {
-    return this.#state !== LIVE
+    return this.#state > COUNTED
   }
 
   /** Why the scope ended; `finish` while it lives. */
   get endReason(): EndReason {
-    return this.#reason
+    return this.#state > COUNTED ? (this.#belongings?.reason ?? 'finish') : 'finish'
   }
 
   /** Aborts when the scope ends, with an IopaError whose `code` is the end reason. Made on first use. */
@@ -73,7 +72,7 @@ export class Scope {
     const belongings = this.#own
     if (belongings.controller === null) {
       belongings.controller = new AbortController()
-      if (this.#state !== LIVE) belongings.controller.abort(abortReason(this.#reason))
+      if (this.#state > COUNTED) belongings.controller.abort(abortReason(this.endReason))
     }
     return belongings.controller.signal
   }
@@ -96,26 +95,27 @@ export class Scope {
 
   /** Makes a later `end('finish')` end for this reason instead: the answer that is still to be written is not the handler's. */
   planEnd(reason: EndReason): void {
-    this.#own.planned = reason
+    this.#own.reason = reason
   }
 
   /** Ends the scope. Only the first call counts; a promise comes back only where a disposer is asynchronous. */
   end(reason: EndReason = 'finish'): void | Promise<void> {
-    if (this.#state !== LIVE) return this.#belongings?.ending ?? undefined
-    const belongings = this.#belongings
+    const state = this.#state
+    if (state > COUNTED) return this.#belongings?.ending ?? undefined
     this.#state = ENDING
-    if (reason === 'finish' && belongings !== null) reason = belongings.planned
-    this.#reason = reason
     this.#unlink()
-    this.#environment.live -= this.#counted
-    if (belongings === null && this.#lastChild === null) {
+    this.#environment.live -= state
+    if (this.#belongings === null && this.#lastChild === null && reason === 'finish') {
       this.#state = ENDED
       return
     }
-    belongings?.controller?.abort(abortReason(reason))
-    const children = this.#endChildren(reason)
+    const belongings = this.#own
+    // What was planned takes the place of a plain end.
+    if (reason !== 'finish') belongings.reason = reason
+    belongings.controller?.abort(abortReason(belongings.reason))
+    const children = this.#endChildren(belongings.reason)
     const ending = children === null ? this.#dispose() : children.then(() => this.#dispose())
-    if (ending !== undefined) this.#own.ending = ending
+    if (ending !== undefined) belongings.ending = ending
     return ending
   }
 
@@ -125,7 +125,7 @@ export class Scope {
 
   /** Throws when the scope has ended: a kept reference must not act for a request that is over. */
   assertLive(): void {
-    if (this.#state !== LIVE) throw new IopaError(500, 'scope-ended', `This context has ended (${this.#reason}); keep values, not the context.`)
+    if (this.#state > COUNTED) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
   }
 
   #endChildren(reason: EndReason): Promise<void> | null {
@@ -148,7 +148,7 @@ export class Scope {
   #run(dispose: Disposer): Promise<void> | undefined {
     const failed = (error: unknown): void => this.#environment.logger.error('iopa: a disposer failed', error)
     try {
-      const result = dispose(this.#reason)
+      const result = dispose(this.endReason)
       if (isThenable(result)) return Promise.resolve(result).then(() => undefined, failed)
     } catch (error) {
       failed(error)
@@ -157,7 +157,7 @@ export class Scope {
   }
 
   get #own(): Belongings {
-    return (this.#belongings ??= { disposers: [], controller: null, ending: null, planned: 'finish' })
+    return (this.#belongings ??= { disposers: [], controller: null, ending: null, reason: 'finish' })
   }
 
   #unlink(): void {

@@ -1,0 +1,115 @@
+// Runs contenders in turn, every round each of them once in rotated order, so that a noisy machine hits all alike.
+import { fork } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const rounds = Number(process.env.ROUNDS ?? 5)
+const seconds = Number(process.env.SECONDS ?? 1)
+
+const median = values => {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
+}
+const round = value => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2))
+
+const table = (head, rows) => {
+  for (const row of [head, head.map((_, at) => (at === 0 ? '---' : '---:')), ...rows]) console.log(`| ${row.join(' | ')} |`)
+  console.log()
+}
+
+const freePort = async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  const { port } = server.address()
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+
+/** A contender in a process of its own, which tells its cpu time. */
+const launch = async (name, file, options) => {
+  const port = await freePort()
+  const child = fork(join(here, 'serve.mjs'), [file, JSON.stringify({ port, host: '127.0.0.1', ...options })], {
+    env: { ...process.env, NODE_ENV: 'production' }
+  })
+  const reply = () =>
+    new Promise((resolve, reject) => {
+      child.once('message', resolve)
+      child.once('exit', code => reject(new Error(`${name} ended with ${code}`)))
+    })
+  await reply()
+  child.removeAllListeners('exit')
+  return {
+    name,
+    port,
+    cpu: () => {
+      const answer = reply()
+      child.send('cpu')
+      return answer
+    },
+    stop: () => child.kill()
+  }
+}
+
+const contenders = suite => {
+  const folder = join(here, 'peers', suite.peers)
+  const peers = readdirSync(folder).map(file => [basename(file, '.mjs'), join(folder, file)])
+  return [['iopa', join(here, 'servers', suite.ours)], ...peers]
+}
+
+/** Serves each contender, loads each in turn, and prints rates and cpu time per request. */
+export const compareServers = async (name, suite) => {
+  const servers = []
+  for (const [title, file] of contenders(suite)) servers.push(await launch(title, file, suite.options ?? {}))
+  for (const [title, load] of Object.entries(suite.cases)) {
+    const measured = new Map(servers.map(server => [server, []]))
+    for (const server of servers) await load(server.port, Math.min(seconds, 0.5))
+    for (let turn = 0; turn < rounds; turn++) {
+      for (let at = 0; at < servers.length; at++) {
+        const server = servers[(at + turn) % servers.length]
+        const before = await server.cpu()
+        const done = await load(server.port, seconds)
+        measured.get(server).push({ rate: done / seconds, cpu: ((await server.cpu()) - before) / done })
+      }
+    }
+    const base = measured.get(servers.find(server => server.name === suite.baseline))
+    console.log(`\n${name}: ${title} (${rounds} rounds of ${seconds} s, ratio to ${suite.baseline}, median of rounds)\n`)
+    table(
+      ['contender', 'per second', 'ratio', 'cpu us each', 'cpu ratio'],
+      [...measured].map(([server, runs]) => [
+        server.name,
+        round(median(runs.map(({ rate }) => rate))),
+        round(median(runs.map(({ rate }, at) => rate / base[at].rate))),
+        round(median(runs.map(({ cpu }) => cpu))),
+        round(median(runs.map(({ cpu }, at) => cpu / base[at].cpu)))
+      ])
+    )
+  }
+  for (const server of servers) server.stop()
+}
+
+/** Times functions in this process, in turn: nanoseconds of one run, best round. */
+export const compareRuns = async (name, suite) => {
+  for (const [title, make] of Object.entries(suite.cases)) {
+    const runs = Object.entries(make())
+    const best = new Map(runs.map(([contender]) => [contender, Number.POSITIVE_INFINITY]))
+    for (let turn = 0; turn < rounds + 2; turn++) {
+      for (const [contender, run] of runs) {
+        const count = 100_000
+        const began = process.hrtime.bigint()
+        await run(count)
+        const time = Number(process.hrtime.bigint() - began) / count
+        // The first rounds compile.
+        if (turn > 1) best.set(contender, Math.min(best.get(contender), time))
+      }
+    }
+    console.log(`\n${name}: ${title} (ns each, best of ${rounds} rounds)\n`)
+    table(
+      ['contender', 'ns', `ratio to ${suite.baseline}`],
+      [...best].map(([contender, time]) => [contender, round(time), round(time / best.get(suite.baseline))])
+    )
+  }
+}

@@ -1,0 +1,123 @@
+// What is compared with what, and under which load.
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import findMyWay from 'find-my-way'
+import koaCompose from 'koa-compose'
+import { build as composer } from './composer.mjs'
+import { coapLoad, udpLoad } from './loads/datagrams.mjs'
+import { httpLoad } from './loads/http.mjs'
+import { mqttLoad } from './loads/mqtt.mjs'
+import { tcpLoad } from './loads/tcp.mjs'
+import { build as router } from './router.mjs'
+
+const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ a: 'x'.repeat(1000), b: [1, 2, 3] }) }
+const folder = mkdtempSync(join(tmpdir(), 'iopa-bench-'))
+writeFileSync(join(folder, 'small.html'), `<!doctype html>${'x'.repeat(1024 - 15)}`)
+writeFileSync(join(folder, 'big.bin'), Buffer.alloc(1 << 20, 'y'))
+
+/** Suites of servers: `iopa` from servers/, the others from peers/<name>/. */
+export const serverSuites = {
+  http: {
+    ours: 'http.mjs',
+    peers: 'http',
+    baseline: 'node-http',
+    cases: { 'GET /hello': httpLoad('/hello'), 'GET /users/:id among 30 routes': httpLoad('/users/7'), 'POST 1 KB of JSON': httpLoad('/echo', json) }
+  },
+  coap: {
+    ours: 'coap.mjs',
+    peers: 'coap',
+    baseline: 'node-coap',
+    cases: { 'CON GET, 64 in flight': coapLoad('get'), 'CON PUT of 200 bytes, 64 in flight': coapLoad('put') }
+  },
+  mqtt: {
+    ours: 'mqtt.mjs',
+    peers: 'mqtt',
+    baseline: 'aedes',
+    cases: { 'QoS 0, window 8': mqttLoad(8, 0), 'QoS 0, window 1000': mqttLoad(1000, 0), 'QoS 1, window 100': mqttLoad(100, 1) }
+  },
+  static: {
+    ours: 'static.mjs',
+    peers: 'static',
+    baseline: 'sirv',
+    options: { root: folder },
+    cases: { '1 KB': httpLoad('/small.html'), '1 MB': httpLoad('/big.bin') }
+  },
+  tcp: {
+    ours: 'tcp.mjs',
+    peers: 'tcp',
+    baseline: 'a-write-each',
+    cases: { '64 messages of 64 bytes outstanding on each of 8 connections': tcpLoad(8, 64) }
+  },
+  udp: { ours: 'udp.mjs', peers: 'udp', baseline: 'node-dgram', cases: { '64 bytes, 64 in flight': udpLoad() } }
+}
+
+const routes = [
+  '/',
+  '/health',
+  '/users',
+  '/users/:id',
+  '/users/:id/things/:thing',
+  '/things/:id/properties/:name',
+  '/sites/:site/floors/:floor/rooms/:room',
+  '/files/*'
+]
+const paths = [
+  ['/health'],
+  ['/users/1234', 'id'],
+  ['/users/1/things/2', 'thing'],
+  ['/sites/hq/floors/3/rooms/312', 'room'],
+  ['/files/a/b/c.pdf'],
+  ['/nothing']
+]
+const each = find => count => {
+  let hits = 0
+  for (let at = 0; at < count; at++) {
+    const [path, param] = paths[at % paths.length]
+    if (find(path, param) !== undefined) hits++
+  }
+  return hits
+}
+const findMyWayOf = () => {
+  const found = findMyWay()
+  for (const route of routes) found.on('GET', route, () => undefined)
+  return (path, param) => {
+    const match = found.find('GET', path)
+    return match === null ? undefined : param === undefined ? '' : match.params[param]
+  }
+}
+
+const passing = {
+  'await next()': () => async (_, next) => {
+    await next()
+  },
+  'return next()': () => (_, next) => next()
+}
+const handler = async context => {
+  context.hits = (context.hits ?? 0) + 1
+}
+const composed = make => () => {
+  const ours = composer(Array.from({ length: 10 }, make), handler)
+  const theirs = koaCompose([...Array.from({ length: 10 }, make), handler])
+  return {
+    'iopa, a fresh context each': async count => {
+      for (let at = 0; at < count; at++) {
+        const context = ours.context()
+        await ours.run(context)
+        ours.end(context)
+      }
+    },
+    'koa-compose, an empty object each': async count => {
+      for (let at = 0; at < count; at++) await theirs({})
+    }
+  }
+}
+
+/** Suites of functions in one process. */
+export const microSuites = {
+  router: { baseline: 'find-my-way', cases: { 'eight routes, a mix': () => ({ iopa: each(router(routes)), 'find-my-way': each(findMyWayOf()) }) } },
+  compose: {
+    baseline: 'koa-compose, an empty object each',
+    cases: Object.fromEntries(Object.entries(passing).map(([name, make]) => [`ten layers that ${name}`, composed(make)]))
+  }
+}
