@@ -15,6 +15,8 @@ export class DatagramExchange implements Exchange {
   /** True when an empty acknowledgement was sent, so that the response follows as a message of its own. */
   acknowledged = false
   ended = false
+  /** How often it was found without an answer. */
+  sweeps = 0
   readonly #layer: MessageLayer
 
   constructor(layer: MessageLayer, remote: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean) {

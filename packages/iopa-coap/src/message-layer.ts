@@ -14,6 +14,11 @@ import { Retransmission } from './retransmission.ts'
 
 /** The step of the one timer: a request that takes longer than one to two steps gets an empty acknowledgement first. */
 const TICK = 50
+/**
+ * How many steps a request for a block waits: libcoap 4.3.1 gives up a transfer whose block comes in a separate response.
+ * It is still half the time after which a client asks again.
+ */
+const BLOCK_PATIENCE = 20
 /** The step while nothing is outstanding and only peers are remembered. */
 const IDLE_TICK = 1000
 const EMPTY = new Uint8Array(0)
@@ -365,6 +370,10 @@ export class MessageLayer {
     this.#young = []
     for (const exchange of late) {
       if (exchange.ended) continue
+      if (++exchange.sweeps < BLOCK_PATIENCE && exchange.message.options.has(OPTION.BLOCK2)) {
+        this.#old.push(exchange)
+        continue
+      }
       exchange.acknowledged = true
       this.#acknowledge(exchange)
     }

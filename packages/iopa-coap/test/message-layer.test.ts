@@ -5,7 +5,7 @@ import type { DatagramExchange } from '../src/datagram-exchange.ts'
 import { TYPE } from '../src/message.ts'
 import { type MessageHandlers, MessageLayer, type MessageLimits } from '../src/message-layer.ts'
 import { NO_OPTIONS } from '../src/option-writer.ts'
-import { OPTION } from '../src/options.ts'
+import { OPTION, Options } from '../src/options.ts'
 import { type TransmissionParameters, transmission } from '../src/parameters.ts'
 import { datagram, ScriptedChannel, TurnedClock } from './scripted-channel.ts'
 
@@ -68,6 +68,18 @@ describe('a request', () => {
     channel.deliver(encodeEmpty(TYPE.ACK, first!.id))
     clock.advance(200_000)
     expect(channel.take()).toEqual([])
+  })
+
+  it('for a block is answered in the acknowledgement up to a second later, since some clients lose a transfer otherwise', () => {
+    const { channel, clock, exchanges } = setUp()
+    channel.deliver(datagram({ code: CODE.GET, id: 7, options: new Options().add(OPTION.BLOCK2, 0x12) }))
+    clock.advance(900)
+    expect(channel.take()).toEqual([])
+    exchanges[0]!.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
+    expect(channel.take()).toMatchObject([{ type: TYPE.ACK, code: CODE.CONTENT, id: 7 }])
+    channel.deliver(datagram({ code: CODE.GET, id: 8, options: new Options().add(OPTION.BLOCK2, 0x12) }))
+    clock.advance(1200)
+    expect(channel.take()).toMatchObject([{ type: TYPE.ACK, code: CODE.EMPTY, id: 8 }])
   })
 
   it('that takes long and is non-confirmable gets no empty acknowledgement', () => {
