@@ -13,7 +13,7 @@ export interface TcpOptions {
   readonly tls?: TlsOptions
   /** Listens off loopback although no middleware authenticates. */
   readonly open?: boolean
-  readonly limits?: Partial<Limits>
+  readonly limits?: Partial<Limits> | undefined
   readonly clock?: Clock
   /** What makes connections; `node:net` and `node:tls` unless given. */
   readonly channel?: ByteNetwork

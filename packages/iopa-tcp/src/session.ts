@@ -48,6 +48,8 @@ export abstract class Session implements ByteReceiver {
   protected readonly outbox: Outbox
   protected readonly counted: Connection
   readonly #settings: SessionSettings
+  /** Most requests in work. */
+  readonly #most: number
   readonly #channel: ByteChannel
   readonly #reader: FrameReader
   readonly #chunks: Uint8Array[] = []
@@ -79,6 +81,7 @@ export abstract class Session implements ByteReceiver {
   constructor(channel: ByteChannel, counted: Connection, settings: SessionSettings) {
     const { host, framing } = settings
     this.#settings = settings
+    this.#most = host.limits.inFlightPerConnection
     this.#channel = channel
     this.counted = counted
     this.host = host
@@ -87,7 +90,7 @@ export abstract class Session implements ByteReceiver {
     this.outbox = new Outbox(channel, host.limits)
     this.endpoint = {
       scheme: settings.scheme,
-      protocol: 'TCP',
+      protocol: 'TCP/1.0',
       remoteAddress: channel.remoteAddress,
       remotePort: channel.remotePort,
       localAddress: channel.localAddress,
@@ -261,7 +264,7 @@ export abstract class Session implements ByteReceiver {
   }
 
   get #ready(): boolean {
-    return !this.#stopped && !this.#settings.closing && this.#inFlight < this.host.limits.inFlightPerConnection && this.outbox.writable
+    return !this.#stopped && !this.#settings.closing && this.#inFlight < this.#most && this.outbox.writable
   }
 
   #pump(): void {
@@ -326,13 +329,12 @@ export abstract class Session implements ByteReceiver {
   /** False while the answer has to wait: the peer does not read, or a stream is on its way. */
   #send(request: Context): boolean {
     if (!this.outbox.writable || this.#streaming) return false
-    const answer = this.#substitutes.size > 0 ? (this.#substitutes.get(request) ?? request.response) : request.response
+    const answer = this.#substitutes.size === 0 ? request.response : this.#substitute(request)
     if (answer.isStream) {
       this.#streaming = true
       void this.#stream(request, answer.payload as AsyncIterable<Uint8Array>)
       return true
     }
-    this.#substitutes.delete(request)
     try {
       this.write(answer, request)
     } catch (error) {
@@ -343,6 +345,12 @@ export abstract class Session implements ByteReceiver {
     this.#inFlight--
     void request.end()
     return true
+  }
+
+  #substitute(request: Context): Answer {
+    const answer = this.#substitutes.get(request) ?? request.response
+    this.#substitutes.delete(request)
+    return answer
   }
 
   async #stream(request: Context, payload: AsyncIterable<Uint8Array>): Promise<void> {

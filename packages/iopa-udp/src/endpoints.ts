@@ -20,7 +20,7 @@ export class Endpoints {
     const { localAddress, localPort, raw } = this.#channel
     const endpoint: Endpoint = {
       scheme: 'udp',
-      protocol: 'UDP',
+      protocol: 'UDP/1.0',
       remoteAddress: address,
       remotePort: port,
       localAddress,

@@ -10,7 +10,7 @@ export interface UdpOptions {
   readonly framing?: 'bag' | 'raw'
   /** Listens off loopback although no middleware authenticates. */
   readonly open?: boolean
-  readonly limits?: Partial<Limits>
+  readonly limits?: Partial<Limits> | undefined
   readonly clock?: Clock
   /** What makes sockets; `node:dgram` unless given. */
   readonly channel?: DatagramNetwork

@@ -1,0 +1,8 @@
+import { transportContract } from '@iopa/testing'
+import { describe, test } from 'vitest'
+import { tcp } from '../src/index.ts'
+
+describe('the transport contract holds for tcp', () => {
+  const cases = transportContract({ transport: options => tcp(options), url: ({ url }) => url.href, features: { cancel: false } })
+  for (const { name, run } of cases) test(name, run)
+})
