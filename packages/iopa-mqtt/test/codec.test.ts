@@ -75,7 +75,7 @@ describe('a PUBLISH', () => {
   const userProperties = fc.dictionary(
     fc.constantFrom('a', 'b', 'status'),
     fc.string({ maxLength: 10 }).map(value => value.replaceAll('\0', '')),
-    { noNullPrototype: true }
+    { noNullPrototype: true, minKeys: 1 }
   )
 
   it('is read as the general codec reads it, in every version', () => {
@@ -142,7 +142,9 @@ describe('a PUBLISH', () => {
         (version, topic, payload, qos, retain, subscriptionIdentifiers, messageExpiryInterval, topicAlias) => {
           const form = {
             topicBytes: Buffer.from(topic),
-            payload,
+            bytes: Buffer.from(payload),
+            payloadStart: 0,
+            payloadEnd: payload.length,
             properties: encodeMessageProperties({ contentType: 'a/b', userProperties: [['x', 'y']] }),
             qos,
             retain,

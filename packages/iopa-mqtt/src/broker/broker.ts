@@ -121,7 +121,7 @@ export class Broker {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
     const pairs = Object.entries(userProperties).flatMap(([key, values]) => [values].flat().map(value => [key, value] as const))
     const properties = encodeMessageProperties({ ...options, userProperties: pairs })
-    const message = new Message(topic.name, topic.bytes, bytes, qos, retain, properties, expiresAt, null)
+    const message = Message.of(topic.name, topic.bytes, bytes, qos, retain, properties, expiresAt, null)
     if (retain && !this.publishing.retain(message)) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
     this.flusher.batch(() => this.distribution.deliver(message, topic))
   }

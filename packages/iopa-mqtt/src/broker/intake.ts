@@ -51,8 +51,18 @@ export class Intake {
     }
     const { limits } = broker
     const expiresAt = fields.messageExpiryInterval < 0 ? 0 : broker.now() + fields.messageExpiryInterval * 1000
-    const payload = bytes.subarray(fields.payloadStart, end)
-    const message = new Message(topic.name, topic.bytes, payload, qos, fields.retain, fields.properties, expiresAt, this.#session)
+    const message = new Message(
+      topic.name,
+      topic.bytes,
+      bytes,
+      fields.payloadStart,
+      end,
+      qos,
+      fields.retain,
+      fields.properties,
+      expiresAt,
+      this.#session
+    )
     if (fields.forwardable) message.forward(version, { bytes, start, end })
     const publication = new Publication(this.#session, topic, message, packetId, fields.dup, false, this.#done)
     if (qos > 0) this.#unacknowledged.push(publication)

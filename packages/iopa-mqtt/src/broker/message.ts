@@ -14,8 +14,10 @@ export interface ByteRange {
 export class Message {
   readonly topic: string
   readonly topicBytes: Buffer
-  /** Within the chunk it arrived in until `detach`. */
-  payload: Buffer
+  /** The payload lies in `bytes` from `payloadStart` to `payloadEnd`: within the chunk it arrived in until `detach`. */
+  bytes: Buffer
+  payloadStart: number
+  payloadEnd: number
   /** As published. */
   readonly qos: number
   /** As published. */
@@ -33,7 +35,9 @@ export class Message {
   constructor(
     topic: string,
     topicBytes: Buffer,
-    payload: Buffer,
+    bytes: Buffer,
+    payloadStart: number,
+    payloadEnd: number,
     qos: number,
     retain: boolean,
     properties: Buffer,
@@ -42,12 +46,38 @@ export class Message {
   ) {
     this.topic = topic
     this.topicBytes = topicBytes
-    this.payload = payload
+    this.bytes = bytes
+    this.payloadStart = payloadStart
+    this.payloadEnd = payloadEnd
     this.qos = qos
     this.retain = retain
     this.properties = properties
     this.expiresAt = expiresAt
     this.publisher = publisher
+  }
+
+  /** A message whose payload is the whole buffer. */
+  static of(
+    topic: string,
+    topicBytes: Buffer,
+    payload: Buffer,
+    qos: number,
+    retain: boolean,
+    properties: Buffer,
+    expiresAt: number,
+    publisher: object | null
+  ): Message {
+    return new Message(topic, topicBytes, payload, 0, payload.length, qos, retain, properties, expiresAt, publisher)
+  }
+
+  get payload(): Buffer {
+    const { bytes, payloadStart, payloadEnd } = this
+    return payloadStart === 0 && payloadEnd === bytes.length ? bytes : bytes.subarray(payloadStart, payloadEnd)
+  }
+
+  /** True when the payload is empty. */
+  get isEmpty(): boolean {
+    return this.payloadStart === this.payloadEnd
   }
 
   /** Says that these bytes are this message as a plain PUBLISH of QoS 0 in a protocol version. */
@@ -72,14 +102,16 @@ export class Message {
     if (this.#detached) return this
     this.#detached = true
     this.#version3 = this.#version5 = null
-    this.payload = Buffer.from(this.payload)
+    this.bytes = Buffer.from(this.payload)
+    this.payloadStart = 0
+    this.payloadEnd = this.bytes.length
     if (this.properties.length > 0) this.properties = Buffer.from(this.properties)
     return this
   }
 
   /** What it weighs in a queue, in bytes. */
   get size(): number {
-    return this.topicBytes.length + this.payload.length + this.properties.length + OVERHEAD
+    return this.topicBytes.length + this.payloadEnd - this.payloadStart + this.properties.length + OVERHEAD
   }
 
   /** Whole seconds that are left, at least 1, or -1 when it does not expire. */
@@ -97,7 +129,7 @@ export class Message {
 
   static fromStored(stored: StoredMessage, retain: boolean): Message {
     const { topic, payload, qos, properties, expiresAt } = stored
-    return new Message(topic, Buffer.from(topic), asOwn(payload), qos, retain, asOwn(properties), expiresAt, null)
+    return Message.of(topic, Buffer.from(topic), asOwn(payload), qos, retain, asOwn(properties), expiresAt, null)
   }
 }
 
@@ -107,8 +139,10 @@ const OVERHEAD = 64
 const asOwn = (bytes: Uint8Array): Buffer => (bytes.length === 0 ? NO_BYTES : Buffer.from(bytes))
 
 class PlainForm implements PublishForm {
-  readonly topicBytes: Uint8Array
-  readonly payload: Uint8Array
+  readonly topicBytes: Buffer
+  readonly bytes: Buffer
+  readonly payloadStart: number
+  readonly payloadEnd: number
   readonly properties: Uint8Array
   readonly qos = 0
   readonly retain = false
@@ -121,7 +155,9 @@ class PlainForm implements PublishForm {
 
   constructor(message: Message) {
     this.topicBytes = message.topicBytes
-    this.payload = message.payload
+    this.bytes = message.bytes
+    this.payloadStart = message.payloadStart
+    this.payloadEnd = message.payloadEnd
     this.properties = message.properties
   }
 }

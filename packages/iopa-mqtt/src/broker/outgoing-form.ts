@@ -1,11 +1,14 @@
+import { NO_BYTES } from '../codec/publish-decoder.ts'
 import type { PublishForm } from '../codec/publish-encoder.ts'
 import type { Message } from './message.ts'
 
 /** One form that is filled in for each PUBLISH that is written on its own. */
 export class OutgoingForm implements PublishForm {
-  topicBytes: Uint8Array = NOTHING
-  payload: Uint8Array = NOTHING
-  properties: Uint8Array = NOTHING
+  topicBytes: Buffer = NO_BYTES
+  bytes: Buffer = NO_BYTES
+  payloadStart = 0
+  payloadEnd = 0
+  properties: Uint8Array = NO_BYTES
   qos = 0
   retain = false
   dup = false
@@ -27,7 +30,9 @@ export class OutgoingForm implements PublishForm {
     aliasKnown: boolean
   ): void {
     this.topicBytes = message.topicBytes
-    this.payload = message.payload
+    this.bytes = message.bytes
+    this.payloadStart = message.payloadStart
+    this.payloadEnd = message.payloadEnd
     this.properties = message.properties
     this.qos = qos
     this.retain = retain
@@ -39,5 +44,3 @@ export class OutgoingForm implements PublishForm {
     this.aliasKnown = aliasKnown
   }
 }
-
-const NOTHING = new Uint8Array(0)

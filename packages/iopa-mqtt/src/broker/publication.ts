@@ -22,6 +22,8 @@ export class Publication implements RequestSource {
   status = 0
   reason = ''
   settled = false
+  /** True once `method` has found that the sender named one. */
+  namesMethod = false
   #properties: MessageProperties | null = null
 
   constructor(
@@ -53,10 +55,13 @@ export class Publication implements RequestSource {
     if (message.properties.length > 0) {
       const { userProperties, responseTopic } = this.properties
       const named = userProperties?.find(([name]) => name.toLowerCase() === 'method')
-      if (named) return named[1].toUpperCase() === 'IPATCH' ? 'iPATCH' : named[1].toUpperCase()
-      if (responseTopic !== undefined && message.payload.length === 0) return 'GET'
+      if (named) {
+        this.namesMethod = true
+        return named[1].toUpperCase() === 'IPATCH' ? 'iPATCH' : named[1].toUpperCase()
+      }
+      if (responseTopic !== undefined && message.isEmpty) return 'GET'
     }
-    return message.retain && message.payload.length === 0 ? 'DELETE' : 'PUT'
+    return message.retain && message.isEmpty ? 'DELETE' : 'PUT'
   }
 
   headers(): string[] {
@@ -68,7 +73,7 @@ export class Publication implements RequestSource {
   }
 
   body(): Body {
-    return this.message.payload.length === 0 ? null : this.message.payload
+    return this.message.isEmpty ? null : this.message.payload
   }
 
   /** Puts the keys of a PUBLISH on its context. */

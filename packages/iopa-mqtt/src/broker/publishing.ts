@@ -67,7 +67,7 @@ export class Publishing {
     const { host, states } = this.#broker
     const { session, topic } = publication
     const method = publication.method
-    if (topic.routable && (isControlMethod(method) || !METHOD.test(method))) {
+    if (publication.namesMethod && (isControlMethod(method) || !METHOD.test(method))) {
       this.#refuse(publication, 400, `'${method.slice(0, 20)}' is not a method that a message may ask for.`)
       return
     }
@@ -126,7 +126,7 @@ export class Publishing {
     const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
     const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
     this.#broker.distribution.deliver(
-      new Message(topic.name, topic.bytes, asBuffer(answer.payloadBytes), publication.message.qos, false, properties, 0, null),
+      Message.of(topic.name, topic.bytes, asBuffer(answer.payloadBytes), publication.message.qos, false, properties, 0, null),
       topic
     )
   }
@@ -180,7 +180,7 @@ export class Publishing {
   /** Keeps a message for later subscribers, or with an empty payload forgets the one before; false when there is no room. */
   retain(message: Message): boolean {
     const { retained, journal } = this.#broker
-    if (message.payload.length === 0) {
+    if (message.isEmpty) {
       if (retained.delete(message.topic)) journal.add({ kind: 'retained', topic: message.topic, value: null })
       return true
     }

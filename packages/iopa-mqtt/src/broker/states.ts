@@ -75,10 +75,10 @@ export class States {
   messageOf(topic: Topic, answer: Answer): Message | null {
     if (answer.ok) {
       const properties = representationProperties(answer)
-      return new Message(topic.name, topic.bytes, asBuffer(answer.payloadBytes), 2, false, properties, 0, null)
+      return Message.of(topic.name, topic.bytes, asBuffer(answer.payloadBytes), 2, false, properties, 0, null)
     }
     const gone = (answer.status === 404 && !isNoRoute(answer)) || answer.status === 410
-    return gone ? new Message(topic.name, topic.bytes, Buffer.alloc(0), 2, false, Buffer.alloc(0), 0, null) : null
+    return gone ? Message.of(topic.name, topic.bytes, Buffer.alloc(0), 2, false, Buffer.alloc(0), 0, null) : null
   }
 
   /** Calls back when every session that a store keeps has been told of the last change of this topic. */

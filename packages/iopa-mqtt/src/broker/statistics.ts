@@ -47,7 +47,7 @@ export class Statistics {
     const topic = this.#broker.topics.get(name)
     if (!topic || this.#last.get(name) === value) return
     this.#last.set(name, value)
-    const message = new Message(topic.name, topic.bytes, Buffer.from(value), 0, true, Buffer.alloc(0), 0, null)
+    const message = Message.of(topic.name, topic.bytes, Buffer.from(value), 0, true, Buffer.alloc(0), 0, null)
     this.#broker.retained.set(message)
     this.#broker.distribution.deliver(message, topic)
   }

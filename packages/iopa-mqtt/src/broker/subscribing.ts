@@ -43,30 +43,28 @@ export function unsubscribe(connection: Connection, session: Session, packet: Un
   const { broker } = connection
   const codes: number[] = []
   let open = packet.filters.length
+  const settle = (index: number, code: number): void => {
+    codes[index] = code
+    if (--open > 0) return
+    broker.journal.kept(() => {
+      if (session.connection === connection)
+        connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
+    })
+  }
   packet.filters.forEach((filter, index) => {
     const context = controlContext(connection, 'UNSUBSCRIBE', filter, packet.userProperties)
     if (context === null) {
-      codes[index] = REASON.TOPIC_FILTER_INVALID
-      open--
+      settle(index, REASON.TOPIC_FILTER_INVALID)
       return
     }
     broker.host.run(context, () => {
       const { status } = context.response
       const refused = status >= 400 && !isUnhandled(context)
       void context.end()
-      if (refused) codes[index] = status === 401 || status === 403 ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR
-      else codes[index] = remove(session, filter) ? REASON.SUCCESS : REASON.NO_SUBSCRIPTION_EXISTED
-      if (--open === 0) acknowledge()
+      if (refused) settle(index, status === 401 || status === 403 ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR)
+      else settle(index, remove(session, filter) ? REASON.SUCCESS : REASON.NO_SUBSCRIPTION_EXISTED)
     })
   })
-  if (open === 0 && !codes.includes(REASON.SUCCESS) && packet.filters.every((_, index) => codes[index] === REASON.TOPIC_FILTER_INVALID)) acknowledge()
-
-  function acknowledge(): void {
-    broker.journal.kept(() => {
-      if (session.connection === connection)
-        connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
-    })
-  }
 }
 
 /** Takes a session out of every filter. */
@@ -206,7 +204,11 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
     }
   }
   if (topic.routable) {
-    observeTopic(session, topic, answered)
+    observeTopic(session, topic, answer => {
+      // Observers are not told who made a change, so what its own client changed could not be left out.
+      if (subscription.noLocal) unobserve(session, filter)
+      answered(answer)
+    })
     return
   }
   const asked = session.verdicts.ask(topic, allowed => {

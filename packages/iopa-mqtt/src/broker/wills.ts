@@ -20,7 +20,7 @@ export class PendingWill {
   }
 
   static from({ topic, payload, qos, retain, properties, delayInterval, messageExpiryInterval }: Will): PendingWill {
-    return new PendingWill(new Message(topic, Buffer.from(topic), payload, qos, retain, properties, 0, null), delayInterval, messageExpiryInterval)
+    return new PendingWill(Message.of(topic, Buffer.from(topic), payload, qos, retain, properties, 0, null), delayInterval, messageExpiryInterval)
   }
 
   static fromStored({ message, retain, delayInterval, messageExpiryInterval }: StoredWill): PendingWill {
@@ -49,7 +49,7 @@ export function publishWill(broker: Broker, session: Session, done: () => void):
   }
   const { payload, qos, retain, properties } = will.message
   const expiresAt = will.messageExpiryInterval < 0 ? 0 : broker.now() + will.messageExpiryInterval * 1000
-  const message = new Message(topic.name, topic.bytes, payload, qos, retain, properties, expiresAt, session)
+  const message = Message.of(topic.name, topic.bytes, payload, qos, retain, properties, expiresAt, session)
   broker.publishing.start(
     new Publication(session, topic, message, 0, false, true, ({ status, reason }) => {
       if (status >= 400) broker.host.logger.warn(`iopa: the will of MQTT client ${JSON.stringify(session.clientId)} was refused: ${status} ${reason}`)

@@ -4,8 +4,11 @@ import { variableByteIntegerSize, writeVariableByteInteger } from './variable-by
 
 /** What a PUBLISH says, and how: everything but the two that MQTT 5 alone has is in every version. */
 export interface PublishForm {
-  readonly topicBytes: Uint8Array
-  readonly payload: Uint8Array
+  readonly topicBytes: Buffer
+  /** The payload lies in these bytes from `payloadStart` to `payloadEnd`. */
+  readonly bytes: Buffer
+  readonly payloadStart: number
+  readonly payloadEnd: number
   /** Properties that are passed on unchanged, encoded, without their length (MQTT 5). */
   readonly properties: Uint8Array
   readonly qos: number
@@ -25,7 +28,13 @@ export interface PublishForm {
 /** Bytes behind the fixed header. */
 function remainingLength(form: PublishForm, version: number, propertiesLength: number): number {
   const topic = 2 + (form.aliasKnown ? 0 : form.topicBytes.length)
-  return topic + (form.qos > 0 ? 2 : 0) + (version === 5 ? variableByteIntegerSize(propertiesLength) + propertiesLength : 0) + form.payload.length
+  return (
+    topic +
+    (form.qos > 0 ? 2 : 0) +
+    (version === 5 ? variableByteIntegerSize(propertiesLength) + propertiesLength : 0) +
+    form.payloadEnd -
+    form.payloadStart
+  )
 }
 
 function propertiesLengthOf(form: PublishForm): number {
@@ -51,17 +60,23 @@ export function writePublish(target: Uint8Array, at: number, form: PublishForm, 
   const topicLength = form.aliasKnown ? 0 : topic.length
   target[at++] = topicLength >> 8
   target[at++] = topicLength & 255
-  if (topicLength > 0) {
-    target.set(topic, at)
-    at += topicLength
-  }
+  if (topicLength > 0) at = writeBytes(target, at, topic, 0, topicLength)
   if (form.qos > 0) {
     target[at++] = form.packetId >> 8
     target[at++] = form.packetId & 255
   }
   if (version === 5) at = writeProperties(target, at, form, propertiesLength)
-  target.set(form.payload, at)
-  return at + form.payload.length
+  return writeBytes(target, at, form.bytes, form.payloadStart, form.payloadEnd)
+}
+
+/** A call into the runtime costs more than copying a few bytes by hand. */
+const BY_HAND = 80
+
+function writeBytes(target: Uint8Array, at: number, bytes: Buffer, start: number, end: number): number {
+  const length = end - start
+  if (length > BY_HAND) bytes.copy(target, at, start, end)
+  else for (let from = start, to = at; from < end; ) target[to++] = bytes[from++] as number
+  return at + length
 }
 
 function writeProperties(target: Uint8Array, at: number, form: PublishForm, length: number): number {
