@@ -148,6 +148,7 @@ export class ResourceServer implements Responder {
       { method, path: request.path, query: request.query, rawPath: request.path, endpoint, source: request },
       remote.connection
     )
+    context['coap.Message'] = message
     if (observes) this.#observers.register(exchange, request, context)
     else if (request.conditional) this.#runIfAllowed(exchange, request, context)
     else this.#host.run(context, () => this.#answer(exchange, request, context))
