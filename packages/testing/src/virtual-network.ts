@@ -22,6 +22,8 @@ export interface VirtualNetwork extends VirtualMachine {
   readonly trace: readonly PacketRecord[]
   /** Another machine. */
   machine(address: string): VirtualMachine
+  /** Breaks every connection: both sides see a reset. */
+  disconnect(): void
   /** Sends a datagram in anybody's name, even from port 0. */
   inject(bytes: Uint8Array, from: NetworkAddress, to: NetworkAddress): void
 }
@@ -54,6 +56,7 @@ export function virtualNetwork(options: VirtualNetworkOptions): VirtualNetwork {
     script,
     trace: datagrams.trace,
     machine,
+    disconnect: () => streams.disconnect(),
     inject: (bytes, from, to) => datagrams.route(bytes, from, to)
   }
   return network

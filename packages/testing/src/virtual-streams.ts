@@ -18,10 +18,20 @@ const FIRST_FREE_PORT = 49_152
 export class VirtualStreams {
   readonly #world: StreamWorld
   readonly #servers = new Map<string, { readonly accept: (channel: ByteChannel) => void; readonly tls: boolean }>()
+  /** One end of each open connection. */
+  readonly #connections = new Set<VirtualChannel>()
   #freePort = FIRST_FREE_PORT
 
   constructor(world: StreamWorld) {
     this.#world = world
+  }
+
+  /** Resets every connection, on both sides. */
+  disconnect(): void {
+    for (const channel of [...this.#connections]) {
+      channel.peer?.reset()
+      channel.reset()
+    }
   }
 
   listen({ host, port, tls }: ByteAddress, accept: (channel: ByteChannel) => void, machine: string): ByteServer {
@@ -50,8 +60,9 @@ export class VirtualStreams {
     const server = this.#servers.get(key)
     if (!server) throw systemError('ECONNREFUSED', 'connect', key)
     if (server.tls !== (tls !== undefined)) throw systemError('ECONNRESET', 'connect', key)
-    const client = new VirtualChannel(this.#world, near, far, server.tls)
-    const accepted = new VirtualChannel(this.#world, far, near, server.tls)
+    const client: VirtualChannel = new VirtualChannel(this.#world, near, far, server.tls, () => this.#connections.delete(client))
+    this.#connections.add(client)
+    const accepted = new VirtualChannel(this.#world, far, near, server.tls, () => undefined)
     client.peer = accepted
     accepted.peer = client
     clock.setTimeout(() => server.accept(accepted), 0)
@@ -91,6 +102,7 @@ class VirtualChannel implements ByteChannel {
   readonly raw: null = null
   peer: VirtualChannel | undefined
   readonly #world: StreamWorld
+  readonly #closedDown: () => void
   #receiver: ByteReceiver | undefined
   /** Written and not yet taken over by the network. */
   #outbox: Uint8Array[] = []
@@ -111,8 +123,9 @@ class VirtualChannel implements ByteChannel {
   #finished = false
   #closed = false
 
-  constructor(world: StreamWorld, local: NetworkAddress, remote: NetworkAddress, tls: boolean) {
+  constructor(world: StreamWorld, local: NetworkAddress, remote: NetworkAddress, tls: boolean, closedDown: () => void) {
     this.#world = world
+    this.#closedDown = closedDown
     this.localAddress = local.address
     this.localPort = local.port
     this.remoteAddress = remote.address
@@ -182,6 +195,7 @@ class VirtualChannel implements ByteChannel {
 
   #close(error?: Error): void {
     this.#closed = true
+    this.#closedDown()
     this.#outbox = []
     this.#inbox = []
     this.#buffered = 0

@@ -142,6 +142,18 @@ describe('virtual streams', () => {
     expect([near.events, there.events]).toEqual([['close ECONNRESET'], ['close']])
   })
 
+  it('break when the network does, on both sides at once', async () => {
+    const { clock, network, client, far, near, there } = await connection()
+    client.write('never arrives')
+    network.disconnect()
+    await clock.advance(10)
+    expect([near.events, there.events, there.text()]).toEqual([['close ECONNRESET'], ['close ECONNRESET'], ''])
+    expect([client.write('x'), far.write('x')]).toEqual([false, false])
+    network.disconnect()
+    await clock.advance(10)
+    expect(near.events).toHaveLength(1)
+  })
+
   it('refuse where nobody listens, where the port is taken, and where only one side speaks TLS', async () => {
     const { clock, network, server } = await connection()
     const connect = (port: number, tls?: object) => clock.runUntil(network.connect({ host: 'localhost', port, ...(tls && { tls }) }))
