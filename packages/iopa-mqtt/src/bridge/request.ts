@@ -13,6 +13,8 @@ import { type InboundMessage, type MessageProperties, type OutboundMessage, user
 
 /** User properties that are not headers. */
 const RESERVED = new Set(['method', 'status', 'iopa-origin'])
+/** A method is a token (RFC 9110 section 9.1). */
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /**
@@ -20,12 +22,14 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
  * @throws IopaError 400 for a method that no peer may ask for.
  */
 export const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
-  const asked = userProperty(properties.userProperties, 'method')?.toUpperCase()
+  const given = userProperty(properties.userProperties, 'method')?.toUpperCase()
+  // The one method that is not written in capitals (RFC 8132 section 2.2).
+  const asked = given === 'IPATCH' ? 'iPATCH' : given
   if (asked === undefined) {
     if (payload.length > 0) return 'PUT'
     return properties.responseTopic ? 'GET' : retain ? 'DELETE' : 'PUT'
   }
-  if (isControlMethod(asked) || !/^[A-Z][A-Z-]{0,31}$/.test(asked))
+  if (isControlMethod(asked) || !METHOD.test(asked))
     throw new IopaError(400, 'bad-method', `The user property 'method' holds '${asked.slice(0, 32)}', which is no method to ask for.`)
   return asked
 }

@@ -101,6 +101,9 @@ export class RemoteBroker {
           return await this.#send(connection, message, signal)
         } catch (error) {
           if (!(error instanceof ConnectionLost)) throw error
+          // One that does not work but is there yet would be tried again and again.
+          connection.destroy()
+          await abortable(connection.closed, signal)
           if (message.qos !== 1)
             throw new IopaError(503, 'connection-lost', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
         }
@@ -275,7 +278,8 @@ const waiting = (): Deferred<Connection> => {
   return next
 }
 
-const abortable = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+/** The promise, or the reason of `signal` where that aborts first. */
+export const abortable = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
   if (!signal) return promise
   if (signal.aborted) return Promise.reject(signal.reason)
   return new Promise((resolve, reject) => {

@@ -71,6 +71,7 @@ export class Connection {
   #clock: Clock
   /** The last acknowledgement of a PUBLISH of ours: MQTT.js gives it to nobody, but reports the publish in the same turn. */
   #ack: Packet | null = null
+  #ending = false
   /** Rejects what is under way. */
   #pending = new Set<(error: Error) => void>()
 
@@ -130,13 +131,14 @@ export class Connection {
     }
   }
 
+  /** False once the connection is gone or has been told to go. */
   get connected(): boolean {
-    return this.#client.connected
+    return this.#client.connected && !this.#ending
   }
 
   /** Acknowledges a QoS 1 message of this connection; does nothing once it is gone, since the broker then sends the message again. */
   acknowledge(packetId: number): void {
-    if (this.#client.connected) this.#client['_sendPacket']({ cmd: 'puback', messageId: packetId, reasonCode: 0 })
+    if (this.connected) this.#client['_sendPacket']({ cmd: 'puback', messageId: packetId, reasonCode: 0 })
   }
 
   /**
@@ -194,12 +196,16 @@ export class Connection {
 
   /** Drops the connection; with `reasonCode` the broker is told why where the version has a way to. */
   destroy(reasonCode = 0): void {
-    if (reasonCode === 0) this.#client.end(true)
-    else this.#goodbye(reasonCode)
+    if (reasonCode !== 0) this.#goodbye(reasonCode)
+    else {
+      this.#ending = true
+      this.#client.end(true)
+    }
   }
 
   #goodbye(reasonCode: number, sessionExpiryInterval?: number): void {
     const client = this.#client
+    this.#ending = true
     if (!client.connected || (reasonCode !== 0 && this.capabilities.protocolVersion === 4)) {
       client.end(true)
       return
@@ -212,7 +218,7 @@ export class Connection {
   }
 
   #settle<T>(start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
-    if (!this.#client.connected) return Promise.reject(new ConnectionLost('There is no connection to the broker.'))
+    if (!this.connected) return Promise.reject(new ConnectionLost('There is no connection to the broker.'))
     let pending: (error: unknown) => void
     return new Promise<T>((resolve, reject) => {
       pending = reject
@@ -245,7 +251,8 @@ const clientOptions = (options: ConnectionOptions): IClientOptions => {
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
-    connectTimeout: options.connectTimeout,
+    // Ours comes first, and says more.
+    connectTimeout: options.connectTimeout + 1000,
     ...(protocolVersion === 5
       ? {
           properties: {
@@ -293,7 +300,7 @@ const receiptOf = (packet: Packet | null): Receipt => {
 }
 
 const timedOut = ({ url, connectTimeout }: ConnectionOptions): IopaError =>
-  new IopaError(504, 'broker-timeout', `The broker ${nameOf(url)} did not accept the connection within ${connectTimeout} ms.`)
+  new IopaError(504, 'timeout', `The broker ${nameOf(url)} did not accept the connection within ${connectTimeout} ms.`)
 
 /** What a refusal means (MQTT 5 section 3.2.2.2; MQTT 3.1.1 table 3.1). */
 const connectError = (error: Error & { code?: unknown }, options: ConnectionOptions): IopaError => {
@@ -328,6 +335,6 @@ const connectError = (error: Error & { code?: unknown }, options: ConnectionOpti
     case 0x9d:
       return new IopaError(503, 'broker-moved', `The broker ${broker} asks to use another server.`, cause)
     default:
-      return new IopaError(503, 'broker-unreachable', `The broker ${broker} cannot be reached, or does not accept connections now.`, cause)
+      return new IopaError(502, 'connect-failed', `The broker ${broker} cannot be reached, or does not accept connections now.`, cause)
   }
 }

@@ -1,0 +1,267 @@
+import {
+  type Answer,
+  type Bag,
+  type Channel,
+  type Clock,
+  type ConnectOptions,
+  DEFAULT_LIMITS,
+  IopaError,
+  isControlMethod,
+  type Limits,
+  mergeLimits,
+  type OutgoingRequest,
+  outgoing,
+  readBody,
+  systemClock
+} from '@iopa/appbuilder'
+import { Observers } from './client/observers.ts'
+import { answerOfReceipt, PendingRequests } from './client/pending-requests.ts'
+import type { MqttClientOptions } from './client-options.ts'
+import { abortable, RemoteBroker } from './remote/broker.ts'
+import { type Connection, ConnectionLost } from './remote/connection.ts'
+import type { InboundMessage, MessageProperties } from './remote/message.ts'
+import { isTopicFilter, isTopicName, topicOf } from './topics/topic.ts'
+
+/** Opens a channel to a broker: `mqtt:`, `mqtts:`, `ws:` or `wss:`. Rejects when it cannot. */
+export const connectMqtt = async (url: URL, options: ConnectOptions & MqttClientOptions = {}): Promise<Channel> => {
+  const channel = new MqttChannel(url, options)
+  await channel.start(options.signal)
+  return channel
+}
+
+/** Messages under way to us at once, and what a packet may need beside its payload. */
+const RECEIVE_MAXIMUM = 1000
+const PACKET_ROOM = 65_536
+/** Milliseconds that a retained message, if there is one, takes after SUBACK. */
+const RETAINED_WAIT = 500
+const RESPONSES = 1
+const NO_MATCHING_SUBSCRIBERS = 0x10
+
+class MqttChannel implements Channel {
+  /** Where the URL is that of a WebSocket, its path is no part of the requests'. */
+  readonly prefix?: string
+  #broker: RemoteBroker
+  #pending = new PendingRequests()
+  #observers: Observers
+  #limits: Limits
+  #clock: Clock
+  #timeout: number
+  #qos: 0 | 1
+  #answer: 'response' | 'acknowledgement'
+  #statePrefix: string
+  /** Where responses come to; empty before the first request that asks for one. */
+  #responseTopic = ''
+  #responding: Promise<void> | null = null
+  #closed = new AbortController()
+
+  constructor(url: URL, options: ConnectOptions & MqttClientOptions) {
+    const { timeout = 30_000, qos = 1, answer = 'response', statePrefix = '', clock = systemClock } = options
+    this.#limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+    this.#clock = clock
+    this.#timeout = timeout
+    this.#qos = qos
+    this.#answer = answer
+    this.#statePrefix = statePrefix === '' ? '' : `${statePrefix}/`
+    this.#observers = new Observers(qos, this.#limits, this.#limits.observersPerConnection)
+    if (/^(mqtt\+)?wss?:$/.test(url.protocol)) this.prefix = ''
+    this.#broker = new RemoteBroker({
+      ...options,
+      connectTimeout: Math.min(options.connectTimeout ?? timeout, timeout),
+      url,
+      clean: options.clientId === undefined,
+      receiveMaximum: RECEIVE_MAXIMUM,
+      maximumPacketSize: this.#limits.body + PACKET_ROOM,
+      maxWaiting: this.#limits.inFlight,
+      clock,
+      receive: (message, connection) => this.#receive(message, connection),
+      connected: connection => this.#connected(connection),
+      interrupted: () => {}
+    })
+  }
+
+  start(signal: AbortSignal | undefined): Promise<void> {
+    return this.#broker.start(signal)
+  }
+
+  async send(bag: Bag): Promise<Answer> {
+    const request = outgoing(bag)
+    const topic = topicFor(request)
+    if (!isTopicName(topic)) throw new IopaError(400, 'bad-topic', `'${request.path}' is no topic: it is empty, too long, or holds '+' or '#'.`)
+    const deadline = this.#deadline(request.signal)
+    try {
+      const connection = await this.#broker.ready(deadline.signal)
+      return connection.capabilities.protocolVersion === 5
+        ? await this.#request(request, topic, bag, deadline.signal)
+        : await this.#simple(request, topic, bag, deadline.signal)
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  async *observe(bag: Bag): AsyncGenerator<Answer> {
+    const request = outgoing(bag)
+    const filter = this.#statePrefix + topicFor(request)
+    if (!isTopicFilter(filter)) throw new IopaError(400, 'bad-topic', `'${request.path}' is no topic filter.`)
+    if (request.signal?.aborted) return
+    const observer = this.#observers.add(filter)
+    const stop = (): void => observer.end()
+    request.signal?.addEventListener('abort', stop, { once: true })
+    const deadline = this.#deadline(request.signal)
+    try {
+      await this.#observers.subscribe(filter, await this.#broker.ready(deadline.signal)).catch((error: unknown) => {
+        // A lost connection subscribes again when it is back.
+        if (!(error instanceof ConnectionLost)) throw error
+      })
+      deadline.clear()
+      yield* observer.answers()
+    } catch (error) {
+      if (!request.signal?.aborted) throw error
+    } finally {
+      deadline.clear()
+      request.signal?.removeEventListener('abort', stop)
+      if (this.#observers.remove(observer)) await this.#broker.connection?.unsubscribe([filter]).catch(() => {})
+    }
+  }
+
+  async close(): Promise<void> {
+    const error = new IopaError(502, 'disconnected', 'The client was closed.')
+    this.#closed.abort(error)
+    this.#pending.abandon(error)
+    this.#observers.end()
+    await this.#broker.close(false)
+  }
+
+  /** Request and response of MQTT 5. */
+  async #request(request: OutgoingRequest, topic: string, bag: Bag, signal: AbortSignal): Promise<Answer> {
+    const reading = request.method === 'GET' || request.method === 'HEAD'
+    const wantsResponse = reading || this.#answer === 'response'
+    if (!wantsResponse) return answerOfReceipt(await this.#publish(request, topic, bag, {}, signal), 204)
+    const responseTopic = await this.#responses(signal)
+    const { correlationData, answer, forget } = this.#pending.add()
+    try {
+      const acknowledged = this.#publish(request, topic, bag, { responseTopic, correlationData }, signal)
+      acknowledged.catch(() => {})
+      const first = await Promise.race([answer, acknowledged])
+      if (!('reasonCode' in first)) return first
+      // What answers within the broker has done so before the acknowledgement; a refusal, or nobody at all, is the end of it.
+      if (first.reasonCode >= 0x80) return answerOfReceipt(first, 204)
+      if (first.reasonCode === NO_MATCHING_SUBSCRIBERS && request.method === 'GET') return await this.#retained(topic, signal, RETAINED_WAIT)
+      if (first.reasonCode === NO_MATCHING_SUBSCRIBERS) return answerOfReceipt(first, isRetained(request, bag) ? 204 : 404)
+      return await abortable(answer, signal)
+    } finally {
+      forget()
+    }
+  }
+
+  /** MQTT 3.1.1 knows publishing and subscribing alone. */
+  async #simple(request: OutgoingRequest, topic: string, bag: Bag, signal: AbortSignal): Promise<Answer> {
+    if (request.method === 'GET') return this.#retained(topic, signal, this.#timeout)
+    if (request.method === 'PUT' || request.method === 'DELETE') return answerOfReceipt(await this.#publish(request, topic, bag, {}, signal), 204)
+    throw new IopaError(501, 'not-in-mqtt-3', `The broker speaks MQTT 3.1.1, which has no way to say ${request.method}: use GET, PUT or DELETE.`)
+  }
+
+  async #publish(
+    request: OutgoingRequest,
+    topic: string,
+    bag: Bag,
+    properties: MessageProperties,
+    signal: AbortSignal
+  ): Promise<Awaited<ReturnType<RemoteBroker['publish']>>> {
+    const payload = request.body === null ? new Uint8Array(0) : await readBody(request.body, this.#limits.body)
+    const retain = isRetained(request, bag)
+    const userProperties: Record<string, string | string[]> = {}
+    for (const [name] of request.headers) {
+      const lower = name.toLowerCase()
+      if (lower !== 'content-type') userProperties[lower] = request.headers.getAll(name)
+    }
+    userProperties['method'] = request.method
+    const type = request.type === '' ? {} : { contentType: request.type }
+    return this.#broker.publish({ topic, payload, qos: this.#qos, retain, properties: { ...properties, ...type, userProperties } }, signal)
+  }
+
+  /** The first message of a subscription: the retained one, or what an IOPA broker answers to a GET of it. 404 when there is none in time. */
+  async #retained(topic: string, signal: AbortSignal, wait: number): Promise<Answer> {
+    const observer = this.#observers.add(topic)
+    const timer = this.#clock.setTimeout(() => observer.end(), wait)
+    const stop = (): void => observer.end(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    try {
+      await this.#observers.subscribe(topic, await this.#broker.ready(signal))
+      for await (const answer of observer.answers()) return answer
+      return answerOfReceipt({ reasonCode: 0, reasonString: '', userProperties: {} }, 404)
+    } finally {
+      this.#clock.clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
+      if (this.#observers.remove(observer)) await this.#broker.connection?.unsubscribe([topic]).catch(() => {})
+    }
+  }
+
+  /** Subscribes to our Response Topic, once. */
+  async #responses(signal: AbortSignal): Promise<string> {
+    const connection = await this.#broker.ready(signal)
+    if (this.#responding === null) {
+      const base = connection.capabilities.responseInformation.replace(/\/$/, '') || 'iopa/answers'
+      this.#responseTopic = `${base}/${connection.clientId.replace(/[/+#\0]/g, '-')}`
+      this.#responding = this.#subscribeResponses(connection)
+      this.#responding.catch(() => {
+        this.#responding = null
+        this.#responseTopic = ''
+      })
+    }
+    await this.#responding
+    return this.#responseTopic
+  }
+
+  async #subscribeResponses(connection: Connection): Promise<void> {
+    const [code = 0x80] = await connection.subscribe([{ filter: this.#responseTopic, qos: this.#qos }], RESPONSES)
+    if (code >= 0x80) {
+      throw new IopaError(
+        403,
+        'responses-refused',
+        `The broker refuses a subscription to ${this.#responseTopic}: allow it, or give answer: 'acknowledgement'.`
+      )
+    }
+  }
+
+  async #connected(connection: Connection): Promise<void> {
+    if (this.#responseTopic !== '') await this.#subscribeResponses(connection)
+    await this.#observers.resume(connection)
+  }
+
+  #receive(message: InboundMessage, connection: Connection): void {
+    if (message.topic === this.#responseTopic) this.#pending.settle(message)
+    else this.#observers.receive(message)
+    if (message.qos === 1) connection.acknowledge(message.packetId)
+  }
+
+  /** Aborts after the client's timeout, with `signal`, and when the client is closed. */
+  #deadline(signal: AbortSignal | undefined): { signal: AbortSignal; clear: () => void } {
+    const controller = new AbortController()
+    const closed = this.#closed.signal
+    const timer = this.#clock.setTimeout(
+      () => controller.abort(new IopaError(504, 'timeout', `No answer within ${this.#timeout} ms.`)),
+      this.#timeout
+    )
+    const abort = (): void => controller.abort(signal?.reason)
+    const close = (): void => controller.abort(closed.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    closed.addEventListener('abort', close, { once: true })
+    if (signal?.aborted) abort()
+    if (closed.aborted) close()
+    const clear = (): void => {
+      this.#clock.clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      closed.removeEventListener('abort', close)
+    }
+    return { signal: controller.signal, clear }
+  }
+}
+
+/** An empty retained message is what takes a retained one away (MQTT 5 section 3.3.1.3). */
+const isRetained = ({ method }: OutgoingRequest, bag: Bag): boolean => bag['mqtt.Retain'] ?? method === 'DELETE'
+
+const topicFor = ({ path, query, method }: OutgoingRequest): string => {
+  if (query !== '') throw new IopaError(400, 'no-query-in-mqtt', 'A topic has no query: send what it says as headers or in the body.')
+  if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
+  return topicOf(path)
+}
