@@ -29,7 +29,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     name: 'mqtt',
     schemes: ['mqtt', 'mqtts'],
     capabilities: {
-      [CAPABILITIES.Mqtt]: { 'server.Version': '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
+      [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
     },
     keys: MQTT_KEYS,
     async listen(host: Host): Promise<Listener> {

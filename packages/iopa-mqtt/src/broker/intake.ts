@@ -1,3 +1,4 @@
+import type { Context } from '@iopa/appbuilder'
 import { encodeReason } from '../codec/message-properties.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'
@@ -64,7 +65,7 @@ export class Intake {
       this.#session
     )
     if (fields.forwardable) message.forward(version, { bytes, start, end })
-    const publication = new Publication(this.#session, topic, message, packetId, fields.dup, false, this.#done)
+    const publication = new Publication(this.#session, connection.context as Context, topic, message, packetId, fields.dup, false, this.#done)
     if (qos > 0) this.#unacknowledged.push(publication)
     if (qos === 2) (this.#session.received ??= new Map()).set(packetId, IN_WORK)
     this.#inWork++

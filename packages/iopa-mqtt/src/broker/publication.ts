@@ -9,6 +9,8 @@ import type { Topic } from './topic-table.ts'
 /** A PUBLISH in work: the message, who sent it, and what became of it. It is also where its context reads headers and body. */
 export class Publication implements RequestSource {
   readonly session: Session
+  /** The scope that the request is part of: its connection's, or for a will its session's. */
+  readonly parent: Context
   readonly topic: Topic
   readonly message: Message
   /** 0 for QoS 0. */
@@ -28,6 +30,7 @@ export class Publication implements RequestSource {
 
   constructor(
     session: Session,
+    parent: Context,
     topic: Topic,
     message: Message,
     packetId: number,
@@ -36,6 +39,7 @@ export class Publication implements RequestSource {
     done: (publication: Publication) => void
   ) {
     this.session = session
+    this.parent = parent
     this.topic = topic
     this.message = message
     this.packetId = packetId

@@ -65,13 +65,12 @@ export class Publishing {
 
   #run(publication: Publication): void {
     const { host, states } = this.#broker
-    const { session, topic } = publication
+    const { parent, topic } = publication
     const method = publication.method
     if (publication.namesMethod && (isControlMethod(method) || !METHOD.test(method))) {
       this.#refuse(publication, 400, `'${method.slice(0, 20)}' is not a method that a message may ask for.`)
       return
     }
-    const parent = publication.isWill ? session.context : (session.connection?.context ?? session.context)
     const { path } = topic
     const context = host.create({ method, path, query: '', rawPath: path, endpoint: parent.endpoint, source: publication }, parent)
     publication.describe(context)

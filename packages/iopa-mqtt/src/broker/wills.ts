@@ -51,7 +51,7 @@ export function publishWill(broker: Broker, session: Session, done: () => void):
   const expiresAt = will.messageExpiryInterval < 0 ? 0 : broker.now() + will.messageExpiryInterval * 1000
   const message = Message.of(topic.name, topic.bytes, payload, qos, retain, properties, expiresAt, session)
   broker.publishing.start(
-    new Publication(session, topic, message, 0, false, true, ({ status, reason }) => {
+    new Publication(session, session.context, topic, message, 0, false, true, ({ status, reason }) => {
       if (status >= 400) broker.host.logger.warn(`iopa: the will of MQTT client ${JSON.stringify(session.clientId)} was refused: ${status} ${reason}`)
       done()
     })

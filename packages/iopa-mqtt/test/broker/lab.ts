@@ -16,6 +16,8 @@ export class TestClient {
   closed = false
   /** False keeps PUBLISH packets of QoS 1 and 2 unacknowledged. */
   acknowledges = true
+  /** Hears of each piece that arrives. */
+  onChunk: () => void = () => undefined
 
   constructor(lab: Lab, channel: ByteChannel, version: number) {
     this.#lab = lab
@@ -27,7 +29,10 @@ export class TestClient {
       throw error
     })
     channel.open({
-      data: chunk => void library.parse(Buffer.from(chunk)),
+      data: chunk => {
+        this.onChunk()
+        library.parse(Buffer.from(chunk))
+      },
       end: () => channel.end(),
       drain: () => undefined,
       close: () => {
