@@ -431,6 +431,24 @@ describe('HTTP', () => {
     expect(hash.digest('hex')).toBe(createHash('sha256').update(big).digest('hex'))
   }, 30_000)
 
+  test('an observer gets the file as an event, and again after each change', async () => {
+    const path = join(tree.root, 'observed.txt')
+    writeFileSync(path, 'one')
+    const stop = new AbortController()
+    const answer = await fetch(`http://127.0.0.1:${served.port}/observed.txt`, { headers: { accept: 'text/event-stream' }, signal: stop.signal })
+    let events = ''
+    const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
+    const until = async (wanted: string): Promise<void> => {
+      while (!events.includes(wanted)) events += (await reader.read()).value ?? expect.fail(`the stream ended after ${events}`)
+    }
+    await until('data: one')
+    writeFileSync(path, 'two')
+    await until('data: two')
+    stop.abort()
+    await settled(() => served.app.live === 0)
+    unlinkSync(path)
+  })
+
   test('extensions may be left out', async () => {
     expect(text(await rawHttp(tuned.port, '/small'))).toEqual([200, '0123456789'])
   })

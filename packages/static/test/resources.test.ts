@@ -347,9 +347,13 @@ describe('resources', () => {
   })
 
   test('10,000 files cost nothing until they are asked for', async () => {
-    const source = counted(memory({ '/a': 'a' }))
+    const files = memory()
+    for (let i = 0; i < 10_000; i++) files.set(`/${i % 100}/${i}.txt`, String(i))
+    const source = counted(files)
     const resources = resourcesOf(source)
     expect([source.stats, source.opens, resources.bytes]).toEqual([0, 0, 0])
+    expect(await read(resources, '/77/4277.txt')).toBe('4277')
+    expect([source.stats, source.opens]).toEqual([1, 1])
   })
 })
 
