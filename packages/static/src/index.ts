@@ -6,7 +6,6 @@
  * await app.listen()
  */
 
-export type { FileBody } from './body.ts'
 export type { Encoding } from './encodings.ts'
 export type { EtagPolicy } from './etags.ts'
 export type { FileSystemOptions, SymlinkPolicy } from './file-system.ts'

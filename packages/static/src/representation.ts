@@ -1,4 +1,4 @@
-import { HeaderMap } from '@iopa/appbuilder'
+import { HeaderMap, type RandomAccessBody } from '@iopa/appbuilder'
 import { type ChunkBudget, FileBody } from './body.ts'
 import { formatHttpDate } from './dates.ts'
 import type { Encoding } from './encodings.ts'
@@ -15,8 +15,8 @@ export interface Representation {
   readonly size: number
   readonly mediaType: string
   readonly encoding: Encoding | undefined
-  /** The content or a part of it; undefined when the file has gone or changed since these facts were read. The caller closes a `FileBody`. */
-  open(range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array | FileBody | undefined>
+  /** The content or a part of it; undefined when the file has gone or changed since these facts were read. The caller disposes of what it opened. */
+  open(range?: ByteRange, signal?: AbortSignal): Promise<Uint8Array | (RandomAccessBody & AsyncDisposable) | undefined>
 }
 
 /** Everything about a representation but its content. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Answer, App, type Bag, type Context, type RandomAccessBody, reply } from '@iopa/appbuilder'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type FileSource, type MemorySource, memory, type StaticOptions, serveStatic } from '../src/index.ts'
+import { type FileSource, type MemorySource, memory, type Representation, type StaticOptions, serveStatic } from '../src/index.ts'
 
 let files: MemorySource
 let apps: App[] = []
@@ -298,6 +298,23 @@ describe('serveStatic', () => {
     expect(seen).toEqual(['/a.txt', '/index.html'])
     const fixed = await ask(appOf({ headers: { 'x-fixed': 'yes' } }), '/a.txt')
     expect(fixed.headers.get('x-fixed')).toBe('yes')
+  })
+
+  test('a representation opens itself, whole or in part, until its file changes', async () => {
+    let known: Representation | undefined
+    const app = appOf({
+      headers: (_path, representation) => {
+        known ??= representation
+        return {}
+      }
+    })
+    await ask(app, '/a.txt', { 'iopa.Method': 'HEAD' })
+    const opened = (await known!.open({ start: 2, end: 5 })) as RandomAccessBody & AsyncDisposable
+    expect([opened.size, new TextDecoder().decode(await opened.read(0, 3))]).toEqual([3, '234'])
+    await opened[Symbol.asyncDispose]()
+    await expect(known!.open(undefined, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
+    files.set('/a.txt', 'changed')
+    expect(await known!.open()).toBeUndefined()
   })
 
   test('errors of the source are 500 without their words', async () => {
