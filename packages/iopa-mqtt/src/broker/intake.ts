@@ -6,7 +6,7 @@ import { decodePublish, type PublishFields } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
-import { Publication } from './publication.ts'
+import { Publication, type PublicationOwner } from './publication.ts'
 import { IN_WORK, type Session } from './session.ts'
 import type { Topic } from './topic-table.ts'
 
@@ -14,7 +14,7 @@ import type { Topic } from './topic-table.ts'
  * The messages that come in on one connection: their topic aliases, how many are in work, the order of their acknowledgements. Messages
  * to one topic are handled one after another, those to different topics side by side (MQTT 5 section 4.6).
  */
-export class Intake {
+export class Intake implements PublicationOwner {
   readonly #connection: Connection
   readonly #session: Session
   #aliases: (Topic | undefined)[] | null = null
@@ -24,6 +24,7 @@ export class Intake {
   /** Topics with a message in work, and what waits behind it. */
   #busy: Map<string, Publication[]> | null = null
   #inWork = 0
+  #starting: Publication | null = null
 
   constructor(connection: Connection, session: Session) {
     this.#connection = connection
@@ -65,7 +66,7 @@ export class Intake {
       this.#session
     )
     if (fields.forwardable) message.forward(version, { bytes, start, end })
-    const publication = new Publication(this.#session, connection.context as Context, topic, message, packetId, fields.dup, false, this.#done)
+    const publication = new Publication(this.#session, connection.context as Context, topic, message, packetId, fields.dup, false, this)
     if (qos > 0) this.#unacknowledged.push(publication)
     if (qos === 2) (this.#session.received ??= new Map()).set(packetId, IN_WORK)
     this.#inWork++
@@ -90,43 +91,50 @@ export class Intake {
     journal.kept(() => connection.sendAcknowledgement(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null))
   }
 
-  #begin(publication: Publication): void {
-    const topic = publication.topic.name
-    const waiting = this.#busy?.get(topic)
-    if (waiting) {
-      waiting.push(publication)
-      return
-    }
-    this.#connection.broker.publishing.start(publication)
-    if (publication.settled) return
-    this.#busy ??= new Map()
-    this.#busy.set(topic, [])
-    this.#connection.workChanged(this.#inWork)
+  handled(publication: Publication): void {
+    if (publication.handled) return
+    publication.handled = true
+    if (this.#busy !== null && this.#starting !== publication) this.#next(publication.topic.name)
   }
 
-  readonly #done = (publication: Publication): void => {
+  done(publication: Publication): void {
     if (publication.settled) return
     publication.settled = true
     this.#inWork--
     if (publication.message.qos > 0) this.#acknowledge(publication)
-    if (this.#busy !== null) this.#next(publication)
+    if (publication.waited) this.#connection.workChanged(this.#inWork)
   }
 
-  #next(publication: Publication): void {
+  #begin(publication: Publication): void {
     const topic = publication.topic.name
     const waiting = this.#busy?.get(topic)
-    // It settled at once, before its topic was marked.
-    if (!waiting) return
-    this.#connection.workChanged(this.#inWork)
-    let next = waiting.shift()
-    if (next === undefined) this.#busy?.delete(topic)
-    // Those that settle at once are handled in a loop, so that a long row of them does not nest.
-    while (next !== undefined) {
-      this.#connection.broker.publishing.start(next)
-      if (!next.settled) return
-      next = waiting.shift()
-      if (next === undefined) this.#busy?.delete(topic)
+    if (waiting) {
+      publication.waited = true
+      waiting.push(publication)
+    } else if (!this.#start(publication)) {
+      this.#busy ??= new Map()
+      this.#busy.set(topic, [])
     }
+    if (publication.settled) return
+    publication.waited = true
+    this.#connection.workChanged(this.#inWork)
+  }
+
+  /** True when its handler has finished at once. */
+  #start(publication: Publication): boolean {
+    const outer = this.#starting
+    this.#starting = publication
+    this.#connection.broker.publishing.start(publication)
+    this.#starting = outer
+    return publication.handled
+  }
+
+  /** Begins what waits for a topic. Those that are handled at once are taken in a loop, so that a long row of them does not nest. */
+  #next(topic: string): void {
+    const waiting = this.#busy?.get(topic)
+    if (!waiting) return
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) if (!this.#start(next)) return
+    this.#busy?.delete(topic)
   }
 
   #acknowledge(publication: Publication): void {

@@ -6,6 +6,14 @@ import { headersOf } from './requests.ts'
 import type { Session } from './session.ts'
 import type { Topic } from './topic-table.ts'
 
+/** Who hears what becomes of a publication; each is called once, in this order. */
+export interface PublicationOwner {
+  /** The next message to its topic may begin. */
+  handled(publication: Publication): void
+  /** The acknowledgement may leave. */
+  done(publication: Publication): void
+}
+
 /** A PUBLISH in work: the message, who sent it, and what became of it. It is also where its context reads headers and body. */
 export class Publication implements RequestSource {
   readonly session: Session
@@ -17,13 +25,17 @@ export class Publication implements RequestSource {
   readonly packetId: number
   readonly dup: boolean
   readonly isWill: boolean
-  /** Calls back once, when the acknowledgement may leave. */
-  readonly done: (publication: Publication) => void
+  readonly owner: PublicationOwner
   reasonCode: number = REASON.SUCCESS
   /** Status of the handler, 0 when there was none. */
   status = 0
   reason = ''
+  /** True once its handler has finished and its deliveries are in their order. */
+  handled = false
+  /** True once it may be acknowledged. */
   settled = false
+  /** True when it was not settled at once. */
+  waited = false
   /** True once `method` has found that the sender named one. */
   namesMethod = false
   #properties: MessageProperties | null = null
@@ -36,7 +48,7 @@ export class Publication implements RequestSource {
     packetId: number,
     dup: boolean,
     isWill: boolean,
-    done: (publication: Publication) => void
+    owner: PublicationOwner
   ) {
     this.session = session
     this.parent = parent
@@ -45,7 +57,7 @@ export class Publication implements RequestSource {
     this.packetId = packetId
     this.dup = dup
     this.isWill = isWill
-    this.done = done
+    this.owner = owner
   }
 
   get properties(): MessageProperties {

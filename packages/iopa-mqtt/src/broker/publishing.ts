@@ -19,7 +19,7 @@ export class Publishing {
     this.#broker = broker
   }
 
-  /** Puts a message to work; `publication.done` follows, at once where the pipeline is synchronous. */
+  /** Puts a message to work; its owner hears the outcome, at once where the pipeline is synchronous. */
   start(publication: Publication): void {
     const { message, topic } = publication
     if (!topic.routable && topic.name.startsWith('$SYS')) {
@@ -158,8 +158,9 @@ export class Publishing {
   #settle(publication: Publication, then?: (kept: boolean) => void): void {
     const { journal } = this.#broker
     const { session, message, packetId } = publication
+    publication.owner.handled(publication)
     if (!journal.active || message.qos === 0) {
-      publication.done(publication)
+      publication.owner.done(publication)
       then?.(true)
       return
     }
@@ -171,7 +172,7 @@ export class Publishing {
         publication.status = 500
         publication.reasonCode = REASON.UNSPECIFIED_ERROR
       }
-      publication.done(publication)
+      publication.owner.done(publication)
       then?.(kept)
     })
   }
@@ -192,7 +193,8 @@ export class Publishing {
     publication.status = status
     publication.reasonCode = publishReasonOf(status)
     publication.reason = reason
-    publication.done(publication)
+    publication.owner.handled(publication)
+    publication.owner.done(publication)
   }
 }
 

@@ -2,7 +2,7 @@ import type { Will } from '../codec/packets.ts'
 import type { StoredWill } from '../store.ts'
 import type { Broker } from './broker.ts'
 import { Message } from './message.ts'
-import { Publication } from './publication.ts'
+import { Publication, type PublicationOwner } from './publication.ts'
 import type { Session } from './session.ts'
 
 /** A will that waits for its client to vanish (MQTT 5 section 3.1.2.5). */
@@ -50,10 +50,12 @@ export function publishWill(broker: Broker, session: Session, done: () => void):
   const { payload, qos, retain, properties } = will.message
   const expiresAt = will.messageExpiryInterval < 0 ? 0 : broker.now() + will.messageExpiryInterval * 1000
   const message = Message.of(topic.name, topic.bytes, payload, qos, retain, properties, expiresAt, session)
-  broker.publishing.start(
-    new Publication(session, session.context, topic, message, 0, false, true, ({ status, reason }) => {
+  const owner: PublicationOwner = {
+    handled: () => undefined,
+    done: ({ status, reason }) => {
       if (status >= 400) broker.host.logger.warn(`iopa: the will of MQTT client ${JSON.stringify(session.clientId)} was refused: ${status} ${reason}`)
       done()
-    })
-  )
+    }
+  }
+  broker.publishing.start(new Publication(session, session.context, topic, message, 0, false, true, owner))
 }

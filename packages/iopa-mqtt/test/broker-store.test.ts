@@ -1,0 +1,254 @@
+import { router } from '@iopa/router'
+import { virtualClock } from '@iopa/testing'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Store, StoreRecord } from '../src/store.ts'
+import { memoryStore } from '../src/stores/memory.ts'
+import { closeLabs, type Lab, lab } from './broker/lab.ts'
+
+afterEach(async () => {
+  expect(await closeLabs()).toBe(0)
+})
+
+const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 1000 } }
+
+/** A store whose writes a test lets through, and that can be cut off as a killed process would. */
+class HeldStore implements Store {
+  readonly inner = memoryStore()
+  held: (() => void)[] = []
+  hold = false
+  dead = false
+  failing = false
+  writes = 0
+
+  load(): AsyncIterable<StoreRecord> {
+    return this.inner.load()
+  }
+
+  async write(batch: readonly StoreRecord[]): Promise<void> {
+    this.writes++
+    if (this.hold) await new Promise<void>(resolve => this.held.push(resolve))
+    if (this.failing) throw new Error('disk full')
+    if (!this.dead) await this.inner.write(batch)
+  }
+
+  async close(): Promise<void> {}
+
+  release(): void {
+    this.hold = false
+    for (const resolve of this.held.splice(0)) resolve()
+  }
+}
+
+/** A broker that takes up what another one, cut off as by `kill -9`, left in its store. */
+async function restarted(before: Lab, store: HeldStore, build?: Parameters<typeof lab>[0]): Promise<Lab> {
+  await before.rest()
+  store.dead = true
+  const next = new HeldStore()
+  const records: StoreRecord[] = []
+  for await (const record of store.load()) records.push(record)
+  await next.inner.write(records)
+  return lab(build, { store: next }, virtualClock({ start: before.clock.now() }))
+}
+
+describe('with a store, what was acknowledged is there after the broker was killed:', () => {
+  it('retained messages', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const client = await net.client()
+    await client.put('a', 'kept', { retain: true, properties: { contentType: 'x/y', messageExpiryInterval: 100, userProperties: { k: 'v' } } })
+    await client.put('b', 'gone', { retain: true })
+    await client.put('b', '', { retain: true })
+    const next = await restarted(net, store)
+    const later = await next.client()
+    await later.subscribe('#')
+    expect(await later.next('publish')).toMatchObject({
+      topic: 'a',
+      payload: Buffer.from('kept'),
+      retain: true,
+      properties: { contentType: 'x/y', userProperties: { k: 'v' } }
+    })
+    expect(await later.messages()).toEqual([])
+  })
+
+  it('sessions, subscriptions and the messages that wait', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const first = await net.client(form)
+    await first.subscribe(['a/+', '$share/g/b', 'gone'], { qos: 2, identifier: 5 })
+    first.send({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: ['gone'] })
+    await first.next('unsuback')
+    await first.vanish()
+    const publisher = await net.client()
+    await publisher.put('a/1', 'one')
+    publisher.publish('a/2', 'two', { qos: 2, messageId: 3 })
+    await publisher.next('pubrec')
+    await publisher.put('gone', 'x')
+    const next = await restarted(net, store)
+    const { client: second, connack } = await next.connect(form)
+    expect(connack.sessionPresent).toBe(true)
+    await next.rest()
+    expect(second.packets.filter(packet => packet.cmd === 'publish')).toMatchObject(
+      expect.arrayContaining([expect.objectContaining({ topic: 'a/1', qos: 1 }), expect.objectContaining({ topic: 'a/2', qos: 2 })])
+    )
+    expect(await second.messages()).toHaveLength(2)
+    const other = await next.client()
+    await other.put('a/3', 'three')
+    await other.put('b', 'shared')
+    expect(await second.messages()).toEqual(['a/3 three', 'b shared'])
+  })
+
+  it('that a message of QoS 2 was handled', async () => {
+    let count = 0
+    const build: Parameters<typeof lab>[0] = app => void app.use(router()).put('/count', () => void count++)
+    const store = new HeldStore()
+    const net = await lab(build, { store })
+    const first = await net.client(form)
+    first.publish('count', 'x', { qos: 2, messageId: 7 })
+    await first.next('pubrec')
+    const next = await restarted(net, store, build)
+    const second = await next.client(form)
+    second.publish('count', 'x', { qos: 2, messageId: 7, dup: true })
+    expect(await second.next('pubrec')).toMatchObject({ messageId: 7 })
+    expect(count).toBe(1)
+    second.send({ cmd: 'pubrel', messageId: 7 })
+    expect(await second.next('pubcomp')).toMatchObject({ reasonCode: 0 })
+  })
+
+  it('under which identifier a message of QoS 2 was sent, and that it was received', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const first = await net.client(form)
+    first.acknowledges = false
+    await first.subscribe('a', { qos: 2 })
+    const publisher = await net.client()
+    for (const id of [1, 2]) publisher.publish('a', String(id), { qos: 2, messageId: id })
+    await net.rest()
+    const [one, two] = first.packets.filter(packet => packet.cmd === 'publish')
+    first.send({ cmd: 'pubrec', messageId: one?.messageId as number })
+    await first.next('pubrel')
+    const next = await restarted(net, store)
+    const second = await next.client({ ...form, acknowledges: false })
+    await next.rest()
+    expect(second.packets).toMatchObject([
+      { cmd: 'pubrel', messageId: one?.messageId },
+      { cmd: 'publish', messageId: two?.messageId, dup: true }
+    ])
+  })
+
+  it('wills, which are published when the client does not return', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    await net.client({ ...form, will: { topic: 'w', payload: Buffer.from('gone'), qos: 1, retain: true, properties: { willDelayInterval: 5 } } })
+    const next = await restarted(net, store)
+    const observer = await next.client()
+    await observer.subscribe('w')
+    await next.rest(4000)
+    expect(await observer.messages()).toEqual([])
+    await next.rest(3000)
+    expect(await observer.messages()).toEqual(['w gone'])
+  })
+
+  it('states that changed while their subscriber was away', async () => {
+    let light = 'off'
+    const build: Parameters<typeof lab>[0] = app => {
+      const routed = app.use(router())
+      routed.get('/light', () => light)
+      routed.put('/light', async context => {
+        light = await context.text()
+      })
+    }
+    const store = new HeldStore()
+    const net = await lab(build, { store })
+    const first = await net.client(form)
+    await first.subscribe('light', { qos: 1, rh: 2 })
+    await first.vanish()
+    await (await net.client()).put('light', 'on')
+    const next = await restarted(net, store, build)
+    const second = await next.client(form)
+    expect((await second.messages()).at(-1)).toBe('light on')
+  })
+})
+
+describe('a store', () => {
+  it('holds acknowledgements back until it has written', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const subscriber = await net.client(form)
+    await subscriber.subscribe('a', { qos: 1 })
+    const publisher = await net.client()
+    store.hold = true
+    publisher.publish('a', 'x', { qos: 1, messageId: 1 })
+    subscriber.send({ cmd: 'subscribe', messageId: 9, subscriptions: [{ topic: 'b', qos: 0 }] })
+    await net.rest(100)
+    expect(publisher.packets).toEqual([])
+    expect(subscriber.packets).toEqual([])
+    store.release()
+    await net.rest()
+    expect(publisher.packets).toMatchObject([{ cmd: 'puback', messageId: 1 }])
+    expect(subscriber.packets.map(packet => packet.cmd).sort()).toEqual(['publish', 'suback'])
+  })
+
+  it('that fails has nothing acknowledged and nothing delivered', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const subscriber = await net.client(form)
+    await subscriber.subscribe('a', { qos: 1 })
+    store.failing = true
+    expect(await (await net.client()).put('a', 'x')).toMatchObject({ reasonCode: 0x80 })
+    store.failing = false
+    expect(await (await net.client()).put('a', 'y')).toMatchObject({ reasonCode: 0 })
+    expect(await subscriber.messages()).toEqual(['a y'])
+    expect(net.errors.flat().join()).toContain('store')
+  })
+
+  it('gathers what happens during a write into the next one', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const subscriber = await net.client(form)
+    await subscriber.subscribe('a', { qos: 1 })
+    await subscriber.vanish()
+    const publisher = await net.client({ version: 4 })
+    store.writes = 0
+    store.hold = true
+    for (let id = 1; id <= 50; id++) publisher.publish('a', 'x', { qos: 1, messageId: id })
+    await net.rest(100)
+    store.release()
+    await net.rest()
+    expect(publisher.packets.length).toBe(50)
+    expect(store.writes).toBe(2)
+  })
+
+  it('is asked for nothing by clean sessions and messages of QoS 0', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const subscriber = await net.client()
+    await subscriber.subscribe('#', { qos: 2 })
+    const publisher = await net.client()
+    publisher.publish('a', 'x')
+    await publisher.put('a', 'y')
+    expect(await subscriber.messages()).toEqual(['a x', 'a y'])
+    expect(store.writes).toBe(0)
+  })
+
+  it('forgets what was delivered, and sessions that ended', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const subscriber = await net.client(form)
+    await subscriber.subscribe('a', { qos: 2 })
+    const publisher = await net.client()
+    for (let index = 0; index < 5; index++) await publisher.put('a', String(index))
+    publisher.publish('a', 'two', { qos: 2, messageId: 3 })
+    await publisher.next('pubrec')
+    expect((await subscriber.messages()).length).toBe(6)
+    await net.rest()
+    const kinds = async (): Promise<string[]> => {
+      const found: string[] = []
+      for await (const record of store.load()) found.push(record.kind)
+      return found.sort()
+    }
+    expect(await kinds()).toEqual(['session', 'subscription'])
+    await subscriber.leave({ sessionExpiryInterval: 0 })
+    await net.rest()
+    expect(await kinds()).toEqual([])
+  })
+})
