@@ -126,6 +126,11 @@ export class ClientObservation {
     }
     const settle = (answer: Answer): void => {
       if (this.#ended || generation !== this.#generation) return
+      if (answer.status === 503 && !this.#first) {
+        // The server goes away for a while, or has no room now: what it says of the time is heeded.
+        this.#arm(message)
+        return
+      }
       this.#first = false
       if (!answer.ok) {
         this.#end(refusal(answer))

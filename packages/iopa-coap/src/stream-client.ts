@@ -64,7 +64,7 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
       )
       const fresh = new StreamLink(clock, limits, timeout)
       fresh.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, fresh)
-      await fresh.ready
+      await fresh.capable
       return fresh
     } finally {
       clock.clearTimeout(timer)
@@ -100,7 +100,7 @@ class StreamLink implements ClientLink {
   session: StreamSession | undefined
   gone = false
   /** Resolves when the server has said what it can do. */
-  readonly ready: Promise<void>
+  readonly capable: Promise<void>
   readonly #clock: Clock
   readonly #timeout: number
   readonly #waiting = new Map<string, StreamToken>()
@@ -114,7 +114,7 @@ class StreamLink implements ClientLink {
     this.#clock = clock
     this.#limits = limits
     this.#timeout = timeout
-    this.ready = new Promise((resolve, reject) => {
+    this.capable = new Promise((resolve, reject) => {
       this.#opened = resolve
       this.#refused = reject
     })
@@ -179,6 +179,10 @@ class StreamLink implements ClientLink {
     // No answer can come any more.
     this.#fail(DISCONNECTED())
     this.session!.release()
+  }
+
+  ready(): boolean {
+    return true
   }
 
   whenAnswered(work: () => void): void {

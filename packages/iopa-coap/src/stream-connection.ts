@@ -75,6 +75,7 @@ export class StreamConnection implements Remote {
     this.inFlight--
     if (this.inFlight === 0) for (const work of this.#afterwards.splice(0)) work()
     this.counted.busy(this.inFlight)
+    this.session?.resume()
   }
 }
 

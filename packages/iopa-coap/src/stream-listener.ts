@@ -61,24 +61,19 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     const remote = new StreamConnection(endpoint, context, counted)
     remotes.set(counted, remote)
     let admitted = false
-    let waiting: (() => void)[] = []
-    const whenAdmitted = (work: () => void): void => {
-      if (admitted) work()
-      else if (waiting.length < limits.inFlightPerConnection) waiting.push(work)
-      else session.abort('Too many requests before the connection was admitted')
-    }
     const session = new StreamSession(channel, settings, {
       opened: () => undefined,
       message: message => {
         counted.touch()
         // A server sends no requests, so a response answers none.
-        if (message.code < 32) whenAdmitted(() => receive(remote, new StreamExchange(remote, message)))
+        if (message.code < 32) receive(new StreamExchange(remote, message))
       },
       oversized: (code, token) => {
         if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
       },
       released: () => remote.whenAnswered(() => session.release()),
       ended: () => remote.whenAnswered(() => session.release()),
+      ready: () => admitted && remote.inFlight < limits.inFlightPerConnection,
       whenAnswered: work => remote.whenAnswered(work),
       ponged: () => counted.touch(),
       closed: () => {
@@ -91,15 +86,13 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     await host.invoke(context)
     if (isUnrouted(context) || context.response.ok) {
       admitted = true
-      for (const work of waiting) work()
+      session.resume()
     } else session.abort(context.response.problem.detail ?? context.response.problem.title)
-    waiting = []
   }
 
-  const receive = (remote: StreamConnection, exchange: StreamExchange): void => {
-    if (!accepting || remote.inFlight > limits.inFlightPerConnection)
-      exchange.respond(CODE.SERVICE_UNAVAILABLE, new OptionWriter().uint(OPTION.MAX_AGE, accepting ? 2 : 30), NOTHING)
-    else server.handle(exchange)
+  const receive = (exchange: StreamExchange): void => {
+    if (accepting) server.handle(exchange)
+    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new OptionWriter().uint(OPTION.MAX_AGE, 30), NOTHING)
   }
 
   const bound = await network.listen({ host: address, port, tls, alpn: tls === undefined ? undefined : ALPN }, channel => {

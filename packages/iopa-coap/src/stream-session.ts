@@ -3,9 +3,11 @@ import type { ReceivedMessage } from './codec.ts'
 import { type Message, TYPE } from './message.ts'
 import type { Options } from './options.ts'
 import { abort, type Capabilities, ping, pong, release, Signalling } from './signalling.ts'
-import { encodeFrame, FrameReader } from './tcp-codec.ts'
+import { encodeFrame, type Frame, FrameReader } from './tcp-codec.ts'
 
 const NOTHING = new Uint8Array(0)
+/** Beyond this many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed. */
+const FLUSH_BYTES = 64 * 1024
 /** How long a connection that this side has ended waits for the other side, in milliseconds. */
 const LINGER = 1000
 
@@ -20,6 +22,8 @@ export interface StreamHandlers {
   released(): void
   /** The peer has finished sending. */
   ended(): void
+  /** False while no further message is to be taken; `resume` says that it is again. */
+  ready(): boolean
   /** Calls `work` when everything that was received before has been answered. */
   whenAnswered(work: () => void): void
   /** The peer has answered a ping. */
@@ -46,6 +50,11 @@ export class StreamSession implements ByteReceiver {
   readonly #outbox: Outbox
   /** Frames for which the outbox has no room yet. */
   #backlog: Uint8Array[] = []
+  /** Frames that were received and not taken yet. */
+  #frames: Frame[] = []
+  #taking = false
+  /** The peer has finished sending. */
+  #finished = false
   #timer: TimerHandle | undefined
   #paused = false
   #ending = false
@@ -110,30 +119,42 @@ export class StreamSession implements ByteReceiver {
 
   data(chunk: Uint8Array): void {
     if (this.closed) return
-    this.#outbox.cork()
-    for (const frame of this.#reader.push(chunk)) {
-      if (this.closed) break
-      this.#receive(this.#signalling.receive(frame))
-    }
-    this.#outbox.uncork()
-    // Who does not read answers shall not send requests either.
-    if (!this.writable && !this.#paused && !this.#closed) {
-      this.#paused = true
-      this.#channel.pause()
-    }
+    this.#frames.push(...this.#reader.push(chunk))
+    this.resume()
   }
 
   end(): void {
-    this.#handlers.ended()
+    this.#finished = true
+    this.resume()
+  }
+
+  /** Takes what was received, as far as there is room for what comes of it: who does not read answers shall not send requests either. */
+  resume(): void {
+    if (this.#taking || this.closed) return
+    this.#taking = true
+    this.#outbox.cork()
+    let taken = 0
+    while (taken < this.#frames.length && !this.closed && this.writable && this.#handlers.ready()) {
+      this.#receive(this.#signalling.receive(this.#frames[taken++]!))
+      if (this.#outbox.pendingBytes > FLUSH_BYTES) this.#outbox.flush()
+    }
+    this.#frames.splice(0, taken)
+    this.#outbox.uncork()
+    this.#taking = false
+    if (this.closed) return
+    const pause = this.#frames.length > 0
+    if (pause !== this.#paused) {
+      this.#paused = pause
+      if (pause) this.#channel.pause()
+      else this.#channel.resume()
+    }
+    if (this.#finished && !pause) this.#handlers.ended()
   }
 
   drain(): void {
     this.#outbox.onDrain()
     while (this.#backlog.length > 0 && this.#outbox.write(this.#backlog[0]!)) this.#backlog.shift()
-    if (this.#paused && this.writable) {
-      this.#paused = false
-      this.#channel.resume()
-    }
+    this.resume()
   }
 
   close(): void {
@@ -141,6 +162,7 @@ export class StreamSession implements ByteReceiver {
     this.#closed = true
     this.#disarm()
     this.#backlog = []
+    this.#frames = []
     this.#outbox.onClose()
     this.#handlers.closed(this.#reason)
   }
