@@ -138,6 +138,33 @@ describe('connections on a scripted network', () => {
     await close()
   })
 
+  it('forgets the half of a body that a broken connection has left, so that others have room', async () => {
+    const { clock, network, server, close } = await house()
+    const codes: number[] = []
+    const begin = async (): Promise<void> => {
+      const channel = await clock.runUntil(network.machine('10.0.0.3').connect({ host: SERVER, port: 5683 }))
+      const reader = new FrameReader(1024 * 1024)
+      const data = (chunk: Uint8Array): void => {
+        for (const frame of reader.push(chunk)) if (isMessage(frame) && frame.code >> 5 !== 7) codes.push(frame.code)
+      }
+      channel.open({ data, end: () => {}, drain: () => {}, close: () => {} })
+      channel.write(hello)
+      channel.write(rawFrame(CODE.POST, { path: '/count/1', payload: 'x'.repeat(16), options: [[OPTION.BLOCK1, 0x08]] }))
+      await clock.advance(10)
+    }
+    // More than a server keeps of unfinished bodies.
+    for (let i = 0; i < 1100; i++) {
+      await begin()
+      network.disconnect()
+    }
+    await clock.advance(10)
+    expect(server().live).toBe(0)
+    await begin()
+    expect(codes).toHaveLength(1101)
+    expect(new Set(codes)).toEqual(new Set([CODE.CONTINUE]))
+    await close()
+  })
+
   it('holds one state for an observer that reads nothing, and tells it the newest one later', async () => {
     const { clock, network, setState, server, close } = await house()
     const channel = await clock.runUntil(network.machine('10.0.0.3').connect({ host: SERVER, port: 5683 }))
