@@ -1,7 +1,7 @@
 import type { Channel, ConnectOptions, Host, KeysDeclaration, Listener, Transport } from '@iopa/appbuilder'
 import { CAPABILITIES, IopaError } from '@iopa/appbuilder'
 import type { BridgeOptions } from './bridge/options.ts'
-import { type BrokerListener, listenEmbedded } from './broker/listener.ts'
+import { listenEmbedded } from './broker/listener.ts'
 import { MQTT_KEYS } from './keys.ts'
 import type { EmbeddedOptions } from './options.ts'
 import type { PublishOptions } from './publish-options.ts'
@@ -12,6 +12,8 @@ export type MqttOptions = EmbeddedOptions | BridgeOptions
 /** The MQTT transport. */
 export interface MqttTransport extends Transport {
   readonly keys: KeysDeclaration
+  /** Where browsers connect, once it listens; null without `websocket`. */
+  readonly websocketUrl: URL | null
   /**
    * Publishes a message to a topic that no route covers. Rejects while it does not listen, for what is no topic, and for the topic of a
    * state, which is changed at its path.
@@ -24,17 +26,23 @@ export interface MqttTransport extends Transport {
  * among the workers of an existing broker.
  */
 export function mqtt(options: MqttOptions = {}): MqttTransport {
+  let websocketUrl: URL | null = null
   let listening: (Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> }) | null = null
   return {
     name: 'mqtt',
-    schemes: ['mqtt', 'mqtts'],
+    schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
     capabilities: {
       [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
     },
     keys: MQTT_KEYS,
+    get websocketUrl() {
+      return websocketUrl
+    },
     async listen(host: Host): Promise<Listener> {
-      listening = 'broker' in options ? await listenBridge(options, host) : publishing(await listenEmbedded(options, host))
-      return listening
+      if ('broker' in options) return (listening = await listenBridge(options, host))
+      const listener = await listenEmbedded(options, host)
+      websocketUrl = listener.websocketUrl
+      return (listening = listener)
     },
     async connect(url: URL, connectOptions: ConnectOptions = {}): Promise<Channel> {
       const { connectMqtt } = await import('./client.ts')
@@ -46,13 +54,6 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     }
   }
 }
-
-const publishing = (
-  listener: BrokerListener
-): Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> } =>
-  Object.assign(listener, {
-    publish: async (topic: string, payload: string | Uint8Array, options?: PublishOptions) => listener.broker.publish(topic, payload, options)
-  })
 
 async function listenBridge(options: BridgeOptions, host: Host): ReturnType<typeof import('./bridge/bridge.ts')['listenBridge']> {
   const bridge = await import('./bridge/bridge.ts')

@@ -1,6 +1,7 @@
 import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
 import { FOREVER } from './broker/session.ts'
 import type { Store } from './store.ts'
+import type { WebSocketOptions } from './websocket-options.ts'
 
 /** Options of the embedded broker. Times are seconds, sizes bytes, unless a name says otherwise. */
 export interface EmbeddedOptions {
@@ -11,6 +12,8 @@ export interface EmbeddedOptions {
   /** Allows an address off loopback although no middleware provides `server.User`. */
   readonly open?: boolean
   readonly tls?: TlsOptions
+  /** Serves MQTT over WebSocket too, for browsers. */
+  readonly websocket?: WebSocketOptions
   /** What of the app's limits is different here. */
   readonly limits?: Partial<Limits>
   /** Keeps sessions, queues and retained messages beyond the process; without it they live in memory. */

@@ -1,43 +1,63 @@
 import net from 'node:net'
-import { type ByteServer, Connections, type Host, type Listener, socketNetwork, systemClock, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteServer, Connections, type Host, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
 import { brokerOptions, type EmbeddedOptions } from '../options.ts'
+import type { PublishOptions } from '../publish-options.ts'
+import type { WebSocketListener } from '../websocket.ts'
 import { Broker } from './broker.ts'
 
 /** A broker on a network. */
 export interface BrokerListener extends Listener {
-  readonly broker: Broker
+  /** Where browsers connect; null without the option. */
+  readonly websocketUrl: URL | null
+  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
 }
 
-/** Starts a broker and has it listen. Rejects when the address cannot be bound. */
+/** Starts a broker and has it listen. Rejects when an address cannot be bound. */
 export async function listenEmbedded(options: EmbeddedOptions, host: Host): Promise<BrokerListener> {
   const own = host.withLimits(options.limits)
   const address = options.host ?? '127.0.0.1'
   own.assertProtected(address, options.open)
-  const clock = options.clock ?? own.clock ?? systemClock
+  const clock = options.clock ?? own.clock
   const broker = new Broker(own, brokerOptions(options), clock)
   const connections = new Connections(clock, own.limits, () => undefined)
   const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
-  const port = options.port ?? (options.tls ? 8883 : 1883)
-  await broker.start()
-  let server: ByteServer
-  try {
-    server = await network.listen({ host: address, port, tls: options.tls }, channel => broker.accept(channel, connections))
-  } catch (error) {
-    await broker.close()
-    throw error
-  }
-  const scheme = options.tls ? 'mqtts' : 'mqtt'
-  let closing: Promise<void> | null = null
+  const servers: ByteServer[] = []
   const close = async (timeout: number): Promise<void> => {
-    const closed = server.close()
+    const closed = Promise.all(servers.map(server => server.close()))
     await connections.drain(timeout, ({ channel }) => broker.dismiss(channel))
     await closed
     await broker.close()
   }
-  return {
-    broker,
-    url: new URL(`${scheme}://${server.address.includes(':') ? `[${server.address}]` : server.address}:${server.port}`),
-    close: ({ timeout = own.limits.drainTimeout } = {}) => (closing ??= close(timeout)),
-    reload: (tls: TlsOptions) => server.reload?.(tls)
+  try {
+    await broker.start()
+    const port = options.port ?? (options.tls ? 8883 : 1883)
+    servers.push(await network.listen({ host: address, port, tls: options.tls }, channel => broker.accept(channel, connections)))
+    const browsers = options.websocket ? await listenForBrowsers(options, own, broker, connections) : null
+    if (browsers) servers.push(browsers)
+    const [{ address: bound, port: chosen }] = servers as [ByteServer]
+    let closing: Promise<void> | null = null
+    return {
+      url: new URL(`${options.tls ? 'mqtts' : 'mqtt'}://${bound.includes(':') ? `[${bound}]` : bound}:${chosen}`),
+      websocketUrl: browsers?.url ?? null,
+      publish: async (topic, payload, publishOptions) => broker.publish(topic, payload, publishOptions),
+      close: ({ timeout = own.limits.drainTimeout } = {}) => (closing ??= close(timeout)),
+      reload: (tls: TlsOptions) => {
+        for (const server of servers) server.reload?.(tls)
+      }
+    }
+  } catch (error) {
+    await close(0)
+    throw error
   }
+}
+
+/** Loads what serves WebSocket only where it is wanted. */
+async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: Broker, connections: Connections): Promise<WebSocketListener> {
+  const websocket = { ...(options.tls ? { tls: options.tls } : {}), ...options.websocket }
+  // Where it joins a server of somebody else, that one has been bound already.
+  if (websocket.server === undefined) host.assertProtected(websocket.host ?? '127.0.0.1', options.open)
+  const { listenWebSocket } = await import('../websocket.ts')
+  const { connections: most, headerBytes, headerTimeout } = host.limits
+  const limits = { maxPayload: broker.maxPacketSize, connections: most, headerBytes, headerTimeout }
+  return listenWebSocket(websocket, limits, channel => broker.accept(channel, connections))
 }

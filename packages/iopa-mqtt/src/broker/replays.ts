@@ -118,11 +118,11 @@ export class Replays {
   }
 }
 
-/** Static GET routes first, then what has changed since the start. */
+/** Routes whose paths are known first, then what has changed since the start. */
 function* statesOf(session: Session, filter: string): Generator<string, void, undefined> {
   const { routes, notified } = session.broker
   const fixed = new Set<string>()
-  for (const path of routes.staticPaths) {
+  for (const path of routes.statePaths()) {
     const topic = path.slice(1)
     if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) continue
     fixed.add(topic)

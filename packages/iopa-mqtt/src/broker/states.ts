@@ -78,7 +78,9 @@ export class States {
       return Message.of(topic.name, topic.bytes, asBuffer(answer.payloadBytes), 2, false, properties, 0, null)
     }
     const gone = (answer.status === 404 && !isNoRoute(answer)) || answer.status === 410
-    return gone ? Message.of(topic.name, topic.bytes, Buffer.alloc(0), 2, false, Buffer.alloc(0), 0, null) : null
+    if (!gone) return null
+    const properties = encodeMessageProperties({ userProperties: [['status', String(answer.status)]] })
+    return Message.of(topic.name, topic.bytes, Buffer.alloc(0), 2, false, properties, 0, null)
   }
 
   /** Calls back when every session that a store keeps has been told of the last change of this topic. */

@@ -1,10 +1,10 @@
-import type { RouteInfo, RouteSegment } from '@iopa/appbuilder'
+import { pathsOfRoute, type RouteInfo, type RouteSegment } from '@iopa/appbuilder'
 
 /** Which paths the app's routes cover: a path with a GET route is state, one without any is a stream of messages. */
 export class RouteIndex {
   /** By their first segment where that is static; the others under the empty name. */
   readonly #byFirst = new Map<string, RouteInfo[]>()
-  readonly #staticPaths: string[] = []
+  readonly #states: RouteInfo[] = []
 
   constructor(routes: Iterable<RouteInfo>) {
     for (const route of routes) {
@@ -13,15 +13,13 @@ export class RouteIndex {
       const same = this.#byFirst.get(key)
       if (same) same.push(route)
       else this.#byFirst.set(key, [route])
-      if (answersGet(route) && route.segments.every(segment => segment.kind === 'static')) {
-        this.#staticPaths.push(`/${route.segments.map(segment => (segment.kind === 'static' ? segment.value : '')).join('/')}`)
-      }
+      if (answersGet(route)) this.#states.push(route)
     }
   }
 
-  /** Paths of the GET routes without parameters. */
-  get staticPaths(): readonly string[] {
-    return this.#staticPaths
+  /** Paths of states that are known by name: GET routes without parameters, and the instances that others announce. */
+  *statePaths(): Generator<string, void, undefined> {
+    for (const route of this.#states) yield* pathsOfRoute(route)
   }
 
   /** True when a GET route covers this canonical path. */
