@@ -165,6 +165,8 @@ export class ClientObservation {
   /** Registers again when the representation is not fresh any more, and 5 to 15 seconds have passed besides (RFC 7641 section 3.3.1). */
   #arm(message: Message): void {
     this.#disarm()
+    // On a connection the registration lasts as long as that.
+    if (this.#link?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
     const age = message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE
     const wait = Math.min(age, 1_000_000) * 1000 + 5000 + Math.random() * 10_000
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait)

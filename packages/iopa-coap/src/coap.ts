@@ -19,7 +19,7 @@ import {
   type Transport
 } from '@iopa/appbuilder'
 import { szxFor } from './block.ts'
-import { connectDatagrams } from './datagram-client.ts'
+import { addressOf, connectDatagrams } from './datagram-client.ts'
 import { listenDatagrams } from './datagram-listener.ts'
 import type { Remote } from './exchange.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'
@@ -82,7 +82,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
 
   const listen = async (host: Host): Promise<CoapListener> => {
     const own = host.withLimits(options.limits)
-    const address = options.host ?? '127.0.0.1'
+    const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
     own.assertProtected(address, options.open)
     const server = (introduce: (remote: Remote) => Endpoint): ResourceServer =>
@@ -124,7 +124,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   return {
     name: 'coap',
     schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
-    capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true } },
+    capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },
     listen,
     connect
   }

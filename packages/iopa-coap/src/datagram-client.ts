@@ -65,7 +65,7 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
 export const hostOf = (url: URL): string => decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '')
 
 /** The address of a host. @throws IopaError 502 for a name that is unknown. */
-const addressOf = async (host: string): Promise<string> => {
+export const addressOf = async (host: string): Promise<string> => {
   if (isIP(host)) return host
   try {
     return (await lookup(host)).address

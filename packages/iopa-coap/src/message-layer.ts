@@ -168,6 +168,7 @@ export class MessageLayer {
 
   /** Sends the answer to an exchange; called by it, once. */
   respond(exchange: DatagramExchange, code: number, options: OptionWriter, payload: Uint8Array): void {
+    if (this.#closed) return
     const { remote: peer, message } = exchange
     const piggybacked = message.type === TYPE.CON && !exchange.acknowledged
     const type = piggybacked ? TYPE.ACK : message.type
@@ -182,6 +183,7 @@ export class MessageLayer {
 
   /** Ends an exchange without a response; a confirmable request is acknowledged. */
   suppress(exchange: DatagramExchange): void {
+    if (this.#closed) return
     if (exchange.message.type === TYPE.CON && !exchange.acknowledged) this.#acknowledge(exchange)
     this.#release(exchange)
   }

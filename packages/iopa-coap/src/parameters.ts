@@ -1,3 +1,5 @@
+import { IopaError } from '@iopa/appbuilder'
+
 /** Transmission parameters; times are in milliseconds (RFC 7252 section 4.8). */
 export interface TransmissionParameters {
   /** Least time before a confirmable message is sent again. Default 2,000. */
@@ -26,9 +28,17 @@ export interface Transmission extends Required<TransmissionParameters> {
   readonly nonLifetime: number
 }
 
-/** Fills in the defaults and derives the times. */
+const LEAST = { ackTimeout: 1, ackRandomFactor: 1, maxRetransmit: 0, nstart: 1, leisure: 0, maxLatency: 0 } as const
+
+/** Fills in the defaults and derives the times. @throws IopaError 500 for an unknown name, or a number that is too small. */
 export const transmission = (parameters: TransmissionParameters = {}): Transmission => {
   const { ackTimeout = 2000, ackRandomFactor = 1.5, maxRetransmit = 4, nstart = 1, leisure = 5000, maxLatency = 100_000 } = parameters
+  for (const [name, value] of Object.entries(parameters)) {
+    if (!(name in LEAST)) throw new IopaError(500, 'bad-transmission', `There is no parameter '${name}'; there are ${Object.keys(LEAST).join(', ')}.`)
+    const least = LEAST[name as keyof typeof LEAST]
+    if (value !== undefined && !(value >= least))
+      throw new IopaError(500, 'bad-transmission', `'${name}' must be a number of at least ${least}, not ${value}.`)
+  }
   const maxTransmitSpan = ackTimeout * (2 ** maxRetransmit - 1) * ackRandomFactor
   return {
     ackTimeout,

@@ -101,6 +101,9 @@ export class CoapRequest implements RequestSource {
   }
 }
 
+// What could end the host in a URL, or hide in a log, is none of it.
+const HOST = /^[^\u0000-\u0020\u007f/?#@\\]+$/
+
 const badOption = (number: number): Refusal =>
   new Refusal(CODE.BAD_OPTION, `Option ${number} is critical and not understood here, or its value is out of range.`, number)
 
@@ -154,7 +157,7 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
         break
       case OPTION.URI_HOST: {
         const host = length < 1 || length > 255 || again ? undefined : decodeText(bytes.subarray(at, end))
-        if (host === undefined || !/^[\w.~%!$&'()*+,;=:[\]-]+$/.test(host)) throw badOption(number)
+        if (host === undefined || !HOST.test(host)) throw badOption(number)
         request.uriHost = host
         break
       }

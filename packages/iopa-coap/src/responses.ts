@@ -184,8 +184,12 @@ export class Responses {
   /** Answers with an error before there is a context, in the form that Accept asks for; a fault of our own is logged, and not told. */
   refuse(exchange: Exchange, error: unknown): void {
     const refusal = refusalOf(error, exchange.message.code)
-    if (exchange.toMulticast || refusal === undefined) {
+    if (refusal === undefined) {
       this.fail(exchange, error)
+      return
+    }
+    if (exchange.toMulticast) {
+      exchange.suppress()
       return
     }
     const { code, detail, option } = refusal
@@ -199,9 +203,9 @@ export class Responses {
     }
   }
 
-  /** Answers 5.00; to a group nothing. */
+  /** Answers 5.00, to a group nothing, and logs why. */
   fail(exchange: Exchange, error: unknown): void {
-    if (refusalOf(error, 0) === undefined) this.#settings.logger.error('iopa: a CoAP answer could not be made', error)
+    this.#settings.logger.error('iopa: a CoAP answer could not be made', error)
     if (exchange.toMulticast) exchange.suppress()
     else exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, NOTHING)
   }
