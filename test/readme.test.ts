@@ -1,18 +1,18 @@
 // Runs what the documents show. A comment on the line before a block of code says what the block is:
 //   <!-- run -->         a program: it is type-checked and run, and its `app` is closed afterwards
-//   <!-- more -->        the rest of the program before it
-//   <!-- file a.ts -->   a file that later programs of the page import
-//   <!-- types -->       a program that is only type-checked: it needs a certificate, another machine, a public address
+//   <!-- more -->        the rest of the program or file before it
+//   <!-- file a.ts -->   a file that programs of the page import
+//   <!-- types -->       a program that is only type-checked: it needs another machine, or an address that others reach
 //   <!-- test -->        a test file: its tests run among these
 //   <!-- prints -->      what the program before it prints
-//   <!-- shell -->       commands for the app of the program before it, each followed by the output that must come: `# ...`
+//   <!-- shell -->       commands for the app of the program before it, or before any program; `# ...` is output that must come
 //   <!-- sketch -->      a shape, no program
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { format, promisify } from 'node:util'
 import type { App } from '@iopa/appbuilder'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 interface Block {
   readonly line: number
@@ -22,121 +22,134 @@ interface Block {
   readonly text: string
 }
 
+interface Command {
+  readonly command: string
+  readonly output: string[]
+}
+
 interface Program {
   readonly line: number
   readonly mark: string
   readonly file: string
   text: string
   printed?: string
-  readonly commands: { readonly line: number; readonly command: string; readonly output: string[] }[]
+  readonly commands: Command[]
+}
+
+interface Page {
+  readonly document: string
+  readonly folder: string
+  readonly before: Command[]
+  readonly programs: Program[]
 }
 
 const root = resolve(import.meta.dirname, '..')
-// A folder that git, biome and a later run pass over.
+// A folder that git and biome pass over.
 const built = join(root, 'test/dist/readme')
 
-const documentsOf = (folder: string): string[] =>
+const markdownIn = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.md') && !file.includes('node_modules'))
+    .filter(file => file.endsWith('.md') && !/node_modules|CHANGELOG/.test(file))
     .map(file => join(folder, file))
-const documents = [...readdirSync(root).filter(file => file.endsWith('.md')), ...['docs', 'examples', 'packages'].flatMap(documentsOf)].sort()
+const documents = [...readdirSync(root).filter(file => file.endsWith('.md')), ...['docs', 'examples', 'packages'].flatMap(markdownIn)].sort()
+const textOf = (document: string): string => readFileSync(join(root, document), 'utf8')
 
 const blocksOf = (text: string): Block[] =>
   [...text.matchAll(/(?:<!-- (\w+) ?([\w.-]*) -->\n)?^```(\w*)\n(.*?)^```$/gms)].map(match => ({
-    line: text.slice(0, match.index).split('\n').length,
+    line: text.slice(0, match.index).split('\n').length + (match[1] === undefined ? 0 : 1),
     mark: match[1] ?? '',
     name: match[2] ?? '',
     language: match[3] ?? '',
     text: match[4] ?? ''
   }))
 
-const commandsOf = (block: Block): Program['commands'] => {
-  const commands: Program['commands'] = []
-  block.text.split('\n').forEach((line, at) => {
+const commandsOf = (text: string): Command[] => {
+  const commands: Command[] = []
+  for (const line of text.split('\n')) {
     if (line.startsWith('# ')) commands.at(-1)?.output.push(line.slice(2))
-    else if (line !== '') commands.push({ line: block.line + at, command: line, output: [] })
-  })
+    else if (line !== '') commands.push({ command: line, output: [] })
+  }
   return commands
 }
 
-const programsOf = (document: string): Program[] => {
-  const programs: Program[] = []
-  const folder = join(built, document.replace(/\W+/g, '-'))
-  for (const block of blocksOf(readFileSync(join(root, document), 'utf8'))) {
-    const last = programs.at(-1)
-    if (['run', 'types', 'test', 'file'].includes(block.mark)) {
-      const file = join(folder, block.name || `line-${block.line}.${block.language}`)
-      programs.push({ line: block.line, mark: block.mark, file, text: block.text, commands: [] })
-    } else if (last !== undefined && block.mark === 'more') last.text += block.text
-    else if (last !== undefined && block.mark === 'prints') last.printed = block.text.trimEnd()
-    else if (last !== undefined && block.mark === 'shell') last.commands.push(...commandsOf(block))
+const pageOf = (document: string): Page => {
+  const page: Page = { document, folder: join(built, document.replace(/\W+/g, '-')), before: [], programs: [] }
+  for (const { mark, name, line, language, text } of blocksOf(textOf(document))) {
+    const last = page.programs.at(-1)
+    if (['run', 'types', 'test', 'file'].includes(mark))
+      page.programs.push({ line, mark, file: join(page.folder, name || `line-${line}.${language}`), text, commands: [] })
+    else if (mark === 'shell') (last?.commands ?? page.before).push(...commandsOf(text))
+    else if (last !== undefined && mark === 'more') last.text += text
+    else if (last !== undefined && mark === 'prints') last.printed = text.trimEnd()
   }
-  return programs
+  return page
 }
 
-/** Ports that a program names, by transport: the tests let the system choose. */
-const portsOf = (text: string): Map<string, string> =>
-  new Map([...text.matchAll(/\b(\w+)\(\{[^}]*?\bport: (\d+)/g)].map(match => [match[1] as string, match[2] as string]))
-
+/** The system chooses the ports, so that pages can run beside anything. */
 const write = ({ file, text }: Program): void => {
-  const footer = /^const app = /m.test(text) ? '\nexport { app }\n' : '\nexport {}\n'
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, text.replace(/\bport: \d+/g, 'port: 0') + footer)
+  writeFileSync(file, `${text.replace(/\bport: \d+/g, 'port: 0')}\n${/^const app = /m.test(text) ? 'export { app }' : 'export {}'}\n`)
 }
 
-const run = promisify(execFile)
-const present = async (program: string): Promise<boolean> =>
-  run('sh', ['-c', `command -v ${program}`]).then(
+/** Puts the ports in which an app really listens in place of those that its program names. */
+const withPorts = (command: string, text: string, app: App | undefined): string => {
+  let real = command
+  for (const [, name, port] of text.matchAll(/\b(\w+)\(\{[^}]*?\bport: (\d+)/g)) {
+    const url = app?.explain().transports.find(transport => transport.name === name)?.urls[0]
+    if (url !== undefined) real = real.replaceAll(new RegExp(`\\b${port}\\b`, 'g'), new URL(url).port)
+  }
+  return real
+}
+
+const follow = async (command: string, output: readonly string[], folder: string): Promise<void> => {
+  const child = spawn('sh', ['-c', command], { cwd: folder, detached: true })
+  let text = ''
+  child.stdout.on('data', data => (text += data))
+  child.stderr.on('data', data => (text += data))
+  const gone = new Promise<void>(end => child.once('close', () => end()))
+  const heard = (): boolean => output.length > 0 && output.every(line => text.includes(line))
+  for (const end = Date.now() + 8000; !heard() && child.exitCode === null && Date.now() < end; ) await new Promise(next => setTimeout(next, 10))
+  // A command that watches does not end by itself.
+  if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid)
+  await gone
+  if (output.length === 0) expect({ command, text, code: child.exitCode }).toEqual({ command, text, code: 0 })
+  else expect(`${command}\n${text}`).toSatisfy(heard)
+}
+
+const has = async (tool: string): Promise<boolean> =>
+  promisify(execFile)('sh', ['-c', `command -v ${tool}`]).then(
     () => true,
     () => false
   )
 
-const follow = async (command: string, output: readonly string[]): Promise<void> => {
-  const child: ChildProcess = spawn('sh', ['-c', command], { detached: true })
-  let text = ''
-  child.stdout?.on('data', data => (text += data))
-  child.stderr?.on('data', data => (text += data))
-  const gone = new Promise<void>(end => child.once('close', () => end()))
-  const heard = (): boolean => output.every(line => text.includes(line))
-  for (const end = Date.now() + 5000; !heard() && child.exitCode === null && Date.now() < end; ) await new Promise(next => setTimeout(next, 10))
-  // A command that watches does not end by itself.
-  if (output.length > 0 && child.exitCode === null && child.pid !== undefined) process.kill(-child.pid)
-  await gone
-  expect(text, command).toSatisfy(heard)
-}
-
-const programs = new Map(documents.map(document => [document, programsOf(document)]))
-const all = [...programs.values()].flat()
+const pages = documents.map(pageOf)
+const programs = pages.flatMap(page => page.programs)
 rmSync(built, { recursive: true, force: true })
-for (const program of all) write(program)
+for (const program of programs) write(program)
 afterAll(() => rmSync(built, { recursive: true, force: true }))
 
-const tools = [
-  ...new Set(all.flatMap(({ commands }) => commands.flatMap(({ command }) => command.split('|').map(part => part.trim().split(' ')[0] as string))))
-]
-const missing = (await Promise.all(tools.map(async tool => ((await present(tool)) ? [] : [tool])))).flat()
+const toolsOf = (commands: readonly Command[]): string[] =>
+  commands.flatMap(({ command }) => command.split('|').map(part => part.trim().replace('(', '').split(' ')[0] as string))
+const tools = new Set(toolsOf([...pages.flatMap(({ before }) => before), ...programs.flatMap(({ commands }) => commands)]))
+const missing = (await Promise.all([...tools].map(async tool => ((await has(tool)) ? [] : [tool])))).flat()
 const required = process.env['IOPA_REQUIRE_PEERS'] === '1'
 
-describe.each([...programs].filter(([, found]) => found.length > 0))('%s', async (_, found) => {
-  for (const { line, mark, file, text, printed, commands } of found) {
-    if (mark === 'test') {
-      await import(file)
-      continue
-    }
+describe.each(pages.filter(page => page.programs.length > 0))('$document', async page => {
+  beforeAll(async () => {
+    for (const { command, output } of page.before) await follow(command, output, page.folder)
+  })
+
+  for (const { line, mark, file, text, printed, commands } of page.programs) {
+    if (mark === 'test') await import(file)
     if (mark !== 'run') continue
-    const needed = missing.filter(tool => commands.some(({ command }) => command.includes(tool)))
+    const needed = toolsOf([...page.before, ...commands]).filter(tool => missing.includes(tool))
     test.skipIf(needed.length > 0 && !required)(`what line ${line} shows runs${needed.length > 0 ? `, with ${needed.join(', ')}` : ''}`, async () => {
       const log = vi.spyOn(console, 'log').mockImplementation(() => undefined)
       let app: App | undefined
       try {
         app = ((await import(file)) as { app?: App }).app
         if (printed !== undefined) expect(log.mock.calls.map(words => format(...words)).join('\n')).toBe(printed)
-        const listening = new Map(app?.explain().transports.map(({ name, urls }) => [name, new URL(urls[0] ?? 'none:').port]))
-        for (const { command, output } of commands) {
-          let real = command
-          for (const [name, port] of portsOf(text)) real = real.replaceAll(new RegExp(`\\b${port}\\b`, 'g'), listening.get(name) ?? port)
-          await follow(real, output)
-        }
+        for (const { command, output } of commands) await follow(withPorts(command, text, app), output, page.folder)
       } finally {
         log.mockRestore()
         await app?.close({ timeout: 100 })
@@ -150,28 +163,42 @@ describe('the documents', () => {
   test('show programs whose types are right', () => {
     const config = join(built, 'tsconfig.json')
     const compilerOptions = { isolatedDeclarations: false, declaration: false, allowJs: true }
-    const extended = join(root, 'tsconfig.base.json')
-    writeFileSync(config, JSON.stringify({ extends: extended, compilerOptions, files: all.map(({ file }) => file) }))
+    writeFileSync(config, JSON.stringify({ extends: join(root, 'tsconfig.base.json'), compilerOptions, files: programs.map(({ file }) => file) }))
     let errors = ''
     try {
+      // What is wrong in the sources themselves is found by `pnpm check`.
       execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', config, '--pretty', 'false'], { cwd: root, encoding: 'utf8' })
     } catch (error) {
       errors = (error as { stdout: string }).stdout
+        .split('\n')
+        .filter(line => line.startsWith('test/dist'))
+        .join('\n')
     }
     expect(errors).toBe('')
   }, 60_000)
 
-  const ours = documents.filter(document => !/^packages\/(?:router|static|iopa-)|^docs\/(?:contract|decisions)|^examples\/[^/]+\//.test(document))
+  // What a package shows of itself is its own affair, unless it says with a mark that it runs.
+  const marked = documents.filter(document => !/^packages\/(?:router|static|iopa-)|^docs\/(?:contract|decisions)|^examples\/[^/]+\//.test(document))
 
-  test.each(ours)('say of each block of code in %s what it is', document => {
-    const blocks = blocksOf(readFileSync(join(root, document), 'utf8'))
-    expect(blocks.filter(({ language, mark }) => /^[jt]s$/.test(language) && mark === '').map(({ line }) => line)).toEqual([])
+  test.each(marked)('say of each block of code in %s what it is', document => {
+    const silent = blocksOf(textOf(document)).filter(({ language, mark }) => /^[jt]s$/.test(language) && mark === '')
+    expect(silent.map(({ line }) => line)).toEqual([])
   })
 
-  test.each(documents)('lead from %s to files that are there', document => {
-    const text = readFileSync(join(root, document), 'utf8').replace(/^```.*?^```$/gms, '')
-    const targets = [...text.matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#[^)]*)?\)/g)].map(match => match[1] as string)
-    const broken = targets.filter(target => target !== '' && !existsSync(resolve(root, dirname(document), target)))
-    expect(broken.map(target => `${relative(root, resolve(root, dirname(document), target))}`)).toEqual([])
+  const anchorsOf = (text: string): string[] =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(match =>
+      (match[1] as string)
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replace(/ /g, '-')
+    )
+
+  test.each(documents)('lead from %s to places that are there', document => {
+    const prose = textOf(document).replace(/^```.*?^```$/gms, '')
+    const broken = [...prose.matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)]*))?\)/g)].filter(([, path, anchor]) => {
+      const target = resolve(root, dirname(document), path || document.split('/').at(-1)!)
+      return !existsSync(target) || (anchor !== undefined && !anchorsOf(readFileSync(target, 'utf8')).includes(anchor))
+    })
+    expect(broken.map(([link]) => link)).toEqual([])
   })
 })
