@@ -75,20 +75,44 @@ class Node<Value> {
   }
 }
 
-function* walk<Value>(node: Node<Value>, levels: readonly string[], depth: number): Generator<Value, void, undefined> {
-  if (depth === levels.length) {
+function* walk<Value>(from: Node<Value>, levels: readonly string[], first: number): Generator<Value, void, undefined> {
+  const node = follow(from, levels, first)
+  if (node === undefined) return
+  const depth = wildcardFrom(levels, first)
+  const level = levels[depth]
+  if (level === undefined) {
     if (node.value !== undefined) yield node.value
-    return
-  }
-  const level = levels[depth] as string
-  if (level === '#') {
+  } else if (level === '#') {
     yield* everything(node, depth === 0)
-  } else if (level === '+') {
-    if (node.children) for (const [name, child] of node.children) if (depth > 0 || name.charCodeAt(0) !== 36) yield* walk(child, levels, depth + 1)
-  } else {
-    const child = node.children?.get(level)
-    if (child) yield* walk(child, levels, depth + 1)
+  } else if (node.children) {
+    const next = wildcardFrom(levels, depth + 1)
+    for (const [name, child] of node.children) {
+      if (depth === 0 && name.charCodeAt(0) === 36) continue
+      // Most children lead nowhere, so only those that do get a generator of their own.
+      const end = follow(child, levels, depth + 1)
+      if (end === undefined) continue
+      if (next < levels.length) yield* walk(end, levels, next)
+      else if (end.value !== undefined) yield end.value
+    }
   }
+}
+
+/** Index of the first wildcard at or after a level; the number of levels where there is none. */
+function wildcardFrom(levels: readonly string[], first: number): number {
+  let depth = first
+  while (depth < levels.length && levels[depth] !== '+' && levels[depth] !== '#') depth++
+  return depth
+}
+
+/** The node that the names from a level on lead to, up to the next wildcard. */
+function follow<Value>(from: Node<Value>, levels: readonly string[], first: number): Node<Value> | undefined {
+  let node: Node<Value> | undefined = from
+  for (let depth = first; node !== undefined && depth < levels.length; depth++) {
+    const level = levels[depth] as string
+    if (level === '+' || level === '#') break
+    node = node.children?.get(level)
+  }
+  return node
 }
 
 /** Everything from here downwards; at the top without the topics that begin with `$` (MQTT 5 section 4.7.2). */
