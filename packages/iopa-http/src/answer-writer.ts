@@ -36,10 +36,8 @@ export const writeAnswer = (request: HttpRequest, answer: Answer, close: boolean
     return null
   }
   if (typeof payload === 'string') {
-    const length = Buffer.byteLength(payload)
-    fields.push('content-length', String(length))
-    // As many bytes as units means ASCII, which is quicker to write as Latin-1.
-    response.writeHead(status, answer.reason, fields).end(payload, length === payload.length ? 'latin1' : 'utf8')
+    fields.push('content-length', String(Buffer.byteLength(payload)))
+    response.writeHead(status, answer.reason, fields).end(payload)
     return null
   }
   const length = lengthOf(answer) ?? statedLength(answer)

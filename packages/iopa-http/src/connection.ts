@@ -39,8 +39,8 @@ export class HttpConnection {
   readonly #waitsForBody = (waiting: boolean): void => this.#watch.wait(waiting ? 'body' : null)
   /** The request in work. */
   #request: HttpRequest | null = null
-  /** The last response begun; the next request may start when it has finished. */
-  #response: ServerResponse | null = null
+  /** The body of the last request was not read to its end; node discards the rest. */
+  #discards = false
   /** Requests that were pipelined. */
   readonly #held: { readonly message: IncomingMessage; readonly response: ServerResponse }[] = []
   #holds = false
@@ -85,13 +85,13 @@ export class HttpConnection {
     if ((error as { code?: string }).code === 'HPE_CLOSED_CONNECTION') return
     const fault = malformedRequest(error)
     if (this.#request?.unread === true) this.#request.break(fault)
-    else if (this.#response !== null && this.#response.socket !== null) this.#afterResponse(fault)
+    else if (this.#request !== null || this.#held.length > 0) this.#fault ??= fault
     else this.#leave(answerTo(fault))
   }
 
   /** Answers a CONNECT request, for which node gives the socket out of its hands. */
   refuseTunnel(): void {
-    if (this.#response !== null && this.#response.socket !== null) this.#socket.destroy()
+    if (this.#request !== null || this.#held.length > 0) this.#socket.destroy()
     else this.#leave(answerTo(new IopaError(400, 'control-method', 'CONNECT is no method that a peer may ask for.')))
   }
 
@@ -113,10 +113,8 @@ export class HttpConnection {
       if (this.#watch.stalled(now, limits.idleTimeout)) this.#socket.destroy()
       return
     }
-    const finished = this.#response === null || this.#response.socket === null
-    if (!this.#watch.late(now, limits.headerTimeout)) {
-      if (finished) this.#response = null
-    } else if (!finished || this.#response?.req.complete === false || this.#socket.bytesRead === 0) this.#socket.destroy()
+    if (!this.#watch.late(now, limits.headerTimeout)) return
+    if (this.#discards || this.#socket.bytesRead === 0 || this.#socket.writableLength > 0) this.#socket.destroy()
     else this.#leave(answerTo(new IopaError(408, 'header-timeout', `The header of the request did not come within ${limits.headerTimeout} ms.`)))
   }
 
@@ -124,7 +122,6 @@ export class HttpConnection {
     const { host, limits } = this.#settings
     this.#counted.touch()
     this.#watch.begin()
-    this.#response = response
     const request = new HttpRequest(message, response, limits.body, this.#waitsForBody)
     this.#request = request
     const context = this.#admit(request)
@@ -158,26 +155,24 @@ export class HttpConnection {
     }
     this.#held.push({ message, response })
     this.#socket.pause()
-    if (this.#held.length === 1 && this.#fault === null) this.#response?.once('finish', this.#next)
+    if (this.#held.length === 1 && this.#request === null) this.#continue()
   }
 
-  /** Ends the connection with `fault` when all requests that came before it are answered. */
-  #afterResponse(fault: IopaError): void {
-    if (this.#fault !== null) return
-    this.#fault = fault
-    if (this.#held.length === 0) this.#response?.once('finish', this.#next)
+  /** Goes on with what was held when everything written so far has left, and node has made the next response ready. */
+  #continue(): void {
+    if (this.#socket.writable) this.#socket.write('', this.#next)
   }
 
   #startHeld(): void {
-    if (this.#left || this.#gone) return
-    const held = this.#held.shift()
+    if (this.#left || this.#gone || this.#request !== null) return
+    const held = this.#held[0]
     if (held === undefined) {
       if (this.#fault !== null) this.#leave(answerTo(this.#fault))
-      return
+    } else if (held.response.socket !== null) {
+      this.#held.shift()
+      if (this.#held.length === 0) this.#socket.resume()
+      this.#start(held.message, held.response)
     }
-    this.#start(held.message, held.response)
-    if (this.#held.length > 0 || this.#fault !== null) this.#response?.once('finish', this.#next)
-    if (this.#held.length === 0) this.#socket.resume()
   }
 
   #answered(context: Context): void {
@@ -302,9 +297,12 @@ export class HttpConnection {
 
   #settle(request: HttpRequest, reason: 'finish' | 'reset' = 'finish'): void {
     this.#request = null
-    if (request.context === null) return
-    void request.context.end(reason)
-    this.#counted.busy(0)
+    this.#discards = request.unread
+    if (request.context !== null) {
+      void request.context.end(reason)
+      this.#counted.busy(0)
+    }
+    if (this.#held.length > 0 || this.#fault !== null) this.#continue()
   }
 
   /** Ends the connection with an answer of its own making. */

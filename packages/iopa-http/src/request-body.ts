@@ -34,6 +34,7 @@ export class RequestBody implements BodyStream {
       const most = Math.min(limit, this.#limit)
       const chunks: Uint8Array[] = []
       const data = (chunk: Uint8Array): void => {
+        if (this.#error !== null) return
         this.#read += chunk.length
         chunks.push(chunk)
         if (this.#read > most) this.fail(bodyTooLarge(most))
@@ -41,7 +42,6 @@ export class RequestBody implements BodyStream {
       this.#waits(true)
       this.#wake = () => {
         this.#waits(false)
-        message.off('data', data)
         if (this.#error === null) resolve(concatBytes(chunks, this.#read))
         else reject(this.#error)
       }
