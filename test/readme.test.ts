@@ -5,7 +5,8 @@
 //   <!-- types -->       a program that is only type-checked: it needs another machine, or an address that others reach
 //   <!-- test -->        a test file: its tests run among these
 //   <!-- prints -->      what the program before it prints
-//   <!-- shell -->       commands for the app of the program before it, or before any program; `# ...` is output that must come
+//   <!-- shell -->       commands for the app of the program before it; `# ...` is output that must come
+//   <!-- setup -->       commands that come before all programs of the page, as those do that stand before the first one
 //   <!-- sketch -->      a shape, no program
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -78,7 +79,8 @@ const pageOf = (document: string): Page => {
     const last = page.programs.at(-1)
     if (['run', 'types', 'test', 'file'].includes(mark))
       page.programs.push({ line, mark, file: join(page.folder, name || `line-${line}.${language}`), text, commands: [] })
-    else if (mark === 'shell') (last?.commands ?? page.before).push(...commandsOf(text))
+    else if (mark === 'setup' || (mark === 'shell' && last === undefined)) page.before.push(...commandsOf(text))
+    else if (last !== undefined && mark === 'shell') last.commands.push(...commandsOf(text))
     else if (last !== undefined && mark === 'more') last.text += text
     else if (last !== undefined && mark === 'prints') last.printed = text.trimEnd()
   }
@@ -134,15 +136,18 @@ const tools = new Set(toolsOf([...pages.flatMap(({ before }) => before), ...prog
 const missing = (await Promise.all([...tools].map(async tool => ((await has(tool)) ? [] : [tool])))).flat()
 const required = process.env['IOPA_REQUIRE_PEERS'] === '1'
 
-describe.each(pages.filter(page => page.programs.length > 0))('$document', async page => {
+const withPrograms = pages.filter(page => page.programs.length > 0).map(page => [page.document, page] as const)
+describe.each(withPrograms)('%s', async (_, page) => {
   beforeAll(async () => {
+    if (toolsOf(page.before).some(tool => missing.includes(tool)) && !required) return
     for (const { command, output } of page.before) await follow(command, output, page.folder)
   })
 
   for (const { line, mark, file, text, printed, commands } of page.programs) {
     if (mark === 'test') await import(file)
     if (mark !== 'run') continue
-    const needed = toolsOf([...page.before, ...commands]).filter(tool => missing.includes(tool))
+    const used = toolsOf([...page.before, ...commands])
+    const needed = missing.filter(tool => used.includes(tool))
     test.skipIf(needed.length > 0 && !required)(`what line ${line} shows runs${needed.length > 0 ? `, with ${needed.join(', ')}` : ''}`, async () => {
       const log = vi.spyOn(console, 'log').mockImplementation(() => undefined)
       let app: App | undefined
