@@ -138,6 +138,24 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(seen).toEqual(['off', 'on', 'dim'])
   })
 
+  it('hand a state that cannot be put to their observers as it is', async () => {
+    const [one, two] = (await three()) as [House, House]
+    const ending = new AbortController()
+    const seen: string[] = []
+    const observing = (async () => {
+      for await (const answer of two.app.observe('/mode', { signal: ending.signal }) as AsyncIterable<Answer>) seen.push(await answer.text())
+    })()
+    await until(() => seen.length === 1)
+    one.mode = 'night'
+    one.app.notify('/mode')
+    await until(() => seen.length === 2)
+    await settled([])
+    ending.abort()
+    await observing.catch(() => {})
+    expect(seen).toEqual(['day', 'night'])
+    expect(heard.map(({ payload }) => payload)).toEqual(['night'])
+  })
+
   it('publish a deletion as an empty state, and delete by it', async () => {
     const [one, two, three_] = (await three()) as [House, House, House]
     await one.put('hall', 'on')

@@ -131,7 +131,7 @@ describe('MQTT.js on the embedded broker', () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     closing.push(() => server.close())
-    await home({ websocket: { server } } as MqttOptions)
+    await home({ websocket: { server } })
     await exchange(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/mqtt`, { protocolVersion })
   })
 })
