@@ -222,6 +222,17 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
+  it('reads 2.03 as 304, with the ETag that is still good', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const first = await home.clock.runUntil(client.get('/tagged'))
+    expect([first.status, first.headers.get('etag')]).toEqual([200, '"v1"'])
+    const second = await home.clock.runUntil(client.get('/tagged', { headers: { 'if-none-match': '"v1"' } }))
+    expect([second.status, second.headers.get('etag'), (await second.bytes()).length]).toEqual([304, '"v1"', 0])
+    expect(messageOf(home.network.trace.at(-1)!).code).toBe(CODE.VALID)
+    await home.close()
+  })
+
   it('rejects a request whose signal aborts, and forgets it', async () => {
     const home = await virtualHome()
     const client = await home.connect()
@@ -314,6 +325,20 @@ describe('observation on a scripted network', () => {
     await home.clock.advance(60_000)
     expect(registrations()).toBeGreaterThan(1)
     expect(home.handled.get('/aging')).toBeGreaterThan(1)
+    await home.close()
+  })
+
+  it('takes a peer that acknowledges nothing for gone, with all that it observes', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const seen = ['/state', '/state?a', '/state?b'].map(path => collect(client.observe(path)))
+    await home.clock.runUntil(() => seen.every(({ texts }) => texts.length === 1))
+    expect(home.app.live).toBe(3)
+    home.network.script = ({ to }) => (to.address === CLIENT ? 'drop' : undefined)
+    home.setState('state 1')
+    // The time for one confirmable message, not for three.
+    await home.clock.advance(100_000)
+    expect(home.app.live).toBe(0)
     await home.close()
   })
 

@@ -4,24 +4,31 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { RawPeer } from './raw-peer.ts'
 
-/** A port that is free for UDP and TCP on loopback now. */
+const listens = async (port: number): Promise<boolean> => {
+  const tcp = createServer()
+  const udp = createSocket('udp4')
+  try {
+    tcp.listen(port, '127.0.0.1')
+    await once(tcp, 'listening')
+    udp.bind(port, '127.0.0.1')
+    await once(udp, 'listening')
+    return true
+  } catch {
+    return false
+  } finally {
+    udp.close()
+    if (tcp.listening) tcp.close()
+  }
+}
+
+/**
+ * A port that is free for UDP and TCP on loopback now, and the one after it too: libcoap takes that for TLS.
+ * Below those that the system gives out by itself, so that nothing else of the tests takes it meanwhile.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const tcp = createServer().listen(0, '127.0.0.1')
-    await once(tcp, 'listening')
-    const { port } = tcp.address() as { port: number }
-    const udp = createSocket('udp4')
-    try {
-      udp.bind(port, '127.0.0.1')
-      await once(udp, 'listening')
-      return port
-    } catch {
-      // Taken for UDP: another one.
-    } finally {
-      udp.close()
-      tcp.close()
-      await once(tcp, 'close')
-    }
+    const port = 20_000 + 2 * Math.floor(Math.random() * 6000)
+    if ((await listens(port)) && (await listens(port + 1))) return port
   }
 }
 

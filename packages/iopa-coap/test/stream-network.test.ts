@@ -111,6 +111,27 @@ describe('connections on a scripted network', () => {
     expect(server().live).toBe(0)
   })
 
+  it('keeps an observation over an orderly restart of the server', async () => {
+    const { clock, connect, setState, serve, server, close } = await house()
+    const client = await connect()
+    const texts: string[] = []
+    const abort = new AbortController()
+    const done = (async () => {
+      for await (const answer of client.observe('/state', { signal: abort.signal })) texts.push(await answer.text())
+    })()
+    await clock.runUntil(() => texts.length === 1)
+    await clock.runUntil(server().close({ timeout: 100 }))
+    await clock.advance(10_000)
+    await serve()
+    setState(1)
+    await clock.runUntil(() => texts.includes('state 1'))
+    expect(texts).toEqual(['state 0', 'state 1'])
+    abort.abort()
+    await clock.runUntil(done)
+    await close()
+    expect(server().live).toBe(0)
+  })
+
   it('tells a request that its connection broke, and sends the next one on a new connection', async () => {
     const { clock, network, connect, close } = await house()
     const client = await connect()
