@@ -4,7 +4,7 @@ import { observedAnswers } from './app-observer.ts'
 import type { Extension, Use } from './app-types.ts'
 import { type Client, createClient } from './client.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { compose, noRoute, type Pipeline } from './compose.ts'
+import { type ComposedPipeline, compose, isThenable, noRoute, type Pipeline } from './compose.ts'
 import { checkDeclarations } from './declarations.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
@@ -54,7 +54,7 @@ export class App {
   readonly #branches: { readonly prefix: string; readonly app: App | null; routes(): Iterable<RouteInfo> }[] = []
   #mounts: MountTable | null = null
   #outer: { readonly app: App; readonly prefix: string } | null = null
-  #pipeline: Pipeline | null = null
+  #pipeline: ComposedPipeline | null = null
   #listening: Listening[] = []
   #closing: Promise<void> | null = null
 
@@ -152,7 +152,8 @@ export class App {
     const pipeline = this.#pipeline ?? this.#compose()
     return context => {
       try {
-        return Promise.resolve(pipeline(context))
+        const value = pipeline(context)
+        return isThenable(value) ? value : Promise.resolve(value)
       } catch (error) {
         return Promise.reject(error)
       }
@@ -293,7 +294,7 @@ export class App {
     }
   }
 
-  #compose(): Pipeline {
+  #compose(): ComposedPipeline {
     checkDeclarations(this.#entries, this.#outer === null ? undefined : this.#outer.app.#provided())
     for (const { app } of this.#branches) app?.build()
     this.#pipeline = compose(this.#invokeLayers(), noRoute)
@@ -306,13 +307,13 @@ export class App {
 
   /** This app's pipeline within another: what it does not route goes to `next`, or to `terminal`. */
   #asMiddleware(terminal?: Pipeline): MiddlewareFunction {
-    let composed: Pipeline | null = null
+    let composed: ComposedPipeline | null = null
     const onward = new WeakMap<Context, Next>()
     return (context, next) => {
       // A context that came by next.invoke has no next of its own; the rest of the outer pipeline is the same for all.
       composed ??= compose(this.#invokeLayers(), terminal ?? (inner => onward.get(inner)?.() ?? next.invoke(inner)))
       if (terminal === undefined) onward.set(context, next)
-      return composed(context)
+      return composed.unwrap(composed(context))
     }
   }
 

@@ -2,8 +2,14 @@ import { IopaError } from '@iopa/constants'
 import { type Answer, applyValue, type Context } from '@iopa/context'
 import type { MiddlewareFunction, Next } from './middleware.ts'
 
-/** A composed pipeline: the handler's value or a promise of it; throws or rejects with what a handler threw. */
+/** Runs a context: the handler's value or a promise of it; throws or rejects with what a handler threw. */
 export type Pipeline = (context: Context) => unknown
+
+/** A pipeline made of layers. */
+export interface ComposedPipeline extends Pipeline {
+  /** The value itself, where a run returned the promise of a `next()` that had finished synchronously. */
+  unwrap(value: unknown): unknown
+}
 
 /** True for anything that can be awaited. */
 export const isThenable = (value: unknown): value is Promise<unknown> =>
@@ -23,7 +29,7 @@ export const applyReturned = (answer: Answer, value: unknown): void => {
  * Composes layers, the first outermost, before `terminal`. Nothing is allocated per layer but its `next`; a pipeline
  * whose handlers are synchronous stays so, even where a layer returns the promise of `next()`.
  */
-export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipeline): Pipeline => {
+export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipeline): ComposedPipeline => {
   // The promise that the last synchronous next() gave, and its value: a layer that returns it has stayed synchronous.
   let settledPromise: Promise<unknown> | null = null
   let settledValue: unknown
@@ -37,39 +43,59 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     return settledPromise
   }
 
-  const layer = (middleware: MiddlewareFunction, rest: Pipeline): Pipeline => {
-    const invokeRest = (other: Context): Promise<unknown> => {
-      try {
-        const value = rest(other)
-        return isThenable(value) ? value : promised(other, value)
-      } catch (error) {
-        return Promise.reject(error)
-      }
+  const settle = (rest: Pipeline, context: Context): Promise<unknown> => {
+    try {
+      const value = rest(context)
+      return isThenable(value) ? value : promised(context, value)
+    } catch (error) {
+      return Promise.reject(error)
     }
+  }
+
+  const layer = (middleware: MiddlewareFunction, rest: Pipeline): Pipeline => {
+    const invokeRest = (other: Context): Promise<unknown> => settle(rest, other)
     return context => {
-      let called = false
-      // As invokeRest; written out, for it runs once per layer and request.
+      let waiting: Context | null = context
+      // As settle; written out, for it runs once per layer and request.
       const next = (() => {
-        if (called) return Promise.reject(calledTwice())
-        called = true
+        const own = waiting
+        if (own === null) return Promise.reject(calledTwice())
+        waiting = null
         try {
-          const value = rest(context)
-          return isThenable(value) ? value : promised(context, value)
+          const value = rest(own)
+          return isThenable(value) ? value : promised(own, value)
         } catch (error) {
           return Promise.reject(error)
         }
       }) as Next
       next.invoke = invokeRest
       const value = middleware(context, next)
-      return called ? value : handled(context, value)
+      return waiting === null ? value : handled(context, value)
     }
   }
 
-  const run = layers.reduceRight<Pipeline>((rest, middleware) => layer(middleware, rest), terminal)
-  return context => {
-    const value = run(context)
-    return value === settledPromise && value !== null ? settledValue : value
+  // As layer. A function of its own, so that the engine learns that layers call on and the innermost one does not: that is a tenth of the whole.
+  const innermost = (middleware: MiddlewareFunction): Pipeline => {
+    const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other)
+    return context => {
+      let waiting: Context | null = context
+      const next = (() => {
+        if (waiting === null) return Promise.reject(calledTwice())
+        waiting = null
+        return settle(terminal, context)
+      }) as Next
+      next.invoke = invokeTerminal
+      const value = middleware(context, next)
+      return waiting === null ? value : handled(context, value)
+    }
   }
+
+  const last = layers.at(-1)
+  const run: Pipeline =
+    last === undefined
+      ? context => terminal(context)
+      : layers.slice(0, -1).reduceRight<Pipeline>((rest, middleware) => layer(middleware, rest), innermost(last))
+  return Object.assign(run, { unwrap: (value: unknown) => (value === settledPromise && value !== null ? settledValue : value) })
 }
 
 /** What a layer returned that did not call on: it becomes the answer as soon as it is known. */

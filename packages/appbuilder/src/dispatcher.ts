@@ -1,7 +1,7 @@
 import { type CodecTable, changesState, IopaError, isIopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
 import type { Clock } from './clock.ts'
-import { applyReturned, isThenable, type Pipeline } from './compose.ts'
+import { applyReturned, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Limits } from './limits.ts'
 
@@ -24,7 +24,7 @@ export const toIopaError = (error: unknown): IopaError =>
 
 /** Runs requests of one listener: the error boundary, the bound on work, the deadline, and the sealing of answers. */
 export class Dispatcher {
-  readonly #pipeline: () => Pipeline
+  readonly #pipeline: () => ComposedPipeline
   readonly #codecs: CodecTable
   readonly #limits: Limits
   readonly #changed: (path: string, origin: Context) => void
@@ -33,7 +33,7 @@ export class Dispatcher {
   #idle: (() => void)[] = []
 
   /** `changed` hears of each path whose state a 2xx answer has changed. */
-  constructor(pipeline: () => Pipeline, codecs: CodecTable, limits: Limits, clock: Clock, changed: (path: string, origin: Context) => void) {
+  constructor(pipeline: () => ComposedPipeline, codecs: CodecTable, limits: Limits, clock: Clock, changed: (path: string, origin: Context) => void) {
     this.#pipeline = pipeline
     this.#codecs = codecs
     this.#limits = limits
@@ -59,7 +59,8 @@ export class Dispatcher {
     }
     let value: unknown
     try {
-      value = this.#pipeline()(context)
+      const pipeline = this.#pipeline()
+      value = pipeline.unwrap(pipeline(context))
     } catch (error) {
       this.#fail(context, error)
       this.#finish(context, done)

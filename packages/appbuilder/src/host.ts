@@ -1,7 +1,7 @@
 import { IopaError, type Logger } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, type Scope } from '@iopa/context'
 import type { Clock } from './clock.ts'
-import type { Pipeline } from './compose.ts'
+import type { ComposedPipeline } from './compose.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { type Limits, mergeLimits } from './limits.ts'
 import type { ObservationRegistry } from './observation.ts'
@@ -13,7 +13,7 @@ export interface HostContext {
   readonly registry: ObservationRegistry
   readonly clock: Clock
   readonly logger: Logger
-  pipeline(): Pipeline
+  pipeline(): ComposedPipeline
   notify(path: string): void
   routes(): Iterable<RouteInfo>
   /** True when some middleware provides `server.User`. */

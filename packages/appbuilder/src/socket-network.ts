@@ -13,17 +13,19 @@ interface ServerLike {
   setSecureContext?(options: object): unknown
 }
 
-/** The parts of `node:net` that a network needs. */
+/** The parts of `node:net` that a network needs; loosely typed, for its functions have many forms. */
 export interface NetModule {
-  createServer(options: { allowHalfOpen: boolean; noDelay: boolean }, connected: (socket: never) => void): unknown
-  connect(options: { host: string; port: number; allowHalfOpen: boolean }): unknown
+  createServer(...given: never[]): unknown
+  connect(...given: never[]): unknown
 }
 
 /** The parts of `node:tls` that a network needs. */
 export interface TlsModule {
-  createServer(options: object, connected: (socket: never) => void): unknown
-  connect(options: object): unknown
+  createServer(...given: never[]): unknown
+  connect(...given: never[]): unknown
 }
+
+type Make = (options: object, connected?: (socket: SocketLike) => void) => unknown
 
 /**
  * The network of node:net and node:tls, given to the core by a transport, for the core itself imports no built-in.
@@ -35,8 +37,8 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
     const connected = (socket: SocketLike): void => accept(new SocketChannel(socket, identities.get(socket)))
     const server = (
       address.tls === undefined
-        ? net.createServer({ allowHalfOpen: true, noDelay: true }, connected as (socket: never) => void)
-        : (await tls()).createServer(serverTls(address, identities), connected as (socket: never) => void)
+        ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true }, connected)
+        : ((await tls()).createServer as Make)(serverTls(address, identities), connected)
     ) as ServerLike
     // A handshake that fails is that peer's matter.
     server.on('tlsClientError', (_: Error, socket: SocketLike) => void socket?.destroy())
@@ -47,8 +49,8 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
     signal?.throwIfAborted()
     const socket = (
       address.tls === undefined
-        ? net.connect({ host: address.host, port: address.port, allowHalfOpen: true })
-        : (await tls()).connect(clientTls(address))
+        ? (net.connect as Make)({ host: address.host, port: address.port, allowHalfOpen: true })
+        : ((await tls()).connect as Make)(clientTls(address))
     ) as SocketLike & ServerLike
     const ready = address.tls === undefined ? 'connect' : 'secureConnect'
     await new Promise<void>((resolve, reject) => {

@@ -62,6 +62,8 @@ export class PropertyBag extends Scope {
   /** The answer to this request; only it is sent. */
   readonly response: Answer
   #parts: Parts | null = null
+  /** On a connection: the extension keys that its requests inherit; null when they must be looked for. */
+  #extensionKeys: readonly string[] | null = null
 
   constructor(environment: Environment, init: ContextInit, parent: Scope | null) {
     super(environment, parent, 1)
@@ -98,12 +100,19 @@ export class PropertyBag extends Scope {
 
   /** Copies the extension keys that middleware has set on the connection; they come after the core's. */
   #inherit(connection: PropertyBag): void {
-    const keys = Object.keys(connection)
-    if (keys.length === EAGER_KEYS) return
-    for (let at = EAGER_KEYS; at < keys.length; at++) {
-      const key = keys[at] as string
-      ;(this as unknown as Record<string, unknown>)[key] = (connection as unknown as Record<string, unknown>)[key]
+    let keys = connection.#extensionKeys
+    if (keys === null) {
+      keys = Object.keys(connection).slice(EAGER_KEYS)
+      // Until its own pipeline has finished, more may come.
+      if (connection.response.sealed) connection.#extensionKeys = keys
     }
+    for (const key of keys) (this as unknown as Record<string, unknown>)[key] = (connection as unknown as Record<string, unknown>)[key]
+  }
+
+  /** The connection, for somebody who may set keys on it: they are looked for anew. */
+  get #openConnection(): PropertyBag | null {
+    if (this.#connection !== null) this.#connection.#extensionKeys = null
+    return this.#connection
   }
 
   get #made(): Parts {
@@ -231,7 +240,7 @@ export class PropertyBag extends Scope {
   }
 
   get 'server.Connection'(): Context | null {
-    return this.#connection as Context | null
+    return this.#openConnection as Context | null
   }
 
   get 'server.OnSendingHeaders'(): OnSendingHeaders {
@@ -246,7 +255,7 @@ export class PropertyBag extends Scope {
     return this.#endpoint
   }
   get connection(): Context | null {
-    return this.#connection as Context | null
+    return this.#openConnection as Context | null
   }
   get id(): number {
     return this['iopa.Id']

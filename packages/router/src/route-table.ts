@@ -1,3 +1,4 @@
+import { isControlMethod } from '@iopa/appbuilder'
 import { routeError } from './errors.ts'
 import { allowsCompiling, NO_PARAMS, type Params, type ParamsMaker, paramsMaker } from './params.ts'
 import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, parsePattern, type Segment } from './pattern.ts'
@@ -205,7 +206,8 @@ class SegmentTrie<T> implements RouteTable<T> {
       if (entry !== undefined) return entry
       this.#metOther = true
     }
-    return node.all
+    // Control requests of a transport reach only the routes that name them.
+    return node.all === undefined || isControlMethod(method) ? undefined : node.all
   }
 }
 

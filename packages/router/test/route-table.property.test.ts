@@ -1,3 +1,4 @@
+import { isControlMethod } from '@iopa/appbuilder'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parsePattern, type Segment } from '../src/pattern.ts'
@@ -67,7 +68,7 @@ const naiveFind = (
 ): { route: NaiveRoute; params: Record<string, string> } | undefined => {
   let best: { route: NaiveRoute; form: readonly Segment[]; params: Record<string, string> } | undefined
   for (const route of routes) {
-    if (route.method !== undefined && route.method !== method) continue
+    if (route.method === undefined ? isControlMethod(method) : route.method !== method) continue
     for (const form of formsOf(route.pattern, ignoreSlash)) {
       const params = paramsOf(form, path, ignoreSlash)
       if (params === undefined) continue

@@ -229,6 +229,15 @@ describe('a request that no route matches', () => {
     expect((await send(lights(), 'OPTIONS', '/nothing')).status).toBe(404)
   })
 
+  test('of a control method never reaches a route for all methods', async () => {
+    const app = new App({ logger: false }).use(router())
+    app.all('/*', context => context.method).on('SUBSCRIBE', '/named', context => context.method)
+    const status = async (method: string, path: string): Promise<number> => (await app.invoke({ 'iopa.Method': method, 'iopa.Path': path })).status
+    expect([await status('CONNECT', '/x'), await status('PUBLISH', '/x'), await status('SUBSCRIBE', '/named'), await status('PUT', '/x')]).toEqual([
+      404, 404, 200, 200
+    ])
+  })
+
   test('of a control method is no business of routes that do not name it', async () => {
     for (const method of ['CONNECT', 'SUBSCRIBE', 'DATA']) expect((await send(lights(), method, '/lights/1')).error?.code, method).toBe('no-route')
     const app = appWith().on('SUBSCRIBE', '/a', () => 'yes')
