@@ -75,12 +75,12 @@ export class BagSession extends Session {
     })
     const deliver = (answer: Answer): void | Promise<void> => {
       if (request.ended) return
-      if (!this.outbox.writable) return this.outbox.drained().then(() => deliver(answer))
+      if (!this.outbox.writable) return this.drained().then(() => deliver(answer))
       this.#line(answer, seq)
       this.flushMany()
       entered()
       if (!answer.ok) void request.end()
-      else if (!this.outbox.writable) return this.outbox.drained()
+      else if (!this.outbox.writable) return this.drained()
     }
     void this.host.observe(request, deliver)
   }

@@ -141,7 +141,7 @@ class TcpChannel implements Channel {
   }
 
   /** One connection's part of an observation. */
-  async *#answers(message: BagRequest, signal: AbortSignal | undefined): AsyncGenerator<Answer> {
+  async *#answers(message: Omit<BagRequest, 'seq'>, signal: AbortSignal | undefined): AsyncGenerator<Answer> {
     const session = await this.open(signal)
     const { seq, answers } = session.observe(message)
     const abort = (): void => answers.cut()
@@ -155,7 +155,7 @@ class TcpChannel implements Channel {
     }
   }
 
-  async #message(out: OutgoingRequest): Promise<BagRequest> {
+  async #message(out: OutgoingRequest): Promise<Omit<BagRequest, 'seq'>> {
     const body = out.body === null ? null : await readBody(out.body, this.#settings.limits.body)
     return {
       method: out.method,
@@ -164,8 +164,7 @@ class TcpChannel implements Channel {
       headers: [...out.headers.pairs()],
       contentType: out.type,
       body,
-      observe: undefined,
-      seq: undefined
+      observe: undefined
     }
   }
 

@@ -35,6 +35,8 @@ interface Waiting {
 }
 
 const NOTHING: Waiting = { due: Number.POSITIVE_INFINITY, resolve: () => undefined, reject: () => undefined }
+// Beyond this many bytes the requests of one turn leave before all of them are made, so that a slow peer is noticed.
+const FLUSH_BYTES = 64 * 1024
 // How long the peer may take to close, in milliseconds.
 const LINGER = 250
 
@@ -46,6 +48,8 @@ export class ClientSession implements ByteReceiver {
   readonly #outbox: Outbox
   /** In the order of their deadlines. */
   readonly #waiting = new Map<number, Waiting>()
+  /** Messages that wait for the peer to read. */
+  readonly #unsent: { readonly seq: number | null; readonly bytes: Uint8Array }[] = []
   readonly #observations = new Map<number, AnswerQueue>()
   readonly #gone: Promise<void>
   #leave: () => void = () => undefined
@@ -72,7 +76,7 @@ export class ClientSession implements ByteReceiver {
   }
 
   /** Sends a request and waits for its answer. */
-  request(request: BagRequest, signal: AbortSignal | undefined): Promise<Answer> {
+  request(request: Omit<BagRequest, 'seq'>, signal: AbortSignal | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       const seq = this.#next()
@@ -95,7 +99,7 @@ export class ClientSession implements ByteReceiver {
   }
 
   /** Begins an observation, which `unobserve` ends; `seq` names it. */
-  observe(request: BagRequest): { readonly seq: number; readonly answers: AnswerQueue } {
+  observe(request: Omit<BagRequest, 'seq' | 'observe'>): { readonly seq: number; readonly answers: AnswerQueue } {
     const seq = this.#next()
     const answers = new AnswerQueue(this.#settings.limits)
     this.#observations.set(seq, answers)
@@ -149,6 +153,7 @@ export class ClientSession implements ByteReceiver {
 
   drain(): void {
     this.#outbox.onDrain()
+    this.#send()
   }
 
   close(cause?: Error): void {
@@ -205,14 +210,27 @@ export class ClientSession implements ByteReceiver {
     else answers?.push(answer)
   }
 
-  /** Queues a request as one message; when the peer does not read for so long that the bound is reached, it waits. */
-  #write(request: BagRequest): void {
-    const bytes = this.#encode(request)
-    const attempt = (): void => {
-      if (this.#closed || this.#outbox.write(bytes)) return
-      void this.#outbox.drained().then(attempt)
+  #write(request: BagRequest & { readonly seq: number }): void {
+    this.#unsent.push({ seq: request.observe === false ? null : request.seq, bytes: this.#encode(request) })
+    this.#send()
+  }
+
+  /** Sends in order, as fast as the peer reads. */
+  #send(): void {
+    while (this.#unsent.length > 0 && this.#outbox.writable) {
+      const { seq, bytes } = this.#unsent.shift()!
+      if (seq !== null && this.#isForgotten(seq)) continue
+      this.#outbox.write(bytes)
+      if (this.#outbox.pendingBytes > FLUSH_BYTES) this.#outbox.flush()
     }
-    attempt()
+  }
+
+  /** True for a request that was given up before it left. */
+  #isForgotten(seq: number): boolean {
+    const waiting = this.#waiting.get(seq)
+    if (waiting !== undefined && waiting !== NOTHING) return false
+    this.#waiting.delete(seq)
+    return true
   }
 
   #encode(request: BagRequest): Uint8Array {
@@ -250,6 +268,7 @@ export class ClientSession implements ByteReceiver {
     for (const { reject } of this.#waiting.values()) reject(this.#fault)
     for (const answers of this.#observations.values()) answers.end(this.#fault)
     this.#waiting.clear()
+    this.#unsent.length = 0
     this.#observations.clear()
   }
 }

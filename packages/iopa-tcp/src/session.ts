@@ -208,6 +208,12 @@ export abstract class Session implements ByteReceiver {
     this.outbox.flush()
   }
 
+  /** Resolves when the peer reads again, or the connection is gone: one that never reads is dropped. */
+  protected drained(): Promise<void> {
+    this.#watchStall(this.host.limits.idleTimeout)
+    return this.outbox.drained()
+  }
+
   /** Sends what is finished, and reads on, at the end of this turn. */
   protected schedule(): void {
     if (this.#scheduled || this.#pumping) return
@@ -358,10 +364,7 @@ export abstract class Session implements ByteReceiver {
       for await (const chunk of payload) {
         this.put(chunk)
         this.flushMany()
-        if (!this.outbox.writable) {
-          this.#watchStall(this.host.limits.idleTimeout)
-          await this.outbox.drained()
-        }
+        if (!this.outbox.writable) await this.drained()
         if (this.#closed) break
       }
     } catch (error) {

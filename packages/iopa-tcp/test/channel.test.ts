@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { type Answer, App, type Channel, type Context } from '@iopa/appbuilder'
+import { type Answer, App, type ByteNetwork, type Channel, type Context, socketNetwork } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 import { atEnd, eventually, serve } from './support.ts'
@@ -96,12 +96,19 @@ describe('a channel', () => {
   })
 
   test('has many requests under way on one connection', async () => {
-    const { port, app } = await serve(context => (context.path === '/slow' ? later(30, 'slow') : context.path))
+    let release = (_: string): void => undefined
+    const { port, app } = await serve(context => {
+      if (context.path !== '/slow') return context.path
+      return new Promise<string>(resolve => {
+        release = resolve
+      })
+    })
     const channel = await open(port)
     const slow = channel.send({ 'iopa.Path': '/slow' })
     const texts = await Promise.all(Array.from({ length: 500 }, async (_, i) => (await channel.send({ 'iopa.Path': `/${i}` })).text()))
     expect(texts).toEqual(Array.from({ length: 500 }, (_, i) => `/${i}`))
     expect(app.live).toBe(2)
+    release('slow')
     expect(await (await slow).text()).toBe('slow')
   })
 
@@ -216,13 +223,29 @@ describe('a channel', () => {
 
   test('waits for a peer that does not read, and loses nothing', async () => {
     const chunks: Buffer[] = []
+    let reader: net.Socket | undefined
     const { port } = await fake(socket => {
+      reader = socket
       socket.pause()
-      setTimeout(() => socket.resume(), 100)
       socket.on('data', chunk => chunks.push(chunk))
     })
-    const channel = await open(port, { limits: { queueBytes: 10_000, body: 100_000 }, timeout: 3000 })
+    const sockets: net.Socket[] = []
+    const network = socketNetwork(net, () => import('node:tls'))
+    const watched: ByteNetwork = {
+      ...network,
+      connect: async (...parameters) => {
+        const channel = await network.connect(...parameters)
+        sockets.push(channel.raw as net.Socket)
+        return channel
+      }
+    }
+    const channel = await open(port, { timeout: 3000 }, { channel: watched })
     for (let i = 0; i < 200; i++) channel.send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': 'x'.repeat(50_000) }).catch(() => undefined)
+    await eventually(() => sockets[0]!.writableLength > 0)
+    await later(20)
+    // What waits is held as requests, not as bytes of the socket.
+    expect(sockets[0]!.writableLength).toBeLessThan(200_000)
+    reader!.resume()
     await eventually(() => chunks.reduce((sum, chunk) => sum + chunk.length, 0) > 200 * 50_000)
     const lines = Buffer.concat(chunks).toString().trim().split('\n')
     expect(lines.map(line => JSON.parse(line)['iopa.Seq'])).toEqual(Array.from({ length: 200 }, (_, i) => i + 1))
@@ -336,6 +359,14 @@ describe('a channel of plain messages', () => {
       Array.from({ length: 100 }, async (_, i) => (await channel.send({ 'iopa.Method': 'DATA', 'iopa.Body': String(i) })).text())
     )
     expect(texts).toEqual(Array.from({ length: 100 }, (_, i) => String(i)))
+  })
+
+  test('keeps the order of its messages when the peer reads slowly', async () => {
+    const { port } = await serve(context => context.body, { framing: 'lengthPrefixed' })
+    const channel = await open(port, {}, { framing: 'lengthPrefixed' })
+    const bodies = Array.from({ length: 200 }, (_, i) => Buffer.alloc(1 + ((i * 7919) % 60_000), i))
+    const answers = await Promise.all(bodies.map(body => channel.send({ 'iopa.Body': body })))
+    for (const [i, answer] of answers.entries()) expect(Buffer.from(answer.payloadBytes).equals(bodies[i]!)).toBe(true)
   })
 
   test('is not confused by the answer to a request that was given up', async () => {

@@ -335,6 +335,41 @@ describe('a peer that does not read', () => {
     expect(peer.bags.map(bag => String(bag['iopa.Body']).slice(0, 6))).toEqual(requests.map((_, i) => `/${i}/xxxxx`.slice(0, 6)))
   })
 
+  test('is read no further while the answers to it wait, however much it sends', async () => {
+    const { port } = await serve(() => big)
+    const peer = await dial(port)
+    peer.socket.pause()
+    const body = 'x'.repeat(100_000)
+    for (let i = 0; i < 400; i++) peer.send(put('/', body))
+    let before = -1
+    while (before !== peer.socket.writableLength) {
+      before = peer.socket.writableLength
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    // Of the forty megabytes the kernel took some, and the session a chunk or two.
+    expect(peer.socket.writableLength).toBeGreaterThan(20_000_000)
+  })
+
+  test('is dropped after the idle time though requests of it are in work', async () => {
+    const { port, app } = await serve(() => later(1, big), { limits: { idleTimeout: 200 } })
+    const peer = await dial(port)
+    peer.socket.pause()
+    for (let i = 0; i < 500; i++) peer.send(get('/', i))
+    await eventually(() => app.live > 60)
+    await eventually(() => app.live === 0)
+  })
+
+  test('is dropped after the idle time though it observes', async () => {
+    const { port, app } = await serve(() => big, { limits: { idleTimeout: 200 } })
+    const peer = await dial(port)
+    peer.send(get('/', 1, { 'iopa.Observe': true }))
+    await peer.answers(1)
+    peer.socket.pause()
+    const timer = setInterval(() => app.notify('/'), 1)
+    atEnd(() => clearInterval(timer))
+    await eventually(() => app.live === 0)
+  })
+
   test('at all is dropped after the idle time', async () => {
     const { port, app } = await serve(() => big, { limits: { idleTimeout: 200 } })
     const peer = await dial(port)
