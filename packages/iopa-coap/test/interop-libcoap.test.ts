@@ -14,15 +14,18 @@ for (const scheme of ['coap', 'coap+tcp']) {
       const server = await startPeerServer(SERVER, '-d', '20')
       const way = scheme === 'coap+tcp' ? await tcpOnly(server.port) : undefined
       const app = new App({ logger: false }).use(coap())
-      const client = await app.connect(`${scheme}://127.0.0.1:${way?.port ?? server.port}`)
-      return {
-        client,
-        async [Symbol.asyncDispose]() {
-          await client.close()
-          await app.close()
-          await way?.[Symbol.asyncDispose]()
-          await server[Symbol.asyncDispose]()
-        }
+      const dispose = async (): Promise<void> => {
+        await app.close()
+        await way?.[Symbol.asyncDispose]()
+        await server[Symbol.asyncDispose]()
+      }
+      try {
+        // Closing the app closes its clients.
+        const client = await app.connect(`${scheme}://127.0.0.1:${way?.port ?? server.port}`)
+        return { client, [Symbol.asyncDispose]: dispose }
+      } catch (error) {
+        await dispose()
+        throw error
       }
     }
 

@@ -49,7 +49,10 @@ export async function startPeerServer(program: string, ...args: string[]): Promi
       await peer.nextBytes(100)
       break
     } catch (error) {
-      if (attempt === 50 || child.exitCode !== null) throw error
+      if (attempt < 50 && child.exitCode === null) continue
+      peer.close()
+      child.kill()
+      throw error
     }
   }
   peer.close()
