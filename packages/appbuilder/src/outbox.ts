@@ -1,4 +1,3 @@
-import { concatBytes } from '@iopa/context'
 import type { ByteChannel } from './byte-channel.ts'
 
 /** Bounds of an outbox. */
@@ -63,7 +62,7 @@ export class Outbox {
     const length = this.#bytes
     this.#chunks = []
     this.#bytes = 0
-    if (!this.#channel.write(concatBytes(chunks, length))) this.#blocked = true
+    if (!this.#channel.write(joined(chunks, length))) this.#blocked = true
   }
 
   /** Resolves when the peer reads again, or the connection is gone. */
@@ -94,4 +93,30 @@ export class Outbox {
       else this.#scheduled = false
     })
   }
+}
+
+const SLAB = 64 * 1024
+const LARGEST = 16 * 1024
+
+/** Small writes are cut from one array after the other, for an array of its own costs more than the copying; no part is used twice. */
+const slab = { bytes: new Uint8Array(0), used: 0 }
+
+const joined = (chunks: readonly Uint8Array[], length: number): Uint8Array => {
+  if (chunks.length === 1) return chunks[0] as Uint8Array
+  let target: Uint8Array
+  if (length > LARGEST) target = new Uint8Array(length)
+  else {
+    if (slab.used + length > slab.bytes.length) {
+      slab.bytes = new Uint8Array(SLAB)
+      slab.used = 0
+    }
+    target = slab.bytes.subarray(slab.used, slab.used + length)
+    slab.used += length
+  }
+  let at = 0
+  for (const chunk of chunks) {
+    target.set(chunk, at)
+    at += chunk.length
+  }
+  return target
 }

@@ -40,10 +40,9 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
         ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true }, connected)
         : ((await tls()).createServer as Make)(serverTls(address, identities), connected)
     ) as ServerLike
-    // A handshake that fails is that peer's matter.
-    server.on('tlsClientError', (_: Error, socket: SocketLike) => void socket?.destroy())
+    const handshakes = address.tls === undefined ? null : new Handshakes(server)
     await listening(server, address)
-    return serverOf(server, address)
+    return serverOf(server, address, handshakes)
   },
   connect: async (address, signal) => {
     signal?.throwIfAborted()
@@ -74,6 +73,36 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
   }
 })
 
+const MOST_HANDSHAKES = 1000
+
+/** Connections whose TLS handshake is not over: nobody else knows them yet, so they are counted and ended here. */
+class Handshakes {
+  readonly #open = new Map<string, SocketLike>()
+
+  constructor(server: ServerLike) {
+    server.on('connection', (raw: SocketLike) => {
+      if (this.#open.size >= MOST_HANDSHAKES) {
+        raw.destroy()
+        return
+      }
+      const peer = peerOf(raw)
+      this.#open.set(peer, raw)
+      const isOpen = (): boolean => this.#open.get(peer) === raw
+      raw.on('end', () => void (isOpen() && raw.destroy()))
+      raw.on('close', () => void (isOpen() && this.#open.delete(peer)))
+    })
+    server.on('secureConnection', (socket: SocketLike) => void this.#open.delete(peerOf(socket)))
+    // A handshake that fails is that peer's matter.
+    server.on('tlsClientError', (_: Error, socket: SocketLike) => void socket?.destroy())
+  }
+
+  destroy(): void {
+    for (const raw of [...this.#open.values()]) raw.destroy()
+  }
+}
+
+const peerOf = (socket: SocketLike): string => `${socket.remoteAddress} ${socket.remotePort}`
+
 const listening = (server: ServerLike, { host, port }: ByteAddress): Promise<void> =>
   new Promise((resolve, reject) => {
     const failed = (error: Error): void =>
@@ -87,12 +116,16 @@ const listening = (server: ServerLike, { host, port }: ByteAddress): Promise<voi
     })
   })
 
-const serverOf = (server: ServerLike, asked: ByteAddress): ByteServer => {
+const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes | null): ByteServer => {
   const bound = server.address() as { address: string; port: number }
   return {
     address: bound.address,
     port: bound.port,
-    close: () => new Promise(resolve => server.close(() => resolve())),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        handshakes?.destroy()
+      }),
     reload: tls => void server.setSecureContext?.(serverTls({ ...asked, tls }, new WeakMap()))
   }
 }

@@ -18,7 +18,6 @@ const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(
 class Parts {
   headers: HeaderFields | null = null
   contentType: string | undefined = undefined
-  body: Body | undefined = undefined
   bytes: Uint8Array | Promise<Uint8Array> | null = null
   json: Promise<unknown> | null = null
   host: string | undefined = undefined
@@ -61,6 +60,8 @@ export class PropertyBag extends Scope {
   readonly #connection: PropertyBag | null
   /** The answer to this request; only it is sent. */
   readonly response: Answer
+  /** The body while nothing else has been made; `Parts` costs more than a small message. */
+  #body: Body | undefined = undefined
   #parts: Parts | null = null
   /** On a connection: the extension keys that its requests inherit; null when they must be looked for. */
   #extensionKeys: readonly string[] | null = null
@@ -178,14 +179,15 @@ export class PropertyBag extends Scope {
   }
 
   get 'iopa.Body'(): Body {
-    if (this.#made.bytes instanceof Uint8Array) return this.#made.bytes
-    if (this.#made.body === undefined) this.#made.body = this.#source?.body?.() ?? null
-    return this.#made.body
+    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
+    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
+    return this.#body
   }
   set 'iopa.Body'(body: Body) {
-    this.#made.body = body
-    this.#made.bytes = null
-    this.#made.json = null
+    this.#body = body
+    if (this.#parts === null) return
+    this.#parts.bytes = null
+    this.#parts.json = null
   }
 
   get 'iopa.Host'(): string {
