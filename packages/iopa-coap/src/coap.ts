@@ -46,7 +46,7 @@ export interface CoapOptions {
   readonly tls?: TlsOptions & { readonly port?: number }
   /** Serves off loopback although no middleware provides `server.User`. */
   readonly open?: boolean
-  readonly limits?: Partial<Limits>
+  readonly limits?: Partial<Limits> | undefined
   /** Timing of datagrams (RFC 7252 section 4.8). */
   readonly transmission?: TransmissionParameters
   /** Largest block, in bytes: a power of two from 16 to 1024, which is the default. */

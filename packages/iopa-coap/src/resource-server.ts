@@ -201,6 +201,15 @@ export class ResourceServer implements Responder {
   }
 
   #answer(exchange: Exchange, request: CoapRequest, context: Context): void {
+    try {
+      this.#respond(exchange, request, context)
+    } catch (error) {
+      this.#responses.fail(exchange, error)
+      void context.end()
+    }
+  }
+
+  #respond(exchange: Exchange, request: CoapRequest, context: Context): void {
     const answer = context.response
     const { code } = exchange.message
     if (answer.isStream && !isRandomAccess(answer.payload)) {
