@@ -177,6 +177,13 @@ export class Connection implements ByteReceiver {
   sendPublish(message: Message, qos: number, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
     const { broker, outbox, version } = this
     if (qos === 0 && !retain && identifiers.length === 0 && this.#aliasMaximum === 0 && (message.expiresAt === 0 || version < 5)) {
+      // As it came, where its sender speaks the same version.
+      if (message.frameVersion === (version === 5 ? 5 : 3)) {
+        if (message.frameEnd - message.frameStart > this.maximumPacketSize) return false
+        broker.counters.sent++
+        outbox.append(message.bytes, message.frameStart, message.frameEnd)
+        return true
+      }
       const { bytes, start, end } = message.plain(version)
       if (end - start > this.maximumPacketSize) return false
       broker.counters.sent++

@@ -15,17 +15,7 @@ export class Distribution {
 
   /** Sends a message now. */
   deliver(message: Message, topic: Topic): void {
-    this.#recipients(message, topic, recipient => {
-      const { session } = recipient
-      const verdict = session.verdicts.of(topic, recipient)
-      if (verdict === ALLOWED) session.deliver(message, recipient)
-      else if (verdict === UNKNOWN) {
-        const asked = session.verdicts.ask(topic, allowed => {
-          if (allowed) session.deliver(message, recipient)
-        })
-        if (!asked) session.drop()
-      }
-    })
+    this.#recipients(message, topic, offer)
   }
 
   /**
@@ -72,16 +62,28 @@ export class Distribution {
     for (const [session] of waiting) session.pump()
   }
 
-  #recipients(message: Message, topic: Topic, visit: (recipient: Recipient) => void): void {
+  #recipients(message: Message, topic: Topic, visit: (recipient: Recipient, message: Message, topic: Topic) => void): void {
     const { list, groups } = this.#broker.topics.recipients(topic)
     for (let at = 0; at < list.length; at++) {
       const recipient = list[at] as Recipient
       const target = recipient.session === message.publisher ? recipient.own : recipient
-      if (target !== null) visit(target)
+      if (target !== null) visit(target, message, topic)
     }
     for (const group of groups) {
       const member = group.pick()
-      if (member) visit(new Recipient([member]))
+      if (member) visit(new Recipient([member]), message, topic)
     }
+  }
+}
+
+function offer(recipient: Recipient, message: Message, topic: Topic): void {
+  const { session } = recipient
+  const verdict = session.verdicts.of(topic, recipient)
+  if (verdict === ALLOWED) session.deliver(message, recipient)
+  else if (verdict === UNKNOWN) {
+    const asked = session.verdicts.ask(topic, allowed => {
+      if (allowed) session.deliver(message, recipient)
+    })
+    if (!asked) session.drop()
   }
 }

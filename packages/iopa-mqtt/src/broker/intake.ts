@@ -65,7 +65,7 @@ export class Intake implements PublicationOwner {
       expiresAt,
       this.#session
     )
-    if (fields.forwardable) message.forward(version, { bytes, start, end })
+    if (fields.forwardable) message.forward(version === 5 ? 5 : 3, start, end)
     const publication = new Publication(this.#session, connection.context as Context, topic, message, packetId, fields.dup, false, this)
     if (qos > 0) this.#unacknowledged.push(publication)
     if (qos === 2) (this.#session.received ??= new Map()).set(packetId, IN_WORK)

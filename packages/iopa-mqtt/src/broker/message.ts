@@ -28,6 +28,10 @@ export class Message {
   readonly expiresAt: number
   /** Who published it, for no-local; null for the app. */
   readonly publisher: object | null
+  /** Where `bytes` hold the message as a plain PUBLISH of the protocol version `frameVersion`, which is 0 where they do not. */
+  frameStart = 0
+  frameEnd = 0
+  frameVersion = 0
   #version3: ByteRange | null = null
   #version5: ByteRange | null = null
   #detached = false
@@ -80,20 +84,22 @@ export class Message {
     return this.payloadStart === this.payloadEnd
   }
 
-  /** Says that these bytes are this message as a plain PUBLISH of QoS 0 in a protocol version. */
-  forward(version: number, range: ByteRange): void {
-    if (version === 5) this.#version5 = range
-    else this.#version3 = range
+  /** Says that `bytes` hold this message as a plain PUBLISH of QoS 0. */
+  forward(version: number, start: number, end: number): void {
+    this.frameVersion = version
+    this.frameStart = start
+    this.frameEnd = end
   }
 
   /** The message as a PUBLISH of QoS 0 without flags; encoded once for all receivers of the same version. */
   plain(version: number): ByteRange {
-    const encoded = version === 5 ? this.#version5 : this.#version3
-    if (encoded) return encoded
+    const known = version === 5 ? this.#version5 : this.#version3
+    if (known) return known
     const form = new PlainForm(this)
     const bytes = Buffer.allocUnsafe(publishSize(form, version))
     const range = { bytes, start: 0, end: writePublish(bytes, 0, form, version) }
-    this.forward(version, range)
+    if (version === 5) this.#version5 = range
+    else this.#version3 = range
     return range
   }
 
@@ -101,6 +107,7 @@ export class Message {
   detach(): this {
     if (this.#detached) return this
     this.#detached = true
+    this.frameVersion = 0
     this.#version3 = this.#version5 = null
     this.bytes = Buffer.from(this.payload)
     this.payloadStart = 0

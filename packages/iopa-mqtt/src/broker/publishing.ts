@@ -150,8 +150,12 @@ export class Publishing {
       return
     }
     if (message.qos > 0 && publication.status === 0 && topics.recipients(topic).empty) publication.reasonCode = REASON.NO_MATCHING_SUBSCRIBERS
-    if (journal.active && message.qos > 0) distribution.stage(message, topic, send => this.#settle(publication, send))
-    else this.#settle(publication, () => distribution.deliver(message, topic))
+    if (journal.active && message.qos > 0) {
+      distribution.stage(message, topic, send => this.#settle(publication, send))
+      return
+    }
+    this.#settle(publication)
+    distribution.deliver(message, topic)
   }
 
   /** Acknowledges when everything that the message brought about is kept; `then` comes after that. */
