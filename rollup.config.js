@@ -15,6 +15,11 @@ const input = Object.fromEntries(
 )
 
 export default [
-  { input, external, plugins: [esbuild({ target: 'node20', tsconfig: false })], output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: '[name].js' } },
+  {
+    input,
+    external,
+    plugins: [esbuild({ target: 'node20', tsconfig: false })],
+    output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: '[name].js' }
+  },
   { input, external, plugins: [dts()], output: { dir: 'dist', format: 'es', chunkFileNames: '[name].d.ts' } }
 ]

@@ -18,7 +18,7 @@ export interface ObservationHost {
 
 interface ObservedPath {
   /** Registered, their first GET not yet delivered. */
-  readonly muted: Set<Observer>
+  readonly muted: Set<Observer<ObserverGroup>>
   /** Observers that share runs, by share key. */
   readonly shared: Map<string, ObserverGroup>
   /** Groups of one, whose answers nobody else may see. */
@@ -69,7 +69,7 @@ export class ObservationRegistry {
       await deliver(context.response)
       return { active: false, close: reason => context.end(reason) }
     }
-    const observer = new Observer(context, path, deliver, () => this.#remove(observer))
+    const observer = new Observer<ObserverGroup>(context, path, deliver, () => this.#remove(observer))
     this.#pathOf(path).muted.add(observer)
     this.active++
     context.defer(() => this.#remove(observer))
@@ -160,7 +160,7 @@ export class ObservationRegistry {
     })
   }
 
-  #unmute(observer: Observer, answer: Answer): void {
+  #unmute(observer: Observer<ObserverGroup>, answer: Answer): void {
     const observed = this.#pathOf(observer.path)
     observed.muted.delete(observer)
     const key = isPrivate(answer) ? null : this.#keys.of(observer.context)
@@ -191,7 +191,7 @@ export class ObservationRegistry {
     return observed
   }
 
-  #remove(observer: Observer): void {
+  #remove(observer: Observer<ObserverGroup>): void {
     if (observer.removed) return
     observer.removed = true
     this.active--

@@ -7,7 +7,7 @@ type State = 'idle' | 'scheduled' | 'running'
 /** Observers of one path that may see the same answer: at most one GET is in flight for them, and one more is owed. */
 export class ObserverGroup {
   readonly path: string
-  readonly observers: Set<Observer> = new Set()
+  readonly observers: Set<Observer<ObserverGroup>> = new Set()
   readonly #get: (path: string, as: Context) => Promise<Answer>
   readonly #isolate: (group: ObserverGroup) => void
   #key: string | null = null
@@ -26,13 +26,13 @@ export class ObserverGroup {
     return this.#key
   }
 
-  add(observer: Observer, key: string | null): void {
+  add(observer: Observer<ObserverGroup>, key: string | null): void {
     this.#key = key
     this.observers.add(observer)
     observer.group = this
   }
 
-  delete(observer: Observer): void {
+  delete(observer: Observer<ObserverGroup>): void {
     this.observers.delete(observer)
     observer.group = null
   }

@@ -1,8 +1,7 @@
 import type { Answer, Context } from '@iopa/context'
-import type { ObserverGroup } from './observer-group.ts'
 
 /** One observer: it gets the newest answer when the delivery before has finished, and skips those in between. */
-export class Observer {
+export class Observer<Group = unknown> {
   readonly context: Context
   readonly path: string
   readonly #deliver: (answer: Answer) => Promise<void> | void
@@ -12,7 +11,8 @@ export class Observer {
   /** A change came while the first answer was on its way. */
   dirty = false
   removed = false
-  group: ObserverGroup | null = null
+  /** Those with whom it shares runs. */
+  group: Group | null = null
 
   constructor(context: Context, path: string, deliver: (answer: Answer) => Promise<void> | void, remove: () => void) {
     this.context = context

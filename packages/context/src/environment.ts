@@ -1,5 +1,4 @@
 import type { Capabilities, CodecTable, Logger } from '@iopa/constants'
-import type { Scope } from './scope.ts'
 
 /** What all scopes of one app share. */
 export interface Environment {
@@ -15,6 +14,6 @@ export interface Environment {
   readonly bodyLimit: number
   /** Milliseconds since 1970. */
   now(): number
-  /** Tells observers of `path` that it has changed; `origin` is the scope that says so. */
-  notify(path: string, origin?: Scope): void
+  /** Tells observers of `path` that it has changed; `origin` is the context that says so. */
+  notify(path: string, origin?: object): void
 }
