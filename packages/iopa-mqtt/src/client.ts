@@ -17,9 +17,10 @@ import {
 import { Observers } from './client/observers.ts'
 import { answerOfReceipt, PendingRequests } from './client/pending-requests.ts'
 import type { MqttClientOptions } from './client-options.ts'
-import { abortable, RemoteBroker } from './remote/broker.ts'
+import { RemoteBroker } from './remote/broker.ts'
 import { type Connection, ConnectionLost } from './remote/connection.ts'
 import type { InboundMessage, MessageProperties } from './remote/message.ts'
+import { abortable } from './remote/waiting.ts'
 import { isTopicFilter, isTopicName, topicOf } from './topics/topic.ts'
 
 /** Opens a channel to a broker: `mqtt:`, `mqtts:`, `ws:` or `wss:`. Rejects when it cannot. */

@@ -1,13 +1,14 @@
 import { type Context, type Host, IopaError, type Listener } from '@iopa/appbuilder'
+import type {} from '../keys.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
 import { assertHandOff } from '../remote/self-test.ts'
+import { within } from '../remote/waiting.ts'
 import { isTopicName, topicMatches } from '../topics/topic.ts'
-import { within } from './backoff.ts'
+import { BrokerEndpoint } from './endpoint.ts'
 import type { BridgeOptions } from './options.ts'
-import { brokerEndpoint } from './request.ts'
 import { StateExchange } from './state-exchange.ts'
 import { Subscriber } from './subscriber.ts'
 import { planOf, purposeOf, type SubscriptionPlan } from './subscriptions.ts'
@@ -46,6 +47,7 @@ class Bridge implements BridgeListener {
   #state: StateExchange | null
   /** Parent of every request; never run through the pipeline, for nobody connects to us. */
   #connection: Context
+  #endpoint: BrokerEndpoint
   #closing: Promise<void> | null = null
   /** Keeps the process alive while the broker is away, as a listening socket would. */
   #hold: ReturnType<typeof setInterval> | null = null
@@ -72,9 +74,11 @@ class Bridge implements BridgeListener {
       clock: host.clock,
       receive: (message, connection) => this.#receive(message, connection),
       connected: connection => this.#connected(connection),
-      interrupted: (error, wait) => host.logger.warn(`iopa: no connection to ${this.url}; trying again in ${Math.round(wait)} ms`, error ?? '')
+      interrupted: (error, wait) =>
+        host.logger.warn(`iopa: no connection to ${this.url}; trying again in ${Math.round(wait)} ms${error ? ` (${error.message})` : ''}`)
     })
-    const endpoint = brokerEndpoint(this.url, options.protocolVersion ?? 5, this.#broker.clientId, host.limits.body)
+    const endpoint = new BrokerEndpoint(this.url, this.#broker.clientId, host.limits.body)
+    this.#endpoint = endpoint
     const connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '', endpoint, source: null })
     if (user !== undefined) connection['server.User'] = user
     this.#connection = connection
@@ -145,6 +149,8 @@ class Bridge implements BridgeListener {
   }
 
   async #connected(connection: Connection): Promise<void> {
+    this.#endpoint.speaks(connection.capabilities.protocolVersion)
+    this.#connection['mqtt.ProtocolVersion'] = connection.capabilities.protocolVersion
     // A broker that has lost our session may have lost the retained messages too.
     if (!connection.sessionPresent) this.#state?.forget()
     await this.#subscriber.subscribe(connection)

@@ -1,14 +1,4 @@
-import {
-  type Answer,
-  type Body,
-  type Endpoint,
-  type HeaderFields,
-  HeaderMap,
-  IopaError,
-  isControlMethod,
-  type Limits,
-  type RequestSource
-} from '@iopa/appbuilder'
+import { type Answer, type Body, type HeaderFields, HeaderMap, IopaError, isControlMethod, type Limits, type RequestSource } from '@iopa/appbuilder'
 import { type InboundMessage, type MessageProperties, type OutboundMessage, userProperty } from '../remote/message.ts'
 
 /** User properties that are not headers. */
@@ -105,17 +95,3 @@ const userPropertiesOf = (pairs: readonly string[]): Record<string, string | str
   }
   return properties
 }
-
-/** The broker as the far end of every message. */
-export const brokerEndpoint = (url: URL, protocolVersion: 4 | 5, clientId: string, bodyLimit: number): Endpoint => ({
-  scheme: url.protocol.slice(0, -1),
-  protocol: protocolVersion === 5 ? 'MQTT/5.0' : 'MQTT/3.1.1',
-  remoteAddress: url.hostname.replace(/^\[|\]$/g, ''),
-  remotePort: Number(url.port) || (url.protocol === 'mqtts:' ? 8883 : url.protocol === 'wss:' ? 443 : url.protocol === 'ws:' ? 80 : 1883),
-  localAddress: '',
-  localPort: 0,
-  tls: /(mqtts|wss):$/.test(url.protocol),
-  sessionId: clientId,
-  rawTransport: null,
-  bodyLimit
-})

@@ -1,8 +1,8 @@
 import { Answer, type Context, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
 import type { RemoteBroker } from '../remote/broker.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
+import { pause } from '../remote/waiting.ts'
 import { isCanonicalTopic, isTopicName, pathOf, topicMatches, topicOf } from '../topics/topic.ts'
-import { pause } from './backoff.ts'
 import { type Representation, type StateMessage, StateReplica } from './state-replica.ts'
 
 /** What a `StateExchange` needs. */

@@ -2,8 +2,8 @@ import { type Clock, type Host, IopaError } from '@iopa/appbuilder'
 import type { Connection } from '../remote/connection.ts'
 import { deferred } from '../remote/deferred.ts'
 import type { SubscribeRequest } from '../remote/message.ts'
+import { within } from '../remote/waiting.ts'
 import { parseSharedFilter } from '../topics/topic.ts'
-import { within } from './backoff.ts'
 import { catchesState, requestsOf, type SubscriptionGroup, type SubscriptionPlan } from './subscriptions.ts'
 
 /** What a `Subscriber` needs. */

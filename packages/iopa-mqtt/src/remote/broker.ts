@@ -1,11 +1,14 @@
 import type { Clock, TimerHandle } from '@iopa/appbuilder'
 import { IopaError } from '@iopa/appbuilder'
-import { Backoff } from '../bridge/backoff.ts'
+import { Backoff } from './backoff.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
-import { Connection, ConnectionLost, nameOf } from './connection.ts'
+import { Connection, ConnectionLost } from './connection.ts'
+import { type ConnectionOptions, nameOf } from './connection-options.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import type { InboundMessage, OutboundMessage, Receipt } from './message.ts'
 import type { RemoteOptions } from './options.ts'
+import { credentialsOf, elsewhere } from './server-address.ts'
+import { abortable, either, limited } from './waiting.ts'
 
 /** What a `RemoteBroker` needs of its owner. */
 export interface RemoteBrokerOptions extends RemoteOptions {
@@ -152,7 +155,9 @@ export class RemoteBroker {
   async #connect(signal?: AbortSignal): Promise<void> {
     const connection = await this.#open(signal)
     try {
-      await abortable(this.#options.connected(connection), signal)
+      const { clock, connectTimeout = 10_000 } = this.#options
+      const late = (): Error => new IopaError(504, 'timeout', `The broker ${nameOf(this.#server)} did not answer the subscriptions in time.`)
+      await abortable(limited(this.#options.connected(connection), connectTimeout, clock, late), signal)
     } catch (error) {
       connection.destroy()
       throw error
@@ -167,58 +172,69 @@ export class RemoteBroker {
         this.#connection = null
         this.#ready = waiting()
       }
-      if (serverReference !== '' && (reasonCode === USE_ANOTHER_SERVER || reasonCode === SERVER_MOVED))
-        this.#server = elsewhere(this.url, serverReference)
+      if (serverReference !== '') this.#server = elsewhere(this.url, serverReference)
       // A broker that takes us and drops us at once, as when another client has the same identifier, must not be asked every second.
       if (this.#options.clock.now() - since > STEADY) this.#backoff.reset()
-      this.#reconnect(error ?? (reasonCode === 0 ? null : new Error(`the broker closed the connection with reason 0x${reasonCode.toString(16)}`)))
+      this.#reconnect(error ?? (reasonCode === 0 ? null : new Error(closedWith(reasonCode, this.clientId))))
     })
     this.#connection = connection
     this.#ready.resolve(connection)
   }
 
-  /** Tries the versions in turn; the one that worked comes first from then on. */
+  /** Connects where the broker says, to a server that it names if it does (MQTT 5 section 4.11). */
   async #open(signal: AbortSignal | undefined): Promise<Connection> {
-    const { clean, keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, capabilities, clock } = this.#options
-    const credentials = credentialsOf(this.url, this.#options)
-    const sessionExpiry = this.#options.sessionExpiry ?? (clean ? 0 : this.#options.clientId === undefined ? 60 : 3600)
+    for (let redirects = 0; ; redirects++) {
+      try {
+        return await this.#openAny(signal)
+      } catch (error) {
+        const reference = (error as IopaError).extensions?.['serverReference']
+        this.#server = typeof reference === 'string' ? elsewhere(this.url, reference) : this.url
+        if (this.#server === this.url || redirects >= MAX_REDIRECTS) throw error
+      }
+    }
+  }
+
+  /** Tries the versions in turn; the one that worked stays. */
+  async #openAny(signal: AbortSignal | undefined): Promise<Connection> {
     for (const protocolVersion of [...this.#versions]) {
       let opened: Connection | null = null
       const early: InboundMessage[] = []
       try {
-        opened = await Connection.open(
-          {
-            url: this.#server,
-            protocolVersion,
-            clientId: this.#clientId,
-            clean,
-            sessionExpiry,
-            keepAlive,
-            ...credentials,
-            tls,
-            receiveMaximum,
-            maximumPacketSize,
-            connectTimeout,
-            capabilities,
-            clock,
-            signal: either(signal, this.#closing.signal)
-          },
-          message => (opened ? this.#options.receive(message, opened) : early.push(message))
-        )
+        const options = { ...this.#connectionOptions(protocolVersion), signal: either(signal, this.#closing.signal) }
+        opened = await Connection.open(options, message => (opened ? this.#options.receive(message, opened) : early.push(message)))
         // A resumed session sends before CONNACK has been reported.
         for (const message of early) this.#options.receive(message, opened)
-        if (this.#versions.length > 1) this.#versions = [protocolVersion]
+        this.#versions = [protocolVersion]
         return opened
       } catch (error) {
-        this.#server = this.url
         const { code } = error as IopaError
         if ((code !== 'protocol-version' && code !== 'broker-closed') || protocolVersion === this.#versions.at(-1)) {
+          // What worked does no longer: next time every version has its chance.
           if (code === 'protocol-version' && this.#options.protocolVersion === undefined) this.#versions = [5, 4]
           throw error
         }
       }
     }
     throw new IopaError(501, 'protocol-version', `The broker ${nameOf(this.url)} speaks no version of MQTT that this client does.`)
+  }
+
+  #connectionOptions(protocolVersion: 4 | 5): Omit<ConnectionOptions, 'signal'> {
+    const { clean, keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, capabilities, clock } = this.#options
+    return {
+      url: this.#server,
+      protocolVersion,
+      clientId: this.#clientId,
+      clean,
+      sessionExpiry: this.#options.sessionExpiry ?? (clean ? 0 : this.#options.clientId === undefined ? 60 : 3600),
+      keepAlive,
+      ...credentialsOf(this.url, this.#options),
+      tls,
+      receiveMaximum,
+      maximumPacketSize,
+      connectTimeout,
+      capabilities,
+      clock
+    }
   }
 
   #reconnect(error: Error | null): void {
@@ -240,26 +256,10 @@ export class RemoteBroker {
 
   /** MQTT 3.1.1 ends a session with the next clean connection (section 3.1.2.4). */
   async #discardSession(): Promise<void> {
-    const { keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, clock } = this.#options
-    const connection = await Connection.open(
-      {
-        url: this.#server,
-        protocolVersion: 4,
-        clientId: this.#clientId,
-        clean: true,
-        sessionExpiry: 0,
-        keepAlive,
-        ...credentialsOf(this.url, this.#options),
-        tls,
-        receiveMaximum,
-        maximumPacketSize,
-        connectTimeout: Math.min(connectTimeout, 1000),
-        capabilities: undefined,
-        clock,
-        signal: undefined
-      },
-      () => {}
-    ).catch(() => null)
+    const { connectTimeout } = this.#options
+    const options = this.#connectionOptions(4)
+    const brief = { ...options, clean: true, sessionExpiry: 0, connectTimeout: Math.min(connectTimeout ?? 1000, 1000), signal: undefined }
+    const connection = await Connection.open(brief, () => {}).catch(() => null)
     await connection?.disconnect()
   }
 }
@@ -268,66 +268,20 @@ export class RemoteBroker {
 const STEADY = 10_000
 /** QoS 1 messages on their way to a broker that sets no limit itself. */
 const MAX_IN_FLIGHT = 64
-const USE_ANOTHER_SERVER = 0x9c
-const SERVER_MOVED = 0x9d
+/** Servers that send us on to others, one after another. */
+const MAX_REDIRECTS = 3
+const SESSION_TAKEN_OVER = 0x8e
+
+const closedWith = (reasonCode: number, clientId: string): string =>
+  reasonCode === SESSION_TAKEN_OVER
+    ? `another client uses the identifier '${clientId}': give each process a clientId of its own`
+    : `the broker closed the connection with reason 0x${reasonCode.toString(16)}`
 
 /** Rejecting it later must not count as unhandled when nobody waits. */
 const waiting = (): Deferred<Connection> => {
   const next = deferred<Connection>()
   next.promise.catch(() => {})
   return next
-}
-
-/** The promise, or the reason of `signal` where that aborts first. */
-export const abortable = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
-  if (!signal) return promise
-  if (signal.aborted) return Promise.reject(signal.reason)
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
-}
-
-/** One signal of two. `AbortSignal.any` would keep a reference in the lasting one for each call. */
-const either = (first: AbortSignal | undefined, second: AbortSignal): AbortSignal => {
-  if (!first) return second
-  const controller = new AbortController()
-  const abort = (event: Event): void => {
-    first.removeEventListener('abort', abort)
-    second.removeEventListener('abort', abort)
-    controller.abort((event.target as AbortSignal).reason)
-  }
-  for (const signal of [first, second]) {
-    if (signal.aborted) controller.abort(signal.reason)
-    else signal.addEventListener('abort', abort)
-  }
-  return controller.signal
-}
-
-const credentialsOf = (url: URL, { username, password }: RemoteOptions): { username: string | undefined; password: string | undefined } => ({
-  username: username ?? decoded(url.username),
-  password: password ?? decoded(url.password)
-})
-
-const decoded = (text: string): string | undefined => {
-  if (text === '') return undefined
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
-/** The first server of a reference: `host`, `host:port`, several divided by spaces (MQTT 5 section 4.11). */
-const elsewhere = (url: URL, servers: string): URL => {
-  const server = servers.trim().split(/\s+/)[0] ?? ''
-  const reference = `${url.protocol}//${server}`
-  if (server === '' || !URL.canParse(reference)) return url
-  const moved = new URL(reference)
-  moved.pathname = url.pathname
-  moved.search = url.search
-  return moved
 }
 
 /** An upper bound of the packet's size against the broker's Maximum Packet Size: a larger one would cost the connection, again and again. */

@@ -1,34 +1,11 @@
-import { type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
-import type { IClientOptions, IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient, Packet } from 'mqtt'
+import { type Clock, IopaError } from '@iopa/appbuilder'
+import type { IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient, Packet } from 'mqtt'
 import { type BrokerCapabilities, capabilitiesOf } from './capabilities.ts'
+import { connectError, timedOut } from './connect-errors.ts'
+import { type ConnectionOptions, clientOptions, nameOf } from './connection-options.ts'
 import { deferred } from './deferred.ts'
 import type { InboundMessage, MessageProperties, OutboundMessage, Receipt, SubscribeRequest } from './message.ts'
 import { publishProperties } from './publish-properties.ts'
-
-/** One attempt to connect. */
-export interface ConnectionOptions {
-  readonly url: URL
-  readonly protocolVersion: 4 | 5
-  readonly clientId: string
-  /** Starts with a new session. */
-  readonly clean: boolean
-  /** Seconds that the session outlives the connection (MQTT 5). */
-  readonly sessionExpiry: number
-  /** Seconds; 0 for none. */
-  readonly keepAlive: number
-  readonly username: string | undefined
-  readonly password: string | undefined
-  readonly tls: TlsOptions | undefined
-  /** Messages that we ask the broker to have on its way at once (MQTT 5). */
-  readonly receiveMaximum: number
-  /** Bytes of the largest packet that we take (MQTT 5). */
-  readonly maximumPacketSize: number
-  /** Milliseconds until CONNACK. */
-  readonly connectTimeout: number
-  readonly capabilities: Partial<BrokerCapabilities> | undefined
-  readonly clock: Clock
-  readonly signal: AbortSignal | undefined
-}
 
 /** Why a connection is gone. */
 export interface Closure {
@@ -38,9 +15,6 @@ export interface Closure {
   readonly serverReference: string
   readonly error: Error | null
 }
-
-/** The broker, as sentences name it: never with credentials. */
-export const nameOf = (url: URL): string => `${url.protocol}//${url.host}`
 
 /** Rejects what was under way when a connection ends. */
 export class ConnectionLost extends Error {
@@ -107,9 +81,12 @@ export class Connection {
       closure = { reasonCode: packet.reasonCode ?? 0, serverReference: packet.properties?.serverReference ?? '', error: null }
       client.end(true)
     })
+    client.on('packetreceive', packet => {
+      if (packet.cmd === 'connack' && packet.properties?.serverReference) closure = { ...closure, serverReference: packet.properties.serverReference }
+    })
     client.on('error', error => {
       closure = { ...closure, error }
-      reject(connectError(error, options))
+      reject(connectError(error, options, closure.serverReference))
     })
     client.on('close', () => {
       close(closure)
@@ -228,53 +205,6 @@ export class Connection {
   }
 }
 
-const clientOptions = (options: ConnectionOptions): IClientOptions => {
-  const { url, protocolVersion, clientId, clean, keepAlive, username, password, tls } = options
-  const protocol = url.protocol.replace(/^mqtt\+/, '').slice(0, -1) as 'mqtt'
-  const secure = protocol.endsWith('s') && protocol !== ('ws' as 'mqtt')
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  const verified = secure ? secureOptions(tls ?? {}) : {}
-  return {
-    protocol,
-    host,
-    hostname: protocol.startsWith('ws') ? url.hostname : host,
-    ...(url.port ? { port: Number(url.port) } : {}),
-    ...(protocol.startsWith('ws') ? { path: url.pathname + url.search, wsOptions: { ...verified, perMessageDeflate: false } } : {}),
-    ...verified,
-    clientId,
-    clean,
-    keepalive: keepAlive,
-    protocolVersion,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    // Everything that outlives one connection is ours: it would otherwise be queued for the next, where it means something else.
-    reconnectPeriod: 0,
-    resubscribe: false,
-    queueQoSZero: false,
-    // Ours comes first, and says more.
-    connectTimeout: options.connectTimeout + 1000,
-    ...(protocolVersion === 5
-      ? {
-          properties: {
-            sessionExpiryInterval: options.sessionExpiry,
-            receiveMaximum: options.receiveMaximum,
-            maximumPacketSize: options.maximumPacketSize,
-            requestResponseInformation: true
-          }
-        }
-      : {})
-  }
-}
-
-const secureOptions = ({ ca, cert, key, verify = true, serverName, minVersion = 'TLSv1.2' }: TlsOptions): object => ({
-  ...(ca === undefined ? {} : { ca }),
-  ...(cert === undefined ? {} : { cert }),
-  ...(key === undefined ? {} : { key }),
-  ...(serverName === undefined ? {} : { servername: serverName }),
-  rejectUnauthorized: verify,
-  minVersion
-})
-
 const inbound = (packet: IPublishPacket): InboundMessage => {
   const { properties } = packet
   const identifiers = properties?.subscriptionIdentifier as number | number[] | undefined
@@ -297,44 +227,4 @@ const receiptOf = (packet: Packet | null): Receipt => {
     properties?: { reasonString?: string; userProperties?: Receipt['userProperties'] }
   }
   return { reasonCode: reasonCode ?? 0, reasonString: properties?.reasonString ?? '', userProperties: properties?.userProperties ?? EMPTY }
-}
-
-const timedOut = ({ url, connectTimeout }: ConnectionOptions): IopaError =>
-  new IopaError(504, 'timeout', `The broker ${nameOf(url)} did not accept the connection within ${connectTimeout} ms.`)
-
-/** What a refusal means (MQTT 5 section 3.2.2.2; MQTT 3.1.1 table 3.1). */
-const connectError = (error: Error & { code?: unknown }, options: ConnectionOptions): IopaError => {
-  const broker = nameOf(options.url)
-  const cause = { cause: error }
-  switch (error.code) {
-    case 0x01:
-    case 0x84:
-      return new IopaError(
-        501,
-        'protocol-version',
-        `The broker ${broker} does not speak MQTT ${options.protocolVersion === 5 ? '5' : '3.1.1'}.`,
-        cause
-      )
-    case 0x04:
-    case 0x86:
-    case 0x8c:
-      return new IopaError(401, 'broker-credentials', `The broker ${broker} refuses this user name and password.`, cause)
-    case 0x02:
-    case 0x85:
-      return new IopaError(
-        400,
-        'broker-client-id',
-        `The broker ${broker} refuses the client identifier '${options.clientId}': give another one.`,
-        cause
-      )
-    case 0x05:
-    case 0x87:
-    case 0x8a:
-      return new IopaError(403, 'broker-forbidden', `The broker ${broker} does not let this client connect.`, cause)
-    case 0x9c:
-    case 0x9d:
-      return new IopaError(503, 'broker-moved', `The broker ${broker} asks to use another server.`, cause)
-    default:
-      return new IopaError(502, 'connect-failed', `The broker ${broker} cannot be reached, or does not accept connections now.`, cause)
-  }
 }

@@ -1,5 +1,3 @@
-import type { Clock } from '@iopa/appbuilder'
-
 /** Waits between attempts: each at most twice as long as the one before, spread so that a fleet does not come back at once. */
 export interface BackoffOptions {
   /** First wait in milliseconds. */
@@ -35,30 +33,3 @@ export class Backoff {
     this.#attempts = 0
   }
 }
-
-/** Resolves with true after `milliseconds`, with false as soon as `signal` aborts. */
-export const pause = (milliseconds: number, clock: Clock, signal: AbortSignal): Promise<boolean> => {
-  if (signal.aborted) return Promise.resolve(false)
-  return new Promise(resolve => {
-    const abort = (): void => {
-      clock.clearTimeout(timer)
-      resolve(false)
-    }
-    const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', abort)
-      resolve(true)
-    }, milliseconds)
-    signal.addEventListener('abort', abort, { once: true })
-  })
-}
-
-/** Resolves when `work` has settled, or after `milliseconds`. */
-export const within = (milliseconds: number, clock: Clock, work: Promise<unknown>): Promise<void> =>
-  new Promise(resolve => {
-    const timer = clock.setTimeout(resolve, milliseconds)
-    const done = (): void => {
-      clock.clearTimeout(timer)
-      resolve()
-    }
-    work.then(done, done)
-  })

@@ -1,0 +1,62 @@
+import type { Clock } from '@iopa/appbuilder'
+
+/** Resolves with true after `milliseconds`, with false as soon as `signal` aborts. */
+export const pause = (milliseconds: number, clock: Clock, signal: AbortSignal): Promise<boolean> => {
+  if (signal.aborted) return Promise.resolve(false)
+  return new Promise(resolve => {
+    const abort = (): void => {
+      clock.clearTimeout(timer)
+      resolve(false)
+    }
+    const timer = clock.setTimeout(() => {
+      signal.removeEventListener('abort', abort)
+      resolve(true)
+    }, milliseconds)
+    signal.addEventListener('abort', abort, { once: true })
+  })
+}
+
+/** Resolves when `work` has settled, or after `milliseconds`. */
+export const within = (milliseconds: number, clock: Clock, work: Promise<unknown>): Promise<void> =>
+  new Promise(resolve => {
+    const timer = clock.setTimeout(resolve, milliseconds)
+    const done = (): void => {
+      clock.clearTimeout(timer)
+      resolve()
+    }
+    work.then(done, done)
+  })
+
+/** The promise, or the reason of `signal` where that aborts first. */
+export const abortable = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+  if (!signal) return promise
+  if (signal.aborted) return Promise.reject(signal.reason)
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** One signal of two. `AbortSignal.any` would keep a reference in the lasting one for each call. */
+export const either = (first: AbortSignal | undefined, second: AbortSignal): AbortSignal => {
+  if (!first) return second
+  const controller = new AbortController()
+  const abort = (event: Event): void => {
+    first.removeEventListener('abort', abort)
+    second.removeEventListener('abort', abort)
+    controller.abort((event.target as AbortSignal).reason)
+  }
+  for (const signal of [first, second]) {
+    if (signal.aborted) controller.abort(signal.reason)
+    else signal.addEventListener('abort', abort)
+  }
+  return controller.signal
+}
+
+/** The promise, or `late()` as an error after `milliseconds`. */
+export const limited = <T>(promise: Promise<T>, milliseconds: number, clock: Clock, late: () => Error): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const timer = clock.setTimeout(() => reject(late()), milliseconds)
+    promise.then(resolve, reject).finally(() => clock.clearTimeout(timer))
+  })
