@@ -168,6 +168,25 @@ describe('observing over TCP', () => {
   })
 })
 
+test('a notification is not lost among answers that wait for the peer', async () => {
+  let level = 0
+  const big = 'x'.repeat(3_000_000)
+  const { port, app } = await serve(({ path }: Context) => (path === '/big' ? big : { level }), { limits: { queueBytes: 1000 } })
+  const peer = await dial(port)
+  peer.send(get('/level', 1, { 'iopa.Observe': true }))
+  await peer.answers(1)
+  peer.socket.pause()
+  peer.send(...[2, 3, 4, 5].map(seq => get('/big', seq)))
+  // The kernel takes one or two of them.
+  await new Promise(resolve => setTimeout(resolve, 100))
+  level = 7
+  app.notify('/level')
+  await new Promise(resolve => setTimeout(resolve, 50))
+  peer.socket.resume()
+  const answers = await peer.answers(6)
+  expect(answers.filter(bag => bag['iopa.Seq'] === 1).map(bag => (bag['iopa.Body'] as { level: number }).level)).toEqual([0, 7])
+})
+
 test('closing ends observations', async () => {
   const { port, app } = await light()
   const peer = await dial(port)

@@ -399,6 +399,24 @@ describe('closing', () => {
     await expect(dial(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
+  test('begins nothing new', async () => {
+    const begun: string[] = []
+    const { port, app } = await serve(context => {
+      begun.push(context.path)
+      return later(50, 'done')
+    })
+    const peer = await dial(port)
+    peer.send(get('/'))
+    await eventually(() => begun.length === 1)
+    const closed = app.close({ timeout: 5000 })
+    peer.send(get('/late'))
+    await peer.until(() => peer.ended)
+    peer.end()
+    await closed
+    expect(begun).toEqual(['/'])
+    expect(peer.bags).toHaveLength(1)
+  })
+
   test('forces what does not finish in time', async () => {
     let reason: unknown
     const { port, app } = await serve(

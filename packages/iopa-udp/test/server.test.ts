@@ -210,13 +210,18 @@ describe('a listener', () => {
   })
 
   test('finishes what is in work when it is closed, and takes nothing more', async () => {
-    const { port, app } = await serve(() => later(50, 'done'))
+    let begun = 0
+    const { port, app } = await serve(() => {
+      begun++
+      return later(50, 'done')
+    })
     const peer = await dial(port)
     peer.send(get('/'))
     await eventually(() => app.live === 1)
     const closed = app.close({ timeout: 5000 })
     peer.send(get('/late'))
     await closed
+    expect(begun).toBe(1)
     expect(await peer.answers(1)).toMatchObject([{ 'iopa.Body': 'done' }])
     expect(app.live).toBe(0)
   })
