@@ -4,7 +4,8 @@ import { IopaError } from '@iopa/appbuilder'
 /** An IP literal as the system writes it, or the address of a name. @throws IopaError 502 when the name has none. */
 export async function addressOf(host: string): Promise<string> {
   const family = isIP(host)
-  if (family === 6 && !host.includes('%')) return new SocketAddress({ address: host, family: 'ipv6' }).address
+  // A mapped address is an IPv4 one (RFC 4291 section 2.5.5.2), and its answers come from there.
+  if (family === 6 && !host.includes('%')) return new SocketAddress({ address: host, family: 'ipv6' }).address.replace(/^::ffff:(?=[\d.]+$)/, '')
   if (family !== 0) return host
   const { lookup } = await import('node:dns/promises')
   try {

@@ -42,6 +42,12 @@ describe('a channel', () => {
     expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('six')
   })
 
+  test('to an IPv4 address written as one of IPv6', async () => {
+    const { port } = await serve(() => 'four')
+    const channel = await open(port, { timeout: 1000 }, {}, '[::ffff:127.0.0.1]')
+    expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('four')
+  })
+
   test('matches many answers in any order', async () => {
     const { port } = await serve(context => later(Number(context.path.slice(1)) % 5, context.path))
     const channel = await open(port)
