@@ -5,7 +5,7 @@ import type { Extension, Use } from './app-types.ts'
 import { type Client, createClient } from './client.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type ComposedPipeline, compose, isThenable, noRoute, type Pipeline } from './compose.ts'
-import { checkDeclarations } from './declarations.ts'
+import { checkDeclarations, declarationsOf } from './declarations.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf } from './explain.ts'
@@ -278,6 +278,7 @@ export class App {
       this.#listening.filter(item => item.transport === transport).map(({ listener }) => listener.url.href)
     return explanationOf(
       this.#entries,
+      this.#transports.flatMap(transport => declarationsOf(transport, transport.name).keys),
       [...this.routes()],
       this.#transports.map(
         transport => ({ ...transport, name: transport.name, schemes: transport.schemes, urls: urls(transport) }) as Transport & { urls: string[] }
@@ -295,7 +296,11 @@ export class App {
   }
 
   #compose(): ComposedPipeline {
-    checkDeclarations(this.#entries, this.#outer === null ? undefined : this.#outer.app.#provided())
+    checkDeclarations(
+      this.#entries,
+      this.#transports.map(transport => declarationsOf(transport, transport.name)),
+      this.#outer === null ? undefined : this.#outer.app.#provided()
+    )
     for (const { app } of this.#branches) app?.build()
     this.#pipeline = compose(this.#invokeLayers(), noRoute)
     return this.#pipeline

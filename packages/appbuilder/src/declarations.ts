@@ -38,8 +38,12 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
  * `inherited` are the keys that the pipelines around this one provide.
  * @throws IopaError 500 that says who must move where.
  */
-export const checkDeclarations = (entries: readonly DeclaredEntry[], inherited: ReadonlySet<string> = new Set()): void => {
-  checkOwners(entries)
+export const checkDeclarations = (
+  entries: readonly DeclaredEntry[],
+  transports: readonly DeclaredEntry[] = [],
+  inherited: ReadonlySet<string> = new Set()
+): void => {
+  checkOwners([...entries, ...transports])
   const provided = new Set(inherited)
   entries.forEach((entry, at) => {
     const missing = entry.requires.filter(key => !provided.has(key))

@@ -1,3 +1,4 @@
+import type { KeysDeclaration } from '@iopa/constants'
 import type { PipelineEntry } from './entries.ts'
 import type { Limits } from './limits.ts'
 import type { RouteInfo, Transport } from './transport.ts'
@@ -15,6 +16,7 @@ export interface Explanation {
 
 export const explanationOf = (
   entries: readonly PipelineEntry[],
+  transportKeys: readonly KeysDeclaration[],
   routes: readonly RouteInfo[],
   transports: readonly (Transport & { urls: readonly string[] })[],
   limits: Limits
@@ -22,7 +24,11 @@ export const explanationOf = (
   const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
   const keys = entries
     .flatMap(entry => entry.keys)
-    .map(({ namespace, owner, keys: declared }) => ({ namespace, owner, names: Object.keys(declared) }))
+    .map(({ namespace, owner, keys: declared }) => ({
+      namespace,
+      owner,
+      names: Object.entries(declared).map(([name, { redact }]) => (redact === true ? `${name} (redacted)` : name))
+    }))
   return {
     pipeline,
     routes,

@@ -10,7 +10,7 @@ import {
   type Next,
   reply
 } from '@iopa/appbuilder'
-import { virtualClock } from '@iopa/testing'
+import { memory, virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -438,6 +438,13 @@ describe('declarations', () => {
     const two = defineMiddleware({ name: 'two', keys: defineKeys('acme', { owner: '@other/two' }) }, (_, next) => next())
     expect(() => new App(quiet).use(one).use(two).build()).toThrow(/'@acme\/one' and '@other\/two' both claim namespace 'acme'/)
     expect(() => new App(quiet).use(one).use(one).build()).not.toThrow()
+  })
+
+  test('are checked against those of transports, too', () => {
+    const transport = { ...memory(), keys: defineKeys('acme', { owner: '@acme/transport', keys: { Secret: { redact: true } } }) }
+    const other = defineMiddleware({ name: 'other', keys: defineKeys('acme', { owner: '@other/two' }) }, (_, next) => next())
+    expect(() => new App(quiet).use(transport).use(other).build()).toThrow(/both claim namespace 'acme'/)
+    expect(String(new App(quiet).use(transport).explain())).toContain('acme.* of @acme/transport: Secret (redacted)')
   })
 
   test('cannot claim a reserved or malformed namespace', () => {
