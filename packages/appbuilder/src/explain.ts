@@ -22,13 +22,11 @@ export const explanationOf = (
   limits: Limits
 ): Explanation => {
   const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
-  const keys = entries
-    .flatMap(entry => entry.keys)
-    .map(({ namespace, owner, keys: declared }) => ({
-      namespace,
-      owner,
-      names: Object.entries(declared).map(([name, { redact }]) => (redact === true ? `${name} (redacted)` : name))
-    }))
+  const keys = [...entries.flatMap(entry => entry.keys), ...transportKeys].map(({ namespace, owner, keys: declared }) => ({
+    namespace,
+    owner,
+    names: Object.entries(declared).map(([name, { redact }]) => (redact === true ? `${name} (redacted)` : name))
+  }))
   return {
     pipeline,
     routes,
