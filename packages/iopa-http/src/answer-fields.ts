@@ -1,7 +1,7 @@
 import type { Answer } from '@iopa/appbuilder'
 
-// They concern one connection, not the message (RFC 9110 section 7.6.1), or follow from the framing that is used here.
-const isOfConnection = (name: string): boolean => {
+/** True for a field that concerns one connection, not the message (RFC 9110 section 7.6.1), or that follows from the framing used here. */
+export const isOfConnection = (name: string): boolean => {
   switch (name.length) {
     case 2:
       return name.toLowerCase() === 'te'

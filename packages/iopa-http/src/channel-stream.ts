@@ -34,6 +34,23 @@ export class ChannelStream extends Duplex {
     return this.#channel.remotePort
   }
 
+  // What node:http asks of a socket beyond a stream; the network below has its own ways.
+  setKeepAlive(): this {
+    return this
+  }
+  setNoDelay(): this {
+    return this
+  }
+  setTimeout(): this {
+    return this
+  }
+  ref(): this {
+    return this
+  }
+  unref(): this {
+    return this
+  }
+
   override _read(): void {
     this.#channel.resume()
   }

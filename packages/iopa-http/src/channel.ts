@@ -1,6 +1,86 @@
-import type { ByteNetwork, Channel, ConnectOptions } from '@iopa/appbuilder'
+import {
+  type Answer,
+  type Bag,
+  type ByteNetwork,
+  type Channel,
+  type ConnectOptions,
+  DEFAULT_LIMITS,
+  IopaError,
+  isIopaError,
+  mergeLimits,
+  outgoing,
+  systemClock
+} from '@iopa/appbuilder'
+import { type ClientSettings, exchange } from './client-request.ts'
+import { ConnectionPool, type Route } from './connection-pool.ts'
+import { observe } from './event-source.ts'
+import { receivedAnswer } from './received-answer.ts'
 
-/** Opens a channel to a server. Rejects when it cannot. */
-export const connect = async (_url: URL, _network: ByteNetwork, _native: boolean, _options: ConnectOptions): Promise<Channel> => {
-  throw new Error('soon')
+/** Opens a channel to the server of a URL. Rejects when it cannot be reached. */
+export const connect = async (url: URL, network: ByteNetwork, native: boolean, options: ConnectOptions = {}): Promise<Channel> => {
+  const secure = url.protocol === 'https:'
+  if (options.tls !== undefined && !secure) throw new IopaError(400, 'tls-scheme', 'For TLS, write https: in the URL.')
+  const clock = options.clock ?? systemClock
+  const timeout = options.timeout ?? 30_000
+  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+  const address = {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port) || (secure ? 443 : 80),
+    ...(secure && { tls: options.tls ?? {}, alpn: ['http/1.1'] })
+  }
+  const channel = new HttpChannel({ network, native, address, clock, timeout }, { authority: url.host, clock, limits, timeout })
+  try {
+    await channel.open(options.signal)
+  } catch (error) {
+    await channel.close()
+    throw error
+  }
+  return channel
 }
+
+/** A client: requests share a pool of connections, each observation has one for itself. */
+class HttpChannel implements Channel {
+  readonly #requests: ConnectionPool
+  readonly #observations: ConnectionPool
+  readonly #settings: ClientSettings
+  #inFlight = 0
+
+  constructor(route: Route, settings: ClientSettings) {
+    this.#requests = new ConnectionPool(route, settings.limits.inFlightPerConnection)
+    this.#observations = new ConnectionPool(route, settings.limits.observersPerConnection)
+    this.#settings = settings
+  }
+
+  open(signal: AbortSignal | undefined): Promise<void> {
+    return this.#requests.open(signal)
+  }
+
+  async send(request: Bag): Promise<Answer> {
+    const { limits } = this.#settings
+    if (this.#requests.closed) throw closed()
+    if (this.#inFlight >= limits.inFlight) {
+      throw new IopaError(503, 'overloaded', `${limits.inFlight} requests wait for an answer on this channel; wait for some of them.`)
+    }
+    this.#inFlight++
+    try {
+      const out = outgoing(request)
+      return await receivedAnswer(out.method, await exchange(out, this.#requests, this.#settings), limits.body)
+    } catch (error) {
+      throw this.#requests.closed && isIopaError(error) && error.status === 502 ? closed() : error
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  observe(request: Bag): AsyncIterable<Answer> {
+    if (this.#requests.closed) throw closed()
+    return observe(outgoing(request), this.#observations, this.#settings)
+  }
+
+  async close(): Promise<void> {
+    this.#requests.destroy()
+    this.#observations.destroy()
+  }
+}
+
+const closed = (): IopaError => new IopaError(503, 'channel-closed', 'This channel has been closed.')

@@ -1,0 +1,51 @@
+import type { Answer, Context, Host } from '@iopa/appbuilder'
+import { fieldsOf } from './answer-fields.ts'
+import { EventStream, eventStreamFields, type Heartbeats } from './event-stream.ts'
+import { headersOf, responseTo } from './fetch-response.ts'
+
+/** Answers an observing GET with an event stream, or as any other when there is nothing to observe. */
+export const observe = (host: Host, context: Context, heartbeats: Heartbeats, retry: number, resolve: (response: Response) => void): void => {
+  const utf8 = new TextEncoder()
+  let controller: ReadableStreamDefaultController<Uint8Array> | null = null
+  let events: EventStream | null = null
+  let wake: (() => void) | null = null
+  const pulled = (): void => {
+    wake?.()
+    wake = null
+  }
+  const sink = {
+    write: (text: string): boolean => {
+      controller?.enqueue(utf8.encode(text))
+      return controller === null || (controller.desiredSize ?? 0) > 0
+    },
+    drained: (): Promise<void> => new Promise(done => (wake = done))
+  }
+  const begin = (answer: Answer): Promise<void> | void => {
+    const body = new ReadableStream<Uint8Array>({
+      start: started => {
+        controller = started
+      },
+      pull: pulled,
+      cancel: () => void context.end('disconnect')
+    })
+    resolve(new Response(body, { headers: headersOf(eventStreamFields(fieldsOf(answer))) }))
+    events = new EventStream(sink, heartbeats)
+    return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
+  }
+  context.defer(reason => {
+    events?.close()
+    pulled()
+    if (reason !== 'disconnect') controller?.close()
+  })
+  void host.observe(context, answer => {
+    if (context.ended) return
+    if (events === null) {
+      if (answer.ok && !answer.isStream) return begin(answer)
+      resolve(responseTo(context, answer))
+      return
+    }
+    const delivered = events.deliver(answer)
+    if (!answer.ok) void context.end()
+    return delivered
+  })
+}

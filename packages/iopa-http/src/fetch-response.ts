@@ -1,0 +1,73 @@
+import { type Answer, type Context, IopaError } from '@iopa/appbuilder'
+import { fieldsOf, isBodyless, sizeOf, statedLength } from './answer-fields.ts'
+import { answerTo } from './refusal.ts'
+
+/** The response to a request for which there is a context; it ends at once, or when a streamed body has been read. */
+export const responseTo = (context: Context, answer: Answer): Response => {
+  try {
+    return written(context, answer)
+  } catch (error) {
+    context['server.Logger'].error(`iopa: the answer to ${context} could not be written`, error)
+    void context.end('reset')
+    return refusal(new IopaError(500, 'internal-error'))
+  }
+}
+
+/** The response to a request that is refused before there is a context. */
+export const refusal = (error: IopaError): Response => {
+  const answer = answerTo(error)
+  return new Response(bodyOf(answer), { status: answer.status, headers: headersOf(fieldsOf(answer)) })
+}
+
+/** Header fields from a flat list. Throws for what they cannot carry. */
+export const headersOf = (fields: readonly string[]): Headers => {
+  const headers = new Headers()
+  for (let at = 0; at < fields.length; at += 2) headers.append(fields[at] as string, fields[at + 1] as string)
+  return headers
+}
+
+const written = (context: Context, answer: Answer): Response => {
+  const headers = headersOf(fieldsOf(answer))
+  const length = answer.isStream ? (sizeOf(answer.payload as AsyncIterable<Uint8Array>) ?? statedLength(answer)) : null
+  if (length !== null) headers.set('content-length', String(length))
+  const init = { status: answer.status, headers }
+  const empty = context['iopa.Method'] === 'HEAD' || answer.payload === null || isBodyless(answer.status) || answer.status === 205
+  if (answer.isStream && !empty) return new Response(streamOf(context, answer.payload as AsyncIterable<Uint8Array>), init)
+  if (answer.isStream) void iteratorOf(answer).return?.()
+  const response = new Response(empty ? null : bodyOf(answer), init)
+  void context.end()
+  return response
+}
+
+const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> => payload as string | Uint8Array<ArrayBuffer>
+
+const iteratorOf = ({ payload }: Answer): AsyncIterator<Uint8Array> => (payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+
+/** A streamed body that is read only as fast as the client takes it. */
+const streamOf = (context: Context, payload: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> => {
+  const iterator = payload[Symbol.asyncIterator]()
+  context.defer(() => iterator.return?.())
+  return new ReadableStream(
+    {
+      pull: async controller => {
+        try {
+          const { done, value } = await iterator.next()
+          if (done !== true) {
+            controller.enqueue(value)
+            return
+          }
+          controller.close()
+          await context.end()
+        } catch (error) {
+          context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
+          await context.end('reset')
+          controller.error(new Error('The body ended too early.'))
+        }
+      },
+      cancel: async () => {
+        await context.end('disconnect')
+      }
+    },
+    { highWaterMark: 0 }
+  )
+}

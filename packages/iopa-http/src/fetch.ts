@@ -1,0 +1,87 @@
+/**
+ * An IOPA app as a web fetch handler, for workers, Deno, Bun and browsers; it loads no module of Node.
+ *
+ * @example
+ * const app = new App().use(router())
+ * app.get('/hello', () => 'Hello World')
+ * export default { fetch: toFetchHandler(app) }
+ */
+
+import { type App, bodyTooLarge, type Context, decodePath, type Host, IopaError, isControlMethod, isIopaError, type Limits } from '@iopa/appbuilder'
+import { Heartbeats } from './event-stream.ts'
+import { observe } from './fetch-events.ts'
+import { FetchRequest } from './fetch-request.ts'
+import { refusal, responseTo } from './fetch-response.ts'
+import { HostRules } from './host-rules.ts'
+import type { EventOptions } from './options.ts'
+import { acceptsEventStream } from './request-target.ts'
+
+/** Options of `toFetchHandler()`. */
+export interface FetchOptions extends EventOptions {
+  /** Hosts that are served, as for `http()`; every host unless given. */
+  readonly hosts?: readonly string[]
+  readonly limits?: Partial<Limits>
+  /** The address of the client, which a Request does not tell. */
+  readonly remoteAddress?: (request: Request) => string
+}
+
+/** Answers web requests with the app. It ends with the app; `app.listen()` is not needed. */
+export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {}): ((request: Request) => Promise<Response>) => {
+  const host = app.host('fetch').withLimits(options.limits)
+  const rules = new HostRules(options.hosts ?? ['*'], '')
+  const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
+  const { retry = 3_000, remoteAddress = () => '' } = options
+
+  return request =>
+    new Promise((resolve, reject) => {
+      const context = admit(host, rules, request, remoteAddress(request))
+      if (context instanceof Response) {
+        resolve(context)
+        return
+      }
+      const { signal } = request
+      const abort = (): void => {
+        void context.end('disconnect')
+        reject(signal.reason)
+      }
+      if (signal.aborted) {
+        abort()
+        return
+      }
+      signal.addEventListener('abort', abort)
+      context.defer(() => signal.removeEventListener('abort', abort))
+      if (request.method === 'GET' && acceptsEventStream(request.headers.get('accept') ?? '')) {
+        context['iopa.Observe'] = true
+        observe(host, context, heartbeats, retry, resolve)
+      } else host.run(context, () => resolve(responseTo(context, context.response)))
+    })
+}
+
+/** The context of a request, or the response that refuses it. */
+const admit = (host: Host, rules: HostRules, request: Request, remoteAddress: string): Context | Response => {
+  try {
+    const { limits } = host
+    const { method } = request
+    const { protocol, host: authority, port, pathname, search } = new URL(request.url)
+    rules.check(authority)
+    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
+    if (Number(request.headers.get('content-length') ?? 0) > limits.body) throw bodyTooLarge(limits.body)
+    const scheme = protocol.slice(0, -1)
+    const endpoint = {
+      scheme,
+      protocol: 'HTTP/1.1',
+      remoteAddress,
+      remotePort: 0,
+      localAddress: '',
+      localPort: Number(port) || (scheme === 'https' ? 443 : 80),
+      tls: scheme === 'https',
+      sessionId: '',
+      rawTransport: request,
+      bodyLimit: limits.body
+    }
+    const source = new FetchRequest(request, authority, limits.body)
+    return host.create({ method, path: decodePath(pathname, limits), query: search.slice(1), rawPath: pathname, endpoint, source })
+  } catch (error) {
+    return refusal(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
+  }
+}

@@ -1,0 +1,40 @@
+import { Answer, collectBytes, HeaderMap, IopaError } from '@iopa/appbuilder'
+import { isBodyless, isOfConnection } from './answer-fields.ts'
+import type { Exchange } from './client-request.ts'
+
+/** The answer that came: its body in memory when it says that it is no longer than `limit` bytes, else as a stream. */
+export const receivedAnswer = async (method: string, stream: Exchange, limit: number): Promise<Answer> => {
+  const { response } = stream
+  const status = response.statusCode as number
+  const fields = response.rawHeaders
+  const pairs: string[] = []
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] as string
+    if (!isOfConnection(name) || name.toLowerCase() === 'content-length') pairs.push(name, fields[at + 1] as string)
+  }
+  const parts = { headers: new HeaderMap(pairs), type: response.headers['content-type'] ?? '', reason: response.statusMessage ?? '' }
+  const length = Number(response.headers['content-length'] ?? Number.NaN)
+  if (method === 'HEAD' || isBodyless(status) || length === 0) {
+    for await (const _ of stream.body());
+    return Answer.received(status, parts)
+  }
+  if (length <= limit) return Answer.received(status, { ...parts, payload: await collectBytes(stream.body(), limit) })
+  return Answer.received(status, { ...parts, payload: stream.body() })
+}
+
+/** The error that an answer which is not 2xx stands for; its body may say more (RFC 9457). */
+export const refusalOf = (status: number, body: string): IopaError => {
+  let problem: Record<string, unknown> = {}
+  try {
+    const value: unknown = JSON.parse(body)
+    if (typeof value === 'object' && value !== null) problem = value as Record<string, unknown>
+  } catch {
+    // It does not say more.
+  }
+  const { status: stated, code, detail } = problem
+  return new IopaError(
+    typeof stated === 'number' && stated >= 400 && stated <= 599 ? stated : status >= 400 ? status : 502,
+    typeof code === 'string' ? code : 'refused',
+    typeof detail === 'string' ? detail : ''
+  )
+}

@@ -1,0 +1,13 @@
+import { transportContract } from '@iopa/testing'
+import { describe, test } from 'vitest'
+import { http } from '../src/index.ts'
+
+describe('http keeps the contract of transports', () => {
+  const cases = transportContract({
+    transport: ({ open: _, ...options }) => http({ port: 0, ...options }),
+    url: listener => listener.url.href,
+    // HTTP listens where it is told to; its guard is the Host header.
+    features: { guarded: false }
+  })
+  for (const { name, run } of cases) test(name, run)
+})
