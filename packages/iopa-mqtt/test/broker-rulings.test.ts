@@ -313,6 +313,14 @@ describe('the Response Topic', () => {
     })
   })
 
+  it('gets no body for HEAD', async () => {
+    const net = await lab(house())
+    const client = await net.client()
+    await client.subscribe('answers')
+    client.publish('lights/hall', '', { properties: { responseTopic: 'answers', userProperties: { method: 'HEAD' } } })
+    expect(await client.next('publish')).toMatchObject({ payload: Buffer.alloc(0), properties: { userProperties: { status: '200' } } })
+  })
+
   it('gets errors as problems', async () => {
     const net = await lab(house())
     const client = await net.client()

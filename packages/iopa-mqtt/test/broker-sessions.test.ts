@@ -1,4 +1,4 @@
-import { type App, IopaError } from '@iopa/appbuilder'
+import { type App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { afterEach, describe, expect, it } from 'vitest'
 import { closeLabs, lab } from './broker/lab.ts'
@@ -123,6 +123,12 @@ describe('authentication as middleware', () => {
     const four = await net.connect({ version: 4, username, password: Buffer.from(password) })
     expect(four.connack.returnCode).toBe(returnCode)
     await net.clock.runUntil(() => five.client.closed && four.client.closed)
+  })
+
+  it('takes nothing but 2xx for a yes', async () => {
+    const net = await lab(app => app.use((context, next) => (context.method === 'CONNECT' ? reply(Number(context['mqtt.ClientId'])) : next())))
+    for (const clientId of ['302', '304', '404', '405']) expect((await net.connect({ clientId })).connack.reasonCode, clientId).toBe(0x80)
+    for (const clientId of ['200', '204']) expect((await net.connect({ clientId })).connack.reasonCode, clientId).toBe(0)
   })
 
   it('gives its reason', async () => {
@@ -360,6 +366,21 @@ describe('a session', () => {
     expect(count).toBe(1)
   })
 
+  it('belongs to the last of two connections that came at once', async () => {
+    const net = await lab(app =>
+      app.use(async (context, next) => {
+        if (context.method === 'CONNECT') await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 100))
+        return next()
+      })
+    )
+    const clients = [await net.dial(5), await net.dial(5)]
+    for (const client of clients) client.send({ cmd: 'connect', clientId: 'c', protocolVersion: 5, clean: true, keepalive: 0 })
+    await net.rest(500)
+    const [first, second] = clients
+    expect(first?.packets.map(packet => packet.cmd)).toEqual(['connack', 'disconnect'])
+    expect(second?.packets).toMatchObject([{ cmd: 'connack', sessionPresent: false }])
+  })
+
   it('is refused when there are too many', async () => {
     const net = await lab(undefined, { maxSessions: 2 })
     await net.client()
@@ -454,6 +475,14 @@ describe('a will', () => {
     await net.client(persistent('c'))
     await net.rest(10_000)
     expect(await observer.messages()).toEqual([])
+  })
+
+  it('is not published because the server shuts down', async () => {
+    const seen: string[] = []
+    const net = await lab(app => app.use(router()).put('/wills/c', () => void seen.push('will')))
+    await net.client({ will: will() })
+    await net.close()
+    expect(seen).toEqual([])
   })
 
   it('runs through the pipeline as the user of its session', async () => {

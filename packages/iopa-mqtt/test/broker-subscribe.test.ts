@@ -411,6 +411,23 @@ describe('matching subscriptions', () => {
     expect((await other.messages()).length).toBe(9)
   })
 
+  it('of a group leave out a session that may not have the topic', async () => {
+    const net = await lab(app =>
+      app.use((context, next) => {
+        if (context.method === 'GET' && context['mqtt.ClientId'] === 'banned') throw new IopaError(403, 'forbidden')
+        return next()
+      })
+    )
+    const banned = await net.client({ clientId: 'banned' })
+    const worker = await net.client()
+    for (const client of [banned, worker]) await client.subscribe('$share/g/jobs', { qos: 1 })
+    const publisher = await net.client()
+    for (let index = 0; index < 6; index++) await publisher.put('jobs', String(index))
+    expect(await banned.messages()).toEqual([])
+    // The one message is lost by which the broker learned of it.
+    expect((await worker.messages()).length).toBeGreaterThanOrEqual(5)
+  })
+
   it('of a group leave out a session that is away', async () => {
     const net = await lab()
     const here = await net.client()

@@ -15,13 +15,14 @@ import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import type { Session } from './session.ts'
 import { subscribe, unsubscribe } from './subscribing.ts'
+import type { WillFate } from './wills.ts'
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
 
-/** How a connection ended; `clean` leaves out the will. */
+/** How a connection ended, and what becomes of the will. */
 interface Farewell {
   readonly reasonCode: number
-  readonly clean: boolean
+  readonly will: WillFate
 }
 
 /** Bytes of a packet before CONNECT has been accepted. */
@@ -58,6 +59,7 @@ export class Connection implements ByteReceiver {
   lastActive: number
   readonly #closed: () => void
   #state: State = 'new'
+  #wasOpen = false
   #handshake: Handshake | null = null
   #intake: Intake | null = null
   #aliases: Map<string, number> | null = null
@@ -118,7 +120,7 @@ export class Connection implements ByteReceiver {
     this.counted.remove()
     this.#closed()
     this.#handshake?.abandon()
-    this.#depart({ reasonCode: REASON.UNSPECIFIED_ERROR, clean: false })
+    this.#depart({ reasonCode: REASON.UNSPECIFIED_ERROR, will: 'publish' })
   }
 
   /** Called now and then: closes what has been silent, or has not gone, for too long. */
@@ -135,30 +137,33 @@ export class Connection implements ByteReceiver {
       return
     }
     if (this.version === 5) this.#write(encodeDisconnect(reasonCode, this.wantsProblems ? reason : ''))
-    this.#finish({ reasonCode, clean: false })
+    this.#finish({ reasonCode, will: reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish' })
   }
 
   /** Closes without an acknowledgement, so that the client sends again when it returns. */
   abandon(): void {
-    if (this.#state === 'open') this.#finish({ reasonCode: REASON.UNSPECIFIED_ERROR, clean: false })
+    if (this.#state === 'open') this.#finish({ reasonCode: REASON.UNSPECIFIED_ERROR, will: 'publish' })
   }
 
   /** Refuses the CONNECT. */
   refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#write(encodeConnack(this.version, false, code, properties))
-    this.#finish({ reasonCode: code, clean: true })
+    this.#finish({ reasonCode: code, will: 'drop' })
   }
 
   destroy(): void {
     if (this.#state !== 'closed') this.#state = 'closing'
     this.#guard.close()
+    this.#handshake?.abandon()
     this.channel.destroy()
+    this.#depart({ reasonCode: REASON.UNSPECIFIED_ERROR, will: 'publish' })
   }
 
   /** The CONNECT was accepted: packets flow. */
   opened(session: Session, aliasMaximum: number): void {
     this.#state = 'open'
+    this.#wasOpen = true
     this.#handshake = null
     this.#guard.maxPacketSize = this.broker.maxPacketSize
     this.#aliasMaximum = Math.min(aliasMaximum, this.broker.options.topicAliasMaximum)
@@ -319,7 +324,7 @@ export class Connection implements ByteReceiver {
       this.broker.sessions.changeExpiry(session, sessionExpiryInterval)
     }
     // With reason 4 the client wants its will to be published (MQTT 5 section 3.14.2.1).
-    this.#finish({ reasonCode: packet.reasonCode, clean: packet.reasonCode !== REASON.DISCONNECT_WITH_WILL })
+    this.#finish({ reasonCode: packet.reasonCode, will: packet.reasonCode === REASON.DISCONNECT_WITH_WILL ? 'publish' : 'drop' })
   }
 
   /** Stops reading while the client does not take its answers. */
@@ -381,14 +386,14 @@ export class Connection implements ByteReceiver {
   #depart(farewell: Farewell): void {
     if (this.#farewell !== null) return
     this.#farewell = farewell
-    this.broker.sessions.left(this, farewell.clean)
+    this.broker.sessions.left(this, farewell.will)
     if ((this.#intake?.inWork ?? 0) === 0) this.#endScope(farewell)
   }
 
   #endScope({ reasonCode }: Farewell): void {
     const { context } = this
     this.context = null
-    if (context !== null) this.broker.farewell(context, reasonCode, this.session !== null)
+    if (context !== null) this.broker.farewell(context, reasonCode, this.#wasOpen)
   }
 
   #write(packet: Buffer): void {

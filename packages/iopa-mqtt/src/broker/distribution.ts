@@ -70,7 +70,7 @@ export class Distribution {
       if (target !== null) visit(target, message, topic)
     }
     for (const group of groups) {
-      const member = group.pick()
+      const member = group.pick(topic.name)
       if (member) visit(new Recipient([member]), message, topic)
     }
   }
@@ -81,9 +81,12 @@ function offer(recipient: Recipient, message: Message, topic: Topic): void {
   const verdict = session.verdicts.of(topic, recipient)
   if (verdict === ALLOWED) session.deliver(message, recipient)
   else if (verdict === UNKNOWN) {
+    let answered = false
     const asked = session.verdicts.ask(topic, allowed => {
+      answered = true
       if (allowed) session.deliver(message, recipient)
     })
     if (!asked) session.drop()
+    else if (!answered) message.detach()
   }
 }

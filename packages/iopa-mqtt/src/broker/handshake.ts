@@ -131,7 +131,7 @@ export class Handshake {
     const { status } = answer
     const first = connection.context as Context
     const step = context !== first
-    if (isUnrouted(context) || status < 400 || (status === 405 && answer.error !== null)) {
+    if (isUnrouted(context) || answer.ok) {
       const user = context['server.User']
       if (step) {
         first['server.User'] = user

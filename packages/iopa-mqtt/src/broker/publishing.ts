@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { type Answer, type Context, changesState, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
+import { type Context, changesState, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
@@ -82,15 +82,14 @@ export class Publishing {
 
   #finished(publication: Publication, context: Context): void {
     const answer = context.response
-    // A route for another method is no refusal of a topic that routes may not have.
-    if (answer.status === 404 ? isUnrouted(context) : answer.status === 405 && !publication.topic.routable) {
+    if (answer.status === 404 && isUnrouted(context)) {
       void context.end()
       this.#relay(publication)
       return
     }
     publication.status = answer.status
     publication.reasonCode = publishReasonOf(answer.status)
-    if (answer.status >= 400) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
+    if (!answer.ok) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
     const { responseTopic } = publication.properties
     if (responseTopic === undefined) this.#handled(publication, context)
     else this.#reply(publication, context, responseTopic)
@@ -100,13 +99,13 @@ export class Publishing {
   #reply(publication: Publication, context: Context, responseTopic: string): void {
     const answer = context.response
     if (!answer.isStream) {
-      this.#publishReply(publication, answer, responseTopic)
+      this.#publishReply(publication, context, responseTopic)
       this.#handled(publication, context)
       return
     }
     answer.collect(this.#broker.limits.body).then(
       () => {
-        this.#publishReply(publication, answer, responseTopic)
+        this.#publishReply(publication, context, responseTopic)
         this.#handled(publication, context)
       },
       (error: unknown) => {
@@ -118,14 +117,24 @@ export class Publishing {
     )
   }
 
-  #publishReply(publication: Publication, answer: Answer, responseTopic: string): void {
+  #publishReply(publication: Publication, context: Context, responseTopic: string): void {
+    const answer = context.response
     const topic = this.#broker.topics.get(responseTopic)
     if (topic === null) return
     const { correlationData } = publication.properties
     const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
     const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
     this.#broker.distribution.deliver(
-      Message.of(topic.name, topic.bytes, asBuffer(answer.payloadBytes), publication.message.qos, false, properties, 0, null),
+      Message.of(
+        topic.name,
+        topic.bytes,
+        context['iopa.Method'] === 'HEAD' ? NO_BYTES : asBuffer(answer.payloadBytes),
+        publication.message.qos,
+        false,
+        properties,
+        0,
+        null
+      ),
       topic
     )
   }

@@ -147,6 +147,11 @@ export class Session {
     this.replays.pump()
   }
 
+  /** Gives messages that have been under way for a while bytes of their own, so that they do not hold the chunks they came in. */
+  detach(): void {
+    if (this.inflight.size > 0) for (const { message } of this.inflight.values()) message.detach()
+  }
+
   /** Begins to send anew after the client came back: what it may have missed first (MQTT 5 section 4.4). */
   resume(): void {
     this.#resend = [...this.inflight.values()]

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 import { observeTopic } from './observed-topic.ts'
 import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
-import { type PendingWill, publishWill } from './wills.ts'
+import { type PendingWill, publishWill, type WillFate } from './wills.ts'
 
 /** The sessions of a broker: who resumes which, who takes over from whom, and when one is over (MQTT 5 section 4.1). */
 export class Sessions {
@@ -66,21 +66,21 @@ export class Sessions {
     this.connected++
   }
 
-  /** A connection ended; `clean` leaves out the will. */
-  left(connection: Connection, clean: boolean): void {
+  /** A connection ended. */
+  left(connection: Connection, fate: WillFate): void {
     const { session } = connection
     if (!session || session.ended || session.claim !== connection) return
     if (session.connection === connection) this.connected--
     session.connection = null
     session.claim = null
-    if (clean) session.will = null
+    if (fate === 'drop' || (fate === 'keep' && !session.stored)) session.will = null
     if (!session.persistent) {
       this.end(session)
       return
     }
     const now = this.#broker.now()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
-    if (session.will) {
+    if (session.will && fate === 'publish') {
       if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
       else session.willAt = Math.min(now + session.will.delayInterval * 1000, session.expiresAt)
     }
@@ -101,6 +101,7 @@ export class Sessions {
   /** Ends sessions and publishes wills whose time has come. */
   sweep(now: number): void {
     for (const session of this.#byClientId.values()) {
+      session.detach()
       if (session.connection || session.claim) continue
       if (session.expiresAt <= now) this.end(session)
       else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))

@@ -44,7 +44,7 @@ export class States {
       if (target !== null) this.#refresh(topic, target)
     }
     for (const group of recipients.groups) {
-      const member = group.pick()
+      const member = group.pick(topic.name)
       if (member) this.feed(member.session, topic, new Recipient([member]))
     }
   }

@@ -2,7 +2,9 @@ import { REASON } from '../codec/reason-codes.ts'
 
 /** The reason code of PUBACK and PUBREC for a handler's status (MQTT 5 section 3.4.2.1). */
 export function publishReasonOf(status: number): number {
-  if (status < 400) return REASON.SUCCESS
+  if (status < 300) return REASON.SUCCESS
+  // A redirection has no form here: the message was not handled.
+  if (status < 400) return REASON.IMPLEMENTATION_SPECIFIC_ERROR
   switch (status) {
     case 400:
     case 415:
@@ -31,7 +33,6 @@ export function publishReasonOf(status: number): number {
 
 /** The code of CONNACK for the status of a CONNECT: a reason code (MQTT 5 section 3.2.2.2), or a return code before that (3.1.1 section 3.2.2.3). */
 export function connectReasonOf(status: number, version: number): number {
-  if (status < 400) return REASON.SUCCESS
   switch (status) {
     case 400:
       return version < 5 ? REFUSED_NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR

@@ -27,11 +27,15 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
       results[index] = granted
       if (--open > 0) return
       const codes = results.map(result => result.code)
-      broker.journal.kept(() => {
+      broker.journal.kept(kept => {
         broker.flusher.batch(() => {
+          if (!kept) {
+            codes.fill(REASON.UNSPECIFIED_ERROR)
+            for (const { filter } of packet.subscriptions) remove(session, filter)
+          }
           if (session.connection === connection)
             connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.SUBACK, packet.packetId, codes))
-          for (const { first } of results) first?.()
+          if (kept) for (const { first } of results) first?.()
         })
       })
     })
@@ -59,7 +63,7 @@ export function unsubscribe(connection: Connection, session: Session, packet: Un
     }
     broker.host.run(context, () => {
       const { status } = context.response
-      const refused = status >= 400 && !isUnhandled(context)
+      const refused = status >= 300 && !isUnrouted(context)
       void context.end()
       if (refused) settle(index, status === 401 || status === 403 ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR)
       else settle(index, remove(session, filter) ? REASON.SUCCESS : REASON.NO_SUBSCRIPTION_EXISTED)
@@ -139,10 +143,10 @@ function grant(
   context['mqtt.Qos'] = request.qos
   broker.host.run(context, () => {
     const { status } = context.response
-    const unhandled = isUnhandled(context)
+    const unhandled = isUnrouted(context)
     const qos = context['mqtt.Qos'] ?? request.qos
     void context.end()
-    if (status >= 400 && !unhandled) {
+    if (status >= 300 && !unhandled) {
       done({ code: subscribeReasonOf(status, version) })
       return
     }
@@ -233,6 +237,3 @@ function controlContext(
   context['mqtt.Filter'] = filter
   return context
 }
-
-/** True when no handler has spoken: the router's 405 is about other methods of the same path. */
-const isUnhandled = (context: Context): boolean => isUnrouted(context) || context.response.error?.code === 'method-not-allowed'

@@ -31,8 +31,8 @@ export class SharedGroup {
     this.filter = filter
   }
 
-  /** The next member that is connected and can take more, else one that is connected, else one that keeps messages until it returns. */
-  pick(): Subscription | null {
+  /** The next member that may have the topic: one that is connected and can take more, else that is connected, else that keeps messages until it returns. */
+  pick(topic: string): Subscription | null {
     const count = this.members.length
     let best: Subscription | null = null
     let bestRank = 0
@@ -40,8 +40,9 @@ export class SharedGroup {
     for (let step = 0; step < count; step++) {
       const index = (this.#next + step) % count
       const member = this.members[index] as Subscription
-      const rank = member.session.connection === null ? (member.session.persistent ? 1 : 0) : member.session.congested ? 2 : 3
-      if (rank <= bestRank) continue
+      const { session } = member
+      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.congested ? 2 : 3
+      if (rank <= bestRank || session.verdicts.isDenied(topic)) continue
       best = member
       bestRank = rank
       bestIndex = index

@@ -45,6 +45,11 @@ export class Verdicts {
     return recipient.verdict
   }
 
+  /** True when it is known that the session may not. */
+  isDenied(topic: string): boolean {
+    return this.#known?.get(topic) === false
+  }
+
   /** Calls back once with the verdict, in the order of the questions; at once where the pipeline is synchronous. False when too many wait already. */
   ask(topic: Topic, done: (allowed: boolean) => void): boolean {
     const known = this.#known?.get(topic.name)
@@ -73,7 +78,8 @@ export class Verdicts {
     broker.host.run(context, () => {
       const status = context.response.status
       void context.end()
-      const refused = status === 401 || status === 403
+      // A redirection, such as to a login, is not what was asked for either.
+      const refused = status === 401 || status === 403 || (status >= 300 && status < 400)
       const failed = status >= 500 || status === 429
       if (!failed && epoch === this.#epoch) this.remember(topic.name, !refused)
       this.#asking?.delete(topic.name)

@@ -5,6 +5,9 @@ import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
 import type { Session } from './session.ts'
 
+/** What the end of a connection means for its will: published, forgotten, or kept until the broker is back. */
+export type WillFate = 'publish' | 'drop' | 'keep'
+
 /** A will that waits for its client to vanish (MQTT 5 section 3.1.2.5). */
 export class PendingWill {
   readonly message: Message
