@@ -45,8 +45,8 @@ interface Page {
 }
 
 const root = resolve(import.meta.dirname, '..')
-// A folder that git and biome pass over.
-const built = join(root, 'test/dist/readme')
+// A folder that git, biome and tsc pass over.
+const built = join(root, 'test/.shown/dist')
 
 const markdownIn = (folder: string): string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -126,9 +126,9 @@ const has = async (tool: string): Promise<boolean> =>
 
 const pages = documents.map(pageOf)
 const programs = pages.flatMap(page => page.programs)
-rmSync(built, { recursive: true, force: true })
+rmSync(dirname(built), { recursive: true, force: true })
 for (const program of programs) write(program)
-afterAll(() => rmSync(built, { recursive: true, force: true }))
+afterAll(() => rmSync(dirname(built), { recursive: true, force: true }))
 
 const toolsOf = (commands: readonly Command[]): string[] =>
   commands.flatMap(({ command }) => command.split('|').map(part => part.trim().replace('(', '').split(' ')[0] as string))
@@ -148,19 +148,23 @@ describe.each(withPrograms)('%s', async (_, page) => {
     if (mark !== 'run') continue
     const used = toolsOf([...page.before, ...commands])
     const needed = missing.filter(tool => used.includes(tool))
-    test.skipIf(needed.length > 0 && !required)(`what line ${line} shows runs${needed.length > 0 ? `, with ${needed.join(', ')}` : ''}`, async () => {
-      const log = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-      let app: App | undefined
-      try {
-        app = ((await import(file)) as { app?: App }).app
-        if (printed !== undefined) expect(log.mock.calls.map(words => format(...words)).join('\n')).toBe(printed)
-        for (const { command, output } of commands) await follow(withPorts(command, text, app), output, page.folder)
-      } finally {
-        log.mockRestore()
-        await app?.close({ timeout: 100 })
-      }
-      if (app !== undefined) expect(app.live).toBe(0)
-    })
+    test.skipIf(needed.length > 0 && !required)(
+      `what line ${line} shows runs${needed.length > 0 ? `, with ${needed.join(', ')}` : ''}`,
+      async () => {
+        const log = vi.spyOn(console, 'log').mockImplementation(() => undefined)
+        let app: App | undefined
+        try {
+          app = ((await import(file)) as { app?: App }).app
+          if (printed !== undefined) expect(log.mock.calls.map(words => format(...words)).join('\n')).toBe(printed)
+          for (const { command, output } of commands) await follow(withPorts(command, text, app), output, page.folder)
+        } finally {
+          log.mockRestore()
+          await app?.close({ timeout: 100 })
+        }
+        if (app !== undefined) expect(app.live).toBe(0)
+      },
+      30_000
+    )
   }
 })
 
@@ -176,7 +180,7 @@ describe('the documents', () => {
     } catch (error) {
       errors = (error as { stdout: string }).stdout
         .split('\n')
-        .filter(line => line.startsWith('test/dist'))
+        .filter(line => line.startsWith('test/.shown'))
         .join('\n')
     }
     expect(errors).toBe('')
