@@ -102,6 +102,9 @@ export abstract class Session implements ByteReceiver {
       clientCertificate: () => channel.clientCertificate?.()
     }
     this.context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source: null })
+    // No pipeline runs for a connection, so there is nothing to wait for before its keys are inherited.
+    this.context.response.status = 204
+    this.context.response.seal(this.context.environment.codecs)
     channel.open(this)
   }
 
