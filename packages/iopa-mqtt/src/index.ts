@@ -9,11 +9,14 @@
  */
 
 export type { BridgeOptions } from './bridge/options.ts'
+export type { MqttClientOptions } from './client-options.ts'
 export { MQTT_KEYS } from './keys.ts'
 export type { MqttOptions, MqttTransport } from './mqtt.ts'
 export { mqtt } from './mqtt.ts'
 export type { EmbeddedOptions } from './options.ts'
 export type { PublishOptions } from './publish-options.ts'
+export type { BrokerCapabilities } from './remote/capabilities.ts'
+export type { RemoteOptions } from './remote/options.ts'
 export type {
   Store,
   StoredDelivery,
@@ -31,3 +34,5 @@ export type {
 } from './store.ts'
 export { diskStore } from './stores/disk.ts'
 export { memoryStore } from './stores/memory.ts'
+export type { DiskStoreOptions } from './stores/disk.ts'
+export type { WebSocketOptions } from './websocket-options.ts'

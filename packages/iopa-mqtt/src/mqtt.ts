@@ -1,13 +1,17 @@
 import type { Channel, ConnectOptions, Host, KeysDeclaration, Listener, Transport } from '@iopa/appbuilder'
 import { CAPABILITIES, IopaError } from '@iopa/appbuilder'
 import type { BridgeOptions } from './bridge/options.ts'
+import type { MqttClientOptions } from './client-options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import { MQTT_KEYS } from './keys.ts'
 import type { EmbeddedOptions } from './options.ts'
 import type { PublishOptions } from './publish-options.ts'
 
 /** What `mqtt()` takes: the options of the embedded broker, or with `broker` those of a worker on another one. */
-export type MqttOptions = EmbeddedOptions | BridgeOptions
+export type MqttOptions = (EmbeddedOptions | BridgeOptions) & {
+  /** For the clients that `app.connect('mqtt://...')` makes. */
+  readonly client?: MqttClientOptions
+}
 
 /** The MQTT transport. */
 export interface MqttTransport extends Transport {
@@ -46,7 +50,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     },
     async connect(url: URL, connectOptions: ConnectOptions = {}): Promise<Channel> {
       const { connectMqtt } = await import('./client.ts')
-      return connectMqtt(url, connectOptions)
+      return connectMqtt(url, { ...options.client, ...connectOptions })
     },
     async publish(topic, payload, publishOptions) {
       if (listening === null) throw new IopaError(503, 'not-listening', 'mqtt() does not listen yet: await app.listen() first.')
