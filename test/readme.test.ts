@@ -1,8 +1,6 @@
 // Runs what the documents show. A comment on the line before a block of code says what the block is:
 //   <!-- run -->         a program: it is type-checked and run, and its `app` is closed afterwards
-//   <!-- more -->        the rest of the program or file before it
 //   <!-- file a.ts -->   a file that programs of the page import
-//   <!-- types -->       a program that is only type-checked: it needs another machine, or an address that others reach
 //   <!-- test -->        a test file: its tests run among these
 //   <!-- prints -->      what the program before it prints
 //   <!-- shell -->       commands for the app of the program before it; `# ...` is output that must come
@@ -32,7 +30,7 @@ interface Program {
   readonly line: number
   readonly mark: string
   readonly file: string
-  text: string
+  readonly text: string
   printed?: string
   readonly commands: Command[]
 }
@@ -77,11 +75,10 @@ const pageOf = (document: string): Page => {
   const page: Page = { document, folder: join(built, document.replace(/\W+/g, '-')), before: [], programs: [] }
   for (const { mark, name, line, language, text } of blocksOf(textOf(document))) {
     const last = page.programs.at(-1)
-    if (['run', 'types', 'test', 'file'].includes(mark))
+    if (['run', 'test', 'file'].includes(mark))
       page.programs.push({ line, mark, file: join(page.folder, name || `line-${line}.${language}`), text, commands: [] })
     else if (mark === 'setup' || (mark === 'shell' && last === undefined)) page.before.push(...commandsOf(text))
     else if (last !== undefined && mark === 'shell') last.commands.push(...commandsOf(text))
-    else if (last !== undefined && mark === 'more') last.text += text
     else if (last !== undefined && mark === 'prints') last.printed = text.trimEnd()
   }
   return page
