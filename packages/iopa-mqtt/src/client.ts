@@ -36,6 +36,8 @@ const PACKET_ROOM = 65_536
 /** Milliseconds that a retained message, if there is one, takes after SUBACK. */
 const RETAINED_WAIT = 500
 const RESPONSES = 1
+/** Where the broker names no place for responses. The empty first level keeps it apart from paths: no route of an app can take it. */
+const RESPONSES_BASE = '/iopa/answers'
 const NO_MATCHING_SUBSCRIBERS = 0x10
 
 class MqttChannel implements Channel {
@@ -139,8 +141,10 @@ class MqttChannel implements Channel {
     if (!wantsResponse) return answerOfReceipt(await this.#publish(request, topic, bag, {}, signal), 204)
     const responseTopic = await this.#responses(signal)
     const { correlationData, answer, forget } = this.#pending.add()
+    // A request that has been answered is not sent again, though the connection was lost before its acknowledgement.
+    let answered = false
     try {
-      const acknowledged = this.#publish(request, topic, bag, { responseTopic, correlationData }, signal)
+      const acknowledged = this.#publish(request, topic, bag, { responseTopic, correlationData }, signal, () => !answered)
       acknowledged.catch(() => {})
       const first = await Promise.race([answer, acknowledged])
       if (!('reasonCode' in first)) return first
@@ -151,6 +155,7 @@ class MqttChannel implements Channel {
       return await abortable(answer, signal)
     } finally {
       forget()
+      answered = true
     }
   }
 
@@ -166,7 +171,8 @@ class MqttChannel implements Channel {
     topic: string,
     bag: Bag,
     properties: MessageProperties,
-    signal: AbortSignal
+    signal: AbortSignal,
+    again?: () => boolean
   ): Promise<Awaited<ReturnType<RemoteBroker['publish']>>> {
     const payload = request.body === null ? new Uint8Array(0) : await readBody(request.body, this.#limits.body)
     const retain = isRetained(request, bag)
@@ -177,7 +183,7 @@ class MqttChannel implements Channel {
     }
     userProperties['method'] = request.method
     const type = request.type === '' ? {} : { contentType: request.type }
-    return this.#broker.publish({ topic, payload, qos: this.#qos, retain, properties: { ...properties, ...type, userProperties } }, signal)
+    return this.#broker.publish({ topic, payload, qos: this.#qos, retain, properties: { ...properties, ...type, userProperties } }, signal, again)
   }
 
   /** The first message of a subscription: the retained one, or what an IOPA broker answers to a GET of it. 404 when there is none in time. */
@@ -201,7 +207,7 @@ class MqttChannel implements Channel {
   async #responses(signal: AbortSignal): Promise<string> {
     const connection = await this.#broker.ready(signal)
     if (this.#responding === null) {
-      const base = connection.capabilities.responseInformation.replace(/\/$/, '') || 'iopa/answers'
+      const base = connection.capabilities.responseInformation.replace(/\/$/, '') || RESPONSES_BASE
       this.#responseTopic = `${base}/${connection.clientId.replace(/[/+#\0]/g, '-')}`
       this.#responding = this.#subscribeResponses(connection)
       this.#responding.catch(() => {

@@ -100,6 +100,18 @@ describe('the client of an IOPA broker', () => {
     expect([refused.status, await refused.text()]).toEqual([422, 'A light is not bad.'])
   })
 
+  it('says every path that a topic can say', async () => {
+    const app = new App({ logger: false })
+      .use(mqtt({ port: 0 }))
+      .use(({ method, path, segments }) => (method === 'GET' ? { path, segments } : undefined))
+    const [listener] = await app.listen()
+    closing.push(() => app.close({ timeout: 50 }))
+    const channel = await connect(listener!.url)
+    for (const path of ['/a/b', '/a/', '/a b/ü', '/100%25']) {
+      expect(await (await channel.send(request('GET', path))).json()).toEqual({ path, segments: path.slice(1).split('/') })
+    }
+  })
+
   it('has many requests under way at once, each with its own answer', async () => {
     const { url } = await serve()
     const channel = await connect(url)

@@ -47,6 +47,8 @@ export class RemoteBroker {
   #inFlight = 0
   #turns: (() => void)[] = []
   #waiting = 0
+  /** Messages that a connection has not answered; those of one that is gone stay, to find out why it is. */
+  #underWay = new WeakMap<Connection, Set<OutboundMessage>>()
 
   constructor(options: RemoteBrokerOptions) {
     this.#options = options
@@ -88,15 +90,15 @@ export class RemoteBroker {
 
   /**
    * Publishes, and resolves with the broker's answer, also with a refusal. A message of QoS 1 is sent again on the next connection when one
-   * was lost before the answer; one of QoS 0 or 2 then rejects with 503, for it may have arrived.
+   * was lost before the answer and `again` says so; any other then rejects with 503, for it may have arrived.
    * @throws IopaError 413 when the broker takes no packet of this size, 503 when too many wait; the reason of `signal`
    */
-  async publish(message: OutboundMessage, signal?: AbortSignal): Promise<Receipt> {
+  async publish(message: OutboundMessage, signal?: AbortSignal, again: () => boolean = () => true): Promise<Receipt> {
     if (this.#waiting >= this.#options.maxWaiting)
       throw new IopaError(503, 'too-many-messages', 'Too many messages wait for the broker: try again later.')
     this.#waiting++
     try {
-      for (;;) {
+      for (let complaints = 0; ; ) {
         const connection = await this.ready(signal)
         assertSize(message, connection)
         if (message.qos > connection.capabilities.maximumQos) message = { ...message, qos: connection.capabilities.maximumQos }
@@ -106,9 +108,13 @@ export class RemoteBroker {
           if (!(error instanceof ConnectionLost)) throw error
           // One that does not work but is there yet would be tried again and again.
           connection.destroy()
-          await abortable(connection.closed, signal)
-          if (message.qos !== 1)
+          const { reasonCode } = await abortable(connection.closed, signal)
+          if (message.qos !== 1 || !again())
             throw new IopaError(503, 'connection-lost', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
+          // The broker may have closed because of this very message, and would do so again; or because of one that was under way beside it.
+          if (!COMPLAINTS.has(reasonCode) || ++complaints < MAX_COMPLAINTS) continue
+          if (reasonCode === PACKET_TOO_LARGE && isLargest(message, this.#underWay.get(connection))) return REFUSED_AS_TOO_LARGE
+          throw new IopaError(502, 'message-refused', `The broker closes the connection when it gets this message (0x${reasonCode.toString(16)}).`)
         }
       }
     } finally {
@@ -144,8 +150,16 @@ export class RemoteBroker {
       }
     }
     this.#inFlight++
+    let underWay = this.#underWay.get(connection)
+    if (!underWay) this.#underWay.set(connection, (underWay = new Set()))
+    underWay.add(message)
     try {
-      return await connection.publish(message, signal)
+      const receipt = await connection.publish(message, signal)
+      underWay.delete(message)
+      return receipt
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) underWay.delete(message)
+      throw error
     } finally {
       this.#inFlight--
       this.#turns.shift()?.()
@@ -268,6 +282,13 @@ export class RemoteBroker {
 const STEADY = 10_000
 /** QoS 1 messages on their way to a broker that sets no limit itself. */
 const MAX_IN_FLIGHT = 64
+const PACKET_TOO_LARGE = 0x95
+/** The receipt of a message that the broker has answered with a DISCONNECT. */
+const REFUSED_AS_TOO_LARGE: Receipt = { reasonCode: PACKET_TOO_LARGE, reasonString: '', userProperties: {} }
+/** DISCONNECT reasons that speak of what we have sent (MQTT 5 section 3.14.2.1). */
+const COMPLAINTS: ReadonlySet<number> = new Set([0x81, 0x82, 0x90, 0x94, PACKET_TOO_LARGE, 0x99, 0x9a, 0x9b])
+/** How often a message may be under way when the broker complains before it counts as the cause. */
+const MAX_COMPLAINTS = 2
 /** Servers that send us on to others, one after another. */
 const MAX_REDIRECTS = 3
 const SESSION_TAKEN_OVER = 0x8e
@@ -282,6 +303,11 @@ const waiting = (): Deferred<Connection> => {
   const next = deferred<Connection>()
   next.promise.catch(() => {})
   return next
+}
+
+const isLargest = ({ payload }: OutboundMessage, underWay: ReadonlySet<OutboundMessage> | undefined): boolean => {
+  for (const other of underWay ?? []) if (other.payload.length > payload.length) return false
+  return true
 }
 
 /** An upper bound of the packet's size against the broker's Maximum Packet Size: a larger one would cost the connection, again and again. */

@@ -1,0 +1,39 @@
+import { type Context, type Host, IopaError, isControlMethod, type Transport } from '@iopa/appbuilder'
+import { transportContract } from '@iopa/testing'
+import { describe, expect, it } from 'vitest'
+import { type MqttOptions, mqtt } from '../src/mqtt.ts'
+
+/** The handlers of the contract take whatever comes and know only requests; here CONNECT and SUBSCRIBE find nobody, which accepts them. */
+const withoutControl = (host: Host): Host => {
+  const refuse = (context: Context): Context => {
+    context.response.fail(new IopaError(404, 'no-route'))
+    context.response.seal(context.environment.codecs)
+    return context
+  }
+  return new Proxy(host, {
+    get(target, key) {
+      if (key === 'withLimits') return (limits: Parameters<Host['withLimits']>[0]) => withoutControl(target.withLimits(limits))
+      if (key === 'run')
+        return (context: Context, done: (context: Context) => void) =>
+          isControlMethod(context.method) ? done(refuse(context)) : target.run(context, done)
+      if (key === 'invoke') return async (context: Context) => (isControlMethod(context.method) ? void refuse(context) : target.invoke(context))
+      const value: unknown = Reflect.get(target, key, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    }
+  })
+}
+
+const subject = (options: MqttOptions): Transport => {
+  const transport = mqtt(options)
+  return { ...transport, listen: host => transport.listen(withoutControl(host)) }
+}
+
+// A topic has no query; and none is empty, so that `/` has no topic: the paths that topics can say are in another test.
+const features = { query: false, cancel: false }
+const beyondTopics = 'hands the path over canonical: decoded once, a trailing slash kept'
+
+describe('the transport contract', () => {
+  const cases = transportContract({ transport: options => subject({ port: 0, ...options }), url: ({ url }) => url.href, features })
+  it('has the one case that is left out', () => expect(cases.map(({ name }) => name)).toContain(beyondTopics))
+  for (const { name, run } of cases) if (name !== beyondTopics) it(name, run)
+})
