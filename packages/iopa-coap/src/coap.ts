@@ -22,6 +22,7 @@ import { szxFor } from './block.ts'
 import { addressOf, connectDatagrams } from './datagram-client.ts'
 import { listenDatagrams } from './datagram-listener.ts'
 import type { Remote } from './exchange.ts'
+import { COAP_KEYS } from './keys.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'
 import { ResourceServer } from './resource-server.ts'
 import { connectStreams } from './stream-client.ts'
@@ -124,6 +125,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   return {
     name: 'coap',
     schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
+    keys: COAP_KEYS,
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },
     listen,
     connect

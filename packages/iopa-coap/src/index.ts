@@ -9,9 +9,8 @@
 
 export type { CoapListener, CoapOptions } from './coap.ts'
 
-import './keys.ts'
-
 export { coap } from './coap.ts'
+export { COAP_KEYS } from './keys.ts'
 export type { Message } from './message.ts'
 export type { Options } from './options.ts'
 export type { TransmissionParameters } from './parameters.ts'

@@ -1,3 +1,4 @@
+import { defineKeys, type KeysDeclaration } from '@iopa/appbuilder'
 import type { Message } from './message.ts'
 
 declare module '@iopa/constants' {
@@ -8,3 +9,12 @@ declare module '@iopa/constants' {
     'coap.Confirmable': boolean
   }
 }
+
+/** The keys of this package, which the transport declares for its app. */
+export const COAP_KEYS: KeysDeclaration = defineKeys('coap', {
+  owner: '@iopa/coap',
+  keys: {
+    Message: { doc: 'The message that a request came in' },
+    Confirmable: { doc: 'Whether a request of a client is sent as confirmable message' }
+  }
+})

@@ -13,3 +13,12 @@ describe('the transport contract over UDP', () => {
   }))
     test(name, { timeout: 20_000 }, run)
 })
+
+describe('the transport contract over TCP', () => {
+  for (const { name, run } of transportContract({
+    transport: options => coap({ port: 0, udp: false, tcp: true, ...options }),
+    url: ({ url }) => url.href,
+    features: { headers: false, anyMethod: false, cancel: false, problems: false, statuses }
+  }))
+    test(name, { timeout: 20_000 }, run)
+})
