@@ -39,8 +39,8 @@ export class HttpConnection {
   readonly #waitsForBody = (waiting: boolean): void => this.#watch.wait(waiting ? 'body' : null)
   /** The request in work. */
   #request: HttpRequest | null = null
-  /** The body of the last request was not read to its end; node discards the rest. */
-  #discards = false
+  /** The last request, while the rest of its body is still to come, which node discards. */
+  #discarded: IncomingMessage | null = null
   /** Requests that were pipelined. */
   readonly #held: { readonly message: IncomingMessage; readonly response: ServerResponse }[] = []
   #holds = false
@@ -113,8 +113,9 @@ export class HttpConnection {
       if (this.#watch.stalled(now, limits.idleTimeout)) this.#socket.destroy()
       return
     }
-    if (!this.#watch.late(now, limits.headerTimeout)) return
-    if (this.#discards || this.#socket.bytesRead === 0 || this.#socket.writableLength > 0) this.#socket.destroy()
+    if (this.#discarded?.complete === true) this.#discarded = null
+    if (!this.#watch.late(now, limits.headerTimeout, this.#discarded !== null)) return
+    if (this.#discarded !== null || this.#socket.bytesRead === 0 || this.#socket.writableLength > 0) this.#socket.destroy()
     else this.#leave(answerTo(new IopaError(408, 'header-timeout', `The header of the request did not come within ${limits.headerTimeout} ms.`)))
   }
 
@@ -122,6 +123,7 @@ export class HttpConnection {
     const { host, limits } = this.#settings
     this.#counted.touch()
     this.#watch.begin()
+    this.#discarded = null
     const request = new HttpRequest(message, response, limits.body, this.#waitsForBody)
     this.#request = request
     const context = this.#admit(request)
@@ -188,7 +190,7 @@ export class HttpConnection {
         this.#settle(request)
         return
       }
-      const remainder = writeAnswer(request, answer, this.#settings.closing)
+      const remainder = writeAnswer(request, answer, this.#settings.closing || request.upgrades)
       if (remainder !== null) void this.#pump(request, remainder)
       else {
         if (answer.isStream) discard(answer)
@@ -297,7 +299,7 @@ export class HttpConnection {
 
   #settle(request: HttpRequest, reason: 'finish' | 'reset' = 'finish'): void {
     this.#request = null
-    this.#discards = request.unread
+    if (request.unread) this.#discarded = request.message
     if (request.context !== null) {
       void request.context.end(reason)
       this.#counted.busy(0)

@@ -80,8 +80,8 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     settings.closing = true
     const closed = bound.close()
     for (const connection of open.values()) connection.endEvents()
-    // Requests that have arrived already are read in the next turn, and still answered.
-    await new Promise(resolve => setImmediate(resolve))
+    // What has arrived already is read in the next turn of the event loop, and still answered.
+    for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
     await connections.drain(timeout, connection => open.get(connection)?.finish())
     await closed
   }

@@ -39,10 +39,14 @@ export class PeerWatch {
     return now - this.#since >= limit
   }
 
-  /** True when a header was begun and is not complete after `limit` ms. To be asked only while no request is in work. */
-  late(now: number, limit: number): boolean {
+  /**
+   * True when a header was begun and is not complete after `limit` ms, or the rest of a body that the peer owes.
+   * To be asked only while no request is in work.
+   */
+  late(now: number, limit: number, owing: boolean): boolean {
     if (this.#headerSince >= 0) return now - this.#headerSince >= limit
-    if (!this.#resting) this.#bytesRead = this.#socket.bytesRead
+    if (owing) this.#headerSince = now
+    else if (!this.#resting) this.#bytesRead = this.#socket.bytesRead
     else if (this.#bytesRead !== this.#socket.bytesRead) this.#headerSince = now
     this.#resting = true
     return false

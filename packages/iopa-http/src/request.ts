@@ -17,6 +17,8 @@ export class HttpRequest implements RequestSource {
   /** The transfer coding as it was sent. */
   coding = ''
   expectation = ''
+  /** It asks for another protocol, which it does not get; node loses what is pipelined behind it. */
+  upgrades = false
   /** Set once the request has been admitted to the pipeline. */
   context: Context | null = null
   /** Host and port as the client addressed them, where that is not the Host header. */
@@ -47,6 +49,9 @@ export class HttpRequest implements RequestSource {
         case 6:
           if (is(name, 'Accept', 'accept')) this.accept = this.accept === '' ? (fields[at + 1] as string) : `${this.accept}, ${fields[at + 1]}`
           else if (is(name, 'Expect', 'expect')) this.expectation = fields[at + 1] as string
+          break
+        case 7:
+          if (is(name, 'Upgrade', 'upgrade')) this.upgrades = true
           break
         case 14:
           if (is(name, 'Content-Length', 'content-length')) this.length = Number(fields[at + 1])
