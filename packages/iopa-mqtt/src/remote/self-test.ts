@@ -66,4 +66,4 @@ const run = async (): Promise<void> => {
 }
 
 /** Milliseconds. */
-const TIMEOUT = 2000
+const TIMEOUT = 1000
