@@ -15,7 +15,7 @@ export interface EmbeddedOptions {
   /** Serves MQTT over WebSocket too, for browsers. */
   readonly websocket?: WebSocketOptions
   /** What of the app's limits is different here. */
-  readonly limits?: Partial<Limits>
+  readonly limits?: Partial<Limits> | undefined
   /** Keeps sessions, queues and retained messages beyond the process; without it they live in memory. */
   readonly store?: Store
   /** `strict`, the default, sends PUBACK and PUBREC in the order of the messages; `any` as soon as each is done. */
