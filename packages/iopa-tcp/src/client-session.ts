@@ -242,7 +242,6 @@ export class ClientSession implements ByteReceiver {
   }
 
   #arm(time: number): void {
-    if (!Number.isFinite(time)) return
     this.#timer = this.#settings.clock.setTimeout(() => this.#expire(), Math.max(1, time))
   }
 

@@ -44,5 +44,5 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
 /** Lets the system find out that a silent peer has gone: one that observes may be silent for ever. */
 function probe(socket: unknown, delay: number): void {
   const { setKeepAlive } = (socket ?? {}) as { setKeepAlive?: (on: boolean, delay: number) => void }
-  if (Number.isFinite(delay)) setKeepAlive?.call(socket, true, delay)
+  if (delay < 2 ** 31) setKeepAlive?.call(socket, true, delay)
 }

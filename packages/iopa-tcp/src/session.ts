@@ -32,6 +32,8 @@ export interface SessionSettings {
 const FLUSH_BYTES = 64 * 1024
 // Ignored before the next line, as white space is before any JSON text (RFC 8259 section 2).
 const SPACE = Uint8Array.of(0x20)
+// How often a peer that has finished sending is asked for a sign of life at least, in milliseconds.
+const PROBE = 30_000
 // How long a connection that this side has ended waits for the other side, in milliseconds.
 const LINGER = 1000
 
@@ -383,8 +385,8 @@ export abstract class Session implements ByteReceiver {
 
   /** A message that has begun must be whole within the time of a request, however slowly its bytes come. */
   #watchFrame(): void {
-    if (this.#frameTimer !== null) return
     const { limits } = this.host
+    if (this.#frameTimer !== null) return
     const frames = this.#frames
     this.#frameTimer = this.#settings.clock.setTimeout(() => {
       this.#frameTimer = null
@@ -402,7 +404,7 @@ export abstract class Session implements ByteReceiver {
       this.outbox.write(SPACE)
       this.outbox.flush()
     }
-    this.#probeTimer = this.#settings.clock.setTimeout(() => this.#probe(this.host.limits.idleTimeout / 2), time)
+    this.#probeTimer = this.#settings.clock.setTimeout(() => this.#probe(Math.min(PROBE, this.host.limits.idleTimeout / 2)), time)
   }
 
   /** Drops a peer that takes nothing of what was written for `time` ms, and one that was left and has everything. */

@@ -272,6 +272,20 @@ describe('a session', () => {
     await eventually(() => app.live === 0)
   })
 
+  test('without limits of time stays', async () => {
+    const { port } = await serve(() => 'x'.repeat(1_000_000), {
+      limits: { idleTimeout: Number.POSITIVE_INFINITY, requestTimeout: Number.POSITIVE_INFINITY }
+    })
+    const peer = await dial(port)
+    peer.socket.pause()
+    for (let i = 0; i < 10; i++) peer.send(get('/'))
+    peer.write('{"iopa.Method"')
+    await later(50, 0)
+    peer.socket.resume()
+    peer.write(':"GET","iopa.Path":"/"}\n')
+    expect(await peer.answers(11)).toHaveLength(11)
+  })
+
   test('over the limit of connections is told 503 and closed', async () => {
     const { port, app } = await serve(() => 'x', { limits: { connections: 2 } })
     const first = [await dial(port), await dial(port)]
