@@ -5,14 +5,12 @@ import { PACKET } from '../codec/packet-types.ts'
 import type { DisconnectPacket } from '../codec/packets.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'
 import { decodeAcknowledgement } from '../codec/publish-decoder.ts'
-import { acknowledgementSize, publishSize, writeAcknowledgement, writePublish } from '../codec/publish-encoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Broker } from './broker.ts'
 import type { MqttEndpoint } from './endpoint.ts'
 import { Handshake } from './handshake.ts'
 import { Intake } from './intake.ts'
-import type { Message } from './message.ts'
-import { Outbox } from './outbox.ts'
+import { PacketSender } from './packet-sender.ts'
 import type { Session } from './session.ts'
 import { subscribe, unsubscribe } from './subscribing.ts'
 import type { WillFate } from './wills.ts'
@@ -35,10 +33,8 @@ export class Connection implements ByteReceiver {
   readonly broker: Broker
   readonly channel: ByteChannel
   readonly counted: CountedConnection
-  readonly outbox: Outbox
+  readonly sender: PacketSender
   readonly #guard: FrameGuard
-  /** 3, 4 or 5. */
-  version = 4
   /** A bridge of another broker (see ConnectPacket). */
   bridge = false
   session: Session | null = null
@@ -46,12 +42,6 @@ export class Connection implements ByteReceiver {
   endpoint: MqttEndpoint | null = null
   /** The headers of its CONNECT. */
   source: RequestSource | null = null
-  /** Most unacknowledged messages that the client takes at a time. */
-  sendWindow = 0
-  /** Bytes of a packet that the client takes. */
-  maximumPacketSize: number = Number.POSITIVE_INFINITY
-  /** False when the client wants no reason strings (MQTT 5 section 3.1.2.11.7). */
-  wantsProblems = true
   /** Of its CONNECT, null for none (MQTT 5 section 4.12). */
   authenticationMethod: string | null = null
   /** Milliseconds without a packet after which the client counts as gone; 0 for never. */
@@ -62,8 +52,6 @@ export class Connection implements ByteReceiver {
   #wasOpen = false
   #handshake: Handshake | null = null
   #intake: Intake | null = null
-  #aliases: Map<string, number> | null = null
-  #aliasMaximum = 0
   #paused = false
   /** When a connection that is closing is destroyed. */
   #deadline = 0
@@ -76,10 +64,15 @@ export class Connection implements ByteReceiver {
     this.broker = broker
     this.channel = channel
     this.counted = counted
-    this.outbox = new Outbox(channel, broker.limits.queueBytes, broker.flusher.add)
+    this.sender = new PacketSender(broker, channel)
     this.#guard = new FrameGuard(Math.min(LARGEST_CONNECT, broker.maxPacketSize), (bytes, start, body, end) => this.#packet(bytes, start, body, end))
     this.lastActive = broker.now()
     this.#deadline = this.lastActive + broker.limits.headerTimeout
+  }
+
+  /** 3, 4 or 5. */
+  get version(): number {
+    return this.sender.version
   }
 
   get isOpen(): boolean {
@@ -106,7 +99,7 @@ export class Connection implements ByteReceiver {
 
   drain(): void {
     this.broker.flusher.batch(() => {
-      this.outbox.drained()
+      this.sender.outbox.drained()
       this.session?.pump()
       this.#continue()
     })
@@ -116,7 +109,7 @@ export class Connection implements ByteReceiver {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#guard.close()
-    this.outbox.close()
+    this.sender.outbox.close()
     this.counted.remove()
     this.#closed()
     this.#handshake?.abandon()
@@ -136,7 +129,7 @@ export class Connection implements ByteReceiver {
       this.destroy()
       return
     }
-    if (this.version === 5) this.#write(encodeDisconnect(reasonCode, this.wantsProblems ? reason : ''))
+    if (this.version === 5) this.sender.send(encodeDisconnect(reasonCode, this.sender.wantsProblems ? reason : ''))
     this.#finish({ reasonCode, will: reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish' })
   }
 
@@ -148,7 +141,7 @@ export class Connection implements ByteReceiver {
   /** Refuses the CONNECT. */
   refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
-    this.#write(encodeConnack(this.version, false, code, properties))
+    this.sender.send(encodeConnack(this.version, false, code, properties))
     this.#finish({ reasonCode: code, will: 'drop' })
   }
 
@@ -166,7 +159,7 @@ export class Connection implements ByteReceiver {
     this.#wasOpen = true
     this.#handshake = null
     this.#guard.maxPacketSize = this.broker.maxPacketSize
-    this.#aliasMaximum = Math.min(aliasMaximum, this.broker.options.topicAliasMaximum)
+    this.sender.aliasMaximum = Math.min(aliasMaximum, this.broker.options.topicAliasMaximum)
     this.session = session
     this.#intake = null
     this.counted.keepAlive(true)
@@ -176,60 +169,6 @@ export class Connection implements ByteReceiver {
   proceed(): void {
     if (this.#state === 'connecting') this.#guarded(() => this.#guard.resume())
     else this.#continue()
-  }
-
-  /** Sends a PUBLISH; false when the client takes none of that size. */
-  sendPublish(message: Message, qos: number, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
-    const { broker, outbox, version } = this
-    if (qos === 0 && !retain && identifiers.length === 0 && this.#aliasMaximum === 0 && (message.expiresAt === 0 || version < 5)) {
-      // As it came, where its sender speaks the same version.
-      if (message.frameVersion === (version === 5 ? 5 : 3)) {
-        if (message.frameEnd - message.frameStart > this.maximumPacketSize) return false
-        broker.counters.sent++
-        outbox.append(message.bytes, message.frameStart, message.frameEnd)
-        return true
-      }
-      const { bytes, start, end } = message.plain(version)
-      if (end - start > this.maximumPacketSize) return false
-      broker.counters.sent++
-      outbox.append(bytes, start, end)
-      return true
-    }
-    const { form } = broker
-    const known = this.#aliasMaximum > 0 ? this.#aliasOf(message.topic) : 0
-    form.set(message, qos, retain, dup, packetId, identifiers, version === 5 ? message.secondsLeft(broker.now()) : -1, Math.abs(known), known < 0)
-    const size = publishSize(form, version)
-    if (size > this.maximumPacketSize) {
-      if (known > 0) this.#aliases?.delete(message.topic)
-      return false
-    }
-    broker.counters.sent++
-    const at = outbox.reserve(size)
-    writePublish(outbox.block, at, form, version)
-    return true
-  }
-
-  sendAcknowledgement(type: number, packetId: number, reasonCode: number, details: Buffer | null): void {
-    if (this.#state !== 'open') return
-    const { outbox, version } = this
-    let size = acknowledgementSize(version, reasonCode, details)
-    let said = details
-    if (size > this.maximumPacketSize) {
-      said = null
-      size = acknowledgementSize(version, reasonCode, null)
-    }
-    const at = outbox.reserve(size)
-    writeAcknowledgement(outbox.block, at, type, packetId, version, reasonCode, said)
-  }
-
-  /** PUBREL. */
-  sendRelease(packetId: number, reasonCode: number): void {
-    this.sendAcknowledgement(PACKET.PUBREL, packetId, reasonCode, null)
-  }
-
-  /** Writes a whole packet, unless it has more bytes than the client takes. */
-  send(packet: Buffer): void {
-    if (packet.length <= this.maximumPacketSize) this.#write(packet)
   }
 
   /** True when a client of MQTT 3, which cannot be told of a failure, gets a plain acknowledgement for this status. */
@@ -259,7 +198,7 @@ export class Connection implements ByteReceiver {
       case PACKET.PUBREC << 4: {
         const value = decodeAcknowledgement(bytes, body, end, PACKET.PUBREC, this.version, headerCount)
         const known = session.receivedByPeer(value >> 8, value & 255)
-        if (known !== false) this.sendRelease(value >> 8, known === null ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS)
+        if (known !== false) this.sender.release(value >> 8, known === null ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS)
         return true
       }
       case (PACKET.PUBREL << 4) | 2:
@@ -270,7 +209,7 @@ export class Connection implements ByteReceiver {
         return true
       case PACKET.PINGREQ << 4:
         if (body !== end) break
-        this.#write(PINGRESP)
+        this.sender.send(PINGRESP)
         return !this.#hold()
       default:
         if (type === PACKET.PUBLISH) return this.#intakeOf(session).receive(bytes, start, body, end) && !this.#hold()
@@ -329,7 +268,7 @@ export class Connection implements ByteReceiver {
 
   /** Stops reading while the client does not take its answers. */
   #hold(): boolean {
-    return this.outbox.full
+    return this.sender.outbox.full
   }
 
   #continue(): void {
@@ -376,7 +315,7 @@ export class Connection implements ByteReceiver {
     this.#state = 'closing'
     this.#deadline = this.broker.now() + GOODBYE
     this.#guard.close()
-    this.outbox.flush()
+    this.sender.outbox.flush()
     this.channel.resume()
     this.channel.end()
     this.#depart(farewell)
@@ -396,22 +335,7 @@ export class Connection implements ByteReceiver {
     if (context !== null) this.broker.farewell(context, reasonCode, this.#wasOpen)
   }
 
-  #write(packet: Buffer): void {
-    this.outbox.append(packet, 0, packet.length)
-  }
-
   #intakeOf(session: Session): Intake {
     return (this.#intake ??= new Intake(this, session))
-  }
-
-  /** The alias of a topic: negative when the client knows it already, 0 when there is none left (MQTT 5 section 3.3.2.3.4). */
-  #aliasOf(topic: string): number {
-    this.#aliases ??= new Map()
-    const known = this.#aliases.get(topic)
-    if (known !== undefined) return -known
-    if (this.#aliases.size >= this.#aliasMaximum) return 0
-    const alias = this.#aliases.size + 1
-    this.#aliases.set(topic, alias)
-    return alias
   }
 }

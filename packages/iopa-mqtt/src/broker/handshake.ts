@@ -38,7 +38,7 @@ export class Handshake {
     const connection = this.#connection
     const { broker, channel } = connection
     this.#packet = packet
-    connection.version = packet.protocolVersion
+    connection.sender.version = packet.protocolVersion
     connection.bridge = packet.bridge
     if (packet.clientId === '' && packet.protocolVersion < 5 && !(packet.protocolVersion === 4 && packet.cleanStart)) {
       connection.refuse(REFUSED_CLIENT_IDENTIFIER)
@@ -93,7 +93,7 @@ export class Handshake {
   #read(bytes: Buffer, start: number, body: number, end: number): ConnectPacket | null {
     const connection = this.#connection
     try {
-      connection.version = protocolVersionOf(bytes, body, end)
+      connection.sender.version = protocolVersionOf(bytes, body, end)
       const packet = connection.broker.decoder.decode(bytes, start, body, end, connection.version)
       if (packet.type === 'CONNECT') return packet
       connection.destroy()
@@ -101,7 +101,7 @@ export class Handshake {
       if (!(error instanceof ProtocolError)) throw error
       // A version that is not spoken is refused in the words of 3.1.1, which every client reads (3.1.1 section 3.1.2.2).
       if (error.reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
-        connection.version = 4
+        connection.sender.version = 4
         connection.refuse(REFUSED_PROTOCOL_VERSION)
       } else if (connection.version === 5) connection.refuse(error.reasonCode, { reasonString: error.message })
       else connection.destroy()
@@ -144,7 +144,7 @@ export class Handshake {
       const data = answer.isProblem ? undefined : Buffer.from(answer.payloadBytes)
       if (step) void context.end()
       this.expects = true
-      connection.send(encodeAuth(REASON.CONTINUE_AUTHENTICATION, method, data))
+      connection.sender.send(encodeAuth(REASON.CONTINUE_AUTHENTICATION, method, data))
       connection.proceed()
       return
     }
@@ -157,7 +157,7 @@ export class Handshake {
   #accepted(method: string | null): void {
     const connection = this.#connection
     if (connection.isOpen) {
-      connection.send(encodeAuth(REASON.SUCCESS, method ?? '', undefined))
+      connection.sender.send(encodeAuth(REASON.SUCCESS, method ?? '', undefined))
       connection.broker.sessions.userChanged(connection)
       return
     }
@@ -186,14 +186,14 @@ export class Handshake {
     if (this.#abandoned || session.claim !== connection) return
     const keepAlive = this.#keepAlive(packet)
     connection.timeout = keepAlive * 1500
-    connection.sendWindow = Math.min(packet.receiveMaximum, broker.options.sendWindow)
-    connection.maximumPacketSize = packet.maximumPacketSize
-    connection.wantsProblems = packet.requestProblemInformation
+    connection.sender.window = Math.min(packet.receiveMaximum, broker.options.sendWindow)
+    connection.sender.maximumPacketSize = packet.maximumPacketSize
+    connection.sender.wantsProblems = packet.requestProblemInformation
     connection.authenticationMethod = packet.authenticationMethod
     const expiryInterval = session.expiryInterval
     broker.sessions.attach(session, connection)
     connection.opened(session, packet.topicAliasMaximum)
-    connection.send(
+    connection.sender.send(
       encodeConnack(packet.protocolVersion, present, REASON.SUCCESS, {
         sessionExpiryInterval: expiryInterval === (packet.sessionExpiryInterval ?? 0) ? undefined : expiryInterval,
         receiveMaximum: broker.limits.inFlightPerConnection,

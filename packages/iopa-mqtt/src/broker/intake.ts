@@ -8,7 +8,7 @@ import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
 import { IN_WORK, type Session } from './session.ts'
-import type { Topic } from './topic-table.ts'
+import { sameBytes, type Topic } from './topic-table.ts'
 
 /**
  * The messages that come in on one connection: their topic aliases, how many are in work, the order of their acknowledgements. Messages
@@ -82,13 +82,13 @@ export class Intake implements PublicationOwner {
     if (known === IN_WORK) return
     const connection = this.#connection
     if (known === undefined) {
-      connection.sendAcknowledgement(PACKET.PUBCOMP, packetId, connection.version === 5 ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS, null)
+      connection.sender.acknowledge(PACKET.PUBCOMP, packetId, connection.version === 5 ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS, null)
       return
     }
     session.received?.delete(packetId)
     const { journal } = connection.broker
     if (session.stored) journal.add({ kind: 'received', clientId: session.clientId, packetId, value: null })
-    journal.kept(() => connection.sendAcknowledgement(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null))
+    journal.kept(() => connection.sender.acknowledge(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null))
   }
 
   handled(publication: Publication): void {
@@ -169,7 +169,7 @@ export class Intake implements PublicationOwner {
       if (reasonCode >= REASON.UNSPECIFIED_ERROR && connection.version === 5) this.#session.received?.delete(packetId)
       else this.#session.received?.set(packetId, reasonCode)
     }
-    connection.sendAcknowledgement(
+    connection.sender.acknowledge(
       exactlyOnce ? PACKET.PUBREC : PACKET.PUBACK,
       packetId,
       reasonCode,
@@ -180,7 +180,7 @@ export class Intake implements PublicationOwner {
   #detailsOf({ status, reason, session }: Publication): Buffer | null {
     if (status === 0) return null
     const connection = session.connection
-    if (connection === null || !connection.wantsProblems) return null
+    if (connection === null || !connection.sender.wantsProblems) return null
     return reason === '' ? statusDetails(status) : encodeReason(reason, [['status', String(status)]])
   }
 
@@ -210,7 +210,7 @@ export class Intake implements PublicationOwner {
         throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'too many messages are unreleased')
       return false
     }
-    if (known !== IN_WORK) this.#connection.sendAcknowledgement(PACKET.PUBREC, packetId, known, null)
+    if (known !== IN_WORK) this.#connection.sender.acknowledge(PACKET.PUBREC, packetId, known, null)
     return true
   }
 
@@ -219,7 +219,7 @@ export class Intake implements PublicationOwner {
     if (topicAlias > 0) return this.#aliased(bytes, fields)
     if (topicStart === topicEnd) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBLISH has neither topic nor alias')
     const last = this.#lastTopic
-    if (last !== null && isSame(last.bytes, bytes, topicStart, topicEnd)) return last
+    if (last !== null && sameBytes(last.bytes, bytes, topicStart, topicEnd)) return last
     const topic = this.#connection.broker.topics.find(bytes, topicStart, topicEnd)
     this.#lastTopic = topic
     return topic
@@ -243,18 +243,11 @@ export class Intake implements PublicationOwner {
   #refuseTopic(qos: number, packetId: number): void {
     const connection = this.#connection
     if (connection.version < 5 || qos === 0) throw new ProtocolError(REASON.TOPIC_NAME_INVALID, 'the topic name is not valid here')
-    connection.sendAcknowledgement(qos === 2 ? PACKET.PUBREC : PACKET.PUBACK, packetId, REASON.TOPIC_NAME_INVALID, null)
+    connection.sender.acknowledge(qos === 2 ? PACKET.PUBREC : PACKET.PUBACK, packetId, REASON.TOPIC_NAME_INVALID, null)
   }
 }
 
 const MAX_UNRELEASED = 1024
-
-function isSame(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
-  const length = end - start
-  if (known.length !== length) return false
-  for (let at = 0; at < length; at++) if (known[at] !== bytes[start + at]) return false
-  return true
-}
 
 const STATUS_DETAILS = new Map<number, Buffer | null>()
 

@@ -88,18 +88,14 @@ export class Session {
 
   /** True when a further message would have to wait. */
   get congested(): boolean {
-    return this.connection === null || this.queue.size > 0 || this.connection.outbox.full || this.inflight.size >= this.connection.sendWindow
+    return (
+      this.connection === null || this.queue.size > 0 || this.connection.sender.outbox.full || this.inflight.size >= this.connection.sender.window
+    )
   }
 
   /** Sends a message that a live subscription matches. */
   deliver(message: Message, recipient: Recipient): void {
-    this.give(
-      message,
-      message.qos < recipient.qos ? message.qos : recipient.qos,
-      recipient.retainAsPublished && message.retain,
-      recipient.identifiers,
-      false
-    )
+    this.give(message, Math.min(message.qos, recipient.qos), recipient.retainAsPublished && message.retain, recipient.identifiers, false)
   }
 
   /** Sends a message with this QoS and RETAIN flag, or has it wait. */
@@ -107,7 +103,7 @@ export class Session {
     const connection = this.connection
     if (qos === 0) {
       if (connection === null) return
-      if (!connection.outbox.full) connection.sendPublish(message, 0, retain, false, 0, identifiers)
+      if (!connection.sender.outbox.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
       else if (!state || !this.queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.drop()
       return
     }
@@ -119,7 +115,7 @@ export class Session {
 
   /** Has a delivery wait until the store has kept it; `pump` after that sends it. */
   stage(message: Message, recipient: Recipient): Delivery | null {
-    const qos = message.qos < recipient.qos ? message.qos : recipient.qos
+    const qos = Math.min(message.qos, recipient.qos)
     const delivery = new Delivery(message, qos, recipient.retainAsPublished && message.retain, recipient.identifiers, false)
     delivery.kept = false
     return this.#enqueue(delivery) ? delivery : null
@@ -137,11 +133,11 @@ export class Session {
     if (connection === null) return
     this.#sendAgain(connection)
     for (let next = this.queue.peek(); next; next = this.queue.peek()) {
-      if (!next.kept || connection.outbox.full) return
-      if (next.qos > 0 && this.inflight.size >= connection.sendWindow) return
+      if (!next.kept || connection.sender.outbox.full) return
+      if (next.qos > 0 && this.inflight.size >= connection.sender.window) return
       this.queue.shift()
       if (next.cancelled || next.message.isExpired(this.broker.now())) this.#forget(next)
-      else if (next.qos === 0) connection.sendPublish(next.message, 0, next.retain, false, 0, next.identifiers)
+      else if (next.qos === 0) connection.sender.publish(next.message, 0, next.retain, false, 0, next.identifiers)
       else this.#transmit(next, false)
     }
     this.replays.pump()
@@ -160,7 +156,7 @@ export class Session {
 
   acknowledged(packetId: number): void {
     const delivery = this.inflight.get(packetId)
-    if (!delivery || delivery.qos !== 1) return
+    if (delivery?.qos !== 1) return
     this.inflight.delete(packetId)
     this.#forget(delivery)
     this.pump()
@@ -169,7 +165,7 @@ export class Session {
   /** PUBREC: true when PUBREL follows, false when the client refused the message, null when it is not known. */
   receivedByPeer(packetId: number, reasonCode: number): boolean | null {
     const delivery = this.inflight.get(packetId)
-    if (!delivery || delivery.qos !== 2) return null
+    if (delivery?.qos !== 2) return null
     if (reasonCode >= REASON.UNSPECIFIED_ERROR) {
       this.completed(packetId)
       return false
@@ -183,7 +179,7 @@ export class Session {
 
   completed(packetId: number): void {
     const delivery = this.inflight.get(packetId)
-    if (!delivery || delivery.qos !== 2) return
+    if (delivery?.qos !== 2) return
     this.inflight.delete(packetId)
     this.#forget(delivery)
     this.pump()
@@ -239,17 +235,17 @@ export class Session {
     if (delivery.packetId === 0) delivery.packetId = this.#identifiers.next(this.#identifiersInUse)
     if (!dup) this.inflight.set(delivery.packetId, delivery)
     this.#reserved?.delete(delivery.packetId)
-    if (connection.sendPublish(delivery.message, delivery.qos, delivery.retain, dup, delivery.packetId, delivery.identifiers)) return
+    if (connection.sender.publish(delivery.message, delivery.qos, delivery.retain, dup, delivery.packetId, delivery.identifiers)) return
     // Too large for this client: it counts as delivered (MQTT 5 section 3.1.2.11.4).
     this.inflight.delete(delivery.packetId)
     this.#forget(delivery)
   }
 
   #sendAgain(connection: Connection): void {
-    while (this.#resend.length > 0 && !connection.outbox.full) {
+    while (this.#resend.length > 0 && !connection.sender.outbox.full) {
       const next = this.#resend.shift() as Delivery
       if (this.inflight.get(next.packetId) !== next) continue
-      if (next.released) connection.sendRelease(next.packetId, REASON.SUCCESS)
+      if (next.released) connection.sender.release(next.packetId, REASON.SUCCESS)
       else if (next.message.isExpired(this.broker.now()) && next.qos === 1) {
         this.inflight.delete(next.packetId)
         this.#forget(next)

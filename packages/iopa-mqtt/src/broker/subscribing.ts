@@ -34,7 +34,7 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
             for (const { filter } of packet.subscriptions) remove(session, filter)
           }
           if (session.connection === connection)
-            connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.SUBACK, packet.packetId, codes))
+            connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.SUBACK, packet.packetId, codes))
           if (kept) for (const { first } of results) first?.()
         })
       })
@@ -52,7 +52,7 @@ export function unsubscribe(connection: Connection, session: Session, packet: Un
     if (--open > 0) return
     broker.journal.kept(() => {
       if (session.connection === connection)
-        connection.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
+        connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
     })
   }
   packet.filters.forEach((filter, index) => {

@@ -94,7 +94,8 @@ export class TopicTable {
   }
 }
 
-function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+/** True when a part of some bytes is the same as these. */
+export function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
   const length = end - start
   if (known.length !== length) return false
   for (let at = 0; at < length; at++) if (known[at] !== bytes[start + at]) return false
