@@ -48,7 +48,17 @@ export class Admission {
     }
   }
 
-  /** What a context is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 505. */
+  /** True for the connection of a proxy: its requests come from many clients (RFC 9110 section 3.3). */
+  get proxied(): boolean {
+    return this.#proxies !== null
+  }
+
+  /** What the context of the connection is made of. */
+  connection(): ContextInit {
+    return { method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null }
+  }
+
+  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 505. */
   admit(request: HttpRequest): ContextInit {
     const { limits } = this.#rules
     const { message } = request

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, isIopaError } from '@iopa/appbuilder'
+import { Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, isIopaError, type Scope } from '@iopa/appbuilder'
 import { Admission, type AdmissionRules } from './admission.ts'
 import { fieldsOf } from './answer-fields.ts'
 import { formatAnswer, type Remainder, writeAnswer } from './answer-writer.ts'
@@ -33,6 +33,9 @@ export class HttpConnection {
   readonly #socket: Socket
   readonly #counted: Connection
   readonly #admission: Admission
+  readonly #context: Context
+  /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
+  readonly #parent: Context | Scope
   readonly #watch: PeerWatch
   readonly #done = (context: Context): void => this.#answered(context)
   readonly #next = (): void => this.#startHeld()
@@ -59,6 +62,8 @@ export class HttpConnection {
     this.#socket = socket
     this.#counted = counted
     this.#admission = new Admission(channel, settings)
+    this.#context = settings.host.create(this.#admission.connection())
+    this.#parent = this.#admission.proxied ? settings.host.scope : this.#context
     this.#watch = new PeerWatch(socket, settings.clock.now())
     socket.once('end', () => this.#vanish())
     socket.once('close', () => {
@@ -138,7 +143,7 @@ export class HttpConnection {
   #admit(request: HttpRequest): Context | null {
     try {
       const init = this.#admission.admit(request)
-      if (init.path !== '*') return this.#settings.host.create(init)
+      if (init.path !== '*') return this.#settings.host.create(init, this.#parent)
       this.#write(request, SERVER_OPTIONS)
     } catch (error) {
       this.#write(request, answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
@@ -324,9 +329,10 @@ export class HttpConnection {
     this.#source?.return?.()
     this.#source = null
     this.#wake?.()
-    if (request === null) return
-    request.break(DISCONNECTED)
-    void request.context?.end(this.#settings.closing ? 'shutdown' : 'disconnect')
+    const reason = this.#settings.closing ? 'shutdown' : 'disconnect'
+    request?.break(DISCONNECTED)
+    void request?.context?.end(reason)
+    void this.#context.end(reason)
   }
 }
 

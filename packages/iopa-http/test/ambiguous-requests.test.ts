@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ask, parse, serve } from './support.ts'
+import { ask, eventually, parse, serve } from './support.ts'
 
 const HOST = 'Host: localhost\r\n'
 
@@ -70,7 +70,7 @@ describe('http refuses', () => {
       expect(answer.headers['content-type']).toBe('application/problem+json')
       expect(answer.headers['connection']).toBe('close')
       expect(JSON.parse(answer.body)).toMatchObject({ status, code: expect.stringMatching(/^[a-z0-9.-]+$/) })
-      expect(app.live).toBe(0)
+      await eventually('nothing lives', () => app.live === 0)
     })
   }
 })
