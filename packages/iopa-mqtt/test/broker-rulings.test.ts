@@ -274,6 +274,41 @@ describe('ruling d: 2xx and a GET route', () => {
   })
 })
 
+describe('an app whose resources are not routes', () => {
+  it('has states too: they are told as GET says, once', async () => {
+    let state = 'off'
+    const net = await lab(app =>
+      app.use(async (context, next) => {
+        if (context.path !== '/light') return next()
+        if (context.method === 'GET') return state
+        if (context.method !== 'PUT') return next()
+        state = (await context.text()).toUpperCase()
+        return undefined
+      })
+    )
+    const exact = await net.client()
+    await exact.subscribe('light', { rh: 2 })
+    const wild = await net.client()
+    await wild.subscribe('+', { rh: 2 })
+    const publisher = await net.client()
+    for (const value of ['on', 'dim']) {
+      await publisher.put('light', value)
+      for (const client of [exact, wild]) expect(await client.messages()).toEqual([`light ${value.toUpperCase()}`])
+    }
+    const later = await net.client()
+    await later.subscribe('+')
+    expect(await later.messages()).toEqual(['light DIM'])
+  })
+
+  it('has commands too', async () => {
+    const net = await lab(app => app.use((context, next) => (context.method === 'PUT' && context.path === '/open' ? reply(204) : next())))
+    const client = await net.client()
+    await client.subscribe('#')
+    for (const value of ['1', '2']) await (await net.client()).put('open', value)
+    expect(await client.messages()).toEqual(['open 1', 'open 2'])
+  })
+})
+
 describe('ruling e: 2xx without a GET route', () => {
   it('delivers the payload, after the handler', async () => {
     const seen: string[] = []

@@ -145,9 +145,29 @@ export class Publishing {
     const changed = context.response.ok && changesState(context['iopa.Method'])
     void context.end()
     // Without a GET route it is the payload that subscribers get; with one, the app is the truth and tells them (rulings d and e).
-    if (changed && !topic.isState) this.#relay(publication)
+    if (changed && !topic.answersGet) this.#withoutGetRoute(publication)
     else if (changed && journal.active && message.qos > 0) states.whenTold(topic, () => this.#settle(publication))
     else this.#settle(publication)
+  }
+
+  /** Something other than a route may have handled the message, and may answer GET as well: that is tried once. */
+  #withoutGetRoute(publication: Publication): void {
+    const { session, topic } = publication
+    const { host, notified, states, topics } = this.#broker
+    if (topic.hasRoute || session.ended || topics.recipients(topic).empty) {
+      this.#relay(publication)
+      return
+    }
+    void host.represent(topic.path, session.context).then(answer => {
+      if (!answer.ok) {
+        this.#relay(publication)
+        return
+      }
+      topic.answersGet = true
+      notified.add(topic.name)
+      states.refresh(topic, session)
+      states.whenTold(topic, () => this.#settle(publication))
+    })
   }
 
   /** Stores, acknowledges and delivers a message as it is. */

@@ -33,12 +33,16 @@ export class States {
     const topic = this.running !== null && this.running.path === path ? this.running : path.length > 1 ? broker.topics.get(topicOf(path)) : null
     if (topic === null || !topic.routable) return
     const endpoint = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
-    if (topic.isState) broker.notified.add(topic.name)
+    if (topic.answersGet) broker.notified.add(topic.name)
     // Without a GET route it is the payload that is delivered, by whoever handles the PUBLISH.
     else if (endpoint !== null && isChangeOf(origin as Context, path)) return
-    const recipients = broker.topics.recipients(topic)
+    this.refresh(topic, endpoint?.session ?? null)
+  }
+
+  /** Has everybody told who has subscribed to a state that changed, unless the core tells them; `publisher` is who changed it. */
+  refresh(topic: Topic, publisher: Session | null): void {
+    const recipients = this.#broker.topics.recipients(topic)
     if (recipients.empty) return
-    const publisher = endpoint?.session ?? null
     for (const recipient of recipients.list) {
       const target = recipient.session === publisher ? recipient.own : recipient
       if (target !== null) this.#refresh(topic, target)

@@ -16,6 +16,8 @@ export class Topic {
   readonly isState: boolean
   /** True when any route covers the path. */
   readonly hasRoute: boolean
+  /** As `isState`, and true once a GET was seen to answer where the app's resources are not routes. */
+  answersGet: boolean
   recipients: Recipients | null = null
   version = -1
 
@@ -25,6 +27,7 @@ export class Topic {
     this.path = pathOf(name)
     this.routable = isCanonicalTopic(name)
     this.isState = this.routable && routes.hasGet(this.path)
+    this.answersGet = this.isState
     this.hasRoute = this.isState || (this.routable && routes.hasAny(this.path))
   }
 }
