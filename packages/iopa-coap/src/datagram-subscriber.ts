@@ -48,7 +48,7 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
       this.#nonCount++
       this.#peer.subscribers.delete(this.#nonId)
       this.#nonId = this.#layer.sendNonConfirmable(this.#peer, notification)
-      this.#peer.subscribers.set(this.#nonId, this)
+      this.#peer.subscribe(this.#nonId, this)
       return undefined
     }
     if (this.#outstanding !== undefined) this.#newer = notification

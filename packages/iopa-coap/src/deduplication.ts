@@ -1,5 +1,5 @@
-// A record in the ring: position of the record before it in its bucket (4 bytes), when in seconds (4), fingerprint (4),
-// message id (2), length of the answer (2), the answer.
+// A record in the ring begins with four words of 32 bits: the position of the record before it in its bucket, when (in seconds), the
+// fingerprint, and message id and length of the answer in one; the answer follows.
 const HEADER = 16
 const FIRST_SIZE = 512
 /** Bytes of the ring for each bucket of the index. */
@@ -30,9 +30,11 @@ export interface DeduplicationBudget {
  */
 export class Deduplication {
   readonly #budget: DeduplicationBudget
-  #ring: Uint8Array | undefined
-  #view: DataView = NO_VIEW
-  #buckets: Int32Array = NO_BUCKETS
+  /** The ring and behind it the buckets, as bytes and as words of the same memory. */
+  #bytes: Uint8Array = NO_BYTES
+  #words: Int32Array = NO_WORDS
+  /** Bytes of the ring, a power of two. */
+  #size = 0
   /** Where the next record goes; positions count on while the ring turns, and begin after 0, which is nowhere. */
   #head = 0
   /** True when records have been overwritten, so that the ring cannot be copied into a larger one any more. */
@@ -48,7 +50,7 @@ export class Deduplication {
 
   /** Bytes that the ring takes. */
   get bytes(): number {
-    return this.#ring?.length ?? 0
+    return this.#size
   }
 
   /**
@@ -57,14 +59,15 @@ export class Deduplication {
    */
   find(id: number, fingerprint: number, now: number, lifetime: number): number {
     if (id === this.#current || this.#pending?.has(id)) return IN_PROGRESS
-    const size = this.bytes
+    const size = this.#size
     if (size === 0) return UNSEEN
-    const view = this.#view
+    const words = this.#words
     const oldest = this.#head - size
-    for (let position = this.#buckets[id & (this.#buckets.length - 1)]!; position > NOWHERE && position >= oldest; ) {
+    for (let position = words[this.#bucketOf(id)]!; position > NOWHERE && position >= oldest; ) {
       const at = position & (size - 1)
-      if (view.getUint16(at + 12) === id) return view.getInt32(at + 8) === fingerprint && now - view.getUint32(at + 4) < lifetime ? at : UNSEEN
-      position = view.getInt32(at)
+      const word = at >> 2
+      if (words[word + 3]! >>> 16 === id) return words[word + 2] === fingerprint && now - words[word + 1]! < lifetime ? at : UNSEEN
+      position = words[word]!
     }
     return UNSEEN
   }
@@ -98,31 +101,31 @@ export class Deduplication {
       length = 0
       at = this.#reserve(HEADER)
     }
-    const view = this.#view
-    const bucket = id & (this.#buckets.length - 1)
-    view.setInt32(at, this.#buckets[bucket]!)
-    view.setUint32(at + 4, now)
-    view.setInt32(at + 8, fingerprint)
-    view.setUint16(at + 12, id)
-    view.setUint16(at + 14, length)
-    this.#buckets[bucket] = this.#head
+    const words = this.#words
+    const bucket = this.#bucketOf(id)
+    const word = at >> 2
+    words[word] = words[bucket]!
+    words[word + 1] = now
+    words[word + 2] = fingerprint
+    words[word + 3] = (id << 16) | length
+    words[bucket] = this.#head
     this.#head += aligned(HEADER + length)
-    if (length > 64) this.#ring!.set(answer!, at + HEADER)
-    else for (let i = 0, to = at + HEADER, ring = this.#ring!; i < length; i++) ring[to++] = answer![i]!
+    if (length > 64) this.#bytes.set(answer!, at + HEADER)
+    else for (let i = 0, to = at + HEADER, bytes = this.#bytes; i < length; i++) bytes[to++] = answer![i]!
   }
 
   /** A copy of the answer that find has found, or undefined when there is nothing to repeat. */
   answer(at: number): Uint8Array | undefined {
-    const length = this.#view.getUint16(at + 14)
-    return length === 0 ? undefined : this.#ring!.slice(at + HEADER, at + HEADER + length)
+    const length = this.#words[(at >> 2) + 3]! & 0xffff
+    return length === 0 ? undefined : this.#bytes.slice(at + HEADER, at + HEADER + length)
   }
 
   /** Gives the bytes back. */
   clear(): void {
-    this.#budget.used -= this.bytes
-    this.#ring = undefined
-    this.#view = NO_VIEW
-    this.#buckets = NO_BUCKETS
+    this.#budget.used -= this.#size
+    this.#bytes = NO_BYTES
+    this.#words = NO_WORDS
+    this.#size = 0
     this.#pending = undefined
     this.#head = 0
     this.#lapped = false
@@ -131,9 +134,9 @@ export class Deduplication {
   /** Makes room for a record in one piece and returns where in the ring, or -1 when it is larger than that may be. */
   #reserve(size: number): number {
     if (size > this.#budget.peerBytes) return -1
-    if (this.#ring === undefined || this.#head > LAST_POSITION) this.#allocate(this.bytes || FIRST_SIZE)
+    if (this.#size === 0 || this.#head > LAST_POSITION) this.#allocate(this.#size || FIRST_SIZE)
     for (;;) {
-      const length = this.bytes
+      const length = this.#size
       const at = this.#head & (length - 1)
       const skipped = at + size > length ? length - at : 0
       // Position 0 is nowhere, so the first turn of the ring begins at its length.
@@ -146,30 +149,38 @@ export class Deduplication {
     }
   }
 
-  #allocate(length: number): void {
-    this.#budget.used += length - this.bytes
-    this.#ring = new Uint8Array(length)
-    this.#view = new DataView(this.#ring.buffer)
-    this.#buckets = new Int32Array(length / BYTES_PER_BUCKET)
-    this.#head = length
+  /** The word that holds the newest position of an id's bucket. */
+  #bucketOf(id: number): number {
+    const size = this.#size
+    return (size >> 2) + (id & (size / BYTES_PER_BUCKET - 1))
+  }
+
+  #allocate(size: number): void {
+    const memory = new ArrayBuffer(size + (4 * size) / BYTES_PER_BUCKET)
+    this.#budget.used += size - this.#size
+    this.#bytes = new Uint8Array(memory)
+    this.#words = new Int32Array(memory)
+    this.#size = size
+    this.#head = size
     this.#lapped = false
   }
 
   #grow(): boolean {
-    const former = this.#ring!
-    const formerView = this.#view
-    const from = former.length
+    const from = this.#size
     const to = 2 * from
     if (to > this.#budget.peerBytes || this.#budget.used + to - from > this.#budget.bytes) return false
+    const former = this.#bytes
     const end = this.#head - from
     this.#allocate(to)
     // In the first turn the records lie one behind the other, from the beginning.
-    this.#ring!.set(former.subarray(0, end))
+    this.#bytes.set(former.subarray(0, end))
+    const words = this.#words
     for (let at = 0; at < end; ) {
-      const bucket = formerView.getUint16(at + 12) & (this.#buckets.length - 1)
-      this.#view.setInt32(at, this.#buckets[bucket]!)
-      this.#buckets[bucket] = to + at
-      at += aligned(HEADER + formerView.getUint16(at + 14))
+      const word = at >> 2
+      const bucket = this.#bucketOf(words[word + 3]! >>> 16)
+      words[word] = words[bucket]!
+      words[bucket] = to + at
+      at += aligned(HEADER + (words[word + 3]! & 0xffff))
     }
     this.#head = to + end
     return true
@@ -179,5 +190,5 @@ export class Deduplication {
 /** Records begin at multiples of four. */
 const aligned = (size: number): number => (size + 3) & ~3
 
-const NO_VIEW = new DataView(new ArrayBuffer(0))
-const NO_BUCKETS = new Int32Array(1)
+const NO_BYTES = new Uint8Array(0)
+const NO_WORDS = new Int32Array(0)

@@ -7,6 +7,11 @@ import { Deduplication, type DeduplicationBudget } from './deduplication.ts'
 import type { Remote } from './exchange.ts'
 import type { Observer } from './observers.ts'
 
+// Most peers never need these; they get collections of their own when they do.
+const NO_CONFIRMABLES: Map<number, Confirmable> = new Map()
+const NO_QUEUE: Confirmable[] = []
+const NO_SUBSCRIBERS: Map<number, DatagramSubscriber> = new Map()
+
 /** One endpoint that we exchange datagrams with, and all that is kept for it. */
 export class Peer implements Remote {
   readonly address: string
@@ -20,23 +25,47 @@ export class Peer implements Remote {
   readonly duplicates: Deduplication
   /** When it was last heard, in seconds of the message layer. */
   heard: number
+  /** Its place in the table. */
+  previous: Peer | undefined = undefined
+  next: Peer | undefined = undefined
+  /** What `heard` was when it was last spared. */
+  lookedAt: number
   /** Requests of it that have no answer yet. */
   inFlight = 0
   pins = 0
   verified = false
   /** Observations by the id of their last notification, where that was not confirmable. */
-  readonly subscribers: Map<number, DatagramSubscriber> = new Map()
+  subscribers: Map<number, DatagramSubscriber> = NO_SUBSCRIBERS
   /** Confirmable messages that wait for their acknowledgement, by message id. */
-  readonly outstanding: Map<number, Confirmable> = new Map()
+  outstanding: Map<number, Confirmable> = NO_CONFIRMABLES
   /** Confirmable messages that wait for those, see NSTART. */
-  queue: Confirmable[] = []
+  queue: Confirmable[] = NO_QUEUE
   #nextId = randomInt(65_536)
 
   constructor(address: string, port: number, heard: number, budget: DeduplicationBudget) {
     this.address = address
     this.port = port
     this.heard = heard
+    this.lookedAt = heard
     this.duplicates = new Deduplication(budget)
+  }
+
+  /** Keeps a confirmable message under its id. */
+  hold(confirmable: Confirmable): void {
+    if (this.outstanding === NO_CONFIRMABLES) this.outstanding = new Map()
+    this.outstanding.set(confirmable.id, confirmable)
+  }
+
+  /** Puts a confirmable message behind those that wait. */
+  enqueue(confirmable: Confirmable): void {
+    if (this.queue === NO_QUEUE) this.queue = []
+    this.queue.push(confirmable)
+  }
+
+  /** Keeps an observation under the id of its last notification. */
+  subscribe(id: number, subscriber: DatagramSubscriber): void {
+    if (this.subscribers === NO_SUBSCRIBERS) this.subscribers = new Map()
+    this.subscribers.set(id, subscriber)
   }
 
   /** A message id that no outstanding message has; each peer has its own sequence, which begins at random. */

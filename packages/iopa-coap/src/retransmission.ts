@@ -31,7 +31,7 @@ export class Retransmission {
   send(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): Confirmable | undefined {
     const confirmable = new Confirmable(peer, bytes, listener)
     if (peer.outstanding.size < this.#init.transmission.nstart) this.#begin(confirmable)
-    else if (peer.queue.length < this.#init.queue) peer.queue.push(confirmable)
+    else if (peer.queue.length < this.#init.queue) peer.enqueue(confirmable)
     else return undefined
     return confirmable
   }
@@ -88,7 +88,7 @@ export class Retransmission {
     confirmable.state = 'outstanding'
     confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
     confirmable.due = this.#init.now() + confirmable.timeout
-    peer.outstanding.set(id, confirmable)
+    peer.hold(confirmable)
     const first = this.#first
     if (first !== undefined) first.previous = confirmable
     confirmable.next = first
@@ -113,7 +113,7 @@ export class Retransmission {
       renewal[2] = confirmable.id >> 8
       renewal[3] = confirmable.id & 255
       confirmable.bytes = renewal
-      peer.outstanding.set(confirmable.id, confirmable)
+      peer.hold(confirmable)
     }
     this.#init.send(confirmable.bytes, peer)
   }
