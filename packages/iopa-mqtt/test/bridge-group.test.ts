@@ -156,6 +156,25 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(heard.map(({ payload }) => payload)).toEqual(['night'])
   })
 
+  it('tell the observers of a list, which each makes itself, the whole of it in the end', async () => {
+    const workers = await three()
+    for (const worker of workers) worker.after = context => context.notify('/lights')
+    const ending = new AbortController()
+    const last: string[] = []
+    const observing = workers.map(async ({ app }, index) => {
+      for await (const answer of app.observe('/lights', { signal: ending.signal }) as AsyncIterable<Answer>) last[index] = await answer.text()
+    })
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(workers.map((worker, number) => worker.put(`light-${number}`, `${round}`)))
+      if (round % 3 === 0) await new Promise(resolve => setTimeout(resolve, 2))
+    }
+    await settled(['light-0', 'light-1', 'light-2'])
+    ending.abort()
+    await Promise.allSettled(observing)
+    const whole = JSON.stringify({ 'light-0': '9', 'light-1': '9', 'light-2': '9' })
+    expect(last).toEqual([whole, whole, whole])
+  })
+
   it('publish a deletion as an empty state, and delete by it', async () => {
     const [one, two, three_] = (await three()) as [House, House, House]
     await one.put('hall', 'on')

@@ -34,6 +34,8 @@ export class StateExchange {
   #replica: StateReplica
   #stopping = new AbortController()
   #full = false
+  /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
+  #derived = new Set<string>()
 
   constructor(options: StateExchangeOptions) {
     const { host, broker } = options
@@ -53,7 +55,8 @@ export class StateExchange {
       }
     })
     host.changes(({ path, origin }) => {
-      if (!isReplica(origin)) this.#changed(path)
+      if (isReplica(origin)) this.#derive(path)
+      else this.#changed(path)
     })
   }
 
@@ -117,7 +120,16 @@ export class StateExchange {
     }
   }
 
-  /** The state of another instance as a local PUT or DELETE; where the app takes none, observers get it as it is. */
+  #derive(path: string): void {
+    this.#derived.delete(path)
+    this.#derived.add(path)
+    if (this.#derived.size > MAX_PENDING) for (const oldest of this.#derived) return void this.#derived.delete(oldest)
+  }
+
+  /**
+   * The state of another instance as a local PUT or DELETE; where the app takes none, observers get it as it is, unless it follows from others
+   * that are replicated: then what follows here is as new, and may be newer.
+   */
   async #apply(path: string, message: StateMessage): Promise<void> {
     const { host } = this.#options
     const gone = message.payload.length === 0
@@ -125,6 +137,7 @@ export class StateExchange {
       const { status, code } = await this.#request(path, message)
       if (status < 400) return
       if (status === 405 || code === 'no-route') {
+        if (this.#derived.has(path)) return
         const payload = gone ? null : message.payload
         host.deliver(path, Answer.received(gone ? 404 : 200, { type: message.contentType, payload }))
         return
