@@ -101,8 +101,11 @@ export const coap = (options: CoapOptions = {}): Transport => {
       if (options.udp !== false)
         listeners.push(await listenDatagrams({ host: own, clock, network, address, port, groups, transmission: parameters, server }))
       if (options.tcp === true) {
+        const open = (at: number): Promise<Listener> =>
+          listenStreams({ host: own, clock, network: streams, address, port: at, tls: undefined, server })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
-        listeners.push(await listenStreams({ host: own, clock, network: streams, address, port: chosen, tls: undefined, server }))
+        // The port that the system has chosen for UDP may be taken in TCP.
+        listeners.push(await open(chosen).catch((error: unknown) => (port === 0 && chosen !== 0 ? open(0) : Promise.reject(error))))
       }
       if (options.tls !== undefined) {
         const { port: tlsPort = port === 0 ? 0 : DEFAULT_TLS_PORT, ...tls } = options.tls
