@@ -7,7 +7,6 @@ declare module 'negotiator' {
     constructor(request: { readonly headers: Readonly<Record<string, string | undefined>> })
     encodings(available: readonly string[], options?: EncodingOptions): string[]
   }
-  // biome-ignore lint/style/noDefaultExport: the library is one CommonJS value
   export default Negotiator
 }
 
@@ -15,6 +14,5 @@ declare module 'range-parser' {
   interface Ranges extends Array<{ start: number; end: number }> {
     type: string
   }
-  // biome-ignore lint/style/noDefaultExport: the library is one CommonJS value
   export default function parseRange(size: number, header: string): Ranges | -1 | -2
 }
