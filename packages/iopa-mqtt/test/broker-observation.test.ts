@@ -195,6 +195,33 @@ describe('a state', () => {
   })
 })
 
+describe('a filter', () => {
+  it('misses no change that comes while a state is read', async () => {
+    let state = 0
+    let reads = 0
+    const net = await lab(app =>
+      app.use(router()).get('/slow', async () => {
+        const read = state
+        reads++
+        await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 50))
+        return String(read)
+      })
+    )
+    const client = await net.client()
+    await client.subscribe('+', { rh: 2 })
+    for (state = 1; state < 10; state++) {
+      net.app.notify('/slow')
+      await net.rest(10)
+    }
+    state = 10
+    net.app.notify('/slow')
+    await net.rest(500)
+    const heard = await client.messages()
+    expect(heard.at(-1)).toBe('slow 10')
+    expect(reads).toBeLessThan(8)
+  })
+})
+
 describe('the app itself', () => {
   it('publishes to topics that are no state', async () => {
     const net = await lab(house(fresh()))

@@ -67,6 +67,23 @@ describe('CONNECT', () => {
     await net.clock.runUntil(() => client.closed)
   })
 
+  it('of a client that is gone before its answer leaves nothing behind', async () => {
+    const net = await lab(app =>
+      app.use(async (context, next) => {
+        if (context.method === 'CONNECT' && context['mqtt.KeepAlive'] === 7)
+          await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 100))
+        return next()
+      })
+    )
+    const client = await net.dial(5)
+    client.send({ cmd: 'connect', clientId: 'c', protocolVersion: 5, clean: true, keepalive: 7 })
+    await net.rest(50)
+    await client.vanish()
+    await net.rest(200)
+    expect(client.packets).toEqual([])
+    expect((await net.connect({ clientId: 'c', clean: false })).connack.sessionPresent).toBe(false)
+  })
+
   it('refuses a will to what is no topic', async () => {
     const net = await lab()
     expect((await net.connect({ will: { topic: 'a/+', payload: 'x' } })).connack.reasonCode).toBe(0x90)

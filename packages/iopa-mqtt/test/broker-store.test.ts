@@ -188,6 +188,24 @@ describe('a store', () => {
     expect(subscriber.packets.map(packet => packet.cmd).sort()).toEqual(['publish', 'suback'])
   })
 
+  it('has a message wait until it is kept, whatever else makes its queue move', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    const subscriber = await net.client({ ...form, acknowledges: false })
+    await subscriber.subscribe('a', { qos: 1 })
+    const publisher = await net.client()
+    await publisher.put('a', 'first')
+    const first = await subscriber.next('publish')
+    store.hold = true
+    publisher.publish('a', 'second', { qos: 1, messageId: 2 })
+    await net.rest()
+    subscriber.send({ cmd: 'puback', messageId: first.messageId as number })
+    await net.rest()
+    expect(subscriber.packets).toEqual([])
+    store.release()
+    expect(await subscriber.next('publish')).toMatchObject({ payload: Buffer.from('second') })
+  })
+
   it('that fails has nothing acknowledged and nothing delivered', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
