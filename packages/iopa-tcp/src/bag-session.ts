@@ -9,6 +9,7 @@ import {
   IopaError,
   type RequestSource
 } from '@iopa/appbuilder'
+import { foreignProtocol } from './foreign-protocol.ts'
 import { Session } from './session.ts'
 
 const TOO_MANY = new IopaError(429, 'too-many-observations', 'This connection observes as much as it may; end an observation first.')
@@ -28,8 +29,11 @@ export class BagSession extends Session {
   protected receive(frame: Uint8Array): void {
     const { limits } = this.host
     const bag = decodeBagRequest(frame, limits)
-    if ('error' in bag) this.refuse(bag.error, bag.seq)
-    else if (bag.body !== null && bag.body.length > limits.body) this.refuse(bodyTooLarge(limits.body), bag.seq)
+    if ('error' in bag) {
+      const foreign = foreignProtocol(frame)
+      if (foreign) throw foreign
+      this.refuse(bag.error, bag.seq)
+    } else if (bag.body !== null && bag.body.length > limits.body) this.refuse(bodyTooLarge(limits.body), bag.seq)
     else if (bag.observe === false) this.#unobserve(bag.seq!)
     else this.#request(bag)
   }

@@ -70,6 +70,22 @@ describe('a bag on a line', () => {
     expect(answers[6]).toMatchObject({ 'iopa.Body': '/d' })
   })
 
+  test.each([
+    ['HTTP, as a web page can make a browser send it', 'POST /?x HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['a TLS handshake', '\x16\x03\x01\x02\x00ticket\n']
+  ])('after %s is not obeyed', async (_, before) => {
+    const begun: string[] = []
+    const { port, app } = await serve(context => void begun.push(context.path))
+    const peer = await dial(port)
+    peer.write(Buffer.from(before, 'latin1'))
+    peer.send(put('/door', 'open'))
+    await peer.until(() => peer.ended)
+    expect(peer.bags).toMatchObject([{ 'iopa.StatusCode': 400, 'iopa.Body': { code: 'foreign-protocol' } }])
+    expect(begun).toEqual([])
+    peer.end()
+    await eventually(() => app.live === 0)
+  })
+
   test('with a body over the limit is 413, and the session goes on', async () => {
     const { port } = await serve(context => context.path, { limits: { body: 100 } })
     const peer = await dial(port)
