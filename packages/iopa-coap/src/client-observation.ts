@@ -99,6 +99,7 @@ export class ClientObservation {
       this.#lost(error)
     }
   }
+
   #receive(message: Message, link: ClientLink): boolean {
     const { clock } = this.#init
     const sequence = message.options.uint(OPTION.OBSERVE)
@@ -114,7 +115,8 @@ export class ClientObservation {
       queueMicrotask(() => this.#open?.send(this.#init.request.code, options))
       return true
     }
-    if (sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
+    // A connection keeps the order by itself, and its numbers mean nothing (RFC 8323 section 7.1).
+    if (!link.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
     this.#echoed = false
     this.#retry = RETRY
     if (sequence !== undefined) this.#sequence = sequence
@@ -150,7 +152,7 @@ export class ClientObservation {
     new Transfer(link, this.#init.settings).collect(this.#init.request, message).then(
       payload => settle(clientAnswer(message, payload)),
       (error: unknown) => {
-        if (generation === this.#generation) this.#lost(error)
+        if (generation === this.#generation) this.#retryAfter(error)
       }
     )
     return true
@@ -177,9 +179,14 @@ export class ClientObservation {
     this.#timer = undefined
   }
 
-  /** Without an answer: the first time that is the end, later it is tried again. */
+  /** The token waits no longer. */
   #lost(error: unknown): void {
     this.#open = undefined
+    this.#retryAfter(error)
+  }
+
+  /** Without an answer: the first time that is the end, later it is tried again. */
+  #retryAfter(error: unknown): void {
     if (this.#ended) return
     if (this.#first || (error instanceof IopaError && error.code === 'channel-closed')) {
       this.#end(error)

@@ -21,6 +21,8 @@ const TICK = 50
 const BLOCK_PATIENCE = 20
 /** The step while nothing is outstanding and only peers are remembered. */
 const IDLE_TICK = 1000
+/** How often peers are looked through, in seconds. */
+const EXPIRE_EVERY = 8
 const EMPTY = new Uint8Array(0)
 
 /** What the layers above do with what arrives; none of these may throw. */
@@ -70,6 +72,7 @@ export class MessageLayer {
   readonly #nonLifetime: number
   readonly #start: number
   #seconds = 0
+  #expireAt = EXPIRE_EVERY
   /** Requests since the last tick that have no answer yet, and those from the tick before. */
   #young: DatagramExchange[] = []
   #old: DatagramExchange[] = []
@@ -365,7 +368,6 @@ export class MessageLayer {
   readonly #tick = (): void => {
     this.#timerDue = Number.POSITIVE_INFINITY
     const now = this.#clock.now()
-    const before = this.#seconds
     this.#seconds = Math.floor((now - this.#start) / 1000)
     const late = this.#old
     this.#old = this.#young
@@ -382,7 +384,10 @@ export class MessageLayer {
     this.#retransmission.tick(now)
     if (this.#idle !== undefined) this.#checkIdle()
     // Peers that were silent for the life of an exchange have nothing left that a repetition could ask for.
-    if (this.#seconds !== before && this.#seconds % 8 === 0) this.#peers.expire(this.#seconds - this.#exchangeLifetime)
+    if (this.#seconds >= this.#expireAt) {
+      this.#expireAt = this.#seconds + EXPIRE_EVERY
+      this.#peers.expire(this.#seconds - this.#exchangeLifetime)
+    }
     if (this.#closed) return
     if (!this.#retransmission.idle || this.#old.length > 0) this.#arm(TICK)
     else if (this.#peers.size > 0) this.#arm(IDLE_TICK)

@@ -61,6 +61,8 @@ export class Retransmission {
   tick(now: number): void {
     let due: Confirmable[] | undefined
     for (let confirmable = this.#first; confirmable !== undefined; confirmable = confirmable.next) {
+      // A clock that was set back must not stop anything.
+      if (confirmable.due - now > confirmable.timeout) confirmable.due = now + confirmable.timeout
       if (confirmable.due <= now) (due ??= []).push(confirmable)
     }
     // A listener may end others of the list, so it is walked before the first is told.

@@ -6,6 +6,8 @@ import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec.
 import { CODE } from '../src/codes.ts'
 import { TYPE } from '../src/message.ts'
 import { OPTION, Options, type OptionValue } from '../src/options.ts'
+import { Signalling } from '../src/signalling.ts'
+import { encodeFrame, FrameReader, isMessage } from '../src/tcp-codec.ts'
 
 type Reply = {
   code: number
@@ -321,5 +323,46 @@ describe('an observation of a client', () => {
     expect(await (await next).value!.text()).toBe('other')
     expect(requests).toHaveLength(3)
     await close()
+  })
+
+  it('takes every notification of a connection, whatever number it has', async () => {
+    const clock = virtualClock()
+    const network = virtualNetwork({ clock })
+    let send: (payload: string) => void = () => {}
+    await network.machine('10.0.0.1').listen({ host: '10.0.0.1', port: 5683 }, channel => {
+      const reader = new FrameReader(1 << 20)
+      const signalling = new Signalling({ maxMessageSize: 1 << 20, blockWise: true })
+      channel.write(signalling.hello())
+      channel.open({
+        data: chunk => {
+          for (const frame of reader.push(chunk)) {
+            if (!isMessage(frame) || frame.code !== CODE.GET) continue
+            send = payload =>
+              channel.write(
+                encodeFrame({
+                  type: TYPE.NON,
+                  code: CODE.CONTENT,
+                  id: 0,
+                  token: frame.token,
+                  options: new Options().add(OPTION.OBSERVE),
+                  payload: Buffer.from(payload)
+                })
+              )
+            send('a')
+          }
+        },
+        end: () => {},
+        drain: () => {},
+        close: () => {}
+      })
+    })
+    const app = new App({ logger: false, clock }).use(coap({ clock, channel: network.machine('10.0.0.2') }))
+    const client = await clock.runUntil(app.connect('coap+tcp://10.0.0.1'))
+    const answers = client.observe('/x')[Symbol.asyncIterator]()
+    for (const text of ['a', 'b', 'c']) {
+      if (text !== 'a') send(text)
+      expect(await (await clock.runUntil(answers.next())).value!.text()).toBe(text)
+    }
+    await clock.runUntil(Promise.all([app.close({ timeout: 0 }), client.close()]))
   })
 })

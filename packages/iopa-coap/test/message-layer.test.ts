@@ -280,6 +280,16 @@ describe('a confirmable message of ours', () => {
     expect(firstWaits.size).toBeGreaterThan(3)
   })
 
+  it('is sent again in time although the clock was set back', () => {
+    const { channel, clock, layer } = setUp()
+    layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), listener())
+    clock.advance(500)
+    clock.setBack(3_600_000)
+    channel.take()
+    clock.advance(3200)
+    expect(channel.take()).toHaveLength(1)
+  })
+
   it('waits for the acknowledgement of the one before it, for each peer by itself', () => {
     const { channel, clock, layer } = setUp()
     const told = [listener(), listener(), listener()]

@@ -26,6 +26,12 @@ export class TurnedClock implements Clock {
     this.#timers = this.#timers.filter(timer => timer !== handle)
   }
 
+  /** Sets the time back, as a time server may; timers wait as long as before. */
+  setBack(milliseconds: number): void {
+    this.#now -= milliseconds
+    for (const timer of this.#timers) timer.due -= milliseconds
+  }
+
   /** Runs what becomes due within so many milliseconds, in order. */
   advance(milliseconds: number): void {
     const end = this.#now + milliseconds
