@@ -41,8 +41,13 @@ export class EventParser {
       from = index + end.length
     }
     this.#rest = text.slice(from)
-    if (this.#kept + this.#rest.length > this.#limit) throw new RangeError(`an event is longer than ${this.#limit} characters`)
+    this.#bound(this.#rest.length)
     return events
+  }
+
+  /** @throws RangeError when `more` characters do not fit beside those that are kept. */
+  #bound(more: number): void {
+    if (this.#kept + more > this.#limit) throw new RangeError(`an event is longer than ${this.#limit} characters`)
   }
 
   #take(line: string, events: ServerEvent[]): void {
@@ -59,6 +64,7 @@ export class EventParser {
     const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
     if (field === 'data') {
       this.#data.push(value)
+      this.#bound(value.length)
       this.#kept += value.length + 1
     } else if (field === 'event') this.#name = value
     else if (field === 'id') {

@@ -1,0 +1,428 @@
+import http from 'node:http'
+import net from 'node:net'
+import type { Answer, Bag, Channel, ConnectOptions, Context, IopaError } from '@iopa/appbuilder'
+import { virtualClock } from '@iopa/testing'
+import { describe, expect, test } from 'vitest'
+import { http as transport } from '../src/index.ts'
+import { atEnd, eventually, gate, serve } from './support.ts'
+
+const connect = async (port: number, options: ConnectOptions = {}): Promise<Channel> => {
+  const channel = await transport().connect(new URL(`http://127.0.0.1:${port}`), { timeout: 3000, ...options })
+  atEnd(() => channel.close())
+  return channel
+}
+
+/** A server that is not IOPA. */
+const foreign = async (handler: http.RequestListener): Promise<number> => {
+  const server = http.createServer(handler).listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  atEnd(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return (server.address() as net.AddressInfo).port
+}
+
+/** A server that answers each connection with the same bytes. */
+const scripted = async (answer: (socket: net.Socket, number: number) => void): Promise<number> => {
+  let number = 0
+  const server = net.createServer(socket => {
+    socket.on('error', () => undefined)
+    answer(socket, ++number)
+  })
+  server.listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  atEnd(() => server.close())
+  return (server.address() as net.AddressInfo).port
+}
+
+const get = (path: string, more: Bag = {}): Bag => ({ 'iopa.Path': path, ...more })
+
+describe('a channel', () => {
+  test('uses one connection for requests that follow each other, more for those at once', async () => {
+    const { port } = await serve(async context => {
+      await new Promise(resolve => setTimeout(resolve, 1))
+      return context['server.SessionId']
+    })
+    const channel = await connect(port)
+    const sessions = new Set<string>()
+    for (let number = 0; number < 10; number++) sessions.add(await (await channel.send(get('/'))).text())
+    expect(sessions.size).toBe(1)
+    for (const answer of await Promise.all(Array.from({ length: 8 }, () => channel.send(get('/'))))) sessions.add(await answer.text())
+    expect(sessions.size).toBeGreaterThan(4)
+  })
+
+  test('escapes path and query, and sends no field of the connection', async () => {
+    const { port } = await serve(context => [
+      context.path,
+      context['server.RawPath'],
+      context['iopa.QueryString'],
+      [...context.headers].map(([name]) => name.toLowerCase())
+    ])
+    const channel = await connect(port)
+    const headers = { connection: 'close', 'transfer-encoding': 'chunked', 'content-length': '9', 'x-own': 'yes' }
+    const answer = await channel.send(get('/küche/a b?c', { 'iopa.QueryString': 'a=ü b&c=d#e', 'iopa.Headers': headers }))
+    expect(await answer.json()).toEqual(['/küche/a b?c', '/k%C3%BCche/a%20b%3Fc', 'a=%C3%BC%20b&c=d%23e', ['host', 'x-own', 'connection']])
+  })
+
+  test('streams a body to the server and an answer back, both as they come', async () => {
+    const go = gate()
+    const { port } = await serve(async (context: Context) =>
+      (async function* () {
+        for await (const chunk of context.body as AsyncIterable<Uint8Array>) yield chunk
+      })()
+    )
+    const channel = await connect(port)
+    const body = (async function* () {
+      yield new TextEncoder().encode('one ')
+      await go.promise
+      yield new TextEncoder().encode('two')
+    })()
+    const answer = await channel.send({ 'iopa.Method': 'POST', 'iopa.Path': '/', 'iopa.Body': body })
+    let text = ''
+    for await (const chunk of answer.payload as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(chunk)
+      go.open()
+    }
+    expect(text).toBe('one two')
+  })
+
+  test('lets a long answer wait for its reader', async () => {
+    let made = 0
+    const { port } = await serve(() =>
+      (async function* () {
+        for (; made < 1000; made++) yield new Uint8Array(64 * 1024)
+      })()
+    )
+    const channel = await connect(port)
+    const answer = await channel.send(get('/'))
+    await new Promise(resolve => setTimeout(resolve, 200))
+    expect(made).toBeLessThan(400)
+    expect((await answer.bytes()).length).toBe(1000 * 64 * 1024)
+  })
+
+  test('gives up an answer whose reader leaves', async () => {
+    const { app, port } = await serve(() =>
+      (async function* () {
+        for (;;) yield new Uint8Array(1000)
+      })()
+    )
+    const channel = await connect(port)
+    const answer = await channel.send(get('/'))
+    for await (const _ of answer.payload as AsyncIterable<Uint8Array>) break
+    await eventually('the server has noticed', () => app.live <= 1)
+  })
+
+  test('keeps several values of a field apart, and content type and reason', async () => {
+    const port = await foreign((_, response) => {
+      response.writeHead(207, 'Many', { 'set-cookie': ['a=1', 'b=2'], 'content-type': 'text/plain' }).end('x')
+    })
+    const answer = await (await connect(port)).send(get('/'))
+    expect([answer.status, answer.reason, answer.type, answer.headers.getAll('Set-Cookie'), await answer.text()]).toEqual([
+      207,
+      'Many',
+      'text/plain',
+      ['a=1', 'b=2'],
+      'x'
+    ])
+  })
+
+  test('takes HEAD, 204 and 304 without a body, and answers without a length', async () => {
+    const port = await foreign((request, response) => {
+      response.shouldKeepAlive = request.url !== '/close'
+      const status = Number(request.url?.slice(1)) || 200
+      response.writeHead(status, request.method === 'HEAD' ? { 'content-length': 77 } : {})
+      if (request.method === 'HEAD' || status !== 200) response.end()
+      else {
+        response.write('in ')
+        response.end('parts')
+      }
+    })
+    const channel = await connect(port)
+    const head = await channel.send(get('/', { 'iopa.Method': 'HEAD' }))
+    expect([head.headers.get('content-length'), (await head.bytes()).length]).toEqual(['77', 0])
+    for (const status of [204, 304]) expect((await channel.send(get(`/${status}`))).status).toBe(status)
+    expect(await (await channel.send(get('/close'))).text()).toBe('in parts')
+    expect(await (await channel.send(get('/'))).text()).toBe('in parts')
+  })
+
+  test('passes informational answers by', async () => {
+    const port = await foreign((_, response) => {
+      response.writeProcessing()
+      response.writeEarlyHints({ link: '</a>; rel=preload' })
+      response.end('x')
+    })
+    expect(await (await (await connect(port)).send(get('/'))).text()).toBe('x')
+  })
+
+  test('repeats a request that a kept connection has lost, but not one that may have been done', async () => {
+    const seen: string[] = []
+    const port = await scripted((socket, number) => {
+      let requests = 0
+      socket.on('data', chunk => {
+        seen.push(`${number} ${chunk.toString().split(' ', 1)}`)
+        if (number === 1 && ++requests === 2) socket.destroy()
+        else if (number === 2 && ++requests === 2) socket.destroy()
+        else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx')
+      })
+    })
+    const channel = await connect(port)
+    expect((await channel.send(get('/'))).status).toBe(200)
+    expect((await channel.send(get('/'))).status).toBe(200)
+    await expect(channel.send(get('/', { 'iopa.Method': 'POST', 'iopa.Body': 'x' }))).rejects.toMatchObject({ status: 502, code: 'disconnected' })
+    expect(seen.map(line => line.slice(0, 5))).toEqual(['1 GET', '1 GET', '2 GET', '2 POS'])
+  })
+})
+
+describe('a request rejects', () => {
+  test('when nobody listens', async () => {
+    const port = await scripted(() => undefined)
+    const free = await new Promise<number>(resolve => {
+      const probe = net.createServer().listen(0, '127.0.0.1', () => {
+        const { port: own } = probe.address() as net.AddressInfo
+        probe.close(() => resolve(own))
+      })
+    })
+    await expect(connect(free)).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
+    await connect(port)
+  })
+
+  test('when connecting is given up', async () => {
+    const stop = new AbortController()
+    stop.abort(new Error('enough'))
+    await expect(connect(1, { signal: stop.signal })).rejects.toThrow('enough')
+  })
+
+  test('when the server closes before or within its answer', async () => {
+    const answers = ['', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n']
+    for (const answer of answers) {
+      const port = await scripted(socket => {
+        socket.once('data', () => socket.end(answer))
+      })
+      const channel = await connect(port)
+      const whole = channel.send(get('/')).then(received => received.bytes())
+      await expect(whole).rejects.toMatchObject({ status: 502, code: 'disconnected' })
+    }
+  })
+
+  test('when what comes is no answer', async () => {
+    const answers = [
+      'nonsense\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx',
+      `HTTP/1.1 200 OK\r\n${'A: b\r\n'.repeat(101)}\r\n`
+    ]
+    answers.push(`HTTP/1.1 200 OK\r\nA: ${'b'.repeat(20_000)}\r\n\r\n`)
+    for (const answer of answers) {
+      const port = await scripted(socket => {
+        socket.once('data', () => socket.write(answer))
+      })
+      await expect((await connect(port)).send(get('/'))).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
+    }
+  })
+
+  test('in time, by the clock, when the server is silent before or within its answer', async () => {
+    for (const answer of ['', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf']) {
+      const clock = virtualClock()
+      const asked = gate()
+      const port = await scripted(socket => {
+        socket.once('data', () => {
+          socket.write(answer)
+          asked.open()
+        })
+      })
+      const channel = await connect(port, { clock, timeout: 1000 })
+      const sent = channel.send(get('/')).catch((error: IopaError) => error.code)
+      await asked.promise
+      await new Promise(resolve => setTimeout(resolve, 20))
+      await clock.advance(1001)
+      expect(await sent).toBe('timeout')
+      expect(clock.pending).toBe(0)
+    }
+  })
+
+  test('with the reason of its signal, before, while and after the head of the answer comes', async () => {
+    const { app, port } = await serve(context => {
+      if (context.path === '/silent') return new Promise(() => undefined)
+      return (async function* () {
+        yield new TextEncoder().encode('first')
+        await new Promise(() => undefined)
+      })()
+    })
+    const channel = await connect(port)
+    const reason = new Error('enough')
+    const before = new AbortController()
+    before.abort(reason)
+    await expect(channel.send(get('/silent', { 'iopa.CallCancelled': before.signal }))).rejects.toBe(reason)
+    const during = new AbortController()
+    setTimeout(() => during.abort(reason), 20)
+    await expect(channel.send(get('/silent', { 'iopa.CallCancelled': during.signal }))).rejects.toBe(reason)
+    const after = new AbortController()
+    const answer = await channel.send(get('/stream', { 'iopa.CallCancelled': after.signal }))
+    setTimeout(() => after.abort(reason), 20)
+    await expect(answer.bytes()).rejects.toBe(reason)
+    await eventually('the server has let all go', () => app.live === 0)
+  })
+
+  test('when its body fails', async () => {
+    const { port } = await serve(async context => (await context.bytes()).length)
+    const body = (async function* () {
+      yield new Uint8Array(10)
+      throw new Error('no more')
+    })()
+    await expect((await connect(port)).send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': body })).rejects.toThrow('no more')
+  })
+
+  test('when HTTP cannot carry it', async () => {
+    const { port } = await serve(() => 'x')
+    const channel = await connect(port)
+    await expect(channel.send(get('/', { 'iopa.Method': 'NO METHOD' }))).rejects.toMatchObject({ status: 400, code: 'bad-request' })
+    await expect(channel.send(get('/', { 'iopa.Headers': { 'x-name': '名' } }))).rejects.toMatchObject({ status: 400, code: 'bad-request' })
+    await expect(channel.send(get('//a'))).rejects.toMatchObject({ status: 400 })
+  })
+
+  test('when the channel has been closed, before or meanwhile', async () => {
+    const { port } = await serve(() => new Promise(() => undefined))
+    const channel = await connect(port)
+    const sent = channel.send(get('/')).catch((error: IopaError) => error.code)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    await channel.close()
+    expect(await sent).toBe('channel-closed')
+    await expect(channel.send(get('/'))).rejects.toMatchObject({ code: 'channel-closed' })
+    await channel.close()
+  })
+
+  test('beyond the number that may be under way', async () => {
+    const { port } = await serve(() => new Promise(() => undefined))
+    const channel = await connect(port, { limits: { inFlight: 1 } })
+    void channel.send(get('/')).catch(() => undefined)
+    await expect(channel.send(get('/'))).rejects.toMatchObject({ status: 503, code: 'overloaded' })
+  })
+})
+
+describe('an observation', () => {
+  const read = async (answers: AsyncIterable<Answer>, count: number): Promise<string[]> => {
+    const seen: string[] = []
+    for await (const answer of answers) {
+      seen.push(await answer.text())
+      if (seen.length === count) break
+    }
+    return seen
+  }
+
+  test('gives content type, entity tag and bytes as they were', async () => {
+    const bytes = new Uint8Array([0, 255, 128])
+    const { port } = await serve(context => {
+      context.response.headers.set('etag', '"v1"')
+      context.response.type = 'image/png'
+      return bytes
+    })
+    for await (const answer of (await connect(port)).observe(get('/'))) {
+      expect([answer.status, answer.type, answer.headers.get('etag'), [...(await answer.bytes())]]).toEqual([200, 'image/png', '"v1"', [...bytes]])
+      break
+    }
+  })
+
+  test('reads what any server sends, reconnects when the stream ends, and says what it has seen', async () => {
+    const lastIds: unknown[] = []
+    const port = await foreign((request, response) => {
+      lastIds.push(request.headers['last-event-id'])
+      response.writeHead(200, { 'content-type': 'text/event-stream;charset=utf-8' })
+      response.end(`retry: 1\nid: ${lastIds.length}ü\ndata: event ${lastIds.length}\n\n`)
+    })
+    expect(await read((await connect(port)).observe(get('/')), 3)).toEqual(['event 1', 'event 2', 'event 3'])
+    expect(lastIds).toEqual([undefined, Buffer.from('1ü').toString('latin1'), Buffer.from('2ü').toString('latin1')])
+  })
+
+  test('waits longer from failure to failure, by the clock, and begins anew after a success', async () => {
+    const clock = virtualClock()
+    const times: number[] = []
+    const port = await foreign((_, response) => {
+      times.push(clock.now())
+      if (times.length > 1 && times.length < 7) {
+        response.writeHead(503).end()
+        return
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(`retry: 1000\ndata: ${times.length}\n\n`)
+    })
+    const reading = read((await connect(port, { clock })).observe(get('/')), 3)
+    const turns = setInterval(() => void clock.advance(50), 1)
+    expect(await reading).toEqual(['1', '7', '8'])
+    clearInterval(turns)
+    const pauses = times.slice(1).map((time, index) => time - (times[index] as number))
+    pauses.slice(0, 6).forEach((pause, attempt) => {
+      expect(pause).toBeGreaterThanOrEqual(500 * 2 ** attempt - 50)
+      expect(pause).toBeLessThanOrEqual(1000 * 2 ** attempt + 400)
+    })
+    expect(pauses[6]).toBeLessThanOrEqual(1400)
+  })
+
+  test('survives a restart of the server', async () => {
+    let n = 0
+    const { app, port } = await serve(() => ({ n }), { retry: 10 })
+    const seen: unknown[] = []
+    for await (const answer of (await connect(port)).observe(get('/'))) {
+      seen.push(await answer.json())
+      if (seen.length === 2) break
+      await app.close()
+      n = 1
+      await serve(() => ({ n }), { port })
+    }
+    expect(seen).toEqual([{ n: 0 }, { n: 1 }])
+  })
+
+  test('ends with its signal at once, also while it waits to reconnect', async () => {
+    const port = await foreign((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end('retry: 100000\ndata: x\n\n')
+    })
+    const stop = new AbortController()
+    const seen: string[] = []
+    setTimeout(() => stop.abort(), 50)
+    for await (const answer of (await connect(port)).observe(get('/', { 'iopa.CallCancelled': stop.signal }))) seen.push(await answer.text())
+    expect(seen).toEqual(['x'])
+  })
+
+  test('ends when the channel is closed', async () => {
+    const { port } = await serve(() => 'x')
+    const channel = await connect(port)
+    let seen = 0
+    for await (const _ of channel.observe(get('/'))) {
+      seen++
+      setTimeout(() => void channel.close(), 10)
+    }
+    expect(seen).toBe(1)
+  })
+
+  test('throws what the server refuses it with, at first or later', async () => {
+    const port = await foreign((request, response) => {
+      if (request.url === '/forbidden') {
+        response.writeHead(403, { 'content-type': 'application/problem+json' }).end('{"status":403,"code":"no-entry","detail":"Not you."}')
+        return
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end('data: x\n\nevent: error\ndata: {"status":410,"code":"gone"}\n\n')
+    })
+    const channel = await connect(port)
+    await expect(read(channel.observe(get('/forbidden')), 1)).rejects.toMatchObject({ status: 403, code: 'no-entry', detail: 'Not you.' })
+    await expect(read(channel.observe(get('/gone')), 2)).rejects.toMatchObject({ status: 410, code: 'gone' })
+  })
+
+  test('throws when the server does not stream, and ends when it wants no reconnect', async () => {
+    const port = await foreign((request, response) => {
+      response.writeHead(request.url === '/none' ? 204 : 200, { 'content-type': 'text/plain' }).end(request.url === '/none' ? undefined : 'x')
+    })
+    const channel = await connect(port)
+    await expect(read(channel.observe(get('/plain')), 1)).rejects.toMatchObject({ status: 501, code: 'not-observable' })
+    expect(await read(channel.observe(get('/none')), 1)).toEqual([])
+  })
+
+  test('throws when an event is too long', async () => {
+    const port = await foreign((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(`data: ${'x'.repeat(5000)}\n\n`)
+    })
+    const channel = await connect(port, { limits: { body: 1000 } })
+    await expect(read(channel.observe(get('/')), 1)).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
+  })
+})

@@ -1,0 +1,95 @@
+import tls from 'node:tls'
+import type { Channel, TlsOptions } from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+import { http } from '../src/index.ts'
+import { identities } from './certificates.ts'
+import { atEnd, eventually, Peer, serve } from './support.ts'
+
+const { ca, of } = identities('server', 'renewed', 'client')
+const server = of['server'] as { key: string; cert: string }
+
+const connect = async (port: number, settings: TlsOptions, host = 'localhost'): Promise<Channel> => {
+  const channel = await http().connect(new URL(`https://${host}:${port}`), { tls: settings, timeout: 3000 })
+  atEnd(() => channel.close())
+  return channel
+}
+
+const handshake = (port: number, options: tls.ConnectionOptions): Promise<tls.TLSSocket> =>
+  new Promise((resolve, reject) => {
+    const socket = tls.connect({ host: '127.0.0.1', port, servername: 'localhost', ca, ...options }, () => resolve(socket))
+    socket.once('error', reject)
+    atEnd(() => socket.destroy())
+  })
+
+describe('over TLS', () => {
+  test('requests are answered, and the context says that they came safely', async () => {
+    const { listener, port } = await serve(context => [context.scheme, context['server.TLS'], context['ssl.ClientCertificate'] ?? null], {
+      tls: server
+    })
+    expect(listener.url.protocol).toBe('https:')
+    const answer = await (await connect(port, { ca })).send({ 'iopa.Path': '/' })
+    expect(await answer.json()).toEqual(['https', true, null])
+  })
+
+  test('HTTP/1.1 is the protocol that is agreed on', async () => {
+    const { port } = await serve(() => 'x', { tls: server })
+    expect((await handshake(port, { ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
+  })
+
+  test('a client verifies the server unless it says otherwise', async () => {
+    const { port } = await serve(() => 'x', { tls: server })
+    await expect(connect(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
+    await expect(connect(port, { ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
+    for (const settings of [{ ca }, { verify: false }]) expect((await (await connect(port, settings)).send({ 'iopa.Path': '/' })).status).toBe(200)
+    expect((await (await connect(port, { ca }, '127.0.0.1')).send({ 'iopa.Path': '/' })).status).toBe(200)
+  })
+
+  test('a client shows a certificate where one is asked for, and the handler sees it', async () => {
+    const { port } = await serve(context => (context['ssl.ClientCertificate'] as { subject: { CN: string } }).subject.CN, {
+      tls: { ...server, ca, requestCert: true }
+    })
+    expect(await (await (await connect(port, { ca, ...of['client'] })).send({ 'iopa.Path': '/' })).text()).toBe('client')
+    // With TLS 1.3 the refusal comes after the handshake.
+    await expect(connect(port, { ca }).then(channel => channel.send({ 'iopa.Path': '/' }))).rejects.toMatchObject({ name: 'IopaError' })
+  })
+
+  test('observers are told', async () => {
+    let n = 0
+    const { app, port } = await serve(() => ({ n }), { tls: server })
+    const seen: unknown[] = []
+    for await (const answer of (await connect(port, { ca })).observe({ 'iopa.Path': '/' })) {
+      seen.push(await answer.json())
+      if (++n === 3) break
+      app.notify('/')
+    }
+    expect(seen).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }])
+  })
+
+  test('new certificates hold for the connections to come', async () => {
+    const { port, listener } = await serve(() => 'x', { tls: server })
+    const before = await handshake(port, {})
+    expect(before.getPeerCertificate().subject.CN).toBe('server')
+    listener.reload?.(of['renewed'] as TlsOptions)
+    expect((await handshake(port, {})).getPeerCertificate().subject.CN).toBe('renewed')
+    before.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const answer = await new Promise(resolve => before.once('data', resolve))
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  test('a request without TLS is dropped, and the listener stays', async () => {
+    const { app, port } = await serve(() => 'x', { tls: server })
+    await new Peer(port).send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n').untilEnd()
+    expect((await (await connect(port, { ca })).send({ 'iopa.Path': '/' })).status).toBe(200)
+    await eventually('the connection of the client is left', () => app.live === 1)
+  })
+
+  test('versions before 1.2 are refused, and listening without a key too', async () => {
+    const { port } = await serve(() => 'x', { tls: server })
+    await expect(handshake(port, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).rejects.toThrow()
+    await expect(serve(() => 'x', { tls: {} })).rejects.toMatchObject({ code: 'tls-without-key' })
+  })
+
+  test('tls for a plain URL is refused', async () => {
+    await expect(http().connect(new URL('http://localhost:1'), { tls: { ca } })).rejects.toMatchObject({ code: 'tls-scheme' })
+  })
+})
