@@ -63,7 +63,7 @@ export class Broker {
   readonly publishing: Publishing
   readonly states: States
   readonly #statistics: Statistics
-  readonly #open = new Set<Connection>()
+  readonly #open = new Map<ByteChannel, Connection>()
   #sweepTimer: unknown = null
   #nextStatistics: number
   #nextRetainedSweep: number
@@ -105,8 +105,8 @@ export class Broker {
       channel.destroy()
       return
     }
-    const connection = new Connection(this, channel, counted, () => this.#open.delete(connection))
-    this.#open.add(connection)
+    const connection = new Connection(this, channel, counted, () => this.#open.delete(channel))
+    this.#open.set(channel, connection)
     channel.open(connection)
   }
 
@@ -142,7 +142,7 @@ export class Broker {
 
   /** Says goodbye to one connection. */
   dismiss(channel: ByteChannel): void {
-    for (const connection of this.#open) if (connection.channel === channel) connection.disconnect(REASON.SERVER_SHUTTING_DOWN, '')
+    this.#open.get(channel)?.disconnect(REASON.SERVER_SHUTTING_DOWN, '')
   }
 
   /** Ends what is left, once no connection is. */
@@ -167,7 +167,7 @@ export class Broker {
 
   #sweep(): void {
     const now = this.now()
-    for (const connection of this.#open) connection.sweep(now)
+    for (const connection of this.#open.values()) connection.sweep(now)
     this.sessions.sweep(now)
     if (this.options.statistics !== false && this.#nextStatistics <= now) {
       this.#nextStatistics = now + this.options.statistics * 1000

@@ -153,13 +153,13 @@ export class Publishing {
   /** Something other than a route may have handled the message, and may answer GET as well: that is tried once. */
   #withoutGetRoute(publication: Publication): void {
     const { session, topic } = publication
-    const { host, notified, states, topics } = this.#broker
+    const { notified, states, topics } = this.#broker
     if (topic.hasRoute || session.ended || topics.recipients(topic).empty) {
       this.#relay(publication)
       return
     }
-    void host.represent(topic.path, session.context).then(answer => {
-      if (!answer.ok) {
+    void states.read(session, topic).then(answer => {
+      if (!answer?.ok) {
         this.#relay(publication)
         return
       }

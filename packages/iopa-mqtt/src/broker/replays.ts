@@ -95,10 +95,10 @@ export class Replays {
     this.#asynchronously(resume => {
       const asked = session.verdicts.ask(topic, allowed => {
         if (!allowed) return resume()
-        void session.broker.host.represent(topic.path, session.context).then(answer => {
-          const message = answer.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
+        void session.broker.states.read(session, topic).then(answer => {
+          const message = answer?.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
           if (message) session.give(message, subscription.qos, true, identifiersOf(subscription), true)
-          else if (answer.status === 404 || answer.status === 410) session.broker.notified.delete(topic.name)
+          else if (answer?.status === 404 || answer?.status === 410) session.broker.notified.delete(topic.name)
           resume()
         })
       })

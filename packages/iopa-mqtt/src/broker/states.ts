@@ -68,6 +68,15 @@ export class States {
     this.#run(session, topic, feed)
   }
 
+  /** The answer to a GET of a topic in the name of a session; null when none could be had. */
+  read(session: Session, topic: Topic): Promise<Answer | null> {
+    const { host } = this.#broker
+    return host.represent(topic.path, session.context).catch((error: unknown) => {
+      host.logger.error(`iopa: ${topic.path} could not be read for an MQTT client`, error)
+      return null
+    })
+  }
+
   /** Sends a session the representation that this answer is; 404 and 410 are an empty payload, anything else is nothing. */
   tell(session: Session, topic: Topic, answer: Answer, recipient: Recipient | null): void {
     if (recipient === null || session.ended) return
@@ -118,8 +127,8 @@ export class States {
         return
       }
       feed.dirty = false
-      void this.#broker.host.represent(topic.path, session.context).then(answer => {
-        this.tell(session, topic, answer, feed.recipient)
+      void this.read(session, topic).then(answer => {
+        if (answer) this.tell(session, topic, answer, feed.recipient)
         if (feed.dirty && !session.ended) this.#run(session, topic, feed)
         else this.#finish(session, topic, feed)
       })
