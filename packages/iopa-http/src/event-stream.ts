@@ -42,8 +42,8 @@ export class EventStream {
   readonly #heartbeats: Heartbeats
   #blocked = false
   #type = ''
-  /** True when nothing was written since the last heartbeat was due. */
-  silent = false
+  /** Nothing was written since a comment was last due. */
+  #silent = false
 
   constructor(sink: EventSink, heartbeats: Heartbeats) {
     this.#sink = sink
@@ -62,9 +62,10 @@ export class EventStream {
     return this.#write(answer.ok ? this.#event(answer) : errorEvent(answer))
   }
 
+  /** Called twice within each interval: writes a comment when nothing else was written since the call before. */
   heartbeat(): void {
-    if (this.silent && !this.#blocked) void this.#write(HEARTBEAT)
-    this.silent = true
+    if (!this.#silent) this.#silent = true
+    else if (!this.#blocked) void this.#write(HEARTBEAT)
   }
 
   /** Stops the heartbeats. */
@@ -80,7 +81,7 @@ export class EventStream {
   }
 
   #write(text: string): Promise<void> | void {
-    this.silent = false
+    this.#silent = false
     if (this.#sink.write(text)) return
     this.#blocked = true
     return this.#sink.drained().then(() => {
