@@ -22,7 +22,6 @@ describe('acknowledgements', () => {
           expect(released.length).toBeLessThan(open.reduce((least, { packetId }) => Math.min(least, packetId), count + 1))
         }
         expect(released).toHaveLength(count)
-        expect(queue.size).toBe(0)
       })
     )
   })
@@ -110,7 +109,6 @@ describe('attempts', () => {
     ] as const) {
       const backoff = new Backoff({ initial: 1000, maximum: 60_000, random: () => random })
       expect(Array.from({ length: 8 }, () => backoff.next())).toEqual([1, 2, 4, 8, 16, 32, 60, 60].map(seconds => seconds * 1000 * factor))
-      expect(backoff.attempts).toBe(8)
       backoff.reset()
       expect(backoff.next()).toBe(1000 * factor)
     }

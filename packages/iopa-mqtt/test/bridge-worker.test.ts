@@ -135,6 +135,29 @@ it('goes on with what it is at when the same message comes again, but not for an
   expect(worker.seen.map(({ body }) => body)).toEqual(['on', 'on', 'something else'])
 })
 
+it('does not do again what it had done but could not acknowledge', async () => {
+  const broker = await serve()
+  const { worker, held } = await work(broker)
+  for (const id of [1, 2, 3]) publish(broker.visits[0]!, id)
+  await until(() => held.size === 3)
+  await release(held, '2', '3')
+  broker.visits[0]!.socket.destroy()
+  await until(() => broker.visits[1]?.received.some(({ cmd }) => cmd === 'subscribe'))
+  await release(held, '1')
+  const second = broker.visits[1]!
+  for (const id of [1, 2, 3]) publish(second, id, { dup: true })
+  publish(second, 4)
+  await until(() => held.has('4'))
+  await release(held, '4')
+  await until(() => acknowledged(second).length === 4)
+  // Acknowledged identifiers are free for other messages, alike or not.
+  publish(second, 2)
+  await until(() => worker.seen.length === 5)
+  expect(worker.seen.map(({ path }) => path)).toEqual([1, 2, 3, 4, 2].map(id => `/lights/${id}`))
+  expect(acknowledged(broker.visits[0]!)).toEqual([])
+  expect(acknowledged(second)).toEqual([1, 2, 3, 4])
+})
+
 it('drops messages of QoS 0 that find no room, and stays connected', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })

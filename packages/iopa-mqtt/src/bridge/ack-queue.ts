@@ -16,7 +16,6 @@ export class AckQueue {
   #release: (packetId: number) => void
   #slots: AckSlot[] = []
   #head = 0
-  #open = 0
 
   /** `release` is called once for each slot, with its packet identifier, and must not throw. */
   constructor(order: AckOrder, release: (packetId: number) => void) {
@@ -24,14 +23,8 @@ export class AckQueue {
     this.#release = release
   }
 
-  /** Messages that are not acknowledged yet. */
-  get size(): number {
-    return this.#open
-  }
-
   add(packetId: number): AckSlot {
     const slot: AckSlot = { packetId, done: false }
-    this.#open++
     if (this.#order === 'strict') this.#slots.push(slot)
     return slot
   }
@@ -41,13 +34,11 @@ export class AckQueue {
     if (slot.done) return
     slot.done = true
     if (this.#order === 'any') {
-      this.#open--
       this.#release(slot.packetId)
       return
     }
     while (this.#slots[this.#head]?.done) {
       const { packetId } = this.#slots[this.#head++]!
-      this.#open--
       this.#release(packetId)
     }
     if (this.#head > 1024 || this.#head === this.#slots.length) {

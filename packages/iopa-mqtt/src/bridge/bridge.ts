@@ -152,7 +152,10 @@ class Bridge implements BridgeListener {
     this.#endpoint.speaks(connection.capabilities.protocolVersion)
     this.#connection['mqtt.ProtocolVersion'] = connection.capabilities.protocolVersion
     // A broker that has lost our session may have lost the retained messages too.
-    if (!connection.sessionPresent) this.#state?.forget()
+    if (!connection.sessionPresent) {
+      this.#state?.forget()
+      this.#worker.forget()
+    }
     await this.#subscriber.subscribe(connection)
   }
 

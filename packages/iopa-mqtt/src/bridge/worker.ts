@@ -16,6 +16,8 @@ interface Job {
   readonly message: InboundMessage
   connection: Connection
   slot: AckSlot | null
+  /** Worked on; its acknowledgement may have to wait for others, or may have missed its connection. */
+  done: boolean
 }
 
 /** What a `Worker` needs. */
@@ -39,8 +41,8 @@ export interface WorkerOptions {
 
 /**
  * Works on messages at least once: each is acknowledged when the app is done with it, never before, and in the order of arrival. A message that
- * the broker sends again after a reconnect, while the app is still at it, is not started a second time: the work goes on and is acknowledged
- * on the new connection.
+ * the broker sends again after a reconnect, because it could not be acknowledged yet, is not started a second time: the work goes on, or has
+ * been done, and is acknowledged on the new connection.
  */
 export class Worker {
   #options: WorkerOptions
@@ -76,10 +78,11 @@ export class Worker {
       if (known && message.dup && known.connection !== connection && isSame(known.message, message)) {
         known.connection = connection
         known.slot = slot
+        if (known.done) this.#queueOf(connection).complete(slot)
         return
       }
     }
-    const job: Job = { message, connection, slot }
+    const job: Job = { message, connection, slot, done: false }
     if ((state ? this.#states : this.#commands).offer(job)) {
       if (slot) this.#unacknowledged.set(message.packetId, job)
     } else if (slot) {
@@ -97,6 +100,11 @@ export class Worker {
     queue.complete(queue.add(message.packetId))
   }
 
+  /** The broker has lost our session: nothing comes again under its old identifier. */
+  forget(): void {
+    for (const [packetId, { done }] of this.#unacknowledged) if (done) this.#unacknowledged.delete(packetId)
+  }
+
   /** Waits until everything taken has been worked on, or `timeout` milliseconds; then gives up what is held, unacknowledged. */
   async drain(timeout: number): Promise<void> {
     await within(timeout, this.#options.host.clock, Promise.all([this.#commands.idle(), this.#states.idle()]))
@@ -106,7 +114,12 @@ export class Worker {
   #queueOf(connection: Connection): AckQueue {
     let queue = this.#queues.get(connection)
     if (!queue) {
-      queue = new AckQueue(this.#options.ackOrder, packetId => connection.acknowledge(packetId))
+      queue = new AckQueue(this.#options.ackOrder, packetId => {
+        // What cannot be acknowledged any more is remembered: it comes again, and is not worked on again.
+        if (!connection.connected) return
+        connection.acknowledge(packetId)
+        if (this.#unacknowledged.get(packetId)?.connection === connection) this.#unacknowledged.delete(packetId)
+      })
       this.#queues.set(connection, queue)
     }
     return queue
@@ -120,7 +133,7 @@ export class Worker {
       // Nothing above lets an error through but a defect of ours; the message counts as worked on, for it would fail the same way again.
       this.#options.host.logger.error(`iopa: a message to ${message.topic} could not be worked on`, error)
     }
-    if (this.#unacknowledged.get(message.packetId) === job) this.#unacknowledged.delete(message.packetId)
+    job.done = true
     if (job.slot) this.#queueOf(job.connection).complete(job.slot)
   }
 

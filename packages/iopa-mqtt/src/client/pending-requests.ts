@@ -7,10 +7,6 @@ export class PendingRequests {
   #waiting = new Map<string, Deferred<Answer>>()
   #last = 0
 
-  get size(): number {
-    return this.#waiting.size
-  }
-
   /** A new request: what goes out with it, and the answer that comes back; `forget` it in any case. */
   add(): { correlationData: Uint8Array; answer: Promise<Answer>; forget: () => void } {
     const key = (++this.#last).toString(36)

@@ -17,11 +17,6 @@ export class Backoff {
     this.#options = options
   }
 
-  /** How often `next` was called since the last `reset`. */
-  get attempts(): number {
-    return this.#attempts
-  }
-
   /** Milliseconds to wait now: between half of the exponential step and all of it. */
   next(): number {
     const { initial, maximum, random = Math.random } = this.#options
