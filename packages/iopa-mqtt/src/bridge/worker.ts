@@ -72,6 +72,8 @@ export class Worker {
 
   /** Takes a message of a connection. `state` says that it comes from a state topic. */
   receive(message: InboundMessage, connection: Connection, state: boolean): void {
+    // On a connection that has been told to go nothing can be acknowledged; the next one brings it again.
+    if (message.qos === 1 && !connection.connected) return
     const slot = message.qos === 1 ? this.#queueOf(connection).add(message.packetId) : null
     if (slot) {
       const known = this.#unacknowledged.get(message.packetId)
