@@ -1,4 +1,5 @@
 // Serves the house on every protocol until it is interrupted.
+import { hostname } from 'node:os'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
@@ -17,11 +18,13 @@ const ports = {
   udp: port('UDP_PORT', 7001)
 }
 const broker = env['MQTT_BROKER']
+// A broker keeps what a worker has missed under its name, so the name must be the same after a restart.
+const clientId = env['MQTT_CLIENT_ID'] ?? `home-${hostname()}-${ports.http}`
 
 const app = home([
   http({ host, port: ports.http }),
   coap({ host, port: ports.coap }),
-  broker === undefined ? mqtt({ host, port: ports.mqtt }) : mqtt({ broker, share: 'home' }),
+  broker === undefined ? mqtt({ host, port: ports.mqtt }) : mqtt({ broker, share: 'home', clientId }),
   tcp({ host, port: ports.tcp }),
   udp({ host, port: ports.udp })
 ])
