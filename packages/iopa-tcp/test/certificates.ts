@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-export interface Certificate {
+interface Certificate {
   readonly key: string
   readonly cert: string
 }
@@ -17,62 +17,31 @@ export interface Certificates {
   readonly client: Certificate
 }
 
+const succeeds = (program: string, ...args: string[]): boolean => {
+  try {
+    execFileSync(program, args, { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** True where certificates can be made. */
+export const hasOpenssl: boolean = succeeds('openssl', 'version')
+if (!hasOpenssl && process.env['IOPA_REQUIRE_PEERS']) throw new Error('openssl is missing; apt-get install openssl')
+
 /** An authority and what it has signed, made by openssl for one run. */
 export function certificates(): Certificates {
   const folder = mkdtempSync(join(tmpdir(), 'iopa-tcp-'))
-  const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' })
+  const openssl = (command: string): void => void execFileSync('openssl', command.split(' '), { cwd: folder, stdio: 'ignore' })
+  const key = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
   const read = (name: string): string => readFileSync(join(folder, name), 'utf8')
   try {
-    openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-keyout',
-      'ca.key',
-      '-out',
-      'ca.crt',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=iopa test authority'
-    )
+    openssl(`req -x509 ${key} -keyout ca.key -out ca.crt -days 2 -subj /CN=authority`)
     writeFileSync(join(folder, 'names.cnf'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
     const signed = (name: string): Certificate => {
-      openssl(
-        'req',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:P-256',
-        '-nodes',
-        '-keyout',
-        `${name}.key`,
-        '-out',
-        `${name}.csr`,
-        '-subj',
-        `/CN=${name}`
-      )
-      openssl(
-        'x509',
-        '-req',
-        '-in',
-        `${name}.csr`,
-        '-CA',
-        'ca.crt',
-        '-CAkey',
-        'ca.key',
-        '-CAcreateserial',
-        '-out',
-        `${name}.crt`,
-        '-days',
-        '2',
-        '-extfile',
-        'names.cnf'
-      )
+      openssl(`req ${key} -keyout ${name}.key -out ${name}.csr -subj /CN=${name}`)
+      openssl(`x509 -req -in ${name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out ${name}.crt -days 2 -extfile names.cnf`)
       return { key: read(`${name}.key`), cert: read(`${name}.crt`) }
     }
     return { ca: read('ca.crt'), server: signed('server'), renewed: signed('renewed'), client: signed('client') }

@@ -2,13 +2,13 @@ import tls from 'node:tls'
 import type { TlsOptions } from '@iopa/appbuilder'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
-import { type Certificates, certificates } from './certificates.ts'
+import { type Certificates, certificates, hasOpenssl } from './certificates.ts'
 import { atEnd, dial, eventually, get, Peer, serve } from './support.ts'
 
 let made: Certificates
 
 beforeAll(() => {
-  made = certificates()
+  if (hasOpenssl) made = certificates()
 })
 
 const dialTls = async (port: number, options: tls.ConnectionOptions): Promise<Peer> => {
@@ -24,7 +24,7 @@ const dialTls = async (port: number, options: tls.ConnectionOptions): Promise<Pe
 const connect = (port: number, settings: TlsOptions, host = 'localhost') =>
   tcp().connect(new URL(`tcps://${host}:${port}`), { tls: settings, timeout: 3000 })
 
-describe('over TLS', () => {
+describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
   test('a bag is answered, and the context says that it came safely', async () => {
     const { port, url } = await serve(context => ({ tls: context['server.TLS'], scheme: context.scheme }), { tls: made.server })
     expect(url.protocol).toBe('tcps:')
