@@ -94,7 +94,7 @@ const cases = {
       reader.send('go')
       await new Promise(resolve => reader.once('message', resolve))
       const { user, system } = process.cpuUsage(start)
-      console.log(`match: SUBSCRIBE to ${name} among 100,000 retained, its SUBACK and first message: ${((user + system) / 3000).toFixed(1)} us of cpu`)
+      console.log(`match: SUBSCRIBE to ${name} among 100,000 retained, its SUBACK and first message: ${((user + system) / 3000).toFixed(1)} us of cpu, ${(system / 3000).toFixed(1)} of them in the system`)
       reader.kill()
     }
     await app.close({ timeout: 0 })

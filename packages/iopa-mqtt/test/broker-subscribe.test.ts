@@ -114,6 +114,7 @@ describe('a subscription without wildcards', () => {
   })
 
   it.each([
+    [302, 0x87],
     [401, 0x87],
     [403, 0x87],
     [429, 0x97],

@@ -46,9 +46,7 @@ export function observeTopic(session: Session, topic: Topic, first: (answer: Ans
       return
     }
     told = true
-    const { status } = answer
-    if (status === 401 || status === 403) session.verdicts.remember(topic.name, false)
-    else if (status < 500 && status !== 429) session.verdicts.remember(topic.name, true)
+    session.verdicts.conclude(topic.name, answer.status)
     first(answer)
   }
   broker.host.observe(context, deliver).then(

@@ -31,6 +31,12 @@ export function publishReasonOf(status: number): number {
   }
 }
 
+/** True for an answer that keeps a client from what it asked for: 401, 403, and a redirection, such as to a login. */
+export const isRefusal = (status: number): boolean => status === 401 || status === 403 || (status >= 300 && status < 400)
+
+/** True for an answer that says nothing about the next time. */
+export const isPassing = (status: number): boolean => status >= 500 || status === 429
+
 /** The code of CONNACK for the status of a CONNECT: a reason code (MQTT 5 section 3.2.2.2), or a return code before that (3.1.1 section 3.2.2.3). */
 export function connectReasonOf(status: number, version: number): number {
   switch (status) {
@@ -59,12 +65,10 @@ const REFUSED_NOT_AUTHORIZED = 5
 /** The reason code of SUBACK for the status of a SUBSCRIBE, or of the GET that follows it; before MQTT 5 there is one for all (3.1.1 section 3.9.3). */
 export function subscribeReasonOf(status: number, version: number): number {
   if (version < 5) return REASON.UNSPECIFIED_ERROR
+  if (isRefusal(status)) return REASON.NOT_AUTHORIZED
   switch (status) {
     case 400:
       return REASON.TOPIC_FILTER_INVALID
-    case 401:
-    case 403:
-      return REASON.NOT_AUTHORIZED
     case 429:
       return REASON.QUOTA_EXCEEDED
     default:

@@ -8,7 +8,7 @@ import type { Connection } from './connection.ts'
 import { observeTopic, unobserve } from './observed-topic.ts'
 import { HeaderSource, headersOf } from './requests.ts'
 import type { Session } from './session.ts'
-import { subscribeReasonOf } from './status.ts'
+import { isPassing, isRefusal, subscribeReasonOf } from './status.ts'
 import { SharedGroup, Subscription } from './subscription.ts'
 
 /** What one filter of a SUBSCRIBE came to: its code, and what is sent once SUBACK is. */
@@ -195,7 +195,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
   }
   const answered = (answer: Answer): void => {
     const { status } = answer
-    if (status === 401 || status === 403 || status === 429 || status >= 500) refused(status === 503 ? 429 : status)
+    if (isRefusal(status) || isPassing(status)) refused(status === 503 ? 429 : status)
     else if (!wantsFirst) done({ code: qos })
     else if (!answer.ok) done({ code: qos, first: retained })
     else {
@@ -207,19 +207,28 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
       })
     }
   }
-  if (topic.routable) {
+  const observe = (): void =>
     observeTopic(session, topic, answer => {
       // Observers are not told who made a change, so what its own client changed could not be left out.
       if (subscription.noLocal) unobserve(session, filter)
       answered(answer)
     })
+  if (topic.hasRoute) {
+    observe()
     return
   }
-  const asked = session.verdicts.ask(topic, allowed => {
-    if (allowed) done({ code: qos, ...(wantsFirst ? { first: retained } : {}) })
-    else refused(403)
+  // Most topics without a route are nothing but topics; what answers nevertheless, such as a file, is worth being observed.
+  const context = broker.requests.read(session, topic)
+  broker.host.run(context, () => {
+    const answer = context.response
+    void context.end()
+    if (answer.ok && topic.routable) observe()
+    else {
+      session.verdicts.conclude(topic.name, answer.status)
+      if (answer.ok) done({ code: qos, ...(wantsFirst ? { first: retained } : {}) })
+      else answered(answer)
+    }
   })
-  if (!asked) refused(429)
 }
 
 /** A context for one filter, its path that of the filter; null for what is no filter. */

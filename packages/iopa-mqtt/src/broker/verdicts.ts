@@ -1,6 +1,7 @@
 import type { Context } from '@iopa/appbuilder'
 import { ALLOWED, DENIED, type Recipient, UNKNOWN } from './recipients.ts'
 import type { Session } from './session.ts'
+import { isPassing, isRefusal } from './status.ts'
 import type { Topic } from './topic-table.ts'
 
 /** Topics whose verdict a session remembers. */
@@ -29,7 +30,15 @@ export class Verdicts {
     this.#known = null
   }
 
-  remember(topic: string, allowed: boolean): void {
+  /** Draws the verdict from the status of a request, and remembers it unless that says nothing about the next time. */
+  conclude(topic: string, status: number): boolean {
+    if (isPassing(status)) return false
+    const allowed = !isRefusal(status)
+    this.#remember(topic, allowed)
+    return allowed
+  }
+
+  #remember(topic: string, allowed: boolean): void {
     const known = (this.#known ??= new Map())
     if (known.size >= REMEMBERED && !known.has(topic)) known.delete(known.keys().next().value as string)
     known.set(topic, allowed)
@@ -76,15 +85,12 @@ export class Verdicts {
     const epoch = this.#epoch
     const context = this.#request(session, topic)
     broker.host.run(context, () => {
-      const status = context.response.status
+      const { status } = context.response
       void context.end()
-      // A redirection, such as to a login, is not what was asked for either.
-      const refused = status === 401 || status === 403 || (status >= 300 && status < 400)
-      const failed = status >= 500 || status === 429
-      if (!failed && epoch === this.#epoch) this.remember(topic.name, !refused)
+      const current = epoch === this.#epoch && !session.ended
+      const allowed = current && this.conclude(topic.name, status)
       this.#asking?.delete(topic.name)
       if (this.#asking?.size === 0) this.#asking = null
-      const allowed = !refused && !failed && !session.ended
       for (const done of questions) done(allowed)
     })
   }
