@@ -3,8 +3,8 @@ import { type Answer, type BaseContext, type Context, ContextFactory, checkPath,
 import { observedAnswers } from './app-observer.ts'
 import type { Extension, Use } from './app-types.ts'
 import { type Client, createClient } from './client.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { type ComposedPipeline, compose, isThenable, noRoute, type Pipeline } from './compose.ts'
+import { type Clock, systemClock, type TimerHandle } from './clock.ts'
+import { type ComposedPipeline, compose, noRoute, type Pipeline } from './compose.ts'
 import { checkDeclarations, declarationsOf } from './declarations.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
@@ -49,6 +49,7 @@ export class App {
   readonly #scope: Scope
   readonly #registry: ObservationRegistry
   readonly #dispatcher: Dispatcher
+  readonly #notifier: Dispatcher
   readonly #entries: PipelineEntry[] = []
   readonly #transports: Transport[] = []
   readonly #branches: { readonly prefix: string; readonly app: App | null; routes(): Iterable<RouteInfo> }[] = []
@@ -56,6 +57,7 @@ export class App {
   #outer: { readonly app: App; readonly prefix: string } | null = null
   #pipeline: ComposedPipeline | null = null
   #listening: Listening[] = []
+  #starting: Promise<Listener[]> | null = null
   #closing: Promise<void> | null = null
 
   constructor(options: AppOptions = {}) {
@@ -76,18 +78,14 @@ export class App {
     }
     this.#factory = new ContextFactory(this.#environment)
     this.#scope = new Scope(this.#environment, null)
+    // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
+    this.#notifier = this.#dispatcherWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
     this.#registry = new ObservationRegistry({
-      run: (context, done) => this.#dispatcher.run(context, done),
+      run: (context, done) => this.#notifier.run(context, done),
       renew: (path, as) => renewed(this.#factory, path, as),
       bodyLimit: this.limits.body
     })
-    this.#dispatcher = new Dispatcher(
-      () => this.#pipeline ?? this.#compose(),
-      this.#environment.codecs,
-      this.limits,
-      clock,
-      (path, origin) => this.#registry.changed(path, origin)
-    )
+    this.#dispatcher = this.#dispatcherWith(this.limits)
   }
 
   /** Contexts that have not ended. */
@@ -153,7 +151,7 @@ export class App {
     return context => {
       try {
         const value = pipeline(context)
-        return isThenable(value) ? value : Promise.resolve(value)
+        return Promise.resolve(value)
       } catch (error) {
         return Promise.reject(error)
       }
@@ -187,8 +185,17 @@ export class App {
   /** Serves every transport. Rejects when one cannot bind; those that could are closed again. */
   async listen(): Promise<Listener[]> {
     this.build()
-    if (this.#closing !== null) throw new IopaError(500, 'app-closed', 'This app has been closed; make a new one.')
-    if (this.#listening.length > 0) throw new IopaError(500, 'already-listening', 'This app is listening already.')
+    this.#assertNotClosed()
+    if (this.#starting !== null || this.#listening.length > 0) throw new IopaError(500, 'already-listening', 'This app is listening already.')
+    this.#starting = this.#listen()
+    try {
+      return await this.#starting
+    } finally {
+      this.#starting = null
+    }
+  }
+
+  async #listen(): Promise<Listener[]> {
     try {
       for (const transport of this.#transports) {
         const host = new ListenerHost(transport.name, this.#hostContext(), new Scope(this.#environment, this.#scope), this.limits)
@@ -198,6 +205,8 @@ export class App {
           await host.end('shutdown')
           throw error
         }
+        // Somebody may have closed the app while this one was being bound.
+        this.#assertNotClosed()
       }
     } catch (error) {
       await Promise.allSettled(this.#listening.map(({ listener }) => listener.close({ timeout: 0 })))
@@ -235,12 +244,17 @@ export class App {
     scope.defer(() => channel.close())
     // The transport is used first, so dispatch layers run in reverse: the last one used is outermost.
     const layers = this.#entries.flatMap(({ dispatch }) => (dispatch === undefined ? [] : [dispatch])).reverse()
-    return createClient(channel, target, send => compose(layers, send), this.#factory, scope)
+    try {
+      return createClient(channel, target, send => compose(layers, send), this.#factory, scope)
+    } catch (error) {
+      await scope.end()
+      throw error
+    }
   }
 
   /** The representation of `path` now and after each change, inside this process. Throws when its GET is not 2xx. */
   observe(path: string, options: { readonly signal?: AbortSignal; readonly headers?: Bag['iopa.Headers'] } = {}): AsyncIterable<Answer> {
-    const start = (): AsyncIterable<Answer> => {
+    const open = (): Context => {
       const query = path.indexOf('?')
       const context = this.create({
         'iopa.Method': 'GET',
@@ -254,11 +268,14 @@ export class App {
       if (signal?.aborted) abort()
       signal?.addEventListener('abort', abort, { once: true })
       context.defer(() => signal?.removeEventListener('abort', abort))
-      return observedAnswers(context, (observing, deliver) =>
-        this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits.observers)
-      )
+      return context
     }
-    return { [Symbol.asyncIterator]: () => start()[Symbol.asyncIterator]() }
+    return {
+      [Symbol.asyncIterator]: () =>
+        observedAnswers(open, (observing, deliver) =>
+          this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits.observers)
+        )
+    }
   }
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
@@ -346,11 +363,39 @@ export class App {
   }
 
   async #close(timeout: number): Promise<void> {
-    const results = await Promise.allSettled(this.#listening.map(({ listener }) => listener.close({ timeout })))
-    for (const { host } of this.#listening) await host.end('shutdown')
-    await this.#scope.end('shutdown')
+    let late: TimerHandle
+    const limit = new Promise<false>(resolve => {
+      late = this.clock.setTimeout(() => resolve(false), timeout + this.limits.drainTimeout)
+    })
+    if (!(await Promise.race([this.#end(timeout), limit]))) {
+      this.logger.error('iopa: what the app owns has not ended in time, and is left behind: a listener does not close, or a disposer does not settle')
+      void this.#scope.end('shutdown')
+    }
+    this.clock.clearTimeout(late)
     this.#dispatcher.close()
+    this.#notifier.close()
+  }
+
+  async #end(timeout: number): Promise<true> {
+    const results = await Promise.allSettled(this.#listening.map(({ listener }) => listener.close({ timeout })))
     for (const result of results) if (result.status === 'rejected') this.logger.error('iopa: a transport failed to close', result.reason)
+    await this.#scope.end('shutdown')
+    await this.#starting?.catch(() => undefined)
+    return true
+  }
+
+  #dispatcherWith(limits: Limits): Dispatcher {
+    return new Dispatcher(
+      () => this.#pipeline ?? this.#compose(),
+      this.#environment.codecs,
+      limits,
+      this.clock,
+      (path, origin) => this.#registry.changed(path, origin)
+    )
+  }
+
+  #assertNotClosed(): void {
+    if (this.#closing !== null) throw new IopaError(500, 'app-closed', 'This app has been closed; make a new one.')
   }
 
   #assertOpen(what: string): void {

@@ -1,6 +1,6 @@
 import type { Bag, HeadersInit } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, decodePath, isContext, type Scope } from '@iopa/context'
-import { isThenable, type Pipeline } from './compose.ts'
+import { applyReturned, type Pipeline } from './compose.ts'
 import type { Channel } from './transport.ts'
 
 /** Options of one request. */
@@ -27,6 +27,19 @@ export interface Client {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+const isAnswer = (value: unknown): value is Answer => typeof value === 'object' && value !== null && 'headerPairs' in value && 'payload' in value
+
+/** What a dispatch pipeline came to: the peer's answer, also where a layer did not return it, or one that a layer has made. */
+const answerOf = (context: Context, value: unknown): Answer => {
+  const outcome = value ?? context.response.value
+  if (isAnswer(outcome)) return outcome
+  const answer = context.response
+  applyReturned(answer, value)
+  if (answer.status === 0) answer.status = answer.body === undefined ? 204 : 200
+  answer.seal(context.environment.codecs)
+  return answer
+}
+
 /** A client over a channel, whose requests run through the app's `dispatch` layers. */
 export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipeline) => Pipeline, factory: ContextFactory, scope: Scope): Client => {
   const prefix = channel.prefix ?? decodePath(base.pathname || '/').replace(/\/$/, '')
@@ -48,25 +61,15 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     const context = factory.promote({ ...request, 'iopa.Scheme': base.protocol.slice(0, -1) }, scope)
     context['iopa.Host'] = base.hostname.replace(/^\[|\]$/g, '')
     if (base.port !== '') context['iopa.Port'] = Number(base.port)
-    const signal = request['iopa.CallCancelled']
-    if (signal !== undefined) {
-      const abort = (): void => void context.end('disconnect')
-      if (signal.aborted) abort()
-      else {
-        signal.addEventListener('abort', abort, { once: true })
-        context.defer(() => signal.removeEventListener('abort', abort))
-      }
-    }
     return context
   }
 
-  const sendContext = dispatch(context => channel.send(context as unknown as Bag))
+  const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
   const send = async (request: Bag): Promise<Answer> => {
     const own = !isContext(request)
     const context = own ? contextOf(request) : (request as unknown as Context)
     try {
-      const answer = sendContext(context)
-      return (isThenable(answer) ? await answer : answer) as Answer
+      return answerOf(context, await sendContext(context))
     } finally {
       if (own) await context.end()
     }
@@ -76,8 +79,8 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     const context = contextOf({ ...bag('GET', path, undefined, options), 'iopa.Observe': true })
     try {
       // The layers see the observing request once, before it leaves; what comes back is a sequence.
-      const started = dispatch(inner => channel.observe(inner as unknown as Bag))(context)
-      yield* (isThenable(started) ? await started : started) as AsyncIterable<Answer>
+      const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)
+      yield* (started ?? context.response.value) as AsyncIterable<Answer>
     } finally {
       await context.end('unsubscribe')
     }

@@ -10,11 +10,14 @@ export interface Clock {
   clearTimeout(handle: TimerHandle): void
 }
 
-/** The clock of the machine. */
+// A longer time, or none, would run the callback at once (HTML section 8.6, Node's timers likewise).
+const LONGEST_TIMEOUT = 2 ** 31 - 1
+
+/** The clock of the machine; it waits 24 days at most. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (callback, ms) => {
-    const handle: unknown = setTimeout(callback, ms)
+    const handle: unknown = setTimeout(callback, Math.min(ms, LONGEST_TIMEOUT))
     // Node gives an object here, browsers a number.
     if (typeof handle === 'object' && handle !== null) (handle as { unref?: () => void }).unref?.()
     return handle

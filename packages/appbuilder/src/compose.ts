@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import { type Answer, applyValue, type Context } from '@iopa/context'
+import { type Answer, abandonValue, applyValue, type Context } from '@iopa/context'
 import type { MiddlewareFunction, Next } from './middleware.ts'
 
 /** Runs a context: the handler's value or a promise of it; throws or rejects with what a handler threw. */
@@ -12,15 +12,19 @@ export interface ComposedPipeline extends Pipeline {
 }
 
 /** True for anything that can be awaited. */
-export const isThenable = (value: unknown): value is Promise<unknown> =>
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+
+/** A promise of what a thenable gives: a query builder, say, has `then` and nothing else that can be relied upon. */
+export const asPromise = (thenable: PromiseLike<unknown>): Promise<unknown> => (thenable instanceof Promise ? thenable : Promise.resolve(thenable))
 
 const calledTwice = (): IopaError =>
   new IopaError(500, 'next-called-twice', 'A middleware called next() twice; call it once, or next.invoke(other) for further contexts.')
 
 /** Writes a returned value to the answer, once: what passes outward unchanged is not written again. */
 export const applyReturned = (answer: Answer, value: unknown): void => {
-  if (value === undefined || value === answer.value || answer.sealed) return
+  if (value === undefined || value === answer.value) return
+  if (answer.sealed) return abandonValue(value)
   answer.value = value
   applyValue(answer, value)
 }
@@ -46,7 +50,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
   const settle = (rest: Pipeline, context: Context): Promise<unknown> => {
     try {
       const value = rest(context)
-      return isThenable(value) ? value : promised(context, value)
+      return isThenable(value) ? asPromise(value) : promised(context, value)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -63,7 +67,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
         waiting = null
         try {
           const value = rest(own)
-          return isThenable(value) ? value : promised(own, value)
+          return isThenable(value) ? asPromise(value) : promised(own, value)
         } catch (error) {
           return Promise.reject(error)
         }
@@ -105,7 +109,7 @@ const handled = (context: Context, value: unknown): unknown => {
     applyReturned(answer, value)
     return value
   }
-  const applied = value.then(settled => {
+  const applied = asPromise(value).then(settled => {
     answer.pending = null
     applyReturned(answer, settled)
     return settled

@@ -122,15 +122,20 @@ export class Connections {
     this.#clock.clearTimeout(timer)
   }
 
+  get #interval(): number {
+    return Math.max(1, this.#limits.idleTimeout / 4)
+  }
+
   #arm(): void {
     if (!Number.isFinite(this.#limits.idleTimeout)) return
-    this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.max(1, this.#limits.idleTimeout / 4))
+    this.#timer = this.#clock.setTimeout(() => this.#sweep(), this.#interval)
   }
 
   #sweep(): void {
     this.#timer = null
     this.#now = this.#clock.now()
-    const oldest = this.#now - this.#limits.idleTimeout
+    // `lastActive` is the time of the sweep before the last byte: late by a sweep, but never early.
+    const oldest = this.#now - this.#limits.idleTimeout - this.#interval
     for (const connection of [...this.#open]) {
       if (connection.lastActive <= oldest && !connection.kept && connection.requests === 0) this.#onIdle(connection)
     }

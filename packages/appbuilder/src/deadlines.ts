@@ -36,11 +36,12 @@ export class Deadlines {
     }
   }
 
-  close(): void {
+  /** Forgets all requests, and gives them back. */
+  close(): [Context, Done][] {
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
     this.#timer = null
-    this.#generations.splice(0, this.#generations.length, new Map())
     this.#size = 0
+    return this.#generations.splice(0, this.#generations.length, new Map()).flatMap(generation => [...generation])
   }
 
   #arm(): void {

@@ -1,7 +1,7 @@
 import { type CodecTable, changesState, IopaError, isIopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
 import type { Clock } from './clock.ts'
-import { applyReturned, type ComposedPipeline, isThenable } from './compose.ts'
+import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Limits } from './limits.ts'
 
@@ -16,6 +16,7 @@ const shared = (status: number, code: string, detail: string, headers?: Readonly
 const NOT_FOUND = shared(404, 'not-found', 'There is nothing at this path.')
 const OVERLOADED = shared(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
 const TIMED_OUT = shared(504, 'timeout', 'The request took too long.')
+const SHUT_DOWN = shared(503, 'shutdown', 'The server is shutting down.')
 const MISSING_AWAIT = shared(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
 
 /** The peer's view of an error: an IopaError as it is, anything else without its message. */
@@ -71,7 +72,7 @@ export class Dispatcher {
       return
     }
     this.#deadlines.add(context, done)
-    value.then(
+    asPromise(value).then(
       settled => {
         if (context.response.sealed) return
         this.#deadlines.remove(context)
@@ -91,8 +92,13 @@ export class Dispatcher {
     return this.#inFlight === 0 ? Promise.resolve() : new Promise(resolve => this.#idle.push(resolve))
   }
 
+  /** Answers what is still in work: nobody waits for its handlers any more. */
   close(): void {
-    this.#deadlines.close()
+    for (const [context, done] of this.#deadlines.close()) {
+      context.response.pending = null
+      context.response.fail(SHUT_DOWN)
+      this.#finish(context, done)
+    }
   }
 
   #complete(context: Context, value: unknown, done: Done): void {
@@ -140,14 +146,24 @@ export class Dispatcher {
 
   #fail(context: Context, error: unknown): void {
     const visible = toIopaError(error)
-    context.response.fail(visible)
+    try {
+      context.response.fail(visible)
+    } catch (fault) {
+      // What the error itself asks for, such as a header that no message can carry, must not get past this boundary.
+      context.response.fail(new IopaError(500, 'internal-error'))
+      this.#log(context, context.response.error as IopaError, fault)
+    }
     if (visible.status >= 500) this.#log(context, visible, error)
   }
 
   #log(context: Context, visible: IopaError, error: unknown): void {
-    const where = `${context['iopa.Method']} ${context['iopa.PathBase']}${context['iopa.Path']} ${context['iopa.Protocol']}`
-    // A shared error has no stack of its own.
-    context['server.Logger'].error(`iopa: ${where} answered ${visible.status} ${visible.code}`, Object.isFrozen(error) ? visible.detail : error)
+    const line = `iopa: ${context} ${context['iopa.Protocol']} answered ${visible.status} ${visible.code}`
+    try {
+      // A shared error has no stack of its own.
+      context['server.Logger'].error(line, Object.isFrozen(error) ? visible.detail : error)
+    } catch {
+      // A logger that fails must not take the answer with it.
+    }
   }
 
   #finish(context: Context, done: Done): void {

@@ -1,6 +1,6 @@
 import type { Context } from '@iopa/context'
 import { checkPath } from '@iopa/context'
-import { isThenable } from './compose.ts'
+import { asPromise, isThenable } from './compose.ts'
 import type { MiddlewareFunction, Next } from './middleware.ts'
 
 interface Mounted {
@@ -61,5 +61,5 @@ const enter = (context: Context, prefix: string, handler: MiddlewareFunction, ne
     leave()
     return value
   }
-  return value.finally(leave)
+  return asPromise(value).finally(leave)
 }

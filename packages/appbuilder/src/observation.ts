@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
 import { Answer, type Context } from '@iopa/context'
 import { toIopaError } from './dispatcher.ts'
 import { Observer } from './observer.ts'
@@ -66,7 +66,7 @@ export class ObservationRegistry {
     if (this.observers >= limit) {
       context.response.fail(tooMany())
       context.response.seal(context.environment.codecs)
-      await deliver(context.response)
+      await new Observer(context, path, deliver, () => undefined).deliverFirst(context.response)
       return { active: false, close: reason => context.end(reason) }
     }
     const observer = new Observer<ObserverGroup>(context, path, deliver, () => this.#remove(observer))
@@ -74,6 +74,12 @@ export class ObservationRegistry {
     this.active++
     context.defer(() => this.#remove(observer))
     await new Promise<void>(resolve => run(context, () => resolve()))
+    if (isOwnEventStream(context)) {
+      // The handler tells of its events itself; they are no state that could be told again.
+      this.#remove(observer)
+      await observer.deliverFirst(context.response)
+      return { active: false, close: reason => context.end(reason) }
+    }
     const answer = await collected(context, this.#host.bodyLimit)
     if (!answer.ok) this.#remove(observer)
     await observer.deliverFirst(answer)
@@ -219,12 +225,16 @@ const collected = async (context: Context, limit: number): Promise<Answer> => {
     return answer
   } catch (error) {
     context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
+    const visible = toIopaError(error)
     const failed = new Answer(context)
-    failed.fail(toIopaError(error))
+    failed.fail(new IopaError(visible.status, visible.code, visible.detail))
     failed.seal(context.environment.codecs)
     return failed
   }
 }
+
+const isOwnEventStream = ({ response, headers }: Context): boolean =>
+  response.isStream && mediaTypeEssence(response.type) === MEDIA_TYPES.EventStream && (headers.get('accept') ?? '').includes(MEDIA_TYPES.EventStream)
 
 const isWithinRun = (origin: Context | null, path: string): boolean => {
   for (let context = origin; context !== null; context = context['server.ParentContext']) {

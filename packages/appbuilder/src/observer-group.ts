@@ -13,6 +13,8 @@ export class ObserverGroup {
   #key: string | null = null
   #state: State = 'idle'
   #dirty = false
+  /** Observers that joined while a run was under way: their own GET was later, so its answer may be older than what they have. */
+  readonly #late = new Set<Observer>()
 
   /** `isolate` is called when an answer may not be shared after all. */
   constructor(path: string, get: (path: string, as: Context) => Promise<Answer>, isolate: (group: ObserverGroup) => void) {
@@ -29,11 +31,13 @@ export class ObserverGroup {
   add(observer: Observer<ObserverGroup>, key: string | null): void {
     this.#key = key
     this.observers.add(observer)
+    if (this.#state === 'running') this.#late.add(observer)
     observer.group = this
   }
 
   delete(observer: Observer<ObserverGroup>): void {
     this.observers.delete(observer)
+    this.#late.delete(observer)
     observer.group = null
   }
 
@@ -70,8 +74,9 @@ export class ObserverGroup {
     if (leader.ended) this.#dirty = this.#dirty || this.observers.size > 0
     else if (answer !== null) {
       if (this.observers.size > 1 && isPrivate(answer)) this.#isolate(this)
-      else for (const observer of [...this.observers]) observer.push(answer)
+      else for (const observer of [...this.observers]) if (!this.#late.has(observer)) observer.push(answer)
     }
+    this.#late.clear()
     if (this.#dirty && this.observers.size > 0) this.refresh()
   }
 }

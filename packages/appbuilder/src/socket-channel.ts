@@ -54,11 +54,18 @@ export class SocketChannel implements ByteChannel {
 
   open(receiver: ByteReceiver): void {
     const socket = this.#socket
+    let closed = false
+    const close = (): void => {
+      if (closed) return
+      closed = true
+      receiver.close(this.#error)
+    }
     socket.on('data', (chunk: Uint8Array) => receiver.data(chunk))
     socket.on('end', () => receiver.end())
     socket.on('drain', () => receiver.drain())
-    socket.on('close', () => receiver.close(this.#error))
-    if (socket.destroyed) queueMicrotask(() => receiver.close(this.#error))
+    socket.on('close', close)
+    // Its event may be over already.
+    if (socket.destroyed) queueMicrotask(close)
   }
 
   write(bytes: Uint8Array | string): boolean {

@@ -76,8 +76,11 @@ export const datagramNetwork = (dgram: DgramModule): DatagramNetwork => ({
         recvBufferSize: 1 << 20,
         sendBufferSize: 1 << 20
       }) as DatagramSocketLike
-      const failed = (error: Error): void =>
+      const failed = (error: Error): void => {
+        // A socket that could not be bound holds its descriptor all the same.
+        socket.close(() => undefined)
         reject(new IopaError(500, 'bind-failed', `Cannot bind ${host}:${port}: ${error.message}.`, { cause: error }))
+      }
       socket.once('error', failed)
       socket.bind({ address: host, port, exclusive: !shared }, () => {
         socket.off('error', failed)

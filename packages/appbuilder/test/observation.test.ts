@@ -108,6 +108,15 @@ describe('observation 1: observing is a GET, and nothing is lost or out of order
     expect(await allowed.active).toBe(true)
   })
 
+  test('hands an event stream of the handler’s own on as it is, to those who asked for one', async () => {
+    const app = new App(quiet).use(context => {
+      context.response.type = 'text/event-stream'
+      return new Set(['data: 1\n\n'])
+    })
+    const watching = watch(app, app.host(), '/x', { headers: { accept: 'text/event-stream' } })
+    expect([await watching.active, watching.answers[0]?.isStream]).toEqual([false, true])
+  })
+
   test('reads a streamed answer before it is delivered', async () => {
     const app = new App(quiet).use(() => new Set(['a', 'b']))
     const watching = watch(app, app.host(), '/x')
@@ -411,6 +420,61 @@ describe('observation 7: its cost and its end', () => {
   })
 })
 
+describe('observers', () => {
+  test('that join while a run is under way are not told its answer, which may be older than theirs', async () => {
+    const { app, host, state } = counter()
+    const first = watch(app, host, '/n')
+    await first.active
+    let open = (): void => undefined
+    state.gate = new Promise(resolve => (open = resolve))
+    state.n = 1
+    app.notify('/n')
+    await turns()
+    state.gate = null
+    state.n = 2
+    app.notify('/n')
+    const second = watch(app, host, '/n')
+    await second.active
+    expect(second.payloads).toEqual(['2'])
+    open()
+    await turns(50)
+    expect([first.payloads, second.payloads]).toEqual([
+      ['0', '1', '2'],
+      ['2', '2']
+    ])
+  })
+
+  test('each with answers of its own are all told of a change, however many requests may be in work', async () => {
+    let n = 0
+    const app = new App({ ...quiet, limits: { inFlight: 5 } }).use(async () => {
+      const now = n
+      await null
+      return reply(200, now, { 'cache-control': 'private' })
+    })
+    const host = app.host()
+    const watching = []
+    for (let count = 0; count < 50; count++) {
+      const one = watch(app, host, '/n')
+      await one.active
+      watching.push(one)
+    }
+    n = 1
+    app.notify('/n')
+    await turns(1000)
+    expect(watching.filter(({ answers }) => answers.at(-1)?.status === 200 && answers.at(-1)?.payload === '1')).toHaveLength(50)
+  })
+
+  test('over the limit whose connection is gone leave nothing behind', async () => {
+    const app = new App({ ...quiet, limits: { observers: 1 } }).use(() => 'x')
+    const host = app.host()
+    const first = watch(app, host, '/n')
+    await first.active
+    const context = app.create({ 'iopa.Path': '/n', 'iopa.Observe': true })
+    const { active } = await host.observe(context, () => Promise.reject(new Error('gone')))
+    expect([active, context.ended, context.endReason]).toEqual([false, true, 'disconnect'])
+  })
+})
+
 describe('represent', () => {
   test('gives callers of one turn the same answer, begun after they asked', async () => {
     const { app, host, state } = counter()
@@ -433,6 +497,21 @@ describe('represent', () => {
 })
 
 describe('app.observe', () => {
+  test('leaves nothing behind when nobody begins to read', async () => {
+    const { app } = counter()
+    await app.observe('/n')[Symbol.asyncIterator]().return?.()
+    expect(app.live).toBe(0)
+  })
+
+  test('throws where the answer is not 2xx, whoever wrote its body', async () => {
+    const app = new App(quiet).use(() => reply(403, 'Not you.'))
+    const read = async (): Promise<void> => {
+      for await (const _ of app.observe('/x')) return
+    }
+    await expect(read()).rejects.toMatchObject({ status: 403 })
+    expect(app.live).toBe(0)
+  })
+
   test('is a sequence inside the process that ends with its signal', async () => {
     const { app, put } = counter()
     const stop = new AbortController()

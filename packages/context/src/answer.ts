@@ -2,7 +2,8 @@ import { type Capabilities, CodecTable, decodeText, type HeadersInit, IopaError,
 import { collectBytes, decodeJson } from './body.ts'
 import { encodeBody, type Payload } from './encoding.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
-import { type Problem, problemOf } from './problem.ts'
+import { abandonBody, endingStream } from './payload-stream.ts'
+import { type Problem, problemOf, problemText } from './problem.ts'
 
 /** What few answers have. */
 interface Rare {
@@ -88,7 +89,8 @@ export class Answer {
   }
   set 'iopa.Headers'(headers: HeadersInit) {
     if (this.#state !== OPEN) throw sealedError()
-    this.#headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
+    // Those of an answer that was sent cannot be edited; this one's can.
+    this.#headers = headers instanceof HeaderMap && !headers.frozen ? headers : HeaderMap.from(headers)
   }
 
   /** The content type of the body; once sealed, that under which it was encoded. */
@@ -179,7 +181,7 @@ export class Answer {
   get payload(): Payload {
     if (this.#state === SEALED_PROBLEM) {
       this.#state = SEALED
-      this.#payload = JSON.stringify(this.problem)
+      this.#payload = problemText(this.#status, this.#error)
     }
     return this.#payload
   }
@@ -205,7 +207,7 @@ export class Answer {
 
   /** Calls `done` once a streamed payload has been read to its end, has failed or was given up. */
   whenRead(done: () => void): void {
-    if (this.isStream) this.#payload = endingWith(this.#payload as AsyncIterable<Uint8Array>, done)
+    if (this.isStream) this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done)
   }
 
   /** The body as bytes: what a client reads. */
@@ -247,16 +249,17 @@ export class Answer {
     this.#status = error.status
     if (this.#rare !== null) this.#rare.reason = ''
     this.#type = ''
+    if (this.#body !== undefined) abandonBody(this.#body)
     this.#body = undefined
     this.#error = error
     if (this.#headers !== null) for (const name of REPRESENTATION_HEADERS) this.#headers.delete(name)
     if (error.headers !== undefined) assignHeaders(this.headers, error.headers)
   }
 
-  /** Runs the callbacks, encodes the body and fixes the answer. A second call does nothing. May throw; then call `fail` and seal again. */
+  /** Runs the callbacks, encodes the body and fixes the answer. A second call does nothing. May throw; then call `fail` and seal again, which cannot. */
   seal(codecs: CodecTable): void {
     if (this.#state !== OPEN) return
-    for (let callback = this.#rare?.callbacks.pop(); callback !== undefined; callback = this.#rare?.callbacks.pop()) callback()
+    if (this.#rare !== null) runAll(this.#rare.callbacks)
     if (this.#headers !== null) {
       const type = this.#headers.get('content-type')
       if (type !== undefined) {
@@ -304,12 +307,17 @@ const REPRESENTATION_HEADERS = [
   'location'
 ]
 
-async function* endingWith(stream: AsyncIterable<Uint8Array>, done: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* stream
-  } finally {
-    done()
+/** Runs every callback, the last first; throws what the first one threw that failed. */
+const runAll = (callbacks: (() => void)[]): void => {
+  const failures: unknown[] = []
+  for (let callback = callbacks.pop(); callback !== undefined; callback = callbacks.pop()) {
+    try {
+      callback()
+    } catch (error) {
+      failures.push(error)
+    }
   }
+  if (failures.length > 0) throw failures[0]
 }
 
 const DEFAULT_CODECS = new CodecTable()

@@ -1,6 +1,7 @@
 import { isIopaError } from '@iopa/constants'
 import { Answer } from './answer.ts'
 import { assignHeaders } from './header-map.ts'
+import { abandonBody } from './payload-stream.ts'
 import { isReply } from './reply.ts'
 
 const isWebResponse = (value: object): value is Response =>
@@ -19,6 +20,14 @@ export const applyValue = (answer: Answer, value: unknown): void => {
     if (value.body !== undefined) applyBody(answer, value.body)
   } else if (value instanceof Error || isIopaError(value)) throw value
   else applyBody(answer, value)
+}
+
+/** Gives up what a handler returned after its answer had been sent without it. */
+export const abandonValue = (value: unknown): void => {
+  if (typeof value !== 'object' || value === null) return
+  if (isReply(value)) abandonBody(value.body)
+  else if (value instanceof Answer) abandonBody(value.sealed ? value.payload : value.body)
+  else abandonBody(isWebResponse(value) ? value.body : value)
 }
 
 const applyBody = (answer: Answer, value: unknown): void => {

@@ -352,7 +352,8 @@ export class PropertyBag extends Scope {
           this.#made.bytes = read
           // A later reader gets the same outcome; the first one hears of the failure.
           read.then(
-            bytes => (this.#made.bytes = bytes),
+            // Somebody may have put another body in its place meanwhile.
+            bytes => void (this.#made.bytes === read && (this.#made.bytes = bytes)),
             () => undefined
           )
         }
@@ -413,8 +414,9 @@ export class PropertyBag extends Scope {
     this.response.onSendingHeaders(callback)
   }
 
+  /** Method and path, for logs. */
   override toString(): string {
-    return `${this['iopa.Method']} ${this['iopa.PathBase']}${this['iopa.Path']}`
+    return printable(`${this['iopa.Method']} ${this['iopa.PathBase']}${this['iopa.Path']}`)
   }
 
   [Symbol.toPrimitive](): string {
@@ -449,6 +451,9 @@ Object.defineProperty(PropertyBag.prototype, Symbol.for('nodejs.util.inspect.cus
     return `Context ${this.toString()} ${this['iopa.Protocol']} ${this.response.status || ''}`.trimEnd()
   }
 })
+
+/** A line break that a peer has put into its path must not begin a line of a log. */
+const printable = (text: string): string => text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, encodeURIComponent)
 
 /** How many own keys the constructor sets; extension keys come after them. */
 const EAGER_KEYS = ((): number => {

@@ -1,4 +1,5 @@
 import { type CodecTable, encodeJson, MEDIA_TYPES } from '@iopa/constants'
+import { chunksOf, isStreamed } from './payload-stream.ts'
 
 /** A body as it goes over the wire; a string is UTF-8 text. */
 export type Payload = string | Uint8Array | AsyncIterable<Uint8Array> | null
@@ -7,26 +8,6 @@ export type Payload = string | Uint8Array | AsyncIterable<Uint8Array> | null
 export interface Encoded {
   readonly payload: Payload
   readonly type: string
-}
-
-const utf8 = new TextEncoder()
-
-async function* chunksOf(source: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
-    if (chunk instanceof Uint8Array) yield chunk
-    else if (typeof chunk === 'string') yield utf8.encode(chunk)
-    else throw new TypeError('a streamed body yields bytes or strings')
-  }
-}
-
-/** Web streams iterate in Node and Deno, but not everywhere. */
-async function* readStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader()
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
-  } finally {
-    await reader.cancel().catch(() => undefined)
-  }
 }
 
 const isRandomAccess = (value: object): boolean =>
@@ -41,15 +22,10 @@ export const encodeBody = (body: unknown, type: string, codecs: CodecTable): Enc
   if (body instanceof Uint8Array) return { payload: body, type: type || MEDIA_TYPES.OctetStream }
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
     if (body instanceof ArrayBuffer) return { payload: new Uint8Array(body), type: type || MEDIA_TYPES.OctetStream }
-    if (Symbol.asyncIterator in body) {
+    if (isStreamed(body)) {
       // A random-access body keeps its methods: block-wise and range requests use them.
-      const stream = body as AsyncIterable<Uint8Array>
-      return { payload: isRandomAccess(body) ? stream : chunksOf(stream), type: type || MEDIA_TYPES.OctetStream }
+      return { payload: isRandomAccess(body) ? (body as AsyncIterable<Uint8Array>) : chunksOf(body), type: type || MEDIA_TYPES.OctetStream }
     }
-    if (typeof (body as { getReader?: unknown }).getReader === 'function') {
-      return { payload: readStream(body as ReadableStream<Uint8Array>), type: type || MEDIA_TYPES.OctetStream }
-    }
-    if (Symbol.iterator in body) return { payload: chunksOf(body as Iterable<unknown>), type: type || MEDIA_TYPES.OctetStream }
   }
   if (type === '') return { payload: encodeJson(body), type: MEDIA_TYPES.Json }
   const codec = codecs.find(type)

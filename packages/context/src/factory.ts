@@ -46,10 +46,25 @@ export class ContextFactory {
     }
     const context = this.create(init, parent)
     context['server.IsLocalOrigin'] = true
-    copyKnownKeys(bag, context)
-    bodyOfBag(bag, context, this.#environment.codecs)
+    try {
+      copyKnownKeys(bag, context)
+      bodyOfBag(bag, context, this.#environment.codecs)
+    } catch (error) {
+      void context.end()
+      throw error
+    }
+    const signal = bag['iopa.CallCancelled']
+    if (signal !== undefined) endWith(signal, context)
     return context
   }
+}
+
+/** Ends a context with a signal that lives longer than it. */
+const endWith = (signal: AbortSignal, context: Context): void => {
+  const abort = (): void => void context.end('disconnect')
+  if (signal.aborted) return abort()
+  signal.addEventListener('abort', abort, { once: true })
+  context.defer(() => signal.removeEventListener('abort', abort))
 }
 
 /** True for something that a factory has made. */

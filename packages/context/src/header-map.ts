@@ -88,6 +88,11 @@ export class HeaderMap implements HeaderFields {
     return this.#pairs
   }
 
+  /** True when every edit throws. */
+  get frozen(): boolean {
+    return this.#frozen
+  }
+
   /** Makes every later edit throw. */
   freeze(): void {
     this.#frozen = true
@@ -128,6 +133,7 @@ export class HeaderMap implements HeaderFields {
 
 /** Writes headers over those that are there: a field of the same name is replaced. */
 export const assignHeaders = (target: HeaderMap, init: HeadersInit): void => {
+  if (init === target) return
   if (isHeaderFields(init)) {
     for (const [name] of init) target.delete(name)
     for (const [name, value] of init) target.append(name, value)

@@ -10,7 +10,7 @@
 export type { EndReason } from './abort-reasons.ts'
 export { abortReason } from './abort-reasons.ts'
 export { Answer } from './answer.ts'
-export { applyValue } from './apply-value.ts'
+export { abandonValue, applyValue } from './apply-value.ts'
 export type { BodyStream } from './body.ts'
 export { bodyTooLarge, collectBytes, concatBytes, readBody } from './body.ts'
 export { PropertyBag } from './context.ts'

@@ -16,3 +16,14 @@ export const problemOf = (status: number, error: IopaError | null): Problem => {
   if (error === null) return base
   return { ...error.extensions, ...base, code: error.code, ...(error.detail === '' ? undefined : { detail: error.detail }) }
 }
+
+/** The problem as JSON, without the error's extensions where those have no JSON form. */
+export const problemText = (status: number, error: IopaError | null): string => {
+  const problem = problemOf(status, error)
+  try {
+    return JSON.stringify(problem)
+  } catch {
+    const { type, title, code, detail } = problem
+    return JSON.stringify({ type, title, status, code, detail })
+  }
+}
