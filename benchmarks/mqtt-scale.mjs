@@ -55,7 +55,9 @@ const cases = {
     globalThis.gc?.()
     const after = process.memoryUsage()
     const each = name => ((after[name] - before[name]) / count / 1024).toFixed(1)
-    console.log(`idle: ${count} connections; KB each: rss ${each('rss')}, heap ${each('heapUsed')}, external ${each('external')}; live contexts ${app.live}`)
+    console.log(
+      `idle: ${count} connections; KB each: rss ${each('rss')}, heap ${each('heapUsed')}, external ${each('external')}; live contexts ${app.live}`
+    )
     clients.kill()
     await app.close({ timeout: 0 })
   },
@@ -69,7 +71,9 @@ const cases = {
     })
     const busy = await connected(port, 'busy')
     for (let index = 0; index < count; index += 1000) {
-      const filters = Array.from({ length: 1000 }, (_, at) => Buffer.concat([string(`devices/${index + at}/${at % 2 ? '+' : 'state'}`), Buffer.from([0])]))
+      const filters = Array.from({ length: 1000 }, (_, at) =>
+        Buffer.concat([string(`devices/${index + at}/${at % 2 ? '+' : 'state'}`), Buffer.from([0])])
+      )
       busy.write(packet(0x82, Buffer.from([0, 1]), ...filters))
       await quiet(5)
     }
@@ -82,7 +86,9 @@ const cases = {
       const { user, system } = process.cpuUsage(start)
       console.log(`match: ${name}: ${((user + system) / times).toFixed(1)} us of cpu`)
     }
-    await spent('a message to a topic not seen before, among 100,000 subscriptions, authorised and delivered', 5000, index => transport.publish(`devices/${index}/state`, 'x'))
+    await spent('a message to a topic not seen before, among 100,000 subscriptions, authorised and delivered', 5000, index =>
+      transport.publish(`devices/${index}/state`, 'x')
+    )
     for (const [name, filter] of [
       ['one topic', 'kept/%c/%n'],
       ['a filter with a wildcard', 'kept/+/%n']
@@ -94,7 +100,9 @@ const cases = {
       reader.send('go')
       await new Promise(resolve => reader.once('message', resolve))
       const { user, system } = process.cpuUsage(start)
-      console.log(`match: SUBSCRIBE to ${name} among 100,000 retained, its SUBACK and first message: ${((user + system) / 15000).toFixed(1)} us of cpu, ${(system / 15000).toFixed(1)} of them in the system`)
+      console.log(
+        `match: SUBSCRIBE to ${name} among 100,000 retained, its SUBACK and first message: ${((user + system) / 15000).toFixed(1)} us of cpu, ${(system / 15000).toFixed(1)} of them in the system`
+      )
       reader.kill()
     }
     await app.close({ timeout: 0 })
@@ -129,7 +137,9 @@ const cases = {
     }
     clearInterval(flooding)
     times.sort((a, b) => a - b)
-    console.log(`frozen: an unrelated pair beside a frozen subscriber: p50 ${times[500].toFixed(2)} ms, p99 ${times[990].toFixed(2)} ms, most ${times.at(-1).toFixed(2)} ms; rss ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`)
+    console.log(
+      `frozen: an unrelated pair beside a frozen subscriber: p50 ${times[500].toFixed(2)} ms, p99 ${times[990].toFixed(2)} ms, most ${times.at(-1).toFixed(2)} ms; rss ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`
+    )
     await app.close({ timeout: 0 })
   },
   async reader() {

@@ -32,7 +32,7 @@ export type {
   StoredWill,
   StoreRecord
 } from './store.ts'
+export type { DiskStoreOptions } from './stores/disk.ts'
 export { diskStore } from './stores/disk.ts'
 export { memoryStore } from './stores/memory.ts'
-export type { DiskStoreOptions } from './stores/disk.ts'
 export type { WebSocketOptions } from './websocket-options.ts'

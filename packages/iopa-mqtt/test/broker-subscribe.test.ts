@@ -360,7 +360,7 @@ describe('matching subscriptions', () => {
     await (await net.client()).put('a/b', 'x')
     const message = await client.next('publish')
     expect(message).toMatchObject({ qos: 1 })
-    expect([...(message.properties?.['subscriptionIdentifier'] as number[])].sort()).toEqual([1, 2, 3])
+    expect([...((message.properties?.['subscriptionIdentifier'] ?? []) as number[])].sort()).toEqual([1, 2, 3])
     expect(await client.messages()).toEqual([])
   })
 
