@@ -378,8 +378,10 @@ describe('an observation', () => {
     })
     const stop = new AbortController()
     const seen: string[] = []
-    setTimeout(() => stop.abort(), 50)
-    for await (const answer of (await connect(port)).observe(get('/', { 'iopa.CallCancelled': stop.signal }))) seen.push(await answer.text())
+    for await (const answer of (await connect(port)).observe(get('/', { 'iopa.CallCancelled': stop.signal }))) {
+      seen.push(await answer.text())
+      setTimeout(() => stop.abort(), 20)
+    }
     expect(seen).toEqual(['x'])
   })
 

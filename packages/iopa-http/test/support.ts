@@ -67,10 +67,10 @@ export class Peer {
     return this
   }
 
-  /** Resolves when the text matches or the condition holds; rejects when the connection closes before, or after five seconds. */
+  /** Resolves when the text matches or the condition holds; rejects when the connection closes before, or after ten seconds. */
   async until(wanted: RegExp | (() => boolean)): Promise<string> {
     const reached = typeof wanted === 'function' ? wanted : () => wanted.test(this.text)
-    const end = Date.now() + 5000
+    const end = Date.now() + 10_000
     while (!reached()) {
       if (this.closed || Date.now() > end)
         throw new Error(`${wanted} did not come, ${this.closed ? 'closed' : 'open'} after: ${JSON.stringify(this.text.slice(-500))}`)
@@ -124,9 +124,9 @@ export const parse = (text: string): RawAnswer => {
   return { status: Number(line.split(' ')[1]), headers, body: Buffer.from(rest.join('\r\n\r\n'), 'latin1').toString() }
 }
 
-/** Waits until a condition holds; rejects after two seconds. */
+/** Waits until a condition holds; rejects after ten seconds. */
 export const eventually = async (what: string, condition: () => boolean): Promise<void> => {
-  const end = Date.now() + 2000
+  const end = Date.now() + 10_000
   while (!condition()) {
     if (Date.now() > end) throw new Error(`did not happen: ${what}`)
     await new Promise(resolve => setTimeout(resolve, 5))
