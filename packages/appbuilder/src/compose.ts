@@ -24,9 +24,11 @@ const calledTwice = (): IopaError =>
 /** Writes a returned value to the answer, once: what passes outward unchanged is not written again. */
 export const applyReturned = (answer: Answer, value: unknown): void => {
   if (value === undefined || value === answer.value) return
-  if (answer.sealed) return abandonValue(value)
-  answer.value = value
-  applyValue(answer, value)
+  if (answer.sealed) abandonValue(value)
+  else {
+    answer.value = value
+    applyValue(answer, value)
+  }
 }
 
 /**

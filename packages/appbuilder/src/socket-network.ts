@@ -1,7 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import type { ByteAddress, ByteNetwork, ByteServer } from './byte-channel.ts'
 import { SocketChannel, type SocketLike } from './socket-channel.ts'
-import { clientTls, serverTls } from './tls-context.ts'
+import { clientTls, KEEP_ALIVE, serverTls } from './tls-context.ts'
 
 interface ServerLike {
   address(): { address: string; port: number } | string | null
@@ -37,7 +37,7 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
     const connected = (socket: SocketLike): void => accept(new SocketChannel(socket, identities.get(socket)))
     const server = (
       address.tls === undefined
-        ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true }, connected)
+        ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
         : ((await tls()).createServer as Make)(serverTls(address, identities), connected)
     ) as ServerLike
     const handshakes = address.tls === undefined ? null : new Handshakes(server)

@@ -2,6 +2,9 @@ import { IopaError } from '@iopa/constants'
 import type { ByteAddress } from './byte-channel.ts'
 import type { TlsOptions } from './tls.ts'
 
+/** A connection that only waits, such as that of an observer, would never learn that its peer has lost power (RFC 1122 section 4.2.3.6). */
+export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
+
 const MIN_VERSION = 'TLSv1.2'
 
 // Pre-shared keys with TLS 1.2 (RFC 4279, RFC 8442); Node has no callback for those of TLS 1.3.
@@ -26,6 +29,7 @@ export const serverTls = (address: ByteAddress, identities: WeakMap<object, stri
     rejectUnauthorized: tls.requestCert === true,
     allowHalfOpen: true,
     noDelay: true,
+    ...KEEP_ALIVE,
     handshakeTimeout: 10_000,
     ...(address.alpn === undefined ? {} : { ALPNProtocols: address.alpn }),
     ...pskOptions(tls),

@@ -1,16 +1,20 @@
+import { getEventListeners } from 'node:events'
 import {
   Answer,
   App,
   type Bag,
   type Channel,
   type ConnectOptions,
+  type Context,
   defineMiddleware,
   type Host,
   IopaError,
   type Limits,
+  type Next,
   outgoing,
   pathsOfRoute,
   type RouteInfo,
+  reply,
   type Transport
 } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
@@ -194,6 +198,140 @@ describe('a client', () => {
     stop.abort()
     await client.get('/', { signal: stop.signal })
     expect(transport.sent[0]?.['iopa.CallCancelled']?.aborted).toBe(true)
+  })
+})
+
+describe('an app that is closed', () => {
+  /** A transport that binds when it is told to. */
+  const slow = () => {
+    let bind = (): void => undefined
+    const bound = new Promise<void>(resolve => {
+      bind = resolve
+    })
+    const log: string[] = []
+    const transport: Transport = {
+      name: 'slow',
+      schemes: ['slow'],
+      listen: async () => {
+        log.push('listen')
+        await bound
+        return { url: new URL('slow://127.0.0.1'), close: async () => void log.push('close') }
+      },
+      connect: () => Promise.reject(new Error('none'))
+    }
+    return { transport, log, bind }
+  }
+
+  test('while it begins to listen closes what it has bound, binds no more, and says so', async () => {
+    const { transport, log, bind } = slow()
+    const app = new App(quiet).use(transport).use(transport)
+    const listening = app.listen()
+    const closing = app.close()
+    bind()
+    await expect(listening).rejects.toMatchObject({ code: 'app-closed' })
+    await closing
+    expect(log).toEqual(['listen', 'close'])
+  })
+
+  test('listens once, however often it is asked to', async () => {
+    const { transport, log, bind } = slow()
+    const app = new App(quiet).use(transport)
+    bind()
+    const [first, second] = await Promise.allSettled([app.listen(), app.listen()])
+    expect([first?.status, second?.status, log]).toEqual(['fulfilled', 'rejected', ['listen']])
+    await app.close()
+    expect(log).toEqual(['listen', 'close'])
+  })
+
+  test('answers 503 to what is still in work', async () => {
+    const app = new App(quiet).use(() => new Promise(() => undefined))
+    const host = app.host()
+    const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint: app.create({}).endpoint, source: null })
+    const invoked = [app.invoke({}), host.invoke(context).then(() => context.response)]
+    await app.close({ timeout: 1 })
+    expect((await Promise.all(invoked)).map(({ status }) => status)).toEqual([503, 503])
+    expect(app.live).toBe(0)
+  })
+
+  test('does not wait for a disposer that never settles, nor for a listener that never closes, and says so', async () => {
+    const lines: unknown[][] = []
+    const logger = { error: (...data: unknown[]) => void lines.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
+    const stuck: Transport = {
+      name: 'stuck',
+      schemes: ['stuck'],
+      listen: async () => ({ url: new URL('stuck://127.0.0.1'), close: () => new Promise(() => undefined) }),
+      connect: () => Promise.reject(new Error('none'))
+    }
+    for (const transport of [stuck, fake()]) {
+      const app = new App({ logger, limits: { drainTimeout: 20 } }).use(transport).use(context => {
+        context.defer(() => new Promise(() => undefined))
+        return new Promise(() => undefined)
+      })
+      await app.listen()
+      void app.invoke({})
+      await app.close({ timeout: 1 })
+      expect(app.live).toBe(0)
+    }
+    expect(lines.filter(([line]) => /not ended in time/.test(String(line)))).toHaveLength(2)
+  })
+})
+
+describe('app.invoke', () => {
+  test('ends the context with its signal, and leaves no listener on one that lives longer', async () => {
+    const stop = new AbortController()
+    let reason: unknown
+    const app = new App(quiet).use(context => {
+      if (context.path === '/quick') return 'x'
+      return new Promise(resolve => {
+        context.signal.addEventListener('abort', () => {
+          reason = (context.signal.reason as IopaError).code
+          resolve('x')
+        })
+      })
+    })
+    await app.invoke({ 'iopa.Path': '/quick', 'iopa.CallCancelled': stop.signal })
+    expect(getEventListeners(stop.signal, 'abort')).toEqual([])
+    const invoked = app.invoke({ 'iopa.Path': '/slow', 'iopa.CallCancelled': stop.signal })
+    stop.abort()
+    await invoked
+    expect([reason, app.live]).toEqual(['disconnect', 0])
+  })
+
+  test('leaves nothing behind of a bag that cannot be a request', async () => {
+    const app = new App(quiet).use(() => 'x')
+    await expect(app.invoke({ 'iopa.Headers': { 'bad name': 'x' } })).rejects.toThrow(/header name/)
+    await expect(app.invoke({ 'iopa.Body': () => 1 })).rejects.toThrow(/JSON/)
+    expect(app.live).toBe(0)
+  })
+})
+
+describe('a dispatch layer', () => {
+  const client = async (dispatch: (context: Context, next: Next) => unknown) => {
+    const app = new App(quiet).use(fake()).use({ dispatch })
+    return await app.connect('fake://host')
+  }
+
+  test('need not return what next gave', async () => {
+    const forgetful = await client(async (_, next) => {
+      await next()
+    })
+    expect((await forgetful.get('/x')).status).toBe(200)
+    const seen: unknown[] = []
+    for await (const answer of forgetful.observe('/x')) seen.push(answer.status)
+    expect(seen).toEqual([200, 200])
+  })
+
+  test('may answer itself, with any value', async () => {
+    const answering = await client(context => (context.path === '/none' ? undefined : reply(203, { cached: true })))
+    const answer = await answering.get('/x')
+    expect([answer.status, await answer.json(), (await answering.get('/none')).status]).toEqual([203, { cached: true }, 204])
+  })
+
+  test('sees no request to a URL that cannot be one, and its channel is closed', async () => {
+    const transport = fake()
+    const app = new App(quiet).use(transport)
+    await expect(app.connect('fake://host/a%2fb')).rejects.toMatchObject({ status: 400 })
+    expect(transport.log.at(-1)).toBe('closed')
   })
 })
 

@@ -62,9 +62,11 @@ export class ContextFactory {
 /** Ends a context with a signal that lives longer than it. */
 const endWith = (signal: AbortSignal, context: Context): void => {
   const abort = (): void => void context.end('disconnect')
-  if (signal.aborted) return abort()
-  signal.addEventListener('abort', abort, { once: true })
-  context.defer(() => signal.removeEventListener('abort', abort))
+  if (signal.aborted) abort()
+  else {
+    signal.addEventListener('abort', abort, { once: true })
+    context.defer(() => signal.removeEventListener('abort', abort))
+  }
 }
 
 /** True for something that a factory has made. */

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { CodecTable, IopaError } from '@iopa/constants'
 import { Answer, applyValue, HeaderMap, reply } from '@iopa/context'
 import { describe, expect, test } from 'vitest'
@@ -38,6 +39,75 @@ describe('an answer', () => {
       expect(await answer.text()).toBe('ab')
       expect(await answer.text()).toBe('ab')
     }
+  })
+
+  test('refuses chunks that are neither bytes nor text, and gives their source up', async () => {
+    let returned = 0
+    const numbers = {
+      [Symbol.asyncIterator]: () => ({ next: async () => ({ done: false, value: 1 }), return: async () => (returned++, { done: true, value: null }) })
+    }
+    let cancelled = 0
+    const web = new ReadableStream({ start: controller => controller.enqueue(1), cancel: () => void cancelled++ })
+    for (const body of [numbers, web]) await expect(sealed(body).text()).rejects.toThrow(/bytes or strings/)
+    expect([returned, cancelled]).toEqual([1, 1])
+  })
+
+  describe('gives its source up at once', () => {
+    const iterate = (answer: Answer) => (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+    const silent = () => {
+      const state = { cancelled: 0 }
+      return { state, stream: new ReadableStream({ cancel: () => void state.cancelled++ }) }
+    }
+
+    test('when nobody has begun to read it', async () => {
+      const { state, stream } = silent()
+      const file = Readable.from(['a'])
+      for (const answer of [sealed(stream), sealed(file)]) expect(await iterate(answer).return?.()).toMatchObject({ done: true })
+      expect([state.cancelled, file.destroyed]).toEqual([1, true])
+    })
+
+    test('when it is silent', async () => {
+      const { state, stream } = silent()
+      const file = new Readable({ read: () => undefined })
+      for (const answer of [sealed(stream), sealed(file)]) {
+        const iterator = iterate(answer)
+        const waiting = iterator.next().catch(() => undefined)
+        await iterator.return?.()
+        await waiting
+      }
+      expect([state.cancelled, file.destroyed]).toEqual([1, true])
+    })
+
+    test('and says so once to whoever waits for its end', async () => {
+      for (const read of [0, 1, 2, 3]) {
+        let ended = 0
+        const answer = sealed(new Set(['a', 'b']))
+        answer.whenRead(() => void ended++)
+        const iterator = iterate(answer)
+        for (let count = 0; count < read; count++) await iterator.next()
+        await iterator.return?.()
+        await iterator.return?.()
+        expect(ended).toBe(1)
+      }
+    })
+
+    test('also where a generator is waiting for that very end', async () => {
+      let stop = (): void => undefined
+      const stopped = new Promise<void>(resolve => {
+        stop = resolve
+      })
+      const answer = sealed(
+        (async function* () {
+          await stopped
+          yield 'a'
+        })()
+      )
+      answer.whenRead(() => stop())
+      const iterator = iterate(answer)
+      const waiting = iterator.next()
+      await iterator.return?.()
+      expect((await waiting).done).toBe(false)
+    })
   })
 
   test('collects a stream within a limit', async () => {

@@ -75,6 +75,20 @@ describe('a body', () => {
     expect(await request(factory, '/a', { body: () => utf8('abc'), contentType: () => 'application/cbor' }).json()).toBe(3)
   })
 
+  test('that somebody replaces while it is read stays replaced', async () => {
+    const { factory } = bench()
+    const context = request(factory, '/a', {
+      body: () =>
+        (async function* () {
+          await null
+          yield utf8('first')
+        })()
+    })
+    const first = context.text()
+    ;(context as { 'iopa.Body': Uint8Array })['iopa.Body'] = utf8('second')
+    expect([await first, await context.text(), context.body]).toEqual(['first', 'second', utf8('second')])
+  })
+
   test('of none is no bytes', async () => {
     expect(await withBody(null).bytes()).toHaveLength(0)
   })
