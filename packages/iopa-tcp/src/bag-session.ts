@@ -44,7 +44,7 @@ export class BagSession extends Session {
 
   #request(bag: BagRequest): void {
     const { method, path, query, observe, seq } = bag
-    const request = this.host.create({ method, path, query, rawPath: path, endpoint: this.endpoint, source: new BagSource(bag) }, this.context)
+    const request = this.host.create({ method, path, query, rawPath: path, endpoint: this.endpoint, source: new BagSource(bag) }, this.connection)
     request['iopa.Observe'] = observe
     request['iopa.Seq'] = seq
     if (observe) this.#observe(request, seq!)
@@ -65,11 +65,13 @@ export class BagSession extends Session {
     void same?.end('unsubscribe')
     this.#observations.set(seq, request)
     this.counted.keepAlive(true)
-    this.enterObservation()
+    this.inFlight++
     let waiting = true
     const entered = (): void => {
-      if (waiting) this.leaveObservation()
+      if (!waiting) return
       waiting = false
+      this.inFlight--
+      this.schedule()
     }
     request.defer(() => {
       if (this.#observations.get(seq) === request) this.#observations.delete(seq)
@@ -92,8 +94,7 @@ export class BagSession extends Session {
   /** Ends an observation, if there is one, and says so: nothing with this seq comes after it. */
   #unobserve(seq: number | string): void {
     void this.#observations.get(seq)?.end('unsubscribe')
-    const request = this.host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source: null }, this.context)
-    request['iopa.Seq'] = seq
+    const request = this.answering(seq)
     request.response.status = 204
     this.answer(request)
   }

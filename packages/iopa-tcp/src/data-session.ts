@@ -13,7 +13,10 @@ export class DataSession extends Session {
 
   protected receive(frame: Uint8Array): void {
     this.run(
-      this.host.create({ method: 'DATA', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source: new FrameSource(frame) }, this.context),
+      this.host.create(
+        { method: 'DATA', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source: new FrameSource(frame) },
+        this.connection
+      ),
       true
     )
   }
