@@ -10,7 +10,7 @@ import {
   decodeBagRequest,
   encodeBagAnswer,
   encodeBagRequest
-} from '../src/bag-codec.ts'
+} from '../src/transport/bag-codec.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (data: Uint8Array | null): string | null => (data ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(data) : null)

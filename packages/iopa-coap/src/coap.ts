@@ -18,15 +18,15 @@ import {
   type TlsOptions,
   type Transport
 } from '@iopa/appbuilder'
-import { szxFor } from './block.ts'
-import { addressOf, connectDatagrams } from './datagram-client.ts'
-import { listenDatagrams } from './datagram-listener.ts'
-import type { Remote } from './exchange.ts'
+import { szxFor } from './codec/block.ts'
+import { addressOf, connectDatagrams } from './datagrams/client.ts'
+import { listenDatagrams } from './datagrams/listener.ts'
 import { COAP_KEYS } from './keys.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'
-import { ResourceServer } from './resource-server.ts'
-import { connectStreams } from './stream-client.ts'
-import { listenStreams } from './stream-listener.ts'
+import type { Remote } from './server/exchange.ts'
+import { ResourceServer } from './server/resource-server.ts'
+import { connectStreams } from './streams/client.ts'
+import { listenStreams } from './streams/listener.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684

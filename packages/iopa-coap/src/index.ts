@@ -10,7 +10,7 @@
 export type { CoapListener, CoapOptions } from './coap.ts'
 
 export { coap } from './coap.ts'
+export type { Message } from './codec/message.ts'
+export type { Options } from './codec/options.ts'
 export { COAP_KEYS } from './keys.ts'
-export type { Message } from './message.ts'
-export type { Options } from './options.ts'
 export type { TransmissionParameters } from './parameters.ts'

@@ -1,5 +1,5 @@
 import { defineKeys, type KeysDeclaration } from '@iopa/appbuilder'
-import type { Message } from './message.ts'
+import type { Message } from './codec/message.ts'
 
 declare module '@iopa/constants' {
   interface IopaKeys {

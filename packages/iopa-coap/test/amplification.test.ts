@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { decode, type ReceivedMessage } from '../src/codec.ts'
-import { CODE, formatCode } from '../src/codes.ts'
-import { OPTION } from '../src/options.ts'
+import { CODE, formatCode } from '../src/codec/codes.ts'
+import { decode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { OPTION } from '../src/codec/options.ts'
 import { type RawRequest, rawRequest } from './raw-peer.ts'
 import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type CborKey, CborTag, type CborValue, toJson } from '../src/cbor.ts'
-import { decodeCbor } from '../src/cbor-decoder.ts'
-import { encodeCbor } from '../src/cbor-encoder.ts'
+import { type CborKey, CborTag, type CborValue, toJson } from '../src/formats/cbor.ts'
+import { decodeCbor } from '../src/formats/cbor-decoder.ts'
+import { encodeCbor } from '../src/formats/cbor-encoder.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const unhex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'))

@@ -2,12 +2,12 @@ import { App, type Client, type DatagramChannel } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
 import { describe, expect, it } from 'vitest'
-import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec.ts'
-import { CODE } from '../src/codes.ts'
-import { TYPE } from '../src/message.ts'
-import { OPTION, Options, type OptionValue } from '../src/options.ts'
-import { Signalling } from '../src/signalling.ts'
-import { encodeFrame, FrameReader, isMessage } from '../src/tcp-codec.ts'
+import { CODE } from '../src/codec/codes.ts'
+import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { TYPE } from '../src/codec/message.ts'
+import { OPTION, Options, type OptionValue } from '../src/codec/options.ts'
+import { encodeFrame, FrameReader, isMessage } from '../src/codec/stream-codec.ts'
+import { Signalling } from '../src/streams/signalling.ts'
 
 type Reply = {
   code: number

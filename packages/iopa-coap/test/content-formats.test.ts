@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { codingOf, formatOf, mediaTypeOf, nearestFormatOf, opaqueMediaType } from '../src/content-formats.ts'
+import { codingOf, formatOf, mediaTypeOf, nearestFormatOf, opaqueMediaType } from '../src/codec/content-formats.ts'
 
 describe('content formats', () => {
   it.each([

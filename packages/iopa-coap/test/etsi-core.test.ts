@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { CODE } from '../src/codes.ts'
-import { TYPE } from '../src/message.ts'
+import { CODE } from '../src/codec/codes.ts'
+import { TYPE } from '../src/codec/message.ts'
 import { startEtsi } from './etsi-app.ts'
 import { lossyRelay } from './lossy-relay.ts'
 import { type ClientRun, describeWith, runClient } from './peer-programs.ts'

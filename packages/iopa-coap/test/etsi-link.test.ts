@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parseLinks } from '../src/link-format.ts'
+import { parseLinks } from '../src/formats/link-format.ts'
 import { startEtsi } from './etsi-app.ts'
 import { describeWith, runClient } from './peer-programs.ts'
 

@@ -1,7 +1,7 @@
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { expect, it } from 'vitest'
-import { parseLinks } from '../src/link-format.ts'
+import { parseLinks } from '../src/formats/link-format.ts'
 import { describeWith } from './peer-programs.ts'
 import { startPeerServer, tcpOnly } from './peer-server.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { filterLinks, hrefOf, parseLinks, serializeLinks } from '../src/link-format.ts'
+import { filterLinks, hrefOf, parseLinks, serializeLinks } from '../src/formats/link-format.ts'
 
 // The resources of the LINK cases of ETSI CoAP#4.
 const LINKS = [

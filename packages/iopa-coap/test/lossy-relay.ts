@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { decode, isMalformed, type ReceivedMessage } from '../src/codec.ts'
+import { decode, isMalformed, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
 
 /** A datagram that passes through a relay. */
 export interface Relayed {

@@ -1,6 +1,6 @@
-import { encode } from '../src/codec.ts'
-import type { Message } from '../src/message.ts'
-import { OPTION, OPTIONS, Options } from '../src/options.ts'
+import { encode } from '../src/codec/datagram-codec.ts'
+import type { Message } from '../src/codec/message.ts'
+import { OPTION, OPTIONS, Options } from '../src/codec/options.ts'
 
 export type Random = () => number
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { type CborKey, CborTag, type CborValue } from '../src/cbor.ts'
-import { encodeCbor } from '../src/cbor-encoder.ts'
-import { decodeProblem, encodeProblem } from '../src/problem-details.ts'
+import { type CborKey, CborTag, type CborValue } from '../src/formats/cbor.ts'
+import { encodeCbor } from '../src/formats/cbor-encoder.ts'
+import { decodeProblem, encodeProblem } from '../src/formats/problem-details.ts'
 
 describe('concise problem details (RFC 9290)', () => {
   it('writes the standard entries under their keys', () => {

@@ -1,9 +1,9 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { decode, encode, isMalformed, type ReceivedMessage } from '../src/codec.ts'
-import { formatCode } from '../src/codes.ts'
-import { type Message, TYPE } from '../src/message.ts'
-import { OPTION, Options } from '../src/options.ts'
+import { formatCode } from '../src/codec/codes.ts'
+import { decode, encode, isMalformed, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { type Message, TYPE } from '../src/codec/message.ts'
+import { OPTION, Options } from '../src/codec/options.ts'
 
 /** What a request of a test needs beyond a code. */
 export interface RawRequest {

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import type { ReceivedMessage } from '../src/codec.ts'
-import { type Message, TYPE } from '../src/message.ts'
-import { OPTION, Options } from '../src/options.ts'
-import { encodeFrame, FrameReader, isMessage } from '../src/tcp-codec.ts'
+import type { ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { type Message, TYPE } from '../src/codec/message.ts'
+import { OPTION, Options } from '../src/codec/options.ts'
+import { encodeFrame, FrameReader, isMessage } from '../src/codec/stream-codec.ts'
 import type { RawRequest } from './raw-peer.ts'
 
 /** A request as a frame. */

@@ -1,7 +1,7 @@
 import type { Clock, DatagramChannel, DatagramReceiver } from '@iopa/appbuilder'
-import { decode, encode, type ReceivedMessage } from '../src/codec.ts'
-import { type Message, TYPE } from '../src/message.ts'
-import { Options } from '../src/options.ts'
+import { decode, encode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { type Message, TYPE } from '../src/codec/message.ts'
+import { Options } from '../src/codec/options.ts'
 
 /** A clock whose hands a test turns. */
 export class TurnedClock implements Clock {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { CODE } from '../src/codes.ts'
-import { TYPE } from '../src/message.ts'
-import { Options } from '../src/options.ts'
-import { abort, bertPayload, type ConnectionEvent, isBertPayload, ping, pong, release, Signalling, takesBert } from '../src/signalling.ts'
-import { encodeFrame, FrameReader } from '../src/tcp-codec.ts'
+import { CODE } from '../src/codec/codes.ts'
+import { TYPE } from '../src/codec/message.ts'
+import { Options } from '../src/codec/options.ts'
+import { encodeFrame, FrameReader } from '../src/codec/stream-codec.ts'
+import { abort, bertPayload, type ConnectionEvent, isBertPayload, ping, pong, release, Signalling, takesBert } from '../src/streams/signalling.ts'
 
 const unhex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'))
 const frame = (code: number, options = new Options(), token = '', payload = ''): Uint8Array =>

@@ -1,6 +1,6 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { describe, expect, it } from 'vitest'
-import { CODE } from '../src/codes.ts'
+import { CODE } from '../src/codec/codes.ts'
 import { transmission } from '../src/parameters.ts'
 import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'

@@ -1,0 +1,52 @@
+import type { KeysDeclaration } from '@iopa/constants'
+import type { Limits } from '../transport/limits.ts'
+import type { RouteInfo, Transport } from '../transport/transport.ts'
+import type { PipelineEntry } from './entries.ts'
+
+/** What `app.explain()` tells; `toString()` prints it. */
+export interface Explanation {
+  readonly pipeline: readonly { readonly name: string; readonly provides: readonly string[]; readonly requires: readonly string[] }[]
+  readonly routes: readonly RouteInfo[]
+  /** Namespaces of keys and their owners. */
+  readonly keys: readonly { readonly namespace: string; readonly owner: string; readonly names: readonly string[] }[]
+  readonly transports: readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
+  readonly limits: Limits
+  toString(): string
+}
+
+export const explanationOf = (
+  entries: readonly PipelineEntry[],
+  transportKeys: readonly KeysDeclaration[],
+  routes: readonly RouteInfo[],
+  transports: readonly (Transport & { urls: readonly string[] })[],
+  limits: Limits
+): Explanation => {
+  const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
+  const keys = [...entries.flatMap(entry => entry.keys), ...transportKeys].map(({ namespace, owner, keys: declared }) => ({
+    namespace,
+    owner,
+    names: Object.entries(declared).map(([name, { redact }]) => (redact === true ? `${name} (redacted)` : name))
+  }))
+  return {
+    pipeline,
+    routes,
+    keys,
+    transports: transports.map(({ name, schemes, urls }) => ({ name, schemes, urls })),
+    limits,
+    toString: () =>
+      [
+        'pipeline',
+        ...pipeline.map(
+          entry =>
+            `  ${entry.name}${entry.requires.length > 0 ? ` requires ${entry.requires.join(', ')}` : ''}${entry.provides.length > 0 ? ` provides ${entry.provides.join(', ')}` : ''}`
+        ),
+        'routes',
+        ...routes.map(route => `  ${(route.methods.join(' ') || '*').padEnd(16)} ${route.pattern}`),
+        ...(keys.length > 0 ? ['keys', ...keys.map(({ namespace, owner, names }) => `  ${namespace}.* of ${owner}: ${names.join(', ')}`)] : []),
+        'transports',
+        ...transports.map(({ name, schemes, urls }) => `  ${name} (${schemes.join(', ')}) ${urls.join(' ')}`),
+        'limits',
+        ...Object.entries(limits).map(([name, value]) => `  ${name} ${value}`)
+      ].join('\n')
+  }
+}

@@ -1,0 +1,89 @@
+import type { ByteChannel, ByteReceiver } from '../transport/byte-channel.ts'
+
+/** What a socket of node:net or node:tls has, as far as a channel needs it. */
+export interface SocketLike {
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+  readonly encrypted?: boolean
+  readonly writableLength: number
+  readonly destroyed: boolean
+  readonly writable: boolean
+  on(event: string, listener: (...values: never[]) => void): unknown
+  write(data: Uint8Array | string): boolean
+  pause(): unknown
+  resume(): unknown
+  end(): unknown
+  destroy(): unknown
+  setNoDelay?(on: boolean): unknown
+  getPeerCertificate?(): unknown
+}
+
+/** A byte channel over a socket of node:net or node:tls. Addresses are read once, for a closed socket has none. */
+export class SocketChannel implements ByteChannel {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: boolean
+  readonly raw: unknown
+  readonly pskIdentity: string | undefined
+  readonly #socket: SocketLike
+  #error: Error | undefined
+
+  constructor(socket: SocketLike, pskIdentity?: string) {
+    this.#socket = socket
+    this.raw = socket
+    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remotePort = socket.remotePort ?? 0
+    this.localAddress = socket.localAddress ?? ''
+    this.localPort = socket.localPort ?? 0
+    this.tls = socket.encrypted === true
+    this.pskIdentity = pskIdentity
+    // Small answers must not wait for an acknowledgement of the one before.
+    socket.setNoDelay?.(true)
+    socket.on('error', (error: Error) => {
+      this.#error = error
+    })
+  }
+
+  get buffered(): number {
+    return this.#socket.writableLength
+  }
+
+  open(receiver: ByteReceiver): void {
+    const socket = this.#socket
+    let closed = false
+    const close = (): void => {
+      if (closed) return
+      closed = true
+      receiver.close(this.#error)
+    }
+    socket.on('data', (chunk: Uint8Array) => receiver.data(chunk))
+    socket.on('end', () => receiver.end())
+    socket.on('drain', () => receiver.drain())
+    socket.on('close', close)
+    // Its event may be over already.
+    if (socket.destroyed) queueMicrotask(close)
+  }
+
+  write(bytes: Uint8Array | string): boolean {
+    return this.#socket.writable ? this.#socket.write(bytes) : false
+  }
+  pause(): void {
+    this.#socket.pause()
+  }
+  resume(): void {
+    this.#socket.resume()
+  }
+  end(): void {
+    this.#socket.end()
+  }
+  destroy(): void {
+    this.#socket.destroy()
+  }
+  clientCertificate(): unknown {
+    return this.#socket.getPeerCertificate?.()
+  }
+}

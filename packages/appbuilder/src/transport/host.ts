@@ -1,0 +1,121 @@
+import { IopaError, type Logger } from '@iopa/constants'
+import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, type Scope } from '@iopa/context'
+import type { ObservationRegistry } from '../observation/observation.ts'
+import type { ComposedPipeline } from '../pipeline/compose.ts'
+import { Dispatcher } from '../pipeline/dispatcher.ts'
+import type { Clock } from './clock.ts'
+import { type Limits, mergeLimits } from './limits.ts'
+import type { Change, Host, Observation, RouteInfo, Subscription } from './transport.ts'
+
+/** What the hosts of one app share. */
+export interface HostContext {
+  readonly factory: ContextFactory
+  readonly registry: ObservationRegistry
+  readonly clock: Clock
+  readonly logger: Logger
+  pipeline(): ComposedPipeline
+  notify(path: string): void
+  routes(): Iterable<RouteInfo>
+  /** True when some middleware provides `server.User`. */
+  authenticates(): boolean
+}
+
+/** The app as one listener sees it: its limits, its dispatcher, its scope. */
+export class ListenerHost implements Host {
+  readonly scope: Scope
+  readonly limits: Limits
+  readonly #name: string
+  readonly #app: HostContext
+  readonly #dispatcher: Dispatcher
+
+  constructor(name: string, app: HostContext, scope: Scope, limits: Limits) {
+    this.#name = name
+    this.#app = app
+    this.scope = scope
+    this.limits = limits
+    this.#dispatcher = new Dispatcher(
+      () => app.pipeline(),
+      scope.environment.codecs,
+      limits,
+      app.clock,
+      (path, origin) => app.registry.changed(path, origin)
+    )
+    scope.defer(() => this.#dispatcher.close())
+  }
+
+  get signal(): AbortSignal {
+    return this.scope.signal
+  }
+  get clock(): Clock {
+    return this.#app.clock
+  }
+  get logger(): Logger {
+    return this.#app.logger
+  }
+
+  withLimits(limits: Partial<Limits> | undefined): Host {
+    return limits === undefined ? this : new ListenerHost(this.#name, this.#app, this.scope, mergeLimits(this.limits, limits))
+  }
+
+  assertProtected(address: string, open: boolean | undefined): void {
+    if (open === true || isLoopback(address) || this.#app.authenticates()) return
+    throw new IopaError(
+      500,
+      'unprotected-listener',
+      `${this.#name}() would listen on ${address}, where anybody may reach it, and no middleware provides 'server.User': use an authentication middleware, listen on 127.0.0.1, or say open: true.`
+    )
+  }
+
+  create(init: ContextInit, parent: Context | Scope = this.scope): Context {
+    return this.#app.factory.create(init, parent)
+  }
+
+  run(context: Context, done: (context: Context) => void): void {
+    this.#dispatcher.run(context, done)
+  }
+
+  invoke(context: Context): Promise<void> {
+    return new Promise(resolve => this.#dispatcher.run(context, () => resolve()))
+  }
+
+  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation> {
+    return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits.observers)
+  }
+
+  changes(listener: (change: Change) => void): Subscription {
+    const subscription = this.#app.registry.listen(change => {
+      try {
+        listener(change)
+      } catch (error) {
+        this.logger.error(`iopa: a listener of ${this.#name} could not be told of a change`, error)
+      }
+    })
+    this.scope.defer(() => subscription[Symbol.dispose]())
+    return subscription
+  }
+
+  represent(path: string, as: Context): Promise<Answer> {
+    return this.#app.registry.represent(path, as)
+  }
+
+  deliver(path: string, answer: Answer): void {
+    this.#app.registry.deliver(path, answer)
+  }
+
+  notify(path: string): void {
+    this.#app.notify(path)
+  }
+
+  routes(): Iterable<RouteInfo> {
+    return this.#app.routes()
+  }
+
+  /** Resolves when nothing is in work any more. */
+  idle(): Promise<void> {
+    return this.#dispatcher.idle()
+  }
+
+  end(reason: EndReason): void | Promise<void> {
+    return this.scope.end(reason)
+  }
+}

@@ -1,0 +1,64 @@
+import { type Answer, type Bag, type Channel, type Clock, collectBytes, IopaError, outgoing } from '@iopa/appbuilder'
+import type { ClientLink } from './link.ts'
+import { ClientObservation } from './observation.ts'
+import { type ClientRequest, clientRequest } from './request.ts'
+import { Transfer, type TransferSettings } from './transfer.ts'
+
+/** What a channel is made of, the same for datagrams and connections. */
+export interface ClientChannelInit {
+  /** For the Uri-Host option: the name that the URL has, empty for an address. */
+  readonly host: string
+  readonly clock: Clock
+  /** Whether requests are confirmable that do not say. */
+  readonly confirmable: boolean
+  /** Most bytes of an answer, and of a request whose body is a stream. */
+  readonly bodyLimit: number
+  /** The link to use now. */
+  link(): Promise<ClientLink>
+  /** Ends the link, and all that waits on it. */
+  close(): Promise<void>
+}
+
+/** The Channel of CoAP: requests one by one, and observations. */
+export class ClientChannel implements Channel {
+  readonly #init: ClientChannelInit
+  #closing: Promise<void> | undefined
+  #lastTag = 0
+  readonly #nextTag = (): number => (this.#lastTag = (this.#lastTag + 1) >>> 0)
+
+  constructor(init: ClientChannelInit) {
+    this.#init = init
+  }
+
+  async send(bag: Bag): Promise<Answer> {
+    this.#assertOpen()
+    const { request, settings } = await this.#prepare(bag)
+    return new Transfer(await this.#init.link(), settings).run(request)
+  }
+
+  async *observe(bag: Bag): AsyncGenerator<Answer> {
+    this.#assertOpen()
+    const { request, settings } = await this.#prepare(bag)
+    const { link, clock } = this.#init
+    yield* new ClientObservation({ request, link: () => link(), clock, settings }).answers()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#init.close()
+    return this.#closing
+  }
+
+  async #prepare(bag: Bag): Promise<{ readonly request: ClientRequest; readonly settings: TransferSettings }> {
+    const { host, confirmable, bodyLimit } = this.#init
+    const out = outgoing(bag)
+    const body = out.body === null || out.body instanceof Uint8Array ? out.body : await collectBytes(out.body, bodyLimit)
+    return {
+      request: clientRequest({ ...out, body }, host),
+      settings: { confirmable: bag['coap.Confirmable'] ?? confirmable, signal: out.signal, bodyLimit, nextTag: this.#nextTag }
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new IopaError(503, 'channel-closed', 'This channel has been closed.')
+  }
+}

@@ -1,0 +1,232 @@
+import { type Answer, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { CODE } from '../codec/codes.ts'
+import type { Message } from '../codec/message.ts'
+import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
+import type { ClientLink, OpenToken } from './link.ts'
+import { type ClientRequest, clientAnswer } from './request.ts'
+import { copyOptions, Transfer, type TransferSettings } from './transfer.ts'
+
+/** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
+const ORDER_LIFETIME = 128_000
+/** The first wait before a registration is tried again, in milliseconds; it doubles up to a minute. */
+const RETRY = 1000
+const LONGEST_RETRY = 60_000
+
+/** What an observation needs beside the request. */
+export interface ClientObservationInit {
+  readonly request: ClientRequest
+  /** Gives the link to use now; after a loss it may be another one. */
+  readonly link: () => Promise<ClientLink>
+  readonly clock: Clock
+  readonly settings: TransferSettings
+}
+
+/**
+ * The client side of one observation: takes notifications that are newer than the last, fetches what they begin,
+ * and registers again when they are overdue (RFC 7641 section 3). The newest answer waits for the reader.
+ */
+export class ClientObservation {
+  readonly #init: ClientObservationInit
+  #open: OpenToken | undefined
+  #link: ClientLink | undefined
+  /** What is left of the observation while it is being cancelled. */
+  #cancelling: OpenToken | undefined
+  /** True when an Echo was sent for the registration under way. */
+  #echoed = false
+  #timer: TimerHandle | undefined
+  #newest: Answer | undefined
+  #last: Answer | undefined
+  #ended = false
+  #error: unknown
+  #wake: (() => void) | undefined
+  #sequence = -1
+  #heard = 0
+  /** True until the first answer: then failures end the observation. */
+  #first = true
+  #retry = RETRY
+  /** Counts messages that were taken, so that a body that was fetched for an older one is dropped. */
+  #generation = 0
+
+  constructor(init: ClientObservationInit) {
+    this.#init = init
+  }
+
+  async *answers(): AsyncGenerator<Answer> {
+    const { signal } = this.#init.settings
+    const abort = (): void => this.#end(undefined)
+    if (signal?.aborted) return
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      void this.#register()
+      for (;;) {
+        const answer = this.#newest
+        this.#newest = undefined
+        if (answer !== undefined) yield answer
+        else if (this.#ended) {
+          if (this.#error !== undefined) throw this.#error
+          return
+        } else
+          await new Promise<void>(resolve => {
+            this.#wake = resolve
+          })
+      }
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#end(undefined)
+    }
+  }
+
+  async #register(): Promise<void> {
+    const { request, settings } = this.#init
+    this.#disarm()
+    try {
+      const link = await this.#init.link()
+      if (this.#ended) return
+      const options = copyOptions(request.options).set(OPTION.OBSERVE, 0)
+      if (link.maxSzx < 6) options.set(OPTION.BLOCK2, link.maxSzx)
+      this.#sequence = -1
+      // The same token on the same link replaces the registration; a new one would leave the old one behind.
+      if (this.#open !== undefined && this.#link === link) this.#open.send(request.code, options)
+      else {
+        this.#link = link
+        this.#open = link.open(request.code, options, request.payload, settings.confirmable, {
+          response: message => this.#receive(message, link),
+          failed: error => this.#lost(error)
+        })
+      }
+    } catch (error) {
+      this.#lost(error)
+    }
+  }
+
+  #receive(message: Message, link: ClientLink): boolean {
+    const { clock } = this.#init
+    const sequence = message.options.uint(OPTION.OBSERVE)
+    if (this.#ended) {
+      // The answer to the cancellation, or a notification that was under way and is rejected.
+      if (sequence === undefined) this.#cancelling?.close()
+      return sequence === undefined
+    }
+    const echo = message.code === CODE.UNAUTHORIZED ? message.options.get(OPTION.ECHO) : undefined
+    if (echo !== undefined && !this.#echoed) {
+      this.#echoed = true
+      const options = copyOptions(this.#init.request.options).set(OPTION.OBSERVE, 0).set(OPTION.ECHO, echo)
+      queueMicrotask(() => this.#open?.send(this.#init.request.code, options))
+      return true
+    }
+    // A connection keeps the order by itself, and its numbers mean nothing (RFC 8323 section 7.1).
+    if (!link.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
+    this.#echoed = false
+    this.#retry = RETRY
+    if (sequence !== undefined) this.#sequence = sequence
+    this.#heard = clock.now()
+    const generation = ++this.#generation
+    if (message.code === CODE.VALID) {
+      this.#arm(message)
+      return true
+    }
+    const settle = (answer: Answer): void => {
+      if (this.#ended || generation !== this.#generation) return
+      if (answer.status === 503 && !this.#first) {
+        // The server goes away for a while, or has no room now: what it says of the time is heeded.
+        this.#arm(message)
+        return
+      }
+      this.#first = false
+      if (!answer.ok) {
+        this.#end(refusal(answer))
+        return
+      }
+      // A registration that was renewed for nothing tells nothing new.
+      if (this.#last === undefined || !sameAnswer(this.#last, answer)) this.#newest = answer
+      this.#last = answer
+      if (sequence === undefined) this.#end(undefined)
+      else this.#arm(message)
+      this.#wake?.()
+    }
+    if (!hasMore(message)) {
+      settle(clientAnswer(message, message.payload))
+      return true
+    }
+    new Transfer(link, this.#init.settings).collect(this.#init.request, message).then(
+      payload => settle(clientAnswer(message, payload)),
+      (error: unknown) => {
+        if (generation === this.#generation) this.#retryAfter(error)
+      }
+    )
+    return true
+  }
+
+  #isNewer(sequence: number): boolean {
+    const last = this.#sequence
+    const ahead = (last < sequence && sequence - last < 0x800000) || (last > sequence && last - sequence > 0x800000)
+    return ahead || this.#init.clock.now() > this.#heard + ORDER_LIFETIME
+  }
+
+  /** Registers again when the representation is not fresh any more, and 5 to 15 seconds have passed besides (RFC 7641 section 3.3.1). */
+  #arm(message: Message): void {
+    this.#disarm()
+    // On a connection the registration lasts as long as that.
+    if (this.#link?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
+    const age = message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE
+    const wait = Math.min(age, 1_000_000) * 1000 + 5000 + Math.random() * 10_000
+    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait)
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#init.clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** The token waits no longer. */
+  #lost(error: unknown): void {
+    this.#open = undefined
+    this.#retryAfter(error)
+  }
+
+  /** Without an answer: the first time that is the end, later it is tried again. */
+  #retryAfter(error: unknown): void {
+    if (this.#ended) return
+    if (this.#first || (error instanceof IopaError && error.code === 'channel-closed')) {
+      this.#end(error)
+      return
+    }
+    this.#disarm()
+    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()))
+    this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2)
+  }
+
+  #end(error: unknown): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#error = error
+    this.#disarm()
+    const open = this.#open
+    this.#open = undefined
+    if (open !== undefined && this.#sequence >= 0 && error === undefined) this.#cancel(open)
+    else open?.close()
+    this.#wake?.()
+  }
+
+  /** Tells the server at once, and not with a reset of the next notification (RFC 7641 section 3.6). */
+  #cancel(open: OpenToken): void {
+    this.#cancelling = open
+    open.send(this.#init.request.code, copyOptions(this.#init.request.options).set(OPTION.OBSERVE, 1))
+    this.#init.clock.setTimeout(() => open.close(), CANCEL_TIMEOUT)
+  }
+}
+
+/** How long an observation that is given up still waits for the answer to that, in milliseconds. */
+const CANCEL_TIMEOUT = 5000
+
+const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLOCK2) ?? 0) & 8) !== 0
+
+const sameAnswer = (a: Answer, b: Answer): boolean =>
+  a.status === b.status && a.type === b.type && Buffer.compare(a.payloadBytes, b.payloadBytes) === 0
+
+const refusal = (answer: Answer): IopaError =>
+  new IopaError(
+    answer.status < 400 ? 502 : answer.status,
+    'not-observed',
+    answer.type.startsWith('text/plain') ? Buffer.from(answer.payloadBytes).toString() : `The peer answered ${answer.status}.`
+  )

@@ -1,0 +1,99 @@
+import { Answer, type HeaderFields, HeaderMap, IopaError, MEDIA_TYPES, type OutgoingRequest } from '@iopa/appbuilder'
+import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
+import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
+import { etagHeader, etagOption } from '../codec/etag.ts'
+import type { Message } from '../codec/message.ts'
+import { decodeText, isCritical, OPTION, Options, optionDefinition } from '../codec/options.ts'
+
+/** A request in the terms of CoAP, before it is cut into blocks. */
+export interface ClientRequest {
+  readonly code: number
+  readonly options: Options
+  readonly payload: Uint8Array
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** The request that an app has written. `host` is the name in the URL, empty for an address. @throws IopaError 400, 501 for what CoAP cannot carry. */
+export const clientRequest = (request: OutgoingRequest, host: string): ClientRequest => {
+  const code = codeOfMethod(request.method)
+  if (code === undefined)
+    throw new IopaError(501, 'no-such-method', `CoAP has no method '${request.method}': use GET, POST, PUT, DELETE, FETCH, PATCH or iPATCH.`)
+  const options = new Options()
+  if (host !== '') options.add(OPTION.URI_HOST, host)
+  if (request.path !== '/') for (const segment of request.path.slice(1).split('/')) addText(options, OPTION.URI_PATH, segment)
+  if (request.query !== '') for (const part of request.query.split('&')) addText(options, OPTION.URI_QUERY, decodePart(part))
+  const payload = request.body === null ? NOTHING : (request.body as Uint8Array)
+  if (request.type !== '' && payload.length > 0) {
+    const format = nearestFormatOf(request.type, request.headers.get('content-encoding'))
+    if (format === undefined) throw new IopaError(415, 'no-content-format', `CoAP has no Content-Format for '${request.type}'.`)
+    options.add(OPTION.CONTENT_FORMAT, format)
+  }
+  addHeaders(options, request.headers)
+  return { code, options, payload }
+}
+
+const addHeaders = (options: Options, headers: HeaderFields): void => {
+  const accept = headers.get('accept')?.split(',')[0]?.trim()
+  // CoAP asks for one format or for none: what may be anything is not asked for.
+  if (accept !== undefined && !accept.includes('*')) {
+    const format = nearestFormatOf(accept)
+    if (format === undefined) throw new IopaError(406, 'no-content-format', `CoAP has no Content-Format for '${accept}'.`)
+    options.add(OPTION.ACCEPT, format)
+  }
+  for (const tag of tagsOf(headers.get('if-match'))) options.add(OPTION.IF_MATCH, tag === '*' ? NOTHING : etagOption(tag))
+  for (const tag of tagsOf(headers.get('if-none-match'))) {
+    if (tag === '*') options.add(OPTION.IF_NONE_MATCH)
+    else options.add(OPTION.ETAG, etagOption(tag))
+  }
+}
+
+const tagsOf = (header: string | undefined): string[] => (header === undefined ? [] : (header.match(/\*|(?:W\/)?"[^"]*"/g) ?? []))
+
+const addText = (options: Options, number: number, text: string): void => {
+  const bytes = Buffer.from(text)
+  if (bytes.length > 255)
+    throw new IopaError(400, 'segment-too-long', 'A segment of the path or a part of the query is longer than 255 bytes, which CoAP cannot carry.')
+  options.add(number, bytes)
+}
+
+const decodePart = (part: string): string => {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new IopaError(400, 'undecodable-query', 'The query holds an escape that is not valid UTF-8.')
+  }
+}
+
+/** The critical option of a response that is not understood, if there is one: such a response is rejected (RFC 7252 section 5.4.1). */
+export const unknownCritical = (message: Message): number | undefined =>
+  message.options.numbers.find((number, at) => {
+    if (!isCritical(number)) return false
+    const definition = optionDefinition(number)
+    const { length } = message.options.values[at]!
+    return definition === undefined || length < definition.min || length > definition.max
+  })
+
+/** The answer that a response is; `payload` is the whole of it, put together from blocks. */
+export const clientAnswer = (message: Message, payload: Uint8Array): Answer => {
+  const { options, code } = message
+  const headers: string[] = []
+  for (const tag of options.getAll(OPTION.ETAG)) headers.push('etag', etagHeader(tag))
+  const age = options.uint(OPTION.MAX_AGE)
+  const status = statusOfCode(code, payload.length > 0)
+  if (age !== undefined) headers.push(...(status === 503 || status === 429 ? ['retry-after', String(age)] : ['cache-control', `max-age=${age}`]))
+  const location = locationOf(options)
+  if (location !== '') headers.push('location', location)
+  const format = options.uint(OPTION.CONTENT_FORMAT)
+  const coding = format === undefined ? undefined : codingOf(format)
+  if (coding !== undefined) headers.push('content-encoding', coding)
+  // Without a format the payload of an error is a text for people (RFC 7252 section 5.5.2).
+  const type = format !== undefined ? typeOfFormat(format) : code >= 128 && payload.length > 0 ? MEDIA_TYPES.Text : ''
+  return Answer.received(status, { headers: new HeaderMap(headers), type, payload: payload.length > 0 ? payload : null, reason: formatCode(code) })
+}
+
+const locationOf = (options: Options): string => {
+  const path = options.getAll(OPTION.LOCATION_PATH).map(segment => `/${encodeURIComponent(decodeText(segment) ?? '')}`)
+  const query = options.getAll(OPTION.LOCATION_QUERY).map(part => encodeURIComponent(decodeText(part) ?? '').replace(/%3D/g, '='))
+  return path.join('') + (query.length > 0 ? `${path.length === 0 ? '/' : ''}?${query.join('&')}` : '')
+}

@@ -1,0 +1,168 @@
+import { type Answer, IopaError } from '@iopa/appbuilder'
+import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
+import { CODE } from '../codec/codes.ts'
+import { sameEtag } from '../codec/etag.ts'
+import type { Message } from '../codec/message.ts'
+import { OPTION, Options } from '../codec/options.ts'
+import type { ClientLink } from './link.ts'
+import { type ClientRequest, clientAnswer } from './request.ts'
+
+const NOTHING = new Uint8Array(0)
+/** How often a body is fetched anew because it changed while its blocks came. */
+const RESTARTS = 3
+
+/** How a transfer is done. */
+export interface TransferSettings {
+  readonly confirmable: boolean
+  readonly signal: AbortSignal | undefined
+  /** Most bytes of an answer. */
+  readonly bodyLimit: number
+  /** The next Request-Tag, of at most four bytes. */
+  nextTag(): number
+}
+
+/** A copy of options, to be changed. */
+export const copyOptions = (options: Options): Options => {
+  const copy = new Options()
+  copy.numbers.push(...options.numbers)
+  copy.values.push(...options.values)
+  return copy
+}
+
+/** One request and its answer, in blocks both ways where they are large (RFC 7959), with an Echo repeated where the server asks for it (RFC 9175). */
+export class Transfer {
+  readonly #link: ClientLink
+  readonly #settings: TransferSettings
+
+  constructor(link: ClientLink, settings: TransferSettings) {
+    this.#link = link
+    this.#settings = settings
+  }
+
+  /** Sends a request; rejects when no answer can come. */
+  async run(request: ClientRequest): Promise<Answer> {
+    const response = await this.#upload(request)
+    return clientAnswer(response, await this.collect(request, response))
+  }
+
+  /** The whole payload that a response begins. */
+  async collect(request: ClientRequest, first: Message): Promise<Uint8Array> {
+    let response = first
+    for (let restarts = 0; ; restarts++) {
+      const payload = await this.#download(request, response)
+      if (payload !== undefined) return payload
+      if (restarts === RESTARTS) throw new IopaError(502, 'unstable-answer', 'The answer changed again and again while its blocks were fetched.')
+      response = await this.#once(request.code, copyOptions(request.options), NOTHING)
+    }
+  }
+
+  async #upload({ code, options, payload }: ClientRequest): Promise<Message> {
+    const { maxPayload, maxSzx } = this.#link
+    const early = copyOptions(options)
+    if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
+    if (payload.length <= maxPayload) return this.#once(code, early, payload)
+    const tagged = copyOptions(early).add(OPTION.REQUEST_TAG, this.#settings.nextTag())
+    let szx = maxSzx
+    for (let start = 0; ; ) {
+      const length = szx === BERT ? maxPayload - (maxPayload % 1024) : blockSize(szx)
+      const end = Math.min(payload.length, start + length)
+      const more = end < payload.length
+      const block = copyOptions(tagged).set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
+      if (start === 0) block.set(OPTION.SIZE1, payload.length)
+      const response = await this.#once(code, block, payload.subarray(start, end))
+      const agreed = response.options.uint(OPTION.BLOCK1)
+      const size = agreed === undefined ? szx : Math.min(szx, readBlock(agreed).szx)
+      if (response.code === CODE.REQUEST_ENTITY_TOO_LARGE && start === 0 && size < szx) {
+        // Not the body is too large but the block (RFC 7959 section 2.9.3).
+        szx = size
+        continue
+      }
+      if (!more || agreed === undefined || response.code >> 5 !== 2) return response
+      szx = size
+      start = end
+    }
+  }
+
+  /** The rest of a payload; undefined when it is not the same any more. */
+  async #download({ code, options }: ClientRequest, first: Message): Promise<Uint8Array | undefined> {
+    const value = first.options.uint(OPTION.BLOCK2)
+    if (value === undefined || value < 8 || (value & 8) === 0) return first.payload
+    const etag = first.options.get(OPTION.ETAG)
+    const parts = [first.payload]
+    let length = first.payload.length
+    let { szx } = readBlock(value)
+    for (let more = true; more; ) {
+      this.#assertRoom(length)
+      if (length % blockSize(szx) !== 0) throw malformed()
+      const next = copyOptions(options)
+        .delete(OPTION.OBSERVE)
+        .delete(OPTION.ETAG)
+        .set(OPTION.BLOCK2, blockValue(length / blockSize(szx), false, szx))
+      const response = await this.#once(code, next, NOTHING)
+      if (response.code !== first.code) {
+        if (response.code === CODE.REQUEST_ENTITY_INCOMPLETE && code === CODE.GET) return undefined
+        throw new IopaError(502, 'incomplete-answer', 'The peer answered a block of its answer with an error.')
+      }
+      const tag = response.options.get(OPTION.ETAG)
+      if (etag === undefined ? tag !== undefined : tag === undefined || !sameEtag(etag, tag)) {
+        if (code === CODE.GET) return undefined
+        throw new IopaError(502, 'unstable-answer', 'The answer changed while its blocks were fetched.')
+      }
+      const block = response.options.uint(OPTION.BLOCK2)
+      if (block === undefined) throw malformed()
+      const read = readBlock(block)
+      if (read.num * blockSize(read.szx) !== length || (read.more && response.payload.length === 0)) throw malformed()
+      parts.push(response.payload)
+      length += response.payload.length
+      szx = read.szx
+      more = read.more
+    }
+    this.#assertRoom(length)
+    return Buffer.concat(parts, length)
+  }
+
+  #assertRoom(length: number): void {
+    if (length > this.#settings.bodyLimit)
+      throw new IopaError(502, 'answer-too-large', `The answer is larger than ${this.#settings.bodyLimit} bytes; raise limits.body to take it.`)
+  }
+
+  /** Sends one message and waits for its response; one that asks for an Echo is sent once more. */
+  async #once(code: number, options: Options, payload: Uint8Array): Promise<Message> {
+    const response = await this.#exchange(code, options, payload)
+    const echo = response.code === CODE.UNAUTHORIZED ? response.options.get(OPTION.ECHO) : undefined
+    return echo === undefined ? response : this.#exchange(code, options.set(OPTION.ECHO, echo), payload)
+  }
+
+  #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
+    const { signal, confirmable } = this.#settings
+    return new Promise<Message>((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason)
+        return
+      }
+      const abort = (): void => {
+        open.close()
+        reject(signal!.reason)
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      const settled = (): void => {
+        signal?.removeEventListener('abort', abort)
+      }
+      const open = this.#link.open(code, options, payload, confirmable, {
+        response(message) {
+          settled()
+          // The listener may be called before open() has returned, where the link answers at once.
+          queueMicrotask(() => open.close())
+          resolve(message)
+          return true
+        },
+        failed(error) {
+          settled()
+          reject(error)
+        }
+      })
+    })
+  }
+}
+
+const malformed = (): IopaError => new IopaError(502, 'bad-block', 'The peer sent a block that does not fit to those before it.')

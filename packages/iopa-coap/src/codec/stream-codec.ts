@@ -1,0 +1,165 @@
+import { ReceivedMessage, scanOptions, sizeOfOptions, writeOptions } from './datagram-codec.ts'
+import { type Message, TYPE } from './message.ts'
+
+/** Size of a message that every peer takes before it has said otherwise, from the first to the last byte of its frame (RFC 8323 section 5.3.1). */
+export const BASE_MESSAGE_SIZE = 1152
+
+/** A frame that is longer than was agreed: what it would have been an answer to can be told, its body is skipped. */
+export interface OversizedFrame {
+  readonly oversized: true
+  readonly code: number
+  readonly token: Uint8Array
+  /** Bytes of the whole frame. */
+  readonly size: number
+}
+
+/** Bytes that are no frame; the reader takes nothing after them and the connection is to be aborted (RFC 8323 section 5.6). */
+export interface MalformedFrame {
+  readonly malformed: string
+}
+
+export type Frame = ReceivedMessage | OversizedFrame | MalformedFrame
+
+/** True for a frame that holds a message. */
+export const isMessage = (frame: Frame): frame is ReceivedMessage => frame instanceof ReceivedMessage
+
+const NOTHING = new Uint8Array(0)
+
+/**
+ * Cuts a byte stream into messages, in whatever pieces it arrives (RFC 8323 section 3.2). Never throws and holds at most one incomplete frame.
+ * Messages keep the chunks they came in, so whoever pushes a chunk gives it away.
+ */
+export class FrameReader {
+  readonly #maxMessageSize: number
+  #chunks: Uint8Array[] = []
+  #buffered = 0
+  /** Bytes that have to be there before looking again makes sense. */
+  #needed = 2
+  #skip = 0
+  #broken = false
+
+  /** `maxMessageSize` is what this side has announced, in bytes. */
+  constructor(maxMessageSize: number) {
+    this.#maxMessageSize = maxMessageSize
+  }
+
+  /** The frames that a chunk completes. */
+  push(chunk: Uint8Array): Frame[] {
+    const frames: Frame[] = []
+    if (this.#broken) return frames
+    let bytes = chunk
+    if (this.#skip > 0) {
+      const skipped = Math.min(this.#skip, bytes.length)
+      this.#skip -= skipped
+      bytes = bytes.subarray(skipped)
+    }
+    if (bytes.length === 0) return frames
+    this.#chunks.push(bytes)
+    this.#buffered += bytes.length
+    if (this.#buffered < this.#needed) return frames
+    this.#keep(this.#read(this.#joined(), frames))
+    return frames
+  }
+
+  /** Bytes that are held because their frame is not complete. */
+  get buffered(): number {
+    return this.#buffered
+  }
+
+  #read(bytes: Uint8Array, frames: Frame[]): Uint8Array {
+    let at = 0
+    while (bytes.length - at >= 2) {
+      const nibble = bytes[at]! >> 4
+      const tokenLength = bytes[at]! & 15
+      // RFC 8323 section 3.2, as RFC 7252 section 3: lengths 9 to 15 are a message format error.
+      if (tokenLength > 8) return this.#break(frames, 'a token of over 8 bytes')
+      const extended = nibble < 13 ? 0 : nibble === 13 ? 1 : nibble === 14 ? 2 : 4
+      const tokenStart = at + 2 + extended
+      const tokenEnd = tokenStart + tokenLength
+      if (bytes.length < tokenEnd) {
+        this.#needed = tokenEnd - at
+        return bytes.subarray(at)
+      }
+      const end = tokenEnd + lengthAt(bytes, at + 1, nibble)
+      const code = bytes[tokenStart - 1]!
+      if (end - at > this.#maxMessageSize) {
+        frames.push({ oversized: true, code, token: bytes.slice(tokenStart, tokenEnd), size: end - at })
+        this.#skip = Math.max(0, end - bytes.length)
+        at = Math.min(end, bytes.length)
+        continue
+      }
+      if (end > bytes.length) {
+        this.#needed = end - at
+        return bytes.subarray(at)
+      }
+      const frame = bytes.subarray(at, end)
+      const optionsEnd = scanOptions(frame, tokenEnd - at)
+      if (optionsEnd < 0) return this.#break(frames, 'options that cannot be read')
+      frames.push(new ReceivedMessage(TYPE.NON, code, 0, frame, tokenStart - at, tokenEnd - at, optionsEnd))
+      at = end
+    }
+    this.#needed = 2
+    return bytes.subarray(at)
+  }
+
+  #break(frames: Frame[], malformed: string): Uint8Array {
+    this.#broken = true
+    frames.push({ malformed })
+    return NOTHING
+  }
+
+  #joined(): Uint8Array {
+    if (this.#chunks.length === 1) return this.#chunks[0]!
+    const bytes = new Uint8Array(this.#buffered)
+    let at = 0
+    for (const chunk of this.#chunks) {
+      bytes.set(chunk, at)
+      at += chunk.length
+    }
+    return bytes
+  }
+
+  #keep(rest: Uint8Array): void {
+    this.#chunks = rest.length > 0 ? [rest] : []
+    this.#buffered = rest.length
+  }
+}
+
+function lengthAt(bytes: Uint8Array, at: number, nibble: number): number {
+  if (nibble < 13) return nibble
+  if (nibble === 13) return bytes[at]! + 13
+  if (nibble === 14) return bytes[at]! * 256 + bytes[at + 1]! + 269
+  return bytes[at]! * 0x100_0000 + bytes[at + 1]! * 0x1_0000 + bytes[at + 2]! * 0x100 + bytes[at + 3]! + 65_805
+}
+
+/** Bytes that a message takes as a frame. */
+export function sizeOfFrame(message: Message): number {
+  const body = sizeOfBody(message)
+  return 2 + extendedSize(body) + message.token.length + body
+}
+
+/** Writes a message as a frame into one new buffer; its type and id do not exist here. */
+export function encodeFrame(message: Message): Uint8Array {
+  const { code, token, options, payload } = message
+  const body = sizeOfBody(message)
+  const extended = extendedSize(body)
+  const bytes = new Uint8Array(2 + extended + token.length + body)
+  bytes[0] = ((extended === 0 ? body : extended === 4 ? 15 : 12 + extended) << 4) | token.length
+  if (extended === 1) bytes[1] = body - 13
+  else if (extended > 0) {
+    const rest = body - (extended === 2 ? 269 : 65_805)
+    for (let i = 0; i < extended; i++) bytes[extended - i] = (rest / 256 ** i) & 255
+  }
+  bytes[1 + extended] = code
+  bytes.set(token, 2 + extended)
+  const at = writeOptions(options, bytes, 2 + extended + token.length)
+  if (payload.length > 0) {
+    bytes[at] = 0xff
+    bytes.set(payload, at + 1)
+  }
+  return bytes
+}
+
+const sizeOfBody = ({ options, payload }: Message): number => sizeOfOptions(options) + (payload.length > 0 ? payload.length + 1 : 0)
+
+const extendedSize = (body: number): number => (body < 13 ? 0 : body < 269 ? 1 : body < 65_805 ? 2 : 4)

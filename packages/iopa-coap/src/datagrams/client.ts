@@ -1,0 +1,75 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import {
+  type Channel,
+  type Clock,
+  type ConnectOptions,
+  type DatagramChannel,
+  type DatagramNetwork,
+  DEFAULT_LIMITS,
+  IopaError,
+  mergeLimits
+} from '@iopa/appbuilder'
+import { ClientChannel } from '../client/channel.ts'
+import type { Transmission } from '../parameters.ts'
+import { DatagramLink } from './link.ts'
+import { messageLimits } from './listener.ts'
+import { MessageLayer } from './message-layer.ts'
+
+/** What a client over datagrams is made of. */
+export interface DatagramClientInit {
+  readonly url: URL
+  readonly options: ConnectOptions
+  readonly clock: Clock
+  readonly network: DatagramNetwork
+  readonly transmission: Transmission
+  /** Size exponent of the largest block. */
+  readonly szx: number
+  readonly confirmable: boolean
+}
+
+/** Opens a channel to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
+export const connectDatagrams = async (init: DatagramClientInit): Promise<Channel> => {
+  const { url, options, clock, network, transmission, szx, confirmable } = init
+  options.signal?.throwIfAborted()
+  const host = hostOf(url)
+  const address = await addressOf(host)
+  options.signal?.throwIfAborted()
+  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+  const channel: DatagramChannel = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
+  const layer = new MessageLayer({
+    channel,
+    clock,
+    transmission,
+    limits: { ...messageLimits(limits), peers: 16 },
+    handlers: { request: exchange => exchange.reject(), response: (peer, message) => link.receive(peer, message) },
+    // What cannot be sent is repeated, and then times out.
+    onError: () => undefined
+  })
+  const link: DatagramLink = new DatagramLink(layer, layer.peer(address, url.port === '' ? 5683 : Number(url.port))!, clock, options.timeout, szx)
+  return new ClientChannel({
+    host: isIP(host) ? '' : host,
+    clock,
+    confirmable,
+    bodyLimit: limits.body,
+    link: () => Promise.resolve(link),
+    close: async () => {
+      link.close(new IopaError(503, 'channel-closed', 'This channel has been closed.'))
+      layer.close()
+      await channel.close()
+    }
+  })
+}
+
+/** The host of a URL, without the brackets of an IPv6 address. */
+export const hostOf = (url: URL): string => decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '')
+
+/** The address of a host. @throws IopaError 502 for a name that is unknown. */
+export const addressOf = async (host: string): Promise<string> => {
+  if (isIP(host)) return host
+  try {
+    return (await lookup(host)).address
+  } catch (error) {
+    throw new IopaError(502, 'connect-failed', `The address of '${host}' is not known.`, { cause: error })
+  }
+}

@@ -1,0 +1,37 @@
+import type { ReceivedMessage } from '../codec/datagram-codec.ts'
+import type { Peer } from './peer.ts'
+
+/** What the sender of a confirmable message is told. Exactly one of `acknowledged`, `reset` and `expired` ends it. */
+export interface ConfirmableListener {
+  /** An acknowledgement with the id came: Empty, or with the answer. False says that it belongs to something else and is to be ignored. */
+  acknowledged(message: ReceivedMessage): boolean
+  /** The peer rejected it. */
+  reset(): void
+  /** No answer after the last repetition, or the channel was closed. */
+  expired(): void
+  /** Asked before each repetition: other bytes to send from now on, under a new id (RFC 7641 section 4.5.2). */
+  renewal?(): Uint8Array | undefined
+}
+
+/** A confirmable message on its way; a link in the list of all that are outstanding. */
+export class Confirmable {
+  readonly peer: Peer
+  readonly listener: ConfirmableListener
+  bytes: Uint8Array
+  id = 0
+  /** How often it was sent again. */
+  repetitions = 0
+  /** Milliseconds to wait before the next repetition. */
+  timeout = 0
+  /** When that is. */
+  due = 0
+  state: 'queued' | 'outstanding' | 'ended' = 'queued'
+  previous: Confirmable | undefined = undefined
+  next: Confirmable | undefined = undefined
+
+  constructor(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener) {
+    this.peer = peer
+    this.bytes = bytes
+    this.listener = listener
+  }
+}

@@ -1,0 +1,52 @@
+import type { ReceivedMessage } from '../codec/datagram-codec.ts'
+import type { OptionWriter } from '../codec/option-writer.ts'
+import type { Exchange, Subscriber } from '../server/exchange.ts'
+import type { MessageLayer } from './message-layer.ts'
+import type { Peer } from './peer.ts'
+import { DatagramSubscriber } from './subscriber.ts'
+
+/** A request that came in a datagram. */
+export class DatagramExchange implements Exchange {
+  readonly remote: Peer
+  readonly message: ReceivedMessage
+  /** What tells the message from another of the same id. */
+  readonly fingerprint: number
+  readonly toMulticast: boolean
+  /** True when an empty acknowledgement was sent, so that the response follows as a message of its own. */
+  acknowledged = false
+  ended = false
+  /** How often it was found without an answer. */
+  sweeps = 0
+  readonly #layer: MessageLayer
+
+  constructor(layer: MessageLayer, remote: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean) {
+    this.#layer = layer
+    this.remote = remote
+    this.message = message
+    this.fingerprint = fingerprint
+    this.toMulticast = toMulticast
+  }
+
+  respond(code: number, options: OptionWriter, payload: Uint8Array): void {
+    if (this.ended) return
+    this.ended = true
+    this.#layer.respond(this, code, options, payload)
+  }
+
+  suppress(): void {
+    if (this.ended) return
+    this.ended = true
+    this.#layer.suppress(this)
+  }
+
+  /** Rejects it: nobody here answers requests. */
+  reject(): void {
+    if (this.ended) return
+    this.ended = true
+    this.#layer.reject(this)
+  }
+
+  subscriber(gone: (reason: 'reset' | 'disconnect') => void): Subscriber {
+    return new DatagramSubscriber(this.#layer, this.remote, this.message, gone)
+  }
+}

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto'
+import { type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
+import { unknownCritical } from '../client/request.ts'
+import { CODE } from '../codec/codes.ts'
+import { encode } from '../codec/datagram-codec.ts'
+import { type Message, TYPE, tokenKey } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
+import type { Confirmable, ConfirmableListener } from './confirmable.ts'
+import type { MessageLayer } from './message-layer.ts'
+import type { Peer } from './peer.ts'
+
+/** Requests to one endpoint over datagrams: a response has to come from there and to carry the token (RFC 7252 section 5.3.2). */
+export class DatagramLink implements ClientLink {
+  readonly reliable: boolean = false
+  readonly maxSzx: number
+  readonly maxPayload: number
+  readonly #layer: MessageLayer
+  readonly #peer: Peer
+  readonly #clock: Clock
+  readonly #timeout: number | undefined
+  readonly #waiting = new Map<string, DatagramToken>()
+
+  /** `timeout` in milliseconds bounds each request; undefined leaves that to the message layer, and to 30 s once a request was received. */
+  constructor(layer: MessageLayer, peer: Peer, clock: Clock, timeout: number | undefined, szx: number) {
+    this.#layer = layer
+    this.#peer = peer
+    this.#clock = clock
+    this.#timeout = timeout
+    this.maxSzx = szx
+    this.maxPayload = 16 << szx
+    // It is kept as long as the link: its message ids and what it was answered belong to this conversation.
+    peer.pins++
+  }
+
+  open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: TokenListener): OpenToken {
+    const token = randomBytes(8)
+    const open: DatagramToken = new DatagramToken(this.#layer, this.#peer, this.#clock, this.#timeout, token, confirmable, listener, () => {
+      if (this.#waiting.get(key) === open) this.#waiting.delete(key)
+    })
+    const key = tokenKey(token)
+    this.#waiting.set(key, open)
+    open.transmit(code, options, payload)
+    return open
+  }
+
+  /** Takes a response that came in a message of its own; false when nobody waits for it. */
+  receive(peer: Peer, message: Message): boolean {
+    return peer === this.#peer && (this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false)
+  }
+
+  /** Fails everything that waits. */
+  close(error: IopaError): void {
+    for (const open of [...this.#waiting.values()]) open.fail(error)
+  }
+}
+
+class DatagramToken implements OpenToken, ConfirmableListener {
+  readonly #layer: MessageLayer
+  readonly #peer: Peer
+  readonly #clock: Clock
+  readonly #timeout: number | undefined
+  readonly #token: Uint8Array
+  readonly #confirmable: boolean
+  readonly #listener: TokenListener
+  readonly #forget: () => void
+  #underway: Confirmable | undefined
+  #timer: TimerHandle | undefined
+  #closed = false
+
+  constructor(
+    layer: MessageLayer,
+    peer: Peer,
+    clock: Clock,
+    timeout: number | undefined,
+    token: Uint8Array,
+    confirmable: boolean,
+    listener: TokenListener,
+    forget: () => void
+  ) {
+    this.#layer = layer
+    this.#peer = peer
+    this.#clock = clock
+    this.#timeout = timeout
+    this.#token = token
+    this.#confirmable = confirmable
+    this.#listener = listener
+    this.#forget = forget
+  }
+
+  send(code: number, options: Options): void {
+    this.transmit(code, options, NOTHING)
+  }
+
+  transmit(code: number, options: Options, payload: Uint8Array): void {
+    this.#stop()
+    const bytes = encode({ type: this.#confirmable ? TYPE.CON : TYPE.NON, code, id: 0, token: this.#token, options, payload })
+    if (this.#confirmable) {
+      if (this.#timeout !== undefined) this.#arm(this.#timeout)
+      this.#underway = this.#layer.sendConfirmable(this.#peer, bytes, this)
+      if (this.#underway === undefined)
+        this.fail(new IopaError(503, 'queue-full', 'Too many requests wait for this peer; wait for some of them first.'))
+    } else {
+      this.#arm(this.#timeout ?? ANSWER_TIMEOUT)
+      this.#layer.sendNonConfirmable(this.#peer, bytes)
+    }
+  }
+
+  receive(message: Message): boolean {
+    const critical = unknownCritical(message)
+    if (critical !== undefined) {
+      this.fail(new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`))
+      return false
+    }
+    // A response is an acknowledgement too: that one was lost (RFC 7252 section 5.2.2).
+    this.#stop()
+    return this.#listener.response(message)
+  }
+
+  acknowledged(message: Message): boolean {
+    if (message.code === CODE.EMPTY) {
+      this.#underway = undefined
+      this.#arm(this.#timeout ?? ANSWER_TIMEOUT)
+      return true
+    }
+    if (tokenKey(message.token) !== tokenKey(this.#token)) return false
+    this.#underway = undefined
+    this.receive(message)
+    return true
+  }
+
+  reset(): void {
+    this.#underway = undefined
+    this.fail(new IopaError(502, 'reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
+  }
+
+  expired(): void {
+    this.#underway = undefined
+    this.fail(TIMED_OUT())
+  }
+
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.close()
+    this.#listener.failed(error)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#stop()
+    this.#forget()
+  }
+
+  #arm(milliseconds: number): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
+    this.#timer = this.#clock.setTimeout(() => this.fail(TIMED_OUT()), milliseconds)
+  }
+
+  #stop(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+    const underway = this.#underway
+    this.#underway = undefined
+    if (underway !== undefined) this.#layer.cancel(underway)
+  }
+}
+
+const NOTHING = new Uint8Array(0)
+/** How long an answer may take once the request was received, in milliseconds. */
+const ANSWER_TIMEOUT = 30_000
+const TIMED_OUT = (): IopaError => new IopaError(504, 'timeout', 'No answer came in time.')

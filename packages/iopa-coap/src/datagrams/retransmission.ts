@@ -1,0 +1,131 @@
+import type { Transmission } from '../parameters.ts'
+import { Confirmable, type ConfirmableListener } from './confirmable.ts'
+import type { Peer } from './peer.ts'
+
+/** What retransmission needs of the message layer. */
+export interface RetransmissionInit {
+  readonly transmission: Transmission
+  /** Confirmable messages that may wait for their turn, for each peer. */
+  readonly queue: number
+  now(): number
+  send(bytes: Uint8Array, peer: Peer): void
+  /** Told of faults in a listener. */
+  readonly onError: (error: unknown) => void
+}
+
+/** Confirmable messages until they are acknowledged: sent again after doubling waits, a few at a time for each peer (RFC 7252 sections 4.2 and 4.7). */
+export class Retransmission {
+  readonly #init: RetransmissionInit
+  #first: Confirmable | undefined
+
+  constructor(init: RetransmissionInit) {
+    this.#init = init
+  }
+
+  /** True while no message waits for its acknowledgement. */
+  get idle(): boolean {
+    return this.#first === undefined
+  }
+
+  /** Sends a message, at once or when those before it are settled; undefined when too many wait. */
+  send(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): Confirmable | undefined {
+    const confirmable = new Confirmable(peer, bytes, listener)
+    if (peer.outstanding.size < this.#init.transmission.nstart) this.#begin(confirmable)
+    else if (peer.queue.length < this.#init.queue) peer.enqueue(confirmable)
+    else return undefined
+    return confirmable
+  }
+
+  /** Gives up a message without telling its listener. */
+  cancel(confirmable: Confirmable): void {
+    if (confirmable.state === 'outstanding') this.end(confirmable)
+    else if (confirmable.state === 'queued') {
+      confirmable.state = 'ended'
+      confirmable.peer.queue = confirmable.peer.queue.filter(other => other !== confirmable)
+    }
+  }
+
+  /** Takes a message out that is settled; the next one of that peer follows. */
+  end(confirmable: Confirmable): void {
+    const { peer, previous, next } = confirmable
+    if (previous === undefined) this.#first = next
+    else previous.next = next
+    if (next !== undefined) next.previous = previous
+    confirmable.previous = confirmable.next = undefined
+    confirmable.state = 'ended'
+    peer.outstanding.delete(confirmable.id)
+    if (peer.queue.length > 0 && peer.outstanding.size < this.#init.transmission.nstart) this.#begin(peer.queue.shift()!)
+  }
+
+  /** Sends again what is due. */
+  tick(now: number): void {
+    let due: Confirmable[] | undefined
+    for (let confirmable = this.#first; confirmable !== undefined; confirmable = confirmable.next) {
+      // A clock that was set back must not stop anything.
+      if (confirmable.due - now > confirmable.timeout) confirmable.due = now + confirmable.timeout
+      if (confirmable.due <= now) (due ??= []).push(confirmable)
+    }
+    // A listener may end others of the list, so it is walked before the first is told.
+    if (due !== undefined) for (const confirmable of due) if (confirmable.state === 'outstanding') this.#repeat(confirmable, now)
+  }
+
+  /** Expires everything, what is queued included. */
+  close(peers: Iterable<Peer>): void {
+    this.#first = undefined
+    for (const peer of peers) {
+      const waiting = [...peer.outstanding.values(), ...peer.queue]
+      peer.outstanding.clear()
+      peer.queue = []
+      for (const confirmable of waiting) this.#expire(confirmable)
+    }
+  }
+
+  #begin(confirmable: Confirmable): void {
+    const { peer, bytes } = confirmable
+    const { ackTimeout, ackRandomFactor } = this.#init.transmission
+    const id = peer.nextId()
+    bytes[2] = id >> 8
+    bytes[3] = id & 255
+    confirmable.id = id
+    confirmable.state = 'outstanding'
+    confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
+    confirmable.due = this.#init.now() + confirmable.timeout
+    peer.hold(confirmable)
+    const first = this.#first
+    if (first !== undefined) first.previous = confirmable
+    confirmable.next = first
+    this.#first = confirmable
+    this.#init.send(bytes, peer)
+  }
+
+  #repeat(confirmable: Confirmable, now: number): void {
+    if (confirmable.repetitions >= this.#init.transmission.maxRetransmit) {
+      this.end(confirmable)
+      this.#expire(confirmable)
+      return
+    }
+    confirmable.repetitions++
+    confirmable.timeout *= 2
+    confirmable.due = now + confirmable.timeout
+    const { peer } = confirmable
+    const renewal = confirmable.listener.renewal?.()
+    if (renewal !== undefined && confirmable.state === 'outstanding') {
+      peer.outstanding.delete(confirmable.id)
+      confirmable.id = peer.nextId()
+      renewal[2] = confirmable.id >> 8
+      renewal[3] = confirmable.id & 255
+      confirmable.bytes = renewal
+      peer.hold(confirmable)
+    }
+    this.#init.send(confirmable.bytes, peer)
+  }
+
+  #expire(confirmable: Confirmable): void {
+    confirmable.state = 'ended'
+    try {
+      confirmable.listener.expired()
+    } catch (error) {
+      this.#init.onError(error)
+    }
+  }
+}

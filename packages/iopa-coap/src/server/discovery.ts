@@ -1,0 +1,35 @@
+import { type Host, pathsOfRoute } from '@iopa/appbuilder'
+import { filterLinks, hrefOf, type Link, type LinkAttribute, serializeLinks } from '../formats/link-format.ts'
+
+/** Where a server lists its resources (RFC 6690 section 4). */
+export const WELL_KNOWN_CORE = '/.well-known/core'
+
+/** The Content-Format of that list. */
+export const LINK_FORMAT = 40
+
+/** The links of an app: the paths of its routes, each once, as far as they do not hide. */
+export const linksOf = (host: Host): Link[] => {
+  const links = new Map<string, Record<string, LinkAttribute>>()
+  for (const route of host.routes()) {
+    const { methods, attributes } = route
+    if (attributes.discoverable === false) continue
+    for (const path of pathsOfRoute(route)) {
+      if (path === WELL_KNOWN_CORE) continue
+      const href = hrefOf(path)
+      const known = links.get(href) ?? {}
+      links.set(href, known)
+      for (const name of ['rt', 'if', 'ct', 'sz', 'title'] as const) {
+        const value = attributes[name]
+        if (value !== undefined && !(name in known)) known[name] = value
+      }
+      if (methods.length === 0 || methods.includes('GET')) known['obs'] = true
+    }
+  }
+  return Array.from(links, ([href, attributes]) => ({ href, attributes }))
+}
+
+/** The list as `application/link-format`, filtered by a query string (RFC 6690 section 4.1). */
+export const discover = (host: Host, query: string): string => {
+  const filters = query === '' ? [] : query.split('&').map(part => decodeURIComponent(part))
+  return serializeLinks(filterLinks(linksOf(host), filters))
+}

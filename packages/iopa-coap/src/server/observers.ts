@@ -1,0 +1,106 @@
+import type { Answer, Context, EndReason, Host } from '@iopa/appbuilder'
+import { CODE } from '../codec/codes.ts'
+import { tokenKey } from '../codec/message.ts'
+import { WELL_KNOWN_CORE } from './discovery.ts'
+import type { Exchange, Remote, Subscriber } from './exchange.ts'
+import type { CoapRequest } from './request.ts'
+
+const NONE = -1
+
+/** What an observer needs of the server: the two ways in which an answer leaves. */
+export interface Responder {
+  /** Answers the registering request. */
+  respondObserved(observer: Observer, answer: Answer): void
+  /** Sends a notification. */
+  notify(observer: Observer, answer: Answer): Promise<void> | undefined
+}
+
+/** One observation of one resource by one peer (RFC 7641). */
+export class Observer {
+  readonly exchange: Exchange
+  readonly request: CoapRequest
+  readonly context: Context
+  readonly subscriber: Subscriber
+  /** The Observe option of the last message. */
+  sequence: number
+  /** That of the first answer; -1 for none. */
+  contentFormat: number = NONE
+  #first = true
+  readonly #responder: Responder
+
+  constructor(exchange: Exchange, request: CoapRequest, context: Context, sequence: number, responder: Responder) {
+    this.exchange = exchange
+    this.request = request
+    this.context = context
+    this.sequence = sequence
+    this.#responder = responder
+    this.subscriber = exchange.subscriber(reason => void context.end(reason))
+  }
+
+  /** Sends the first answer as response and each later one as notification. */
+  deliver(answer: Answer): Promise<void> | undefined {
+    if (this.#first) {
+      this.#first = false
+      this.#responder.respondObserved(this, answer)
+      return undefined
+    }
+    // 24 bits that wrap (RFC 7641 section 4.4).
+    this.sequence = (this.sequence + 1) & 0xffffff
+    return this.#responder.notify(this, answer)
+  }
+}
+
+/** Registers observers, keyed by endpoint and token (RFC 7641 section 4.1). */
+export class ObserverRegistry {
+  readonly #host: Host
+  readonly #responder: Responder
+
+  constructor(host: Host, responder: Responder) {
+    this.#host = host
+    this.#responder = responder
+  }
+
+  /** True when a GET with Observe 0 becomes an observation; else it is answered like any other (RFC 7641 section 4.1). */
+  takes({ remote, message, toMulticast }: Exchange, { path }: CoapRequest): boolean {
+    if (message.code !== CODE.GET || toMulticast || path === WELL_KNOWN_CORE) return false
+    const { observers } = remote
+    return observers === undefined || observers.size < this.#host.limits.observersPerConnection || observers.has(tokenKey(message.token))
+  }
+
+  /** Begins an observation in place of a former one with the same token. */
+  register(exchange: Exchange, request: CoapRequest, context: Context): void {
+    const { remote } = exchange
+    const key = tokenKey(exchange.message.token)
+    remote.observers ??= new Map()
+    const { observers } = remote
+    const former = observers.get(key)
+    const sequence = former === undefined ? 1 : (former.sequence + 1) & 0xffffff
+    if (former !== undefined) void former.context.end('unsubscribe')
+    context['iopa.Observe'] = true
+    const observer = new Observer(exchange, request, context, sequence, this.#responder)
+    observers.set(key, observer)
+    remote.pins++
+    context.defer((reason: EndReason) => {
+      if (observers.get(key) === observer) observers.delete(key)
+      remote.pins--
+      observer.subscriber.close()
+      if (reason !== 'finish') exchange.suppress()
+    })
+    this.#host
+      .observe(context, answer => observer.deliver(answer))
+      .then(
+        ({ active }) => {
+          if (!active) void context.end()
+        },
+        (error: unknown) => {
+          this.#host.logger.error('iopa: an observation could not begin', error)
+          void context.end('reset')
+        }
+      )
+  }
+
+  /** Ends an observation, if there is one. */
+  cancel(remote: Remote, token: Uint8Array): void {
+    void remote.observers?.get(tokenKey(token))?.context.end('unsubscribe')
+  }
+}

@@ -1,0 +1,185 @@
+import type { Answer, CodecTable, RandomAccessBody } from '@iopa/appbuilder'
+import { CODE, codeOfStatus } from '../codec/codes.ts'
+import { nearestFormatOf } from '../codec/content-formats.ts'
+import { etagOption, hashOf, sameEtag } from '../codec/etag.ts'
+import type { OptionWriter } from '../codec/option-writer.ts'
+import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
+import { encodeProblem } from '../formats/problem-details.ts'
+import type { CoapRequest } from './request.ts'
+
+const NOTHING = new Uint8Array(0)
+const NONE = -1
+/** The Content-Format of concise problem details (RFC 9290). */
+export const PROBLEM_FORMAT = 257
+
+/** An answer in the terms of CoAP, before it is cut into blocks. An integer is -1 where the option is absent. */
+export interface Representation {
+  code: number
+  contentFormat: number
+  maxAge: number
+  etag: Uint8Array | undefined
+  /** The Location-Path and Location-Query options, decoded. */
+  location: Location | undefined
+  payload: Uint8Array | RandomAccessBody
+}
+
+interface Location {
+  readonly path: readonly string[]
+  readonly query: readonly string[]
+}
+
+/** Options that belong to one message and not to what it carries. */
+export interface MessageOptions {
+  readonly observe: number
+  readonly block1: number
+  readonly block2: number
+  readonly size1: number
+  readonly size2: number
+}
+
+/** True for a body of which parts can be read. */
+export const isRandomAccess = (payload: unknown): payload is RandomAccessBody =>
+  typeof payload === 'object' &&
+  payload !== null &&
+  typeof (payload as Partial<RandomAccessBody>).read === 'function' &&
+  typeof (payload as Partial<RandomAccessBody>).size === 'number'
+
+/** A representation of nothing but a code and a diagnostic text (RFC 7252 section 5.5.2). */
+export const diagnostic = (code: number, text: string): Representation => ({
+  code,
+  contentFormat: NONE,
+  maxAge: NONE,
+  etag: undefined,
+  location: undefined,
+  payload: text === '' ? NOTHING : Buffer.from(text)
+})
+
+/** Content-Format numbers of the types that answers have; an app has few, so they are kept. */
+export class FormatTable {
+  readonly #known = new Map<string, number>()
+  readonly #codecs: CodecTable
+
+  constructor(codecs: CodecTable) {
+    this.#codecs = codecs
+  }
+
+  /** The Content-Format of a media type, -1 for one that has none. */
+  find(type: string, coding?: string): number {
+    const key = coding === undefined ? type : `${type} ${coding}`
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const found = nearestFormatOf(type, coding) ?? this.#codecs.find(type)?.contentFormat ?? NONE
+    if (this.#known.size >= 256) this.#known.clear()
+    this.#known.set(key, found)
+    return found
+  }
+}
+
+/** The answer to a request of code `method`; `accept` is the Content-Format that it prefers, or -1. The payload of a stream must have been collected. */
+export const represent = (answer: Answer, method: number, accept: number, formats: FormatTable): Representation => {
+  const representation: Representation = {
+    code: codeOfStatus(answer.status, method),
+    contentFormat: NONE,
+    maxAge: NONE,
+    etag: undefined,
+    location: undefined,
+    payload: NOTHING
+  }
+  if (answer.isProblem) representProblem(representation, answer, accept)
+  else {
+    const { payload } = answer
+    if (payload !== null) {
+      representation.payload = isRandomAccess(payload) ? payload : answer.payloadBytes
+      representation.contentFormat = formats.find(answer.type, answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-encoding'))
+    }
+  }
+  if (answer.headerPairs.length > 0) readHeaders(representation, answer)
+  // RFC 7252 section 5.9.1.3: 2.03 carries no payload.
+  if (representation.code === CODE.VALID) {
+    representation.payload = NOTHING
+    representation.contentFormat = NONE
+  }
+  return representation
+}
+
+const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
+  const { title, status, detail, type, code, ...members } = answer.problem
+  if (accept === PROBLEM_FORMAT) {
+    representation.contentFormat = accept
+    representation.payload = encodeProblem({
+      title,
+      detail,
+      responseCode: representation.code,
+      type,
+      status,
+      members: code === undefined ? members : { ...members, code }
+    })
+  } else representation.payload = Buffer.from(detail || title)
+}
+
+const readHeaders = (representation: Representation, answer: Answer): void => {
+  const { headers } = answer
+  const etag = headers.get('etag')
+  if (etag !== undefined) representation.etag = etagOption(etag)
+  const control = headers.get('cache-control')
+  if (control !== undefined) {
+    const age = /(?:^|[\s,])max-age=(\d{1,10})/i.exec(control)
+    if (/(?:^|[\s,])no-(?:cache|store)/i.test(control)) representation.maxAge = 0
+    else if (age !== null) representation.maxAge = Math.min(Number(age[1]), 0xffffffff)
+  }
+  const retry = headers.get('retry-after')
+  if (retry !== undefined && /^\d{1,9}$/.test(retry)) representation.maxAge = Number(retry)
+  const location = headers.get('location')
+  if (location !== undefined && representation.code >> 5 === 2) representation.location = readLocation(location)
+}
+
+const readLocation = (location: string): Location | undefined => {
+  let url: URL
+  try {
+    url = new URL(location, 'coap://localhost/')
+    return {
+      path: url.pathname === '/' ? [] : url.pathname.slice(1).split('/').map(decodeURIComponent),
+      query: url.search === '' ? [] : url.search.slice(1).split('&').map(decodeURIComponent)
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes the options of a message in the order of their numbers. */
+export const writeRepresentation = (writer: OptionWriter, representation: Representation, message: MessageOptions): OptionWriter => {
+  const { etag, location, contentFormat, maxAge } = representation
+  writer.reset()
+  if (etag !== undefined) writer.opaque(OPTION.ETAG, etag)
+  if (message.observe !== NONE) writer.uint(OPTION.OBSERVE, message.observe)
+  if (location !== undefined) for (const segment of location.path) writer.text(OPTION.LOCATION_PATH, segment)
+  if (contentFormat !== NONE) writer.uint(OPTION.CONTENT_FORMAT, contentFormat)
+  if (maxAge !== NONE && maxAge !== DEFAULT_MAX_AGE) writer.uint(OPTION.MAX_AGE, maxAge)
+  if (location !== undefined) for (const part of location.query) writer.text(OPTION.LOCATION_QUERY, part)
+  if (message.block2 !== NONE) writer.uint(OPTION.BLOCK2, message.block2)
+  if (message.block1 !== NONE) writer.uint(OPTION.BLOCK1, message.block1)
+  if (message.size2 !== NONE) writer.uint(OPTION.SIZE2, message.size2)
+  if (message.size1 !== NONE) writer.uint(OPTION.SIZE1, message.size1)
+  return writer
+}
+
+/** Bytes of the whole payload. */
+export const sizeOf = ({ payload }: Representation): number => (isRandomAccess(payload) ? payload.size : payload.length)
+
+/** What a request is answered with where its handler answers 2.05: 2.03 where the client has that already, 4.06 where Accept cannot be met. */
+export const fitted = (request: CoapRequest, given: Representation): Representation => {
+  if (given.code !== CODE.CONTENT) return given
+  const representation = request.etagged ? validated(request, given) : given
+  // RFC 7252 section 5.10.4.
+  const unfit =
+    representation.code === CODE.CONTENT && request.accept !== NONE && representation.contentFormat !== request.accept && sizeOf(representation) > 0
+  return unfit ? diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has no representation in the format that Accept asks for.') : representation
+}
+
+/** 2.03 without payload where an ETag of the request is that of the representation (RFC 7252 section 5.10.6.2). */
+const validated = (request: CoapRequest, representation: Representation): Representation => {
+  const { payload } = representation
+  const etag = representation.etag ?? (isRandomAccess(payload) ? undefined : hashOf(payload))
+  if (etag === undefined || !request.etags(OPTION.ETAG).some(tag => sameEtag(tag, etag))) return representation
+  return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING }
+}

@@ -1,0 +1,270 @@
+import { randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
+import {
+  type ByteNetwork,
+  type Channel,
+  type Clock,
+  type ConnectOptions,
+  DEFAULT_LIMITS,
+  IopaError,
+  type Limits,
+  mergeLimits,
+  type TimerHandle
+} from '@iopa/appbuilder'
+import { ClientChannel } from '../client/channel.ts'
+import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
+import { unknownCritical } from '../client/request.ts'
+import { BERT, MAX_SZX } from '../codec/block.ts'
+import type { Message } from '../codec/message.ts'
+import { tokenKey } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
+import { hostOf } from '../datagrams/client.ts'
+import { OVERHEAD } from './connection.ts'
+import { ALPN } from './listener.ts'
+import { StreamSession } from './session.ts'
+import { bertPayload, takesBert } from './signalling.ts'
+
+const NOTHING = new Uint8Array(0)
+const DEFAULT_TIMEOUT = 30_000
+
+/** What a client over connections is made of. */
+export interface StreamClientInit {
+  readonly url: URL
+  readonly options: ConnectOptions
+  readonly clock: Clock
+  readonly network: ByteNetwork
+}
+
+/** Opens a channel to the server of a `coap+tcp:` or `coaps+tcp:` URL; when the connection is lost, the next request makes a new one. Rejects when it cannot connect. */
+export const connectStreams = async (init: StreamClientInit): Promise<Channel> => {
+  const { url, options, clock, network } = init
+  const secure = url.protocol === 'coaps+tcp:'
+  const host = hostOf(url)
+  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+  const timeout = options.timeout ?? DEFAULT_TIMEOUT
+  let closed = false
+  let link: StreamLink | undefined
+  let connecting: Promise<StreamLink> | undefined
+
+  const open = async (signal?: AbortSignal): Promise<StreamLink> => {
+    const deadline = new AbortController()
+    const abort = (): void => deadline.abort(signal?.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    const timer = clock.setTimeout(() => deadline.abort(new IopaError(504, 'timeout', `No connection to ${url.host} in time.`)), timeout)
+    try {
+      signal?.throwIfAborted()
+      const channel = await network.connect(
+        {
+          host,
+          port: url.port === '' ? (secure ? 5684 : 5683) : Number(url.port),
+          tls: secure ? (options.tls ?? {}) : undefined,
+          alpn: secure ? ALPN : undefined
+        },
+        deadline.signal
+      )
+      const fresh = new StreamLink(clock, limits, timeout)
+      fresh.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, fresh)
+      await fresh.capable
+      return fresh
+    } finally {
+      clock.clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+  const current = async (): Promise<ClientLink> => {
+    if (closed) throw new IopaError(503, 'channel-closed', 'This channel has been closed.')
+    if (link !== undefined && !link.gone) return link
+    connecting ??= open().finally(() => {
+      connecting = undefined
+    })
+    link = await connecting
+    return link
+  }
+  link = await open(options.signal)
+  return new ClientChannel({
+    host: isIP(host) ? '' : host,
+    clock,
+    confirmable: true,
+    bodyLimit: limits.body,
+    link: current,
+    close: async () => {
+      closed = true
+      await link?.close(new IopaError(503, 'channel-closed', 'This channel has been closed.'))
+    }
+  })
+}
+
+/** Requests on one connection; each has its token, and answers come in any order. */
+class StreamLink implements ClientLink {
+  readonly reliable: boolean = true
+  session: StreamSession | undefined
+  gone = false
+  /** Resolves when the server has said what it can do. */
+  readonly capable: Promise<void>
+  readonly #clock: Clock
+  readonly #timeout: number
+  readonly #waiting = new Map<string, StreamToken>()
+  readonly #limits: Limits
+  #opened: () => void = () => undefined
+  #refused: (error: unknown) => void = () => undefined
+  #left: () => void = () => undefined
+  readonly #away: Promise<void>
+
+  constructor(clock: Clock, limits: Limits, timeout: number) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#timeout = timeout
+    this.capable = new Promise((resolve, reject) => {
+      this.#opened = resolve
+      this.#refused = reject
+    })
+    this.#away = new Promise(resolve => {
+      this.#left = resolve
+    })
+  }
+
+  get maxSzx(): number {
+    return takesBert(this.session!.peer) ? BERT : MAX_SZX
+  }
+
+  get maxPayload(): number {
+    const { peer } = this.session!
+    return Math.max(16, bertPayload(peer, OVERHEAD) || peer.maxMessageSize - OVERHEAD)
+  }
+
+  open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: TokenListener): OpenToken {
+    const token = randomBytes(8)
+    const key = tokenKey(token)
+    const open = new StreamToken(this, this.#clock, this.#timeout, token, listener, () => this.#forget(key))
+    if (this.gone || this.#waiting.size >= this.#limits.queueMessages) {
+      queueMicrotask(() =>
+        open.fail(
+          this.gone ? DISCONNECTED() : new IopaError(503, 'queue-full', 'Too many requests wait on this connection; wait for some of them first.')
+        )
+      )
+      return open
+    }
+    this.#waiting.set(key, open)
+    open.transmit(code, options, payload)
+    return open
+  }
+
+  async close(error: IopaError): Promise<void> {
+    this.#fail(error)
+    this.session?.release()
+    await this.#away
+  }
+
+  opened(): void {
+    this.#opened()
+  }
+
+  message(message: Message): void {
+    if (message.code >= 64) this.#waiting.get(tokenKey(message.token))?.receive(message)
+  }
+
+  oversized(_code: number, token: Uint8Array): void {
+    this.#waiting
+      .get(tokenKey(token))
+      ?.fail(new IopaError(502, 'answer-too-large', `The answer is larger than ${this.#limits.body} bytes; raise limits.body to take it.`))
+  }
+
+  released(): void {
+    // What is in flight may still be answered; the next request makes a new connection.
+    this.gone = true
+    if (this.#waiting.size === 0) this.session!.release()
+  }
+
+  ended(): void {
+    // No answer can come any more.
+    this.#fail(DISCONNECTED())
+    this.session!.release()
+  }
+
+  ready(): boolean {
+    return true
+  }
+
+  whenAnswered(work: () => void): void {
+    // A client answers no requests.
+    work()
+  }
+
+  ponged(): void {}
+
+  closed(reason: string): void {
+    const error = reason === '' ? DISCONNECTED() : new IopaError(502, 'disconnected', `The connection has ended: ${reason}`)
+    this.#refused(error)
+    this.#fail(error)
+    this.#left()
+  }
+
+  #forget(key: string): void {
+    this.#waiting.delete(key)
+    if (this.gone && this.#waiting.size === 0) this.session!.release()
+  }
+
+  #fail(error: IopaError): void {
+    this.gone = true
+    for (const open of [...this.#waiting.values()]) open.fail(error)
+  }
+}
+
+class StreamToken implements OpenToken {
+  readonly #link: StreamLink
+  readonly #clock: Clock
+  readonly #timeout: number
+  readonly #token: Uint8Array
+  readonly #listener: TokenListener
+  readonly #forget: () => void
+  #timer: TimerHandle | undefined
+  #closed = false
+
+  constructor(link: StreamLink, clock: Clock, timeout: number, token: Uint8Array, listener: TokenListener, forget: () => void) {
+    this.#link = link
+    this.#clock = clock
+    this.#timeout = timeout
+    this.#token = token
+    this.#listener = listener
+    this.#forget = forget
+  }
+
+  send(code: number, options: Options): void {
+    this.transmit(code, options, NOTHING)
+  }
+
+  transmit(code: number, options: Options, payload: Uint8Array): void {
+    this.#disarm()
+    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', 'No answer came in time.')), this.#timeout)
+    this.#link.session!.send(code, this.#token, options, payload)
+  }
+
+  receive(message: Message): void {
+    const critical = unknownCritical(message)
+    if (critical !== undefined) {
+      this.fail(new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`))
+      return
+    }
+    this.#disarm()
+    this.#listener.response(message)
+  }
+
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.close()
+    this.#listener.failed(error)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#disarm()
+    this.#forget()
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+}
+
+const DISCONNECTED = (): IopaError => new IopaError(502, 'disconnected', 'The connection has ended.')

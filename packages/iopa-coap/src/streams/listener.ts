@@ -1,0 +1,145 @@
+import {
+  type ByteChannel,
+  type ByteNetwork,
+  type Clock,
+  type Connection,
+  Connections,
+  type Context,
+  type Endpoint,
+  type Host,
+  isUnrouted,
+  type Listener,
+  type TlsOptions
+} from '@iopa/appbuilder'
+import { CODE } from '../codec/codes.ts'
+import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
+import { OPTION, Options } from '../codec/options.ts'
+import type { Remote } from '../server/exchange.ts'
+import type { ResourceServer } from '../server/resource-server.ts'
+import { StreamConnection, StreamExchange } from './connection.ts'
+import { StreamSession } from './session.ts'
+
+/** Where connections are served. */
+export interface StreamListenerInit {
+  readonly host: Host
+  readonly clock: Clock
+  readonly network: ByteNetwork
+  readonly address: string
+  readonly port: number
+  readonly tls: TlsOptions | undefined
+  /** Makes what answers requests. */
+  readonly server: (introduce: (remote: Remote) => Endpoint) => ResourceServer
+}
+
+/** The protocol to offer in TLS (RFC 8323 section 8.2). */
+export const ALPN: readonly string[] = ['coap']
+
+const NOTHING = new Uint8Array(0)
+
+/** Serves CoAP over TCP, or over TLS. Rejects when it cannot bind. */
+export const listenStreams = async (init: StreamListenerInit): Promise<Listener> => {
+  const { host, clock, network, address, port, tls } = init
+  const { limits } = host
+  const scheme = tls === undefined ? 'coap+tcp' : 'coaps+tcp'
+  // Every remote brings its endpoint.
+  const server = init.server(remote => remote.endpoint!)
+  const remotes = new WeakMap<Connection, StreamConnection>()
+  const goodbye = (connection: Connection): void => {
+    const remote = remotes.get(connection)
+    if (remote?.session === undefined) connection.channel.destroy()
+    else dismiss(remote)
+  }
+  const connections = new Connections(clock, limits, goodbye)
+  const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes }
+  let accepting = true
+
+  const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {
+    const endpoint = endpointOf(channel, scheme, limits.body)
+    const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
+    // Who knows a pre-shared key has shown who it is.
+    if (channel.pskIdentity !== undefined) context['server.User'] = { id: channel.pskIdentity }
+    const remote = new StreamConnection(endpoint, context, counted)
+    remotes.set(counted, remote)
+    let admitted = false
+    const session = new StreamSession(channel, settings, {
+      opened: () => undefined,
+      message: message => {
+        counted.touch()
+        // A server sends no requests, so a response answers none.
+        if (message.code < 32) receive(new StreamExchange(remote, message))
+      },
+      oversized: (code, token) => {
+        if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
+      },
+      released: () => remote.whenAnswered(() => session.release()),
+      ended: () => remote.whenAnswered(() => session.release()),
+      ready: () => admitted && remote.inFlight < limits.inFlightPerConnection,
+      whenAnswered: work => remote.whenAnswered(work),
+      ponged: () => counted.touch(),
+      closed: () => {
+        counted.remove()
+        server.forget(remote)
+        void context.end(remote.reason)
+      }
+    })
+    remote.session = session
+    await host.invoke(context)
+    if (isUnrouted(context) || context.response.ok) {
+      admitted = true
+      session.resume()
+    } else session.abort(context.response.problem.detail ?? context.response.problem.title)
+  }
+
+  const receive = (exchange: StreamExchange): void => {
+    if (accepting) server.handle(exchange)
+    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new OptionWriter().uint(OPTION.MAX_AGE, 30), NOTHING)
+  }
+
+  const bound = await network.listen({ host: address, port, tls, alpn: tls === undefined ? undefined : ALPN }, channel => {
+    const counted = connections.admit(channel)
+    if (counted === null) channel.destroy()
+    else
+      serve(channel, counted).catch((error: unknown) => {
+        host.logger.error('iopa: a CoAP connection failed', error)
+        channel.destroy()
+      })
+  })
+
+  let closing: Promise<void> | undefined
+  const close = async (timeout: number): Promise<void> => {
+    accepting = false
+    const closed = bound.close()
+    await connections.drain(timeout, goodbye)
+    server.close()
+    await closed
+  }
+  return {
+    url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${bound.port}`),
+    close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
+    ...(bound.reload === undefined ? undefined : { reload: (next: TlsOptions) => bound.reload!(next) })
+  }
+}
+
+/** Tells observers that nothing more will come, and ends the connection. */
+const dismiss = (remote: StreamConnection): void => {
+  for (const { subscriber, context } of [...(remote.observers?.values() ?? [])]) {
+    subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, NO_OPTIONS)
+    void (context as Context).end('shutdown')
+  }
+  remote.reason = 'shutdown'
+  remote.session!.release()
+}
+
+const endpointOf = (channel: ByteChannel, scheme: string, bodyLimit: number): Endpoint => ({
+  scheme,
+  protocol: 'CoAP/1',
+  remoteAddress: channel.remoteAddress,
+  remotePort: channel.remotePort,
+  localAddress: channel.localAddress,
+  localPort: channel.localPort,
+  tls: channel.tls,
+  sessionId: `${channel.remoteAddress} ${channel.remotePort} ${channel.localPort}`,
+  rawTransport: channel.raw,
+  bodyLimit,
+  clientCertificate: () => channel.clientCertificate?.()
+})
