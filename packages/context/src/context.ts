@@ -1,5 +1,6 @@
 import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
 import { CodecTable, decodeText, IOPA_VERSION } from '@iopa/constants'
+import type { EndReason } from './abort-reasons.ts'
 import { Answer } from './answer.ts'
 import { checkJsonType, decodeJson, readBody } from './body.ts'
 import { copyCapabilities } from './capability-copy.ts'
@@ -9,7 +10,7 @@ import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { HeaderMap } from './header-map.ts'
 import { checkPath } from './path.ts'
-import { Scope } from './scope.ts'
+import { type Owned, Scope } from './scope.ts'
 import { formatUrl, parseAuthority } from './url.ts'
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
@@ -34,7 +35,7 @@ class Parts {
  * The property bag. Its constructor sets every eager key by literal, in one order for all transports, so that all
  * contexts of a process share one hidden class; what is seldom asked for is an accessor and made on first use.
  */
-export class PropertyBag extends Scope {
+export class PropertyBag {
   declare 'iopa.Id': number
   declare 'iopa.Method': string
   declare 'iopa.Path': string
@@ -55,9 +56,12 @@ export class PropertyBag extends Scope {
   declare 'server.IsNotification': boolean
   declare 'server.IsReplica': boolean
 
+  readonly #environment: Environment
   readonly #endpoint: Endpoint
   readonly #source: RequestSource | null
   readonly #connection: PropertyBag | null
+  /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
+  readonly #scope: Scope
   /** The answer to this request; only it is sent. */
   readonly response: Answer
   /** The body while nothing else has been made; `Parts` costs more than a small message. */
@@ -66,10 +70,10 @@ export class PropertyBag extends Scope {
   /** On a connection: the extension keys that its requests inherit; null when they must be looked for. */
   #extensionKeys: readonly string[] | null = null
 
-  constructor(environment: Environment, init: ContextInit, parent: Scope | null) {
-    super(environment, parent, 1)
+  constructor(environment: Environment, init: ContextInit, parent: PropertyBag | Scope | null) {
     const endpoint = init.endpoint
     const above = parent instanceof PropertyBag ? parent : null
+    this.#environment = environment
     this['iopa.Id'] = ++environment.lastId
     this['iopa.Method'] = init.method
     this['iopa.Path'] = init.path
@@ -92,6 +96,7 @@ export class PropertyBag extends Scope {
     this.#endpoint = endpoint
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
+    this.#scope = new Scope(environment, parent instanceof PropertyBag ? parent.#scope : parent, 1)
     this.response = new Answer(this)
     if (above !== null) {
       this['server.User'] = above['server.User']
@@ -253,6 +258,9 @@ export class PropertyBag extends Scope {
     return this.#endpoint.clientCertificate?.()
   }
 
+  get environment(): Environment {
+    return this.#environment
+  }
   get endpoint(): Endpoint {
     return this.#endpoint
   }
@@ -403,6 +411,34 @@ export class PropertyBag extends Scope {
     return child as unknown as Context
   }
 
+  get signal(): AbortSignal {
+    return this.#scope.signal
+  }
+  get ended(): boolean {
+    return this.#scope.ended
+  }
+  get endReason(): EndReason {
+    return this.#scope.endReason
+  }
+  defer(dispose: (reason: EndReason) => unknown): void {
+    this.#scope.defer(dispose)
+  }
+  own<T extends Owned>(resource: T): T {
+    return this.#scope.own(resource)
+  }
+  end(reason: EndReason = 'finish'): void | Promise<void> {
+    return this.#scope.end(reason)
+  }
+  planEnd(reason: EndReason): void {
+    this.#scope.planEnd(reason)
+  }
+  assertLive(): void {
+    this.#scope.assertLive()
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scope[Symbol.asyncDispose]()
+  }
+
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
     this.assertLive()
@@ -415,7 +451,7 @@ export class PropertyBag extends Scope {
   }
 
   /** Method and path, for logs. */
-  override toString(): string {
+  toString(): string {
     return printable(`${this['iopa.Method']} ${this['iopa.PathBase']}${this['iopa.Path']}`)
   }
 
@@ -444,6 +480,9 @@ export class PropertyBag extends Scope {
     this.#made.port ??= parsed?.port ?? this.#endpoint.localPort
   }
 }
+
+// With no Object.prototype above it, a context has no inherited names for a hostile key to hit.
+Object.setPrototypeOf(PropertyBag.prototype, null)
 
 // Node's console and test runners print with this method; without it they would list accessors of a null prototype.
 Object.defineProperty(PropertyBag.prototype, Symbol.for('nodejs.util.inspect.custom'), {

@@ -26,7 +26,7 @@ export class ContextFactory {
 
   /** A context for a request that a transport has received. */
   create(init: ContextInit, parent: Scope | Context | null = null): Context {
-    return new PropertyBag(this.#environment, init, parent as Scope | null) as unknown as Context
+    return new PropertyBag(this.#environment, init, parent as PropertyBag | Scope | null) as unknown as Context
   }
 
   /** A context from a plain object of keys, which is trusted: it comes from inside the process. @throws IopaError 400 for an illegal path. */

@@ -174,6 +174,3 @@ export class Scope {
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-
-// With no Object.prototype above it, a context has no inherited names for a hostile key to hit.
-Object.setPrototypeOf(Scope.prototype, null)

@@ -69,7 +69,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
         waiting = null
         try {
           const value = rest(own)
-          return isThenable(value) ? asPromise(value) : promised(own, value)
+          return value instanceof Promise ? value : isThenable(value) ? asPromise(value) : promised(own, value)
         } catch (error) {
           return Promise.reject(error)
         }
