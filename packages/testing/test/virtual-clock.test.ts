@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { virtualClock } from '../src/virtual-clock.ts'
+import { virtualClock } from '../src/virtual/clock.ts'
 
 describe('virtual clock', () => {
   it('stands still until it is told to move', async () => {

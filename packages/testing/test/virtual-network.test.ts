@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { virtualClock } from '../src/virtual-clock.ts'
-import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual-network.ts'
+import { virtualClock } from '../src/virtual/clock.ts'
+import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual/network.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 

@@ -1,7 +1,7 @@
 import type { ByteChannel } from '@iopa/appbuilder'
 import { describe, expect, it } from 'vitest'
-import { virtualClock } from '../src/virtual-clock.ts'
-import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual-network.ts'
+import { virtualClock } from '../src/virtual/clock.ts'
+import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual/network.ts'
 
 const record = (channel: ByteChannel) => {
   const log = {

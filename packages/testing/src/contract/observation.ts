@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type Context, reply } from '@iopa/appbuilder'
-import { eventually, served } from './contract-app.ts'
-import type { ContractCase } from './contract-case.ts'
-import type { TransportSubject } from './transport-contract.ts'
+import type { ContractCase } from './case.ts'
+import { eventually, served } from './served-app.ts'
+import type { TransportSubject } from './subject.ts'
 
 const counter = () => {
   const state = { n: 0, status: 200 }

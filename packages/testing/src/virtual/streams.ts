@@ -1,7 +1,7 @@
 import type { ByteAddress, ByteChannel, ByteReceiver, ByteServer } from '@iopa/appbuilder'
+import type { VirtualClock } from './clock.ts'
 import { keyOf, type NetworkAddress, resolveHost, systemError } from './network-address.ts'
 import { delayOf, type NetworkConditions } from './network-conditions.ts'
-import type { VirtualClock } from './virtual-clock.ts'
 
 /** What the streams of a virtual network have in common. */
 export interface StreamWorld {

@@ -1,7 +1,4 @@
 import type { AppOptions, App as CoreApp, Transport } from '@iopa/appbuilder'
-import { contextStatements } from './conformance-contexts.ts'
-import { pipelineStatements } from './conformance-pipeline.ts'
-import { requestStatements } from './conformance-requests.ts'
 
 /** A host under test: ours unless another is given. */
 export interface ConformanceSubject {
@@ -19,10 +16,3 @@ export interface ConformanceStatement {
   /** Rejects with an AssertionError where the statement does not hold. */
   run(): Promise<void>
 }
-
-/**
- * The thirty statements that a conforming host keeps, for any test runner:
- * `for (const { number, name, run } of conformance({ createApp: options => new App(options) })) test(`${number}. ${name}`, run)`
- */
-export const conformance = (subject: ConformanceSubject): ConformanceStatement[] =>
-  [...pipelineStatements(subject), ...contextStatements(subject), ...requestStatements(subject)].sort((a, b) => a.number - b.number)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Context, IopaError } from '@iopa/appbuilder'
-import type { ConformanceStatement, ConformanceSubject } from './conformance.ts'
+import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
 
 const root = { 'iopa.Method': 'GET', 'iopa.Path': '/' }
 const bagOf = (context: Context): Record<string, unknown> => context as unknown as Record<string, unknown>

@@ -1,10 +1,10 @@
 import type { ByteNetwork, DatagramNetwork } from '@iopa/appbuilder'
+import type { VirtualClock } from './clock.ts'
+import { type PacketRecord, type PacketScript, VirtualDatagrams } from './datagrams.ts'
 import type { NetworkAddress } from './network-address.ts'
 import { CLEAR, type NetworkConditions } from './network-conditions.ts'
 import { seededRandom } from './random.ts'
-import type { VirtualClock } from './virtual-clock.ts'
-import { type PacketRecord, type PacketScript, VirtualDatagrams } from './virtual-datagrams.ts'
-import { VirtualStreams } from './virtual-streams.ts'
+import { VirtualStreams } from './streams.ts'
 
 /** One machine on a virtual network, as transports take it for their `network` option. */
 export interface VirtualMachine extends DatagramNetwork, ByteNetwork {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { App, type IopaError, type Listener } from '@iopa/appbuilder'
-import { eventually, gate, served } from './contract-app.ts'
-import type { ContractCase } from './contract-case.ts'
-import type { TransportSubject } from './transport-contract.ts'
+import type { ContractCase } from './case.ts'
+import { eventually, gate, served } from './served-app.ts'
+import type { TransportSubject } from './subject.ts'
 
 const quiet = { logger: false } as const
 

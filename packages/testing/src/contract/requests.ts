@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type Context, IopaError, reply } from '@iopa/appbuilder'
-import { eventually, gate, served } from './contract-app.ts'
-import type { ContractCase } from './contract-case.ts'
-import type { TransportSubject } from './transport-contract.ts'
+import type { ContractCase } from './case.ts'
+import { eventually, gate, served } from './served-app.ts'
+import type { TransportSubject } from './subject.ts'
 
 const STATUSES = [200, 201, 204, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 501, 503]
 

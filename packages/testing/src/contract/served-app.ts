@@ -1,5 +1,5 @@
 import { App, type AppOptions, type Client, type Context, type Listener, type MiddlewareFunction } from '@iopa/appbuilder'
-import type { TransportSubject } from './transport-contract.ts'
+import type { TransportSubject } from './subject.ts'
 
 /** A served app and a client of another app that is connected to it. */
 export interface Served {

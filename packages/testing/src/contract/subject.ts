@@ -1,8 +1,4 @@
 import type { AppOptions, Clock, Listener, Transport } from '@iopa/appbuilder'
-import type { ContractCase } from './contract-case.ts'
-import { lifecycleCases } from './contract-lifecycle.ts'
-import { observationCases } from './contract-observation.ts'
-import { requestCases } from './contract-requests.ts'
 
 /** What a protocol can carry; a case that needs more is left out. Everything is true unless said. */
 export interface TransportFeatures {
@@ -43,13 +39,3 @@ export interface TransportSubject {
   url(listener: Listener): string
   readonly features?: TransportFeatures
 }
-
-/**
- * The contract of every transport, as cases for any test runner:
- * `for (const { name, run } of transportContract(subject)) test(name, run)`
- */
-export const transportContract = (subject: TransportSubject): ContractCase[] => [
-  ...requestCases(subject),
-  ...observationCases(subject),
-  ...lifecycleCases(subject)
-]

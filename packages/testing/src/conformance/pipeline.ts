@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Context, IopaError, MiddlewareFunction, Next } from '@iopa/appbuilder'
-import type { ConformanceStatement, ConformanceSubject } from './conformance.ts'
+import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
 
 const root = { 'iopa.Method': 'GET', 'iopa.Path': '/' }
 
@@ -186,7 +186,7 @@ export const pipelineStatements = ({ createApp }: ConformanceSubject): Conforman
     number: 10,
     name: 'dispatch runs in reverse registration order, and the same for every client.',
     run: async () => {
-      const { memory } = await import('./memory-transport.ts')
+      const { memory } = await import('../memory-transport.ts')
       const order: string[] = []
       const layer = (name: string) => ({
         dispatch: (_: Context, next: Next): unknown => {

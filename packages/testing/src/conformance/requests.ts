@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type App, type Context, IopaError, parseUrl } from '@iopa/appbuilder'
-import type { ConformanceStatement, ConformanceSubject } from './conformance.ts'
-import { memory } from './memory-transport.ts'
+import { memory } from '../memory-transport.ts'
+import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
 
 const payload = async (app: App, path: string): Promise<unknown> => (await app.invoke({ 'iopa.Path': path })).value
 

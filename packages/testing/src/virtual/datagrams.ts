@@ -1,7 +1,7 @@
 import type { DatagramAddress, DatagramChannel, DatagramReceiver } from '@iopa/appbuilder'
+import type { VirtualClock } from './clock.ts'
 import { keyOf, type NetworkAddress, resolveHost, systemError } from './network-address.ts'
 import { arrivals, delayOf, type NetworkConditions } from './network-conditions.ts'
-import type { VirtualClock } from './virtual-clock.ts'
 
 /** A datagram on its way. */
 export interface Packet {
