@@ -9,7 +9,7 @@ import { Dispatcher } from '../pipeline/dispatcher.ts'
 import type { MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
 import { MountTable } from '../pipeline/mount.ts'
 import { type Clock, systemClock, type TimerHandle } from '../transport/clock.ts'
-import { ListenerHost } from '../transport/host.ts'
+import { type HostContext, ListenerHost } from '../transport/host.ts'
 import { DEFAULT_LIMITS, type Limits, mergeLimits } from '../transport/limits.ts'
 import { prefixed } from '../transport/route-paths.ts'
 import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from '../transport/transport.ts'
@@ -17,6 +17,7 @@ import type { Extension, Use } from './app-types.ts'
 import { checkDeclarations, declarationsOf } from './declarations.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf } from './explain.ts'
+import { Listeners } from './listeners.ts'
 import { silentLogger } from './silent-logger.ts'
 
 /** Options of an app. */
@@ -27,12 +28,6 @@ export interface AppOptions {
   /** Codecs beside text, bytes and JSON. */
   readonly codecs?: Iterable<Codec>
   readonly clock?: Clock
-}
-
-interface Listening {
-  readonly transport: Transport
-  readonly listener: Listener
-  readonly host: ListenerHost
 }
 
 /**
@@ -52,12 +47,11 @@ export class App {
   readonly #notifier: Dispatcher
   readonly #entries: PipelineEntry[] = []
   readonly #transports: Transport[] = []
+  readonly #listeners: Listeners
   readonly #branches: { readonly prefix: string; readonly app: App | null; routes(): Iterable<RouteInfo> }[] = []
   #mounts: MountTable | null = null
   #outer: { readonly app: App; readonly prefix: string } | null = null
   #pipeline: ComposedPipeline | null = null
-  #listening: Listening[] = []
-  #starting: Promise<Listener[]> | null = null
   #closing: Promise<void> | null = null
 
   constructor(options: AppOptions = {}) {
@@ -86,6 +80,7 @@ export class App {
       bodyLimit: this.limits.body
     })
     this.#dispatcher = this.#dispatcherWith(this.limits)
+    this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
   }
 
   /** Contexts that have not ended. */
@@ -179,42 +174,13 @@ export class App {
 
   /** A host of its own, for what is no transport: a fetch handler, a test. It ends with the app. */
   host(name = 'host'): Host {
-    return new ListenerHost(name, this.#hostContext(), new Scope(this.#environment, this.#scope), this.limits)
+    return this.#hostFor(name)
   }
 
   /** Serves every transport. Rejects when one cannot bind; those that could are closed again. */
   async listen(): Promise<Listener[]> {
     this.build()
-    this.#assertNotClosed()
-    if (this.#starting !== null || this.#listening.length > 0) throw new IopaError(500, 'already-listening', 'This app is listening already.')
-    this.#starting = this.#listen()
-    try {
-      return await this.#starting
-    } finally {
-      this.#starting = null
-    }
-  }
-
-  async #listen(): Promise<Listener[]> {
-    try {
-      for (const transport of this.#transports) {
-        const host = new ListenerHost(transport.name, this.#hostContext(), new Scope(this.#environment, this.#scope), this.limits)
-        try {
-          this.#listening.push({ transport, listener: await transport.listen(host), host })
-        } catch (error) {
-          await host.end('shutdown')
-          throw error
-        }
-        // Somebody may have closed the app while this one was being bound.
-        this.#assertNotClosed()
-      }
-    } catch (error) {
-      await Promise.allSettled(this.#listening.map(({ listener }) => listener.close({ timeout: 0 })))
-      await Promise.all(this.#listening.map(({ host }) => host.end('shutdown')))
-      this.#listening = []
-      throw error
-    }
-    return this.#listening.map(({ listener }) => listener)
+    return this.#listeners.open(this.#transports)
   }
 
   /** Stops accepting, finishes what is in work within `timeout` ms, then forces; then ends every scope. Idempotent. */
@@ -291,14 +257,15 @@ export class App {
 
   /** Pipeline, routes, keys, transports and limits, to read or to print. */
   explain(): Explanation {
-    const urls = (transport: Transport): string[] =>
-      this.#listening.filter(item => item.transport === transport).map(({ listener }) => listener.url.href)
     return explanationOf(
       this.#entries,
       this.#transports.flatMap(transport => declarationsOf(transport, transport.name).keys),
       [...this.routes()],
       this.#transports.map(
-        transport => ({ ...transport, name: transport.name, schemes: transport.schemes, urls: urls(transport) }) as Transport & { urls: string[] }
+        transport =>
+          ({ ...transport, name: transport.name, schemes: transport.schemes, urls: this.#listeners.urls(transport) }) as Transport & {
+            urls: string[]
+          }
       ),
       this.limits
     )
@@ -349,8 +316,8 @@ export class App {
     else this.#registry.changed(path, origin)
   }
 
-  #hostContext(): ConstructorParameters<typeof ListenerHost>[1] {
-    return {
+  #hostFor(name: string): ListenerHost {
+    const app: HostContext = {
       factory: this.#factory,
       registry: this.#registry,
       clock: this.clock,
@@ -360,6 +327,7 @@ export class App {
       routes: () => this.routes(),
       authenticates: () => this.#entries.some(({ provides }) => provides.includes('server.User'))
     }
+    return new ListenerHost(name, app, new Scope(this.#environment, this.#scope), this.limits)
   }
 
   async #close(timeout: number): Promise<void> {
@@ -377,10 +345,9 @@ export class App {
   }
 
   async #end(timeout: number): Promise<true> {
-    const results = await Promise.allSettled(this.#listening.map(({ listener }) => listener.close({ timeout })))
-    for (const result of results) if (result.status === 'rejected') this.logger.error('iopa: a transport failed to close', result.reason)
+    await this.#listeners.close(timeout)
     await this.#scope.end('shutdown')
-    await this.#starting?.catch(() => undefined)
+    await this.#listeners.settled()
     return true
   }
 
@@ -392,10 +359,6 @@ export class App {
       this.clock,
       (path, origin) => this.#registry.changed(path, origin)
     )
-  }
-
-  #assertNotClosed(): void {
-    if (this.#closing !== null) throw new IopaError(500, 'app-closed', 'This app has been closed; make a new one.')
   }
 
   #assertOpen(what: string): void {
