@@ -58,6 +58,17 @@ describe('an outbox', () => {
     expect(target.written).toEqual([bytes(1, 2)])
   })
 
+  test('never writes into memory that a channel may still hold', () => {
+    const target = channel()
+    const outbox = new Outbox(target, { queueBytes: 100 })
+    for (const first of [1, 3]) {
+      outbox.write(bytes(first))
+      outbox.write(bytes(first + 1))
+      outbox.flush()
+    }
+    expect(target.written).toEqual([bytes(1, 2), bytes(3, 4)])
+  })
+
   test('bounds what waits for a peer that does not read, and says when it reads again', async () => {
     const target = channel()
     const outbox = new Outbox(target, { queueBytes: 3 })

@@ -57,6 +57,23 @@ describe('a pipeline', () => {
     expect([seen, answer.payload, answer.value]).toEqual([[{ on: true }], '{"on":true}', { on: true }])
   })
 
+  test('writes what a layer in the middle has answered, at once or later, before the layers around it go on', async () => {
+    const seen: unknown[] = []
+    const appWith = (gate: MiddlewareFunction): App =>
+      new App(quiet)
+        .use(async (context, next) => {
+          await next()
+          seen.push(context.response.body)
+        })
+        .use(gate)
+        .use(() => 'the handler, which no gate lets through')
+    const answers = [await appWith(() => 'closed').invoke(at('/')), await appWith(async () => 'closed later').invoke(at('/'))]
+    expect([seen, answers.map(({ payload }) => payload)]).toEqual([
+      ['closed', 'closed later'],
+      ['closed', 'closed later']
+    ])
+  })
+
   test('replaces the body by what the outermost layer returns instead', async () => {
     const app = new App(quiet).use(async (_, next) => ({ wrapped: await next() })).use(async () => 1)
     expect((await app.invoke(at('/'))).payload).toBe('{"wrapped":1}')
@@ -363,6 +380,40 @@ describe('limits of work', () => {
     await clock.advance(0)
     expect([answer.status, answer.error?.code, reason, app.live, lines.length]).toEqual([504, 'timeout', 'timeout', 0, 1])
     expect(await answer.text()).not.toContain('late')
+  })
+
+  test('call back once and count down once, also where the handler finishes or fails after its timeout', async () => {
+    const clock = virtualClock()
+    const { lines, logger } = logging()
+    const app = new App({ clock, logger, limits: { requestTimeout: 1000, inFlight: 1 } })
+    const handlers: ((settle: boolean) => void)[] = []
+    app.use(() => new Promise((resolve, reject) => handlers.push(late => (late ? resolve('late') : reject(new Error('late'))))))
+    const host = app.host()
+    const bag = app.create(at('/'))
+    const statuses: number[] = []
+    for (const late of [true, false]) {
+      const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint: bag.endpoint, source: null })
+      host.run(context, ({ response }) => {
+        statuses.push(response.status)
+        void context.end()
+      })
+      await clock.advance(2000)
+      handlers.pop()?.(late)
+      await clock.advance(0)
+    }
+    await host.idle()
+    expect([statuses, lines.length]).toEqual([[504, 504], 2])
+  })
+
+  test('end a request as reset when its transport fails to send the answer, and say so', async () => {
+    const { lines, logger } = logging()
+    const app = new App({ logger }).use(() => 'x')
+    const host = app.host()
+    const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint: app.create(at('/')).endpoint, source: null })
+    host.run(context, () => {
+      throw new Error('no such socket')
+    })
+    expect([context.ended, context.endReason, lines.length]).toEqual([true, 'reset', 1])
   })
 
   test('set no timer for synchronous requests, and none when nothing waits', async () => {

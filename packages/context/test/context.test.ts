@@ -85,6 +85,14 @@ describe('a context', () => {
     expect((request(factory) as unknown as Record<string, unknown>)['acme.Tenant']).toBeUndefined()
   })
 
+  test('inherits also what is set on the connection after its first request, while the pipeline of the connection runs', () => {
+    const { factory } = bench()
+    const connection = request(factory, '/', null, null, 'CONNECT') as unknown as Record<string, unknown>
+    request(factory, '/a', null, connection as never)
+    connection['acme.Tenant'] = 't1'
+    expect((request(factory, '/b', null, connection as never) as unknown as Record<string, unknown>)['acme.Tenant']).toBe('t1')
+  })
+
   test('does not hand extension keys of a request on to its children, only its user', () => {
     const { factory } = bench()
     const parent = request(factory)
