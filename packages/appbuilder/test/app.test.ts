@@ -187,6 +187,17 @@ describe('a client', () => {
     expect(seen).toEqual(['1', '2'])
   })
 
+  test('leaves no live context behind, whether an observation came to its end or was left', async () => {
+    const app = new App(quiet).use(fake())
+    const client = await app.connect('fake://host')
+    for await (const answer of client.observe('/x')) expect(answer.ok).toBe(true)
+    for await (const answer of client.observe('/x')) {
+      expect(app.live).toBe(1)
+      if (answer.ok) break
+    }
+    expect(app.live).toBe(0)
+  })
+
   test('rejects for a scheme without a transport, and says which there are', async () => {
     await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow("No transport of this app serves 'mqtt:'; it has fake.")
   })

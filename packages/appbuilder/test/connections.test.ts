@@ -114,6 +114,25 @@ describe('connections', () => {
     expect([1, 2, 3, 4].map(() => Boolean(local.admit(channel('127.0.0.1'))))).toEqual([true, true, true, false])
   })
 
+  test('are never called idle early, whenever between two sweeps their last byte came', async () => {
+    const clock = virtualClock()
+    const idle: number[] = []
+    const connections = new Connections(clock, limits, connection => {
+      idle.push(clock.now())
+      connection.remove()
+    })
+    const began = clock.now()
+    const connection = connections.admit(channel())
+    // Sweeps come every 250 ms.
+    await clock.advance(1249)
+    connection?.touch()
+    await clock.advance(3000)
+    const [at = 0] = idle
+    expect(idle).toHaveLength(1)
+    expect(at - began).toBeGreaterThanOrEqual(1249 + limits.idleTimeout)
+    expect(at - began).toBeLessThanOrEqual(1249 + limits.idleTimeout + 500)
+  })
+
   test('are told when idle, unless they were active, are busy or are kept', async () => {
     const clock = virtualClock()
     const idle: ByteChannel[] = []

@@ -1,7 +1,16 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Answer, App, type Context, type Host, reply } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+/** Bytes in use after a collection. */
+const usedHeap = (): number => {
+  collectGarbage()
+  return process.memoryUsage().heapUsed
+}
 const turns = async (count = 20): Promise<void> => {
   for (let turn = 0; turn < count; turn++) await null
 }
@@ -343,6 +352,31 @@ describe('observation 5: an answer that is not 2xx ends it', () => {
 })
 
 describe('observation 6: every observer gets the newest state', () => {
+  test('changes within one turn share one run of GET', async () => {
+    const { app, host, state } = counter()
+    await watch(app, host, '/n').active
+    const before = state.gets
+    for (let count = 0; count < 5; count++) app.notify('/n')
+    await turns()
+    expect(state.gets - before).toBe(1)
+  })
+
+  test('one that left while it was being told is not told what came meanwhile', async () => {
+    const { app, host, put } = counter()
+    const slow = watch(app, host, '/n', { slow: true })
+    await turns()
+    slow.release()
+    await slow.active
+    for (const n of [1, 2]) {
+      await put(n)
+      await turns()
+    }
+    await slow.context.end('unsubscribe')
+    slow.release()
+    await turns()
+    expect(slow.payloads).toEqual(['0', '1'])
+  })
+
   test('a slow one skips what lies between, and never blocks the others', async () => {
     const { app, host, put } = counter()
     const slow = watch(app, host, '/n', { slow: true })
@@ -393,6 +427,31 @@ describe('observation 7: its cost and its end', () => {
     const one = watch(app, host, '/x')
     const two = watch(app, host, '/x')
     expect([await one.active, await two.active, two.answers[0]?.status]).toEqual([true, false, 503])
+  })
+
+  test('has room again for those who come after one that left', async () => {
+    const app = new App({ ...quiet, limits: { observers: 1 } }).use(() => 'x')
+    const host = app.host()
+    for (let count = 0; count < 3; count++) {
+      const watching = watch(app, host, '/x')
+      expect(await watching.active).toBe(true)
+      await watching.context.end('unsubscribe')
+    }
+  })
+
+  test('keeps nothing of a path that nobody observes any more', async () => {
+    const app = new App(quiet).use(() => 'x')
+    const host = app.host()
+    const segment = 'x'.repeat(1000)
+    const rest = `/${segment}`.repeat(60)
+    const before = usedHeap()
+    for (let count = 0; count < 500; count++) {
+      const watching = watch(app, host, `/${count}${rest}`)
+      await watching.active
+      await watching.context.end('unsubscribe')
+    }
+    // The paths alone come to 30 MB.
+    expect(usedHeap() - before).toBeLessThan(8 * 1024 * 1024)
   })
 
   test('tells filters of every change, with who caused it, until they stop', async () => {

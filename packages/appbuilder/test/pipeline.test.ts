@@ -379,6 +379,8 @@ describe('limits of work', () => {
     finish('late')
     await clock.advance(0)
     expect([answer.status, answer.error?.code, reason, app.live, lines.length]).toEqual([504, 'timeout', 'timeout', 0, 1])
+    await clock.advance(60_000)
+    expect(clock.pending).toBe(0)
     expect(await answer.text()).not.toContain('late')
   })
 
