@@ -328,6 +328,25 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
+  it('stops fetching the rest of a notification when a newer one has come', async () => {
+    const home = await virtualHome({ network: { delay: 50 } })
+    const client = await home.connect()
+    const { texts } = collect(client.observe('/long-state'))
+    await home.clock.runUntil(() => texts.length === 1)
+    const blocks = () =>
+      home.network.trace.filter(packet => packet.to.address === SERVER && (messageOf(packet).options.uint(OPTION.BLOCK2) ?? 0) > 15).length
+    const before = blocks()
+    for (let i = 0; i < 10; i++) {
+      home.app.notify('/long-state')
+      await home.clock.advance(300)
+    }
+    await home.clock.advance(5000)
+    // Of the nine that were overtaken two or three blocks each, and the last one whole; not ten times nineteen.
+    expect(blocks() - before).toBeLessThan(60)
+    expect(blocks() - before).toBeGreaterThan(19)
+    await home.close()
+  })
+
   it('takes a peer that acknowledges nothing for gone, with all that it observes', async () => {
     const home = await virtualHome()
     const client = await home.connect()

@@ -138,7 +138,7 @@ export class ResourceServer implements Responder {
       return
     }
     if (request.block2 > 15 && this.#resume(exchange, request)) return
-    if (request.observe === 1) this.#observers.cancel(remote, message.token)
+    if (request.observe === 1) this.#observers.cancel(exchange)
     const observes = request.observe === 0 && this.#observers.takes(exchange, request)
     if (observes && !remote.verified) {
       this.#responses.challenge(exchange)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, Context, Limits, Logger, TimerHandle } from '@iopa/appbuilder'
 import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
-import { CODE } from '../codec/codes.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
 import { hashOf } from '../codec/etag.ts'
 import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
@@ -95,7 +95,7 @@ export class Responses {
           return
         }
         // What has changed the state is answered in any case: asking for it again would change it again.
-        if (room < 16 && (exchange.message.code === CODE.GET || exchange.message.code === CODE.FETCH)) {
+        if (room < 16 && isSafe(exchange.message.code)) {
           void owner?.end()
           this.challenge(exchange)
           return
