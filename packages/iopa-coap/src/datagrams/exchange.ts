@@ -1,6 +1,6 @@
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Exchange, Subscriber } from '../server/exchange.ts'
+import type { Exchange, NotificationSource, Subscriber } from '../server/exchange.ts'
 import type { MessageLayer } from './message-layer.ts'
 import type { Peer } from './peer.ts'
 import { DatagramSubscriber } from './subscriber.ts'
@@ -46,7 +46,7 @@ export class DatagramExchange implements Exchange {
     this.#layer.reject(this)
   }
 
-  subscriber(gone: (reason: 'reset' | 'disconnect') => void): Subscriber {
-    return new DatagramSubscriber(this.#layer, this.remote, this.message, gone)
+  subscriber(source: NotificationSource): Subscriber {
+    return new DatagramSubscriber(this.#layer, this.remote, this.message, source)
   }
 }

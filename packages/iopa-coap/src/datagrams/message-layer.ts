@@ -145,10 +145,10 @@ export class MessageLayer {
   }
 
   /**
-   * Sends a confirmable message, at once or when those before it are acknowledged; the id is written into the bytes.
+   * Sends a confirmable message, at once or when those before it are acknowledged; the id is written into the bytes, which the listener makes where none are given.
    * Undefined when too many wait, or when the channel is closed.
    */
-  sendConfirmable(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): Confirmable | undefined {
+  sendConfirmable(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
     if (this.#closed) return undefined
     this.#arm(TICK)
     return this.#retransmission.send(peer, bytes, listener)

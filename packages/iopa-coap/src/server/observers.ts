@@ -2,7 +2,7 @@ import type { Answer, Context, EndReason, Host } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { WELL_KNOWN_CORE } from './discovery.ts'
-import type { Exchange, Subscriber } from './exchange.ts'
+import type { Exchange, Notification, NotificationSource, Subscriber } from './exchange.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
@@ -14,12 +14,12 @@ const HELD_BODIES = 16
 export interface Responder {
   /** Answers the registering request. */
   respondObserved(observer: Observer, answer: Answer): void
-  /** Sends a notification. */
-  notify(observer: Observer, answer: Answer): Promise<void> | undefined
+  /** Makes the next notification; it is the last one where the observer is marked so. Never throws. */
+  notification(observer: Observer, answer: Answer): Notification
 }
 
 /** One observation of one resource by one peer (RFC 7641). */
-export class Observer {
+export class Observer implements NotificationSource {
   readonly exchange: Exchange
   readonly request: CoapRequest
   readonly context: Context
@@ -28,6 +28,9 @@ export class Observer {
   sequence: number
   /** That of the first answer; -1 for none. */
   contentFormat: number = NONE
+  /** True when the observation ends with the notification that was made last. */
+  last = false
+  #newest: Answer | undefined
   #first = true
   readonly #responder: Responder
 
@@ -37,7 +40,7 @@ export class Observer {
     this.context = context
     this.sequence = sequence
     this.#responder = responder
-    this.subscriber = exchange.subscriber(reason => void context.end(reason))
+    this.subscriber = exchange.subscriber(this)
   }
 
   /** Sends the first answer as response and each later one as notification. */
@@ -47,9 +50,24 @@ export class Observer {
       this.#responder.respondObserved(this, answer)
       return undefined
     }
+    if (this.last) return undefined
+    this.#newest = answer
+    return this.subscriber.changed()
+  }
+
+  notification(): Notification {
     // 24 bits that wrap (RFC 7641 section 4.4).
     this.sequence = (this.sequence + 1) & 0xffffff
-    return this.#responder.notify(this, answer)
+    return this.#responder.notification(this, this.#newest!)
+  }
+
+  delivered(): void {
+    // Not within a delivery, which the end would take the observer from.
+    if (this.last) queueMicrotask(() => void this.context.end('unsubscribe'))
+  }
+
+  gone(reason: 'reset' | 'disconnect'): void {
+    void this.context.end(reason)
   }
 }
 

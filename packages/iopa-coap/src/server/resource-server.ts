@@ -3,7 +3,7 @@ import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
 import { AmplificationGuard } from './amplification.ts'
 import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
-import type { Exchange, Remote } from './exchange.ts'
+import type { Exchange, Notification, Remote } from './exchange.ts'
 import { type Observer, ObserverRegistry, type Responder } from './observers.ts'
 import { PathCache } from './path-cache.ts'
 import { Preconditions } from './preconditions.ts'
@@ -97,17 +97,20 @@ export class ResourceServer implements Responder {
     if (!accepted) queueMicrotask(() => void context.end('unsubscribe'))
   }
 
-  notify(observer: Observer, answer: Answer): Promise<void> | undefined {
-    const { context, request, contentFormat } = observer
-    const representation = this.#render(answer, request.accept)
-    // A representation of another format than the first is no notification any more (RFC 7641 section 4.2).
-    const changed = answer.ok && representation.contentFormat !== contentFormat
-    if (answer.ok && !changed) return this.#responses.notify(observer, representation)
-    const delivered = this.#responses.notifyLast(observer, changed ? FORMAT_CHANGED : representation)
-    const end = (): void => void context.end('unsubscribe')
-    if (delivered === undefined) queueMicrotask(end)
-    else void delivered.then(end)
-    return undefined
+  notification(observer: Observer, answer: Answer): Notification {
+    let last: Representation
+    try {
+      const representation = this.#render(answer, observer.request.accept)
+      // A representation of another format than the first is no notification any more (RFC 7641 section 4.2).
+      const changed = answer.ok && representation.contentFormat !== observer.contentFormat
+      if (answer.ok && !changed) return this.#responses.notification(observer, representation)
+      last = changed ? FORMAT_CHANGED : representation
+    } catch (error) {
+      this.#host.logger.error('iopa: a CoAP notification could not be made', error)
+      last = FAILED
+    }
+    observer.last = true
+    return this.#responses.lastNotification(last)
   }
 
   #introduce(remote: Remote): Endpoint {
@@ -244,4 +247,5 @@ export class ResourceServer implements Responder {
   }
 }
 
+const FAILED = diagnostic(CODE.INTERNAL_SERVER_ERROR, '')
 const FORMAT_CHANGED = diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has another Content-Format now.')

@@ -7,7 +7,7 @@ import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { AmplificationGuard } from './amplification.ts'
-import type { Exchange, Remote } from './exchange.ts'
+import type { Exchange, Notification, Remote } from './exchange.ts'
 import type { Observer } from './observers.ts'
 import { refusalOf } from './refusal.ts'
 import {
@@ -129,9 +129,9 @@ export class Responses {
     return true
   }
 
-  /** Notifies an observer; of a large representation it gets the first block, and fetches the others (RFC 7959 section 3.4). */
-  notify(observer: Observer, representation: Representation): Promise<void> | undefined {
-    const { exchange, request, subscriber } = observer
+  /** A notification; of a large representation an observer gets the first block, and fetches the others (RFC 7959 section 3.4). */
+  notification(observer: Observer, representation: Representation): Notification {
+    const { exchange, request } = observer
     const { remote } = exchange
     const payload = representation.payload as Uint8Array
     const szx = this.#szxOf(request, remote)
@@ -146,12 +146,13 @@ export class Responses {
     }
     const size2 = part === payload ? NONE : payload.length
     const options = writeRepresentation(this.#writer, representation, { observe: observer.sequence, block1: NONE, block2, size1: NONE, size2 })
-    return subscriber.notify(representation.code, options, part)
+    return { code: representation.code, options, payload: part }
   }
 
-  /** Notifies an observer for the last time, and so without an Observe option (RFC 7641 section 4.2). */
-  notifyLast({ subscriber }: Observer, representation: Representation): Promise<void> | undefined {
-    return subscriber.notify(representation.code, writeRepresentation(this.#writer, representation, BARE), representation.payload as Uint8Array)
+  /** The last notification, which has no Observe option (RFC 7641 section 4.2). */
+  lastNotification(representation: Representation): Notification {
+    const options = writeRepresentation(this.#writer, representation, BARE)
+    return { code: representation.code, options, payload: representation.payload as Uint8Array }
   }
 
   /** Asks for the next block of a request (RFC 7959 section 2.3). */
