@@ -328,6 +328,31 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
+  it('tells each of many observers at one endpoint of the newest state when its turn comes, one confirmable message at a time', async () => {
+    // More observers than confirmable messages may wait: each of them is told all the same.
+    const home = await virtualHome({ network: { delay: 20 }, coap: { limits: { queueMessages: 4 } } })
+    const client = await home.connect()
+    const seen = Array.from({ length: 25 }, (_, i) => collect(client.observe(`/state?${i}`)))
+    await home.clock.runUntil(() => seen.every(({ texts }) => texts.length === 1))
+    const from = home.network.trace.length
+    home.setState('state 1')
+    await home.clock.advance(200)
+    home.setState('state 2')
+    await home.clock.runUntil(() => seen.every(({ texts }) => texts.at(-1) === 'state 2'))
+    let outstanding = 0
+    for (const packet of home.network.trace.slice(from)) {
+      const { type } = messageOf(packet)
+      if (packet.to.address === CLIENT && type === TYPE.CON) outstanding++
+      if (packet.to.address === SERVER && type === TYPE.ACK) outstanding--
+      expect(outstanding).toBeLessThanOrEqual(1)
+    }
+    // Those whose turn came after the second change were never told of the first.
+    const skipped = seen.filter(({ texts }) => texts.length === 2).length
+    expect(skipped).toBeGreaterThan(15)
+    expect(skipped).toBeLessThan(25)
+    await home.close()
+  })
+
   it('stops fetching the rest of a notification when a newer one has come', async () => {
     const home = await virtualHome({ network: { delay: 50 } })
     const client = await home.connect()
