@@ -3,7 +3,7 @@ import { coap } from '@iopa/coap'
 import { type PacketRecord, seededRandom } from '@iopa/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { decode, encode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
 import { type Message, TYPE } from '../src/codec/message.ts'
 import { OPTION, Options } from '../src/codec/options.ts'
 import { rawRequest } from './raw-peer.ts'
@@ -350,6 +350,31 @@ describe('observation on a scripted network', () => {
     const skipped = seen.filter(({ texts }) => texts.length === 2).length
     expect(skipped).toBeGreaterThan(15)
     expect(skipped).toBeLessThan(25)
+    await home.close()
+  })
+
+  it('asks a non-confirmable observer to confirm after a day, however few notifications there were', async () => {
+    const home = await virtualHome()
+    const peer = await home.network.machine(CLIENT).bind({ host: CLIENT, port: 0 })
+    const inbox: ReceivedMessage[] = []
+    peer.open({ message: bytes => void inbox.push(decode(bytes) as ReceivedMessage), error: () => {} })
+    peer.send(rawRequest(CODE.GET, { type: TYPE.NON, path: '/state', options: [[OPTION.OBSERVE, 0]] }), 5683, SERVER)
+    await home.clock.runUntil(() => inbox.length === 1)
+    const told = async (state: string): Promise<number> => {
+      const before = inbox.length
+      home.setState(state)
+      await home.clock.runUntil(() => inbox.length > before)
+      return inbox.at(-1)!.type
+    }
+    expect(await told('state 1')).toBe(TYPE.NON)
+    await home.clock.advance(23 * 3_600_000)
+    expect(await told('state 2')).toBe(TYPE.NON)
+    await home.clock.advance(2 * 3_600_000)
+    expect(await told('state 3')).toBe(TYPE.CON)
+    peer.send(encodeEmpty(TYPE.ACK, inbox.at(-1)!.id), 5683, SERVER)
+    await home.clock.advance(1000)
+    expect(await told('state 4')).toBe(TYPE.NON)
+    await peer.close()
     await home.close()
   })
 
