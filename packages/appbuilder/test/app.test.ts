@@ -198,6 +198,19 @@ describe('a client', () => {
     expect(app.live).toBe(0)
   })
 
+  test('observes with another method only where its protocol does', async () => {
+    const client = await new App(quiet).use(fake()).connect('fake://host')
+    const first = (method: string) => client.observe({ 'iopa.Method': method, 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()
+    expect((await first('GET')).value.payload).toBe('1')
+    await expect(first('FETCH')).rejects.toMatchObject({ status: 501, code: 'not-observable' })
+    const fetching = fake()
+    const { connect } = fetching
+    const other = await new App(quiet)
+      .use(Object.assign(fetching, { connect: async () => ({ ...(await connect(new URL('fake://host'))), observable: ['FETCH'] }) }))
+      .connect('fake://host')
+    expect((await other.observe({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()).value.payload).toBe('1')
+  })
+
   test('rejects for a scheme without a transport, and says which there are', async () => {
     await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow("No transport of this app serves 'mqtt:'; it has fake.")
   })

@@ -197,7 +197,7 @@ describe('observation 3: a notification re-runs GET', () => {
     expect(run.ended).toBe(true)
   })
 
-  test('as the FETCH that it was, with its body, and shared with nobody', async () => {
+  test('as the FETCH that it was, with its body, and shared with those alone that ask the same', async () => {
     const seen: string[] = []
     const app = new App(quiet).use(async context => {
       seen.push(`${context.method} ${context.type} ${await context.text()}`)
@@ -211,6 +211,51 @@ describe('observation 3: a notification re-runs GET', () => {
     app.notify('/x')
     await turns(60)
     expect(seen.slice(2).sort()).toEqual(['FETCH text/x a', 'FETCH text/x b'])
+  })
+
+  test('once for the FETCHes whose body, type and coding are equal', async () => {
+    const seen: string[] = []
+    const app = new App(quiet).use(async context => {
+      if (context['server.IsNotification']) seen.push(`${context.method} ${context.type} ${(await context.text()).length}`)
+      return 'x'
+    })
+    const host = app.host()
+    const long = 'l'.repeat(2000)
+    const questions = [
+      ['a', 'text/x'],
+      ['a', 'text/x'],
+      ['a', 'text/y'],
+      ['', 'text/x'],
+      [long, 'text/x'],
+      [long, 'text/x']
+    ] as const
+    for (const [body, type] of questions) {
+      const context = app.create({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x', 'iopa.Body': body, 'iopa.ContentType': type })
+      await host.observe(context, () => undefined)
+    }
+    await host.observe(
+      app.create({
+        'iopa.Method': 'FETCH',
+        'iopa.Path': '/x',
+        'iopa.Body': 'a',
+        'iopa.ContentType': 'text/x',
+        'iopa.Headers': { 'content-encoding': 'gzip' }
+      }),
+      () => undefined
+    )
+    await host.observe(app.create({ 'iopa.Method': 'GET', 'iopa.Path': '/x' }), () => undefined)
+    app.notify('/x')
+    await turns(120)
+    // Equal ones share a run, except where the body is long.
+    expect(seen.sort()).toEqual([
+      'FETCH text/x 0',
+      'FETCH text/x 1',
+      'FETCH text/x 1',
+      'FETCH text/x 2000',
+      'FETCH text/x 2000',
+      'FETCH text/y 1',
+      'GET  0'
+    ])
   })
 
   test('one at a time: a change meanwhile runs it once more, however many there were', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
 import { OPTION } from '../src/codec/options.ts'
+import { EchoValues } from '../src/server/echo.ts'
 import { type RawRequest, rawRequest } from './raw-peer.ts'
 import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
 
@@ -130,5 +131,32 @@ describe('amplification (RFC 9175 section 2.4)', () => {
     expect((await ask(CODE.GET, { path: '/body/large' })).answer.payload.length).toBe(1024)
     expect(formatCode((await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })).answer.code)).toBe('2.05')
     await home.close()
+  })
+})
+
+describe('an Echo value', () => {
+  const values = new EchoValues(120_000)
+  const value = values.issue('10.0.0.2', 5000, 1_000_000)
+
+  it('is taken from whom it was given to, within its lifetime', () => {
+    expect(values.verify(value, '10.0.0.2', 5000, 1_000_000)).toBe(true)
+    expect(values.verify(value, '10.0.0.2', 5000, 1_120_000)).toBe(true)
+    // The clock of this side may be set a little.
+    expect(values.verify(value, '10.0.0.2', 5000, 999_000)).toBe(true)
+  })
+
+  it('is nothing from another address or port, later, from the future, of another length, changed, or of another server', () => {
+    expect(values.verify(value, '10.0.0.3', 5000, 1_000_000)).toBe(false)
+    expect(values.verify(value, '10.0.0.2', 5001, 1_000_000)).toBe(false)
+    expect(values.verify(value, '10.0.0.2', 5000, 1_121_000)).toBe(false)
+    expect(values.verify(value, '10.0.0.2', 5000, 997_000)).toBe(false)
+    expect(values.verify(value.subarray(1), '10.0.0.2', 5000, 1_000_000)).toBe(false)
+    expect(values.verify(Uint8Array.from([...value, 0]), '10.0.0.2', 5000, 1_000_000)).toBe(false)
+    for (let at = 0; at < value.length; at++) {
+      const changed = Uint8Array.from(value)
+      changed[at]! ^= 1
+      expect(values.verify(changed, '10.0.0.2', 5000, 1_000_000)).toBe(false)
+    }
+    expect(new EchoValues(120_000).verify(value, '10.0.0.2', 5000, 1_000_000)).toBe(false)
   })
 })

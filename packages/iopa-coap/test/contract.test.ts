@@ -11,7 +11,7 @@ describe('the transport contract over UDP', () => {
     url: ({ url }) => url.href,
     features: { headers: false, anyMethod: false, connection: false, cancel: false, problems: false, statuses }
   }))
-    test(name, { timeout: 20_000 }, run)
+    test.concurrent(name, { timeout: 20_000 }, run)
 })
 
 describe('the transport contract over TCP', () => {
@@ -20,5 +20,5 @@ describe('the transport contract over TCP', () => {
     url: ({ url }) => url.href,
     features: { headers: false, anyMethod: false, cancel: false, problems: false, statuses }
   }))
-    test(name, { timeout: 20_000 }, run)
+    test.concurrent(name, { timeout: 20_000 }, run)
 })

@@ -5,7 +5,8 @@ import { TYPE } from '../src/codec/message.ts'
 import { NO_OPTIONS } from '../src/codec/option-writer.ts'
 import { OPTION, Options } from '../src/codec/options.ts'
 import type { DatagramExchange } from '../src/datagrams/exchange.ts'
-import { type MessageHandlers, MessageLayer, type MessageLimits } from '../src/datagrams/message-layer.ts'
+import { type MessageHandlers, MessageLayer } from '../src/datagrams/message-layer.ts'
+import type { MessageLimits } from '../src/datagrams/message-limits.ts'
 import { type TransmissionParameters, transmission } from '../src/parameters.ts'
 import { datagram, ScriptedChannel, TurnedClock } from './scripted-channel.ts'
 
@@ -317,6 +318,49 @@ describe('a confirmable message of ours', () => {
     clock.advance(100_000)
     expect(told.events).toEqual(['reset'])
     expect(channel.take()).toEqual([])
+  })
+
+  it('goes on when what comes back with its id is no answer: a reset with a code, an acknowledgement with the code of a request', () => {
+    const { channel, clock, layer } = setUp()
+    const told = listener()
+    layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), told)
+    const { id } = channel.take()[0]!
+    for (const [type, code] of [
+      [TYPE.RST, CODE.CONTENT],
+      [TYPE.ACK, CODE.GET],
+      [TYPE.ACK, CODE.CSM]
+    ] as const)
+      channel.deliver(datagram({ type, code, id }))
+    clock.advance(3100)
+    expect([told.events, channel.take()]).toMatchObject([[], [{ id }]])
+  })
+
+  it('is never sent when it was given up while it waited for its turn', () => {
+    const { channel, clock, layer } = setUp()
+    const peer = layer.peer('127.0.0.1', 40_000)!
+    const told = [listener(), listener(), listener()]
+    const sent = told.map(one => layer.sendConfirmable(peer, outgoing(), one)!)
+    layer.cancel(sent[1]!)
+    const [first] = channel.take()
+    channel.deliver(encodeEmpty(TYPE.ACK, first!.id))
+    const [second] = channel.take()
+    channel.deliver(encodeEmpty(TYPE.ACK, second!.id))
+    clock.advance(100_000)
+    expect(channel.take()).toEqual([])
+    expect(told.map(({ events }) => events)).toEqual([['acknowledged'], [], ['acknowledged']])
+  })
+
+  it('is refused beyond those that may wait, except where its bytes are made when its turn comes', () => {
+    const { channel, layer } = setUp({}, { queue: 2 })
+    const peer = layer.peer('127.0.0.1', 40_000)!
+    const sent = Array.from({ length: 4 }, () => layer.sendConfirmable(peer, outgoing(), listener()) !== undefined)
+    expect(sent).toEqual([true, true, true, false])
+    const made: string[] = []
+    const making = { ...listener(), renewal: () => (made.push('made'), outgoing()) }
+    expect(layer.sendConfirmable(peer, undefined, making)).toBeDefined()
+    expect(made).toEqual([])
+    for (let i = 0; i < 3; i++) channel.deliver(encodeEmpty(TYPE.ACK, channel.take()[0]!.id))
+    expect([made, channel.take().length]).toEqual([['made'], 1])
   })
 
   it('takes newer bytes under a new id when it is repeated, without starting its patience anew', () => {

@@ -48,7 +48,7 @@ export function wantedRequest(random: Random): Uint8Array {
   const [code, path] = pick(random, WANTED)
   const options = new Options()
   for (const segment of path.split('/')) options.add(OPTION.URI_PATH, segment)
-  if (code === 1 && random() < 0.5) options.add(OPTION.OBSERVE, below(random, 2))
+  if ((code === 1 || code === 5) && random() < 0.5) options.add(OPTION.OBSERVE, below(random, 2))
   if (code === 1 && random() < 0.3) options.add(OPTION.BLOCK2, (below(random, 4) << 4) | below(random, 7))
   const szx = below(random, 3)
   const inBlocks = (code === 2 || code === 3) && random() < 0.6

@@ -3,7 +3,7 @@ import { coap } from '@iopa/coap'
 import { type PacketRecord, seededRandom } from '@iopa/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { decode, encode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
 import { type Message, TYPE } from '../src/codec/message.ts'
 import { OPTION, Options } from '../src/codec/options.ts'
 import { rawRequest } from './raw-peer.ts'
@@ -325,6 +325,75 @@ describe('observation on a scripted network', () => {
     await home.clock.advance(60_000)
     expect(registrations()).toBeGreaterThan(1)
     expect(home.handled.get('/aging')).toBeGreaterThan(1)
+    await home.close()
+  })
+
+  it('tells each of many observers at one endpoint of the newest state when its turn comes, one confirmable message at a time', async () => {
+    // More observers than confirmable messages may wait: each of them is told all the same.
+    const home = await virtualHome({ network: { delay: 20 }, coap: { limits: { queueMessages: 4 } } })
+    const client = await home.connect()
+    const seen = Array.from({ length: 25 }, (_, i) => collect(client.observe(`/state?${i}`)))
+    await home.clock.runUntil(() => seen.every(({ texts }) => texts.length === 1))
+    const from = home.network.trace.length
+    home.setState('state 1')
+    await home.clock.advance(200)
+    home.setState('state 2')
+    await home.clock.runUntil(() => seen.every(({ texts }) => texts.at(-1) === 'state 2'))
+    let outstanding = 0
+    for (const packet of home.network.trace.slice(from)) {
+      const { type } = messageOf(packet)
+      if (packet.to.address === CLIENT && type === TYPE.CON) outstanding++
+      if (packet.to.address === SERVER && type === TYPE.ACK) outstanding--
+      expect(outstanding).toBeLessThanOrEqual(1)
+    }
+    // Those whose turn came after the second change were never told of the first.
+    const skipped = seen.filter(({ texts }) => texts.length === 2).length
+    expect(skipped).toBeGreaterThan(15)
+    expect(skipped).toBeLessThan(25)
+    await home.close()
+  })
+
+  it('asks a non-confirmable observer to confirm after a day, however few notifications there were', async () => {
+    const home = await virtualHome()
+    const peer = await home.network.machine(CLIENT).bind({ host: CLIENT, port: 0 })
+    const inbox: ReceivedMessage[] = []
+    peer.open({ message: bytes => void inbox.push(decode(bytes) as ReceivedMessage), error: () => {} })
+    peer.send(rawRequest(CODE.GET, { type: TYPE.NON, path: '/state', options: [[OPTION.OBSERVE, 0]] }), 5683, SERVER)
+    await home.clock.runUntil(() => inbox.length === 1)
+    const told = async (state: string): Promise<number> => {
+      const before = inbox.length
+      home.setState(state)
+      await home.clock.runUntil(() => inbox.length > before)
+      return inbox.at(-1)!.type
+    }
+    expect(await told('state 1')).toBe(TYPE.NON)
+    await home.clock.advance(23 * 3_600_000)
+    expect(await told('state 2')).toBe(TYPE.NON)
+    await home.clock.advance(2 * 3_600_000)
+    expect(await told('state 3')).toBe(TYPE.CON)
+    peer.send(encodeEmpty(TYPE.ACK, inbox.at(-1)!.id), 5683, SERVER)
+    await home.clock.advance(1000)
+    expect(await told('state 4')).toBe(TYPE.NON)
+    await peer.close()
+    await home.close()
+  })
+
+  it('stops fetching the rest of a notification when a newer one has come', async () => {
+    const home = await virtualHome({ network: { delay: 50 } })
+    const client = await home.connect()
+    const { texts } = collect(client.observe('/long-state'))
+    await home.clock.runUntil(() => texts.length === 1)
+    const blocks = () =>
+      home.network.trace.filter(packet => packet.to.address === SERVER && (messageOf(packet).options.uint(OPTION.BLOCK2) ?? 0) > 15).length
+    const before = blocks()
+    for (let i = 0; i < 10; i++) {
+      home.app.notify('/long-state')
+      await home.clock.advance(300)
+    }
+    await home.clock.advance(5000)
+    // Of the nine that were overtaken two or three blocks each, and the last one whole; not ten times nineteen.
+    expect(blocks() - before).toBeLessThan(60)
+    expect(blocks() - before).toBeGreaterThan(19)
     await home.close()
   })
 

@@ -29,7 +29,17 @@ async function house(limits: Partial<Limits> = {}, options: CoapOptions = {}) {
     const answer = inbox.slice(before).find(({ code }) => code !== 0)!
     return { code: formatCode(answer.code), answer, text: Buffer.from(answer.payload).toString(), ratio: answer.bytes.length / bytes.length }
   }
-  return { app, clock, ask, errors, inbox, peer, listen: () => app.listen(), close: () => clock.runUntil(app.close({ timeout: 0 })) }
+  return {
+    app,
+    clock,
+    ask,
+    errors,
+    inbox,
+    peer,
+    machine: network.machine('10.0.0.2'),
+    listen: () => app.listen(),
+    close: () => clock.runUntil(app.close({ timeout: 0 }))
+  }
 }
 
 const block = (num: number, more: boolean, szx: number): number => (num << 4) | (more ? 8 : 0) | szx
@@ -112,9 +122,51 @@ describe('a body', () => {
     )
     await listen()
     await ask(CODE.GET, { path: '/file' })
+    await clock.advance(9000)
     expect(app.live).toBe(1)
-    await clock.advance(260_000)
+    await clock.advance(2000)
     expect(app.live).toBe(0)
+    await close()
+  })
+
+  it('that is held open is given up by those who vanish: 64 at most, 10 seconds after the last block, and begun again by who comes back', async () => {
+    const { app, clock, ask, listen, close, machine } = await house()
+    let [open, most, runs] = [0, 0, 0]
+    app.get('/file', (context): RandomAccessBody => {
+      most = Math.max(most, ++open)
+      runs++
+      context.defer(() => void open--)
+      return { size: 3000, read: async (start, end) => new Uint8Array(end - start).fill(runs), async *[Symbol.asyncIterator]() {} }
+    })
+    app.get('/text', () => 'x'.repeat(3000))
+    await listen()
+    // What is in memory is not counted among them, and stays.
+    await ask(CODE.GET, { path: '/text' })
+    const first = await ask(CODE.GET, { path: '/file' })
+    await clock.advance(9000)
+    const second = await ask(CODE.GET, { path: '/file', options: [[OPTION.BLOCK2, block(1, false, 6)]] })
+    expect([open, runs]).toEqual([1, 1])
+    expect(second.answer.options.get(OPTION.ETAG)).toEqual(first.answer.options.get(OPTION.ETAG))
+    for (let i = 0; i < 1000; i++) {
+      const vanishing = await machine.bind({ host: '10.0.0.2', port: 0 })
+      let answered = false
+      vanishing.open({ message: () => void (answered = true), error: () => {} })
+      vanishing.send(rawRequest(CODE.GET, { path: '/file' }), 5683, '10.0.0.1')
+      await clock.runUntil(() => answered)
+      await vanishing.close()
+    }
+    expect([runs, open, app.live]).toEqual([1001, 64, 64])
+    // The one that would be the 65th is open while the oldest is closed.
+    expect(most).toBeLessThanOrEqual(65)
+    // Who comes back is answered anew, and told so by another ETag.
+    const again = await ask(CODE.GET, { path: '/file', options: [[OPTION.BLOCK2, block(1, false, 6)]] })
+    expect([again.code, again.answer.options.uint(OPTION.BLOCK2), runs]).toEqual(['2.05', block(1, true, 6), 1002])
+    expect(again.answer.options.get(OPTION.ETAG)).not.toEqual(first.answer.options.get(OPTION.ETAG))
+    await clock.advance(9900)
+    expect(open).toBeGreaterThan(0)
+    await clock.advance(1200)
+    expect([open, app.live]).toEqual([0, 0])
+    expect((await ask(CODE.GET, { path: '/text', options: [[OPTION.BLOCK2, block(2, false, 6)]] })).answer.payload).toHaveLength(952)
     await close()
   })
 

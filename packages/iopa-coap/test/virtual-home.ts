@@ -63,6 +63,7 @@ export async function virtualHome(options: VirtualHomeOptions = {}): Promise<Vir
     // Long enough that a client does not register again while a test looks at it.
     return reply(200, state, { 'cache-control': 'max-age=1000' })
   })
+  server.get('/long-state', () => state.padEnd(20_000))
   server.get('/tagged', () => reply(200, 'tagged', { etag: '"v1"' }))
   server.get('/aging', () => {
     count('/aging')

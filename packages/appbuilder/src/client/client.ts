@@ -1,4 +1,4 @@
-import type { Bag, HeadersInit } from '@iopa/constants'
+import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, decodePath, isContext, type Scope } from '@iopa/context'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
@@ -23,6 +23,8 @@ export interface Client {
   send(request: Bag): Promise<Answer>
   /** The representation now and after each change, until the signal aborts or the loop is left. */
   observe(path: string, options?: RequestOptions): AsyncIterable<Answer>
+  /** The same for the request of a bag, whose method is GET or another one that the protocol observes with, such as FETCH over CoAP. */
+  observe(request: Bag): AsyncIterable<Answer>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -75,8 +77,12 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     }
   }
 
-  async function* observe(path: string, options: RequestOptions = {}): AsyncGenerator<Answer> {
-    const context = contextOf({ ...bag('GET', path, undefined, options), 'iopa.Observe': true })
+  async function* observe(request: string | Bag, options: RequestOptions = {}): AsyncGenerator<Answer> {
+    const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
+    const method = observing['iopa.Method'] ?? 'GET'
+    if (method !== 'GET' && channel.observable?.includes(method) !== true)
+      throw new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`)
+    const context = contextOf({ ...observing, 'iopa.Observe': true })
     try {
       // The layers see the observing request once, before it leaves; what comes back is a sequence.
       const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)

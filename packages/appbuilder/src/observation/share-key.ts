@@ -1,6 +1,9 @@
 import type { User } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
 
+/** A body that is longer is not worth keeping as part of a key. */
+const LONGEST_BODY = 1024
+
 /** Numbers users by identity, so that equal keys mean the very same principal. */
 export class ShareKeys {
   readonly #users = new WeakMap<User, number>()
@@ -11,9 +14,9 @@ export class ShareKeys {
     const user = context['server.User']
     // Credentials that nobody has checked may still steer the handler.
     if (user === undefined && hasCredentials(context)) return null
-    // The body of a FETCH is part of the question (RFC 8132 section 2).
-    if (context['iopa.Method'] === 'FETCH') return null
-    return `${this.#userNumber(user)}\n${context['iopa.Headers'].get('accept') ?? ''}\n${context['iopa.QueryString']}`
+    const question = context['iopa.Method'] === 'FETCH' ? bodyOf(context) : ''
+    if (question === null) return null
+    return `${this.#userNumber(user)}\n${context['iopa.Headers'].get('accept') ?? ''}\n${context['iopa.QueryString']}${question}`
   }
 
   #userNumber(user: User | undefined): number {
@@ -22,6 +25,14 @@ export class ShareKeys {
     if (number === undefined) this.#users.set(user, (number = ++this.#lastUser))
     return number
   }
+}
+
+/** The body of a FETCH, which is part of the question (RFC 8132 section 2); null for one that is too long to be compared. */
+const bodyOf = (context: Context): string | null => {
+  const body = context['iopa.Body']
+  if (body !== null && (!(body instanceof Uint8Array) || body.length > LONGEST_BODY)) return null
+  const coding = context['iopa.Headers'].get('content-encoding') ?? ''
+  return `\nFETCH ${context['iopa.ContentType']}\n${coding}\n${body === null ? '' : String.fromCharCode(...body)}`
 }
 
 const hasCredentials = (context: Context): boolean =>

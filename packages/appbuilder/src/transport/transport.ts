@@ -45,6 +45,8 @@ export interface ConnectOptions {
 export interface Channel {
   /** What goes before the path of every request, where it is not the path of the URL. */
   readonly prefix?: string
+  /** Methods beside GET that `observe` takes; none unless given. */
+  readonly observable?: readonly string[]
   /** Resolves with whatever status the peer answers; rejects when no answer can come. `iopa.CallCancelled` aborts it. */
   send(request: Bag): Promise<Answer>
   /** The first answer and each one after a change; ends when `iopa.CallCancelled` aborts, throws when the peer refuses. */

@@ -1,4 +1,5 @@
 import { type Answer, type Bag, type Channel, type Clock, collectBytes, IopaError, outgoing } from '@iopa/appbuilder'
+import { isSafe } from '../codec/codes.ts'
 import type { ClientLink } from './link.ts'
 import { ClientObservation } from './observation.ts'
 import { type ClientRequest, clientRequest } from './request.ts'
@@ -21,6 +22,7 @@ export interface ClientChannelInit {
 
 /** The Channel of CoAP: requests one by one, and observations. */
 export class ClientChannel implements Channel {
+  readonly observable: readonly string[] = ['FETCH']
   readonly #init: ClientChannelInit
   #closing: Promise<void> | undefined
   #lastTag = 0
@@ -39,6 +41,7 @@ export class ClientChannel implements Channel {
   async *observe(bag: Bag): AsyncGenerator<Answer> {
     this.#assertOpen()
     const { request, settings } = await this.#prepare(bag)
+    if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
     const { link, clock } = this.#init
     yield* new ClientObservation({ request, link: () => link(), clock, settings }).answers()
   }

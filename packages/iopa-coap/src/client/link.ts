@@ -12,7 +12,7 @@ export interface TokenListener {
 /** A request that was sent, and waits on its token. */
 export interface OpenToken {
   /** Sends a further request with the same token (RFC 7641 section 3.3.1). */
-  send(code: number, options: Options): void
+  send(code: number, options: Options, payload: Uint8Array): void
   /** Waits no longer, and stops repeating what is not acknowledged. */
   close(): void
 }

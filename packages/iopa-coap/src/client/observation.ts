@@ -4,7 +4,7 @@ import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
 import type { ClientLink, OpenToken } from './link.ts'
 import { type ClientRequest, clientAnswer } from './request.ts'
-import { copyOptions, Transfer, type TransferSettings } from './transfer.ts'
+import { Transfer, type TransferSettings } from './transfer.ts'
 
 /** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
 const ORDER_LIFETIME = 128_000
@@ -29,6 +29,10 @@ export class ClientObservation {
   readonly #init: ClientObservationInit
   #open: OpenToken | undefined
   #link: ClientLink | undefined
+  /** The request as it was last registered. */
+  #request: ClientRequest
+  /** Counts registrations, so that one whose body is still on its way gives way to a later one. */
+  #attempt = 0
   /** What is left of the observation while it is being cancelled. */
   #cancelling: OpenToken | undefined
   /** True when an Echo was sent for the registration under way. */
@@ -46,9 +50,12 @@ export class ClientObservation {
   #retry = RETRY
   /** Counts messages that were taken, so that a body that was fetched for an older one is dropped. */
   #generation = 0
+  /** Stops fetching the rest of a body of which there is a newer one. */
+  #collecting: AbortController | undefined
 
   constructor(init: ClientObservationInit) {
     this.#init = init
+    this.#request = init.request
   }
 
   async *answers(): AsyncGenerator<Answer> {
@@ -76,26 +83,36 @@ export class ClientObservation {
     }
   }
 
-  async #register(): Promise<void> {
+  async #register(echo?: Uint8Array): Promise<void> {
     const { request, settings } = this.#init
+    const attempt = ++this.#attempt
     this.#disarm()
     try {
       const link = await this.#init.link()
       if (this.#ended) return
-      const options = copyOptions(request.options).set(OPTION.OBSERVE, 0)
-      if (link.maxSzx < 6) options.set(OPTION.BLOCK2, link.maxSzx)
+      const transfer = new Transfer(link, settings)
+      const tagged = transfer.tagged(request)
+      const last = await transfer.lead(tagged)
+      if (this.#ended || attempt !== this.#attempt) return
       this.#sequence = -1
+      if ('code' in last) {
+        this.#receive(last, link)
+        return
+      }
+      this.#request = tagged
+      const options = last.options.set(OPTION.OBSERVE, 0)
+      if (echo !== undefined) options.set(OPTION.ECHO, echo)
       // The same token on the same link replaces the registration; a new one would leave the old one behind.
-      if (this.#open !== undefined && this.#link === link) this.#open.send(request.code, options)
+      if (this.#open !== undefined && this.#link === link) this.#open.send(request.code, options, last.payload)
       else {
         this.#link = link
-        this.#open = link.open(request.code, options, request.payload, settings.confirmable, {
+        this.#open = link.open(request.code, options, last.payload, settings.confirmable, {
           response: message => this.#receive(message, link),
           failed: error => this.#lost(error)
         })
       }
     } catch (error) {
-      this.#lost(error)
+      if (attempt === this.#attempt) this.#retryAfter(error)
     }
   }
 
@@ -110,8 +127,7 @@ export class ClientObservation {
     const echo = message.code === CODE.UNAUTHORIZED ? message.options.get(OPTION.ECHO) : undefined
     if (echo !== undefined && !this.#echoed) {
       this.#echoed = true
-      const options = copyOptions(this.#init.request.options).set(OPTION.OBSERVE, 0).set(OPTION.ECHO, echo)
-      queueMicrotask(() => this.#open?.send(this.#init.request.code, options))
+      queueMicrotask(() => void this.#register(echo))
       return true
     }
     // A connection keeps the order by itself, and its numbers mean nothing (RFC 8323 section 7.1).
@@ -121,6 +137,7 @@ export class ClientObservation {
     if (sequence !== undefined) this.#sequence = sequence
     this.#heard = clock.now()
     const generation = ++this.#generation
+    this.#collecting?.abort()
     if (message.code === CODE.VALID) {
       this.#arm(message)
       return true
@@ -148,7 +165,8 @@ export class ClientObservation {
       settle(clientAnswer(message, message.payload))
       return true
     }
-    new Transfer(link, this.#init.settings).collect(this.#init.request, message).then(
+    const { signal } = (this.#collecting = new AbortController())
+    new Transfer(link, { ...this.#init.settings, signal }).collect(this.#request, message).then(
       payload => settle(clientAnswer(message, payload)),
       (error: unknown) => {
         if (generation === this.#generation) this.#retryAfter(error)
@@ -201,18 +219,27 @@ export class ClientObservation {
     this.#ended = true
     this.#error = error
     this.#disarm()
+    this.#collecting?.abort()
     const open = this.#open
     this.#open = undefined
-    if (open !== undefined && this.#sequence >= 0 && error === undefined) this.#cancel(open)
+    if (open !== undefined && this.#sequence >= 0 && error === undefined) void this.#cancel(open)
     else open?.close()
     this.#wake?.()
   }
 
   /** Tells the server at once, and not with a reset of the next notification (RFC 7641 section 3.6). */
-  #cancel(open: OpenToken): void {
+  async #cancel(open: OpenToken): Promise<void> {
+    const { clock, settings } = this.#init
     this.#cancelling = open
-    open.send(this.#init.request.code, copyOptions(this.#init.request.options).set(OPTION.OBSERVE, 1))
-    this.#init.clock.setTimeout(() => open.close(), CANCEL_TIMEOUT)
+    clock.setTimeout(() => open.close(), CANCEL_TIMEOUT)
+    try {
+      // The signal has stopped the observation, and must not stop this.
+      const last = await new Transfer(this.#link!, { ...settings, signal: undefined }).lead(this.#request)
+      if ('code' in last) open.close()
+      else open.send(this.#request.code, last.options.set(OPTION.OBSERVE, 1), last.payload)
+    } catch {
+      open.close()
+    }
   }
 }
 

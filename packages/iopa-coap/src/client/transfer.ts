@@ -1,6 +1,6 @@
 import { type Answer, IopaError } from '@iopa/appbuilder'
 import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
-import { CODE } from '../codec/codes.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION, Options } from '../codec/options.ts'
@@ -19,6 +19,12 @@ export interface TransferSettings {
   readonly bodyLimit: number
   /** The next Request-Tag, of at most four bytes. */
   nextTag(): number
+}
+
+/** What is left of a request when the blocks before it have been taken: all of it, or the last block of its body. */
+export interface LastPart {
+  readonly options: Options
+  readonly payload: Uint8Array
 }
 
 /** A copy of options, to be changed. */
@@ -41,8 +47,19 @@ export class Transfer {
 
   /** Sends a request; rejects when no answer can come. */
   async run(request: ClientRequest): Promise<Answer> {
-    const response = await this.#upload(request)
-    return clientAnswer(response, await this.collect(request, response))
+    const tagged = this.tagged(request)
+    const response = await this.#upload(tagged)
+    return clientAnswer(response, await this.collect(tagged, response))
+  }
+
+  /**
+   * The request with a Request-Tag of its own where it takes several messages that must not be mixed up with those of another (RFC 9175 section 3.3):
+   * where its body is large, and where its body is the question but does not go with later blocks of the answer.
+   */
+  tagged(request: ClientRequest): ClientRequest {
+    const { code, options, payload } = request
+    if (payload.length <= (code === CODE.FETCH ? 0 : this.#link.maxPayload)) return request
+    return { code, payload, options: copyOptions(options).set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
   }
 
   /** The whole payload that a response begins. */
@@ -52,23 +69,24 @@ export class Transfer {
       const payload = await this.#download(request, response)
       if (payload !== undefined) return payload
       if (restarts === RESTARTS) throw new IopaError(502, 'unstable-answer', 'The answer changed again and again while its blocks were fetched.')
-      response = await this.#once(request.code, copyOptions(request.options), NOTHING)
+      response = await this.#upload(request)
     }
   }
 
-  async #upload({ code, options, payload }: ClientRequest): Promise<Message> {
+  /** Sends the body of a request but for its last block. Whoever waits for the answer sends that; a message instead of it is an answer that came before. */
+  async lead({ code, options, payload }: ClientRequest): Promise<LastPart | Message> {
     const { maxPayload, maxSzx } = this.#link
     const early = copyOptions(options)
     if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
-    if (payload.length <= maxPayload) return this.#once(code, early, payload)
-    const tagged = copyOptions(early).add(OPTION.REQUEST_TAG, this.#settings.nextTag())
+    if (payload.length <= maxPayload) return { options: early, payload }
     let szx = maxSzx
     for (let start = 0; ; ) {
       const length = szx === BERT ? maxPayload - (maxPayload % 1024) : blockSize(szx)
       const end = Math.min(payload.length, start + length)
       const more = end < payload.length
-      const block = copyOptions(tagged).set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
+      const block = copyOptions(early).set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
       if (start === 0) block.set(OPTION.SIZE1, payload.length)
+      if (!more) return { options: block, payload: payload.subarray(start, end) }
       const response = await this.#once(code, block, payload.subarray(start, end))
       const agreed = response.options.uint(OPTION.BLOCK1)
       const size = agreed === undefined ? szx : Math.min(szx, readBlock(agreed).szx)
@@ -77,10 +95,15 @@ export class Transfer {
         szx = size
         continue
       }
-      if (!more || agreed === undefined || response.code >> 5 !== 2) return response
+      if (agreed === undefined || response.code >> 5 !== 2) return response
       szx = size
       start = end
     }
+  }
+
+  async #upload(request: ClientRequest): Promise<Message> {
+    const last = await this.lead(request)
+    return 'code' in last ? last : this.#once(request.code, last.options, last.payload)
   }
 
   /** The rest of a payload; undefined when it is not the same any more. */
@@ -100,12 +123,12 @@ export class Transfer {
         .set(OPTION.BLOCK2, blockValue(length / blockSize(szx), false, szx))
       const response = await this.#once(code, next, NOTHING)
       if (response.code !== first.code) {
-        if (response.code === CODE.REQUEST_ENTITY_INCOMPLETE && code === CODE.GET) return undefined
+        if (response.code === CODE.REQUEST_ENTITY_INCOMPLETE && isSafe(code)) return undefined
         throw new IopaError(502, 'incomplete-answer', 'The peer answered a block of its answer with an error.')
       }
       const tag = response.options.get(OPTION.ETAG)
       if (etag === undefined ? tag !== undefined : tag === undefined || !sameEtag(etag, tag)) {
-        if (code === CODE.GET) return undefined
+        if (isSafe(code)) return undefined
         throw new IopaError(502, 'unstable-answer', 'The answer changed while its blocks were fetched.')
       }
       const block = response.options.uint(OPTION.BLOCK2)

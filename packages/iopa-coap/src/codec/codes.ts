@@ -53,6 +53,9 @@ export const codeOfMethod = (method: string): number | undefined => {
   return code < 0 ? undefined : code
 }
 
+/** True for the methods that change nothing: they can be sent again, and be observed (RFC 7641 section 2, RFC 8132 section 2.4). */
+export const isSafe = (code: number): boolean => code === CODE.GET || code === CODE.FETCH
+
 /** The class of a code: 0 request, 2 success, 4 client error, 5 server error, 7 signalling. */
 export const classOf = (code: number): number => code >> 5
 
@@ -67,7 +70,7 @@ export const codeOfStatus = (status: number, request: number): number => {
   if (status < 300) {
     if (status === 201) return CODE.CREATED
     if (request === CODE.DELETE) return CODE.DELETED
-    return request === CODE.GET || request === CODE.FETCH ? CODE.CONTENT : CODE.CHANGED
+    return isSafe(request) ? CODE.CONTENT : CODE.CHANGED
   }
   if (status === 304) return CODE.VALID
   if (status === 410) return CODE.NOT_FOUND

@@ -108,6 +108,22 @@ export const decodeUint = (bytes: Uint8Array): number => {
   return value
 }
 
+/** Text up to this length is written character by character, which is faster than the way into the runtime and back. */
+const SHORT_TEXT = 48
+
+/** The bytes of a text in UTF-8. */
+export const encodeText = (text: string): Uint8Array => {
+  const { length } = text
+  if (length > SHORT_TEXT) return Buffer.from(text)
+  const bytes = Buffer.allocUnsafe(length)
+  for (let at = 0; at < length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit > 127) return Buffer.from(text)
+    bytes[at] = unit
+  }
+  return bytes
+}
+
 /** The text of bytes, or undefined when they are not UTF-8. */
 export const decodeText = (bytes: Uint8Array): string | undefined => {
   try {

@@ -13,8 +13,8 @@ import {
 import { ClientChannel } from '../client/channel.ts'
 import type { Transmission } from '../parameters.ts'
 import { DatagramLink } from './link.ts'
-import { messageLimits } from './listener.ts'
 import { MessageLayer } from './message-layer.ts'
+import { messageLimits } from './message-limits.ts'
 
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {

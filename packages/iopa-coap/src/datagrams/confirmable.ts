@@ -9,7 +9,10 @@ export interface ConfirmableListener {
   reset(): void
   /** No answer after the last repetition, or the channel was closed. */
   expired(): void
-  /** Asked before each repetition: other bytes to send from now on, under a new id (RFC 7641 section 4.5.2). */
+  /**
+   * Asked before each repetition: other bytes to send from now on, under a new id (RFC 7641 section 4.5.2).
+   * Asked before the first time too, where the message was sent without bytes.
+   */
   renewal?(): Uint8Array | undefined
 }
 
@@ -17,7 +20,8 @@ export interface ConfirmableListener {
 export class Confirmable {
   readonly peer: Peer
   readonly listener: ConfirmableListener
-  bytes: Uint8Array
+  /** Undefined until its turn comes, where its listener makes them. */
+  bytes: Uint8Array | undefined
   id = 0
   /** How often it was sent again. */
   repetitions = 0
@@ -29,7 +33,7 @@ export class Confirmable {
   previous: Confirmable | undefined = undefined
   next: Confirmable | undefined = undefined
 
-  constructor(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener) {
+  constructor(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener) {
     this.peer = peer
     this.bytes = bytes
     this.listener = listener

@@ -1,3 +1,5 @@
+import type { ReceivedMessage } from '../codec/datagram-codec.ts'
+
 // A record in the ring begins with four words of 32 bits: the position of the record before it in its bucket, when (in seconds), the
 // fingerprint, and message id and length of the answer in one; the answer follows.
 const HEADER = 16
@@ -12,6 +14,14 @@ const LAST_POSITION = 0x7fff0000
 export const IN_PROGRESS = -1
 /** Says that an id has not been seen, or so long ago that it may be used again. */
 export const UNSEEN = -2
+
+/** Tells apart messages of one id: a hash of token and code. */
+export const fingerprintOf = (message: ReceivedMessage): number => {
+  const { bytes, tokenStart, tokenEnd } = message
+  let hash = message.code | (bytes.length << 8)
+  for (let at = tokenStart; at < tokenEnd; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
+  return hash | 0
+}
 
 /** The bytes that all tables of one message layer may take together. */
 export interface DeduplicationBudget {

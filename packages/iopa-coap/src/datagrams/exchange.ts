@@ -1,8 +1,8 @@
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Exchange, Subscriber } from '../server/exchange.ts'
-import type { MessageLayer } from './message-layer.ts'
+import type { Exchange, NotificationSource, Subscriber } from '../server/exchange.ts'
 import type { Peer } from './peer.ts'
+import type { Requests } from './requests.ts'
 import { DatagramSubscriber } from './subscriber.ts'
 
 /** A request that came in a datagram. */
@@ -17,10 +17,10 @@ export class DatagramExchange implements Exchange {
   ended = false
   /** How often it was found without an answer. */
   sweeps = 0
-  readonly #layer: MessageLayer
+  readonly #requests: Requests
 
-  constructor(layer: MessageLayer, remote: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean) {
-    this.#layer = layer
+  constructor(requests: Requests, remote: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean) {
+    this.#requests = requests
     this.remote = remote
     this.message = message
     this.fingerprint = fingerprint
@@ -30,23 +30,23 @@ export class DatagramExchange implements Exchange {
   respond(code: number, options: OptionWriter, payload: Uint8Array): void {
     if (this.ended) return
     this.ended = true
-    this.#layer.respond(this, code, options, payload)
+    this.#requests.respond(this, code, options, payload)
   }
 
   suppress(): void {
     if (this.ended) return
     this.ended = true
-    this.#layer.suppress(this)
+    this.#requests.suppress(this)
   }
 
   /** Rejects it: nobody here answers requests. */
   reject(): void {
     if (this.ended) return
     this.ended = true
-    this.#layer.reject(this)
+    this.#requests.reject(this)
   }
 
-  subscriber(gone: (reason: 'reset' | 'disconnect') => void): Subscriber {
-    return new DatagramSubscriber(this.#layer, this.remote, this.message, gone)
+  subscriber(source: NotificationSource): Subscriber {
+    return new DatagramSubscriber(this.#requests.layer, this.remote, this.message, source)
   }
 }

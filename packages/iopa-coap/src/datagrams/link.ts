@@ -40,7 +40,7 @@ export class DatagramLink implements ClientLink {
     })
     const key = tokenKey(token)
     this.#waiting.set(key, open)
-    open.transmit(code, options, payload)
+    open.send(code, options, payload)
     return open
   }
 
@@ -88,11 +88,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
     this.#forget = forget
   }
 
-  send(code: number, options: Options): void {
-    this.transmit(code, options, NOTHING)
-  }
-
-  transmit(code: number, options: Options, payload: Uint8Array): void {
+  send(code: number, options: Options, payload: Uint8Array): void {
     this.#stop()
     const bytes = encode({ type: this.#confirmable ? TYPE.CON : TYPE.NON, code, id: 0, token: this.#token, options, payload })
     if (this.#confirmable) {
@@ -165,7 +161,6 @@ class DatagramToken implements OpenToken, ConfirmableListener {
   }
 }
 
-const NOTHING = new Uint8Array(0)
 /** How long an answer may take once the request was received, in milliseconds. */
 const ANSWER_TIMEOUT = 30_000
 const TIMED_OUT = (): IopaError => new IopaError(504, 'timeout', 'No answer came in time.')

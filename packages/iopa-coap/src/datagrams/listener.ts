@@ -1,11 +1,12 @@
-import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Limits, Listener } from '@iopa/appbuilder'
+import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
 import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
 import type { Transmission } from '../parameters.ts'
 import type { Remote } from '../server/exchange.ts'
 import type { ResourceServer } from '../server/resource-server.ts'
-import { type MessageHandlers, MessageLayer, type MessageLimits } from './message-layer.ts'
+import { type MessageHandlers, MessageLayer } from './message-layer.ts'
+import { messageLimits } from './message-limits.ts'
 import type { Peer } from './peer.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -23,16 +24,6 @@ export interface DatagramListenerInit {
   /** Makes what answers requests; `introduce` gives the two ends of a peer. */
   readonly server: (introduce: (remote: Remote) => Endpoint) => ResourceServer
 }
-
-/** The bounds of a message layer under those of its listener. */
-export const messageLimits = (limits: Limits): MessageLimits => ({
-  peers: limits.connections,
-  inFlight: limits.inFlight,
-  inFlightPerPeer: limits.inFlightPerConnection,
-  duplicatePeerBytes: 64 * 1024,
-  duplicateBytes: 32 * 1024 * 1024,
-  queue: limits.queueMessages
-})
 
 /** Serves CoAP over UDP. Rejects when it cannot bind. */
 export const listenDatagrams = async (init: DatagramListenerInit): Promise<Listener> => {

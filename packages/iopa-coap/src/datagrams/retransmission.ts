@@ -27,11 +27,14 @@ export class Retransmission {
     return this.#first === undefined
   }
 
-  /** Sends a message, at once or when those before it are settled; undefined when too many wait. */
-  send(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): Confirmable | undefined {
+  /**
+   * Sends a message, at once or when those before it are settled; undefined when too many wait.
+   * Without bytes they are asked of its listener when the message leaves; of those there are as many as there are listeners, so they always find a place.
+   */
+  send(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
     const confirmable = new Confirmable(peer, bytes, listener)
     if (peer.outstanding.size < this.#init.transmission.nstart) this.#begin(confirmable)
-    else if (peer.queue.length < this.#init.queue) peer.enqueue(confirmable)
+    else if (bytes === undefined || peer.queue.length < this.#init.queue) peer.enqueue(confirmable)
     else return undefined
     return confirmable
   }
@@ -81,7 +84,8 @@ export class Retransmission {
   }
 
   #begin(confirmable: Confirmable): void {
-    const { peer, bytes } = confirmable
+    const { peer } = confirmable
+    const bytes = (confirmable.bytes ??= confirmable.listener.renewal!()!)
     const { ackTimeout, ackRandomFactor } = this.#init.transmission
     const id = peer.nextId()
     bytes[2] = id >> 8
@@ -117,7 +121,7 @@ export class Retransmission {
       confirmable.bytes = renewal
       peer.hold(confirmable)
     }
-    this.#init.send(confirmable.bytes, peer)
+    this.#init.send(confirmable.bytes!, peer)
   }
 
   #expire(confirmable: Confirmable): void {

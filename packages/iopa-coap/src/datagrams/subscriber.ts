@@ -2,7 +2,7 @@ import { CODE } from '../codec/codes.ts'
 import { encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Subscriber } from '../server/exchange.ts'
+import type { NotificationSource, Subscriber } from '../server/exchange.ts'
 import type { Confirmable, ConfirmableListener } from './confirmable.ts'
 import type { MessageLayer } from './message-layer.ts'
 import type { Peer } from './peer.ts'
@@ -13,53 +13,44 @@ const CONFIRM_EVERY = 16
 /** So is the first after so many seconds. */
 const CONFIRM_AFTER = 24 * 60 * 60
 
-/** Tells an observer by datagrams: confirmable ones where it registered with one, one at a time, the newest only. */
+/** Tells an observer by datagrams: confirmable ones where it registered with one, one at a time, the newest state only. */
 export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   readonly #layer: MessageLayer
   readonly #peer: Peer
   readonly #message: ReceivedMessage
-  readonly #gone: (reason: 'reset' | 'disconnect') => void
+  readonly #source: NotificationSource
+  /** The notification that waits for its turn or for its acknowledgement. */
   #outstanding: Confirmable | undefined
-  /** What replaces the outstanding notification when that is repeated. */
-  #newer: Uint8Array | undefined
-  #delivered: (() => void) | undefined
+  /** True when there is a state that has not been sent. */
+  #stale = false
   /** The id of the last non-confirmable notification: a reset of it ends the observation. */
   #nonId = -1
   #nonCount = 0
   #confirmedAt: number
 
-  constructor(layer: MessageLayer, peer: Peer, message: ReceivedMessage, gone: (reason: 'reset' | 'disconnect') => void) {
+  constructor(layer: MessageLayer, peer: Peer, message: ReceivedMessage, source: NotificationSource) {
     this.#layer = layer
     this.#peer = peer
     this.#message = message
-    this.#gone = gone
+    this.#source = source
     this.#confirmedAt = layer.seconds
   }
 
-  notify(code: number, options: OptionWriter, payload: Uint8Array): Promise<void> | undefined {
-    const { bytes, tokenStart, tokenEnd, type } = this.#message
-    const confirmable =
-      type === TYPE.CON ||
-      this.#nonCount >= CONFIRM_EVERY ||
-      this.#outstanding !== undefined ||
-      this.#layer.seconds - this.#confirmedAt >= CONFIRM_AFTER
-    const notification = encodeMessage(confirmable ? TYPE.CON : TYPE.NON, code, 0, bytes, tokenStart, tokenEnd, options, payload)
-    if (!confirmable) {
-      this.#nonCount++
-      this.#peer.subscribers.delete(this.#nonId)
-      this.#nonId = this.#layer.sendNonConfirmable(this.#peer, notification)
-      this.#peer.subscribe(this.#nonId, this)
+  changed(): undefined {
+    this.#stale = true
+    // One that waits for its turn says the newest when that comes; after one that has been sent it is the next, or the same where it is repeated.
+    if (this.#outstanding !== undefined) return undefined
+    const confirmable = this.#message.type === TYPE.CON || this.#nonCount >= CONFIRM_EVERY || this.#layer.seconds - this.#confirmedAt >= CONFIRM_AFTER
+    if (confirmable) {
+      this.#outstanding = this.#layer.sendConfirmable(this.#peer, undefined, this)
       return undefined
     }
-    if (this.#outstanding !== undefined) this.#newer = notification
-    else {
-      const sent = this.#layer.sendConfirmable(this.#peer, notification, this)
-      if (sent === undefined) return undefined
-      this.#outstanding = sent
-    }
-    return new Promise(resolve => {
-      this.#delivered = resolve
-    })
+    this.#nonCount++
+    this.#peer.subscribers.delete(this.#nonId)
+    this.#nonId = this.#layer.sendNonConfirmable(this.#peer, this.#newest(TYPE.NON))
+    this.#peer.subscribe(this.#nonId, this)
+    this.#source.delivered()
+    return undefined
   }
 
   /** The peer has rejected a notification that was not confirmable. */
@@ -77,19 +68,15 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
     const outstanding = this.#outstanding
     this.#outstanding = undefined
     if (outstanding !== undefined) this.#layer.cancel(outstanding)
-    this.#settle()
   }
 
   acknowledged({ code }: ReceivedMessage): boolean {
     if (code !== CODE.EMPTY) return false
-    this.#outstanding = undefined
     this.#nonCount = 0
     this.#confirmedAt = this.#layer.seconds
-    const newer = this.#newer
-    this.#newer = undefined
-    if (newer === undefined) this.#settle()
     // What came while the peer was silent has not been sent yet.
-    else this.#outstanding = this.#layer.sendConfirmable(this.#peer, newer, this)
+    this.#outstanding = this.#stale ? this.#layer.sendConfirmable(this.#peer, undefined, this) : undefined
+    if (this.#outstanding === undefined) this.#source.delivered()
     return true
   }
 
@@ -106,22 +93,18 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   }
 
   renewal(): Uint8Array | undefined {
-    const newer = this.#newer
-    this.#newer = undefined
-    // From now on a newer state may come at any time, to be sent instead of this one when it is repeated (RFC 7641 section 4.5.2).
-    this.#settle()
-    return newer
+    return this.#stale ? this.#newest(TYPE.CON) : undefined
   }
 
-  #settle(): void {
-    const delivered = this.#delivered
-    this.#delivered = undefined
-    delivered?.()
+  #newest(type: number): Uint8Array {
+    this.#stale = false
+    const { code, options, payload } = this.#source.notification()
+    const { bytes, tokenStart, tokenEnd } = this.#message
+    return encodeMessage(type, code, 0, bytes, tokenStart, tokenEnd, options, payload)
   }
 
   #end(reason: 'reset' | 'disconnect'): void {
     this.#peer.subscribers.delete(this.#nonId)
-    this.#settle()
-    this.#gone(reason)
+    this.#source.gone(reason)
   }
 }

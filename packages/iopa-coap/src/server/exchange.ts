@@ -37,14 +37,31 @@ export interface Exchange {
   respond(code: number, options: OptionWriter, payload: Uint8Array): void
   /** Ends it without a response (RFC 7967). */
   suppress(): void
-  /** The way to tell whoever sent this request of changes. `gone` is called once when it does not want to hear any more, or cannot. */
-  subscriber(gone: (reason: 'reset' | 'disconnect') => void): Subscriber
+  /** The way to tell whoever sent this request of the states of a source. */
+  subscriber(source: NotificationSource): Subscriber
+}
+
+/** What a notification says. The options are those of a writer that is used again, so they are to be copied at once. */
+export interface Notification {
+  readonly code: number
+  readonly options: OptionWriter
+  readonly payload: Uint8Array
+}
+
+/** What an observation tells: it is asked when a notification leaves, so that this is the newest state and none is made for nothing. */
+export interface NotificationSource {
+  /** The newest state. Never throws. */
+  notification(): Notification
+  /** The peer has taken the newest state, or it was sent where nothing is acknowledged. */
+  delivered(): void
+  /** The peer does not want to hear any more, or cannot. */
+  gone(reason: 'reset' | 'disconnect'): void
 }
 
 /** Sends the notifications of one observation. */
 export interface Subscriber {
-  /** Sends one; where it must wait for the peer, the promise says when the next one makes sense. */
-  notify(code: number, options: OptionWriter, payload: Uint8Array): Promise<void> | undefined
+  /** Tells of a newer state, as soon as the peer may be told; a promise says when a further one makes sense. */
+  changed(): Promise<void> | undefined
   /** Sends the last one, for which nobody waits. */
   dismiss(code: number, options: OptionWriter): void
   /** Forgets what is on its way. */

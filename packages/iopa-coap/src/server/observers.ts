@@ -1,22 +1,25 @@
 import type { Answer, Context, EndReason, Host } from '@iopa/appbuilder'
-import { CODE } from '../codec/codes.ts'
+import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { WELL_KNOWN_CORE } from './discovery.ts'
-import type { Exchange, Remote, Subscriber } from './exchange.ts'
+import type { Exchange, Notification, NotificationSource, Subscriber } from './exchange.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
+
+/** Bodies of observers may take so many times the limit of one body together. */
+const HELD_BODIES = 16
 
 /** What an observer needs of the server: the two ways in which an answer leaves. */
 export interface Responder {
   /** Answers the registering request. */
   respondObserved(observer: Observer, answer: Answer): void
-  /** Sends a notification. */
-  notify(observer: Observer, answer: Answer): Promise<void> | undefined
+  /** Makes the next notification; it is the last one where the observer is marked so. Never throws. */
+  notification(observer: Observer, answer: Answer): Notification
 }
 
 /** One observation of one resource by one peer (RFC 7641). */
-export class Observer {
+export class Observer implements NotificationSource {
   readonly exchange: Exchange
   readonly request: CoapRequest
   readonly context: Context
@@ -25,6 +28,9 @@ export class Observer {
   sequence: number
   /** That of the first answer; -1 for none. */
   contentFormat: number = NONE
+  /** True when the observation ends with the notification that was made last. */
+  last = false
+  #newest: Answer | undefined
   #first = true
   readonly #responder: Responder
 
@@ -34,7 +40,7 @@ export class Observer {
     this.context = context
     this.sequence = sequence
     this.#responder = responder
-    this.subscriber = exchange.subscriber(reason => void context.end(reason))
+    this.subscriber = exchange.subscriber(this)
   }
 
   /** Sends the first answer as response and each later one as notification. */
@@ -44,9 +50,24 @@ export class Observer {
       this.#responder.respondObserved(this, answer)
       return undefined
     }
+    if (this.last) return undefined
+    this.#newest = answer
+    return this.subscriber.changed()
+  }
+
+  notification(): Notification {
     // 24 bits that wrap (RFC 7641 section 4.4).
     this.sequence = (this.sequence + 1) & 0xffffff
-    return this.#responder.notify(this, answer)
+    return this.#responder.notification(this, this.#newest!)
+  }
+
+  delivered(): void {
+    // Not within a delivery, which the end would take the observer from.
+    if (this.last) queueMicrotask(() => void this.context.end('unsubscribe'))
+  }
+
+  gone(reason: 'reset' | 'disconnect'): void {
+    void this.context.end(reason)
   }
 }
 
@@ -54,15 +75,18 @@ export class Observer {
 export class ObserverRegistry {
   readonly #host: Host
   readonly #responder: Responder
+  /** Bytes of the bodies that are kept to be asked again. */
+  #held = 0
 
   constructor(host: Host, responder: Responder) {
     this.#host = host
     this.#responder = responder
   }
 
-  /** True when a GET with Observe 0 becomes an observation; else it is answered like any other (RFC 7641 section 4.1). */
-  takes({ remote, message, toMulticast }: Exchange, { path }: CoapRequest): boolean {
-    if (message.code !== CODE.GET || toMulticast || path === WELL_KNOWN_CORE) return false
+  /** True when a GET or FETCH with Observe 0 becomes an observation; else it is answered like any other (RFC 7641 section 4.1, RFC 8132 section 2.4). */
+  takes({ remote, message, toMulticast }: Exchange, request: CoapRequest): boolean {
+    if (!isSafe(message.code) || toMulticast || request.path === WELL_KNOWN_CORE) return false
+    if (this.#held + request.bodyLength > HELD_BODIES * this.#host.limits.body) return false
     const { observers } = remote
     return observers === undefined || observers.size < this.#host.limits.observersPerConnection || observers.has(tokenKey(message.token))
   }
@@ -80,9 +104,11 @@ export class ObserverRegistry {
     const observer = new Observer(exchange, request, context, sequence, this.#responder)
     observers.set(key, observer)
     remote.pins++
+    this.#held += request.bodyLength
     context.defer((reason: EndReason) => {
       if (observers.get(key) === observer) observers.delete(key)
       remote.pins--
+      this.#held -= request.bodyLength
       observer.subscriber.close()
       if (reason !== 'finish') exchange.suppress()
     })
@@ -99,8 +125,8 @@ export class ObserverRegistry {
       )
   }
 
-  /** Ends an observation, if there is one. */
-  cancel(remote: Remote, token: Uint8Array): void {
-    void remote.observers?.get(tokenKey(token))?.context.end('unsubscribe')
+  /** Ends the observation that a GET or FETCH with Observe 1 names by its token, if there is one. */
+  cancel({ remote, message: { code, token } }: Exchange): void {
+    if (isSafe(code)) void remote.observers?.get(tokenKey(token))?.context.end('unsubscribe')
   }
 }

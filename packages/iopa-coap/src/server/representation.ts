@@ -3,7 +3,7 @@ import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { etagOption, hashOf, sameEtag } from '../codec/etag.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
+import { DEFAULT_MAX_AGE, encodeText, OPTION } from '../codec/options.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -89,7 +89,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
   else {
     const { payload } = answer
     if (payload !== null) {
-      representation.payload = isRandomAccess(payload) ? payload : answer.payloadBytes
+      representation.payload = isRandomAccess(payload) ? payload : typeof payload === 'string' ? encodeText(payload) : answer.payloadBytes
       representation.contentFormat = formats.find(answer.type, answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-encoding'))
     }
   }

@@ -50,6 +50,11 @@ export class CoapRequest implements RequestSource {
     return bytes.length === 0 ? null : bytes
   }
 
+  /** Bytes of the body. */
+  get bodyLength(): number {
+    return this.assembled === undefined ? this.message.payload.length : this.assembled.length
+  }
+
   contentType(): string {
     return this.contentFormat === NONE ? '' : typeOfFormat(this.contentFormat)
   }

@@ -3,14 +3,16 @@ import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
 import { AmplificationGuard } from './amplification.ts'
 import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
-import type { Exchange, Remote } from './exchange.ts'
+import { ErrorResponses } from './error-responses.ts'
+import type { Exchange, Notification, Remote } from './exchange.ts'
+import { keyOf } from './kept-answers.ts'
 import { type Observer, ObserverRegistry, type Responder } from './observers.ts'
 import { PathCache } from './path-cache.ts'
 import { Preconditions } from './preconditions.ts'
 import { Refusal } from './refusal.ts'
 import { diagnostic, FormatTable, fitted, isRandomAccess, type Representation, represent } from './representation.ts'
 import { type CoapRequest, readRequest } from './request.ts'
-import { keyOf, Responses } from './responses.ts'
+import { Responses } from './responses.ts'
 import { Uploads } from './uploads.ts'
 
 const NONE = -1
@@ -40,6 +42,7 @@ export class ResourceServer implements Responder {
   readonly #formats: FormatTable
   readonly #guard: AmplificationGuard
   readonly #uploads: Uploads
+  readonly #errors: ErrorResponses
   readonly #responses: Responses
   readonly #preconditions: Preconditions
   readonly #observers: ObserverRegistry
@@ -57,7 +60,8 @@ export class ResourceServer implements Responder {
     this.#formats = new FormatTable(host.scope.environment.codecs)
     this.#guard = new AmplificationGuard(clock, amplification)
     this.#uploads = new Uploads({ body: limits.body, bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime })
-    this.#responses = new Responses({ clock, limits, logger, guard: this.#guard, szx, leisure, lifetime })
+    this.#errors = new ErrorResponses({ limits, logger, guard: this.#guard })
+    this.#responses = new Responses({ clock, guard: this.#guard, errors: this.#errors, bytes: 16 * limits.body, szx, leisure, lifetime })
     this.#preconditions = new Preconditions(host)
     this.#observers = new ObserverRegistry(host, this)
   }
@@ -71,7 +75,7 @@ export class ResourceServer implements Responder {
       if (request.echo !== undefined && !remote.verified) this.#guard.verify(remote, request.echo)
       this.#process(exchange, request, endpoint)
     } catch (error) {
-      this.#responses.refuse(exchange, error)
+      this.#errors.refuse(exchange, error)
     }
   }
 
@@ -97,17 +101,20 @@ export class ResourceServer implements Responder {
     if (!accepted) queueMicrotask(() => void context.end('unsubscribe'))
   }
 
-  notify(observer: Observer, answer: Answer): Promise<void> | undefined {
-    const { context, request, contentFormat } = observer
-    const representation = this.#render(answer, request.accept)
-    // A representation of another format than the first is no notification any more (RFC 7641 section 4.2).
-    const changed = answer.ok && representation.contentFormat !== contentFormat
-    if (answer.ok && !changed) return this.#responses.notify(observer, representation)
-    const delivered = this.#responses.notifyLast(observer, changed ? FORMAT_CHANGED : representation)
-    const end = (): void => void context.end('unsubscribe')
-    if (delivered === undefined) queueMicrotask(end)
-    else void delivered.then(end)
-    return undefined
+  notification(observer: Observer, answer: Answer): Notification {
+    let last: Representation
+    try {
+      const representation = this.#render(answer, observer.request.accept)
+      // A representation of another format than the first is no notification any more (RFC 7641 section 4.2).
+      const changed = answer.ok && representation.contentFormat !== observer.contentFormat
+      if (answer.ok && !changed) return this.#responses.notification(observer, representation)
+      last = changed ? FORMAT_CHANGED : representation
+    } catch (error) {
+      this.#host.logger.error('iopa: a CoAP notification could not be made', error)
+      last = FAILED
+    }
+    observer.last = true
+    return this.#responses.lastNotification(last)
   }
 
   #introduce(remote: Remote): Endpoint {
@@ -134,14 +141,14 @@ export class ResourceServer implements Responder {
     if (request.block1 !== NONE) {
       if (!this.#assemble(exchange, request, readBlock(request.block1))) return
     } else if (message.bytes.length - message.optionsEnd - 1 > this.#host.limits.body) {
-      this.#responses.tooLarge(exchange, request)
+      this.#errors.tooLarge(exchange, request)
       return
     }
     if (request.block2 > 15 && this.#resume(exchange, request)) return
-    if (request.observe === 1) this.#observers.cancel(remote, message.token)
+    if (request.observe === 1) this.#observers.cancel(exchange)
     const observes = request.observe === 0 && this.#observers.takes(exchange, request)
     if (observes && !remote.verified) {
-      this.#responses.challenge(exchange)
+      this.#errors.challenge(exchange)
       return
     }
     const context = this.#host.create(
@@ -168,14 +175,14 @@ export class ResourceServer implements Responder {
         this.#responses.proceed(exchange, block.num, block.szx)
         return false
       case 'too-large':
-        this.#responses.tooLarge(exchange, request)
+        this.#errors.tooLarge(exchange, request)
         return false
       case 'incomplete':
         throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'A block before this one is missing; begin again with block 0.')
       case 'malformed':
         throw new Refusal(CODE.BAD_REQUEST, 'The payload is not as long as its block says.')
       default:
-        this.#responses.busy(exchange, BUSY_SECONDS)
+        this.#errors.busy(exchange, BUSY_SECONDS)
         return false
     }
   }
@@ -185,7 +192,7 @@ export class ResourceServer implements Responder {
     const again = (error: unknown): void => {
       // What has changed since is begun anew: the client sees another ETag.
       if (exchange.message.code === CODE.GET) this.handle(exchange)
-      else this.#responses.fail(exchange, error)
+      else this.#errors.fail(exchange, error)
     }
     if (this.#responses.resume(exchange, request, again)) return true
     if (exchange.message.code === CODE.GET) return false
@@ -195,7 +202,7 @@ export class ResourceServer implements Responder {
   #runIfAllowed(exchange: Exchange, request: CoapRequest, context: Context): void {
     const run = (): Promise<void> => this.#host.invoke(context).then(() => this.#answer(exchange, request, context))
     this.#preconditions.guard(request, context, run, error => {
-      this.#responses.refuse(exchange, error)
+      this.#errors.refuse(exchange, error)
       void context.end()
     })
   }
@@ -204,7 +211,7 @@ export class ResourceServer implements Responder {
     try {
       this.#respond(exchange, request, context)
     } catch (error) {
-      this.#responses.fail(exchange, error)
+      this.#errors.fail(exchange, error)
       void context.end()
     }
   }
@@ -216,7 +223,7 @@ export class ResourceServer implements Responder {
       answer.collect(this.#host.limits.body).then(
         () => this.#answer(exchange, request, context),
         (error: unknown) => {
-          this.#responses.fail(exchange, error)
+          this.#errors.fail(exchange, error)
           void context.end()
         }
       )
@@ -244,4 +251,5 @@ export class ResourceServer implements Responder {
   }
 }
 
+const FAILED = diagnostic(CODE.INTERNAL_SERVER_ERROR, '')
 const FORMAT_CHANGED = diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has another Content-Format now.')

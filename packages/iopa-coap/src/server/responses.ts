@@ -1,52 +1,34 @@
-import { randomBytes } from 'node:crypto'
-import type { Clock, Context, Limits, Logger, TimerHandle } from '@iopa/appbuilder'
+import type { Clock, Context } from '@iopa/appbuilder'
 import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
-import { CODE } from '../codec/codes.ts'
-import { hashOf } from '../codec/etag.ts'
-import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
+import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
-import { encodeProblem } from '../formats/problem-details.ts'
 import type { AmplificationGuard } from './amplification.ts'
-import type { Exchange, Remote } from './exchange.ts'
+import { type ErrorResponses, shortened } from './error-responses.ts'
+import type { Exchange, Notification, Remote } from './exchange.ts'
+import { type KeptAnswer, KeptAnswers } from './kept-answers.ts'
 import type { Observer } from './observers.ts'
-import { refusalOf } from './refusal.ts'
-import {
-  diagnostic,
-  fitted,
-  isRandomAccess,
-  type MessageOptions,
-  PROBLEM_FORMAT,
-  type Representation,
-  sizeOf,
-  writeRepresentation
-} from './representation.ts'
+import { diagnostic, fitted, isRandomAccess, type MessageOptions, type Representation, sizeOf, writeRepresentation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
-import { Snapshots } from './snapshots.ts'
 
 const NONE = -1
 const NOTHING = new Uint8Array(0)
-const SWEEP = 10_000
 const BARE: MessageOptions = { observe: NONE, block1: NONE, block2: NONE, size1: NONE, size2: NONE }
 const NO_SUCH_BLOCK = diagnostic(CODE.BAD_REQUEST, 'There is no such block.')
 
 /** How responses are made. */
 export interface ResponseSettings {
   readonly clock: Clock
-  readonly limits: Limits
-  readonly logger: Logger
   readonly guard: AmplificationGuard
+  readonly errors: ErrorResponses
+  /** Most bytes of the answers that are kept in memory while their blocks are fetched. */
+  readonly bytes: number
   /** Size exponent of the largest block on datagrams. */
   readonly szx: number
   /** Answers to a multicast request are spread over so many milliseconds. */
   readonly leisure: number
   /** Milliseconds for which an answer is kept while its blocks are fetched. */
   readonly lifetime: number
-}
-
-interface Snapshot {
-  readonly representation: Representation
-  readonly held: number
-  release(): void
 }
 
 /** What an answer in blocks is made for. */
@@ -63,13 +45,14 @@ interface Reply {
 export class Responses {
   readonly #settings: ResponseSettings
   readonly #writer = new OptionWriter()
-  readonly #snapshots: Snapshots<Snapshot>
-  #sweep: TimerHandle | undefined
+  readonly #errors: ErrorResponses
+  readonly #kept: KeptAnswers
 
   constructor(settings: ResponseSettings) {
-    const { limits, lifetime } = settings
+    const { clock, bytes, lifetime, errors } = settings
     this.#settings = settings
-    this.#snapshots = new Snapshots({ bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime })
+    this.#errors = errors
+    this.#kept = new KeptAnswers({ clock, bytes, lifetime })
   }
 
   /**
@@ -95,9 +78,9 @@ export class Responses {
           return
         }
         // What has changed the state is answered in any case: asking for it again would change it again.
-        if (room < 16 && (exchange.message.code === CODE.GET || exchange.message.code === CODE.FETCH)) {
+        if (room < 16 && isSafe(exchange.message.code)) {
           void owner?.end()
-          this.challenge(exchange)
+          this.#errors.challenge(exchange)
           return
         }
         szx = clamped(szx, room)
@@ -110,28 +93,27 @@ export class Responses {
       this.#respond(exchange, request, representation, observe, block2, representation.payload)
       return
     }
-    const reply: Reply = { exchange, request, observe, lost: error => this.fail(exchange, error) }
+    const reply: Reply = { exchange, request, observe, lost: error => this.#errors.fail(exchange, error) }
     if (whole) this.#sendPart(reply, representation, block2, 0, size, () => owner?.end())
-    else if (request.block2 > 15) this.#sendKept(reply, this.#keep(remote, request, representation, owner))
-    else this.#sendBlock(reply, this.#keep(remote, request, representation, owner), 0, szx)
+    else if (request.block2 > 15) this.#sendKept(reply, this.#kept.keep(remote, request, representation, owner))
+    else this.#sendBlock(reply, this.#kept.keep(remote, request, representation, owner), 0, szx)
   }
 
   /** Answers with a later block of an answer that was begun, and calls `lost` when that cannot be read any more; false when it is not kept. */
   resume(exchange: Exchange, request: CoapRequest, lost: (error: unknown) => void): boolean {
-    const key = keyOf(exchange.remote, request)
-    const snapshot = this.#snapshots.find(key, this.#settings.clock.now())
-    if (snapshot === undefined) return false
+    const kept = this.#kept.find(exchange.remote, request)
+    if (kept === undefined) return false
     const forget = (error: unknown): void => {
-      this.#snapshots.remove(key)
+      this.#kept.remove(exchange.remote, request)
       lost(error)
     }
-    this.#sendKept({ exchange, request, observe: NONE, lost: forget }, snapshot)
+    this.#sendKept({ exchange, request, observe: NONE, lost: forget }, kept)
     return true
   }
 
-  /** Notifies an observer; of a large representation it gets the first block, and fetches the others (RFC 7959 section 3.4). */
-  notify(observer: Observer, representation: Representation): Promise<void> | undefined {
-    const { exchange, request, subscriber } = observer
+  /** A notification; of a large representation an observer gets the first block, and fetches the others (RFC 7959 section 3.4). */
+  notification(observer: Observer, representation: Representation): Notification {
+    const { exchange, request } = observer
     const { remote } = exchange
     const payload = representation.payload as Uint8Array
     const szx = this.#szxOf(request, remote)
@@ -140,18 +122,19 @@ export class Responses {
     let part = payload
     if (payload.length > single) {
       // At once: some clients fetch the next block before they acknowledge this one.
-      this.#keep(remote, request, representation, undefined)
+      this.#kept.keep(remote, request, representation, undefined)
       part = payload.subarray(0, lengthOfBlock(szx, remote))
       block2 = blockValue(0, true, szx)
     }
     const size2 = part === payload ? NONE : payload.length
     const options = writeRepresentation(this.#writer, representation, { observe: observer.sequence, block1: NONE, block2, size1: NONE, size2 })
-    return subscriber.notify(representation.code, options, part)
+    return { code: representation.code, options, payload: part }
   }
 
-  /** Notifies an observer for the last time, and so without an Observe option (RFC 7641 section 4.2). */
-  notifyLast({ subscriber }: Observer, representation: Representation): Promise<void> | undefined {
-    return subscriber.notify(representation.code, writeRepresentation(this.#writer, representation, BARE), representation.payload as Uint8Array)
+  /** The last notification, which has no Observe option (RFC 7641 section 4.2). */
+  lastNotification(representation: Representation): Notification {
+    const options = writeRepresentation(this.#writer, representation, BARE)
+    return { code: representation.code, options, payload: representation.payload as Uint8Array }
   }
 
   /** Asks for the next block of a request (RFC 7959 section 2.3). */
@@ -161,64 +144,13 @@ export class Responses {
     exchange.respond(CODE.CONTINUE, this.#writer.reset().uint(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest))), NOTHING)
   }
 
-  /** Refuses a body; naming the block says that one of another size would do no better (RFC 7959 section 2.9.3). */
-  tooLarge(exchange: Exchange, request: CoapRequest): void {
-    const { body } = this.#settings.limits
-    const options = this.#writer.reset()
-    if (request.block1 !== NONE) options.uint(OPTION.BLOCK1, request.block1 & ~8)
-    exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.uint(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
-  }
-
-  /** Says that there is no room now. */
-  busy(exchange: Exchange, seconds: number): void {
-    exchange.respond(CODE.SERVICE_UNAVAILABLE, this.#writer.reset().uint(OPTION.MAX_AGE, seconds), NOTHING)
-  }
-
-  /** Asks the peer to show that it receives at its address (RFC 9175 section 2.4). */
-  challenge(exchange: Exchange): void {
-    const { guard } = this.#settings
-    if (exchange.toMulticast) exchange.suppress()
-    else exchange.respond(CODE.UNAUTHORIZED, this.#writer.reset().opaque(OPTION.ECHO, guard.challenge(exchange.remote)), NOTHING)
-  }
-
-  /** Answers with an error before there is a context, in the form that Accept asks for; a fault of our own is logged, and not told. */
-  refuse(exchange: Exchange, error: unknown): void {
-    const refusal = refusalOf(error, exchange.message.code)
-    if (refusal === undefined) {
-      this.fail(exchange, error)
-      return
-    }
-    if (exchange.toMulticast) {
-      exchange.suppress()
-      return
-    }
-    const { code, detail, option } = refusal
-    if (exchange.message.options.uint(OPTION.ACCEPT) === PROBLEM_FORMAT && exchange.remote.verified) {
-      const problem = encodeProblem({ detail, responseCode: code, unprocessedOptions: option === undefined ? undefined : [option] })
-      exchange.respond(code, this.#writer.reset().uint(OPTION.CONTENT_FORMAT, PROBLEM_FORMAT), problem)
-    } else {
-      const text = diagnostic(code, detail)
-      const room = this.#settings.guard.room(exchange, 0)
-      exchange.respond(code, NO_OPTIONS, (sizeOf(text) > room ? shortened(text, room) : text).payload as Uint8Array)
-    }
-  }
-
-  /** Answers 5.00, to a group nothing, and logs why. */
-  fail(exchange: Exchange, error: unknown): void {
-    this.#settings.logger.error('iopa: a CoAP answer could not be made', error)
-    if (exchange.toMulticast) exchange.suppress()
-    else exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, NOTHING)
-  }
-
   /** Forgets what is kept for a connection that is gone. */
   forget(remote: Remote): void {
-    this.#snapshots.forget(remote)
+    this.#kept.forget(remote)
   }
 
   close(): void {
-    if (this.#sweep !== undefined) this.#settings.clock.clearTimeout(this.#sweep)
-    this.#sweep = undefined
-    this.#snapshots.expire(Number.POSITIVE_INFINITY)
+    this.#kept.close()
   }
 
   /** The size exponent that a request gets its blocks in: what it asks for, or the largest; never more than that. */
@@ -228,14 +160,14 @@ export class Responses {
   }
 
   /** Sends the block that a request asks for by its number. */
-  #sendKept(reply: Reply, snapshot: Snapshot): void {
+  #sendKept(reply: Reply, kept: KeptAnswer): void {
     const { exchange, request } = reply
     const { num, szx } = readBlock(request.block2)
-    const room = exchange.remote.verified ? Number.POSITIVE_INFINITY : this.#room(exchange, snapshot.representation)
-    this.#sendBlock(reply, snapshot, num * blockSize(szx), clamped(this.#szxOf(request, exchange.remote), room))
+    const room = exchange.remote.verified ? Number.POSITIVE_INFINITY : this.#room(exchange, kept.representation)
+    this.#sendBlock(reply, kept, num * blockSize(szx), clamped(this.#szxOf(request, exchange.remote), room))
   }
 
-  #sendBlock(reply: Reply, { representation }: Snapshot, start: number, szx: number): void {
+  #sendBlock(reply: Reply, { representation }: KeptAnswer, start: number, szx: number): void {
     const { exchange, request } = reply
     const { remote } = exchange
     const size = sizeOf(representation)
@@ -247,7 +179,7 @@ export class Responses {
     const more = end < size
     this.#sendPart(reply, representation, blockValue(start / blockSize(szx), more, szx), start, end, () => {
       // A body that is read in parts is not kept beyond the last one: whatever it holds open is closed.
-      if (!more && isRandomAccess(representation.payload)) this.#snapshots.remove(keyOf(remote, request))
+      if (!more && isRandomAccess(representation.payload)) this.#kept.remove(remote, request)
     })
   }
 
@@ -311,30 +243,7 @@ export class Responses {
     const options = writeRepresentation(this.#writer, representation, { ...BARE, block2: 8 }).length
     return this.#settings.guard.room(exchange, options + (representation.etag === undefined ? 9 : 0))
   }
-
-  #keep(remote: Remote, request: CoapRequest, representation: Representation, owner: Context | undefined): Snapshot {
-    const { payload } = representation
-    // One that stays the same over the blocks (RFC 7959 section 2.4).
-    if (representation.code >> 5 === 2) representation.etag ??= isRandomAccess(payload) ? randomBytes(8) : hashOf(payload)
-    const snapshot: Snapshot = { representation, held: isRandomAccess(payload) ? 0 : payload.length, release: () => void owner?.end() }
-    this.#snapshots.keep(remote, keyOf(remote, request), snapshot, this.#settings.clock.now())
-    this.#arm()
-    return snapshot
-  }
-
-  #arm(): void {
-    if (this.#sweep !== undefined || this.#snapshots.size === 0) return
-    const { clock } = this.#settings
-    this.#sweep = clock.setTimeout(() => {
-      this.#sweep = undefined
-      this.#snapshots.expire(clock.now())
-      this.#arm()
-    }, SWEEP)
-  }
 }
-
-/** What the blocks of one transfer of one peer have in common. */
-export const keyOf = (remote: Remote, request: CoapRequest): string => `${remote.endpoint!.sessionId}\n${request.transferKey}`
 
 /** Bytes of payload of a block: with BERT as many times 1024 as fit (RFC 8323 section 6). */
 const lengthOfBlock = (szx: number, remote: Remote): number =>
@@ -345,13 +254,4 @@ const clamped = (szx: number, room: number): number => {
   let smaller = szx
   while (smaller > 0 && blockSize(smaller) > room) smaller--
   return smaller
-}
-
-/** An error whose text is cut, at a character, or left out where it is no plain text. */
-const shortened = (representation: Representation, room: number): Representation => {
-  const text = representation.payload as Uint8Array
-  if (representation.contentFormat !== NONE || room < 16) return { ...representation, contentFormat: NONE, payload: NOTHING }
-  let end = room
-  while (end > 0 && (text[end]! & 0xc0) === 0x80) end--
-  return { ...representation, payload: text.subarray(0, end) }
 }

@@ -43,6 +43,12 @@ export class Snapshots<T extends Sized> {
     return this.#bytes
   }
 
+  /** When the next one expires unless it is touched; never where there is none. */
+  get due(): number {
+    for (const { touched } of this.#kept.values()) return touched + this.#limits.lifetime
+    return Number.POSITIVE_INFINITY
+  }
+
   find(key: string, now: number): T | undefined {
     this.expire(now)
     const kept = this.#kept.get(key)

@@ -15,8 +15,7 @@ import { ClientChannel } from '../client/channel.ts'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unknownCritical } from '../client/request.ts'
 import { BERT, MAX_SZX } from '../codec/block.ts'
-import type { Message } from '../codec/message.ts'
-import { tokenKey } from '../codec/message.ts'
+import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import { hostOf } from '../datagrams/client.ts'
 import { OVERHEAD } from './connection.ts'
@@ -24,7 +23,6 @@ import { ALPN } from './listener.ts'
 import { StreamSession } from './session.ts'
 import { bertPayload, takesBert } from './signalling.ts'
 
-const NOTHING = new Uint8Array(0)
 const DEFAULT_TIMEOUT = 30_000
 
 /** What a client over connections is made of. */
@@ -145,7 +143,7 @@ class StreamLink implements ClientLink {
       return open
     }
     this.#waiting.set(key, open)
-    open.transmit(code, options, payload)
+    open.send(code, options, payload)
     return open
   }
 
@@ -229,11 +227,7 @@ class StreamToken implements OpenToken {
     this.#forget = forget
   }
 
-  send(code: number, options: Options): void {
-    this.transmit(code, options, NOTHING)
-  }
-
-  transmit(code: number, options: Options, payload: Uint8Array): void {
+  send(code: number, options: Options, payload: Uint8Array): void {
     this.#disarm()
     this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', 'No answer came in time.')), this.#timeout)
     this.#link.session!.send(code, this.#token, options, payload)

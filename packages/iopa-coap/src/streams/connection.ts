@@ -2,7 +2,7 @@ import type { Connection, Context, Endpoint, EndReason } from '@iopa/appbuilder'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type ReceivedMessage, readOptions } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Exchange, Remote, Subscriber } from '../server/exchange.ts'
+import type { Exchange, NotificationSource, Remote, Subscriber } from '../server/exchange.ts'
 import type { Observer } from '../server/observers.ts'
 import type { StreamSession } from './session.ts'
 import { bertPayload, takesBert } from './signalling.ts'
@@ -105,8 +105,8 @@ export class StreamExchange implements Exchange {
     this.remote.settle()
   }
 
-  subscriber(): Subscriber {
-    return new StreamSubscriber(this.remote, this.message)
+  subscriber(source: NotificationSource): Subscriber {
+    return new StreamSubscriber(this.remote, this.message, source)
   }
 }
 
@@ -114,14 +114,18 @@ export class StreamExchange implements Exchange {
 class StreamSubscriber implements Subscriber {
   readonly #remote: StreamConnection
   readonly #message: ReceivedMessage
+  readonly #source: NotificationSource
 
-  constructor(remote: StreamConnection, message: ReceivedMessage) {
+  constructor(remote: StreamConnection, message: ReceivedMessage, source: NotificationSource) {
     this.#remote = remote
     this.#message = message
+    this.#source = source
   }
 
-  notify(code: number, options: OptionWriter, payload: Uint8Array): Promise<void> | undefined {
+  changed(): Promise<void> | undefined {
+    const { code, options, payload } = this.#source.notification()
     this.#remote.send(this.#message, code, options, payload)
+    this.#source.delivered()
     const { session } = this.#remote
     return session === undefined || session.writable ? undefined : session.drained()
   }

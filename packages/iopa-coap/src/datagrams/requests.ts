@@ -1,0 +1,173 @@
+import { CODE } from '../codec/codes.ts'
+import { encodeEmpty, encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
+import { TYPE } from '../codec/message.ts'
+import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
+import { OPTION } from '../codec/options.ts'
+import type { ConfirmableListener } from './confirmable.ts'
+import { fingerprintOf, IN_PROGRESS, UNSEEN } from './deduplication.ts'
+import { DatagramExchange } from './exchange.ts'
+import type { MessageLayer } from './message-layer.ts'
+import type { MessageLimits } from './message-limits.ts'
+import type { Peer } from './peer.ts'
+import { Unanswered } from './unanswered.ts'
+
+const EMPTY = new Uint8Array(0)
+const BUSY = new OptionWriter()
+/** What Max-Age says to a peer that is not known yet and finds no room, and to one that has too much in work, in seconds. */
+const BUSY_STRANGER = 60
+const BUSY_PEER = 2
+
+/** How requests are taken; times are in seconds. */
+export interface RequestSettings {
+  readonly limits: MessageLimits
+  /** Takes a request that was not seen before. */
+  readonly handle: (exchange: DatagramExchange) => void
+  readonly onError: (error: unknown) => void
+  /** How long the id of a confirmable message, and of another one, belongs to that message. */
+  readonly lifetime: number
+  readonly nonLifetime: number
+}
+
+/** The requests of a message layer: each is handled once (RFC 7252 section 4.5), and answered in its acknowledgement or separately (section 5.2). */
+export class Requests {
+  readonly #layer: MessageLayer
+  readonly #limits: MessageLimits
+  readonly #handle: (exchange: DatagramExchange) => void
+  readonly #onError: (error: unknown) => void
+  readonly #lifetime: number
+  readonly #nonLifetime: number
+  readonly #unanswered = new Unanswered()
+  #inFlight = 0
+  #closed = false
+
+  constructor(layer: MessageLayer, { limits, handle, onError, lifetime, nonLifetime }: RequestSettings) {
+    this.#layer = layer
+    this.#limits = limits
+    this.#handle = handle
+    this.#onError = onError
+    this.#lifetime = lifetime
+    this.#nonLifetime = nonLifetime
+  }
+
+  get layer(): MessageLayer {
+    return this.#layer
+  }
+
+  /** Requests without an answer. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** True while none waits to be acknowledged. */
+  get answered(): boolean {
+    return this.#unanswered.empty
+  }
+
+  /** Takes a request, or what is one once more. */
+  receive(peer: Peer, message: ReceivedMessage, toMulticast: boolean): void {
+    peer.heard = this.#layer.seconds
+    const { duplicates } = peer
+    const fingerprint = fingerprintOf(message)
+    const confirmable = message.type === TYPE.CON
+    const seen = duplicates.find(message.id, fingerprint, this.#layer.seconds, confirmable ? this.#lifetime : this.#nonLifetime)
+    if (seen !== UNSEEN) {
+      if (seen === IN_PROGRESS || !confirmable) return
+      const answer = duplicates.answer(seen)
+      if (answer !== undefined) this.#layer.send(answer, peer.port, peer.address)
+      return
+    }
+    if (confirmable) duplicates.begin(message.id)
+    else duplicates.record(message.id, fingerprint, this.#layer.seconds, undefined)
+    const exchange = new DatagramExchange(this, peer, message, fingerprint, toMulticast)
+    this.#inFlight++
+    peer.inFlight++
+    if (this.#inFlight > this.#limits.inFlight || peer.inFlight > this.#limits.inFlightPerPeer) {
+      if (toMulticast) exchange.suppress()
+      else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, BUSY_PEER), EMPTY)
+      return
+    }
+    try {
+      this.#handle(exchange)
+    } catch (error) {
+      this.#onError(error)
+      exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, EMPTY)
+    }
+    if (!confirmable) return
+    duplicates.leave(message.id, !exchange.ended)
+    if (!exchange.ended) {
+      this.#unanswered.add(exchange)
+      this.#layer.hasten()
+    }
+  }
+
+  /** Sends the answer to an exchange; called by it, once. */
+  respond(exchange: DatagramExchange, code: number, options: OptionWriter, payload: Uint8Array): void {
+    if (this.#closed) return
+    const { remote: peer, message } = exchange
+    const piggybacked = message.type === TYPE.CON && !exchange.acknowledged
+    const type = piggybacked ? TYPE.ACK : message.type
+    const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
+    if (piggybacked) {
+      peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
+      this.#layer.send(bytes, peer.port, peer.address)
+    } else if (type === TYPE.CON) this.#layer.sendConfirmable(peer, bytes, SEPARATE)
+    else this.#layer.sendNonConfirmable(peer, bytes)
+    this.#release(exchange)
+  }
+
+  /** Ends an exchange without a response; a confirmable request is acknowledged. */
+  suppress(exchange: DatagramExchange): void {
+    if (this.#closed) return
+    if (exchange.message.type === TYPE.CON && !exchange.acknowledged) this.#acknowledge(exchange)
+    this.#release(exchange)
+  }
+
+  /** Ends an exchange with a reset. */
+  reject(exchange: DatagramExchange): void {
+    const { remote, message } = exchange
+    remote.duplicates.forget(message.id)
+    this.#layer.send(encodeEmpty(TYPE.RST, message.id), remote.port, remote.address)
+    this.#release(exchange)
+  }
+
+  /** Acknowledges those whose answers take long. */
+  step(): void {
+    this.#unanswered.step(exchange => {
+      exchange.acknowledged = true
+      this.#acknowledge(exchange)
+    })
+  }
+
+  /** Nothing is answered any more. */
+  close(): void {
+    this.#closed = true
+    this.#unanswered.clear()
+  }
+
+  #acknowledge(exchange: DatagramExchange): void {
+    const { remote: peer, message } = exchange
+    const bytes = encodeEmpty(TYPE.ACK, message.id)
+    peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
+    this.#layer.send(bytes, peer.port, peer.address)
+  }
+
+  #release(exchange: DatagramExchange): void {
+    this.#inFlight--
+    exchange.remote.inFlight--
+    this.#layer.settled()
+  }
+}
+
+/** Says 5.03 to a peer for which there is no room. */
+export const busyAnswer = (message: ReceivedMessage): Uint8Array => {
+  const { id, bytes, tokenStart, tokenEnd } = message
+  const options = BUSY.reset().uint(OPTION.MAX_AGE, BUSY_STRANGER)
+  return encodeMessage(message.type === TYPE.CON ? TYPE.ACK : TYPE.NON, CODE.SERVICE_UNAVAILABLE, id, bytes, tokenStart, tokenEnd, options, EMPTY)
+}
+
+/** A separate response is repeated until it is acknowledged; nobody waits for the outcome. */
+const SEPARATE: ConfirmableListener = {
+  acknowledged: message => message.code === CODE.EMPTY,
+  reset() {},
+  expired() {}
+}

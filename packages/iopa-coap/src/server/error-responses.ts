@@ -1,0 +1,88 @@
+import type { Limits, Logger } from '@iopa/appbuilder'
+import { CODE } from '../codec/codes.ts'
+import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
+import { OPTION } from '../codec/options.ts'
+import { encodeProblem } from '../formats/problem-details.ts'
+import type { AmplificationGuard } from './amplification.ts'
+import type { Exchange } from './exchange.ts'
+import { refusalOf } from './refusal.ts'
+import { diagnostic, PROBLEM_FORMAT, type Representation, sizeOf } from './representation.ts'
+import type { CoapRequest } from './request.ts'
+
+const NONE = -1
+const NOTHING = new Uint8Array(0)
+
+/** What error responses are made of. */
+export interface ErrorResponseSettings {
+  readonly limits: Limits
+  readonly logger: Logger
+  readonly guard: AmplificationGuard
+}
+
+/** Answers requests that have come to nothing: refused, over a limit, or failed here. */
+export class ErrorResponses {
+  readonly #settings: ErrorResponseSettings
+  readonly #writer = new OptionWriter()
+
+  constructor(settings: ErrorResponseSettings) {
+    this.#settings = settings
+  }
+
+  /** Refuses a body; naming the block says that one of another size would do no better (RFC 7959 section 2.9.3). */
+  tooLarge(exchange: Exchange, request: CoapRequest): void {
+    const { body } = this.#settings.limits
+    const options = this.#writer.reset()
+    if (request.block1 !== NONE) options.uint(OPTION.BLOCK1, request.block1 & ~8)
+    exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.uint(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
+  }
+
+  /** Says that there is no room now. */
+  busy(exchange: Exchange, seconds: number): void {
+    exchange.respond(CODE.SERVICE_UNAVAILABLE, this.#writer.reset().uint(OPTION.MAX_AGE, seconds), NOTHING)
+  }
+
+  /** Asks the peer to show that it receives at its address (RFC 9175 section 2.4). */
+  challenge(exchange: Exchange): void {
+    const { guard } = this.#settings
+    if (exchange.toMulticast) exchange.suppress()
+    else exchange.respond(CODE.UNAUTHORIZED, this.#writer.reset().opaque(OPTION.ECHO, guard.challenge(exchange.remote)), NOTHING)
+  }
+
+  /** Answers with an error before there is a context, in the form that Accept asks for; a fault of our own is logged, and not told. */
+  refuse(exchange: Exchange, error: unknown): void {
+    const refusal = refusalOf(error, exchange.message.code)
+    if (refusal === undefined) {
+      this.fail(exchange, error)
+      return
+    }
+    if (exchange.toMulticast) {
+      exchange.suppress()
+      return
+    }
+    const { code, detail, option } = refusal
+    if (exchange.message.options.uint(OPTION.ACCEPT) === PROBLEM_FORMAT && exchange.remote.verified) {
+      const problem = encodeProblem({ detail, responseCode: code, unprocessedOptions: option === undefined ? undefined : [option] })
+      exchange.respond(code, this.#writer.reset().uint(OPTION.CONTENT_FORMAT, PROBLEM_FORMAT), problem)
+    } else {
+      const text = diagnostic(code, detail)
+      const room = this.#settings.guard.room(exchange, 0)
+      exchange.respond(code, NO_OPTIONS, (sizeOf(text) > room ? shortened(text, room) : text).payload as Uint8Array)
+    }
+  }
+
+  /** Answers 5.00, to a group nothing, and logs why. */
+  fail(exchange: Exchange, error: unknown): void {
+    this.#settings.logger.error('iopa: a CoAP answer could not be made', error)
+    if (exchange.toMulticast) exchange.suppress()
+    else exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, NOTHING)
+  }
+}
+
+/** An error whose text is cut, at a character, or left out where it is no plain text. */
+export const shortened = (representation: Representation, room: number): Representation => {
+  const text = representation.payload as Uint8Array
+  if (representation.contentFormat !== NONE || room < 16) return { ...representation, contentFormat: NONE, payload: NOTHING }
+  let end = room
+  while (end > 0 && (text[end]! & 0xc0) === 0x80) end--
+  return { ...representation, payload: text.subarray(0, end) }
+}

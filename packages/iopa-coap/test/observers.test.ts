@@ -1,0 +1,63 @@
+import { Answer, type Context } from '@iopa/appbuilder'
+import { describe, expect, it } from 'vitest'
+import { CODE } from '../src/codec/codes.ts'
+import { NO_OPTIONS } from '../src/codec/option-writer.ts'
+import type { Exchange, NotificationSource } from '../src/server/exchange.ts'
+import { Observer, type Responder } from '../src/server/observers.ts'
+import type { CoapRequest } from '../src/server/request.ts'
+
+const answer = (payload: string) => Answer.received(200, { payload })
+
+/** An observer whose peer is told of each state at once. */
+const observing = (sequence: number) => {
+  const ends: string[] = []
+  const told: string[] = []
+  let source: NotificationSource | undefined
+  const exchange = {
+    subscriber: (given: NotificationSource) => {
+      source = given
+      return { changed: () => void source!.notification(), dismiss: () => {}, close: () => {} }
+    }
+  } as unknown as Exchange
+  const context = { end: (reason: string) => void ends.push(reason) } as unknown as Context
+  const responder: Responder = {
+    respondObserved: () => {},
+    notification: (observer, { payload }) => {
+      told.push(`${observer.sequence} ${payload}`)
+      observer.last = payload === 'bye'
+      return { code: CODE.CONTENT, options: NO_OPTIONS, payload: new Uint8Array(0) }
+    }
+  }
+  const observer = new Observer(exchange, {} as CoapRequest, context, sequence, responder)
+  observer.deliver(answer('first'))
+  return { observer, told, ends, source: source! }
+}
+
+describe('an observer', () => {
+  it('numbers its notifications with 24 bits, which begin anew after the last (RFC 7641 section 4.4)', () => {
+    const { observer, told } = observing(0xfffffe)
+    for (const state of ['a', 'b', 'c']) observer.deliver(answer(state))
+    expect(told).toEqual(['16777215 a', '0 b', '1 c'])
+  })
+
+  it('says the state that is the newest when it is asked', () => {
+    const { observer, told, source } = observing(1)
+    observer.deliver(answer('a'))
+    source.notification()
+    expect(told).toEqual(['2 a', '3 a'])
+  })
+
+  it('says nothing after its last notification, and ends when that has arrived', async () => {
+    const { observer, told, ends, source } = observing(1)
+    observer.deliver(answer('a'))
+    source.delivered()
+    observer.deliver(answer('bye'))
+    observer.deliver(answer('b'))
+    expect(told).toEqual(['2 a', '3 bye'])
+    await Promise.resolve()
+    expect(ends).toEqual([])
+    source.delivered()
+    await Promise.resolve()
+    expect(ends).toEqual(['unsubscribe'])
+  })
+})
