@@ -180,6 +180,7 @@ export class Town {
       stop: async () => {
         stopping.abort()
         await reading
+        await client.close()
       }
     }
   }
