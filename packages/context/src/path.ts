@@ -19,14 +19,14 @@ const DOT = 46
 const SLASH = 47
 const BACKSLASH = 92
 
-/** True when nothing in the path needs a closer look: no escape, dot, backslash, NUL, surrogate or empty segment, and short. */
+/** True when nothing in the path needs a closer look: no escape, backslash, NUL, surrogate, empty segment or one that begins with a dot, and short. */
 const isPlain = (path: string): boolean => {
   if (path.length > 128 || path.charCodeAt(0) !== SLASH) return false
   let previous = 0
   for (let at = 0; at < path.length; at++) {
     const unit = path.charCodeAt(at)
-    if (unit === PERCENT || unit === DOT || unit === BACKSLASH || unit === 0 || (unit >= 0xd800 && unit <= 0xdfff)) return false
-    if (unit === SLASH && previous === SLASH) return false
+    if (unit === PERCENT || unit === BACKSLASH || unit === 0 || (unit >= 0xd800 && unit <= 0xdfff)) return false
+    if (previous === SLASH && (unit === SLASH || unit === DOT)) return false
     previous = unit
   }
   return true

@@ -3,6 +3,31 @@ import { parseHttpDate } from './dates.ts'
 /** Reads a request header by its lower-case name. */
 export interface RequestHeaders {
   get(name: string): string | null | undefined
+  /** All of them as a flat list of names and values, where there is one. */
+  pairs?(): readonly string[]
+}
+
+/**
+ * True when no field of a request is a precondition or a Range, so that the answer is the whole representation. Most requests have none, and one look
+ * at the names is less than six searches. False where the fields have no list to look through.
+ */
+export const asksForWhole = (headers: RequestHeaders): boolean => {
+  const pairs = headers.pairs?.()
+  if (pairs === undefined) return false
+  for (let at = 0; at < pairs.length; at += 2) {
+    const name = pairs[at]!
+    switch (name.length) {
+      case 5: // Range
+        if ((name.charCodeAt(0) | 0x20) === 0x72) return false
+        break
+      case 8: // If-Match, If-Range
+      case 13: // If-None-Match
+      case 17: // If-Modified-Since
+      case 19: // If-Unmodified-Since
+        if ((name.charCodeAt(0) | 0x20) === 0x69) return false
+    }
+  }
+  return true
 }
 
 /** The current validators of the selected representation. */

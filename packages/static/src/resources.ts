@@ -140,7 +140,7 @@ export class Resources {
   async content(path: string, resource: FileResource, representation: FileRepresentation): Promise<Content | undefined> {
     const { bytes } = representation
     if (bytes !== undefined) return { representation, bytes }
-    if (this.#isCacheable(representation.size)) {
+    if (this.#fits(representation.size) && this.#loading + representation.size <= this.#options.maxBytes) {
       representation.loading ??= this.#load(path, resource, representation).finally(() => {
         representation.loading = undefined
       })
@@ -165,8 +165,8 @@ export class Resources {
     return entries.filter(({ name }) => isPortableName(name) && !isHiddenName(name, this.#options.dotfiles))
   }
 
-  #isCacheable(size: number): boolean {
-    return size <= this.#options.maxFileSize && this.#known.fits(size) && this.#loading + size <= this.#options.maxBytes
+  #fits(size: number): boolean {
+    return size <= this.#options.maxFileSize && this.#known.fits(size)
   }
 
   #drop(path: string): void {
@@ -293,7 +293,7 @@ export class Resources {
         const representation = await this.#current(wanted, file)
         try {
           // It has grown since it was looked at: as a large file, then.
-          if (!this.#isCacheable(representation.size)) return representation
+          if (!this.#fits(representation.size)) return representation
           const bytes = await readAll(file, representation.size)
           if (bytes === undefined) continue
           if (representation !== wanted) replace(resource, wanted, representation)

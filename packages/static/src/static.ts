@@ -10,7 +10,7 @@ import {
   type MiddlewareFunction,
   type Next
 } from '@iopa/appbuilder'
-import { evaluateConditions } from './conditions.ts'
+import { asksForWhole, evaluateConditions } from './conditions.ts'
 import { linkFormat, withoutSlash } from './directory.ts'
 import { encodingChoice } from './encodings.ts'
 import { fileSystem } from './file-system.ts'
@@ -80,10 +80,14 @@ class StaticFiles {
         })
       }
     }
+    if (representation.bytes !== undefined && asksForWhole(headers)) {
+      return send(context, 200, representation.headers, representation, representation.bytes)
+    }
     const rendering = render(representation, context['iopa.Method'], headers)
-    if (rendering.status === 304) return send(context, rendering, representation, undefined)
-    if (representation.bytes !== undefined) return send(context, rendering, representation, cut(representation.bytes, rendering))
-    if (context['iopa.Method'] === 'HEAD') return send(context, rendering, representation, context.own(representation.unopened()))
+    const { status, headers: fields } = rendering
+    if (status === 304) return send(context, 304, fields, representation, undefined)
+    if (representation.bytes !== undefined) return send(context, status, fields, representation, cut(representation.bytes, rendering))
+    if (context['iopa.Method'] === 'HEAD') return send(context, status, fields, representation, context.own(representation.unopened()))
     return this.#read(context, next, path, resource, representation, rendering)
   }
 
@@ -97,8 +101,9 @@ class StaticFiles {
     // The scope owns the file from here on, whatever happens next.
     if (file !== undefined) context.own(file)
     const rendering = representation === wanted ? planned : render(representation, context['iopa.Method'], context['iopa.Headers'])
-    if (rendering.status === 304) return send(context, rendering, representation, undefined)
-    return send(context, rendering, representation, bytes === undefined ? representation.bodyOf(file!, rendering.range) : cut(bytes, rendering))
+    const { status, headers, range } = rendering
+    if (status === 304) return send(context, 304, headers, representation, undefined)
+    return send(context, status, headers, representation, bytes === undefined ? representation.bodyOf(file!, range) : cut(bytes, rendering))
   }
 
   /** A directory without an index, or one asked for without its final slash. */
@@ -184,12 +189,12 @@ class StaticFiles {
 const cut = (bytes: Uint8Array, { range: { start, end } }: Rendering): Uint8Array =>
   end - start === bytes.length ? bytes : bytes.subarray(start, end)
 
-const send = (context: Context, rendering: Rendering, representation: FileRepresentation, body: unknown): undefined => {
+const send = (context: Context, status: number, headers: string[], { mediaType }: FileRepresentation, body: unknown): undefined => {
   const { response } = context
-  response.status = rendering.status
-  setHeaders(context, rendering.headers)
+  response.status = status
+  setHeaders(context, headers)
   if (body === undefined) return undefined
-  response.type = representation.mediaType
+  response.type = mediaType
   response.body = body
   return undefined
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { evaluateConditions, rangeApplies } from '../src/conditions.ts'
+import { asksForWhole, evaluateConditions, rangeApplies } from '../src/conditions.ts'
 import { formatHttpDate, parseHttpDate } from '../src/dates.ts'
 
 const modified = Date.UTC(2024, 4, 17, 12, 30, 15, 640)
@@ -13,6 +13,20 @@ const later = formatHttpDate(modified + 1000)
 const verdict = (headers: Record<string, string>, current = strong as Parameters<typeof evaluateConditions>[1]) =>
   evaluateConditions(new Map(Object.entries(headers)), current)
 const applies = (ifRange: string, current = strong as Parameters<typeof rangeApplies>[1]) => rangeApplies(new Map([['if-range', ifRange]]), current)
+
+describe('a request for the whole representation', () => {
+  const asks = (...pairs: string[]) => asksForWhole({ get: () => undefined, pairs: () => pairs })
+
+  test('has neither a precondition nor a range, in whatever case', () => {
+    expect(asks()).toBe(true)
+    expect(asks('Host', 'x', 'Accept-Encoding', 'gzip', 'Cookie', 'a', 'X-Other', 'If-Match', 'Date', 'Range')).toBe(true)
+    for (const name of ['Range', 'If-Match', 'If-Range', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since']) {
+      for (const written of [name, name.toLowerCase(), name.toUpperCase()]) expect(asks('Host', 'x', written, 'x'), written).toBe(false)
+    }
+  })
+
+  test('is looked at closely where the fields have no list', () => expect(asksForWhole({ get: () => undefined })).toBe(false))
+})
 
 describe('preconditions', () => {
   test('none means send', () => expect(verdict({})).toBe(200))

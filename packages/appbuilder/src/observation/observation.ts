@@ -2,6 +2,7 @@ import { IopaError, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
 import { Answer, type Context } from '@iopa/context'
 import { toIopaError } from '../pipeline/dispatcher.ts'
 import type { Change, Observation, Subscription } from '../transport/transport.ts'
+import { excerpted, isExcerpted } from './excerpt.ts'
 import { Observer } from './observer.ts'
 import { ObserverGroup } from './observer-group.ts'
 import { isPrivate, ShareKeys } from './share-key.ts'
@@ -216,11 +217,12 @@ export class ObservationRegistry {
   }
 }
 
-/** The answer with its payload in memory; another one that says 500 where the stream fails. */
+/** The answer with its payload in memory: all of it, or an excerpt of what is too large; another one that says 500 where the stream fails. */
 const collected = async (context: Context, limit: number): Promise<Answer> => {
   const answer = context.response
   if (!answer.isStream) return answer
   try {
+    if (answer.ok && isExcerpted(answer.payload, limit)) return await excerpted(context, answer.payload)
     await answer.collect(limit)
     return answer
   } catch (error) {

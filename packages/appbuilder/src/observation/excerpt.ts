@@ -1,0 +1,54 @@
+import type { RandomAccessBody } from '@iopa/constants'
+import { Answer, type Context, encodePath } from '@iopa/context'
+
+/** What observers are told in place of a body of which parts can be read, and which is larger than they may be sent. */
+export interface Excerpt {
+  /** Content type of the body. */
+  readonly type: string
+  /** Bytes of the whole body. */
+  readonly size: number
+  /** Its first 1,024 bytes; none when they could not be read, for the body has changed again, and that is told next. */
+  readonly start: Uint8Array
+}
+
+/** Bytes of the largest block of CoAP (RFC 7959 section 2.2), with which an observer there begins. */
+const START = 1024
+const LINK_FORMAT = 'application/link-format'
+const NOTHING = new Uint8Array(0)
+const EXCERPTS = new WeakMap<Answer, Excerpt>()
+
+/**
+ * The excerpt that an answer to an observer stands for; undefined for one that is the representation itself.
+ * The payload of the answer is a link to the path then, for protocols whose notification is all that an observer gets.
+ */
+export const excerptOf = (answer: Answer): Excerpt | undefined => EXCERPTS.get(answer)
+
+/** True for a body that is told by an excerpt: large, and a GET can read any part of it. */
+export const isExcerpted = (payload: Answer['payload'], limit: number): payload is RandomAccessBody =>
+  typeof payload === 'object' && payload !== null && typeof (payload as Partial<RandomAccessBody>).read === 'function' && sizeOf(payload) > limit
+
+/**
+ * An answer with the status and the validators of the context's own, and a link (RFC 6690) to its path as payload, with the size and type of what
+ * is there; the body is closed. A link says that the state has changed and where it is; a part of the content would pass for the whole.
+ */
+export const excerpted = async (context: Context, body: RandomAccessBody): Promise<Answer> => {
+  const { headers, type } = context.response
+  const { size } = body
+  const start = await body.read(0, START).catch(() => NOTHING)
+  await (body as Partial<AsyncDisposable>)[Symbol.asyncDispose]?.()
+  const query = context['iopa.QueryString'].replace(/[<>"\\\s]/g, encodeURIComponent)
+  const target = encodePath(context['iopa.PathBase'] + context['iopa.Path']) + (query === '' ? '' : `?${query}`)
+  const answer = new Answer(context)
+  answer.status = 200
+  for (const [name, value] of headers) if (!OF_THE_CONTENT.has(name.toLowerCase())) answer.headers.append(name, value)
+  answer.type = LINK_FORMAT
+  answer.body = `<${target}>;type="${type.replace(/["\\]/g, '\\$&')}";sz=${size}`
+  answer.seal(context.environment.codecs)
+  EXCERPTS.set(answer, { type, size, start })
+  return answer
+}
+
+// They describe bytes that are not sent.
+const OF_THE_CONTENT: ReadonlySet<string> = new Set(['accept-ranges', 'content-disposition', 'content-encoding', 'content-length', 'content-range'])
+
+const sizeOf = (payload: object): number => (payload as Partial<RandomAccessBody>).size ?? 0

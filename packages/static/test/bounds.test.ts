@@ -1,0 +1,181 @@
+// What is bounded stays bounded: the memory of the cache, what is loaded at once, what one connection has watched, and how old an answer may be.
+import { App, type Context, type Endpoint } from '@iopa/appbuilder'
+import { afterEach, describe, expect, test } from 'vitest'
+import { BoundedCache } from '../src/cache.ts'
+import { type FileSource, memory, serveStatic } from '../src/index.ts'
+import { type FileResource, type ResourceOptions, Resources } from '../src/resources.ts'
+
+const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources =>
+  new Resources(source, {
+    index: [],
+    extensions: [],
+    encodings: [],
+    etag: 'strong',
+    dotfiles: [],
+    headers: () => ({}),
+    maxBytes: 1 << 20,
+    maxFiles: 1000,
+    maxFileSize: 1 << 16,
+    now: () => performance.now(),
+    ...options
+  })
+
+describe('memory', () => {
+  test('what entries come to hold counts as soon as they hold it', () => {
+    const cache = new BoundedCache<number>({ maxBytes: 20_000, maxFiles: 100 })
+    for (let key = 0; key < 10; key++) cache.set(String(key), key)
+    for (let key = 0; key < 10; key++) {
+      cache.grow(String(key), key, 5000)
+      expect(cache.bytes).toBeLessThanOrEqual(20_000)
+    }
+    expect(cache.bytes).toBeGreaterThan(10_000)
+  })
+
+  test('cold files that are asked for at once are loaded as far as the cache has room, and the others are read by those who asked', async () => {
+    const files = memory(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`/${at}`, 'x'.repeat(4000)])))
+    let release = (): void => undefined
+    let opens = 0
+    const gate = new Promise<void>(done => {
+      release = done
+    })
+    const slow: FileSource = {
+      stat: path => files.stat(path),
+      open: async path => {
+        opens++
+        const file = (await files.open(path))!
+        return {
+          ...file,
+          read: async (start, end) => {
+            await gate
+            return file.read(start, end)
+          }
+        }
+      }
+    }
+    const resources = resourcesOf(slow, { maxBytes: 12_000 })
+    const asked = Array.from({ length: 20 }, async (_, at) => {
+      const resource = (await resources.find(`/${at}`)) as FileResource
+      return resources.content(`/${at}`, resource, resource.plain)
+    })
+    await new Promise(setImmediate)
+    release()
+    const contents = await Promise.all(asked)
+    expect(contents.filter(content => content?.bytes !== undefined).length).toBe(3)
+    expect(contents.filter(content => content?.file !== undefined).length).toBe(17)
+    expect(opens).toBe(20)
+  })
+})
+
+describe('age', () => {
+  test('a clock that is set back makes the next request look', async () => {
+    let now = 10_000
+    const files = memory({ '/a': 'one' })
+    const resources = resourcesOf(files, { now: () => now })
+    await resources.find('/a')
+    now = 5000
+    expect(resources.peek('/a')).toBeUndefined()
+    files.set('/a', 'longer')
+    expect(await resources.find('/a')).toMatchObject({ plain: { size: 6 } })
+  })
+
+  test('counts from when the look began, however long it took', async () => {
+    let now = 0
+    const files = memory()
+    files.set('/a', 'one', { lastModified: 0 })
+    const slow: FileSource = {
+      open: path => files.open(path),
+      stat: async path => {
+        const info = await files.stat(path)
+        now += 600
+        return info
+      }
+    }
+    const resources = resourcesOf(slow, { now: () => now })
+    await resources.find('/a')
+    // The first look makes the entry, the second confirms it.
+    await resources.refresh('/a')
+    expect(resources.peek('/a')).toBeDefined()
+    now += 400
+    expect(resources.peek('/a')).toBeUndefined()
+  })
+
+  test('of what is known ends when the file has gone at its opening', async () => {
+    const files = memory({ '/a': 'one' })
+    const app = new App({ logger: false }).use(serveStatic({ stat: path => files.stat(path), open: async () => undefined }))
+    const ask = async (method: string) => (await app.invoke({ 'iopa.Method': method, 'iopa.Path': '/a' })).status
+    expect([await ask('HEAD'), await ask('GET')]).toEqual([200, 404])
+    files.delete('/a')
+    expect(await ask('HEAD')).toBe(404)
+    await app.close()
+  })
+})
+
+describe('subscriptions of one connection', () => {
+  let app: App
+  let looks: Map<string, number>
+
+  afterEach(async () => {
+    await app.close()
+    expect(app.live).toBe(0)
+  })
+
+  const open = (names: readonly string[]) => {
+    const files = memory(Object.fromEntries(names.map(name => [name, 'x'])))
+    looks = new Map()
+    const source: FileSource = {
+      open: path => files.open(path),
+      stat: path => {
+        looks.set(path, (looks.get(path) ?? 0) + 1)
+        return files.stat(path)
+      }
+    }
+    app = new App({ logger: false }).use(serveStatic(source, { watchInterval: 5 }))
+    const host = app.host()
+    const endpoint: Endpoint = { ...app.create({}).endpoint, protocol: 'MQTT/5.0', scheme: 'mqtt' }
+    const make = (method: string, path: string, parent?: Context): Context =>
+      host.create({ method, path, query: '', rawPath: path, endpoint, source: null }, parent)
+    const connection = make('CONNECT', '/')
+    return {
+      connection,
+      async observe(path: string): Promise<void> {
+        const context = make('GET', path, connection)
+        context['iopa.Observe'] = true
+        await app.invoke(context)
+        await context.end()
+      },
+      async unsubscribe(path: string): Promise<void> {
+        const context = make('UNSUBSCRIBE', path, connection)
+        await app.invoke(context)
+        await context.end()
+      }
+    }
+  }
+
+  /** The paths that are looked at in the rounds to come. */
+  const watched = async (): Promise<Set<string>> => {
+    await new Promise(done => setTimeout(done, 30))
+    looks.clear()
+    await new Promise(done => setTimeout(done, 60))
+    return new Set(looks.keys())
+  }
+
+  test('are watched up to a thousand, the oldest not any more', async () => {
+    const names = Array.from({ length: 1003 }, (_, at) => `/${at}`)
+    const { observe, connection } = open(names)
+    for (const name of names) await observe(name)
+    const seen = await watched()
+    expect([seen.size, seen.has('/2'), seen.has('/3'), seen.has('/1002')]).toEqual([1000, false, true, true])
+    await connection.end('disconnect')
+    expect((await watched()).size).toBe(0)
+  })
+
+  test('of one path twice are watched once, and not after it is unsubscribed', async () => {
+    const { observe, unsubscribe, connection } = open(['/a', '/b'])
+    await observe('/a')
+    await observe('/a')
+    await observe('/b')
+    await unsubscribe('/a')
+    expect([...(await watched())]).toEqual(['/b'])
+    await connection.end('disconnect')
+  })
+})

@@ -1,0 +1,49 @@
+import { type Answer, App, type IopaError } from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+import { fileSystem, memory, type StaticOptions, serveStatic } from '../src/index.ts'
+
+const files = memory()
+// Equal in size, time and content, so that nothing but the coding tells them apart.
+for (const path of ['/a.js', '/a.js.br', '/a.js.gz']) files.set(path, 'same', { lastModified: 1_700_000_000_000 })
+
+const ask = (options: StaticOptions, accept: string, path = '/a.js'): Promise<Answer> =>
+  new App({ logger: false })
+    .use(serveStatic(files, { precompressed: true, ...options }))
+    .invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, 'iopa.Headers': { 'accept-encoding': accept } })
+
+describe('negotiation', () => {
+  test('of what none can be had is 406 with the codings there are, and Vary', async () => {
+    for (const accept of ['identity;q=0', '*;q=0', 'identity;q=0, zstd']) {
+      const answer = await ask({}, accept)
+      expect([answer.status, answer.headers.get('vary')], accept).toEqual([406, 'accept-encoding'])
+      expect((answer.error as IopaError).detail).toBe('Accept one of br, gzip, identity')
+    }
+    expect((await ask({ precompressed: false }, 'identity;q=0')).status).toBe(200)
+  })
+
+  test.each(['strong', 'weak', 'hash'] as const)('gives each coding a tag of its own: %s', async etag => {
+    const tags = new Set<string | undefined>()
+    for (const accept of ['br', 'gzip', 'identity']) tags.add((await ask({ etag }, accept)).headers.get('etag'))
+    expect(tags.size).toBe(3)
+  })
+})
+
+test('a listing that the client has is 304 without a body', async () => {
+  const app = new App({ logger: false }).use(serveStatic(files))
+  const bag = { 'iopa.Method': 'GET', 'iopa.Path': '/', 'iopa.Scheme': 'coap' }
+  const etag = (await app.invoke(bag)).headers.get('etag')!
+  const answer = await app.invoke({ ...bag, 'iopa.Headers': { 'if-none-match': etag } })
+  expect([answer.status, answer.payload]).toEqual([304, null])
+  const failed = await app.invoke({ ...bag, 'iopa.Headers': { 'if-match': '"other"' } })
+  expect(failed.status).toBe(412)
+})
+
+test('a folder is listed without the names that it does not serve, by the source itself', async () => {
+  const { mkdtempSync, rmSync, writeFileSync } = await import('node:fs')
+  const { tmpdir } = await import('node:os')
+  const { join } = await import('node:path')
+  const folder = mkdtempSync(join(tmpdir(), 'iopa-names-'))
+  for (const name of ['a.txt', 'con', 'a:b', 'GIT~1']) writeFileSync(join(folder, name), 'x')
+  expect((await fileSystem(folder).list!('/', 10)).map(({ name }) => name)).toEqual(['a.txt'])
+  rmSync(folder, { recursive: true })
+})
