@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { CAPABILITIES, socketNetwork, type Transport } from '@iopa/appbuilder'
-import { connect } from './channel.ts'
-import { listen } from './listener.ts'
+import { connect } from './client/channel.ts'
+import { listen } from './server/listener.ts'
 import type { HttpOptions } from './options.ts'
 
 /**

@@ -9,9 +9,9 @@ import {
   type Limits
 } from '@iopa/appbuilder'
 import type { TrustedProxies } from './forwarded.ts'
-import type { HostRules } from './host-rules.ts'
+import type { HostRules } from '../message/host-rules.ts'
 import type { HttpRequest } from './request.ts'
-import { absoluteTarget } from './request-target.ts'
+import { absoluteTarget } from '../message/request-target.ts'
 
 /** What every request of a listener is checked against. */
 export interface AdmissionRules {

@@ -12,13 +12,13 @@ import {
   type TlsOptions
 } from '@iopa/appbuilder'
 import { formatAnswer } from './answer-writer.ts'
-import { ChannelStream } from './channel-stream.ts'
+import { ChannelStream } from '../client/channel-stream.ts'
 import { type ConnectionSettings, HttpConnection } from './connection.ts'
-import { Heartbeats } from './event-stream.ts'
+import { Heartbeats } from '../events/event-stream.ts'
 import { TrustedProxies } from './forwarded.ts'
-import { HostRules } from './host-rules.ts'
-import type { HttpOptions } from './options.ts'
-import { answerTo } from './refusal.ts'
+import { HostRules } from '../message/host-rules.ts'
+import type { HttpOptions } from '../options.ts'
+import { answerTo } from '../message/refusal.ts'
 import { leave, type Socket } from './socket.ts'
 
 const CONNECTION: unique symbol = Symbol('connection')

@@ -1,6 +1,6 @@
 import { type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Answer } from '@iopa/appbuilder'
-import { asksToClose, fieldsOf, isBodyless, sizeOf, statedLength } from './answer-fields.ts'
+import { asksToClose, fieldsOf, isBodyless, sizeOf, statedLength } from '../message/answer-fields.ts'
 import type { HttpRequest } from './request.ts'
 
 // Bytes up to which a body is handed to the system at once; a longer one waits for the peer between its parts, so that

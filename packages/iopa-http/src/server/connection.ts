@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, isIopaError, type Scope } from '@iopa/appbuilder'
 import { Admission, type AdmissionRules } from './admission.ts'
-import { fieldsOf } from './answer-fields.ts'
+import { fieldsOf } from '../message/answer-fields.ts'
 import { formatAnswer, type Remainder, writeAnswer } from './answer-writer.ts'
-import { EventStream, eventStreamFields, type Heartbeats } from './event-stream.ts'
+import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
 import { PeerWatch } from './peer-watch.ts'
-import { answerTo, isParserError, malformedRequest } from './refusal.ts'
+import { answerTo, isParserError, malformedRequest } from '../message/refusal.ts'
 import { HttpRequest } from './request.ts'
-import { acceptsEventStream } from './request-target.ts'
+import { acceptsEventStream } from '../message/request-target.ts'
 import { finish, leave, type Socket } from './socket.ts'
 
 /** What the connections of one listener share. */
