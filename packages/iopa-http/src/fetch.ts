@@ -13,8 +13,8 @@ import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
 import { refusal, responseTo } from './fetch/fetch-response.ts'
 import { HostRules } from './message/host-rules.ts'
-import type { EventOptions } from './options.ts'
 import { acceptsEventStream } from './message/request-target.ts'
+import type { EventOptions } from './options.ts'
 
 /** Options of `toFetchHandler()`. */
 export interface FetchOptions extends EventOptions {

@@ -1,54 +1,54 @@
-import type { Socket } from './socket.ts'
-
 /** Looks now and then whether a peer gets on with what it has begun; requests pay nothing for it. */
 export class PeerWatch {
-  readonly #socket: Socket
   #waiting: 'body' | 'drain' | null = null
   /** When the waiting was first seen, or progress last; -1 before that. */
   #since = -1
-  /** When bytes of an unfinished header were first seen; -1 for none. */
-  #headerSince: number
-  #resting = false
-  #bytesRead = 0
+  /** A number that changes when the peer gets on. */
+  #progress = 0
+  /** Since when a header, or the rest of a body, is awaited; -1 for neither. */
+  #owingSince: number
 
   /** A connection begins with a header that is awaited since `now`. */
-  constructor(socket: Socket, now: number) {
-    this.#socket = socket
-    this.#headerSince = now
+  constructor(now: number) {
+    this.#owingSince = now
   }
 
   /** A request has come. */
   begin(): void {
-    this.#headerSince = -1
-    this.#resting = false
+    this.#owingSince = -1
   }
 
-  /** Says what the peer is awaited for: to send more of the body, or to read; null for nothing. */
-  wait(what: 'body' | 'drain' | null): void {
+  /** True while the peer is awaited for nothing. */
+  get idle(): boolean {
+    return this.#waiting === null
+  }
+
+  /** Says what the peer is awaited for: to send more of the body, or to read. */
+  wait(what: 'body' | 'drain'): void {
     this.#waiting = what
     this.#since = -1
   }
 
-  /** True when what was awaited has not come for `limit` ms. */
-  stalled(now: number, limit: number): boolean {
+  /** Says that it has done so. */
+  waited(what: 'body' | 'drain'): void {
+    if (this.#waiting === what) this.#waiting = null
+  }
+
+  /** True when what was awaited has not come for `limit` ms, and no byte of it: `received` and `buffered` tell. */
+  stalled(now: number, limit: number, received: number, buffered: number): boolean {
     if (this.#waiting === null) return false
-    if (this.#since < 0 || (this.#waiting === 'body' && this.#socket.bytesRead !== this.#bytesRead)) {
+    const progress = this.#waiting === 'body' ? received : buffered
+    if (this.#since < 0 || progress !== this.#progress) {
       this.#since = now
-      this.#bytesRead = this.#socket.bytesRead
+      this.#progress = progress
     }
     return now - this.#since >= limit
   }
 
-  /**
-   * True when a header was begun and is not complete after `limit` ms, or the rest of a body that the peer owes.
-   * To be asked only while no request is in work.
-   */
+  /** True when the peer owes the rest of a header or of a body for `limit` ms. To be asked only while no request is in work. */
   late(now: number, limit: number, owing: boolean): boolean {
-    if (this.#headerSince >= 0) return now - this.#headerSince >= limit
-    if (owing) this.#headerSince = now
-    else if (!this.#resting) this.#bytesRead = this.#socket.bytesRead
-    else if (this.#bytesRead !== this.#socket.bytesRead) this.#headerSince = now
-    this.#resting = true
-    return false
+    if (!owing) this.#owingSince = -1
+    else if (this.#owingSince < 0) this.#owingSince = now
+    return owing && now - this.#owingSince >= limit
   }
 }
