@@ -8,13 +8,13 @@
  */
 
 import { type App, bodyTooLarge, type Context, decodePath, type Host, IopaError, isControlMethod, isIopaError, type Limits } from '@iopa/appbuilder'
-import { Heartbeats } from './event-stream.ts'
-import { observe } from './fetch-events.ts'
-import { FetchRequest } from './fetch-request.ts'
-import { refusal, responseTo } from './fetch-response.ts'
-import { HostRules } from './host-rules.ts'
+import { Heartbeats } from './events/event-stream.ts'
+import { observe } from './fetch/fetch-events.ts'
+import { FetchRequest } from './fetch/fetch-request.ts'
+import { refusal, responseTo } from './fetch/fetch-response.ts'
+import { HostRules } from './message/host-rules.ts'
+import { acceptsEventStream } from './message/request-target.ts'
 import type { EventOptions } from './options.ts'
-import { acceptsEventStream } from './request-target.ts'
 
 /** Options of `toFetchHandler()`. */
 export interface FetchOptions extends EventOptions {

@@ -1,8 +1,8 @@
 import net from 'node:net'
 import { CAPABILITIES, socketNetwork, type Transport } from '@iopa/appbuilder'
-import { connect } from './channel.ts'
-import { listen } from './listener.ts'
+import { connect } from './client/channel.ts'
 import type { HttpOptions } from './options.ts'
+import { listen } from './server/listener.ts'
 
 /**
  * The HTTP transport: HTTP/1.1 over TCP and TLS. A GET that accepts `text/event-stream` observes: its answers come as
@@ -15,7 +15,7 @@ export function http(options: HttpOptions = {}): Transport {
     name: 'http',
     schemes: ['http', 'https'],
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
-    listen: host => listen(host.withLimits(options.limits), network, native, options),
+    listen: host => listen(host.withLimits(options.limits), network, options),
     connect: (url, settings) => connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings })
   }
 }

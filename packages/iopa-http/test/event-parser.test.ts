@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { EventParser, type ServerEvent } from '../src/event-parser.ts'
+import { EventParser, type ServerEvent } from '../src/events/event-parser.ts'
 
 const parse = (text: string, sizes: readonly number[] = []): ServerEvent[] => {
   const parser = new EventParser(10_000)

@@ -1,6 +1,6 @@
 import { type Answer, type Context, IopaError } from '@iopa/appbuilder'
-import { fieldsOf, isBodyless, sizeOf, statedLength } from './answer-fields.ts'
-import { answerTo } from './refusal.ts'
+import { fieldsOf, isBodyless, sizeOf, statedLength } from '../message/answer-fields.ts'
+import { answerTo } from '../message/refusal.ts'
 
 /** The response to a request for which there is a context; it ends at once, or when a streamed body has been read. */
 export const responseTo = (context: Context, answer: Answer): Response => {

@@ -1,7 +1,7 @@
 import { Answer, type Clock, HeaderMap, IopaError, isIopaError, type OutgoingRequest } from '@iopa/appbuilder'
+import { EventParser, type ServerEvent } from '../events/event-parser.ts'
 import { type ClientSettings, type Exchange, exchange } from './client-request.ts'
 import type { ConnectionPool } from './connection-pool.ts'
-import { EventParser, type ServerEvent } from './event-parser.ts'
 import { receivedAnswer, refusalOf } from './received-answer.ts'
 
 // Milliseconds before the first reconnect where the server names none, and before any.

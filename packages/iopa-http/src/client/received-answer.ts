@@ -1,5 +1,5 @@
 import { Answer, collectBytes, HeaderMap, IopaError } from '@iopa/appbuilder'
-import { isBodyless, isOfConnection } from './answer-fields.ts'
+import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 import type { Exchange } from './client-request.ts'
 
 /** The answer that came: its body in memory when it says that it is no longer than `limit` bytes, else as a stream. */

@@ -1,6 +1,6 @@
 import type { Answer, Context, Host } from '@iopa/appbuilder'
-import { fieldsOf } from './answer-fields.ts'
-import { EventStream, eventStreamFields, type Heartbeats } from './event-stream.ts'
+import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
+import { fieldsOf } from '../message/answer-fields.ts'
 import { headersOf, responseTo } from './fetch-response.ts'
 
 /** Answers an observing GET with an event stream, or as any other when there is nothing to observe. */

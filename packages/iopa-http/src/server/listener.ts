@@ -1,4 +1,3 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import {
   type ByteChannel,
   type ByteNetwork,
@@ -11,26 +10,19 @@ import {
   type Listener,
   type TlsOptions
 } from '@iopa/appbuilder'
-import { formatAnswer } from './answer-writer.ts'
-import { ChannelStream } from './channel-stream.ts'
-import { type ConnectionSettings, HttpConnection } from './connection.ts'
-import { Heartbeats } from './event-stream.ts'
+import { Heartbeats } from '../events/event-stream.ts'
+import { AnswerHeads } from '../message/answer-head.ts'
+import { HostRules } from '../message/host-rules.ts'
+import { answerTo } from '../message/refusal.ts'
+import type { HttpOptions } from '../options.ts'
+import { type ConnectionSettings, HttpConnection, LINGER } from './connection.ts'
 import { TrustedProxies } from './forwarded.ts'
-import { HostRules } from './host-rules.ts'
-import type { HttpOptions } from './options.ts'
-import { answerTo } from './refusal.ts'
-import { leave, type Socket } from './socket.ts'
-
-const CONNECTION: unique symbol = Symbol('connection')
-
-/** A socket knows its connection by a property, for a WeakMap would cost every request a look-up. */
-type OwnedSocket = Socket & { [CONNECTION]?: HttpConnection }
 
 // Connections over the limit that are told so at once; those beyond are dropped without a word.
 const REFUSED_AT_ONCE = 64
 
-/** Binds and serves until it is closed. Rejects when it cannot bind. `native` says that channels are sockets of node:net. */
-export const listen = async (host: Host, network: ByteNetwork, native: boolean, options: HttpOptions): Promise<Listener> => {
+/** Binds and serves until it is closed. Rejects when it cannot bind. */
+export const listen = async (host: Host, network: ByteNetwork, options: HttpOptions): Promise<Listener> => {
   const { host: address = '127.0.0.1', port = 0, tls } = options
   const { limits } = host
   const clock = options.clock ?? host.clock
@@ -42,36 +34,30 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     scheme,
     hosts: new HostRules(options.hosts, address),
     proxies: options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy),
+    heads: new AnswerHeads(clock),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
     retry: options.retry ?? 3_000,
     closing: false
   }
   const open = new Map<Connection, HttpConnection>()
   const connections = new Connections(clock, limits, connection => open.get(connection)?.finish())
-  const server = parserOf(limits)
   const sweep = sweeper(clock, limits, open)
   let refused = 0
 
   /** Tells a connection over the limit so, where it can be told. */
-  const refuse = (channel: ByteChannel, socket: Socket): void => {
+  const refuse = (channel: ByteChannel): void => {
     if (refused >= REFUSED_AT_ONCE) {
       channel.destroy()
       return
     }
     refused++
-    socket.once('close', () => refused--)
-    leave(socket, clock, formatAnswer(answerTo(tooManyConnections()), clock.now(), false))
+    turnAway(channel, clock, settings.heads.last(answerTo(tooManyConnections())), () => refused--)
   }
 
   const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, channel => {
-    const socket = native ? (channel.raw as OwnedSocket) : new ChannelStream(channel)
     const counted = connections.admit(channel)
-    if (counted === null) return refuse(channel, socket)
-    const connection = new HttpConnection(socket, channel, counted, settings)
-    ;(socket as OwnedSocket)[CONNECTION] = connection
-    open.set(counted, connection)
-    socket.once('close', () => open.delete(counted))
-    server.emit('connection', socket)
+    if (counted === null) return refuse(channel)
+    open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
     sweep()
   })
 
@@ -83,6 +69,7 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     // What has arrived already is read in the next turn of the event loop, and still answered.
     for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
     await connections.drain(timeout, connection => open.get(connection)?.finish())
+    settings.heads.close()
     await closed
   }
   return {
@@ -90,28 +77,6 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && bound.reload && { reload: (next: TlsOptions) => bound.reload?.(next) })
   }
-}
-
-/** A server of node:http that listens nowhere: connections are given to it. All its own timers are off, for a listener has a clock. */
-const parserOf = (limits: Limits): Server => {
-  const server = createServer({
-    maxHeaderSize: limits.headerBytes,
-    insecureHTTPParser: false,
-    requireHostHeader: false,
-    keepAliveTimeout: 0,
-    headersTimeout: 0,
-    requestTimeout: 0
-  })
-  // Node would drop the fields beyond its bound without a word.
-  server.maxHeadersCount = 0
-  const receive = (message: IncomingMessage, response: ServerResponse): void =>
-    (message.socket as OwnedSocket)[CONNECTION]?.receive(message, response)
-  server.on('request', receive)
-  server.on('checkContinue', receive)
-  server.on('checkExpectation', receive)
-  server.on('connect', (_, socket) => (socket as OwnedSocket)[CONNECTION]?.refuseTunnel())
-  server.on('clientError', (error, socket) => (socket as OwnedSocket)[CONNECTION]?.malformed(error))
-  return server
 }
 
 /** Looks after all connections in one coarse turn, as long as there are any; call it for each new one. */
@@ -129,6 +94,22 @@ const sweeper = (clock: Clock, { headerTimeout, idleTimeout }: Limits, open: Rea
     }, interval)
   }
   return arm
+}
+
+/** Ends a connection with an answer before anything was read of it. */
+const turnAway = (channel: ByteChannel, clock: Clock, answer: Uint8Array, gone: () => void): void => {
+  const timer = clock.setTimeout(() => channel.destroy(), LINGER)
+  channel.open({
+    data: () => undefined,
+    end: () => undefined,
+    drain: () => undefined,
+    close: () => {
+      clock.clearTimeout(timer)
+      gone()
+    }
+  })
+  channel.write(answer)
+  channel.end()
 }
 
 const tooManyConnections = (): IopaError =>

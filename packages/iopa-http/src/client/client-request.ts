@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
 import { type Body, type Clock, encodePath, IopaError, isIopaError, type Limits, type OutgoingRequest, type TimerHandle } from '@iopa/appbuilder'
-import { isOfConnection } from './answer-fields.ts'
+import { isOfConnection } from '../message/answer-fields.ts'
 import type { ConnectionPool } from './connection-pool.ts'
 
 /** What the requests of a channel share. */

@@ -1,4 +1,4 @@
-import type { Answer } from '@iopa/appbuilder'
+import type { Answer, Payload } from '@iopa/appbuilder'
 
 /** True for a field that concerns one connection, not the message (RFC 9110 section 7.6.1), or that follows from the framing used here. */
 export const isOfConnection = (name: string): boolean => {
@@ -49,4 +49,21 @@ export const isBodyless = (status: number): boolean => status === 204 || status 
 export const sizeOf = (stream: AsyncIterable<Uint8Array>): number | null => {
   const { size } = stream as { readonly size?: unknown }
   return typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : null
+}
+
+// Text up to which looking at each unit costs less than asking the runtime.
+const SHORT = 128
+
+/** Bytes of a text as UTF-8. */
+export const textLength = (text: string): number => {
+  if (text.length > SHORT) return Buffer.byteLength(text)
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return Buffer.byteLength(text)
+  return text.length
+}
+
+/** Length of a body in bytes; null for a stream that does not know it. */
+export const lengthOf = (payload: Payload): number | null => {
+  if (payload === null) return 0
+  if (typeof payload === 'string') return textLength(payload)
+  return payload instanceof Uint8Array ? payload.length : sizeOf(payload)
 }

@@ -8,10 +8,10 @@ import {
   isControlMethod,
   type Limits
 } from '@iopa/appbuilder'
+import type { HostRules } from '../message/host-rules.ts'
+import { absoluteTarget } from '../message/request-target.ts'
 import type { TrustedProxies } from './forwarded.ts'
-import type { HostRules } from './host-rules.ts'
 import type { HttpRequest } from './request.ts'
-import { absoluteTarget } from './request-target.ts'
 
 /** What every request of a listener is checked against. */
 export interface AdmissionRules {
@@ -61,14 +61,12 @@ export class Admission {
   /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 505. */
   admit(request: HttpRequest): ContextInit {
     const { limits } = this.#rules
-    const { message } = request
-    const method = message.method as string
-    if (message.rawHeaders.length > limits.headerCount * 2) {
-      throw new IopaError(431, 'too-many-headers', `The request has more than ${limits.headerCount} header fields.`)
+    const { method, fields } = request
+    if (fields.pairs.length > limits.headerCount * 2) {
+      throw new IopaError(431, 'too-many-headers', `The request has more than ${limits.headerCount} header fields; send fewer.`)
     }
-    if (message.httpVersionMajor !== 1) throw new IopaError(505, 'http-version', 'This server speaks HTTP/1.1.')
-    if (request.length !== 0) checkBody(request, limits)
-    let endpoint = message.httpVersionMinor === 0 ? this.#old(request) : this.#endpoint
+    if (fields.length !== 0) checkBody(request, limits)
+    let endpoint = request.minor === 0 ? this.#old(request) : this.#endpoint
     if (request.expectation !== '') checkExpectation(request)
     switch (method) {
       case 'GET':
@@ -79,17 +77,19 @@ export class Admission {
       case 'HEAD':
         break
       default:
+        // What follows CONNECT may be no HTTP.
+        if (method === 'CONNECT') request.closes = true
         if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
     }
-    let target = message.url as string
+    let { target } = request
     if (target.charCodeAt(0) !== SLASH && target !== '*') target = fromAbsolute(request, target)
-    if (request.hosts > 1) throw new IopaError(400, 'many-hosts', 'A request has one Host header (RFC 9112 section 3.2).')
-    if (request.host === null) {
-      if (message.httpVersionMinor > 0) throw new IopaError(400, 'no-host', 'A request needs a Host header (RFC 9112 section 3.2).')
+    if (fields.hosts > 1) throw new IopaError(400, 'many-hosts', 'A request has one Host header (RFC 9112 section 3.2).')
+    if (fields.host === null && request.minor > 0) {
+      throw new IopaError(400, 'no-host', 'A request needs a Host header (RFC 9112 section 3.2).')
     }
     if (this.#proxies !== null) endpoint = this.#forwarded(request, endpoint, this.#proxies)
     const host = request.authority()
-    if (host !== this.#host && request.host !== null) {
+    if (host !== this.#host && fields.host !== null) {
       this.#rules.hosts.check(host)
       this.#host = host
     }
@@ -104,15 +104,15 @@ export class Admission {
   /** HTTP/1.0: no chunked coding, and no expectations (RFC 9112 section 6.1, RFC 9110 section 10.1.1). */
   #old(request: HttpRequest): Endpoint {
     request.expectation = ''
-    if (request.coding !== '') throw new IopaError(400, 'coding-in-http-1.0', 'HTTP/1.0 has no Transfer-Encoding.')
+    if (request.fields.coding !== '') throw new IopaError(400, 'coding-in-http-1.0', 'HTTP/1.0 has no Transfer-Encoding.')
     this.#oldEndpoint ??= { ...this.#endpoint, protocol: 'HTTP/1.0' }
     return this.#oldEndpoint
   }
 
   #forwarded(request: HttpRequest, endpoint: Endpoint, proxies: TrustedProxies): Endpoint {
-    const fields: Record<string, string[]> = request.message.headersDistinct as Record<string, string[]>
+    const { pairs } = request.fields
     const { remoteAddress: address, remotePort: port, scheme } = endpoint
-    const client = proxies.read(name => fields[name] ?? [], { address, port, scheme })
+    const client = proxies.read(name => valuesOf(pairs, name), { address, port, scheme })
     request.addressed = client.host
     return { ...endpoint, scheme: client.scheme, tls: client.scheme === 'https', remoteAddress: client.address, remotePort: client.port }
   }
@@ -122,9 +122,10 @@ const SLASH = 47
 
 /** The framing must be beyond doubt, and the body within its limit, before anybody answers (RFC 9112 section 6). */
 const checkBody = (request: HttpRequest, limits: Limits): void => {
-  if (request.length > limits.body) throw bodyTooLarge(limits.body)
-  if (request.coding === '' || request.coding.toLowerCase() === 'chunked') return
-  request.break(new IopaError(501, 'unknown-coding', `The transfer coding '${request.coding}' is not understood; use chunked alone.`))
+  const { length, coding } = request.fields
+  if (length > limits.body) throw bodyTooLarge(limits.body)
+  if (coding === '' || coding.toLowerCase() === 'chunked') return
+  request.break(new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`))
   throw request.fault
 }
 
@@ -136,12 +137,16 @@ const checkExpectation = (request: HttpRequest): void => {
 /** Two hosts in one request are one too many: whoever stands before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
   const { authority, rest } = absoluteTarget(target)
-  if (request.host !== null && request.host.toLowerCase() !== authority.toLowerCase()) {
+  const { host } = request.fields
+  if (host !== null && host.toLowerCase() !== authority.toLowerCase()) {
     throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
   }
   request.addressed = authority
   return rest
 }
+
+const valuesOf = (pairs: readonly string[], name: string): string[] =>
+  pairs.filter((_, at) => at % 2 === 1 && (pairs[at - 1] as string).toLowerCase() === name)
 
 /** The peer's certificate; undefined when it has none. */
 const certificateOf = (channel: ByteChannel): unknown => {

@@ -1,0 +1,125 @@
+import { type Answer, type Clock, IopaError } from '@iopa/appbuilder'
+import { isOfConnection } from './answer-fields.ts'
+import { isToken } from './head-syntax.ts'
+
+/** How the body of an answer is delimited, and whether another answer may follow (RFC 9112 sections 6 and 9.3). */
+export interface Framing {
+  /** For Content-Length; null for none. */
+  readonly length: number | null
+  readonly chunked: boolean
+  /** For Connection; empty for none. */
+  readonly connection: '' | 'close' | 'keep-alive'
+}
+
+/** A head as it goes out. */
+export interface AnswerHead {
+  readonly text: string
+  /** True when the text is ASCII, so that its UTF-8 is its Latin-1. */
+  readonly ascii: boolean
+}
+
+/** Writes heads of answers; what is the same in most of them is written once. */
+export class AnswerHeads {
+  readonly #clock: Clock
+  /** By status: the usual reason phrase and its status line. */
+  readonly #statuses = new Map<number, { readonly reason: string; readonly line: string }>()
+  #date = ''
+  #dated: unknown = null
+  #type = ''
+  #typeLine = ''
+  #ascii = true
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /**
+   * The head of an answer; `fields` are those of `pairs` that concern the message, then `type`.
+   * @throws IopaError 500 for names, values and reasons that HTTP cannot carry (RFC 9110 section 5.5).
+   */
+  format(status: number, reason: string, pairs: readonly string[], type: string, { length, chunked, connection }: Framing): AnswerHead {
+    this.#ascii = true
+    let text = this.#statusLine(status, reason)
+    let dated = false
+    for (let at = 0; at < pairs.length; at += 2) {
+      const name = pairs[at] as string
+      if (isOfConnection(name)) continue
+      const value = pairs[at + 1] as string
+      this.#check(name, value)
+      if (name.length === 4 && name.toLowerCase() === 'date') dated = true
+      text += `${name}: ${value}\r\n`
+    }
+    if (type !== '') text += this.#typeField(type)
+    if (length !== null) text += `content-length: ${length}\r\n`
+    else if (chunked) text += 'transfer-encoding: chunked\r\n'
+    if (!dated) text += this.#dateField()
+    if (connection !== '') text += `connection: ${connection}\r\n`
+    return { text: `${text}\r\n`, ascii: this.#ascii }
+  }
+
+  /** An answer in memory as the bytes that end a connection (RFC 9112 section 9.6). @throws IopaError 500. */
+  last(answer: Answer, bodyless = false): Uint8Array {
+    const body = answer.payloadBytes
+    const framing: Framing = { length: body.length, chunked: false, connection: 'close' }
+    const { text } = this.format(answer.status, answer.reason, answer.headerPairs, answer.type, framing)
+    const head = Buffer.from(text, 'latin1')
+    return bodyless ? head : Buffer.concat([head, body])
+  }
+
+  /** Stops the clock's timer. */
+  close(): void {
+    if (this.#dated !== null) this.#clock.clearTimeout(this.#dated)
+    this.#dated = null
+  }
+
+  #statusLine(status: number, reason: string): string {
+    const known = this.#statuses.get(status)
+    if (known?.reason === reason) return known.line
+    this.#checkValue(reason, 'The reason phrase')
+    const line = `HTTP/1.1 ${status} ${reason}\r\n`
+    if (known === undefined && this.#ascii) this.#statuses.set(status, { reason, line })
+    return line
+  }
+
+  #typeField(type: string): string {
+    if (type === this.#type) return this.#typeLine
+    this.#checkValue(type, "The value of 'content-type'")
+    const line = `content-type: ${type}\r\n`
+    if (this.#ascii) {
+      this.#type = type
+      this.#typeLine = line
+    }
+    return line
+  }
+
+  /** Made once a second, for a date costs as much as the rest of the head (RFC 9110 section 6.6.1). */
+  #dateField(): string {
+    if (this.#dated === null) {
+      const now = this.#clock.now()
+      this.#date = `date: ${new Date(now).toUTCString()}\r\n`
+      this.#dated = this.#clock.setTimeout(
+        () => {
+          this.#dated = null
+        },
+        1000 - (now % 1000)
+      )
+    }
+    return this.#date
+  }
+
+  #check(name: string, value: string): void {
+    if (!isToken(name)) throw new IopaError(500, 'bad-header-name', `'${name}' is no header name: use letters, digits and '-'.`)
+    this.#checkValue(value, name)
+  }
+
+  #checkValue(value: string, name: string): void {
+    for (let at = 0; at < value.length; at++) {
+      const unit = value.charCodeAt(at)
+      if (unit >= 32 && unit < 127) continue
+      if (unit > 255 || unit === 127 || (unit < 32 && unit !== 9)) {
+        throw new IopaError(500, 'bad-header-value', `'${name}' of an answer holds a character that HTTP cannot carry; encode it.`)
+      }
+      if (unit > 127) this.#ascii = false
+    }
+  }
+}

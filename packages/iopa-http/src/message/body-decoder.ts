@@ -1,0 +1,148 @@
+import { IopaError } from '@iopa/appbuilder'
+import { bareReturn, CR, LF, lineEnd, lineFault, parseField, SPACE, TAB } from './head-syntax.ts'
+import { headersTooLarge, malformed } from './refusal.ts'
+import { HeadFields } from './request-head.ts'
+
+/** Takes what belongs to one body out of the bytes of a connection. */
+export interface BodyDecoder {
+  /** True when the whole body has come. */
+  readonly done: boolean
+  /**
+   * Decodes from `at` until the body, the bytes, or the interest ends: `take` gets the pieces, which are views of
+   * `bytes`, and returns false to get no more. Returns where it has stopped. @throws IopaError 400, 413, 431.
+   */
+  decode(bytes: Uint8Array, at: number, take: (piece: Uint8Array) => boolean): number
+}
+
+/** A body whose length is known. */
+export class SizedBody implements BodyDecoder {
+  /** Bytes that are still to come. */
+  left: number
+
+  constructor(length: number) {
+    this.left = length
+  }
+
+  get done(): boolean {
+    return this.left === 0
+  }
+
+  decode(bytes: Uint8Array, at: number, take: (piece: Uint8Array) => boolean): number {
+    const end = Math.min(bytes.length, at + this.left)
+    if (end === at) return at
+    this.left -= end - at
+    take(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end))
+    return end
+  }
+}
+
+// Bytes of all chunk extensions of a body; nobody reads them (RFC 9112 section 7.1.1).
+const EXTENSIONS = 16 * 1024
+// A size of more digits is beyond any body, and beyond exact numbers.
+const SIZE = /^0*([\da-f]{1,13})(;.*)?$/i
+// Names and values of extensions: tokens, or quoted strings, without the spaces that some recipients read otherwise.
+const EXTENSION = /^(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"(?:[\t !#-[\]-~]|\\[\t -~])*"))?)*$/
+
+/** A chunked body (RFC 9112 section 7.1): extensions and trailers are checked, bounded and discarded. */
+export class ChunkedBody implements BodyDecoder {
+  done = false
+  readonly #trailerLimit: number
+  /** Bytes of the current chunk that are still to come. */
+  #left = 0
+  /** What the next line is. */
+  #expected: 'size' | 'chunk end' | 'trailer' = 'size'
+  /** The line whose end has not come. */
+  #line = ''
+  /** It ends with a CR. */
+  #returned = false
+  #extensions = 0
+  #trailers = 0
+
+  /** All trailers together may have `trailerLimit` bytes. */
+  constructor(trailerLimit: number) {
+    this.#trailerLimit = trailerLimit
+  }
+
+  decode(bytes: Uint8Array, at: number, take: (piece: Uint8Array) => boolean): number {
+    let from = at
+    while (from < bytes.length && !this.done) {
+      if (this.#left === 0) {
+        from = this.#readLine(bytes, from)
+        continue
+      }
+      const end = Math.min(bytes.length, from + this.#left)
+      this.#left -= end - from
+      const more = take(bytes.subarray(from, end))
+      from = end
+      if (!more) break
+    }
+    return from
+  }
+
+  #readLine(bytes: Uint8Array, at: number): number {
+    let from = at
+    if (!this.#returned) {
+      let end = from
+      while (end < bytes.length && (bytes[end] as number) >= SPACE) end++
+      // The line of an empty chunk end holds nothing that would have to be made a text.
+      if (end > from) this.#line += text(bytes, from, end)
+      this.#check()
+      if (end === bytes.length) return end
+      const unit = bytes[end] as number
+      if (unit === TAB) {
+        this.#line += '\t'
+        return end + 1
+      }
+      if (unit !== CR) throw lineFault(unit)
+      this.#returned = true
+      from = end + 1
+      if (from === bytes.length) return from
+    }
+    if (bytes[from] !== LF) throw bareReturn()
+    this.#returned = false
+    const line = this.#line
+    this.#line = ''
+    this.#take(line)
+    return from + 1
+  }
+
+  #check(): void {
+    const { length } = this.#line
+    if (this.#expected === 'chunk end') {
+      if (length > 0) throw malformed('a chunk of its body is longer than its size says')
+    } else if (this.#expected === 'trailer') {
+      if (this.#trailers + length > this.#trailerLimit) throw headersTooLarge(this.#trailerLimit)
+    } else if (this.#extensions + length > EXTENSIONS) {
+      throw new IopaError(413, 'chunk-extensions-too-large', 'The extensions of a chunk are too long; leave them out.')
+    }
+  }
+
+  #take(line: string): void {
+    if (this.#expected === 'chunk end') this.#expected = 'size'
+    else if (this.#expected === 'size') this.#takeSize(line)
+    else if (line === '') this.done = true
+    else {
+      this.#trailers += line.length + 2
+      checkTrailer(line)
+    }
+  }
+
+  #takeSize(line: string): void {
+    const parts = SIZE.exec(line)
+    const extensions = parts?.[2] ?? ''
+    if (parts === null || !EXTENSION.test(extensions)) throw malformed('a chunk of its body does not begin with its size in hexadecimal digits')
+    this.#extensions += extensions.length
+    this.#left = Number.parseInt(parts[1] as string, 16)
+    this.#expected = this.#left === 0 ? 'trailer' : 'chunk end'
+  }
+}
+
+const text = (bytes: Uint8Array, from: number, to: number): string => Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1')
+
+/** A trailer must be a field, and none that the message was framed or routed by (RFC 9110 section 6.5.1). */
+const checkTrailer = (line: string): void => {
+  if (lineEnd(line, 0) >= 0) throw bareReturn()
+  const fields = new HeadFields()
+  parseField(line, 0, line.length, fields)
+  if (fields.length !== 0 || fields.hosts > 0) throw malformed('a trailer is one of the fields that must come before the body')
+}

@@ -1,0 +1,265 @@
+import { type Answer, type ByteChannel, type Connection, type Context, type Host, IopaError } from '@iopa/appbuilder'
+import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
+import { asksToClose, fieldsOf, isBodyless, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
+import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
+import { Outflow } from './outflow.ts'
+import type { PeerWatch } from './peer-watch.ts'
+import type { HttpRequest } from './request.ts'
+
+/** What answers need to know of their listener. */
+export interface AnswerSettings {
+  readonly host: Host
+  readonly heads: AnswerHeads
+  readonly heartbeats: Heartbeats
+  /** Milliseconds, for the `retry` of event streams. */
+  readonly retry: number
+  /** True once the listener is closing: every answer is the last of its connection. */
+  closing: boolean
+}
+
+// Bytes of a body in memory that are handed to the system at once. Where it does not take them all, the next part waits
+// for the peer, so that one that reads slowly can be told from one that does not read at all.
+const PART = 256 * 1024
+
+/** The answers of one connection: one at a time, as fast as the peer reads. */
+export abstract class AnswerFlow {
+  protected readonly channel: ByteChannel
+  protected readonly counted: Connection
+  protected readonly outflow: Outflow
+  protected abstract readonly watch: PeerWatch
+  /** The request in work. */
+  protected request: HttpRequest | null = null
+  /** The peer has gone. */
+  protected gone = false
+  readonly #settings: AnswerSettings
+  /** The body that is being written. */
+  #source: AsyncIterator<Uint8Array> | null = null
+  #wake: (() => void) | null = null
+
+  constructor(channel: ByteChannel, counted: Connection, settings: AnswerSettings) {
+    this.channel = channel
+    this.counted = counted
+    this.outflow = new Outflow(channel)
+    this.#settings = settings
+  }
+
+  /** True when the rest of the request's body may not be thrown away, so that no request can follow. */
+  protected abstract unfinishable(request: HttpRequest): boolean
+  /** An answer has been written, or given up. */
+  protected abstract settled(request: HttpRequest): void
+  /** An answer could not be written, and nothing of it has left. */
+  protected abstract refuse(request: HttpRequest): void
+
+  drain(): void {
+    this.counted.touch()
+    this.outflow.drained()
+    this.watch.waited('drain')
+    this.#wake?.()
+  }
+
+  protected write(request: HttpRequest, answer: Answer): void {
+    try {
+      this.#write(request, answer)
+    } catch (error) {
+      this.#fail(request, error)
+    }
+  }
+
+  /** Renders an observing GET: its answers as events, or the first one as it is when there is nothing to observe. */
+  protected observe(request: HttpRequest, context: Context): void {
+    const { host, heads, heartbeats, retry } = this.#settings
+    context['iopa.Observe'] = true
+    let events: EventStream | null = null
+    const chunked = request.minor > 0
+    const sink = { write: (text: string) => this.#send(chunked ? chunkOf(text) : text), drained: () => this.#drained() }
+    context.defer(() => {
+      events?.close()
+      if (this.request !== request) return
+      if (chunked && events !== null) this.outflow.text(LAST_CHUNK)
+      this.settle(request)
+    })
+    const deliver = (answer: Answer): Promise<void> | void => {
+      if (this.request !== request) return
+      if (events === null) {
+        if (!answer.ok || answer.isStream) return this.write(request, answer)
+        if (!chunked || this.#settings.closing) request.closes = true
+        this.outflow.head(heads.format(200, 'OK', eventStreamFields(fieldsOf(answer)), '', this.#framing(request, null)))
+        request.begun = true
+        events = new EventStream(sink, heartbeats)
+        return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
+      }
+      const delivered = events.deliver(answer)
+      if (!answer.ok) void context.end()
+      return delivered
+    }
+    host.observe(context, deliver).catch((error: unknown) => this.#fail(request, error))
+  }
+
+  /** Ends a request whose answer is on its way to the peer, or will never be. */
+  protected settle(request: HttpRequest, reason: 'finish' | 'reset' = 'finish'): void {
+    if (this.unfinishable(request)) request.closes = true
+    this.request = null
+    // Whoever still holds the body must not read into that of the next request.
+    if (request.decoder !== null) request.break(OVER)
+    if (request.context !== null) {
+      void request.context.end(reason)
+      this.counted.busy(0)
+    }
+    this.settled(request)
+  }
+
+  /** Gives up the body that is being written. */
+  protected abandon(): void {
+    this.#source?.return?.()?.catch(() => undefined)
+    this.#source = null
+    this.#wake?.()
+  }
+
+  #framing(request: HttpRequest, length: number | null, bodyless = false): Framing {
+    const chunked = length === null && !bodyless && request.minor > 0
+    return { length, chunked, connection: request.closes ? 'close' : request.minor === 0 ? 'keep-alive' : '' }
+  }
+
+  #head(request: HttpRequest, answer: Answer, length: number | null, bodyless = false): AnswerHead {
+    const { status, reason, headerPairs, type } = answer
+    return this.#settings.heads.format(status, reason, headerPairs, type, this.#framing(request, length, bodyless))
+  }
+
+  #write(request: HttpRequest, answer: Answer): void {
+    const { status, payload } = answer
+    // A stream may be made of the body that is still to come, so what of that is left over is judged at its end.
+    const unfinishable = answer.isStream ? request.unread && request.expectation !== '' : this.unfinishable(request)
+    if (unfinishable || this.#settings.closing || asksToClose(answer)) request.closes = true
+    const isHead = request.method === 'HEAD'
+    if (isHead || isBodyless(status)) {
+      // A handler may answer HEAD, or 304, with the length of the body that it leaves out (RFC 9110 section 8.6).
+      const length = isHead && payload !== null ? (lengthOf(payload) ?? statedLength(answer)) : status === 204 ? null : statedLength(answer)
+      this.outflow.head(this.#head(request, answer, length, true))
+      discard(answer)
+    } else if (payload === null) this.outflow.head(this.#head(request, answer, 0))
+    else if (typeof payload === 'string') {
+      const length = textLength(payload)
+      if (length > PART) {
+        this.#begin(request, answer, length, answer.payloadBytes)
+        return
+      }
+      this.outflow.head(this.#head(request, answer, length), payload)
+    } else if (payload instanceof Uint8Array) {
+      if (payload.length > PART) {
+        this.#begin(request, answer, payload.length, payload)
+        return
+      }
+      this.outflow.head(this.#head(request, answer, payload.length))
+      if (payload.length > 0) this.outflow.bytes(payload)
+    } else {
+      const length = lengthOf(payload) ?? statedLength(answer)
+      if (length === null && request.minor === 0) request.closes = true
+      void this.#stream(request, payload, length, this.#head(request, answer, length))
+      return
+    }
+    request.begun = true
+    this.settle(request)
+  }
+
+  #begin(request: HttpRequest, answer: Answer, length: number, body: Uint8Array): void {
+    this.outflow.head(this.#head(request, answer, length))
+    request.begun = true
+    void this.#writeParts(request, body)
+  }
+
+  /** Writes a long body in memory: at once what the system takes, and the rest as the peer reads. */
+  async #writeParts(request: HttpRequest, body: Uint8Array): Promise<void> {
+    for (let at = 0; at < body.length; at += PART) {
+      this.outflow.bytes(body.subarray(at, at + PART))
+      this.outflow.flush()
+      if (this.channel.buffered > 0) await this.#drained()
+      if (this.request !== request) return
+      this.counted.touch()
+    }
+    this.settle(request)
+  }
+
+  /** Writes a streamed body as fast as the peer reads it. */
+  async #stream(request: HttpRequest, stream: AsyncIterable<Uint8Array>, length: number | null, head: AnswerHead): Promise<void> {
+    const chunked = length === null && request.minor > 0
+    let left = length ?? Number.POSITIVE_INFINITY
+    const begin = (): void => {
+      if (request.begun || this.request !== request) return
+      request.begun = true
+      this.outflow.head(head)
+    }
+    // A stream that is silent at first must not keep its head back; one that fails at once gets another.
+    const silence = setImmediate(() => {
+      begin()
+      this.outflow.flush()
+    })
+    try {
+      const source = (this.#source = stream[Symbol.asyncIterator]())
+      for (;;) {
+        const { done, value } = await source.next()
+        if (this.request !== request) return
+        begin()
+        if (done === true) break
+        left -= value.length
+        if (left < 0) throw new Error(`The body is longer than the ${length} bytes that its head has promised.`)
+        if (value.length > 0 && !this.#sendBytes(value, chunked)) await this.#drained()
+        if (this.request !== request) return
+        this.counted.touch()
+      }
+      this.#source = null
+      if (length !== null && left > 0) throw new Error(`The body is ${left} bytes shorter than its head has promised.`)
+      if (chunked) this.outflow.text(LAST_CHUNK)
+      this.settle(request)
+    } catch (error) {
+      this.#fail(request, error)
+    } finally {
+      clearImmediate(silence)
+    }
+  }
+
+  #sendBytes(bytes: Uint8Array, chunked: boolean): boolean {
+    if (chunked) this.outflow.text(`${bytes.length.toString(16)}\r\n`)
+    this.outflow.bytes(bytes)
+    return this.#send(chunked ? '\r\n' : '')
+  }
+
+  #send(text: string): boolean {
+    if (this.gone) return false
+    this.outflow.text(text)
+    this.outflow.flush()
+    return this.outflow.writable
+  }
+
+  #drained(): Promise<void> {
+    if (this.gone || this.outflow.writable) return Promise.resolve()
+    this.watch.wait('drain')
+    return new Promise(resolve => {
+      this.#wake = () => {
+        this.#wake = null
+        resolve()
+      }
+    })
+  }
+
+  /** An answer that cannot be written: another one where nothing has left, else the end of the connection. */
+  #fail(request: HttpRequest, error: unknown): void {
+    if (this.request !== request) return
+    this.#settings.host.logger.error(`iopa: the answer to ${request.method} ${request.target} could not be written`, error)
+    this.abandon()
+    if (request.begun) this.channel.destroy()
+    else this.refuse(request)
+    this.settle(request, 'reset')
+  }
+}
+
+const OVER = new IopaError(400, 'request-over', 'The request has been answered; its body cannot be read any more.')
+const LAST_CHUNK = '0\r\n\r\n'
+
+const chunkOf = (text: string): string => `${textLength(text).toString(16)}\r\n${text}\r\n`
+
+/** Gives up a streamed body that nobody will read. */
+export const discard = (answer: Answer): void => {
+  if (!answer.isStream) return
+  const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+  void iterator.return?.().catch(() => undefined)
+}

@@ -1,0 +1,115 @@
+import type { ByteChannel } from '@iopa/appbuilder'
+import type { AnswerHead } from '../message/answer-head.ts'
+
+// Bytes up to which copying two pieces into one costs less than a second call of the system.
+const COPY = 64 * 1024
+// Text up to which the socket encodes it without an array of its own.
+const TEXT = 16 * 1024
+// Beyond so many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
+const FLUSH = 64 * 1024
+
+/** What leaves on one connection: pieces are joined until `flush`, and leave as one write where they are short. */
+export class Outflow {
+  readonly #channel: ByteChannel
+  /** Text behind the pieces. */
+  #text = ''
+  #pieces: (string | Uint8Array)[] = []
+  /** Bytes that wait; counts UTF-16 units of text, which is near enough. */
+  #waiting = 0
+  #blocked = false
+
+  constructor(channel: ByteChannel) {
+    this.#channel = channel
+  }
+
+  /** False while the peer does not read as fast as is written. */
+  get writable(): boolean {
+    return !this.#blocked
+  }
+
+  /** True when something waits for `flush`. */
+  get pending(): boolean {
+    return this.#waiting > 0
+  }
+
+  /** Adds a head, and the text behind it. */
+  head(head: AnswerHead, body = ''): void {
+    if (head.ascii) this.text(head.text + body)
+    else {
+      this.bytes(Buffer.from(head.text, 'latin1'))
+      if (body !== '') this.text(body)
+    }
+  }
+
+  /** Adds text, which leaves as UTF-8. */
+  text(text: string): void {
+    this.#text += text
+    this.#waiting += text.length
+    if (this.#waiting > FLUSH) this.flush()
+  }
+
+  /** Adds bytes; they must not change any more. */
+  bytes(bytes: Uint8Array): void {
+    if (this.#text !== '') this.#pieces.push(this.#text)
+    this.#text = ''
+    this.#pieces.push(bytes)
+    this.#waiting += bytes.length
+    if (this.#waiting > FLUSH) this.flush()
+  }
+
+  /** Writes everything that waits. */
+  flush(): void {
+    if (this.#waiting === 0) return
+    this.#waiting = 0
+    const text = this.#text
+    this.#text = ''
+    if (this.#pieces.length === 0 && text.length <= TEXT) {
+      this.#write(text)
+      return
+    }
+    const pieces = this.#pieces
+    this.#pieces = []
+    if (text !== '') pieces.push(text)
+    this.#writeJoined(pieces)
+  }
+
+  /** The channel's `drain`. */
+  drained(): void {
+    this.#blocked = false
+  }
+
+  #writeJoined(pieces: readonly (string | Uint8Array)[]): void {
+    let from = 0
+    let length = 0
+    for (let at = 0; at < pieces.length; at++) {
+      const piece = pieces[at] as string | Uint8Array
+      const size = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+      if (typeof piece !== 'string' && size > COPY) {
+        this.#writePieces(pieces, from, at, length)
+        this.#write(piece)
+        from = at + 1
+        length = 0
+      } else length += size
+    }
+    this.#writePieces(pieces, from, pieces.length, length)
+  }
+
+  #writePieces(pieces: readonly (string | Uint8Array)[], from: number, to: number, length: number): void {
+    if (length === 0) return
+    const joined = Buffer.allocUnsafe(length)
+    let at = 0
+    for (let index = from; index < to; index++) {
+      const piece = pieces[index] as string | Uint8Array
+      if (typeof piece === 'string') at += joined.write(piece, at)
+      else {
+        joined.set(piece, at)
+        at += piece.length
+      }
+    }
+    this.#write(joined)
+  }
+
+  #write(piece: string | Uint8Array): void {
+    if (!this.#channel.write(piece)) this.#blocked = true
+  }
+}

@@ -1,0 +1,133 @@
+import { type BodyStream, bodyTooLarge, IopaError } from '@iopa/appbuilder'
+import { ByteCollector } from './byte-collector.ts'
+
+/** Where the body of the request in work comes from. */
+export interface BodyPort {
+  /** Somebody begins to read the body. */
+  begin(): void
+  /** The whole body, when it has come already and is no longer than `most`. */
+  whole(most: number): Uint8Array | null
+  /** More is wanted: hands over what there is. */
+  read(): void
+  /** Somebody begins or ends to wait for the peer. */
+  waits(waiting: boolean): void
+}
+
+/** The body of a request as it comes in: read whole, or chunk by chunk with back-pressure; at most `limit` bytes of it. */
+export class RequestBody implements BodyStream {
+  readonly #port: BodyPort
+  readonly #limit: number
+  #begun = false
+  #ended = false
+  /** Somebody waits for the next piece, or for all. */
+  #wanted = false
+  #read = 0
+  #most: number
+  #collector: ByteCollector | null = null
+  #pieces: Uint8Array[] = []
+  #error: IopaError | null = null
+  #wake: (() => void) | null = null
+
+  constructor(port: BodyPort, limit: number) {
+    this.#port = port
+    this.#limit = limit
+    this.#most = limit
+  }
+
+  /** True when the rest of the body is of no use: it is too long, malformed or will not come. */
+  get failed(): boolean {
+    return this.#error !== null
+  }
+
+  /** True while somebody waits for more. */
+  get wanted(): boolean {
+    return this.#wanted && !this.#ended && this.#error === null
+  }
+
+  /** All bytes. @throws IopaError 413 beyond `limit`, 400 when the body cannot be read to its end. */
+  async bytes(limit: number): Promise<Uint8Array> {
+    this.#begin()
+    if (this.#error !== null) throw this.#error
+    this.#most = Math.min(limit, this.#limit)
+    const whole = this.#port.whole(this.#most)
+    if (whole !== null) {
+      this.#ended = true
+      return whole
+    }
+    const collector = (this.#collector = new ByteCollector())
+    this.#wanted = true
+    this.#port.read()
+    while (!this.#ended && this.#error === null) await this.#more()
+    if (this.#error !== null) throw this.#error
+    return collector.take()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    this.#begin()
+    for (;;) {
+      if (this.#error !== null) throw this.#error
+      const piece = this.#pieces.shift()
+      if (piece !== undefined) {
+        yield piece
+        continue
+      }
+      if (this.#ended) return
+      this.#wanted = true
+      this.#port.read()
+      if (this.#pieces.length === 0 && !this.#ended && this.#error === null) await this.#more()
+    }
+  }
+
+  /** Takes what has come; true when more is wanted. */
+  readonly push = (piece: Uint8Array): boolean => {
+    this.#read += piece.length
+    if (this.#read > this.#most) this.fail(bodyTooLarge(this.#most))
+    else if (this.#collector !== null) this.#collector.add(piece)
+    else {
+      this.#pieces.push(piece)
+      this.#wanted = false
+      this.#notify()
+    }
+    return this.wanted
+  }
+
+  /** All of it has come. */
+  end(): void {
+    this.#ended = true
+    this.#notify()
+  }
+
+  /** Ends the reading with an error; whoever waits for a chunk gets it. */
+  fail(error: IopaError): void {
+    if (this.#error !== null || this.#ended) return
+    this.#error = error
+    this.#notify()
+  }
+
+  #begin(): void {
+    if (this.#begun)
+      throw new IopaError(
+        500,
+        'body-used',
+        'The body is a stream that somebody has begun to read; use context.bytes(), text() or json(), which remember it.'
+      )
+    this.#begun = true
+    this.#port.begin()
+  }
+
+  #more(): Promise<void> {
+    this.#port.waits(true)
+    return new Promise(resolve => {
+      this.#wake = () => {
+        this.#port.waits(false)
+        resolve()
+      }
+    })
+  }
+
+  #notify(): void {
+    const wake = this.#wake
+    this.#wake = null
+    wake?.()
+  }
+}
