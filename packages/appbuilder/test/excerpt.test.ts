@@ -20,8 +20,9 @@ const bodyOf = (
 })
 
 /** An app with a body at /big file, and the answers that an observer of it gets. */
-const observed = async (body: () => AsyncIterable<Uint8Array>, query = '') => {
+const observed = async (body: () => AsyncIterable<Uint8Array>, query = '', status = 200) => {
   const app = new App({ logger: false, limits: { body: LIMIT } }).use(context => {
+    context.response.status = status
     context.response.type = 'text/plain; charset="utf-8"'
     context.response.headers = { etag: '"v"', 'content-encoding': 'br', 'Accept-Ranges': 'bytes', 'x-mine': 'yes' }
     context.response.body = body()
@@ -65,6 +66,12 @@ describe('observing a body that is larger than the limit', () => {
     const { context, answers } = await observed(() => bodyOf(LIMIT))
     expect([answers[0]!.payloadBytes.length, excerptOf(answers[0]!)]).toEqual([LIMIT, undefined])
     await context.end()
+  })
+
+  test('of an error is no state, and ends the observation', async () => {
+    const { app, answers, active } = await observed(() => bodyOf(5000), '', 404)
+    expect([answers[0]!.ok, excerptOf(answers[0]!), active]).toEqual([false, undefined, false])
+    await app.close()
   })
 
   test('of a stream of unknown length ends with 413', async () => {
