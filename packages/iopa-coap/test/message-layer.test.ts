@@ -42,6 +42,18 @@ describe('a request', () => {
     expect([...response!.payload]).toEqual([...bytesOf('hi')])
   })
 
+  it('that comes again while its handler is being called is not handled twice', () => {
+    let runs = 0
+    const { channel } = setUp({
+      request: exchange => {
+        if (++runs === 1) channel.deliver(datagram({ code: CODE.GET, id: 5 }))
+        exchange.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
+      }
+    })
+    channel.deliver(datagram({ code: CODE.GET, id: 5 }))
+    expect([runs, channel.take().length]).toEqual([1, 1])
+  })
+
   it('that is non-confirmable gets a non-confirmable response with an id of our own', () => {
     const { channel } = setUp(answerAtOnce)
     for (let id = 0; id < 3; id++) channel.deliver(datagram({ type: TYPE.NON, code: CODE.GET, id }))
