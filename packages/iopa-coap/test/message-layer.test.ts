@@ -42,6 +42,40 @@ describe('a request', () => {
     expect([...response!.payload]).toEqual([...bytesOf('hi')])
   })
 
+  it('that comes again while its handler is being called is not handled twice', () => {
+    let runs = 0
+    const { channel } = setUp({
+      request: exchange => {
+        if (++runs === 1) channel.deliver(datagram({ code: CODE.GET, id: 5 }))
+        exchange.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
+      }
+    })
+    channel.deliver(datagram({ code: CODE.GET, id: 5 }))
+    expect([runs, channel.take().length]).toEqual([1, 1])
+  })
+
+  it('is another one when only its id was seen before: a device that restarts counts its ids anew', () => {
+    const { channel, exchanges } = setUp()
+    const [aa, ab] = [Uint8Array.of(0xaa, 0xaa), Uint8Array.of(0xaa, 0xab)]
+    for (const [type, id] of [
+      [TYPE.CON, 5],
+      [TYPE.NON, 6]
+    ] as const) {
+      const before = exchanges.length
+      for (const one of [
+        { code: CODE.GET, token: aa },
+        { code: CODE.GET, token: ab },
+        { code: CODE.PUT, token: ab },
+        { code: CODE.PUT, token: ab, payload: bytesOf('x') },
+        { code: CODE.PUT, token: ab, payload: bytesOf('x') }
+      ]) {
+        channel.deliver(datagram({ type, id, ...one }))
+        exchanges.at(-1)!.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
+      }
+      expect(exchanges.length - before).toBe(4)
+    }
+  })
+
   it('that is non-confirmable gets a non-confirmable response with an id of our own', () => {
     const { channel } = setUp(answerAtOnce)
     for (let id = 0; id < 3; id++) channel.deliver(datagram({ type: TYPE.NON, code: CODE.GET, id }))
