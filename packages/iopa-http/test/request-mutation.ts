@@ -4,7 +4,7 @@ type Random = () => number
 
 const pick = <T>(items: readonly T[], random: Random): T => items[Math.floor(random() * items.length)] as T
 
-const METHODS = ['GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'CONNECT', 'get', 'GE T', 'PRI']
+const METHODS = ['GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'CONNECT', 'get', 'GE T']
 const TARGETS = [
   '/',
   '/',
@@ -58,6 +58,9 @@ const FIELDS = [
   'Content-Length: 3 ',
   'Content-Length:3',
   'Content-Length: \t3',
+  'Content-Length: 3\t',
+  'Transfer-Encoding: chunked\t',
+  'Transfer-Encoding:\tchunked',
   'Content-Length: 99999999999999999999',
   'Content-Length: ',
   'Transfer-Encoding: chunked',

@@ -58,7 +58,7 @@ class WireChannel implements ByteChannel {
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 /** An app without a network: connections are opened by hand. */
-export const wireServer = async (handler: (context: Context) => unknown) => {
+export const wireServer = async (handler: (context: Context) => unknown): Promise<{ readonly app: App; open(): WireChannel }> => {
   let accept: (channel: ByteChannel) => void = () => undefined
   const network = {
     listen: async (_: unknown, accepted: (channel: ByteChannel) => void) => {

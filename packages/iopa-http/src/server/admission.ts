@@ -77,8 +77,6 @@ export class Admission {
       case 'HEAD':
         break
       default:
-        // What follows CONNECT may be no HTTP.
-        if (method === 'CONNECT') request.closes = true
         if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
     }
     let { target } = request
@@ -136,15 +134,11 @@ const checkExpectation = (request: HttpRequest): void => {
 
 /** Two hosts in one request are one too many: whoever stands before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
-  const { closes } = request
-  // Whoever stands before this server may have read a target without a sense in another way, and what follows it too.
-  request.closes = true
   const { authority, rest } = absoluteTarget(target)
   const { host } = request.fields
   if (host !== null && host.toLowerCase() !== authority.toLowerCase()) {
     throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
   }
-  request.closes = closes
   request.addressed = authority
   return rest
 }

@@ -207,8 +207,8 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
       if (init.path !== '*') return this.#settings.host.create(init, this.#parent)
       this.write(request, SERVER_OPTIONS)
     } catch (error) {
-      // Refused, and of an unusual method too: it may be the middle of something that another server reads otherwise.
-      if (!USUAL.has(request.method)) request.closes = true
+      // Refused, and unusual too: it may be the middle of something that another server reads otherwise.
+      if (!USUAL.has(request.method) || !request.target.startsWith('/')) request.closes = true
       this.write(request, answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
     }
     return null
