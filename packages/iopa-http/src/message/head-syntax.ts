@@ -77,8 +77,13 @@ export const parseField = (text: string, from: number, end: number, fields: Head
   let stop = end
   while (begin < stop && isBlank(text.charCodeAt(begin))) begin++
   while (stop > begin && isBlank(text.charCodeAt(stop - 1))) stop--
-  fields.add(text.slice(from, colon), text.slice(begin, stop))
+  const name = text.slice(from, colon)
+  // White space that not every server takes for such must not decide where a body ends.
+  if (stop < end && text.slice(stop, end).includes('\t') && isFraming(name)) throw malformed(`a tab follows the value of ${name}; leave it out`)
+  fields.add(name, text.slice(begin, stop))
 }
+
+const isFraming = (name: string): boolean => ['content-length', 'transfer-encoding'].includes(name.toLowerCase())
 
 const isBlank = (unit: number): boolean => unit === SPACE || unit === TAB
 

@@ -63,6 +63,10 @@ export class HeadFields {
       case 14:
         if (is(name, 'Content-Length', 'content-length')) this.#length(value)
         break
+      case 16:
+        // Not a field of any RFC, but other servers take it for Connection, and end after such a request.
+        if (name.toLowerCase() === 'proxy-connection') this.#connection(value)
+        break
       case 17:
         if (is(name, 'Transfer-Encoding', 'transfer-encoding')) this.#coding(value)
     }

@@ -77,8 +77,6 @@ export class Admission {
       case 'HEAD':
         break
       default:
-        // What follows CONNECT may be no HTTP.
-        if (method === 'CONNECT') request.closes = true
         if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
     }
     let { target } = request

@@ -28,6 +28,7 @@ export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
 
 const DISCONNECTED = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
 const INCOMPLETE = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
+const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
 const SERVER_OPTIONS = Answer.received(204)
 
 // How long a connection that this side has ended takes in what the peer still sends, in milliseconds. Closing at once
@@ -206,6 +207,8 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
       if (init.path !== '*') return this.#settings.host.create(init, this.#parent)
       this.write(request, SERVER_OPTIONS)
     } catch (error) {
+      // Refused, and unusual too: it may be the middle of something that another server reads otherwise.
+      if (!USUAL.has(request.method) || !request.target.startsWith('/')) request.closes = true
       this.write(request, answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
     }
     return null
@@ -222,6 +225,8 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     // A client that was not asked for its body may send it or not (RFC 9110 section 10.1.1).
     if (request.failed || request.expectation !== '' || request.fields.length > this.#settings.limits.body) return true
     if (request.fields.length >= 0) return false
+    // What was refused is not looked at again.
+    if (request.context === null) return true
     // All of a chunked body may be there.
     const inflow = this.#inflow
     const decoder = request.decoder as BodyDecoder
