@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { App, excerptOf, type Listener, parseUrl } from '@iopa/appbuilder'
+import { App, type Listener, parseUrl } from '@iopa/appbuilder'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { serveStatic } from '@iopa/static'
@@ -114,8 +114,8 @@ test('an observer in the process gets what stands for the file', async () => {
   replace(versions[1])
   const stopping = new AbortController()
   for await (const answer of app.observe('/big.bin', { signal: stopping.signal })) {
-    expect(excerptOf(answer)).toMatchObject({ size: SIZE + 1, type: 'application/octet-stream' })
-    expect(Buffer.compare(excerptOf(answer)!.start, versions[1].subarray(0, 1024))).toBe(0)
+    expect(answer.excerpt).toMatchObject({ size: SIZE + 1, type: 'application/octet-stream' })
+    expect(Buffer.compare(answer.excerpt!.start, versions[1].subarray(0, 1024))).toBe(0)
     stopping.abort()
   }
 })

@@ -53,6 +53,7 @@ export type {
   ContextInit,
   Endpoint,
   EndReason,
+  Excerpt,
   Owned,
   PathLimits,
   Payload,
@@ -87,8 +88,6 @@ export type { Explanation } from './app/explain.ts'
 export type { Client, RequestOptions } from './client/client.ts'
 export type { OutgoingRequest } from './client/outgoing.ts'
 export { outgoing } from './client/outgoing.ts'
-export type { Excerpt } from './observation/excerpt.ts'
-export { excerptOf } from './observation/excerpt.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export { isUnrouted } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware, MiddlewareFunction, MiddlewareObject, Next } from './pipeline/middleware.ts'

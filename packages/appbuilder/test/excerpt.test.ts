@@ -1,4 +1,4 @@
-import { type Answer, App, excerptOf, type RandomAccessBody } from '@iopa/appbuilder'
+import { type Answer, App, type RandomAccessBody } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
 const LIMIT = 100
@@ -48,7 +48,7 @@ describe('observing a body that is larger than the limit', () => {
         '</big%20file?a=%3Cb%3E&c=%20>;type="text/plain; charset=\\"utf-8\\"";sz=5000'
       ])
       expect(answer.headerPairs).toEqual(['etag', '"v"', 'x-mine', 'yes'])
-      expect(excerptOf(answer)).toEqual({ type: 'text/plain; charset="utf-8"', size: 5000, start: new Uint8Array(1024).fill(7) })
+      expect(answer.excerpt).toEqual({ type: 'text/plain; charset="utf-8"', size: 5000, start: new Uint8Array(1024).fill(7) })
     }
     expect(bodies.map(({ closed }) => closed)).toEqual([1, 1])
     await context.end()
@@ -58,19 +58,19 @@ describe('observing a body that is larger than the limit', () => {
   test('does so although its beginning cannot be read just now', async () => {
     const body = bodyOf(5000, () => Promise.reject(new Error('it changes')))
     const { context, answers, active } = await observed(() => body)
-    expect([active, answers[0]!.status, excerptOf(answers[0]!)!.start.length, body.closed]).toEqual([true, 200, 0, 1])
+    expect([active, answers[0]!.status, answers[0]!.excerpt!.start.length, body.closed]).toEqual([true, 200, 0, 1])
     await context.end()
   })
 
   test('of one that fits tells the body itself', async () => {
     const { context, answers } = await observed(() => bodyOf(LIMIT))
-    expect([answers[0]!.payloadBytes.length, excerptOf(answers[0]!)]).toEqual([LIMIT, undefined])
+    expect([answers[0]!.payloadBytes.length, answers[0]!.excerpt]).toEqual([LIMIT, null])
     await context.end()
   })
 
   test('of an error is no state, and ends the observation', async () => {
     const { app, answers, active } = await observed(() => bodyOf(5000), '', 404)
-    expect([answers[0]!.ok, excerptOf(answers[0]!), active]).toEqual([false, undefined, false])
+    expect([answers[0]!.ok, answers[0]!.excerpt, active]).toEqual([false, null, false])
     await app.close()
   })
 

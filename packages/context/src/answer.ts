@@ -5,10 +5,21 @@ import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonBody, endingStream } from './payload-stream.ts'
 import { type Problem, problemOf, problemText } from './problem.ts'
 
+/** What an answer to an observer stands for, when the body is larger than observers may be sent: the answer is a link to it then. */
+export interface Excerpt {
+  /** Content type of the body. */
+  readonly type: string
+  /** Bytes of the whole body. */
+  readonly size: number
+  /** Its first 1,024 bytes; none when they could not be read, for the body has changed again, and that is told next. */
+  readonly start: Uint8Array
+}
+
 /** What few answers have. */
 interface Rare {
   /** Empty for that of the status. */
   reason: string
+  excerpt: Excerpt | null
   readonly callbacks: (() => void)[]
 }
 
@@ -167,6 +178,15 @@ export class Answer {
     return this.#body === undefined && this.#status >= 400
   }
 
+  /** What the payload is a link to, where the body was too large for observers; null for an answer that is whole. */
+  get excerpt(): Excerpt | null {
+    return this.#rare?.excerpt ?? null
+  }
+  set excerpt(excerpt: Excerpt | null) {
+    if (this.#state !== OPEN) throw sealedError()
+    this.#own.excerpt = excerpt
+  }
+
   /** True once status, headers and body are fixed. */
   get sealed(): boolean {
     return this.#state !== OPEN
@@ -282,7 +302,7 @@ export class Answer {
   }
 
   get #own(): Rare {
-    return (this.#rare ??= { reason: '', callbacks: [] })
+    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [] })
   }
 
   toString(): string {

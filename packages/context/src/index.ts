@@ -9,6 +9,7 @@
 
 export type { EndReason } from './abort-reasons.ts'
 export { abortReason } from './abort-reasons.ts'
+export type { Excerpt } from './answer.ts'
 export { Answer } from './answer.ts'
 export { abandonValue, applyValue } from './apply-value.ts'
 export type { BodyStream } from './body.ts'

@@ -1,27 +1,10 @@
 import type { RandomAccessBody } from '@iopa/constants'
 import { Answer, type Context, encodePath } from '@iopa/context'
 
-/** What observers are told in place of a body of which parts can be read, and which is larger than they may be sent. */
-export interface Excerpt {
-  /** Content type of the body. */
-  readonly type: string
-  /** Bytes of the whole body. */
-  readonly size: number
-  /** Its first 1,024 bytes; none when they could not be read, for the body has changed again, and that is told next. */
-  readonly start: Uint8Array
-}
-
 /** Bytes of the largest block of CoAP (RFC 7959 section 2.2), with which an observer there begins. */
 const START = 1024
 const LINK_FORMAT = 'application/link-format'
 const NOTHING = new Uint8Array(0)
-const EXCERPTS = new WeakMap<Answer, Excerpt>()
-
-/**
- * The excerpt that an answer to an observer stands for; undefined for one that is the representation itself.
- * The payload of the answer is a link to the path then, for protocols whose notification is all that an observer gets.
- */
-export const excerptOf = (answer: Answer): Excerpt | undefined => EXCERPTS.get(answer)
 
 /** True for a body that is told by an excerpt: large, and a GET can read any part of it. */
 export const isExcerpted = (payload: Answer['payload'], limit: number): payload is RandomAccessBody =>
@@ -43,8 +26,8 @@ export const excerpted = async (context: Context, body: RandomAccessBody): Promi
   for (const [name, value] of headers) if (!OF_THE_CONTENT.has(name.toLowerCase())) answer.headers.append(name, value)
   answer.type = LINK_FORMAT
   answer.body = `<${target}>;type="${type.replace(/["\\]/g, '\\$&')}";sz=${size}`
+  answer.excerpt = { type, size, start }
   answer.seal(context.environment.codecs)
-  EXCERPTS.set(answer, { type, size, start })
   return answer
 }
 

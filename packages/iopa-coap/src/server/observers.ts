@@ -50,7 +50,8 @@ export class Observer implements NotificationSource {
       this.#responder.respondObserved(this, answer)
       return undefined
     }
-    if (this.last) return undefined
+    // Its beginning could not be read, for it has changed again; that is told next.
+    if (this.last || answer.excerpt?.start.length === 0) return undefined
     this.#newest = answer
     return this.subscriber.changed()
   }
@@ -86,6 +87,8 @@ export class ObserverRegistry {
   /** True when a GET or FETCH with Observe 0 becomes an observation; else it is answered like any other (RFC 7641 section 4.1, RFC 8132 section 2.4). */
   takes({ remote, message, toMulticast }: Exchange, request: CoapRequest): boolean {
     if (!isSafe(message.code) || toMulticast || request.path === WELL_KNOWN_CORE) return false
+    // Who asks for a later block goes on with what it was told before (RFC 7959 section 2.6).
+    if (request.block2 > 15) return false
     if (this.#held + request.bodyLength > HELD_BODIES * this.#host.limits.body) return false
     const { observers } = remote
     return observers === undefined || observers.size < this.#host.limits.observersPerConnection || observers.has(tokenKey(message.token))

@@ -21,6 +21,8 @@ export interface Representation {
   /** The Location-Path and Location-Query options, decoded. */
   location: Location | undefined
   payload: Uint8Array | RandomAccessBody
+  /** Bytes of the whole body where the payload is only its beginning; -1 where it is the body. */
+  whole: number
 }
 
 interface Location {
@@ -51,7 +53,8 @@ export const diagnostic = (code: number, text: string): Representation => ({
   maxAge: NONE,
   etag: undefined,
   location: undefined,
-  payload: text === '' ? NOTHING : Buffer.from(text)
+  payload: text === '' ? NOTHING : Buffer.from(text),
+  whole: NONE
 })
 
 /** Content-Format numbers of the types that answers have; an app has few, so they are kept. */
@@ -83,10 +86,18 @@ export const represent = (answer: Answer, method: number, accept: number, format
     maxAge: NONE,
     etag: undefined,
     location: undefined,
-    payload: NOTHING
+    payload: NOTHING,
+    whole: NONE
   }
+  const { excerpt } = answer
   if (answer.isProblem) representProblem(representation, answer, accept)
-  else {
+  else if (excerpt !== null) {
+    // It has changed again while its beginning was read.
+    if (excerpt.start.length === 0) return { ...diagnostic(CODE.SERVICE_UNAVAILABLE, 'The resource is changing; ask again.'), maxAge: 1 }
+    representation.payload = excerpt.start
+    representation.whole = excerpt.size
+    representation.contentFormat = formats.find(excerpt.type)
+  } else {
     const { payload } = answer
     if (payload !== null) {
       representation.payload = isRandomAccess(payload) ? payload : typeof payload === 'string' ? encodeText(payload) : answer.payloadBytes
@@ -97,6 +108,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
   // RFC 7252 section 5.9.1.3: 2.03 carries no payload.
   if (representation.code === CODE.VALID) {
     representation.payload = NOTHING
+    representation.whole = NONE
     representation.contentFormat = NONE
   }
   return representation
@@ -164,7 +176,11 @@ export const writeRepresentation = (writer: OptionWriter, representation: Repres
 }
 
 /** Bytes of the whole payload. */
-export const sizeOf = ({ payload }: Representation): number => (isRandomAccess(payload) ? payload.size : payload.length)
+export const sizeOf = ({ payload, whole }: Representation): number =>
+  whole !== NONE ? whole : isRandomAccess(payload) ? payload.size : payload.length
+
+/** True where the payload is the beginning of a body whose other blocks are read by requests of their own. */
+export const isBeginning = ({ payload, whole }: Representation): boolean => whole !== NONE && whole > (payload as Uint8Array).length
 
 /** What a request is answered with where its handler answers 2.05: 2.03 where the client has that already, 4.06 where Accept cannot be met. */
 export const fitted = (request: CoapRequest, given: Representation): Representation => {
@@ -179,7 +195,7 @@ export const fitted = (request: CoapRequest, given: Representation): Representat
 /** 2.03 without payload where an ETag of the request is that of the representation (RFC 7252 section 5.10.6.2). */
 const validated = (request: CoapRequest, representation: Representation): Representation => {
   const { payload } = representation
-  const etag = representation.etag ?? (isRandomAccess(payload) ? undefined : hashOf(payload))
+  const etag = representation.etag ?? (isRandomAccess(payload) || isBeginning(representation) ? undefined : hashOf(payload))
   if (etag === undefined || !request.etags(OPTION.ETAG).some(tag => sameEtag(tag, etag))) return representation
-  return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING }
+  return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING, whole: NONE }
 }

@@ -8,7 +8,16 @@ import { type ErrorResponses, shortened } from './error-responses.ts'
 import type { Exchange, Notification, Remote } from './exchange.ts'
 import { type KeptAnswer, KeptAnswers } from './kept-answers.ts'
 import type { Observer } from './observers.ts'
-import { diagnostic, fitted, isRandomAccess, type MessageOptions, type Representation, sizeOf, writeRepresentation } from './representation.ts'
+import {
+  diagnostic,
+  fitted,
+  isBeginning,
+  isRandomAccess,
+  type MessageOptions,
+  type Representation,
+  sizeOf,
+  writeRepresentation
+} from './representation.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
@@ -87,6 +96,11 @@ export class Responses {
         single = Math.min(single, blockSize(szx))
       }
     }
+    if (isBeginning(representation)) {
+      this.#kept.remove(remote, request)
+      this.#respond(exchange, request, representation, observe, blockValue(0, true, szx), this.#firstBlock(remote, representation, szx))
+      return
+    }
     const whole = size <= single && request.block2 <= 15
     const block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
     if (whole && !isRandomAccess(representation.payload)) {
@@ -116,17 +130,21 @@ export class Responses {
     const { exchange, request } = observer
     const { remote } = exchange
     const payload = representation.payload as Uint8Array
+    const size = sizeOf(representation)
+    const beginning = isBeginning(representation)
     const szx = this.#szxOf(request, remote)
     const single = request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
     let block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
     let part = payload
-    if (payload.length > single) {
-      // At once: some clients fetch the next block before they acknowledge this one.
-      this.#kept.keep(remote, request, representation, undefined)
-      part = payload.subarray(0, lengthOfBlock(szx, remote))
+    let size2 = NONE
+    if (size > single || beginning) {
+      // At once: some clients fetch the next block before they acknowledge this one. The blocks after a beginning are not those of a former body.
+      if (beginning) this.#kept.remove(remote, request)
+      else this.#kept.keep(remote, request, representation, undefined)
+      part = this.#firstBlock(remote, representation, szx)
       block2 = blockValue(0, true, szx)
+      size2 = size
     }
-    const size2 = part === payload ? NONE : payload.length
     const options = writeRepresentation(this.#writer, representation, { observe: observer.sequence, block1: NONE, block2, size1: NONE, size2 })
     return { code: representation.code, options, payload: part }
   }
@@ -157,6 +175,10 @@ export class Responses {
   #szxOf(request: CoapRequest, remote: Remote): number {
     const largest = remote.reliable ? remote.maxSzx : this.#settings.szx
     return request.block2 === NONE ? largest : Math.min(request.block2 & 7, largest)
+  }
+
+  #firstBlock(remote: Remote, { payload }: Representation, szx: number): Uint8Array {
+    return (payload as Uint8Array).subarray(0, lengthOfBlock(szx, remote))
   }
 
   /** Sends the block that a request asks for by its number. */

@@ -1,4 +1,4 @@
-import { Answer, type Context, type Endpoint, excerptOf, type Host, IopaError } from '@iopa/appbuilder'
+import { Answer, type Context, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
 import type { RemoteBroker } from '../remote/broker.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
 import { pause } from '../remote/waiting.ts'
@@ -101,7 +101,7 @@ export class StateExchange {
     try {
       const answer = await host.represent(path, as)
       // A link to what is too large to be told is no body of a PUT.
-      if (excerptOf(answer) !== undefined) return null
+      if (answer.excerpt !== null) return null
       if (answer.ok && answer.payloadBytes.length > 0) return { payload: answer.payloadBytes, contentType: answer.type }
       const gone = (answer.status === 404 || answer.status === 410) && answer.error?.code !== 'no-route'
       return gone ? { payload: new Uint8Array(0), contentType: '' } : null
