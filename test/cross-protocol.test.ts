@@ -120,6 +120,24 @@ describe('a state', () => {
     }
   })
 
+  test('that is changed while a change of it is being read is read once more', async () => {
+    const all = await watchAll('/n/one')
+    for (const changer of CHANGING) {
+      let open = (): void => undefined
+      states.gate = new Promise(resolve => {
+        open = resolve
+      })
+      const { gets } = states
+      await town.put('udp', '/n/one', { by: 'udp' })
+      await until('the change is being read', () => states.gets > gets)
+      expect(await town.put(changer, '/n/one', { by: changer })).toBeLessThan(300)
+      states.gate = null
+      open()
+      await allHear(all, states.version)
+      for (const watching of all) expectForwards(watching)
+    }
+  })
+
   test.each(CHANGING)(
     'that is deleted by %s ends its observations with 404, and is an empty message over MQTT, whose subscription stays',
     async changer => {
