@@ -1,8 +1,11 @@
+import { systemClock } from '@iopa/appbuilder'
 import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
 import { OPTION } from '../src/codec/options.ts'
+import { AmplificationGuard } from '../src/server/amplification.ts'
 import { EchoValues } from '../src/server/echo.ts'
+import type { Exchange, Remote } from '../src/server/exchange.ts'
 import { type RawRequest, rawRequest } from './raw-peer.ts'
 import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
 
@@ -158,5 +161,28 @@ describe('an Echo value', () => {
       expect(values.verify(changed, '10.0.0.2', 5000, 1_000_000)).toBe(false)
     }
     expect(new EchoValues(120_000).verify(value, '10.0.0.2', 5000, 1_000_000)).toBe(false)
+  })
+})
+
+describe('a peer', () => {
+  const introduced = (address: string, factor: number, reliable = false): boolean => {
+    const remote = { address, reliable, verified: false } as Remote
+    new AmplificationGuard(systemClock, factor).introduce(remote)
+    return remote.verified
+  }
+
+  it('is trusted on loopback, on a connection, or where everybody is', () => {
+    expect([introduced('127.0.0.1', 3), introduced('::1', 3), introduced('10.0.0.2', 3, true)]).toEqual([true, true, true])
+    expect(introduced('10.0.0.2', Number.POSITIVE_INFINITY)).toBe(true)
+    expect([introduced('10.0.0.2', 3), introduced('2001:db8::1', 3)]).toEqual([false, false])
+  })
+
+  it('that is not has room for so many times its request, less header, token, marker and options of the answer', () => {
+    const exchange = {
+      remote: { verified: false },
+      message: { bytes: new Uint8Array(20), tokenStart: 4, tokenEnd: 8 }
+    } as unknown as Exchange
+    expect(new AmplificationGuard(systemClock, 3).room(exchange, 7)).toBe(60 - 4 - 4 - 1 - 7)
+    expect(new AmplificationGuard(systemClock, 1.5).room(exchange, 0)).toBe(30 - 9)
   })
 })

@@ -54,6 +54,16 @@ describe('a request', () => {
     expect([runs, channel.take().length]).toEqual([1, 1])
   })
 
+  it('over the limit of all peers together is answered 5.03, until one of the others has been answered', () => {
+    const { channel, exchanges } = setUp({}, { inFlight: 2 })
+    for (const port of [1, 2, 3]) channel.deliver(datagram({ code: CODE.GET, id: port }), port)
+    expect(channel.take()).toMatchObject([{ code: CODE.SERVICE_UNAVAILABLE, id: 3 }])
+    expect(exchanges).toHaveLength(2)
+    exchanges[0]!.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
+    channel.deliver(datagram({ code: CODE.GET, id: 4 }), 3)
+    expect(exchanges).toHaveLength(3)
+  })
+
   it('is another one when only its id was seen before: a device that restarts counts its ids anew', () => {
     const { channel, exchanges } = setUp()
     const [aa, ab] = [Uint8Array.of(0xaa, 0xaa), Uint8Array.of(0xaa, 0xab)]

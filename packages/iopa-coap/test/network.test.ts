@@ -378,6 +378,53 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
+  it('repeats a notification of a state that has not changed as it was, under the same id', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const { texts } = collect(client.observe('/state'))
+    await home.clock.runUntil(() => texts.length === 1)
+    const from = home.network.trace.length
+    let lost = 0
+    home.network.script = ({ to }) => (to.address === SERVER && lost++ < 2 ? 'drop' : undefined)
+    home.setState('state 1')
+    await home.clock.advance(30_000)
+    const sent = home.network.trace.slice(from).filter(({ to }) => to.address === CLIENT)
+    expect(sent).toHaveLength(3)
+    for (const { bytes } of sent) expect(bytes).toEqual(sent[0]!.bytes)
+    expect(texts).toEqual(['state 0', 'state 1'])
+    await home.close()
+  })
+
+  it('has nothing in work for registrations that were cancelled before their first answer', async () => {
+    const home = await virtualHome({ coap: { limits: { inFlightPerConnection: 4 } } })
+    const peer = await home.network.machine(CLIENT).bind({ host: CLIENT, port: 0 })
+    const inbox: ReceivedMessage[] = []
+    peer.open({ message: bytes => void inbox.push(decode(bytes) as ReceivedMessage), error: () => {} })
+    const ask = async (path: string, observe: number): Promise<void> => {
+      peer.send(rawRequest(CODE.GET, { type: TYPE.NON, path, options: [[OPTION.OBSERVE, observe]] }), 5683, SERVER)
+      await home.clock.advance(10)
+    }
+    for (let i = 0; i < 10; i++) {
+      await ask(`/late/${i}`, 0)
+      await ask('/state', 1)
+    }
+    expect(inbox.map(({ code }) => code)).toEqual(Array(10).fill(CODE.CONTENT))
+    await home.clock.advance(10_000)
+    // What they would have been answered is not said to anybody.
+    expect([inbox.length, home.app.live]).toEqual([10, 0])
+    await peer.close()
+    await home.close()
+  })
+
+  it('does not observe the list of resources, which nobody tells of', async () => {
+    const home = await virtualHome()
+    const client = await home.connect()
+    const { texts, done } = collect(client.observe('/.well-known/core'))
+    await home.clock.runUntil(done)
+    expect([texts.length, home.app.live]).toEqual([1, 0])
+    await home.close()
+  })
+
   it('stops fetching the rest of a notification when a newer one has come', async () => {
     const home = await virtualHome({ network: { delay: 50 } })
     const client = await home.connect()

@@ -31,8 +31,6 @@ export class ClientObservation {
   #link: ClientLink | undefined
   /** The request as it was last registered. */
   #request: ClientRequest
-  /** Counts registrations, so that one whose body is still on its way gives way to a later one. */
-  #attempt = 0
   /** What is left of the observation while it is being cancelled. */
   #cancelling: OpenToken | undefined
   /** True when an Echo was sent for the registration under way. */
@@ -85,7 +83,6 @@ export class ClientObservation {
 
   async #register(echo?: Uint8Array): Promise<void> {
     const { request, settings } = this.#init
-    const attempt = ++this.#attempt
     this.#disarm()
     try {
       const link = await this.#init.link()
@@ -93,7 +90,7 @@ export class ClientObservation {
       const transfer = new Transfer(link, settings)
       const tagged = transfer.tagged(request)
       const last = await transfer.lead(tagged)
-      if (this.#ended || attempt !== this.#attempt) return
+      if (this.#ended) return
       this.#sequence = -1
       if ('code' in last) {
         this.#receive(last, link)
@@ -112,7 +109,7 @@ export class ClientObservation {
         })
       }
     } catch (error) {
-      if (attempt === this.#attempt) this.#retryAfter(error)
+      this.#retryAfter(error)
     }
   }
 
