@@ -134,7 +134,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const length = this.request?.fields.length ?? -1
     const { chunk, at } = this.#inflow
     if (decoder === undefined || decoder === null || length < 0 || length > most || chunk.length - at < length) return null
-    this.#inflow.advance(decoder.decode(chunk, at, () => true))
+    this.#inflow.advance(decoder.decode(chunk, at, null))
     return chunk.subarray(at, at + length)
   }
 
@@ -165,7 +165,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const inflow = this.#inflow
     if (this.request !== null) return this.#feed(this.request)
     if (this.#discarded !== null) {
-      inflow.advance(this.#discarded.decode(inflow.chunk, inflow.at, () => true))
+      inflow.advance(this.#discarded.decode(inflow.chunk, inflow.at, null))
       if (this.#discarded.done) this.#discarded = null
       return true
     }
@@ -180,7 +180,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   #feed({ stream, decoder }: HttpRequest): boolean {
     if (stream === null || decoder === null || !stream.wanted) return false
     const inflow = this.#inflow
-    inflow.advance(decoder.decode(inflow.chunk, inflow.at, stream.push))
+    inflow.advance(decoder.decode(inflow.chunk, inflow.at, stream))
     if (decoder.done) stream.end()
     return true
   }
@@ -231,7 +231,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const inflow = this.#inflow
     const decoder = request.decoder as BodyDecoder
     try {
-      while (!inflow.empty && !decoder.done) inflow.advance(decoder.decode(inflow.chunk, inflow.at, () => true))
+      while (!inflow.empty && !decoder.done) inflow.advance(decoder.decode(inflow.chunk, inflow.at, null))
     } catch {
       return true
     }
