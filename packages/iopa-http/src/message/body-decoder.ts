@@ -8,10 +8,16 @@ export interface BodyDecoder {
   /** True when the whole body has come. */
   readonly done: boolean
   /**
-   * Decodes from `at` until the body, the bytes, or the interest ends: `take` gets the pieces, which are views of
-   * `bytes`, and returns false to get no more. Returns where it has stopped. @throws IopaError 400, 413, 431.
+   * Decodes from `at` until the body, the bytes, or the interest of the sink ends; without a sink the body is thrown
+   * away. Returns where it has stopped. @throws IopaError 400, 413, 431.
    */
-  decode(bytes: Uint8Array, at: number, take: (piece: Uint8Array) => boolean): number
+  decode(bytes: Uint8Array, at: number, sink: BodySink | null): number
+}
+
+/** Who takes the pieces of a body, which are views of what came in. */
+export interface BodySink {
+  /** False to get no more for now. */
+  push(piece: Uint8Array): boolean
 }
 
 /** A body whose length is known. */
@@ -27,11 +33,11 @@ export class SizedBody implements BodyDecoder {
     return this.left === 0
   }
 
-  decode(bytes: Uint8Array, at: number, take: (piece: Uint8Array) => boolean): number {
+  decode(bytes: Uint8Array, at: number, sink: BodySink | null): number {
     const end = Math.min(bytes.length, at + this.left)
     if (end === at) return at
     this.left -= end - at
-    take(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end))
+    sink?.push(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end))
     return end
   }
 }
@@ -63,7 +69,7 @@ export class ChunkedBody implements BodyDecoder {
     this.#trailerLimit = trailerLimit
   }
 
-  decode(bytes: Uint8Array, at: number, take: (piece: Uint8Array) => boolean): number {
+  decode(bytes: Uint8Array, at: number, sink: BodySink | null): number {
     let from = at
     while (from < bytes.length && !this.done) {
       if (this.#left === 0) {
@@ -72,7 +78,7 @@ export class ChunkedBody implements BodyDecoder {
       }
       const end = Math.min(bytes.length, from + this.#left)
       this.#left -= end - from
-      const more = take(bytes.subarray(from, end))
+      const more = sink === null || sink.push(bytes.subarray(from, end))
       from = end
       if (!more) break
     }

@@ -49,7 +49,7 @@ export const parseRequestLine = (text: string, from: number, end: number): Reque
   if (at === from || at === end || text.charCodeAt(at) !== SPACE) {
     throw malformed('it does not begin with a method in capital letters and a space (RFC 9112 section 3)')
   }
-  const method = methodOf(text, from, at)
+  const method = methodOf(text.slice(from, at))
   const begin = ++at
   for (let unit = 0; at < end; at++) {
     unit = text.charCodeAt(at)
@@ -61,11 +61,10 @@ export const parseRequestLine = (text: string, from: number, end: number): Reque
     )
   }
   const target = text.slice(begin, at)
-  if (end - at !== 9 || !text.startsWith('HTTP/', at + 1)) throw malformed('its first line does not end with HTTP/1.1')
-  if (text.startsWith('1.1', at + 6)) return { method, target, minor: 1 }
-  if (text.startsWith('1.0', at + 6)) return { method, target, minor: 0 }
-  if (/^\d\.\d$/.test(text.slice(at + 6, end))) throw otherVersion()
-  throw malformed('its first line does not end with HTTP/1.1')
+  const version = text.slice(at + 1, end)
+  if (version === 'HTTP/1.1') return { method, target, minor: 1 }
+  if (version === 'HTTP/1.0') return { method, target, minor: 0 }
+  throw /^HTTP\/\d\.\d$/.test(version) ? otherVersion() : malformed('its first line does not end with HTTP/1.1')
 }
 
 /** The header line from `from` to `end`, whose characters have been checked. @throws IopaError 400. */
@@ -93,23 +92,22 @@ const badField = (text: string, from: number, at: number): IopaError => {
   return malformed('a header line is not a name, a colon and a value')
 }
 
-/** The usual methods as constants, so that others compare them by identity. */
-const methodOf = (text: string, from: number, end: number): string => {
-  switch (text.charCodeAt(from)) {
-    case 71:
-      if (end - from === 3 && text.startsWith('GET', from)) return 'GET'
-      break
-    case 80:
-      if (end - from === 3 && text.startsWith('PUT', from)) return 'PUT'
-      if (end - from === 4 && text.startsWith('POST', from)) return 'POST'
-      break
-    case 72:
-      if (end - from === 4 && text.startsWith('HEAD', from)) return 'HEAD'
-      break
-    case 68:
-      if (end - from === 6 && text.startsWith('DELETE', from)) return 'DELETE'
+/** The method; a usual one as a constant, so that others compare it by identity. */
+const methodOf = (method: string): string => {
+  switch (method) {
+    case 'GET':
+      return 'GET'
+    case 'POST':
+      return 'POST'
+    case 'PUT':
+      return 'PUT'
+    case 'HEAD':
+      return 'HEAD'
+    case 'DELETE':
+      return 'DELETE'
+    default:
+      return method
   }
-  return text.slice(from, end)
 }
 
 /** True for a name of a header field. */

@@ -116,6 +116,11 @@ export class Admission {
   }
 }
 
+const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
+
+/** True for a request of a kind that, once refused, may be the middle of something that another server reads otherwise. */
+export const isUnusual = ({ method, target }: HttpRequest): boolean => !USUAL.has(method) || !target.startsWith('/')
+
 const SLASH = 47
 
 /** The framing must be beyond doubt, and the body within its limit, before anybody answers (RFC 9112 section 6). */

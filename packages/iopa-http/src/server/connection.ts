@@ -14,7 +14,7 @@ import { HeadReader } from '../message/head-reader.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { RequestHead } from '../message/request-head.ts'
 import { acceptsEventStream } from '../message/request-target.ts'
-import { Admission, type AdmissionRules } from './admission.ts'
+import { Admission, type AdmissionRules, isUnusual } from './admission.ts'
 import { AnswerFlow, type AnswerSettings, discard } from './answer-flow.ts'
 import { Inflow } from './inflow.ts'
 import { PeerWatch } from './peer-watch.ts'
@@ -28,7 +28,6 @@ export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
 
 const DISCONNECTED = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
 const INCOMPLETE = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
-const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
 const SERVER_OPTIONS = Answer.received(204)
 
 // How long a connection that this side has ended takes in what the peer still sends, in milliseconds. Closing at once
@@ -56,8 +55,6 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   #flushing: ReturnType<typeof setImmediate> | null = null
   /** This side has ended the connection. */
   #left = false
-  /** Since when the peer could have closed its side; -1 while something has still to leave. */
-  #lingersSince = -1
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -114,11 +111,10 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const { limits } = this.#settings
     if (this.watch.idle && (!this.outflow.writable || (this.#left && this.channel.buffered > 0))) this.watch.wait('drain')
     if (this.watch.stalled(now, limits.idleTimeout, this.#inflow.received, this.channel.buffered)) this.channel.destroy()
-    else if (this.#left) this.#linger(now)
-    else if (this.request === null) this.#await(now, limits.headerTimeout)
+    else if (this.#left) {
+      if (this.watch.lingered(now, LINGER, this.channel.buffered)) this.channel.destroy()
+    } else if (this.request === null) this.#await(now, limits.headerTimeout)
   }
-
-  // What the body of the request in work needs of its connection.
 
   begin(): void {
     const { request } = this
@@ -134,7 +130,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const length = this.request?.fields.length ?? -1
     const { chunk, at } = this.#inflow
     if (decoder === undefined || decoder === null || length < 0 || length > most || chunk.length - at < length) return null
-    this.#inflow.advance(decoder.decode(chunk, at, () => true))
+    this.#inflow.advance(decoder.decode(chunk, at, null))
     return chunk.subarray(at, at + length)
   }
 
@@ -165,7 +161,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const inflow = this.#inflow
     if (this.request !== null) return this.#feed(this.request)
     if (this.#discarded !== null) {
-      inflow.advance(this.#discarded.decode(inflow.chunk, inflow.at, () => true))
+      inflow.advance(this.#discarded.decode(inflow.chunk, inflow.at, null))
       if (this.#discarded.done) this.#discarded = null
       return true
     }
@@ -180,7 +176,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   #feed({ stream, decoder }: HttpRequest): boolean {
     if (stream === null || decoder === null || !stream.wanted) return false
     const inflow = this.#inflow
-    inflow.advance(decoder.decode(inflow.chunk, inflow.at, stream.push))
+    inflow.advance(decoder.decode(inflow.chunk, inflow.at, stream))
     if (decoder.done) stream.end()
     return true
   }
@@ -207,8 +203,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
       if (init.path !== '*') return this.#settings.host.create(init, this.#parent)
       this.write(request, SERVER_OPTIONS)
     } catch (error) {
-      // Refused, and unusual too: it may be the middle of something that another server reads otherwise.
-      if (!USUAL.has(request.method) || !request.target.startsWith('/')) request.closes = true
+      if (isUnusual(request)) request.closes = true
       this.write(request, answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
     }
     return null
@@ -231,7 +226,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const inflow = this.#inflow
     const decoder = request.decoder as BodyDecoder
     try {
-      while (!inflow.empty && !decoder.done) inflow.advance(decoder.decode(inflow.chunk, inflow.at, () => true))
+      while (!inflow.empty && !decoder.done) inflow.advance(decoder.decode(inflow.chunk, inflow.at, null))
     } catch {
       return true
     }
@@ -278,12 +273,6 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     this.outflow.flush()
     this.channel.end()
     this.#inflow.discard()
-  }
-
-  #linger(now: number): void {
-    if (this.channel.buffered > 0) return
-    if (this.#lingersSince < 0) this.#lingersSince = now
-    if (now - this.#lingersSince >= LINGER) this.channel.destroy()
   }
 
   /** Ends the wait for the rest of a header or of a body. */

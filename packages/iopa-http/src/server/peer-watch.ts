@@ -7,6 +7,8 @@ export class PeerWatch {
   #progress = 0
   /** Since when a header, or the rest of a body, is awaited; -1 for neither. */
   #owingSince: number
+  /** Since when the peer could have closed its side; -1 while something has still to leave. */
+  #lingersSince = -1
 
   /** A connection begins with a header that is awaited since `now`. */
   constructor(now: number) {
@@ -50,5 +52,12 @@ export class PeerWatch {
     if (!owing) this.#owingSince = -1
     else if (this.#owingSince < 0) this.#owingSince = now
     return owing && now - this.#owingSince >= limit
+  }
+
+  /** True when everything has left for `limit` ms, and the peer has still not closed its side. To be asked only once this side has ended. */
+  lingered(now: number, limit: number, buffered: number): boolean {
+    if (buffered > 0) return false
+    if (this.#lingersSince < 0) this.#lingersSince = now
+    return now - this.#lingersSince >= limit
   }
 }

@@ -1,4 +1,5 @@
 import { type BodyStream, bodyTooLarge, IopaError } from '@iopa/appbuilder'
+import type { BodySink } from '../message/body-decoder.ts'
 import { ByteCollector } from './byte-collector.ts'
 
 /** Where the body of the request in work comes from. */
@@ -14,7 +15,7 @@ export interface BodyPort {
 }
 
 /** The body of a request as it comes in: read whole, or chunk by chunk with back-pressure; at most `limit` bytes of it. */
-export class RequestBody implements BodyStream {
+export class RequestBody implements BodyStream, BodySink {
   readonly #port: BodyPort
   readonly #limit: number
   #begun = false
@@ -24,7 +25,7 @@ export class RequestBody implements BodyStream {
   #read = 0
   #most: number
   #collector: ByteCollector | null = null
-  #pieces: Uint8Array[] = []
+  readonly #pieces: Uint8Array[] = []
   #error: IopaError | null = null
   #wake: (() => void) | null = null
 
@@ -45,21 +46,18 @@ export class RequestBody implements BodyStream {
   }
 
   /** All bytes. @throws IopaError 413 beyond `limit`, 400 when the body cannot be read to its end. */
-  async bytes(limit: number): Promise<Uint8Array> {
-    this.#begin()
-    if (this.#error !== null) throw this.#error
-    this.#most = Math.min(limit, this.#limit)
-    const whole = this.#port.whole(this.#most)
-    if (whole !== null) {
+  bytes(limit: number): Promise<Uint8Array> {
+    try {
+      this.#begin()
+      if (this.#error !== null) throw this.#error
+      this.#most = Math.min(limit, this.#limit)
+      const whole = this.#port.whole(this.#most)
+      if (whole === null) return this.#collect(new ByteCollector())
       this.#ended = true
-      return whole
+      return Promise.resolve(whole)
+    } catch (error) {
+      return Promise.reject(error)
     }
-    const collector = (this.#collector = new ByteCollector())
-    this.#wanted = true
-    this.#port.read()
-    while (!this.#ended && this.#error === null) await this.#more()
-    if (this.#error !== null) throw this.#error
-    return collector.take()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
@@ -79,7 +77,7 @@ export class RequestBody implements BodyStream {
   }
 
   /** Takes what has come; true when more is wanted. */
-  readonly push = (piece: Uint8Array): boolean => {
+  push(piece: Uint8Array): boolean {
     this.#read += piece.length
     if (this.#read > this.#most) this.fail(bodyTooLarge(this.#most))
     else if (this.#collector !== null) this.#collector.add(piece)
@@ -102,6 +100,15 @@ export class RequestBody implements BodyStream {
     if (this.#error !== null || this.#ended) return
     this.#error = error
     this.#notify()
+  }
+
+  async #collect(collector: ByteCollector): Promise<Uint8Array> {
+    this.#collector = collector
+    this.#wanted = true
+    this.#port.read()
+    while (!this.#ended && this.#error === null) await this.#more()
+    if (this.#error !== null) throw this.#error
+    return collector.take()
   }
 
   #begin(): void {

@@ -1,0 +1,195 @@
+import { type Context, HeaderMap, reply } from '@iopa/appbuilder'
+import { virtualClock } from '@iopa/testing'
+import { describe, expect, test } from 'vitest'
+import { ask, eventually, gate, Peer, parse, serve } from './support.ts'
+import { wireServer } from './wire.ts'
+
+const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`
+const post = (path: string, body: string): string => `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+describe('what one read brings', () => {
+  test('is answered in one write where all is answered at once', async () => {
+    const { open } = await wireServer(context => (context.path === '/bytes' ? new Uint8Array([65, 66]) : `<${context.path}>`))
+    const channel = open()
+    channel.receiver?.data(Buffer.from(get('/1') + get('/bytes') + get('/a//b') + get('/4')))
+    expect(channel.writes).toBe(1)
+    expect(channel.output.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200'])
+    channel.destroy()
+  })
+
+  test('is answered in few writes where each answer takes a promise', async () => {
+    const { open } = await wireServer(async context => context.text())
+    const channel = open()
+    channel.receiver?.data(Buffer.from(Array.from({ length: 16 }, (_, at) => post('/', `<${at}>`)).join('')))
+    for (let turns = 0; turns < 5; turns++) await turn()
+    expect(channel.output.match(/<\d+>/g)).toEqual(Array.from({ length: 16 }, (_, at) => `<${at}>`))
+    expect(channel.writes).toBeLessThan(4)
+    channel.destroy()
+  })
+
+  test('does not keep an answer back while the next handler works', async () => {
+    const go = gate()
+    const { open } = await wireServer(async context => {
+      if (context.path === '/slow') await go.promise
+      return `<${context.path}>`
+    })
+    const channel = open()
+    channel.receiver?.data(Buffer.from(get('/fast') + get('/slow')))
+    for (let turns = 0; turns < 3; turns++) await turn()
+    expect(channel.output).toMatch(/<\/fast>$/)
+    go.open()
+    for (let turns = 0; turns < 3; turns++) await turn()
+    expect(channel.output).toMatch(/<\/slow>$/)
+    channel.destroy()
+  })
+})
+
+describe('a body', () => {
+  test('that somebody keeps beyond its request reads nothing of the next one', async () => {
+    let kept: AsyncIterable<Uint8Array> | undefined
+    const { open } = await wireServer(async context => {
+      if (context.path === '/keep') {
+        kept = context.body as AsyncIterable<Uint8Array>
+        return 'kept'
+      }
+      await expect(kept?.[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'request-over' })
+      return context.text()
+    })
+    const channel = open()
+    channel.receiver?.data(Buffer.from(post('/keep', 'first') + post('/', '<second>')))
+    for (let turns = 0; turns < 5; turns++) await turn()
+    expect(channel.output).toMatch(/kept(?:.|\s)*<second>$/)
+    channel.destroy()
+  })
+
+  test('that nobody reads is skipped, chunked or not, when it is there', async () => {
+    const { open } = await wireServer(context => `<${context.path}>`)
+    const channel = open()
+    const chunked = 'POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n'
+    channel.receiver?.data(Buffer.from(chunked + post('/2', 'unread') + get('/3')))
+    expect(channel.output.match(/<\/\d>/g)).toEqual(['</1>', '</2>', '</3>'])
+    channel.destroy()
+  })
+
+  test('whose chunks are single bytes costs no more than they do', async () => {
+    const { port } = await serve(async context => (await context.bytes()).length)
+    const peer = new Peer(port).send('POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n')
+    peer.send(`${'1\r\nx\r\n'.repeat(200_000)}0\r\n\r\n`)
+    expect(parse(await peer.untilEnd()).body).toBe('200000')
+  })
+})
+
+describe('HTTP/1.0', () => {
+  test('keeps the connection when it asks for it, and is told so', async () => {
+    const { port } = await serve(context => `<${context.path}>`)
+    const peer = new Peer(port).send('GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
+    expect(parse(await peer.until(/<\/1>$/)).headers['connection']).toBe('keep-alive')
+    peer.send('GET /2 HTTP/1.0\r\n\r\n')
+    expect(await peer.untilEnd()).toMatch(/connection: close(?:.|\s)*<\/2>$/)
+  })
+
+  test('gets a stream of unknown length without chunks, up to the end of the connection', async () => {
+    const { port } = await serve(() =>
+      (async function* () {
+        yield new TextEncoder().encode('one ')
+        yield new TextEncoder().encode('two')
+      })()
+    )
+    const text = await ask(port, 'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
+    expect(parse(text)).toMatchObject({ body: 'one two', headers: { connection: 'close' } })
+    expect(text).not.toMatch(/transfer-encoding|content-length/)
+  })
+})
+
+describe('a head of an answer', () => {
+  const headOf = async (handler: (context: Context) => unknown): Promise<string> => {
+    const { port } = await serve(handler)
+    return ask(port, get('/', 'Connection: close\r\n'))
+  }
+
+  test('carries Latin-1 in a field as one byte, and the body behind it as UTF-8', async () => {
+    const text = await headOf(context => {
+      context.response.headers = new HeaderMap(['x-name', 'K\xfcche'])
+      return 'K\xfcche'
+    })
+    expect(text).toMatch(/x-name: K\xfcche\r\n/)
+    expect(text).toMatch(/content-length: 6\r\n(?:.|\s)*K\xc3\xbcche$/)
+  })
+
+  test('has the date of the clock, a new one each second, and no second one where the handler has set it', async () => {
+    const clock = virtualClock({ start: Date.UTC(2026, 0, 1) + 400 })
+    const { port } = await serve(context => (context.path === '/own' ? reply(200, 'x', { Date: 'yesterday' }) : 'x'), { clock })
+    const peer = new Peer(port)
+    const date = async (path: string): Promise<readonly string[]> => {
+      peer.text = ''
+      return [...(await peer.send(get(path)).until(/x$/)).matchAll(/date: (.*)\r\n/gi)].map(([, value]) => value as string)
+    }
+    expect(await date('/')).toEqual(['Thu, 01 Jan 2026 00:00:00 GMT'])
+    await clock.advance(500)
+    expect(await date('/')).toEqual(['Thu, 01 Jan 2026 00:00:00 GMT'])
+    await clock.advance(100)
+    expect(await date('/')).toEqual(['Thu, 01 Jan 2026 00:00:01 GMT'])
+    expect(await date('/own')).toEqual(['yesterday'])
+  })
+
+  test('cannot be split by its reason or its type', async () => {
+    const reason = await headOf(context => {
+      context.response.reason = 'Fine\r\nset-cookie: evil=1'
+      return 'x'
+    })
+    const type = await headOf(context => {
+      context.response.type = 'text/plain\r\nset-cookie: evil=1'
+      return 'x'
+    })
+    for (const text of [reason, type]) {
+      expect(text).toMatch(/^HTTP\/1\.1 500 /)
+      expect(text).not.toMatch(/set-cookie/)
+    }
+  })
+})
+
+describe('a connection that this side has ended', () => {
+  test('is dropped when the peer keeps it, after a second and no sooner', async () => {
+    const clock = virtualClock()
+    const { app, port } = await serve(() => 'x', { clock })
+    const peer = new Peer(port, { allowHalfOpen: true })
+    await peer.send(get('/', 'Connection: close\r\n')).untilEnd()
+    await clock.advance(900)
+    expect(app.live).toBe(1)
+    await clock.advance(3000)
+    await eventually('it is gone', () => app.live === 0)
+  })
+
+  test('brings all of a long last answer to a peer that reads slowly', async () => {
+    const clock = virtualClock()
+    const { port } = await serve(() => new Uint8Array(3e6), { clock })
+    const peer = new Peer(port)
+    peer.socket.pause()
+    peer.send(get('/', 'Connection: close\r\n'))
+    for (let second = 0; second < 100; second++) {
+      await clock.advance(1000)
+      if (second % 20 === 10) {
+        peer.socket.resume()
+        await new Promise(resolve => setTimeout(resolve, 1))
+        peer.socket.pause()
+      }
+    }
+    peer.socket.resume()
+    expect((await peer.untilEnd()).length).toBeGreaterThan(3e6)
+  })
+
+  test('by CONNECT takes nothing that follows for a request', async () => {
+    const { port } = await serve(context => `<${context.path}>`)
+    const text = await ask(port, `CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n${get('/inside')}`)
+    expect(text).toMatch(/^HTTP\/1\.1 400 (?:.|\s)*control-method/)
+    expect(text).not.toMatch(/inside>/)
+  })
+})
+
+describe('a method', () => {
+  test('is any token: the app decides which it knows', async () => {
+    const { port } = await serve(context => context.method)
+    expect(parse(await ask(port, `FETCH / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)).body).toBe('FETCH')
+  })
+})
