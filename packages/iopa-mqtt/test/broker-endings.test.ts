@@ -42,8 +42,8 @@ describe('the end of a session', () => {
     await waiting.vanish()
     await publisher.put('b', 'no room'.padEnd(500))
     await net.client({ clientId: 'c', clean: true })
-    await publisher.put('b', 'room again')
-    expect(await (await net.client(other)).messages()).toEqual(['b room again'])
+    await publisher.put('b', 'room again'.padEnd(500))
+    expect((await (await net.client(other)).messages()).map(message => message.trim())).toEqual(['b room again'])
   })
 })
 
@@ -212,21 +212,21 @@ describe('a topic alias', () => {
 
 describe('many messages to one topic', () => {
   it('wait behind a slow one and then go without nesting, in order', async () => {
-    const seen: string[] = []
+    let handled = 0
     const count = 20_000
     const net = await lab(
       app =>
-        app.use(router()).put('/work', async context => {
-          const body = await context.text()
-          if (body === '1') await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 1000))
-          seen.push(body)
+        app.use(router()).put('/work', () => {
+          if (++handled === 1) return new Promise<void>(resolve => void net.clock.setTimeout(resolve, 1000))
+          return undefined
         }),
       { limits: { inFlightPerConnection: 30_000, inFlight: 30_000 } }
     )
     const client = await net.client()
     for (let id = 1; id <= count; id++) client.publish('work', String(id), { qos: 1, messageId: id })
     await net.rest(3000)
-    expect(seen.length).toBe(count)
+    expect(handled).toBe(count)
+    expect(net.errors).toEqual([])
     expect(client.packets.map(packet => packet.messageId)).toEqual(Array.from({ length: count }, (_, index) => index + 1))
   })
 })
