@@ -140,11 +140,11 @@ describe('a change that another protocol made', () => {
 })
 
 describe('a state', () => {
-  it('reaches a slow client as its newest representation, those in between are skipped', async () => {
+  it.each([0, 1] as const)('reaches a slow client as its newest representation, those in between are skipped, with QoS %i', async qos => {
     const state = fresh()
     const net = await lab(house(state))
     const client = await net.client()
-    await client.subscribe('lights/+', { qos: 1, rh: 2 })
+    await client.subscribe('lights/+', { qos, rh: 2 })
     client.acknowledges = false
     client.pause()
     const padding = 'x'.repeat(200_000)

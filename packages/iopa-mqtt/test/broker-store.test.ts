@@ -1,54 +1,13 @@
 import { router } from '@iopa/router'
-import { virtualClock } from '@iopa/testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Store, StoreRecord } from '../src/store.ts'
-import { memoryStore } from '../src/stores/memory.ts'
-import { closeLabs, type Lab, lab } from './broker/lab.ts'
+import { HeldStore, restarted } from './broker/held-store.ts'
+import { closeLabs, lab } from './broker/lab.ts'
 
 afterEach(async () => {
   expect(await closeLabs()).toBe(0)
 })
 
 const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 1000 } }
-
-/** A store whose writes a test lets through, and that can be cut off as a killed process would. */
-class HeldStore implements Store {
-  readonly inner = memoryStore()
-  held: (() => void)[] = []
-  hold = false
-  dead = false
-  failing = false
-  writes = 0
-
-  load(): AsyncIterable<StoreRecord> {
-    return this.inner.load()
-  }
-
-  async write(batch: readonly StoreRecord[]): Promise<void> {
-    this.writes++
-    if (this.hold) await new Promise<void>(resolve => this.held.push(resolve))
-    if (this.failing) throw new Error('disk full')
-    if (!this.dead) await this.inner.write(batch)
-  }
-
-  async close(): Promise<void> {}
-
-  release(): void {
-    this.hold = false
-    for (const resolve of this.held.splice(0)) resolve()
-  }
-}
-
-/** A broker that takes up what another one, cut off as by `kill -9`, left in its store. */
-async function restarted(before: Lab, store: HeldStore, build?: Parameters<typeof lab>[0]): Promise<Lab> {
-  await before.rest()
-  store.dead = true
-  const next = new HeldStore()
-  const records: StoreRecord[] = []
-  for await (const record of store.load()) records.push(record)
-  await next.inner.write(records)
-  return lab(build, { store: next }, virtualClock({ start: before.clock.now() }))
-}
 
 describe('with a store, what was acknowledged is there after the broker was killed:', () => {
   it('retained messages', async () => {

@@ -2,26 +2,21 @@ import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnectio
 import { FrameGuard } from '../codec/frame-guard.ts'
 import { encodeConnack, encodeDisconnect, PINGRESP } from '../codec/packet-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
-import type { DisconnectPacket } from '../codec/packets.ts'
+import type { AuthPacket } from '../codec/packets.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'
 import { decodeAcknowledgement } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Broker } from './broker.ts'
+import { handleControlPacket } from './control-packets.ts'
+import { Departure } from './departure.ts'
 import type { MqttEndpoint } from './endpoint.ts'
 import { Handshake } from './handshake.ts'
 import { Intake } from './intake.ts'
 import { PacketSender } from './packet-sender.ts'
 import type { Session } from './session.ts'
-import { subscribe, unsubscribe } from './subscribing.ts'
 import type { WillFate } from './wills.ts'
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
-
-/** How a connection ended, and what becomes of the will. */
-interface Farewell {
-  readonly reasonCode: number
-  readonly will: WillFate
-}
 
 /** Bytes of a packet before CONNECT has been accepted. */
 const LARGEST_CONNECT = 16_384
@@ -49,14 +44,12 @@ export class Connection implements ByteReceiver {
   lastActive: number
   readonly #closed: () => void
   #state: State = 'new'
-  #wasOpen = false
   #handshake: Handshake | null = null
   #intake: Intake | null = null
   #paused = false
   /** When a connection that is closing is destroyed. */
   #deadline = 0
-  /** What the client said when it left, or what the broker found. */
-  #farewell: Farewell | null = null
+  readonly #departure = new Departure(this)
 
   /** `closed` is called when the channel is gone. */
   constructor(broker: Broker, channel: ByteChannel, counted: CountedConnection, closed: () => void) {
@@ -113,7 +106,7 @@ export class Connection implements ByteReceiver {
     this.counted.remove()
     this.#closed()
     this.#handshake?.abandon()
-    this.#depart({ reasonCode: REASON.UNSPECIFIED_ERROR, will: 'publish' })
+    this.#depart(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
   /** Called now and then: closes what has been silent, or has not gone, for too long. */
@@ -130,19 +123,19 @@ export class Connection implements ByteReceiver {
       return
     }
     if (this.version === 5) this.sender.send(encodeDisconnect(reasonCode, this.sender.wantsProblems ? reason : ''))
-    this.#finish({ reasonCode, will: reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish' })
+    this.leave(reasonCode, reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish')
   }
 
   /** Closes without an acknowledgement, so that the client sends again when it returns. */
   abandon(): void {
-    if (this.#state === 'open') this.#finish({ reasonCode: REASON.UNSPECIFIED_ERROR, will: 'publish' })
+    if (this.#state === 'open') this.leave(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
   /** Refuses the CONNECT. */
   refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.sender.send(encodeConnack(this.version, false, code, properties))
-    this.#finish({ reasonCode: code, will: 'drop' })
+    this.leave(code, 'drop')
   }
 
   destroy(): void {
@@ -150,13 +143,24 @@ export class Connection implements ByteReceiver {
     this.#guard.close()
     this.#handshake?.abandon()
     this.channel.destroy()
-    this.#depart({ reasonCode: REASON.UNSPECIFIED_ERROR, will: 'publish' })
+    this.#depart(REASON.UNSPECIFIED_ERROR, 'publish')
+  }
+
+  /** Closes when everything written has left; `reasonCode` and `will` are what the client said, or what the broker found. */
+  leave(reasonCode: number, will: WillFate): void {
+    this.#state = 'closing'
+    this.#deadline = this.broker.now() + GOODBYE
+    this.#guard.close()
+    this.sender.outbox.flush()
+    this.channel.resume()
+    this.channel.end()
+    this.#depart(reasonCode, will)
   }
 
   /** The CONNECT was accepted: packets flow. */
   opened(session: Session, aliasMaximum: number): void {
     this.#state = 'open'
-    this.#wasOpen = true
+    this.#departure.connected = true
     this.#handshake = null
     this.#guard.maxPacketSize = this.broker.maxPacketSize
     this.sender.aliasMaximum = Math.min(aliasMaximum, this.broker.options.topicAliasMaximum)
@@ -181,7 +185,13 @@ export class Connection implements ByteReceiver {
   workChanged(inWork: number): void {
     this.counted.busy(inWork)
     if (this.#paused) this.#continue()
-    if (inWork === 0 && this.#farewell !== null) this.#endScope(this.#farewell)
+    if (inWork === 0) this.#departure.workEnded()
+  }
+
+  /** An authentication anew while packets flow. */
+  reauthenticate(packet: AuthPacket): void {
+    this.#handshake ??= new Handshake(this)
+    this.#handshake.reauthenticate(packet)
   }
 
   #packet(bytes: Buffer, start: number, body: number, end: number): boolean {
@@ -214,30 +224,8 @@ export class Connection implements ByteReceiver {
       default:
         if (type === PACKET.PUBLISH) return this.#intakeOf(session).receive(bytes, start, body, end) && !this.#hold()
     }
-    return this.#rarePacket(bytes, start, body, end)
-  }
-
-  #rarePacket(bytes: Buffer, start: number, body: number, end: number): boolean {
-    const packet = this.broker.decoder.decode(bytes, start, body, end, this.version)
-    const session = this.session as Session
-    switch (packet.type) {
-      case 'SUBSCRIBE':
-        subscribe(this, session, packet)
-        break
-      case 'UNSUBSCRIBE':
-        unsubscribe(this, session, packet)
-        break
-      case 'DISCONNECT':
-        this.#left(packet)
-        return false
-      case 'AUTH':
-        this.#handshake ??= new Handshake(this)
-        this.#handshake.reauthenticate(packet)
-        break
-      default:
-        throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a second CONNECT')
-    }
-    return !this.#hold()
+    handleControlPacket(this, session, this.broker.decoder.decode(bytes, start, body, end, this.version))
+    return this.#state === 'open' && !this.#hold()
   }
 
   #connect(bytes: Buffer, start: number, body: number, end: number): boolean {
@@ -252,18 +240,6 @@ export class Connection implements ByteReceiver {
     if (packet.type !== 'AUTH') throw new ProtocolError(REASON.PROTOCOL_ERROR, 'an authentication is under way')
     this.#handshake?.proceed(packet)
     return this.isOpen || this.#handshake?.expects === true
-  }
-
-  #left(packet: DisconnectPacket): void {
-    const session = this.session as Session
-    const { sessionExpiryInterval } = packet
-    if (sessionExpiryInterval !== undefined) {
-      if (sessionExpiryInterval > 0 && !session.persistent)
-        throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a session without expiry cannot be given one')
-      this.broker.sessions.changeExpiry(session, sessionExpiryInterval)
-    }
-    // With reason 4 the client wants its will to be published (MQTT 5 section 3.14.2.1).
-    this.#finish({ reasonCode: packet.reasonCode, will: packet.reasonCode === REASON.DISCONNECT_WITH_WILL ? 'publish' : 'drop' })
   }
 
   /** Stops reading while the client does not take its answers. */
@@ -311,28 +287,8 @@ export class Connection implements ByteReceiver {
     }
   }
 
-  #finish(farewell: Farewell): void {
-    this.#state = 'closing'
-    this.#deadline = this.broker.now() + GOODBYE
-    this.#guard.close()
-    this.sender.outbox.flush()
-    this.channel.resume()
-    this.channel.end()
-    this.#depart(farewell)
-  }
-
-  /** Parts from the session, once. What is in work is finished first: a message that was taken is not lost because its sender left. */
-  #depart(farewell: Farewell): void {
-    if (this.#farewell !== null) return
-    this.#farewell = farewell
-    this.broker.sessions.left(this, farewell.will)
-    if ((this.#intake?.inWork ?? 0) === 0) this.#endScope(farewell)
-  }
-
-  #endScope({ reasonCode }: Farewell): void {
-    const { context } = this
-    this.context = null
-    if (context !== null) this.broker.farewell(context, reasonCode, this.#wasOpen)
+  #depart(reasonCode: number, will: WillFate): void {
+    this.#departure.begin(reasonCode, will, this.#intake?.inWork ?? 0)
   }
 
   #intakeOf(session: Session): Intake {

@@ -1,4 +1,5 @@
 import { topicMatches } from '../topics/topic.ts'
+import type { Broker } from './broker.ts'
 import type { Message } from './message.ts'
 import { Recipient } from './recipients.ts'
 import type { Session } from './session.ts'
@@ -31,7 +32,7 @@ export class Replays {
     this.#waiting ??= []
     this.#waiting.push({
       subscription,
-      retained: broker.retained.match(subscription.filter, broker.now),
+      retained: wildcard ? broker.retained.match(subscription.filter, broker.now) : new One(broker, subscription.filter),
       states: wildcard ? statesOf(this.#session, subscription.filter) : NOTHING
     })
     this.pump()
@@ -132,6 +133,24 @@ function* statesOf(session: Session, filter: string): Generator<string, void, un
 }
 
 const identifiersOf = (subscription: Subscription): readonly number[] => new Recipient([subscription]).identifiers
+
+/** The retained message of one topic, looked up when it is asked for. */
+class One implements Iterator<Message> {
+  readonly #broker: Broker
+  #topic: string | null
+
+  constructor(broker: Broker, topic: string) {
+    this.#broker = broker
+    this.#topic = topic
+  }
+
+  next(): IteratorResult<Message> {
+    const topic = this.#topic
+    this.#topic = null
+    const message = topic === null ? undefined : this.#broker.retained.get(topic, this.#broker.now())
+    return message === undefined ? DONE : { done: false, value: message }
+  }
+}
 
 const NOTHING: Iterator<string> = [][Symbol.iterator]()
 const DONE = { done: true, value: undefined } as const

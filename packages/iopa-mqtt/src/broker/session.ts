@@ -107,7 +107,7 @@ export class Session {
       else if (!state || !this.queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.drop()
       return
     }
-    if (connection === null && !this.persistent) return
+    if (this.ended) return
     const delivery = new Delivery(message, qos, retain, identifiers, state)
     if (!this.stored && !this.congested) this.#transmit(delivery, false)
     else this.#enqueue(delivery)

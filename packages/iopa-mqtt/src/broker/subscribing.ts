@@ -92,7 +92,12 @@ export function addSubscription(
     group = groups.get(filter) ?? new SharedGroup(shared.filter)
     groups.set(filter, group)
   }
-  const subscription = Object.assign(new Subscription(session, filter, group), options)
+  const subscription = new Subscription(session, filter, group)
+  subscription.qos = options.qos
+  subscription.noLocal = options.noLocal
+  subscription.retainAsPublished = options.retainAsPublished
+  subscription.retainHandling = options.retainHandling
+  subscription.identifier = options.identifier
   session.subscriptions.set(filter, subscription)
   if (group) {
     group.members.push(subscription)

@@ -57,9 +57,7 @@ export class TopicTable {
 
   /** The topic in these bytes; null when they are no topic name or one beyond the limits. */
   find(bytes: Buffer, start: number, end: number): Topic | null {
-    let hash = end - start
-    for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0
-    const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1)
+    const slot = slotOf(bytes, start, end)
     const known = this.#slots[slot]
     if (known && sameBytes(known.bytes, bytes, start, end)) return known
     if (end - start > this.#maxLength || !isMqttString(bytes, start, end)) return null
@@ -68,8 +66,12 @@ export class TopicTable {
 
   /** The topic of a name; null when it is none or one beyond the limits. */
   get(name: string): Topic | null {
+    if (!name.isWellFormed()) return null
     const bytes = Buffer.from(name)
-    return name.isWellFormed() ? this.find(bytes, 0, bytes.length) : null
+    const slot = slotOf(bytes, 0, bytes.length)
+    const known = this.#slots[slot]
+    if (known && known.name === name) return known
+    return bytes.length > this.#maxLength || !isMqttString(bytes, 0, bytes.length) ? null : this.#make(slot, name, bytes)
   }
 
   /** Who gets its messages, as the subscriptions are now. */
@@ -95,6 +97,12 @@ export class TopicTable {
     this.#slots.fill(undefined)
     this.#remembered = 0
   }
+}
+
+function slotOf(bytes: Buffer, start: number, end: number): number {
+  let hash = end - start
+  for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0
+  return (hash ^ (hash >>> 15)) & (SLOTS - 1)
 }
 
 /** True when a part of some bytes is the same as these. */

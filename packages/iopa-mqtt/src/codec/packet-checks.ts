@@ -19,14 +19,11 @@ const NOTHING: CheckedPacket = { userProperties: [], willProperties: NO_BYTES }
 export function checkPacket(bytes: Buffer, start: number, body: number, end: number, version: number, maxUserProperties: number): CheckedPacket {
   const first = bytes[start] as number
   const type = first >> 4
-  const flags = type === PACKET.SUBSCRIBE || type === PACKET.UNSUBSCRIBE ? 2 : 0
-  if ((first & 15) !== flags) throw malformed('the flags of the fixed header are not those of this packet')
+  checkFlags(first, type === PACKET.UNSUBSCRIBE ? 2 : 0)
   const reader = new ByteReader(bytes, body, end)
   switch (type) {
     case PACKET.CONNECT:
       return checkConnect(reader, maxUserProperties)
-    case PACKET.SUBSCRIBE:
-      return checkSubscribe(reader, version, maxUserProperties)
     case PACKET.UNSUBSCRIBE:
       return checkUnsubscribe(reader, version, maxUserProperties)
     case PACKET.PINGREQ:
@@ -41,6 +38,10 @@ export function checkPacket(bytes: Buffer, start: number, body: number, end: num
     default:
       throw new ProtocolError(REASON.PROTOCOL_ERROR, `packet type ${type} is not for a server`)
   }
+}
+
+export function checkFlags(first: number, flags: number): void {
+  if ((first & 15) !== flags) throw malformed('the flags of the fixed header are not those of this packet')
 }
 
 const USER_NAME = 0x80
@@ -103,20 +104,6 @@ function checkWillProperties(reader: ByteReader, maxUserProperties: number): Buf
   return kept.length === 0 ? NO_BYTES : Buffer.concat(kept)
 }
 
-function checkSubscribe(reader: ByteReader, version: number, maxUserProperties: number): CheckedPacket {
-  packetIdentifier(reader)
-  const userProperties = version === 5 ? checkUserProperties(reader, PACKET.SUBSCRIBE, maxUserProperties) : []
-  if (reader.at === reader.end) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a SUBSCRIBE has no topic filter')
-  while (reader.at < reader.end) {
-    const filter = reader.string()
-    const options = reader.uint8()
-    if (options & (version === 5 ? 0xc0 : 0xfc) || (options & 3) === 3 || (options & 0x30) === 0x30)
-      throw malformed('the options of a subscription are not valid')
-    if (options & 4 && filter.startsWith('$share/')) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a shared subscription cannot be no-local')
-  }
-  return { userProperties, willProperties: NO_BYTES }
-}
-
 function checkUnsubscribe(reader: ByteReader, version: number, maxUserProperties: number): CheckedPacket {
   packetIdentifier(reader)
   const userProperties = version === 5 ? checkUserProperties(reader, PACKET.UNSUBSCRIBE, maxUserProperties) : []
@@ -149,13 +136,15 @@ function checkUserProperties(reader: ByteReader, type: number, maxUserProperties
   return pairs
 }
 
-function pairAt(bytes: Buffer, start: number, end: number): [string, string] {
+export function pairAt(bytes: Buffer, start: number, end: number): [string, string] {
   const reader = new ByteReader(bytes, start + 1, end)
   return [reader.string(), reader.string()]
 }
 
-function packetIdentifier(reader: ByteReader): void {
-  if (reader.uint16() === 0) throw malformed('a packet has packet identifier 0')
+export function packetIdentifier(reader: ByteReader): number {
+  const packetId = reader.uint16()
+  if (packetId === 0) throw malformed('a packet has packet identifier 0')
+  return packetId
 }
 
 function mustEnd(reader: ByteReader): void {

@@ -1,12 +1,14 @@
-import type { IAuthPacket, IConnectPacket, IDisconnectPacket, ISubscribePacket, IUnsubscribePacket, Packet, Parser } from 'mqtt-packet'
+import type { IAuthPacket, IConnectPacket, IDisconnectPacket, IUnsubscribePacket, Packet, Parser } from 'mqtt-packet'
 import { parser as createParser } from 'mqtt-packet'
 import { malformed } from './byte-reader.ts'
 import { type CheckedPacket, checkPacket } from './packet-checks.ts'
-import type { AuthPacket, ClientPacket, ConnectPacket, DisconnectPacket, SubscribePacket, UnsubscribePacket, Will } from './packets.ts'
+import { PACKET } from './packet-types.ts'
+import type { AuthPacket, ClientPacket, ConnectPacket, DisconnectPacket, UnsubscribePacket, Will } from './packets.ts'
 import { REASON } from './reason-codes.ts'
+import { decodeSubscribe } from './subscribe-decoder.ts'
 
 /**
- * Decodes the packets that are rare: `mqtt-packet` reads them, after checks of what it lets through. A parser keeps nothing between
+ * Decodes the packets that are rare: `mqtt-packet` reads them, after checks of what it lets through; the least rare, SUBSCRIBE, has a reader of its own. A parser keeps nothing between
  * packets, so one for each version serves every connection, and an idle connection has none.
  */
 export class PacketDecoder {
@@ -20,6 +22,7 @@ export class PacketDecoder {
 
   /** The packet in `bytes` from `start` to `end`; throws a ProtocolError. The version is ignored for a CONNECT. */
   decode(bytes: Buffer, start: number, body: number, end: number, version: number): ClientPacket {
+    if ((bytes[start] as number) >> 4 === PACKET.SUBSCRIBE) return decodeSubscribe(bytes, start, body, end, version, this.#maxUserProperties)
     const checked = checkPacket(bytes, start, body, end, version, this.#maxUserProperties)
     // Nothing but a header: the general codec wants the fields that may be left out.
     if (body === end) {
@@ -32,8 +35,6 @@ export class PacketDecoder {
     switch (packet.cmd) {
       case 'connect':
         return connectPacket(packet, checked)
-      case 'subscribe':
-        return subscribePacket(packet, checked, version)
       case 'unsubscribe':
         return unsubscribePacket(packet, checked)
       case 'disconnect':
@@ -104,20 +105,6 @@ const willOf = (will: NonNullable<IConnectPacket['will']>, properties: Buffer): 
   properties,
   delayInterval: will.properties?.willDelayInterval ?? 0,
   messageExpiryInterval: will.properties?.messageExpiryInterval ?? -1
-})
-
-const subscribePacket = (packet: ISubscribePacket, { userProperties }: CheckedPacket, version: number): SubscribePacket => ({
-  type: 'SUBSCRIBE',
-  packetId: packet.messageId as number,
-  subscriptionIdentifier: packet.properties?.subscriptionIdentifier ?? 0,
-  userProperties,
-  subscriptions: packet.subscriptions.map(({ topic, qos, nl, rap, rh }) => ({
-    filter: topic,
-    qos,
-    noLocal: nl === true,
-    retainAsPublished: rap === true,
-    retainHandling: version === 5 ? (rh ?? 0) : 0
-  }))
 })
 
 const unsubscribePacket = (packet: IUnsubscribePacket, { userProperties }: CheckedPacket): UnsubscribePacket => ({

@@ -2,11 +2,12 @@ import type { Clock, TimerHandle } from '@iopa/appbuilder'
 import { IopaError } from '@iopa/appbuilder'
 import { Backoff } from './backoff.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
-import { Connection, ConnectionLost } from './connection.ts'
+import { Connection } from './connection.ts'
 import { type ConnectionOptions, nameOf } from './connection-options.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import type { InboundMessage, OutboundMessage, Receipt } from './message.ts'
 import type { RemoteOptions } from './options.ts'
+import { Publisher } from './publisher.ts'
 import { credentialsOf, elsewhere } from './server-address.ts'
 import { abortable, either, limited } from './waiting.ts'
 
@@ -44,11 +45,7 @@ export class RemoteBroker {
   #backoff: Backoff
   #timer: TimerHandle = undefined
   #closing = new AbortController()
-  #inFlight = 0
-  #turns: (() => void)[] = []
-  #waiting = 0
-  /** Messages that a connection has not answered; those of one that is gone stay, to find out why it is. */
-  #underWay = new WeakMap<Connection, Set<OutboundMessage>>()
+  #publisher: Publisher
 
   constructor(options: RemoteBrokerOptions) {
     this.#options = options
@@ -56,6 +53,7 @@ export class RemoteBroker {
     this.#server = options.url
     this.#clientId = options.clientId ?? `iopa-${crypto.randomUUID().replaceAll('-', '').slice(0, 18)}`
     this.#versions = options.protocolVersion ? [options.protocolVersion] : [5, 4]
+    this.#publisher = new Publisher(options.maxWaiting, signal => this.ready(signal))
     this.#backoff = new Backoff({ initial: options.reconnect?.initial ?? 1000, maximum: options.reconnect?.maximum ?? 60_000 })
   }
 
@@ -88,38 +86,9 @@ export class RemoteBroker {
     return this.#connection ? Promise.resolve(this.#connection) : abortable(this.#ready.promise, signal)
   }
 
-  /**
-   * Publishes, and resolves with the broker's answer, also with a refusal. A message of QoS 1 is sent again on the next connection when one
-   * was lost before the answer and `again` says so; any other then rejects with 503, for it may have arrived.
-   * @throws IopaError 413 when the broker takes no packet of this size, 503 when too many wait; the reason of `signal`
-   */
-  async publish(message: OutboundMessage, signal?: AbortSignal, again: () => boolean = () => true): Promise<Receipt> {
-    if (this.#waiting >= this.#options.maxWaiting)
-      throw new IopaError(503, 'too-many-messages', 'Too many messages wait for the broker: try again later.')
-    this.#waiting++
-    try {
-      for (let complaints = 0; ; ) {
-        const connection = await this.ready(signal)
-        assertSize(message, connection)
-        if (message.qos > connection.capabilities.maximumQos) message = { ...message, qos: connection.capabilities.maximumQos }
-        try {
-          return await this.#send(connection, message, signal)
-        } catch (error) {
-          if (!(error instanceof ConnectionLost)) throw error
-          // One that does not work but is there yet would be tried again and again.
-          connection.destroy()
-          const { reasonCode } = await abortable(connection.closed, signal)
-          if (message.qos !== 1 || !again())
-            throw new IopaError(503, 'connection-lost', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
-          // The broker may have closed because of this very message, and would do so again; or because of one that was under way beside it.
-          if (!COMPLAINTS.has(reasonCode) || ++complaints < MAX_COMPLAINTS) continue
-          if (reasonCode === PACKET_TOO_LARGE && isLargest(message, this.#underWay.get(connection))) return REFUSED_AS_TOO_LARGE
-          throw new IopaError(502, 'message-refused', `The broker closes the connection when it gets this message (0x${reasonCode.toString(16)}).`)
-        }
-      }
-    } finally {
-      this.#waiting--
-    }
+  /** As `Publisher.publish`. */
+  publish(message: OutboundMessage, signal?: AbortSignal, again?: () => boolean): Promise<Receipt> {
+    return this.#publisher.publish(message, signal, again)
   }
 
   /** Takes leave: with `keepSession` the broker goes on collecting messages for this client. */
@@ -129,41 +98,6 @@ export class RemoteBroker {
     if (!connection) return
     await connection.disconnect(keepSession ? undefined : 0)
     if (!keepSession && connection.capabilities.protocolVersion === 4 && !this.#options.clean) await this.#discardSession()
-  }
-
-  async #send(connection: Connection, message: OutboundMessage, signal: AbortSignal | undefined): Promise<Receipt> {
-    if (message.qos === 0) return connection.publish(message, signal)
-    // MQTT.js does not look at the broker's Receive Maximum (MQTT 5 section 4.9).
-    const most = Math.min(connection.capabilities.receiveMaximum, MAX_IN_FLIGHT)
-    while (this.#inFlight >= most) {
-      const turn = deferred<void>()
-      this.#turns.push(turn.resolve)
-      await abortable(turn.promise, signal).catch(error => {
-        const index = this.#turns.indexOf(turn.resolve)
-        if (index === -1) this.#turns.shift()?.()
-        else this.#turns.splice(index, 1)
-        throw error
-      })
-      if (!connection.connected) {
-        this.#turns.shift()?.()
-        throw new ConnectionLost('The connection was lost.')
-      }
-    }
-    this.#inFlight++
-    let underWay = this.#underWay.get(connection)
-    if (!underWay) this.#underWay.set(connection, (underWay = new Set()))
-    underWay.add(message)
-    try {
-      const receipt = await connection.publish(message, signal)
-      underWay.delete(message)
-      return receipt
-    } catch (error) {
-      if (!(error instanceof ConnectionLost)) underWay.delete(message)
-      throw error
-    } finally {
-      this.#inFlight--
-      this.#turns.shift()?.()
-    }
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
@@ -280,15 +214,6 @@ export class RemoteBroker {
 
 /** Milliseconds after which a connection counts as one that works. */
 const STEADY = 10_000
-/** QoS 1 messages on their way to a broker that sets no limit itself. */
-const MAX_IN_FLIGHT = 64
-const PACKET_TOO_LARGE = 0x95
-/** The receipt of a message that the broker has answered with a DISCONNECT. */
-const REFUSED_AS_TOO_LARGE: Receipt = { reasonCode: PACKET_TOO_LARGE, reasonString: '', userProperties: {} }
-/** DISCONNECT reasons that speak of what we have sent (MQTT 5 section 3.14.2.1). */
-const COMPLAINTS: ReadonlySet<number> = new Set([0x81, 0x82, 0x90, 0x94, PACKET_TOO_LARGE, 0x99, 0x9a, 0x9b])
-/** How often a message may be under way when the broker complains before it counts as the cause. */
-const MAX_COMPLAINTS = 2
 /** Servers that send us on to others, one after another. */
 const MAX_REDIRECTS = 3
 const SESSION_TAKEN_OVER = 0x8e
@@ -303,17 +228,4 @@ const waiting = (): Deferred<Connection> => {
   const next = deferred<Connection>()
   next.promise.catch(() => {})
   return next
-}
-
-const isLargest = ({ payload }: OutboundMessage, underWay: ReadonlySet<OutboundMessage> | undefined): boolean => {
-  for (const other of underWay ?? []) if (other.payload.length > payload.length) return false
-  return true
-}
-
-/** An upper bound of the packet's size against the broker's Maximum Packet Size: a larger one would cost the connection, again and again. */
-const assertSize = ({ topic, payload, properties }: OutboundMessage, { capabilities: { maximumPacketSize } }: Connection): void => {
-  if (topic.length * 3 + payload.length + 4096 <= maximumPacketSize) return
-  const size = Buffer.byteLength(topic) + payload.length + (properties ? Buffer.byteLength(JSON.stringify(properties)) : 0) + 16
-  if (size > maximumPacketSize)
-    throw new IopaError(413, 'packet-too-large', `The broker takes packets of ${maximumPacketSize} bytes at most; this message needs ${size}.`)
 }

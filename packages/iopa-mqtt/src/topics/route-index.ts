@@ -33,11 +33,14 @@ export class RouteIndex {
   }
 
   #some(path: string, accept: (route: RouteInfo) => boolean): boolean {
+    const end = path.indexOf('/', 1)
+    const first = end === -1 ? path.slice(1) : path.slice(1, end)
+    const named = this.#byFirst.get(first)
+    const others = first === '' ? undefined : this.#byFirst.get('')
+    if (!named && !others) return false
     const segments = path.slice(1).split('/')
     const matches = (route: RouteInfo): boolean => accept(route) && matchFrom(route.segments, 0, segments, 0)
-    return (
-      (this.#byFirst.get(segments[0] as string)?.some(matches) ?? false) || (segments[0] !== '' && (this.#byFirst.get('')?.some(matches) ?? false))
-    )
+    return (named?.some(matches) ?? false) || (others?.some(matches) ?? false)
   }
 }
 

@@ -20,15 +20,16 @@ export class SubscriptionTrie<Key, Value> {
   /** Sets the value of a key under a filter and returns the one it replaces. */
   set(filter: string, key: Key, value: Value): Value | undefined {
     let node = this.#root
-    for (const level of filter.split('/')) {
+    for (let from = 0; from !== -1; ) {
+      const slash: number = filter.indexOf('/', from)
+      const level = slash === -1 ? filter.slice(from) : filter.slice(from, slash)
       node.children ??= new Map()
       let child = node.children.get(level)
       if (!child) node.children.set(level, (child = new Node()))
       node = child
+      from = slash === -1 ? -1 : slash + 1
     }
-    node.values ??= new Map()
-    const before = node.values.get(key)
-    node.values.set(key, value)
+    const before = node.set(key, value)
     if (before === undefined) this.#size++
     this.#version++
     return before
@@ -40,7 +41,7 @@ export class SubscriptionTrie<Key, Value> {
       node = node.children?.get(level)
       if (!node) return undefined
     }
-    return node.values?.get(key)
+    return node.get(key)
   }
 
   /** Takes a key off a filter, and the levels that nobody needs any more with it. */
@@ -53,11 +54,10 @@ export class SubscriptionTrie<Key, Value> {
       path.push(child)
     }
     const leaf = path[path.length - 1] as Node<Key, Value>
-    if (!leaf.values?.delete(key)) return false
-    if (leaf.values.size === 0) leaf.values = null
+    if (!leaf.delete(key)) return false
     for (let depth = levels.length; depth > 0; depth--) {
       const node = path[depth] as Node<Key, Value>
-      if (node.values || node.children) break
+      if (!node.empty || node.children) break
       const parent = path[depth - 1] as Node<Key, Value>
       parent.children?.delete(levels[depth - 1] as string)
       if (parent.children?.size === 0) parent.children = null
@@ -74,9 +74,53 @@ export class SubscriptionTrie<Key, Value> {
   }
 }
 
+/** Most filters are those of one session, whose value needs no map of its own. */
 class Node<Key, Value> {
   children: Map<string, Node<Key, Value>> | null = null
-  values: Map<Key, Value> | null = null
+  #key: Key | undefined = undefined
+  #value: Value | undefined = undefined
+  #more: Map<Key, Value> | null = null
+
+  get empty(): boolean {
+    return this.#key === undefined && this.#more === null
+  }
+
+  get(key: Key): Value | undefined {
+    return this.#key === key ? this.#value : this.#more?.get(key)
+  }
+
+  /** Returns the value that it replaces. */
+  set(key: Key, value: Value): Value | undefined {
+    if (this.#more === null && (this.#key === undefined || this.#key === key)) {
+      const before = this.#value
+      this.#key = key
+      this.#value = value
+      return before
+    }
+    if (this.#more === null) {
+      this.#more = new Map([[this.#key as Key, this.#value as Value]])
+      this.#key = this.#value = undefined
+    }
+    const before = this.#more.get(key)
+    this.#more.set(key, value)
+    return before
+  }
+
+  delete(key: Key): boolean {
+    if (this.#more !== null) {
+      const deleted = this.#more.delete(key)
+      if (this.#more.size === 0) this.#more = null
+      return deleted
+    }
+    if (this.#key !== key) return false
+    this.#key = this.#value = undefined
+    return true
+  }
+
+  visit(visit: (value: Value) => void): void {
+    if (this.#more !== null) for (const value of this.#more.values()) visit(value)
+    else if (this.#value !== undefined) visit(this.#value)
+  }
 }
 
 function visitLevel<Key, Value>(node: Node<Key, Value>, topic: string, from: number, wildcards: boolean, visit: (value: Value) => void): void {
@@ -85,7 +129,7 @@ function visitLevel<Key, Value>(node: Node<Key, Value>, topic: string, from: num
   const slash = topic.indexOf('/', from)
   const last = slash === -1
   if (wildcards) {
-    visitValues(children.get('#'), visit)
+    children.get('#')?.visit(visit)
     const any = children.get('+')
     if (any) visitChild(any, topic, slash, last, visit)
   }
@@ -98,11 +142,7 @@ function visitChild<Key, Value>(child: Node<Key, Value>, topic: string, slash: n
     visitLevel(child, topic, slash + 1, true, visit)
     return
   }
-  visitValues(child, visit)
+  child.visit(visit)
   // `a/#` matches `a` too (section 4.7.1.2).
-  visitValues(child.children?.get('#'), visit)
-}
-
-function visitValues<Key, Value>(node: Node<Key, Value> | undefined, visit: (value: Value) => void): void {
-  if (node?.values) for (const value of node.values.values()) visit(value)
+  child.children?.get('#')?.visit(visit)
 }
