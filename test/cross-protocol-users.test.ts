@@ -153,6 +153,26 @@ test('users who may see the same do not share a run of GET, and the observers of
   expect(reads.filter(user => user === 'ann').length).toBeLessThanOrEqual(4)
 })
 
+test('a topic without a route is heard by those who may read its path, and by no others', async () => {
+  const anns = await town.subscribe('/private/#', ANN)
+  const bobs = await town.subscribe('/#', BOB)
+  for (const text of ['one', 'two']) {
+    expect(await town.put('mqtt', '/private/chat', { text }, ANN)).toBeLessThan(128)
+    await until(
+      'ann hears it',
+      () => heard({ text })(anns),
+      () => anns.told
+    )
+  }
+  expect(await town.put('mqtt', '/chat', { text: 'for all' }, ANN)).toBeLessThan(128)
+  await until(
+    'bob hears what is for all',
+    () => heard({ text: 'for all' })(bobs),
+    () => bobs.told
+  )
+  expect(JSON.stringify(bobs.told)).not.toMatch(/one|two/)
+})
+
 test('whose right is taken away hears that it is, and no later state', async () => {
   const all = await watchAll('/private/ann', ANN)
   const wild = await town.subscribe('/private/+', ANN)
