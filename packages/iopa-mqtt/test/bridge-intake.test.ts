@@ -101,6 +101,35 @@ describe('the inbox', () => {
   })
 })
 
+describe('the inbox with one worker', () => {
+  it('takes topics in turn, and has room again for what was worked on', async () => {
+    const started: string[] = []
+    const running: (() => void)[] = []
+    const inbox = new Inbox<string>({
+      window: 1,
+      maxWaiting: 100,
+      maxWaitingBytes: 30,
+      keyOf: job => job.charAt(0),
+      sizeOf: () => 10,
+      run: job => {
+        started.push(job)
+        return new Promise(resolve => running.push(resolve))
+      }
+    })
+    const finish = async (): Promise<void> => {
+      running.shift()?.()
+      await Promise.resolve()
+      await Promise.resolve()
+    }
+    expect(['a1', 'a2', 'b1', 'a3', 'a4'].map(job => inbox.offer(job))).toEqual([true, true, true, true, false])
+    await finish()
+    expect(inbox.offer('a5')).toBe(true)
+    for (let times = 0; times < 5; times++) await finish()
+    expect(started).toEqual(['a1', 'b1', 'a2', 'a3', 'a5'])
+    expect(['c1', 'c2', 'c3', 'c4', 'c5'].map(job => inbox.offer(job))).toEqual([true, true, true, true, false])
+  })
+})
+
 describe('attempts', () => {
   it('wait twice as long each time up to the longest wait, spread over half of it', () => {
     for (const [random, factor] of [

@@ -230,3 +230,62 @@ describe('many messages to one topic', () => {
     expect(client.packets.map(packet => packet.messageId)).toEqual(Array.from({ length: count }, (_, index) => index + 1))
   })
 })
+
+describe('a message for a client', () => {
+  it('waits while as many are under way as the broker sends at once', async () => {
+    const net = await lab(undefined, { sendWindow: 2 })
+    const client = await net.client({ acknowledges: false })
+    await client.subscribe('a', { qos: 1 })
+    const publisher = await net.client()
+    for (let index = 0; index < 5; index++) await publisher.put('a', String(index))
+    expect(await client.messages()).toEqual(['a 0', 'a 1'])
+  })
+
+  it('names its topic when the one before that was to set the alias was too large', async () => {
+    const net = await lab()
+    const client = await net.client({ properties: { topicAliasMaximum: 5, maximumPacketSize: 100 } })
+    await client.subscribe('a')
+    const publisher = await net.client()
+    for (const payload of ['x'.repeat(200), 'y', 'z']) publisher.publish('a', payload)
+    await net.rest()
+    expect(client.packets.map(packet => [packet['topic'], String(packet['payload'])])).toEqual([
+      ['a', 'y'],
+      ['', 'z']
+    ])
+  })
+
+  it('is left out when it is too large in the form of its version', async () => {
+    const net = await lab()
+    const client = await net.client({ properties: { maximumPacketSize: 100 } })
+    await client.subscribe('a')
+    const publisher = await net.client({ version: 4 })
+    for (const payload of ['x'.repeat(200), 'y']) publisher.publish('a', payload)
+    expect(await client.messages()).toEqual(['a y'])
+  })
+
+  it('that is its own will is left out where it wants nothing of its own', async () => {
+    const net = await lab()
+    const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const, retain: false }
+    const client = await net.client({ ...persistent(), will })
+    await client.subscribe('will', { qos: 1, nl: true })
+    const other = await net.client()
+    await other.subscribe('will')
+    await client.vanish()
+    expect(await other.messages()).toEqual(['will gone'])
+    expect(await (await net.client(persistent())).messages()).toEqual([])
+  })
+})
+
+describe('a packet that breaks the protocol', () => {
+  it.each([
+    ['a PUBLISH with two topic aliases', [0x30, 11, 0, 1, 97, 6, 0x23, 0, 1, 0x23, 0, 1, 120], 0x82],
+    ['a DISCONNECT with a byte behind its properties', [0xe0, 3, 0, 0, 1], 0x81],
+    ['a PUBREL with the reason of another packet', [0x62, 3, 0, 7, 0x80], 0x82],
+    ['an AUTH of another method', [0xf0, 6, 0x19, 4, 0x15, 0, 1, 88], 0x82]
+  ] as const)('%s ends the connection', async (_name, bytes, reasonCode) => {
+    const net = await lab()
+    const client = await net.client({ properties: { authenticationMethod: 'SUM' } })
+    client.sendBytes(Buffer.from(bytes))
+    expect(await client.next('disconnect')).toMatchObject({ reasonCode })
+  })
+})

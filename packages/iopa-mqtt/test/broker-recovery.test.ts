@@ -1,3 +1,4 @@
+import { IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { afterEach, describe, expect, it } from 'vitest'
 import { HeldStore, restarted } from './broker/held-store.ts'
@@ -73,7 +74,88 @@ describe('what a store keeps of a message', () => {
   })
 })
 
+describe('a message that was refused', () => {
+  it('is not kept as one that was handled', async () => {
+    let count = 0
+    const build: Parameters<typeof lab>[0] = app =>
+      void app.use(router()).put('/count', context => void (context.response.status = ++count === 1 ? 409 : 204))
+    const store = new HeldStore()
+    const net = await lab(build, { store })
+    const first = await net.client(form)
+    first.publish('count', 'x', { qos: 2, messageId: 7 })
+    expect(await first.next('pubrec')).toMatchObject({ reasonCode: 0x83 })
+    const next = await restarted(net, store, build)
+    const second = await next.client(form)
+    second.publish('count', 'x', { qos: 2, messageId: 7 })
+    expect(await second.next('pubrec')).toMatchObject({ reasonCode: 0 })
+    expect(count).toBe(2)
+  })
+})
+
+describe('a change of state', () => {
+  it('is acknowledged when those that a store keeps have been told, and told to each once', async () => {
+    let light = 'off'
+    let reading = 0
+    const net = await lab(
+      app => {
+        const routed = app.use(router())
+        routed.get('/light', async () => {
+          reading++
+          await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 1000))
+          reading--
+          return light
+        })
+        routed.put('/light', async context => {
+          light = await context.text()
+        })
+      },
+      { store: new HeldStore() }
+    )
+    const client = await net.client(form)
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'light', qos: 1, rh: 2 }] })
+    await client.next('suback')
+    await (await net.client()).put('light', 'on')
+    expect(reading).toBe(0)
+    await net.rest(5000)
+    expect(await client.messages()).toEqual(['light on'])
+  })
+})
+
 describe('what a store keeps of a session', () => {
+  it('names its user, in whose name it is asked what it may have', async () => {
+    const build: Parameters<typeof lab>[0] = app =>
+      app.use((context, next) => {
+        if (context.method === 'CONNECT') context.user = { id: String(context['mqtt.ClientId']) }
+        if (context.method === 'GET' && context.user?.id !== 'c') throw new IopaError(403, 'forbidden')
+        return next()
+      })
+    const store = new HeldStore()
+    const net = await lab(build, { store })
+    const first = await net.client(form)
+    await first.subscribe('a/+', { qos: 1 })
+    const next = await restarted(net, store, build)
+    await (await next.client()).put('a/b', 'x')
+    expect(await (await next.client(form)).messages()).toEqual(['a/b x'])
+  })
+
+  it('without its head is cleared away', async () => {
+    const store = new HeldStore()
+    const value = { qos: 1 as const, noLocal: false, retainAsPublished: false, retainHandling: 0 as const, identifier: 0 }
+    await store.inner.write([{ kind: 'subscription', clientId: 'lost', filter: 'a', value }])
+    const net = await lab(undefined, { store })
+    await net.rest()
+    const left: unknown[] = []
+    for await (const record of store.load()) left.push(record)
+    expect(left).toEqual([])
+  })
+
+  it('that could not be kept refuses its client', async () => {
+    const store = new HeldStore()
+    const net = await lab(undefined, { store })
+    store.failing = true
+    expect((await net.connect(form)).connack.reasonCode).toBe(0x88)
+  })
+
   it('goes when its client takes it up and wants it no longer', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })

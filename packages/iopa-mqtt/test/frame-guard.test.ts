@@ -112,4 +112,14 @@ describe('the frame guard', () => {
     expect(count).toBe(1)
     expect(guard.waiting).toBe(0)
   })
+
+  it('holds nothing after it was closed in the middle of what had waited', () => {
+    const guard: FrameGuard = new FrameGuard(1000, () => {
+      guard.close()
+      return false
+    })
+    guard.push(Buffer.from([0xc0]))
+    guard.push(Buffer.from([0, 0xc0, 0]))
+    expect(guard.waiting).toBe(0)
+  })
 })

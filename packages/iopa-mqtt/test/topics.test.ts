@@ -1,5 +1,7 @@
+import type { RouteInfo } from '@iopa/appbuilder'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { RouteIndex } from '../src/topics/route-index.ts'
 import { SubscriptionTrie } from '../src/topics/subscription-trie.ts'
 import { isCanonicalTopic, isTopicFilter, isTopicName, levelCount, parseSharedFilter, pathOf, topicMatches, topicOf } from '../src/topics/topic.ts'
 import { TopicTree } from '../src/topics/topic-tree.ts'
@@ -151,5 +153,18 @@ describe('matching', () => {
     }
     expect(seen).toHaveLength(100)
     expect(tree.size).toBe(0)
+  })
+})
+
+describe('a route with a constraint', () => {
+  it('makes a state of those topics alone that it takes', () => {
+    const segments = [
+      { kind: 'static', value: 'rooms' },
+      { kind: 'param', name: 'number', constraint: /^[0-9]+$/ }
+    ] as const
+    const routes = new RouteIndex([{ methods: ['GET'], segments } as unknown as RouteInfo])
+    expect(routes.hasGet('/rooms/7')).toBe(true)
+    expect(routes.hasGet('/rooms/hall')).toBe(false)
+    expect(routes.hasAny('/rooms/hall')).toBe(false)
   })
 })

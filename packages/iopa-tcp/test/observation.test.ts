@@ -131,6 +131,19 @@ describe('observing over TCP', () => {
     await peer.answers(4)
     peer.send(get('/light', 3))
     expect((await peer.answers(5)).filter(bag => bag['iopa.Seq'] === 1)).toHaveLength(3)
+    peer.send({ 'iopa.Observe': false, 'iopa.Seq': 1 })
+    await peer.answers(6)
+    expect(app.live).toBe(1)
+  })
+
+  test('again with the same seq is one observation, also where there is room for one alone', async () => {
+    const { port } = await light({ limits: { observersPerConnection: 1 } })
+    const peer = await dial(port)
+    for (let count = 1; count <= 2; count++) {
+      peer.send(get('/light', 1, { 'iopa.Observe': true }))
+      await peer.answers(count)
+    }
+    expect(peer.bags.map(bag => bag['iopa.StatusCode'])).toEqual([200, 200])
   })
 
   test('more than a connection may is refused, and the rest goes on', async () => {
