@@ -13,6 +13,8 @@ interface Belongings {
   controller: AbortController | null
   /** Settles when asynchronous disposers have. */
   ending: Promise<void> | null
+  /** Those of children that are ending still: a scope has not ended before them. */
+  endings: Set<Promise<void>> | null
   /** Why it ended, or what a plain `end()` will end for. */
   reason: EndReason
 }
@@ -103,6 +105,7 @@ export class Scope {
     const state = this.#state
     if (state > COUNTED) return this.#belongings?.ending ?? undefined
     this.#state = ENDING
+    const parent = this.#parent
     this.#unlink()
     this.#environment.live -= state
     if (this.#belongings === null && this.#lastChild === null && reason === 'finish') {
@@ -115,7 +118,10 @@ export class Scope {
     belongings.controller?.abort(abortReason(belongings.reason))
     const children = this.#endChildren(belongings.reason)
     const ending = children === null ? this.#dispose() : children.then(() => this.#dispose())
-    if (ending !== undefined) belongings.ending = ending
+    if (ending !== undefined) {
+      belongings.ending = ending
+      if (parent !== null) parent.#awaitChild(ending)
+    }
     return ending
   }
 
@@ -128,13 +134,18 @@ export class Scope {
     if (this.#state > COUNTED) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
   }
 
+  /** Ends the children; null unless some of them, or of those that began to end by themselves, take their time. */
   #endChildren(reason: EndReason): Promise<void> | null {
-    let pending: Promise<void>[] | null = null
-    for (let child = this.#lastChild; child !== null; child = this.#lastChild) {
-      const ending = child.end(reason)
-      if (ending !== undefined) (pending ??= []).push(ending)
-    }
-    return pending === null ? null : Promise.all(pending).then(() => undefined)
+    for (let child = this.#lastChild; child !== null; child = this.#lastChild) void child.end(reason)
+    const endings = this.#belongings?.endings ?? null
+    return endings === null || endings.size === 0 ? null : Promise.all(endings).then(() => undefined)
+  }
+
+  #awaitChild(ending: Promise<void>): void {
+    if (this.#state === ENDED) return
+    const endings = (this.#own.endings ??= new Set())
+    endings.add(ending)
+    void ending.then(() => endings.delete(ending))
   }
 
   #dispose(): void | Promise<void> {
@@ -157,7 +168,7 @@ export class Scope {
   }
 
   get #own(): Belongings {
-    return (this.#belongings ??= { disposers: [], controller: null, ending: null, reason: 'finish' })
+    return (this.#belongings ??= { disposers: [], controller: null, ending: null, endings: null, reason: 'finish' })
   }
 
   #unlink(): void {

@@ -35,6 +35,29 @@ describe('a scope', () => {
     expect(ran).toEqual(['c', 'b', 'a', 'parent'])
   })
 
+  test('waits for children that began to end by themselves, and for no longer than they take', async () => {
+    const { environment } = bench()
+    const parent = new Scope(environment, null)
+    const ran: string[] = []
+    let finish = (): void => undefined
+    const child = new Scope(environment, parent)
+    child.defer(() => new Promise<void>(resolve => (finish = resolve)).then(() => void ran.push('child')))
+    parent.defer(() => void ran.push('parent'))
+    void child.end()
+    const ending = parent.end('shutdown')
+    await null
+    expect(ran).toEqual([])
+    finish()
+    await ending
+    expect(ran).toEqual(['child', 'parent'])
+
+    const other = new Scope(environment, null)
+    const early = new Scope(environment, other)
+    early.defer(async () => undefined)
+    await early.end()
+    expect(other.end()).toBeUndefined()
+  })
+
   test('forgets a child that has ended, wherever it stands among its siblings', () => {
     const { environment } = bench()
     for (const order of [
