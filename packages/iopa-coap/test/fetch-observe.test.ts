@@ -1,5 +1,5 @@
 import { type Answer, App, type Bag } from '@iopa/appbuilder'
-import { type CoapOptions, coap } from '@iopa/coap'
+import { type CoapListener, type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { type VirtualNetworkOptions, virtualClock, virtualNetwork } from '@iopa/testing'
 import { describe, expect, it } from 'vitest'
@@ -244,9 +244,11 @@ describeWith('coap-client-notls', 'observing with FETCH', () => {
   it.concurrent('tells libcoap of changes, over both transports and for a body in blocks', async () => {
     const { app, setWords } = wordsApp({ port: 0, tcp: true })
     const [listener] = await app.listen()
-    const { port } = listener!.url
+    // Each has its own port where that of UDP is taken in TCP.
+    const { urls } = listener as CoapListener
+    const base = (scheme: string): string => urls.find(({ protocol }) => protocol === `${scheme}:`)!.href.replace(/\/$/, '')
     const watch = (scheme: string, body: string) =>
-      startClient('coap-client-notls', ['-v', '6', '-B', '6', '-s', '2', '-m', 'fetch', '-t', '0', '-e', body, `${scheme}://127.0.0.1:${port}/words`])
+      startClient('coap-client-notls', ['-v', '6', '-B', '6', '-s', '2', '-m', 'fetch', '-t', '0', '-e', body, `${base(scheme)}/words`])
     const clients = [watch('coap', 'a'), watch('coap', 'b'.repeat(3000)), watch('coap+tcp', 'a')]
     await Promise.all(clients.map(client => client.shows(/'(?:ant|bee)'/)))
     setWords('ale bog')

@@ -75,6 +75,8 @@ export function startClient(program: string, args: readonly string[], input?: st
   }
   child.stdout.on('data', append)
   child.stderr.on('data', append)
+  // A program that has ended at once reads nothing; its output says why.
+  child.stdin.on('error', () => {})
   child.stdin.end(input ?? '')
   const done = new Promise<ClientRun>(resolve => {
     child.once('close', () => {
