@@ -149,6 +149,50 @@ describe('a head of an answer', () => {
   })
 })
 
+describe('a long answer', () => {
+  test('leaves at once as far as the system takes it, and then waits for the peer', async () => {
+    for (const body of [new Uint8Array(3e6), 'x'.repeat(3e6)]) {
+      const { open } = await wireServer(() => body)
+      const channel = open()
+      channel.full = true
+      channel.receiver?.data(Buffer.from(get('/') + get('/')))
+      await turn()
+      const first = channel.output.length
+      expect(first).toBeGreaterThan(200_000)
+      expect(first).toBeLessThan(600_000)
+      await turn()
+      expect(channel.output.length).toBe(first)
+
+      channel.buffered = 0
+      channel.full = false
+      channel.receiver?.drain()
+      for (let turns = 0; turns < 3; turns++) await turn()
+      expect(channel.output.match(/HTTP\/1\.1 200/g)).toHaveLength(2)
+      expect(channel.output.length).toBeGreaterThan(6e6)
+      channel.destroy()
+    }
+  })
+})
+
+describe('a peer that stops in the middle of a body', () => {
+  test('is dropped when nothing more has come for the idle limit, and not while something comes', async () => {
+    const clock = virtualClock()
+    const { app, port } = await serve(async context => (await context.bytes()).length, { clock, limits: { idleTimeout: 5000 } })
+    const peer = new Peer(port).send('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n')
+    await eventually('the request is in work', () => app.live === 2)
+    for (let second = 0; second < 15; second++) {
+      peer.send('x')
+      await new Promise(resolve => setTimeout(resolve, 20))
+      await clock.advance(1000)
+    }
+    expect([peer.closed, app.live]).toEqual([false, 2])
+    await clock.advance(8000)
+    await peer.until(() => peer.closed)
+    expect(peer.text).toBe('')
+    await eventually('nothing lives', () => app.live === 0)
+  })
+})
+
 describe('a connection that this side has ended', () => {
   test('is dropped when the peer keeps it, after a second and no sooner', async () => {
     const clock = virtualClock()

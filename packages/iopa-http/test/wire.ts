@@ -23,14 +23,16 @@ export interface Verdict {
 }
 
 /** One end of a connection whose other end is the test. */
-class WireChannel implements ByteChannel {
+export class WireChannel implements ByteChannel {
   readonly remoteAddress = '127.0.0.1'
   readonly remotePort = 1
   readonly localAddress = '127.0.0.1'
   readonly localPort = 2
   readonly tls = false
   readonly raw = null
-  readonly buffered = 0
+  /** Bytes that the peer does not read, once it is `full`. */
+  buffered = 0
+  full = false
   receiver: ByteReceiver | null = null
   output = ''
   writes = 0
@@ -40,9 +42,11 @@ class WireChannel implements ByteChannel {
     this.receiver = receiver
   }
   write(data: Uint8Array | string): boolean {
+    const bytes = Buffer.from(data as string)
     this.writes++
-    this.output += Buffer.from(data as string).toString('latin1')
-    return true
+    this.output += bytes.toString('latin1')
+    if (this.full) this.buffered += bytes.length
+    return !this.full
   }
   pause(): void {}
   resume(): void {}

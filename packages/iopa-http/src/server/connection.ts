@@ -278,8 +278,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   /** Ends the wait for the rest of a header or of a body. */
   #await(now: number, limit: number): void {
     const { begun } = this.#heads
-    const silent = this.#inflow.received === 0
-    if (!this.watch.late(now, limit, begun || silent || this.#discarded !== null)) return
+    const owing = begun || this.#inflow.received === 0 || this.#discarded !== null
+    if (!owing) this.#heads.forget()
+    if (!this.watch.late(now, limit, owing)) return
     if (begun && this.outflow.writable) {
       this.#leaveWith(new IopaError(408, 'header-timeout', `The header of the request did not come within ${limit} ms.`))
     } else this.channel.destroy()
