@@ -187,3 +187,20 @@ it('leaves what it has not finished to the broker when it closes', async () => {
   expect(acknowledged(visit)).toEqual([1])
   expect(visit.received.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0 })
 })
+
+it('does again what comes alike but is not said to be a duplicate', async () => {
+  const broker = await serve()
+  const { worker, held } = await work(broker)
+  publish(broker.visits[0]!, 1)
+  await until(() => held.size === 1)
+  broker.visits[0]!.socket.destroy()
+  await until(() => broker.visits[1]?.received.some(({ cmd }) => cmd === 'subscribe'))
+  const second = broker.visits[1]!
+  publish(second, 1)
+  await arrived(second)
+  await release(held, '1')
+  await until(() => worker.seen.length === 2)
+  expect(acknowledged(second)).toEqual([])
+  await release(held, '1')
+  await until(() => acknowledged(second).length === 1)
+})

@@ -71,6 +71,23 @@ describe('publishing to a broker', () => {
     expect(await Promise.all(published)).toEqual([RECEIPT, RECEIPT, RECEIPT])
   })
 
+  it('lets others go on past one that may not be sent again', async () => {
+    const { publisher, next, now } = make()
+    const first = publisher.publish(message('a'), undefined, () => false)
+    const second = publisher.publish(message('b'), undefined, () => false)
+    const third = publisher.publish(message('c'))
+    for (const promise of [first, second]) promise.catch(() => undefined)
+    await rest()
+    const lost = now()
+    const fresh = next()
+    lost.lose(0)
+    await expect(second).rejects.toMatchObject({ code: 'connection-lost' })
+    await rest()
+    expect(fresh.sent.map(({ message: { topic } }) => topic)).toEqual(['c'])
+    fresh.sent[0]?.resolve(RECEIPT)
+    expect(await third).toBe(RECEIPT)
+  })
+
   it('passes on the turn of one that gives up at any moment', async () => {
     for (let moment = 0; moment < 12; moment++) {
       const { publisher, now } = make()

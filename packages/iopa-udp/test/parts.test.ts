@@ -50,10 +50,12 @@ test('a channel of plain datagrams closes the socket of each request, answered o
   const clock = virtualClock()
   const inner = virtualNetwork({ clock })
   let open = 0
+  let gate = Promise.resolve()
   const network: DatagramNetwork = {
     bind: async address => {
       const channel = await inner.bind(address)
       open++
+      await gate
       const close = channel.close.bind(channel)
       channel.close = () => {
         open--
@@ -70,12 +72,17 @@ test('a channel of plain datagrams closes the socket of each request, answered o
   await clock.settle()
   expect(open).toBe(0)
   const abort = new AbortController()
+  let release = (): void => undefined
+  gate = new Promise(resolve => {
+    release = resolve
+  })
   const given = channel.send({ 'iopa.Body': 'y', 'iopa.CallCancelled': abort.signal })
   given.catch(() => undefined)
-  await Promise.resolve()
-  await Promise.resolve()
+  await clock.settle()
+  expect(open).toBe(1)
   abort.abort(new Error('enough'))
-  await expect(clock.runUntil(given)).rejects.toThrow('enough')
+  await expect(given).rejects.toThrow('enough')
+  release()
   await clock.settle()
   expect(open).toBe(0)
   await channel.close()
