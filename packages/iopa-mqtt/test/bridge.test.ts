@@ -132,16 +132,6 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen).toHaveLength(2)
   })
 
-  it('takes no dead letter for a command, though it listens to all topics of that place', async () => {
-    const worker = await open({ topics: ['lights/#', 'dead/#'] })
-    await device.subscribeAsync('dead/#', { qos: 1 })
-    await send('lights/hall', 'bad', { properties: { contentType: 'text/plain' } })
-    await until(() => heard.some(({ topic }) => topic === 'dead/lights/hall'))
-    await send('lights/hall', 'on')
-    await until(() => worker.lights.get('hall') === 'on')
-    expect(heard.filter(({ topic }) => topic.startsWith('dead/'))).toHaveLength(1)
-  })
-
   it('tries again what may succeed later, at most so often, and holds what there is no room for', async () => {
     const worker = await open({ retry: { attempts: 3, initial: 5, maximum: 20 } })
     await device.subscribeAsync('dead/#', { qos: 1 })
