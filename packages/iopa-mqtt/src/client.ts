@@ -20,7 +20,7 @@ import type { MqttClientOptions } from './client-options.ts'
 import { RemoteBroker } from './remote/broker.ts'
 import { type Connection, ConnectionLost } from './remote/connection.ts'
 import type { InboundMessage, MessageProperties } from './remote/message.ts'
-import { abortable } from './remote/waiting.ts'
+import { abortable, endController } from './remote/waiting.ts'
 import { isTopicFilter, isTopicName, topicOf } from './topics/topic.ts'
 
 /** Opens a channel to a broker: `mqtt:`, `mqtts:`, `ws:` or `wss:`. Rejects when it cannot. */
@@ -55,7 +55,7 @@ class MqttChannel implements Channel {
   /** Where responses come to; empty before the first request that asks for one. */
   #responseTopic = ''
   #responding: Promise<void> | null = null
-  #closed = new AbortController()
+  #closed = endController()
 
   constructor(url: URL, options: ConnectOptions & MqttClientOptions) {
     const { timeout = 30_000, qos = 1, answer = 'response', statePrefix = '', clock = systemClock } = options

@@ -1,7 +1,7 @@
 import { Answer, type Context, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
 import type { RemoteBroker } from '../remote/broker.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
-import { pause } from '../remote/waiting.ts'
+import { endController, pause } from '../remote/waiting.ts'
 import { isCanonicalTopic, isTopicName, pathOf, topicMatches, topicOf } from '../topics/topic.ts'
 import { type Representation, type StateMessage, StateReplica } from './state-replica.ts'
 
@@ -32,7 +32,7 @@ const RETRIES = [100, 500, 2000]
 export class StateExchange {
   #options: StateExchangeOptions
   #replica: StateReplica
-  #stopping = new AbortController()
+  #stopping = endController()
   #full = false
   /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
   #derived = new Set<string>()

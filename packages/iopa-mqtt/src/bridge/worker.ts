@@ -4,7 +4,7 @@ import { Backoff } from '../remote/backoff.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
-import { pause, within } from '../remote/waiting.ts'
+import { endController, pause, within } from '../remote/waiting.ts'
 import { isCanonicalTopic, isTopicName, pathOf } from '../topics/topic.ts'
 import { type AckOrder, AckQueue, type AckSlot } from './ack-queue.ts'
 import { Inbox } from './inbox.ts'
@@ -52,7 +52,7 @@ export class Worker {
   #queues = new WeakMap<Connection, AckQueue>()
   /** QoS 1 messages not acknowledged yet, by packet identifier, which a resumed session keeps (MQTT 5 section 4.4). */
   #unacknowledged = new Map<number, Job>()
-  #stopping = new AbortController()
+  #stopping = endController()
   /** QoS 0 messages that found no room. */
   #dropped = 0
 

@@ -9,7 +9,7 @@ import type { InboundMessage, OutboundMessage, Receipt } from './message.ts'
 import type { RemoteOptions } from './options.ts'
 import { Publisher } from './publisher.ts'
 import { credentialsOf, elsewhere } from './server-address.ts'
-import { abortable, either, limited } from './waiting.ts'
+import { abortable, either, endController, limited } from './waiting.ts'
 
 /** What a `RemoteBroker` needs of its owner. */
 export interface RemoteBrokerOptions extends RemoteOptions {
@@ -44,7 +44,7 @@ export class RemoteBroker {
   #ready: Deferred<Connection> = waiting()
   #backoff: Backoff
   #timer: TimerHandle = undefined
-  #closing = new AbortController()
+  #closing = endController()
   #publisher: Publisher
 
   constructor(options: RemoteBrokerOptions) {

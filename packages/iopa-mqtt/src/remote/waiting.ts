@@ -1,4 +1,12 @@
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '@iopa/appbuilder'
+
+/** A controller whose end all work of its owner waits for: each piece listens and takes its listener away, so that many are no leak to be warned of. */
+export const endController = (): AbortController => {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  return controller
+}
 
 /** Resolves with true after `milliseconds`, with false as soon as `signal` aborts. */
 export const pause = (milliseconds: number, clock: Clock, signal: AbortSignal): Promise<boolean> => {
