@@ -5,8 +5,6 @@ type Done = (error?: Error | null) => void
 
 /** A byte channel as the stream that node:http takes in the place of a socket. */
 export class ChannelStream extends Duplex {
-  /** Bytes received so far. */
-  bytesRead = 0
   readonly #channel: ByteChannel
   #written: Done | null = null
 
@@ -17,7 +15,6 @@ export class ChannelStream extends Duplex {
     this.on('error', () => undefined)
     channel.open({
       data: chunk => {
-        this.bytesRead += chunk.length
         if (!this.push(chunk)) channel.pause()
       },
       end: () => void this.push(null),
