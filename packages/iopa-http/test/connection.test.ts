@@ -172,6 +172,25 @@ describe('a long answer', () => {
       channel.destroy()
     }
   })
+
+  test('goes in larger parts to a peer that takes each within a second, and in the smallest again when one takes longer', async () => {
+    const { open, clock } = await wireServer(() => new Uint8Array(5e6))
+    const channel = open()
+    channel.full = true
+    channel.receiver?.data(Buffer.from(get('/')))
+    const parts: number[] = []
+    let seen = 0
+    for (const milliseconds of [999, 0, 0, 1000, 0]) {
+      await turn()
+      parts.push(Math.round((channel.output.length - seen) / 1024))
+      seen = channel.output.length
+      await clock.advance(milliseconds)
+      channel.buffered = 0
+      channel.receiver?.drain()
+    }
+    expect(parts).toEqual([256, 512, 1024, 1024, 256])
+    channel.destroy()
+  })
 })
 
 describe('a peer that stops in the middle of a body', () => {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import { Duplex } from 'node:stream'
 import { App, type ByteChannel, type ByteNetwork, type ByteReceiver, type Context, HeaderMap } from '@iopa/appbuilder'
-import { virtualClock } from '@iopa/testing'
+import { type VirtualClock, virtualClock } from '@iopa/testing'
 import { http } from '../src/index.ts'
 
 /** A request as a server has read it. */
@@ -62,7 +62,9 @@ export class WireChannel implements ByteChannel {
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 /** An app without a network: connections are opened by hand. */
-export const wireServer = async (handler: (context: Context) => unknown): Promise<{ readonly app: App; open(): WireChannel }> => {
+export const wireServer = async (
+  handler: (context: Context) => unknown
+): Promise<{ readonly app: App; readonly clock: VirtualClock; open(): WireChannel }> => {
   let accept: (channel: ByteChannel) => void = () => undefined
   const network = {
     listen: async (_: unknown, accepted: (channel: ByteChannel) => void) => {
@@ -80,7 +82,7 @@ export const wireServer = async (handler: (context: Context) => unknown): Promis
     accept(channel)
     return channel
   }
-  return { app, open }
+  return { app, clock, open }
 }
 
 /** What `@iopa/http` makes of bytes that come in these pieces. */

@@ -1,4 +1,4 @@
-import { type Answer, type ByteChannel, type Connection, type Context, type Host, IopaError } from '@iopa/appbuilder'
+import { type Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError } from '@iopa/appbuilder'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
 import { asksToClose, fieldsOf, isBodyless, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
@@ -9,6 +9,7 @@ import type { HttpRequest } from './request.ts'
 /** What answers need to know of their listener. */
 export interface AnswerSettings {
   readonly host: Host
+  readonly clock: Clock
   readonly heads: AnswerHeads
   readonly heartbeats: Heartbeats
   /** Milliseconds, for the `retry` of event streams. */
@@ -18,8 +19,11 @@ export interface AnswerSettings {
 }
 
 // Bytes of a body in memory that are handed to the system at once. Where it does not take them all, the next part waits
-// for the peer, so that one that reads slowly can be told from one that does not read at all.
+// for the peer, so that one that reads slowly can be told from one that does not read at all. Whoever takes a part within
+// a second gets larger ones, which cost less: the largest takes it four seconds then, far from any idle limit.
 const PART = 256 * 1024
+const LARGEST_PART = 1024 * 1024
+const QUICK = 1000
 
 /** The answers of one connection: one at a time, as fast as the peer reads. */
 export abstract class AnswerFlow {
@@ -35,6 +39,8 @@ export abstract class AnswerFlow {
   /** The body that is being written. */
   #source: AsyncIterator<Uint8Array> | null = null
   #wake: (() => void) | null = null
+  /** Bytes of the next part of a long body. */
+  #part = PART
 
   constructor(channel: ByteChannel, counted: Connection, settings: AnswerSettings) {
     this.channel = channel
@@ -169,12 +175,16 @@ export abstract class AnswerFlow {
 
   /** Writes a long body in memory: at once what the system takes, and the rest as the peer reads. */
   async #writeParts(request: HttpRequest, body: Uint8Array): Promise<void> {
-    for (let at = 0; at < body.length; at += PART) {
-      this.outflow.bytes(body.subarray(at, at + PART))
+    const { clock } = this.#settings
+    for (let at = 0, end = 0; at < body.length; at = end) {
+      const began = clock.now()
+      end = at + this.#part
+      this.outflow.bytes(body.subarray(at, end))
       this.outflow.flush()
       if (this.channel.buffered > 0) await this.#drained()
       if (this.request !== request) return
       this.counted.touch()
+      this.#part = clock.now() - began < QUICK ? Math.min(2 * this.#part, LARGEST_PART) : PART
     }
     this.settle(request)
   }

@@ -1,14 +1,4 @@
-import {
-  Answer,
-  type ByteChannel,
-  type ByteReceiver,
-  type Clock,
-  type Connection,
-  type Context,
-  IopaError,
-  isIopaError,
-  type Scope
-} from '@iopa/appbuilder'
+import { Answer, type ByteChannel, type ByteReceiver, type Connection, type Context, IopaError, isIopaError, type Scope } from '@iopa/appbuilder'
 import type { BodyDecoder } from '../message/body-decoder.ts'
 import { HeadReader } from '../message/head-reader.ts'
 import { answerTo } from '../message/refusal.ts'
@@ -22,9 +12,7 @@ import { HttpRequest } from './request.ts'
 import type { BodyPort } from './request-body.ts'
 
 /** What the connections of one listener share. */
-export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
-  readonly clock: Clock
-}
+export interface ConnectionSettings extends AdmissionRules, AnswerSettings {}
 
 const DISCONNECTED = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
 const INCOMPLETE = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
