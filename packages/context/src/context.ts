@@ -1,6 +1,7 @@
 import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
 import { CodecTable, decodeText, IOPA_VERSION } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
+import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
 import { checkJsonType, decodeJson, readBody } from './body.ts'
 import { copyCapabilities } from './capability-copy.ts'
@@ -9,27 +10,12 @@ import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { HeaderMap } from './header-map.ts'
+import { Parts } from './parts.ts'
 import { checkPath } from './path.ts'
 import { type Owned, Scope } from './scope.ts'
-import { formatUrl, parseAuthority } from './url.ts'
+import { parseAuthority } from './url.ts'
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
-
-/** What is made when somebody asks for it. */
-class Parts {
-  headers: HeaderFields | null = null
-  contentType: string | undefined = undefined
-  bytes: Uint8Array | Promise<Uint8Array> | null = null
-  json: Promise<unknown> | null = null
-  host: string | undefined = undefined
-  port: number | undefined = undefined
-  segments: readonly string[] | null = null
-  segmentsOf = ''
-  capabilities: Capabilities | null = null
-  events: EventTarget | null = null
-  timestamp = 0
-  logger: Logger | null = null
-}
 
 /**
  * The property bag. Its constructor sets every eager key by literal, in one order for all transports, so that all
@@ -264,91 +250,6 @@ export class PropertyBag {
   get endpoint(): Endpoint {
     return this.#endpoint
   }
-  get connection(): Context | null {
-    return this.#openConnection as Context | null
-  }
-  get id(): number {
-    return this['iopa.Id']
-  }
-  get method(): string {
-    return this['iopa.Method']
-  }
-  set method(method: string) {
-    this['iopa.Method'] = method
-  }
-  get path(): string {
-    return this['iopa.Path']
-  }
-  set path(path: string) {
-    this['iopa.Path'] = path
-  }
-  get pathBase(): string {
-    return this['iopa.PathBase']
-  }
-  set pathBase(path: string) {
-    this['iopa.PathBase'] = path
-  }
-  get segments(): readonly string[] {
-    return this['iopa.PathSegments']
-  }
-  get params(): Readonly<Record<string, string>> {
-    return this['iopa.Params']
-  }
-  set params(params: Readonly<Record<string, string>>) {
-    this['iopa.Params'] = params
-  }
-  get route(): string {
-    return this['iopa.Route']
-  }
-  /** The query string parsed (WHATWG URL section 5.1); a fresh object on each read. */
-  get query(): URLSearchParams {
-    return new URLSearchParams(this['iopa.QueryString'])
-  }
-  get headers(): HeaderFields {
-    return this['iopa.Headers']
-  }
-  get type(): string {
-    return this['iopa.ContentType']
-  }
-  get body(): Body {
-    return this['iopa.Body']
-  }
-  get scheme(): string {
-    return this['iopa.Scheme']
-  }
-  get protocol(): string {
-    return this['iopa.Protocol']
-  }
-  get host(): string {
-    return this['iopa.Host']
-  }
-  get port(): number {
-    return this['iopa.Port']
-  }
-  get observe(): boolean | undefined {
-    return this['iopa.Observe']
-  }
-  get user(): User | undefined {
-    return this['server.User']
-  }
-  set user(user: User | undefined) {
-    this['server.User'] = user
-  }
-  get logger(): Logger {
-    return this['server.Logger']
-  }
-  get remoteAddress(): string {
-    return this['server.RemoteAddress']
-  }
-  get remotePort(): number {
-    return this['server.RemotePort']
-  }
-  /** The request's URL, rebuilt from scheme, host, port, path base, path and query. */
-  get url(): string {
-    const path = this['iopa.PathBase'] + this['iopa.Path']
-    return formatUrl(this['iopa.Scheme'], this['iopa.Host'], this['iopa.Port'], path, this['iopa.QueryString'])
-  }
-
   /** The whole body, read once. @throws IopaError 413 beyond the limit. */
   bytes(): Promise<Uint8Array> {
     if (this.#made.bytes === null) {
@@ -480,6 +381,8 @@ export class PropertyBag {
     this.#made.port ??= parsed?.port ?? this.#endpoint.localPort
   }
 }
+
+addAliases(PropertyBag.prototype)
 
 // With no Object.prototype above it, a context has no inherited names for a hostile key to hit.
 Object.setPrototypeOf(PropertyBag.prototype, null)
