@@ -68,6 +68,7 @@ describe('the fetch handler', () => {
       })()
     })
     expect(await (await request('/')).text()).toBe('ab')
+    await eventually('the scope has ended', () => reason !== '')
     expect([app.live, reason]).toEqual([0, 'finish'])
   })
 
