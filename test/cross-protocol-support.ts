@@ -26,7 +26,7 @@ export interface Watching {
 }
 
 /** Pre-shared keys by user. */
-export const KEYS: Readonly<Record<string, Uint8Array>> = { ann: Buffer.from('the-key-of-ann!!'), bob: Buffer.from('the-key-of-bob!!') }
+const KEYS: Readonly<Record<string, Uint8Array>> = { ann: Buffer.from('the-key-of-ann!!'), bob: Buffer.from('the-key-of-bob!!') }
 
 /** The protocols on which can be observed, and all on which can be changed. */
 export type Observing = 'http' | 'coap' | 'coap+tcp' | 'mqtt' | 'tcp'
@@ -222,7 +222,7 @@ const wordOfEvent = (event: string): unknown[] => {
 }
 
 /** A user name and a password as HTTP says them (RFC 7617). */
-export const authorization = (credentials: Credentials | undefined): Readonly<Record<string, string>> =>
+const authorization = (credentials: Credentials | undefined): Readonly<Record<string, string>> =>
   credentials === undefined ? {} : { authorization: `Basic ${btoa(`${credentials.user}:${credentials.password}`)}` }
 
 const kept = <T>(all: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> => {

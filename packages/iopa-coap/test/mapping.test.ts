@@ -1,6 +1,6 @@
 import { Answer, CodecTable, DEFAULT_LIMITS, HeaderMap, IopaError, type RandomAccessBody } from '@iopa/appbuilder'
 import { describe, expect, it } from 'vitest'
-import { clientAnswer, clientRequest, unknownCritical } from '../src/client/request.ts'
+import { clientAnswer, clientRequest, unusable } from '../src/client/request.ts'
 import { CODE, codeOfMethod, codeOfStatus, formatCode, statusOfCode } from '../src/codec/codes.ts'
 import { decode, type ReceivedMessage, readOptions } from '../src/codec/datagram-codec.ts'
 import { etagHeader, etagOption } from '../src/codec/etag.ts'
@@ -318,9 +318,16 @@ describe('a request of a client', () => {
   })
 
   it('rejects an answer with a critical option that it does not know', () => {
-    expect(unknownCritical(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
-    expect(unknownCritical(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toBe(2049)
-    expect(unknownCritical(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, new Uint8Array(4)) }))).toBe(OPTION.BLOCK2)
+    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
+    const refused = { status: 502, code: 'bad-option' }
+    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
+      ...refused,
+      detail: expect.stringContaining(' 2049,')
+    })
+    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, new Uint8Array(4)) }))).toMatchObject({
+      ...refused,
+      detail: expect.stringContaining(` ${OPTION.BLOCK2},`)
+    })
   })
 })
 

@@ -25,7 +25,7 @@ const listens = async (port: number): Promise<boolean> => {
  * A port that is free for UDP and TCP on loopback now, and the one after it too: libcoap takes that for TLS.
  * Below those that the system gives out by itself, so that nothing else of the tests takes it meanwhile.
  */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + 2 * Math.floor(Math.random() * 6000)
     if ((await listens(port)) && (await listens(port + 1))) return port

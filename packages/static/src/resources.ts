@@ -66,7 +66,7 @@ interface Check {
 }
 
 /** Nothing older than this is served without looking, in milliseconds. */
-export const MAX_STALENESS = 1000
+const MAX_STALENESS = 1000
 /** From this age on a request starts a look for those that come after it. */
 const REFRESH_AGE = 500
 /** Coarsest time stamps of common file systems (FAT), in milliseconds. */

@@ -121,7 +121,7 @@ const handled = (context: Context, value: unknown): unknown => {
 }
 
 /** The error of a request that nobody handles. */
-export const NO_ROUTE: IopaError = Object.freeze(
+const NO_ROUTE: IopaError = Object.freeze(
   Object.assign(new IopaError(404, 'no-route', 'There is nothing at this path.'), { stack: 'IopaError: no-route' })
 )
 

@@ -65,14 +65,18 @@ const decodePart = (part: string): string => {
   }
 }
 
-/** The critical option of a response that is not understood, if there is one: such a response is rejected (RFC 7252 section 5.4.1). */
-export const unknownCritical = (message: Message): number | undefined =>
-  message.options.numbers.find((number, at) => {
+/** The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other. */
+export const unusable = (message: Message): IopaError | undefined => {
+  const critical = message.options.numbers.find((number, at) => {
     if (!isCritical(number)) return false
     const definition = optionDefinition(number)
     const { length } = message.options.values[at]!
     return definition === undefined || length < definition.min || length > definition.max
   })
+  return critical === undefined
+    ? undefined
+    : new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`)
+}
 
 /** The answer that a response is; `payload` is the whole of it, put together from blocks. */
 export const clientAnswer = (message: Message, payload: Uint8Array): Answer => {

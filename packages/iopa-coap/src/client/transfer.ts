@@ -28,7 +28,7 @@ export interface LastPart {
 }
 
 /** A copy of options, to be changed. */
-export const copyOptions = (options: Options): Options => {
+const copyOptions = (options: Options): Options => {
   const copy = new Options()
   copy.numbers.push(...options.numbers)
   copy.values.push(...options.values)

@@ -145,7 +145,7 @@ export const decode = (bytes: Uint8Array): ReceivedMessage | Malformed => {
 export const isMalformed = (result: ReceivedMessage | Malformed): result is Malformed => 'malformed' in result
 
 /** The bytes that an option takes, given the distance to the number before it. */
-export const sizeOfOption = (delta: number, length: number): number =>
+const sizeOfOption = (delta: number, length: number): number =>
   1 + (delta < 13 ? 0 : delta < 269 ? 1 : 2) + (length < 13 ? 0 : length < 269 ? 1 : 2) + length
 
 /** The bytes that the options take. */

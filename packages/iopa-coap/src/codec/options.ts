@@ -92,7 +92,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** A non-negative integer in the fewest big-endian bytes; zero is empty (RFC 7252 section 3.2). */
-export const encodeUint = (value: number): Uint8Array => {
+const encodeUint = (value: number): Uint8Array => {
   if (value === 0) return NOTHING
   let length = 1
   for (let rest = value; rest >= 256; rest = Math.floor(rest / 256)) length++

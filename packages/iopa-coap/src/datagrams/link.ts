@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
-import { unknownCritical } from '../client/request.ts'
+import { unusable } from '../client/request.ts'
 import { CODE } from '../codec/codes.ts'
 import { encode } from '../codec/datagram-codec.ts'
 import { type Message, TYPE, tokenKey } from '../codec/message.ts'
@@ -103,9 +103,9 @@ class DatagramToken implements OpenToken, ConfirmableListener {
   }
 
   receive(message: Message): boolean {
-    const critical = unknownCritical(message)
-    if (critical !== undefined) {
-      this.fail(new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`))
+    const error = unusable(message)
+    if (error !== undefined) {
+      this.fail(error)
       return false
     }
     // A response is an acknowledgement too: that one was lost (RFC 7252 section 5.2.2).

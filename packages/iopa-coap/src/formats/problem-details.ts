@@ -23,9 +23,6 @@ export interface ConciseProblem {
   readonly members?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** The media type of concise problem details; its Content-Format is 257. */
-export const PROBLEM_MEDIA_TYPE = 'application/concise-problem-details+cbor'
-
 // Standard Problem Detail Keys, RFC 9290 section 6.1.
 const TITLE = -1
 const DETAIL = -2

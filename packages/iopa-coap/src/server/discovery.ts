@@ -8,7 +8,7 @@ export const WELL_KNOWN_CORE = '/.well-known/core'
 export const LINK_FORMAT = 40
 
 /** The links of an app: the paths of its routes, each once, as far as they do not hide. */
-export const linksOf = (host: Host): Link[] => {
+const linksOf = (host: Host): Link[] => {
   const links = new Map<string, Record<string, LinkAttribute>>()
   for (const route of host.routes()) {
     const { methods, attributes } = route

@@ -13,7 +13,7 @@ import {
 } from '@iopa/appbuilder'
 import { ClientChannel } from '../client/channel.ts'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
-import { unknownCritical } from '../client/request.ts'
+import { unusable } from '../client/request.ts'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
@@ -234,9 +234,9 @@ class StreamToken implements OpenToken {
   }
 
   receive(message: Message): void {
-    const critical = unknownCritical(message)
-    if (critical !== undefined) {
-      this.fail(new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`))
+    const error = unusable(message)
+    if (error !== undefined) {
+      this.fail(error)
       return
     }
     this.#disarm()

@@ -12,7 +12,7 @@ export interface Capabilities {
 }
 
 /** What holds before a CSM says more. */
-export const BASE_CAPABILITIES: Capabilities = { maxMessageSize: BASE_MESSAGE_SIZE, blockWise: false }
+const BASE_CAPABILITIES: Capabilities = { maxMessageSize: BASE_MESSAGE_SIZE, blockWise: false }
 
 /** What a received frame means to the connection. */
 export type ConnectionEvent =

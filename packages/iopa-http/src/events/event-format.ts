@@ -36,7 +36,7 @@ export const HEARTBEAT = ':\n\n'
 export const CONTENT_TYPE_FIELD = 'content-type'
 
 /** A value that stays on its line. */
-export const lineOf = (value: string): string => value.replace(/[\0\r\n]/g, '')
+const lineOf = (value: string): string => value.replace(/[\0\r\n]/g, '')
 
 /** Every line break within the data begins a new field, so that no data can forge one. */
 const dataLines = (data: string): string => {

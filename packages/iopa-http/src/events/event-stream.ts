@@ -10,7 +10,7 @@ export interface EventSink {
 }
 
 /** Head of every event stream; proxies must neither keep nor gather what it brings. */
-export const EVENT_STREAM_FIELDS: readonly string[] = ['content-type', 'text/event-stream', 'cache-control', 'no-store', 'x-accel-buffering', 'no']
+const EVENT_STREAM_FIELDS: readonly string[] = ['content-type', 'text/event-stream', 'cache-control', 'no-store', 'x-accel-buffering', 'no']
 
 // They describe the body of the first answer, which is now an event in the stream.
 const OF_THE_BODY: ReadonlySet<string> = new Set([

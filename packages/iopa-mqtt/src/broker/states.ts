@@ -148,7 +148,7 @@ export class States {
 const isChangeOf = (origin: Context, path: string): boolean => origin['iopa.PathBase'] + origin['iopa.Path'] === path
 
 /** True when no route has answered. */
-export const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
+const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
 
 /** Content type and headers of an answer, as properties of a message. */
 export function representationProperties(answer: Answer, further: readonly (readonly [string, string])[] = []): Buffer {

@@ -1,7 +1,4 @@
-/** The largest value that four bytes of seven bits can hold (MQTT 5 section 1.5.5). */
-export const VARIABLE_BYTE_INTEGER_MAX = 268_435_455
-
-/** Bytes that a value from 0 to 268,435,455 takes. */
+/** Bytes that a value from 0 to 268,435,455 takes, the most that four bytes of seven bits can hold (MQTT 5 section 1.5.5). */
 export const variableByteIntegerSize = (value: number): number => (value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4)
 
 /** Writes the value and returns the position behind it. */
