@@ -13,6 +13,7 @@ export type {
   Capabilities,
   Capability,
   Codec,
+  ErrorOrigin,
   HeaderFields,
   HeadersInit,
   IopaErrorOptions,
@@ -40,11 +41,13 @@ export {
   MEDIA_TYPES,
   METHODS,
   mediaTypeEssence,
+  originOf,
   parseJson,
   reasonPhrase,
   SERVER,
   STATUS,
-  schemeOf
+  schemeOf,
+  withOrigin
 } from '@iopa/constants'
 export type {
   BaseContext,

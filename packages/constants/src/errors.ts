@@ -35,6 +35,26 @@ export class IopaError extends Error {
   }
 }
 
+const ORIGIN: unique symbol = Symbol.for('iopa.origin') as never
+
+/**
+ * Whose error it is: `upstream` came from a server that this process asked, `internal` from a call of the app itself
+ * (`notify`, `app.invoke`, `app.observe`). An error without an origin is for the peer whose request is being handled.
+ */
+export type ErrorOrigin = 'upstream' | 'internal'
+
+/** Marks an error with its origin, which stays with it wherever it is rethrown; anything but an object is returned as it is. */
+export const withOrigin = <E>(error: E, origin: ErrorOrigin): E => {
+  if (typeof error === 'object' && error !== null && !(ORIGIN in error) && Object.isExtensible(error)) {
+    Object.defineProperty(error, ORIGIN, { value: origin })
+  }
+  return error
+}
+
+/** The origin of an error; undefined for one that is for the peer. */
+export const originOf = (error: unknown): ErrorOrigin | undefined =>
+  typeof error === 'object' && error !== null ? (error as { [ORIGIN]?: ErrorOrigin })[ORIGIN] : undefined
+
 /** True for an IopaError of any copy of this package. */
 export const isIopaError = (value: unknown): value is IopaError =>
   value instanceof Error &&

@@ -10,8 +10,8 @@ export type { Capabilities, Capability } from './capabilities.ts'
 export { CAPABILITIES } from './capabilities.ts'
 export type { Codec } from './codecs.ts'
 export { CodecTable, decodeText, encodeJson, jsonCodec, octetStreamCodec, parseJson, textCodec } from './codecs.ts'
-export type { IopaErrorOptions } from './errors.ts'
-export { IopaError, isIopaError } from './errors.ts'
+export type { ErrorOrigin, IopaErrorOptions } from './errors.ts'
+export { IopaError, isIopaError, originOf, withOrigin } from './errors.ts'
 export type {
   AnswerKeys,
   Bag,

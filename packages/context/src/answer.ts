@@ -41,6 +41,8 @@ export class Answer {
   value: unknown = undefined
   /** The promise that a handler returned, until it is fulfilled. */
   pending: Promise<unknown> | null = null
+  /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
+  resource = ''
   readonly #owner: { readonly 'server.Capabilities': Capabilities } | null
   #status = 0
   #type = ''

@@ -30,6 +30,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       if (match === undefined) return answerUnmatched(table, context, next)
       context['iopa.Params'] = match.params
       context['iopa.Route'] = match.route.pattern.text
+      context.response.resource = context['iopa.PathBase'] + context['iopa.Path']
       return match.route.value.handler(context, next)
     },
     routes: () => announced(table)

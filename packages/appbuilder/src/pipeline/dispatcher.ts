@@ -141,7 +141,7 @@ export class Dispatcher {
       else if (context['iopa.Method'] === 'GET' || context['iopa.Method'] === 'HEAD') answer.fail(NOT_FOUND)
       else answer.status = 204
     }
-    if (answer.ok && changesState(context['iopa.Method'])) this.#changed(context['iopa.PathBase'] + context['iopa.Path'], context)
+    if (answer.ok && changesState(context['iopa.Method'])) this.#changed(answer.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
   }
 
   #fail(context: Context, error: unknown): void {
