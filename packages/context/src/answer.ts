@@ -1,5 +1,6 @@
-import { type Capabilities, CodecTable, decodeText, type HeadersInit, IopaError, reasonPhrase } from '@iopa/constants'
+import { type Capabilities, CodecTable, type HeadersInit, IopaError, reasonPhrase } from '@iopa/constants'
 import { collectBytes, decodeJson } from './body.ts'
+import { textOf } from './charset.ts'
 import { encodeBody, type Payload } from './encoding.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonBody, endingStream } from './payload-stream.ts'
@@ -240,7 +241,7 @@ export class Answer {
 
   /** The body as text. */
   async text(): Promise<string> {
-    return typeof this.payload === 'string' ? this.payload : decodeText(await this.bytes())
+    return typeof this.payload === 'string' ? this.payload : textOf(await this.bytes(), this.#type)
   }
 
   /** The body's value, by its content type. @throws IopaError 400, 415. */

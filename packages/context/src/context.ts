@@ -1,10 +1,12 @@
 import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
-import { CodecTable, decodeText, IOPA_VERSION } from '@iopa/constants'
+import { CodecTable, IOPA_VERSION } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
 import { checkJsonType, decodeJson, readBody } from './body.ts'
+import { byteBody } from './byte-body.ts'
 import { copyCapabilities } from './capability-copy.ts'
+import { checkCoding, textOf } from './charset.ts'
 import type { ContextInit, RequestSource } from './context-init.ts'
 import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
@@ -169,16 +171,28 @@ export class PropertyBag {
     this.#made.contentType = type
   }
 
-  get 'iopa.Body'(): Body {
-    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
-    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
-    return this.#body
+  get 'iopa.Body'(): AsyncIterable<Uint8Array> | null {
+    const body = this.#unread
+    if (!(body instanceof Uint8Array)) return body
+    const parts = this.#made
+    if (parts.chunks === null || parts.chunksOf !== body) {
+      parts.chunksOf = body
+      parts.chunks = byteBody(body)
+    }
+    return parts.chunks
   }
   set 'iopa.Body'(body: Body) {
     this.#body = body
     if (this.#parts === null) return
     this.#parts.bytes = null
     this.#parts.json = null
+  }
+
+  /** The body as it came, or the bytes that were read of it. */
+  get #unread(): Body {
+    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
+    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
+    return this.#body
   }
 
   get 'iopa.Host'(): string {
@@ -250,12 +264,14 @@ export class PropertyBag {
   get endpoint(): Endpoint {
     return this.#endpoint
   }
-  /** The whole body, read once. @throws IopaError 413 beyond the limit. */
+  /** The whole body, read once. @throws IopaError 413 beyond the limit, 415 for a body that is compressed. */
   bytes(): Promise<Uint8Array> {
     if (this.#made.bytes === null) {
       try {
         this.assertLive()
-        const read = readBody(this['iopa.Body'], this.#endpoint.bodyLimit)
+        const body = this.#unread
+        if (body !== null) checkCoding(this['iopa.Headers'].get('content-encoding'))
+        const read = readBody(body, this.#endpoint.bodyLimit)
         if (read instanceof Uint8Array) this.#made.bytes = read
         else {
           this.#made.bytes = read
@@ -273,9 +289,9 @@ export class PropertyBag {
     return Promise.resolve(this.#made.bytes)
   }
 
-  /** The body as UTF-8 text. @throws IopaError 400, 413. */
+  /** The body as text, in the charset of its content type. @throws IopaError 400, 413, 415. */
   text(): Promise<string> {
-    return this.bytes().then(decodeText)
+    return this.bytes().then(bytes => textOf(bytes, this['iopa.ContentType']))
   }
 
   /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
