@@ -30,13 +30,15 @@ const isNearest = (actual: string, expected: string | RegExp): boolean =>
   (actual === '' || (/^text\//.test(String(expected)) && actual.startsWith('text/plain')))
 
 /** What is wrong with an answer; undefined for nothing. */
-const faultOf = (protocol: Protocol, verb: Verb, wire: Wire, got: Got): string | undefined => {
+const faultOf = (protocol: Protocol, verb: Verb, form: Form, kind: Kind, wire: Wire, got: Got): string | undefined => {
   const bytes = Buffer.from(got.bytes)
   const shown = `${got.status} ${got.type || '-'} ${JSON.stringify(bytes.toString().slice(0, 60))}`
-  const status = wire.status ?? 200
-  // In process nothing is sent, so the answer still has its body.
-  if (verb === 'head')
-    return got.status === status && (bytes.length === 0 || protocol === 'invoke') && matches(got.type, wire.type) ? undefined : shown
+  // reply(200, response) says its own status.
+  const status = form === 'reply' ? 200 : (wire.status ?? 200)
+  if (verb === 'head') {
+    const typed = kind.unpulled === true || matches(got.type, wire.type)
+    return got.status === status && bytes.length === 0 && typed ? undefined : shown
+  }
   const expected = wire.bytes instanceof RegExp ? wire.bytes : Buffer.from(wire.bytes as string)
   const empty = !(expected instanceof RegExp) && expected.length === 0
   // CoAP says with a code whether a change has a payload, and has no 202; an empty MQTT message is one without content.
@@ -55,10 +57,11 @@ const faultOf = (protocol: Protocol, verb: Verb, wire: Wire, got: Got): string |
 
 const refusalFault = (protocol: Protocol, kind: Kind, verb: Verb, got: Got, lines: readonly string[], route: string): string | undefined => {
   const text = Buffer.from(got.bytes).toString()
+  if (verb === 'head' && kind.unpulled === true) return got.status === 200 && text === '' ? undefined : `${got.status}, not 200`
   // SUBACK has one code for every failure, which a client takes for 502.
   const status = protocol === 'mqtt' && verb === 'observe' ? 502 : 500
   if (got.status !== status) return `${got.status} ${got.type || '-'} ${JSON.stringify(text.slice(0, 60))}, not 500`
-  if (verb === 'head' && text !== '' && protocol !== 'invoke') return 'HEAD has a body'
+  if (verb === 'head' && text !== '') return 'HEAD has a body'
   if (lines.length !== 1) return `${lines.length} log lines ${JSON.stringify(lines.map(line => line.slice(0, 100)))}`
   if (!kind.says?.test(lines[0] as string)) return `the log does not name the kind: ${lines[0]?.slice(0, 150)}`
   return lines[0]?.includes(route) ? undefined : `the log does not name the route: ${lines[0]?.slice(0, 150)}`
@@ -97,7 +100,7 @@ const wrongCells = async (protocol: Protocol): Promise<string[]> => {
                     town.lines.filter(line => line.includes(`${path} `)),
                     path
                   )
-                : faultOf(protocol, verb, kind.wire, got)
+                : faultOf(protocol, verb, form, kind, kind.wire, got)
           } catch (error) {
             fault = `threw ${error}`
           }
@@ -146,7 +149,7 @@ describe('a value of every kind', () => {
         const fault =
           kind.wire === null
             ? `was sent as ${JSON.stringify(Buffer.from(got.bytes).toString().slice(0, 60))}`
-            : faultOf(protocol, 'get', kind.wire, got)
+            : faultOf(protocol, 'get', 'returned', kind, kind.wire, got)
         return fault && `${kind.name}: ${fault}`
       } catch (error) {
         return kind.wire === null ? undefined : `${kind.name}: threw ${error}`
