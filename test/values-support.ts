@@ -1,10 +1,10 @@
 // One app on every protocol whose routes answer with each kind of value, and one way to ask it on each protocol.
-import { type Answer, App, type Client, type Listener, type Logger, parseUrl, reply } from '@iopa/appbuilder'
+import { Answer, App, type Bag, type Client, HeaderMap, type Listener, type Logger, parseUrl, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
-import { router } from '@iopa/router'
+import { type Routes, router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { udp } from '@iopa/udp'
 import { KINDS, type Kind } from './values-kinds.ts'
@@ -42,8 +42,9 @@ export interface Peer {
 export class ValueTown {
   /** Log lines. */
   readonly lines: string[] = []
-  readonly app: App
+  readonly app: App & Routes
   readonly #peers = new Map<Protocol, Peer>()
+  readonly #asking = new Map<Protocol, (request: Bag) => Promise<Answer>>()
   readonly #clients: App
   /** What was received by `/received/:id`. */
   readonly received: Map<string, Got> = new Map()
@@ -80,9 +81,11 @@ export class ValueTown {
     this.app = app
   }
 
-  static async open(): Promise<ValueTown> {
+  /** `extend` adds routes of a test. */
+  static async open(extend: (app: App & Routes) => void = () => undefined): Promise<ValueTown> {
     const town = new ValueTown()
     const { app } = town
+    extend(app)
     app
       .use(http({ port: 0 }))
       .use(coap({ port: 0 }))
@@ -94,9 +97,13 @@ export class ValueTown {
       const url = (listeners[at] as Listener).url
       const client = await town.#clients.connect(`${protocol}://127.0.0.1:${parseUrl(url).port}`)
       town.#peers.set(protocol, clientPeer(client, town.received))
+      town.#asking.set(protocol, request => client.send(request))
     }
     town.#peers.set('invoke', inProcess(app, town.received))
-    town.#peers.set('fetch', fetching(toFetchHandler(app), app))
+    const handle = toFetchHandler(app)
+    town.#peers.set('fetch', fetching(handle, app))
+    town.#asking.set('invoke', request => app.invoke(request))
+    town.#asking.set('fetch', request => fetched(handle, request))
     return town
   }
 
@@ -104,10 +111,33 @@ export class ValueTown {
     return this.#peers.get(protocol) as Peer
   }
 
+  /** Sends a bag, and gives the answer. */
+  ask(protocol: Protocol, request: Bag): Promise<Answer> {
+    return (this.#asking.get(protocol) as (request: Bag) => Promise<Answer>)(request)
+  }
+
   async close(): Promise<void> {
     await this.#clients.close({ timeout: 0 })
     await this.app.close({ timeout: 500 })
   }
+}
+
+const fetched = async (handle: (request: Request) => Promise<Response>, request: Bag): Promise<Answer> => {
+  const { 'iopa.Method': method = 'GET', 'iopa.Path': path = '/', 'iopa.Headers': headers = {}, 'iopa.Body': body } = request
+  const response = await handle(
+    new Request(`http://localhost${path}`, {
+      method,
+      headers: headers as Record<string, string>,
+      ...(body instanceof Uint8Array && { body: body as Uint8Array<ArrayBuffer> })
+    })
+  )
+  const pairs: string[] = []
+  response.headers.forEach((value, name) => void pairs.push(name, value))
+  return Answer.received(response.status, {
+    headers: new HeaderMap(pairs),
+    type: response.headers.get('content-type') ?? '',
+    payload: new Uint8Array(await response.arrayBuffer())
+  })
 }
 
 const atOnce = (kind: Kind, form: Form, context: { response: { body: unknown; status: number } }): unknown => {

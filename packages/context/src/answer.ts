@@ -396,9 +396,10 @@ export class Answer {
     if (this.#type !== '') checkMediaType(this.#type)
     if (this.#rare !== null) checkReason(this.#rare.reason)
     if (this.#headers !== null && isHeadTooLarge(this.#headers.pairs())) {
-      // The problem that is sent instead could not be read either.
+      // The problem that is sent instead could not be read with them either.
       this.#headers = null
-      throw headTooLarge()
+      // A failure has been logged already.
+      if (this.#error === null || this.#status < 500) throw headTooLarge()
     }
     if (hasNoContent(this.#status) || (this.#body === null && this.#status >= 300 && this.#status < 400)) this.#dropContent()
     else if (this.#body === undefined) {
