@@ -144,6 +144,8 @@ export const KINDS: readonly Kind[] = [
   octets('a Uint8Array', ABC, 97, 98, 99),
   octets('an empty Uint8Array', () => new Uint8Array(0)),
   octets('a Uint8Array that is not UTF-8', () => Uint8Array.of(0, 255, 254), 0, 255, 254),
+  octets('bytes of line ends', () => Uint8Array.of(97, 13, 10, 13, 98), 97, 13, 10, 13, 98),
+  octets('bytes that begin with a byte order mark', () => Uint8Array.of(0xef, 0xbb, 0xbf, 97), 0xef, 0xbb, 0xbf, 97),
   octets('a part of a Uint8Array', () => Uint8Array.of(1, 2, 3, 4).subarray(1, 3), 2, 3),
   octets('a Buffer', () => Buffer.from('abc'), 97, 98, 99),
   octets('a slice of a Buffer', () => Buffer.from('xabcx').subarray(1, 4), 97, 98, 99),

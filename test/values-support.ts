@@ -116,8 +116,13 @@ export class ValueTown {
     return (this.#asking.get(protocol) as (request: Bag) => Promise<Answer>)(request)
   }
 
+  /** Closes the clients. */
+  leave(): Promise<void> {
+    return this.#clients.close({ timeout: 0 })
+  }
+
   async close(): Promise<void> {
-    await this.#clients.close({ timeout: 0 })
+    await this.leave()
     await this.app.close({ timeout: 500 })
   }
 }

@@ -136,9 +136,13 @@ const someAtOnce = async <T>(work: readonly (() => Promise<T>)[]): Promise<T[]> 
 }
 
 describe('a value of every kind', () => {
-  test.each(PROTOCOLS)('is answered with as its bytes and type, or as one logged 500: %s', async protocol => {
-    expect(await wrongCells(protocol)).toEqual([])
-  })
+  test.each(PROTOCOLS)(
+    'is answered with as its bytes and type, or as one logged 500: %s',
+    async protocol => {
+      expect(await wrongCells(protocol)).toEqual([])
+    },
+    60_000
+  )
 
   test.each(PROTOCOLS.filter(protocol => protocol !== 'fetch'))('is sent by a client as its bytes and type, or refused: %s', async protocol => {
     const sent = KINDS.filter(({ only }) => only === undefined || only === 'body')
@@ -152,15 +156,17 @@ describe('a value of every kind', () => {
             : faultOf(protocol, 'get', 'returned', kind, kind.wire, got)
         return fault && `${kind.name}: ${fault}`
       } catch (error) {
-        return kind.wire === null ? undefined : `${kind.name}: threw ${error}`
+        // CoAP has no number for forms: its client says so and sends nothing.
+        if (kind.wire === null || (protocol === 'coap' && /no Content-Format/.test(String(error)))) return undefined
+        return `${kind.name}: threw ${error}`
       }
     })
     expect((await someAtOnce(cells)).filter(fault => fault !== undefined)).toEqual([])
   })
 
-  test('leaves no context behind', async () => {
-    for (let turn = 0; turn < 200 && town.app.live > 0; turn++) await new Promise(resolve => setTimeout(resolve, 5))
-    // The connections of TCP and MQTT, and of those that wait for their peers, stay until the clients close.
-    expect(town.app.live).toBeLessThanOrEqual(3)
+  test('leaves no context behind when the clients have gone', async () => {
+    await town.leave()
+    for (let turn = 0; turn < 400 && town.app.live > 0; turn++) await new Promise(resolve => setTimeout(resolve, 5))
+    expect(town.app.live).toBe(0)
   })
 })
