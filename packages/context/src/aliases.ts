@@ -1,4 +1,4 @@
-import type { Body, HeaderFields, Logger, User } from '@iopa/constants'
+import type { HeaderFields, Logger, User } from '@iopa/constants'
 import type { BaseContext, Context } from './context-types.ts'
 import { formatUrl } from './url.ts'
 
@@ -50,7 +50,7 @@ const aliases: ThisType<BaseContext> = {
   get type(): string {
     return this['iopa.ContentType']
   },
-  get body(): Body {
+  get body(): AsyncIterable<Uint8Array> | null {
     return this['iopa.Body']
   },
   get scheme(): string {

@@ -1,4 +1,5 @@
 import { type Body, type Codec, type CodecTable, IopaError, mediaTypeEssence } from '@iopa/constants'
+import { checkJsonCharset } from './charset.ts'
 
 /** A stream that can also be read whole, faster than by iterating; a transport may give one as body. */
 export interface BodyStream extends AsyncIterable<Uint8Array> {
@@ -50,7 +51,10 @@ const jsonCodecFor = (contentType: string, codecs: CodecTable): Codec => {
   if (contentType === '' || contentType === 'application/json') return codecs.find('application/json') as Codec
   const essence = mediaTypeEssence(contentType)
   const codec = codecs.find(essence)
-  if (codec !== undefined && essence !== 'text/plain' && essence !== 'application/octet-stream') return codec
+  if (codec !== undefined && essence !== 'text/plain' && essence !== 'application/octet-stream') {
+    checkJsonCharset(contentType)
+    return codec
+  }
   throw new IopaError(415, 'not-json', `This resource takes JSON, not '${essence}'; add the header 'content-type: application/json'.`)
 }
 

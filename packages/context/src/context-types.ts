@@ -1,4 +1,4 @@
-import type { CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, User } from '@iopa/constants'
+import type { Body, CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, User } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import type { Answer } from './answer.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -8,11 +8,15 @@ import type { Owned } from './scope.ts'
 type DefaultParams = Readonly<Record<string, string>>
 
 /** The keys of every context; those that packages have added are optional here. */
-type ContextKeys = Omit<CoreKeys, 'iopa.Params' | 'server.ParentContext' | 'server.Connection'> & { [K in ExtensionKey]?: IopaKeys[K] | undefined }
+type ContextKeys = Omit<CoreKeys, 'iopa.Params' | 'iopa.Body' | 'server.ParentContext' | 'server.Connection'> & {
+  [K in ExtensionKey]?: IopaKeys[K] | undefined
+}
 
 /** The members of every context, whatever its pipeline provides. */
 export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   'iopa.Params': Params
+  get 'iopa.Body'(): AsyncIterable<Uint8Array> | null
+  set 'iopa.Body'(body: Body)
   'server.ParentContext': Context | null
   readonly 'server.Connection': Context | null
 
@@ -27,7 +31,8 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   readonly query: URLSearchParams
   readonly headers: HeaderFields
   readonly type: string
-  readonly body: CoreKeys['iopa.Body']
+  /** Chunks of bytes, whatever the protocol; a body that is in memory is one chunk, and a Uint8Array too. */
+  readonly body: AsyncIterable<Uint8Array> | null
   readonly scheme: string
   readonly protocol: string
   readonly host: string
@@ -44,9 +49,9 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   /** The answer to this request; only it is sent. */
   readonly response: Answer
 
-  /** The whole body, read once and remembered. @throws IopaError 413 beyond the limit. */
+  /** The whole body, read once and remembered. @throws IopaError 413 beyond the limit, 415 for a body that is compressed. */
   bytes(): Promise<Uint8Array>
-  /** The body as UTF-8 text. @throws IopaError 400, 413. */
+  /** The body as text, in the charset of its content type. @throws IopaError 400, 413, 415. */
   text(): Promise<string>
   /** The body's value, by its content type. @throws IopaError 400, 413, 415. */
   json<T = unknown>(): Promise<T>
@@ -71,7 +76,7 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   /** Tells the observers of `path` that it has changed. */
   notify(path: string): void
   /** Runs `callback` once before the first byte of the answer, last registered first. */
-  onSendingHeaders(callback: () => void): void
+  onSendingHeaders(callback: () => unknown): void
   toString(): string
   [Symbol.asyncDispose](): Promise<void>
 }

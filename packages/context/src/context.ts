@@ -1,10 +1,14 @@
 import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
-import { CodecTable, decodeText, IOPA_VERSION } from '@iopa/constants'
+import { CodecTable, IOPA_VERSION } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
+import { applyValue } from './apply-value.ts'
 import { checkJsonType, decodeJson, readBody } from './body.ts'
+import { CONTEXT } from './brands.ts'
+import { byteBody } from './byte-body.ts'
 import { copyCapabilities } from './capability-copy.ts'
+import { checkCoding, textOf } from './charset.ts'
 import type { ContextInit, RequestSource } from './context-init.ts'
 import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
@@ -48,8 +52,7 @@ export class PropertyBag {
   readonly #connection: PropertyBag | null
   /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
   readonly #scope: Scope
-  /** The answer to this request; only it is sent. */
-  readonly response: Answer
+  readonly #answer: Answer
   /** The body while nothing else has been made; `Parts` costs more than a small message. */
   #body: Body | undefined = undefined
   #parts: Parts | null = null
@@ -83,7 +86,7 @@ export class PropertyBag {
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
     this.#scope = new Scope(environment, parent instanceof PropertyBag ? parent.#scope : parent, 1)
-    this.response = new Answer(this)
+    this.#answer = new Answer(this)
     if (above !== null) {
       this['server.User'] = above['server.User']
       if (this.#connection !== null) this.#inherit(this.#connection)
@@ -158,7 +161,8 @@ export class PropertyBag {
     return this.#made.headers
   }
   set 'iopa.Headers'(headers: HeadersInit) {
-    this.#made.headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
+    // A copy: a middleware that edits the request must not edit what its caller keeps.
+    this.#made.headers = HeaderMap.from(headers)
     this.#made.contentType = undefined
   }
 
@@ -169,16 +173,28 @@ export class PropertyBag {
     this.#made.contentType = type
   }
 
-  get 'iopa.Body'(): Body {
-    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
-    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
-    return this.#body
+  get 'iopa.Body'(): AsyncIterable<Uint8Array> | null {
+    const body = this.#unread
+    if (!(body instanceof Uint8Array)) return body
+    const parts = this.#made
+    if (parts.chunks === null || parts.chunksOf !== body) {
+      parts.chunksOf = body
+      parts.chunks = byteBody(body)
+    }
+    return parts.chunks
   }
   set 'iopa.Body'(body: Body) {
     this.#body = body
     if (this.#parts === null) return
     this.#parts.bytes = null
     this.#parts.json = null
+  }
+
+  /** The body as it came, or the bytes that were read of it. */
+  get #unread(): Body {
+    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
+    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
+    return this.#body
   }
 
   get 'iopa.Host'(): string {
@@ -244,18 +260,28 @@ export class PropertyBag {
     return this.#endpoint.clientCertificate?.()
   }
 
+  /** The answer to this request; only it is sent. What is assigned to it is written to it, as if a handler had returned it. */
+  get response(): Answer {
+    return this.#answer
+  }
+  set response(value: unknown) {
+    applyValue(this.#answer, value)
+  }
+
   get environment(): Environment {
     return this.#environment
   }
   get endpoint(): Endpoint {
     return this.#endpoint
   }
-  /** The whole body, read once. @throws IopaError 413 beyond the limit. */
+  /** The whole body, read once. @throws IopaError 413 beyond the limit, 415 for a body that is compressed. */
   bytes(): Promise<Uint8Array> {
     if (this.#made.bytes === null) {
       try {
         this.assertLive()
-        const read = readBody(this['iopa.Body'], this.#endpoint.bodyLimit)
+        const body = this.#unread
+        if (body !== null) checkCoding(this['iopa.Headers'].get('content-encoding'))
+        const read = readBody(body, this.#endpoint.bodyLimit)
         if (read instanceof Uint8Array) this.#made.bytes = read
         else {
           this.#made.bytes = read
@@ -273,9 +299,9 @@ export class PropertyBag {
     return Promise.resolve(this.#made.bytes)
   }
 
-  /** The body as UTF-8 text. @throws IopaError 400, 413. */
+  /** The body as text, in the charset of its content type. @throws IopaError 400, 413, 415. */
   text(): Promise<string> {
-    return this.bytes().then(decodeText)
+    return this.bytes().then(bytes => textOf(bytes, this['iopa.ContentType']))
   }
 
   /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
@@ -347,7 +373,7 @@ export class PropertyBag {
   }
 
   /** Runs `callback` once before the first byte of the answer, last registered first. */
-  onSendingHeaders(callback: () => void): void {
+  onSendingHeaders(callback: () => unknown): void {
     this.response.onSendingHeaders(callback)
   }
 
@@ -383,6 +409,7 @@ export class PropertyBag {
 }
 
 addAliases(PropertyBag.prototype)
+Object.defineProperty(PropertyBag.prototype, CONTEXT, { value: true })
 
 // With no Object.prototype above it, a context has no inherited names for a hostile key to hit.
 Object.setPrototypeOf(PropertyBag.prototype, null)

@@ -18,6 +18,67 @@ describe('a body', () => {
     expect(context.body).toEqual(utf8('{"a":1}'))
   })
 
+  test('is iterated in chunks of bytes, also when it is in memory', async () => {
+    const iterated = async (context: ReturnType<typeof withBody>): Promise<unknown[]> => {
+      const parts: unknown[] = []
+      for await (const part of context.body ?? []) parts.push(part)
+      return parts
+    }
+    const whole = withBody('abc')
+    expect(await iterated(whole)).toEqual([utf8('abc')])
+    expect(await iterated(whole)).toEqual([utf8('abc')])
+    expect(whole.body).toBeInstanceOf(Uint8Array)
+    expect(whole.body).toBe(whole['iopa.Body'])
+    expect(await whole.text()).toBe('abc')
+    expect(await iterated(withBody(''))).toEqual([])
+    expect(await iterated(withBody(null))).toEqual([])
+    const streamed = withBody(chunks('a', 'b'))
+    expect(await iterated(streamed)).toEqual([utf8('a'), utf8('b')])
+    const read = withBody(chunks('a', 'b'))
+    await read.bytes()
+    expect(await iterated(read)).toEqual([utf8('ab')])
+    whole['iopa.Body'] = utf8('other')
+    expect(await iterated(whole)).toEqual([utf8('other')])
+  })
+
+  test.each(['text/plain', 'text/plain; charset=utf-8', 'text/plain;charset="UTF-8"', 'text/plain; charset=us-ascii; format=flowed'])(
+    'is UTF-8 text with content type %j',
+    async type => {
+      expect(await withBody('é', type).text()).toBe('é')
+    }
+  )
+
+  test.each(['text/plain; charset=iso-8859-1', 'text/plain;charset=Latin1', 'text/csv; header=present; charset="windows-1252"'])(
+    'is read in the charset of content type %j',
+    async type => {
+      const context = request(bench().factory, '/a', { body: () => Uint8Array.of(0xe9, 0x80), contentType: () => type })
+      expect(await context.text()).toBe('é€')
+    }
+  )
+
+  test('in another charset is 415, as text and as JSON; JSON is UTF-8', async () => {
+    await expect(withBody('x', 'text/plain; charset=utf-16').text()).rejects.toMatchObject({ status: 415, code: 'unsupported-charset' })
+    for (const charset of ['utf-16', 'iso-8859-1', 'x-unknown']) {
+      const refused = withBody('[1]', `application/json; charset=${charset}`).json()
+      await expect(refused).rejects.toMatchObject({ status: 415, code: 'unsupported-charset', detail: expect.stringContaining('UTF-8') })
+    }
+    expect(await withBody('[1]', 'application/json; charset=us-ascii').json()).toEqual([1])
+  })
+
+  test.each(['gzip', 'deflate', 'br', 'zstd', 'GZIP, identity'])('in the coding %s is 415, however it is read whole', async coding => {
+    const coded = () => request(bench().factory, '/a', { body: () => utf8('x'), headers: () => ['Content-Encoding', coding] })
+    for (const read of [coded().bytes(), coded().text(), coded().json()]) {
+      await expect(read).rejects.toMatchObject({ status: 415, code: 'unsupported-coding', headers: { 'accept-encoding': 'identity' } })
+    }
+    const context = coded()
+    for await (const part of context.body ?? []) expect(part).toEqual(utf8('x'))
+  })
+
+  test('without a coding, or without a body, is read', async () => {
+    expect(await request(bench().factory, '/a', { body: () => utf8('x'), headers: () => ['content-encoding', 'identity'] }).text()).toBe('x')
+    expect(await request(bench().factory, '/a', { body: () => null, headers: () => ['content-encoding', 'gzip'] }).text()).toBe('')
+  })
+
   test('uses the faster way of a stream that has one', async () => {
     const stream = { bytes: async (limit: number) => utf8(String(limit)), [Symbol.asyncIterator]: () => Promise.reject() as never }
     expect(await withBody(stream).text()).toBe('1000')
@@ -85,7 +146,7 @@ describe('a body', () => {
         })()
     })
     const first = context.text()
-    ;(context as { 'iopa.Body': Uint8Array })['iopa.Body'] = utf8('second')
+    context['iopa.Body'] = utf8('second')
     expect([await first, await context.text(), context.body]).toEqual(['first', 'second', utf8('second')])
   })
 

@@ -1,10 +1,12 @@
 import {
   Answer,
   type BagRequest,
+  type BagSeq,
   type ByteChannel,
   type ByteReceiver,
   type Clock,
   decodeBagAnswer,
+  decodeBagSeq,
   encodeBagRequest,
   IopaError,
   type Limits,
@@ -197,7 +199,14 @@ export class ClientSession implements ByteReceiver {
       waiting?.resolve(Answer.received(200, { payload: frame }))
       return
     }
-    const { answer, seq } = decodeBagAnswer(frame)
+    let received: ReturnType<typeof decodeBagAnswer>
+    try {
+      received = decodeBagAnswer(frame)
+    } catch (error) {
+      this.#refuse(decodeBagSeq(frame), error)
+      return
+    }
+    const { answer, seq } = received
     if (typeof seq !== 'number') {
       // It concerns the connection as a whole, such as too many of them, and is why it will be closed.
       if (!answer.ok) this.#fault = refusalError(answer)
@@ -208,6 +217,15 @@ export class ClientSession implements ByteReceiver {
     const waiting = this.#settle(seq)
     if (waiting !== undefined) waiting.resolve(answer)
     else answers?.push(answer)
+  }
+
+  /** Fails the request, or the observation, whose answer cannot be read; the others go on. Without a seq it is that of none. */
+  #refuse(seq: BagSeq | undefined, error: unknown): void {
+    if (typeof seq !== 'number') return
+    const answers = this.#observations.get(seq)
+    this.#observations.delete(seq)
+    this.#settle(seq)?.reject(error)
+    answers?.end(error)
   }
 
   #write(request: BagRequest & { readonly seq: number }): void {

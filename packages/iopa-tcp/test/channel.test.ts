@@ -174,6 +174,42 @@ describe('a channel', () => {
     }
   })
 
+  test('fails only the request whose answer cannot be read; the others, and an observation, go on', async () => {
+    const { port, server } = await fake(socket =>
+      socket.on('data', data => {
+        for (const line of String(data).trim().split('\n')) {
+          const { 'iopa.Seq': seq, 'iopa.Path': path } = JSON.parse(line)
+          const bad: Record<string, string> = {
+            '/status': `{"iopa.StatusCode":"200","iopa.Seq":${seq}}`,
+            '/type': `{"iopa.StatusCode":200,"iopa.ContentType":"json","iopa.Body":1,"iopa.Seq":${seq}}`,
+            '/headers': `{"iopa.StatusCode":200,"iopa.Headers":{"a":"b\\nc"},"iopa.Seq":${seq}}`,
+            '/many': `{"iopa.StatusCode":200,"iopa.Headers":{"a":[${Array(200).fill('"b"')}]},"iopa.Seq":${seq}}`,
+            '/nobody': '{"iopa.StatusCode":"200"}'
+          }
+          socket.write(`${bad[path] ?? `{"iopa.StatusCode":200,"iopa.Body":"${path}","iopa.ContentType":"text/plain","iopa.Seq":${seq}}`}\n`)
+        }
+      })
+    )
+    let connections = 0
+    server.on('connection', () => connections++)
+    const channel = await open(port)
+    const observed = channel.observe({ 'iopa.Path': '/observed' })[Symbol.asyncIterator]()
+    expect(await (await observed.next()).value.text()).toBe('/observed')
+    const broken = channel.observe({ 'iopa.Path': '/type' })[Symbol.asyncIterator]().next()
+    await expect(broken).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
+    const paths = ['/status', '/good', '/type', '/headers', '/many', '/also-good']
+    const results = await Promise.allSettled(paths.map(path => channel.send({ 'iopa.Path': path })))
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled'])
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 502, code: 'bad-answer' })
+    const stopping = new AbortController()
+    const lost = channel.send({ 'iopa.Path': '/nobody', 'iopa.CallCancelled': stopping.signal })
+    expect((await channel.send({ 'iopa.Path': '/good' })).status).toBe(200)
+    stopping.abort(new Error('given up'))
+    await expect(lost).rejects.toThrow('given up')
+    expect(connections).toBe(1)
+    await observed.return?.()
+  })
+
   test('ignores answers that nobody waits for', async () => {
     const { port } = await fake(socket =>
       socket.on('data', () =>

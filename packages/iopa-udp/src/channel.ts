@@ -10,6 +10,7 @@ import {
   type DatagramNetwork,
   DEFAULT_LIMITS,
   decodeBagAnswer,
+  decodeBagSeq,
   encodeBagRequest,
   IopaError,
   isLoopback,
@@ -118,8 +119,18 @@ class BagChannel implements Channel {
     try {
       const { answer, seq } = decodeBagAnswer(bytes)
       if (typeof seq === 'number') this.#waiting.take(seq)?.resolve(answer)
+    } catch (error) {
+      this.#refuse(bytes, error)
+    }
+  }
+
+  /** Fails the request whose answer cannot be read; a datagram that is no bag is ignored. */
+  #refuse(bytes: Uint8Array, error: unknown): void {
+    try {
+      const seq = decodeBagSeq(bytes)
+      if (typeof seq === 'number') this.#waiting.take(seq)?.reject(error)
     } catch {
-      // Anybody may send anything here; what is no answer is nobody's.
+      // Any process may send to this port.
     }
   }
 }

@@ -1,5 +1,6 @@
-import { IopaError, isControlMethod, mediaTypeEssence, reasonPhrase } from '@iopa/constants'
+import { IopaError, isControlMethod, isIopaError, mediaTypeEssence, reasonPhrase } from '@iopa/constants'
 import { Answer, checkPath, HeaderMap, type PathLimits, type Payload } from '@iopa/context'
+import { memberText } from './json-member.ts'
 
 /** Matches answers to requests: a whole number, or a string of up to 64 characters. */
 export type BagSeq = number | string
@@ -69,6 +70,7 @@ const TEXT = /^text\/|^application\/(?:xml|javascript|x-www-form-urlencoded)$|\+
 const OTHER_CHARSET = /;[ \t]*charset=(?!"?(?:utf-8|us-ascii)"?[ \t]*(?:;|$))/i
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 const LINE_END = /[\r\n]/
+const LINE_ENDS = /[\r\n]/g
 const JSON_TYPE = 'application/json'
 
 const encoder = new TextEncoder()
@@ -92,19 +94,19 @@ const isText = (contentType: string): boolean => TEXT.test(mediaTypeEssence(cont
 export function decodeBagRequest(line: Uint8Array, limits: BagLimits = LIMITS): BagRequest | BagFault {
   let seq: BagSeq | undefined
   try {
-    const bag = parse(line)
+    const text = textOf(line) ?? ''
+    const bag = parse(text)
     if (isSeq(bag['iopa.Seq'])) seq = bag['iopa.Seq']
-    return requestOf(bag, limits)
+    return requestOf(bag, text, limits)
   } catch (error) {
-    // JSON.parse builds values so deep that JSON.stringify exhausts the stack.
-    return { error: error instanceof IopaError ? error : bad('bag-body', 'iopa.Body is nested too deeply.'), seq }
+    return { error: isIopaError(error) ? error : bad('bag-syntax', 'This bag cannot be read.'), seq }
   }
 }
 
-function parse(line: Uint8Array): Members {
+function parse(text: string): Members {
   let value: unknown
   try {
-    value = JSON.parse(decoder.decode(line))
+    value = JSON.parse(text)
   } catch {
     value = null
   }
@@ -114,7 +116,7 @@ function parse(line: Uint8Array): Members {
   return value as Members
 }
 
-function requestOf(bag: Members, limits: BagLimits): BagRequest {
+function requestOf(bag: Members, text: string, limits: BagLimits): BagRequest {
   for (const key in bag) if (!ACCEPTED.has(key)) throw bad('bag-key', `The key "${shown(key)}" is not accepted from the network; remove it.`)
 
   const seq = seqOf(bag)
@@ -136,7 +138,7 @@ function requestOf(bag: Members, limits: BagLimits): BagRequest {
 
   const headers = headersOf(bag['iopa.Headers'], limits)
   const contentType = contentTypeOf(bag['iopa.ContentType'], headers)
-  const { body, type } = bodyOf(bag, contentType)
+  const { body, type } = bodyOf(bag, text, contentType)
   return { method, path, query, headers, contentType: type, body, observe, seq }
 }
 
@@ -184,7 +186,8 @@ function contentTypeOf(value: unknown, headers: readonly string[]): string {
 
 const isContentType = (name: string): boolean => name.length === 12 && name.toLowerCase() === 'content-type'
 
-function bodyOf(bag: Members, contentType: string): { body: Uint8Array | null; type: string } {
+/** The body as bytes; `text` is that of the bag, for a JSON value is the text that was sent. */
+function bodyOf(bag: Members, text: string, contentType: string): { body: Uint8Array | null; type: string } {
   const { 'iopa.Body': value, 'iopa.BodyEncoding': encoding } = bag
   if (encoding !== undefined) {
     if (encoding !== 'base64') throw bad('bag-type', 'iopa.BodyEncoding is "base64" or absent.')
@@ -192,11 +195,11 @@ function bodyOf(bag: Members, contentType: string): { body: Uint8Array | null; t
     return { body: fromBase64(value), type: contentType }
   }
   if (value === undefined || (value === null && !isJson(contentType))) return { body: null, type: contentType }
-  if (contentType === '' || isJson(contentType)) return { body: encoder.encode(JSON.stringify(value)), type: contentType || JSON_TYPE }
-  if (typeof value === 'string') return { body: encoder.encode(value), type: contentType }
+  if (contentType === '' || isJson(contentType)) return { body: encoder.encode(memberText(text, 'iopa.Body')), type: contentType || JSON_TYPE }
+  if (typeof value === 'string' && !OTHER_CHARSET.test(contentType)) return { body: encoder.encode(value), type: contentType }
   throw bad(
     'bag-body',
-    `A body of type ${shown(contentType)} is a string; leave out iopa.ContentType for JSON, or send base64 and "iopa.BodyEncoding":"base64".`
+    `A body of type ${shown(contentType)} is a string in UTF-8; leave out iopa.ContentType for JSON, or send base64 and "iopa.BodyEncoding":"base64".`
   )
 }
 
@@ -262,21 +265,22 @@ function bodyMembers(body: string | Uint8Array | null, contentType: string, prov
   const text = typeof body === 'string' ? body : contentType === '' ? undefined : textOf(body)
   let value: string | undefined
   if (text !== undefined && contentType !== '') {
-    if (isJson(contentType)) value = proven && !LINE_END.test(text) ? text : jsonOf(text)
-    else if (typeof body === 'string' || isText(contentType)) value = JSON.stringify(text)
+    if (isJson(contentType)) value = jsonOf(text, proven)
+    else if (typeof body === 'string' ? !OTHER_CHARSET.test(contentType) : isText(contentType)) value = JSON.stringify(text)
   }
   if (value !== undefined) return `${type},"iopa.Body":${value}`
   return `${type},"iopa.Body":"${toBase64(typeof body === 'string' ? encoder.encode(body) : body)}","iopa.BodyEncoding":"base64"`
 }
 
 /** JSON text that fits on a line; undefined for what is not JSON at all and would spoil the bag. */
-function jsonOf(text: string): string | undefined {
+function jsonOf(text: string, proven: boolean): string | undefined {
   try {
-    const value: unknown = JSON.parse(text)
-    return LINE_END.test(text) ? JSON.stringify(value) : text
+    if (!proven) JSON.parse(text)
   } catch {
     return undefined
   }
+  // A string of JSON holds no line break (RFC 8259 section 7), so each is white space between tokens.
+  return LINE_END.test(text) ? text.replace(LINE_ENDS, ' ') : text
 }
 
 function textOf(bytes: Uint8Array): string | undefined {
@@ -290,16 +294,23 @@ function textOf(bytes: Uint8Array): string | undefined {
 /** Reads one line or datagram as an answer. @throws IopaError 502 for one that is none. */
 export function decodeBagAnswer(line: Uint8Array): { readonly answer: Answer; readonly seq: BagSeq | undefined } {
   try {
-    const bag = parse(line)
+    const text = textOf(line) ?? ''
+    const bag = parse(text)
     const seq = seqOf(bag)
     const { 'iopa.StatusCode': status, 'iopa.ReasonPhrase': reason = '' } = bag
     if (typeof status !== 'number' || !Number.isInteger(status) || status < 200 || status > 599)
       throw bad('bag-type', 'iopa.StatusCode is not a status.')
     if (typeof reason !== 'string') throw bad('bag-type', 'iopa.ReasonPhrase is not a string.')
     const headers = headersOf(bag['iopa.Headers'], LIMITS)
-    const { body, type } = bodyOf(bag, contentTypeOf(bag['iopa.ContentType'], headers))
+    const { body, type } = bodyOf(bag, text, contentTypeOf(bag['iopa.ContentType'], headers))
     return { answer: Answer.received(status, { headers: new HeaderMap(headers), type, payload: body, reason }), seq }
   } catch (cause) {
     throw new IopaError(502, 'bad-answer', 'The peer sent a line that is not an answer.', { cause })
   }
+}
+
+/** The seq of a line that `decodeBagAnswer` refused, so that only its request fails. @throws IopaError for a line that is no bag at all. */
+export function decodeBagSeq(line: Uint8Array): BagSeq | undefined {
+  const seq = parse(textOf(line) ?? '')['iopa.Seq']
+  return isSeq(seq) ? seq : undefined
 }

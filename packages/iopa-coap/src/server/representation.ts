@@ -105,6 +105,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
     }
   }
   if (answer.headerPairs.length > 0) readHeaders(representation, answer)
+  if (answer.status >= 300 && answer.status < 400 && answer.status !== 304) readTarget(representation, answer)
   // RFC 7252 section 5.9.1.3: 2.03 carries no payload.
   if (representation.code === CODE.VALID) {
     representation.payload = NOTHING
@@ -143,6 +144,16 @@ const readHeaders = (representation: Representation, answer: Answer): void => {
   if (retry !== undefined && /^\d{1,9}$/.test(retry)) representation.maxAge = Number(retry)
   const location = headers.get('location')
   if (location !== undefined && representation.code >> 5 === 2) representation.location = readLocation(location)
+}
+
+/** CoAP has no redirects: 5.00 says where by Location-Path and Location-Query, or in its diagnostic payload for another server. */
+const readTarget = (representation: Representation, answer: Answer): void => {
+  const location = answer.headers.get('location')
+  if (location === undefined) return
+  if (/^\/(?!\/)/.test(location)) representation.location = readLocation(location)
+  if (representation.location !== undefined || sizeOf(representation) > 0) return
+  representation.contentFormat = NONE
+  representation.payload = Buffer.from(`The resource is at ${location}`)
 }
 
 const readLocation = (location: string): Location | undefined => {

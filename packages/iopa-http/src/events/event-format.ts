@@ -45,15 +45,25 @@ const dataLines = (data: string): string => {
   return lines
 }
 
-/** The payload as text; null for bytes that are none. */
+/** The payload as text; null for bytes that are none, or would not arrive as they are. */
 const textOf = (answer: Answer): string | null => {
-  if (typeof answer.payload === 'string') return answer.payload
-  try {
-    return decodeText(answer.payloadBytes)
-  } catch {
-    return null
+  const { payload } = answer
+  let text: string
+  if (typeof payload === 'string') text = payload
+  else {
+    try {
+      text = decodeText(answer.payloadBytes)
+    } catch {
+      return null
+    }
+    // Decoding takes a byte order mark away.
+    if (answer.payloadBytes[0] === 0xef && text.charCodeAt(0) !== 0xfeff) return null
   }
+  // A carriage return arrives as a line feed: in text and in JSON that is the same.
+  return text.includes('\r') && !LINES_ARE_FREE.test(answer.type) ? null : text
 }
+
+const LINES_ARE_FREE = /^text\/|[/+](?:json|xml)[ \t]*(?:;|$)/i
 
 const base64 = (bytes: Uint8Array): string => btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''))
 

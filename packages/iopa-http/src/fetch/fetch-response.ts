@@ -39,7 +39,9 @@ const written = (context: Context, answer: Answer): Response => {
   return response
 }
 
-const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> => payload as string | Uint8Array<ArrayBuffer>
+/** What a Response takes; of memory that threads share it takes a copy alone. */
+const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> =>
+  payload instanceof Uint8Array && !(payload.buffer instanceof ArrayBuffer) ? payload.slice() : (payload as string | Uint8Array<ArrayBuffer>)
 
 const iteratorOf = ({ payload }: Answer): AsyncIterator<Uint8Array> => (payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
 

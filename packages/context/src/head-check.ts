@@ -1,0 +1,28 @@
+import { IopaError } from '@iopa/constants'
+
+// HTTP clients of Node read heads of 16 KiB, and ours of every protocol 100 fields; transports add some.
+const MOST_FIELDS = 96
+const MOST_CHARACTERS = 15 * 1024
+// Between a name and its value, and after it.
+const FIELD_OVERHEAD = 4
+// RFC 9112 section 4.
+const REASON = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/** Refuses a reason phrase that would begin another line. @throws IopaError 500. */
+export const checkReason = (reason: string): void => {
+  if (REASON.test(reason)) return
+  const shown = JSON.stringify(reason.length > 40 ? `${reason.slice(0, 40)}...` : reason)
+  throw new IopaError(500, 'bad-reason', `${shown} is no reason phrase; it is one line of Latin-1.`)
+}
+
+/** True for more header fields than the usual peer reads; `pairs` are names and values in turn. */
+export const isHeadTooLarge = (pairs: readonly string[]): boolean => {
+  if (pairs.length > 2 * MOST_FIELDS) return true
+  let size = 0
+  for (let at = 0; at < pairs.length; at += 2) size += (pairs[at] as string).length + (pairs[at + 1] as string).length + FIELD_OVERHEAD
+  return size > MOST_CHARACTERS
+}
+
+/** The error for such a head. */
+export const headTooLarge = (): IopaError =>
+  new IopaError(500, 'answer-head-too-large', `An answer has at most ${MOST_FIELDS} header fields of ${MOST_CHARACTERS} characters together.`)
