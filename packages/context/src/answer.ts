@@ -39,8 +39,8 @@ const utf8 = new TextEncoder()
 export class Answer {
   /** What the handler returned, as it was; it reaches the caller of `app.invoke`. */
   value: unknown = undefined
-  /** The promise that a handler returned, until it is fulfilled. */
-  pending: Promise<unknown> | null = null
+  /** Set by the dispatcher that runs the pipeline for this answer: a mark, or what the run has to remember. Null before a run. */
+  run: object | null = null
   /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
   resource = ''
   readonly #owner: { readonly 'server.Capabilities': Capabilities } | null
@@ -227,6 +227,20 @@ export class Answer {
     if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit)
   }
 
+  /** STAND-IN until `values` */
+  ready(): Promise<void> | null {
+    return null
+  }
+  refuse(error: IopaError, codecs: CodecTable): void {
+    if (this.isStream) abandonBody(this.#payload)
+    this.#state = OPEN
+    this.#body = undefined
+    this.#payload = null
+    this.#headers = null
+    this.fail(error)
+    this.seal(codecs)
+  }
+
   /** Calls `done` once a streamed payload has been read to its end, has failed or was given up. */
   whenRead(done: () => void): void {
     if (this.isStream) this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done)
@@ -279,7 +293,7 @@ export class Answer {
   }
 
   /** Runs the callbacks, encodes the body and fixes the answer. A second call does nothing. May throw; then call `fail` and seal again, which cannot. */
-  seal(codecs: CodecTable): void {
+  seal(codecs: CodecTable): void | Promise<void> {
     if (this.#state !== OPEN) return
     if (this.#rare !== null) runAll(this.#rare.callbacks)
     if (this.#headers !== null) {

@@ -333,6 +333,12 @@ export class PropertyBag {
   planEnd(reason: EndReason): void {
     this.#scope.planEnd(reason)
   }
+  hold(): void {
+    this.#scope.hold()
+  }
+  release(): void {
+    this.#scope.release()
+  }
   assertLive(): void {
     this.#scope.assertLive()
   }
