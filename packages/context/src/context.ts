@@ -1,5 +1,5 @@
 import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
-import { CodecTable, decodeText, IOPA_VERSION } from '@iopa/constants'
+import { CodecTable, decodeText, IOPA_VERSION, withOrigin } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
@@ -10,6 +10,7 @@ import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { HeaderMap } from './header-map.ts'
+import { observed } from './observed.ts'
 import { Parts } from './parts.ts'
 import { checkPath } from './path.ts'
 import { type Owned, Scope } from './scope.ts'
@@ -267,7 +268,7 @@ export class PropertyBag {
           )
         }
       } catch (error) {
-        return Promise.reject(error)
+        return observed(Promise.reject(error))
       }
     }
     return Promise.resolve(this.#made.bytes)
@@ -275,7 +276,7 @@ export class PropertyBag {
 
   /** The body as UTF-8 text. @throws IopaError 400, 413. */
   text(): Promise<string> {
-    return this.bytes().then(decodeText)
+    return observed(this.bytes().then(decodeText))
   }
 
   /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
@@ -286,11 +287,9 @@ export class PropertyBag {
       try {
         checkJsonType(type, codecs)
       } catch (error) {
-        return Promise.reject(error)
+        return observed(Promise.reject(error))
       }
-      const json = this.bytes().then(bytes => decodeJson(bytes, type, codecs))
-      json.catch(() => undefined)
-      this.#made.json = json
+      this.#made.json = observed(this.bytes().then(bytes => decodeJson(bytes, type, codecs)))
     }
     return this.#made.json as Promise<T>
   }
@@ -348,8 +347,13 @@ export class PropertyBag {
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.assertLive()
-    this.environment.notify(checkPath(path), this)
+    try {
+      this.assertLive()
+      this.environment.notify(checkPath(path), this)
+    } catch (error) {
+      // The peer has not asked for this path.
+      throw withOrigin(error, 'internal')
+    }
   }
 
   /** Runs `callback` once before the first byte of the answer, last registered first. */

@@ -179,7 +179,7 @@ const handled = (context: Context, value: unknown): unknown => {
   }
   const run = Run.of(context)
   const fail = (error: unknown): never => {
-    run?.fail(error)
+    run?.rejecting(error)
     // Handled before it is rejected; a middleware that waits for it hears of it all the same.
     applied.then(undefined, noop)
     throw error

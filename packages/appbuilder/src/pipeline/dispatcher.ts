@@ -146,14 +146,21 @@ export class Dispatcher {
   #faulty(run: Run, value: unknown): boolean {
     const { context } = run
     const lost = run.lost()
-    if (lost !== null) this.#fail(context, toIopaError(lost.error).code === 'next-called-twice' ? lost.error : LOST, lost)
-    else if (run.pending > 0) this.#fail(context, MISSING_AWAIT, { by: run.careless || this.#pipeline().names.slice(0, -1).join("' or '") })
+    if (lost !== null) {
+      const { error, by } = lost
+      this.#fail(context, toIopaError(error).code === 'next-called-twice' ? error : LOST, { by: by || this.#around(), error })
+    } else if (run.pending > 0) this.#fail(context, MISSING_AWAIT, { by: run.careless || this.#around() })
     else {
       const swallowed = run.unanswered(value)
       if (swallowed === null) return false
       this.#fail(context, swallowed.error)
     }
     return true
+  }
+
+  /** The middleware around the handler, for a fault of one of them. */
+  #around(): string {
+    return this.#pipeline().names.slice(0, -1).join("' or '")
   }
 
   #settle(context: Context, value: unknown, failed: boolean): void {
@@ -258,12 +265,7 @@ export class Dispatcher {
   /** Seals the answer, and hands it over: at once where nothing has to be waited for. */
   #finish(context: Context, done: Done, whole: Whole): void {
     const answer = context.response
-    let sealing: void | Promise<void>
-    try {
-      sealing = answer.seal(this.#codecs)
-    } catch (error) {
-      this.#failAgain(context, error)
-    }
+    const sealing = this.#seal(context)
     if (sealing !== undefined) {
       const run = this.#timed(context, done, whole)
       run.settled = true
@@ -277,6 +279,14 @@ export class Dispatcher {
       )
     } else if (answer.isStream) this.#stream(context, done, whole)
     else this.#over(context, done)
+  }
+
+  #seal(context: Context): void | Promise<void> {
+    try {
+      return context.response.seal(this.#codecs)
+    } catch (error) {
+      this.#failAgain(context, error)
+    }
   }
 
   #failAgain(context: Context, error: unknown): void {

@@ -43,6 +43,7 @@ export class Run {
   #error: unknown = undefined
   #failedStatus = 0
   #failedBody: unknown = undefined
+  #fresh = false
   #late: unknown = undefined
   #watched: WatchedPromise[] | null = null
   #nested: Set<() => void> | null = null
@@ -77,6 +78,14 @@ export class Run {
     this.#failedBody = answer['iopa.Body']
   }
 
+  /** A handler's promise is being rejected: a run that completes before anything could hear of that has not waited for it. */
+  rejecting(error: unknown): void {
+    this.fail(error)
+    this.#fresh = true
+    // The rejection reaches who waits for it in the next microtask, and what that settles in the one after.
+    queueMicrotask(() => queueMicrotask(() => (this.#fresh = false)))
+  }
+
   /** A handler has succeeded, also where another one had failed before. */
   succeed(): void {
     this.failed = false
@@ -97,7 +106,8 @@ export class Run {
 
   /** A rejection that nothing has waited for; null where there is none. */
   lost(): LostPromise | null {
-    return this.#watched?.find(promise => promise.lost)?.loss ?? null
+    const loss = this.#watched?.find(promise => promise.lost)?.loss
+    return loss ?? (this.#fresh ? { by: this.careless, error: this.#error } : null)
   }
 
   /** What a handler returned after the answer had been sealed without it; false when it was noted before. */
