@@ -1,4 +1,5 @@
 import { IopaError } from './errors.ts'
+import { encodeJson, parseJson } from './json-text.ts'
 import { mediaTypeEssence } from './media-types.ts'
 
 /** How values of one media type become bytes and back. */
@@ -24,42 +25,6 @@ export const decodeText = (bytes: Uint8Array): string => {
   }
 }
 
-const poisoned = (root: unknown): boolean => {
-  const open: unknown[] = [root]
-  for (let value = open.pop(); open.length > 0 || value !== undefined; value = open.pop()) {
-    if (typeof value !== 'object' || value === null) continue
-    if (Object.hasOwn(value, '__proto__')) return true
-    if (Object.hasOwn(value, 'constructor')) {
-      const own: unknown = (value as { constructor: unknown }).constructor
-      if (typeof own === 'object' && own !== null && Object.hasOwn(own, 'prototype')) return true
-    }
-    for (const key of Object.keys(value)) open.push((value as Record<string, unknown>)[key])
-  }
-  return false
-}
-
-/** The value of a JSON text. @throws IopaError 400 for malformed JSON, and for `__proto__` or `constructor.prototype` as keys. */
-export const parseJson = (text: string): unknown => {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new IopaError(400, 'malformed-json', 'The body is not valid JSON.')
-  }
-  // An escaped key would hide from a search for its name, so any escape means a closer look.
-  if ((text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')) && poisoned(value)) {
-    throw new IopaError(400, 'forbidden-key', 'The body uses a key that is not allowed: __proto__ or constructor.prototype.')
-  }
-  return value
-}
-
-/** The JSON text of a value. @throws TypeError for a function or a symbol, which have none. */
-export const encodeJson = (value: unknown): string => {
-  const text = JSON.stringify(value)
-  if (text === undefined) throw new TypeError('a function or a symbol has no JSON form')
-  return text
-}
-
 /** JSON (RFC 8259). */
 export const jsonCodec: Codec = {
   mediaType: 'application/json',
@@ -68,8 +33,13 @@ export const jsonCodec: Codec = {
   decode: bytes => parseJson(decodeText(bytes))
 }
 
-/** Plain text in UTF-8. */
-export const textCodec: Codec = { mediaType: 'text/plain', contentFormat: 0, encode: value => String(value), decode: decodeText }
+/** Plain text in UTF-8; an object is sent as its JSON text, for it has no other. */
+export const textCodec: Codec = {
+  mediaType: 'text/plain',
+  contentFormat: 0,
+  encode: value => (typeof value === 'object' && value !== null ? encodeJson(value) : String(value)),
+  decode: decodeText
+}
 
 /** Bytes as they are. */
 export const octetStreamCodec: Codec = {

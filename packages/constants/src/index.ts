@@ -9,7 +9,7 @@
 export type { Capabilities, Capability } from './capabilities.ts'
 export { CAPABILITIES } from './capabilities.ts'
 export type { Codec } from './codecs.ts'
-export { CodecTable, decodeText, encodeJson, jsonCodec, octetStreamCodec, parseJson, textCodec } from './codecs.ts'
+export { CodecTable, decodeText, jsonCodec, octetStreamCodec, textCodec } from './codecs.ts'
 export type { ErrorOrigin, IopaErrorOptions } from './errors.ts'
 export { IopaError, isIopaError, originOf, withOrigin } from './errors.ts'
 export type {
@@ -26,6 +26,7 @@ export type {
   RandomAccessBody,
   User
 } from './iopa-keys.ts'
+export { describeValue, encodeJson, isOpaque, isPlainObject, listItems, parseJson } from './json-text.ts'
 export type { KeyDeclaration, KeysDeclaration } from './key-declarations.ts'
 export { defineKeys } from './key-declarations.ts'
 export { IOPA, IOPA_VERSION, SERVER, SSL } from './keys.ts'

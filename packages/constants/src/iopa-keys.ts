@@ -39,8 +39,8 @@ export interface User {
   readonly [claim: string]: unknown
 }
 
-/** Registers a callback that runs once, last registered first, before the first byte of the answer. */
-export type OnSendingHeaders = (callback: () => void) => void
+/** Registers a callback that runs once, last registered first, before the first byte of the answer, which waits for its promise. */
+export type OnSendingHeaders = (callback: () => unknown) => void
 
 /** The keys that every context has. */
 export interface CoreKeys {
@@ -105,7 +105,7 @@ export interface CoreKeys {
 
 /** The keys of `context.response`. */
 export interface AnswerKeys {
-  /** Neutral status; 0 while nothing has set it. */
+  /** Neutral status; while nothing has set it, the one that would be sent now. */
   'iopa.StatusCode': number
   'iopa.ReasonPhrase': string
   'iopa.Headers': HeaderFields

@@ -1,9 +1,26 @@
-import { type Capabilities, CodecTable, decodeText, type HeadersInit, IopaError, reasonPhrase } from '@iopa/constants'
+import {
+  type Capabilities,
+  CodecTable,
+  decodeText,
+  type HeadersInit,
+  IopaError,
+  isIopaError,
+  MEDIA_TYPES,
+  reasonPhrase,
+  withOrigin
+} from '@iopa/constants'
+import { applyKind } from './apply-value.ts'
+import { inAsyncScope } from './async-scope.ts'
 import { collectBytes, decodeJson } from './body.ts'
-import { encodeBody, type Payload } from './encoding.ts'
+import { ANSWER } from './brands.ts'
+import { checkMediaType, type Encoded, encodeKind, type Payload } from './encoding.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
-import { abandonBody, endingStream } from './payload-stream.ts'
-import { type Problem, problemOf, problemText } from './problem.ts'
+import { abandonValue, HeldBodies } from './held-bodies.ts'
+import { observed } from './observed.ts'
+import { chunksOf, endingStream, PayloadStream, type Source } from './payload-stream.ts'
+import { type Problem, problemIn, problemOf, problemText } from './problem.ts'
+import { runCallbacks, type SendingCallback } from './sending-callbacks.ts'
+import { KIND, type Kind, kindOf, kindOfObject, unsendable } from './value-kind.ts'
 
 /** What an answer to an observer stands for, when the body is larger than observers may be sent: the answer is a link to it then. */
 export interface Excerpt {
@@ -15,12 +32,35 @@ export interface Excerpt {
   readonly start: Uint8Array
 }
 
+/** What an answer asks of the context that it belongs to. */
+export interface AnswerOwner {
+  readonly 'server.Capabilities': Capabilities
+  readonly 'iopa.Method': string
+  readonly environment: { readonly codecs: CodecTable; readonly bodyLimit: number }
+  defer(dispose: () => unknown): void
+}
+
+/** What a client has received besides the status. */
+export interface ReceivedParts {
+  readonly headers?: HeaderMap
+  readonly type?: string
+  readonly payload?: Payload
+  readonly reason?: string
+  readonly codecs?: CodecTable
+}
+
 /** What few answers have. */
 interface Rare {
-  /** Empty for that of the status. */
+  /** Empty for the standard phrase of the status. */
   reason: string
   excerpt: Excerpt | null
-  readonly callbacks: (() => void)[]
+  readonly callbacks: SendingCallback[]
+  held: HeldBodies | null
+  /** True when `content-length` came with the body, so that it goes with it. */
+  lengthOfBody: boolean
+  /** A stream that is being read for somebody who wants to see the body before it is sent. */
+  reading: Promise<Encoded> | null
+  codecs: CodecTable | null
 }
 
 const OPEN = 0
@@ -43,26 +83,28 @@ export class Answer {
   run: object | null = null
   /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
   resource = ''
-  readonly #owner: { readonly 'server.Capabilities': Capabilities } | null
+  readonly #owner: AnswerOwner | null
   #status = 0
   #type = ''
   #headers: HeaderMap | null = null
   #body: unknown = undefined
+  #kind: Kind = KIND.Value
   #payload: Payload = null
   #error: IopaError | null = null
   #rare: Rare | null = null
   #state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM = OPEN
 
   /** `owner` is the context that this answers, null for one that came from a peer. */
-  constructor(owner: { readonly 'server.Capabilities': Capabilities } | null = null) {
+  constructor(owner: AnswerOwner | null = null) {
     this.#owner = owner
   }
 
-  /** An answer as it came from a peer: sealed, its payload as received. */
-  static received(status: number, parts: { headers?: HeaderMap; type?: string; payload?: Payload; reason?: string } = {}): Answer {
+  /** An answer as it came from a peer: sealed, its payload as received; `codecs` are those of `json()`. */
+  static received(status: number, parts: ReceivedParts = {}): Answer {
     const answer = new Answer()
     answer.#status = status
     if (parts.reason !== undefined) answer.#own.reason = parts.reason
+    if (parts.codecs !== undefined) answer.#own.codecs = parts.codecs
     answer.#type = parts.type ?? ''
     answer.#headers = parts.headers ?? null
     answer.#payload = parts.payload ?? null
@@ -71,9 +113,9 @@ export class Answer {
     return answer
   }
 
-  /** Neutral status; 0 while nothing has set it. */
+  /** Neutral status: the one that was set, otherwise the one that would be sent now. */
   get 'iopa.StatusCode'(): number {
-    return this.#status
+    return this.#status === 0 ? this.#impliedStatus() : this.#status
   }
   set 'iopa.StatusCode'(status: number) {
     if (this.#state !== OPEN) throw sealedError()
@@ -86,10 +128,11 @@ export class Answer {
 
   /** The reason phrase; that of the status unless one was set. */
   get 'iopa.ReasonPhrase'(): string {
-    return this.#rare?.reason || reasonPhrase(this.#status)
+    return this.#rare?.reason || reasonPhrase(this.status)
   }
   set 'iopa.ReasonPhrase'(reason: string) {
     if (this.#state !== OPEN) throw sealedError()
+    if (BAD_REASON.test(reason)) throw new IopaError(500, 'bad-reason', 'A handler set a reason phrase with characters that no peer reads.')
     this.#own.reason = reason
   }
 
@@ -102,8 +145,8 @@ export class Answer {
   }
   set 'iopa.Headers'(headers: HeadersInit) {
     if (this.#state !== OPEN) throw sealedError()
-    // Those of an answer that was sent cannot be edited; this one's can.
-    this.#headers = headers instanceof HeaderMap && !headers.frozen ? headers : HeaderMap.from(headers)
+    // A copy: an edit of this answer must not reach what other answers are given as well.
+    this.#headers = HeaderMap.from(headers)
   }
 
   /** The content type of the body; once sealed, that under which it was encoded. */
@@ -115,13 +158,19 @@ export class Answer {
     this.#type = type
   }
 
-  /** The value that a handler set; undefined while none has. */
+  /** The value that a handler set; undefined while none has. A web Response or another answer also sets headers, and the status where none is set. */
   get 'iopa.Body'(): unknown {
     return this.#body
   }
   set 'iopa.Body'(body: unknown) {
-    if (this.#state !== OPEN) throw sealedError()
-    this.#body = body
+    if (typeof body !== 'object' || body === null) this.setBody(body, kindOf(body))
+    else {
+      const kind = kindOfObject(body)
+      if (kind === KIND.Reply || kind === KIND.Answer || kind === KIND.Response) {
+        this.#assertOpen(body)
+        applyKind(this, body, kind, false)
+      } else this.setBody(body, kind)
+    }
   }
 
   /** Those of the context that this answers. */
@@ -130,7 +179,7 @@ export class Answer {
   }
 
   get status(): number {
-    return this.#status
+    return this['iopa.StatusCode']
   }
   set status(status: number) {
     this['iopa.StatusCode'] = status
@@ -160,24 +209,50 @@ export class Answer {
     this['iopa.Body'] = body
   }
 
-  /** True for a status from 200 to 299. */
-  get ok(): boolean {
-    return this.#status >= 200 && this.#status < 300
+  /** Sets a body of which the kind is known. */
+  setBody(body: unknown, kind: Kind): void {
+    this.#assertOpen(body)
+    if (kind === KIND.Stream) this.#hold(body as Source)
+    if (this.#rare?.lengthOfBody === true) {
+      this.#rare.lengthOfBody = false
+      this.#headers?.delete('content-length')
+    }
+    this.#body = body
+    this.#kind = kind
   }
 
-  /** The error behind a status of 400 and more, where one was thrown or refused. */
+  /** Says that `content-length` is that of the present body, and goes when another one takes its place. */
+  noteLength(): void {
+    if (this.#headers?.has('content-length') === true) this.#own.lengthOfBody = true
+  }
+
+  /** True when a handler, or an error, has set the status. */
+  get hasStatus(): boolean {
+    return this.#status !== 0
+  }
+
+  /** True for a status from 200 to 299. */
+  get ok(): boolean {
+    const { status } = this
+    return status >= 200 && status < 300
+  }
+
+  /** The error behind a status of 400 and more: thrown or refused here, or what a received answer says of it. */
   get error(): IopaError | null {
+    if (this.#error === null && this.#owner === null && this.#state === SEALED) {
+      this.#error = withOrigin(problemIn(this.#status, this.#type, this.#payload), 'upstream')
+    }
     return this.#error
   }
 
   /** Status and error as problem details, for a transport that has a form of its own for them. */
   get problem(): Problem {
-    return problemOf(this.#status, this.#error)
+    return problemOf(this.status, this.error)
   }
 
   /** True when the body is the problem itself and nothing that a handler wrote. */
   get isProblem(): boolean {
-    return this.#body === undefined && this.#status >= 400
+    return this.#body === undefined && this.status >= 400
   }
 
   /** What the payload is a link to, where the body was too large for observers; null for an answer that is whole. */
@@ -223,22 +298,12 @@ export class Answer {
   }
 
   /** Turns a stream into bytes, so that the answer can be read more than once. @throws IopaError 413 beyond `limit` bytes. */
-  async collect(limit: number): Promise<void> {
-    if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit)
+  collect(limit: number): Promise<void> {
+    return observed(this.#collect(limit))
   }
 
-  /** STAND-IN until `values` */
-  ready(): Promise<void> | null {
-    return null
-  }
-  refuse(error: IopaError, codecs: CodecTable): void {
-    if (this.isStream) abandonBody(this.#payload)
-    this.#state = OPEN
-    this.#body = undefined
-    this.#payload = null
-    this.#headers = null
-    this.fail(error)
-    this.seal(codecs)
+  async #collect(limit: number): Promise<void> {
+    if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit)
   }
 
   /** Calls `done` once a streamed payload has been read to its end, has failed or was given up. */
@@ -246,26 +311,32 @@ export class Answer {
     if (this.isStream) this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done)
   }
 
-  /** The body as bytes: what a client reads. */
-  async bytes(limit: number = Number.MAX_SAFE_INTEGER): Promise<Uint8Array> {
-    await this.collect(limit)
-    return this.payloadBytes
+  /** The body as bytes: what a client reads, or what will be sent. A stream that has been read stays readable. */
+  bytes(limit?: number): Promise<Uint8Array> {
+    return observed(this.#content(limit).then(({ bytes }) => bytes))
   }
 
   /** The body as text. */
-  async text(): Promise<string> {
-    return typeof this.payload === 'string' ? this.payload : decodeText(await this.bytes())
+  text(): Promise<string> {
+    return observed(this.#content().then(({ payload, bytes }) => (typeof payload === 'string' ? payload : this.#read(() => decodeText(bytes)))))
   }
 
-  /** The body's value, by its content type. @throws IopaError 400, 415. */
-  async json(codecs?: CodecTable): Promise<unknown> {
-    return decodeJson(await this.bytes(), this.#type, codecs ?? DEFAULT_CODECS)
+  /** The body's value, by its content type; undefined where there is no content. @throws IopaError 400, 415, of the server that sent it. */
+  json(codecs?: CodecTable): Promise<unknown> {
+    return observed(this.#json(codecs))
   }
 
-  /** Runs `callback` once before the first byte, last registered first. */
-  onSendingHeaders(callback: () => void): void {
+  async #json(codecs?: CodecTable): Promise<unknown> {
+    const { payload, bytes, type } = await this.#content()
+    const { status } = this
+    if (payload === null || (bytes.length === 0 && (hasNoContent(status) || status === 304))) return undefined
+    return this.#read(() => decodeJson(bytes, type, codecs ?? this.#codecs))
+  }
+
+  /** Runs `callback` once before the first byte, last registered first; the head waits for a promise. */
+  onSendingHeaders(callback: SendingCallback): void {
     if (this.#state !== OPEN) throw sealedError()
-    this.#own.callbacks.push(callback)
+    this.#own.callbacks.push(inAsyncScope(callback))
   }
 
   /** Forgets status, body and error, so that another handler can answer; headers stay. */
@@ -275,6 +346,7 @@ export class Answer {
     if (this.#rare !== null) this.#rare.reason = ''
     this.#type = ''
     this.#body = undefined
+    this.#kind = KIND.Value
     this.#error = null
     this.value = undefined
   }
@@ -285,31 +357,69 @@ export class Answer {
     this.#status = error.status
     if (this.#rare !== null) this.#rare.reason = ''
     this.#type = ''
-    if (this.#body !== undefined) abandonBody(this.#body)
+    if (this.#body !== undefined) this.#giveUp()
     this.#body = undefined
+    this.#kind = KIND.Value
     this.#error = error
     if (this.#headers !== null) for (const name of REPRESENTATION_HEADERS) this.#headers.delete(name)
     if (error.headers !== undefined) assignHeaders(this.headers, error.headers)
   }
 
-  /** Runs the callbacks, encodes the body and fixes the answer. A second call does nothing. May throw; then call `fail` and seal again, which cannot. */
+  /**
+   * Runs the callbacks, encodes the body and fixes the answer; a promise comes back only where a callback is asynchronous.
+   * A second call does nothing. May throw or reject; then call `fail` and seal again, which cannot.
+   */
   seal(codecs: CodecTable): void | Promise<void> {
     if (this.#state !== OPEN) return
-    if (this.#rare !== null) runAll(this.#rare.callbacks)
-    if (this.#headers !== null) {
-      const type = this.#headers.get('content-type')
-      if (type !== undefined) {
-        this.#type = type
-        this.#headers.delete('content-type')
-      }
+    if (this.#rare !== null && this.#rare.callbacks.length > 0) {
+      const running = runCallbacks(this.#rare.callbacks)
+      if (running !== undefined) return running.then(() => this.#fix(codecs))
     }
-    if (this.#body === undefined) {
+    this.#fix(codecs)
+  }
+
+  /**
+   * For a sealed answer: null when its head can be sent at once. Otherwise a promise of the first chunk, or of an open
+   * file where no content follows; it rejects with the failure of the stream.
+   */
+  ready(): Promise<void> | null {
+    if (!(this.#payload instanceof PayloadStream)) return null
+    if (this.#status === 304 || this.#owner?.['iopa.Method'] === 'HEAD') return this.#payload.opened()
+    return this.#type.startsWith(MEDIA_TYPES.EventStream) ? null : this.#payload.ready()
+  }
+
+  /** Replaces a sealed answer, of which nothing has been sent, by the problem of an error. */
+  refuse(error: IopaError, codecs: CodecTable): void {
+    if (this.#payload instanceof PayloadStream) void this.#payload.return()
+    this.#payload = null
+    this.#state = OPEN
+    if (this.#headers !== null) this.#headers = HeaderMap.from(this.#headers)
+    this.fail(error)
+    this.#fix(codecs)
+  }
+
+  #fix(codecs: CodecTable): void {
+    // Somebody else may have sealed it while a callback was running.
+    if (this.#state !== OPEN) return
+    if (this.#status === 0) {
+      const status = this.#impliedStatus()
+      if (status === 404) this.fail(NOT_FOUND)
+      else this.#status = status || 204
+    }
+    const stated = this.#headers?.get('content-type')
+    if (stated !== undefined) {
+      this.#type = stated
+      this.#headers?.delete('content-type')
+    }
+    if (this.#type !== '') checkMediaType(this.#type)
+    if (hasNoContent(this.#status) || (this.#body === null && this.#status >= 300 && this.#status < 400)) this.#dropContent()
+    else if (this.#body === undefined) {
       if (this.#status >= 400) {
-        this.#type = 'application/problem+json'
+        this.#type = MEDIA_TYPES.ProblemJson
         this.#state = SEALED_PROBLEM
       }
     } else {
-      const encoded = encodeBody(this.#body, this.#type, codecs)
+      const encoded = this.#encode(this.#type, codecs)
       this.#payload = encoded.payload
       this.#type = encoded.type
     }
@@ -317,16 +427,147 @@ export class Answer {
     this.#headers?.freeze()
   }
 
+  #encode(type: string, codecs: CodecTable): Encoded {
+    const body = this.#body
+    if (this.#kind === KIND.Stream) {
+      const stream = this.#hold(body as Source)
+      if (stream.begun) throw unsendable(body)
+      return { payload: stream, type: type || MEDIA_TYPES.OctetStream }
+    }
+    if (this.#kind !== KIND.Items) return encodeKind(this.#kind, body, type, codecs)
+    // HEAD takes nothing out of a generator, not even the item that would tell its type.
+    if (this.#owner?.['iopa.Method'] === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
+      return { payload: chunksOf(body as Source), type }
+    }
+    const encoded = encodeKind(KIND.Items, body, type, codecs)
+    if (encoded.payload instanceof PayloadStream) this.#hold(encoded.payload)
+    return encoded
+  }
+
+  /** What 204 and 205 have to be without (RFC 9110 sections 15.3.5 and 15.3.6), and a redirect whose body is null. */
+  #dropContent(): void {
+    if (this.#body !== undefined && this.#body !== null) this.#giveUp()
+    this.#type = ''
+    this.#headers?.delete('content-length')
+  }
+
+  #giveUp(): void {
+    if (this.#kind === KIND.Stream) void this.#hold(this.#body as Source).return()
+    else abandonValue(this.#body)
+  }
+
+  /** The one reader of a stream; what was not read to its end is given up when the scope ends. */
+  #hold(source: Source): PayloadStream {
+    const rare = this.#own
+    if (rare.held === null) {
+      const held = new HeldBodies()
+      rare.held = held
+      this.#owner?.defer(() => held.giveUp())
+    }
+    return rare.held.hold(source)
+  }
+
+  #impliedStatus(): number {
+    if (this.#body !== undefined) return this.#kind === KIND.Unsendable ? 500 : this.#kind === KIND.Error ? statusOf(this.#body) : 200
+    if (this.#owner === null) return 0
+    const method = this.#owner['iopa.Method']
+    return method === 'GET' || method === 'HEAD' ? 404 : 204
+  }
+
+  get #codecs(): CodecTable {
+    return this.#rare?.codecs ?? this.#owner?.environment.codecs ?? DEFAULT_CODECS
+  }
+
+  /** What is sent, or would be sent now, as bytes and as it is. */
+  async #content(limit?: number): Promise<{ payload: string | Uint8Array | null; bytes: Uint8Array; type: string }> {
+    if (this.#state === OPEN) {
+      const { payload, type } = await this.#preview(limit ?? this.#owner?.environment.bodyLimit ?? Number.MAX_SAFE_INTEGER)
+      const content = payload as string | Uint8Array | null
+      return { payload: content, bytes: typeof content === 'string' ? utf8.encode(content) : (content ?? NO_BYTES), type }
+    }
+    if (this.isStream) {
+      try {
+        await this.collect(limit ?? Number.MAX_SAFE_INTEGER)
+      } catch (error) {
+        throw withOrigin(error, this.#origin)
+      }
+    }
+    const payload = this.payload as string | Uint8Array | null
+    return { payload, bytes: this.payloadBytes, type: this.#type }
+  }
+
+  /** What would be sent now. A stream is collected, and stays the body as bytes. */
+  async #preview(limit: number): Promise<Encoded> {
+    const waiting = this.#rare?.reading
+    if (waiting !== null && waiting !== undefined) return waiting
+    if (this.#body === undefined) {
+      const { status } = this
+      const error = this.#error ?? (this.#status === 0 ? NOT_FOUND : null)
+      return { payload: status >= 400 ? problemText(status, error) : null, type: MEDIA_TYPES.ProblemJson }
+    }
+    const encoded = this.#encode(this.#headers?.get('content-type') || this.#type, this.#codecs)
+    const { payload } = encoded
+    if (payload !== null && typeof payload === 'object' && !(payload instanceof Uint8Array)) {
+      const reading = this.#keep(this.#body, payload, encoded.type, limit)
+      this.#own.reading = reading
+      return reading.finally(() => {
+        this.#own.reading = null
+      })
+    }
+    // A generator can be asked once.
+    if (this.#kind === KIND.Items) this.#become(payload, encoded.type)
+    return encoded
+  }
+
+  async #keep(body: unknown, stream: AsyncIterable<Uint8Array>, type: string, limit: number): Promise<Encoded> {
+    const replaced = (): boolean => this.#state !== OPEN || this.#body !== body
+    try {
+      const payload = await collectBytes(stream, limit)
+      if (!replaced()) this.#become(payload, type)
+      return { payload, type }
+    } catch (error) {
+      const failure = withOrigin(error, 'internal')
+      // What is left of the stream is not the body.
+      if (!replaced()) this.setBody(failure, KIND.Error)
+      throw failure
+    }
+  }
+
+  #become(payload: Payload, type: string): void {
+    this.setBody(payload, kindOf(payload))
+    if (this.#headers?.has('content-type') !== true) this.#type = type
+  }
+
+  get #origin(): 'upstream' | 'internal' {
+    return this.#owner === null ? 'upstream' : 'internal'
+  }
+
+  /** What is wrong with a body that somebody else has made is not the fault of the peer whose request is handled. */
+  #read<T>(decode: () => T): T {
+    try {
+      return decode()
+    } catch (error) {
+      throw withOrigin(error, this.#origin)
+    }
+  }
+
+  #assertOpen(body: unknown): void {
+    if (this.#state === OPEN) return
+    abandonValue(body)
+    throw sealedError()
+  }
+
   get #own(): Rare {
-    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [] })
+    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [], held: null, lengthOfBody: false, reading: null, codecs: null })
   }
 
   toString(): string {
-    return `Answer ${this.#status}`
+    return `Answer ${this.status}`
   }
 }
 
 Object.setPrototypeOf(Answer.prototype, null)
+Object.defineProperty(Answer.prototype, ANSWER, { value: true })
 
 // They describe the body that an error takes the place of (RFC 9110 section 8, RFC 9111).
 const REPRESENTATION_HEADERS = [
@@ -343,18 +584,20 @@ const REPRESENTATION_HEADERS = [
   'location'
 ]
 
-/** Runs every callback, the last first; throws what the first one threw that failed. */
-const runAll = (callbacks: (() => void)[]): void => {
-  const failures: unknown[] = []
-  for (let callback = callbacks.pop(); callback !== undefined; callback = callbacks.pop()) {
-    try {
-      callback()
-    } catch (error) {
-      failures.push(error)
-    }
-  }
-  if (failures.length > 0) throw failures[0]
+const hasNoContent = (status: number): boolean => status === 204 || status === 205
+
+const statusOf = (error: unknown): number => {
+  const { status } = error as { status?: unknown }
+  return isIopaError(error) && typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
 }
+
+/** The error of a GET whose handler had nothing to say. */
+const NOT_FOUND: IopaError = Object.freeze(
+  Object.assign(new IopaError(404, 'not-found', 'There is nothing at this path.'), { stack: 'IopaError: not-found' })
+)
+
+// RFC 9112 section 4: a reason phrase is horizontal tab, space, and visible or opaque octets.
+const BAD_REASON = /[^\t\x20-\x7e\x80-\xff]/
 
 const DEFAULT_CODECS = new CodecTable()
 const NO_PAIRS: readonly string[] = Object.freeze([])

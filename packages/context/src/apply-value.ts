@@ -1,47 +1,83 @@
-import { isIopaError } from '@iopa/constants'
-import { Answer } from './answer.ts'
+import type { Answer } from './answer.ts'
 import { assignHeaders } from './header-map.ts'
-import { abandonBody } from './payload-stream.ts'
-import { isReply } from './reply.ts'
-
-const isWebResponse = (value: object): value is Response =>
-  typeof (value as Partial<Response>).arrayBuffer === 'function' && 'headers' in value && typeof (value as Partial<Response>).status === 'number'
+import { sendPromptly } from './payload-stream.ts'
+import type { Reply } from './reply.ts'
+import { KIND, type Kind, kindOf } from './value-kind.ts'
 
 /** Writes what a handler returned to the answer; undefined changes nothing, an Error is thrown. */
 export const applyValue = (answer: Answer, value: unknown): void => {
-  if (value === undefined) return
-  if (typeof value !== 'object' || value === null) {
-    answer.body = value
-    return
+  if (value === undefined || value === answer) return
+  if (typeof value !== 'object' || value === null) answer.body = value
+  else applyKind(answer, value, kindOf(value), true)
+}
+
+/** Writes an object of a known kind; `whole` also writes the status of what has one. */
+export const applyKind = (answer: Answer, value: object, kind: Kind, whole: boolean): void => {
+  switch (kind) {
+    case KIND.Reply:
+      return applyReply(answer, value as Reply, whole)
+    case KIND.Answer:
+      return applyAnswer(answer, value as Answer, whole)
+    case KIND.Response:
+      return applyResponse(answer, value as Response, whole)
+    case KIND.Error:
+      throw value
+    default:
+      answer.setBody(value, kind)
   }
-  if (isReply(value)) {
-    answer.status = value.status
-    if (value.headers !== undefined) assignHeaders(answer.headers, value.headers)
-    if (value.body !== undefined) applyBody(answer, value.body)
-  } else if (value instanceof Error || isIopaError(value)) throw value
-  else applyBody(answer, value)
 }
 
-/** Gives up what a handler returned after its answer had been sent without it. */
-export const abandonValue = (value: unknown): void => {
-  if (typeof value !== 'object' || value === null) return
-  if (isReply(value)) abandonBody(value.body)
-  else if (value instanceof Answer) abandonBody(value.sealed ? value.payload : value.body)
-  else abandonBody(isWebResponse(value) ? value.body : value)
+const applyReply = (answer: Answer, value: Reply, whole: boolean): void => {
+  if (whole) answer.status = value.status
+  if (value.body !== undefined) answer.body = value.body
+  if (value.headers !== undefined) assignHeaders(answer.headers, value.headers)
 }
 
-const applyBody = (answer: Answer, value: unknown): void => {
-  if (value instanceof Answer) {
-    if (value === answer) return
-    if (value.status !== 0) answer.status = value.status
-    assignHeaders(answer.headers, value.headers)
-    answer.type = value.type
-    answer.body = value.sealed ? (value.payload ?? undefined) : value.body
-  } else if (typeof value === 'object' && value !== null && isWebResponse(value)) {
-    answer.status = value.status
-    value.headers.forEach((field, name) => {
-      answer.headers.append(name, field)
-    })
-    answer.body = value.body ?? undefined
-  } else answer.body = value
+const applyAnswer = (answer: Answer, value: Answer, whole: boolean): void => {
+  if (value === answer) return
+  const { status, type } = value
+  if (status !== 0 && (whole || !answer.hasStatus)) answer.status = status
+  answer.body = value.sealed ? (value.payload ?? undefined) : value.body
+  assignHeaders(answer.headers, value.headers)
+  if (type !== '') {
+    answer.headers.delete('content-type')
+    answer.type = type
+  }
+  answer.noteLength()
 }
+
+const applyResponse = (answer: Answer, value: Response, whole: boolean): void => {
+  const { body, status } = value
+  if (whole || !answer.hasStatus) answer.status = status
+  answer.body = body === null ? undefined : sendPromptly(body)
+  const { headers } = answer
+  const decoded = body !== null && isDecoded(value)
+  const connection =
+    value.headers
+      .get('connection')
+      ?.toLowerCase()
+      .split(/[\t ]*,[\t ]*/) ?? []
+  value.headers.forEach((field, name) => {
+    if (CONNECTION_FIELDS.has(name) || connection.includes(name)) return
+    if (decoded && (name === 'content-length' || name === 'content-encoding')) return
+    // Only this field cannot be joined to one (RFC 6265 section 3).
+    if (name === 'set-cookie') headers.append(name, field)
+    else headers.set(name, field)
+  })
+  answer.noteLength()
+}
+
+/** True for a response of which fetch has taken off the coding; one that the app has made has no URL, and its body is as it says. */
+const isDecoded = (response: Response): boolean =>
+  response.headers.has('content-encoding') && (response.url !== '' || response.type === 'basic' || response.type === 'cors')
+
+// They belong to the connection on which the response came (RFC 9110 section 7.6.1).
+const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade'
+])

@@ -75,7 +75,7 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   /** Tells the observers of `path` that it has changed. */
   notify(path: string): void
   /** Runs `callback` once before the first byte of the answer, last registered first. */
-  onSendingHeaders(callback: () => void): void
+  onSendingHeaders(callback: () => unknown): void
   toString(): string
   [Symbol.asyncDispose](): Promise<void>
 }

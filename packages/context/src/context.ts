@@ -3,7 +3,9 @@ import { CodecTable, decodeText, IOPA_VERSION, withOrigin } from '@iopa/constant
 import type { EndReason } from './abort-reasons.ts'
 import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
+import { applyValue } from './apply-value.ts'
 import { checkJsonType, decodeJson, readBody } from './body.ts'
+import { CONTEXT } from './brands.ts'
 import { copyCapabilities } from './capability-copy.ts'
 import type { ContextInit, RequestSource } from './context-init.ts'
 import type { Context } from './context-types.ts'
@@ -49,8 +51,7 @@ export class PropertyBag {
   readonly #connection: PropertyBag | null
   /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
   readonly #scope: Scope
-  /** The answer to this request; only it is sent. */
-  readonly response: Answer
+  readonly #answer: Answer
   /** The body while nothing else has been made; `Parts` costs more than a small message. */
   #body: Body | undefined = undefined
   #parts: Parts | null = null
@@ -84,7 +85,7 @@ export class PropertyBag {
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
     this.#scope = new Scope(environment, parent instanceof PropertyBag ? parent.#scope : parent, 1)
-    this.response = new Answer(this)
+    this.#answer = new Answer(this)
     if (above !== null) {
       this['server.User'] = above['server.User']
       if (this.#connection !== null) this.#inherit(this.#connection)
@@ -159,7 +160,8 @@ export class PropertyBag {
     return this.#made.headers
   }
   set 'iopa.Headers'(headers: HeadersInit) {
-    this.#made.headers = headers instanceof HeaderMap ? headers : HeaderMap.from(headers)
+    // A copy: a middleware that edits the request must not edit what its caller keeps.
+    this.#made.headers = HeaderMap.from(headers)
     this.#made.contentType = undefined
   }
 
@@ -243,6 +245,14 @@ export class PropertyBag {
 
   get 'ssl.ClientCertificate'(): unknown {
     return this.#endpoint.clientCertificate?.()
+  }
+
+  /** The answer to this request; only it is sent. What is assigned to it is written to it, as if a handler had returned it. */
+  get response(): Answer {
+    return this.#answer
+  }
+  set response(value: unknown) {
+    applyValue(this.#answer, value)
   }
 
   get environment(): Environment {
@@ -357,7 +367,7 @@ export class PropertyBag {
   }
 
   /** Runs `callback` once before the first byte of the answer, last registered first. */
-  onSendingHeaders(callback: () => void): void {
+  onSendingHeaders(callback: () => unknown): void {
     this.response.onSendingHeaders(callback)
   }
 
@@ -393,6 +403,7 @@ export class PropertyBag {
 }
 
 addAliases(PropertyBag.prototype)
+Object.defineProperty(PropertyBag.prototype, CONTEXT, { value: true })
 
 // With no Object.prototype above it, a context has no inherited names for a hostile key to hit.
 Object.setPrototypeOf(PropertyBag.prototype, null)

@@ -1,5 +1,10 @@
-import { type CodecTable, encodeJson, MEDIA_TYPES } from '@iopa/constants'
-import { chunksOf, isStreamed } from './payload-stream.ts'
+import { type CodecTable, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
+import type { Answer } from './answer.ts'
+import { BlobBody, multipartOf } from './blob-body.ts'
+import { bytesOfView } from './bytes.ts'
+import { chunksOf, type Source, sendPromptly } from './payload-stream.ts'
+import type { Reply } from './reply.ts'
+import { KIND, type Kind, kindOf, unsendable } from './value-kind.ts'
 
 /** A body as it goes over the wire; a string is UTF-8 text. */
 export type Payload = string | Uint8Array | AsyncIterable<Uint8Array> | null
@@ -10,24 +15,113 @@ export interface Encoded {
   readonly type: string
 }
 
-const isRandomAccess = (value: object): boolean =>
-  typeof (value as { read?: unknown }).read === 'function' && typeof (value as { size?: unknown }).size === 'number'
-
 /**
- * Encodes what a handler has set as body: string, bytes, a stream of bytes, or a value that the codec of its content
- * type takes (JSON without one). @throws TypeError for a value without a form.
+ * Encodes a body, whatever it is: the table in docs/spec/context.md says how. What has a `codec` of its content type
+ * is encoded by that, JSON without one. @throws TypeError for a value that cannot be sent, or a type that is none.
  */
 export const encodeBody = (body: unknown, type: string, codecs: CodecTable): Encoded => {
-  if (typeof body === 'string') return { payload: body, type: type || MEDIA_TYPES.Text }
-  if (body instanceof Uint8Array) return { payload: body, type: type || MEDIA_TYPES.OctetStream }
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
-    if (body instanceof ArrayBuffer) return { payload: new Uint8Array(body), type: type || MEDIA_TYPES.OctetStream }
-    if (isStreamed(body)) {
-      // A random-access body keeps its methods: block-wise and range requests use them.
-      return { payload: isRandomAccess(body) ? (body as AsyncIterable<Uint8Array>) : chunksOf(body), type: type || MEDIA_TYPES.OctetStream }
+  if (type !== '') checkMediaType(type)
+  return encodeKind(kindOf(body), body, type, codecs)
+}
+
+/** As `encodeBody`, for a body of which the kind is known. */
+export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: CodecTable): Encoded => {
+  switch (kind) {
+    case KIND.Value:
+      return encodeValue(body, type, codecs)
+    case KIND.Text:
+      return { payload: String(body), type: type || MEDIA_TYPES.Text }
+    case KIND.Bytes:
+      return { payload: bytesOfView(body as object), type: type || MEDIA_TYPES.OctetStream }
+    case KIND.Stream:
+      return { payload: chunksOf(body as Source), type: type || MEDIA_TYPES.OctetStream }
+    case KIND.Parts:
+      // It keeps its methods: block-wise and range requests use them.
+      return { payload: body as AsyncIterable<Uint8Array>, type: type || MEDIA_TYPES.OctetStream }
+    case KIND.Items:
+      return encodeItems(body as Iterable<unknown>, type, codecs)
+    case KIND.Blob:
+      return { payload: new BlobBody(body as Blob), type: type || (body as Blob).type || MEDIA_TYPES.OctetStream }
+    case KIND.Form:
+      return isJson(type) ? encodeValue([...(body as URLSearchParams)], type, codecs) : { payload: String(body), type: type || FORM }
+    case KIND.Multipart:
+      return multipartOf(body as FormData)
+    case KIND.Reply:
+      return encodeBody((body as Reply).body, type, codecs)
+    case KIND.Answer: {
+      const answer = body as Answer
+      if (answer.sealed) return { payload: answer.payload, type: type || answer.type }
+      return encodeBody(answer.body, type || answer.type, codecs)
     }
+    case KIND.Response: {
+      const response = body as Response
+      const stated = type || response.headers.get('content-type') || ''
+      return response.body === null ? { payload: null, type: stated } : encodeBody(sendPromptly(response.body), stated, codecs)
+    }
+    case KIND.Error:
+      throw body
+    default:
+      if (body instanceof Promise) body.catch(() => undefined)
+      throw unsendable(body)
   }
-  if (type === '') return { payload: encodeJson(body), type: MEDIA_TYPES.Json }
+}
+
+const FORM = 'application/x-www-form-urlencoded;charset=UTF-8'
+
+const isJson = (type: string): boolean => /^application\/(?:[^;]*\+)?json$/.test(mediaTypeEssence(type))
+
+const encodeValue = (value: unknown, type: string, codecs: CodecTable): Encoded => {
+  if (type === '') return { payload: encodeJson(value), type: MEDIA_TYPES.Json }
   const codec = codecs.find(type)
-  return { payload: codec === undefined ? encodeJson(body) : codec.encode(body), type }
+  return { payload: codec === undefined ? encodeJson(value) : codec.encode(value), type }
+}
+
+const isChunk = (item: unknown): boolean => {
+  if (typeof item === 'string') return true
+  if (typeof item !== 'object' || item === null) return false
+  // A promise may give bytes or text; if it gives something else the stream fails.
+  return kindOf(item) === KIND.Bytes || typeof (item as { then?: unknown }).then === 'function'
+}
+
+/** A synchronous iterable is a stream when its first item is bytes or text, otherwise a list. */
+const encodeItems = (items: Iterable<unknown>, type: string, codecs: CodecTable): Encoded => {
+  const iterator = items[Symbol.iterator]()
+  const first = iterator.next()
+  if (first.done === true)
+    return type === '' || isJson(type) || codecs.find(type) !== undefined ? encodeValue([], type, codecs) : { payload: '', type }
+  if (!isChunk(first.value)) return encodeValue(listItems(iterator, [first.value]), type, codecs)
+  return { payload: chunksOf(new Resumed(first, iterator)), type: type || MEDIA_TYPES.OctetStream }
+}
+
+/** An iterator of which the first item has been taken already. */
+class Resumed implements IterableIterator<unknown> {
+  #first: IteratorResult<unknown> | null
+  readonly #rest: Iterator<unknown>
+
+  constructor(first: IteratorResult<unknown>, rest: Iterator<unknown>) {
+    this.#first = first
+    this.#rest = rest
+  }
+
+  next(): IteratorResult<unknown> {
+    const first = this.#first
+    this.#first = null
+    return first ?? this.#rest.next()
+  }
+
+  return(): IteratorResult<unknown> {
+    return this.#rest.return?.() ?? { done: true, value: undefined }
+  }
+
+  [Symbol.iterator](): this {
+    return this
+  }
+}
+
+// RFC 9110 section 8.3.1: a type and a subtype are tokens, parameters are visible ASCII.
+const MEDIA_TYPE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+[\t ]*(?:;[\t\x20-\x7e]*)?$/
+
+/** @throws TypeError for a content type that is none: peers refuse it, or read the body as something else. */
+export const checkMediaType = (type: string): void => {
+  if (!MEDIA_TYPE.test(type)) throw new TypeError(`'${type}' is not a media type; write one such as 'text/html; charset=utf-8'`)
 }

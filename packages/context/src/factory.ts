@@ -1,5 +1,6 @@
 import type { Bag } from '@iopa/constants'
 import { IopaError } from '@iopa/constants'
+import { CONTEXT } from './brands.ts'
 import { PropertyBag } from './context.ts'
 import type { ContextInit } from './context-init.ts'
 import type { Context } from './context-types.ts'
@@ -69,5 +70,5 @@ const endWith = (signal: AbortSignal, context: Context): void => {
   }
 }
 
-/** True for something that a factory has made. */
-export const isContext = (value: unknown): value is Context => value instanceof PropertyBag
+/** True for a context of any copy of this package. */
+export const isContext = (value: unknown): value is Context => typeof value === 'object' && value !== null && CONTEXT in value

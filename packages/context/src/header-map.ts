@@ -4,7 +4,11 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // CR, LF and NUL would end the field or the message (RFC 9110 section 5.5).
 const BAD_VALUE = /[\0\r\n]/
 
+const badValue = (name: string): IopaError =>
+  new IopaError(500, 'bad-header-value', `The value of header '${name}' is neither a string nor a list of strings.`)
+
 const checked = (name: string, value: string): string => {
+  if (typeof value !== 'string') throw badValue(name)
   if (!NAME.test(name)) throw new IopaError(500, 'bad-header-name', `'${name}' is no header name: use letters, digits and '-'.`)
   if (BAD_VALUE.test(value)) throw new IopaError(500, 'bad-header-value', `The value of header '${name}' holds a line break or NUL.`)
   return value
@@ -25,9 +29,18 @@ export class HeaderMap implements HeaderFields {
     this.#shared = pairs !== undefined
   }
 
-  /** Headers from what an app wrote. @throws IopaError 500 for an illegal name or value. */
+  /**
+   * Headers from what an app wrote. They are its own: an edit of one side never reaches the other.
+   * @throws IopaError 500 for an illegal name or value.
+   */
   static from(init: HeadersInit): HeaderMap {
     const map = new HeaderMap()
+    if (init instanceof HeaderMap) {
+      // Both sides copy the list on their first edit.
+      map.#pairs = init.#pairs
+      map.#shared = init.#shared = true
+      return map
+    }
     assignHeaders(map, init)
     return map
   }
@@ -64,6 +77,7 @@ export class HeaderMap implements HeaderFields {
       }
       return
     }
+    if (!Array.isArray(value)) throw badValue(name)
     for (const one of value) checked(name, one)
     this.delete(name)
     for (const one of value) this.#pairs.push(name, one)

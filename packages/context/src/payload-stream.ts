@@ -1,25 +1,126 @@
+import { type AsyncScope, asyncScope } from './async-scope.ts'
+import { bytesOfView, isBuffer } from './bytes.ts'
+
 const utf8 = new TextEncoder()
 
 const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
+type Step = IteratorResult<Uint8Array, undefined>
+
 const bytesOf = (chunk: unknown): Uint8Array => {
   if (chunk instanceof Uint8Array) return chunk
   if (typeof chunk === 'string') return utf8.encode(chunk)
+  if (typeof chunk === 'object' && chunk !== null && (ArrayBuffer.isView(chunk) || isBuffer(chunk))) return bytesOfView(chunk)
   throw new TypeError('a streamed body yields bytes or strings')
 }
 
 /** What a handler may stream. */
-type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream<unknown>
+export type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream<unknown>
 
-const isWebStream = (source: object): source is ReadableStream<unknown> => typeof (source as { getReader?: unknown }).getReader === 'function'
+/** What streams of Node have in common; the core knows them by it. */
+interface NodeStream {
+  on(event: string, listener: () => void): unknown
+  once(event: string, listener: () => void): unknown
+  listeners(event: string): unknown[]
+  destroy(): unknown
+  readonly destroyed?: boolean
+  readonly readableEnded?: boolean
+  readonly readableDidRead?: boolean
+  readonly errored?: Error | null
+  /** True until a file is open. */
+  readonly pending?: boolean
+}
+
+export const isWebStream = (source: object): source is ReadableStream<unknown> => typeof (source as { getReader?: unknown }).getReader === 'function'
+
+export const isNodeStream = (source: object): boolean =>
+  typeof (source as Partial<NodeStream>).destroy === 'function' &&
+  typeof (source as Partial<NodeStream>).on === 'function' &&
+  typeof (source as Partial<NodeStream>).listeners === 'function'
+
+/** True for a stream that somebody else reads, or has read: what is left of it is not the body. */
+export const wasUsed = (source: object): boolean => {
+  if (source instanceof PayloadStream) return source.begun
+  if (isWebStream(source)) return source.locked || (source as { [DISTURBED]?: unknown })[DISTURBED] === true
+  if (!isNodeStream(source)) return false
+  const stream = source as unknown as NodeStream
+  // One that has failed says with what, when it is read.
+  return (stream.errored ?? null) === null && (stream.readableDidRead === true || stream.readableEnded === true || stream.destroyed === true)
+}
+
+// Node says by this symbol what other platforms keep to themselves.
+const DISTURBED: unique symbol = Symbol.for('nodejs.stream.disturbed') as never
+
+const ignore = (): void => undefined
+
+/** Listens to the errors of a stream of Node: one that nobody listens to would end the process. Its reader hears of them as well. */
+export const heed = (source: object): void => {
+  if (!isNodeStream(source)) return
+  const stream = source as unknown as NodeStream
+  if (!stream.listeners('error').includes(ignore)) stream.on('error', ignore)
+}
+
+/** Bodies of web Responses: they are as far as their head, so nothing is to be waited for. */
+const prompt = new WeakSet<object>()
+
+/** Marks a stream as one whose head is sent at once. */
+export const sendPromptly = <T extends object>(stream: T): T => {
+  prompt.add(stream)
+  return stream
+}
 
 /**
- * A stream of bytes whose `return` gives its source up at once: also one that nobody has begun to read, and one that is
- * silent. That of a generator would do nothing for the first, and wait for the second.
+ * A stream of bytes whose `return` gives its source up at once, and once: also one that nobody has begun to read, and
+ * one that is silent. That of a generator would do nothing for the first, and wait for the second.
  */
-abstract class PayloadStream implements AsyncIterableIterator<Uint8Array> {
-  abstract next(): Promise<IteratorResult<Uint8Array, undefined>>
-  abstract return(): Promise<IteratorReturnResult<undefined>>
+export abstract class PayloadStream implements AsyncIterableIterator<Uint8Array> {
+  #first: Promise<Step> | null = null
+  #begun = false
+  #over = false
+
+  /** True once somebody reads it, or it is over. */
+  get begun(): boolean {
+    return this.#begun || this.#over
+  }
+
+  protected abstract pull(): Promise<Step>
+  protected abstract giveUp(): void
+
+  /** Nothing follows any more, and there is nothing to be given up. */
+  protected finish(): void {
+    this.#over = true
+  }
+
+  next(): Promise<Step> {
+    this.#begun = true
+    const first = this.#first
+    if (first !== null) {
+      this.#first = null
+      return first
+    }
+    return this.#over ? Promise.resolve(END) : this.pull()
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    this.#first = null
+    if (!this.#over) {
+      this.#over = true
+      this.giveUp()
+    }
+    return Promise.resolve(END)
+  }
+
+  /** Settles with the first chunk or the first failure; null where there is nothing to wait for. `next` gives both again. */
+  ready(): Promise<void> | null {
+    if (this.begun) return null
+    this.#first ??= this.pull()
+    return this.#first.then(ignore)
+  }
+
+  /** Settles when a file is open or has failed to open, for an answer without content; null for any other stream. */
+  opened(): Promise<void> | null {
+    return null
+  }
 
   [Symbol.asyncIterator](): this {
     return this
@@ -28,35 +129,86 @@ abstract class PayloadStream implements AsyncIterableIterator<Uint8Array> {
 
 class ChunkStream extends PayloadStream {
   readonly #source: AsyncIterable<unknown> | Iterable<unknown>
+  readonly #scope: AsyncScope | null
   #iterator: AsyncIterator<unknown> | Iterator<unknown> | null = null
 
   constructor(source: AsyncIterable<unknown> | Iterable<unknown>) {
     super()
     this.#source = source
+    this.#scope = asyncScope()
+    heed(source)
   }
 
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const { done, value } = await this.#begun.next()
-    if (done === true) return END
+  override ready(): Promise<void> | null {
+    return prompt.has(this.#source) ? null : super.ready()
+  }
+
+  override opened(): Promise<void> | null {
+    const stream = this.#source as unknown as NodeStream
+    if (this.begun || !isNodeStream(this.#source)) return null
+    const failure = (): Error | null => stream.errored ?? null
+    if (failure() !== null) return Promise.reject(failure())
+    if (stream.pending !== true) return null
+    return new Promise((resolve, reject) => {
+      for (const event of ['open', 'ready', 'error', 'close']) {
+        stream.once(event, () => {
+          const error = failure()
+          if (error === null) resolve()
+          else reject(error)
+        })
+      }
+    })
+  }
+
+  protected async pull(): Promise<Step> {
+    let step: IteratorResult<unknown>
+    try {
+      const stepped = this.#inside(() => this.#steps.next())
+      step = stepped instanceof Promise ? await stepped : await (stepped as IteratorResult<unknown> | PromiseLike<IteratorResult<unknown>>)
+    } catch (error) {
+      // An iterator that has failed is over, but a stream of Node may still hold its file.
+      this.finish()
+      this.#destroy()
+      throw error
+    }
+    if (step.done === true) {
+      this.finish()
+      return END
+    }
     try {
       // A synchronous source may yield promises.
-      return { done: false, value: bytesOf(value instanceof Uint8Array ? value : await value) }
+      return { done: false, value: bytesOf(step.value instanceof Uint8Array ? step.value : await step.value) }
     } catch (error) {
       void this.return()
       throw error
     }
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    const iterator = this.#begun
+  protected giveUp(): void {
     // The iterator of a Node stream is a generator, which leaves a stream open that it has not begun to read.
-    const { destroy } = this.#source as { destroy?: unknown }
-    if (typeof destroy === 'function') destroy.call(this.#source)
-    await iterator.return?.()
-    return END
+    if (this.#destroy() && this.#iterator === null) return
+    try {
+      const returned: unknown = this.#inside(() => this.#steps.return?.())
+      // A generator that is waiting for something returns when it has it, which may be never.
+      if (returned instanceof Promise) returned.catch(ignore)
+    } catch {
+      // What its source does when it is given up is not the answer's failure.
+    }
   }
 
-  get #begun(): AsyncIterator<unknown> | Iterator<unknown> {
+  #destroy(): boolean {
+    const { destroy } = this.#source as { destroy?: unknown }
+    if (typeof destroy !== 'function') return false
+    destroy.call(this.#source)
+    return true
+  }
+
+  /** Generators run for the request that made them: their first step, too, sees its asynchronous context. */
+  #inside<R>(step: () => R): R {
+    return this.#scope === null ? step() : this.#scope.runInAsyncScope(step)
+  }
+
+  get #steps(): AsyncIterator<unknown> | Iterator<unknown> {
     if (this.#iterator === null) {
       const source = this.#source
       this.#iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
@@ -67,43 +219,69 @@ class ChunkStream extends PayloadStream {
 
 class WebStream extends PayloadStream {
   readonly #stream: ReadableStream<unknown>
+  readonly #scope: AsyncScope | null
   #reader: ReadableStreamDefaultReader<unknown> | null = null
 
   constructor(stream: ReadableStream<unknown>) {
     super()
     this.#stream = stream
+    this.#scope = asyncScope()
   }
 
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#reader ??= this.#stream.getReader()
-    const { done, value } = await this.#reader.read()
-    if (done) return END
+  override ready(): Promise<void> | null {
+    return prompt.has(this.#stream) ? null : super.ready()
+  }
+
+  protected async pull(): Promise<Step> {
+    let step: { done: boolean; value?: unknown }
     try {
-      return { done: false, value: bytesOf(value) }
+      this.#reader ??= this.#stream.getReader()
+      const reader = this.#reader
+      step = await (this.#scope === null ? reader.read() : this.#scope.runInAsyncScope(reader.read, reader))
+    } catch (error) {
+      this.finish()
+      throw error
+    }
+    if (step.done) {
+      this.finish()
+      return END
+    }
+    try {
+      return { done: false, value: bytesOf(step.value) }
     } catch (error) {
       void this.return()
       throw error
     }
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    // Rejects where the stream has failed already.
-    await (this.#reader ?? this.#stream).cancel().catch(() => undefined)
-    return END
+  protected giveUp(): void {
+    // Rejects where the stream has failed already, or where somebody else reads it.
+    ;(this.#reader ?? this.#stream).cancel().catch(ignore)
   }
 }
 
 class EndingStream extends PayloadStream {
+  readonly #stream: AsyncIterable<Uint8Array>
   readonly #iterator: AsyncIterator<Uint8Array>
   #done: (() => void) | null
 
   constructor(stream: AsyncIterable<Uint8Array>, done: () => void) {
     super()
+    this.#stream = stream
     this.#iterator = stream[Symbol.asyncIterator]()
     this.#done = done
   }
 
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+  override ready(): Promise<void> | null {
+    if (this.begun) return null
+    return this.#stream instanceof PayloadStream ? this.#stream.ready() : super.ready()
+  }
+
+  override opened(): Promise<void> | null {
+    return this.#stream instanceof PayloadStream ? this.#stream.opened() : null
+  }
+
+  protected async pull(): Promise<Step> {
     try {
       const next = await this.#iterator.next()
       if (next.done !== true) return next
@@ -115,15 +293,15 @@ class EndingStream extends PayloadStream {
     return END
   }
 
-  async return(): Promise<IteratorReturnResult<undefined>> {
+  protected giveUp(): void {
     const returned = this.#iterator.return?.()
+    returned?.catch(ignore)
     // What the stream waits for may be told by the end.
     this.#end()
-    await returned
-    return END
   }
 
   #end(): void {
+    this.finish()
     const done = this.#done
     this.#done = null
     done?.()
@@ -131,17 +309,8 @@ class EndingStream extends PayloadStream {
 }
 
 /** The bytes of a stream as a handler gave it: a web stream, or an iterable of bytes and strings. */
-export const chunksOf = (source: Source): AsyncIterable<Uint8Array> => (isWebStream(source) ? new WebStream(source) : new ChunkStream(source))
+export const chunksOf = (source: Source): PayloadStream =>
+  source instanceof PayloadStream ? source : isWebStream(source) ? new WebStream(source) : new ChunkStream(source)
 
 /** The stream itself, which calls `done` once it has been read to its end, has failed or was given up. */
 export const endingStream = (stream: AsyncIterable<Uint8Array>, done: () => void): AsyncIterable<Uint8Array> => new EndingStream(stream, done)
-
-/** True for a body that is sent as a stream; bytes and arrays are none, and not to be asked for. */
-export const isStreamed = (body: object): body is Source => Symbol.asyncIterator in body || isWebStream(body) || Symbol.iterator in body
-
-/** Gives up a body that nobody will read, so that it holds nothing open. */
-export const abandonBody = (body: unknown): void => {
-  if (typeof body !== 'object' || body === null || body instanceof Uint8Array || Array.isArray(body) || !isStreamed(body)) return
-  const iterator = chunksOf(body)[Symbol.asyncIterator]()
-  iterator.return?.().catch(() => undefined)
-}

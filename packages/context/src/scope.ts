@@ -121,7 +121,7 @@ export class Scope {
   end(reason: EndReason = 'finish'): void | Promise<void> {
     const state = this.#state
     if (state > COUNTED) return this.#belongings?.ending ?? undefined
-    if (this.#belongings !== null && this.#belongings.held && reason !== 'shutdown') {
+    if (this.#belongings?.held === true && reason !== 'shutdown') {
       this.#belongings.asked ??= reason
       return
     }
@@ -138,11 +138,11 @@ export class Scope {
     if (reason !== 'finish') belongings.reason = reason
     belongings.controller?.abort(abortReason(belongings.reason))
     const children = this.#endChildren(belongings.reason, parent)
-    const work = children === null ? this.#dispose() : children.then(() => this.#dispose())
-    if (work === undefined) return
-    const ending = this.#environment.bounded?.(work, () => this.#hurry()) ?? work
-    belongings.ending = ending
-    if (parent !== null) parent.#awaitChild(ending)
+    const ending = children === null ? this.#disposeInTime() : children.then(() => this.#disposeInTime())
+    if (ending !== undefined) {
+      belongings.ending = ending
+      if (parent !== null) parent.#awaitChild(ending)
+    }
     return ending
   }
 
@@ -180,6 +180,11 @@ export class Scope {
     const endings = (this.#own.endings ??= new Set())
     endings.add(ending)
     void ending.then(() => endings.delete(ending))
+  }
+
+  #disposeInTime(): void | Promise<void> {
+    const work = this.#dispose()
+    return work === undefined ? undefined : (this.#environment.bounded?.(work, () => this.#hurry()) ?? work)
   }
 
   #dispose(): void | Promise<void> {

@@ -303,7 +303,7 @@ export class App {
   #bounded(work: Promise<void>, hurry: () => void): Promise<void> {
     return new Promise(resolve => {
       const timer = this.clock.setTimeout(() => {
-        report(this.logger, 'iopa: what a context owns has not ended in time, and is left behind: a disposer does not settle')
+        report(this.logger, 'iopa: a disposer has not settled in time, and is left behind')
         hurry()
         resolve()
       }, this.limits.drainTimeout)

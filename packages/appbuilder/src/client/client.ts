@@ -37,7 +37,7 @@ const answerOf = (context: Context, value: unknown): Answer => {
   if (isAnswer(outcome)) return outcome
   const answer = context.response
   applyReturned(answer, value)
-  if (answer.status === 0) answer.status = answer.body === undefined ? 204 : 200
+  if (!answer.hasStatus && answer.body === undefined) answer.status = 204
   answer.seal(context.environment.codecs)
   return answer
 }

@@ -8,7 +8,6 @@ import { sharedError, toIopaError } from './errors.ts'
 import { awaitStream, type Whole } from './finishing.ts'
 import { type Done, RUNNING, Run } from './run.ts'
 
-const NOT_FOUND = sharedError(404, 'not-found', 'There is nothing at this path.')
 const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
 const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
 const SHUT_DOWN = sharedError(503, 'shutdown', 'The server is shutting down.')
@@ -166,12 +165,6 @@ export class Dispatcher {
   #settle(context: Context, value: unknown, failed: boolean): void {
     const answer = context.response
     if (value !== undefined) applyReturned(answer, value)
-    if (answer.sealed) return
-    if (answer['iopa.StatusCode'] === 0) {
-      if (answer.body !== undefined) answer.status = 200
-      else if (context['iopa.Method'] === 'GET' || context['iopa.Method'] === 'HEAD') answer.fail(NOT_FOUND)
-      else answer.status = 204
-    }
     if (answer.ok && !failed) this.#tell(context)
   }
 
@@ -187,7 +180,7 @@ export class Dispatcher {
       applyReturned(context.response, value)
       const verdict = new Answer()
       applyValue(verdict, run.late)
-      if (!run.failed && (verdict['iopa.StatusCode'] === 0 || verdict.ok)) this.#tell(context)
+      if (!run.failed && (!verdict.hasStatus || verdict.ok)) this.#tell(context)
     } catch {
       // It returned an error, or what no answer can be made of.
     }

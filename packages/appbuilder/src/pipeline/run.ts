@@ -74,8 +74,8 @@ export class Run {
     const answer = this.context.response
     this.failed = true
     this.#error = error
-    this.#failedStatus = answer['iopa.StatusCode']
-    this.#failedBody = answer['iopa.Body']
+    this.#failedStatus = answer.hasStatus ? answer.status : 0
+    this.#failedBody = answer.body
   }
 
   /** A handler's promise is being rejected: a run that completes before anything could hear of that has not waited for it. */
@@ -95,7 +95,7 @@ export class Run {
   unanswered(value: unknown): { readonly error: unknown } | null {
     if (!this.failed || value !== undefined) return null
     const answer = this.context.response
-    const same = answer['iopa.StatusCode'] === this.#failedStatus && answer['iopa.Body'] === this.#failedBody
+    const same = (answer.hasStatus ? answer.status : 0) === this.#failedStatus && answer.body === this.#failedBody
     return same ? { error: this.#error } : null
   }
 

@@ -47,7 +47,6 @@ export class WatchedPromise<T = unknown> extends Promise<T> {
     return this.loss !== null && !this.observed
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: this is a promise.
   override then<A = T, B = never>(
     fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null

@@ -1,0 +1,99 @@
+import { IopaError } from './errors.ts'
+
+const poisoned = (root: unknown): boolean => {
+  const open: unknown[] = [root]
+  for (let value = open.pop(); open.length > 0 || value !== undefined; value = open.pop()) {
+    if (typeof value !== 'object' || value === null) continue
+    if (Object.hasOwn(value, '__proto__')) return true
+    if (Object.hasOwn(value, 'constructor')) {
+      const own: unknown = (value as { constructor: unknown }).constructor
+      if (typeof own === 'object' && own !== null && Object.hasOwn(own, 'prototype')) return true
+    }
+    for (const key of Object.keys(value)) open.push((value as Record<string, unknown>)[key])
+  }
+  return false
+}
+
+/** The value of a JSON text. @throws IopaError 400 for malformed JSON, and for `__proto__` or `constructor.prototype` as keys. */
+export const parseJson = (text: string): unknown => {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new IopaError(400, 'malformed-json', 'The body is not valid JSON.')
+  }
+  // An escaped key would hide from a search for its name, so any escape means a closer look.
+  if ((text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')) && poisoned(value)) {
+    throw new IopaError(400, 'forbidden-key', 'The body uses a key that is not allowed: __proto__ or constructor.prototype.')
+  }
+  return value
+}
+
+/** What kind of thing a value is, for the sentence of an error: `a Promise`, `an instance of Lamp`. */
+export const describeValue = (value: unknown): string => {
+  if (typeof value === 'bigint') return 'a BigInt'
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
+  const tag = Object.prototype.toString.call(value).slice(8, -1)
+  if (tag !== 'Object') return `${/^[AEIOU]/.test(tag) ? 'an' : 'a'} ${tag}`
+  const name = (value as { constructor?: { name?: unknown } } | null)?.constructor?.name
+  return typeof name === 'string' && name !== '' && name !== 'Object' ? `an instance of ${name}` : 'an object'
+}
+
+/** Items that an iterable may have to become a JSON array. */
+const MOST_ITEMS = 1_000_000
+
+/** The items of an iterable, `begun` before the others. @throws TypeError for one that does not end. */
+export const listItems = (iterator: Iterator<unknown>, begun: unknown[] = []): unknown[] => {
+  for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
+    if (begun.length === MOST_ITEMS) {
+      iterator.return?.()
+      throw new TypeError(`an iterable with more than ${MOST_ITEMS} items cannot be sent as JSON; yield bytes or text to send it as a stream`)
+    }
+    begun.push(next.value)
+  }
+  return begun
+}
+
+/** True for an object literal, of any realm. */
+export const isPlainObject = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return (
+    prototype === Object.prototype ||
+    prototype === null ||
+    // The prototype of an object literal of another realm.
+    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf'))
+  )
+}
+
+const isBoxed = (value: object): boolean => /^\[object (?:Number|Boolean|String)\]$/.test(Object.prototype.toString.call(value))
+
+/** True for an object of a class that shows nothing to JSON: a Promise, a RegExp, a class whose fields are all private. */
+export const isOpaque = (value: object): boolean =>
+  !isPlainObject(value) && !Array.isArray(value) && Object.keys(value).length === 0 && !isBoxed(value) && !ArrayBuffer.isView(value)
+
+/** Within a value, iterables become arrays of their items; what would silently become `{}` throws. */
+const spell = (_key: string, value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
+  const iterate = (value as Partial<Iterable<unknown>>)[Symbol.iterator]
+  if (typeof iterate === 'function') return listItems(iterate.call(value))
+  if (isOpaque(value)) throw new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
+  return value
+}
+
+/** The JSON text of a value; iterables in it are arrays of their items. @throws TypeError for what has no JSON form. */
+export const encodeJson = (value: unknown): string => {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+    // Only what shows nothing becomes {}: a Map, a Promise. Everything else needs no closer look.
+    if (text?.includes('{}')) text = JSON.stringify(value, spell)
+  } catch (error) {
+    if (error instanceof TypeError && /BigInt/.test(error.message))
+      throw new TypeError('a BigInt has no JSON form; send it as a string', { cause: error })
+    if (error instanceof TypeError && /circular|cyclic/.test(error.message))
+      throw new TypeError('a cyclic value has no JSON form; leave out the reference to itself', { cause: error })
+    throw error
+  }
+  if (text === undefined) throw new TypeError(`${describeValue(value)} has no JSON form`)
+  return text
+}

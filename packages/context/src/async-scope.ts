@@ -1,0 +1,24 @@
+/** Runs functions in the asynchronous context in which it was made: `AsyncLocalStorage` stores are those of that time. */
+export interface AsyncScope {
+  runInAsyncScope<This, Args extends unknown[], R>(fn: (this: This, ...args: Args) => R, self?: This, ...args: Args): R
+}
+
+interface AsyncHooks {
+  readonly AsyncResource: new (type: string, options: { readonly requireManualDestroy: boolean }) => AsyncScope
+}
+
+interface HostProcess {
+  readonly process?: { getBuiltinModule?(name: string): AsyncHooks | undefined }
+}
+
+// The core imports no module of Node; platforms without this one have no such storage, or none that can be reached.
+const AsyncResource = (globalThis as HostProcess).process?.getBuiltinModule?.('node:async_hooks')?.AsyncResource
+
+/** The present asynchronous context; null where the platform has none. A resource costs far less than `AsyncLocalStorage.snapshot()`. */
+export const asyncScope = (): AsyncScope | null => (AsyncResource === undefined ? null : new AsyncResource('IOPA', { requireManualDestroy: true }))
+
+/** A function that runs `fn` in the present asynchronous context. */
+export const inAsyncScope = <Args extends unknown[], R>(fn: (...args: Args) => R): ((...args: Args) => R) => {
+  const scope = asyncScope()
+  return scope === null ? fn : (...args) => scope.runInAsyncScope(fn, undefined, ...args)
+}
