@@ -1,4 +1,4 @@
-import { type Capabilities, CodecTable, type HeadersInit, IopaError, MEDIA_TYPES, reasonPhrase } from '@iopa/constants'
+import { type Capabilities, CodecTable, type HeadersInit, IopaError, MEDIA_TYPES, reasonPhrase, withOrigin } from '@iopa/constants'
 import {
   type AnswerOwner,
   type Excerpt,
@@ -20,6 +20,7 @@ import { checkMediaType, type Encoded, encodeKind, type Payload } from './encodi
 import { checkReason, headTooLarge, isHeadTooLarge } from './head-check.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonValue, HeldBodies } from './held-bodies.ts'
+import { observed } from './observed.ts'
 import { chunksOf, endingStream, PayloadStream, type Source } from './payload-stream.ts'
 import { type Problem, problemIn, problemOf, problemText } from './problem.ts'
 import { runCallbacks, type SendingCallback } from './sending-callbacks.ts'
@@ -39,8 +40,8 @@ const utf8 = new TextEncoder()
 export class Answer {
   /** What the handler returned, as it was; it reaches the caller of `app.invoke`. */
   value: unknown = undefined
-  /** The promise that a handler returned, until it is fulfilled. */
-  pending: Promise<unknown> | null = null
+  /** Set by the dispatcher that runs the pipeline for this answer: a mark, or what the run has to remember. Null before a run. */
+  run: object | null = null
   /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
   resource = ''
   readonly #owner: AnswerOwner | null
@@ -199,7 +200,9 @@ export class Answer {
 
   /** The error behind a status of 400 and more: thrown or refused here, or what a received answer says of it. */
   get error(): IopaError | null {
-    if (this.#error === null && this.#owner === null && this.#state === SEALED) this.#error = problemIn(this.#status, this.#type, this.#payload)
+    if (this.#error === null && this.#owner === null && this.#state === SEALED) {
+      this.#error = withOrigin(problemIn(this.#status, this.#type, this.#payload), 'upstream')
+    }
     return this.#error
   }
 
@@ -256,7 +259,11 @@ export class Answer {
   }
 
   /** Turns a stream into bytes, so that the answer can be read more than once. @throws IopaError 413 beyond `limit` bytes. */
-  async collect(limit: number): Promise<void> {
+  collect(limit: number): Promise<void> {
+    return observed(this.#collect(limit))
+  }
+
+  async #collect(limit: number): Promise<void> {
     if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit)
   }
 
@@ -267,18 +274,18 @@ export class Answer {
 
   /** The body as bytes: what a client reads, or what will be sent. A stream that has been read stays readable. */
   bytes(limit?: number): Promise<Uint8Array> {
-    return this.#reading.bytes(limit)
+    return observed(this.#reading.bytes(limit))
   }
 
   /** The body as text. */
   text(): Promise<string> {
     if (this.#state !== OPEN && typeof this.#payload === 'string') return Promise.resolve(this.#payload)
-    return this.#reading.text()
+    return observed(this.#reading.text())
   }
 
   /** The body's value, by its content type; undefined where there is no content. @throws IopaError 400, 415, whose fault is its sender's. */
   json(codecs?: CodecTable): Promise<unknown> {
-    return this.#reading.json(codecs ?? this.#codecs)
+    return observed(this.#reading.json(codecs ?? this.#codecs))
   }
 
   /** Gives a received answer the codecs of the app for `json()`. */

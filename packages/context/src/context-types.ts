@@ -71,6 +71,10 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   end(reason?: EndReason): void | Promise<void>
   /** Makes a later `end('finish')` end for this reason instead. */
   planEnd(reason: EndReason): void
+  /** Puts off every end but that of a shutdown, until `release`. The app holds a context while a handler is at work that changes state. */
+  hold(): void
+  /** Lets the context end: at once where that has been asked for. */
+  release(): void
   /** Throws when the context has ended. */
   assertLive(): void
   /** Tells the observers of `path` that it has changed. */

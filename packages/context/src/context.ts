@@ -1,5 +1,5 @@
 import type { Bag, Body, Capabilities, HeaderFields, HeadersInit, Logger, OnSendingHeaders, User } from '@iopa/constants'
-import { CodecTable, IOPA_VERSION } from '@iopa/constants'
+import { CodecTable, IOPA_VERSION, withOrigin } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
@@ -14,6 +14,7 @@ import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { HeaderMap } from './header-map.ts'
+import { observed } from './observed.ts'
 import { Parts } from './parts.ts'
 import { checkPath } from './path.ts'
 import { type Owned, Scope } from './scope.ts'
@@ -293,7 +294,7 @@ export class PropertyBag {
           )
         }
       } catch (error) {
-        return Promise.reject(error)
+        return observed(Promise.reject(error))
       }
     }
     return Promise.resolve(this.#made.bytes)
@@ -301,7 +302,7 @@ export class PropertyBag {
 
   /** The body as text, in the charset of its content type. @throws IopaError 400, 413, 415. */
   text(): Promise<string> {
-    return this.bytes().then(bytes => textOf(bytes, this['iopa.ContentType']))
+    return observed(this.bytes().then(bytes => textOf(bytes, this['iopa.ContentType'])))
   }
 
   /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
@@ -312,11 +313,9 @@ export class PropertyBag {
       try {
         checkJsonType(type, codecs)
       } catch (error) {
-        return Promise.reject(error)
+        return observed(Promise.reject(error))
       }
-      const json = this.bytes().then(bytes => decodeJson(bytes, type, codecs))
-      json.catch(() => undefined)
-      this.#made.json = json
+      this.#made.json = observed(this.bytes().then(bytes => decodeJson(bytes, type, codecs)))
     }
     return this.#made.json as Promise<T>
   }
@@ -359,6 +358,12 @@ export class PropertyBag {
   planEnd(reason: EndReason): void {
     this.#scope.planEnd(reason)
   }
+  hold(): void {
+    this.#scope.hold()
+  }
+  release(): void {
+    this.#scope.release()
+  }
   assertLive(): void {
     this.#scope.assertLive()
   }
@@ -368,8 +373,13 @@ export class PropertyBag {
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.assertLive()
-    this.environment.notify(checkPath(path), this)
+    try {
+      this.assertLive()
+      this.environment.notify(checkPath(path), this)
+    } catch (error) {
+      // The peer has not asked for this path.
+      throw withOrigin(error, 'internal')
+    }
   }
 
   /** Runs `callback` once before the first byte of the answer, last registered first. */

@@ -14,6 +14,8 @@ export interface Environment {
   readonly bodyLimit: number
   /** Milliseconds since 1970. */
   now(): number
+  /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */
+  bounded?(work: Promise<void>, hurry: () => void): Promise<void>
   /** Tells observers of `path` that it has changed; `origin` is the context that says so. */
   notify(path: string, origin?: object): void
 }

@@ -17,14 +17,13 @@ export const problemOf = (status: number, error: IopaError | null): Problem => {
   return { ...error.extensions, ...base, code: error.code, ...(error.detail === '' ? undefined : { detail: error.detail }) }
 }
 
-/** The problem as JSON, without the error's extensions where those have no JSON form. */
+/** The problem as JSON, without the error's extensions where those have no JSON form or cannot be read. */
 export const problemText = (status: number, error: IopaError | null): string => {
-  const problem = problemOf(status, error)
   try {
-    return JSON.stringify(problem)
+    return JSON.stringify(problemOf(status, error))
   } catch {
-    const { type, title, code, detail } = problem
-    return JSON.stringify({ type, title, status, code, detail })
+    const { code, detail } = error as IopaError
+    return JSON.stringify({ type: 'about:blank', title: reasonPhrase(status), status, code, detail: detail === '' ? undefined : detail })
   }
 }
 

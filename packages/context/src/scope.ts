@@ -2,6 +2,7 @@ import { IopaError } from '@iopa/constants'
 import { abortReason, type EndReason } from './abort-reasons.ts'
 import { type AsyncScope, asyncScope, inAsyncScope } from './async-scope.ts'
 import type { Environment } from './environment.ts'
+import { report } from './report.ts'
 
 /** What a scope can own: something with a dispose or close method. */
 export type Owned = { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.dispose](): void } | { close(): unknown }
@@ -20,6 +21,12 @@ interface Belongings {
   endings: Set<Promise<void>> | null
   /** Why it ended, or what a plain `end()` will end for. */
   reason: EndReason
+  /** Ends are put off until it is released. */
+  held: boolean
+  /** Why it was asked to end while it was held. */
+  asked: EndReason | null
+  /** Disposers that have not settled are not waited for any more. */
+  hurried: boolean
 }
 
 // Live states come first, so that one comparison tells them from the others.
@@ -48,10 +55,7 @@ export class Scope {
     this.#state = counted === 1 ? COUNTED : LIVE
     environment.live += counted
     if (parent !== null) {
-      const sibling = parent.#lastChild
-      this.#previous = sibling
-      if (sibling !== null) sibling.#next = this
-      parent.#lastChild = this
+      this.#link(parent)
       // A parent that is gone cannot end its child any more, so the child is born ended.
       if (parent.#state > COUNTED) this.end(parent.endReason)
     }
@@ -107,10 +111,27 @@ export class Scope {
     this.#own.reason = reason
   }
 
-  /** Ends the scope. Only the first call counts; a promise comes back only where a disposer is asynchronous. */
+  /** Puts off every end but that of a shutdown until `release`: a handler is at work whose change must be known. */
+  hold(): void {
+    if (this.#state <= COUNTED) this.#own.held = true
+  }
+
+  /** Lets the scope end: at once where that has been asked for. */
+  release(): void {
+    const belongings = this.#belongings
+    if (belongings === null || !belongings.held) return
+    belongings.held = false
+    if (belongings.asked !== null) void this.end(belongings.asked)
+  }
+
+  /** Ends the scope. Only the first call counts; a promise comes back only where a disposer is asynchronous, and settles within a limit. */
   end(reason: EndReason = 'finish'): void | Promise<void> {
     const state = this.#state
     if (state > COUNTED) return this.#belongings?.ending ?? undefined
+    if (this.#belongings?.held === true && reason !== 'shutdown') {
+      this.#belongings.asked ??= reason
+      return
+    }
     this.#state = ENDING
     const parent = this.#parent
     this.#unlink()
@@ -123,8 +144,8 @@ export class Scope {
     // What was planned takes the place of a plain end.
     if (reason !== 'finish') belongings.reason = reason
     if (belongings.controller !== null) this.#abort(belongings.controller, belongings)
-    const children = this.#endChildren(belongings.reason)
-    const ending = children === null ? this.#dispose() : children.then(() => this.#dispose())
+    const children = this.#endChildren(belongings.reason, parent)
+    const ending = children === null ? this.#disposeInTime() : children.then(() => this.#disposeInTime())
     if (ending !== undefined) {
       belongings.ending = ending
       if (parent !== null) parent.#awaitChild(ending)
@@ -148,10 +169,23 @@ export class Scope {
   }
 
   /** Ends the children; null unless some of them, or of those that began to end by themselves, take their time. */
-  #endChildren(reason: EndReason): Promise<void> | null {
-    for (let child = this.#lastChild; child !== null; child = this.#lastChild) void child.end(reason)
+  #endChildren(reason: EndReason, parent: Scope | null): Promise<void> | null {
+    for (let child = this.#lastChild; child !== null; child = this.#lastChild) {
+      void child.end(reason)
+      // One that is held lives on within the scope around this one.
+      if (child === this.#lastChild) child.#moveTo(parent)
+    }
     const endings = this.#belongings?.endings ?? null
     return endings === null || endings.size === 0 ? null : Promise.all(endings).then(() => undefined)
+  }
+
+  #moveTo(parent: Scope | null): void {
+    this.#unlink()
+    if (parent === null || parent.#state > COUNTED) {
+      void this.end('shutdown')
+      return
+    }
+    this.#link(parent)
   }
 
   #awaitChild(ending: Promise<void>): void {
@@ -161,16 +195,28 @@ export class Scope {
     void ending.then(() => endings.delete(ending))
   }
 
+  #disposeInTime(): void | Promise<void> {
+    const work = this.#dispose()
+    return work === undefined ? undefined : (this.#environment.bounded?.(work, () => this.#hurry()) ?? work)
+  }
+
   #dispose(): void | Promise<void> {
     for (let disposer = this.#belongings?.disposers.pop(); disposer !== undefined; disposer = this.#belongings?.disposers.pop()) {
       const result = this.#run(disposer)
-      if (result !== undefined) return result.then(() => this.#dispose())
+      if (result !== undefined && this.#belongings?.hurried !== true) return result.then(() => this.#dispose())
     }
     this.#state = ENDED
   }
 
+  /** Runs the disposers that are left without waiting for those that do not settle. */
+  #hurry(): void {
+    if (this.#state === ENDED) return
+    this.#own.hurried = true
+    void this.#dispose()
+  }
+
   #run(dispose: Disposer): Promise<void> | undefined {
-    const failed = (error: unknown): void => this.#environment.logger.error('iopa: a disposer failed', error)
+    const failed = (error: unknown): void => report(this.#environment.logger, 'iopa: a disposer failed', error)
     try {
       const result = dispose(this.endReason)
       if (isThenable(result)) return Promise.resolve(result).then(() => undefined, failed)
@@ -181,7 +227,25 @@ export class Scope {
   }
 
   get #own(): Belongings {
-    return (this.#belongings ??= { disposers: [], controller: null, signalScope: null, ending: null, endings: null, reason: 'finish' })
+    return (this.#belongings ??= {
+      disposers: [],
+      controller: null,
+      signalScope: null,
+      ending: null,
+      endings: null,
+      reason: 'finish',
+      held: false,
+      asked: null,
+      hurried: false
+    })
+  }
+
+  #link(parent: Scope): void {
+    const sibling = parent.#lastChild
+    this.#parent = parent
+    this.#previous = sibling
+    if (sibling !== null) sibling.#next = this
+    parent.#lastChild = this
   }
 
   #unlink(): void {

@@ -53,7 +53,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
       if (request.method === 'GET' && acceptsEventStream(request.headers.get('accept') ?? '')) {
         context['iopa.Observe'] = true
         observe(host, context, heartbeats, retry, resolve)
-      } else host.run(context, () => resolve(responseTo(context, context.response)))
+      } else host.run(context, () => resolve(responseTo(context, context.response, host)))
     })
 }
 

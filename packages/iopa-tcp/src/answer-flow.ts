@@ -1,4 +1,4 @@
-import { Answer, type Context, type Endpoint, type Host, IopaError, isIopaError, type Outbox } from '@iopa/appbuilder'
+import { type Answer, type Context, type Endpoint, type Host, type IopaError, nextChunk, type Outbox, silenceLimit } from '@iopa/appbuilder'
 import { AnswerOrder } from './answer-order.ts'
 
 // Beyond this many bytes the answers of one turn leave before all of them are made, so that a slow reader is noticed.
@@ -20,8 +20,6 @@ export abstract class AnswerFlow {
   readonly #order = new AnswerOrder()
   /** Finished requests that need no order and wait for the peer to read. */
   readonly #finished: Context[] = []
-  /** Answers in the place of those that could not be collected. */
-  readonly #substitutes = new Map<Context, Answer>()
   #running: Context | null = null
   #ordered = false
   #streaming = false
@@ -51,7 +49,7 @@ export abstract class AnswerFlow {
   /** Runs a request; `ordered` says that its answer has to wait for its turn. */
   protected run(request: Context, ordered: boolean): void {
     this.#enter(request, ordered)
-    this.host.run(request, this.#done)
+    this.host.run(request, this.#done, this.streams ? false : 'all')
     if (this.#running === request) {
       this.#running = null
       if (ordered) this.#order.add(request, false)
@@ -111,10 +109,7 @@ export abstract class AnswerFlow {
     const immediate = request === this.#running
     if (immediate) this.#running = null
     if (this.closed) return void request.end('disconnect')
-    if (request.response.isStream && !this.streams) {
-      if (immediate && this.#ordered) this.#order.add(request, false)
-      void this.#collect(request)
-    } else if (!immediate) this.#settle(request)
+    if (!immediate) this.#settle(request)
     else if (this.#ordered) {
       if (!this.#order.empty || !this.#send(request)) this.#order.add(request, true)
     } else if (this.#finished.length > 0 || !this.#send(request)) this.#finished.push(request)
@@ -128,8 +123,8 @@ export abstract class AnswerFlow {
   /** False while the answer has to wait: the peer does not read, or a stream is on its way. */
   #send(request: Context): boolean {
     if (!this.outbox.writable || this.#streaming) return false
-    const answer = this.#substitutes.size === 0 ? request.response : this.#substitute(request)
-    if (answer.isStream) {
+    const answer = request.response
+    if (answer.isStream && this.streams) {
       this.#streaming = true
       void this.#stream(request, answer.payload as AsyncIterable<Uint8Array>)
       return true
@@ -146,36 +141,20 @@ export abstract class AnswerFlow {
     return true
   }
 
-  #substitute(request: Context): Answer {
-    const answer = this.#substitutes.get(request) ?? request.response
-    this.#substitutes.delete(request)
-    return answer
-  }
-
-  async #collect(request: Context): Promise<void> {
-    try {
-      await request.response.collect(this.host.limits.body)
-    } catch (cause) {
-      const error = isIopaError(cause)
-        ? new IopaError(500, 'answer-too-large', `The answer has more than ${this.host.limits.body} bytes; ask for a part of it.`)
-        : new IopaError(500, 'internal-error', '', { cause })
-      this.host.logger.error(`iopa: the body of ${request} could not be read`, cause)
-      const substitute = new Answer(request)
-      substitute.fail(error)
-      substitute.seal(request.environment.codecs)
-      this.#substitutes.set(request, substitute)
-    }
-    if (!this.closed) this.#settle(request)
-  }
-
   async #stream(request: Context, payload: AsyncIterable<Uint8Array>): Promise<void> {
+    const body = payload[Symbol.asyncIterator]()
+    const limit = silenceLimit(request.response.type, this.host.limits.idleTimeout)
     try {
-      for await (const chunk of payload) {
-        this.put(chunk)
+      for (;;) {
+        const { done, value } = await nextChunk(body, limit, this.host.clock)
+        if (done === true || this.closed) break
+        this.put(value)
         this.flushMany()
         if (!this.outbox.writable) await this.drained()
         if (this.closed) break
       }
+      // The body was given up with its request.
+      if (request.ended) this.destroy()
     } catch (error) {
       if (!this.closed) this.host.logger.error(`iopa: the body of ${request} could not be read`, error)
       // Its end must not look like the end of the answer.

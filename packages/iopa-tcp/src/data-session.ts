@@ -23,7 +23,8 @@ export class DataSession extends Session {
 
   protected write(answer: Answer): void {
     const { payload } = answer
-    if (payload === null) return
+    // A body that the status leaves out is still a stream.
+    if (payload === null || answer.isStream) return
     const { framing } = this
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : (payload as Uint8Array)
     if (bytes.length > framing.maxPayload) throw new IopaError(500, 'answer-too-large', `A frame holds at most ${framing.maxPayload} bytes.`)

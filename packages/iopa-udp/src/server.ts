@@ -12,11 +12,10 @@ import {
   encodeBagAnswer,
   type Host,
   IopaError,
-  isIopaError,
   type RequestSource,
   reasonPhrase
 } from '@iopa/appbuilder'
-import { answerLimit, MAX_DATAGRAM } from './datagram-limit.ts'
+import { answerLimit } from './datagram-limit.ts'
 import { Endpoints } from './endpoints.ts'
 import { FaultBudget } from './fault-budget.ts'
 
@@ -75,43 +74,26 @@ export class DatagramServer implements DatagramReceiver {
   #run(init: Parameters<Host['create']>[0], size: number, seq: Seq): void {
     const request = this.#host.create(init)
     request['iopa.Seq'] = seq
-    this.#host.run(request, finished => this.#finish(finished, size, seq))
+    this.#host.run(request, finished => this.#send(finished, finished.response, size, seq), 'all')
   }
 
   #refuse(error: IopaError, endpoint: Endpoint, size: number, seq: Seq): void {
     const request = this.#host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null })
     request.response.fail(error)
     request.response.seal(request.environment.codecs)
-    this.#finish(request, size, seq)
-  }
-
-  #finish(request: Context, size: number, seq: Seq): void {
-    if (request.response.isStream) void this.#collect(request, size, seq)
-    else this.#send(request, request.response, size, seq)
-  }
-
-  async #collect(request: Context, size: number, seq: Seq): Promise<void> {
-    const { response } = request
-    try {
-      await response.collect(MAX_DATAGRAM)
-      this.#send(request, response, size, seq)
-    } catch (error) {
-      const tooLarge = isIopaError(error) && error.status === 413
-      if (!tooLarge) this.#host.logger.error(`iopa: the body of ${request} could not be read`, error)
-      this.#write(request, this.#raw ? null : bare(tooLarge ? 413 : 500), seq)
-    }
+    this.#send(request, request.response, size, seq)
   }
 
   #send(request: Context, answer: Answer, size: number, seq: Seq): void {
     const limit = answerLimit(request.endpoint.remoteAddress, size)
     if (this.#raw) {
-      const { payload } = answer
-      const bytes = typeof payload === 'string' ? Buffer.from(payload) : (payload as Uint8Array | null)
+      // A body that the status leaves out is still a stream.
+      const bytes = answer.payload === null || answer.isStream ? null : answer.payloadBytes
       this.#transmit(request, bytes !== null && bytes.length <= limit ? bytes : null)
       return
     }
     const bytes = encoded(
-      request['iopa.Method'] === 'HEAD' ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
+      request['iopa.Method'] === 'HEAD' || answer.isStream ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
       seq
     )
     // A refusal says the most with its status alone.

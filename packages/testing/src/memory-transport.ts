@@ -11,7 +11,6 @@ import {
   isControlMethod,
   type Limits,
   type Listener,
-  mergeLimits,
   type OutgoingRequest,
   outgoing,
   systemClock,
@@ -85,11 +84,12 @@ const endpointOf = (host: Host, session: string): Endpoint => ({
 })
 
 const channelOf = (host: Host, connecting: ConnectOptions, session: string): Channel => {
-  const limits = mergeLimits(host.limits, connecting.limits)
   const endpoint = endpointOf(host, session)
   const connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
   const clock = connecting.clock ?? systemClock
   const timeout = connecting.timeout ?? 30_000
+
+  const waiting = new Set<() => void>()
 
   const contextOf = (request: OutgoingRequest): Context => {
     if (connection.ended) throw new IopaError(502, 'disconnected', 'The channel is closed.')
@@ -106,6 +106,7 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
   const bounded = async <T>(context: Context, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> => {
     let timer: unknown
     let stop: () => void = () => undefined
+    let lost: () => void = () => undefined
     const ended = new Promise<never>((_, reject) => {
       timer = clock.setTimeout(() => {
         reject(new IopaError(504, 'timeout', `No answer within ${timeout} ms.`))
@@ -117,21 +118,23 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
       }
       if (signal?.aborted) stop()
       signal?.addEventListener('abort', stop, { once: true })
+      lost = () => reject(new IopaError(502, 'disconnected', 'The channel was closed before the answer.'))
+      waiting.add(lost)
       context.defer(reason => {
-        if (reason === 'shutdown' || reason === 'disconnect') reject(new IopaError(502, 'disconnected', 'The channel was closed before the answer.'))
+        if (reason === 'shutdown' || reason === 'disconnect') lost()
       })
     })
     try {
       return await Promise.race([work, ended])
     } finally {
       clock.clearTimeout(timer)
+      waiting.delete(lost)
       signal?.removeEventListener('abort', stop)
     }
   }
 
   const received = async (answer: Answer, method: string): Promise<Answer> => {
-    await answer.collect(limits.body)
-    const payload = method === 'HEAD' || answer.payload === null ? null : answer.payloadBytes.slice()
+    const payload = method === 'HEAD' || answer.payload === null || answer.isStream ? null : answer.payloadBytes.slice()
     return Answer.received(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
   }
 
@@ -140,7 +143,7 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
       const sent = outgoing(request)
       const context = contextOf(sent)
       try {
-        await bounded(context, sent.signal, host.invoke(context))
+        await bounded(context, sent.signal, host.invoke(context, 'all'))
         return await received(context.response, sent.method)
       } finally {
         await context.end()
@@ -187,6 +190,8 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
       }
     },
     async close() {
+      // A context whose handler is still changing something does not end with its channel.
+      for (const lost of [...waiting]) lost()
       await connection.end('disconnect')
     }
   }

@@ -1,5 +1,5 @@
 import { type Bag, CAPABILITIES, type Capabilities, type Codec, CodecTable, IOPA_VERSION, IopaError, type Logger, schemeOf } from '@iopa/constants'
-import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
+import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, report, Scope } from '@iopa/context'
 import { type Client, createClient } from '../client/client.ts'
 import { observedAnswers } from '../observation/app-observer.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -68,7 +68,8 @@ export class App {
       codecs: new CodecTable(options.codecs),
       bodyLimit: this.limits.body,
       now: () => clock.now(),
-      notify: (path, origin) => this.#changed(path, isContext(origin) ? origin : null)
+      notify: (path, origin) => this.#changed(path, isContext(origin) ? origin : null),
+      bounded: (work, hurry) => this.#bounded(work, hurry)
     }
     this.#factory = new ContextFactory(this.#environment)
     this.#scope = new Scope(this.#environment, null)
@@ -286,12 +287,31 @@ export class App {
       this.#outer === null ? undefined : this.#outer.app.#provided()
     )
     for (const { app } of this.#branches) app?.build()
-    this.#pipeline = compose(this.#invokeLayers(), noRoute)
+    this.#pipeline = compose(this.#invokeLayers(), noRoute, this.#invokeNames())
     return this.#pipeline
   }
 
   #invokeLayers(): MiddlewareFunction[] {
     return this.#entries.flatMap(({ invoke }) => (invoke === undefined ? [] : [invoke]))
+  }
+
+  #invokeNames(): string[] {
+    return this.#entries.flatMap(({ name, invoke }) => (invoke === undefined ? [] : [name]))
+  }
+
+  /** Waits for what a scope owns, but not longer than the drain timeout. */
+  #bounded(work: Promise<void>, hurry: () => void): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.clock.setTimeout(() => {
+        report(this.logger, 'iopa: a disposer has not settled in time, and is left behind')
+        hurry()
+        resolve()
+      }, this.limits.drainTimeout)
+      void work.then(() => {
+        this.clock.clearTimeout(timer)
+        resolve()
+      })
+    })
   }
 
   /** This app's pipeline within another: what it does not route goes to `next`, or to `terminal`. */
@@ -300,7 +320,7 @@ export class App {
     const onward = new WeakMap<Context, Next>()
     return (context, next) => {
       // A context that came by next.invoke has no next of its own; the rest of the outer pipeline is the same for all.
-      composed ??= compose(this.#invokeLayers(), terminal ?? (inner => onward.get(inner)?.() ?? next.invoke(inner)))
+      composed ??= compose(this.#invokeLayers(), terminal ?? (inner => onward.get(inner)?.() ?? next.invoke(inner)), this.#invokeNames())
       if (terminal === undefined) onward.set(context, next)
       return composed.unwrap(composed(context))
     }

@@ -1,6 +1,6 @@
 import { IopaError, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
 import { Answer, type Context } from '@iopa/context'
-import { toIopaError } from '../pipeline/dispatcher.ts'
+import { toIopaError } from '../pipeline/errors.ts'
 import type { Change, Observation, Subscription } from '../transport/transport.ts'
 import { excerpted, isExcerpted } from './excerpt.ts'
 import { Observer } from './observer.ts'

@@ -1,6 +1,8 @@
 import { IopaError } from '@iopa/constants'
-import { type Answer, abandonValue, applyValue, type Context } from '@iopa/context'
+import { type Answer, abandonValue, applyValue, type Context, report } from '@iopa/context'
 import type { MiddlewareFunction, Next } from './middleware.ts'
+import { noteSuccess, RUNNING, Run } from './run.ts'
+import { WatchedPromise } from './watched-promise.ts'
 
 /** Runs a context: the handler's value or a promise of it; throws or rejects with what a handler threw. */
 export type Pipeline = (context: Context) => unknown
@@ -9,6 +11,8 @@ export type Pipeline = (context: Context) => unknown
 export interface ComposedPipeline extends Pipeline {
   /** The value itself, where a run returned the promise of a `next()` that had finished synchronously. */
   unwrap(value: unknown): unknown
+  /** The names of the layers, the first outermost. */
+  readonly names: readonly string[]
 }
 
 /** True for anything that can be awaited. */
@@ -18,24 +22,76 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
 /** A promise of what a thenable gives: a query builder, say, has `then` and nothing else that can be relied upon. */
 export const asPromise = (thenable: PromiseLike<unknown>): Promise<unknown> => (thenable instanceof Promise ? thenable : Promise.resolve(thenable))
 
+const noop = (): void => undefined
+
 const calledTwice = (): IopaError =>
   new IopaError(500, 'next-called-twice', 'A middleware called next() twice; call it once, or next.invoke(other) for further contexts.')
 
+const calledLate = (): IopaError =>
+  new IopaError(500, 'next-called-late', 'A middleware called next() after the answer had been sent; call it before the middleware returns.')
+
 /** Writes a returned value to the answer, once: what passes outward unchanged is not written again. */
 export const applyReturned = (answer: Answer, value: unknown): void => {
-  if (value === undefined || value === answer.value) return
-  if (answer.sealed) abandonValue(value)
-  else {
+  // The answer itself comes back from a run within this one.
+  if (value === undefined || value === answer.value || value === answer) return
+  if (answer.sealed) {
+    if (!(answer.run instanceof Run) || answer.run.returned(value)) abandonValue(value)
+  } else {
     answer.value = value
     applyValue(answer, value)
   }
+}
+
+/** A rejection for a middleware, which the run keeps until it is known whether something waits for it. */
+const rejected = (context: Context, error: unknown, by: string): Promise<never> => {
+  const promise = WatchedPromise.rejection(error, by)
+  Run.around(context)?.watch(promise)
+  return promise
+}
+
+/** The rest of a pipeline has thrown below a middleware. */
+const failed = (context: Context, error: unknown, by: string): Promise<never> => {
+  Run.of(context)?.fail(error)
+  return rejected(context, error, by)
+}
+
+/** A call of `next()` that does not run the rest. */
+const refused = (context: Context, by: string): Promise<never> => {
+  const { response } = context
+  if (!response.sealed) return rejected(context, calledTwice(), by)
+  const error = calledLate()
+  if (Run.of(context)?.notesOver() !== false) overdue(context, error, by)
+  return WatchedPromise.rejection(error, by)
+}
+
+/** Logs what went wrong after the answer was sealed. A body that is still on its way is broken off. */
+const overdue = (context: Context, error: unknown, by: string): void => {
+  report(context['server.Logger'], `iopa: ${context}: '${by}' failed after the answer had been sent`, error)
+  if (context.response.isStream) void context.end('reset')
+}
+
+/** What `next.invoke` gives: a rejection that nothing waits for belongs to the run around it. */
+const watched = (context: Context, work: Promise<unknown>, by: string): Promise<unknown> => {
+  const run = Run.around(context)
+  return WatchedPromise.of(work, by, promise => {
+    if (run !== null && run.done !== null) run.watch(promise)
+    else if (promise.lost) overdue(context, promise.loss?.error, by)
+  })
+}
+
+/** A middleware has called `next()` and returned no promise: if the rest is still at work, nothing waits for it. */
+const left = (context: Context, value: unknown, by: string): unknown => {
+  const { run } = context.response
+  if (run !== RUNNING && run instanceof Run && run.pending > 0 && run.careless === '' && !isThenable(value)) run.careless = by
+  return value
 }
 
 /**
  * Composes layers, the first outermost, before `terminal`. Nothing is allocated per layer but its `next`; a pipeline
  * whose handlers are synchronous stays so, even where a layer returns the promise of `next()`.
  */
-export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipeline): ComposedPipeline => {
+export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipeline, given: readonly string[] = []): ComposedPipeline => {
+  const names = layers.map((layer, at) => given[at] || layer.name || `middleware ${at + 1}`)
   // The promise that the last synchronous next() gave, and its value: a layer that returns it has stayed synchronous.
   let settledPromise: Promise<unknown> | null = null
   let settledValue: unknown
@@ -49,50 +105,54 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     return settledPromise
   }
 
-  const settle = (rest: Pipeline, context: Context): Promise<unknown> => {
+  const settle = (rest: Pipeline, context: Context, name: string): Promise<unknown> => {
     try {
       const value = rest(context)
-      return isThenable(value) ? asPromise(value) : promised(context, value)
+      return isThenable(value) ? watched(context, asPromise(value), name) : promised(context, value)
     } catch (error) {
-      return Promise.reject(error)
+      return failed(context, error, name)
     }
   }
 
-  const layer = (middleware: MiddlewareFunction, rest: Pipeline): Pipeline => {
-    const invokeRest = (other: Context): Promise<unknown> => settle(rest, other)
+  const layer = (middleware: MiddlewareFunction, name: string, rest: Pipeline): Pipeline => {
+    const invokeRest = (other: Context): Promise<unknown> => settle(rest, other, name)
     return context => {
       let waiting: Context | null = context
-      // As settle; written out, for it runs once per layer and request.
       const next = (() => {
         const own = waiting
-        if (own === null) return Promise.reject(calledTwice())
+        if (own === null || own.response.sealed) return refused(context, name)
         waiting = null
         try {
           const value = rest(own)
           return value instanceof Promise ? value : isThenable(value) ? asPromise(value) : promised(own, value)
         } catch (error) {
-          return Promise.reject(error)
+          return failed(own, error, name)
         }
       }) as Next
       next.invoke = invokeRest
       const value = middleware(context, next)
-      return waiting === null ? value : handled(context, value)
+      return waiting !== null ? handled(context, value) : value instanceof Promise ? value : left(context, value, name)
     }
   }
 
   // As layer. A function of its own, so that the engine learns that layers call on and the innermost one does not: that is a tenth of the whole.
-  const innermost = (middleware: MiddlewareFunction): Pipeline => {
-    const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other)
+  const innermost = (middleware: MiddlewareFunction, name: string): Pipeline => {
+    const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other, name)
     return context => {
       let waiting: Context | null = context
       const next = (() => {
-        if (waiting === null) return Promise.reject(calledTwice())
+        if (waiting === null || context.response.sealed) return refused(context, name)
         waiting = null
-        return settle(terminal, context)
+        try {
+          const value = terminal(context)
+          return isThenable(value) ? asPromise(value) : promised(context, value)
+        } catch (error) {
+          return failed(context, error, name)
+        }
       }) as Next
       next.invoke = invokeTerminal
       const value = middleware(context, next)
-      return waiting === null ? value : handled(context, value)
+      return waiting !== null ? handled(context, value) : value instanceof Promise ? value : left(context, value, name)
     }
   }
 
@@ -100,8 +160,13 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
   const run: Pipeline =
     last === undefined
       ? context => terminal(context)
-      : layers.slice(0, -1).reduceRight<Pipeline>((rest, middleware) => layer(middleware, rest), innermost(last))
-  return Object.assign(run, { unwrap: (value: unknown) => (value === settledPromise && value !== null ? settledValue : value) })
+      : layers
+          .slice(0, -1)
+          .reduceRight<Pipeline>(
+            (rest, middleware, at) => layer(middleware, names[at] as string, rest),
+            innermost(last, names[layers.length - 1] as string)
+          )
+  return Object.assign(run, { names, unwrap: (value: unknown) => (value === settledPromise && value !== null ? settledValue : value) })
 }
 
 /** What a layer returned that did not call on: it becomes the answer as soon as it is known. */
@@ -109,14 +174,33 @@ const handled = (context: Context, value: unknown): unknown => {
   const answer = context.response
   if (!isThenable(value)) {
     applyReturned(answer, value)
+    noteSuccess(answer)
     return value
   }
-  const applied = asPromise(value).then(settled => {
-    answer.pending = null
-    applyReturned(answer, settled)
-    return settled
-  })
-  answer.pending = applied
+  const run = Run.of(context)
+  const fail = (error: unknown): never => {
+    run?.rejecting(error)
+    // Handled before it is rejected; a middleware that waits for it hears of it all the same.
+    applied.then(undefined, noop)
+    throw error
+  }
+  const applied: Promise<unknown> = asPromise(value).then(
+    settled => {
+      if (run !== null) run.pending--
+      try {
+        applyReturned(answer, settled)
+      } catch (error) {
+        fail(error)
+      }
+      run?.succeed()
+      return settled
+    },
+    error => {
+      if (run !== null) run.pending--
+      return fail(error)
+    }
+  )
+  if (run !== null) run.pending++
   return applied
 }
 

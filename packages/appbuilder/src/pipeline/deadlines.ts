@@ -1,62 +1,63 @@
-import type { Context } from '@iopa/context'
 import type { Clock, TimerHandle } from '../transport/clock.ts'
-
-type Done = (context: Context) => void
+import type { Run } from './run.ts'
 
 const GENERATIONS = 8
 
-/** Times requests out with one coarse timer and no clock of their own: each tick begins a generation, the ninth expires. */
+/** Times runs out with one coarse timer and no clock of their own: each tick begins a generation, the ninth expires. */
 export class Deadlines {
   readonly #clock: Clock
   readonly #tick: number
-  readonly #expire: (context: Context, done: Done) => void
-  /** Requests by the tick in which they arrived, the youngest last. */
-  readonly #generations: Map<Context, Done>[] = [new Map()]
+  readonly #expire: (run: Run) => void
+  /** Runs by the tick in which they began, the youngest last. */
+  readonly #generations: Set<Run>[] = [new Set()]
   #size = 0
+  /** The one timer; null while none is armed. */
   #timer: TimerHandle | null = null
 
-  /** `timeout` in milliseconds; a request is expired at most an eighth of it late. */
-  constructor(clock: Clock, timeout: number, expire: (context: Context, done: Done) => void) {
+  /** `timeout` in milliseconds; a run is expired at most an eighth of it late, and never early. */
+  constructor(clock: Clock, timeout: number, expire: (run: Run) => void) {
     this.#clock = clock
     this.#tick = Math.max(1, timeout / GENERATIONS)
     this.#expire = expire
   }
 
-  add(context: Context, done: Done): void {
-    ;(this.#generations.at(-1) as Map<Context, Done>).set(context, done)
+  add(run: Run): void {
+    const youngest = this.#generations.at(-1) as Set<Run>
+    run.generation = youngest
+    youngest.add(run)
     this.#size++
-    if (this.#timer === null) this.#arm()
+    this.#arm()
   }
 
-  remove(context: Context): void {
-    for (let at = this.#generations.length - 1; at >= 0; at--) {
-      if (!(this.#generations[at] as Map<Context, Done>).delete(context)) continue
-      this.#size--
-      return
-    }
+  remove(run: Run): void {
+    if (run.generation?.delete(run) === true) this.#size--
+    run.generation = null
   }
 
-  /** Forgets all requests, and gives them back. */
-  close(): [Context, Done][] {
+  /** Forgets all runs, and gives them back. */
+  close(): Run[] {
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
     this.#timer = null
     this.#size = 0
-    return this.#generations.splice(0, this.#generations.length, new Map()).flatMap(generation => [...generation])
+    const runs = this.#generations.splice(0, this.#generations.length, new Set()).flatMap(generation => [...generation])
+    for (const run of runs) run.generation = null
+    return runs
   }
 
   #arm(): void {
-    if (Number.isFinite(this.#tick)) this.#timer = this.#clock.setTimeout(() => this.#turn(), this.#tick)
+    if (this.#timer === null && Number.isFinite(this.#tick)) this.#timer = this.#clock.setTimeout(() => this.#turn(), this.#tick)
   }
 
   #turn(): void {
     this.#timer = null
-    this.#generations.push(new Map())
-    if (this.#generations.length > GENERATIONS + 1) {
-      const expired = this.#generations.shift() as Map<Context, Done>
-      this.#size -= expired.size
-      for (const [context, done] of expired) this.#expire(context, done)
-    }
+    this.#generations.push(new Set())
+    const expired = this.#generations.length > GENERATIONS + 1 ? (this.#generations.shift() as Set<Run>) : null
+    this.#size -= expired?.size ?? 0
     if (this.#size > 0) this.#arm()
     else this.#generations.splice(0, this.#generations.length - 1)
+    if (expired === null) return
+    // An answer that leaves now may let a request begin that was queued: it is added to a generation that is in order.
+    for (const run of expired) run.generation = null
+    for (const run of expired) this.#expire(run)
   }
 }

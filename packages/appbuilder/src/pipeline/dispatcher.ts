@@ -1,33 +1,30 @@
-import { type CodecTable, changesState, IopaError, isIopaError } from '@iopa/constants'
-import type { Context } from '@iopa/context'
+import { type CodecTable, changesState, IopaError } from '@iopa/constants'
+import { Answer, applyValue, type Context, report } from '@iopa/context'
 import type { Clock } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
+import { sharedError, toIopaError } from './errors.ts'
+import { awaitStream, type Whole } from './finishing.ts'
+import { type Done, RUNNING, Run } from './run.ts'
 
-type Done = (context: Context) => void
-
-const shared = (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>): IopaError => {
-  const error = new IopaError(status, code, detail, headers === undefined ? {} : { headers })
-  error.stack = `IopaError: ${code}`
-  return Object.freeze(error)
-}
-
-const NOT_FOUND = shared(404, 'not-found', 'There is nothing at this path.')
-const OVERLOADED = shared(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
-const TIMED_OUT = shared(504, 'timeout', 'The request took too long.')
-const SHUT_DOWN = shared(503, 'shutdown', 'The server is shutting down.')
-const MISSING_AWAIT = shared(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
-
-/** The peer's view of an error: an IopaError as it is, anything else without its message. */
-export const toIopaError = (error: unknown): IopaError =>
-  isIopaError(error) && error.status >= 400 && error.status <= 599 ? error : new IopaError(500, 'internal-error', '', { cause: error })
+const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
+const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
+const SHUT_DOWN = sharedError(503, 'shutdown', 'The server is shutting down.')
+const MISSING_AWAIT = sharedError(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
+const LOST = sharedError(500, 'lost-rejection', 'A middleware did not wait for what it had called: return or await next(), and call it once.')
+const TOO_DEEP = sharedError(
+  500,
+  'invoked-too-deep',
+  'A request was invoked within itself too often: an internal redirect leads back to where it began.'
+)
 
 /** Runs requests of one listener: the error boundary, the bound on work, the deadline, and the sealing of answers. */
 export class Dispatcher {
   readonly #pipeline: () => ComposedPipeline
   readonly #codecs: CodecTable
   readonly #limits: Limits
+  readonly #clock: Clock
   readonly #changed: (path: string, origin: Context) => void
   readonly #deadlines: Deadlines
   #inFlight = 0
@@ -38,53 +35,41 @@ export class Dispatcher {
     this.#pipeline = pipeline
     this.#codecs = codecs
     this.#limits = limits
+    this.#clock = clock
     this.#changed = changed
-    this.#deadlines = new Deadlines(clock, limits.requestTimeout, (context, done) => {
-      context.response.pending = null
-      context.planEnd('timeout')
-      this.#fail(context, TIMED_OUT)
-      this.#finish(context, done)
-    })
+    this.#deadlines = new Deadlines(clock, limits.requestTimeout, run => this.#cut(run, TIMED_OUT))
   }
 
   get inFlight(): number {
     return this.#inFlight
   }
 
-  /** Runs the pipeline; `done` is called once, and never throws out of here. */
-  run(context: Context, done: Done): void {
+  /** Runs the pipeline; `done` is called once, and never throws out of here. A context that is in a run already runs within that. */
+  run(context: Context, done: Done, whole: Whole = false): void {
+    const answer = context.response
+    if (answer.run !== null || answer.sealed) {
+      this.#reenter(context, done)
+      return
+    }
+    answer.run = RUNNING
     if (this.#inFlight++ >= this.#limits.inFlight) {
-      context.response.fail(OVERLOADED)
-      this.#finish(context, done)
+      answer.fail(OVERLOADED)
+      this.#finish(context, done, whole)
       return
     }
     let value: unknown
+    let later: boolean
     try {
       const pipeline = this.#pipeline()
       value = pipeline.unwrap(pipeline(context))
+      later = isThenable(value)
     } catch (error) {
       this.#fail(context, error)
-      this.#finish(context, done)
+      this.#finish(context, done, whole)
       return
     }
-    if (!isThenable(value)) {
-      this.#complete(context, value, done)
-      return
-    }
-    this.#deadlines.add(context, done)
-    asPromise(value).then(
-      settled => {
-        if (context.response.sealed) return
-        this.#deadlines.remove(context)
-        this.#complete(context, settled, done)
-      },
-      (error: unknown) => {
-        if (context.response.sealed) return
-        this.#deadlines.remove(context)
-        this.#fail(context, error)
-        this.#finish(context, done)
-      }
-    )
+    if (later) this.#await(context, value as PromiseLike<unknown>, done, whole)
+    else this.#complete(context, value, done, whole)
   }
 
   /** Resolves when nothing is in work. */
@@ -94,92 +79,315 @@ export class Dispatcher {
 
   /** Answers what is still in work: nobody waits for its handlers any more. */
   close(): void {
-    for (const [context, done] of this.#deadlines.close()) {
-      context.response.pending = null
-      context.response.fail(SHUT_DOWN)
-      this.#finish(context, done)
+    for (const run of this.#deadlines.close()) {
+      run.settled = true
+      this.#cut(run, SHUT_DOWN)
     }
   }
 
-  #complete(context: Context, value: unknown, done: Done): void {
-    const pending = context.response.pending
-    if (pending !== null) {
-      this.#judgePending(context, value, pending, done)
+  #await(context: Context, value: PromiseLike<unknown>, done: Done, whole: Whole): void {
+    const run = this.#timed(context, done, whole)
+    // A change must be known whatever becomes of the peer, so its scope lives as long as the handler.
+    if (changesState(context['iopa.Method'])) {
+      run.held = true
+      context.hold()
+    }
+    try {
+      asPromise(value).then(
+        settled => this.#settled(run, settled),
+        (error: unknown) => this.#rejected(run, error)
+      )
+    } catch (error) {
+      this.#rejected(run, error)
+    }
+  }
+
+  /** The run of a context, under its deadline. */
+  #timed(context: Context, done: Done, whole: Whole): Run {
+    const run = Run.of(context) as Run
+    if (run.done === null) {
+      run.done = done
+      run.whole = whole
+      this.#deadlines.add(run)
+    }
+    return run
+  }
+
+  #settled(run: Run, value: unknown): void {
+    if (run.settled) return
+    run.settled = true
+    if (run.done === null) this.#late(run, value)
+    else this.#complete(run.context, value, run.done, run.whole)
+  }
+
+  #rejected(run: Run, error: unknown): void {
+    if (run.settled) return
+    run.settled = true
+    if (run.done === null) {
+      this.#lateFailure(run, error)
+      return
+    }
+    this.#fail(run.context, error)
+    this.#finish(run.context, run.done, run.whole)
+  }
+
+  #complete(context: Context, value: unknown, done: Done, whole: Whole): void {
+    const { run } = context.response
+    try {
+      if (run === RUNNING || !this.#faulty(run as Run, value)) this.#settle(context, value, run !== RUNNING && (run as Run).failed)
+    } catch (error) {
+      this.#fail(context, error)
+    }
+    this.#finish(context, done, whole)
+  }
+
+  /** Fails the answer of a run whose middleware let go of a promise, or swallowed an error and set nothing in its place. */
+  #faulty(run: Run, value: unknown): boolean {
+    const { context } = run
+    const lost = run.lost()
+    if (lost !== null) {
+      const { error, by } = lost
+      this.#fail(context, toIopaError(error).code === 'next-called-twice' ? error : LOST, { by: by || this.#around(), error })
+    } else if (run.pending > 0) this.#fail(context, MISSING_AWAIT, { by: run.careless || this.#around() })
+    else {
+      const swallowed = run.unanswered(value)
+      if (swallowed === null) return false
+      this.#fail(context, swallowed.error)
+    }
+    return true
+  }
+
+  /** The middleware around the handler, for a fault of one of them. */
+  #around(): string {
+    return this.#pipeline().names.slice(0, -1).join("' or '")
+  }
+
+  #settle(context: Context, value: unknown, failed: boolean): void {
+    const answer = context.response
+    if (value !== undefined) applyReturned(answer, value)
+    if (answer.ok && !failed) this.#tell(context)
+  }
+
+  /** Tells observers of what a request has changed. */
+  #tell(context: Context): void {
+    if (changesState(context['iopa.Method'])) this.#changed(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
+  }
+
+  /** A handler has finished after its answer had left: what it returned says whether the state has changed. */
+  #late(run: Run, value: unknown): void {
+    const { context } = run
+    try {
+      applyReturned(context.response, value)
+      const verdict = new Answer()
+      applyValue(verdict, run.late)
+      if (!run.failed && (!verdict.hasStatus || verdict.ok)) this.#tell(context)
+    } catch {
+      // It returned an error, or what no answer can be made of.
+    }
+    this.#release(run)
+  }
+
+  #lateFailure(run: Run, error: unknown): void {
+    // It has come as far as its answer, which had been sent without it.
+    if (toIopaError(error).code === 'answer-sent') this.#tell(run.context)
+    this.#release(run)
+  }
+
+  /** Runs a context that is in a run already, or has been: the run around it seals the answer. */
+  #reenter(context: Context, done: Done): void {
+    let over = false
+    const run = context.response.sealed ? null : (Run.of(context) as Run)
+    const end = (): void => {
+      if (over) return
+      over = true
+      run?.leave(end)
+      this.#call(context, done)
+    }
+    if (run === null) {
+      end()
+      return
+    }
+    const failed = (error: unknown): void => {
+      if (!over && !context.response.sealed) this.#fail(context, error)
+      end()
+    }
+    const settled = (value: unknown): void => {
+      try {
+        if (!over) applyReturned(context.response, value)
+        end()
+      } catch (error) {
+        failed(error)
+      }
+    }
+    if (!run.enter(end)) {
+      failed(TOO_DEEP)
       return
     }
     try {
-      this.#settle(context, value)
+      const pipeline = this.#pipeline()
+      const value = pipeline.unwrap(pipeline(context))
+      if (isThenable(value)) asPromise(value).then(settled, failed)
+      else settled(value)
     } catch (error) {
-      this.#fail(context, error)
+      failed(error)
     }
-    this.#finish(context, done)
   }
 
-  /** A handler's promise is not fulfilled: either it was rejected and a middleware has caught that, or nobody waited for it. */
-  #judgePending(context: Context, value: unknown, pending: Promise<unknown>, done: Done): void {
-    let caught = false
-    pending.catch(() => {
-      caught = true
-    })
-    queueMicrotask(() =>
-      queueMicrotask(() => {
-        context.response.pending = null
-        if (caught) this.#complete(context, value, done)
-        else {
-          this.#fail(context, MISSING_AWAIT)
-          this.#finish(context, done)
+  #fail(context: Context, error: unknown, trouble?: { readonly by: string; readonly error?: unknown }): void {
+    const visible = toIopaError(error)
+    const { response } = context
+    try {
+      if (response.sealed) response.refuse(visible, this.#codecs)
+      else response.fail(visible)
+    } catch (fault) {
+      // What the error itself asks for, such as a header that no message can carry, must not get past this boundary.
+      response.fail(new IopaError(500, 'internal-error'))
+      this.#log(context, response.error as IopaError, fault)
+    }
+    if (visible.status < 500) return
+    if (trouble === undefined) this.#log(context, visible, error)
+    else this.#log(context, visible, trouble.error ?? visible, trouble.by)
+  }
+
+  #log(context: Context, visible: IopaError, error: unknown, by = ''): void {
+    const line = `iopa: ${context} ${context['iopa.Protocol']} answered ${visible.status} ${visible.code}${by === '' ? '' : ` by '${by}'`}`
+    // A shared error has no stack of its own.
+    report(context['server.Logger'], line, isShared(error) ? visible.detail : error)
+  }
+
+  /** Seals the answer, and hands it over: at once where nothing has to be waited for. */
+  #finish(context: Context, done: Done, whole: Whole): void {
+    const answer = context.response
+    const sealing = this.#seal(context)
+    if (sealing !== undefined) {
+      const run = this.#timed(context, done, whole)
+      run.settled = true
+      sealing.then(
+        () => this.#sealed(run),
+        (error: unknown) => {
+          if (run.done === null) return
+          this.#failAgain(context, error)
+          this.#sealed(run)
         }
-      })
+      )
+    } else if (answer.isStream) this.#stream(context, done, whole)
+    else this.#over(context, done)
+  }
+
+  #seal(context: Context): void | Promise<void> {
+    try {
+      return context.response.seal(this.#codecs)
+    } catch (error) {
+      this.#failAgain(context, error)
+    }
+  }
+
+  #failAgain(context: Context, error: unknown): void {
+    this.#fail(context, error)
+    this.#sealNow(context)
+  }
+
+  /** Seals an answer that has failed; its callbacks have run, or are not waited for. */
+  #sealNow(context: Context): void {
+    const answer = context.response
+    const { error } = answer
+    const sealing = answer.seal(this.#codecs)
+    if (sealing === undefined) return
+    sealing.catch(() => undefined)
+    if (answer.sealed) return
+    answer.fail(error ?? new IopaError(500, 'internal-error'))
+    void answer.seal(this.#codecs)
+  }
+
+  #sealed(run: Run): void {
+    if (run.done === null) return
+    if (run.context.response.isStream) this.#stream(run.context, run.done, run.whole)
+    else this.#over(run.context, run.done)
+  }
+
+  /** Waits for a stream: for all of it where the transport sends it whole, else for its first chunk, so that one that fails at once is an error. */
+  #stream(context: Context, done: Done, whole: Whole): void {
+    const wait = awaitStream(context, whole, this.#limits.body, this.#clock)
+    if (wait === null) {
+      this.#over(context, done)
+      return
+    }
+    const run = this.#timed(context, done, whole)
+    run.settled = true
+    run.giveUp = wait.giveUp
+    context.defer(() => {
+      wait.giveUp()
+      if (run.done !== null) this.#over(context, done)
+    })
+    wait.ready.then(
+      () => run.done !== null && this.#over(context, done),
+      (error: unknown) => {
+        if (run.done === null) return
+        this.#fail(context, error)
+        this.#over(context, done)
+      }
     )
   }
 
-  #settle(context: Context, value: unknown): void {
-    const answer = context.response
-    if (value !== undefined) applyReturned(answer, value)
-    if (answer.status === 0) {
-      if (answer.body !== undefined) answer.status = 200
-      else if (context['iopa.Method'] === 'GET' || context['iopa.Method'] === 'HEAD') answer.fail(NOT_FOUND)
-      else answer.status = 204
+  /** Answers for a run whose time is over, wherever it is. */
+  #cut(run: Run, error: IopaError): void {
+    const { context, done } = run
+    if (done === null) return
+    if (error === TIMED_OUT) context.planEnd('timeout')
+    run.giveUp?.()
+    if (context.response.sealed) this.#fail(context, error)
+    else {
+      if (error === TIMED_OUT) this.#fail(context, error)
+      else context.response.fail(error)
+      this.#sealNow(context)
     }
-    if (answer.ok && changesState(context['iopa.Method'])) this.#changed(answer.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
+    this.#over(context, done)
   }
 
-  #fail(context: Context, error: unknown): void {
-    const visible = toIopaError(error)
-    try {
-      context.response.fail(visible)
-    } catch (fault) {
-      // What the error itself asks for, such as a header that no message can carry, must not get past this boundary.
-      context.response.fail(new IopaError(500, 'internal-error'))
-      this.#log(context, context.response.error as IopaError, fault)
-    }
-    if (visible.status >= 500) this.#log(context, visible, error)
-  }
-
-  #log(context: Context, visible: IopaError, error: unknown): void {
-    const line = `iopa: ${context} ${context['iopa.Protocol']} answered ${visible.status} ${visible.code}`
-    try {
-      // A shared error has no stack of its own.
-      context['server.Logger'].error(line, Object.isFrozen(error) ? visible.detail : error)
-    } catch {
-      // A logger that fails must not take the answer with it.
-    }
-  }
-
-  #finish(context: Context, done: Done): void {
-    try {
-      context.response.seal(this.#codecs)
-    } catch (error) {
-      this.#fail(context, error)
-      context.response.seal(this.#codecs)
+  #over(context: Context, done: Done): void {
+    const { run } = context.response
+    if (run instanceof Run) {
+      if (run.done !== null) this.#deadlines.remove(run)
+      run.done = null
+      run.endNested()
+      if (run.held) {
+        if (run.settled) this.#release(run)
+        else this.#limit(run)
+      }
     }
     this.#inFlight--
     if (this.#inFlight === 0 && this.#idle.length > 0) for (const resolve of this.#idle.splice(0)) resolve()
+    this.#call(context, done)
+  }
+
+  #call(context: Context, done: Done): void {
     try {
       done(context)
     } catch (error) {
-      context['server.Logger'].error('iopa: a transport failed to send an answer', error)
+      report(context['server.Logger'], 'iopa: a transport failed to send an answer', error)
       void context.end('reset')
     }
+  }
+
+  #release(run: Run): void {
+    if (run.limit !== null) this.#clock.clearTimeout(run.limit)
+    run.limit = null
+    run.context.release()
+  }
+
+  /** A handler is at work whose answer has left: its scope waits for it, but not for ever. */
+  #limit(run: Run): void {
+    run.limit = this.#clock.setTimeout(() => {
+      run.settled = true
+      this.#release(run)
+    }, this.#limits.drainTimeout)
+  }
+}
+
+const isShared = (error: unknown): boolean => {
+  try {
+    return Object.isFrozen(error) && error instanceof IopaError
+  } catch {
+    return false
   }
 }

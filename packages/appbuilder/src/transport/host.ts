@@ -3,6 +3,7 @@ import { type Answer, type Context, type ContextFactory, type ContextInit, type 
 import type { ObservationRegistry } from '../observation/observation.ts'
 import type { ComposedPipeline } from '../pipeline/compose.ts'
 import { Dispatcher } from '../pipeline/dispatcher.ts'
+import type { Whole } from '../pipeline/finishing.ts'
 import type { Clock } from './clock.ts'
 import { type Limits, mergeLimits } from './limits.ts'
 import type { Change, Host, Observation, RouteInfo, Subscription } from './transport.ts'
@@ -70,12 +71,12 @@ export class ListenerHost implements Host {
     return this.#app.factory.create(init, parent)
   }
 
-  run(context: Context, done: (context: Context) => void): void {
-    this.#dispatcher.run(context, done)
+  run(context: Context, done: (context: Context) => void, whole: Whole = false): void {
+    this.#dispatcher.run(context, done, whole)
   }
 
-  invoke(context: Context): Promise<void> {
-    return new Promise(resolve => this.#dispatcher.run(context, () => resolve()))
+  invoke(context: Context, whole: Whole = false): Promise<void> {
+    return new Promise(resolve => this.#dispatcher.run(context, () => resolve(), whole))
   }
 
   observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation> {

@@ -127,10 +127,14 @@ export interface Host {
   assertProtected(address: string, open: boolean | undefined): void
   /** A context of the one shape; its parent is a connection's context, else the listener's scope. */
   create(init: ContextInit, parent?: Context | Scope): Context
-  /** Runs the pipeline and calls `done` once, synchronously where all handlers are; then `context.response` is sealed. Never throws. */
-  run(context: Context, done: (context: Context) => void): void
+  /**
+   * Runs the pipeline and calls `done` once, synchronously where all handlers are; then `context.response` is sealed. Never throws.
+   * With `whole`, a streamed payload is collected before that, within the deadline: all of it with `'all'`, else what
+   * cannot be read in parts. A body that HEAD or the status leaves out stays a stream, which nobody has to read.
+   */
+  run(context: Context, done: (context: Context) => void, whole?: boolean | 'all'): void
   /** As `run`, as a promise that never rejects. */
-  invoke(context: Context): Promise<void>
+  invoke(context: Context, whole?: boolean | 'all'): Promise<void>
   /**
    * Registers the observer, runs the GET that it is, delivers the answer and then one after each change; the next
    * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context.

@@ -100,7 +100,13 @@ export const represent = (answer: Answer, method: number, accept: number, format
   } else {
     const { payload } = answer
     if (payload !== null) {
-      representation.payload = isRandomAccess(payload) ? payload : typeof payload === 'string' ? encodeText(payload) : answer.payloadBytes
+      representation.payload = isRandomAccess(payload)
+        ? payload
+        : typeof payload === 'string'
+          ? encodeText(payload)
+          : answer.isStream
+            ? NOTHING
+            : answer.payloadBytes
       representation.contentFormat = formats.find(answer.type, answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-encoding'))
     }
   }

@@ -158,7 +158,7 @@ export class ResourceServer implements Responder {
     context['coap.Message'] = message
     if (observes) this.#observers.register(exchange, request, context)
     else if (request.conditional) this.#runIfAllowed(exchange, request, context)
-    else this.#host.run(context, () => this.#answer(exchange, request, context))
+    else this.#host.run(context, () => this.#answer(exchange, request, context), true)
   }
 
   /** Takes a block of the body; true when it was the last. */
@@ -200,7 +200,7 @@ export class ResourceServer implements Responder {
   }
 
   #runIfAllowed(exchange: Exchange, request: CoapRequest, context: Context): void {
-    const run = (): Promise<void> => this.#host.invoke(context).then(() => this.#answer(exchange, request, context))
+    const run = (): Promise<void> => this.#host.invoke(context, true).then(() => this.#answer(exchange, request, context))
     this.#preconditions.guard(request, context, run, error => {
       this.#errors.refuse(exchange, error)
       void context.end()
@@ -219,16 +219,6 @@ export class ResourceServer implements Responder {
   #respond(exchange: Exchange, request: CoapRequest, context: Context): void {
     const answer = context.response
     const { code } = exchange.message
-    if (answer.isStream && !isRandomAccess(answer.payload)) {
-      answer.collect(this.#host.limits.body).then(
-        () => this.#answer(exchange, request, context),
-        (error: unknown) => {
-          this.#errors.fail(exchange, error)
-          void context.end()
-        }
-      )
-      return
-    }
     const representation =
       request.path === WELL_KNOWN_CORE && code === CODE.GET && isUnrouted(context)
         ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query)), contentFormat: LINK_FORMAT }

@@ -41,7 +41,7 @@ export const observe = (host: Host, context: Context, heartbeats: Heartbeats, re
     if (context.ended) return
     if (events === null) {
       if (answer.ok && !answer.isStream) return begin(answer)
-      resolve(responseTo(context, answer))
+      resolve(responseTo(context, answer, host))
       return
     }
     const delivered = events.deliver(answer)

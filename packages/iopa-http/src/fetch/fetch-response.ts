@@ -1,11 +1,11 @@
-import { type Answer, type Context, IopaError } from '@iopa/appbuilder'
+import { type Answer, type Context, type Host, IopaError, nextChunk, silenceLimit } from '@iopa/appbuilder'
 import { fieldsOf, isBodyless, sizeOf, statedLength } from '../message/answer-fields.ts'
 import { answerTo } from '../message/refusal.ts'
 
 /** The response to a request for which there is a context; it ends at once, or when a streamed body has been read. */
-export const responseTo = (context: Context, answer: Answer): Response => {
+export const responseTo = (context: Context, answer: Answer, host: Host): Response => {
   try {
-    return written(context, answer)
+    return written(context, answer, host)
   } catch (error) {
     context['server.Logger'].error(`iopa: the answer to ${context} could not be written`, error)
     void context.end('reset')
@@ -26,13 +26,13 @@ export const headersOf = (fields: readonly string[]): Headers => {
   return headers
 }
 
-const written = (context: Context, answer: Answer): Response => {
+const written = (context: Context, answer: Answer, host: Host): Response => {
   const headers = headersOf(fieldsOf(answer))
   const length = answer.isStream ? (sizeOf(answer.payload as AsyncIterable<Uint8Array>) ?? statedLength(answer)) : null
   if (length !== null) headers.set('content-length', String(length))
   const init = { status: answer.status, headers }
   const empty = context['iopa.Method'] === 'HEAD' || answer.payload === null || isBodyless(answer.status) || answer.status === 205
-  if (answer.isStream && !empty) return new Response(streamOf(context, answer.payload as AsyncIterable<Uint8Array>), init)
+  if (answer.isStream && !empty) return new Response(streamOf(context, answer.payload as AsyncIterable<Uint8Array>, host), init)
   if (answer.isStream) void iteratorOf(answer).return?.()
   const response = new Response(empty ? null : bodyOf(answer), init)
   void context.end()
@@ -46,18 +46,21 @@ const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> =>
 const iteratorOf = ({ payload }: Answer): AsyncIterator<Uint8Array> => (payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
 
 /** A streamed body that is read only as fast as the client takes it. */
-const streamOf = (context: Context, payload: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> => {
+const streamOf = (context: Context, payload: AsyncIterable<Uint8Array>, { limits, clock }: Host): ReadableStream<Uint8Array> => {
   const iterator = payload[Symbol.asyncIterator]()
+  const limit = silenceLimit(context.response.type, limits.idleTimeout)
   context.defer(() => iterator.return?.())
   return new ReadableStream(
     {
       pull: async controller => {
         try {
-          const { done, value } = await iterator.next()
+          const { done, value } = await nextChunk(iterator, limit, clock)
           if (done !== true) {
             controller.enqueue(value)
             return
           }
+          // A body that was given up with its request must not look like a whole one.
+          if (context.ended) throw new Error('The request ended before its body.')
           controller.close()
           await context.end()
         } catch (error) {

@@ -1,4 +1,4 @@
-import { type Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError } from '@iopa/appbuilder'
+import { type Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, silenceLimit } from '@iopa/appbuilder'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
 import { asksToClose, fieldsOf, isBodyless, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
@@ -114,6 +114,11 @@ export abstract class AnswerFlow {
     this.settled(request)
   }
 
+  /** Breaks an answer off whose body does not come. */
+  protected stall(limit: number): void {
+    if (this.request !== null) this.#fail(this.request, new IopaError(500, 'body-stalled', `The body made no progress for ${limit} ms.`))
+  }
+
   /** Gives up the body that is being written. */
   protected abandon(): void {
     this.#source?.return?.()?.catch(() => undefined)
@@ -193,23 +198,23 @@ export abstract class AnswerFlow {
   async #stream(request: HttpRequest, stream: AsyncIterable<Uint8Array>, length: number | null, head: AnswerHead): Promise<void> {
     const chunked = length === null && request.minor > 0
     let left = length ?? Number.POSITIVE_INFINITY
-    const begin = (): void => {
-      if (request.begun || this.request !== request) return
-      request.begun = true
-      this.outflow.head(head)
-    }
-    // A stream that is silent at first must not keep its head back; one that fails at once gets another.
-    const silence = setImmediate(() => {
-      begin()
-      this.outflow.flush()
-    })
+    request.begun = true
+    this.outflow.head(head)
+    // The head leaves with the first chunk where that is there already.
+    const silence = setImmediate(() => this.outflow.flush())
+    const watched = silenceLimit(request.context?.response.type ?? '', 0) === 0
     try {
       const source = (this.#source = stream[Symbol.asyncIterator]())
       for (;;) {
+        if (watched) this.watch.pull()
         const { done, value } = await source.next()
         if (this.request !== request) return
-        begin()
-        if (done === true) break
+        this.watch.pulled()
+        if (done === true) {
+          // A body that was given up with its request must not look like a whole one.
+          if (request.context?.ended === true) throw GIVEN_UP
+          break
+        }
         left -= value.length
         if (left < 0) throw new Error(`The body is longer than the ${length} bytes that its head has promised.`)
         if (value.length > 0 && !this.#sendBytes(value, chunked)) await this.#drained()
@@ -254,7 +259,7 @@ export abstract class AnswerFlow {
   /** An answer that cannot be written: another one where nothing has left, else the end of the connection. */
   #fail(request: HttpRequest, error: unknown): void {
     if (this.request !== request) return
-    this.#settings.host.logger.error(`iopa: the answer to ${request.method} ${request.target} could not be written`, error)
+    if (error !== GIVEN_UP) this.#settings.host.logger.error(`iopa: the answer to ${request.method} ${request.target} could not be written`, error)
     this.abandon()
     if (request.begun) this.channel.destroy()
     else this.refuse(request)
@@ -263,6 +268,7 @@ export abstract class AnswerFlow {
 }
 
 const OVER = new IopaError(400, 'request-over', 'The request has been answered; its body cannot be read any more.')
+const GIVEN_UP = new Error('The request ended before its body.')
 const LAST_CHUNK = '0\r\n\r\n'
 
 const chunkOf = (text: string): string => `${textLength(text).toString(16)}\r\n${text}\r\n`

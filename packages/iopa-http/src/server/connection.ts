@@ -99,6 +99,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const { limits } = this.#settings
     if (this.watch.idle && (!this.outflow.writable || (this.#left && this.channel.buffered > 0))) this.watch.wait('drain')
     if (this.watch.stalled(now, limits.idleTimeout, this.#inflow.received, this.channel.buffered)) this.channel.destroy()
+    else if (this.watch.silent(now, limits.idleTimeout, this.#inflow.received)) this.stall(limits.idleTimeout)
     else if (this.#left) {
       if (this.watch.lingered(now, LINGER, this.channel.buffered)) this.channel.destroy()
     } else if (this.request === null) this.#await(now, limits.headerTimeout)

@@ -1,4 +1,4 @@
-/** Looks now and then whether a peer gets on with what it has begun; requests pay nothing for it. */
+/** Looks now and then whether a peer, or the body of an answer, gets on; requests pay nothing for it. */
 export class PeerWatch {
   #waiting: 'body' | 'drain' | null = null
   /** When the waiting was first seen, or progress last; -1 before that. */
@@ -9,6 +9,11 @@ export class PeerWatch {
   #owingSince: number
   /** Since when the peer could have closed its side; -1 while something has still to leave. */
   #lingersSince = -1
+
+  /** Since when the next chunk of an answer's body is awaited; -1 before that was seen. */
+  #pullingSince = -1
+  #pulling = false
+  #received = 0
 
   /** A connection begins with a header that is awaited since `now`. */
   constructor(now: number) {
@@ -45,6 +50,27 @@ export class PeerWatch {
       this.#progress = progress
     }
     return now - this.#since >= limit
+  }
+
+  /** The next chunk of an answer's body is awaited. */
+  pull(): void {
+    this.#pulling = true
+    this.#pullingSince = -1
+  }
+
+  /** It has come. */
+  pulled(): void {
+    this.#pulling = false
+  }
+
+  /** True when an answer's body is silent for `limit` ms, and the peer, of whose body it may be made, is so too. */
+  silent(now: number, limit: number, received: number): boolean {
+    if (!this.#pulling) return false
+    if (this.#pullingSince < 0 || received !== this.#received) {
+      this.#pullingSince = now
+      this.#received = received
+    }
+    return now - this.#pullingSince >= limit
   }
 
   /** True when the peer owes the rest of a header or of a body for `limit` ms. To be asked only while no request is in work. */

@@ -69,7 +69,8 @@ export const responseOf = (answer: Answer, request: InboundMessage, topic: strin
   const { correlationData } = request.properties
   return {
     topic,
-    payload: answer.payloadBytes,
+    // A body that the status leaves out is still a stream.
+    payload: answer.isStream ? new Uint8Array(0) : answer.payloadBytes,
     qos: request.qos === 2 ? 1 : request.qos,
     properties: {
       ...(answer.type === '' ? {} : { contentType: answer.type }),

@@ -176,8 +176,7 @@ export class Worker {
       return refused(error, host, connection, endpoint)
     }
     try {
-      await host.invoke(context)
-      if (message.properties.responseTopic !== undefined) await context.response.collect(host.limits.body)
+      await host.invoke(context, message.properties.responseTopic === undefined ? false : 'all')
       return context.response
     } catch (error) {
       return refused(error, host, connection, endpoint)

@@ -76,7 +76,8 @@ export class Publishing {
     publication.describe(context)
     const outer = states.running
     states.running = topic
-    host.run(context, () => this.#finished(publication, context))
+    // Only what is published to a Response Topic is needed.
+    host.run(context, () => this.#finished(publication, context), publication.properties.responseTopic === undefined ? false : 'all')
     states.running = outer
   }
 
@@ -91,32 +92,12 @@ export class Publishing {
     publication.reasonCode = publishReasonOf(answer.status)
     if (!answer.ok) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
     const { responseTopic } = publication.properties
-    if (responseTopic === undefined) this.#handled(publication, context)
-    else this.#reply(publication, context, responseTopic)
+    // Before the request is acknowledged.
+    if (responseTopic !== undefined) this.#publishReply(publication, context, responseTopic)
+    this.#handled(publication, context)
   }
 
-  /** Publishes the answer to the Response Topic, before the request is acknowledged. */
-  #reply(publication: Publication, context: Context, responseTopic: string): void {
-    const answer = context.response
-    if (!answer.isStream) {
-      this.#publishReply(publication, context, responseTopic)
-      this.#handled(publication, context)
-      return
-    }
-    answer.collect(this.#broker.limits.body).then(
-      () => {
-        this.#publishReply(publication, context, responseTopic)
-        this.#handled(publication, context)
-      },
-      (error: unknown) => {
-        context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
-        publication.status = 500
-        publication.reasonCode = REASON.UNSPECIFIED_ERROR
-        this.#handled(publication, context)
-      }
-    )
-  }
-
+  /** Publishes the answer to the Response Topic. */
   #publishReply(publication: Publication, context: Context, responseTopic: string): void {
     const answer = context.response
     const topic = this.#broker.topics.get(responseTopic)
@@ -128,7 +109,7 @@ export class Publishing {
       Message.of(
         topic.name,
         topic.bytes,
-        context['iopa.Method'] === 'HEAD' ? NO_BYTES : asBuffer(answer.payloadBytes),
+        context['iopa.Method'] === 'HEAD' || answer.isStream ? NO_BYTES : asBuffer(answer.payloadBytes),
         publication.message.qos,
         false,
         properties,

@@ -1,0 +1,152 @@
+import type { Answer, Context } from '@iopa/context'
+import type { WatchedPromise } from './watched-promise.ts'
+
+/** Hands a finished answer to the caller of a run. */
+export type Done = (context: Context) => void
+
+/** What a middleware did with a promise that nothing waited for. */
+export interface LostPromise {
+  /** The middleware that let it go; empty where that cannot be known. */
+  readonly by: string
+  readonly error: unknown
+}
+
+/** Marks the answer of a run that has nothing to remember yet: a synchronous run without trouble stays so. */
+export const RUNNING: object = Object.freeze({})
+
+// Deep enough for every internal redirect, and far from the end of the stack.
+const DEEPEST = 32
+
+/** What a run remembers that is asynchronous, nested or in trouble. Its `done` is called exactly once. */
+export class Run {
+  readonly context: Context
+  /** Null once it has been called. */
+  done: Done | null = null
+  /** Whether streamed payloads are collected before `done`; `all` includes those that can be read in parts. */
+  whole: boolean | 'all' = false
+  /** The deadlines' generation that holds this run. */
+  generation: Set<Run> | null = null
+  /** Handlers whose promise has not settled. */
+  pending = 0
+  /** A middleware that returned while the handler that it called was still at work. */
+  careless = ''
+  /** The pipeline has settled; the answer may have left before. */
+  settled = false
+  /** The scope is held until the pipeline has settled. */
+  held = false
+  /** Gives up what the answer waits for: its stream. */
+  giveUp: (() => void) | null = null
+  /** Releases the scope at last, when the handler does not end after its answer has. */
+  limit: unknown = null
+  /** A handler has failed, and no other one has succeeded since. */
+  failed = false
+  #error: unknown = undefined
+  #failedStatus = 0
+  #failedBody: unknown = undefined
+  #fresh = false
+  #late: unknown = undefined
+  #watched: WatchedPromise[] | null = null
+  #nested: Set<() => void> | null = null
+  #overNoted = false
+
+  constructor(context: Context) {
+    this.context = context
+  }
+
+  /** The run that the answer of a context belongs to, which begins to remember; null outside of one. */
+  static of(context: Context): Run | null {
+    const { run } = context.response
+    if (run instanceof Run) return run
+    return run === RUNNING ? (context.response.run = new Run(context)) : null
+  }
+
+  /** The run of a context or of one around it. */
+  static around(context: Context): Run | null {
+    for (let at: Context | null = context; at !== null; at = at['server.ParentContext'] as Context | null) {
+      const run = Run.of(at)
+      if (run !== null) return run
+    }
+    return null
+  }
+
+  /** A handler has failed. What has been set until now is its own; what is set afterwards takes its place. */
+  fail(error: unknown): void {
+    const answer = this.context.response
+    this.failed = true
+    this.#error = error
+    this.#failedStatus = answer.hasStatus ? answer.status : 0
+    this.#failedBody = answer.body
+  }
+
+  /** A handler's promise is being rejected: a run that completes before anything could hear of that has not waited for it. */
+  rejecting(error: unknown): void {
+    this.fail(error)
+    this.#fresh = true
+    // The rejection reaches who waits for it in the next microtask, and what that settles in the one after.
+    queueMicrotask(() => queueMicrotask(() => (this.#fresh = false)))
+  }
+
+  /** A handler has succeeded, also where another one had failed before. */
+  succeed(): void {
+    this.failed = false
+  }
+
+  /** The error of a failed handler in whose place nothing has been set; null where there is none. */
+  unanswered(value: unknown): { readonly error: unknown } | null {
+    if (!this.failed || value !== undefined) return null
+    const answer = this.context.response
+    const same = (answer.hasStatus ? answer.status : 0) === this.#failedStatus && answer.body === this.#failedBody
+    return same ? { error: this.#error } : null
+  }
+
+  /** Keeps a promise that a middleware was given until it is known whether something waits for it. */
+  watch(promise: WatchedPromise): void {
+    ;(this.#watched ??= []).push(promise)
+  }
+
+  /** A rejection that nothing has waited for; null where there is none. */
+  lost(): LostPromise | null {
+    const loss = this.#watched?.find(promise => promise.lost)?.loss
+    return loss ?? (this.#fresh ? { by: this.careless, error: this.#error } : null)
+  }
+
+  /** What a handler returned after the answer had been sealed without it; false when it was noted before. */
+  returned(value: unknown): boolean {
+    if (this.#late === value) return false
+    this.#late = value
+    return true
+  }
+
+  /** The last value that a handler returned too late. */
+  get late(): unknown {
+    return this.#late
+  }
+
+  /** True the first time that a middleware calls `next()` after the end. */
+  notesOver(): boolean {
+    return !this.#overNoted && (this.#overNoted = true)
+  }
+
+  /** Enters a run within this one, which ends with it at the latest; false when they are too deep. */
+  enter(end: () => void): boolean {
+    this.#nested ??= new Set()
+    if (this.#nested.size >= DEEPEST) return false
+    this.#nested.add(end)
+    return true
+  }
+
+  leave(end: () => void): void {
+    this.#nested?.delete(end)
+  }
+
+  /** Ends the runs within this one. */
+  endNested(): void {
+    if (this.#nested === null) return
+    for (const end of [...this.#nested]) end()
+  }
+}
+
+/** Notes that a handler has succeeded: only a run that remembers a failure needs to know. */
+export const noteSuccess = (answer: Answer): void => {
+  if (answer.run !== RUNNING && answer.run instanceof Run) answer.run.succeed()
+}
