@@ -20,6 +20,7 @@ interface Rare {
   /** Empty for that of the status. */
   reason: string
   excerpt: Excerpt | null
+  judged: boolean
   readonly callbacks: (() => void)[]
 }
 
@@ -189,6 +190,14 @@ export class Answer {
     this.#own.excerpt = excerpt
   }
 
+  /** True when the handler has judged the preconditions of its request itself. */
+  get judged(): boolean {
+    return this.#rare?.judged === true
+  }
+  set judged(judged: boolean) {
+    this.#own.judged = judged
+  }
+
   /** True once status, headers and body are fixed. */
   get sealed(): boolean {
     return this.#state !== OPEN
@@ -304,7 +313,7 @@ export class Answer {
   }
 
   get #own(): Rare {
-    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [] })
+    return (this.#rare ??= { reason: '', excerpt: null, judged: false, callbacks: [] })
   }
 
   toString(): string {

@@ -40,6 +40,10 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   readonly remotePort: number
   readonly connection: Context | null
   readonly endpoint: Endpoint
+  /** The path that the request named before any middleware rewrote it. */
+  readonly requestedPath: string
+  /** True when a header states a precondition (RFC 9110 section 13.1). */
+  readonly hasPrecondition: boolean
 
   /** The answer to this request; only it is sent. */
   readonly response: Answer

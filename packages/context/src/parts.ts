@@ -14,4 +14,5 @@ export class Parts {
   events: EventTarget | null = null
   timestamp = 0
   logger: Logger | null = null
+  isPrecondition = false
 }

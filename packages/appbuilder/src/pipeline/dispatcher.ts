@@ -1,5 +1,6 @@
 import { type CodecTable, changesState, IopaError, isIopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
+import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
 import type { Clock } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
@@ -168,6 +169,7 @@ export class Dispatcher {
 
   #finish(context: Context, done: Done): void {
     try {
+      judgeOwnAnswer(context, this.#codecs)
       context.response.seal(this.#codecs)
     } catch (error) {
       this.#fail(context, error)

@@ -1,4 +1,4 @@
-import type { Body, Context, RequestSource } from '@iopa/appbuilder'
+import { type Body, type Context, hasPreconditionField, type RequestSource } from '@iopa/appbuilder'
 import { decodeMessageProperties, type MessageProperties } from '../codec/message-properties.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Message } from './message.ts'
@@ -82,6 +82,10 @@ export class Publication implements RequestSource {
 
   headers(): string[] {
     return headersOf(this.properties.userProperties ?? [], 'method')
+  }
+
+  hasPrecondition(): boolean {
+    return this.message.properties.length > 0 && hasPreconditionField(this.headers())
   }
 
   contentType(): string {
