@@ -32,6 +32,8 @@ export class Publication implements RequestSource {
   reason = ''
   /** True once its handler has finished and its deliveries are in their order. */
   handled = false
+  /** True when no other message to its topic waits for it. */
+  aside = false
   /** True once it may be acknowledged. */
   settled = false
   /** True when it was not settled at once. */
@@ -78,6 +80,11 @@ export class Publication implements RequestSource {
       if (responseTopic !== undefined && message.isEmpty) return 'GET'
     }
     return message.retain && message.isEmpty ? 'DELETE' : 'PUT'
+  }
+
+  /** True for a request whose outcome is an answer and the state of a path, and no delivery of the message itself. */
+  get isRequest(): boolean {
+    return this.topic.answersGet && this.message.properties.length > 0 && this.properties.responseTopic !== undefined
   }
 
   headers(): string[] {
