@@ -32,7 +32,7 @@ export interface Place {
 }
 
 /** Longest wait for one answer, in milliseconds. */
-const TIMEOUT = 5000
+const TIMEOUT = 3000
 
 const bagOf = (method: string, path: string, { headers, query, body }: Ask): Bag => ({
   'iopa.Method': method,

@@ -65,7 +65,7 @@ const asking = async (
 }
 
 const put = (headers: Record<string, string>): Ask => ({ headers, body: 'on' })
-const LONG_TAG = '"a tag that is longer than eight bytes"'
+const LONG_TAG = '"a-tag-that-is-longer-than-eight-bytes"'
 
 /** What each row asks. */
 const ROWS: Readonly<Record<string, (protocol: Protocol) => Promise<string>>> = {
@@ -187,7 +187,7 @@ const ROWS: Readonly<Record<string, (protocol: Protocol) => Promise<string>>> = 
       app => {
         let state = 0
         app.get('/o', context =>
-          context.headers.get('accept')?.startsWith('text/plain')
+          context.headers.get('accept')?.includes('text/plain')
             ? reply(200, String(state), { vary: 'accept' })
             : reply(200, { state }, { vary: 'accept' })
         )
@@ -259,14 +259,14 @@ const ROWS: Readonly<Record<string, (protocol: Protocol) => Promise<string>>> = 
     const place = await open(protocol, app => app.get('/c', () => 'x'))
     await place.ask('GET', '/c')
     await place.app.close({ timeout: 100 })
-    const outcome = await Promise.race([outcomeOf(place.ask('GET', '/c')), pause(3000).then(() => 'nothing within 3 s')])
+    const outcome = await outcomeOf(place.ask('GET', '/c'))
     await place.close()
     return outcome
   },
   'put(p, null)': protocol =>
     asking(
       protocol,
-      app => app.put('/n', async context => reply(200, `${context.type} ${await context.text()}`)),
+      app => app.put('/n', async context => reply(200, `${context.type || 'no type'}, ${(await context.text()) || 'no body'}`)),
       async place => {
         const answer = place.client === undefined ? await place.ask('PUT', '/n', { body: null }) : await place.client.put('/n', null)
         return answer.text()
@@ -334,7 +334,8 @@ const firstEvents = async (response: Response, change: () => Promise<Answer>): P
 }
 
 const document = readFileSync(new URL('../docs/spec/transport.md', import.meta.url), 'utf8')
-const written = tableIn(document)
+const section = document.split('\n## One request on every protocol\n')[1]?.split('\n## ')[0] ?? ''
+const written = tableIn(section)
 
 if (process.env['PROTOCOL_TABLE'] !== undefined) {
   describe('the table', () => {
@@ -359,7 +360,7 @@ if (process.env['PROTOCOL_TABLE'] !== undefined) {
 
   test('every row of the document is tested, and every cell that differs has a reason', () => {
     expect(written.map(row => row.what)).toEqual(Object.keys(ROWS))
-    const reasons = new Set([...document.matchAll(/^(\d+)\. /gm)].map(match => match[1]))
+    const reasons = new Set([...section.matchAll(/^(\d+)\. /gm)].map(match => match[1]))
     for (const { what, cells } of written) {
       for (const protocol of PROTOCOLS) {
         const [, value, reason] = /^(.*?)(?: \((\d+)\))?$/.exec(cells[protocol] as string) as unknown as [string, string, string | undefined]

@@ -49,6 +49,7 @@ export class PropertyBag {
   readonly #connection: PropertyBag | null
   /** The path with which the request entered the pipeline, with the path base of a context around it. */
   #requestedPath: string
+  readonly #requestedMethod: string
   /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
   readonly #scope: Scope
   /** The answer to this request; only it is sent. */
@@ -83,6 +84,7 @@ export class PropertyBag {
     this['server.IsNotification'] = false
     this['server.IsReplica'] = false
     this.#requestedPath = init.path
+    this.#requestedMethod = init.method
     this.#endpoint = endpoint
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
@@ -258,6 +260,11 @@ export class PropertyBag {
   /** The path that the request named before any middleware rewrote it. */
   get requestedPath(): string {
     return this.#requestedPath
+  }
+
+  /** The method that the request named before any middleware rewrote it: what its sender expects an answer to. */
+  get requestedMethod(): string {
+    return this.#requestedMethod
   }
 
   /** True when a header states a precondition (RFC 9110 section 13.1). */

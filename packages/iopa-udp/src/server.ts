@@ -111,7 +111,7 @@ export class DatagramServer implements DatagramReceiver {
       return
     }
     const bytes = encoded(
-      request['iopa.Method'] === 'HEAD' ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
+      request.requestedMethod === 'HEAD' ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
       seq
     )
     // A refusal says the most with its status alone.

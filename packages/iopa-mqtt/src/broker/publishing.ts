@@ -128,7 +128,7 @@ export class Publishing {
       Message.of(
         topic.name,
         topic.bytes,
-        context['iopa.Method'] === 'HEAD' ? NO_BYTES : asBuffer(answer.payloadBytes),
+        context.requestedMethod === 'HEAD' ? NO_BYTES : asBuffer(answer.payloadBytes),
         publication.message.qos,
         false,
         properties,
