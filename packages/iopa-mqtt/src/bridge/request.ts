@@ -12,7 +12,9 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
  * @throws IopaError 400 for a method that no peer may ask for.
  */
 export const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
-  const asked = userProperty(properties.userProperties, 'method')
+  const given = userProperty(properties.userProperties, 'method')?.toUpperCase()
+  // The one method that is not written in capitals (RFC 8132 section 2.2).
+  const asked = given === 'IPATCH' ? 'iPATCH' : given
   if (asked === undefined) {
     if (payload.length > 0) return 'PUT'
     return properties.responseTopic ? 'GET' : retain ? 'DELETE' : 'PUT'

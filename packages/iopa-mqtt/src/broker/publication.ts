@@ -75,7 +75,7 @@ export class Publication implements RequestSource {
       const named = userProperties?.find(([name]) => name.toLowerCase() === 'method')
       if (named) {
         this.namesMethod = true
-        return named[1]
+        return named[1].toUpperCase() === 'IPATCH' ? 'iPATCH' : named[1].toUpperCase()
       }
       if (responseTopic !== undefined && message.isEmpty) return 'GET'
     }
