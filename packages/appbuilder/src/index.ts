@@ -76,6 +76,7 @@ export {
   encodeBody,
   encodePath,
   HeaderMap,
+  hasPreconditionField,
   isContext,
   isLoopback,
   joinPath,
@@ -95,6 +96,10 @@ export type { Pipeline } from './pipeline/compose.ts'
 export { isUnrouted } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware, MiddlewareFunction, MiddlewareObject, Next } from './pipeline/middleware.ts'
 export { defineMiddleware } from './pipeline/middleware.ts'
+export type { CallableRoute, RouteLookup } from './preconditions/change-route.ts'
+export { callRoute } from './preconditions/change-route.ts'
+export { contentTag, shortTag, tagOfDigest } from './preconditions/entity-tags.ts'
+export { formatHttpDate, parseHttpDate } from './preconditions/http-dates.ts'
 export type { DgramModule } from './sockets/socket-datagrams.ts'
 export { datagramNetwork } from './sockets/socket-datagrams.ts'
 export type { NetModule, TlsModule } from './sockets/socket-network.ts'

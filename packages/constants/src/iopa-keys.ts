@@ -95,6 +95,8 @@ export interface CoreKeys {
   'server.IsNotification': boolean
   /** True when the change came from another instance of the app. */
   'server.IsReplica': boolean
+  /** True when the app runs this GET to judge the precondition of a change; access logs and rate limits skip it. */
+  'server.IsPrecondition': boolean
   readonly 'server.OnSendingHeaders': OnSendingHeaders
   /** The socket or message below, of a type that only its transport knows. */
   readonly 'server.RawTransport': unknown

@@ -41,6 +41,7 @@ export const SERVER = {
   IsLocalOrigin: 'server.IsLocalOrigin',
   IsNotification: 'server.IsNotification',
   IsReplica: 'server.IsReplica',
+  IsPrecondition: 'server.IsPrecondition',
   OnSendingHeaders: 'server.OnSendingHeaders',
   RawTransport: 'server.RawTransport',
   Timestamp: 'server.Timestamp'

@@ -1,3 +1,5 @@
+import { IopaError } from './errors.ts'
+
 /** Methods that a peer may ask for (RFC 9110, RFC 5789, RFC 8132); any other name is legal too. */
 export const METHODS = {
   GET: 'GET',
@@ -24,6 +26,21 @@ export const CONTROL_METHODS = {
 
 /** True for a control method in any case: a peer must not be able to name one. */
 export const isControlMethod = (method: string): boolean => Object.hasOwn(CONTROL_METHODS, method.toUpperCase())
+
+/**
+ * Refuses a known method in another case, such as `get`: methods are case-sensitive (RFC 9110 section 9.1), so it would be one that no route has.
+ * @throws IopaError 400 `method-case`.
+ */
+export const checkMethodCase = (method: string): string => {
+  if (KNOWN.has(method)) return method
+  for (const known of KNOWN) {
+    if (known.length === method.length && known.toLowerCase() === method.toLowerCase())
+      throw new IopaError(400, 'method-case', `Write the method "${method}" as "${known}"; case counts.`)
+  }
+  return method
+}
+
+const KNOWN: ReadonlySet<string> = new Set(Object.values(METHODS))
 
 /** True for a method whose 2xx answer means that the state behind its path has changed. */
 export const changesState = (method: string): boolean =>

@@ -38,6 +38,7 @@ export interface RareParts {
   /** Custom reason phrase; empty means the registered one. */
   reason: string
   excerpt: Excerpt | null
+  judged: boolean
   readonly callbacks: SendingCallback[]
   held: HeldBodies | null
   /** True when `content-length` came with the body, so that it goes with it. */
@@ -49,6 +50,7 @@ export interface RareParts {
 export const rareParts = (): RareParts => ({
   reason: '',
   excerpt: null,
+  judged: false,
   callbacks: [],
   held: null,
   lengthOfBody: false,

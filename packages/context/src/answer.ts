@@ -225,6 +225,14 @@ export class Answer {
     this.#own.excerpt = excerpt
   }
 
+  /** True when the handler has judged the preconditions of its request itself. */
+  get judged(): boolean {
+    return this.#rare?.judged === true
+  }
+  set judged(judged: boolean) {
+    this.#own.judged = judged
+  }
+
   /** True once status, headers and body are fixed. */
   get sealed(): boolean {
     return this.#state !== OPEN

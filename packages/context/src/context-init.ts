@@ -11,6 +11,8 @@ export interface RequestSource {
   authority?(): string
   /** The content type, where it is not a header. */
   contentType?(): string
+  /** Whether a header states a precondition, where that can be told without making the headers. */
+  hasPrecondition?(): boolean
 }
 
 /**

@@ -45,6 +45,12 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   readonly remotePort: number
   readonly connection: Context | null
   readonly endpoint: Endpoint
+  /** The path that the request named before any middleware rewrote it. */
+  readonly requestedPath: string
+  /** The method that the request named before any middleware rewrote it: what its sender expects an answer to. */
+  readonly requestedMethod: string
+  /** True when a header states a precondition (RFC 9110 section 13.1). */
+  readonly hasPrecondition: boolean
 
   /** The answer to this request; only it is sent. */
   readonly response: Answer

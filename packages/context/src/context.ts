@@ -17,6 +17,7 @@ import { HeaderMap } from './header-map.ts'
 import { observed } from './observed.ts'
 import { Parts } from './parts.ts'
 import { checkPath } from './path.ts'
+import { hasPreconditionField } from './precondition-fields.ts'
 import { type Owned, Scope } from './scope.ts'
 import { parseAuthority } from './url.ts'
 
@@ -51,6 +52,9 @@ export class PropertyBag {
   readonly #endpoint: Endpoint
   readonly #source: RequestSource | null
   readonly #connection: PropertyBag | null
+  /** The path with which the request entered the pipeline, with the path base of a context around it. */
+  #requestedPath: string
+  readonly #requestedMethod: string
   /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
   readonly #scope: Scope
   readonly #answer: Answer
@@ -83,6 +87,8 @@ export class PropertyBag {
     this['server.IsLocalOrigin'] = false
     this['server.IsNotification'] = false
     this['server.IsReplica'] = false
+    this.#requestedPath = init.path
+    this.#requestedMethod = init.method
     this.#endpoint = endpoint
     this.#source = init.source
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
@@ -239,6 +245,13 @@ export class PropertyBag {
     this.#made.capabilities = capabilities
   }
 
+  get 'server.IsPrecondition'(): boolean {
+    return this.#parts?.isPrecondition === true
+  }
+  set 'server.IsPrecondition'(isPrecondition: boolean) {
+    this.#made.isPrecondition = isPrecondition
+  }
+
   /** The time at which it was first asked for, for a clock costs as much as the rest of the context. */
   get 'server.Timestamp'(): number {
     const parts = this.#made
@@ -267,6 +280,29 @@ export class PropertyBag {
   }
   set response(value: unknown) {
     applyValue(this.#answer, value)
+  }
+
+  /** The path that the request named before any middleware rewrote it. */
+  get requestedPath(): string {
+    return this.#requestedPath
+  }
+
+  /** The method that the request named before any middleware rewrote it: what its sender expects an answer to. */
+  get requestedMethod(): string {
+    return this.#requestedMethod
+  }
+
+  /** True when a header states a precondition (RFC 9110 section 13.1). */
+  get hasPrecondition(): boolean {
+    const made = this.#parts?.headers
+    const source = this.#source
+    if (made === undefined || made === null) {
+      if (source === null) return false
+      if (source.hasPrecondition !== undefined) return source.hasPrecondition()
+      if (source.headers === undefined) return false
+    }
+    const headers = this['iopa.Headers']
+    return hasPreconditionField(headers instanceof HeaderMap ? headers.pairs() : [...headers].flat())
   }
 
   get environment(): Environment {
@@ -331,6 +367,7 @@ export class PropertyBag {
     const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: null }
     const child = new PropertyBag(this.environment, init, this)
     child['iopa.PathBase'] = this['iopa.PathBase']
+    child.#requestedPath = this['iopa.PathBase'] + full
     child['server.IsLocalOrigin'] = true
     child.#made.host = this.#made.host
     child.#made.port = this.#made.port
@@ -443,6 +480,7 @@ const EAGER_KEYS = ((): number => {
     logger: console,
     codecs: new CodecTable(),
     bodyLimit: 0,
+    changes: null,
     now: () => 0,
     notify: () => undefined
   }

@@ -1,4 +1,13 @@
 import type { Capabilities, CodecTable, Logger } from '@iopa/constants'
+import type { Context } from './context-types.ts'
+
+/** Runs changes of one path one after another while one of them has a precondition. */
+export interface ChangeOrder {
+  /** Conditional changes under way, on any path. */
+  readonly active: number
+  /** Calls `handler` when the path is free, and with `judged` when the precondition of the request holds. */
+  run(context: Context, judged: boolean, handler: () => unknown): unknown
+}
 
 /** What all scopes of one app share. */
 export interface Environment {
@@ -16,6 +25,8 @@ export interface Environment {
   now(): number
   /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */
   bounded?(work: Promise<void>, hurry: () => void): Promise<void>
+  /** Orders the changes of a path while one of them has a precondition; null in an app that judges none. */
+  changes: ChangeOrder | null
   /** Tells observers of `path` that it has changed; `origin` is the context that says so. */
   notify(path: string, origin?: object): void
 }

@@ -1,5 +1,5 @@
 import type { Bag } from '@iopa/constants'
-import { IopaError } from '@iopa/constants'
+import { checkMethodCase, IopaError } from '@iopa/constants'
 import { CONTEXT } from './brands.ts'
 import { PropertyBag } from './context.ts'
 import type { ContextInit } from './context-init.ts'
@@ -36,7 +36,7 @@ export class ContextFactory {
     const query = bag['iopa.QueryString'] ?? ''
     if (given.includes('?')) throw new IopaError(400, 'query-in-path', "Put the query into 'iopa.QueryString', without the '?'.")
     const path = checkPath(given)
-    const method = bag['iopa.Method'] ?? 'GET'
+    const method = checkMethodCase(bag['iopa.Method'] ?? 'GET')
     const init: ContextInit = {
       method,
       path,

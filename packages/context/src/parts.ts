@@ -17,4 +17,5 @@ export class Parts {
   events: EventTarget | null = null
   timestamp = 0
   logger: Logger | null = null
+  isPrecondition = false
 }

@@ -16,6 +16,7 @@ export const bench = (overrides: Partial<Environment> = {}): Bench => {
   const environment: Environment = {
     live: 0,
     lastId: 0,
+    changes: null,
     capabilities: { 'urn:io.iopa:app': { version: '5.0', deep: { shared: 1 } } },
     logger,
     codecs: new CodecTable(),

@@ -8,7 +8,10 @@ export interface TransmissionParameters {
   readonly ackRandomFactor?: number
   /** How often a confirmable message is sent again, each time after twice the wait. Default 4. */
   readonly maxRetransmit?: number
-  /** Confirmable messages of ours that may wait for their acknowledgement at one time, for each peer. Default 1. */
+  /**
+   * Confirmable messages of ours that may wait for their acknowledgement at one time, for each peer. Default 1 for a server; a client without this
+   * parameter begins with 1, and has one more for each message that was acknowledged the first time it was sent, up to 32.
+   */
   readonly nstart?: number
   /** Answers to a multicast request are sent at a random moment within this time. Default 5,000. */
   readonly leisure?: number
@@ -18,6 +21,8 @@ export interface TransmissionParameters {
 
 /** Every parameter with its value, and the times that follow from them (RFC 7252 section 4.8.2). */
 export interface Transmission extends Required<TransmissionParameters> {
+  /** The most that NSTART may grow to; NSTART itself where that was given. */
+  readonly nstartLimit: number
   /** From the first to the last time that a confirmable message is sent: 45 s. */
   readonly maxTransmitSpan: number
   /** From the first time that it is sent until its sender gives up: 93 s. */
@@ -27,6 +32,9 @@ export interface Transmission extends Required<TransmissionParameters> {
   /** The same for a non-confirmable message: 145 s. */
   readonly nonLifetime: number
 }
+
+/** Half of what a server of ours has in work for one peer. */
+const GROWN_NSTART = 32
 
 const LEAST = { ackTimeout: 1, ackRandomFactor: 1, maxRetransmit: 0, nstart: 1, leisure: 0, maxLatency: 0 } as const
 
@@ -45,6 +53,7 @@ export const transmission = (parameters: TransmissionParameters = {}): Transmiss
     ackRandomFactor,
     maxRetransmit,
     nstart,
+    nstartLimit: parameters.nstart ?? GROWN_NSTART,
     leisure,
     maxLatency,
     maxTransmitSpan,

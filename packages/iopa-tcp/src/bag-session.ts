@@ -39,7 +39,7 @@ export class BagSession extends Session {
   }
 
   protected write(answer: Answer, request: Context): void {
-    this.#line(request['iopa.Method'] === 'HEAD' || answer.isStream ? withoutBody(answer) : answer, request['iopa.Seq'])
+    this.#line(request.requestedMethod === 'HEAD' || answer.isStream ? withoutBody(answer) : answer, request['iopa.Seq'])
   }
 
   #request(bag: BagRequest): void {

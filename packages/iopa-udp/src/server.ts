@@ -93,7 +93,7 @@ export class DatagramServer implements DatagramReceiver {
       return
     }
     const bytes = encoded(
-      request['iopa.Method'] === 'HEAD' || answer.isStream ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
+      request.requestedMethod === 'HEAD' || answer.isStream ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
       seq
     )
     // A refusal says the most with its status alone.

@@ -1,4 +1,4 @@
-import { CAPABILITIES, type Extension, IOPA_VERSION } from '@iopa/appbuilder'
+import { CAPABILITIES, callRoute, type Extension, IOPA_VERSION } from '@iopa/appbuilder'
 import { announced } from './announcement.ts'
 import { routeError } from './errors.ts'
 import { methodsFor } from './registration.ts'
@@ -31,7 +31,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       context['iopa.Params'] = match.params
       context['iopa.Route'] = match.route.pattern.text
       context.response.resource = context['iopa.PathBase'] + context['iopa.Path']
-      return match.route.value.handler(context, next)
+      return callRoute(context, next, match.route.value, table)
     },
     routes: () => announced(table)
   }

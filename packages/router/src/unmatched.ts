@@ -1,4 +1,4 @@
-import { applyValue, type Context, IopaError, isControlMethod, isUnrouted, type Next } from '@iopa/appbuilder'
+import { applyValue, type Context, callRoute, IopaError, isControlMethod, isUnrouted, type Next } from '@iopa/appbuilder'
 import type { RouteTable } from './route-table.ts'
 import type { Target } from './target.ts'
 
@@ -38,7 +38,7 @@ const runGet = (table: RouteTable<Target>, context: Context, next: Next): unknow
   context['iopa.Route'] = match.route.pattern.text
   // The rest has been run once; a handler that goes on runs it again.
   const again = Object.assign(() => next.invoke(context), { invoke: next.invoke })
-  const value = match.route.value.handler(context, again)
+  const value = callRoute(context, again, match.route.value, table)
   return Promise.resolve(value).then(settled => {
     if (settled !== undefined) {
       context.response.value = settled

@@ -1,4 +1,4 @@
-import { parseHttpDate } from './dates.ts'
+import { parseHttpDate } from '@iopa/appbuilder'
 
 /** Reads a request header by its lower-case name. */
 export interface RequestHeaders {

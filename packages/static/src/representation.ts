@@ -1,6 +1,5 @@
-import { HeaderMap, type RandomAccessBody } from '@iopa/appbuilder'
+import { formatHttpDate, HeaderMap, type RandomAccessBody } from '@iopa/appbuilder'
 import { type ChunkBudget, FileBody } from './body.ts'
-import { formatHttpDate } from './dates.ts'
 import type { Encoding } from './encodings.ts'
 import type { ByteRange } from './ranges.ts'
 import type { FileInfo, FileSource, OpenFile } from './source.ts'

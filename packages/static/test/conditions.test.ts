@@ -1,6 +1,6 @@
+import { formatHttpDate, parseHttpDate } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { asksForWhole, evaluateConditions, rangeApplies } from '../src/conditions.ts'
-import { formatHttpDate, parseHttpDate } from '../src/dates.ts'
 
 const modified = Date.UTC(2024, 4, 17, 12, 30, 15, 640)
 const strong = { etag: '"abc"', lastModified: modified }

@@ -8,6 +8,7 @@ import { type ComposedPipeline, compose, noRoute, type Pipeline } from '../pipel
 import { Dispatcher } from '../pipeline/dispatcher.ts'
 import type { MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
 import { MountTable } from '../pipeline/mount.ts'
+import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import { type Clock, systemClock, type TimerHandle } from '../transport/clock.ts'
 import { type HostContext, ListenerHost } from '../transport/host.ts'
 import { DEFAULT_LIMITS, type Limits, mergeLimits } from '../transport/limits.ts'
@@ -63,6 +64,7 @@ export class App {
     this.#environment = {
       live: 0,
       lastId: 0,
+      changes: null,
       capabilities: this.#capabilities,
       logger: this.logger,
       codecs: new CodecTable(options.codecs),
@@ -81,6 +83,13 @@ export class App {
       bodyLimit: this.limits.body
     })
     this.#dispatcher = this.#dispatcherWith(this.limits)
+    this.#environment.changes = new ConditionalChanges({
+      factory: this.#factory,
+      clock: this.clock,
+      timeout: this.limits.requestTimeout,
+      bodyLimit: this.limits.body,
+      run: (context, done) => this.#notifier.run(context, done)
+    })
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
   }
 

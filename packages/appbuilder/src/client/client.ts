@@ -1,5 +1,5 @@
 import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, decodePath, isContext, type Scope } from '@iopa/context'
+import { type Answer, type Context, type ContextFactory, decodePath, encodeBody, HeaderMap, isContext, type Scope } from '@iopa/context'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
 
@@ -15,6 +15,7 @@ export interface RequestOptions {
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
 export interface Client {
   get(path: string, options?: RequestOptions): Promise<Answer>
+  /** A body of null is JSON null; undefined is no body. */
   put(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
   post(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
   patch(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
@@ -54,9 +55,16 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
       'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
       ...(options.headers === undefined ? undefined : { 'iopa.Headers': options.headers }),
       ...(options.type === undefined ? undefined : { 'iopa.ContentType': options.type }),
-      ...(body === undefined ? undefined : { 'iopa.Body': body }),
+      ...(body === undefined ? undefined : body === null ? nullBody(options) : { 'iopa.Body': body }),
       ...(options.signal === undefined ? undefined : { 'iopa.CallCancelled': options.signal })
     }
+  }
+
+  // In a bag null says that there is no body; to the methods of a client it is a value like any other.
+  const nullBody = ({ type, headers }: RequestOptions): Bag => {
+    const stated = type ?? (headers === undefined ? undefined : HeaderMap.from(headers).get('content-type')) ?? ''
+    const { payload, type: encoded } = encodeBody(null, stated, scope.environment.codecs)
+    return { 'iopa.Body': payload, 'iopa.ContentType': encoded }
   }
 
   const contextOf = (request: Bag): Context => {

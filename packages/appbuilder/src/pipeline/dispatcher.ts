@@ -1,5 +1,6 @@
 import { type CodecTable, changesState, IopaError } from '@iopa/constants'
 import { Answer, applyValue, type Context, report } from '@iopa/context'
+import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
 import type { Clock } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
@@ -276,6 +277,7 @@ export class Dispatcher {
 
   #seal(context: Context): void | Promise<void> {
     try {
+      judgeOwnAnswer(context, this.#codecs)
       return context.response.seal(this.#codecs)
     } catch (error) {
       this.#failAgain(context, error)

@@ -85,6 +85,8 @@ export interface RouteAttributes {
   readonly obs?: boolean
   /** The paths that exist now below a pattern with params, for discovery and for wildcards: `() => ['/lights/hall']`. */
   readonly instances?: () => Iterable<string>
+  /** `own` leaves the preconditions of its requests to the handler; otherwise the app judges them (RFC 9110 section 13). */
+  readonly preconditions?: 'own'
   /** False hides the route from discovery. */
   readonly discoverable?: boolean
 }

@@ -34,6 +34,9 @@ export const clientRequest = (request: OutgoingRequest, host: string): ClientReq
 }
 
 const addHeaders = (options: Options, headers: HeaderFields): void => {
+  // To send the request without its condition could overwrite what the condition protects.
+  if (headers.has('if-unmodified-since'))
+    throw new IopaError(501, 'no-such-condition', 'CoAP has no option for If-Unmodified-Since: use If-Match with an entity tag.')
   const accept = headers.get('accept')?.split(',')[0]?.trim()
   // CoAP asks for one format or for none: what may be anything is not asked for.
   if (accept !== undefined && !accept.includes('*')) {

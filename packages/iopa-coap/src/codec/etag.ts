@@ -1,23 +1,16 @@
 import { createHash } from 'node:crypto'
+import { shortTag, tagOfDigest } from '@iopa/appbuilder'
 
-/** Longest ETag of CoAP, in bytes (RFC 7252 section 5.10.6). */
-const LONGEST = 8
 const PRINTABLE = /^[\x21\x23-\x7e]+$/
 
-/** Eight bytes that stand for a content. */
-export const hashOf = (content: Uint8Array | string): Uint8Array => createHash('sha256').update(content).digest().subarray(0, LONGEST)
+/** The ETag option of a content that has no other tag: the content tag that the app knows on every protocol. */
+export const contentOption = (content: Uint8Array | string): Uint8Array => bytesOf(tagOfDigest(createHash('sha256').update(content).digest()))
 
 /**
- * The ETag option of an `etag` header: its characters where they are printable and at most eight, else a hash of them.
+ * The ETag option of an `etag` header: its characters where they are printable and at most eight, else those of its short form.
  * What follows W/ counts the same: CoAP knows one kind of ETag.
  */
-export const etagOption = (header: string): Uint8Array => {
-  const tag = header
-    .replace(/^\s*W\//, '')
-    .trim()
-    .replace(/^"(.*)"$/s, '$1')
-  return tag.length <= LONGEST && PRINTABLE.test(tag) ? Uint8Array.from(tag, character => character.charCodeAt(0)) : hashOf(tag)
-}
+export const etagOption = (header: string): Uint8Array => bytesOf(shortTag(header))
 
 /** The entity tag of an ETag option, quoted: its characters where they are printable, else its bytes in hexadecimal. */
 export const etagHeader = (option: Uint8Array): string => {
@@ -27,3 +20,5 @@ export const etagHeader = (option: Uint8Array): string => {
 
 /** True when two ETag options are the same bytes. */
 export const sameEtag = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, at) => byte === b[at])
+
+const bytesOf = (tag: string): Uint8Array => Uint8Array.from(tag, character => character.charCodeAt(0))

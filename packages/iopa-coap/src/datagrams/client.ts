@@ -42,6 +42,7 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     clock,
     transmission,
     limits: { ...messageLimits(limits), peers: 16 },
+    growing: true,
     handlers: { request: exchange => exchange.reject(), response: (peer, message) => link.receive(peer, message) },
     // What cannot be sent is repeated, and then times out.
     onError: () => undefined

@@ -34,6 +34,8 @@ export interface MessageLayerInit {
   readonly clock: Clock
   readonly transmission: Transmission
   readonly limits: MessageLimits
+  /** Whether NSTART grows with what the path carries; it does so for a client. */
+  readonly growing?: boolean
   readonly handlers: MessageHandlers
   /** Told of what the channel reports and of faults in a handler. */
   readonly onError: (error: unknown) => void
@@ -64,6 +66,7 @@ export class MessageLayer {
     this.#peers = new PeerTable(limits.peers, { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 })
     this.#retransmission = new Retransmission({
       transmission,
+      growing: init.growing ?? false,
       queue: limits.queue,
       now: () => clock.now(),
       send: (bytes, peer) => this.send(bytes, peer.port, peer.address),
@@ -234,7 +237,9 @@ export class MessageLayer {
       return
     }
     if (confirmable === undefined || (message.code !== CODE.EMPTY && (message.code < 64 || message.code >= 192))) return
-    if (confirmable.listener.acknowledged(message)) this.#settle(confirmable)
+    if (!confirmable.listener.acknowledged(message)) return
+    this.#retransmission.acknowledge(confirmable)
+    this.settled()
   }
 
   /** A confirmable message that means nothing here is reset, a ping among them; a non-confirmable one is ignored. */

@@ -38,6 +38,8 @@ export class Peer implements Remote {
   subscribers: Map<number, DatagramSubscriber> = NO_SUBSCRIBERS
   /** Confirmable messages that wait for their acknowledgement, by message id. */
   outstanding: Map<number, Confirmable> = NO_CONFIRMABLES
+  /** Confirmable messages that may be outstanding: NSTART, or what it has grown to. */
+  window = 0
   /** Confirmable messages that wait for those, see NSTART. */
   queue: Confirmable[] = NO_QUEUE
   #nextId = randomInt(65_536)

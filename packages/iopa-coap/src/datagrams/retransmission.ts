@@ -5,6 +5,11 @@ import type { Peer } from './peer.ts'
 /** What retransmission needs of the message layer. */
 export interface RetransmissionInit {
   readonly transmission: Transmission
+  /**
+   * True where NSTART grows: by one with each message that was acknowledged the first time it was sent, and back with the first that was not, so that
+   * there is never more under way than the path has just carried (RFC 7252 sections 4.7 and 4.8.1).
+   */
+  readonly growing: boolean
   /** Confirmable messages that may wait for their turn, for each peer. */
   readonly queue: number
   now(): number
@@ -33,7 +38,7 @@ export class Retransmission {
    */
   send(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
     const confirmable = new Confirmable(peer, bytes, listener)
-    if (peer.outstanding.size < this.#init.transmission.nstart) this.#begin(confirmable)
+    if (peer.outstanding.size < this.#windowOf(peer)) this.#begin(confirmable)
     else if (bytes === undefined || peer.queue.length < this.#init.queue) peer.enqueue(confirmable)
     else return undefined
     return confirmable
@@ -48,6 +53,13 @@ export class Retransmission {
     }
   }
 
+  /** Takes a message out that the peer has acknowledged. */
+  acknowledge(confirmable: Confirmable): void {
+    const { peer } = confirmable
+    if (this.#init.growing && confirmable.repetitions === 0) peer.window = Math.min(this.#windowOf(peer) + 1, this.#init.transmission.nstartLimit)
+    this.end(confirmable)
+  }
+
   /** Takes a message out that is settled; the next one of that peer follows. */
   end(confirmable: Confirmable): void {
     const { peer, previous, next } = confirmable
@@ -57,7 +69,7 @@ export class Retransmission {
     confirmable.previous = confirmable.next = undefined
     confirmable.state = 'ended'
     peer.outstanding.delete(confirmable.id)
-    if (peer.queue.length > 0 && peer.outstanding.size < this.#init.transmission.nstart) this.#begin(peer.queue.shift()!)
+    while (peer.queue.length > 0 && peer.outstanding.size < this.#windowOf(peer)) this.#begin(peer.queue.shift()!)
   }
 
   /** Sends again what is due. */
@@ -81,6 +93,10 @@ export class Retransmission {
       peer.queue = []
       for (const confirmable of waiting) this.#expire(confirmable)
     }
+  }
+
+  #windowOf(peer: Peer): number {
+    return Math.max(peer.window, this.#init.transmission.nstart)
   }
 
   #begin(confirmable: Confirmable): void {
@@ -109,6 +125,7 @@ export class Retransmission {
       return
     }
     confirmable.repetitions++
+    confirmable.peer.window = 0
     confirmable.timeout *= 2
     confirmable.due = now + confirmable.timeout
     const { peer } = confirmable

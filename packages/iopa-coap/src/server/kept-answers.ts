@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, Context, TimerHandle } from '@iopa/appbuilder'
-import { hashOf } from '../codec/etag.ts'
+import { contentOption } from '../codec/etag.ts'
 import type { Remote } from './exchange.ts'
 import { isRandomAccess, type Representation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
@@ -52,7 +52,7 @@ export class KeptAnswers {
     const { payload } = representation
     const inParts = isRandomAccess(payload)
     // One that stays the same over the blocks (RFC 7959 section 2.4).
-    if (representation.code >> 5 === 2) representation.etag ??= inParts ? randomBytes(8) : hashOf(payload)
+    if (representation.code >> 5 === 2) representation.etag ??= inParts ? randomBytes(8) : contentOption(payload)
     const kept: KeptAnswer = { representation, held: inParts ? 0 : payload.length, release: () => void owner?.end() }
     const key = keyOf(remote, request)
     const [own, other] = inParts ? [this.#open, this.#inMemory] : [this.#inMemory, this.#open]

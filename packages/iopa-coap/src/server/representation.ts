@@ -1,7 +1,7 @@
 import type { Answer, CodecTable, RandomAccessBody } from '@iopa/appbuilder'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
-import { etagOption, hashOf, sameEtag } from '../codec/etag.ts'
+import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
 import { DEFAULT_MAX_AGE, encodeText, OPTION } from '../codec/options.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
@@ -201,6 +201,9 @@ export const isBeginning = ({ payload, whole }: Representation): boolean => whol
 
 /** What a request is answered with where its handler answers 2.05: 2.03 where the client has that already, 4.06 where Accept cannot be met. */
 export const fitted = (request: CoapRequest, given: Representation): Representation => {
+  // If-None-Match asks that there be nothing, of a GET as well (RFC 7252 section 5.10.8.2); for the app it is the `*` that 304 answers.
+  if (given.code === CODE.VALID && request.conditional && request.message.options.has(OPTION.IF_NONE_MATCH))
+    return diagnostic(CODE.PRECONDITION_FAILED, 'The resource exists already.')
   if (given.code !== CODE.CONTENT) return given
   const representation = request.etagged ? validated(request, given) : given
   // RFC 7252 section 5.10.4.
@@ -212,7 +215,7 @@ export const fitted = (request: CoapRequest, given: Representation): Representat
 /** 2.03 without payload where an ETag of the request is that of the representation (RFC 7252 section 5.10.6.2). */
 const validated = (request: CoapRequest, representation: Representation): Representation => {
   const { payload } = representation
-  const etag = representation.etag ?? (isRandomAccess(payload) || isBeginning(representation) ? undefined : hashOf(payload))
+  const etag = representation.etag ?? (isRandomAccess(payload) || isBeginning(representation) ? undefined : contentOption(payload))
   if (etag === undefined || !request.etags(OPTION.ETAG).some(tag => sameEtag(tag, etag))) return representation
   return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING, whole: NONE }
 }

@@ -33,8 +33,6 @@ export class CoapRequest implements RequestSource {
   echo: Uint8Array | undefined = undefined
   /** The body that was assembled from blocks. */
   assembled: Uint8Array | undefined = undefined
-  /** The `if-match` header in the words of the app, once the precondition has been checked. */
-  matched = ''
 
   constructor(message: ReceivedMessage) {
     this.message = message
@@ -59,6 +57,10 @@ export class CoapRequest implements RequestSource {
     return this.contentFormat === NONE ? '' : typeOfFormat(this.contentFormat)
   }
 
+  hasPrecondition(): boolean {
+    return this.conditional || this.etagged
+  }
+
   authority(): string {
     const host = this.uriHost.includes(':') ? `[${this.uriHost}]` : this.uriHost
     return host === '' || this.port === NONE ? host : `${host}:${this.port}`
@@ -77,8 +79,7 @@ export class CoapRequest implements RequestSource {
     if (this.etagged) headers.push('if-none-match', this.etags(OPTION.ETAG).map(etagHeader).join(', '))
     if (this.conditional) {
       const tags = this.etags(OPTION.IF_MATCH)
-      if (this.matched !== '') headers.push('if-match', this.matched)
-      else if (tags.length > 0) headers.push('if-match', tags.some(tag => tag.length === 0) ? '*' : tags.map(etagHeader).join(', '))
+      if (tags.length > 0) headers.push('if-match', tags.some(tag => tag.length === 0) ? '*' : tags.map(etagHeader).join(', '))
       if (this.message.options.has(OPTION.IF_NONE_MATCH)) headers.push('if-none-match', '*')
     }
     return headers

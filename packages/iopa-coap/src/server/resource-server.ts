@@ -8,7 +8,6 @@ import type { Exchange, Notification, Remote } from './exchange.ts'
 import { keyOf } from './kept-answers.ts'
 import { type Observer, ObserverRegistry, type Responder } from './observers.ts'
 import { PathCache } from './path-cache.ts'
-import { Preconditions } from './preconditions.ts'
 import { Refusal } from './refusal.ts'
 import { diagnostic, FormatTable, fitted, isRandomAccess, type Representation, represent } from './representation.ts'
 import { type CoapRequest, readRequest } from './request.ts'
@@ -44,7 +43,6 @@ export class ResourceServer implements Responder {
   readonly #uploads: Uploads
   readonly #errors: ErrorResponses
   readonly #responses: Responses
-  readonly #preconditions: Preconditions
   readonly #observers: ObserverRegistry
   /** The last answer that was rendered for observers: most resources have many, who all get the same. */
   #rendered: { readonly answer: Answer; readonly accept: number; readonly representation: Representation } | undefined
@@ -62,7 +60,6 @@ export class ResourceServer implements Responder {
     this.#uploads = new Uploads({ body: limits.body, bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime })
     this.#errors = new ErrorResponses({ limits, logger, guard: this.#guard })
     this.#responses = new Responses({ clock, guard: this.#guard, errors: this.#errors, bytes: 16 * limits.body, szx, leisure, lifetime })
-    this.#preconditions = new Preconditions(host)
     this.#observers = new ObserverRegistry(host, this)
   }
 
@@ -157,7 +154,6 @@ export class ResourceServer implements Responder {
     )
     context['coap.Message'] = message
     if (observes) this.#observers.register(exchange, request, context)
-    else if (request.conditional) this.#runIfAllowed(exchange, request, context)
     else this.#host.run(context, () => this.#answer(exchange, request, context), true)
   }
 
@@ -197,14 +193,6 @@ export class ResourceServer implements Responder {
     if (this.#responses.resume(exchange, request, again)) return true
     if (exchange.message.code === CODE.GET) return false
     throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'The answer that this block belongs to is not kept any more; send the request again.')
-  }
-
-  #runIfAllowed(exchange: Exchange, request: CoapRequest, context: Context): void {
-    const run = (): Promise<void> => this.#host.invoke(context, true).then(() => this.#answer(exchange, request, context))
-    this.#preconditions.guard(request, context, run, error => {
-      this.#errors.refuse(exchange, error)
-      void context.end()
-    })
   }
 
   #answer(exchange: Exchange, request: CoapRequest, context: Context): void {

@@ -45,7 +45,9 @@ export async function* observe(request: OutgoingRequest, pool: ConnectionPool, s
 /** The event stream of a path; null when the server wants no reconnect (HTML section 9.2.3). */
 const open = async (request: OutgoingRequest, lastEventId: string, pool: ConnectionPool, settings: ClientSettings): Promise<Exchange | null> => {
   const headers = new HeaderMap([...request.headers.pairs()])
-  headers.set('accept', 'text/event-stream')
+  // The events are asked for first; what they hold is the representation that the other types ask for.
+  const accept = request.headers.getAll('accept').filter(value => !value.includes('text/event-stream'))
+  headers.set('accept', ['text/event-stream', ...accept].join(', '))
   headers.delete('last-event-id')
   if (lastEventId !== '') headers.append('last-event-id', encodeId(lastEventId))
   // A stream is silent as long as nothing changes, but a server that lives sends comments.

@@ -20,6 +20,11 @@ export class FetchRequest implements RequestSource {
     return pairs
   }
 
+  hasPrecondition(): boolean {
+    const { headers } = this.#request
+    return headers.has('if-none-match') || headers.has('if-match') || headers.has('if-modified-since') || headers.has('if-unmodified-since')
+  }
+
   authority(): string {
     return this.#authority
   }

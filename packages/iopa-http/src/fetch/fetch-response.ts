@@ -31,7 +31,7 @@ const written = (context: Context, answer: Answer, host: Host): Response => {
   const length = answer.isStream ? (sizeOf(answer.payload as AsyncIterable<Uint8Array>) ?? statedLength(answer)) : null
   if (length !== null) headers.set('content-length', String(length))
   const init = { status: answer.status, headers }
-  const empty = context['iopa.Method'] === 'HEAD' || answer.payload === null || isBodyless(answer.status) || answer.status === 205
+  const empty = context.requestedMethod === 'HEAD' || answer.payload === null || isBodyless(answer.status) || answer.status === 205
   if (answer.isStream && !empty) return new Response(streamOf(context, answer.payload as AsyncIterable<Uint8Array>, host), init)
   if (answer.isStream) void iteratorOf(answer).return?.()
   const response = new Response(empty ? null : bodyOf(answer), init)

@@ -1,4 +1,4 @@
-import type { Body, Context, IopaError, RequestSource } from '@iopa/appbuilder'
+import { type Body, type Context, hasPreconditionField, type IopaError, type RequestSource } from '@iopa/appbuilder'
 import { type BodyDecoder, ChunkedBody, SizedBody } from '../message/body-decoder.ts'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
 import { type BodyPort, RequestBody } from './request-body.ts'
@@ -42,6 +42,10 @@ export class HttpRequest implements RequestSource {
 
   headers(): string[] {
     return this.fields.pairs
+  }
+
+  hasPrecondition(): boolean {
+    return hasPreconditionField(this.fields.pairs)
   }
 
   authority(): string {

@@ -12,7 +12,8 @@ import { sameBytes, type Topic } from './topic-table.ts'
 
 /**
  * The messages that come in on one connection: their topic aliases, how many are in work, the order of their acknowledgements. Messages
- * to one topic are handled one after another, those to different topics side by side (MQTT 5 section 4.6).
+ * to one topic are handled one after another, those to different topics side by side (MQTT 5 section 4.6). Requests with a Response Topic to a path whose
+ * subscribers get its state and not the messages are handled side by side, after the messages before them.
  */
 export class Intake implements PublicationOwner {
   readonly #connection: Connection
@@ -94,7 +95,7 @@ export class Intake implements PublicationOwner {
   handled(publication: Publication): void {
     if (publication.handled) return
     publication.handled = true
-    if (this.#busy !== null && this.#starting !== publication) this.#next(publication.topic.name)
+    if (this.#busy !== null && this.#starting !== publication && !publication.aside) this.#next(publication.topic.name)
   }
 
   done(publication: Publication): void {
@@ -108,7 +109,9 @@ export class Intake implements PublicationOwner {
   #begin(publication: Publication): void {
     const topic = publication.topic.name
     const waiting = this.#busy?.get(topic)
-    if (waiting) {
+    if (waiting === undefined && publication.isRequest) {
+      this.#startAside(publication)
+    } else if (waiting) {
       publication.waited = true
       waiting.push(publication)
     } else if (!this.#start(publication)) {
@@ -129,11 +132,20 @@ export class Intake implements PublicationOwner {
     return publication.handled
   }
 
+  /** Begins a request that nothing waits for: none of it is delivered in its order, for what subscribers get is the newest state. */
+  #startAside(publication: Publication): void {
+    publication.aside = true
+    this.#start(publication)
+  }
+
   /** Begins what waits for a topic. Those that are handled at once are taken in a loop, so that a long row of them does not nest. */
   #next(topic: string): void {
     const waiting = this.#busy?.get(topic)
     if (!waiting) return
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) if (!this.#start(next)) return
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (next.isRequest) this.#startAside(next)
+      else if (!this.#start(next)) return
+    }
     this.#busy?.delete(topic)
   }
 

@@ -1,4 +1,4 @@
-import type { Body, Context, RequestSource } from '@iopa/appbuilder'
+import { type Body, type Context, hasPreconditionField, type RequestSource } from '@iopa/appbuilder'
 import { decodeMessageProperties, type MessageProperties } from '../codec/message-properties.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Message } from './message.ts'
@@ -32,6 +32,8 @@ export class Publication implements RequestSource {
   reason = ''
   /** True once its handler has finished and its deliveries are in their order. */
   handled = false
+  /** True when no other message to its topic waits for it. */
+  aside = false
   /** True once it may be acknowledged. */
   settled = false
   /** True when it was not settled at once. */
@@ -80,8 +82,17 @@ export class Publication implements RequestSource {
     return message.retain && message.isEmpty ? 'DELETE' : 'PUT'
   }
 
+  /** True for a request whose outcome is an answer and the state of a path, and no delivery of the message itself. */
+  get isRequest(): boolean {
+    return this.topic.answersGet && this.message.properties.length > 0 && this.properties.responseTopic !== undefined
+  }
+
   headers(): string[] {
     return headersOf(this.properties.userProperties ?? [], 'method')
+  }
+
+  hasPrecondition(): boolean {
+    return this.message.properties.length > 0 && hasPreconditionField(this.headers())
   }
 
   contentType(): string {

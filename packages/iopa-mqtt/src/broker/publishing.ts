@@ -109,7 +109,7 @@ export class Publishing {
       Message.of(
         topic.name,
         topic.bytes,
-        context['iopa.Method'] === 'HEAD' || answer.isStream ? NO_BYTES : asBuffer(answer.payloadBytes),
+        context.requestedMethod === 'HEAD' || answer.isStream ? NO_BYTES : asBuffer(answer.payloadBytes),
         publication.message.qos,
         false,
         properties,

@@ -1,0 +1,51 @@
+import { type CodecTable, IopaError } from '@iopa/constants'
+import { type Answer, type Context, encodeBody } from '@iopa/context'
+import { evaluate, namesTags } from './conditions.ts'
+import { contentTag } from './entity-tags.ts'
+
+/** RFC 9110 section 15.4.5: what describes the content stays away; what a cache needs stays. */
+const OF_THE_CONTENT = ['content-type', 'content-length', 'content-encoding', 'content-language', 'content-range', 'last-modified']
+
+const isRead = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'FETCH'
+
+/** The error of a request whose precondition does not hold. */
+export const preconditionFailed = (): IopaError =>
+  new IopaError(412, 'precondition-failed', 'The resource is not in the state that the precondition names; get it, then try again.')
+
+/**
+ * Judges the preconditions of a read by the answer that its handler gave (RFC 9110 section 13.2.1), before that is sealed. Observers are not judged: each
+ * protocol tells a first answer from later ones by itself.
+ */
+export const judgeOwnAnswer = (context: Context, codecs: CodecTable): void => {
+  const answer = context.response
+  if (answer.status !== 200 || answer.sealed || !isRead(context['iopa.Method']) || context['iopa.Observe'] === true) return
+  if (!context.hasPrecondition || answer.judged) return
+  const { headers } = context
+  const etag = answer.headers.get('etag') ?? (namesTags(headers) ? tagged(answer, codecs) : undefined)
+  const verdict = evaluate(headers, { exists: true, etag, lastModified: answer.headers.get('last-modified') }, true)
+  if (verdict === 'failed') answer.fail(preconditionFailed())
+  else if (verdict === 'not-modified') {
+    answer.body = undefined
+    answer.type = ''
+    answer.status = 304
+    for (const name of OF_THE_CONTENT) answer.headers.delete(name)
+  }
+}
+
+/** Gives an answer whose content is in memory the tag of that content; undefined for a stream. */
+const tagged = (answer: Answer, codecs: CodecTable): string | undefined => {
+  if (answer.body === undefined || isLazy(answer.body)) return undefined
+  const { payload, type } = encodeBody(answer.body, answer.headers.get('content-type') ?? answer.type, codecs)
+  answer.body = payload ?? undefined
+  answer.type = type
+  if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) return undefined
+  const etag = contentTag(payload)
+  answer.headers.set('etag', etag)
+  return etag
+}
+
+/** True for a body that is read piece by piece, or later. */
+const isLazy = (body: unknown): boolean =>
+  typeof body === 'object' &&
+  body !== null &&
+  (Symbol.asyncIterator in body || 'getReader' in body || 'pipe' in body || 'arrayBuffer' in body || 'then' in body)

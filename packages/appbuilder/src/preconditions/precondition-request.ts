@@ -1,0 +1,91 @@
+import { IopaError } from '@iopa/constants'
+import { type Answer, type Context, type ContextFactory, type ContextInit, HeaderMap } from '@iopa/context'
+import type { Clock } from '../transport/clock.ts'
+import { evaluate, namesTags, type Verdict } from './conditions.ts'
+import { contentTag } from './entity-tags.ts'
+
+/** What a GET that judges a change needs of the app. */
+export interface PreconditionHost {
+  readonly factory: ContextFactory
+  readonly clock: Clock
+  /** Milliseconds that the content may take to arrive. */
+  readonly timeout: number
+  /** Most bytes of a content that is hashed. */
+  readonly bodyLimit: number
+  /** Runs the whole app; the answer is sealed when `done` is called. */
+  run(context: Context, done: (context: Context) => void): void
+}
+
+/** They concern the change, not the GET. */
+const OF_THE_CHANGE = /^(?:if-.*|range|content-.*|transfer-encoding|expect|trailer|accept|last-event-id)$/i
+
+/** What a precondition came to: the verdict, or the answer of a GET that failed. */
+export type Judgement = Exclude<Verdict, 'not-modified'> | Answer
+
+/** Judges the precondition of a change by a GET of its path in the name of its user. */
+export const judgeChange = async (host: PreconditionHost, change: Context): Promise<Judgement> => {
+  const { requestedPath } = change
+  const path = change['iopa.PathBase'] + change['iopa.Path']
+  // Middleware that rewrote the path will do so again; a redirect within the app began at the new path.
+  const rewritten = requestedPath === path ? null : await judgeAt(host, change, requestedPath)
+  return rewritten ?? ((await judgeAt(host, change, path)) as Judgement)
+}
+
+/** The judgement by what is at `path`; null where the request named another path than the change has now, and something else answers there. */
+const judgeAt = async (host: PreconditionHost, change: Context, path: string): Promise<Judgement | null> => {
+  const context = preconditionRequest(host.factory, change, path)
+  try {
+    const answer = await new Promise<Answer>(resolve => host.run(context, () => resolve(context.response)))
+    if (path !== change['iopa.PathBase'] + change['iopa.Path'] && answer.resource !== change.response.resource) return null
+    const exists = answer.ok
+    if (!exists && answer.status !== 404 && answer.status !== 410) return answer
+    const { headers } = change
+    const etag = exists ? (answer.headers.get('etag') ?? (namesTags(headers) ? await tagOf(host, answer) : undefined)) : undefined
+    return evaluate(headers, { exists, etag, lastModified: answer.headers.get('last-modified') }, false) === 'failed' ? 'failed' : 'proceed'
+  } finally {
+    void context.end()
+  }
+}
+
+/** A GET of the path of a change, as its user, without its conditions, that asks for the content type of the change first. */
+const preconditionRequest = (factory: ContextFactory, change: Context, path: string): Context => {
+  const init: ContextInit = {
+    method: 'GET',
+    path,
+    query: change['iopa.QueryString'],
+    rawPath: change['server.RawPath'],
+    endpoint: change.endpoint,
+    source: { headers: () => headersOf(change) }
+  }
+  const context = factory.create(init, change)
+  context['iopa.Host'] = change['iopa.Host']
+  context['iopa.Port'] = change['iopa.Port']
+  context['server.IsLocalOrigin'] = change['server.IsLocalOrigin']
+  context['server.IsPrecondition'] = true
+  return context
+}
+
+const headersOf = (change: Context): HeaderMap => {
+  const pairs: string[] = []
+  for (const [name, value] of change.headers) if (!OF_THE_CHANGE.test(name)) pairs.push(name, value)
+  const type = change['iopa.ContentType']
+  const accept = change.headers.getAll('accept').join(', ')
+  if (type !== '') pairs.push('accept', `${type}, ${accept === '' ? '*/*;q=0.1' : accept}`)
+  else if (accept !== '') pairs.push('accept', accept)
+  return new HeaderMap(pairs)
+}
+
+/** The tag of the content of an answer that states none. */
+const tagOf = async ({ clock, timeout, bodyLimit }: PreconditionHost, answer: Answer): Promise<string> => {
+  if (!answer.isStream) return contentTag(answer.payload === null ? '' : (answer.payload as string | Uint8Array))
+  let late: unknown
+  const limit = new Promise<never>((_, reject) => {
+    late = clock.setTimeout(() => reject(new IopaError(504, 'timeout', 'The present state of the resource took too long to read.')), timeout)
+  })
+  try {
+    await Promise.race([answer.collect(bodyLimit), limit])
+  } finally {
+    clock.clearTimeout(late)
+  }
+  return contentTag(answer.payloadBytes)
+}
