@@ -313,11 +313,18 @@ export class App {
 
   #spread(path: string, origin: Context | null): void {
     this.#registry.changed(path, origin)
+    if (path.endsWith('/') && path.length > 1 && this.#ignoresSlash(path)) this.#registry.changed(path.slice(0, -1), origin)
     for (const { prefix, app } of this.#branches) {
       if (app === null || !path.startsWith(prefix)) continue
       const inner = path.slice(prefix.length) || '/'
       if (inner.startsWith('/')) app.#spread(inner, origin)
     }
+  }
+
+  /** True where a router takes the path with and without its trailing slash. */
+  #ignoresSlash(path: string): boolean {
+    if (this.#capabilities[CAPABILITIES.Router]?.['trailingSlash'] === 'ignore') return true
+    return this.#branches.some(({ prefix, app }) => app !== null && path.startsWith(`${prefix}/`) && app.#ignoresSlash(path.slice(prefix.length)))
   }
 
   #hostFor(name: string): ListenerHost {
