@@ -94,7 +94,7 @@ const LAZY: Readonly<Record<string, number>> = {
 }
 
 // The accessors are the same functions for all contexts, so that these share their shapes, too.
-const eagerAccessors = new Map(
+const EAGER_ACCESSORS: PropertyDescriptorMap = Object.fromEntries(
   Object.entries(EAGER).map(([key, bit]) => [
     key,
     {
@@ -160,16 +160,30 @@ const prototypeOver = (base: object): object => {
 
 const isInherited = (key: string): boolean => !key.startsWith('iopa.') && !key.startsWith('server.') && key !== 'response'
 
+/** How many keys a context has without those of its connection. */
+let ownKeys = 0
+
 /** Records from now on what is read of `context`; ordinary contexts keep their shape. */
 export const trackReads = (context: object, reads: Reads): void => {
   const bag = context as TrackedBag
-  const values: Record<string, unknown> = {}
-  const inherited = Object.keys(bag).filter(isInherited)
-  for (const key of eagerAccessors.keys()) values[key] = (bag as unknown as Record<string, unknown>)[key]
-  Object.defineProperty(bag, READS, { value: reads })
-  Object.defineProperty(bag, VALUES, { value: values })
-  for (const [key, accessor] of eagerAccessors) Object.defineProperty(bag, key, accessor)
-  for (const key of inherited) Object.defineProperty(bag, key, inheritedAccessor((bag as unknown as Record<string, unknown>)[key]))
+  bag[VALUES] = {
+    'iopa.QueryString': bag['iopa.QueryString'],
+    'iopa.Scheme': bag['iopa.Scheme'],
+    'iopa.Protocol': bag['iopa.Protocol'],
+    'server.RawPath': bag['server.RawPath'],
+    'server.RemoteAddress': bag['server.RemoteAddress'],
+    'server.RemotePort': bag['server.RemotePort'],
+    'server.ParentContext': bag['server.ParentContext'],
+    'server.User': bag['server.User']
+  }
+  bag[READS] = reads
+  const keys = Object.keys(bag)
+  if (keys.length !== ownKeys) {
+    const inherited = keys.filter(isInherited)
+    ownKeys = keys.length - inherited.length
+    for (const key of inherited) Object.defineProperty(bag, key, inheritedAccessor((bag as unknown as Record<string, unknown>)[key]))
+  }
+  Object.defineProperties(bag, EAGER_ACCESSORS)
   Object.setPrototypeOf(bag, prototypeOver(Object.getPrototypeOf(bag) as object))
 }
 

@@ -13,6 +13,11 @@ export interface Asker {
   readonly alone: boolean
   /** True once nothing is to be told any more. */
   readonly removed: boolean
+  /** Its inputs as they were asked for last, and which: they are made once. Those of its user may change. */
+  inputs: string
+  inputBits: number
+  /** True while it is owed an answer whose run has not begun. */
+  waits: boolean
   /** Gets the answer of a run; null where the run has failed. */
   told(answer: Answer | null, run: Run): void
 }
@@ -22,22 +27,29 @@ export const isAlone = (question: Question, context: Context): boolean =>
   question.content === null || (context['server.User'] === undefined && hasCredentials(context))
 
 /** What two askers of a path must have in common to get the same answer, when a run reads `bits`. */
-export const inputsOf = (asker: Asker, bits: number, user: User | undefined, users: Users): string => {
+export const keyOf = (asker: Asker, bits: number, user: User | undefined, users: Users): string => {
+  if (asker.inputBits !== bits) {
+    asker.inputBits = bits
+    asker.inputs = inputsOf(asker, bits)
+  }
+  return (bits & READ.User) === 0 || user === undefined ? asker.inputs : users.with(asker.inputs, user)
+}
+
+/** The inputs without the user. */
+const inputsOf = (asker: Asker, bits: number): string => {
   if (asker.alone || (bits & READ.Private) !== 0) return `#${asker.id}`
   const { question, context } = asker
-  let key = question.content as string
-  if (bits === 0) return key
-  if ((bits & READ.Query) !== 0) key += `\nquery ${question.query}`
-  if ((bits & READ.Accept) !== 0) key += `\naccept ${question.accept}`
-  if ((bits & READ.User) !== 0) key += `\nuser ${users.of(user)}`
-  if ((bits & OF_THE_PEER) === 0) return key
-  if ((bits & READ.Host) !== 0) key += `\nhost ${context['iopa.Host']}`
-  if ((bits & READ.Port) !== 0) key += `\nport ${context['iopa.Port']}`
-  if ((bits & READ.HostField) !== 0) key += `\nfield ${context['iopa.Headers'].get('host')}`
-  if ((bits & READ.Scheme) !== 0) key += `\nscheme ${context['iopa.Scheme']}`
-  if ((bits & READ.Protocol) !== 0) key += `\nprotocol ${context['iopa.Protocol']}`
-  if ((bits & READ.RawPath) !== 0) key += `\nraw ${question.rawPath}`
-  return key
+  const parts = [question.content as string]
+  if ((bits & READ.Query) !== 0) parts.push(`query ${question.query}`)
+  if ((bits & READ.Accept) !== 0) parts.push(`accept ${question.accept}`)
+  if ((bits & OF_THE_PEER) === 0) return parts.join('\n')
+  if ((bits & READ.Host) !== 0) parts.push(`host ${context['iopa.Host']}`)
+  if ((bits & READ.Port) !== 0) parts.push(`port ${context['iopa.Port']}`)
+  if ((bits & READ.HostField) !== 0) parts.push(`field ${context['iopa.Headers'].get('host')}`)
+  if ((bits & READ.Scheme) !== 0) parts.push(`scheme ${context['iopa.Scheme']}`)
+  if ((bits & READ.Protocol) !== 0) parts.push(`protocol ${context['iopa.Protocol']}`)
+  if ((bits & READ.RawPath) !== 0) parts.push(`raw ${question.rawPath}`)
+  return parts.join('\n')
 }
 
 const OF_THE_PEER = READ.Host | READ.Port | READ.HostField | READ.Scheme | READ.Protocol | READ.RawPath
@@ -61,16 +73,23 @@ export class Identities {
 export class Users {
   readonly #identities: Identities
   readonly #known = new Map<User, string>()
+  #lastUser: User | null = null
+  #lastInputs = ''
+  #lastKey = ''
 
   constructor(identities: Identities) {
     this.#identities = identities
   }
 
-  of(user: User | undefined): string {
-    if (user === undefined) return ''
+  /** These inputs and the user. */
+  with(inputs: string, user: User): string {
+    // Many in a row are one user's, with the same inputs.
+    if (user === this.#lastUser && inputs === this.#lastInputs) return this.#lastKey
     let text = this.#known.get(user)
     if (text === undefined) this.#known.set(user, (text = claimsOf(user) ?? `#${this.#identities.of(user)}`))
-    return text
+    this.#lastUser = user
+    this.#lastInputs = inputs
+    return (this.#lastKey = `${inputs}\nuser ${text}`)
   }
 }
 

@@ -155,6 +155,9 @@ export class ObservationRegistry {
         id: as['iopa.Id'],
         alone: isAlone(question, as),
         removed: false,
+        inputs: '',
+        waits: false,
+        inputBits: -1,
         told: (answer, run) => resolve(answer ?? failed(run.context, tooLate()))
       }
       this.#runsOf(path).ask(asker, chain === null ? OUTSIDE : { chain, suspects: null })
@@ -225,7 +228,7 @@ export class ObservationRegistry {
   readonly #runHost = {
     turns: this.#turns,
     identities: this.#identities,
-    start: (leader: Asker, askers: Set<Asker>, cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run => {
+    start: (leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run => {
       const reads = new Reads()
       const context = this.#host.renew(leader.question, leader.context, reads)
       const run: Run = {

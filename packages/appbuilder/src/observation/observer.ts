@@ -20,6 +20,9 @@ export class Observer implements Asker {
   #newest: Answer | null = null
   #alone: boolean | null = null
   #order = 0
+  inputs = ''
+  waits = false
+  inputBits = -1
   /** Path of the resource that it hears of. */
   resource: string
   removed = false
@@ -44,6 +47,7 @@ export class Observer implements Asker {
   /** Delivers the answer to the observing request itself. */
   async deliverFirst(answer: Answer): Promise<void> {
     if (answer.ok && isPrivate(answer)) this.#alone = true
+    this.inputBits = -1
     try {
       await this.#deliver(answer)
     } catch (error) {

@@ -1,6 +1,6 @@
 import { type Answer, READ } from '@iopa/context'
 import { type Cause, OUTSIDE } from './cause.ts'
-import { type Asker, type Identities, inputsOf, isPrivate, Users } from './inputs.ts'
+import { type Asker, type Identities, isPrivate, keyOf, Users } from './inputs.ts'
 import type { Run } from './run.ts'
 import type { Turns } from './turns.ts'
 
@@ -9,7 +9,7 @@ export interface RunHost {
   readonly turns: Turns
   readonly identities: Identities
   /** Begins a GET, and calls `finished` once, never before it returns. */
-  start(leader: Asker, askers: Set<Asker>, cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run
+  start(leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run
   /** Wall time in milliseconds. */
   now(): number
   /** Runs `release` after a while, for a path that seems to notify itself; what it returns cancels that. */
@@ -35,7 +35,7 @@ export class PathRuns {
   readonly observers: Set<Asker> = new Set()
   readonly #host: RunHost
   /** Those who are owed an answer, by their inputs. */
-  readonly #waiting = new Map<string, Set<Asker>>()
+  readonly #waiting = new Map<string, Asker[]>()
   readonly #active = new Map<string, Run>()
   /** All observers are owed an answer, and have not been put to those who wait. */
   #dirty = false
@@ -100,11 +100,21 @@ export class PathRuns {
 
   #add(askers: Iterable<Asker>): void {
     const users = new Users(this.#host.identities)
+    const profile = this.#profile
+    const byUser = (profile & READ.User) !== 0
+    let last: string | null = null
+    let group: Asker[] = []
     for (const asker of askers) {
-      const key = inputsOf(asker, this.#profile, asker.context['server.User'], users)
-      const group = this.#waiting.get(key)
-      if (group === undefined) this.#waiting.set(key, new Set([asker]))
-      else group.add(asker)
+      if (asker.waits) continue
+      asker.waits = true
+      const key = keyOf(asker, profile, byUser ? asker.context['server.User'] : undefined, users)
+      if (key !== last) {
+        last = key
+        const known = this.#waiting.get(key)
+        if (known === undefined) this.#waiting.set(key, (group = []))
+        else group = known
+      }
+      group.push(asker)
     }
   }
 
@@ -191,11 +201,11 @@ export class PathRuns {
     }
   }
 
-  #start(key: string, askers: Set<Asker>, cause: Cause): void {
+  #start(key: string, askers: readonly Asker[], cause: Cause): void {
     let leader: Asker | null = null
     for (const asker of askers) {
-      if (asker.removed) askers.delete(asker)
-      else if (leader === null || leader.context.ended) leader = asker
+      asker.waits = false
+      if (!asker.removed && (leader === null || leader.context.ended)) leader = asker
     }
     this.#full = false
     if (leader === null) return
@@ -203,7 +213,7 @@ export class PathRuns {
     const run = this.#host.start(leader, askers, cause, (ended, answer) => this.#finished(key, ended, answer))
     this.#active.set(key, run)
     // The others need not wait for a run that is not theirs.
-    if (askers.size > 1) {
+    if (askers.length > 1) {
       if ((run.reads.bits & READ.Private) !== 0) this.#split(run)
       else run.reads.whenPrivate(() => queueMicrotask(() => this.#split(run)))
     }
@@ -212,9 +222,9 @@ export class PathRuns {
   /** Gives all but the leader of a run that has turned out private runs of their own. */
   #split(run: Run): void {
     const { leader, askers } = run
-    if (run.over || askers.size === 1) return
-    const others = [...askers].filter(asker => asker !== leader)
-    for (const asker of others) askers.delete(asker)
+    if (run.over || askers.length === 1) return
+    const others = askers.filter(asker => asker !== leader && !asker.removed)
+    run.askers = [leader]
     this.#profile |= READ.Private
     this.#batch |= READ.Private
     this.#again(others, run)
@@ -237,12 +247,13 @@ export class PathRuns {
       // The run of a leader that has gone meanwhile may have been broken off.
       const whole = !leader.context.ended
       const users = new Users(this.#host.identities)
-      const inputs = inputsOf(leader, bits, run.user, users)
+      const inputs = keyOf(leader, bits, run.user, users)
       const left: Asker[] = []
       leader.told(answer, run)
+      const byUser = (bits & READ.User) !== 0
       for (const asker of askers) {
         if (asker === leader || asker.removed) continue
-        if (whole && (bits === 0 || inputsOf(asker, bits, asker.context['server.User'], users) === inputs)) asker.told(answer, run)
+        if (whole && (bits === 0 || keyOf(asker, bits, byUser ? asker.context['server.User'] : undefined, users) === inputs)) asker.told(answer, run)
         else left.push(asker)
       }
       if (left.length > 0) this.#again(left, run)

@@ -9,7 +9,7 @@ import type { Asker } from './inputs.ts'
 /** One GET under way for those who asked. */
 export interface Run {
   readonly leader: Asker
-  readonly askers: Set<Asker>
+  askers: readonly Asker[]
   /** The leader's user when the run began. */
   readonly user: User | undefined
   readonly context: Context
