@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Answer, App, type Context, type Host, reply } from '@iopa/appbuilder'
+import { type Answer, App, type Context, defineMiddleware, type Host, reply } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -11,8 +11,12 @@ const usedHeap = (): number => {
   collectGarbage()
   return process.memoryUsage().heapUsed
 }
+/** Lets work go on that waits for promises, and for a few turns of the event loop: a path runs once in a turn. */
 const turns = async (count = 20): Promise<void> => {
-  for (let turn = 0; turn < count; turn++) await null
+  for (let turn = 0; turn < count; turn++) {
+    await null
+    if (turn % 8 === 0) await new Promise(resolve => setImmediate(resolve))
+  }
 }
 
 interface Watching {
@@ -320,12 +324,16 @@ describe('observation 4: one run is shared', () => {
     one: Parameters<typeof watch>[3],
     two: Parameters<typeof watch>[3],
     before?: (app: App) => unknown,
-    answerHeaders: Record<string, string> = {}
+    answerHeaders: Record<string, string> = {},
+    read: (context: Context) => unknown = context => [context.query, context.headers.get('accept'), context.user]
   ): Promise<number> => {
     let gets = 0
     const app = new App(quiet)
     before?.(app)
-    app.use(() => reply(200, ++gets, answerHeaders))
+    app.use(context => {
+      read(context)
+      return reply(200, ++gets, answerHeaders)
+    })
     const host = app.host()
     const watching = [watch(app, host, '/x', one), watch(app, host, '/x', two)]
     await Promise.all(watching.map(({ active }) => active))
@@ -346,10 +354,12 @@ describe('observation 4: one run is shared', () => {
     expect(await shared({ headers: { accept: 'a/b' } }, {})).toBe(2)
     const users: Record<string, { id: string }> = { a: { id: 'a' }, b: { id: 'b' } }
     const authenticate = (app: App): unknown =>
-      app.use((context, next) => {
-        context.user = users[context.headers.get('authorization') ?? '']
-        return next()
-      })
+      app.use(
+        defineMiddleware({ provides: ['server.User'], neutral: true }, (context, next) => {
+          context.user = users[context.headers.get('authorization') ?? '']
+          return next()
+        })
+      )
     expect(await shared({ headers: { authorization: 'a' } }, { headers: { authorization: 'b' } }, authenticate)).toBe(2)
     expect(await shared({ headers: { authorization: 'a' } }, { headers: { authorization: 'a' } }, authenticate)).toBe(1)
   })

@@ -490,7 +490,7 @@ describe('changes of one path', () => {
     let state = 0
     app
       .get('/a', () => String(state))
-      .put('/a', async context => {
+      .put('/a', async () => {
         await turns(3)
         state++
         return reply(204)

@@ -83,8 +83,10 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   release(): void
   /** Throws when the context has ended. */
   assertLive(): void
-  /** Tells the observers of `path` that it has changed. */
+  /** Tells the observers of `path` that it has changed; within a mount the path is the mounted app's own. */
   notify(path: string): void
+  /** Says that the answer depends on what the core cannot see, such as an AsyncLocalStorage: observers do not share it. */
+  private(): void
   /** Runs `callback` once before the first byte of the answer, last registered first. */
   onSendingHeaders(callback: () => unknown): void
   toString(): string

@@ -18,6 +18,7 @@ import { observed } from './observed.ts'
 import { Parts } from './parts.ts'
 import { checkPath } from './path.ts'
 import { hasPreconditionField } from './precondition-fields.ts'
+import { READ, readsOf, trackReads } from './reads.ts'
 import { type Owned, Scope } from './scope.ts'
 import { parseAuthority } from './url.ts'
 
@@ -365,12 +366,15 @@ export class PropertyBag {
     const base = this['iopa.Path'].endsWith('/') ? this['iopa.Path'].slice(0, -1) : this['iopa.Path']
     const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
     const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: null }
-    const child = new PropertyBag(this.environment, init, this)
+    const reads = readsOf(this)
+    const child =
+      reads === undefined ? new PropertyBag(this.environment, init, this) : reads.ignoring(() => new PropertyBag(this.environment, init, this))
     child['iopa.PathBase'] = this['iopa.PathBase']
     child.#requestedPath = this['iopa.PathBase'] + full
     child['server.IsLocalOrigin'] = true
     child.#made.host = this.#made.host
     child.#made.port = this.#made.port
+    if (reads !== undefined) trackReads(child, reads)
     return child as unknown as Context
   }
 
@@ -408,15 +412,20 @@ export class PropertyBag {
     return this.#scope[Symbol.asyncDispose]()
   }
 
-  /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
+  /** Tells the observers of `path`, below the mounts that the run is in, that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
     try {
       this.assertLive()
-      this.environment.notify(checkPath(path), this)
+      this.environment.notify(this['iopa.PathBase'] + checkPath(path), this)
     } catch (error) {
       // The peer has not asked for this path.
       throw withOrigin(error, 'internal')
     }
+  }
+
+  /** Says that the answer depends on what the core cannot see, such as an AsyncLocalStorage: observers do not share it. */
+  private(): void {
+    readsOf(this)?.add(READ.Private)
   }
 
   /** Runs `callback` once before the first byte of the answer, last registered first. */

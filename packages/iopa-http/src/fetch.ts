@@ -52,7 +52,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
       context.defer(() => signal.removeEventListener('abort', abort))
       if (request.method === 'GET' && acceptsEventStream(request.headers.get('accept') ?? '')) {
         context['iopa.Observe'] = true
-        observe(host, context, heartbeats, retry, resolve)
+        observe(host, context, signal, heartbeats, retry, resolve)
       } else host.run(context, () => resolve(responseTo(context, context.response, host)))
     })
 }

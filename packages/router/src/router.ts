@@ -16,13 +16,14 @@ export interface RouterOptions extends RouteTableOptions {}
  */
 export const router = (options: RouterOptions = {}): Extension<Routes> => {
   const table = routeTable<Target>(options)
+  const ignoresSlash = options.trailingSlash === 'ignore'
   let used = false
   return {
     name: 'router',
     extend(app) {
       if (used) throw routeError('router-in-use', 'This router belongs to an app already; make one with router() for each app.')
       used = true
-      app.capabilities[CAPABILITIES.Router] = { version: IOPA_VERSION }
+      app.capabilities[CAPABILITIES.Router] = { version: IOPA_VERSION, trailingSlash: options.trailingSlash ?? 'strict' }
       return methodsFor(table, '')
     },
     invoke(context, next) {
@@ -30,7 +31,9 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       if (match === undefined) return answerUnmatched(table, context, next)
       context['iopa.Params'] = match.params
       context['iopa.Route'] = match.route.pattern.text
-      context.response.resource = context['iopa.PathBase'] + context['iopa.Path']
+      const path = context['iopa.Path']
+      // Both spellings are one resource, for changes and for those who observe it.
+      context.response.resource = context['iopa.PathBase'] + (ignoresSlash && path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path)
       return callRoute(context, next, match.route.value, table)
     },
     routes: () => announced(table)

@@ -1,13 +1,14 @@
 import { type Bag, CAPABILITIES, type Capabilities, type Codec, CodecTable, IOPA_VERSION, IopaError, type Logger, schemeOf } from '@iopa/constants'
 import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, report, Scope } from '@iopa/context'
 import { type Client, createClient } from '../client/client.ts'
-import { observedAnswers } from '../observation/app-observer.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
+import { observedAnswers } from '../observation/observed-answers.ts'
 import { renewed } from '../observation/renewal.ts'
 import { type ComposedPipeline, compose, noRoute, type Pipeline } from '../pipeline/compose.ts'
 import { Dispatcher } from '../pipeline/dispatcher.ts'
 import type { MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
 import { MountTable } from '../pipeline/mount.ts'
+import { neutral } from '../pipeline/neutral.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import { type Clock, systemClock, type TimerHandle } from '../transport/clock.ts'
 import { type HostContext, ListenerHost } from '../transport/host.ts'
@@ -78,9 +79,11 @@ export class App {
     // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
     this.#notifier = this.#dispatcherWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
     this.#registry = new ObservationRegistry({
+      clock,
+      logger: this.logger,
+      limits: this.limits,
       run: (context, done) => this.#notifier.run(context, done),
-      renew: (path, as) => renewed(this.#factory, path, as),
-      bodyLimit: this.limits.body
+      renew: (question, as, reads) => renewed(this.#factory, question, as, reads)
     })
     this.#dispatcher = this.#dispatcherWith(this.limits)
     this.#environment.changes = new ConditionalChanges({
@@ -230,28 +233,19 @@ export class App {
 
   /** The representation of `path` now and after each change, inside this process. Throws when its GET is not 2xx. */
   observe(path: string, options: { readonly signal?: AbortSignal; readonly headers?: Bag['iopa.Headers'] } = {}): AsyncIterable<Answer> {
-    const open = (): Context => {
-      const query = path.indexOf('?')
-      const context = this.create({
-        'iopa.Method': 'GET',
-        'iopa.Path': query < 0 ? path : path.slice(0, query),
-        'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
-        'iopa.Headers': options.headers,
-        'iopa.Observe': true
-      })
-      const { signal } = options
-      const abort = (): void => void context.end('unsubscribe')
-      if (signal?.aborted) abort()
-      signal?.addEventListener('abort', abort, { once: true })
-      context.defer(() => signal?.removeEventListener('abort', abort))
-      return context
+    const query = path.indexOf('?')
+    const bag: Bag = {
+      'iopa.Method': 'GET',
+      'iopa.Path': query < 0 ? path : path.slice(0, query),
+      'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
+      'iopa.Headers': options.headers,
+      'iopa.Observe': true
     }
-    return {
-      [Symbol.asyncIterator]: () =>
-        observedAnswers(open, (observing, deliver) =>
-          this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits.observers)
-        )
-    }
+    return observedAnswers(
+      options.signal,
+      () => this.create(bag),
+      (observing, deliver) => this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits)
+    )
   }
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
@@ -301,7 +295,7 @@ export class App {
   }
 
   #invokeLayers(): MiddlewareFunction[] {
-    return this.#entries.flatMap(({ invoke }) => (invoke === undefined ? [] : [invoke]))
+    return this.#entries.flatMap(entry => (entry.invoke === undefined ? [] : [entry.neutral === true ? neutral(entry.invoke) : entry.invoke]))
   }
 
   #invokeNames(): string[] {
@@ -340,9 +334,26 @@ export class App {
     return new Set([...around, ...this.#entries.flatMap(({ provides }) => provides)])
   }
 
+  /** A change of a path of this app is one of the app around it, and of every app mounted at or above that path. */
   #changed(path: string, origin: Context | null): void {
     if (this.#outer !== null) this.#outer.app.#changed(this.#outer.prefix + path, origin)
-    else this.#registry.changed(path, origin)
+    else this.#spread(path, origin)
+  }
+
+  #spread(path: string, origin: Context | null): void {
+    this.#registry.changed(path, origin)
+    if (path.endsWith('/') && path.length > 1 && this.#ignoresSlash(path)) this.#registry.changed(path.slice(0, -1), origin)
+    for (const { prefix, app } of this.#branches) {
+      if (app === null || !path.startsWith(prefix)) continue
+      const inner = path.slice(prefix.length) || '/'
+      if (inner.startsWith('/')) app.#spread(inner, origin)
+    }
+  }
+
+  /** True where a router takes the path with and without its trailing slash. */
+  #ignoresSlash(path: string): boolean {
+    if (this.#capabilities[CAPABILITIES.Router]?.['trailingSlash'] === 'ignore') return true
+    return this.#branches.some(({ prefix, app }) => app !== null && path.startsWith(`${prefix}/`) && app.#ignoresSlash(path.slice(prefix.length)))
   }
 
   #hostFor(name: string): ListenerHost {
@@ -352,6 +363,7 @@ export class App {
       clock: this.clock,
       logger: this.logger,
       pipeline: () => this.#pipeline ?? this.#compose(),
+      changed: (path, origin) => this.#changed(path, origin),
       notify: path => this.notify(path),
       routes: () => this.routes(),
       authenticates: () => this.#entries.some(({ provides }) => provides.includes('server.User'))
@@ -386,7 +398,7 @@ export class App {
       this.#environment.codecs,
       limits,
       this.clock,
-      (path, origin) => this.#registry.changed(path, origin)
+      (path, origin) => this.#changed(path, origin)
     )
   }
 

@@ -6,6 +6,8 @@ export interface DeclaredEntry {
   readonly provides: readonly string[]
   readonly requires: readonly string[]
   readonly keys: readonly KeysDeclaration[]
+  /** True when what it reads of a peer does not shape representations. */
+  readonly neutral?: boolean
   /** Set on a router: what stands after it does not run for its routes. */
   readonly routes?: (() => Iterable<unknown>) | undefined
 }
@@ -21,6 +23,7 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
     provides?: readonly string[]
     requires?: readonly string[]
     keys?: KeysDeclaration | readonly KeysDeclaration[]
+    neutral?: boolean
   }
   const keys =
     given.keys === undefined ? [] : Array.isArray(given.keys) ? (given.keys as readonly KeysDeclaration[]) : [given.keys as KeysDeclaration]
@@ -29,7 +32,8 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
     name: typeof given.name === 'string' && given.name !== '' ? given.name : fallback,
     provides: Array.isArray(given.provides) ? given.provides : [],
     requires: Array.isArray(given.requires) ? given.requires : [],
-    keys: keys.filter(isOne)
+    keys: keys.filter(isOne),
+    neutral: given.neutral === true
   }
 }
 

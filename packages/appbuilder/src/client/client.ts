@@ -1,5 +1,6 @@
 import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, decodePath, encodeBody, HeaderMap, isContext, type Scope } from '@iopa/context'
+import { observedRemotely } from '../observation/observed-remotely.ts'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
 
@@ -85,19 +86,30 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     }
   }
 
-  async function* observe(request: string | Bag, options: RequestOptions = {}): AsyncGenerator<Answer> {
-    const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
+  async function* answers(observing: Bag, signal: AbortSignal, stop: () => void): AsyncGenerator<Answer> {
     const method = observing['iopa.Method'] ?? 'GET'
     if (method !== 'GET' && channel.observable?.includes(method) !== true)
       throw new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`)
-    const context = contextOf({ ...observing, 'iopa.Observe': true })
+    if (scope.ended) throw new IopaError(502, 'disconnected', 'The client is closed: connect again.')
+    const context = contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal })
+    let left = false
+    // Its end from outside, as by close(), does not wait for the peer.
+    context.defer(() => {
+      if (!left) stop()
+    })
     try {
       // The layers see the observing request once, before it leaves; what comes back is a sequence.
       const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)
       yield* (started ?? context.response.value) as AsyncIterable<Answer>
     } finally {
+      left = true
       await context.end('unsubscribe')
     }
+  }
+
+  const observe = (request: string | Bag, options: RequestOptions = {}): AsyncIterable<Answer> => {
+    const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
+    return observedRemotely(observing['iopa.CallCancelled'], (signal, stop) => answers(observing, signal, stop))
   }
 
   // The channel belongs to the scope.

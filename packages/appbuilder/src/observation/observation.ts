@@ -1,49 +1,56 @@
-import { IopaError, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
-import { Answer, type Context } from '@iopa/context'
-import { toIopaError } from '../pipeline/errors.ts'
+import { IopaError } from '@iopa/constants'
+import { type Answer, type Context, Reads, readsOf } from '@iopa/context'
+import { silentLogger } from '../app/silent-logger.ts'
+import type { Clock } from '../transport/clock.ts'
+import type { Limits } from '../transport/limits.ts'
 import type { Change, Observation, Subscription } from '../transport/transport.ts'
-import { excerpted, isExcerpted } from './excerpt.ts'
+import { type Cause, cycleOf, isInChain, Once, OUTSIDE } from './cause.ts'
+import { Changes } from './changes.ts'
+import { type Asker, Identities, isAlone } from './inputs.ts'
 import { Observer } from './observer.ts'
-import { ObserverGroup } from './observer-group.ts'
-import { isPrivate, ShareKeys } from './share-key.ts'
+import { PathRuns } from './path-runs.ts'
+import { getOf, type Question, questionOf } from './question.ts'
+import { collected, failed, isOwnEventStream, type Run, resourceOf, within } from './run.ts'
+import { Turns } from './turns.ts'
 
 /** What the registry needs of the app. */
 export interface ObservationHost {
+  readonly clock: Clock
+  readonly logger: Context['logger']
+  readonly limits: Pick<Limits, 'body' | 'requestTimeout'>
   /** Runs the pipeline; the answer is sealed when `done` is called. */
   run(context: Context, done: (context: Context) => void): void
-  /** A GET of `path` on behalf of `as`, a child of its scope. */
-  renew(path: string, as: Context): Context
-  /** Most bytes of a notification. */
-  readonly bodyLimit: number
+  /** What was asked, on behalf of `as`, as a child of its scope; `reads` records what the run reads of its peer. */
+  renew(question: Question, as: Context, reads: Reads): Context
 }
 
-interface ObservedPath {
-  /** Registered, their first GET not yet delivered. */
-  readonly muted: Set<Observer<ObserverGroup>>
-  /** Observers that share runs, by share key. */
-  readonly shared: Map<string, ObserverGroup>
-  /** Groups of one, whose answers nobody else may see. */
-  readonly single: Set<ObserverGroup>
-}
-
-interface SharedGet {
-  readonly current: Promise<Answer>
-  /** The run that begins when the current one has finished, for those who asked meanwhile. */
-  queued: Promise<Answer> | null
-  /** Whose scope the queued run belongs to. */
-  owner: Context | null
-}
+/** Milliseconds between the runs of a path that seems to notify itself. */
+const HELD = 250
+/** Paths of runs of which one may have caused a change that does not say who made it; more of them tell nothing. */
+const MOST_SUSPECTS = 256
 
 const tooMany = (): IopaError =>
   new IopaError(503, 'too-many-observers', 'The server has as many observers as it may have; try again.', { headers: { 'retry-after': '30' } })
 
+const tooLate = (): IopaError => new IopaError(504, 'timeout', 'The request took too long.')
+
 /** Who observes which path. Without observers and listeners a change costs one comparison. */
 export class ObservationRegistry {
   readonly #host: ObservationHost
-  readonly #keys = new ShareKeys()
-  readonly #paths = new Map<string, ObservedPath>()
+  readonly #turns = new Turns()
+  readonly #identities = new Identities()
+  readonly #paths = new Map<string, PathRuns>()
+  /** Observers by the path of the resource that they hear of, where it is not the one that they observe. */
+  readonly #resources = new Map<string, Map<PathRuns, Set<Observer>>>()
   readonly #listeners = new Set<(change: Change) => void>()
-  #running: string | null = null
+  readonly #changes = new Changes()
+  readonly #runs = new Map<Reads, Run>()
+  readonly #said = new Once()
+  /** The run whose synchronous part is running. */
+  #current: Run | null = null
+  #order = 0
+  /** Observers whose first GET has not been delivered. */
+  #muted = 0
   /** Observers and listeners in all. */
   active = 0
 
@@ -56,56 +63,73 @@ export class ObservationRegistry {
     return this.active - this.#listeners.size
   }
 
-  /** Registers muted, runs the GET, delivers its answer, then unmutes: a change in between is delivered after it. */
+  /** Registers, runs the GET, delivers its answer, and only then tells of changes: one that came in between is delivered after it. */
   async observe(
     context: Context,
     deliver: (answer: Answer) => Promise<void> | void,
     run: ObservationHost['run'],
-    limit: number
+    limits: Pick<Limits, 'observers' | 'requestTimeout'>
   ): Promise<Observation> {
-    const path = context['iopa.PathBase'] + context['iopa.Path']
-    if (this.observers >= limit) {
+    const observer = new Observer(context, questionOf(context), deliver, this.#observers)
+    if (this.observers >= limits.observers) {
+      observer.removed = true
       context.response.fail(tooMany())
       context.response.seal(context.environment.codecs)
-      await new Observer(context, path, deliver, () => undefined).deliverFirst(context.response)
-      return { active: false, close: reason => context.end(reason) }
-    }
-    const observer = new Observer<ObserverGroup>(context, path, deliver, () => this.#remove(observer))
-    this.#pathOf(path).muted.add(observer)
-    this.active++
-    context.defer(() => this.#remove(observer))
-    await new Promise<void>(resolve => run(context, () => resolve()))
-    if (isOwnEventStream(context)) {
-      // The handler tells of its events itself; they are no state that could be told again.
-      this.#remove(observer)
       await observer.deliverFirst(context.response)
       return { active: false, close: reason => context.end(reason) }
     }
-    const answer = await collected(context, this.#host.bodyLimit)
-    if (!answer.ok) this.#remove(observer)
-    await observer.deliverFirst(answer)
-    if (!observer.removed) this.#unmute(observer, answer)
+    this.active++
+    this.#muted++
+    const since = this.#changes.count
+    context.defer(() => this.#remove(observer))
+    try {
+      await new Promise<void>(resolve => run(context, () => resolve()))
+      if (isOwnEventStream(context)) {
+        this.#remove(observer)
+        await observer.deliverFirst(context.response)
+        return { active: false, close: reason => context.end(reason) }
+      }
+      const answer = await this.#collected(context, limits.requestTimeout)
+      if (!answer.ok) this.#remove(observer)
+      await observer.deliverFirst(answer)
+      if (!observer.removed) this.#unmute(observer, since)
+    } finally {
+      this.#muted--
+    }
     return { active: !observer.removed, close: reason => context.end(reason ?? 'unsubscribe') }
   }
 
-  /** Tells who observes `path`; a change that a run of this very path makes is its own doing and is ignored. */
+  /** Tells who observes `path`, or hears of the resource there. What a run changes on the way to where it came from is ignored. */
   changed(path: string, origin: Context | null): void {
-    if (this.active === 0 || this.#running === path || isWithinRun(origin, path)) return
-    const observed = this.#paths.get(path)
-    if (observed !== undefined) {
-      for (const observer of observed.muted) observer.dirty = true
-      for (const group of observed.shared.values()) group.refresh()
-      for (const group of observed.single) group.refresh()
+    if (this.active === 0) return
+    const cause = this.#causeOf(origin)
+    const { chain } = cause
+    if (chain !== null && isInChain(chain, path)) {
+      if (chain.path !== path) this.#logCycle(cycleOf(chain, path))
+      return
     }
-    if (this.#listeners.size > 0) for (const listener of this.#listeners) listener({ path, origin })
+    if (this.#muted > 0 || this.#runs.size > 0) this.#changes.add(path)
+    this.#paths.get(path)?.refresh(cause)
+    const others = this.#resources.get(path)
+    if (others !== undefined) {
+      for (const [runs, observers] of others) {
+        if (chain !== null && isInChain(chain, runs.path)) {
+          if (chain.path !== runs.path) this.#logCycle(cycleOf(chain, runs.path))
+          continue
+        }
+        if (observers.size === runs.observers.size) runs.refresh(cause)
+        else runs.owe(observers, cause)
+      }
+    }
+    if (this.#listeners.size > 0) this.#announce({ path, origin }, origin)
   }
 
   /** Hands observers of `path` an answer that was not made by running GET here. It is no change of this app. */
   deliver(path: string, answer: Answer): void {
-    const observed = this.#paths.get(path)
-    if (observed === undefined) return
-    for (const observer of observed.muted) observer.dirty = true
-    for (const group of [...observed.shared.values(), ...observed.single]) for (const observer of [...group.observers]) observer.push(answer)
+    if (this.#muted > 0) this.#changes.add(path)
+    const observers = new Set(this.#paths.get(path)?.observers as ReadonlySet<Observer> | undefined)
+    for (const others of this.#resources.get(path)?.values() ?? []) for (const observer of others) observers.add(observer)
+    for (const observer of observers) observer.push(answer)
   }
 
   /** Hears every change of any path until it is disposed. */
@@ -120,127 +144,204 @@ export class ObservationRegistry {
     }
   }
 
-  /** Runs a notification's GET to a collected answer, and ends its context. */
-  readonly #get = (path: string, as: Context): Promise<Answer> => {
-    const context = this.#host.renew(path, as)
-    return new Promise<void>(resolve => {
-      const outer = this.#running
-      this.#running = path
+  /** The answer to a GET that begins after this call; callers whose inputs are equal, or are not read, get the same one. */
+  represent(path: string, as: Context): Promise<Answer> {
+    const question = getOf(path, as)
+    const chain = this.#current === null ? null : this.#current.chain
+    return new Promise(resolve => {
+      const asker: Asker = {
+        question,
+        context: as,
+        id: as['iopa.Id'],
+        alone: isAlone(question, as),
+        removed: false,
+        inputs: '',
+        waits: false,
+        inputBits: -1,
+        told: (answer, run) => resolve(answer ?? failed(run.context, tooLate()))
+      }
+      this.#runsOf(path).ask(asker, chain === null ? OUTSIDE : { chain, suspects: null })
+    })
+  }
+
+  #announce(change: Change, origin: Context | null): void {
+    const reads = origin === null ? undefined : readsOf(origin)
+    const outer = this.#current
+    this.#current = (reads === undefined ? undefined : this.#runs.get(reads)) ?? outer
+    // What a listener looks at is no read of the run.
+    reads?.pause()
+    try {
+      for (const listener of this.#listeners) listener(change)
+    } finally {
+      reads?.resume()
+      this.#current = outer
+    }
+  }
+
+  readonly #observers = {
+    remove: (observer: Observer): void => this.#remove(observer),
+    answered: (observer: Observer, resource: string, since: number): void => {
+      if (resource === observer.resource) return
+      this.#moveTo(observer, resource)
+      // It may have changed while nobody knew that it was read.
+      if (this.#changes.since(since, resource)) this.#paths.get(observer.question.path)?.owe([observer], OUTSIDE)
+    }
+  }
+
+  #unmute(observer: Observer, since: number): void {
+    const { path } = observer.question
+    const runs = this.#runsOf(path)
+    runs.observe(observer)
+    const resource = resourceOf(observer.context)
+    this.#moveTo(observer, resource)
+    if (this.#changes.since(since, path) || this.#changes.since(since, resource)) runs.owe([observer], OUTSIDE)
+  }
+
+  #moveTo(observer: Observer, resource: string): void {
+    this.#forget(observer)
+    observer.resource = resource
+    const runs = this.#paths.get(observer.question.path)
+    if (resource === observer.question.path || runs === undefined) return
+    let byRuns = this.#resources.get(resource)
+    if (byRuns === undefined) this.#resources.set(resource, (byRuns = new Map()))
+    const observers = byRuns.get(runs)
+    if (observers === undefined) byRuns.set(runs, new Set([observer]))
+    else observers.add(observer)
+  }
+
+  #forget(observer: Observer): void {
+    const byRuns = this.#resources.get(observer.resource)
+    const runs = this.#paths.get(observer.question.path)
+    if (byRuns === undefined || runs === undefined) return
+    const observers = byRuns.get(runs)
+    observers?.delete(observer)
+    if (observers?.size === 0) byRuns.delete(runs)
+    if (byRuns.size === 0) this.#resources.delete(observer.resource)
+  }
+
+  #runsOf(path: string): PathRuns {
+    let runs = this.#paths.get(path)
+    if (runs === undefined) this.#paths.set(path, (runs = new PathRuns(path, this.#runHost)))
+    return runs
+  }
+
+  readonly #runHost = {
+    turns: this.#turns,
+    identities: this.#identities,
+    start: (leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run => {
+      const reads = new Reads()
+      const context = this.#host.renew(leader.question, leader.context, reads)
+      const run: Run = {
+        leader,
+        askers,
+        user: leader.context['server.User'],
+        context,
+        reads,
+        cause,
+        chain: { path: leader.question.path, above: cause.chain },
+        order: ++this.#order,
+        since: this.#changes.count,
+        resource: leader.question.path,
+        over: false
+      }
+      this.#runs.set(reads, run)
+      const finish = (answer: Answer | null): void => {
+        run.over = true
+        this.#runs.delete(reads)
+        reads.pause()
+        if (answer?.ok) run.resource = resourceOf(context)
+        finished(run, answer)
+        // What it still does, and fails to do, is over.
+        if (answer === null) context['server.Logger'] = silentLogger
+        void context.end(answer === null ? 'timeout' : 'finish')
+      }
+      this.#answer(run).then(finish, (error: unknown) => {
+        this.#host.logger.error(`iopa: a notification of ${run.chain.path} failed`, error)
+        finish(null)
+      })
+      return run
+    },
+    now: (): number => this.#host.clock.now(),
+    hold: (path: string, release: () => void): (() => void) => {
+      this.#logCycle(`${path} -> ${path}`)
+      const timer = this.#host.clock.setTimeout(release, HELD)
+      return () => this.#host.clock.clearTimeout(timer)
+    },
+    idle: (runs: PathRuns): void => {
+      if (runs.observers.size === 0 && this.#paths.get(runs.path) === runs) this.#paths.delete(runs.path)
+    }
+  }
+
+  /** The collected answer of a run; null, which is logged, when there is none in time. */
+  #answer(run: Run): Promise<Answer | null> {
+    const { clock, limits, logger } = this.#host
+    let done = false
+    const ran = new Promise<void>(resolve => {
+      const outer = this.#current
+      this.#current = run
       try {
-        this.#host.run(context, () => resolve())
+        this.#host.run(run.context, () => {
+          done = true
+          resolve()
+        })
       } finally {
-        this.#running = outer
+        this.#current = outer
       }
     })
-      .then(() => collected(context, this.#host.bodyLimit))
-      .then(answer => {
-        void context.end()
-        return answer
-      })
-  }
-
-  readonly #represented = new Map<string, SharedGet>()
-
-  /** The answer to a GET that began after this call; callers with the same share key get the same one. */
-  represent(path: string, as: Context): Promise<Answer> {
-    const share = this.#keys.of(as)
-    if (share === null) return this.#get(path, as)
-    const key = `${path}\n${share}`
-    const entry = this.#represented.get(key)
-    if (entry !== undefined) {
-      // The run in flight may have read the state before the change, so the next one answers.
-      entry.queued ??= entry.current.then(() => this.#startRepresent(key, path, as))
-      entry.owner ??= as
-      const owner = entry.owner
-      return entry.queued.then(answer => (owner !== as && (isPrivate(answer) || owner.ended) ? this.#get(path, as) : answer))
-    }
-    return this.#startRepresent(key, path, as)
-  }
-
-  #startRepresent(key: string, path: string, as: Context): Promise<Answer> {
-    const current = this.#get(path, as)
-    const entry: SharedGet = { current, queued: null, owner: null }
-    this.#represented.set(key, entry)
-    return current.then(answer => {
-      if (this.#represented.get(key) === entry && entry.queued === null) this.#represented.delete(key)
-      return answer
+    if (done && !run.context.response.isStream) return Promise.resolve(run.context.response)
+    const answer = ran.then(() => (run.context.response.isStream ? collected(run.context, limits.body) : run.context.response))
+    return within<Answer | null>(clock, limits.requestTimeout, answer, () => {
+      logger.error(
+        `iopa: a notification of ${run.chain.path} has no answer after ${limits.requestTimeout} ms; its observers are told of the next change`
+      )
+      return null
     })
   }
 
-  #unmute(observer: Observer<ObserverGroup>, answer: Answer): void {
-    const observed = this.#pathOf(observer.path)
-    observed.muted.delete(observer)
-    const key = isPrivate(answer) ? null : this.#keys.of(observer.context)
-    const group = (key === null ? undefined : observed.shared.get(key)) ?? new ObserverGroup(observer.path, this.#get, solo => this.#isolate(solo))
-    if (key === null) observed.single.add(group)
-    else observed.shared.set(key, group)
-    group.add(observer, key)
-    if (observer.dirty) group.refresh()
+  #collected(context: Context, time: number): Promise<Answer> | Answer {
+    if (!context.response.isStream) return context.response
+    return within(this.#host.clock, time, collected(context, this.#host.limits.body), () => {
+      context['server.Logger'].error(`iopa: the body of ${context} could not be read within ${time} ms`)
+      return failed(context, tooLate())
+    })
   }
 
-  /** Takes a group apart whose answer turned out to be private: each observer gets a run of its own. */
-  #isolate(group: ObserverGroup): void {
-    const observed = this.#paths.get(group.path)
-    if (observed === undefined || group.key === null) return
-    observed.shared.delete(group.key)
-    for (const observer of [...group.observers]) {
-      group.delete(observer)
-      const single = new ObserverGroup(group.path, this.#get, () => undefined)
-      single.add(observer, null)
-      observed.single.add(single)
-      single.refresh()
+  /** Why a path changes, as far as can be told: a context of a run, or what runs right now, says it; else any run under way may have done it. */
+  #causeOf(origin: Context | null): Cause {
+    if (this.#runs.size === 0) return OUTSIDE
+    for (let context = origin; context !== null; context = context['server.ParentContext']) {
+      const reads = readsOf(context)
+      if (reads === undefined) continue
+      const run = this.#runs.get(reads)
+      return run === undefined ? OUTSIDE : { chain: run.chain, suspects: null }
     }
+    // A request of a peer is nobody's notification.
+    if (origin !== null && !origin['server.IsLocalOrigin']) return OUTSIDE
+    if (this.#current !== null) return { chain: this.#current.chain, suspects: null }
+    const suspects = new Set<string>()
+    for (const { chain, cause } of this.#runs.values()) {
+      for (let link: typeof cause.chain = chain; link !== null; link = link.above) suspects.add(link.path)
+      for (const suspect of cause.suspects ?? []) suspects.add(suspect)
+      if (suspects.size > MOST_SUSPECTS) return OUTSIDE
+    }
+    return { chain: null, suspects }
   }
 
-  #pathOf(path: string): ObservedPath {
-    let observed = this.#paths.get(path)
-    if (observed === undefined) this.#paths.set(path, (observed = { muted: new Set(), shared: new Map(), single: new Set() }))
-    return observed
+  #logCycle(cycle: string): void {
+    if (!this.#said.first(cycle)) return
+    this.#host.logger.error(
+      `iopa: GET notifies in a circle, which is cut: ${cycle}; do not call notify() of what leads back to the path that is read`
+    )
   }
 
-  #remove(observer: Observer<ObserverGroup>): void {
+  #remove(observer: Observer): void {
     if (observer.removed) return
     observer.removed = true
     this.active--
-    const observed = this.#paths.get(observer.path)
-    if (observed === undefined) return
-    observed.muted.delete(observer)
-    const group = observer.group
-    if (group !== null) {
-      group.delete(observer)
-      if (group.observers.size === 0) {
-        observed.single.delete(group)
-        if (group.key !== null && observed.shared.get(group.key) === group) observed.shared.delete(group.key)
-      }
-    }
-    if (observed.muted.size === 0 && observed.shared.size === 0 && observed.single.size === 0) this.#paths.delete(observer.path)
+    this.#forget(observer)
+    const runs = this.#paths.get(observer.question.path)
+    if (runs === undefined) return
+    runs.observers.delete(observer)
+    if (runs.observers.size === 0 && runs.isIdle) this.#paths.delete(runs.path)
   }
-}
-
-/** The answer with its payload in memory: all of it, or an excerpt of what is too large; another one that says 500 where the stream fails. */
-const collected = async (context: Context, limit: number): Promise<Answer> => {
-  const answer = context.response
-  if (!answer.isStream) return answer
-  try {
-    if (answer.ok && isExcerpted(answer.payload, limit)) return await excerpted(context, answer.payload)
-    await answer.collect(limit)
-    return answer
-  } catch (error) {
-    context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
-    const visible = toIopaError(error)
-    const failed = new Answer(context)
-    failed.fail(new IopaError(visible.status, visible.code, visible.detail))
-    failed.seal(context.environment.codecs)
-    return failed
-  }
-}
-
-const isOwnEventStream = ({ response, headers }: Context): boolean =>
-  response.isStream && mediaTypeEssence(response.type) === MEDIA_TYPES.EventStream && (headers.get('accept') ?? '').includes(MEDIA_TYPES.EventStream)
-
-const isWithinRun = (origin: Context | null, path: string): boolean => {
-  for (let context = origin; context !== null; context = context['server.ParentContext']) {
-    if (context['server.IsNotification'] && context['iopa.PathBase'] + context['iopa.Path'] === path) return true
-  }
-  return false
 }

@@ -1,33 +1,67 @@
 import type { Answer, Context } from '@iopa/context'
+import { type Asker, isAlone, isPrivate } from './inputs.ts'
+import type { Question } from './question.ts'
+import type { Run } from './run.ts'
+
+/** What an observer tells the registry. */
+export interface ObserverHost {
+  remove(observer: Observer): void
+  /** The answer that it has just been given came from this resource. */
+  answered(observer: Observer, resource: string, since: number): void
+}
 
 /** One observer: it gets the newest answer when the delivery before has finished, and skips those in between. */
-export class Observer<Group = unknown> {
+export class Observer implements Asker {
   readonly context: Context
-  readonly path: string
+  readonly question: Question
   readonly #deliver: (answer: Answer) => Promise<void> | void
-  readonly #remove: () => void
+  readonly #host: ObserverHost
   #busy = false
   #newest: Answer | null = null
-  /** A change came while the first answer was on its way. */
-  dirty = false
+  #alone: boolean | null = null
+  #order = 0
+  inputs = ''
+  waits = false
+  inputBits = -1
+  /** Path of the resource that it hears of. */
+  resource: string
   removed = false
-  /** Those with whom it shares runs. */
-  group: Group | null = null
 
-  constructor(context: Context, path: string, deliver: (answer: Answer) => Promise<void> | void, remove: () => void) {
+  constructor(context: Context, question: Question, deliver: (answer: Answer) => Promise<void> | void, host: ObserverHost) {
     this.context = context
-    this.path = path
+    this.question = question
+    this.resource = question.path
     this.#deliver = deliver
-    this.#remove = remove
+    this.#host = host
+  }
+
+  get id(): number {
+    return this.context['iopa.Id']
+  }
+
+  /** Known when the first GET has run, for that says who the user is. */
+  get alone(): boolean {
+    return (this.#alone ??= isAlone(this.question, this.context))
   }
 
   /** Delivers the answer to the observing request itself. */
   async deliverFirst(answer: Answer): Promise<void> {
+    if (answer.ok && isPrivate(answer)) this.#alone = true
+    this.inputBits = -1
     try {
       await this.#deliver(answer)
     } catch (error) {
       this.#failed(error)
     }
+  }
+
+  told(answer: Answer | null, run: Run): void {
+    if (answer === null || this.removed) return
+    // Runs with other inputs may overlap; the later one has read the newer state.
+    if (run.order < this.#order) return
+    this.#order = run.order
+    this.push(answer)
+    if (answer.ok && !this.removed) this.#host.answered(this, run.resource, run.since)
   }
 
   /** Delivers a notification, or keeps it until the delivery before has finished. One that is not 2xx is the last. */
@@ -36,7 +70,7 @@ export class Observer<Group = unknown> {
       this.#newest = answer
       return
     }
-    if (!answer.ok) this.#remove()
+    if (!answer.ok) this.#host.remove(this)
     let delivered: Promise<void> | void
     try {
       delivered = this.#deliver(answer)
@@ -60,8 +94,8 @@ export class Observer<Group = unknown> {
   }
 
   #failed(error: unknown): void {
-    this.#remove()
-    if (!this.context.ended) this.context['server.Logger'].error(`iopa: an observer of ${this.path} could not be told`, error)
+    this.#host.remove(this)
+    if (!this.context.ended) this.context['server.Logger'].error(`iopa: an observer of ${this.question.path} could not be told`, error)
     void this.context.end('disconnect')
   }
 }

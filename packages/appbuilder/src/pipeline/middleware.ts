@@ -27,6 +27,11 @@ export interface Declarations<Required extends keyof IopaKeys = never, Provided 
   readonly requires?: readonly Required[]
   /** Namespaces whose keys it uses. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+  /**
+   * True promises that what it reads of a peer, and the keys that it sets beside `server.User`, do not shape representations: log, telemetry, rate
+   * limit, request id, authentication. Observers then share runs although it reads, say, their addresses.
+   */
+  readonly neutral?: boolean
 }
 
 /** Middleware that says what it provides; it need not be made with `defineMiddleware`. */
@@ -45,6 +50,7 @@ export const defineMiddleware = <const Required extends keyof IopaKeys = never, 
   return Object.assign(declared, {
     provides: declarations.provides ?? [],
     requires: declarations.requires ?? [],
+    ...(declarations.neutral === undefined ? undefined : { neutral: declarations.neutral }),
     ...(declarations.keys === undefined ? undefined : { keys: declarations.keys })
   }) as unknown as DefinedMiddleware<Required, Provided>
 }
@@ -54,4 +60,5 @@ export type DefinedMiddleware<Required extends keyof IopaKeys, Provided extends 
   readonly provides: readonly Provided[]
   readonly requires: readonly Required[]
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+  readonly neutral?: boolean
 }

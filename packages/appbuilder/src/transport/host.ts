@@ -15,6 +15,8 @@ export interface HostContext {
   readonly clock: Clock
   readonly logger: Logger
   pipeline(): ComposedPipeline
+  /** A change of a path, for observers here, around and within. */
+  changed(path: string, origin: Context | null): void
   notify(path: string): void
   routes(): Iterable<RouteInfo>
   /** True when some middleware provides `server.User`. */
@@ -39,7 +41,7 @@ export class ListenerHost implements Host {
       scope.environment.codecs,
       limits,
       app.clock,
-      (path, origin) => app.registry.changed(path, origin)
+      (path, origin) => app.changed(path, origin)
     )
     scope.defer(() => this.#dispatcher.close())
   }
@@ -80,7 +82,7 @@ export class ListenerHost implements Host {
   }
 
   observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation> {
-    return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits.observers)
+    return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits)
   }
 
   changes(listener: (change: Change) => void): Subscription {

@@ -1,10 +1,17 @@
-import type { Answer, Context, Host } from '@iopa/appbuilder'
+import { type Answer, type Context, type Host, IopaError } from '@iopa/appbuilder'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
 import { fieldsOf } from '../message/answer-fields.ts'
 import { headersOf, responseTo } from './fetch-response.ts'
 
 /** Answers an observing GET with an event stream, or as any other when there is nothing to observe. */
-export const observe = (host: Host, context: Context, heartbeats: Heartbeats, retry: number, resolve: (response: Response) => void): void => {
+export const observe = (
+  host: Host,
+  context: Context,
+  request: AbortSignal,
+  heartbeats: Heartbeats,
+  retry: number,
+  resolve: (response: Response) => void
+): void => {
   const utf8 = new TextEncoder()
   let controller: ReadableStreamDefaultController<Uint8Array> | null = null
   let events: EventStream | null = null
@@ -26,7 +33,10 @@ export const observe = (host: Host, context: Context, heartbeats: Heartbeats, re
         controller = started
       },
       pull: pulled,
-      cancel: () => void context.end('disconnect')
+      cancel: () => {
+        controller = null
+        void context.end('disconnect')
+      }
     })
     resolve(new Response(body, { headers: headersOf(eventStreamFields(fieldsOf(answer))) }))
     events = new EventStream(sink, heartbeats)
@@ -35,10 +45,17 @@ export const observe = (host: Host, context: Context, heartbeats: Heartbeats, re
   context.defer(reason => {
     events?.close()
     pulled()
-    if (reason !== 'disconnect') controller?.close()
+    // A reader that waits must not wait for ever where the request was aborted.
+    if (reason === 'disconnect') controller?.error(request.reason ?? new IopaError(502, 'disconnected', 'The event stream has ended.'))
+    else controller?.close()
+    controller = null
   })
   void host.observe(context, answer => {
-    if (context.ended) return
+    if (context.ended) {
+      // Without a stream somebody still waits for the response.
+      if (events === null && !answer.isStream) resolve(responseTo(context, answer, host))
+      return
+    }
     if (events === null) {
       if (answer.ok && !answer.isStream) return begin(answer)
       resolve(responseTo(context, answer, host))

@@ -1,0 +1,132 @@
+import { IopaError } from '@iopa/constants'
+import type { Answer, Context } from '@iopa/context'
+import type { Observation } from '../transport/transport.ts'
+
+type Next = IteratorResult<Answer, undefined>
+
+interface Reader {
+  readonly resolve: (next: Next) => void
+  readonly reject: (error: unknown) => void
+}
+
+const DONE: Next = { done: true, value: undefined }
+
+/**
+ * The answers to an observation inside the process, as a sequence: the newest waits for the reader, those in between are skipped. Each iteration
+ * observes by itself. It ends at once with its signal, or when it is left.
+ */
+export const observedAnswers = (
+  signal: AbortSignal | undefined,
+  open: () => Context,
+  observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
+): AsyncIterable<Answer> => ({ [Symbol.asyncIterator]: () => new ObservedAnswers(signal, open, observe) })
+
+class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
+  readonly #signal: AbortSignal | undefined
+  readonly #open: () => Context
+  readonly #observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
+  readonly #readers: Reader[] = []
+  #context: Context | null = null
+  #newest: Answer | null = null
+  /** Thrown once, after what has come before. */
+  #failure: { readonly error: unknown } | null = null
+  #over = false
+
+  constructor(
+    signal: AbortSignal | undefined,
+    open: () => Context,
+    observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
+  ) {
+    this.#signal = signal
+    this.#open = open
+    this.#observe = observe
+  }
+
+  next(): Promise<Next> {
+    // Only a reader begins to observe: a sequence that nobody reads would never end.
+    if (this.#context === null && !this.#over) this.#begin()
+    const newest = this.#newest
+    if (newest !== null) {
+      this.#newest = null
+      return Promise.resolve({ done: false, value: newest })
+    }
+    const failure = this.#failure
+    if (failure !== null) {
+      this.#failure = null
+      return Promise.reject(failure.error)
+    }
+    if (this.#over) return Promise.resolve(DONE)
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+  }
+
+  async return(): Promise<Next> {
+    this.#newest = null
+    this.#failure = null
+    this.#end()
+    await this.#context?.end('unsubscribe')
+    return DONE
+  }
+
+  async throw(error: unknown): Promise<Next> {
+    await this.return()
+    throw error
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  #begin(): void {
+    if (this.#signal?.aborted) {
+      this.#over = true
+      return
+    }
+    let context: Context
+    try {
+      context = this.#context = this.#open()
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    if (context.ended) {
+      this.#fail(new IopaError(503, 'shutdown', 'The app is closed: observe before close().'))
+      return
+    }
+    context.defer(() => this.#end())
+    const signal = this.#signal
+    if (signal !== undefined) {
+      const abort = (): void => {
+        this.#newest = null
+        void context.end('unsubscribe')
+      }
+      signal.addEventListener('abort', abort, { once: true })
+      context.defer(() => signal.removeEventListener('abort', abort))
+    }
+    this.#observe(context, answer => this.#deliver(answer)).catch((error: unknown) => this.#fail(error))
+  }
+
+  #deliver(answer: Answer): void {
+    if (this.#over) return
+    if (!answer.ok) {
+      this.#fail(answer.error ?? new IopaError(answer.status, 'refused', answer.reason))
+      return
+    }
+    const reader = this.#readers.shift()
+    if (reader === undefined) this.#newest = answer
+    else reader.resolve({ done: false, value: answer })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return
+    const reader = this.#readers.shift()
+    if (reader === undefined) this.#failure = { error }
+    else reader.reject(error)
+    this.#end()
+    void this.#context?.end('unsubscribe')
+  }
+
+  #end(): void {
+    this.#over = true
+    for (const reader of this.#readers.splice(0)) reader.resolve(DONE)
+  }
+}

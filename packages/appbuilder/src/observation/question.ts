@@ -1,0 +1,99 @@
+import type { Context } from '@iopa/context'
+
+/** A body that is longer is not worth keeping as part of a key. */
+const LONGEST_BODY = 1024
+
+/** What an observer asks, as it asked: middleware may have rewritten the context since. */
+export interface Question {
+  readonly method: 'GET' | 'FETCH'
+  readonly path: string
+  readonly query: string
+  readonly rawPath: string
+  /** Media types that it takes, as `accepted` writes them. */
+  readonly accept: string
+  /** The body of a FETCH with its type and coding, which are part of what it asks (RFC 8132 section 2); null for one that is too long to be compared. */
+  readonly content: string | null
+}
+
+/** The question of a context that has not run. */
+export const questionOf = (context: Context): Question => ({
+  method: context['iopa.Method'] === 'FETCH' ? 'FETCH' : 'GET',
+  path: context['iopa.PathBase'] + context['iopa.Path'],
+  query: context['iopa.QueryString'],
+  rawPath: context['server.RawPath'],
+  accept: accepted(context['iopa.Headers'].getAll('accept')),
+  content: context['iopa.Method'] === 'FETCH' ? contentOf(context) : ''
+})
+
+/** A GET of `path` in the name of a context that has asked something else, or the same. */
+export const getOf = (path: string, as: Context): Question => {
+  const own = as['iopa.PathBase'] + as['iopa.Path'] === path
+  return {
+    method: 'GET',
+    path,
+    query: own ? as['iopa.QueryString'] : '',
+    rawPath: own ? as['server.RawPath'] : path,
+    accept: accepted(as['iopa.Headers'].getAll('accept')),
+    content: ''
+  }
+}
+
+const contentOf = (context: Context): string | null => {
+  const body = context['iopa.Body']
+  if (body !== null && (!(body instanceof Uint8Array) || body.length > LONGEST_BODY)) return null
+  const coding = context['iopa.Headers'].get('content-encoding') ?? ''
+  return `FETCH ${context['iopa.ContentType']}\n${coding}\n${body === null ? '' : String.fromCharCode(...body)}`
+}
+
+/**
+ * The media types that Accept asks for, the most wanted first, in one form for equal wishes (RFC 9110 section 12.5.1): without those of weight 0
+ * and without `text/event-stream`, which says how to deliver and not what. Empty for everything.
+ */
+export const accepted = (fields: readonly string[]): string => {
+  if (fields.length === 0) return ''
+  const types: { readonly text: string; readonly weight: number }[] = []
+  for (const field of fields) {
+    for (const one of field.toLowerCase().match(ELEMENT) ?? []) {
+      const [type = '', ...parameters] = one.split(';').map(part => part.trim())
+      const weight = parameters.find(parameter => parameter.startsWith('q='))
+      const quality = weight === undefined ? 1 : Number(weight.slice(2))
+      if (type === '' || type === 'text/event-stream' || quality === 0) continue
+      types.push({ text: [type, ...parameters.filter(parameter => parameter !== weight)].join(';'), weight: Number.isNaN(quality) ? 1 : quality })
+    }
+  }
+  if (types.length === 1 && types[0]?.text === '*/*') return ''
+  // Of equal weight the order says nothing.
+  types.sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
+  return types.map(({ text, weight }) => (weight === 1 ? text : `${text};q=${weight}`)).join(', ')
+}
+
+// Elements of a list; a comma within a quoted string does not end one.
+const ELEMENT = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g
+
+/** True where an authorization, a cookie or a certificate came with the request. */
+export const hasCredentials = (context: Context): boolean => {
+  const headers = context['iopa.Headers']
+  return headers.has('authorization') || headers.has('cookie') || context['ssl.ClientCertificate'] !== undefined
+}
+
+/** Header fields of the run of a notification: those that do not ask about a state that the observer had once (RFC 9110 sections 13 and 14, HTML section 9.2.4). */
+export const fieldsOf = (question: Question, as: Context): string[] => {
+  const pairs: string[] = []
+  for (const [name, value] of as['iopa.Headers']) {
+    const lower = name.toLowerCase()
+    if (!OF_THE_FIRST_REQUEST.has(lower) && lower !== 'accept') pairs.push(name, value)
+  }
+  if (question.accept !== '') pairs.push('accept', question.accept)
+  return pairs
+}
+
+/** Fields that only the first request may carry. */
+export const OF_THE_FIRST_REQUEST: ReadonlySet<string> = new Set([
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-range',
+  'range',
+  'last-event-id'
+])

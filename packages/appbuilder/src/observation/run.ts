@@ -1,0 +1,68 @@
+import { IopaError, MEDIA_TYPES, mediaTypeEssence, type User } from '@iopa/constants'
+import { Answer, type Context, type Reads } from '@iopa/context'
+import { toIopaError } from '../pipeline/errors.ts'
+import type { Clock, TimerHandle } from '../transport/clock.ts'
+import type { Cause, Chain } from './cause.ts'
+import { excerpted, isExcerpted } from './excerpt.ts'
+import type { Asker } from './inputs.ts'
+
+/** One GET under way for those who asked. */
+export interface Run {
+  readonly leader: Asker
+  askers: readonly Asker[]
+  /** The leader's user when the run began. */
+  readonly user: User | undefined
+  readonly context: Context
+  readonly reads: Reads
+  /** Why it was begun. */
+  readonly cause: Cause
+  /** This run and those that led to it. */
+  readonly chain: Chain
+  /** Grows from run to run. */
+  readonly order: number
+  /** How many changes there had been when it began. */
+  readonly since: number
+  /** Path of the resource that has answered. */
+  resource: string
+  over: boolean
+}
+
+/** Settles with `work`, or with `late()` when it has not settled in time. */
+export const within = <T>(clock: Clock, time: number, work: Promise<T>, late: () => T): Promise<T> => {
+  if (!Number.isFinite(time)) return work
+  let timer: TimerHandle
+  const limit = new Promise<T>(resolve => {
+    timer = clock.setTimeout(() => resolve(late()), time)
+  })
+  return Promise.race([work, limit]).finally(() => clock.clearTimeout(timer))
+}
+
+/** Path of the resource that has answered: what its router says, else the path as the run has left it. */
+export const resourceOf = (context: Context): string => context.response.resource || context['iopa.PathBase'] + context['iopa.Path']
+
+/** The answer with its payload in memory: all of it, or an excerpt of what is too large; another one that says why where the stream fails. */
+export const collected = async (context: Context, limit: number): Promise<Answer> => {
+  const answer = context.response
+  try {
+    if (answer.ok && isExcerpted(answer.payload, limit)) return await excerpted(context, answer.payload)
+    await answer.collect(limit)
+    return answer
+  } catch (error) {
+    // Who has ended it has logged why.
+    if (!context.ended) context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
+    const visible = toIopaError(error)
+    return failed(context, new IopaError(visible.status, visible.code, visible.detail))
+  }
+}
+
+/** An answer to a context that says what went wrong. */
+export const failed = (context: Context, error: IopaError): Answer => {
+  const answer = new Answer(context)
+  answer.fail(error)
+  answer.seal(context.environment.codecs)
+  return answer
+}
+
+/** True where the handler tells of its events itself; they are no state that could be told again. */
+export const isOwnEventStream = ({ response, headers }: Context): boolean =>
+  response.isStream && mediaTypeEssence(response.type) === MEDIA_TYPES.EventStream && (headers.get('accept') ?? '').includes(MEDIA_TYPES.EventStream)

@@ -1,0 +1,37 @@
+type Later = (callback: () => void) => unknown
+
+/** Runs a callback in a later turn of the event loop, after what has arrived meanwhile. */
+const later: Later = callback => {
+  const { setImmediate } = globalThis as { setImmediate?: Later }
+  return setImmediate === undefined ? setTimeout(callback, 0) : setImmediate(callback)
+}
+
+/** The turns of the event loop, as far as somebody waits for the next one. */
+export class Turns {
+  #number = 0
+  #waiting: (() => void)[] = []
+  #asked = false
+
+  /** Grows with each turn in which something has run. */
+  get number(): number {
+    // The next one ends this one, also where nothing waits for it.
+    this.#ask()
+    return this.#number
+  }
+
+  /** Runs `callback` in the next turn. */
+  next(callback: () => void): void {
+    this.#waiting.push(callback)
+    this.#ask()
+  }
+
+  #ask(): void {
+    if (this.#asked) return
+    this.#asked = true
+    later(() => {
+      this.#asked = false
+      this.#number++
+      for (const callback of this.#waiting.splice(0)) callback()
+    })
+  }
+}

@@ -1,0 +1,36 @@
+import type { Answer, App, Bag, Context, Host, Logger } from '@iopa/appbuilder'
+
+/** One observer in a test, and what it was told. */
+export interface Watching {
+  readonly context: Context
+  readonly answers: Answer[]
+  readonly payloads: unknown[]
+  readonly active: Promise<boolean>
+}
+
+/** Observes with a bag, as a transport does. */
+export const watch = (app: App, host: Host, bag: Bag): Watching => {
+  const context = app.create({ 'iopa.Observe': true, ...bag })
+  const answers: Answer[] = []
+  const observation = host.observe(context, answer => void answers.push(answer))
+  return {
+    context,
+    answers,
+    get payloads() {
+      return answers.map(({ payload }) => payload)
+    },
+    active: observation.then(({ active }) => active)
+  }
+}
+
+/** Lets so many turns of the event loop pass. */
+export const turns = async (count = 4): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise(resolve => setImmediate(resolve))
+}
+
+/** A logger that keeps what it is told. */
+export const recorder = (): { readonly lines: string[]; readonly logger: Logger } => {
+  const lines: string[] = []
+  const add = (...data: unknown[]): void => void lines.push(data.map(String).join(' '))
+  return { lines, logger: { error: add, warn: add, info: add, debug: add } }
+}
