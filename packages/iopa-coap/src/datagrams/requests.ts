@@ -1,8 +1,10 @@
+import { isLoopback } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
 import { encodeEmpty, encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'
 import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
+import { creditFor } from '../server/amplification.ts'
 import type { ConfirmableListener } from './confirmable.ts'
 import { fingerprintOf, IN_PROGRESS, UNSEEN } from './deduplication.ts'
 import { DatagramExchange } from './exchange.ts'
@@ -20,6 +22,8 @@ const BUSY_PEER = 2
 /** How requests are taken; times are in seconds. */
 export interface RequestSettings {
   readonly limits: MessageLimits
+  /** How many times what it has sent a peer may be sent while it is not verified. */
+  readonly amplification: number
   /** Takes a request that was not seen before. */
   readonly handle: (exchange: DatagramExchange) => void
   readonly onError: (error: unknown) => void
@@ -32,6 +36,7 @@ export interface RequestSettings {
 export class Requests {
   readonly #layer: MessageLayer
   readonly #limits: MessageLimits
+  readonly #amplification: number
   readonly #handle: (exchange: DatagramExchange) => void
   readonly #onError: (error: unknown) => void
   readonly #lifetime: number
@@ -40,9 +45,10 @@ export class Requests {
   #inFlight = 0
   #closed = false
 
-  constructor(layer: MessageLayer, { limits, handle, onError, lifetime, nonLifetime }: RequestSettings) {
+  constructor(layer: MessageLayer, { limits, amplification, handle, onError, lifetime, nonLifetime }: RequestSettings) {
     this.#layer = layer
     this.#limits = limits
+    this.#amplification = amplification
     this.#handle = handle
     this.#onError = onError
     this.#lifetime = lifetime
@@ -66,6 +72,7 @@ export class Requests {
   /** Takes a request, or what is one once more. */
   receive(peer: Peer, message: ReceivedMessage, toMulticast: boolean): void {
     peer.heard = this.#layer.seconds
+    if (!peer.verified) peer.credit += creditFor(message.bytes.length, this.#amplification)
     const { duplicates } = peer
     const fingerprint = fingerprintOf(message)
     const confirmable = message.type === TYPE.CON
@@ -73,7 +80,7 @@ export class Requests {
     if (seen !== UNSEEN) {
       if (seen === IN_PROGRESS || !confirmable) return
       const answer = duplicates.answer(seen)
-      if (answer !== undefined) this.#layer.send(answer, peer.port, peer.address)
+      if (answer !== undefined) this.#layer.transmit(peer, answer)
       return
     }
     if (confirmable) duplicates.begin(message.id)
@@ -81,7 +88,8 @@ export class Requests {
     const exchange = new DatagramExchange(this, peer, message, fingerprint, toMulticast)
     this.#inFlight++
     peer.inFlight++
-    if (this.#inFlight > this.#limits.inFlight || peer.inFlight > this.#limits.inFlightPerPeer) {
+    peer.home.load++
+    if (this.#inFlight > this.#limits.inFlight || this.#isLoaded(peer)) {
       if (toMulticast) exchange.suppress()
       else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, BUSY_PEER), EMPTY)
       return
@@ -109,7 +117,7 @@ export class Requests {
     const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
     if (piggybacked) {
       peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
-      this.#layer.send(bytes, peer.port, peer.address)
+      this.#layer.transmit(peer, bytes)
     } else if (type === TYPE.CON) this.#layer.sendConfirmable(peer, bytes, SEPARATE)
     else this.#layer.sendNonConfirmable(peer, bytes)
     this.#release(exchange)
@@ -126,7 +134,7 @@ export class Requests {
   reject(exchange: DatagramExchange): void {
     const { remote, message } = exchange
     remote.duplicates.forget(message.id)
-    this.#layer.send(encodeEmpty(TYPE.RST, message.id), remote.port, remote.address)
+    this.#layer.transmit(remote, encodeEmpty(TYPE.RST, message.id))
     this.#release(exchange)
   }
 
@@ -148,12 +156,20 @@ export class Requests {
     const { remote: peer, message } = exchange
     const bytes = encodeEmpty(TYPE.ACK, message.id)
     peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
-    this.#layer.send(bytes, peer.port, peer.address)
+    this.#layer.transmit(peer, bytes)
+  }
+
+  /** True when a peer, or its address, has too much in work; answers that wait for acknowledgements of those before them count as well. */
+  #isLoaded(peer: Peer): boolean {
+    const { inFlightPerPeer, inFlightPerAddress = Number.POSITIVE_INFINITY } = this.#limits
+    return peer.inFlight + peer.queue.length > inFlightPerPeer || (peer.home.load > inFlightPerAddress && !isLoopback(peer.address))
   }
 
   #release(exchange: DatagramExchange): void {
+    const { remote } = exchange
     this.#inFlight--
-    exchange.remote.inFlight--
+    remote.home.load--
+    if (--remote.inFlight === 0) remote.rest()
     this.#layer.settled()
   }
 }

@@ -97,8 +97,8 @@ export class ResourceServer implements Responder {
     const representation = represent(answer, exchange.message.code, request.accept, this.#formats)
     observer.contentFormat = representation.contentFormat
     const accepted = fitted(request, representation).code >> 5 === 2
-    this.#responses.send(exchange, request, representation, accepted ? observer.sequence : NONE)
-    if (!accepted) queueMicrotask(() => void context.end('unsubscribe'))
+    const sent = this.#responses.send(exchange, request, representation, accepted ? observer.sequence : NONE)
+    if (!accepted || !sent) queueMicrotask(() => void context.end('unsubscribe'))
   }
 
   notification(observer: Observer, answer: Answer): Notification {
@@ -147,10 +147,6 @@ export class ResourceServer implements Responder {
     if (request.block2 > 15 && this.#resume(exchange, request)) return
     if (request.observe === 1) this.#observers.cancel(exchange)
     const observes = request.observe === 0 && this.#observers.takes(exchange, request)
-    if (observes && !remote.verified) {
-      this.#errors.challenge(exchange)
-      return
-    }
     const context = this.#host.create(
       { method, path: request.path, query: request.query, rawPath: request.path, endpoint, source: request },
       remote.connection
