@@ -20,6 +20,10 @@ const IDLE_TICK = 1000
 /** How often peers are looked through, in seconds. */
 const EXPIRE_EVERY = 8
 
+/** Bytes of the ids of one peer: all 65,536 that there are, and what any peer may have. */
+const HANDLED_BYTES = 2 * 1024 * 1024
+const HANDLED_SHARE = 32 * 1024
+
 /** What the layers above do with what arrives; none of these may throw. */
 export interface MessageHandlers {
   /** A request that was not seen before. */
@@ -66,7 +70,13 @@ export class MessageLayer {
     this.#peers = new PeerTable({
       limit: limits.peers,
       perAddress: limits.peersPerAddress,
-      budget: { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 },
+      budget: {
+        peerBytes: limits.duplicatePeerBytes,
+        share: limits.duplicateShare ?? limits.duplicatePeerBytes,
+        bytes: limits.duplicateBytes,
+        used: 0
+      },
+      handledBudget: { peerBytes: HANDLED_BYTES, share: HANDLED_SHARE, bytes: limits.duplicateBytes / 2, used: 0 },
       credit: amplification === Number.POSITIVE_INFINITY ? amplification : 0,
       abandon: peer => this.#retransmission.abandon(peer)
     })

@@ -14,6 +14,8 @@ export interface MessageLimits {
   /** Bytes of answers kept for repetition, for each peer and in all. */
   readonly duplicatePeerBytes: number
   readonly duplicateBytes: number
+  /** Beyond so many bytes a peer takes only what would leave half of all unused. */
+  readonly duplicateShare?: number
   /** Confirmable messages that wait for their turn, for each peer. */
   readonly queue: number
 }
@@ -25,7 +27,8 @@ export const messageLimits = (limits: Limits): MessageLimits => ({
   inFlight: limits.inFlight,
   inFlightPerPeer: limits.inFlightPerConnection,
   inFlightPerAddress: Math.max(limits.inFlightPerConnection, limits.inFlight / 4),
-  duplicatePeerBytes: 64 * 1024,
+  duplicatePeerBytes: 2 * 1024 * 1024,
+  duplicateShare: 64 * 1024,
   duplicateBytes: 32 * 1024 * 1024,
   queue: limits.queueMessages
 })

@@ -14,6 +14,7 @@ export interface PeerTableInit {
   /** Peers of one address; loopback is not counted. */
   readonly perAddress: number | undefined
   readonly budget: DeduplicationBudget
+  readonly handledBudget: DeduplicationBudget
   /** Bytes that a peer may be sent before it was heard: 0, or Infinity where all are trusted. */
   readonly credit: number
   /** Gives up what waits for the acknowledgement of a peer that is forgotten. */
@@ -53,13 +54,13 @@ export class PeerTable {
 
   /** Remembers a peer from now on, in seconds; undefined when there is no room for it. */
   add(address: string, port: number, now: number): Peer | undefined {
-    const { limit, perAddress = limit, budget, credit } = this.#init
+    const { limit, perAddress = limit, budget, handledBudget, credit } = this.#init
     let home = this.#addresses.get(address)
     if (home !== undefined && home.peers.size >= perAddress && !isLoopback(address) && !this.#makeRoomAt(home)) return undefined
     if (this.#size >= limit && !this.#makeRoom()) return undefined
     home = this.#addresses.get(address)
     if (home === undefined) this.#addresses.set(address, (home = { peers: new Map(), load: 0, trust: TRUST }))
-    const peer = new Peer(address, port, now, { table: this, home, budget, credit })
+    const peer = new Peer(address, port, now, { table: this, home, budget, handledBudget, credit })
     this.#idle.append(peer)
     this.#size++
     home.peers.set(port, peer)
@@ -93,7 +94,7 @@ export class PeerTable {
 
   clear(): void {
     for (const peer of this) {
-      peer.duplicates.clear()
+      peer.clear()
       peer.list!.remove(peer)
     }
     this.#size = 0
@@ -151,6 +152,6 @@ export class PeerTable {
     home.peers.delete(peer.port)
     if (home.peers.size === 0) this.#addresses.delete(peer.address)
     this.#init.abandon(peer)
-    peer.duplicates.clear()
+    peer.clear()
   }
 }

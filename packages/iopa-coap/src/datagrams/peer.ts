@@ -33,6 +33,7 @@ export interface PeerInit {
   readonly table: PeerTable
   readonly home: PeerAddress
   readonly budget: DeduplicationBudget
+  readonly handledBudget: DeduplicationBudget
   readonly credit: number
 }
 
@@ -47,6 +48,8 @@ export class Peer implements Remote {
   readonly maxPayload: number = 1024
   readonly reliable: boolean = false
   readonly duplicates: Deduplication
+  /** The ids of requests that may change something, with the codes of their answers: they must outlive those, lest such a request is handled twice. */
+  readonly handled: Deduplication
   /** When it was last heard, in seconds of the message layer. */
   heard: number
   readonly home: PeerAddress
@@ -77,7 +80,7 @@ export class Peer implements Remote {
   #trusted = 0
   #strayReplies = 0
 
-  constructor(address: string, port: number, heard: number, { table, home, budget, credit }: PeerInit) {
+  constructor(address: string, port: number, heard: number, { table, home, budget, handledBudget, credit }: PeerInit) {
     this.#table = table
     this.home = home
     this.credit = credit
@@ -86,6 +89,7 @@ export class Peer implements Remote {
     this.heard = heard
     this.lookedAt = heard
     this.duplicates = new Deduplication(budget)
+    this.handled = new Deduplication(handledBudget)
   }
 
   get pins(): number {
@@ -134,6 +138,12 @@ export class Peer implements Remote {
   /** Something that kept it has ended. */
   rest(): void {
     this.#table.rest(this)
+  }
+
+  /** Gives back the bytes of what it has sent and was answered. */
+  clear(): void {
+    this.duplicates.clear()
+    this.handled.clear()
   }
 
   /** Keeps a confirmable message under its id. */

@@ -1,5 +1,5 @@
 import { isLoopback } from '@iopa/appbuilder'
-import { CODE } from '../codec/codes.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
 import { encodeEmpty, encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'
 import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
@@ -83,8 +83,9 @@ export class Requests {
       if (answer !== undefined) this.#layer.transmit(peer, answer)
       return
     }
+    if (!isSafe(message.code) && this.#repeats(peer, message, fingerprint)) return
     if (confirmable) duplicates.begin(message.id)
-    else duplicates.record(message.id, fingerprint, this.#layer.seconds, undefined)
+    else this.#record(peer, message, fingerprint, undefined)
     const exchange = new DatagramExchange(this, peer, message, fingerprint, toMulticast)
     this.#inFlight++
     peer.inFlight++
@@ -116,7 +117,7 @@ export class Requests {
     const type = piggybacked ? TYPE.ACK : message.type
     const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
     if (piggybacked) {
-      peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
+      this.#record(peer, message, exchange.fingerprint, bytes)
       this.#layer.transmit(peer, bytes)
     } else if (type === TYPE.CON) this.#layer.sendConfirmable(peer, bytes, SEPARATE)
     else this.#layer.sendNonConfirmable(peer, bytes)
@@ -155,7 +156,7 @@ export class Requests {
   #acknowledge(exchange: DatagramExchange): void {
     const { remote: peer, message } = exchange
     const bytes = encodeEmpty(TYPE.ACK, message.id)
-    peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
+    this.#record(peer, message, exchange.fingerprint, bytes)
     this.#layer.transmit(peer, bytes)
   }
 
@@ -163,6 +164,26 @@ export class Requests {
   #isLoaded(peer: Peer): boolean {
     const { inFlightPerPeer, inFlightPerAddress = Number.POSITIVE_INFINITY } = this.#limits
     return peer.inFlight + peer.queue.length > inFlightPerPeer || (peer.home.load > inFlightPerAddress && !isLoopback(peer.address))
+  }
+
+  /** Remembers a request that is not to be handled again, and its answer. */
+  #record(peer: Peer, { id, code }: ReceivedMessage, fingerprint: number, answer: Uint8Array | undefined): void {
+    const { seconds } = this.#layer
+    peer.duplicates.record(id, fingerprint, seconds, answer)
+    if (!isSafe(code)) peer.handled.record(id, fingerprint, seconds, answer?.subarray(1, 2))
+  }
+
+  /** True for a request that was handled although its answer is not kept any more: it is answered with the code of that alone. */
+  #repeats(peer: Peer, message: ReceivedMessage, fingerprint: number): boolean {
+    const { id, type, bytes, tokenStart, tokenEnd } = message
+    const confirmable = type === TYPE.CON
+    const at = peer.handled.find(id, fingerprint, this.#layer.seconds, confirmable ? this.#lifetime : this.#nonLifetime)
+    if (at < 0) return false
+    const code = peer.handled.answer(at)?.[0]
+    if (code === undefined || !confirmable) return true
+    const answer = code === CODE.EMPTY ? encodeEmpty(TYPE.ACK, id) : encodeMessage(TYPE.ACK, code, id, bytes, tokenStart, tokenEnd, NO_OPTIONS, EMPTY)
+    this.#layer.transmit(peer, answer)
+    return true
   }
 
   #release(exchange: DatagramExchange): void {
