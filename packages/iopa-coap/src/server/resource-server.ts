@@ -161,11 +161,16 @@ export class ResourceServer implements Responder {
   #assemble(exchange: Exchange, request: CoapRequest, block: Block): boolean {
     const { remote, message } = exchange
     const announced = request.size1 === NONE ? undefined : request.size1
-    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.now())
+    const origin = {
+      unverified: remote.verified ? undefined : remote.address,
+      contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat
+    }
+    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.now(), origin)
     this.#arm()
     switch (result.outcome) {
       case 'complete':
         request.assembled = result.body
+        request.contentFormat = result.contentFormat ?? request.contentFormat
         return true
       case 'continue':
         this.#responses.proceed(exchange, block.num, block.szx)
@@ -174,7 +179,10 @@ export class ResourceServer implements Responder {
         this.#errors.tooLarge(exchange, request)
         return false
       case 'incomplete':
-        throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'A block before this one is missing; begin again with block 0.')
+        throw new Refusal(
+          CODE.REQUEST_ENTITY_INCOMPLETE,
+          'A block before this one is missing, or has another Content-Format; begin again with block 0.'
+        )
       case 'malformed':
         throw new Refusal(CODE.BAD_REQUEST, 'The payload is not as long as its block says.')
       default:

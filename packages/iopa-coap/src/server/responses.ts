@@ -106,8 +106,9 @@ export class Responses {
       this.#respond(exchange, request, representation, observe, blockValue(0, true, szx), this.#firstBlock(remote, representation, szx))
       return true
     }
-    const whole = size <= single && request.block2 <= 15
-    const block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
+    // What is not the representation has no further blocks: an error, or 2.03 to a block with the ETag that is current.
+    const whole = (size <= single && request.block2 <= 15) || (request.block2 > 15 && !isBody(representation))
+    const block2 = request.block2 === NONE || request.block2 > 15 ? NONE : blockValue(0, false, szx)
     if (whole && !isRandomAccess(representation.payload)) {
       this.#respond(exchange, request, representation, observe, block2, representation.payload)
       return true
@@ -252,12 +253,17 @@ export class Responses {
       block1: request.block1 === NONE ? NONE : request.block1 & ~8,
       block2,
       size1: NONE,
-      // With the first of several blocks.
-      size2: (block2 & ~7) === 8 && exchange.remote.verified ? sizeOf(representation) : NONE
+      // With the first of several blocks, and where it is asked for.
+      size2: request.asksSize || (block2 & ~7) === 8 ? this.#size2(exchange, representation) : NONE
     })
     if (code >> 5 === 2 && (observe !== NONE || (block2 !== NONE && (block2 & 8) !== 0))) this.#offerEcho(exchange, options, part.length)
     if (exchange.toMulticast) this.#respondLater(exchange, code, options, part)
     else exchange.respond(code, options, part)
+  }
+
+  /** The size of a body, for the Size2 option; none of an error, and none where each byte counts. */
+  #size2({ remote }: Exchange, representation: Representation): number {
+    return remote.verified && representation.code >> 5 === 2 && representation.code !== CODE.VALID ? sizeOf(representation) : NONE
   }
 
   /** Adds an Echo for a peer that is not verified yet, where there is room for one: with the next request it may be sent whole blocks. */
@@ -286,6 +292,9 @@ export class Responses {
     return this.#settings.guard.room(exchange, options + (representation.etag === undefined ? 9 : 0))
   }
 }
+
+/** True for what is cut into blocks, and not an error or a mere code. */
+const isBody = ({ code }: Representation): boolean => code >> 5 === 2 && code !== CODE.VALID
 
 /** Bytes of payload of a block: with BERT as many times 1024 as fit (RFC 8323 section 6). */
 const lengthOfBlock = (szx: number, remote: Remote): number =>
