@@ -176,8 +176,8 @@ describe('what a victim gets', () => {
           path: paths[below(paths.length)]!,
           options
         })
-        // A request counts as nine bytes at least.
-        peer.sent += Math.max(0, 9 - request.length)
+        // A request counts as eleven bytes at least.
+        peer.sent += Math.max(0, 11 - request.length)
         peer.send(request)
         if (below(3) === 0) peer.send(request)
         if (below(5) === 0) await home.clock.advance(below(9000))

@@ -5,11 +5,13 @@ import type { Exchange, Remote } from './exchange.ts'
 /** How old an Echo value may come back, in milliseconds. */
 const ECHO_LIFETIME = 120_000
 
+/** Bytes of the least block. */
+export const SHORT = 16
 /** Bytes of an Echo option in an answer. */
 export const ECHO_OPTION = 14
 
-/** A request counts as at least so many bytes, so that a short answer and a challenge fit in any case. */
-const LEAST_REQUEST = 9
+/** A request counts as at least so many bytes, so that the least block and a challenge fit in any case. */
+const LEAST_REQUEST = 11
 
 /** What a request of so many bytes lets an unverified peer be sent. */
 export const creditFor = (length: number, factor: number): number => Math.floor(factor * Math.max(length, LEAST_REQUEST))
@@ -41,16 +43,15 @@ export class AmplificationGuard {
     return this.#echo.issue(remote.address, remote.port, this.#clock.now())
   }
 
-  /** True when a message of so many bytes to an unverified remote has room for an Echo; a message beyond what its request allows has none. */
-  offers({ remote, message }: Exchange, length: number, payload: number): boolean {
-    const own = payload > 16 ? creditFor(message.bytes.length, this.#factor) : Number.POSITIVE_INFINITY
-    return !remote.verified && length + ECHO_OPTION <= Math.min(own, remote.credit)
+  /** True when an answer to an unverified remote may have so many bytes. One with a short payload may take what the remote has left from requests before. */
+  allows({ remote, message }: Exchange, length: number, payload: number): boolean {
+    return length <= remote.credit && (payload <= SHORT || length <= this.#factor * message.bytes.length)
   }
 
   /** Bytes of payload that the answer may have, beside `options` bytes of options. */
   room({ remote, message }: Exchange, options: number): number {
     if (remote.verified) return Number.POSITIVE_INFINITY
-    const own = creditFor(message.bytes.length, this.#factor)
+    const own = Math.floor(this.#factor * message.bytes.length)
     const overhead = 5 + message.tokenEnd - message.tokenStart + options
     // What was sent before counts, repetitions too.
     if (remote.credit < own) return remote.credit - overhead

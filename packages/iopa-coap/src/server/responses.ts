@@ -3,7 +3,7 @@ import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
-import { type AmplificationGuard, ECHO_OPTION } from './amplification.ts'
+import { type AmplificationGuard, ECHO_OPTION, SHORT } from './amplification.ts'
 import { type ErrorResponses, shortened } from './error-responses.ts'
 import type { Exchange, Notification, Remote } from './exchange.ts'
 import { type KeptAnswer, KeptAnswers } from './kept-answers.ts'
@@ -22,8 +22,7 @@ import type { CoapRequest } from './request.ts'
 
 const NONE = -1
 const NOTHING = new Uint8Array(0)
-/** Bytes of the least block; an answer that is no longer needs no look at what fits, where there is credit for it and all of its options. */
-const SHORT = 16
+/** With so much credit an answer that is no longer than the least block fits, whatever options it has. */
 const CREDIT_FOR_SHORT = 96
 /** Size exponent of the largest block of a notification to an unverified peer: 64 bytes. */
 const UNVERIFIED_SZX = 2
@@ -84,7 +83,7 @@ export class Responses {
     const size = sizeOf(representation)
     let szx = this.#szxOf(request, remote)
     let single = request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
-    if (!remote.verified && (size > SHORT || remote.credit < CREDIT_FOR_SHORT)) {
+    if (!remote.verified && !this.#fits(exchange, request, representation, observe)) {
       const room = this.#room(exchange, representation)
       if (size > room) {
         if (representation.code >= 128) {
@@ -272,7 +271,7 @@ export class Responses {
     if (remote.verified || toMulticast) return
     const length = 4 + message.tokenEnd - message.tokenStart + options.length + (payload === 0 ? 0 : 1 + payload)
     const { guard } = this.#settings
-    if (guard.offers(exchange, length, payload)) options.opaque(OPTION.ECHO, guard.challenge(remote))
+    if (guard.allows(exchange, length + ECHO_OPTION, payload)) options.opaque(OPTION.ECHO, guard.challenge(remote))
   }
 
   /** Answers a multicast request at a random moment, and only where there is something to say (RFC 7252 section 8.2). */
@@ -284,6 +283,15 @@ export class Responses {
     const { clock, leisure } = this.#settings
     const copy = options.copy()
     clock.setTimeout(() => exchange.respond(code, copy, payload), Math.random() * leisure)
+  }
+
+  /** True when the whole of an answer may be sent to a peer that is not verified. */
+  #fits(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number): boolean {
+    const { remote, message } = exchange
+    const size = sizeOf(representation)
+    if (size <= SHORT && remote.credit >= CREDIT_FOR_SHORT) return true
+    const { length } = writeRepresentation(this.#writer, representation, { ...BARE, observe, block2: request.block2, block1: request.block1 })
+    return this.#settings.guard.allows(exchange, 4 + message.tokenEnd - message.tokenStart + length + (size === 0 ? 0 : 1 + size), size)
   }
 
   /** Bytes of payload that an answer may have, beside its own options, those of a block and an ETag. */
