@@ -86,10 +86,11 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
     own.assertProtected(address, options.open)
+    const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const server = (introduce: (remote: Remote) => Endpoint): ResourceServer =>
       new ResourceServer(own, clock, {
         szx: szxFor(blockSize),
-        amplification: typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY,
+        amplification: factor,
         leisure: parameters.leisure,
         lifetime: parameters.exchangeLifetime,
         introduce
@@ -99,7 +100,9 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
     try {
       if (options.udp !== false)
-        listeners.push(await listenDatagrams({ host: own, clock, network, address, port, groups, transmission: parameters, server }))
+        listeners.push(
+          await listenDatagrams({ host: own, clock, network, address, port, groups, transmission: parameters, amplification: factor, server })
+        )
       if (options.tcp === true) {
         const open = (at: number): Promise<Listener> =>
           listenStreams({ host: own, clock, network: streams, address, port: at, tls: undefined, server })

@@ -38,14 +38,24 @@ const GROWN_NSTART = 32
 
 const LEAST = { ackTimeout: 1, ackRandomFactor: 1, maxRetransmit: 0, nstart: 1, leisure: 0, maxLatency: 0 } as const
 
+const WHOLE: ReadonlySet<string> = new Set(['maxRetransmit', 'nstart'])
+/** The waits double, so more repetitions would outlast any clock. */
+const MOST = 32
+
 /** Fills in the defaults and derives the times. @throws IopaError 500 for an unknown name, or a number that is too small. */
 export const transmission = (parameters: TransmissionParameters = {}): Transmission => {
   const { ackTimeout = 2000, ackRandomFactor = 1.5, maxRetransmit = 4, nstart = 1, leisure = 5000, maxLatency = 100_000 } = parameters
   for (const [name, value] of Object.entries(parameters)) {
     if (!(name in LEAST)) throw new IopaError(500, 'bad-transmission', `There is no parameter '${name}'; there are ${Object.keys(LEAST).join(', ')}.`)
     const least = LEAST[name as keyof typeof LEAST]
-    if (value !== undefined && !(value >= least))
-      throw new IopaError(500, 'bad-transmission', `'${name}' must be a number of at least ${least}, not ${value}.`)
+    if (value === undefined) continue
+    const whole = WHOLE.has(name)
+    if (!(whole ? Number.isSafeInteger(value) : Number.isFinite(value)) || value < least || (whole && value > MOST))
+      throw new IopaError(
+        500,
+        'bad-transmission',
+        `'${name}' must be a ${whole ? `whole number from ${least} to ${MOST}` : `number of at least ${least}`}, not ${value}.`
+      )
   }
   const maxTransmitSpan = ackTimeout * (2 ** maxRetransmit - 1) * ackRandomFactor
   return {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { ByteChannel, ByteReceiver } from '@iopa/appbuilder'
 import type { WebSocket } from 'ws'
 
@@ -76,7 +77,11 @@ export class WebSocketChannel implements ByteChannel {
     this.#webSocket.terminate()
   }
 
+  /** Only a certificate that was checked says who the peer is: a server that was handed over may take others too. */
   clientCertificate(): unknown {
-    return 'getPeerCertificate' in this.#socket ? (this.#socket as Socket & { getPeerCertificate(): unknown }).getPeerCertificate() : undefined
+    const { authorized, getPeerCertificate } = this.#socket as Socket & Partial<TLSSocket>
+    if (authorized !== true || getPeerCertificate === undefined) return undefined
+    const certificate: object | undefined = getPeerCertificate.call(this.#socket)
+    return certificate !== undefined && Object.keys(certificate).length > 0 ? certificate : undefined
   }
 }

@@ -53,6 +53,7 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
     connectionsCheckingInterval: 1000
   }
   const settings = { ...times, maxHeaderSize: limits.headerBytes, noDelay: true }
+  let current = tls
   const server = tls
     ? (await import('node:https')).createServer({ ...settings, ...secureOptions(tls) })
     : (await import('node:http')).createServer(settings)
@@ -82,7 +83,11 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
     ...addressOf(server, path ?? '/'),
     close: () => new Promise(resolve => void server.close(() => resolve())),
     reload: fresh => {
-      if ('setSecureContext' in server) server.setSecureContext(secureOptions(fresh))
+      if (!('setSecureContext' in server)) return
+      // Node keeps asking for certificates as it did, so what is left out stays as it was.
+      const { ca = current?.ca } = fresh
+      current = { ...fresh, requestCert: current?.requestCert === true, ...(ca === undefined ? {} : { ca }) }
+      server.setSecureContext(secureOptions(current))
     }
   }
 }
@@ -136,11 +141,17 @@ const addressOf = (server: HttpServer | HttpsServer, path: string): { address: s
   return { address, port, url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}${path}`) }
 }
 
-const secureOptions = ({ key, cert, ca, requestCert = false, minVersion = 'TLSv1.2' }: TlsOptions): object => ({
-  ...(key === undefined ? {} : { key }),
-  ...(cert === undefined ? {} : { cert }),
-  ...(ca === undefined ? {} : { ca }),
-  requestCert,
-  rejectUnauthorized: requestCert,
-  minVersion
-})
+const secureOptions = ({ key, cert, ca, psk, requestCert = false, minVersion = 'TLSv1.2' }: TlsOptions): object => {
+  if (psk !== undefined) throw new IopaError(500, 'psk-without-websocket', 'WebSockets have no pre-shared keys: give websocket.tls a key and cert.')
+  // Without it every certificate of a public authority would do.
+  if (requestCert && ca === undefined)
+    throw new IopaError(500, 'tls-without-ca', 'requestCert needs ca: the authorities whose certificates clients may show.')
+  return {
+    ...(key === undefined ? {} : { key }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(ca === undefined ? {} : { ca }),
+    requestCert,
+    rejectUnauthorized: requestCert,
+    minVersion
+  }
+}

@@ -50,9 +50,11 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
 
   const bag = (method: string, path: string, body: unknown, options: RequestOptions): Bag => {
     const query = path.indexOf('?')
+    const own = query < 0 ? path : path.slice(0, query)
     return {
       'iopa.Method': method,
-      'iopa.Path': prefix + (query < 0 ? path : path.slice(0, query)),
+      // A path is below that of the URL, with or without a slash before it.
+      'iopa.Path': own === '' ? prefix || '/' : own.startsWith('/') ? prefix + own : `${prefix}/${own}`,
       'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
       ...(options.headers === undefined ? undefined : { 'iopa.Headers': options.headers }),
       ...(options.type === undefined ? undefined : { 'iopa.ContentType': options.type }),

@@ -1,4 +1,5 @@
 import type { ByteChannel, ByteReceiver } from '../transport/byte-channel.ts'
+import { isCertificate } from './tls-context.ts'
 
 /** What a socket of node:net or node:tls has, as far as a channel needs it. */
 export interface SocketLike {
@@ -17,6 +18,8 @@ export interface SocketLike {
   end(): unknown
   destroy(): unknown
   setNoDelay?(on: boolean): unknown
+  /** True when the peer's certificate was checked; a socket without TLS has none of these. */
+  readonly authorized?: boolean
   getPeerCertificate?(): unknown
 }
 
@@ -83,7 +86,10 @@ export class SocketChannel implements ByteChannel {
   destroy(): void {
     this.#socket.destroy()
   }
+  /** Only a certificate that was checked says who the peer is. */
   clientCertificate(): unknown {
-    return this.#socket.getPeerCertificate?.()
+    if (this.#socket.authorized !== true) return undefined
+    const certificate = this.#socket.getPeerCertificate?.()
+    return isCertificate(certificate) ? certificate : undefined
   }
 }

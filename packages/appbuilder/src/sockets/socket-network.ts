@@ -1,7 +1,8 @@
 import { IopaError } from '@iopa/constants'
 import type { ByteAddress, ByteNetwork, ByteServer } from '../transport/byte-channel.ts'
+import { keysOf, PreSharedKeys, usedKey } from './pre-shared-keys.ts'
 import { SocketChannel, type SocketLike } from './socket-channel.ts'
-import { clientTls, KEEP_ALIVE, serverTls } from './tls-context.ts'
+import { clientTls, type IdentityCheck, isCertificate, KEEP_ALIVE, reloadedTls, serverTls } from './tls-context.ts'
 
 interface ServerLike {
   address(): { address: string; port: number } | string | null
@@ -20,7 +21,7 @@ export interface NetModule {
 }
 
 /** The parts of `node:tls` that a network needs. */
-export interface TlsModule {
+export interface TlsModule extends IdentityCheck {
   createServer(...given: never[]): unknown
   connect(...given: never[]): unknown
 }
@@ -33,23 +34,29 @@ type Make = (options: object, connected?: (socket: SocketLike) => void) => unkno
  */
 export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): ByteNetwork => ({
   listen: async (address, accept) => {
-    const identities = new WeakMap<object, string>()
-    const connected = (socket: SocketLike): void => accept(new SocketChannel(socket, identities.get(socket)))
+    const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
+    const connected = (socket: SocketLike): void => {
+      const identity = keys?.identityOf(socket)
+      // Where keys are asked for, who has not proven one does not come in.
+      if (keys !== undefined && identity === undefined) socket.destroy()
+      else accept(new SocketChannel(socket, identity))
+    }
     const server = (
       address.tls === undefined
         ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
-        : ((await tls()).createServer as Make)(serverTls(address, identities), connected)
+        : ((await tls()).createServer as Make)(serverTls(address, keys), connected)
     ) as ServerLike
     const handshakes = address.tls === undefined ? null : new Handshakes(server)
     await listening(server, address)
-    return serverOf(server, address, handshakes)
+    return serverOf(server, address, handshakes, keys)
   },
   connect: async (address, signal) => {
     signal?.throwIfAborted()
+    const secured = address.tls === undefined ? undefined : await tls()
     const socket = (
-      address.tls === undefined
+      secured === undefined
         ? (net.connect as Make)({ host: address.host, port: address.port, allowHalfOpen: true })
-        : ((await tls()).connect as Make)(clientTls(address))
+        : (secured.connect as Make)(clientTls(address, secured))
     ) as SocketLike & ServerLike
     const ready = address.tls === undefined ? 'connect' : 'secureConnect'
     await new Promise<void>((resolve, reject) => {
@@ -64,6 +71,11 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
       signal?.addEventListener('abort', abort, { once: true })
       socket.once('error', failed)
       socket.once(ready, () => {
+        if (address.tls?.psk !== undefined && !usedKey(socket) && !isCertificate(socket.getPeerCertificate?.())) {
+          socket.destroy()
+          failed(new Error('the server has shown neither the key nor a certificate'))
+          return
+        }
         signal?.removeEventListener('abort', abort)
         socket.off('error', failed)
         resolve()
@@ -116,7 +128,7 @@ const listening = (server: ServerLike, { host, port }: ByteAddress): Promise<voi
     })
   })
 
-const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes | null): ByteServer => {
+const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes | null, keys: PreSharedKeys | undefined): ByteServer => {
   const bound = server.address() as { address: string; port: number }
   return {
     address: bound.address,
@@ -126,6 +138,10 @@ const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes
         server.close(() => resolve())
         handshakes?.destroy()
       }),
-    reload: tls => void server.setSecureContext?.(serverTls({ ...asked, tls }, new WeakMap()))
+    reload: next => {
+      const tls = reloadedTls(asked.tls ?? {}, next)
+      server.setSecureContext?.(serverTls({ ...asked, tls }, keys))
+      keys?.replace(keysOf(tls))
+    }
   }
 }

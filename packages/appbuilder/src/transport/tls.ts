@@ -3,7 +3,7 @@ export interface TlsOptions {
   readonly key?: string | Uint8Array
   readonly cert?: string | Uint8Array
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[]
-  /** Asks clients for a certificate and refuses those without one that `ca` has signed. */
+  /** Asks clients for a certificate and refuses those without one that `ca`, which must be given, has signed. */
   readonly requestCert?: boolean
   /** `TLSv1.2` unless given. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
@@ -11,6 +11,9 @@ export interface TlsOptions {
   readonly verify?: boolean
   /** Name to verify and to ask for, where it is not the host of the URL. */
   readonly serverName?: string
-  /** Pre-shared keys by identity; a server looks the identity up, a client sends the first. */
+  /**
+   * Pre-shared keys by identity; a client uses the first. A server with `psk` speaks TLS 1.2 with PSK suites alone and resumes no sessions; its certificate is not used.
+   * A client offers PSK suites alone unless `ca`, `key` or `cert` is given; then the certificate is verified, and its name too.
+   */
   readonly psk?: Readonly<Record<string, Uint8Array>>
 }

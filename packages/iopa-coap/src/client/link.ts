@@ -25,6 +25,8 @@ export interface ClientLink {
   readonly maxSzx: number
   /** Bytes of payload that one request may carry. */
   readonly maxPayload: number
+  /** An Echo that the server has offered, for the next request (RFC 9175 section 2.3). */
+  echo: Uint8Array | undefined
   /** Sends a request with a token of its own. Failures are told to the listener, never thrown. */
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: TokenListener): OpenToken
 }

@@ -4,7 +4,7 @@ import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
 import type { ClientLink, OpenToken } from './link.ts'
 import { type ClientRequest, clientAnswer } from './request.ts'
-import { Transfer, type TransferSettings } from './transfer.ts'
+import { offered, Transfer, type TransferSettings } from './transfer.ts'
 
 /** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
 const ORDER_LIFETIME = 128_000
@@ -129,6 +129,7 @@ export class ClientObservation {
     }
     // A connection keeps the order by itself, and its numbers mean nothing (RFC 8323 section 7.1).
     if (!link.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
+    offered(link, message)
     this.#echoed = false
     this.#retry = RETRY
     if (sequence !== undefined) this.#sequence = sequence

@@ -114,9 +114,12 @@ export class Transfer {
     const parts = [first.payload]
     let length = first.payload.length
     let { szx } = readBlock(value)
+    // A server that offers an Echo sends small blocks because it has not verified this address yet.
+    let grows = first.options.has(OPTION.ECHO)
     for (let more = true; more; ) {
       this.#assertRoom(length)
       if (length % blockSize(szx) !== 0) throw malformed()
+      while (grows && szx < this.#link.maxSzx && length % blockSize(szx + 1) === 0) szx++
       const next = copyOptions(options)
         .delete(OPTION.OBSERVE)
         .delete(OPTION.ETAG)
@@ -137,6 +140,7 @@ export class Transfer {
       if (read.num * blockSize(read.szx) !== length || (read.more && response.payload.length === 0)) throw malformed()
       parts.push(response.payload)
       length += response.payload.length
+      grows ||= response.options.has(OPTION.ECHO)
       szx = read.szx
       more = read.more
     }
@@ -168,12 +172,17 @@ export class Transfer {
         reject(signal!.reason)
       }
       signal?.addEventListener('abort', abort, { once: true })
+      const link = this.#link
+      const { echo } = link
+      if (echo !== undefined && !options.has(OPTION.ECHO)) options.set(OPTION.ECHO, echo)
+      link.echo = undefined
       const settled = (): void => {
         signal?.removeEventListener('abort', abort)
       }
-      const open = this.#link.open(code, options, payload, confirmable, {
+      const open = link.open(code, options, payload, confirmable, {
         response(message) {
           settled()
+          offered(link, message)
           // The listener may be called before open() has returned, where the link answers at once.
           queueMicrotask(() => open.close())
           resolve(message)
@@ -186,6 +195,12 @@ export class Transfer {
       })
     })
   }
+}
+
+/** Keeps an Echo that comes with a success for the next request; one that comes with 4.01 belongs to the request that is repeated. */
+export const offered = (link: ClientLink, message: Message): void => {
+  const echo = message.code >> 5 === 2 ? message.options.get(OPTION.ECHO) : undefined
+  if (echo !== undefined) link.echo = echo
 }
 
 const malformed = (): IopaError => new IopaError(502, 'bad-block', 'The peer sent a block that does not fit to those before it.')

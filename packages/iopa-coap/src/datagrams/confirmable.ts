@@ -14,6 +14,8 @@ export interface ConfirmableListener {
    * Asked before the first time too, where the message was sent without bytes.
    */
   renewal?(): Uint8Array | undefined
+  /** True where the peer has not asked for this very message, so that an unverified peer may have sent too little for it. */
+  readonly onTrust?: boolean
 }
 
 /** A confirmable message on its way; a link in the list of all that are outstanding. */
@@ -29,6 +31,8 @@ export class Confirmable {
   timeout = 0
   /** When that is. */
   due = 0
+  /** When it was sent first, in seconds. */
+  begun = 0
   state: 'queued' | 'outstanding' | 'ended' = 'queued'
   previous: Confirmable | undefined = undefined
   next: Confirmable | undefined = undefined

@@ -25,8 +25,10 @@ export const fingerprintOf = (message: ReceivedMessage): number => {
 
 /** The bytes that all tables of one message layer may take together. */
 export interface DeduplicationBudget {
-  /** Most bytes of one peer's answers; the oldest go first. */
+  /** Most bytes of one peer; the oldest records go first. */
   readonly peerBytes: number
+  /** Bytes beyond which a peer takes only what would leave half of all unused; as `peerBytes` unless given. */
+  readonly share?: number
   /** Most bytes of all peers together; beyond it a table keeps the size that it has, at least the first. */
   readonly bytes: number
   used: number
@@ -178,7 +180,8 @@ export class Deduplication {
   #grow(): boolean {
     const from = this.#size
     const to = 2 * from
-    if (to > this.#budget.peerBytes || this.#budget.used + to - from > this.#budget.bytes) return false
+    const { peerBytes, share = peerBytes, bytes, used } = this.#budget
+    if (to > peerBytes || used + to - from > (to > share ? bytes / 2 : bytes)) return false
     const former = this.#bytes
     const end = this.#head - from
     this.#allocate(to)

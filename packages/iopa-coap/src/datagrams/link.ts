@@ -15,6 +15,7 @@ export class DatagramLink implements ClientLink {
   readonly reliable: boolean = false
   readonly maxSzx: number
   readonly maxPayload: number
+  echo: Uint8Array | undefined = undefined
   readonly #layer: MessageLayer
   readonly #peer: Peer
   readonly #clock: Clock

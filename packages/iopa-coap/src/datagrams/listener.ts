@@ -21,6 +21,8 @@ export interface DatagramListenerInit {
   /** Multicast groups to join. */
   readonly groups: readonly string[]
   readonly transmission: Transmission
+  /** How many times what it has sent a peer may be sent while it is not verified; Infinity for any. */
+  readonly amplification: number
   /** Makes what answers requests; `introduce` gives the two ends of a peer. */
   readonly server: (introduce: (remote: Remote) => Endpoint) => ResourceServer
 }
@@ -51,7 +53,7 @@ class DatagramListener implements Listener {
   #closing: Promise<void> | undefined
 
   constructor(init: DatagramListenerInit, channel: DatagramChannel) {
-    const { host, clock, transmission, address } = init
+    const { host, clock, transmission, address, amplification } = init
     this.#init = init
     this.#channel = channel
     this.url = new URL(`coap://${address.includes(':') ? `[${address}]` : address}:${channel.localPort}`)
@@ -82,6 +84,7 @@ class DatagramListener implements Listener {
       transmission,
       limits: messageLimits(host.limits),
       handlers,
+      amplification,
       onError: error => this.#report(error)
     })
   }

@@ -20,6 +20,10 @@ const IDLE_TICK = 1000
 /** How often peers are looked through, in seconds. */
 const EXPIRE_EVERY = 8
 
+/** Bytes of the ids of one peer: all 65,536 that there are, and what any peer may have. */
+const HANDLED_BYTES = 2 * 1024 * 1024
+const HANDLED_SHARE = 32 * 1024
+
 /** What the layers above do with what arrives; none of these may throw. */
 export interface MessageHandlers {
   /** A request that was not seen before. */
@@ -37,6 +41,8 @@ export interface MessageLayerInit {
   /** Whether NSTART grows with what the path carries; it does so for a client. */
   readonly growing?: boolean
   readonly handlers: MessageHandlers
+  /** How many times what it has sent a peer may be sent while it is not verified; Infinity, for any, unless given. */
+  readonly amplification?: number
   /** Told of what the channel reports and of faults in a handler. */
   readonly onError: (error: unknown) => void
 }
@@ -58,18 +64,32 @@ export class MessageLayer {
   #idle: (() => void) | undefined
 
   constructor(init: MessageLayerInit) {
-    const { channel, clock, transmission, limits, handlers, onError } = init
+    const { channel, clock, transmission, limits, handlers, amplification = Number.POSITIVE_INFINITY, onError } = init
     this.transmission = transmission
     this.#channel = channel
     this.#handlers = handlers
     this.#onError = onError
-    this.#peers = new PeerTable(limits.peers, { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 })
+    this.#peers = new PeerTable({
+      limit: limits.peers,
+      perAddress: limits.peersPerAddress,
+      budget: {
+        peerBytes: limits.duplicatePeerBytes,
+        share: limits.duplicateShare ?? limits.duplicatePeerBytes,
+        bytes: limits.duplicateBytes,
+        used: 0
+      },
+      handledBudget: { peerBytes: HANDLED_BYTES, share: HANDLED_SHARE, bytes: limits.duplicateBytes / 2, used: 0 },
+      credit: amplification === Number.POSITIVE_INFINITY ? amplification : 0,
+      abandon: peer => this.#retransmission.abandon(peer)
+    })
     this.#retransmission = new Retransmission({
       transmission,
       growing: init.growing ?? false,
       queue: limits.queue,
       now: () => clock.now(),
-      send: (bytes, peer) => this.send(bytes, peer.port, peer.address),
+      seconds: () => this.seconds,
+      send: (bytes, peer, onTrust) => this.transmit(peer, bytes, onTrust),
+      suspect: peer => this.#peers.suspect(peer),
       onError
     })
     this.#exchangeLifetime = Math.ceil(transmission.exchangeLifetime / 1000)
@@ -77,6 +97,7 @@ export class MessageLayer {
     this.#timer = new CoarseTimer(clock, now => this.#step(now))
     this.#requests = new Requests(this, {
       limits,
+      amplification,
       handle: handlers.request,
       onError,
       lifetime: this.#exchangeLifetime,
@@ -135,6 +156,14 @@ export class MessageLayer {
     return this.#retransmission.send(peer, bytes, listener)
   }
 
+  /**
+   * Sends bytes to a peer. What an unverified one may not be sent is dropped, as if it had been lost: a peer that asks again may be sent more.
+   * `onTrust` allows a few datagrams beyond that. Never throws.
+   */
+  transmit(peer: Peer, bytes: Uint8Array, onTrust = false): void {
+    if (peer.verified || peer.admit(bytes.length, onTrust)) this.send(bytes, peer.port, peer.address)
+  }
+
   /** Sends bytes as they are. Never throws. */
   send(bytes: Uint8Array, port: number, address: string): void {
     if (this.#closed) return
@@ -150,7 +179,7 @@ export class MessageLayer {
     const id = peer.nextId()
     bytes[2] = id >> 8
     bytes[3] = id & 255
-    this.send(bytes, peer.port, peer.address)
+    this.transmit(peer, bytes)
     return id
   }
 
@@ -229,17 +258,23 @@ export class MessageLayer {
     const confirmable = peer.outstanding.get(message.id)
     if (message.type === TYPE.RST) {
       if (message.code !== CODE.EMPTY) return
-      if (confirmable === undefined) peer.subscribers.get(message.id)?.rejected()
+      const subscriber = confirmable === undefined ? peer.subscribers.get(message.id) : undefined
+      if (confirmable !== undefined || subscriber !== undefined) peer.acknowledge(this.#timer.seconds)
+      else peer.stray()
+      if (confirmable === undefined) subscriber?.rejected()
       else {
         this.#settle(confirmable)
         confirmable.listener.reset()
       }
       return
     }
-    if (confirmable === undefined || (message.code !== CODE.EMPTY && (message.code < 64 || message.code >= 192))) return
-    if (!confirmable.listener.acknowledged(message)) return
-    this.#retransmission.acknowledge(confirmable)
-    this.settled()
+    if (message.code !== CODE.EMPTY && (message.code < 64 || message.code >= 192)) return
+    if (confirmable === undefined) peer.stray()
+    else if (confirmable.listener.acknowledged(message)) {
+      peer.acknowledge(this.#timer.seconds)
+      this.#retransmission.acknowledge(confirmable)
+      this.settled()
+    }
   }
 
   /** A confirmable message that means nothing here is reset, a ping among them; a non-confirmable one is ignored. */

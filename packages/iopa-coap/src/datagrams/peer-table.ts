@@ -1,22 +1,41 @@
+import { isLoopback } from '@iopa/appbuilder'
 import type { DeduplicationBudget } from './deduplication.ts'
-import { Peer } from './peer.ts'
+import { Peer, type PeerAddress } from './peer.ts'
+import { PeerList } from './peer-list.ts'
 
-/** How many peers are looked at when room is needed for another one. */
+/** How many peers that were heard lately are spared when room is needed for another one. */
 const LOOK_AT = 64
+/** Notifications that all peers of one address may be sent on trust: beyond what they have sent, before any of them has acknowledged one. */
+const TRUST = 16
 
-/** The peers that are remembered, bounded: one that was silent for long makes room, busy ones stay. */
+/** Bounds of a peer table. */
+export interface PeerTableInit {
+  readonly limit: number
+  /** Peers of one address; loopback is not counted. */
+  readonly perAddress: number | undefined
+  readonly budget: DeduplicationBudget
+  readonly handledBudget: DeduplicationBudget
+  /** Bytes that a peer may be sent before it was heard: 0, or Infinity where all are trusted. */
+  readonly credit: number
+  /** Gives up what waits for the acknowledgement of a peer that is forgotten. */
+  readonly abandon: (peer: Peer) => void
+}
+
+/**
+ * The peers that are remembered, bounded. When room is needed, a peer that has never acknowledged anything goes first, then one that was silent for long;
+ * busy ones stay. Each peer is in one of three lists, so that room is found without looking through those that cannot make it.
+ */
 export class PeerTable {
-  readonly #limit: number
-  readonly #budget: DeduplicationBudget
-  readonly #peers = new Map<string, Map<number, Peer>>()
-  // A list through the peers, in the order in which room is made; a Set would be slow at its begin, where it has had deletions.
-  #first: Peer | undefined
-  #last: Peer | undefined
+  readonly #init: PeerTableInit
+  readonly #addresses = new Map<string, PeerAddress>()
+  /** In the order in which room is made. One that has become busy moves to the others when its turn comes. */
+  readonly #idle = new PeerList()
+  readonly #busy = new PeerList()
+  readonly #silent = new PeerList()
   #size = 0
 
-  constructor(limit: number, budget: DeduplicationBudget) {
-    this.#limit = limit
-    this.#budget = budget
+  constructor(init: PeerTableInit) {
+    this.#init = init
   }
 
   get size(): number {
@@ -24,83 +43,115 @@ export class PeerTable {
   }
 
   *[Symbol.iterator](): Generator<Peer> {
-    for (let peer = this.#first; peer !== undefined; ) {
-      // The one that is given out may be forgotten meanwhile.
-      const next: Peer | undefined = peer.next
-      yield peer
-      peer = next
-    }
+    yield* this.#idle
+    yield* this.#busy
+    yield* this.#silent
   }
 
   find(address: string, port: number): Peer | undefined {
-    return this.#peers.get(address)?.get(port)
+    return this.#addresses.get(address)?.peers.get(port)
   }
 
-  /** Remembers a peer from now on, in seconds; undefined when the table is full of busy ones. */
+  /** Remembers a peer from now on, in seconds; undefined when there is no room for it. */
   add(address: string, port: number, now: number): Peer | undefined {
-    if (this.#size >= this.#limit && !this.#makeRoom()) return undefined
-    const peer = new Peer(address, port, now, this.#budget)
-    this.#append(peer)
+    const { limit, perAddress = limit, budget, handledBudget, credit } = this.#init
+    let home = this.#addresses.get(address)
+    if (home !== undefined && home.peers.size >= perAddress && !isLoopback(address) && !this.#makeRoomAt(home)) return undefined
+    if (this.#size >= limit && !this.#makeRoom()) return undefined
+    home = this.#addresses.get(address)
+    if (home === undefined) this.#addresses.set(address, (home = { peers: new Map(), load: 0, trust: TRUST }))
+    const peer = new Peer(address, port, now, { table: this, home, budget, handledBudget, credit })
+    this.#idle.append(peer)
     this.#size++
-    const ports = this.#peers.get(address)
-    if (ports === undefined) this.#peers.set(address, new Map([[port, peer]]))
-    else ports.set(port, peer)
+    home.peers.set(port, peer)
     return peer
   }
 
-  /** Forgets whoever is idle and was last heard before, in seconds. */
+  /** Something that kept a peer has ended: it may be forgotten again, unless something else keeps it. */
+  rest(peer: Peer): void {
+    const { list } = peer
+    if (list === undefined || list === this.#idle) return
+    if (!peer.busy) this.#move(peer, this.#idle)
+    else if (peer.silent && peer.inFlight === 0 && list === this.#busy) this.#move(peer, this.#silent)
+  }
+
+  /** A peer has let a message be repeated, and has never acknowledged one. */
+  suspect(peer: Peer): void {
+    peer.silent = true
+    if (peer.list !== undefined && peer.list !== this.#silent && peer.inFlight === 0) this.#move(peer, this.#silent)
+  }
+
+  /** A peer has acknowledged something. */
+  trust(peer: Peer): void {
+    peer.silent = false
+    if (peer.list === this.#silent) this.#move(peer, this.#busy)
+  }
+
+  /** Forgets those that are idle and were last heard before, in seconds. */
   expire(before: number): void {
     for (const peer of this) if (!peer.busy && peer.heard < before) this.#forget(peer)
   }
 
   clear(): void {
-    for (const peer of this) peer.duplicates.clear()
-    this.#first = this.#last = undefined
+    for (const peer of this) {
+      peer.clear()
+      peer.list!.remove(peer)
+    }
     this.#size = 0
-    this.#peers.clear()
+    this.#addresses.clear()
   }
 
-  /** Forgets the first that is idle and was not heard since it was looked at; who was, is looked at again when its turn comes next. */
   #makeRoom(): boolean {
-    let oldest: Peer | undefined
-    for (let looked = 0; looked < LOOK_AT && looked < this.#size; looked++) {
-      const peer = this.#first!
-      if (!peer.busy && peer.heard <= peer.lookedAt) {
+    for (let peer = this.#silent.first; peer !== undefined; peer = this.#silent.first) {
+      if (peer.inFlight === 0) {
         this.#forget(peer)
         return true
       }
-      if (!peer.busy && (oldest === undefined || peer.heard < oldest.heard)) oldest = peer
-      peer.lookedAt = peer.heard
-      this.#unlink(peer)
-      this.#append(peer)
+      // Its handlers are running; it comes back when they have ended.
+      this.#move(peer, this.#busy)
+    }
+    let oldest: Peer | undefined
+    for (let spared = 0; spared < LOOK_AT; ) {
+      const peer = this.#idle.first
+      if (peer === undefined) break
+      if (peer.busy) this.#move(peer, this.#busy)
+      else if (peer.heard <= peer.lookedAt) {
+        this.#forget(peer)
+        return true
+      } else {
+        // It was heard since it was last looked at, and is looked at again when its turn comes next.
+        if (oldest === undefined || peer.heard < oldest.heard) oldest = peer
+        peer.lookedAt = peer.heard
+        this.#move(peer, this.#idle)
+        spared++
+      }
     }
     if (oldest !== undefined) this.#forget(oldest)
     return oldest !== undefined
   }
 
+  /** Makes room among the peers of one address: the first that has not to stay goes. */
+  #makeRoomAt(home: PeerAddress): boolean {
+    for (const peer of home.peers.values()) {
+      if (peer.busy && !(peer.silent && peer.inFlight === 0)) continue
+      this.#forget(peer)
+      return true
+    }
+    return false
+  }
+
+  #move(peer: Peer, to: PeerList): void {
+    peer.list!.remove(peer)
+    to.append(peer)
+  }
+
   #forget(peer: Peer): void {
-    this.#unlink(peer)
+    peer.list!.remove(peer)
     this.#size--
-    peer.duplicates.clear()
-    const ports = this.#peers.get(peer.address)
-    ports?.delete(peer.port)
-    if (ports?.size === 0) this.#peers.delete(peer.address)
-  }
-
-  #append(peer: Peer): void {
-    const last = this.#last
-    peer.previous = last
-    if (last === undefined) this.#first = peer
-    else last.next = peer
-    this.#last = peer
-  }
-
-  #unlink(peer: Peer): void {
-    const { previous, next } = peer
-    if (previous === undefined) this.#first = next
-    else previous.next = next
-    if (next === undefined) this.#last = previous
-    else next.previous = previous
-    peer.previous = peer.next = undefined
+    const { home } = peer
+    home.peers.delete(peer.port)
+    if (home.peers.size === 0) this.#addresses.delete(peer.address)
+    this.#init.abandon(peer)
+    peer.clear()
   }
 }

@@ -1,8 +1,10 @@
-import { CODE } from '../codec/codes.ts'
+import { isLoopback } from '@iopa/appbuilder'
+import { CODE, isSafe } from '../codec/codes.ts'
 import { encodeEmpty, encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'
 import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
+import { creditFor } from '../server/amplification.ts'
 import type { ConfirmableListener } from './confirmable.ts'
 import { fingerprintOf, IN_PROGRESS, UNSEEN } from './deduplication.ts'
 import { DatagramExchange } from './exchange.ts'
@@ -20,6 +22,8 @@ const BUSY_PEER = 2
 /** How requests are taken; times are in seconds. */
 export interface RequestSettings {
   readonly limits: MessageLimits
+  /** How many times what it has sent a peer may be sent while it is not verified. */
+  readonly amplification: number
   /** Takes a request that was not seen before. */
   readonly handle: (exchange: DatagramExchange) => void
   readonly onError: (error: unknown) => void
@@ -32,6 +36,7 @@ export interface RequestSettings {
 export class Requests {
   readonly #layer: MessageLayer
   readonly #limits: MessageLimits
+  readonly #amplification: number
   readonly #handle: (exchange: DatagramExchange) => void
   readonly #onError: (error: unknown) => void
   readonly #lifetime: number
@@ -40,9 +45,10 @@ export class Requests {
   #inFlight = 0
   #closed = false
 
-  constructor(layer: MessageLayer, { limits, handle, onError, lifetime, nonLifetime }: RequestSettings) {
+  constructor(layer: MessageLayer, { limits, amplification, handle, onError, lifetime, nonLifetime }: RequestSettings) {
     this.#layer = layer
     this.#limits = limits
+    this.#amplification = amplification
     this.#handle = handle
     this.#onError = onError
     this.#lifetime = lifetime
@@ -66,6 +72,7 @@ export class Requests {
   /** Takes a request, or what is one once more. */
   receive(peer: Peer, message: ReceivedMessage, toMulticast: boolean): void {
     peer.heard = this.#layer.seconds
+    if (!peer.verified) peer.credit += creditFor(message.bytes.length, this.#amplification)
     const { duplicates } = peer
     const fingerprint = fingerprintOf(message)
     const confirmable = message.type === TYPE.CON
@@ -73,15 +80,17 @@ export class Requests {
     if (seen !== UNSEEN) {
       if (seen === IN_PROGRESS || !confirmable) return
       const answer = duplicates.answer(seen)
-      if (answer !== undefined) this.#layer.send(answer, peer.port, peer.address)
+      if (answer !== undefined) this.#layer.transmit(peer, answer)
       return
     }
+    if (!isSafe(message.code) && this.#repeats(peer, message, fingerprint)) return
     if (confirmable) duplicates.begin(message.id)
-    else duplicates.record(message.id, fingerprint, this.#layer.seconds, undefined)
+    else this.#record(peer, message, fingerprint, undefined)
     const exchange = new DatagramExchange(this, peer, message, fingerprint, toMulticast)
     this.#inFlight++
     peer.inFlight++
-    if (this.#inFlight > this.#limits.inFlight || peer.inFlight > this.#limits.inFlightPerPeer) {
+    peer.home.load++
+    if (this.#inFlight > this.#limits.inFlight || this.#isLoaded(peer)) {
       if (toMulticast) exchange.suppress()
       else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, BUSY_PEER), EMPTY)
       return
@@ -108,8 +117,8 @@ export class Requests {
     const type = piggybacked ? TYPE.ACK : message.type
     const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
     if (piggybacked) {
-      peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
-      this.#layer.send(bytes, peer.port, peer.address)
+      this.#record(peer, message, exchange.fingerprint, bytes)
+      this.#layer.transmit(peer, bytes)
     } else if (type === TYPE.CON) this.#layer.sendConfirmable(peer, bytes, SEPARATE)
     else this.#layer.sendNonConfirmable(peer, bytes)
     this.#release(exchange)
@@ -126,7 +135,7 @@ export class Requests {
   reject(exchange: DatagramExchange): void {
     const { remote, message } = exchange
     remote.duplicates.forget(message.id)
-    this.#layer.send(encodeEmpty(TYPE.RST, message.id), remote.port, remote.address)
+    this.#layer.transmit(remote, encodeEmpty(TYPE.RST, message.id))
     this.#release(exchange)
   }
 
@@ -147,13 +156,41 @@ export class Requests {
   #acknowledge(exchange: DatagramExchange): void {
     const { remote: peer, message } = exchange
     const bytes = encodeEmpty(TYPE.ACK, message.id)
-    peer.duplicates.record(message.id, exchange.fingerprint, this.#layer.seconds, bytes)
-    this.#layer.send(bytes, peer.port, peer.address)
+    this.#record(peer, message, exchange.fingerprint, bytes)
+    this.#layer.transmit(peer, bytes)
+  }
+
+  /** True when a peer, or its address, has too much in work; answers that wait for acknowledgements of those before them count as well. */
+  #isLoaded(peer: Peer): boolean {
+    const { inFlightPerPeer, inFlightPerAddress = Number.POSITIVE_INFINITY } = this.#limits
+    return peer.inFlight + peer.queue.length > inFlightPerPeer || (peer.home.load > inFlightPerAddress && !isLoopback(peer.address))
+  }
+
+  /** Remembers a request that is not to be handled again, and its answer. */
+  #record(peer: Peer, { id, code }: ReceivedMessage, fingerprint: number, answer: Uint8Array | undefined): void {
+    const { seconds } = this.#layer
+    peer.duplicates.record(id, fingerprint, seconds, answer)
+    if (!isSafe(code)) peer.handled.record(id, fingerprint, seconds, answer?.subarray(1, 2))
+  }
+
+  /** True for a request that was handled although its answer is not kept any more: it is answered with the code of that alone. */
+  #repeats(peer: Peer, message: ReceivedMessage, fingerprint: number): boolean {
+    const { id, type, bytes, tokenStart, tokenEnd } = message
+    const confirmable = type === TYPE.CON
+    const at = peer.handled.find(id, fingerprint, this.#layer.seconds, confirmable ? this.#lifetime : this.#nonLifetime)
+    if (at < 0) return false
+    const code = peer.handled.answer(at)?.[0]
+    if (code === undefined || !confirmable) return true
+    const answer = code === CODE.EMPTY ? encodeEmpty(TYPE.ACK, id) : encodeMessage(TYPE.ACK, code, id, bytes, tokenStart, tokenEnd, NO_OPTIONS, EMPTY)
+    this.#layer.transmit(peer, answer)
+    return true
   }
 
   #release(exchange: DatagramExchange): void {
+    const { remote } = exchange
     this.#inFlight--
-    exchange.remote.inFlight--
+    remote.home.load--
+    if (--remote.inFlight === 0) remote.rest()
     this.#layer.settled()
   }
 }

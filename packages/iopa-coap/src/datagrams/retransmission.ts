@@ -13,7 +13,11 @@ export interface RetransmissionInit {
   /** Confirmable messages that may wait for their turn, for each peer. */
   readonly queue: number
   now(): number
-  send(bytes: Uint8Array, peer: Peer): void
+  /** The time of the message layer, in seconds. */
+  seconds(): number
+  send(bytes: Uint8Array, peer: Peer, onTrust: boolean): void
+  /** A peer lets a message be repeated, and has never acknowledged one. */
+  readonly suspect: (peer: Peer) => void
   /** Told of faults in a listener. */
   readonly onError: (error: unknown) => void
 }
@@ -49,7 +53,7 @@ export class Retransmission {
     if (confirmable.state === 'outstanding') this.end(confirmable)
     else if (confirmable.state === 'queued') {
       confirmable.state = 'ended'
-      confirmable.peer.queue = confirmable.peer.queue.filter(other => other !== confirmable)
+      confirmable.peer.unqueue(confirmable)
     }
   }
 
@@ -62,14 +66,22 @@ export class Retransmission {
 
   /** Takes a message out that is settled; the next one of that peer follows. */
   end(confirmable: Confirmable): void {
-    const { peer, previous, next } = confirmable
-    if (previous === undefined) this.#first = next
-    else previous.next = next
-    if (next !== undefined) next.previous = previous
-    confirmable.previous = confirmable.next = undefined
-    confirmable.state = 'ended'
-    peer.outstanding.delete(confirmable.id)
-    while (peer.queue.length > 0 && peer.outstanding.size < this.#windowOf(peer)) this.#begin(peer.queue.shift()!)
+    const { peer } = confirmable
+    this.#takeOut(confirmable)
+    if (peer.queue.length > 0 && peer.outstanding.size < this.#windowOf(peer)) {
+      do this.#begin(peer.dequeue()!)
+      while (peer.queue.length > 0 && peer.outstanding.size < this.#windowOf(peer))
+    } else peer.rest()
+  }
+
+  /** Gives up everything that a peer has not acknowledged, and what waits behind it: it would wait as long, one after the other. */
+  abandon(peer: Peer): void {
+    if (peer.outstanding.size === 0 && peer.queue.length === 0) return
+    const given = [...peer.outstanding.values()]
+    for (const confirmable of given) this.#takeOut(confirmable)
+    for (let next = peer.dequeue(); next !== undefined; next = peer.dequeue()) given.push(next)
+    peer.rest()
+    for (const confirmable of given) this.#expire(confirmable)
   }
 
   /** Sends again what is due. */
@@ -99,6 +111,16 @@ export class Retransmission {
     return Math.max(peer.window, this.#init.transmission.nstart)
   }
 
+  #takeOut(confirmable: Confirmable): void {
+    const { peer, previous, next } = confirmable
+    if (previous === undefined) this.#first = next
+    else previous.next = next
+    if (next !== undefined) next.previous = previous
+    confirmable.previous = confirmable.next = undefined
+    confirmable.state = 'ended'
+    peer.outstanding.delete(confirmable.id)
+  }
+
   #begin(confirmable: Confirmable): void {
     const { peer } = confirmable
     const bytes = (confirmable.bytes ??= confirmable.listener.renewal!()!)
@@ -108,6 +130,7 @@ export class Retransmission {
     bytes[3] = id & 255
     confirmable.id = id
     confirmable.state = 'outstanding'
+    confirmable.begun = this.#init.seconds()
     confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
     confirmable.due = this.#init.now() + confirmable.timeout
     peer.hold(confirmable)
@@ -115,20 +138,24 @@ export class Retransmission {
     if (first !== undefined) first.previous = confirmable
     confirmable.next = first
     this.#first = confirmable
-    this.#init.send(bytes, peer)
+    this.#init.send(bytes, peer, confirmable.listener.onTrust === true)
   }
 
   #repeat(confirmable: Confirmable, now: number): void {
+    const { peer } = confirmable
     if (confirmable.repetitions >= this.#init.transmission.maxRetransmit) {
-      this.end(confirmable)
-      this.#expire(confirmable)
+      if (peer.replied < confirmable.begun) this.abandon(peer)
+      else {
+        this.end(confirmable)
+        this.#expire(confirmable)
+      }
       return
     }
+    if (peer.replied < 0) this.#init.suspect(peer)
     confirmable.repetitions++
     confirmable.peer.window = 0
     confirmable.timeout *= 2
     confirmable.due = now + confirmable.timeout
-    const { peer } = confirmable
     const renewal = confirmable.listener.renewal?.()
     if (renewal !== undefined && confirmable.state === 'outstanding') {
       peer.outstanding.delete(confirmable.id)
@@ -138,7 +165,7 @@ export class Retransmission {
       confirmable.bytes = renewal
       peer.hold(confirmable)
     }
-    this.#init.send(confirmable.bytes!, peer)
+    this.#init.send(confirmable.bytes!, peer, confirmable.listener.onTrust === true)
   }
 
   #expire(confirmable: Confirmable): void {

@@ -23,8 +23,9 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   #outstanding: Confirmable | undefined
   /** True when there is a state that has not been sent. */
   #stale = false
-  /** The id of the last non-confirmable notification: a reset of it ends the observation. */
-  #nonId = -1
+  readonly onTrust: boolean = true
+  /** The ids of the last non-confirmable notifications: a reset of any of them ends the observation. */
+  #nonIds: number[] = []
   #nonCount = 0
   #confirmedAt: number
 
@@ -40,15 +41,20 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
     this.#stale = true
     // One that waits for its turn says the newest when that comes; after one that has been sent it is the next, or the same where it is repeated.
     if (this.#outstanding !== undefined) return undefined
-    const confirmable = this.#message.type === TYPE.CON || this.#nonCount >= CONFIRM_EVERY || this.#layer.seconds - this.#confirmedAt >= CONFIRM_AFTER
+    // An unverified peer shows by its acknowledgements that it wants them (RFC 7641 section 7).
+    const confirmable =
+      this.#message.type === TYPE.CON ||
+      !this.#peer.verified ||
+      this.#nonCount >= CONFIRM_EVERY ||
+      this.#layer.seconds - this.#confirmedAt >= CONFIRM_AFTER
     if (confirmable) {
       this.#outstanding = this.#layer.sendConfirmable(this.#peer, undefined, this)
       return undefined
     }
+    const id = this.#layer.sendNonConfirmable(this.#peer, this.#newest(TYPE.NON))
     this.#nonCount++
-    this.#peer.subscribers.delete(this.#nonId)
-    this.#nonId = this.#layer.sendNonConfirmable(this.#peer, this.#newest(TYPE.NON))
-    this.#peer.subscribe(this.#nonId, this)
+    if (this.#nonIds.push(id) > CONFIRM_EVERY) this.#peer.subscribers.delete(this.#nonIds.shift()!)
+    this.#peer.subscribe(id, this)
     this.#source.delivered()
     return undefined
   }
@@ -64,7 +70,7 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   }
 
   close(): void {
-    this.#peer.subscribers.delete(this.#nonId)
+    this.#forgetIds()
     const outstanding = this.#outstanding
     this.#outstanding = undefined
     if (outstanding !== undefined) this.#layer.cancel(outstanding)
@@ -104,7 +110,12 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   }
 
   #end(reason: 'reset' | 'disconnect'): void {
-    this.#peer.subscribers.delete(this.#nonId)
+    this.#forgetIds()
     this.#source.gone(reason)
+  }
+
+  #forgetIds(): void {
+    for (const id of this.#nonIds) this.#peer.subscribers.delete(id)
+    this.#nonIds = []
   }
 }

@@ -13,6 +13,8 @@ export interface Remote {
   readonly port: number
   /** True when it has shown that it receives what is sent to its address, or need not. */
   verified: boolean
+  /** Bytes that it may still be sent while it is not verified. */
+  readonly credit: number
   /** What upper layers hold for it; while there is any, it is not forgotten. */
   pins: number
   /** Its observations, by token. */

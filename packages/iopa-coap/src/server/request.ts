@@ -10,6 +10,8 @@ import { Refusal } from './refusal.ts'
 
 const NONE = -1
 
+const BESIDE_THE_KEY: ReadonlySet<number> = new Set([OPTION.BLOCK1, OPTION.BLOCK2, OPTION.OBSERVE, OPTION.CONTENT_FORMAT, OPTION.ETAG, OPTION.ECHO])
+
 /**
  * What a request says in its options, read in one walk over them; also the source from which its context takes headers and body.
  * An integer is -1 where the option is absent.
@@ -24,6 +26,8 @@ export class CoapRequest implements RequestSource {
   block1: number = NONE
   block2: number = NONE
   size1: number = NONE
+  /** True when it asks how large the whole answer is (RFC 7959 section 4). */
+  asksSize = false
   noResponse = 0
   port: number = NONE
   uriHost = ''
@@ -91,13 +95,14 @@ export class CoapRequest implements RequestSource {
   }
 
   /**
-   * What blocks of one transfer have in common: method, all options that are part of the cache key, and the Request-Tag
-   * (RFC 7252 section 5.4.2, RFC 7959 section 2.4, RFC 9175 section 3.3).
+   * What blocks of one transfer have in common: method, the options that say what is asked for and of which resource, and the Request-Tag
+   * (RFC 7252 section 5.4.2, RFC 7959 section 2.4, RFC 9175 section 3.3). What describes the payload, or says what the client knows already,
+   * may be in some of the blocks and not in others.
    */
   get transferKey(): string {
     let key = `${this.message.code}`
     for (const [number, value] of this.message.options) {
-      if (number === OPTION.BLOCK1 || number === OPTION.BLOCK2 || number === OPTION.OBSERVE || (number & 0x1e) === 0x1c) continue
+      if (BESIDE_THE_KEY.has(number) || (number & 0x1e) === 0x1c) continue
       key += `\n${number}:${value.length}:${Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1')}`
     }
     return key
@@ -191,6 +196,9 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
         break
       case OPTION.SIZE1:
         if (length <= 4 && !again) request.size1 = uint(bytes, at, end)
+        break
+      case OPTION.SIZE2:
+        if (length <= 4 && !again) request.asksSize = true
         break
       case OPTION.ECHO:
         if (length > 0 && length <= 40 && !again) request.echo = bytes.subarray(at, end)

@@ -94,8 +94,8 @@ export class ResourceServer implements Responder {
     const representation = represent(answer, exchange.message.code, request.accept, this.#formats)
     observer.contentFormat = representation.contentFormat
     const accepted = fitted(request, representation).code >> 5 === 2
-    this.#responses.send(exchange, request, representation, accepted ? observer.sequence : NONE)
-    if (!accepted) queueMicrotask(() => void context.end('unsubscribe'))
+    const sent = this.#responses.send(exchange, request, representation, accepted ? observer.sequence : NONE)
+    if (!accepted || !sent) queueMicrotask(() => void context.end('unsubscribe'))
   }
 
   notification(observer: Observer, answer: Answer): Notification {
@@ -144,10 +144,6 @@ export class ResourceServer implements Responder {
     if (request.block2 > 15 && this.#resume(exchange, request)) return
     if (request.observe === 1) this.#observers.cancel(exchange)
     const observes = request.observe === 0 && this.#observers.takes(exchange, request)
-    if (observes && !remote.verified) {
-      this.#errors.challenge(exchange)
-      return
-    }
     const context = this.#host.create(
       { method, path: request.path, query: request.query, rawPath: request.path, endpoint, source: request },
       remote.connection
@@ -161,11 +157,16 @@ export class ResourceServer implements Responder {
   #assemble(exchange: Exchange, request: CoapRequest, block: Block): boolean {
     const { remote, message } = exchange
     const announced = request.size1 === NONE ? undefined : request.size1
-    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.now())
+    const origin = {
+      unverified: remote.verified ? undefined : remote.address,
+      contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat
+    }
+    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.now(), origin)
     this.#arm()
     switch (result.outcome) {
       case 'complete':
         request.assembled = result.body
+        request.contentFormat = result.contentFormat ?? request.contentFormat
         return true
       case 'continue':
         this.#responses.proceed(exchange, block.num, block.szx)
@@ -174,7 +175,10 @@ export class ResourceServer implements Responder {
         this.#errors.tooLarge(exchange, request)
         return false
       case 'incomplete':
-        throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'A block before this one is missing; begin again with block 0.')
+        throw new Refusal(
+          CODE.REQUEST_ENTITY_INCOMPLETE,
+          'A block before this one is missing, or has another Content-Format; begin again with block 0.'
+        )
       case 'malformed':
         throw new Refusal(CODE.BAD_REQUEST, 'The payload is not as long as its block says.')
       default:

@@ -3,7 +3,7 @@ import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
-import type { AmplificationGuard } from './amplification.ts'
+import { type AmplificationGuard, ECHO_OPTION, SHORT } from './amplification.ts'
 import { type ErrorResponses, shortened } from './error-responses.ts'
 import type { Exchange, Notification, Remote } from './exchange.ts'
 import { type KeptAnswer, KeptAnswers } from './kept-answers.ts'
@@ -22,6 +22,10 @@ import type { CoapRequest } from './request.ts'
 
 const NONE = -1
 const NOTHING = new Uint8Array(0)
+/** With so much credit an answer that is no longer than the least block fits, whatever options it has. */
+const CREDIT_FOR_SHORT = 96
+/** Size exponent of the largest block of a notification to an unverified peer: 64 bytes. */
+const UNVERIFIED_SZX = 2
 const BARE: MessageOptions = { observe: NONE, block1: NONE, block2: NONE, size1: NONE, size2: NONE }
 const NO_SUCH_BLOCK = diagnostic(CODE.BAD_REQUEST, 'There is no such block.')
 
@@ -66,9 +70,9 @@ export class Responses {
 
   /**
    * Answers a request with what of its representation fits; `observe` is the Observe option or -1.
-   * `context` is what a body of which parts are read depends on; it is ended when that has been read.
+   * `context` is what a body of which parts are read depends on; it is ended when that has been read. False when the peer has to be verified first.
    */
-  send(exchange: Exchange, request: CoapRequest, given: Representation, observe: number = NONE, context?: Context): void {
+  send(exchange: Exchange, request: CoapRequest, given: Representation, observe: number = NONE, context?: Context): boolean {
     const { remote } = exchange
     const representation = fitted(request, given)
     let owner = context
@@ -79,38 +83,40 @@ export class Responses {
     const size = sizeOf(representation)
     let szx = this.#szxOf(request, remote)
     let single = request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
-    if (!remote.verified && size > 16) {
+    if (!remote.verified && !this.#fits(exchange, request, representation, observe)) {
       const room = this.#room(exchange, representation)
       if (size > room) {
         if (representation.code >= 128) {
           this.#sendWhole(exchange, request, shortened(representation, room))
-          return
+          return true
         }
         // What has changed the state is answered in any case: asking for it again would change it again.
         if (room < 16 && isSafe(exchange.message.code)) {
           void owner?.end()
           this.#errors.challenge(exchange)
-          return
+          return false
         }
-        szx = clamped(szx, room)
+        szx = clampedForEcho(szx, room)
         single = Math.min(single, blockSize(szx))
       }
     }
     if (isBeginning(representation)) {
       this.#kept.remove(remote, request)
       this.#respond(exchange, request, representation, observe, blockValue(0, true, szx), this.#firstBlock(remote, representation, szx))
-      return
+      return true
     }
-    const whole = size <= single && request.block2 <= 15
-    const block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
+    // What is not the representation has no further blocks: an error, or 2.03 to a block with the ETag that is current.
+    const whole = (size <= single && request.block2 <= 15) || (request.block2 > 15 && !isBody(representation))
+    const block2 = request.block2 === NONE || request.block2 > 15 ? NONE : blockValue(0, false, szx)
     if (whole && !isRandomAccess(representation.payload)) {
       this.#respond(exchange, request, representation, observe, block2, representation.payload)
-      return
+      return true
     }
     const reply: Reply = { exchange, request, observe, lost: error => this.#errors.fail(exchange, error) }
     if (whole) this.#sendPart(reply, representation, block2, 0, size, () => owner?.end())
     else if (request.block2 > 15) this.#sendKept(reply, this.#kept.keep(remote, request, representation, owner))
     else this.#sendBlock(reply, this.#kept.keep(remote, request, representation, owner), 0, szx)
+    return true
   }
 
   /** Answers with a later block of an answer that was begun, and calls `lost` when that cannot be read any more; false when it is not kept. */
@@ -132,7 +138,8 @@ export class Responses {
     const payload = representation.payload as Uint8Array
     const size = sizeOf(representation)
     const beginning = isBeginning(representation)
-    const szx = this.#szxOf(request, remote)
+    // An unverified peer gets it on trust, so it is short.
+    const szx = remote.verified ? this.#szxOf(request, remote) : Math.min(this.#szxOf(request, remote), UNVERIFIED_SZX)
     const single = request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
     let block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
     let part = payload
@@ -159,7 +166,9 @@ export class Responses {
   proceed(exchange: Exchange, num: number, szx: number): void {
     const { remote } = exchange
     const largest = remote.reliable ? remote.maxSzx : this.#settings.szx
-    exchange.respond(CODE.CONTINUE, this.#writer.reset().uint(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest))), NOTHING)
+    const options = this.#writer.reset().uint(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest)))
+    this.#offerEcho(exchange, options, 0)
+    exchange.respond(CODE.CONTINUE, options, NOTHING)
   }
 
   /** Forgets what is kept for a connection that is gone. */
@@ -186,7 +195,8 @@ export class Responses {
     const { exchange, request } = reply
     const { num, szx } = readBlock(request.block2)
     const room = exchange.remote.verified ? Number.POSITIVE_INFINITY : this.#room(exchange, kept.representation)
-    this.#sendBlock(reply, kept, num * blockSize(szx), clamped(this.#szxOf(request, exchange.remote), room))
+    if (room < SHORT && isSafe(exchange.message.code)) this.#errors.challenge(exchange)
+    else this.#sendBlock(reply, kept, num * blockSize(szx), clampedForEcho(this.#szxOf(request, exchange.remote), room))
   }
 
   #sendBlock(reply: Reply, { representation }: KeptAnswer, start: number, szx: number): void {
@@ -242,11 +252,26 @@ export class Responses {
       block1: request.block1 === NONE ? NONE : request.block1 & ~8,
       block2,
       size1: NONE,
-      // With the first of several blocks.
-      size2: (block2 & ~7) === 8 && exchange.remote.verified ? sizeOf(representation) : NONE
+      // With the first of several blocks, and where it is asked for.
+      size2: request.asksSize || (block2 & ~7) === 8 ? this.#size2(exchange, representation) : NONE
     })
+    if (code >> 5 === 2 && (observe !== NONE || (block2 !== NONE && (block2 & 8) !== 0))) this.#offerEcho(exchange, options, part.length)
     if (exchange.toMulticast) this.#respondLater(exchange, code, options, part)
     else exchange.respond(code, options, part)
+  }
+
+  /** The size of a body, for the Size2 option; none of an error, and none where each byte counts. */
+  #size2({ remote }: Exchange, representation: Representation): number {
+    return remote.verified && representation.code >> 5 === 2 && representation.code !== CODE.VALID ? sizeOf(representation) : NONE
+  }
+
+  /** Adds an Echo for a peer that is not verified yet, where there is room for one: with the next request it may be sent whole blocks. */
+  #offerEcho(exchange: Exchange, options: OptionWriter, payload: number): void {
+    const { remote, message, toMulticast } = exchange
+    if (remote.verified || toMulticast) return
+    const length = 4 + message.tokenEnd - message.tokenStart + options.length + (payload === 0 ? 0 : 1 + payload)
+    const { guard } = this.#settings
+    if (guard.allows(exchange, length + ECHO_OPTION, payload)) options.opaque(OPTION.ECHO, guard.challenge(remote))
   }
 
   /** Answers a multicast request at a random moment, and only where there is something to say (RFC 7252 section 8.2). */
@@ -260,6 +285,15 @@ export class Responses {
     clock.setTimeout(() => exchange.respond(code, copy, payload), Math.random() * leisure)
   }
 
+  /** True when the whole of an answer may be sent to a peer that is not verified. */
+  #fits(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number): boolean {
+    const { remote, message } = exchange
+    const size = sizeOf(representation)
+    if (size <= SHORT && remote.credit >= CREDIT_FOR_SHORT) return true
+    const { length } = writeRepresentation(this.#writer, representation, { ...BARE, observe, block2: request.block2, block1: request.block1 })
+    return this.#settings.guard.allows(exchange, 4 + message.tokenEnd - message.tokenStart + length + (size === 0 ? 0 : 1 + size), size)
+  }
+
   /** Bytes of payload that an answer may have, beside its own options, those of a block and an ETag. */
   #room(exchange: Exchange, representation: Representation): number {
     const options = writeRepresentation(this.#writer, representation, { ...BARE, block2: 8 }).length
@@ -267,9 +301,16 @@ export class Responses {
   }
 }
 
+/** True for what is cut into blocks, and not an error or a mere code. */
+const isBody = ({ code }: Representation): boolean => code >> 5 === 2 && code !== CODE.VALID
+
 /** Bytes of payload of a block: with BERT as many times 1024 as fit (RFC 8323 section 6). */
 const lengthOfBlock = (szx: number, remote: Remote): number =>
   szx === BERT ? Math.max(1024, remote.maxPayload - (remote.maxPayload % 1024)) : blockSize(szx)
+
+/** The same, smaller where that leaves room for an Echo: the peer that sends it back gets whole blocks. */
+const clampedForEcho = (szx: number, room: number): number =>
+  clamped(szx, room >= 16 + ECHO_OPTION && room < blockSize(szx) ? room - ECHO_OPTION : room)
 
 /** The largest exponent up to `szx` whose blocks fit, at least 0. */
 const clamped = (szx: number, room: number): number => {

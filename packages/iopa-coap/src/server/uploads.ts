@@ -13,11 +13,25 @@ export interface UploadLimits {
   readonly lifetime: number
 }
 
+/** Unverified peers may take half of everything together, and those of one address so much of that half. */
+const STRANGERS = 2
+const ADDRESS = 4
+
+/** What a block says beside its number and its bytes. */
+export interface BlockOrigin {
+  /** The address that it came from, where that is not verified. */
+  readonly unverified?: string | undefined
+  /** Its Content-Format option; undefined where it leaves that out, as blocks after the first may. */
+  readonly contentFormat?: number | undefined
+}
+
+const TRUSTED: BlockOrigin = {}
+
 /** What came of a block. */
 export type UploadResult =
   | { readonly outcome: 'continue' }
-  | { readonly outcome: 'complete'; readonly body: Uint8Array }
-  /** A block before this one is missing: 4.08. */
+  | { readonly outcome: 'complete'; readonly body: Uint8Array; readonly contentFormat?: number }
+  /** A block before this one is missing, or belongs to a body of another Content-Format: 4.08. */
   | { readonly outcome: 'incomplete' }
   /** The body is over its limit: 4.13 with Size1. */
   | { readonly outcome: 'too-large' }
@@ -28,6 +42,7 @@ export type UploadResult =
 
 interface Upload {
   readonly owner: object
+  readonly origin: BlockOrigin
   buffer: Uint8Array
   length: number
   touched: number
@@ -39,6 +54,10 @@ export class Uploads {
   /** The one that was touched longest ago comes first. */
   readonly #uploads = new Map<string, Upload>()
   readonly #counts = new Map<object, number>()
+  /** Bodies of unverified peers: how many of each address, and what they hold together. */
+  readonly #addresses = new Map<string, number>()
+  #strangers = 0
+  #strangerBytes = 0
   #bytes = 0
 
   constructor(limits: UploadLimits) {
@@ -55,7 +74,15 @@ export class Uploads {
   }
 
   /** Takes a block. `owner` is the peer or connection that it came from, `announced` the Size1 option. */
-  accept(owner: object, key: string, block: Block, payload: Uint8Array, announced: number | undefined, now: number): UploadResult {
+  accept(
+    owner: object,
+    key: string,
+    block: Block,
+    payload: Uint8Array,
+    announced: number | undefined,
+    now: number,
+    origin: BlockOrigin = TRUSTED
+  ): UploadResult {
     this.expire(now)
     const size = blockSize(block.szx)
     const fits =
@@ -72,10 +99,12 @@ export class Uploads {
       if ((announced ?? 0) > this.#limits.body || payload.length > this.#limits.body) return { outcome: 'too-large' }
       if (!block.more) return { outcome: 'complete', body: payload }
       const count = this.#counts.get(owner) ?? 0
-      if (this.#uploads.size >= this.#limits.count || count >= this.#limits.countPerOwner) return { outcome: 'full' }
-      upload = { owner, buffer: new Uint8Array(0), length: 0, touched: now }
+      if (count >= this.#limits.countPerOwner || !this.#makeRoom(origin.unverified)) return { outcome: 'full' }
+      upload = { owner, origin, buffer: new Uint8Array(0), length: 0, touched: now }
+      this.#uploads.set(key, upload)
       this.#counts.set(owner, count + 1)
-    } else if (upload === undefined) return { outcome: 'incomplete' }
+      this.#countStranger(origin.unverified, 1)
+    } else if (upload === undefined || !sameFormat(upload.origin, origin)) return { outcome: 'incomplete' }
     else {
       // The last block once more under a new message id: its answer was lost.
       if (block.more && offset + payload.length === upload.length) return { outcome: 'continue' }
@@ -85,14 +114,15 @@ export class Uploads {
         return { outcome: 'too-large' }
       }
     }
-    if (!this.#append(upload, payload)) {
+    if (!this.#append(key, upload, payload)) {
       this.#drop(key, upload)
       return { outcome: 'full' }
     }
     if (!block.more) {
       const body = upload.buffer.subarray(0, upload.length)
       this.#drop(key, upload)
-      return { outcome: 'complete', body }
+      const { contentFormat } = upload.origin
+      return { outcome: 'complete', body, ...(contentFormat === undefined ? {} : { contentFormat }) }
     }
     upload.touched = now
     this.#uploads.delete(key)
@@ -114,14 +144,54 @@ export class Uploads {
     for (const [key, upload] of this.#uploads) if (upload.owner === owner) this.#drop(key, upload)
   }
 
-  #append(upload: Upload, payload: Uint8Array): boolean {
+  /** Makes room for another body: an unverified peer is made room for by the body of one that was touched longest ago, so that forged blocks lock nobody out. */
+  #makeRoom(unverified: string | undefined): boolean {
+    const { count } = this.#limits
+    if (unverified !== undefined) {
+      const most = Math.ceil(count / STRANGERS)
+      if ((this.#addresses.get(unverified) ?? 0) >= Math.ceil(most / ADDRESS)) this.#dropStranger(unverified)
+      if (this.#strangers >= most) this.#dropStranger()
+    }
+    return this.#uploads.size < count || this.#dropStranger()
+  }
+
+  /** Drops the body of an unverified peer, of one address where that is given, whose last block came longest ago. */
+  #dropStranger(address?: string, except?: string): boolean {
+    for (const [key, upload] of this.#uploads) {
+      const { unverified } = upload.origin
+      if (unverified === undefined || key === except || (address !== undefined && address !== unverified)) continue
+      this.#drop(key, upload)
+      return true
+    }
+    return false
+  }
+
+  #countStranger(unverified: string | undefined, change: 1 | -1): void {
+    if (unverified === undefined) return
+    this.#strangers += change
+    const count = (this.#addresses.get(unverified) ?? 0) + change
+    if (count > 0) this.#addresses.set(unverified, count)
+    else this.#addresses.delete(unverified)
+  }
+
+  #hasBytes(key: string, more: number, stranger: boolean): boolean {
+    const { bytes } = this.#limits
+    while (this.#bytes + more > bytes || (stranger && this.#strangerBytes + more > bytes / STRANGERS))
+      if (!this.#dropStranger(undefined, key)) return false
+    return true
+  }
+
+  #append(key: string, upload: Upload, payload: Uint8Array): boolean {
     const length = upload.length + payload.length
     if (length > upload.buffer.length) {
       const capacity = Math.max(length, Math.min(this.#limits.body, Math.max(1024, upload.buffer.length * 2)))
-      if (this.#bytes + capacity - upload.buffer.length > this.#limits.bytes) return false
+      const stranger = upload.origin.unverified !== undefined
+      const more = capacity - upload.buffer.length
+      if (!this.#hasBytes(key, more, stranger)) return false
       const wider = new Uint8Array(capacity)
       wider.set(upload.buffer.subarray(0, upload.length))
-      this.#bytes += capacity - upload.buffer.length
+      this.#bytes += more
+      if (stranger) this.#strangerBytes += more
       upload.buffer = wider
     }
     upload.buffer.set(payload, upload.length)
@@ -132,8 +202,15 @@ export class Uploads {
   #drop(key: string, upload: Upload): void {
     this.#uploads.delete(key)
     this.#bytes -= upload.buffer.length
+    const { unverified } = upload.origin
+    if (unverified !== undefined) this.#strangerBytes -= upload.buffer.length
+    this.#countStranger(unverified, -1)
     const count = (this.#counts.get(upload.owner) ?? 1) - 1
     if (count > 0) this.#counts.set(upload.owner, count)
     else this.#counts.delete(upload.owner)
   }
 }
+
+/** A block that leaves its Content-Format out has that of the first. */
+const sameFormat = (first: BlockOrigin, later: BlockOrigin): boolean =>
+  later.contentFormat === undefined || first.contentFormat === later.contentFormat

@@ -95,6 +95,7 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
 /** Requests on one connection; each has its token, and answers come in any order. */
 class StreamLink implements ClientLink {
   readonly reliable: boolean = true
+  echo: Uint8Array | undefined = undefined
   session: StreamSession | undefined
   gone = false
   /** Resolves when the server has said what it can do. */

@@ -22,6 +22,7 @@ export class StreamConnection implements Remote {
   readonly port: number
   readonly reliable: boolean = true
   verified = true
+  readonly credit: number = Number.POSITIVE_INFINITY
   observers: Map<string, Observer> | undefined = undefined
   readonly counted: Connection
   session: StreamSession | undefined

@@ -112,7 +112,15 @@ export class Admission {
     const { remoteAddress: address, remotePort: port, scheme } = endpoint
     const client = proxies.read(name => valuesOf(pairs, name), { address, port, scheme })
     request.addressed = client.host
-    return { ...endpoint, scheme: client.scheme, tls: client.scheme === 'https', remoteAddress: client.address, remotePort: client.port }
+    return {
+      ...endpoint,
+      scheme: client.scheme,
+      tls: client.scheme === 'https',
+      remoteAddress: client.address,
+      remotePort: client.port,
+      // That of the connection is the proxy's, and says nothing of the client.
+      clientCertificate: () => undefined
+    }
   }
 }
 

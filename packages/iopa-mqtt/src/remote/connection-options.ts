@@ -1,4 +1,4 @@
-import type { Clock, TlsOptions } from '@iopa/appbuilder'
+import { type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
 import type { IClientOptions } from 'mqtt'
 import type { BrokerCapabilities } from './capabilities.ts'
 
@@ -69,11 +69,14 @@ export const clientOptions = (options: ConnectionOptions): IClientOptions => {
   }
 }
 
-const secureOptions = ({ ca, cert, key, verify = true, serverName, minVersion = 'TLSv1.2' }: TlsOptions): object => ({
-  ...(ca === undefined ? {} : { ca }),
-  ...(cert === undefined ? {} : { cert }),
-  ...(key === undefined ? {} : { key }),
-  ...(serverName === undefined ? {} : { servername: serverName }),
-  rejectUnauthorized: verify,
-  minVersion
-})
+const secureOptions = ({ ca, cert, key, psk, verify = true, serverName, minVersion = 'TLSv1.2' }: TlsOptions): object => {
+  if (psk !== undefined) throw new IopaError(500, 'psk-without-mqtt', 'The MQTT client has no pre-shared keys: use ca, or key and cert.')
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    rejectUnauthorized: verify,
+    minVersion
+  }
+}
