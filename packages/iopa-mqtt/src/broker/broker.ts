@@ -25,6 +25,7 @@ import { States } from './states.ts'
 import { type Counters, Statistics } from './statistics.ts'
 import type { SharedGroup, Subscriber } from './subscription.ts'
 import { TopicTable } from './topic-table.ts'
+import { Turns } from './turns.ts'
 
 /** Milliseconds between two looks at what has expired. */
 const SWEEP = 500
@@ -51,6 +52,8 @@ export class Broker {
   readonly queued: QueueTotal
   readonly journal: Journal
   readonly flusher: Flusher = new Flusher()
+  /** Long walks, in slices. */
+  readonly turns: Turns
   readonly decoder: PacketDecoder
   /** Filled by each PUBLISH that is read. */
   readonly fields: PublishFields = new PublishFields()
@@ -66,7 +69,6 @@ export class Broker {
   readonly #open = new Map<ByteChannel, Connection>()
   #sweepTimer: unknown = null
   #nextStatistics: number
-  #nextRetainedSweep: number
 
   constructor(host: Host, options: BrokerOptions, clock: Clock) {
     this.host = host
@@ -79,6 +81,7 @@ export class Broker {
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
     this.queued = { bytes: 0, maxBytes: options.maxQueuedBytes }
+    this.turns = new Turns(clock, this.flusher)
     this.journal = new Journal(options.store, host.logger)
     this.decoder = new PacketDecoder(host.limits.headerCount)
     this.requests = new Requests(host)
@@ -88,7 +91,6 @@ export class Broker {
     this.states = new States(this)
     this.#statistics = new Statistics(this)
     this.#nextStatistics = clock.now()
-    this.#nextRetainedSweep = clock.now() + RETAINED_SWEEP
   }
 
   /** Takes back what the store kept, and begins to hear of changes. */
@@ -168,17 +170,11 @@ export class Broker {
   #sweep(): void {
     const now = this.now()
     for (const connection of this.#open.values()) connection.sweep(now)
-    this.sessions.sweep(now)
+    this.sessions.sweep()
     if (this.options.statistics !== false && this.#nextStatistics <= now) {
       this.#nextStatistics = now + this.options.statistics * 1000
       this.#statistics.publish()
     }
-    if (this.#nextRetainedSweep <= now) {
-      this.#nextRetainedSweep = now + RETAINED_SWEEP
-      for (const topic of this.retained.sweep(now)) this.journal.add({ kind: 'retained', topic, value: null })
-    }
+    for (const topic of this.retained.sweep(now)) this.journal.add({ kind: 'retained', topic, value: null })
   }
 }
-
-/** Milliseconds between two looks for expired retained messages: each is a walk over all of them. */
-const RETAINED_SWEEP = 60_000

@@ -47,6 +47,7 @@ export class Connection implements ByteReceiver {
   #handshake: Handshake | null = null
   #intake: Intake | null = null
   #paused = false
+  #held = false
   /** When a connection that is closing is destroyed. */
   #deadline = 0
   readonly #departure = new Departure(this)
@@ -242,9 +243,15 @@ export class Connection implements ByteReceiver {
     return this.isOpen || this.#handshake?.expects === true
   }
 
-  /** Stops reading while the client does not take its answers. */
+  /** Stops reading while a packet is worked on in slices. */
+  hold(on: boolean): void {
+    this.#held = on
+    if (!on) this.#continue()
+  }
+
+  /** Stops reading while the client does not take its answers, and while a packet is worked on in slices. */
   #hold(): boolean {
-    return this.sender.outbox.full
+    return this.#held || this.sender.outbox.full
   }
 
   #continue(): void {

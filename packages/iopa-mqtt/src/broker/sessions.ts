@@ -7,10 +7,14 @@ import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
 import { type PendingWill, publishWill, type WillFate } from './wills.ts'
 
+/** Sessions that are looked at in one piece. */
+const SWEPT = 16
+
 /** The sessions of a broker: who resumes which, who takes over from whom, and when one is over (MQTT 5 section 4.1). */
 export class Sessions {
   readonly #broker: Broker
   readonly #byClientId = new Map<string, Session>()
+  #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
   connected = 0
 
@@ -98,14 +102,34 @@ export class Sessions {
     if (session?.connection === connection) this.#adopt(session, connection)
   }
 
-  /** Ends sessions and publishes wills whose time has come. */
-  sweep(now: number): void {
-    for (const session of this.#byClientId.values()) {
-      session.detach()
-      if (session.connection || session.claim) continue
-      if (session.expiresAt <= now) this.end(session)
-      else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
+  /** Begins to look at every session: ends those and publishes wills whose time has come. */
+  sweep(): void {
+    if (this.#sweeping !== null) return
+    this.#sweeping = this.#byClientId.values()
+    this.#sweepOn()
+  }
+
+  readonly #sweepOn = (): void => {
+    const { turns } = this.#broker
+    while (turns.take()) {
+      const now = this.#broker.now()
+      for (let looks = 0; looks < SWEPT; looks++) {
+        const next = this.#sweeping?.next()
+        if (!next || next.done) {
+          this.#sweeping = null
+          return
+        }
+        this.#sweepOne(next.value, now)
+      }
     }
+    turns.wait(this.#sweepOn)
+  }
+
+  #sweepOne(session: Session, now: number): void {
+    session.detach()
+    if (session.connection || session.claim) return
+    if (session.expiresAt <= now) this.end(session)
+    else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
   }
 
   /** Forgets a session; its will, if it still has one, is published first (section 3.1.2.5). */

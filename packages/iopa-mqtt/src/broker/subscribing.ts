@@ -22,8 +22,8 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
   const { broker } = connection
   const results: Granted[] = []
   let open = packet.subscriptions.length
-  packet.subscriptions.forEach((request, index) => {
-    grant(connection, session, packet, request, granted => {
+  sliced(connection, packet.subscriptions, (request, index) => {
+    const settle = (granted: Granted): void => {
       results[index] = granted
       if (--open > 0) return
       const codes = results.map(result => result.code)
@@ -38,8 +38,31 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
           if (kept) for (const { first } of results) first?.()
         })
       })
-    })
+    }
+    // A session has no use for more filters than it may have, so that a packet full of equal ones costs little.
+    if (index < broker.limits.observersPerConnection) grant(connection, session, packet, request, settle)
+    else settle({ code: connection.version < 5 ? REASON.UNSPECIFIED_ERROR : REASON.QUOTA_EXCEEDED })
   })
+}
+
+/** Does something for each filter of a packet, a bounded number in one turn of the event loop; the connection's next packets wait. */
+function sliced<Item>(connection: Connection, items: readonly Item[], work: (item: Item, index: number) => void): void {
+  const { turns } = connection.broker
+  let index = 0
+  let held = false
+  const go = (): void => {
+    while (index < items.length) {
+      if (!turns.take()) {
+        if (!held) connection.hold(true)
+        held = true
+        turns.wait(go)
+        return
+      }
+      work(items[index] as Item, index++)
+    }
+    if (held) connection.hold(false)
+  }
+  go()
 }
 
 /** Runs every filter of an UNSUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.10). */
@@ -55,7 +78,7 @@ export function unsubscribe(connection: Connection, session: Session, packet: Un
         connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
     })
   }
-  packet.filters.forEach((filter, index) => {
+  sliced(connection, packet.filters, (filter, index) => {
     const context = controlContext(connection, 'UNSUBSCRIBE', filter, packet.userProperties)
     if (context === null) {
       settle(index, REASON.TOPIC_FILTER_INVALID)
