@@ -112,8 +112,11 @@ export class Broker {
     channel.open(connection)
   }
 
-  /** Publishes from inside the app: plain pub/sub, past the pipeline. @throws IopaError 400 for what is no topic, 409 for one that a route covers. */
-  publish(name: string, payload: string | Uint8Array, options: PublishOptions = {}): void {
+  /**
+   * Publishes from inside the app: plain pub/sub, past the pipeline. Resolves when the store has kept what it is to keep.
+   * @throws IopaError 400 for what is no topic, 409 for one that a route covers, 503 when there is no room or the store fails
+   */
+  async publish(name: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
     const topic = this.topics.get(name)
     if (topic === null || name.startsWith('$')) throw new IopaError(400, 'bad-topic', `'${name}' is not a topic that messages can be published to.`)
     if (topic.isState)
@@ -124,8 +127,10 @@ export class Broker {
     const pairs = Object.entries(userProperties).flatMap(([key, values]) => [values].flat().map(value => [key, value] as const))
     const properties = encodeMessageProperties({ ...options, userProperties: pairs })
     const message = Message.of(topic.name, topic.bytes, bytes, qos, retain, properties, expiresAt, null)
-    if (retain && !this.publishing.retain(message)) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
-    this.flusher.batch(() => this.distribution.deliver(message, topic))
+    const kept = await new Promise<boolean>(resolve => {
+      this.flusher.batch(() => this.publishing.share(message, topic, resolve))
+    })
+    if (!kept) throw new IopaError(503, 'not-kept', `The message to '${name}' was not kept: the store fails. It was given to no client.`)
   }
 
   /** Tells middleware that a connection has ended, and ends its scope. */

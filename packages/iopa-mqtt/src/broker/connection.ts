@@ -94,7 +94,7 @@ export class Connection implements ByteReceiver {
   drain(): void {
     this.broker.flusher.batch(() => {
       this.sender.outbox.drained()
-      this.session?.pump()
+      this.session?.deliveries.pump()
       this.#continue()
     })
   }
@@ -204,19 +204,20 @@ export class Connection implements ByteReceiver {
     const { headerCount } = this.broker.limits
     switch (first) {
       case PACKET.PUBACK << 4:
-        session.acknowledged(decodeAcknowledgement(bytes, body, end, PACKET.PUBACK, this.version, headerCount) >> 8)
+        session.deliveries.acknowledged(decodeAcknowledgement(bytes, body, end, PACKET.PUBACK, this.version, headerCount) >> 8)
         return true
       case PACKET.PUBREC << 4: {
         const value = decodeAcknowledgement(bytes, body, end, PACKET.PUBREC, this.version, headerCount)
-        const known = session.receivedByPeer(value >> 8, value & 255)
-        if (known !== false) this.sender.release(value >> 8, known === null ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS)
+        const known = session.deliveries.received(value >> 8, value & 255)
+        // A refusal of what is not known needs no answer: the client has given the message up (MQTT 5 section 4.3.3).
+        if (!known && (value & 255) < REASON.UNSPECIFIED_ERROR) this.sender.release(value >> 8, REASON.PACKET_IDENTIFIER_NOT_FOUND)
         return true
       }
       case (PACKET.PUBREL << 4) | 2:
         this.#intakeOf(session).release(decodeAcknowledgement(bytes, body, end, PACKET.PUBREL, this.version, headerCount) >> 8)
         return true
       case PACKET.PUBCOMP << 4:
-        session.completed(decodeAcknowledgement(bytes, body, end, PACKET.PUBCOMP, this.version, headerCount) >> 8)
+        session.deliveries.completed(decodeAcknowledgement(bytes, body, end, PACKET.PUBCOMP, this.version, headerCount) >> 8)
         return true
       case PACKET.PINGREQ << 4:
         if (body !== end) break

@@ -35,7 +35,7 @@ export class Distribution {
         direct.push(recipient)
         return
       }
-      const delivery = session.stage(message, recipient)
+      const delivery = session.deliveries.stage(message, recipient)
       if (delivery) waiting.push([session, delivery])
     }
     this.#recipients(message, topic, recipient => {
@@ -58,8 +58,8 @@ export class Distribution {
       delivery.kept = true
       delivery.cancelled = !kept
     }
-    if (kept) for (const recipient of direct) recipient.session.deliver(message, recipient)
-    for (const [session] of waiting) session.pump()
+    if (kept) for (const recipient of direct) recipient.session.deliveries.deliver(message, recipient)
+    for (const [session] of waiting) session.deliveries.pump()
   }
 
   #recipients(message: Message, topic: Topic, visit: (recipient: Recipient, message: Message, topic: Topic) => void): void {
@@ -79,12 +79,12 @@ export class Distribution {
 function offer(recipient: Recipient, message: Message, topic: Topic): void {
   const { session } = recipient
   const verdict = session.verdicts.of(topic, recipient)
-  if (verdict === ALLOWED) session.deliver(message, recipient)
+  if (verdict === ALLOWED) session.deliveries.deliver(message, recipient)
   else if (verdict === UNKNOWN) {
     let answered = false
     const asked = session.verdicts.ask(topic, allowed => {
       answered = true
-      if (allowed) session.deliver(message, recipient)
+      if (allowed) session.deliveries.deliver(message, recipient)
     })
     if (!asked) session.drop()
     else if (!answered) message.detach()

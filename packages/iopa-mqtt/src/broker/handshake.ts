@@ -207,7 +207,7 @@ export class Handshake {
         authenticationMethod: packet.authenticationMethod ?? undefined
       })
     )
-    session.resume()
+    session.deliveries.resume()
     connection.proceed()
   }
 

@@ -43,7 +43,7 @@ export class Replays {
   pump(): void {
     const { turns } = this.#session.broker
     while (this.#waiting !== null && !this.#busy) {
-      if (this.#session.congested) return
+      if (this.#session.deliveries.congested) return
       if (!turns.take()) {
         this.#busy = true
         turns.wait(this.#continue)
@@ -81,7 +81,7 @@ export class Replays {
   #sendRetained(topic: Topic, message: Message, subscription: Subscription): void {
     this.#asynchronously(resume => {
       this.#session.verdicts.ask(topic, allowed => {
-        if (allowed) this.#session.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
+        if (allowed) this.#session.deliveries.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
         resume()
       }) || resume()
     })
@@ -94,7 +94,7 @@ export class Replays {
         if (!allowed) return resume()
         void session.broker.states.read(session, topic).then(answer => {
           const message = answer?.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
-          if (message) session.give(message, subscription.qos, true, identifiersOf(subscription), true)
+          if (message) session.deliveries.give(message, subscription.qos, true, identifiersOf(subscription), true)
           else if (answer?.status === 404 || answer?.status === 410) session.broker.notified.delete(topic.name)
           resume()
         })

@@ -126,7 +126,7 @@ export class Sessions {
   }
 
   #sweepOne(session: Session, now: number): void {
-    session.detach()
+    session.deliveries.detach()
     if (session.connection || session.claim) return
     if (session.expiresAt <= now) this.end(session)
     else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))

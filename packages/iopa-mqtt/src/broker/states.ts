@@ -81,7 +81,7 @@ export class States {
   tell(session: Session, topic: Topic, answer: Answer, recipient: Recipient | null): void {
     if (recipient === null || session.ended) return
     const message = this.messageOf(topic, answer)
-    if (message) session.give(message, recipient.qos, false, recipient.identifiers, true)
+    if (message) session.deliveries.give(message, recipient.qos, false, recipient.identifiers, true)
   }
 
   /** The answer as a message to the topic's subscribers, or null when there is nothing to tell them. */

@@ -73,9 +73,12 @@ export function unsubscribe(connection: Connection, session: Session, packet: Un
   const settle = (index: number, code: number): void => {
     codes[index] = code
     if (--open > 0) return
-    broker.journal.kept(() => {
-      if (session.connection === connection)
-        connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
+    broker.journal.kept(kept => {
+      if (session.connection !== connection) return
+      if (!kept) codes.fill(REASON.UNSPECIFIED_ERROR)
+      // Before MQTT 5 an UNSUBACK cannot say that it failed (3.1.1 section 3.11).
+      if (!kept && connection.version < 5) connection.abandon()
+      else connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
     })
   }
   sliced(connection, packet.filters, (filter, index) => {
@@ -231,7 +234,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
       const identifiers = subscription.identifier > 0 ? [subscription.identifier] : []
       done({
         code: qos,
-        first: () => message && session.subscriptions.get(filter) === subscription && session.give(message, qos, true, identifiers, true)
+        first: () => message && session.subscriptions.get(filter) === subscription && session.deliveries.give(message, qos, true, identifiers, true)
       })
     }
   }

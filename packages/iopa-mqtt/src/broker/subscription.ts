@@ -41,7 +41,7 @@ export class SharedGroup {
       const index = (this.#next + step) % count
       const member = this.members[index] as Subscription
       const { session } = member
-      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.congested ? 2 : 3
+      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.deliveries.congested ? 2 : 3
       if (rank <= bestRank || session.verdicts.isDenied(topic)) continue
       best = member
       bestRank = rank
