@@ -14,6 +14,8 @@ const SWEPT = 16
 export class Sessions {
   readonly #broker: Broker
   readonly #byClientId = new Map<string, Session>()
+  /** Clients whose session has ended, and is in the store until its will has been published. */
+  readonly #departing = new Set<string>()
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
   connected = 0
@@ -39,7 +41,8 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byClientId.get(clientId)
-    if (session && cleanStart) {
+    // A session without expiry that a store gave back is over: only its will is left.
+    if (session && (cleanStart || session.expiresAt <= broker.now())) {
       this.end(session)
       session = undefined
     }
@@ -48,6 +51,7 @@ export class Sessions {
       if (this.#byClientId.size >= broker.options.maxSessions) return null
       session = new Session(broker, clientId, connection.version, this.#contextFor(connection))
       session.source = connection.source
+      if (this.#departing.delete(clientId)) this.#unrecord(clientId)
       this.#byClientId.set(clientId, session)
     } else this.#adopt(session, connection)
     session.claim = connection
@@ -58,8 +62,8 @@ export class Sessions {
     session.will = will
     session.willAt = Number.POSITIVE_INFINITY
     connection.session = session
-    if (session.persistent) this.#record(session)
-    else if (present) this.#unrecord(session)
+    if (present && !session.persistent) this.#unrecord(clientId)
+    if (session.persistent || will !== null) this.#record(session)
     return { session, present }
   }
 
@@ -77,9 +81,10 @@ export class Sessions {
     if (session.connection === connection) this.connected--
     session.connection = null
     session.claim = null
-    if (fate === 'drop' || (fate === 'keep' && !session.stored)) session.will = null
+    const kept = fate === 'keep' && this.#broker.journal.active && session.will !== null
+    if (fate === 'drop' || (fate === 'keep' && !kept)) session.will = null
     if (!session.persistent) {
-      this.end(session)
+      this.end(session, kept)
       return
     }
     const now = this.#broker.now()
@@ -99,7 +104,9 @@ export class Sessions {
   /** The client authenticated anew: what it may see is asked again. */
   userChanged(connection: Connection): void {
     const { session } = connection
-    if (session?.connection === connection) this.#adopt(session, connection)
+    if (session?.connection !== connection) return
+    this.#adopt(session, connection)
+    if (session.stored) this.#record(session)
   }
 
   /** Begins to look at every session: ends those and publishes wills whose time has come. */
@@ -132,15 +139,26 @@ export class Sessions {
     else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
   }
 
-  /** Forgets a session; its will, if it still has one, is published first (section 3.1.2.5). */
-  end(session: Session): void {
+  /**
+   * Forgets a session; its will, if it still has one, is published (section 3.1.2.5), unless `keepWill` leaves that to the broker's next
+   * start. The store forgets a session after its will has been published.
+   */
+  end(session: Session, keepWill = false): void {
     if (session.ended) return
+    const { clientId } = session
     session.ended = true
-    this.#byClientId.delete(session.clientId)
+    this.#byClientId.delete(clientId)
     removeSubscriptions(session)
     session.clear()
-    this.#unrecord(session)
-    publishWill(this.#broker, session, () => void session.context.end('disconnect'))
+    if (keepWill) {
+      void session.context.end('shutdown')
+      return
+    }
+    this.#departing.add(clientId)
+    publishWill(this.#broker, session, () => {
+      if (this.#departing.delete(clientId)) this.#unrecord(clientId)
+      void session.context.end('disconnect')
+    })
   }
 
   /** Takes back a session that a store kept. */
@@ -182,11 +200,10 @@ export class Sessions {
 
   #record(session: Session): void {
     const { journal } = this.#broker
-    if (journal.active && !session.ended && session.persistent)
-      journal.add({ kind: 'session', clientId: session.clientId, value: session.toStored() })
+    if (journal.active && !session.ended) journal.add({ kind: 'session', clientId: session.clientId, value: session.toStored() })
   }
 
-  #unrecord({ clientId }: Session): void {
+  #unrecord(clientId: string): void {
     this.#broker.journal.add({ kind: 'session', clientId, value: null })
   }
 }
