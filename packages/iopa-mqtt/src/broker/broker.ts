@@ -59,7 +59,7 @@ export class Broker {
   readonly fields: PublishFields = new PublishFields()
   /** Filled by each PUBLISH that is written. */
   readonly form: OutgoingForm = new OutgoingForm()
-  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0 }
+  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0, damaged: 0 }
   readonly requests: Requests
   readonly sessions: Sessions
   readonly distribution: Distribution

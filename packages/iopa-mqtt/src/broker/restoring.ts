@@ -25,6 +25,10 @@ export async function restore(broker: Broker, store: Store): Promise<void> {
     if (records) records.push(record)
     else clients.set(record.clientId, [record])
   }
+  for (const what of store.damage?.() ?? []) {
+    broker.counters.damaged++
+    broker.host.logger.error(`iopa: the MQTT store is damaged: ${what}`)
+  }
   for (const [clientId, records] of clients) restoreClient(broker, clientId, records)
 }
 
