@@ -1,5 +1,5 @@
 import type { ByteChannel, Clock, Connections, Context, Host, Limits } from '@iopa/appbuilder'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError, systemClock } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'
@@ -41,6 +41,8 @@ export class Broker {
   readonly limits: Limits
   readonly clock: Clock
   readonly now: () => number
+  /** Milliseconds that pass whatever is done to the wall clock: every duration. */
+  readonly elapsed: () => number
   /** Bytes of a packet that a client may send. */
   readonly maxPacketSize: number
   readonly trie: SubscriptionTrie<object, Subscriber> = new SubscriptionTrie()
@@ -76,6 +78,7 @@ export class Broker {
     this.limits = host.limits
     this.clock = clock
     this.now = () => clock.now()
+    this.elapsed = clock === systemClock ? () => performance.now() : this.now
     this.maxPacketSize = host.limits.body + PACKET_OVERHEAD
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
@@ -172,9 +175,21 @@ export class Broker {
     }, SWEEP)
   }
 
+  /** Closes connections that have been silent, or have not gone, for too long. */
+  #sweepConnections(): void {
+    const late = [...this.#open.values()].filter(connection => connection.isLate())
+    if (late.length === 0) return
+    // After a turn that took long, what a client has sent in time is still to be read: it gets the chance before its connection is closed.
+    setImmediate(() => {
+      this.flusher.batch(() => {
+        for (const connection of late) if (connection.isLate()) connection.expire()
+      })
+    })
+  }
+
   #sweep(): void {
     const now = this.now()
-    for (const connection of this.#open.values()) connection.sweep(now)
+    this.#sweepConnections()
     this.sessions.sweep()
     if (this.options.statistics !== false && this.#nextStatistics <= now) {
       this.#nextStatistics = now + this.options.statistics * 1000

@@ -60,7 +60,7 @@ export class Connection implements ByteReceiver {
     this.counted = counted
     this.sender = new PacketSender(broker, channel)
     this.#guard = new FrameGuard(Math.min(LARGEST_CONNECT, broker.maxPacketSize), (bytes, start, body, end) => this.#packet(bytes, start, body, end))
-    this.lastActive = broker.now()
+    this.lastActive = broker.elapsed()
     this.#deadline = this.lastActive + broker.limits.headerTimeout
   }
 
@@ -75,7 +75,7 @@ export class Connection implements ByteReceiver {
 
   data(chunk: Uint8Array): void {
     const { broker } = this
-    this.lastActive = broker.now()
+    this.lastActive = broker.elapsed()
     broker.counters.bytesReceived += chunk.length
     if (this.#state === 'new' && this.#guard.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
       this.destroy()
@@ -110,11 +110,19 @@ export class Connection implements ByteReceiver {
     this.#depart(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
-  /** Called now and then: closes what has been silent, or has not gone, for too long. */
-  sweep(now: number): void {
-    if (this.#state === 'closing' || this.#state === 'new' || this.#state === 'connecting') {
-      if (this.#deadline <= now) this.channel.destroy()
-    } else if (this.timeout > 0 && !this.#paused && now - this.lastActive > this.timeout) this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
+  /** True when the connection has been silent, or has not gone, for too long. */
+  isLate(): boolean {
+    const now = this.broker.elapsed()
+    if (this.#state !== 'open') return this.#state !== 'closed' && this.#deadline <= now
+    if (this.timeout === 0 || now - this.lastActive <= this.timeout) return false
+    // While handlers keep it from being read, silence proves nothing; a client that takes no answers has no such excuse.
+    return !this.#paused || this.sender.outbox.full
+  }
+
+  /** Ends a connection that is late. */
+  expire(): void {
+    if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
+    else this.channel.destroy()
   }
 
   /** Says why, where the version has words for it, and closes. */
@@ -150,7 +158,7 @@ export class Connection implements ByteReceiver {
   /** Closes when everything written has left; `reasonCode` and `will` are what the client said, or what the broker found. */
   leave(reasonCode: number, will: WillFate): void {
     this.#state = 'closing'
-    this.#deadline = this.broker.now() + GOODBYE
+    this.#deadline = this.broker.elapsed() + GOODBYE
     this.#guard.close()
     this.sender.outbox.flush()
     this.channel.resume()
@@ -290,7 +298,7 @@ export class Connection implements ByteReceiver {
     this.#paused = paused
     if (paused) this.channel.pause()
     else {
-      this.lastActive = this.broker.now()
+      this.lastActive = this.broker.elapsed()
       this.channel.resume()
     }
   }
