@@ -79,7 +79,7 @@ export class Broker {
     this.clock = clock
     this.now = () => clock.now()
     this.elapsed = clock === systemClock ? () => performance.now() : this.now
-    this.maxPacketSize = host.limits.body + PACKET_OVERHEAD
+    this.maxPacketSize = options.maxPacketSize ?? host.limits.body + PACKET_OVERHEAD
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)

@@ -173,7 +173,8 @@ export class Intake implements PublicationOwner {
     const exactlyOnce = publication.message.qos === 2
     // A client that came back meanwhile waits for the PUBREC on its new connection; what it sends again is not handled again.
     const connection = (exactlyOnce ? this.#session.connection : null) ?? this.#connection
-    if (connection.version < 5 && reasonCode >= REASON.UNSPECIFIED_ERROR && !connection.acknowledgesFailure(publication.status)) {
+    const failed = reasonCode >= REASON.UNSPECIFIED_ERROR
+    if (connection.version < 5 && failed && !publication.dropped && !connection.acknowledgesFailure(publication.status)) {
       if (exactlyOnce) this.#session.received?.delete(packetId)
       connection.abandon()
       return

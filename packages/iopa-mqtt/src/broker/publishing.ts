@@ -23,8 +23,9 @@ export class Publishing {
   /** Puts a message to work; its owner hears the outcome, at once where the pipeline is synchronous. */
   start(publication: Publication): void {
     const { message, topic } = publication
-    if (!topic.routable && topic.name.startsWith('$SYS')) {
-      this.#refuse(publication, 403, 'Topics under $SYS belong to the broker.')
+    if (!topic.routable && topic.name.startsWith('$')) {
+      publication.dropped = true
+      this.#refuse(publication, 403, 'Topics that begin with $ belong to the broker.')
       return
     }
     if (message.properties.length > 0) {
@@ -44,7 +45,7 @@ export class Publishing {
   /** The answer to a request goes where the app may not be impersonated and its sender may write. */
   #checkReply(publication: Publication, name: string): void {
     const topic = isTopicName(name) ? this.#broker.topics.get(name) : null
-    if (topic === null || topic.name.startsWith('$SYS')) {
+    if (topic === null || topic.name.startsWith('$')) {
       this.#refuse(publication, 404, 'The Response Topic is not a topic name.')
       return
     }

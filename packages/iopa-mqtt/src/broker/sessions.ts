@@ -118,7 +118,10 @@ export class Sessions {
 
   readonly #sweepOn = (): void => {
     const { turns } = this.#broker
-    while (turns.take()) {
+    // The first piece is free, so that a broker with few sessions needs no further turn.
+    let free = true
+    while (free || turns.take()) {
+      free = false
       const now = this.#broker.now()
       for (let looks = 0; looks < SWEPT; looks++) {
         const next = this.#sweeping?.next()

@@ -2,6 +2,7 @@ import { type Answer, type Context, isUnrouted } from '@iopa/appbuilder'
 import { encodeSubscriptionAcknowledgement } from '../codec/packet-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../codec/packets.ts'
+import { ProtocolError } from '../codec/protocol-error.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import { hasWildcard, isTopicFilter, levelCount, parseSharedFilter, pathOf } from '../topics/topic.ts'
 import type { Connection } from './connection.ts'
@@ -20,6 +21,7 @@ interface Granted {
 /** Runs every filter of a SUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.8). */
 export function subscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const { broker } = connection
+  if (connection.version < 5) assertFilters(packet.subscriptions.map(({ filter }) => filter))
   const results: Granted[] = []
   let open = packet.subscriptions.length
   sliced(connection, packet.subscriptions, (request, index) => {
@@ -45,6 +47,11 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
   })
 }
 
+/** Before MQTT 5 no code says that a filter is ill-formed: the connection ends (3.1.1 sections 4.7, 4.8). */
+function assertFilters(filters: readonly string[]): void {
+  for (const filter of filters) if (!isTopicFilter(filter)) throw new ProtocolError(REASON.TOPIC_FILTER_INVALID, 'a topic filter is ill-formed')
+}
+
 /** Does something for each filter of a packet, a bounded number in one turn of the event loop; the connection's next packets wait. */
 function sliced<Item>(connection: Connection, items: readonly Item[], work: (item: Item, index: number) => void): void {
   const { turns } = connection.broker
@@ -68,6 +75,7 @@ function sliced<Item>(connection: Connection, items: readonly Item[], work: (ite
 /** Runs every filter of an UNSUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.10). */
 export function unsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
   const { broker } = connection
+  if (connection.version < 5) assertFilters(packet.filters)
   const codes: number[] = []
   let open = packet.filters.length
   const settle = (index: number, code: number): void => {
