@@ -8,11 +8,13 @@ import type { BrokerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { RouteIndex } from '../topics/route-index.ts'
 import { SubscriptionTrie } from '../topics/subscription-trie.ts'
+import { Authorising } from './authorising.ts'
 import { Connection } from './connection.ts'
 import type { QueueTotal } from './delivery-queue.ts'
 import { Distribution } from './distribution.ts'
 import { Flusher } from './flusher.ts'
 import { Journal } from './journal.ts'
+import { Losses } from './losses.ts'
 import { Message } from './message.ts'
 import { NotifiedTopics } from './notified-topics.ts'
 import { OutgoingForm } from './outgoing-form.ts'
@@ -56,6 +58,8 @@ export class Broker {
   readonly flusher: Flusher = new Flusher()
   /** Long walks, in slices. */
   readonly turns: Turns
+  readonly authorising: Authorising
+  readonly losses: Losses
   readonly decoder: PacketDecoder
   /** Filled by each PUBLISH that is read. */
   readonly fields: PublishFields = new PublishFields()
@@ -85,6 +89,8 @@ export class Broker {
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
     this.queued = { bytes: 0, maxBytes: options.maxQueuedBytes }
     this.turns = new Turns(clock, this.flusher)
+    this.authorising = new Authorising(host, this.turns)
+    this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger)
     this.decoder = new PacketDecoder(host.limits.headerCount)
     this.requests = new Requests(host)

@@ -65,6 +65,10 @@ export class Deliveries {
       return
     }
     if (this.#session.ended) return
+    if (this.#session.overflowed) {
+      this.#session.drop()
+      return
+    }
     const delivery = new Delivery(message, qos, retain, identifiers, state)
     if (!this.#session.stored && !this.congested) this.#transmit(delivery, false)
     else this.#enqueue(delivery)
@@ -158,6 +162,10 @@ export class Deliveries {
   }
 
   #enqueue(delivery: Delivery): boolean {
+    if (this.#session.overflowed) {
+      this.#session.drop()
+      return false
+    }
     delivery.message.detach()
     const { connection, stored } = this.#session
     // What leaves as soon as it is kept is stored with its identifier at once.

@@ -176,6 +176,11 @@ export class Publishing {
   #relay(publication: Publication): void {
     const { message, topic } = publication
     const { distribution, journal, topics } = this.#broker
+    if (message.qos > 0 && !distribution.hasRoom(message, topic)) {
+      this.#broker.losses.note('a message is refused, for the queues of all clients are full', topic.name)
+      this.#refuse(publication, 429, 'The queues of this server are full.')
+      return
+    }
     const before = message.retain ? this.retain(message) : NOTHING_RETAINED
     if (before === null && message.qos > 0) {
       this.#refuse(publication, 429, 'There is no room for a further retained message.')
@@ -198,6 +203,7 @@ export class Publishing {
   /** Stores and delivers a message of the app; `done` says whether everything is kept that is to be. @throws IopaError 503 when there is no room */
   share(message: Message, topic: Topic, done: (kept: boolean) => void): void {
     const { distribution, flusher, journal } = this.#broker
+    if (message.qos > 0 && !distribution.hasRoom(message, topic)) throw new IopaError(503, 'queues-full', 'The queues of this server are full.')
     const before = message.retain ? this.retain(message) : NOTHING_RETAINED
     if (before === null) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
     if (!journal.active || (message.qos === 0 && !message.retain)) {

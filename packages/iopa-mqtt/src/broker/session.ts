@@ -41,6 +41,8 @@ export class Session {
   /** When a delayed will is published, in milliseconds since 1970; Infinity for none. */
   willAt: number = Number.POSITIVE_INFINITY
   ended = false
+  /** True once a message of QoS 1 or 2 found no room. */
+  overflowed = false
   readonly subscriptions: Map<string, Subscription> = new Map()
   /** QoS 2 messages that came and were not released: packet identifier to reason code. */
   received: Map<number, number> | null = null
@@ -81,9 +83,14 @@ export class Session {
     this.broker.counters.dropped++
   }
 
-  /** Counts a message of QoS 1 or 2 that found no room in this client's queue. */
+  /** Counts a message of QoS 1 or 2 that found no room in this client's queue, and ends the session, so that its client sees the gap. */
   overflow(): void {
     this.drop()
+    if (this.overflowed || this.ended) return
+    this.overflowed = true
+    this.broker.losses.note('a client takes too little and its session ends', JSON.stringify(this.clientId))
+    // Not within a delivery to others.
+    this.broker.turns.wait(() => this.broker.sessions.expel(this))
   }
 
   toStored(): StoredSession {

@@ -164,6 +164,12 @@ export class Sessions {
     })
   }
 
+  /** Ends a session that could not take what it was to get. */
+  expel(session: Session): void {
+    ;(session.connection ?? session.claim)?.disconnect(REASON.QUOTA_EXCEEDED, 'too many messages wait for this client')
+    this.end(session)
+  }
+
   /** Takes back a session that a store kept. */
   restore(session: Session): void {
     this.#byClientId.set(session.clientId, session)
