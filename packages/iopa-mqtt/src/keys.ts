@@ -10,6 +10,10 @@ declare module '@iopa/constants' {
     'mqtt.CleanStart': boolean
     /** CONNECT: seconds, 0 for none. */
     'mqtt.KeepAlive': number
+    /** CONNECT: the user name, which may hold a colon. Undefined without one, and once the client is accepted. */
+    'mqtt.UserName': string | undefined
+    /** CONNECT: the password. Undefined without one, and once the client is accepted. */
+    'mqtt.Password': Uint8Array | undefined
     /** CONNECT: the method of enhanced authentication, if any (MQTT 5 section 4.12). */
     'mqtt.AuthenticationMethod': string
     /** CONNECT: the client's data of this step of enhanced authentication. */
@@ -43,6 +47,8 @@ export const MQTT_KEYS: KeysDeclaration = defineKeys('mqtt', {
     ProtocolVersion: { doc: '3, 4 or 5' },
     CleanStart: { doc: 'CONNECT asks for a session without a past' },
     KeepAlive: { doc: 'Seconds, 0 for none' },
+    UserName: { doc: 'User name of CONNECT' },
+    Password: { doc: 'Password of CONNECT', redact: true },
     AuthenticationMethod: { doc: 'Method of enhanced authentication' },
     AuthenticationData: { doc: 'Data of one step of enhanced authentication', redact: true },
     Topic: { doc: 'Topic name, not decoded' },

@@ -40,6 +40,8 @@ export interface EmbeddedOptions {
   readonly maxRetainedBytes?: number
   /** Bytes of all messages that wait for clients; 256 MiB unless given. One client's queue is bounded by `limits.queueMessages` and `limits.queueBytes`. */
   readonly maxQueuedBytes?: number
+  /** Bytes of a packet that a client may send, told to it in MQTT 5; `limits.body` and 64 KiB unless given. */
+  readonly maxPacketSize?: number
   /** Bytes of a topic name or filter; 1,024 unless given. Its levels are bounded by `limits.pathSegments`. */
   readonly maxTopicLength?: number
   /** Response Information for clients that ask for it (MQTT 5 section 3.2.2.3.15); `{clientId}` stands for the client identifier. */
@@ -69,7 +71,7 @@ export type BrokerOptions = Required<
     | 'maxTopicLength'
     | 'statistics'
   >
-> & { readonly store: Store | null; readonly responseInformation: string | undefined }
+> & { readonly store: Store | null; readonly responseInformation: string | undefined; readonly maxPacketSize: number | undefined }
 
 const MIB = 1024 * 1024
 
@@ -88,5 +90,6 @@ export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
   maxQueuedBytes: options.maxQueuedBytes ?? 256 * MIB,
   maxTopicLength: Math.min(65_535, options.maxTopicLength ?? 1024),
   responseInformation: options.responseInformation,
+  maxPacketSize: options.maxPacketSize,
   statistics: options.statistics ?? 10
 })

@@ -12,6 +12,8 @@ export interface Store {
    * The broker never has two writes under way and gathers what happens meanwhile into the next batch.
    */
   write(batch: readonly StoreRecord[]): Promise<void>
+  /** What the last `load` found damaged and left out, a sentence each; the broker logs and counts it. A store that checks nothing has none. */
+  damage?(): readonly string[]
   /** Finishes what is under way and releases the files; the store may be loaded again. */
   close(): Promise<void>
 }

@@ -89,21 +89,38 @@ describe('an acknowledgement', () => {
     ['PUBACK', 'puback', 2],
     ['PUBCOMP', 'pubcomp', 1],
     ['PUBREC', 'pubrec', 1]
-  ] as const)('%s of a message of another QoS acknowledges nothing', async (_name, cmd, qos) => {
+  ] as const)('%s of a message of another QoS is a protocol error', async (_name, cmd, qos) => {
     const net = await lab()
-    const client = await net.client({ acknowledges: false, properties: { receiveMaximum: 1 } })
+    const client = await net.client({ ...persistent, acknowledges: false })
     await client.subscribe('a', { qos })
     const publisher = await net.client()
-    for (const messageId of [1, 2]) publisher.publish('a', String(messageId), { qos, messageId })
+    publisher.publish('a', 'x', { qos, messageId: 1 })
     const { messageId = 0 } = await client.next('publish')
     client.send({ cmd, messageId })
+    expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
+    // It has acknowledged nothing.
+    expect(await (await net.client(persistent)).messages()).toEqual(['a x'])
+  })
+
+  it('PUBCOMP of a message that was not released is a protocol error', async () => {
+    const net = await lab()
+    const client = await net.client({ acknowledges: false })
+    await client.subscribe('a', { qos: 2 })
+    await net.transport.publish('a', 'x', { qos: 2 })
+    const { messageId = 0 } = await client.next('publish')
+    client.send({ cmd: 'pubcomp', messageId })
+    expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
+  })
+
+  it.each([
+    [0, 'PUBREL with 0x92', [{ cmd: 'pubrel', messageId: 5, reasonCode: 0x92 }]],
+    [0x80, 'nothing', []]
+  ] as const)('PUBREC with reason code %i of an unknown message is answered by %s', async (reasonCode, _name, packets) => {
+    const net = await lab()
+    const client = await net.client()
+    client.send({ cmd: 'pubrec', messageId: 5, reasonCode })
     await net.rest()
-    expect(client.packets.filter(packet => packet.cmd === 'publish')).toEqual([])
-    // A PUBREC is always answered, and told that it was wrong.
-    expect(client.packets).toMatchObject(cmd === 'pubrec' ? [{ cmd: 'pubrel', messageId, reasonCode: 0x92 }] : [])
-    client.send({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId })
-    if (qos === 2) client.send({ cmd: 'pubcomp', messageId })
-    expect(await client.next('publish')).toMatchObject({ payload: Buffer.from('2') })
+    expect(client.packets).toMatchObject(packets)
   })
 })
 

@@ -164,7 +164,7 @@ describe('a lasting connection to a broker', () => {
     expect(await Promise.all(waiting)).toEqual(['enough', 'enough', 'enough'])
   })
 
-  it('waits longer after each failure to reconnect', async () => {
+  it('reconnects at once at first, and waits longer after each failure', async () => {
     const { url, visits } = await serve((packet, visit, number) => {
       if (packet.cmd !== 'connect') return
       if (number === 1) visit.send(connack())
@@ -174,7 +174,8 @@ describe('a lasting connection to a broker', () => {
     const broker = remote(url, { reconnect: { initial: 4, maximum: 40 }, interrupted: (_, wait) => waits.push(wait) })
     await broker.start()
     visits[0]!.socket.destroy()
-    await until(() => waits.length === 6)
+    await until(() => waits.length === 7)
+    expect(waits.shift()).toBe(0)
     for (const [index, wait] of waits.entries()) {
       const step = Math.min(40, 4 * 2 ** index)
       expect(wait).toBeGreaterThanOrEqual(step / 2)

@@ -29,6 +29,8 @@ export const listenBridge = async (options: BridgeOptions, host: Host): Promise<
 
 /** Messages of state topics that may be on their way besides commands. */
 const STATE_ROOM = 64
+/** Commands that may wait behind one that is held, so that those of other topics still come in. */
+const HELD_ROOM = 256
 /** Bytes of a packet beside its payload. */
 const PACKET_ROOM = 65_536
 const SCHEMES = ['mqtt:', 'mqtts:', 'ws:', 'wss:', 'mqtt+ws:', 'mqtt+wss:']
@@ -68,7 +70,7 @@ class Bridge implements BridgeListener {
       ...options,
       url,
       clean: false,
-      receiveMaximum: Math.min(65_535, window + STATE_ROOM),
+      receiveMaximum: Math.min(65_535, window + STATE_ROOM + Math.min(HELD_ROOM, host.limits.queueMessages)),
       maximumPacketSize: host.limits.body + PACKET_ROOM,
       maxWaiting: host.limits.inFlight,
       clock: host.clock,
@@ -127,7 +129,10 @@ class Bridge implements BridgeListener {
     const { connection } = this.#broker
     if (connection) await within(left(), clock, this.#subscriber.leave(connection))
     await this.#worker.drain(left())
-    if (connection && this.#state) await within(left(), clock, this.#state.drained())
+    // Without a connection there may be one again in time.
+    if (this.#state) await within(left(), clock, this.#state.drained())
+    const unsent = this.#state?.pending ?? 0
+    if (unsent > 0) this.#host.logger.error(`iopa: ${unsent} changed states were not shared before the worker was closed`)
     await this.#broker.close(this.#options.clientId !== undefined)
     await this.#end()
   }

@@ -1,4 +1,4 @@
-import { Answer, type Context, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
+import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHandle } from '@iopa/appbuilder'
 import type { RemoteBroker } from '../remote/broker.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
 import { endController, pause } from '../remote/waiting.ts'
@@ -25,6 +25,8 @@ const ECHO_TIMEOUT = 5000
 const CONCURRENCY = 32
 /** Changed paths that wait for the broker, and topics whose newest message is remembered. */
 const MAX_PENDING = 10_000
+/** Milliseconds that retained states take to come after a new session was subscribed. */
+const RETURN_TIMEOUT = 3000
 /** Waits before a replica that failed for a passing reason is applied again, in milliseconds. */
 const RETRIES = [100, 500, 2000]
 
@@ -34,6 +36,9 @@ export class StateExchange {
   #replica: StateReplica
   #stopping = endController()
   #full = false
+  /** True once a state has come since the session was lost. */
+  #arrived = false
+  #lost: TimerHandle = undefined
   /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
   #derived = new Set<string>()
 
@@ -61,9 +66,11 @@ export class StateExchange {
   }
 
   /** Takes a message of a state topic; resolves when it may be acknowledged. */
-  async receive({ topic, payload, properties }: InboundMessage): Promise<void> {
+  async receive({ topic, payload, properties, retain }: InboundMessage): Promise<void> {
     const resource = topic.slice(this.#options.prefix.length + 1)
     if (!isCanonicalTopic(resource)) return
+    // What is told of a change does not have the flag; what a subscription brings at its beginning has it.
+    if (retain) this.#arrived = true
     await this.#replica.receive(pathOf(resource), {
       payload,
       contentType: properties.contentType ?? '',
@@ -71,9 +78,21 @@ export class StateExchange {
     })
   }
 
-  /** The broker may have lost what it held. */
+  /**
+   * The broker has lost our session, and may have lost what it held. If none of the states that are known here comes back after the
+   * subscription, it has: they are published again. If one comes, the broker has its store, and what does not come was deleted meanwhile.
+   */
   forget(): void {
-    this.#replica.forget()
+    const { host } = this.#options
+    const paths = this.#replica.forget()
+    this.#arrived = false
+    host.clock.clearTimeout(this.#lost)
+    if (paths.length === 0) return
+    this.#lost = host.clock.setTimeout(() => {
+      if (this.#arrived || this.#stopping.signal.aborted) return
+      host.logger.warn(`iopa: the broker has lost its retained messages; ${paths.length} states are published again`)
+      for (const path of paths) this.#changed(path)
+    }, RETURN_TIMEOUT)
   }
 
   /** Resolves when every change has been published. */
@@ -81,7 +100,13 @@ export class StateExchange {
     return this.#replica.drained()
   }
 
+  /** Changes that the broker does not have. */
+  get pending(): number {
+    return this.#replica.pending
+  }
+
   stop(): void {
+    this.#options.host.clock.clearTimeout(this.#lost)
     this.#stopping.abort(new IopaError(503, 'closed', 'The bridge was closed.'))
   }
 

@@ -103,9 +103,11 @@ export class StateReplica {
     } else pending.skipped = message
   }
 
-  /** Forgets what the topics held: after this every change is published, though it says what was said before. */
-  forget(): void {
+  /** Forgets what the topics held, and says which paths they were of: after this every change is published, though it says what was said before. */
+  forget(): string[] {
+    const paths = [...this.#newest.keys()]
     this.#newest.clear()
+    return paths
   }
 
   /** Resolves when every change has been published, or given up. */
@@ -149,7 +151,7 @@ export class StateReplica {
         pending.skipped = null
         return
       }
-      this.#newest.delete(path)
+      this.#remember(path, '', '')
       const origin = `${this.#options.instance}:${++this.#sequence}`
       pending.sent = { origin, fingerprint }
       await this.#options.publish(path, representation, origin)

@@ -62,7 +62,7 @@ export class Worker {
     const bounds = {
       window: options.window,
       maxWaiting: limits.queueMessages,
-      maxWaitingBytes: Math.max(limits.queueBytes, limits.body * 2),
+      maxWaitingBytes: Math.max(limits.queueBytes, limits.body * 2, WAITING_BYTES),
       keyOf: ({ message }: Job) => message.topic,
       sizeOf: ({ message }: Job) => message.payload.length + message.topic.length
     }
@@ -266,6 +266,8 @@ const describe = (context: Context, { topic, qos, retain, dup, properties }: Inb
   if (properties.correlationData !== undefined) context['mqtt.CorrelationData'] = properties.correlationData
 }
 
+/** Bytes of commands that wait behind held ones. */
+const WAITING_BYTES = 16 * 1024 * 1024
 /** MQTT 5 section 2.4. */
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
 

@@ -1,5 +1,5 @@
 import type { ByteChannel, Clock, Connections, Context, Host, Limits } from '@iopa/appbuilder'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError, systemClock } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'
@@ -8,11 +8,13 @@ import type { BrokerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { RouteIndex } from '../topics/route-index.ts'
 import { SubscriptionTrie } from '../topics/subscription-trie.ts'
+import { Authorising } from './authorising.ts'
 import { Connection } from './connection.ts'
 import type { QueueTotal } from './delivery-queue.ts'
 import { Distribution } from './distribution.ts'
 import { Flusher } from './flusher.ts'
 import { Journal } from './journal.ts'
+import { Losses } from './losses.ts'
 import { Message } from './message.ts'
 import { NotifiedTopics } from './notified-topics.ts'
 import { OutgoingForm } from './outgoing-form.ts'
@@ -25,6 +27,7 @@ import { States } from './states.ts'
 import { type Counters, Statistics } from './statistics.ts'
 import type { SharedGroup, Subscriber } from './subscription.ts'
 import { TopicTable } from './topic-table.ts'
+import { Turns } from './turns.ts'
 
 /** Milliseconds between two looks at what has expired. */
 const SWEEP = 500
@@ -40,6 +43,8 @@ export class Broker {
   readonly limits: Limits
   readonly clock: Clock
   readonly now: () => number
+  /** Milliseconds that pass whatever is done to the wall clock: every duration. */
+  readonly elapsed: () => number
   /** Bytes of a packet that a client may send. */
   readonly maxPacketSize: number
   readonly trie: SubscriptionTrie<object, Subscriber> = new SubscriptionTrie()
@@ -51,12 +56,16 @@ export class Broker {
   readonly queued: QueueTotal
   readonly journal: Journal
   readonly flusher: Flusher = new Flusher()
+  /** Long walks, in slices. */
+  readonly turns: Turns
+  readonly authorising: Authorising
+  readonly losses: Losses
   readonly decoder: PacketDecoder
   /** Filled by each PUBLISH that is read. */
   readonly fields: PublishFields = new PublishFields()
   /** Filled by each PUBLISH that is written. */
   readonly form: OutgoingForm = new OutgoingForm()
-  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0 }
+  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0, damaged: 0 }
   readonly requests: Requests
   readonly sessions: Sessions
   readonly distribution: Distribution
@@ -66,7 +75,6 @@ export class Broker {
   readonly #open = new Map<ByteChannel, Connection>()
   #sweepTimer: unknown = null
   #nextStatistics: number
-  #nextRetainedSweep: number
 
   constructor(host: Host, options: BrokerOptions, clock: Clock) {
     this.host = host
@@ -74,11 +82,15 @@ export class Broker {
     this.limits = host.limits
     this.clock = clock
     this.now = () => clock.now()
-    this.maxPacketSize = host.limits.body + PACKET_OVERHEAD
+    this.elapsed = clock === systemClock ? () => performance.now() : this.now
+    this.maxPacketSize = options.maxPacketSize ?? host.limits.body + PACKET_OVERHEAD
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
     this.queued = { bytes: 0, maxBytes: options.maxQueuedBytes }
+    this.turns = new Turns(clock, this.flusher)
+    this.authorising = new Authorising(host, this.turns)
+    this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger)
     this.decoder = new PacketDecoder(host.limits.headerCount)
     this.requests = new Requests(host)
@@ -88,7 +100,6 @@ export class Broker {
     this.states = new States(this)
     this.#statistics = new Statistics(this)
     this.#nextStatistics = clock.now()
-    this.#nextRetainedSweep = clock.now() + RETAINED_SWEEP
   }
 
   /** Takes back what the store kept, and begins to hear of changes. */
@@ -110,8 +121,11 @@ export class Broker {
     channel.open(connection)
   }
 
-  /** Publishes from inside the app: plain pub/sub, past the pipeline. @throws IopaError 400 for what is no topic, 409 for one that a route covers. */
-  publish(name: string, payload: string | Uint8Array, options: PublishOptions = {}): void {
+  /**
+   * Publishes from inside the app: plain pub/sub, past the pipeline. Resolves when the store has kept what it is to keep.
+   * @throws IopaError 400 for what is no topic, 409 for one that a route covers, 503 when there is no room or the store fails
+   */
+  async publish(name: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
     const topic = this.topics.get(name)
     if (topic === null || name.startsWith('$')) throw new IopaError(400, 'bad-topic', `'${name}' is not a topic that messages can be published to.`)
     if (topic.isState)
@@ -122,8 +136,10 @@ export class Broker {
     const pairs = Object.entries(userProperties).flatMap(([key, values]) => [values].flat().map(value => [key, value] as const))
     const properties = encodeMessageProperties({ ...options, userProperties: pairs })
     const message = Message.of(topic.name, topic.bytes, bytes, qos, retain, properties, expiresAt, null)
-    if (retain && !this.publishing.retain(message)) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
-    this.flusher.batch(() => this.distribution.deliver(message, topic))
+    const kept = await new Promise<boolean>(resolve => {
+      this.flusher.batch(() => this.publishing.share(message, topic, resolve))
+    })
+    if (!kept) throw new IopaError(503, 'not-kept', `The message to '${name}' was not kept: the store fails. It was given to no client.`)
   }
 
   /** Tells middleware that a connection has ended, and ends its scope. */
@@ -165,20 +181,26 @@ export class Broker {
     }, SWEEP)
   }
 
+  /** Closes connections that have been silent, or have not gone, for too long. */
+  #sweepConnections(): void {
+    const late = [...this.#open.values()].filter(connection => connection.isLate())
+    if (late.length === 0) return
+    // After a turn that took long, what a client has sent in time is still to be read: it gets the chance before its connection is closed.
+    setImmediate(() => {
+      this.flusher.batch(() => {
+        for (const connection of late) if (connection.isLate()) connection.expire()
+      })
+    })
+  }
+
   #sweep(): void {
     const now = this.now()
-    for (const connection of this.#open.values()) connection.sweep(now)
-    this.sessions.sweep(now)
+    this.#sweepConnections()
+    this.sessions.sweep()
     if (this.options.statistics !== false && this.#nextStatistics <= now) {
       this.#nextStatistics = now + this.options.statistics * 1000
       this.#statistics.publish()
     }
-    if (this.#nextRetainedSweep <= now) {
-      this.#nextRetainedSweep = now + RETAINED_SWEEP
-      for (const topic of this.retained.sweep(now)) this.journal.add({ kind: 'retained', topic, value: null })
-    }
+    for (const topic of this.retained.sweep(now)) this.journal.add({ kind: 'retained', topic, value: null })
   }
 }
-
-/** Milliseconds between two looks for expired retained messages: each is a walk over all of them. */
-const RETAINED_SWEEP = 60_000

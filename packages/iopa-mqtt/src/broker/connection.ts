@@ -47,6 +47,7 @@ export class Connection implements ByteReceiver {
   #handshake: Handshake | null = null
   #intake: Intake | null = null
   #paused = false
+  #held = false
   /** When a connection that is closing is destroyed. */
   #deadline = 0
   readonly #departure = new Departure(this)
@@ -59,7 +60,7 @@ export class Connection implements ByteReceiver {
     this.counted = counted
     this.sender = new PacketSender(broker, channel)
     this.#guard = new FrameGuard(Math.min(LARGEST_CONNECT, broker.maxPacketSize), (bytes, start, body, end) => this.#packet(bytes, start, body, end))
-    this.lastActive = broker.now()
+    this.lastActive = broker.elapsed()
     this.#deadline = this.lastActive + broker.limits.headerTimeout
   }
 
@@ -74,7 +75,7 @@ export class Connection implements ByteReceiver {
 
   data(chunk: Uint8Array): void {
     const { broker } = this
-    this.lastActive = broker.now()
+    this.lastActive = broker.elapsed()
     broker.counters.bytesReceived += chunk.length
     if (this.#state === 'new' && this.#guard.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
       this.destroy()
@@ -93,7 +94,7 @@ export class Connection implements ByteReceiver {
   drain(): void {
     this.broker.flusher.batch(() => {
       this.sender.outbox.drained()
-      this.session?.pump()
+      this.session?.deliveries.pump()
       this.#continue()
     })
   }
@@ -109,11 +110,19 @@ export class Connection implements ByteReceiver {
     this.#depart(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
-  /** Called now and then: closes what has been silent, or has not gone, for too long. */
-  sweep(now: number): void {
-    if (this.#state === 'closing' || this.#state === 'new' || this.#state === 'connecting') {
-      if (this.#deadline <= now) this.channel.destroy()
-    } else if (this.timeout > 0 && !this.#paused && now - this.lastActive > this.timeout) this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
+  /** True when the connection has been silent, or has not gone, for too long. */
+  isLate(): boolean {
+    const now = this.broker.elapsed()
+    if (this.#state !== 'open') return this.#state !== 'closed' && this.#deadline <= now
+    if (this.timeout === 0 || now - this.lastActive <= this.timeout) return false
+    // While handlers keep it from being read, silence proves nothing; a client that takes no answers has no such excuse.
+    return !this.#paused || this.sender.outbox.full
+  }
+
+  /** Ends a connection that is late. */
+  expire(): void {
+    if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
+    else this.channel.destroy()
   }
 
   /** Says why, where the version has words for it, and closes. */
@@ -149,7 +158,7 @@ export class Connection implements ByteReceiver {
   /** Closes when everything written has left; `reasonCode` and `will` are what the client said, or what the broker found. */
   leave(reasonCode: number, will: WillFate): void {
     this.#state = 'closing'
-    this.#deadline = this.broker.now() + GOODBYE
+    this.#deadline = this.broker.elapsed() + GOODBYE
     this.#guard.close()
     this.sender.outbox.flush()
     this.channel.resume()
@@ -203,19 +212,20 @@ export class Connection implements ByteReceiver {
     const { headerCount } = this.broker.limits
     switch (first) {
       case PACKET.PUBACK << 4:
-        session.acknowledged(decodeAcknowledgement(bytes, body, end, PACKET.PUBACK, this.version, headerCount) >> 8)
+        session.deliveries.acknowledged(decodeAcknowledgement(bytes, body, end, PACKET.PUBACK, this.version, headerCount) >> 8)
         return true
       case PACKET.PUBREC << 4: {
         const value = decodeAcknowledgement(bytes, body, end, PACKET.PUBREC, this.version, headerCount)
-        const known = session.receivedByPeer(value >> 8, value & 255)
-        if (known !== false) this.sender.release(value >> 8, known === null ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS)
+        const known = session.deliveries.received(value >> 8, value & 255)
+        // A refusal of what is not known needs no answer: the client has given the message up (MQTT 5 section 4.3.3).
+        if (!known && (value & 255) < REASON.UNSPECIFIED_ERROR) this.sender.release(value >> 8, REASON.PACKET_IDENTIFIER_NOT_FOUND)
         return true
       }
       case (PACKET.PUBREL << 4) | 2:
         this.#intakeOf(session).release(decodeAcknowledgement(bytes, body, end, PACKET.PUBREL, this.version, headerCount) >> 8)
         return true
       case PACKET.PUBCOMP << 4:
-        session.completed(decodeAcknowledgement(bytes, body, end, PACKET.PUBCOMP, this.version, headerCount) >> 8)
+        session.deliveries.completed(decodeAcknowledgement(bytes, body, end, PACKET.PUBCOMP, this.version, headerCount) >> 8)
         return true
       case PACKET.PINGREQ << 4:
         if (body !== end) break
@@ -242,9 +252,15 @@ export class Connection implements ByteReceiver {
     return this.isOpen || this.#handshake?.expects === true
   }
 
-  /** Stops reading while the client does not take its answers. */
+  /** Stops reading while a packet is worked on in slices. */
+  hold(on: boolean): void {
+    this.#held = on
+    if (!on) this.#continue()
+  }
+
+  /** Stops reading while the client does not take its answers, and while a packet is worked on in slices. */
   #hold(): boolean {
-    return this.sender.outbox.full
+    return this.#held || this.sender.outbox.full
   }
 
   #continue(): void {
@@ -282,7 +298,7 @@ export class Connection implements ByteReceiver {
     this.#paused = paused
     if (paused) this.channel.pause()
     else {
-      this.lastActive = this.broker.now()
+      this.lastActive = this.broker.elapsed()
       this.channel.resume()
     }
   }

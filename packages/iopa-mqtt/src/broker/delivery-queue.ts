@@ -67,6 +67,16 @@ export class DeliveryQueue {
     return this.#items[this.#head] ?? undefined
   }
 
+  /** What came last and is not out yet. */
+  get last(): Delivery | undefined {
+    return this.#items[this.#items.length - 1] ?? undefined
+  }
+
+  /** The first few that wait. */
+  first(count: number): Delivery[] {
+    return this.#items.slice(this.#head, this.#head + count) as Delivery[]
+  }
+
   shift(): Delivery | undefined {
     const delivery = this.#items[this.#head]
     if (!delivery) return undefined

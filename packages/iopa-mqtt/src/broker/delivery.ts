@@ -8,10 +8,14 @@ export class Delivery {
   readonly qos: number
   readonly retain: boolean
   readonly identifiers: readonly number[]
-  /** 0 until it is sent. */
+  /** 0 until it is about to be sent. */
   packetId = 0
   /** True after PUBREC: only PUBREL is sent from then on. */
   released = false
+  /** True when the store has kept that it was released. */
+  releaseKept = false
+  /** True when it was sent on the present connection and not acknowledged. */
+  underWay = false
   /** Place among the stored messages of its session; 0 when it is not stored. */
   sequence = 0
   /** False while the store has not kept it yet: it is not sent before. */
@@ -43,7 +47,7 @@ export class Delivery {
   static fromStored(stored: StoredDelivery, sequence: number): Delivery {
     const delivery = new Delivery(Message.fromStored(stored.message, stored.retain), stored.qos, stored.retain, stored.subscriptionIdentifiers, false)
     delivery.packetId = stored.packetId
-    delivery.released = stored.released
+    delivery.released = delivery.releaseKept = stored.released
     delivery.sequence = sequence
     return delivery
   }

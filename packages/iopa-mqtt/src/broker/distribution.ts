@@ -3,6 +3,7 @@ import type { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
 import { ALLOWED, Recipient, UNKNOWN } from './recipients.ts'
 import type { Session } from './session.ts'
+import type { SharedGroup, Subscription } from './subscription.ts'
 import type { Topic } from './topic-table.ts'
 
 /** Brings messages to those whose subscriptions match and who may have them. No client waits for another. */
@@ -15,7 +16,13 @@ export class Distribution {
 
   /** Sends a message now. */
   deliver(message: Message, topic: Topic): void {
-    this.#recipients(message, topic, offer)
+    const { list, groups } = this.#broker.topics.recipients(topic)
+    for (let at = 0; at < list.length; at++) {
+      const recipient = list[at] as Recipient
+      const target = recipient.session === message.publisher ? recipient.own : recipient
+      if (target !== null) offer(target, message, topic)
+    }
+    for (const group of groups) offerGroup(group, message, topic, recipient => recipient.session.deliveries.deliver(message, recipient), NOTHING)
   }
 
   /**
@@ -35,10 +42,13 @@ export class Distribution {
         direct.push(recipient)
         return
       }
-      const delivery = session.stage(message, recipient)
+      const delivery = session.deliveries.stage(message, recipient)
       if (delivery) waiting.push([session, delivery])
     }
-    this.#recipients(message, topic, recipient => {
+    const { list, groups } = this.#broker.topics.recipients(topic)
+    for (const one of list) {
+      const recipient = one.session === message.publisher ? one.own : one
+      if (recipient === null) continue
       const verdict = recipient.session.verdicts.of(topic, recipient)
       if (verdict === ALLOWED) accept(recipient)
       else if (verdict === UNKNOWN) {
@@ -47,10 +57,32 @@ export class Distribution {
           if (allowed) accept(recipient)
           settle()
         })
-        if (!asked) settle()
+        if (!asked) {
+          recipient.session.overflow()
+          settle()
+        }
       }
-    })
+    }
+    for (const group of groups) {
+      open++
+      offerGroup(group, message, topic, accept, settle)
+    }
     settle()
+  }
+
+  /** True when the queues have room in all for what a message adds to them: asked before anybody gets it, for a refusal means that nobody does. */
+  hasRoom(message: Message, topic: Topic): boolean {
+    const { authorising, queued, topics } = this.#broker
+    const { list, groups } = topics.recipients(topic)
+    const room = queued.maxBytes - queued.bytes
+    const { size } = message
+    if (authorising.waiting > MOST_QUESTIONS) return false
+    if ((list.length + groups.length) * size <= room) return true
+    let need = groups.length * size
+    for (const { qos, session } of list) {
+      if (qos > 0 && (session.stored || session.deliveries.congested) && !session.deliveries.full) need += size
+    }
+    return need <= room
   }
 
   #send(message: Message, direct: readonly Recipient[], waiting: readonly (readonly [Session, Delivery])[], kept: boolean): void {
@@ -58,35 +90,64 @@ export class Distribution {
       delivery.kept = true
       delivery.cancelled = !kept
     }
-    if (kept) for (const recipient of direct) recipient.session.deliver(message, recipient)
-    for (const [session] of waiting) session.pump()
-  }
-
-  #recipients(message: Message, topic: Topic, visit: (recipient: Recipient, message: Message, topic: Topic) => void): void {
-    const { list, groups } = this.#broker.topics.recipients(topic)
-    for (let at = 0; at < list.length; at++) {
-      const recipient = list[at] as Recipient
-      const target = recipient.session === message.publisher ? recipient.own : recipient
-      if (target !== null) visit(target, message, topic)
-    }
-    for (const group of groups) {
-      const member = group.pick(topic.name)
-      if (member) visit(new Recipient([member]), message, topic)
-    }
+    if (kept) for (const recipient of direct) recipient.session.deliveries.deliver(message, recipient)
+    for (const [session] of waiting) session.deliveries.pump()
   }
 }
+
+/** Decisions about deliveries that may wait before further messages of QoS 1 and 2 are refused. */
+const MOST_QUESTIONS = 100_000
+
+const NOTHING = (): void => undefined
 
 function offer(recipient: Recipient, message: Message, topic: Topic): void {
   const { session } = recipient
   const verdict = session.verdicts.of(topic, recipient)
-  if (verdict === ALLOWED) session.deliver(message, recipient)
+  if (verdict === ALLOWED) session.deliveries.deliver(message, recipient)
   else if (verdict === UNKNOWN) {
     let answered = false
     const asked = session.verdicts.ask(topic, allowed => {
       answered = true
-      if (allowed) session.deliver(message, recipient)
+      if (allowed) session.deliveries.deliver(message, recipient)
     })
-    if (!asked) session.drop()
-    else if (!answered) message.detach()
+    if (!asked) {
+      if (Math.min(message.qos, recipient.qos) > 0) session.overflow()
+      else session.drop()
+    } else if (!answered) message.detach()
   }
+}
+
+/** Gives a message to the next member of a group that may have it. */
+function offerGroup(group: SharedGroup, message: Message, topic: Topic, accept: (recipient: Recipient) => void, done: () => void): void {
+  let chosen = false
+  chooseMember(group, topic, member => {
+    chosen = true
+    if (member !== null) accept(new Recipient([member]))
+    done()
+  })
+  if (!chosen) message.detach()
+}
+
+/** Finds the next member of a group that may have a topic; one that may not is passed over, not served. Calls back once, with null when there is none. */
+export function chooseMember(group: SharedGroup, topic: Topic, chosen: (member: Subscription | null) => void): void {
+  let passed: Set<Subscription> | null = null
+  const pass = (member: Subscription): void => {
+    passed ??= new Set()
+    passed.add(member)
+    next()
+  }
+  const next = (): void => {
+    const member = group.pick(topic.name, passed)
+    if (member === null) {
+      chosen(null)
+      return
+    }
+    const asked = member.session.verdicts.ask(topic, allowed => {
+      // A member that has left meanwhile takes nothing.
+      if (allowed && group.members.includes(member)) chosen(member)
+      else pass(member)
+    })
+    if (!asked) pass(member)
+  }
+  next()
 }

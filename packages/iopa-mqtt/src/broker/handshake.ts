@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, isUnrouted } from '@iopa/appbuilder'
+import { decodeMessageProperties } from '../codec/message-properties.ts'
 import { protocolVersionOf } from '../codec/packet-checks.ts'
 import { encodeAuth, encodeConnack } from '../codec/packet-encoder.ts'
 import type { AuthPacket, ConnectPacket } from '../codec/packets.ts'
@@ -24,6 +25,8 @@ export class Handshake {
   #clientId = ''
   #assigned = false
   #abandoned = false
+  /** True once middleware has looked at the authentication method, or asked for a further step of it. */
+  #methodKnown = false
   /** True while the client is to send AUTH. */
   expects = false
 
@@ -48,6 +51,11 @@ export class Handshake {
       connection.refuse(packet.protocolVersion === 5 ? REASON.TOPIC_NAME_INVALID : connectReasonOf(403, packet.protocolVersion))
       return
     }
+    const responseTopic = packet.will === null ? undefined : decodeMessageProperties(packet.will.properties).responseTopic
+    if (responseTopic !== undefined && !isTopicName(responseTopic)) {
+      connection.refuse(REASON.TOPIC_NAME_INVALID, { reasonString: "the will's Response Topic is not a topic name" })
+      return
+    }
     this.#assigned = packet.clientId === ''
     this.#clientId = this.#assigned ? `iopa-${randomBytes(12).toString('base64url')}` : packet.clientId
     const endpoint = new MqttEndpoint(channel, packet.protocolVersion, this.#clientId, broker.limits.body)
@@ -60,6 +68,8 @@ export class Handshake {
     context['mqtt.ProtocolVersion'] = packet.protocolVersion
     context['mqtt.CleanStart'] = packet.cleanStart
     context['mqtt.KeepAlive'] = packet.keepAlive
+    if (packet.userName !== null) context['mqtt.UserName'] = packet.userName
+    if (packet.password !== null) context['mqtt.Password'] = packet.password
     this.#run(context, packet.authenticationMethod, packet.authenticationData)
   }
 
@@ -116,7 +126,14 @@ export class Handshake {
   }
 
   #run(context: Context, method: string | null, data: Buffer | null): void {
-    if (method !== null) context['mqtt.AuthenticationMethod'] = method
+    if (method !== null) {
+      // Middleware that does not know enhanced authentication would accept a method that it has never looked at.
+      const look = (): string => {
+        this.#methodKnown = true
+        return method
+      }
+      Object.defineProperty(context, 'mqtt.AuthenticationMethod', { get: look, enumerable: true, configurable: true })
+    }
     if (data !== null) context['mqtt.AuthenticationData'] = data
     const { broker } = this.#connection
     broker.host.run(context, () => {
@@ -130,6 +147,9 @@ export class Handshake {
     const answer = context.response
     const { status } = answer
     const first = connection.context as Context
+    // The credentials were for this run alone.
+    if (first['mqtt.UserName'] !== undefined) first['mqtt.UserName'] = undefined
+    if (first['mqtt.Password'] !== undefined) first['mqtt.Password'] = undefined
     const step = context !== first
     if (isUnrouted(context) || answer.ok) {
       const user = context['server.User']
@@ -144,6 +164,7 @@ export class Handshake {
       const data = answer.isProblem ? undefined : Buffer.from(answer.payloadBytes)
       if (step) void context.end()
       this.expects = true
+      this.#methodKnown = true
       connection.sender.send(encodeAuth(REASON.CONTINUE_AUTHENTICATION, method, data))
       connection.proceed()
       return
@@ -163,6 +184,15 @@ export class Handshake {
     }
     const packet = this.#packet as ConnectPacket
     const { broker } = connection
+    if (method !== null && !this.#methodKnown) {
+      connection.refuse(REASON.BAD_AUTHENTICATION_METHOD)
+      return
+    }
+    // A client that takes no CONNACK cannot be told anything.
+    if (this.#connack(packet, false, this.#expiryInterval(packet)).length > packet.maximumPacketSize) {
+      connection.destroy()
+      return
+    }
     const room = broker.sessions.open(
       connection,
       this.#clientId,
@@ -184,31 +214,31 @@ export class Handshake {
     const connection = this.#connection
     const { broker } = connection
     if (this.#abandoned || session.claim !== connection) return
-    const keepAlive = this.#keepAlive(packet)
-    connection.timeout = keepAlive * 1500
+    connection.timeout = this.#keepAlive(packet) * 1500
     connection.sender.window = Math.min(packet.receiveMaximum, broker.options.sendWindow)
     connection.sender.maximumPacketSize = packet.maximumPacketSize
     connection.sender.wantsProblems = packet.requestProblemInformation
     connection.authenticationMethod = packet.authenticationMethod
-    const expiryInterval = session.expiryInterval
     broker.sessions.attach(session, connection)
     connection.opened(session, packet.topicAliasMaximum)
-    connection.sender.send(
-      encodeConnack(packet.protocolVersion, present, REASON.SUCCESS, {
-        sessionExpiryInterval: expiryInterval === (packet.sessionExpiryInterval ?? 0) ? undefined : expiryInterval,
-        receiveMaximum: broker.limits.inFlightPerConnection,
-        maximumPacketSize: broker.maxPacketSize,
-        assignedClientIdentifier: this.#assigned ? this.#clientId : undefined,
-        topicAliasMaximum: broker.options.topicAliasMaximum,
-        serverKeepAlive: keepAlive === packet.keepAlive ? undefined : keepAlive,
-        responseInformation: packet.requestResponseInformation
-          ? broker.options.responseInformation?.replaceAll('{clientId}', this.#clientId)
-          : undefined,
-        authenticationMethod: packet.authenticationMethod ?? undefined
-      })
-    )
-    session.resume()
+    connection.sender.send(this.#connack(packet, present, session.expiryInterval))
+    session.deliveries.resume()
     connection.proceed()
+  }
+
+  #connack(packet: ConnectPacket, present: boolean, expiryInterval: number): Buffer {
+    const { limits, options, maxPacketSize } = this.#connection.broker
+    const keepAlive = this.#keepAlive(packet)
+    return encodeConnack(packet.protocolVersion, present, REASON.SUCCESS, {
+      sessionExpiryInterval: expiryInterval === (packet.sessionExpiryInterval ?? 0) ? undefined : expiryInterval,
+      receiveMaximum: limits.inFlightPerConnection,
+      maximumPacketSize: maxPacketSize,
+      assignedClientIdentifier: this.#assigned ? this.#clientId : undefined,
+      topicAliasMaximum: options.topicAliasMaximum,
+      serverKeepAlive: keepAlive === packet.keepAlive ? undefined : keepAlive,
+      responseInformation: packet.requestResponseInformation ? options.responseInformation?.replaceAll('{clientId}', this.#clientId) : undefined,
+      authenticationMethod: packet.authenticationMethod ?? undefined
+    })
   }
 
   /** Before MQTT 5 a session without clean start lasts for ever (3.1.1 section 3.1.2.4); the broker has the last word. */

@@ -7,7 +7,7 @@ import { REASON } from '../codec/reason-codes.ts'
 import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
-import { IN_WORK, type Session } from './session.ts'
+import { IN_WORK, RELEASING, type Session } from './session.ts'
 import { sameBytes, type Topic } from './topic-table.ts'
 
 /**
@@ -79,17 +79,34 @@ export class Intake implements PublicationOwner {
   release(packetId: number): void {
     const session = this.#session
     const known = session.received?.get(packetId)
-    // A release of what is still in work is against the protocol, and harmless: PUBREC has not been sent.
-    if (known === IN_WORK) return
+    // A release of what is still in work is against the protocol, and harmless: PUBREC has not been sent. One that is being stored is answered then.
+    if (known === IN_WORK || known === RELEASING) return
     const connection = this.#connection
     if (known === undefined) {
       connection.sender.acknowledge(PACKET.PUBCOMP, packetId, connection.version === 5 ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS, null)
       return
     }
-    session.received?.delete(packetId)
+    const released = (): void => {
+      session.received?.delete(packetId)
+      // The client may have come back meanwhile, and waits on its new connection.
+      const answering = session.connection ?? connection
+      answering.sender.acknowledge(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null)
+    }
+    if (!session.stored) {
+      released()
+      return
+    }
     const { journal } = connection.broker
-    if (session.stored) journal.add({ kind: 'received', clientId: session.clientId, packetId, value: null })
-    journal.kept(() => connection.sender.acknowledge(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null))
+    session.received?.set(packetId, RELEASING)
+    journal.add({ kind: 'received', clientId: session.clientId, packetId, value: null })
+    // With the receipt in the store, the next message of this identifier would count as this one after a restart.
+    journal.kept(kept => {
+      if (kept) released()
+      else {
+        session.received?.set(packetId, known)
+        connection.abandon()
+      }
+    })
   }
 
   handled(publication: Publication): void {
@@ -168,7 +185,8 @@ export class Intake implements PublicationOwner {
     const exactlyOnce = publication.message.qos === 2
     // A client that came back meanwhile waits for the PUBREC on its new connection; what it sends again is not handled again.
     const connection = (exactlyOnce ? this.#session.connection : null) ?? this.#connection
-    if (connection.version < 5 && reasonCode >= REASON.UNSPECIFIED_ERROR && !connection.acknowledgesFailure(publication.status)) {
+    const failed = reasonCode >= REASON.UNSPECIFIED_ERROR
+    if (connection.version < 5 && failed && !publication.dropped && !connection.acknowledgesFailure(publication.status)) {
       if (exactlyOnce) this.#session.received?.delete(packetId)
       connection.abandon()
       return
@@ -222,7 +240,7 @@ export class Intake implements PublicationOwner {
         throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'too many messages are unreleased')
       return false
     }
-    if (known !== IN_WORK) this.#connection.sender.acknowledge(PACKET.PUBREC, packetId, known, null)
+    if (known !== IN_WORK && known !== RELEASING) this.#connection.sender.acknowledge(PACKET.PUBREC, packetId, known, null)
     return true
   }
 

@@ -39,7 +39,7 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
     return {
       url: new URL(`${options.tls ? 'mqtts' : 'mqtt'}://${bound.includes(':') ? `[${bound}]` : bound}:${chosen}`),
       websocketUrl: browsers?.url ?? null,
-      publish: async (topic, payload, publishOptions) => broker.publish(topic, payload, publishOptions),
+      publish: (topic, payload, publishOptions) => broker.publish(topic, payload, publishOptions),
       close: ({ timeout = own.limits.drainTimeout } = {}) => (closing ??= close(timeout)),
       reload: (tls: TlsOptions) => {
         for (const server of servers) server.reload?.(tls)

@@ -24,8 +24,8 @@ export class NotifiedTopics {
     if (this.#order.delete(topic)) this.#tree.delete(topic)
   }
 
-  /** The topics that a filter matches, found one after another. */
-  match(filter: string): Generator<string, void, undefined> {
+  /** The topics that a filter matches, found one after another; null stands for a piece of the search that found none. */
+  match(filter: string): Generator<string | null, void, undefined> {
     return this.#tree.match(filter)
   }
 }

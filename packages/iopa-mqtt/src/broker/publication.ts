@@ -30,6 +30,8 @@ export class Publication implements RequestSource {
   /** Status of the handler, 0 when there was none. */
   status = 0
   reason = ''
+  /** True when it is not for clients: one of MQTT 3 gets a plain acknowledgement (MQTT 5 section 4.7.2). */
+  dropped = false
   /** True once its handler has finished and its deliveries are in their order. */
   handled = false
   /** True when no other message to its topic waits for it. */

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { type Context, changesState, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
+import { type Context, changesState, IopaError, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
@@ -10,6 +10,7 @@ import { Message } from './message.ts'
 import type { Publication } from './publication.ts'
 import { representationProperties } from './states.ts'
 import { publishReasonOf } from './status.ts'
+import type { Topic } from './topic-table.ts'
 
 /** Runs a PUBLISH through the pipeline and does what its outcome says: authorise, handle, store, acknowledge, deliver (design: MQTT rulings). */
 export class Publishing {
@@ -22,8 +23,9 @@ export class Publishing {
   /** Puts a message to work; its owner hears the outcome, at once where the pipeline is synchronous. */
   start(publication: Publication): void {
     const { message, topic } = publication
-    if (!topic.routable && topic.name.startsWith('$SYS')) {
-      this.#refuse(publication, 403, 'Topics under $SYS belong to the broker.')
+    if (!topic.routable && topic.name.startsWith('$')) {
+      publication.dropped = true
+      this.#refuse(publication, 403, 'Topics that begin with $ belong to the broker.')
       return
     }
     if (message.properties.length > 0) {
@@ -43,7 +45,7 @@ export class Publishing {
   /** The answer to a request goes where the app may not be impersonated and its sender may write. */
   #checkReply(publication: Publication, name: string): void {
     const topic = isTopicName(name) ? this.#broker.topics.get(name) : null
-    if (topic === null || topic.name.startsWith('$SYS')) {
+    if (topic === null || topic.name.startsWith('$')) {
       this.#refuse(publication, 404, 'The Response Topic is not a topic name.')
       return
     }
@@ -155,17 +157,50 @@ export class Publishing {
   #relay(publication: Publication): void {
     const { message, topic } = publication
     const { distribution, journal, topics } = this.#broker
-    if (message.retain && !this.retain(message) && message.qos > 0) {
+    if (message.qos > 0 && !distribution.hasRoom(message, topic)) {
+      this.#broker.losses.note('a message is refused, for the queues of all clients are full', topic.name)
+      this.#refuse(publication, 429, 'The queues of this server are full.')
+      return
+    }
+    const before = message.retain ? this.retain(message) : NOTHING_RETAINED
+    if (before === null && message.qos > 0) {
       this.#refuse(publication, 429, 'There is no room for a further retained message.')
       return
     }
     if (message.qos > 0 && publication.status === 0 && topics.recipients(topic).empty) publication.reasonCode = REASON.NO_MATCHING_SUBSCRIBERS
     if (journal.active && message.qos > 0) {
-      distribution.stage(message, topic, send => this.#settle(publication, send))
+      distribution.stage(message, topic, send =>
+        this.#settle(publication, kept => {
+          if (!kept) before?.()
+          send(kept)
+        })
+      )
       return
     }
     this.#settle(publication)
     distribution.deliver(message, topic)
+  }
+
+  /** Stores and delivers a message of the app; `done` says whether everything is kept that is to be. @throws IopaError 503 when there is no room */
+  share(message: Message, topic: Topic, done: (kept: boolean) => void): void {
+    const { distribution, flusher, journal } = this.#broker
+    if (message.qos > 0 && !distribution.hasRoom(message, topic)) throw new IopaError(503, 'queues-full', 'The queues of this server are full.')
+    const before = message.retain ? this.retain(message) : NOTHING_RETAINED
+    if (before === null) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
+    if (!journal.active || (message.qos === 0 && !message.retain)) {
+      distribution.deliver(message, topic)
+      done(true)
+      return
+    }
+    distribution.stage(message, topic, send =>
+      journal.kept(kept => {
+        flusher.batch(() => {
+          if (!kept) before()
+          send(kept)
+        })
+        done(kept)
+      })
+    )
   }
 
   /** Acknowledges when everything that the message brought about is kept; `then` comes after that. */
@@ -191,16 +226,28 @@ export class Publishing {
     })
   }
 
-  /** Keeps a message for later subscribers, or with an empty payload forgets the one before; false when there is no room. */
-  retain(message: Message): boolean {
-    const { retained, journal } = this.#broker
+  /**
+   * Keeps a message for later subscribers, or with an empty payload forgets the one before. Returns what takes that back when the
+   * store fails; null when there is no room.
+   */
+  retain(message: Message): (() => void) | null {
+    const { retained, journal, now } = this.#broker
+    const { topic } = message
+    const before = journal.active ? retained.get(topic, now()) : undefined
     if (message.isEmpty) {
-      if (retained.delete(message.topic)) journal.add({ kind: 'retained', topic: message.topic, value: null })
-      return true
+      if (retained.delete(topic)) journal.add({ kind: 'retained', topic, value: null })
+    } else {
+      if (!retained.set(message)) return null
+      if (journal.active) journal.add({ kind: 'retained', topic, value: message.toStored() })
     }
-    if (!retained.set(message)) return false
-    if (journal.active) journal.add({ kind: 'retained', topic: message.topic, value: message.toStored() })
-    return true
+    if (!journal.active) return NOTHING_RETAINED
+    const after = message.isEmpty ? undefined : message
+    return () => {
+      // A later message that came meanwhile stays.
+      if (retained.get(topic, now()) !== after) return
+      if (before) retained.set(before)
+      else retained.delete(topic)
+    }
   }
 
   #refuse(publication: Publication, status: number, reason: string): void {
@@ -211,6 +258,8 @@ export class Publishing {
     publication.owner.done(publication)
   }
 }
+
+const NOTHING_RETAINED = (): void => undefined
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

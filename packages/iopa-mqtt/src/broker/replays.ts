@@ -9,12 +9,10 @@ import type { Topic } from './topic-table.ts'
 /** Messages that one subscription gets at its beginning, found as they are sent. */
 interface Replay {
   readonly subscription: Subscription
-  readonly retained: Iterator<Message>
-  readonly states: Iterator<string>
+  /** Null stands for a piece of the search that found nothing. */
+  readonly retained: Iterator<Message | null>
+  readonly states: Iterator<string | null>
 }
-
-/** Messages that one go sends before others have their turn. */
-const SLICE = 100
 
 /** What new subscriptions with wildcards, and those of plain topics, get first: retained messages, then states. It goes on as fast as the client reads. */
 export class Replays {
@@ -43,23 +41,21 @@ export class Replays {
   }
 
   pump(): void {
-    for (let sent = 0; this.#waiting !== null && !this.#busy; ) {
-      if (this.#session.congested) return
-      if (sent++ >= SLICE) {
-        this.#later()
+    const { turns } = this.#session.broker
+    while (this.#waiting !== null && !this.#busy) {
+      if (this.#session.deliveries.congested) return
+      if (!turns.take()) {
+        this.#busy = true
+        turns.wait(this.#continue)
         return
       }
       this.#step(this.#waiting[0] as Replay)
     }
   }
 
-  #later(): void {
-    const { broker } = this.#session
-    this.#busy = true
-    broker.clock.setTimeout(() => {
-      this.#busy = false
-      broker.flusher.batch(() => this.pump())
-    }, 0)
+  readonly #continue = (): void => {
+    this.#busy = false
+    this.pump()
   }
 
   #step(replay: Replay): void {
@@ -68,13 +64,13 @@ export class Replays {
     const live = subscriptions.get(subscription.filter) === subscription
     const retained = live ? replay.retained.next() : DONE
     if (!retained.done) {
-      const topic = broker.topics.get(retained.value.topic)
-      if (topic && !topic.isState) this.#sendRetained(topic, retained.value, subscription)
+      const topic = retained.value && broker.topics.get(retained.value.topic)
+      if (retained.value && topic && !topic.isState) this.#sendRetained(topic, retained.value, subscription)
       return
     }
     const state = live ? replay.states.next() : DONE
     if (!state.done) {
-      const topic = broker.topics.get(state.value)
+      const topic = state.value === null ? null : broker.topics.get(state.value)
       if (topic) this.#sendState(topic, subscription)
       return
     }
@@ -85,7 +81,7 @@ export class Replays {
   #sendRetained(topic: Topic, message: Message, subscription: Subscription): void {
     this.#asynchronously(resume => {
       this.#session.verdicts.ask(topic, allowed => {
-        if (allowed) this.#session.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
+        if (allowed) this.#session.deliveries.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
         resume()
       }) || resume()
     })
@@ -98,7 +94,7 @@ export class Replays {
         if (!allowed) return resume()
         void session.broker.states.read(session, topic).then(answer => {
           const message = answer?.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
-          if (message) session.give(message, subscription.qos, true, identifiersOf(subscription), true)
+          if (message) session.deliveries.give(message, subscription.qos, true, identifiersOf(subscription), true)
           else if (answer?.status === 404 || answer?.status === 410) session.broker.notified.delete(topic.name)
           resume()
         })
@@ -120,17 +116,24 @@ export class Replays {
 }
 
 /** Routes whose paths are known first, then what has changed since the start. */
-function* statesOf(session: Session, filter: string): Generator<string, void, undefined> {
+function* statesOf(session: Session, filter: string): Generator<string | null, void, undefined> {
   const { routes, notified } = session.broker
   const fixed = new Set<string>()
+  let looked = 0
   for (const path of routes.statePaths()) {
     const topic = path.slice(1)
-    if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) continue
+    if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) {
+      if (++looked % LOOKS === 0) yield null
+      continue
+    }
     fixed.add(topic)
     yield topic
   }
-  for (const topic of notified.match(filter)) if (!fixed.has(topic)) yield topic
+  for (const topic of notified.match(filter)) yield topic === null || fixed.has(topic) ? null : topic
 }
+
+/** Paths that are looked at in one piece. */
+const LOOKS = 64
 
 const identifiersOf = (subscription: Subscription): readonly number[] => new Recipient([subscription]).identifiers
 
@@ -152,5 +155,5 @@ class One implements Iterator<Message> {
   }
 }
 
-const NOTHING: Iterator<string> = [][Symbol.iterator]()
+const NOTHING: Iterator<string | null> = [][Symbol.iterator]()
 const DONE = { done: true, value: undefined } as const

@@ -65,10 +65,13 @@ export function headersOf(userProperties: UserProperties, reserved?: string): st
   return pairs
 }
 
-/** The headers of a CONNECT: user name and password as Basic credentials (RFC 7617), then the user properties. */
+/**
+ * The headers of a CONNECT: user name and password as Basic credentials, then the user properties. A user name with a colon has no form
+ * as Basic credentials (RFC 7617 section 2): it would pass for another name with another password.
+ */
 export function connectHeaders(userName: string | null, password: Buffer | null, userProperties: UserProperties): string[] {
   const pairs = headersOf(userProperties, 'authorization')
-  if (userName === null && password === null) return pairs
+  if ((userName === null && password === null) || userName?.includes(':')) return pairs
   const credentials = Buffer.concat([Buffer.from(`${userName ?? ''}:`), password ?? Buffer.alloc(0)]).toString('base64')
   return ['authorization', `Basic ${credentials}`, ...pairs]
 }

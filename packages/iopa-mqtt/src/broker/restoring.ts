@@ -25,6 +25,10 @@ export async function restore(broker: Broker, store: Store): Promise<void> {
     if (records) records.push(record)
     else clients.set(record.clientId, [record])
   }
+  for (const what of store.damage?.() ?? []) {
+    broker.counters.damaged++
+    broker.host.logger.error(`iopa: the MQTT store is damaged: ${what}`)
+  }
   for (const [clientId, records] of clients) restoreClient(broker, clientId, records)
 }
 
@@ -40,7 +44,7 @@ function restoreClient(broker: Broker, clientId: string, records: readonly OfCli
   for (const record of records) {
     if (record.kind === 'subscription' && record.value) addSubscription(session, record.filter, record.value)
     else if (record.kind === 'received' && record.value) (session.received ??= new Map()).set(record.packetId, record.value.reasonCode)
-    else if (record.kind === 'message' && record.value) session.restore(Delivery.fromStored(record.value, record.sequence))
+    else if (record.kind === 'message' && record.value) session.deliveries.restore(Delivery.fromStored(record.value, record.sequence))
   }
   for (const filter of session.subscriptions.keys()) {
     const topic = hasWildcard(filter) || parseSharedFilter(filter) ? null : broker.topics.get(filter)

@@ -1,12 +1,17 @@
 import { TopicTree } from '../topics/topic-tree.ts'
 import type { Message } from './message.ts'
 
+/** Messages that one sweep looks at. */
+const SWEPT = 2000
+
 /** The newest retained message of each topic, bounded in number and bytes (MQTT 5 section 3.3.1.3). */
 export class RetainedMessages {
   readonly #tree = new TopicTree<Message>()
   readonly #maxCount: number
   readonly #maxBytes: number
   #bytes = 0
+  /** Where the search for expired messages stands. */
+  #sweeping: Iterator<Message | null, void> | null = null
 
   constructor(maxCount: number, maxBytes: number) {
     this.#maxCount = maxCount
@@ -45,15 +50,23 @@ export class RetainedMessages {
     return true
   }
 
-  /** The messages that a filter matches, found one after another as they are asked for. */
-  *match(filter: string, now: () => number): Generator<Message, void, undefined> {
-    for (const message of this.#tree.match(filter)) if (!message.isExpired(now())) yield message
+  /** The messages that a filter matches, found one after another as they are asked for; null stands for a piece of the search that found none. */
+  *match(filter: string, now: () => number): Generator<Message | null, void, undefined> {
+    for (const message of this.#tree.match(filter)) yield message?.isExpired(now()) ? null : message
   }
 
-  /** Drops a bounded number of expired messages and returns their topics; called now and then. */
+  /** Drops expired messages among the next few and returns their topics; called often, it looks at all of them in turn. */
   sweep(now: number): string[] {
     const expired: string[] = []
-    for (const message of this.#tree.values()) if (message.isExpired(now)) expired.push(message.topic)
+    this.#sweeping ??= this.#tree.values()
+    for (let looks = 0; looks < SWEPT; looks++) {
+      const { done, value } = this.#sweeping.next()
+      if (done) {
+        this.#sweeping = null
+        break
+      }
+      if (value?.isExpired(now)) expired.push(value.topic)
+    }
     for (const topic of expired) this.delete(topic)
     return expired
   }

@@ -7,10 +7,16 @@ import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
 import { type PendingWill, publishWill, type WillFate } from './wills.ts'
 
+/** Sessions that are looked at in one piece. */
+const SWEPT = 16
+
 /** The sessions of a broker: who resumes which, who takes over from whom, and when one is over (MQTT 5 section 4.1). */
 export class Sessions {
   readonly #broker: Broker
   readonly #byClientId = new Map<string, Session>()
+  /** Clients whose session has ended, and is in the store until its will has been published. */
+  readonly #departing = new Set<string>()
+  #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
   connected = 0
 
@@ -35,7 +41,8 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byClientId.get(clientId)
-    if (session && cleanStart) {
+    // A session without expiry that a store gave back is over: only its will is left.
+    if (session && (cleanStart || session.expiresAt <= broker.now())) {
       this.end(session)
       session = undefined
     }
@@ -44,6 +51,7 @@ export class Sessions {
       if (this.#byClientId.size >= broker.options.maxSessions) return null
       session = new Session(broker, clientId, connection.version, this.#contextFor(connection))
       session.source = connection.source
+      if (this.#departing.delete(clientId)) this.#unrecord(clientId)
       this.#byClientId.set(clientId, session)
     } else this.#adopt(session, connection)
     session.claim = connection
@@ -54,8 +62,8 @@ export class Sessions {
     session.will = will
     session.willAt = Number.POSITIVE_INFINITY
     connection.session = session
-    if (session.persistent) this.#record(session)
-    else if (present) this.#unrecord(session)
+    if (present && !session.persistent) this.#unrecord(clientId)
+    if (session.persistent || will !== null) this.#record(session)
     return { session, present }
   }
 
@@ -73,9 +81,10 @@ export class Sessions {
     if (session.connection === connection) this.connected--
     session.connection = null
     session.claim = null
-    if (fate === 'drop' || (fate === 'keep' && !session.stored)) session.will = null
+    const kept = fate === 'keep' && this.#broker.journal.active && session.will !== null
+    if (fate === 'drop' || (fate === 'keep' && !kept)) session.will = null
     if (!session.persistent) {
-      this.end(session)
+      this.end(session, kept)
       return
     }
     const now = this.#broker.now()
@@ -95,28 +104,70 @@ export class Sessions {
   /** The client authenticated anew: what it may see is asked again. */
   userChanged(connection: Connection): void {
     const { session } = connection
-    if (session?.connection === connection) this.#adopt(session, connection)
+    if (session?.connection !== connection) return
+    this.#adopt(session, connection)
+    if (session.stored) this.#record(session)
   }
 
-  /** Ends sessions and publishes wills whose time has come. */
-  sweep(now: number): void {
-    for (const session of this.#byClientId.values()) {
-      session.detach()
-      if (session.connection || session.claim) continue
-      if (session.expiresAt <= now) this.end(session)
-      else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
+  /** Begins to look at every session: ends those and publishes wills whose time has come. */
+  sweep(): void {
+    if (this.#sweeping !== null) return
+    this.#sweeping = this.#byClientId.values()
+    this.#sweepOn()
+  }
+
+  readonly #sweepOn = (): void => {
+    const { turns } = this.#broker
+    // The first piece is free, so that a broker with few sessions needs no further turn.
+    let free = true
+    while (free || turns.take()) {
+      free = false
+      const now = this.#broker.now()
+      for (let looks = 0; looks < SWEPT; looks++) {
+        const next = this.#sweeping?.next()
+        if (!next || next.done) {
+          this.#sweeping = null
+          return
+        }
+        this.#sweepOne(next.value, now)
+      }
     }
+    turns.wait(this.#sweepOn)
   }
 
-  /** Forgets a session; its will, if it still has one, is published first (section 3.1.2.5). */
-  end(session: Session): void {
+  #sweepOne(session: Session, now: number): void {
+    session.deliveries.detach()
+    if (session.connection || session.claim) return
+    if (session.expiresAt <= now) this.end(session)
+    else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
+  }
+
+  /**
+   * Forgets a session; its will, if it still has one, is published (section 3.1.2.5), unless `keepWill` leaves that to the broker's next
+   * start. The store forgets a session after its will has been published.
+   */
+  end(session: Session, keepWill = false): void {
     if (session.ended) return
+    const { clientId } = session
     session.ended = true
-    this.#byClientId.delete(session.clientId)
+    this.#byClientId.delete(clientId)
     removeSubscriptions(session)
     session.clear()
-    this.#unrecord(session)
-    publishWill(this.#broker, session, () => void session.context.end('disconnect'))
+    if (keepWill) {
+      void session.context.end('shutdown')
+      return
+    }
+    this.#departing.add(clientId)
+    publishWill(this.#broker, session, () => {
+      if (this.#departing.delete(clientId)) this.#unrecord(clientId)
+      void session.context.end('disconnect')
+    })
+  }
+
+  /** Ends a session that could not take what it was to get. */
+  expel(session: Session): void {
+    ;(session.connection ?? session.claim)?.disconnect(REASON.QUOTA_EXCEEDED, 'too many messages wait for this client')
+    this.end(session)
   }
 
   /** Takes back a session that a store kept. */
@@ -158,11 +209,10 @@ export class Sessions {
 
   #record(session: Session): void {
     const { journal } = this.#broker
-    if (journal.active && !session.ended && session.persistent)
-      journal.add({ kind: 'session', clientId: session.clientId, value: session.toStored() })
+    if (journal.active && !session.ended) journal.add({ kind: 'session', clientId: session.clientId, value: session.toStored() })
   }
 
-  #unrecord({ clientId }: Session): void {
+  #unrecord(clientId: string): void {
     this.#broker.journal.add({ kind: 'session', clientId, value: null })
   }
 }

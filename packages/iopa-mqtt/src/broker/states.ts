@@ -3,6 +3,7 @@ import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { asBuffer } from '../codec/utf8.ts'
 import { topicOf } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
+import { chooseMember } from './distribution.ts'
 import { MqttEndpoint } from './endpoint.ts'
 import { Message } from './message.ts'
 import { observeTopic } from './observed-topic.ts'
@@ -48,8 +49,9 @@ export class States {
       if (target !== null) this.#refresh(topic, target)
     }
     for (const group of recipients.groups) {
-      const member = group.pick(topic.name)
-      if (member) this.feed(member.session, topic, new Recipient([member]))
+      chooseMember(group, topic, member => {
+        if (member) this.feed(member.session, topic, new Recipient([member]))
+      })
     }
   }
 
@@ -81,7 +83,7 @@ export class States {
   tell(session: Session, topic: Topic, answer: Answer, recipient: Recipient | null): void {
     if (recipient === null || session.ended) return
     const message = this.messageOf(topic, answer)
-    if (message) session.give(message, recipient.qos, false, recipient.identifiers, true)
+    if (message) session.deliveries.give(message, recipient.qos, false, recipient.identifiers, true)
   }
 
   /** The answer as a message to the topic's subscribers, or null when there is nothing to tell them. */

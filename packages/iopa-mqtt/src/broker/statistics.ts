@@ -10,6 +10,8 @@ export interface Counters {
   /** Messages that a slow or absent client did not get. */
   dropped: number
   bytesReceived: number
+  /** Records and writes of the store that were damaged when it was read. */
+  damaged: number
 }
 
 /** Publishes figures of the broker under `$SYS/broker/`, as many brokers do, to those who have subscribed to them. */
@@ -38,7 +40,8 @@ export class Statistics {
       'subscriptions/count': trie.size,
       'retained/count': retained.size,
       'retained/bytes': retained.bytes,
-      'queues/bytes': queued.bytes
+      'queues/bytes': queued.bytes,
+      'store/damaged': counters.damaged
     }
     for (const [name, value] of Object.entries(values)) this.#send(`$SYS/broker/${name}`, String(value))
   }

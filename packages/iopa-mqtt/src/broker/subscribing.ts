@@ -2,6 +2,7 @@ import { type Answer, type Context, isUnrouted } from '@iopa/appbuilder'
 import { encodeSubscriptionAcknowledgement } from '../codec/packet-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../codec/packets.ts'
+import { ProtocolError } from '../codec/protocol-error.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import { hasWildcard, isTopicFilter, levelCount, parseSharedFilter, pathOf } from '../topics/topic.ts'
 import type { Connection } from './connection.ts'
@@ -20,10 +21,11 @@ interface Granted {
 /** Runs every filter of a SUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.8). */
 export function subscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const { broker } = connection
+  if (connection.version < 5) assertFilters(packet.subscriptions.map(({ filter }) => filter))
   const results: Granted[] = []
   let open = packet.subscriptions.length
-  packet.subscriptions.forEach((request, index) => {
-    grant(connection, session, packet, request, granted => {
+  sliced(connection, packet.subscriptions, (request, index) => {
+    const settle = (granted: Granted): void => {
       results[index] = granted
       if (--open > 0) return
       const codes = results.map(result => result.code)
@@ -38,24 +40,56 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
           if (kept) for (const { first } of results) first?.()
         })
       })
-    })
+    }
+    // A session has no use for more filters than it may have, so that a packet full of equal ones costs little.
+    if (index < broker.limits.observersPerConnection) grant(connection, session, packet, request, settle)
+    else settle({ code: connection.version < 5 ? REASON.UNSPECIFIED_ERROR : REASON.QUOTA_EXCEEDED })
   })
+}
+
+/** Before MQTT 5 no code says that a filter is ill-formed: the connection ends (3.1.1 sections 4.7, 4.8). */
+function assertFilters(filters: readonly string[]): void {
+  for (const filter of filters) if (!isTopicFilter(filter)) throw new ProtocolError(REASON.TOPIC_FILTER_INVALID, 'a topic filter is ill-formed')
+}
+
+/** Does something for each filter of a packet, a bounded number in one turn of the event loop; the connection's next packets wait. */
+function sliced<Item>(connection: Connection, items: readonly Item[], work: (item: Item, index: number) => void): void {
+  const { turns } = connection.broker
+  let index = 0
+  let held = false
+  const go = (): void => {
+    while (index < items.length) {
+      if (!turns.take()) {
+        if (!held) connection.hold(true)
+        held = true
+        turns.wait(go)
+        return
+      }
+      work(items[index] as Item, index++)
+    }
+    if (held) connection.hold(false)
+  }
+  go()
 }
 
 /** Runs every filter of an UNSUBSCRIBE through the pipeline and acknowledges them together (MQTT 5 section 3.10). */
 export function unsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
   const { broker } = connection
+  if (connection.version < 5) assertFilters(packet.filters)
   const codes: number[] = []
   let open = packet.filters.length
   const settle = (index: number, code: number): void => {
     codes[index] = code
     if (--open > 0) return
-    broker.journal.kept(() => {
-      if (session.connection === connection)
-        connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
+    broker.journal.kept(kept => {
+      if (session.connection !== connection) return
+      if (!kept) codes.fill(REASON.UNSPECIFIED_ERROR)
+      // Before MQTT 5 an UNSUBACK cannot say that it failed (3.1.1 section 3.11).
+      if (!kept && connection.version < 5) connection.abandon()
+      else connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.UNSUBACK, packet.packetId, codes))
     })
   }
-  packet.filters.forEach((filter, index) => {
+  sliced(connection, packet.filters, (filter, index) => {
     const context = controlContext(connection, 'UNSUBSCRIBE', filter, packet.userProperties)
     if (context === null) {
       settle(index, REASON.TOPIC_FILTER_INVALID)
@@ -208,7 +242,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
       const identifiers = subscription.identifier > 0 ? [subscription.identifier] : []
       done({
         code: qos,
-        first: () => message && session.subscriptions.get(filter) === subscription && session.give(message, qos, true, identifiers, true)
+        first: () => message && session.subscriptions.get(filter) === subscription && session.deliveries.give(message, qos, true, identifiers, true)
       })
     }
   }

@@ -31,8 +31,8 @@ export class SharedGroup {
     this.filter = filter
   }
 
-  /** The next member that may have the topic: one that is connected and can take more, else that is connected, else that keeps messages until it returns. */
-  pick(topic: string): Subscription | null {
+  /** The next member that may have the topic, as far as is known, and is not among `except`: one that is connected and can take more, else that is connected, else that keeps messages until it returns. */
+  pick(topic: string, except: ReadonlySet<Subscription> | null = null): Subscription | null {
     const count = this.members.length
     let best: Subscription | null = null
     let bestRank = 0
@@ -41,8 +41,8 @@ export class SharedGroup {
       const index = (this.#next + step) % count
       const member = this.members[index] as Subscription
       const { session } = member
-      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.congested ? 2 : 3
-      if (rank <= bestRank || session.verdicts.isDenied(topic)) continue
+      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.deliveries.congested ? 2 : 3
+      if (rank <= bestRank || session.overflowed || session.verdicts.isDenied(topic) || except?.has(member)) continue
       best = member
       bestRank = rank
       bestIndex = index

@@ -4,6 +4,8 @@ import type { Session } from './session.ts'
 import { isPassing, isRefusal } from './status.ts'
 import type { Topic } from './topic-table.ts'
 
+/** Milliseconds between two questions whose answer says nothing about the next time. */
+const RETRIES = [100, 1000, 3000, 10_000]
 /** Topics whose verdict a session remembers. */
 const REMEMBERED = 1000
 
@@ -79,15 +81,20 @@ export class Verdicts {
     return true
   }
 
-  #run(topic: Topic, questions: ((allowed: boolean) => void)[]): void {
+  #run(topic: Topic, questions: ((allowed: boolean) => void)[], attempt = 0): void {
     const session = this.#session
     const { broker } = session
     const epoch = this.#epoch
-    const context = this.#request(session, topic)
-    broker.host.run(context, () => {
-      const { status } = context.response
-      void context.end()
+    const ask = (): Context => this.#request(session, topic)
+    broker.authorising.run(ask, ({ response: { status } }) => {
       const current = epoch === this.#epoch && !session.ended
+      const wait = RETRIES[attempt]
+      if (current && isPassing(status) && wait !== undefined) {
+        // What was acknowledged is not lost because the app is busy.
+        broker.clock.setTimeout(() => broker.flusher.batch(() => this.#run(topic, questions, attempt + 1)), wait)
+        return
+      }
+      if (current && isPassing(status)) broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
       const allowed = current && this.conclude(topic.name, status)
       this.#asking?.delete(topic.name)
       if (this.#asking?.size === 0) this.#asking = null

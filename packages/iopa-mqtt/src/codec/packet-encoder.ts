@@ -20,9 +20,9 @@ export interface ConnackProperties {
   readonly authenticationData?: Uint8Array | undefined
 }
 
-/** `code` is a return code for MQTT 3 (section 3.2.2.3 of 3.1.1), else a reason code. */
+/** `code` is a return code for MQTT 3 (section 3.2.2.3 of 3.1.1), else a reason code; MQTT 3.1 has no word for a session that is present. */
 export function encodeConnack(version: number, sessionPresent: boolean, code: number, properties: ConnackProperties = {}): Buffer {
-  const present = sessionPresent ? 1 : 0
+  const present = sessionPresent && version > 3 ? 1 : 0
   if (version < 5) return Buffer.from([PACKET.CONNACK << 4, 2, present, code])
   const encoded = new PropertyWriter()
     .uint32(17, properties.sessionExpiryInterval)

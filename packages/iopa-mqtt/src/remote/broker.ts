@@ -44,6 +44,8 @@ export class RemoteBroker {
   #ready: Deferred<Connection> = waiting()
   #backoff: Backoff
   #timer: TimerHandle = undefined
+  /** When a try was made without waiting. */
+  #atOnce: number = Number.NEGATIVE_INFINITY
   #closing = endController()
   #publisher: Publisher
 
@@ -123,7 +125,7 @@ export class RemoteBroker {
       if (serverReference !== '') this.#server = elsewhere(this.url, serverReference)
       // A broker that takes us and drops us at once, as when another client has the same identifier, must not be asked every second.
       if (this.#options.clock.now() - since > STEADY) this.#backoff.reset()
-      this.#reconnect(error ?? (reasonCode === 0 ? null : new Error(closedWith(reasonCode, this.clientId))))
+      this.#reconnect(error ?? (reasonCode === 0 ? null : new Error(closedWith(reasonCode, this.clientId))), true)
     })
     this.#connection = connection
     this.#ready.resolve(connection)
@@ -185,9 +187,13 @@ export class RemoteBroker {
     }
   }
 
-  #reconnect(error: Error | null): void {
+  /** `lost` says that there was a connection: then the first try is at once, since the broker drops shared subscriptions meanwhile. */
+  #reconnect(error: Error | null, lost = false): void {
     if (this.#closing.signal.aborted) return
-    const wait = this.#backoff.next()
+    const now = this.#options.clock.now()
+    const atOnce = lost && now - this.#atOnce > STEADY
+    if (atOnce) this.#atOnce = now
+    const wait = atOnce ? 0 : this.#backoff.next()
     this.#options.interrupted(error, wait)
     this.#timer = this.#options.clock.setTimeout(() => {
       this.#connect().catch(failure => this.#reconnect(failure as Error))

@@ -11,6 +11,8 @@ export class Publisher {
   #inFlight = 0
   #turns: (() => void)[] = []
   #waiting = 0
+  /** The message that goes alone, to find out whether the broker closes the connection because of it. */
+  #alone: OutboundMessage | null = null
   /** Messages that a connection has not answered; those of one that is gone stay, to find out why it is. */
   #underWay = new WeakMap<Connection, Set<OutboundMessage>>()
 
@@ -29,19 +31,32 @@ export class Publisher {
     if (this.#waiting >= this.#maxWaiting) throw new IopaError(503, 'too-many-messages', 'Too many messages wait for the broker: try again later.')
     this.#waiting++
     try {
-      for (let complaints = 0; ; ) {
+      for (let complaints = 0, losses = 0; ; ) {
         const connection = await this.#ready(signal)
         assertSize(message, connection)
         if (message.qos > connection.capabilities.maximumQos) message = { ...message, qos: connection.capabilities.maximumQos }
+        const suspect = losses >= MAX_LOSSES
+        let sentAt = 0
         try {
-          return await this.#send(connection, message, signal)
+          return await this.#send(connection, message, signal, suspect, () => {
+            sentAt = performance.now()
+          })
         } catch (error) {
           if (!(error instanceof ConnectionLost)) throw error
+          const soon = sentAt > 0 && performance.now() - sentAt < SOON
           // One that does not work but is there yet would be tried again and again.
           connection.destroy()
           const { reasonCode } = await abortable(connection.closed, signal)
           if (message.qos !== 1 || !again())
             throw new IopaError(503, 'connection-lost', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
+          // MQTT 3.1.1 gives no reason for a refusal: a message that was under way at several losses goes alone, and counts as the cause if that ends as well.
+          if (reasonCode === 0 && soon) {
+            if (suspect)
+              throw new IopaError(502, 'message-refused', `The broker closes the connection when it gets a message to ${message.topic}.`, {
+                cause: error
+              })
+            losses++
+          }
           // The broker may have closed because of this very message, and would do so again; or because of one that was under way beside it.
           if (!COMPLAINTS.has(reasonCode) || ++complaints < MAX_COMPLAINTS) continue
           if (reasonCode === PACKET_TOO_LARGE && isLargest(message, this.#underWay.get(connection))) return REFUSED_AS_TOO_LARGE
@@ -53,11 +68,12 @@ export class Publisher {
     }
   }
 
-  async #send(connection: Connection, message: OutboundMessage, signal: AbortSignal | undefined): Promise<Receipt> {
+  /** `alone` waits until no other message is under way, and has the others wait; `sent` is called when the message leaves. */
+  async #send(connection: Connection, message: OutboundMessage, signal: AbortSignal | undefined, alone: boolean, sent: () => void): Promise<Receipt> {
     if (message.qos === 0) return connection.publish(message, signal)
     // MQTT.js does not look at the broker's Receive Maximum (MQTT 5 section 4.9).
     const most = Math.min(connection.capabilities.receiveMaximum, MAX_IN_FLIGHT)
-    while (this.#inFlight >= most) {
+    while (this.#inFlight >= most || this.#alone !== null || (alone && this.#inFlight > 0)) {
       const turn = deferred<void>()
       this.#turns.push(turn.resolve)
       await abortable(turn.promise, signal).catch(error => {
@@ -72,10 +88,12 @@ export class Publisher {
       }
     }
     this.#inFlight++
+    if (alone) this.#alone = message
     let underWay = this.#underWay.get(connection)
     if (!underWay) this.#underWay.set(connection, (underWay = new Set()))
     underWay.add(message)
     try {
+      sent()
       const receipt = await connection.publish(message, signal)
       underWay.delete(message)
       return receipt
@@ -84,10 +102,18 @@ export class Publisher {
       throw error
     } finally {
       this.#inFlight--
-      this.#turns.shift()?.()
+      if (alone) {
+        this.#alone = null
+        for (const turn of this.#turns.splice(0)) turn()
+      } else this.#turns.shift()?.()
     }
   }
 }
+
+/** Losses of a connection without a reason, soon after a message was sent, before the message goes alone. */
+const MAX_LOSSES = 2
+/** Milliseconds within which a broker closes because of what it got. */
+const SOON = 5000
 
 /** QoS 1 messages on their way to a broker that sets no limit itself. */
 const MAX_IN_FLIGHT = 64

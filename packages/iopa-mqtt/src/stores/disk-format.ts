@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { IopaError } from '@iopa/appbuilder'
 import type { StoredDelivery, StoredMessage, StoredSession, StoredWill, StoreRecord } from '../store.ts'
 
@@ -5,9 +6,13 @@ import type { StoredDelivery, StoredMessage, StoredSession, StoredWill, StoreRec
  * Keys are `<letter>\0<client id or topic>[\0<rest>]`; a U+0000 or U+0001 within a part is escaped, so that parts cannot run into each
  * other. The sequence is 14 hexadecimal digits, so that the order of keys is the order of delivery.
  *
- * A value is one version byte, a 32-bit length, that many bytes of JSON, then the payload and the properties of the message.
+ * A value is one version byte, the CRC-32 of the key and of all that follows it, a 32-bit length, that many bytes of JSON, then the
+ * payload and the properties of the message.
  */
-const VERSION = 1
+const VERSION = 2
+/** Without a checksum. */
+const FIRST_VERSION = 1
+const HEADER = 9
 const LETTERS = { retained: 'r', session: 's', subscription: 'u', message: 'm', received: 'q' } as const
 const NO_BYTES = new Uint8Array(0)
 const encoder = new TextEncoder()
@@ -45,7 +50,16 @@ export const ownedRanges = (clientId: string): { gte: string; lt: string }[] =>
     lt: `${letter}\0${escaped(clientId)}\x01`
   }))
 
-export const encodeValue = (record: StoreRecord): Uint8Array => {
+/** The value under a key. */
+export const encodeValue = (key: string, record: StoreRecord): Uint8Array => {
+  const value = unsigned(record)
+  if (value.length > 0) new DataView(value.buffer).setUint32(1, checksum(key, value))
+  return value
+}
+
+const checksum = (key: string, value: Uint8Array): number => crc32(value.subarray(5), crc32(key))
+
+const unsigned = (record: StoreRecord): Uint8Array => {
   switch (record.kind) {
     case 'retained':
       return record.value === null ? NO_BYTES : frame(headOf(record.value), record.value)
@@ -62,13 +76,26 @@ export const encodeValue = (record: StoreRecord): Uint8Array => {
   }
 }
 
-export const decodeRecord = (key: string, value: Uint8Array): StoreRecord => {
+/** Keys under which damaged records are set aside. */
+export const DAMAGED_PREFIX = 'x\0'
+
+/** What a key names, for people. */
+export const nameOf = (key: string): string => {
   const [letter, name = '', rest = ''] = key.split('\0').map(plain)
-  if (value[0] !== VERSION) throw unreadable(`version ${value[0]}`)
+  const kind = Object.entries(LETTERS).find(([, value]) => value === letter)?.[0] ?? 'record'
+  return `${kind} ${JSON.stringify(rest === '' || kind !== 'subscription' ? name : `${name} ${rest}`)}`
+}
+
+/** The record of a key and a value; null when they are damaged. @throws IopaError for those of another version */
+export const decodeRecord = (key: string, value: Uint8Array): StoreRecord | null => {
+  if (value[0] === FIRST_VERSION) throw unreadable(`version ${value[0]}`)
+  if (value[0] !== VERSION || value.length < HEADER) return null
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
-  const end = 5 + view.getUint32(1)
+  if (view.getUint32(1) !== checksum(key, value)) return null
+  const [letter, name = '', rest = ''] = key.split('\0').map(plain)
+  const end = HEADER + view.getUint32(5)
   const bytes = value.subarray(end)
-  const head: unknown = JSON.parse(decoder.decode(value.subarray(5, end)))
+  const head: unknown = JSON.parse(decoder.decode(value.subarray(HEADER, end)))
   switch (letter) {
     case LETTERS.retained:
       return { kind: 'retained', topic: name, value: messageOf(head as MessageHead, bytes) }
@@ -108,12 +135,12 @@ const frame = (head: unknown, message?: StoredMessage): Uint8Array => {
   const json = encoder.encode(JSON.stringify(head))
   const payload = message?.payload ?? NO_BYTES
   const properties = message?.properties ?? NO_BYTES
-  const value = new Uint8Array(5 + json.length + payload.length + properties.length)
+  const value = new Uint8Array(HEADER + json.length + payload.length + properties.length)
   value[0] = VERSION
-  new DataView(value.buffer).setUint32(1, json.length)
-  value.set(json, 5)
-  value.set(payload, 5 + json.length)
-  value.set(properties, 5 + json.length + payload.length)
+  new DataView(value.buffer).setUint32(5, json.length)
+  value.set(json, HEADER)
+  value.set(payload, HEADER + json.length)
+  value.set(properties, HEADER + json.length + payload.length)
   return value
 }
 

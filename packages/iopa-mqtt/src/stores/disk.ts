@@ -1,7 +1,11 @@
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { IopaError } from '@iopa/appbuilder'
 import type { ClassicLevel } from 'classic-level'
 import type { Store, StoreRecord } from '../store.ts'
-import { decodeRecord, encodeKey, encodeValue, ownedRanges } from './disk-format.ts'
+import { DAMAGED_PREFIX, decodeRecord, encodeKey, encodeValue, nameOf, ownedRanges } from './disk-format.ts'
+import { type DamagedLog, damagedLogs } from './disk-log.ts'
 
 /** Options of `diskStore`. */
 export interface DiskStoreOptions {
@@ -10,6 +14,11 @@ export interface DiskStoreOptions {
    * which is faster on slow disks.
    */
   readonly sync?: boolean
+  /**
+   * True has LevelDB rebuild a folder that it cannot open before it is used; what cannot be read is left out. Give it once, when an
+   * error says so.
+   */
+  readonly repair?: boolean
 }
 
 /**
@@ -18,7 +27,7 @@ export interface DiskStoreOptions {
  *
  * @example mqtt({ port: 1883, store: diskStore('/var/lib/house/mqtt') })
  */
-export const diskStore = (path: string, options: DiskStoreOptions = {}): Store => new DiskStore(path, options.sync ?? true)
+export const diskStore = (path: string, options: DiskStoreOptions = {}): Store => new DiskStore(path, options.sync ?? true, options.repair ?? false)
 
 type Database = ClassicLevel<string, Uint8Array>
 type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
@@ -35,15 +44,38 @@ class DiskStore implements Store {
   #opened: Promise<Database> | null = null
   #waiting: Commit[] = []
   #flushing: Promise<void> | null = null
+  #repair: boolean
+  #damage: string[] = []
 
-  constructor(path: string, sync: boolean) {
+  constructor(path: string, sync: boolean, repair: boolean) {
     this.#path = path
     this.#sync = sync
+    this.#repair = repair
   }
 
   async *load(): AsyncIterable<StoreRecord> {
+    this.#damage = []
     const database = await this.#database()
-    for await (const [key, value] of database.iterator()) yield decodeRecord(key, value)
+    const aside: Operation[] = []
+    try {
+      for await (const [key, value] of database.iterator()) {
+        if (key.startsWith(DAMAGED_PREFIX)) continue
+        const record = decodeRecord(key, value)
+        if (record !== null) {
+          yield record
+          continue
+        }
+        this.#damage.push(`The ${nameOf(key)} is damaged; it was set aside and is not served.`)
+        aside.push({ type: 'del', key }, { type: 'put', key: DAMAGED_PREFIX + key, value: new Uint8Array(value) })
+      }
+    } catch (error) {
+      throw isLevelError(error) ? damaged(this.#path, error) : error
+    }
+    if (aside.length > 0) await database.batch(aside)
+  }
+
+  damage(): readonly string[] {
+    return this.#damage
   }
 
   write(batch: readonly StoreRecord[]): Promise<void> {
@@ -61,11 +93,29 @@ class DiskStore implements Store {
   }
 
   #database(): Promise<Database> {
-    this.#opened ??= open(this.#path).catch(error => {
+    this.#opened ??= this.#open().catch(error => {
       this.#opened = null
       throw error
     })
     return this.#opened
+  }
+
+  async #open(): Promise<Database> {
+    const logs = this.#repair ? [] : await damagedLogs(this.#path)
+    const database = await open(this.#path, this.#repair)
+    this.#repair = false
+    for (const log of logs) await this.#salvage(database, log)
+    return database
+  }
+
+  /** Sets a damaged log aside, and writes again what LevelDB has dropped beside the damage. */
+  async #salvage(database: Database, { name, bytes, places, changes }: DamagedLog): Promise<void> {
+    await writeFile(join(this.#path, `${name}.damaged`), bytes)
+    this.#damage.push(
+      `${places} ${places === 1 ? 'write' : 'writes'} in ${name} ${places === 1 ? 'is' : 'are'} damaged and lost; the file was set aside.`
+    )
+    const operations = (changes ?? []).map(({ key, value }): Operation => (value === null ? { type: 'del', key } : { type: 'put', key, value }))
+    if (operations.length > 0) await database.batch(operations, { sync: this.#sync })
   }
 
   async #flush(): Promise<void> {
@@ -90,7 +140,7 @@ class DiskStore implements Store {
 const apply = async (database: Database, operations: Map<string, Operation>, record: StoreRecord): Promise<void> => {
   const key = encodeKey(record)
   if (record.value !== null) {
-    operations.set(key, { type: 'put', key, value: encodeValue(record) })
+    operations.set(key, { type: 'put', key, value: encodeValue(key, record) })
     return
   }
   operations.set(key, { type: 'del', key })
@@ -101,14 +151,27 @@ const apply = async (database: Database, operations: Map<string, Operation>, rec
   }
 }
 
-const open = async (path: string): Promise<Database> => {
+const damaged = (path: string, cause: unknown): IopaError =>
+  new IopaError(
+    500,
+    'store-damaged',
+    `The store ${path} is damaged: restore a copy of the folder, or open it once with diskStore(path, { repair: true }), which keeps what can be read.`,
+    { cause }
+  )
+
+const isLevelError = (error: unknown): boolean => error instanceof Error && String((error as { code?: unknown }).code).startsWith('LEVEL_')
+
+const open = async (path: string, repair: boolean): Promise<Database> => {
   const { ClassicLevel } = await import('classic-level')
+  if (repair) await ClassicLevel.repair(path)
   const database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {
     await database.open()
     return database
   } catch (error) {
-    const reason = error instanceof Error ? (error.cause as { code?: string } | undefined)?.code : undefined
+    const { code: reason, message = '' } = ((error as Error).cause ?? {}) as { code?: string; message?: string }
+    if (reason === 'LEVEL_CORRUPTION' || (reason === 'LEVEL_NOT_FOUND' && existsSync(join(path, 'CURRENT'))) || /MANIFEST/.test(message))
+      throw damaged(path, error)
     throw reason === 'LEVEL_LOCKED'
       ? new IopaError(503, 'store-locked', `The store ${path} is in use by another process: give each broker a folder of its own.`, { cause: error })
       : new IopaError(500, 'store-unavailable', `The store ${path} cannot be opened: check that the folder can be written to.`, { cause: error })

@@ -44,13 +44,17 @@ export class TopicTree<Value> {
     return before
   }
 
-  /** The values whose topic matches the filter, found as they are asked for; the tree may change meanwhile. */
-  *match(filter: string): Generator<Value, void, undefined> {
-    yield* walk(this.#root, filter.split('/'), 0)
+  /**
+   * The values whose topic matches the filter, found as they are asked for; the tree may change meanwhile. It yields null after every
+   * few nodes that hold nothing, so that the caller can stop a search that finds little.
+   */
+  *match(filter: string): Generator<Value | null, void, undefined> {
+    yield* walk(this.#root, filter.split('/'), 0, new Effort())
   }
 
-  *values(): Generator<Value, void, undefined> {
-    yield* everything(this.#root, false)
+  /** Every value, and null as `match` does. */
+  *values(): Generator<Value | null, void, undefined> {
+    yield* everything(this.#root, false, new Effort())
   }
 
   #find(topic: string): Node<Value> | undefined {
@@ -75,23 +79,44 @@ class Node<Value> {
   }
 }
 
-function* walk<Value>(from: Node<Value>, levels: readonly string[], first: number): Generator<Value, void, undefined> {
-  const node = follow(from, levels, first)
+/** Nodes that a search visits between two values. */
+const PIECE = 64
+
+/** Counts the nodes that a search visits. */
+class Effort {
+  #nodes = 0
+
+  visit(): void {
+    this.#nodes++
+  }
+
+  /** True once for every piece of work. */
+  get spent(): boolean {
+    if (this.#nodes < PIECE) return false
+    this.#nodes = 0
+    return true
+  }
+}
+
+function* walk<Value>(from: Node<Value>, levels: readonly string[], first: number, effort: Effort): Generator<Value | null, void, undefined> {
+  const node = follow(from, levels, first, effort)
   if (node === undefined) return
   const depth = wildcardFrom(levels, first)
   const level = levels[depth]
   if (level === undefined) {
     if (node.value !== undefined) yield node.value
   } else if (level === '#') {
-    yield* everything(node, depth === 0)
+    yield* everything(node, depth === 0, effort)
   } else if (node.children) {
     const next = wildcardFrom(levels, depth + 1)
     for (const [name, child] of node.children) {
+      effort.visit()
+      if (effort.spent) yield null
       if (depth === 0 && name.charCodeAt(0) === 36) continue
       // Most children lead nowhere, so only those that do get a generator of their own.
-      const end = follow(child, levels, depth + 1)
+      const end = follow(child, levels, depth + 1, effort)
       if (end === undefined) continue
-      if (next < levels.length) yield* walk(end, levels, next)
+      if (next < levels.length) yield* walk(end, levels, next, effort)
       else if (end.value !== undefined) yield end.value
     }
   }
@@ -105,18 +130,21 @@ function wildcardFrom(levels: readonly string[], first: number): number {
 }
 
 /** The node that the names from a level on lead to, up to the next wildcard. */
-function follow<Value>(from: Node<Value>, levels: readonly string[], first: number): Node<Value> | undefined {
+function follow<Value>(from: Node<Value>, levels: readonly string[], first: number, effort: Effort): Node<Value> | undefined {
   let node: Node<Value> | undefined = from
   for (let depth = first; node !== undefined && depth < levels.length; depth++) {
     const level = levels[depth] as string
     if (level === '+' || level === '#') break
     node = node.children?.get(level)
+    effort.visit()
   }
   return node
 }
 
 /** Everything from here downwards; at the top without the topics that begin with `$` (MQTT 5 section 4.7.2). */
-function* everything<Value>(node: Node<Value>, top: boolean): Generator<Value, void, undefined> {
+function* everything<Value>(node: Node<Value>, top: boolean, effort: Effort): Generator<Value | null, void, undefined> {
+  effort.visit()
+  if (effort.spent) yield null
   if (node.value !== undefined) yield node.value
-  if (node.children) for (const [name, child] of node.children) if (!top || name.charCodeAt(0) !== 36) yield* everything(child, false)
+  if (node.children) for (const [name, child] of node.children) if (!top || name.charCodeAt(0) !== 36) yield* everything(child, false, effort)
 }
