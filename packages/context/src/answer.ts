@@ -21,6 +21,14 @@ interface Rare {
   reason: string
   excerpt: Excerpt | null
   readonly callbacks: (() => void)[]
+  noted: NotedMethods | null
+}
+
+/** What a path answers although no route has answered the request. */
+export interface NotedMethods {
+  /** Path base and path. */
+  readonly path: string
+  readonly methods: ReadonlySet<string>
 }
 
 const OPEN = 0
@@ -254,6 +262,17 @@ export class Answer {
     this.#own.callbacks.push(callback)
   }
 
+  /** The methods that routes and files on the way have for the path asked for; the end of the pipeline answers 405 or OPTIONS with them. */
+  get noted(): NotedMethods | null {
+    return this.#rare?.noted ?? null
+  }
+
+  /** Says that `path`, path base included, answers these methods; a note of another path is forgotten. */
+  note(path: string, methods: Iterable<string>): void {
+    const earlier = this.#rare?.noted
+    this.#own.noted = { path, methods: new Set(earlier?.path === path ? [...earlier.methods, ...methods] : methods) }
+  }
+
   /** Forgets status, body and error, so that another handler can answer; headers stay. */
   reset(): void {
     if (this.#state !== OPEN) throw sealedError()
@@ -304,7 +323,7 @@ export class Answer {
   }
 
   get #own(): Rare {
-    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [] })
+    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [], noted: null })
   }
 
   toString(): string {

@@ -17,6 +17,9 @@ import { parseAuthority } from './url.ts'
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
 
+/** On every context, and on what stands for one. */
+export const CONTEXT_MARK: unique symbol = Symbol.for('iopa.Context') as never
+
 /**
  * The property bag. Its constructor sets every eager key by literal, in one order for all transports, so that all
  * contexts of a process share one hidden class; what is seldom asked for is an accessor and made on first use.
@@ -387,6 +390,9 @@ addAliases(PropertyBag.prototype)
 // With no Object.prototype above it, a context has no inherited names for a hostile key to hit.
 Object.setPrototypeOf(PropertyBag.prototype, null)
 
+// Contexts are recognised by this mark, so that those of another copy of the package are, too.
+Object.defineProperty(PropertyBag.prototype, CONTEXT_MARK, { value: true })
+
 // Node's console and test runners print with this method; without it they would list accessors of a null prototype.
 Object.defineProperty(PropertyBag.prototype, Symbol.for('nodejs.util.inspect.custom'), {
   value(this: PropertyBag): string {
@@ -397,8 +403,8 @@ Object.defineProperty(PropertyBag.prototype, Symbol.for('nodejs.util.inspect.cus
 /** A line break that a peer has put into its path must not begin a line of a log. */
 const printable = (text: string): string => text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, encodeURIComponent)
 
-/** How many own keys the constructor sets; extension keys come after them. */
-const EAGER_KEYS = ((): number => {
+/** The own keys that the constructor sets. */
+export const CORE_KEYS: readonly string[] = ((): readonly string[] => {
   const environment: Environment = {
     live: 0,
     lastId: 0,
@@ -410,5 +416,8 @@ const EAGER_KEYS = ((): number => {
     notify: () => undefined
   }
   const init: ContextInit = { method: 'GET', path: '/', query: '', rawPath: '/', endpoint: localEndpoint(0), source: null }
-  return Object.keys(new PropertyBag(environment, init, null)).length
+  return Object.keys(new PropertyBag(environment, init, null))
 })()
+
+/** How many there are; extension keys come after them. */
+const EAGER_KEYS = CORE_KEYS.length

@@ -1,8 +1,9 @@
 import type { Bag } from '@iopa/constants'
 import { IopaError } from '@iopa/constants'
-import { PropertyBag } from './context.ts'
+import { CONTEXT_MARK, PropertyBag } from './context.ts'
 import type { ContextInit } from './context-init.ts'
 import type { Context } from './context-types.ts'
+import { ContextView } from './context-view.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { checkPath } from './path.ts'
@@ -26,7 +27,8 @@ export class ContextFactory {
 
   /** A context for a request that a transport has received. */
   create(init: ContextInit, parent: Scope | Context | null = null): Context {
-    return new PropertyBag(this.#environment, init, parent as PropertyBag | Scope | null) as unknown as Context
+    const above = parent instanceof ContextView ? ContextView.contextOf(parent) : parent
+    return new PropertyBag(this.#environment, init, above as PropertyBag | Scope | null) as unknown as Context
   }
 
   /** A context from a plain object of keys, which is trusted: it comes from inside the process. @throws IopaError 400 for an illegal path. */
@@ -69,5 +71,6 @@ const endWith = (signal: AbortSignal, context: Context): void => {
   }
 }
 
-/** True for something that a factory has made. */
-export const isContext = (value: unknown): value is Context => value instanceof PropertyBag
+/** True for a context, or for the view of one; also for those of another copy of the package. */
+export const isContext = (value: unknown): value is Context =>
+  typeof value === 'object' && value !== null && (value as { [CONTEXT_MARK]?: unknown })[CONTEXT_MARK] === true

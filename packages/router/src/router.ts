@@ -1,20 +1,22 @@
-import { CAPABILITIES, type Extension, IOPA_VERSION } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, type Extension, fullPath, IOPA_VERSION, markFactory, noteMethods } from '@iopa/appbuilder'
 import { announced } from './announcement.ts'
 import { routeError } from './errors.ts'
 import { methodsFor } from './registration.ts'
 import { type RouteTableOptions, routeTable } from './route-table.ts'
 import type { Routes } from './routes.ts'
 import type { Target } from './target.ts'
-import { answerUnmatched } from './unmatched.ts'
 
 /** Options of a router. */
 export interface RouterOptions extends RouteTableOptions {}
+
+const OPTIONS: Record<keyof RouterOptions, true> = { trailingSlash: true }
 
 /**
  * Routes by method and path: `new App().use(router()).get('/lights/:id', ({ params }) => lights.get(params.id))`.
  * It answers at its place in the pipeline: what its routes need, authentication above all, is used before it.
  */
 export const router = (options: RouterOptions = {}): Extension<Routes> => {
+  checkOptions('router()', options, OPTIONS, router)
   const table = routeTable<Target>(options)
   let used = false
   return {
@@ -27,12 +29,17 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
     },
     invoke(context, next) {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
-      if (match === undefined) return answerUnmatched(table, context, next)
+      if (match === undefined) {
+        noteMethods(context, table.methods(context['iopa.Path']))
+        return next()
+      }
       context['iopa.Params'] = match.params
       context['iopa.Route'] = match.route.pattern.text
-      context.response.resource = context['iopa.PathBase'] + context['iopa.Path']
+      context.response.resource = fullPath(context['iopa.PathBase'], table.canonical(context['iopa.Path']))
       return match.route.value.handler(context, next)
     },
     routes: () => announced(table)
   }
 }
+
+markFactory('router', router)

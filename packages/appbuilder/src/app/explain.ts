@@ -7,6 +7,8 @@ import type { PipelineEntry } from './entries.ts'
 export interface Explanation {
   readonly pipeline: readonly { readonly name: string; readonly provides: readonly string[]; readonly requires: readonly string[] }[]
   readonly routes: readonly RouteInfo[]
+  /** What middleware that says who is asking does not cover, in sentences. */
+  readonly open: readonly string[]
   /** Namespaces of keys and their owners. */
   readonly keys: readonly { readonly namespace: string; readonly owner: string; readonly names: readonly string[] }[]
   readonly transports: readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
@@ -18,6 +20,7 @@ export const explanationOf = (
   entries: readonly PipelineEntry[],
   transportKeys: readonly KeysDeclaration[],
   routes: readonly RouteInfo[],
+  open: readonly string[],
   transports: readonly (Transport & { urls: readonly string[] })[],
   limits: Limits
 ): Explanation => {
@@ -30,6 +33,7 @@ export const explanationOf = (
   return {
     pipeline,
     routes,
+    open,
     keys,
     transports: transports.map(({ name, schemes, urls }) => ({ name, schemes, urls })),
     limits,
@@ -42,6 +46,7 @@ export const explanationOf = (
         ),
         'routes',
         ...routes.map(route => `  ${(route.methods.join(' ') || '*').padEnd(16)} ${route.pattern}`),
+        ...(open.length > 0 ? ['open', ...open.map(sentence => `  ${sentence}`)] : []),
         ...(keys.length > 0 ? ['keys', ...keys.map(({ namespace, owner, names }) => `  ${namespace}.* of ${owner}: ${names.join(', ')}`)] : []),
         'transports',
         ...transports.map(({ name, schemes, urls }) => `  ${name} (${schemes.join(', ')}) ${urls.join(' ')}`),

@@ -1,6 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import { type Answer, abandonValue, applyValue, type Context } from '@iopa/context'
 import type { MiddlewareFunction, Next } from './middleware.ts'
+import { answerNoted } from './noted-methods.ts'
 
 /** Runs a context: the handler's value or a promise of it; throws or rejects with what a handler threw. */
 export type Pipeline = (context: Context) => unknown
@@ -125,9 +126,9 @@ const NO_ROUTE: IopaError = Object.freeze(
   Object.assign(new IopaError(404, 'no-route', 'There is nothing at this path.'), { stack: 'IopaError: no-route' })
 )
 
-/** The end of every pipeline: nobody has handled the request. */
+/** The end of every pipeline: no handler has answered. Routes that the run has passed may have the path for other methods. */
 export const noRoute: Pipeline = context => {
-  context.response.fail(NO_ROUTE)
+  if (context.response.noted === null || !answerNoted(context)) context.response.fail(NO_ROUTE)
 }
 
 /** True while the terminal's answer stands: no handler ran. */

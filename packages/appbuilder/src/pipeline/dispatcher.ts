@@ -16,7 +16,8 @@ const shared = (status: number, code: string, detail: string, headers?: Readonly
 const NOT_FOUND = shared(404, 'not-found', 'There is nothing at this path.')
 const OVERLOADED = shared(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
 const TIMED_OUT = shared(504, 'timeout', 'The request took too long.')
-const SHUT_DOWN = shared(503, 'shutdown', 'The server is shutting down.')
+/** The answer to every request after the app has been closed. */
+export const SHUT_DOWN: IopaError = shared(503, 'shutdown', 'The server is shutting down.')
 const MISSING_AWAIT = shared(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
 
 /** The peer's view of an error: an IopaError as it is, anything else without its message. */
@@ -53,6 +54,12 @@ export class Dispatcher {
 
   /** Runs the pipeline; `done` is called once, and never throws out of here. */
   run(context: Context, done: Done): void {
+    if (context.ended && context.endReason === 'shutdown') {
+      this.#inFlight++
+      context.response.fail(SHUT_DOWN)
+      this.#finish(context, done)
+      return
+    }
     if (this.#inFlight++ >= this.#limits.inFlight) {
       context.response.fail(OVERLOADED)
       this.#finish(context, done)
