@@ -119,6 +119,7 @@ export type { OutboxLimits } from './transport/outbox.ts'
 export { Outbox } from './transport/outbox.ts'
 export { pathsOfRoute } from './transport/route-paths.ts'
 export type { TlsOptions } from './transport/tls.ts'
+export { checkTlsOptions } from './transport/tls.ts'
 export type {
   Change,
   Channel,

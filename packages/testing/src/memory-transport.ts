@@ -4,6 +4,7 @@ import {
   type Channel,
   type ConnectOptions,
   type Context,
+  checkOptions,
   type Endpoint,
   HeaderMap,
   type Host,
@@ -11,6 +12,7 @@ import {
   isControlMethod,
   type Limits,
   type Listener,
+  markFactory,
   mergeLimits,
   type OutgoingRequest,
   outgoing,
@@ -25,6 +27,8 @@ export interface MemoryOptions {
   readonly limits?: Partial<Limits>
 }
 
+const OPTIONS: Record<keyof MemoryOptions, true> = { name: true, limits: true }
+
 const PROTOCOL = 'MEMORY/1.0'
 
 /**
@@ -32,6 +36,7 @@ const PROTOCOL = 'MEMORY/1.0'
  * the pipeline, limits and observation like those of any other.
  */
 export const memory = (options: MemoryOptions = {}): Transport => {
+  checkOptions('memory()', options, OPTIONS, memory)
   const name = options.name ?? 'app'
   const open = new Map<string, Host>()
   let sessions = 0
@@ -191,3 +196,5 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
     }
   }
 }
+
+markFactory('memory', memory)
