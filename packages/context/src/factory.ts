@@ -1,5 +1,6 @@
 import type { Bag } from '@iopa/constants'
 import { IopaError } from '@iopa/constants'
+import { checkBag } from './bag-check.ts'
 import { CONTEXT_MARK, PropertyBag } from './context.ts'
 import type { ContextInit } from './context-init.ts'
 import type { Context } from './context-types.ts'
@@ -33,6 +34,7 @@ export class ContextFactory {
 
   /** A context from a plain object of keys, which is trusted: it comes from inside the process. @throws IopaError 400 for an illegal path. */
   promote(bag: Bag, parent: Scope | Context | null = null): Context {
+    checkBag(bag)
     const given = bag['iopa.Path'] ?? '/'
     const query = bag['iopa.QueryString'] ?? ''
     if (given.includes('?')) throw new IopaError(400, 'query-in-path', "Put the query into 'iopa.QueryString', without the '?'.")
