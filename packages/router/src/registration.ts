@@ -75,7 +75,7 @@ const isAttributes = (value: unknown): value is Target['attributes'] =>
 /** Functions, objects with `invoke` and arrays of them, in the order given; the last one is the handler. */
 const chainOf = (values: readonly unknown[], route: string, place: () => string): MiddlewareFunction[] =>
   values.flatMap((value, at) => {
-    if (Array.isArray(value) && at < values.length - 1) return chainOf(value, route, place)
+    if (Array.isArray(value) && at < values.length - 1) return chainOf(value.flat(Number.POSITIVE_INFINITY), route, place)
     if (typeof value === 'function') return [value as MiddlewareFunction]
     const object = value as { invoke?: MiddlewareFunction } | null
     if (typeof object === 'object' && typeof object?.invoke === 'function') return [(context, next) => object.invoke?.(context, next)]

@@ -1,4 +1,4 @@
-import { type Bag, CAPABILITIES, type Capabilities, CodecTable, IOPA_VERSION, IopaError, type Logger } from '@iopa/constants'
+import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger } from '@iopa/constants'
 import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
 import type { Client } from '../client/client.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -7,23 +7,24 @@ import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
 import { Dispatcher, SHUT_DOWN } from '../pipeline/dispatcher.ts'
 import type { MiddlewareFunction, MiddlewareObject } from '../pipeline/middleware.ts'
 import { sequence } from '../pipeline/sequence.ts'
-import { type Clock, systemClock, type TimerHandle } from '../transport/clock.ts'
+import { type Clock, systemClock, withinTime } from '../transport/clock.ts'
 import { type HostContext, ListenerHost } from '../transport/host.ts'
 import { DEFAULT_LIMITS, type Limits, mergeLimits } from '../transport/limits.ts'
 import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from '../transport/transport.ts'
 import { CONNECT_OPTIONS, connectClient } from './app-client.ts'
+import { environmentOf } from './app-environment.ts'
 import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
 import { APP_OPTIONS, type AppOptions } from './app-options.ts'
-import type { Extension, Use } from './app-types.ts'
-import { checkOptions, checkSurplus } from './arguments.ts'
+import type { Use } from './app-types.ts'
+import { checkOptions, checkSurplus, markFactory } from './arguments.ts'
 import { forkEntry, mountEntry } from './branches.ts'
-import { buildReport, checkBuild } from './build-checks.ts'
+import { checkBuild } from './build-checks.ts'
 import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
-import { declarationsOf } from './declarations.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf } from './explain.ts'
+import { extendApp } from './extension.ts'
 import { Listeners } from './listeners.ts'
-import { changedEverywhere, closeNested, NESTED, type NestedApp } from './nested-app.ts'
+import { attach, changedEverywhere, closeNested, NESTED, type NestedApp } from './nested-app.ts'
 import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 
@@ -56,17 +57,7 @@ export class App {
     this.clock = options.clock ?? systemClock
     this.logger = options.logger === false ? silentLogger : (options.logger ?? console)
     this.#capabilities = { [CAPABILITIES.App]: { version: IOPA_VERSION } }
-    const clock = this.clock
-    this.#environment = {
-      live: 0,
-      lastId: 0,
-      capabilities: this.#capabilities,
-      logger: this.logger,
-      codecs: new CodecTable(options.codecs),
-      bodyLimit: this.limits.body,
-      now: () => clock.now(),
-      notify: (path, origin) => this.#changed(path, isContext(origin) ? origin : null)
-    }
+    this.#environment = environmentOf(this, this.#capabilities, options.codecs, (path, origin) => this.#changed(path, origin))
     this.#factory = new ContextFactory(this.#environment)
     this.#scope = new Scope(this.#environment, null)
     // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
@@ -102,7 +93,7 @@ export class App {
       return this
     }
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#entries.length + 1, caller: use, app: this, options }))
-    if (isExtension(value)) this.#extend(value)
+    if (isExtension(value)) extendApp(this, value)
     return this
   } as Use
 
@@ -130,14 +121,9 @@ export class App {
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
   build(): (context: Context) => Promise<unknown> {
     const pipeline = this.#composed()
-    return context => {
-      try {
-        if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
-        const value = pipeline(context)
-        return Promise.resolve(value)
-      } catch (error) {
-        return Promise.reject(error)
-      }
+    return async context => {
+      if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
+      return pipeline(context)
     }
   }
 
@@ -186,14 +172,8 @@ export class App {
   /** A client for the scheme of `url`. Rejects for a scheme that no transport of this app has, or when it cannot connect. */
   async connect(url: string | URL, options: ConnectOptions = {}): Promise<Client> {
     checkOptions('connect()', options, CONNECT_OPTIONS, this.connect)
-    const owner = {
-      transports: this.#transports,
-      layers: dispatchLayersOf(this.#entries),
-      factory: this.#factory,
-      scope: this.#scope,
-      clock: this.clock
-    }
-    return connectClient(owner, url, options)
+    const layers = dispatchLayersOf(this.#entries)
+    return connectClient({ transports: this.#transports, layers, factory: this.#factory, scope: this.#scope, clock: this.clock }, url, options)
   }
 
   /** The representation of `path` now and after each change, inside this process. Throws when its GET is not 2xx. */
@@ -219,35 +199,12 @@ export class App {
 
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
   explain(): Explanation {
-    return explanationOf(
-      this.#entries,
-      this.#transports.flatMap(transport => declarationsOf(transport, transport.name).keys),
-      [...this.routes()],
-      buildReport(this.#self),
-      this.#transports.map(
-        transport =>
-          ({ ...transport, name: transport.name, schemes: transport.schemes, urls: this.#listeners.urls(transport) }) as Transport & {
-            urls: string[]
-          }
-      ),
-      this.limits
-    )
+    return explanationOf(this.#self, transport => this.#listeners.urls(transport))
   }
 
   #add(entry: PipelineEntry): void {
     this.#entries.push(entry)
-    const { app, prefix } = entry
-    if (app === null) return
-    app.places.push({ outer: this.#self, prefix })
-    for (const [urn, capability] of Object.entries(app.capabilities)) this.#capabilities[urn] ??= capability
-  }
-
-  #extend(extension: Extension<object>): void {
-    const methods = extension.extend({ capabilities: this.#capabilities }) as Record<string, unknown>
-    for (const name of Object.keys(methods)) {
-      if (name in this) throw new IopaError(500, 'method-taken', `'${extension.name}' adds the method '${name}', which this app has already.`)
-      Object.defineProperty(this, name, { value: methods[name], enumerable: true })
-    }
+    attach(this.#self, entry)
   }
 
   #composed(): ComposedPipeline {
@@ -309,24 +266,19 @@ export class App {
   }
 
   async #close(timeout: number): Promise<void> {
-    let late: TimerHandle
-    const limit = new Promise<false>(resolve => {
-      late = this.clock.setTimeout(() => resolve(false), timeout + this.limits.drainTimeout)
-    })
-    if (!(await Promise.race([this.#end(timeout), limit]))) {
+    const ended = await withinTime(this.clock, timeout + this.limits.drainTimeout, this.#end(timeout))
+    if (!ended) {
       this.logger.error('iopa: what the app owns has not ended in time, and is left behind: a listener does not close, or a disposer does not settle')
       void this.#scope.end('shutdown')
     }
-    this.clock.clearTimeout(late)
     this.#dispatcher.close()
     this.#notifier.close()
   }
 
-  async #end(timeout: number): Promise<true> {
+  async #end(timeout: number): Promise<void> {
     await this.#listeners.close(timeout)
     await Promise.all([closeNested(this.#self, timeout), this.#scope.end('shutdown')])
     await this.#listeners.settled()
-    return true
   }
 
   #dispatcherWith(limits: Limits): Dispatcher {
@@ -344,3 +296,5 @@ export class App {
       throw new IopaError(500, 'already-built', `${what}() after build(): the pipeline is fixed; add everything before the first request.`)
   }
 }
+
+markFactory('new App', App as never)

@@ -1,7 +1,9 @@
-import type { KeysDeclaration } from '@iopa/constants'
 import type { Limits } from '../transport/limits.ts'
 import type { RouteInfo, Transport } from '../transport/transport.ts'
-import type { PipelineEntry } from './entries.ts'
+import { buildReport } from './build-checks.ts'
+import { coverageOf, listedRoutes } from './coverage.ts'
+import { declarationsOf } from './declarations.ts'
+import type { NestedApp } from './nested-app.ts'
 
 /** What `app.explain()` tells; `toString()` prints it. */
 export interface Explanation {
@@ -16,14 +18,13 @@ export interface Explanation {
   toString(): string
 }
 
-export const explanationOf = (
-  entries: readonly PipelineEntry[],
-  transportKeys: readonly KeysDeclaration[],
-  routes: readonly RouteInfo[],
-  open: readonly string[],
-  transports: readonly (Transport & { urls: readonly string[] })[],
-  limits: Limits
-): Explanation => {
+/** The explanation of an app; `urlsOf` says where a transport listens. */
+export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => readonly string[]): Explanation => {
+  const { entries, limits } = app
+  const routes = [...listedRoutes(coverageOf(app), () => true)]
+  const open = buildReport(app)
+  const transports = app.transports.map(transport => ({ name: transport.name, schemes: transport.schemes, urls: urlsOf(transport) }))
+  const transportKeys = app.transports.flatMap(transport => declarationsOf(transport, transport.name).keys)
   const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
   const keys = [...entries.flatMap(entry => entry.keys), ...transportKeys].map(({ namespace, owner, keys: declared }) => ({
     namespace,
@@ -35,7 +36,7 @@ export const explanationOf = (
     routes,
     open,
     keys,
-    transports: transports.map(({ name, schemes, urls }) => ({ name, schemes, urls })),
+    transports,
     limits,
     toString: () =>
       [

@@ -3,6 +3,7 @@ import { type Context, fullPath } from '@iopa/context'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { isBelow } from '../pipeline/mount.ts'
 import type { Limits } from '../transport/limits.ts'
+import type { Transport } from '../transport/transport.ts'
 import type { AppOptions } from './app-options.ts'
 import type { PipelineEntry } from './entries.ts'
 
@@ -18,8 +19,7 @@ export interface Place {
 /** An app as the apps around it and within it see it. */
 export interface NestedApp {
   readonly entries: readonly PipelineEntry[]
-  /** Names of its transports. */
-  readonly transports: readonly { readonly name: string }[]
+  readonly transports: readonly Transport[]
   readonly options: AppOptions
   readonly limits: Limits
   readonly logger: Logger
@@ -40,6 +40,13 @@ export interface NestedApp {
 /** The nested form of an app, of this copy of the package or another; undefined for anything else. */
 export const nestedApp = (value: unknown): NestedApp | undefined =>
   typeof value === 'object' && value !== null ? (value as { [NESTED]?: NestedApp })[NESTED] : undefined
+
+/** Tells the app of an entry where it is, and the app around it what that one can do. */
+export const attach = (outer: NestedApp, { app, prefix }: PipelineEntry): void => {
+  if (app === null) return
+  app.places.push({ outer, prefix })
+  for (const [urn, capability] of Object.entries(app.capabilities)) outer.capabilities[urn] ??= capability
+}
 
 /** @throws IopaError 500 when an app is mounted within itself. */
 export const checkCycles = (app: NestedApp, around: readonly NestedApp[] = []): void => {
