@@ -25,6 +25,8 @@ export interface Declarations<Required extends keyof IopaKeys = never, Provided 
   readonly provides?: readonly Provided[]
   /** Keys that it needs from those before it. */
   readonly requires?: readonly Required[]
+  /** True for middleware that answers requests by itself: a guard covers it only where it stands before it. */
+  readonly answers?: boolean
   /** Namespaces whose keys it uses. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
 }
@@ -45,7 +47,8 @@ export const defineMiddleware = <const Required extends keyof IopaKeys = never, 
   return Object.assign(declared, {
     provides: declarations.provides ?? [],
     requires: declarations.requires ?? [],
-    ...(declarations.keys === undefined ? undefined : { keys: declarations.keys })
+    ...(declarations.keys === undefined ? undefined : { keys: declarations.keys }),
+    ...(declarations.answers === undefined ? undefined : { answers: declarations.answers })
   }) as unknown as DefinedMiddleware<Required, Provided>
 }
 
