@@ -75,6 +75,7 @@ export {
   decodePath,
   encodeBody,
   encodePath,
+  fullPath,
   HeaderMap,
   hasPreconditionField,
   isContext,
@@ -85,9 +86,12 @@ export {
   reply,
   Scope
 } from '@iopa/context'
-export type { AppOptions } from './app/app.ts'
 export { App, App as AppBuilder } from './app/app.ts'
+export type { ObserveOptions } from './app/app-observation.ts'
+export type { AppOptions } from './app/app-options.ts'
 export type { AppHandle, Check, ContextOf, Extension, PlainMiddlewareObject, ProvidedBy, Provides, Use } from './app/app-types.ts'
+export { argumentError, checkOptions, checkSurplus, kindOf, markFactory } from './app/arguments.ts'
+export { callSite } from './app/call-site.ts'
 export type { Explanation } from './app/explain.ts'
 export type { Client, RequestOptions } from './client/client.ts'
 export type { OutgoingRequest } from './client/outgoing.ts'
@@ -96,6 +100,8 @@ export type { Pipeline } from './pipeline/compose.ts'
 export { isUnrouted } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware, MiddlewareFunction, MiddlewareObject, Next } from './pipeline/middleware.ts'
 export { defineMiddleware } from './pipeline/middleware.ts'
+export { isNoted, noteMethods } from './pipeline/noted-methods.ts'
+export { sequence } from './pipeline/sequence.ts'
 export type { CallableRoute, RouteLookup } from './preconditions/change-route.ts'
 export { callRoute } from './preconditions/change-route.ts'
 export { contentTag, shortTag, tagOfDigest } from './preconditions/entity-tags.ts'
@@ -119,6 +125,7 @@ export type { OutboxLimits } from './transport/outbox.ts'
 export { Outbox } from './transport/outbox.ts'
 export { pathsOfRoute } from './transport/route-paths.ts'
 export type { TlsOptions } from './transport/tls.ts'
+export { checkTlsOptions } from './transport/tls.ts'
 export type {
   Change,
   Channel,

@@ -15,6 +15,13 @@ export interface Excerpt {
   readonly start: Uint8Array
 }
 
+/** What a path answers although no route has answered the request. */
+export interface NotedMethods {
+  /** Path base and path. */
+  readonly path: string
+  readonly methods: ReadonlySet<string>
+}
+
 /** What an answer asks of the context that it belongs to. */
 export interface AnswerOwner {
   readonly 'server.Capabilities': Capabilities
@@ -39,6 +46,7 @@ export interface RareParts {
   reason: string
   excerpt: Excerpt | null
   judged: boolean
+  noted: NotedMethods | null
   readonly callbacks: SendingCallback[]
   held: HeldBodies | null
   /** True when `content-length` came with the body, so that it goes with it. */
@@ -51,6 +59,7 @@ export const rareParts = (): RareParts => ({
   reason: '',
   excerpt: null,
   judged: false,
+  noted: null,
   callbacks: [],
   held: null,
   lengthOfBody: false,

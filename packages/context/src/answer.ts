@@ -4,6 +4,7 @@ import {
   type Excerpt,
   hasNoContent,
   NOT_FOUND,
+  type NotedMethods,
   type RareParts,
   REPRESENTATION_HEADERS,
   type ReceivedParts,
@@ -305,6 +306,17 @@ export class Answer {
   onSendingHeaders(callback: SendingCallback): void {
     if (this.#state !== OPEN) throw sealedError()
     this.#own.callbacks.push(inAsyncScope(callback))
+  }
+
+  /** The methods that routes and files on the way have for the path asked for; the end of the pipeline answers 405 or OPTIONS with them. */
+  get noted(): NotedMethods | null {
+    return this.#rare?.noted ?? null
+  }
+
+  /** Says that `path`, path base included, answers these methods; a note of another path is forgotten. */
+  note(path: string, methods: Iterable<string>): void {
+    const earlier = this.#rare?.noted
+    this.#own.noted = { path, methods: new Set(earlier?.path === path ? [...earlier.methods, ...methods] : methods) }
   }
 
   /** Forgets status, body and error, so that another handler can answer; headers stay. */

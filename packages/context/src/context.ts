@@ -480,8 +480,8 @@ Object.defineProperty(PropertyBag.prototype, Symbol.for('nodejs.util.inspect.cus
 /** A line break that a peer has put into its path must not begin a line of a log. */
 const printable = (text: string): string => text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, encodeURIComponent)
 
-/** How many own keys the constructor sets; extension keys come after them. */
-const EAGER_KEYS = ((): number => {
+/** The own keys that the constructor sets. */
+export const CORE_KEYS: readonly string[] = ((): readonly string[] => {
   const environment: Environment = {
     live: 0,
     lastId: 0,
@@ -494,5 +494,8 @@ const EAGER_KEYS = ((): number => {
     notify: () => undefined
   }
   const init: ContextInit = { method: 'GET', path: '/', query: '', rawPath: '/', endpoint: localEndpoint(0), source: null }
-  return Object.keys(new PropertyBag(environment, init, null)).length
+  return Object.keys(new PropertyBag(environment, init, null))
 })()
+
+/** How many there are; extension keys come after them. */
+const EAGER_KEYS = CORE_KEYS.length

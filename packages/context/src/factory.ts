@@ -1,9 +1,11 @@
 import type { Bag } from '@iopa/constants'
 import { checkMethodCase, IopaError } from '@iopa/constants'
+import { checkBag } from './bag-check.ts'
 import { CONTEXT } from './brands.ts'
 import { PropertyBag } from './context.ts'
 import type { ContextInit } from './context-init.ts'
 import type { Context } from './context-types.ts'
+import { ContextView } from './context-view.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { checkPath } from './path.ts'
@@ -27,11 +29,13 @@ export class ContextFactory {
 
   /** A context for a request that a transport has received. */
   create(init: ContextInit, parent: Scope | Context | null = null): Context {
-    return new PropertyBag(this.#environment, init, parent as PropertyBag | Scope | null) as unknown as Context
+    const above = parent instanceof ContextView ? ContextView.contextOf(parent) : parent
+    return new PropertyBag(this.#environment, init, above as PropertyBag | Scope | null) as unknown as Context
   }
 
   /** A context from a plain object of keys, which is trusted: it comes from inside the process. @throws IopaError 400 for an illegal path. */
   promote(bag: Bag, parent: Scope | Context | null = null): Context {
+    checkBag(bag)
     const given = bag['iopa.Path'] ?? '/'
     const query = bag['iopa.QueryString'] ?? ''
     if (given.includes('?')) throw new IopaError(400, 'query-in-path', "Put the query into 'iopa.QueryString', without the '?'.")
@@ -70,5 +74,5 @@ const endWith = (signal: AbortSignal, context: Context): void => {
   }
 }
 
-/** True for a context of any copy of this package. */
+/** True for a context, or for the view of one, of any copy of this package. */
 export const isContext = (value: unknown): value is Context => typeof value === 'object' && value !== null && CONTEXT in value

@@ -6,6 +6,8 @@ import {
   type Channel,
   type Clock,
   type ConnectOptions,
+  checkOptions,
+  checkTlsOptions,
   type DatagramNetwork,
   datagramNetwork,
   type Endpoint,
@@ -13,6 +15,7 @@ import {
   IopaError,
   type Limits,
   type Listener,
+  markFactory,
   socketNetwork,
   systemClock,
   type TlsOptions,
@@ -66,6 +69,23 @@ export interface CoapOptions {
   readonly channel?: DatagramNetwork & Partial<ByteNetwork>
 }
 
+const OPTIONS: Record<keyof CoapOptions, true> = {
+  host: true,
+  port: true,
+  udp: true,
+  tcp: true,
+  tls: true,
+  open: true,
+  limits: true,
+  transmission: true,
+  blockSize: true,
+  confirmable: true,
+  amplification: true,
+  multicast: true,
+  clock: true,
+  channel: true
+}
+
 /** A listener of CoAP, which may serve several schemes. */
 export interface CoapListener extends Listener {
   /** Where each of them is served: `coap:`, `coap+tcp:`, `coaps+tcp:`, as far as they are. */
@@ -74,6 +94,8 @@ export interface CoapListener extends Listener {
 
 /** CoAP for an app: a server over UDP, and clients. */
 export const coap = (options: CoapOptions = {}): Transport => {
+  checkOptions('coap()', options, OPTIONS, coap)
+  checkTlsOptions('coap()', options.tls, coap, { port: true })
   const network = options.channel ?? datagramNetwork(dgram)
   const streams = streamsOf(options.channel) ?? socketNetwork(net, () => import('node:tls'))
   const parameters = transmission(options.transmission)
@@ -153,3 +175,5 @@ const joined = (listeners: readonly Listener[]): CoapListener => {
     ...(secure === undefined ? undefined : { reload: (tls: TlsOptions) => secure.reload!(tls) })
   }
 }
+
+markFactory('coap', coap)

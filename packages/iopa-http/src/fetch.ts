@@ -7,7 +7,18 @@
  * export default { fetch: toFetchHandler(app) }
  */
 
-import { type App, bodyTooLarge, type Context, decodePath, type Host, IopaError, isControlMethod, isIopaError, type Limits } from '@iopa/appbuilder'
+import {
+  type App,
+  bodyTooLarge,
+  type Context,
+  checkOptions,
+  decodePath,
+  type Host,
+  IopaError,
+  isControlMethod,
+  isIopaError,
+  type Limits
+} from '@iopa/appbuilder'
 import { Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
@@ -25,8 +36,11 @@ export interface FetchOptions extends EventOptions {
   readonly remoteAddress?: (request: Request) => string
 }
 
+const OPTIONS: Record<keyof FetchOptions, true> = { retry: true, heartbeat: true, hosts: true, limits: true, remoteAddress: true }
+
 /** Answers web requests with the app. It ends with the app; `app.listen()` is not needed. */
 export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {}): ((request: Request) => Promise<Response>) => {
+  checkOptions('toFetchHandler()', options, OPTIONS, toFetchHandler)
   const host = app.host('fetch').withLimits(options.limits)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)

@@ -1,7 +1,7 @@
 import net from 'node:net'
-import { CAPABILITIES, socketNetwork, type Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport } from '@iopa/appbuilder'
 import { connect } from './client/channel.ts'
-import type { HttpOptions } from './options.ts'
+import { HTTP_OPTIONS, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
 
 /**
@@ -9,6 +9,8 @@ import { listen } from './server/listener.ts'
  * server-sent events.
  */
 export function http(options: HttpOptions = {}): Transport {
+  checkOptions('http()', options, HTTP_OPTIONS, http)
+  checkTlsOptions('http()', options.tls, http)
   const native = options.channel === undefined
   const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
   return {
@@ -19,3 +21,5 @@ export function http(options: HttpOptions = {}): Transport {
     connect: (url, settings) => connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings })
   }
 }
+
+markFactory('http', http)

@@ -31,3 +31,16 @@ export interface HttpOptions extends EventOptions {
   /** What makes connections; `node:net` and `node:tls` unless given. */
   readonly channel?: ByteNetwork
 }
+
+export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
+  retry: true,
+  heartbeat: true,
+  host: true,
+  port: true,
+  hosts: true,
+  trustProxy: true,
+  tls: true,
+  limits: true,
+  clock: true,
+  channel: true
+}

@@ -1,17 +1,74 @@
 import type { Channel, ConnectOptions, Host, KeysDeclaration, Listener, Transport } from '@iopa/appbuilder'
-import { CAPABILITIES, IopaError } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, checkTlsOptions, IopaError, markFactory } from '@iopa/appbuilder'
 import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client-options.ts'
 import { MQTT_KEYS } from './keys.ts'
 import type { EmbeddedOptions } from './options.ts'
 import type { PublishOptions } from './publish-options.ts'
+import type { RemoteOptions } from './remote/options.ts'
 
 /** What `mqtt()` takes: the options of the embedded broker, or with `broker` those of a worker on another one. */
 export type MqttOptions = (EmbeddedOptions | BridgeOptions) & {
   /** For the clients that `app.connect('mqtt://...')` makes. */
   readonly client?: MqttClientOptions
 }
+
+const REMOTE_OPTIONS: Record<keyof RemoteOptions, true> = {
+  clientId: true,
+  username: true,
+  password: true,
+  tls: true,
+  protocolVersion: true,
+  keepAlive: true,
+  sessionExpiry: true,
+  connectTimeout: true,
+  reconnect: true,
+  capabilities: true
+}
+
+const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
+  port: true,
+  host: true,
+  open: true,
+  tls: true,
+  websocket: true,
+  limits: true,
+  store: true,
+  ackOrder: true,
+  refusal: true,
+  sendWindow: true,
+  topicAliasMaximum: true,
+  maxKeepAlive: true,
+  maxSessionExpiry: true,
+  maxSessions: true,
+  maxSubscriptions: true,
+  maxRetained: true,
+  maxRetainedBytes: true,
+  maxQueuedBytes: true,
+  maxTopicLength: true,
+  maxPacketSize: true,
+  responseInformation: true,
+  statistics: true,
+  clock: true,
+  channel: true
+}
+
+const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
+  ...REMOTE_OPTIONS,
+  broker: true,
+  share: true,
+  topics: true,
+  statePrefix: true,
+  window: true,
+  ackOrder: true,
+  retry: true,
+  deadLetter: true,
+  user: true,
+  limits: true
+}
+
+const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTIONS, qos: true, answer: true, statePrefix: true }
 
 /** The MQTT transport. */
 export interface MqttTransport extends Transport {
@@ -30,6 +87,9 @@ export interface MqttTransport extends Transport {
  * among the workers of an existing broker.
  */
 export function mqtt(options: MqttOptions = {}): MqttTransport {
+  checkOptions('mqtt()', options, { ...('broker' in options ? BRIDGE_OPTIONS : EMBEDDED_OPTIONS), client: true }, mqtt)
+  checkOptions("'client' of mqtt()", options.client, CLIENT_OPTIONS, mqtt)
+  checkTlsOptions('mqtt()', options.tls, mqtt)
   let websocketUrl: URL | null = null
   let listening: (Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> }) | null = null
   return {
@@ -63,3 +123,5 @@ async function listenBridge(options: BridgeOptions, host: Host): ReturnType<type
   const bridge = await import('./bridge/bridge.ts')
   return bridge.listenBridge(options, host)
 }
+
+markFactory('mqtt', mqtt)

@@ -18,3 +18,14 @@ export interface TcpOptions {
   /** What makes connections; `node:net` and `node:tls` unless given. */
   readonly channel?: ByteNetwork
 }
+
+export const TCP_OPTIONS: Record<keyof TcpOptions, true> = {
+  host: true,
+  port: true,
+  framing: true,
+  tls: true,
+  open: true,
+  limits: true,
+  clock: true,
+  channel: true
+}

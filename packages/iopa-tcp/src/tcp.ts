@@ -1,15 +1,17 @@
 import net from 'node:net'
-import { CAPABILITIES, socketNetwork, type Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport } from '@iopa/appbuilder'
 import { connect } from './channel.ts'
 import { framingOf } from './framing-option.ts'
 import { listen } from './listener.ts'
-import type { TcpOptions } from './options.ts'
+import { TCP_OPTIONS, type TcpOptions } from './options.ts'
 
 /**
  * The TCP transport. A connection carries bags, one JSON object per line, or plain messages in another framing.
  * `tcp:` URLs are plain, `tcps:` URLs are TLS.
  */
 export function tcp(options: TcpOptions = {}): Transport {
+  checkOptions('tcp()', options, TCP_OPTIONS, tcp)
+  checkTlsOptions('tcp()', options.tls, tcp)
   const { framing: option = 'bag' } = options
   const framing = framingOf(option)
   const bag = option === 'bag'
@@ -22,3 +24,5 @@ export function tcp(options: TcpOptions = {}): Transport {
     connect: (url, settings) => connect(url, framing, bag, network, { ...(options.clock && { clock: options.clock }), ...settings })
   }
 }
+
+markFactory('tcp', tcp)

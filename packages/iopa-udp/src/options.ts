@@ -15,3 +15,13 @@ export interface UdpOptions {
   /** What makes sockets; `node:dgram` unless given. */
   readonly channel?: DatagramNetwork
 }
+
+export const UDP_OPTIONS: Record<keyof UdpOptions, true> = {
+  host: true,
+  port: true,
+  framing: true,
+  open: true,
+  limits: true,
+  clock: true,
+  channel: true
+}

@@ -1,11 +1,12 @@
 import dgram from 'node:dgram'
-import { CAPABILITIES, datagramNetwork, type Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport } from '@iopa/appbuilder'
 import { connect } from './channel.ts'
 import { listen } from './listener.ts'
-import type { UdpOptions } from './options.ts'
+import { UDP_OPTIONS, type UdpOptions } from './options.ts'
 
 /** The UDP transport: a datagram is a request, and so is its answer. Observing needs a protocol that knows who is there: tcp or coap. */
 export function udp(options: UdpOptions = {}): Transport {
+  checkOptions('udp()', options, UDP_OPTIONS, udp)
   const { framing = 'bag' } = options
   if (framing !== 'bag' && framing !== 'raw') throw new TypeError('framing is bag or raw: a datagram needs no other.')
   const network = options.channel ?? datagramNetwork(dgram)
@@ -17,3 +18,5 @@ export function udp(options: UdpOptions = {}): Transport {
     connect: (url, settings) => connect(url, network, framing === 'raw', { ...(options.clock && { clock: options.clock }), ...settings })
   }
 }
+
+markFactory('udp', udp)

@@ -9,4 +9,4 @@
 export type { PathParams } from './path-params.ts'
 export type { RouterOptions } from './router.ts'
 export { router } from './router.ts'
-export type { AddMethodRoute, AddRoute, RouteGroup, RouteHandler, Routes } from './routes.ts'
+export type { AddMethodRoute, AddRoute, RouteChain, RouteGroup, RouteHandler, RouteMiddleware, Routes } from './routes.ts'

@@ -1,5 +1,4 @@
-import { METHODS } from '@iopa/appbuilder'
-import { callSite } from './call-site.ts'
+import { callSite, kindOf, METHODS, type MiddlewareFunction, sequence } from '@iopa/appbuilder'
 import { routeError } from './errors.ts'
 import { parsePattern } from './pattern.ts'
 import type { RouteTable } from './route-table.ts'
@@ -19,6 +18,16 @@ export const methodsFor = (table: RouteTable<Target>, prefix: string): Routes =>
     register(table, checkMethod(method), prefix, path, rest, callSite(on))
     return this
   }
+  const group = function (this: unknown, inner: string, build: unknown, ...surplus: unknown[]): unknown {
+    const place = callSite(group)
+    if (typeof build !== 'function' || surplus.length > 0)
+      throw routeError('invalid-group', 'group() takes a prefix and one function, which adds the routes of the group.', place)
+    const whole = prefix + checkPrefix(inner)
+    const built: unknown = build({ ...methodsFor(table, whole), prefix: whole })
+    if (built instanceof Promise)
+      throw routeError('invalid-group', 'The function of group() gave a promise: add the routes before it returns.', place)
+    return this
+  }
   return {
     get: adder('GET'),
     head: adder('HEAD'),
@@ -29,11 +38,7 @@ export const methodsFor = (table: RouteTable<Target>, prefix: string): Routes =>
     options: adder('OPTIONS'),
     all: adder(undefined),
     on: on as AddMethodRoute,
-    group(inner, build) {
-      const whole = prefix + checkPrefix(inner)
-      build({ ...methodsFor(table, whole), prefix: whole } as never)
-      return this
-    }
+    group: group as Routes['group']
   }
 }
 
@@ -45,19 +50,41 @@ const register = (
   rest: readonly unknown[],
   place: () => string
 ): void => {
-  const [attributes, handler] = typeof rest[0] === 'function' ? [{}, rest[0]] : rest
-  if (typeof handler !== 'function' || typeof attributes !== 'object' || attributes === null) {
+  const route = `${method ?? 'all methods'} ${String(path)}`
+  if (typeof path !== 'string' || (prefix !== '' && path[0] !== '/'))
+    throw routeError('invalid-pattern', `The route pattern ${JSON.stringify(path)} is not valid: begin it with "/".`, place)
+  const [first, ...others] = rest
+  const attributes = isAttributes(first) ? first : {}
+  const layers = chainOf(attributes === first ? others : rest, route, place)
+  const [handler] = layers
+  if (handler === undefined)
     throw routeError(
       'invalid-handler',
-      `The route ${method ?? 'all methods'} ${path} needs a handler: a function (context, next), last, after the attributes where there are any.`
+      `The route ${route} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
+      place
     )
-  }
   // Of a group the root is its prefix, as the root of a mounted app is its mount path.
   const pattern = prefix !== '' && path === '/' ? prefix : prefix + path
-  if (prefix !== '' && path[0] !== '/')
-    throw routeError('invalid-pattern', `The route pattern ${JSON.stringify(path)} is not valid: begin it with "/".`)
-  table.add(method, pattern, { handler: handler as Target['handler'], attributes }, place)
+  table.add(method, pattern, { handler: layers.length === 1 ? handler : sequence(layers), attributes }, place)
 }
+
+/** A plain object that is no middleware. */
+const isAttributes = (value: unknown): value is Target['attributes'] =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !('invoke' in value) && !('dispatch' in value) && !('then' in value)
+
+/** Functions, objects with `invoke` and arrays of them, in the order given; the last one is the handler. */
+const chainOf = (values: readonly unknown[], route: string, place: () => string): MiddlewareFunction[] =>
+  values.flatMap((value, at) => {
+    if (Array.isArray(value) && at < values.length - 1) return chainOf(value.flat(Number.POSITIVE_INFINITY), route, place)
+    if (typeof value === 'function') return [value as MiddlewareFunction]
+    const object = value as { invoke?: MiddlewareFunction } | null
+    if (typeof object === 'object' && typeof object?.invoke === 'function') return [(context, next) => object.invoke?.(context, next)]
+    throw routeError(
+      'invalid-handler',
+      `The route ${route} needs a handler, last, and before it middleware: functions (context, next) or objects with invoke. ${kindOf(value)} is none of them.`,
+      place
+    )
+  })
 
 /** Methods are case-sensitive (RFC 9110 section 9.1), so `get` would be a method that nobody sends. */
 const checkMethod = (method: string): string => {

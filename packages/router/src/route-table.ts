@@ -34,6 +34,8 @@ export interface RouteTable<T> {
   find(method: string, path: string): RouteMatch<T> | undefined
   /** The methods that some route matching the path answers, sorted; empty when no route matches it. */
   methods(path: string): readonly string[]
+  /** The one form of a path that the table routes like another. */
+  canonical(path: string): string
   /** All routes in the order of registration. */
   readonly routes: readonly Route<T>[]
 }
@@ -122,6 +124,11 @@ class SegmentTrie<T> implements RouteTable<T> {
     return this.#collected === undefined ? NO_METHODS : [...(this.#collected as Set<string>)].sort()
   }
 
+  canonical(path: string): string {
+    const limit = this.#limitOf(path)
+    return limit === path.length ? path : path.slice(0, limit)
+  }
+
   #trimmed(segments: readonly Segment[]): readonly Segment[] {
     const last = segments.at(-1)
     return this.#ignoreSlash && segments.length > 1 && last?.kind === 'static' && last.value === '' ? segments.slice(0, -1) : segments
@@ -204,6 +211,9 @@ class SegmentTrie<T> implements RouteTable<T> {
     if (methods !== undefined) {
       const entry = methods.get(method)
       if (entry !== undefined) return entry
+      // HEAD is GET without its body (RFC 9110 section 9.3.2).
+      const body = method === 'HEAD' ? methods.get('GET') : undefined
+      if (body !== undefined) return body
       this.#metOther = true
     }
     // Control requests of a transport reach only the routes that name them.

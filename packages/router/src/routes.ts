@@ -7,13 +7,30 @@ export type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix exte
 /** Handles what a pattern matches; the names in the pattern are the names in `context.params`. */
 export type RouteHandler<Owner, Path extends string> = (context: ContextOf<Owner, PathParams<`${PrefixOf<Owner>}${Path}`>>, next: Next) => unknown
 
+/** What runs before the handler of a route: a function, an object with `invoke`, or an array of them. */
+export type RouteMiddleware<Owner, Path extends string> =
+  | RouteHandler<Owner, Path>
+  | { readonly invoke: RouteHandler<Owner, Path> }
+  | readonly RouteMiddleware<Owner, Path>[]
+
 /** Adds a route for one method, or for all of them. */
 export interface AddRoute {
   /** @throws IopaError 500 where the pattern is not valid or is taken. */
   <Owner, const Path extends string>(this: Owner, path: Path, handler: RouteHandler<Owner, Path>): Owner
   /** With what discovery says of it. */
   <Owner, const Path extends string>(this: Owner, path: Path, attributes: RouteAttributes, handler: RouteHandler<Owner, Path>): Owner
+  /** With middleware of its own, which runs in order before the handler, the last argument. */
+  <Owner, const Path extends string>(this: Owner, path: Path, ...chain: RouteChain<Owner, Path>): Owner
+  /** With both. */
+  <Owner, const Path extends string>(this: Owner, path: Path, attributes: RouteAttributes, ...chain: RouteChain<Owner, Path>): Owner
 }
+
+/** Middleware, and the handler last. */
+export type RouteChain<Owner, Path extends string> = readonly [
+  RouteMiddleware<Owner, Path>,
+  ...RouteMiddleware<Owner, Path>[],
+  RouteHandler<Owner, Path> | { readonly invoke: RouteHandler<Owner, Path> }
+]
 
 /** Adds a route for a method of any name. */
 export interface AddMethodRoute {
@@ -21,6 +38,10 @@ export interface AddMethodRoute {
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, handler: RouteHandler<Owner, Path>): Owner
   /** With what discovery says of it. */
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, attributes: RouteAttributes, handler: RouteHandler<Owner, Path>): Owner
+  /** With middleware of its own, which runs in order before the handler, the last argument. */
+  <Owner, const Path extends string>(this: Owner, method: string, path: Path, ...chain: RouteChain<Owner, Path>): Owner
+  /** With both. */
+  <Owner, const Path extends string>(this: Owner, method: string, path: Path, attributes: RouteAttributes, ...chain: RouteChain<Owner, Path>): Owner
 }
 
 /** What `use(router())` adds to an app; each returns what it was called on. */

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '@iopa/appbuilder'
+import { type Clock, checkOptions, checkPath, systemClock } from '@iopa/appbuilder'
 import type { Encoding } from './encodings.ts'
 import type { EtagPolicy } from './etags.ts'
 import type { SymlinkPolicy } from './file-system.ts'
@@ -47,6 +47,11 @@ export interface StaticOptions extends MediaTypeOptions {
   readonly cache?: CacheOptions
   /** Milliseconds between two looks at an observed file, 500 by default. */
   readonly watchInterval?: number
+  /**
+   * The file that answers GET and HEAD for every path that nothing in the pipeline answers: `/index.html` of an application
+   * whose pages have paths of their own. A path that has routes for other methods keeps its 405.
+   */
+  readonly fallback?: string
   readonly clock?: Clock
 }
 
@@ -55,7 +60,35 @@ export interface StaticSettings extends ResourceOptions {
   readonly redirect: boolean
   readonly listing: boolean | 'coap'
   readonly watchInterval: number
+  readonly fallback: string | undefined
   readonly clock: Clock
+}
+
+const OPTIONS: Record<keyof StaticOptions, true> = {
+  mediaTypes: true,
+  charset: true,
+  index: true,
+  extensions: true,
+  precompressed: true,
+  etag: true,
+  maxAge: true,
+  immutable: true,
+  headers: true,
+  dotfiles: true,
+  symlinks: true,
+  redirect: true,
+  listing: true,
+  cache: true,
+  watchInterval: true,
+  fallback: true,
+  clock: true
+}
+const CACHE_OPTIONS: Record<keyof CacheOptions, true> = { maxBytes: true, maxFiles: true, maxFileSize: true }
+
+/** Refuses options that do not exist. @throws IopaError 500 that names the option. */
+export const checkStaticOptions = (options: StaticOptions, caller: unknown): void => {
+  checkOptions('serveStatic()', options, OPTIONS, caller)
+  checkOptions("'cache' of serveStatic()", options.cache, CACHE_OPTIONS, caller)
 }
 
 const MIB = 1024 * 1024
@@ -81,6 +114,7 @@ export const settingsOf = (options: StaticOptions): StaticSettings => {
     redirect: options.redirect ?? true,
     listing: options.listing ?? 'coap',
     watchInterval: Math.max(1, bound('watchInterval', options.watchInterval, 500)),
+    fallback: options.fallback === undefined ? undefined : checkPath(options.fallback),
     clock,
     now: () => clock.now(),
     ...(options.mediaTypes === undefined ? {} : { mediaTypes: options.mediaTypes }),

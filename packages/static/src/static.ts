@@ -8,14 +8,16 @@ import {
   isControlMethod,
   isUnrouted,
   type MiddlewareFunction,
-  type Next
+  markFactory,
+  type Next,
+  noteMethods
 } from '@iopa/appbuilder'
 import { asksForWhole, evaluateConditions } from './conditions.ts'
 import { linkFormat, withoutSlash } from './directory.ts'
 import { encodingChoice } from './encodings.ts'
 import { fileSystem } from './file-system.ts'
 import { fileGone, Observers } from './observers.ts'
-import { type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
+import { checkStaticOptions, type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
 import { type Rendering, render } from './rendering.ts'
 import type { FileRepresentation } from './representation.ts'
 import { type FileResource, type Resource, Resources, stateOf } from './resources.ts'
@@ -23,6 +25,7 @@ import type { FileSource } from './source.ts'
 
 /** Members of a directory in one listing. */
 const MAX_LISTED = 1000
+const READABLE: readonly string[] = ['GET', 'HEAD']
 const LINK_FORMAT = 'application/link-format'
 
 /**
@@ -32,9 +35,13 @@ const LINK_FORMAT = 'application/link-format'
  */
 export const serveStatic = (root: string | URL | FileSource, options: StaticOptions = {}): MiddlewareFunction => {
   const source = typeof root === 'string' || root instanceof URL ? fileSystem(root, options) : root
+  checkStaticOptions(options, serveStatic)
   const files = new StaticFiles(source, settingsOf(options))
-  return (context, next) => files.invoke(context, next)
+  // `answers` says that a guard does not cover it unless it stands before (docs/spec/appbuilder.md).
+  return Object.assign((context: Context, next: Next) => files.invoke(context, next), { answers: true })
 }
+
+markFactory('serveStatic', serveStatic)
 
 class StaticFiles {
   readonly #settings: StaticSettings
@@ -67,7 +74,10 @@ class StaticFiles {
   }
 
   #answer(context: Context, next: Next, path: string, resource: Resource): unknown {
-    if (resource === undefined) return next()
+    if (resource === undefined) {
+      const { fallback } = this.#settings
+      return fallback === undefined || path === fallback ? next() : this.#orFallback(context, next, fallback)
+    }
     if (resource.kind === 'directory') return this.#directory(context, next, path)
     const headers = context['iopa.Headers']
     let representation: FileRepresentation | undefined = resource.plain
@@ -146,24 +156,27 @@ class StaticFiles {
     return undefined
   }
 
-  /** A method that is neither GET nor HEAD: the rest of the pipeline may have it; if it has not, a file refuses it. */
+  /** A method that is neither GET nor HEAD: a file notes that it has those, and the rest of the pipeline decides. */
   async #change(context: Context, next: Next): Promise<unknown> {
     const method = context['iopa.Method']
     const path = context['iopa.Path']
+    const resource = (this.#resources.peek(path) ?? { resource: await this.#resources.find(path) }).resource
+    if (resource?.kind === 'file') noteMethods(context, READABLE)
     const value = await next()
-    if (!isUnrouted(context)) {
-      // Whoever reads after writing must read what was written.
-      if (context.response.ok && changesState(method)) this.#resources.forget(path)
-      return value
-    }
-    if ((await this.#resources.find(path))?.kind !== 'file') return value
-    if (method === 'OPTIONS') {
-      context.response.status = 204
-      context.response.headers.set('allow', 'GET, HEAD, OPTIONS')
-    } else {
-      context.response.fail(new IopaError(405, 'method-not-allowed', 'A file can be read with GET and HEAD', { headers: { allow: 'GET, HEAD' } }))
-    }
-    return undefined
+    // Whoever reads after writing must read what was written.
+    if (context.response.ok && changesState(method)) this.#resources.forget(path)
+    return value
+  }
+
+  /** A path that names no file: the rest of the pipeline, and where that has nothing either, the fallback. */
+  async #orFallback(context: Context, next: Next, fallback: string): Promise<unknown> {
+    const value = await next()
+    if (!isUnrouted(context)) return value
+    const resource = await this.#resources.find(fallback)
+    if (resource?.kind !== 'file') return value
+    context.response.reset()
+    // A second run of the rest would answer as the first one has.
+    return this.#answer(context, (() => Promise.resolve(value)) as Next, fallback, resource)
   }
 
   /** A GET that observes: answered from a look of its own, and watched for as long as the observer stays. */

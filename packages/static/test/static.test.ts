@@ -242,7 +242,7 @@ describe('serveStatic', () => {
     test('on a file are 405 with Allow, on nothing 404', async () => {
       for (const method of ['PUT', 'POST', 'DELETE', 'PATCH', 'FETCH']) {
         const answer = await ask(appOf(), '/a.txt', { 'iopa.Method': method })
-        expect([answer.status, answer.headers.get('allow')], method).toEqual([405, 'GET, HEAD'])
+        expect([answer.status, answer.headers.get('allow')], method).toEqual([405, 'GET, HEAD, OPTIONS'])
         expect((await ask(appOf(), '/missing', { 'iopa.Method': method })).status, method).toBe(404)
       }
     })

@@ -4,6 +4,7 @@ import {
   type Channel,
   type ConnectOptions,
   type Context,
+  checkOptions,
   type Endpoint,
   HeaderMap,
   type Host,
@@ -11,6 +12,7 @@ import {
   isControlMethod,
   type Limits,
   type Listener,
+  markFactory,
   type OutgoingRequest,
   outgoing,
   systemClock,
@@ -24,6 +26,8 @@ export interface MemoryOptions {
   readonly limits?: Partial<Limits>
 }
 
+const OPTIONS: Record<keyof MemoryOptions, true> = { name: true, limits: true }
+
 const PROTOCOL = 'MEMORY/1.0'
 
 /**
@@ -31,6 +35,7 @@ const PROTOCOL = 'MEMORY/1.0'
  * the pipeline, limits and observation like those of any other.
  */
 export const memory = (options: MemoryOptions = {}): Transport => {
+  checkOptions('memory()', options, OPTIONS, memory)
   const name = options.name ?? 'app'
   const open = new Map<string, Host>()
   let sessions = 0
@@ -196,3 +201,5 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
     }
   }
 }
+
+markFactory('memory', memory)

@@ -1,36 +1,33 @@
-import { type Bag, CAPABILITIES, type Capabilities, type Codec, CodecTable, IOPA_VERSION, IopaError, type Logger, schemeOf } from '@iopa/constants'
-import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, report, Scope } from '@iopa/context'
-import { type Client, createClient } from '../client/client.ts'
+import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger } from '@iopa/constants'
+import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
+import type { Client } from '../client/client.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
-import { observedAnswers } from '../observation/observed-answers.ts'
 import { renewed } from '../observation/renewal.ts'
-import { type ComposedPipeline, compose, noRoute, type Pipeline } from '../pipeline/compose.ts'
-import { Dispatcher } from '../pipeline/dispatcher.ts'
-import type { MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
-import { MountTable } from '../pipeline/mount.ts'
-import { neutral } from '../pipeline/neutral.ts'
+import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
+import { Dispatcher, SHUT_DOWN } from '../pipeline/dispatcher.ts'
+import type { MiddlewareFunction, MiddlewareObject } from '../pipeline/middleware.ts'
+import { sequence } from '../pipeline/sequence.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
-import { type Clock, systemClock, type TimerHandle } from '../transport/clock.ts'
+import { type Clock, systemClock, withinTime } from '../transport/clock.ts'
 import { type HostContext, ListenerHost } from '../transport/host.ts'
 import { DEFAULT_LIMITS, type Limits, mergeLimits } from '../transport/limits.ts'
-import { prefixed } from '../transport/route-paths.ts'
 import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from '../transport/transport.ts'
-import type { Extension, Use } from './app-types.ts'
-import { checkDeclarations, declarationsOf } from './declarations.ts'
+import { CONNECT_OPTIONS, connectClient } from './app-client.ts'
+import { environmentOf } from './app-environment.ts'
+import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
+import { APP_OPTIONS, type AppOptions } from './app-options.ts'
+import type { Use } from './app-types.ts'
+import { checkOptions, checkSurplus, markFactory } from './arguments.ts'
+import { forkEntry, mountEntry } from './branches.ts'
+import { checkBuild } from './build-checks.ts'
+import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf } from './explain.ts'
+import { extendApp } from './extension.ts'
 import { Listeners } from './listeners.ts'
+import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp } from './nested-app.ts'
+import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
-
-/** Options of an app. */
-export interface AppOptions {
-  /** Takes errors of the server; `console` unless given, false silences it. */
-  readonly logger?: Logger | false
-  readonly limits?: Partial<Limits>
-  /** Codecs beside text, bytes and JSON. */
-  readonly codecs?: Iterable<Codec>
-  readonly clock?: Clock
-}
 
 /**
  * An app: one pipeline that every transport feeds. Middleware runs in `use` order, the first outermost; it is composed
@@ -50,36 +47,24 @@ export class App {
   readonly #entries: PipelineEntry[] = []
   readonly #transports: Transport[] = []
   readonly #listeners: Listeners
-  readonly #branches: { readonly prefix: string; readonly app: App | null; routes(): Iterable<RouteInfo> }[] = []
-  #mounts: MountTable | null = null
-  #outer: { readonly app: App; readonly prefix: string } | null = null
+  /** This app as the apps around it see it. */
+  readonly #self: NestedApp
   #pipeline: ComposedPipeline | null = null
   #closing: Promise<void> | null = null
 
   constructor(options: AppOptions = {}) {
+    checkOptions('App', options, APP_OPTIONS, App)
     this.limits = mergeLimits(DEFAULT_LIMITS, options.limits)
     this.clock = options.clock ?? systemClock
     this.logger = options.logger === false ? silentLogger : (options.logger ?? console)
     this.#capabilities = { [CAPABILITIES.App]: { version: IOPA_VERSION } }
-    const clock = this.clock
-    this.#environment = {
-      live: 0,
-      lastId: 0,
-      changes: null,
-      capabilities: this.#capabilities,
-      logger: this.logger,
-      codecs: new CodecTable(options.codecs),
-      bodyLimit: this.limits.body,
-      now: () => clock.now(),
-      notify: (path, origin) => this.#changed(path, isContext(origin) ? origin : null),
-      bounded: (work, hurry) => this.#bounded(work, hurry)
-    }
+    this.#environment = environmentOf(this, this.#capabilities, options.codecs, (path, origin) => this.#changed(path, origin))
     this.#factory = new ContextFactory(this.#environment)
     this.#scope = new Scope(this.#environment, null)
     // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
     this.#notifier = this.#dispatcherWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
     this.#registry = new ObservationRegistry({
-      clock,
+      clock: this.clock,
       logger: this.logger,
       limits: this.limits,
       run: (context, done) => this.#notifier.run(context, done),
@@ -94,6 +79,8 @@ export class App {
       run: (context, done) => this.#notifier.run(context, done)
     })
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
+    this.#self = this.#nested(options)
+    Object.defineProperty(this, NESTED, { value: this.#self })
   }
 
   /** Contexts that have not ended. */
@@ -106,63 +93,47 @@ export class App {
     return this.#capabilities
   }
 
-  /** Adds middleware, an extension or a transport. @throws IopaError 500 after `build`, and for anything else. */
-  readonly use: Use = function (this: App, value: unknown, ...options: unknown[]): App {
+  /** Adds middleware, an extension, a transport, or an app, which runs as one mounted at `/`. @throws IopaError 500 after `build`, and for anything else. */
+  readonly use: Use = function use(this: App, value: unknown, ...options: unknown[]): App {
     this.#assertOpen('use')
     if (isTransport(value)) {
+      checkSurplus('use()', options, use)
       this.#transports.push(value)
       for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
       return this
     }
-    this.#entries.push(entryOf(value, this.#entries.length + 1, this, options))
-    if (isExtension(value)) this.#extend(value)
+    this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#entries.length + 1, caller: use, app: this, options }))
+    if (isExtension(value)) extendApp(this, value)
     return this
   } as Use
 
-  /** Runs `handler`, or the pipeline of another app, for the paths below `path`, which moves to PathBase meanwhile. */
-  mount(path: string, handler: App | MiddlewareFunction<Context> | MiddlewareObject<Context>): this {
+  /**
+   * Runs `handler`, or the pipeline of another app, for the paths at and below `path`, at this place of the pipeline. It gets
+   * a view of the context, whose path begins behind the prefix. Of neighbouring mounts the most specific one runs.
+   */
+  mount(path: string, handler: App | MiddlewareFunction<Context> | MiddlewareObject<Context>, ...surplus: never[]): this {
     this.#assertOpen('mount')
-    if (this.#mounts === null) {
-      this.#mounts = new MountTable()
-      this.#entries.push(entryOf({ name: 'mount', invoke: this.#mounts.invoke }, this.#entries.length + 1, this, []))
-    }
-    if (handler instanceof App) {
-      const prefix = this.#mounts.add(path, handler.#asMiddleware())
-      handler.#outer = { app: this, prefix }
-      this.#branches.push({ prefix, app: handler, routes: () => handler.routes() })
-    } else {
-      const entry = entryOf(handler, this.#entries.length, this, [])
-      if (entry.invoke === undefined) throw new IopaError(500, 'bad-middleware', 'mount() takes an app, or middleware with invoke.')
-      const prefix = this.#mounts.add(path, entry.invoke)
-      if (entry.routes !== undefined) this.#branches.push({ prefix, app: null, routes: entry.routes })
-    }
+    checkSurplus('mount()', surplus, this.mount)
+    this.#add(mountEntry(path, handler, { position: this.#entries.length + 1, caller: this.mount, app: this }))
     return this
   }
 
   /** Sends the contexts for which `when` is true through a pipeline of their own, and never back into this one. */
-  fork(when: (context: BaseContext) => boolean, build: (branch: App) => unknown): this {
+  fork(when: (context: BaseContext) => boolean, build: (branch: App) => unknown, ...surplus: never[]): this {
     this.#assertOpen('fork')
-    const branch = new App({ logger: this.logger, limits: this.limits, clock: this.clock })
-    branch.#outer = { app: this, prefix: '' }
-    build(branch)
-    this.#branches.push({ prefix: '', app: branch, routes: () => branch.routes() })
-    for (const [urn, capability] of Object.entries(branch.#capabilities)) this.#capabilities[urn] ??= capability
-    const inside = branch.#asMiddleware(noRoute)
-    const choose: MiddlewareFunction = (context, next) => (when(context) ? inside(context, next) : next())
-    this.#entries.push(entryOf(choose, this.#entries.length + 1, this, []))
+    checkSurplus('fork()', surplus, this.fork)
+    const { logger, limits, clock } = this
+    const codecs = this.#environment.codecs
+    this.#add(forkEntry(when, build, () => new App({ logger, limits, clock, codecs }), this.#entries.length + 1, this.fork))
     return this
   }
 
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
   build(): (context: Context) => Promise<unknown> {
-    const pipeline = this.#pipeline ?? this.#compose()
-    return context => {
-      try {
-        const value = pipeline(context)
-        return Promise.resolve(value)
-      } catch (error) {
-        return Promise.reject(error)
-      }
+    const pipeline = this.#composed()
+    return async context => {
+      if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
+      return pipeline(context)
     }
   }
 
@@ -191,13 +162,15 @@ export class App {
   }
 
   /** Serves every transport. Rejects when one cannot bind; those that could are closed again. */
-  async listen(): Promise<Listener[]> {
+  async listen(...surplus: never[]): Promise<Listener[]> {
+    checkSurplus('listen()', surplus, this.listen)
     this.build()
     return this.#listeners.open(this.#transports)
   }
 
   /** Stops accepting, finishes what is in work within `timeout` ms, then forces; then ends every scope. Idempotent. */
   close(options: { readonly timeout?: number } = {}): Promise<void> {
+    checkOptions('close()', options, { timeout: true }, this.close)
     this.#closing ??= this.#close(options.timeout ?? this.limits.drainTimeout)
     return this.#closing
   }
@@ -208,43 +181,19 @@ export class App {
 
   /** A client for the scheme of `url`. Rejects for a scheme that no transport of this app has, or when it cannot connect. */
   async connect(url: string | URL, options: ConnectOptions = {}): Promise<Client> {
-    const target = new URL(url)
-    const scheme = schemeOf(target.protocol)
-    const transport = this.#transports.find(({ schemes }) => schemes.includes(scheme))
-    if (transport === undefined) {
-      throw new IopaError(
-        500,
-        'no-transport',
-        `No transport of this app serves '${scheme}:'; it has ${this.#transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'}.`
-      )
-    }
-    const channel = await transport.connect(target, { clock: this.clock, ...options })
-    const scope = new Scope(this.#environment, this.#scope)
-    scope.defer(() => channel.close())
-    // The transport is used first, so dispatch layers run in reverse: the last one used is outermost.
-    const layers = this.#entries.flatMap(({ dispatch }) => (dispatch === undefined ? [] : [dispatch])).reverse()
-    try {
-      return createClient(channel, target, send => compose(layers, send), this.#factory, scope)
-    } catch (error) {
-      await scope.end()
-      throw error
-    }
+    checkOptions('connect()', options, CONNECT_OPTIONS, this.connect)
+    const layers = dispatchLayersOf(this.#entries)
+    return connectClient({ transports: this.#transports, layers, factory: this.#factory, scope: this.#scope, clock: this.clock }, url, options)
   }
 
   /** The representation of `path` now and after each change, inside this process. Throws when its GET is not 2xx. */
-  observe(path: string, options: { readonly signal?: AbortSignal; readonly headers?: Bag['iopa.Headers'] } = {}): AsyncIterable<Answer> {
-    const query = path.indexOf('?')
-    const bag: Bag = {
-      'iopa.Method': 'GET',
-      'iopa.Path': query < 0 ? path : path.slice(0, query),
-      'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
-      'iopa.Headers': options.headers,
-      'iopa.Observe': true
-    }
-    return observedAnswers(
-      options.signal,
-      () => this.create(bag),
-      (observing, deliver) => this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits)
+  observe(path: string, options: ObserveOptions = {}): AsyncIterable<Answer> {
+    checkOptions('observe()', options, OBSERVE_OPTIONS, this.observe)
+    return ownObservation(
+      bag => this.create(bag),
+      (observing, deliver) => this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits),
+      path,
+      options
     )
   }
 
@@ -255,105 +204,66 @@ export class App {
 
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
-    for (const { routes } of this.#entries) if (routes !== undefined) yield* routes()
-    for (const { prefix, routes } of this.#branches) for (const route of routes()) yield prefixed(prefix, route)
+    yield* listedRoutes(coverageOf(this.#self), () => true)
   }
 
-  /** Pipeline, routes, keys, transports and limits, to read or to print. */
+  /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
   explain(): Explanation {
-    return explanationOf(
-      this.#entries,
-      this.#transports.flatMap(transport => declarationsOf(transport, transport.name).keys),
-      [...this.routes()],
-      this.#transports.map(
-        transport =>
-          ({ ...transport, name: transport.name, schemes: transport.schemes, urls: this.#listeners.urls(transport) }) as Transport & {
-            urls: string[]
-          }
-      ),
-      this.limits
-    )
+    return explanationOf(this.#self, transport => this.#listeners.urls(transport))
   }
 
-  #extend(extension: Extension<object>): void {
-    const methods = extension.extend({ capabilities: this.#capabilities }) as Record<string, unknown>
-    for (const name of Object.keys(methods)) {
-      if (name in this) throw new IopaError(500, 'method-taken', `'${extension.name}' adds the method '${name}', which this app has already.`)
-      Object.defineProperty(this, name, { value: methods[name], enumerable: true })
-    }
+  #add(entry: PipelineEntry): void {
+    this.#entries.push(entry)
+    attach(this.#self, entry)
   }
 
-  #compose(): ComposedPipeline {
-    checkDeclarations(
-      this.#entries,
-      this.#transports.map(transport => declarationsOf(transport, transport.name)),
-      this.#outer === null ? undefined : this.#outer.app.#provided()
-    )
-    for (const { app } of this.#branches) app?.build()
-    this.#pipeline = compose(this.#invokeLayers(), noRoute, this.#invokeNames())
+  #composed(): ComposedPipeline {
+    if (this.#pipeline !== null) return this.#pipeline
+    checkBuild(this.#self, this.#transports)
+    const { layers, names } = layersOf(this.#entries, this.logger)
+    this.#pipeline = compose(layers, noRoute, names)
+    for (const { app } of this.#entries) app?.build()
     return this.#pipeline
   }
 
-  #invokeLayers(): MiddlewareFunction[] {
-    return this.#entries.flatMap(entry => (entry.invoke === undefined ? [] : [entry.neutral === true ? neutral(entry.invoke) : entry.invoke]))
-  }
-
-  #invokeNames(): string[] {
-    return this.#entries.flatMap(({ name, invoke }) => (invoke === undefined ? [] : [name]))
-  }
-
-  /** Waits for what a scope owns, but not longer than the drain timeout. */
-  #bounded(work: Promise<void>, hurry: () => void): Promise<void> {
-    return new Promise(resolve => {
-      const timer = this.clock.setTimeout(() => {
-        report(this.logger, 'iopa: a disposer has not settled in time, and is left behind')
-        hurry()
-        resolve()
-      }, this.limits.drainTimeout)
-      void work.then(() => {
-        this.clock.clearTimeout(timer)
-        resolve()
-      })
-    })
-  }
-
-  /** This app's pipeline within another: what it does not route goes to `next`, or to `terminal`. */
-  #asMiddleware(terminal?: Pipeline): MiddlewareFunction {
-    let composed: ComposedPipeline | null = null
-    const onward = new WeakMap<Context, Next>()
-    return (context, next) => {
-      // A context that came by next.invoke has no next of its own; the rest of the outer pipeline is the same for all.
-      composed ??= compose(this.#invokeLayers(), terminal ?? (inner => onward.get(inner)?.() ?? next.invoke(inner)), this.#invokeNames())
-      if (terminal === undefined) onward.set(context, next)
-      return composed.unwrap(composed(context))
+  #nested(options: AppOptions): NestedApp {
+    const own = this
+    return {
+      entries: this.#entries,
+      transports: this.#transports,
+      options,
+      limits: this.limits,
+      logger: this.logger,
+      codecs: this.#environment.codecs,
+      capabilities: this.#capabilities,
+      places: [],
+      get closed() {
+        return own.#closing !== null
+      },
+      build: () => void this.#composed(),
+      pipelineWithin: branch => this.#within(branch),
+      changed: (path, origin) => this.#registry.changed(path, origin),
+      close: settings => this.close(settings)
     }
   }
 
-  #provided(): Set<string> {
-    const around = this.#outer === null ? [] : this.#outer.app.#provided()
-    return new Set([...around, ...this.#entries.flatMap(({ provides }) => provides)])
+  /** This app's pipeline within another: what it does not route goes on there, from a branch nowhere. */
+  #within(branch: boolean): MiddlewareFunction {
+    let run: MiddlewareFunction | null = null
+    return (context, next) => {
+      if (this.#closing !== null) throw SHUT_DOWN
+      if (run === null) {
+        const { layers, names } = layersOf(this.#entries, this.logger)
+        run = sequence(layers, branch ? noRoute : undefined, names)
+      }
+      return run(context, next)
+    }
   }
 
   /** A change of a path of this app is one of the app around it, and of every app mounted at or above that path. */
   #changed(path: string, origin: Context | null): void {
-    if (this.#outer !== null) this.#outer.app.#changed(this.#outer.prefix + path, origin)
-    else this.#spread(path, origin)
-  }
-
-  #spread(path: string, origin: Context | null): void {
-    this.#registry.changed(path, origin)
-    if (path.endsWith('/') && path.length > 1 && this.#ignoresSlash(path)) this.#registry.changed(path.slice(0, -1), origin)
-    for (const { prefix, app } of this.#branches) {
-      if (app === null || !path.startsWith(prefix)) continue
-      const inner = path.slice(prefix.length) || '/'
-      if (inner.startsWith('/')) app.#spread(inner, origin)
-    }
-  }
-
-  /** True where a router takes the path with and without its trailing slash. */
-  #ignoresSlash(path: string): boolean {
-    if (this.#capabilities[CAPABILITIES.Router]?.['trailingSlash'] === 'ignore') return true
-    return this.#branches.some(({ prefix, app }) => app !== null && path.startsWith(`${prefix}/`) && app.#ignoresSlash(path.slice(prefix.length)))
+    changedEverywhere(this.#self, path, origin)
+    if (path.endsWith('/') && path.length > 1 && ignoresSlash(this.#self, path)) changedEverywhere(this.#self, path.slice(0, -1), origin)
   }
 
   #hostFor(name: string): ListenerHost {
@@ -362,39 +272,34 @@ export class App {
       registry: this.#registry,
       clock: this.clock,
       logger: this.logger,
-      pipeline: () => this.#pipeline ?? this.#compose(),
+      pipeline: () => this.#composed(),
       changed: (path, origin) => this.#changed(path, origin),
       notify: path => this.notify(path),
-      routes: () => this.routes(),
-      authenticates: () => this.#entries.some(({ provides }) => provides.includes('server.User'))
+      routes: allows => listedRoutes(coverageOf(this.#self), allows),
+      exposed: () => exposedOf(coverageOf(this.#self))
     }
     return new ListenerHost(name, app, new Scope(this.#environment, this.#scope), this.limits)
   }
 
   async #close(timeout: number): Promise<void> {
-    let late: TimerHandle
-    const limit = new Promise<false>(resolve => {
-      late = this.clock.setTimeout(() => resolve(false), timeout + this.limits.drainTimeout)
-    })
-    if (!(await Promise.race([this.#end(timeout), limit]))) {
+    const ended = await withinTime(this.clock, timeout + this.limits.drainTimeout, this.#end(timeout))
+    if (!ended) {
       this.logger.error('iopa: what the app owns has not ended in time, and is left behind: a listener does not close, or a disposer does not settle')
       void this.#scope.end('shutdown')
     }
-    this.clock.clearTimeout(late)
     this.#dispatcher.close()
     this.#notifier.close()
   }
 
-  async #end(timeout: number): Promise<true> {
+  async #end(timeout: number): Promise<void> {
     await this.#listeners.close(timeout)
-    await this.#scope.end('shutdown')
+    await Promise.all([closeNested(this.#self, timeout), this.#scope.end('shutdown')])
     await this.#listeners.settled()
-    return true
   }
 
   #dispatcherWith(limits: Limits): Dispatcher {
     return new Dispatcher(
-      () => this.#pipeline ?? this.#compose(),
+      () => this.#composed(),
       this.#environment.codecs,
       limits,
       this.clock,
@@ -407,3 +312,5 @@ export class App {
       throw new IopaError(500, 'already-built', `${what}() after build(): the pipeline is fixed; add everything before the first request.`)
   }
 }
+
+markFactory('new App', App as never)

@@ -37,19 +37,50 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
   }
 }
 
+/** An entry as far as the checks look at it. */
+interface CheckedEntry extends DeclaredEntry {
+  readonly kind: 'use' | 'mount' | 'fork'
+  readonly prefix: string
+  readonly app: { readonly entries: readonly CheckedEntry[]; readonly transports: readonly object[] } | null
+}
+
+/** Keys that some entry provides for what is at or below a path. */
+interface ProvidedKeys {
+  readonly prefix: string
+  readonly keys: readonly string[]
+}
+
+/** The keys that an entry sets for those behind it; those of an app, when it calls on. */
+export const providedBy = (entry: CheckedEntry): ProvidedKeys[] => {
+  if (entry.app === null) return [{ prefix: entry.prefix, keys: entry.provides }]
+  if (entry.kind === 'fork') return []
+  return entry.app.entries.flatMap(inner => providedBy(inner).map(({ prefix, keys }) => ({ prefix: entry.prefix + prefix, keys })))
+}
+
 /**
- * Checks a pipeline in its order: one owner per namespace, and every required key provided before.
+ * Checks a pipeline in its order, and the apps within it: one owner per namespace, and every required key provided before.
  * `inherited` are the keys that the pipelines around this one provide.
  * @throws IopaError 500 that says who must move where.
  */
 export const checkDeclarations = (
-  entries: readonly DeclaredEntry[],
-  transports: readonly DeclaredEntry[] = [],
+  entries: readonly CheckedEntry[],
+  transports: readonly object[] = [],
   inherited: ReadonlySet<string> = new Set()
 ): void => {
-  checkOwners([...entries, ...transports])
-  const provided = new Set(inherited)
+  checkOwners([...declarationsWithin(entries), ...transports.map(transport => declarationsOf(transport, 'transport'))])
+  checkRequired(entries, inherited)
+}
+
+const declarationsWithin = (entries: readonly CheckedEntry[]): { readonly keys: readonly KeysDeclaration[] }[] =>
+  entries.flatMap(entry => [entry, ...(entry.app === null ? [] : declarationsWithin(entry.app.entries))])
+
+const checkRequired = (entries: readonly CheckedEntry[], inherited: ReadonlySet<string>): void => {
+  const before: ProvidedKeys[] = []
+  const given = (prefix: string): Set<string> =>
+    new Set([...inherited, ...before.flatMap(item => (item.prefix === '' || `${prefix}/`.startsWith(`${item.prefix}/`) ? item.keys : []))])
   entries.forEach((entry, at) => {
+    const provided = given(entry.prefix)
+    if (entry.app !== null) checkRequired(entry.app.entries, provided)
     const missing = entry.requires.filter(key => !provided.has(key))
     if (missing.length > 0) {
       const later = entries.slice(at + 1).find(other => other.provides.some(key => missing.includes(key)))
@@ -59,12 +90,12 @@ export const checkDeclarations = (
           : `move '${later.name}' before '${entry.name}'`
       throw new IopaError(500, 'missing-key', `'${entry.name}' requires ${list(missing)}, which nothing before it provides: ${remedy}.`)
     }
-    for (const key of entry.provides) provided.add(key)
+    before.push(...providedBy(entry))
   })
   checkProvidersAfterRoutes(entries)
 }
 
-const checkOwners = (entries: readonly DeclaredEntry[]): void => {
+const checkOwners = (entries: readonly { readonly keys: readonly KeysDeclaration[] }[]): void => {
   const owners = new Map<string, string>()
   for (const { keys } of entries) {
     for (const { namespace, owner } of keys) {
@@ -83,9 +114,9 @@ const checkOwners = (entries: readonly DeclaredEntry[]): void => {
   }
 }
 
-const checkProvidersAfterRoutes = (entries: readonly DeclaredEntry[]): void => {
-  const router = entries.findIndex(entry => entry.routes !== undefined)
-  const late = router < 0 ? undefined : entries.slice(router + 1).find(entry => entry.provides.length > 0)
+const checkProvidersAfterRoutes = (entries: readonly CheckedEntry[]): void => {
+  const router = entries.findIndex(entry => entry.kind === 'use' && entry.routes !== undefined)
+  const late = router < 0 ? undefined : entries.slice(router + 1).find(entry => entry.kind === 'use' && entry.provides.length > 0)
   if (late === undefined) return
   const name = (entries[router] as DeclaredEntry).name
   throw new IopaError(

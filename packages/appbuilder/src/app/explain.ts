@@ -1,12 +1,16 @@
-import type { KeysDeclaration } from '@iopa/constants'
 import type { Limits } from '../transport/limits.ts'
 import type { RouteInfo, Transport } from '../transport/transport.ts'
-import type { PipelineEntry } from './entries.ts'
+import { buildReport } from './build-checks.ts'
+import { coverageOf, listedRoutes } from './coverage.ts'
+import { declarationsOf } from './declarations.ts'
+import type { NestedApp } from './nested-app.ts'
 
 /** What `app.explain()` tells; `toString()` prints it. */
 export interface Explanation {
   readonly pipeline: readonly { readonly name: string; readonly provides: readonly string[]; readonly requires: readonly string[] }[]
   readonly routes: readonly RouteInfo[]
+  /** What middleware that says who is asking does not cover, in sentences. */
+  readonly open: readonly string[]
   /** Namespaces of keys and their owners. */
   readonly keys: readonly { readonly namespace: string; readonly owner: string; readonly names: readonly string[] }[]
   readonly transports: readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
@@ -14,13 +18,13 @@ export interface Explanation {
   toString(): string
 }
 
-export const explanationOf = (
-  entries: readonly PipelineEntry[],
-  transportKeys: readonly KeysDeclaration[],
-  routes: readonly RouteInfo[],
-  transports: readonly (Transport & { urls: readonly string[] })[],
-  limits: Limits
-): Explanation => {
+/** The explanation of an app; `urlsOf` says where a transport listens. */
+export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => readonly string[]): Explanation => {
+  const { entries, limits } = app
+  const routes = [...listedRoutes(coverageOf(app), () => true)]
+  const open = buildReport(app)
+  const transports = app.transports.map(transport => ({ name: transport.name, schemes: transport.schemes, urls: urlsOf(transport) }))
+  const transportKeys = app.transports.flatMap(transport => declarationsOf(transport, transport.name).keys)
   const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
   const keys = [...entries.flatMap(entry => entry.keys), ...transportKeys].map(({ namespace, owner, keys: declared }) => ({
     namespace,
@@ -30,8 +34,9 @@ export const explanationOf = (
   return {
     pipeline,
     routes,
+    open,
     keys,
-    transports: transports.map(({ name, schemes, urls }) => ({ name, schemes, urls })),
+    transports,
     limits,
     toString: () =>
       [
@@ -42,6 +47,7 @@ export const explanationOf = (
         ),
         'routes',
         ...routes.map(route => `  ${(route.methods.join(' ') || '*').padEnd(16)} ${route.pattern}`),
+        ...(open.length > 0 ? ['open', ...open.map(sentence => `  ${sentence}`)] : []),
         ...(keys.length > 0 ? ['keys', ...keys.map(({ namespace, owner, names }) => `  ${namespace}.* of ${owner}: ${names.join(', ')}`)] : []),
         'transports',
         ...transports.map(({ name, schemes, urls }) => `  ${name} (${schemes.join(', ')}) ${urls.join(' ')}`),

@@ -1,5 +1,5 @@
 import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, decodePath, encodeBody, HeaderMap, isContext, type Scope } from '@iopa/context'
+import { type Answer, type Context, type ContextFactory, checkBag, decodePath, encodeBody, HeaderMap, isContext, type Scope } from '@iopa/context'
 import { observedRemotely } from '../observation/observed-remotely.ts'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
@@ -71,6 +71,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   }
 
   const contextOf = (request: Bag): Context => {
+    checkBag(request)
     const context = factory.promote({ ...request, 'iopa.Scheme': base.protocol.slice(0, -1) }, scope)
     context['iopa.Host'] = base.hostname.replace(/^\[|\]$/g, '')
     if (base.port !== '') context['iopa.Port'] = Number(base.port)

@@ -1,6 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import { type Answer, abandonValue, applyValue, type Context, report } from '@iopa/context'
 import type { MiddlewareFunction, Next } from './middleware.ts'
+import { answerNoted } from './noted-methods.ts'
 import { noteSuccess, RUNNING, Run } from './run.ts'
 import { WatchedPromise } from './watched-promise.ts'
 
@@ -169,6 +170,12 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
   return Object.assign(run, { names, unwrap: (value: unknown) => (value === settledPromise && value !== null ? settledValue : value) })
 }
 
+/** A middleware and its name for logs. */
+export interface NamedLayer {
+  readonly name: string
+  readonly layer: MiddlewareFunction
+}
+
 /** What a layer returned that did not call on: it becomes the answer as soon as it is known. */
 const handled = (context: Context, value: unknown): unknown => {
   const answer = context.response
@@ -209,9 +216,9 @@ const NO_ROUTE: IopaError = Object.freeze(
   Object.assign(new IopaError(404, 'no-route', 'There is nothing at this path.'), { stack: 'IopaError: no-route' })
 )
 
-/** The end of every pipeline: nobody has handled the request. */
+/** The end of every pipeline: no handler has answered. Routes that the run has passed may have the path for other methods. */
 export const noRoute: Pipeline = context => {
-  context.response.fail(NO_ROUTE)
+  if (context.response.noted === null || !answerNoted(context)) context.response.fail(NO_ROUTE)
 }
 
 /** True while the terminal's answer stands: no handler ran. */

@@ -11,7 +11,8 @@ import { type Done, RUNNING, Run } from './run.ts'
 
 const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
 const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
-const SHUT_DOWN = sharedError(503, 'shutdown', 'The server is shutting down.')
+/** The answer to every request after the app has been closed. */
+export const SHUT_DOWN: IopaError = sharedError(503, 'shutdown', 'The server is shutting down.')
 const MISSING_AWAIT = sharedError(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
 const LOST = sharedError(500, 'lost-rejection', 'A middleware did not wait for what it had called: return or await next(), and call it once.')
 const TOO_DEEP = sharedError(
@@ -53,6 +54,12 @@ export class Dispatcher {
       return
     }
     answer.run = RUNNING
+    if (context.ended && context.endReason === 'shutdown') {
+      this.#inFlight++
+      answer.fail(SHUT_DOWN)
+      this.#finish(context, done, whole)
+      return
+    }
     if (this.#inFlight++ >= this.#limits.inFlight) {
       answer.fail(OVERLOADED)
       this.#finish(context, done, whole)

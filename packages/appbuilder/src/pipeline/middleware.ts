@@ -25,6 +25,8 @@ export interface Declarations<Required extends keyof IopaKeys = never, Provided 
   readonly provides?: readonly Provided[]
   /** Keys that it needs from those before it. */
   readonly requires?: readonly Required[]
+  /** True for middleware that answers requests by itself: a guard covers it only where it stands before it. */
+  readonly answers?: boolean
   /** Namespaces whose keys it uses. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
   /**
@@ -51,7 +53,8 @@ export const defineMiddleware = <const Required extends keyof IopaKeys = never, 
     provides: declarations.provides ?? [],
     requires: declarations.requires ?? [],
     ...(declarations.neutral === undefined ? undefined : { neutral: declarations.neutral }),
-    ...(declarations.keys === undefined ? undefined : { keys: declarations.keys })
+    ...(declarations.keys === undefined ? undefined : { keys: declarations.keys }),
+    ...(declarations.answers === undefined ? undefined : { answers: declarations.answers })
   }) as unknown as DefinedMiddleware<Required, Provided>
 }
 

@@ -1,65 +1,64 @@
-import type { Context } from '@iopa/context'
-import { checkPath } from '@iopa/context'
+import type { Logger } from '@iopa/constants'
+import { type Context, ContextView, checkPath } from '@iopa/context'
 import { asPromise, isThenable } from './compose.ts'
-import type { MiddlewareFunction, Next } from './middleware.ts'
+import type { MiddlewareFunction } from './middleware.ts'
+import { sequence } from './sequence.ts'
 
-interface Mounted {
+/** A handler and the prefix that it is mounted at: canonical, without a trailing slash, empty for the root. */
+export interface Mounted {
   readonly prefix: string
   readonly handler: MiddlewareFunction
 }
 
-/** A table of mounted handlers: the longest prefix of whole segments wins. */
-export class MountTable {
-  #mounted: Mounted[] = []
+/** True for `prefix` itself and for what is below it. */
+export const isBelow = (prefix: string, path: string): boolean =>
+  path.startsWith(prefix) && (path.length === prefix.length || path.charCodeAt(prefix.length) === 47)
 
-  /** `path` without a trailing slash; `/` takes every path. */
-  add(path: string, handler: MiddlewareFunction): string {
-    const canonical = checkPath(path)
-    const prefix = canonical.endsWith('/') ? canonical.slice(0, -1) : canonical
-    this.#mounted = [...this.#mounted, { prefix, handler }].sort((a, b) => b.prefix.length - a.prefix.length)
-    return prefix
+// No path has these in a literal segment (docs/spec/appbuilder.md); in a pattern they mean something else than themselves.
+const PATTERN = /\/:|[*?{}]|%[0-9A-Fa-f]{2}/
+
+/** The prefix that a path given to `mount` stands for. @throws Error with advice that a sentence can end with. */
+export const mountPrefix = (path: unknown): string => {
+  if (typeof path !== 'string') throw new Error('it is no string')
+  if (PATTERN.test(path)) throw new Error('it is compared as literal text: use a router in the mounted app for parameters and wildcards')
+  let canonical: string
+  try {
+    canonical = checkPath(path)
+  } catch (error) {
+    throw new Error((error as Error).message)
   }
+  return canonical.endsWith('/') ? canonical.slice(0, -1) : canonical
+}
 
-  /** Moves the prefix to PathBase for the mounted handler, and back when it has finished or calls on. */
-  readonly invoke: MiddlewareFunction = (context, next) => {
-    const path = context['iopa.Path']
-    for (const { prefix, handler } of this.#mounted) {
-      if (path.startsWith(prefix) && (path.length === prefix.length || path.charCodeAt(prefix.length) === 47))
-        return enter(context, prefix, handler, next)
+/** Runs `handler` with a view of the context whose path begins behind the prefix; what it logs goes to `logger`, where there is one. */
+export const mounted = (prefix: string, handler: MiddlewareFunction, logger: Logger | null): MiddlewareFunction => {
+  if (logger === null) return (context, next) => handler(new ContextView(context, prefix, null) as unknown as Context, next)
+  const failed = (context: Context, error: unknown): never => {
+    // The boundary that logs the error belongs to the app around.
+    ;(context as { 'server.Logger': Logger })['server.Logger'] = logger
+    throw error
+  }
+  return (context, next) => {
+    try {
+      const value = handler(new ContextView(context, prefix, logger) as unknown as Context, next)
+      return isThenable(value) ? asPromise(value).catch((error: unknown) => failed(context, error)) : value
+    } catch (error) {
+      return failed(context, error)
     }
-    return next()
   }
 }
 
-const enter = (context: Context, prefix: string, handler: MiddlewareFunction, next: Next): unknown => {
-  const outerPath = context['iopa.Path']
-  const outerBase = context['iopa.PathBase']
-  const innerPath = outerPath.slice(prefix.length) || '/'
-  const innerBase = outerBase + prefix
-  const leave = (): void => {
-    context['iopa.Path'] = outerPath
-    context['iopa.PathBase'] = outerBase
+/** Neighbouring mounts as one layer: the longest prefix of whole segments wins; of one prefix the earlier runs first. */
+export const mountTable = (mounts: readonly Mounted[]): MiddlewareFunction => {
+  const byPrefix = new Map<string, MiddlewareFunction[]>()
+  for (const { prefix, handler } of mounts) byPrefix.set(prefix, [...(byPrefix.get(prefix) ?? []), handler])
+  const table = Array.from(byPrefix, ([prefix, handlers]) => ({
+    prefix,
+    handler: handlers.length === 1 ? (handlers[0] as MiddlewareFunction) : sequence(handlers)
+  })).sort((a, b) => b.prefix.length - a.prefix.length)
+  return (context, next) => {
+    const path = context['iopa.Path']
+    for (const { prefix, handler } of table) if (isBelow(prefix, path)) return handler(context, next)
+    return next()
   }
-  const again = (): void => {
-    context['iopa.Path'] = innerPath
-    context['iopa.PathBase'] = innerBase
-  }
-  const onward = (() => {
-    leave()
-    return next().finally(again)
-  }) as Next
-  onward.invoke = other => next.invoke(other)
-  again()
-  let value: unknown
-  try {
-    value = handler(context, onward)
-  } catch (error) {
-    leave()
-    throw error
-  }
-  if (!isThenable(value)) {
-    leave()
-    return value
-  }
-  return asPromise(value).finally(leave)
 }

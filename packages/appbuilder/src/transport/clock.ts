@@ -24,3 +24,16 @@ export const systemClock: Clock = {
   },
   clearTimeout: handle => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
 }
+
+/** True when `work` has settled within `delay` ms, false otherwise; rejects with it. */
+export const withinTime = async (clock: Clock, delay: number, work: Promise<unknown>): Promise<boolean> => {
+  let late: TimerHandle
+  const limit = new Promise<false>(resolve => {
+    late = clock.setTimeout(() => resolve(false), delay)
+  })
+  try {
+    return await Promise.race([work.then(() => true), limit])
+  } finally {
+    clock.clearTimeout(late)
+  }
+}

@@ -1,7 +1,7 @@
 import { IopaError, type Logger } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, type Scope } from '@iopa/context'
 import type { ObservationRegistry } from '../observation/observation.ts'
-import type { ComposedPipeline } from '../pipeline/compose.ts'
+import { type ComposedPipeline, isUnrouted } from '../pipeline/compose.ts'
 import { Dispatcher } from '../pipeline/dispatcher.ts'
 import type { Whole } from '../pipeline/finishing.ts'
 import type { Clock } from './clock.ts'
@@ -18,9 +18,10 @@ export interface HostContext {
   /** A change of a path, for observers here, around and within. */
   changed(path: string, origin: Context | null): void
   notify(path: string): void
-  routes(): Iterable<RouteInfo>
-  /** True when some middleware provides `server.User`. */
-  authenticates(): boolean
+  /** The routes without a guard, and those behind one for which `allows` gives true; `bound` says that the guard is bound to a path. */
+  routes(allows: (bound: boolean) => boolean): Iterable<RouteInfo>
+  /** What answers although no middleware before it provides `server.User`; empty when there is nothing. */
+  exposed(): readonly string[]
 }
 
 /** The app as one listener sees it: its limits, its dispatcher, its scope. */
@@ -61,11 +62,13 @@ export class ListenerHost implements Host {
   }
 
   assertProtected(address: string, open: boolean | undefined): void {
-    if (open === true || isLoopback(address) || this.#app.authenticates()) return
+    if (open === true || isLoopback(address)) return
+    const exposed = this.#app.exposed()
+    if (exposed.length === 0) return
     throw new IopaError(
       500,
       'unprotected-listener',
-      `${this.#name}() would listen on ${address}, where anybody may reach it, and no middleware provides 'server.User': use an authentication middleware, listen on 127.0.0.1, or say open: true.`
+      `${this.#name}() would listen on ${address}, where anybody may reach it, and no middleware that provides 'server.User' stands before ${exposed.join(', ')}: use an authentication middleware before it, listen on 127.0.0.1, or say open: true.`
     )
   }
 
@@ -109,8 +112,11 @@ export class ListenerHost implements Host {
     this.#app.notify(path)
   }
 
-  routes(): Iterable<RouteInfo> {
-    return this.#app.routes()
+  routes(as?: Context): Iterable<RouteInfo> {
+    if (as === undefined || as['server.User'] !== undefined) return this.#app.routes(() => true)
+    // A request that has reached the end of the pipeline has passed the guards of every path.
+    const passed = isUnrouted(as)
+    return this.#app.routes(bound => passed && !bound)
   }
 
   /** Resolves when nothing is in work any more. */

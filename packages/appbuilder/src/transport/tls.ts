@@ -1,3 +1,5 @@
+import { checkOptions } from '../app/arguments.ts'
+
 /** TLS, the same for every transport; keys and certificates are PEM text or bytes. */
 export interface TlsOptions {
   readonly key?: string | Uint8Array
@@ -17,3 +19,18 @@ export interface TlsOptions {
    */
   readonly psk?: Readonly<Record<string, Uint8Array>>
 }
+
+const TLS_OPTIONS: Record<keyof TlsOptions, true> = {
+  key: true,
+  cert: true,
+  ca: true,
+  requestCert: true,
+  minVersion: true,
+  verify: true,
+  serverName: true,
+  psk: true
+}
+
+/** Refuses TLS options that do not exist. `more` names those that one transport has beside the others. @throws IopaError 500 that names the option. */
+export const checkTlsOptions = (name: string, given: TlsOptions | undefined, caller: unknown, more: Readonly<Record<string, true>> = {}): void =>
+  checkOptions(`'tls' of ${name}`, given, { ...TLS_OPTIONS, ...more }, caller)

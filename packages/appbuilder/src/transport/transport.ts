@@ -152,6 +152,9 @@ export interface Host {
   notify(path: string): void
   /** Resolves when no request of this host is in work. */
   idle(): Promise<void>
-  /** Every route of the app, mounts included. */
-  routes(): Iterable<RouteInfo>
+  /**
+   * Every route of the app, mounts included. With `as` only those that this context may know of: what stands behind a guard
+   * (middleware that provides `server.User`) is left out for a context without a user that has not passed it.
+   */
+  routes(as?: Context): Iterable<RouteInfo>
 }

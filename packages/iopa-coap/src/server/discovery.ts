@@ -1,4 +1,4 @@
-import { type Host, pathsOfRoute } from '@iopa/appbuilder'
+import { type Context, type Host, pathsOfRoute } from '@iopa/appbuilder'
 import { filterLinks, hrefOf, type Link, type LinkAttribute, serializeLinks } from '../formats/link-format.ts'
 
 /** Where a server lists its resources (RFC 6690 section 4). */
@@ -7,10 +7,10 @@ export const WELL_KNOWN_CORE = '/.well-known/core'
 /** The Content-Format of that list. */
 export const LINK_FORMAT = 40
 
-/** The links of an app: the paths of its routes, each once, as far as they do not hide. */
-const linksOf = (host: Host): Link[] => {
+/** The links of an app that the asking context may know of: the paths of its routes, each once. */
+const linksOf = (host: Host, as: Context): Link[] => {
   const links = new Map<string, Record<string, LinkAttribute>>()
-  for (const route of host.routes()) {
+  for (const route of host.routes(as)) {
     const { methods, attributes } = route
     if (attributes.discoverable === false) continue
     for (const path of pathsOfRoute(route)) {
@@ -29,7 +29,7 @@ const linksOf = (host: Host): Link[] => {
 }
 
 /** The list as `application/link-format`, filtered by a query string (RFC 6690 section 4.1). */
-export const discover = (host: Host, query: string): string => {
+export const discover = (host: Host, query: string, as: Context): string => {
   const filters = query === '' ? [] : query.split('&').map(part => decodeURIComponent(part))
-  return serializeLinks(filterLinks(linksOf(host), filters))
+  return serializeLinks(filterLinks(linksOf(host, as), filters))
 }

@@ -213,7 +213,7 @@ export class ResourceServer implements Responder {
     const { code } = exchange.message
     const representation =
       request.path === WELL_KNOWN_CORE && code === CODE.GET && isUnrouted(context)
-        ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query)), contentFormat: LINK_FORMAT }
+        ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query, context)), contentFormat: LINK_FORMAT }
         : represent(answer, code, request.accept, this.#formats)
     // A body of which parts are read needs its context as long as there are parts to read.
     if (isRandomAccess(representation.payload)) this.#responses.send(exchange, request, representation, NONE, context)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { callSite } from '../src/call-site.ts'
+import { callSite } from '../src/app/call-site.ts'
 
 const register = (): string => callSite(register)()
 const group = (build: () => string): string => build()

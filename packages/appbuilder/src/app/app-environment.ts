@@ -1,0 +1,30 @@
+import { type Capabilities, type Codec, CodecTable, type Logger } from '@iopa/constants'
+import { type Context, type Environment, isContext, report } from '@iopa/context'
+import { type Clock, withinTime } from '../transport/clock.ts'
+import type { Limits } from '../transport/limits.ts'
+
+/** What the contexts of one app share; `changed` is told of each path that a context names. */
+export const environmentOf = (
+  { limits, clock, logger }: { readonly limits: Limits; readonly clock: Clock; readonly logger: Logger },
+  capabilities: Capabilities,
+  codecs: Iterable<Codec> | undefined,
+  changed: (path: string, origin: Context | null) => void
+): Environment => ({
+  live: 0,
+  lastId: 0,
+  changes: null,
+  capabilities,
+  logger,
+  codecs: new CodecTable(codecs),
+  bodyLimit: limits.body,
+  now: () => clock.now(),
+  notify: (path, origin) => changed(path, isContext(origin) ? origin : null),
+  bounded: (work, hurry) => bounded(work, hurry, limits.drainTimeout, clock, logger)
+})
+
+/** Waits for what a scope owns, but not longer than the drain timeout. */
+const bounded = async (work: Promise<void>, hurry: () => void, limit: number, clock: Clock, logger: Logger): Promise<void> => {
+  if (await withinTime(clock, limit, work)) return
+  report(logger, 'iopa: a disposer has not settled in time, and is left behind')
+  hurry()
+}

@@ -1,0 +1,31 @@
+import type { Bag } from '@iopa/constants'
+import type { Answer, Context } from '@iopa/context'
+import { observedAnswers } from '../observation/observed-answers.ts'
+import type { Observation } from '../transport/transport.ts'
+
+/** Options of `app.observe`. */
+export interface ObserveOptions {
+  /** Ends the observation. */
+  readonly signal?: AbortSignal
+  readonly headers?: Bag['iopa.Headers']
+}
+
+export const OBSERVE_OPTIONS: Record<keyof ObserveOptions, true> = { signal: true, headers: true }
+
+/** The answers to an observation that the app itself makes; each iteration is an observer of its own. */
+export const ownObservation = (
+  create: (bag: Bag) => Context,
+  observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>,
+  path: string,
+  { signal, headers }: ObserveOptions
+): AsyncIterable<Answer> => {
+  const query = path.indexOf('?')
+  const bag: Bag = {
+    'iopa.Method': 'GET',
+    'iopa.Path': query < 0 ? path : path.slice(0, query),
+    'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
+    'iopa.Headers': headers,
+    'iopa.Observe': true
+  }
+  return observedAnswers(signal, () => create(bag), observe)
+}

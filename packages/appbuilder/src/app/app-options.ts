@@ -1,0 +1,15 @@
+import type { Codec, Logger } from '@iopa/constants'
+import type { Clock } from '../transport/clock.ts'
+import type { Limits } from '../transport/limits.ts'
+
+/** Options of an app. */
+export interface AppOptions {
+  /** Takes errors of the server; `console` unless given, false silences it. */
+  readonly logger?: Logger | false
+  readonly limits?: Partial<Limits>
+  /** Codecs beside text, bytes and JSON. */
+  readonly codecs?: Iterable<Codec>
+  readonly clock?: Clock
+}
+
+export const APP_OPTIONS: Record<keyof AppOptions, true> = { logger: true, limits: true, codecs: true, clock: true }

@@ -1,0 +1,153 @@
+import { IopaError } from '@iopa/constants'
+import { fullPath } from '@iopa/context'
+import { isBelow } from '../pipeline/mount.ts'
+import { prefixed } from '../transport/route-paths.ts'
+import type { RouteInfo, RouteSegment } from '../transport/transport.ts'
+import type { PipelineEntry } from './entries.ts'
+import { checkCycles, type NestedApp } from './nested-app.ts'
+import { inRunOrder } from './run-order.ts'
+
+/** The key that marks a guard: middleware that says who is asking, or refuses. */
+const USER = 'server.User'
+
+/** Middleware that provides `server.User`, and the path that it is bound to; empty for every path. */
+interface Guard {
+  readonly label: string
+  readonly prefix: string
+  /** What stands before it and no guard covers. */
+  readonly open: readonly string[]
+}
+
+/** Something that answers requests, and the guards that a request passes on its way there. */
+interface Answering {
+  readonly label: string
+  readonly route: RouteInfo | null
+  /** True when a request may name a path at or below `path` and end here. */
+  reaches(path: string): boolean
+  readonly guards: readonly Guard[]
+}
+
+/** Who can answer, and behind which guards, in the order of a run. */
+export interface Coverage {
+  readonly answering: readonly Answering[]
+  readonly guards: readonly Guard[]
+  /** True when a path that nothing answers ends behind a guard as well, also in branches. */
+  readonly endsCovered: boolean
+  /** Guards of a path that stand behind what answers there. */
+  readonly misplaced: readonly { readonly guard: string; readonly path: string; readonly answering: string }[]
+}
+
+const isOptional = (segment: RouteSegment): boolean => 'optional' in segment && segment.optional === true
+
+/** True when the pattern of a route may match `path` or something below it; optional segments are taken both ways. */
+const routeReaches = ({ segments }: RouteInfo, path: string): boolean => {
+  const wanted = path === '' ? [] : path.slice(1).split('/')
+  const from = (at: number, depth: number): boolean => {
+    if (depth === wanted.length) return true
+    const segment = segments[at]
+    if (segment === undefined) return false
+    if (isOptional(segment) && from(at + 1, depth)) return true
+    if (segment.kind === 'tail') return true
+    const text = wanted[depth] as string
+    const fits = segment.kind === 'static' ? segment.value === text : segment.constraint === undefined || segment.constraint.test(text)
+    return fits && from(at + 1, depth + 1)
+  }
+  return from(0, 0)
+}
+
+const methodsOf = (route: RouteInfo): string => `${route.methods.join(' ') || '*'} ${route.pattern}`
+
+/** Walks the pipeline of an app and of all apps within it. @throws IopaError 500 where an app is mounted within itself. */
+export const coverageOf = (app: NestedApp): Coverage => {
+  checkCycles(app)
+  const answering: Answering[] = []
+  const all: Guard[] = []
+  const misplaced: { guard: string; path: string; answering: string }[] = []
+  let endsCovered = true
+
+  const walk = (entries: readonly PipelineEntry[], base: string, around: readonly Guard[]): Guard[] => {
+    const passed = [...around]
+    const before = answering.length
+    const covering = (path: string): Guard[] => passed.filter(({ prefix }) => isBelow(prefix, path))
+    const add = ({ kind, label, name }: PipelineEntry, prefix: string): void => {
+      const open = answering.filter(({ guards }) => guards.length === 0)
+      // A mounted middleware guards the whole path. The guard of a mounted app guards that app: what has a guard of its own is no business of it.
+      const earlier = (kind === 'mount' ? answering : answering.slice(0, before).filter(({ guards }) => guards.length === 0)).find(
+        answer => prefix !== '' && answer.reaches(prefix)
+      )
+      const guard = { label: kind === 'mount' ? `'${name}'` : label, prefix, open: open.map(answer => answer.label) }
+      if (earlier !== undefined) misplaced.push({ guard: guard.label, path: prefix, answering: earlier.label })
+      passed.push(guard)
+      all.push(guard)
+    }
+    for (const entry of inRunOrder(entries)) {
+      const prefix = base + entry.prefix
+      if (entry.app !== null) {
+        const within = walk(entry.app.entries, prefix, covering(prefix))
+        // What a branch does not route ends there.
+        if (entry.kind === 'fork') endsCovered &&= within.some(guard => isBelow(guard.prefix, base))
+        else for (const guard of within) if (!passed.includes(guard)) passed.push(guard)
+      } else if (entry.provides.includes(USER)) add(entry, prefix)
+      else if (entry.routes !== undefined) {
+        for (const inner of entry.routes()) {
+          const route = prefixed(prefix, inner)
+          const path = literalOf(route)
+          answering.push({ label: methodsOf(route), route, guards: covering(path), reaches: below => routeReaches(route, below) })
+        }
+      } else if (entry.answers) {
+        const label = entry.kind === 'mount' ? `mount('${prefix || '/'}')` : entry.label
+        answering.push({ label, route: null, guards: covering(prefix), reaches: below => entry.kind === 'mount' && isBelow(below, prefix) })
+      }
+    }
+    return passed
+  }
+
+  const passed = walk(app.entries, '', [])
+  return { answering, guards: all, misplaced, endsCovered: endsCovered && passed.some(({ prefix }) => prefix === '') }
+}
+
+/** The literal beginning of a pattern: a guard covers a route when it covers this. */
+const literalOf = ({ segments }: RouteInfo): string => {
+  let path = ''
+  for (const segment of segments) {
+    if (segment.kind !== 'static' || isOptional(segment)) break
+    path = fullPath(path, `/${segment.value}`)
+  }
+  return path
+}
+
+/**
+ * Refuses a guard that is bound to a path and stands behind something that answers at or below that path.
+ * @throws IopaError 500 that names both.
+ */
+export const checkBoundGuards = ({ misplaced }: Coverage): void => {
+  const [first] = misplaced
+  if (first !== undefined)
+    throw new IopaError(
+      500,
+      'guard-behind-routes',
+      `${first.guard} guards ${first.path}, but ${first.answering} stands before it and answers without it: move the guard before it.`
+    )
+}
+
+/** What answers without a guard, for the check of public addresses: empty when a guard stands before everything. */
+export const exposedOf = ({ answering, guards, endsCovered }: Coverage): string[] => {
+  const open = answering.filter(answer => answer.guards.length === 0).map(({ label }) => label)
+  if (open.length > 0) return open
+  return guards.length > 0 && endsCovered ? [] : ['the paths without a route']
+}
+
+/** For each guard that is bound to no path and stands behind something open: a sentence. */
+export const warningsOf = ({ guards }: Coverage): string[] =>
+  guards
+    .filter(({ prefix, open }) => prefix === '' && open.length > 0)
+    .map(({ label, open }) => `${label} does not cover ${open.join(', ')}, which ${open.length === 1 ? 'stands' : 'stand'} before it.`)
+
+/** The routes that may be listed: those behind a guard only where `allows` says so. */
+export const listedRoutes = function* (coverage: Coverage, allows: (bound: boolean) => boolean): Generator<RouteInfo> {
+  for (const { route, guards } of coverage.answering) {
+    if (route === null) continue
+    const bound = guards.some(({ prefix }) => prefix !== '')
+    if (guards.length === 0 || allows(bound)) yield route
+  }
+}

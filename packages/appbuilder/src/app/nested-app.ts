@@ -1,0 +1,106 @@
+import { CAPABILITIES, type Capabilities, type CodecTable, IopaError, type Logger } from '@iopa/constants'
+import { type Context, fullPath } from '@iopa/context'
+import type { MiddlewareFunction } from '../pipeline/middleware.ts'
+import { isBelow } from '../pipeline/mount.ts'
+import type { Limits } from '../transport/limits.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { AppOptions } from './app-options.ts'
+import type { PipelineEntry } from './entries.ts'
+
+/** Under this key an app has its `NestedApp`; apps of another copy of the package are recognised by it. */
+export const NESTED: unique symbol = Symbol.for('iopa.App') as never
+
+/** Where an app is mounted. */
+export interface Place {
+  readonly outer: NestedApp
+  readonly prefix: string
+}
+
+/** An app as the apps around it and within it see it. */
+export interface NestedApp {
+  readonly entries: readonly PipelineEntry[]
+  readonly transports: readonly Transport[]
+  readonly options: AppOptions
+  readonly limits: Limits
+  readonly logger: Logger
+  readonly codecs: CodecTable
+  readonly capabilities: Capabilities
+  /** The apps around it. */
+  readonly places: Place[]
+  readonly closed: boolean
+  /** Composes its pipeline, once. */
+  build(): void
+  /** Its pipeline within another one; a branch of `fork` ends with no-route instead of calling on. */
+  pipelineWithin(branch: boolean): MiddlewareFunction
+  /** Tells its own observers of a change. */
+  changed(path: string, origin: Context | null): void
+  close(options: { readonly timeout: number }): Promise<void>
+}
+
+/** The nested form of an app, of this copy of the package or another; undefined for anything else. */
+export const nestedApp = (value: unknown): NestedApp | undefined =>
+  typeof value === 'object' && value !== null ? (value as { [NESTED]?: NestedApp })[NESTED] : undefined
+
+/** Tells the app of an entry where it is, and the app around it what that one can do. */
+export const attach = (outer: NestedApp, { app, prefix }: PipelineEntry): void => {
+  if (app === null) return
+  app.places.push({ outer, prefix })
+  for (const [urn, capability] of Object.entries(app.capabilities)) outer.capabilities[urn] ??= capability
+}
+
+/** @throws IopaError 500 when an app is mounted within itself. */
+export const checkCycles = (app: NestedApp, around: readonly NestedApp[] = []): void => {
+  if (around.includes(app))
+    throw new IopaError(500, 'mount-cycle', 'An app is mounted within itself: remove one of the mounts, or make a second app.')
+  for (const entry of app.entries) if (entry.app !== null) checkCycles(entry.app, [...around, app])
+}
+
+/**
+ * What an app is given for itself counts only where it serves by itself, so it must not differ from the app around it.
+ * @throws IopaError 500 that says what to move.
+ */
+export const checkNested = (outer: NestedApp, { app, label }: PipelineEntry): void => {
+  if (app === null) return
+  const refuse = (code: string, what: string): never => {
+    throw new IopaError(500, code, `${label} has ${what}, which would not count there: give it to the app around.`)
+  }
+  const [transport] = app.transports
+  if (transport !== undefined) refuse('nested-transport', `the transport '${transport.name}'`)
+  for (const [name, value] of Object.entries(app.options.limits ?? {})) {
+    if (value !== undefined && value !== outer.limits[name as keyof Limits]) refuse('nested-limits', `the limit '${name}' of ${value}`)
+  }
+  const known = new Set(Array.from(outer.codecs, ({ mediaType }) => mediaType))
+  for (const { mediaType } of app.codecs) if (!known.has(mediaType)) refuse('nested-codec', `a codec for ${mediaType}`)
+}
+
+/** Tells the observers of a path of `app`, and those of the same path in the apps around it and within it. */
+export const changedEverywhere = (app: NestedApp, path: string, origin: Context | null): void => {
+  if (app.places.length === 0 && !app.entries.some(entry => entry.app !== null)) {
+    app.changed(path, origin)
+    return
+  }
+  const told = new Map<NestedApp, Set<string>>()
+  const open: [NestedApp, string][] = [[app, path]]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [at, own] = next
+    const paths = told.get(at) ?? new Set<string>()
+    if (paths.has(own)) continue
+    told.set(at, paths.add(own))
+    for (const { outer, prefix } of at.places) open.push([outer, fullPath(prefix, own)])
+    for (const { app: inner, prefix } of at.entries) {
+      if (inner !== null && isBelow(prefix, own)) open.push([inner, own.slice(prefix.length) || '/'])
+    }
+  }
+  for (const [at, paths] of told) for (const own of paths) at.changed(own, origin)
+}
+
+/** True where a router takes the path with and without its trailing slash. */
+export const ignoresSlash = (app: NestedApp, path: string): boolean =>
+  app.capabilities[CAPABILITIES.Router]?.['trailingSlash'] === 'ignore' ||
+  app.entries.some(({ app: inner, prefix }) => inner !== null && isBelow(prefix, path) && ignoresSlash(inner, path.slice(prefix.length) || '/'))
+
+/** Closes the apps within `app` that no other app holds. */
+export const closeNested = async (app: NestedApp, timeout: number): Promise<void> => {
+  const inner = new Set(app.entries.flatMap(entry => (entry.app === null ? [] : [entry.app])))
+  await Promise.all(Array.from(inner, nested => (nested.places.every(({ outer }) => outer.closed) ? nested.close({ timeout }) : undefined)))
+}

@@ -1,0 +1,70 @@
+import type { Logger } from '@iopa/constants'
+import type { MiddlewareFunction } from '../pipeline/middleware.ts'
+import { mounted, mountTable } from '../pipeline/mount.ts'
+import { neutral } from '../pipeline/neutral.ts'
+import type { PipelineEntry } from './entries.ts'
+
+/** A guard runs at its own place; any other mount shares a table with its neighbours, in which the most specific prefix wins. */
+const isInTable = (entry: PipelineEntry): boolean => entry.kind === 'mount' && (entry.app !== null || entry.provides.length === 0)
+
+/** The entries in groups: neighbouring mounts together, every other entry by itself. */
+const groupsOf = (entries: readonly PipelineEntry[]): PipelineEntry[][] => {
+  const groups: PipelineEntry[][] = []
+  for (const entry of entries) {
+    const last = groups.at(-1)
+    if (last !== undefined && isInTable(entry) && last.every(isInTable)) last.push(entry)
+    else groups.push([entry])
+  }
+  return groups
+}
+
+const bySpecificity = (a: PipelineEntry, b: PipelineEntry): number => b.prefix.length - a.prefix.length
+
+/** The entries in the order in which a request meets them. */
+export const inRunOrder = (entries: readonly PipelineEntry[]): PipelineEntry[] => groupsOf(entries).flatMap(group => [...group].sort(bySpecificity))
+
+/** Layers of a pipeline, and their names for logs. */
+export interface Layers {
+  readonly layers: readonly MiddlewareFunction[]
+  readonly names: readonly string[]
+}
+
+/** The layers of a pipeline. `logger` is that of the app; an app within it keeps its own. */
+export const layersOf = (entries: readonly PipelineEntry[], logger: Logger): Layers => {
+  const named = groupsOf(entries).flatMap(group => {
+    const layer = layerOf(group, logger)
+    return layer === undefined ? [] : [{ layer, name: group.map(({ name }) => name).join(' or ') }]
+  })
+  return { layers: named.map(({ layer }) => layer), names: named.map(({ name }) => name) }
+}
+
+/** One entry, or neighbouring mounts, as one layer; undefined where there is nothing to run. */
+const layerOf = (group: readonly PipelineEntry[], logger: Logger): MiddlewareFunction | undefined => {
+  const handlers = group.flatMap(entry => {
+    if (entry.invoke === undefined) return []
+    const invoke = entry.neutral === true ? neutral(entry.invoke) : entry.invoke
+    const isBare = entry.kind === 'fork' || (entry.kind === 'use' && entry.app === null)
+    if (isBare) return [{ prefix: '', handler: invoke, bare: true }]
+    const own = entry.app === null || entry.app.options.logger === undefined || entry.app.logger === logger ? null : entry.app.logger
+    return [{ prefix: entry.prefix, handler: mounted(entry.prefix, invoke, own), bare: false }]
+  })
+  const [first] = handlers
+  return first === undefined || first.bare || (handlers.length === 1 && first.prefix === '') ? first?.handler : mountTable(handlers)
+}
+
+/** Mounts of plain middleware that a more specific neighbour behind them takes paths from; a guard among them would not run there. */
+export const overtaken = (entries: readonly PipelineEntry[]): (readonly [PipelineEntry, PipelineEntry])[] =>
+  groupsOf(entries).flatMap(group =>
+    group.flatMap((entry, at) => {
+      if (entry.app !== null || entry.routes !== undefined || entry.kind !== 'mount') return []
+      const later = group.slice(at + 1).find(other => other.prefix.length > entry.prefix.length && other.prefix.startsWith(`${entry.prefix}/`))
+      return later === undefined ? [] : [[entry, later] as const]
+    })
+  )
+
+/** The layers of the requests that clients send: the last one used is outermost. Those of apps within run at their place. */
+export const dispatchLayersOf = (entries: readonly PipelineEntry[]): MiddlewareFunction[] => {
+  const inOrder = (list: readonly PipelineEntry[]): MiddlewareFunction[] =>
+    list.flatMap(({ app, dispatch }) => (app !== null ? inOrder(app.entries) : dispatch === undefined ? [] : [dispatch]))
+  return inOrder(entries).reverse()
+}

@@ -1,0 +1,30 @@
+import { IopaError, isControlMethod } from '@iopa/constants'
+import { type Context, fullPath } from '@iopa/context'
+
+const pathOf = (context: Context): string => fullPath(context['iopa.PathBase'], context['iopa.Path'])
+
+/**
+ * Says that the path of the request answers these methods, though not the one asked for, and calls nothing: the middleware
+ * goes on with `next()`. When nothing answers, the end of the pipeline does so from all notes of this run.
+ */
+export const noteMethods = (context: Context, methods: readonly string[]): void => {
+  const askable = methods.filter(name => !isControlMethod(name))
+  if (askable.length > 0) context.response.note(pathOf(context), askable)
+}
+
+/** True when a route or a file on the way has the path of the request, for other methods. */
+export const isNoted = (context: Context): boolean => context.response.noted?.path === pathOf(context)
+
+/** Answers OPTIONS (RFC 9110 section 9.3.7) or 405 (section 15.5.6) from the notes of this run; false where there are none. */
+export const answerNoted = (context: Context): boolean => {
+  const method = context['iopa.Method']
+  // A transport's own control requests are no business of routes that do not name them.
+  if (!isNoted(context) || isControlMethod(method)) return false
+  const noted = context.response.noted?.methods ?? new Set<string>()
+  const allow = [...new Set([...noted, ...(noted.has('GET') ? ['HEAD'] : []), 'OPTIONS'])].sort().join(', ')
+  if (method === 'OPTIONS') {
+    context.response.status = 204
+    context.response.headers.set('allow', allow)
+  } else context.response.fail(new IopaError(405, 'method-not-allowed', `This path answers ${allow}.`, { headers: { allow } }))
+  return true
+}

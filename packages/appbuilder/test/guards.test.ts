@@ -1,0 +1,242 @@
+import { App, defineMiddleware, IopaError, type MiddlewareFunction, type RouteInfo } from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+
+const quiet = { logger: false } as const
+const at = (path: string) => ({ 'iopa.Path': path, 'iopa.Method': 'GET' })
+const guard = (name = 'auth') =>
+  defineMiddleware({ name, provides: ['server.User'] }, (context, next) => {
+    if (context.user === undefined) throw new IopaError(401, 'who-is-it')
+    return next()
+  })
+const answering: MiddlewareFunction = context => `at ${context.pathBase}${context.path}`
+
+type Segments = RouteInfo['segments']
+const literal = (path: string): Segments =>
+  path
+    .slice(1)
+    .split('/')
+    .map(value => ({ kind: 'static', value }))
+/** A stand-in for a router: routes that match everything, with these patterns. */
+const routes = (...patterns: readonly (string | readonly [string, Segments])[]) => ({
+  name: 'router',
+  extend: () => ({}),
+  invoke: answering,
+  routes: (): RouteInfo[] =>
+    patterns.map(item => {
+      const [pattern, segments] = typeof item === 'string' ? [item, literal(item)] : item
+      return { methods: ['GET'], pattern, segments, attributes: {} }
+    })
+})
+const warnings = () => {
+  const lines: string[] = []
+  return { lines, logger: { error: () => undefined, warn: (line: string) => void lines.push(line), info: () => undefined, debug: () => undefined } }
+}
+
+describe('a guard of every path', () => {
+  test('covers what stands behind it and nothing before it, and the app says so once', async () => {
+    const { lines, logger } = warnings()
+    const app = new App({ logger }).mount('/public', answering).use(guard()).mount('/admin', answering)
+    expect([(await app.invoke(at('/admin'))).status, (await app.invoke(at('/public'))).status]).toEqual([401, 200])
+    app.build()
+    expect(lines).toEqual(["iopa: 'auth' does not cover mount('/public'), which stands before it."])
+    expect(app.explain().open).toEqual(["'auth' does not cover mount('/public'), which stands before it."])
+    expect(String(app.explain())).toContain("'auth' does not cover mount('/public')")
+  })
+
+  test('says nothing where it stands before everything, or another guard covers the rest', () => {
+    const { lines, logger } = warnings()
+    new App({ logger }).use(guard()).use(routes('/a')).mount('/b', answering).build()
+    new App({ logger }).mount('/b', guard('b')).mount('/b', answering).use(guard()).build()
+    expect(lines).toEqual([])
+  })
+
+  test('names routes, forks, apps and files that stand before it', () => {
+    const { lines, logger } = warnings()
+    const files = Object.assign((_: unknown, next: () => unknown) => next(), { answers: true })
+    new App({ logger })
+      .use(files)
+      .fork(
+        () => false,
+        branch => branch.use(routes('/f'))
+      )
+      .use(new App(quiet).use(routes('/r')))
+      .mount('/m', new App(quiet).use(routes('/a', '/b')))
+      .use(guard())
+      .build()
+    expect(lines).toEqual(["iopa: 'auth' does not cover 'middleware 1', GET /f, GET /r, GET /m/a, GET /m/b, which stand before it."])
+  })
+})
+
+describe('a guard of a path', () => {
+  test.each<[string, (app: App) => App]>([
+    ['a mount below', app => app.mount('/admin/users', answering).mount('/admin', guard())],
+    ['a mount at the path', app => app.mount('/admin', answering).mount('/admin', guard())],
+    [
+      'a mount before other middleware',
+      app =>
+        app
+          .mount('/admin/x', answering)
+          .use((_, next) => next())
+          .mount('/admin', guard())
+    ],
+    ['a route below', app => app.use(routes('/admin/users')).mount('/admin', guard())],
+    ['a route with a parameter', app => app.use(routes(['/:any', [{ kind: 'param', name: 'any' }]])).mount('/admin', guard())],
+    ['a route that takes all', app => app.use(routes(['/*', [{ kind: 'tail', name: '*' }]])).mount('/admin', guard())],
+    [
+      'a route with an optional segment',
+      app => app.use(routes(['/:l?/admin', [{ kind: 'param', name: 'l', optional: true }, ...literal('/admin')]])).mount('/admin', guard())
+    ],
+    ['a route of a used app', app => app.use(new App(quiet).use(routes('/admin/x'))).mount('/admin', guard())],
+    [
+      'a route of a branch',
+      app =>
+        app
+          .fork(
+            () => true,
+            branch => branch.use(routes('/admin/x'))
+          )
+          .mount('/admin', guard())
+    ],
+    ['a route of a mounted app', app => app.mount('/', new App(quiet).use(routes('/admin/x'))).mount('/admin', guard())],
+    ['a guard in a mounted app', app => app.use(routes('/admin/x')).mount('/admin', new App(quiet).use(guard()).use(answering))],
+    ['a guard in a mounted app beside a more specific mount', app => app.mount('/admin', new App(quiet).use(guard())).mount('/admin/x', answering)]
+  ])('is refused behind %s', (_, build) => {
+    expect(() => build(new App(quiet)).build()).toThrow(/guards \/admin, but .* stands before it and answers without it: move the guard before it/)
+  })
+
+  test.each<[string, (app: App) => App]>([
+    ['a route elsewhere', app => app.use(routes('/administration', '/a/admin')).mount('/admin', guard())],
+    [
+      'a parameter that cannot be the path',
+      app => app.use(routes(['/:n', [{ kind: 'param', name: 'n', constraint: /^[0-9]+$/ }]])).mount('/admin', guard())
+    ],
+    ['a mount elsewhere', app => app.mount('/public', answering).mount('/admin', guard())],
+    [
+      'an app with a guard of its own',
+      app => app.mount('/admin/x', new App(quiet).use(guard()).use(answering)).mount('/admin', new App(quiet).use(guard()))
+    ]
+  ])('is accepted behind %s', (_, build) => {
+    expect(() => build(new App(quiet)).build()).not.toThrow()
+  })
+
+  test('runs before a more specific neighbour that stands behind it', async () => {
+    const app = new App(quiet).mount('/admin', guard()).mount('/admin/users', answering)
+    expect((await app.invoke(at('/admin/users'))).status).toBe(401)
+  })
+
+  test('a mounted middleware without declarations that a neighbour overtakes is named', () => {
+    const { lines, logger } = warnings()
+    new App({ logger })
+      .mount('/admin', (_, next) => next())
+      .mount('/admin/users', answering)
+      .build()
+    expect(lines).toEqual([expect.stringContaining("mount('/admin') does not run for mount('/admin/users'), which is more specific")])
+  })
+
+  test('provides its key to what is mounted at or below its path, and to nothing else', () => {
+    const needy = defineMiddleware({ name: 'needy', requires: ['server.User'] }, (_, next) => next())
+    expect(() =>
+      new App(quiet)
+        .mount('/a', guard())
+        .mount('/a/b', needy as never)
+        .build()
+    ).not.toThrow()
+    expect(() =>
+      new App(quiet)
+        .mount('/a', guard())
+        .mount('/ab', needy as never)
+        .build()
+    ).toThrow(/requires 'server.User'/)
+    expect(() =>
+      new App(quiet)
+        .mount('/a', needy as never)
+        .mount('/a', guard())
+        .build()
+    ).toThrow(/requires 'server.User'/)
+    expect(() =>
+      new App(quiet)
+        .mount('/a', new App(quiet).use(needy as never))
+        .use(guard())
+        .build()
+    ).toThrow(/requires 'server.User'/)
+    expect(() =>
+      new App(quiet)
+        .use(new App(quiet).use(guard()))
+        .use(needy as never)
+        .build()
+    ).not.toThrow()
+  })
+})
+
+describe('the check of public addresses', () => {
+  const protects = (app: App): string => {
+    try {
+      app.host('wire').assertProtected('0.0.0.0', undefined)
+      return ''
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
+  test('counts a guard that stands before everything', () => {
+    expect(protects(new App(quiet).use(guard()).use(routes('/a')).mount('/b', answering))).toBe('')
+    expect(
+      protects(
+        new App(quiet)
+          .use((_, next) => next())
+          .use(new App(quiet).use(guard()))
+          .use(routes('/a'))
+      )
+    ).toBe('')
+    expect(protects(new App(quiet).mount('/b', new App(quiet).use(guard()).use(answering)).use(guard()))).toBe('')
+  })
+
+  test.each<[string, (app: App) => App, RegExp]>([
+    ['nothing', app => app.use(answering), /the paths without a route/],
+    ['a mount before the guard', app => app.mount('/public', answering).use(guard()), /mount\('\/public'\)/],
+    ['a guard of one path only', app => app.mount('/admin', guard()).mount('/admin', answering), /the paths without a route/],
+    [
+      'a branch without a guard',
+      app =>
+        app
+          .fork(
+            () => true,
+            () => undefined
+          )
+          .use(guard()),
+      /the paths without a route/
+    ],
+    ['a route of a used app', app => app.use(new App(quiet).use(routes('/r'))).use(guard()), /GET \/r/]
+  ])('refuses %s, and names what is open', (_, build, open) => {
+    const message = protects(build(new App(quiet)))
+    expect(message).toMatch(open)
+    expect(message).toContain('open: true')
+  })
+})
+
+describe('listings', () => {
+  const app = new App(quiet)
+    .use(routes('/open'))
+    .mount('/admin', guard())
+    .mount('/admin', new App(quiet).use(routes('/users')))
+    .mount('/own', new App(quiet).use(guard()).use(routes('/x')))
+  const listed = (as?: ReturnType<App['create']>): string[] => Array.from(app.host().routes(as), ({ pattern }) => pattern).sort()
+
+  test('show everything to the app itself and to a user, and without a user nothing behind a guard', () => {
+    expect(listed()).toEqual(['/admin/users', '/open', '/own/x'])
+    const nobody = app.create(at('/'))
+    expect(listed(nobody)).toEqual(['/open'])
+    nobody.user = { id: 'ann' }
+    expect(listed(nobody)).toEqual(['/admin/users', '/open', '/own/x'])
+    expect(Array.from(app.routes(), ({ pattern }) => pattern)).toHaveLength(3)
+  })
+
+  test('show what an unbound guard has let pass', async () => {
+    const lenient = defineMiddleware({ name: 'lenient', provides: ['server.User'] }, (_, next) => next())
+    const house = new App(quiet).use(lenient).use({ ...routes('/a'), invoke: (_: unknown, next: () => unknown) => next() })
+    const context = house.create(at('/.well-known/core'))
+    expect([...house.host().routes(context)]).toEqual([])
+    await house.invoke(context)
+    expect(Array.from(house.host().routes(context), ({ pattern }) => pattern)).toEqual(['/a'])
+  })
+})

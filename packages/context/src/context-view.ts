@@ -1,0 +1,133 @@
+import type { Logger } from '@iopa/constants'
+import { addAliases } from './aliases.ts'
+import type { Answer } from './answer.ts'
+import { CORE_KEYS, PropertyBag } from './context.ts'
+import type { Context } from './context-types.ts'
+import { checkPath } from './path.ts'
+
+const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
+
+/** Keys that a view has for itself. */
+const OWN_KEYS: ReadonlySet<string> = new Set(['iopa.Path', 'iopa.PathBase', 'iopa.Params', 'iopa.Route', 'response'])
+
+/** The path of a resource below a path base: the root of a mount is the mount's own path. */
+export const fullPath = (base: string, path: string): string => (path === '/' && base !== '' ? base : base + path)
+
+/**
+ * The context as a mounted handler sees it: path, path base, params, route and logger are its own, for as long as it keeps
+ * the reference; every other key and method is that of the context. So neither side sees the path of the other, also
+ * where both work at the same time, and a body generator or a disposer that runs later still has the inner path.
+ */
+export class ContextView {
+  // Fields with initial values are defined, where an assignment would go to the context.
+  'iopa.Path' = '/'
+  'iopa.PathBase' = ''
+  'iopa.Params': Readonly<Record<string, string>> = NO_PARAMS
+  'iopa.Route' = ''
+  readonly #context: Context
+  #logger: Logger | null
+  #segments: readonly string[] | null = null
+  #segmentsOf = ''
+
+  constructor(context: Context, prefix: string, logger: Logger | null) {
+    this['iopa.Path'] = context['iopa.Path'].slice(prefix.length) || '/'
+    this['iopa.PathBase'] = context['iopa.PathBase'] + prefix
+    // A view of a view would pay for each level on each access.
+    const isView = #context in context
+    this.#context = isView ? context.#context : context
+    this.#logger = logger ?? (isView ? context.#logger : null)
+  }
+
+  get response(): Answer {
+    return this.#context.response
+  }
+  set response(answer: unknown) {
+    ;(this.#context as { response: unknown }).response = answer
+  }
+
+  get 'iopa.PathSegments'(): readonly string[] {
+    const path = this['iopa.Path']
+    if (this.#segments === null || this.#segmentsOf !== path) {
+      this.#segmentsOf = path
+      this.#segments = path === '/' || path === '' ? [] : path.slice(1).split('/')
+    }
+    return this.#segments
+  }
+
+  get 'server.Logger'(): Logger {
+    return this.#logger ?? this.#context['server.Logger']
+  }
+  set 'server.Logger'(logger: Logger) {
+    if (this.#logger === null) (this.#context as { 'server.Logger': Logger })['server.Logger'] = logger
+    else this.#logger = logger
+  }
+
+  /** A context within this one, whose path is this view's path followed by `path`. @throws IopaError 400 for an illegal path. */
+  child(path: string, method = 'GET'): Context {
+    const own = this['iopa.Path']
+    const base = own.endsWith('/') ? own.slice(0, -1) : own
+    const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
+    const child = this.#context.child('', method)
+    child['iopa.Path'] = full
+    child['iopa.PathBase'] = this['iopa.PathBase']
+    child['server.RawPath'] = full
+    return child
+  }
+
+  /** Tells the observers of `path`, which is a path of the mounted app. @throws IopaError 400 for an illegal path. */
+  notify(path: string): void {
+    this.#context.assertLive()
+    this.#context.environment.notify(fullPath(this['iopa.PathBase'], checkPath(path)), this.#context)
+  }
+
+  /** The context behind a view; any other value as it is. */
+  static contextOf<T>(value: T): T | Context {
+    return typeof value === 'object' && value !== null && #context in value ? value.#context : value
+  }
+
+  static {
+    const view = ContextView.prototype as unknown as Record<string | symbol, unknown>
+    addAliases(view)
+    const methods = PropertyBag.prototype as unknown as object
+    for (const name of Reflect.ownKeys(methods)) {
+      if (Object.hasOwn(view, name)) continue
+      const { value, set } = Object.getOwnPropertyDescriptor(methods, name) as PropertyDescriptor
+      if (typeof value === 'function') define(view, name, { value: forwarded(name) })
+      else if (typeof name === 'symbol' || value !== undefined) define(view, name, { value })
+      else define(view, name, set === undefined ? { get: getter(name) } : { get: getter(name), set: setter(name) })
+    }
+    for (const name of CORE_KEYS) if (!OWN_KEYS.has(name)) define(view, name, { get: getter(name), set: setter(name) })
+    // Extension keys have any name: what the view does not have is read from the context, and written to it.
+    Object.setPrototypeOf(
+      view,
+      new Proxy(Object.create(null) as object, {
+        get: (_, name, receiver: object) =>
+          #context in receiver ? (receiver.#context as unknown as Record<string | symbol, unknown>)[name] : undefined,
+        set: (_, name, value, receiver: object) => {
+          if (!(#context in receiver)) return false
+          ;(receiver.#context as unknown as Record<string | symbol, unknown>)[name] = value
+          return true
+        }
+      })
+    )
+
+    function getter(name: string | symbol) {
+      return function (this: ContextView): unknown {
+        return (this.#context as unknown as Record<string | symbol, unknown>)[name]
+      }
+    }
+    function setter(name: string | symbol) {
+      return function (this: ContextView, value: unknown): void {
+        ;(this.#context as unknown as Record<string | symbol, unknown>)[name] = value
+      }
+    }
+    function forwarded(name: string | symbol) {
+      return function (this: ContextView, ...values: unknown[]): unknown {
+        return (this.#context as unknown as Record<string | symbol, (...values: unknown[]) => unknown>)[name]?.(...values)
+      }
+    }
+    function define(on: object, name: string | symbol, descriptor: PropertyDescriptor): void {
+      Object.defineProperty(on, name, { ...descriptor, enumerable: false, configurable: true })
+    }
+  }
+}
