@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import { type Answer, type Context, Reads, readsOf } from '@iopa/context'
+import { type Answer, type Context, Reads } from '@iopa/context'
 import { silentLogger } from '../app/silent-logger.ts'
 import type { Clock } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
@@ -10,7 +10,9 @@ import { type Asker, Identities, isAlone } from './inputs.ts'
 import { Observer } from './observer.ts'
 import { PathRuns } from './path-runs.ts'
 import { getOf, type Question, questionOf } from './question.ts'
+import { ResourceIndex } from './resource-index.ts'
 import { collected, failed, isOwnEventStream, type Run, resourceOf, within } from './run.ts'
+import { RunsUnderWay } from './runs-under-way.ts'
 import { Turns } from './turns.ts'
 
 /** What the registry needs of the app. */
@@ -26,8 +28,6 @@ export interface ObservationHost {
 
 /** Milliseconds between the runs of a path that seems to notify itself. */
 const HELD = 250
-/** Paths of runs of which one may have caused a change that does not say who made it; more of them tell nothing. */
-const MOST_SUSPECTS = 256
 
 const tooMany = (): IopaError =>
   new IopaError(503, 'too-many-observers', 'The server has as many observers as it may have; try again.', { headers: { 'retry-after': '30' } })
@@ -40,14 +40,11 @@ export class ObservationRegistry {
   readonly #turns = new Turns()
   readonly #identities = new Identities()
   readonly #paths = new Map<string, PathRuns>()
-  /** Observers by the path of the resource that they hear of, where it is not the one that they observe. */
-  readonly #resources = new Map<string, Map<PathRuns, Set<Observer>>>()
+  readonly #resources = new ResourceIndex()
   readonly #listeners = new Set<(change: Change) => void>()
   readonly #changes = new Changes()
-  readonly #runs = new Map<Reads, Run>()
+  readonly #runs = new RunsUnderWay()
   readonly #said = new Once()
-  /** The run whose synchronous part is running. */
-  #current: Run | null = null
   #order = 0
   /** Observers whose first GET has not been delivered. */
   #muted = 0
@@ -102,7 +99,7 @@ export class ObservationRegistry {
   /** Tells who observes `path`, or hears of the resource there. What a run changes on the way to where it came from is ignored. */
   changed(path: string, origin: Context | null): void {
     if (this.active === 0) return
-    const cause = this.#causeOf(origin)
+    const cause = this.#runs.causeOf(origin)
     const { chain } = cause
     if (chain !== null && isInChain(chain, path)) {
       if (chain.path !== path) this.#logCycle(cycleOf(chain, path))
@@ -110,7 +107,7 @@ export class ObservationRegistry {
     }
     if (this.#muted > 0 || this.#runs.size > 0) this.#changes.add(path)
     this.#paths.get(path)?.refresh(cause)
-    const others = this.#resources.get(path)
+    const others = this.#resources.at(path)
     if (others !== undefined) {
       for (const [runs, observers] of others) {
         if (chain !== null && isInChain(chain, runs.path)) {
@@ -121,14 +118,14 @@ export class ObservationRegistry {
         else runs.owe(observers, cause)
       }
     }
-    if (this.#listeners.size > 0) this.#announce({ path, origin }, origin)
+    if (this.#listeners.size > 0) this.#announce({ path, origin })
   }
 
   /** Hands observers of `path` an answer that was not made by running GET here. It is no change of this app. */
   deliver(path: string, answer: Answer): void {
     if (this.#muted > 0) this.#changes.add(path)
     const observers = new Set(this.#paths.get(path)?.observers as ReadonlySet<Observer> | undefined)
-    for (const others of this.#resources.get(path)?.values() ?? []) for (const observer of others) observers.add(observer)
+    for (const others of this.#resources.at(path)?.values() ?? []) for (const observer of others) observers.add(observer)
     for (const observer of observers) observer.push(answer)
   }
 
@@ -147,7 +144,6 @@ export class ObservationRegistry {
   /** The answer to a GET that begins after this call; callers whose inputs are equal, or are not read, get the same one. */
   represent(path: string, as: Context): Promise<Answer> {
     const question = getOf(path, as)
-    const chain = this.#current === null ? null : this.#current.chain
     return new Promise(resolve => {
       const asker: Asker = {
         question,
@@ -160,31 +156,25 @@ export class ObservationRegistry {
         inputBits: -1,
         told: (answer, run) => resolve(answer ?? failed(run.context, tooLate()))
       }
-      this.#runsOf(path).ask(asker, chain === null ? OUTSIDE : { chain, suspects: null })
+      this.#runsOf(path).ask(asker, this.#runs.cause)
     })
   }
 
-  #announce(change: Change, origin: Context | null): void {
-    const reads = origin === null ? undefined : readsOf(origin)
-    const outer = this.#current
-    this.#current = (reads === undefined ? undefined : this.#runs.get(reads)) ?? outer
-    // What a listener looks at is no read of the run.
-    reads?.pause()
-    try {
+  #announce(change: Change): void {
+    this.#runs.onBehalfOf(change.origin, () => {
       for (const listener of this.#listeners) listener(change)
-    } finally {
-      reads?.resume()
-      this.#current = outer
-    }
+    })
   }
 
   readonly #observers = {
     remove: (observer: Observer): void => this.#remove(observer),
     answered: (observer: Observer, resource: string, since: number): void => {
       if (resource === observer.resource) return
-      this.#moveTo(observer, resource)
+      const runs = this.#paths.get(observer.question.path)
+      if (runs === undefined) return
+      this.#resources.move(observer, runs, resource)
       // It may have changed while nobody knew that it was read.
-      if (this.#changes.since(since, resource)) this.#paths.get(observer.question.path)?.owe([observer], OUTSIDE)
+      if (this.#changes.since(since, resource)) runs.owe([observer], OUTSIDE)
     }
   }
 
@@ -193,30 +183,8 @@ export class ObservationRegistry {
     const runs = this.#runsOf(path)
     runs.observe(observer)
     const resource = resourceOf(observer.context)
-    this.#moveTo(observer, resource)
+    this.#resources.move(observer, runs, resource)
     if (this.#changes.since(since, path) || this.#changes.since(since, resource)) runs.owe([observer], OUTSIDE)
-  }
-
-  #moveTo(observer: Observer, resource: string): void {
-    this.#forget(observer)
-    observer.resource = resource
-    const runs = this.#paths.get(observer.question.path)
-    if (resource === observer.question.path || runs === undefined) return
-    let byRuns = this.#resources.get(resource)
-    if (byRuns === undefined) this.#resources.set(resource, (byRuns = new Map()))
-    const observers = byRuns.get(runs)
-    if (observers === undefined) byRuns.set(runs, new Set([observer]))
-    else observers.add(observer)
-  }
-
-  #forget(observer: Observer): void {
-    const byRuns = this.#resources.get(observer.resource)
-    const runs = this.#paths.get(observer.question.path)
-    if (byRuns === undefined || runs === undefined) return
-    const observers = byRuns.get(runs)
-    observers?.delete(observer)
-    if (observers?.size === 0) byRuns.delete(runs)
-    if (byRuns.size === 0) this.#resources.delete(observer.resource)
   }
 
   #runsOf(path: string): PathRuns {
@@ -244,10 +212,10 @@ export class ObservationRegistry {
         resource: leader.question.path,
         over: false
       }
-      this.#runs.set(reads, run)
+      this.#runs.add(run)
       const finish = (answer: Answer | null): void => {
         run.over = true
-        this.#runs.delete(reads)
+        this.#runs.delete(run)
         reads.pause()
         if (answer?.ok) run.resource = resourceOf(context)
         finished(run, answer)
@@ -277,16 +245,12 @@ export class ObservationRegistry {
     const { clock, limits, logger } = this.#host
     let done = false
     const ran = new Promise<void>(resolve => {
-      const outer = this.#current
-      this.#current = run
-      try {
+      this.#runs.as(run, () =>
         this.#host.run(run.context, () => {
           done = true
           resolve()
         })
-      } finally {
-        this.#current = outer
-      }
+      )
     })
     if (done && !run.context.response.isStream) return Promise.resolve(run.context.response)
     const answer = ran.then(() => (run.context.response.isStream ? collected(run.context, limits.body) : run.context.response))
@@ -306,27 +270,6 @@ export class ObservationRegistry {
     })
   }
 
-  /** Why a path changes, as far as can be told: a context of a run, or what runs right now, says it; else any run under way may have done it. */
-  #causeOf(origin: Context | null): Cause {
-    if (this.#runs.size === 0) return OUTSIDE
-    for (let context = origin; context !== null; context = context['server.ParentContext']) {
-      const reads = readsOf(context)
-      if (reads === undefined) continue
-      const run = this.#runs.get(reads)
-      return run === undefined ? OUTSIDE : { chain: run.chain, suspects: null }
-    }
-    // A request of a peer is nobody's notification.
-    if (origin !== null && !origin['server.IsLocalOrigin']) return OUTSIDE
-    if (this.#current !== null) return { chain: this.#current.chain, suspects: null }
-    const suspects = new Set<string>()
-    for (const { chain, cause } of this.#runs.values()) {
-      for (let link: typeof cause.chain = chain; link !== null; link = link.above) suspects.add(link.path)
-      for (const suspect of cause.suspects ?? []) suspects.add(suspect)
-      if (suspects.size > MOST_SUSPECTS) return OUTSIDE
-    }
-    return { chain: null, suspects }
-  }
-
   #logCycle(cycle: string): void {
     if (!this.#said.first(cycle)) return
     this.#host.logger.error(
@@ -338,9 +281,9 @@ export class ObservationRegistry {
     if (observer.removed) return
     observer.removed = true
     this.active--
-    this.#forget(observer)
     const runs = this.#paths.get(observer.question.path)
     if (runs === undefined) return
+    this.#resources.forget(observer, runs)
     runs.observers.delete(observer)
     if (runs.observers.size === 0 && runs.isIdle) this.#paths.delete(runs.path)
   }

@@ -23,7 +23,7 @@ const MOST_RUNS = 64
 /** Rounds in a row that runs of the path seem to have caused, before it is held back. */
 const MOST_LOOPS = 16
 /** Milliseconds that these rounds may take, where another path's runs seem to lie between. */
-const LOOP_TIME = 160
+const LOOP_TIME = 1000
 
 /**
  * The GETs of one path. Askers share a run as long as they are equal in the inputs that runs have read so far; one that differs in an input that the
