@@ -71,13 +71,21 @@ const isBoxed = (value: object): boolean => /^\[object (?:Number|Boolean|String)
 export const isOpaque = (value: object): boolean =>
   !isPlainObject(value) && !Array.isArray(value) && Object.keys(value).length === 0 && !isBoxed(value) && !ArrayBuffer.isView(value)
 
-/** Within a value, iterables become arrays of their items; what would silently become `{}` throws. */
-const spell = (_key: string, value: unknown): unknown => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
-  const iterate = (value as Partial<Iterable<unknown>>)[Symbol.iterator]
-  if (typeof iterate === 'function') return listItems(iterate.call(value))
-  if (isOpaque(value)) throw new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
-  return value
+/** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}` throws. */
+const spell = (root: unknown): string => {
+  let failure: TypeError | null = null
+  const text = JSON.stringify(root, (_key, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
+    const iterate = (value as Partial<Iterable<unknown>>)[Symbol.iterator]
+    if (typeof iterate === 'function') return listItems(iterate.call(value))
+    if (!isOpaque(value)) return value
+    failure ??= new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
+    // Nobody will await it; a rejection must not end the process. So the others are looked at as well.
+    if (value instanceof Promise) value.catch(() => undefined)
+    return null
+  })
+  if (failure !== null) throw failure
+  return text
 }
 
 /** The JSON text of a value; iterables in it are arrays of their items. @throws TypeError for what has no JSON form. */
@@ -86,7 +94,7 @@ export const encodeJson = (value: unknown): string => {
   try {
     text = JSON.stringify(value)
     // Only what shows nothing becomes {}: a Map, a Promise. Everything else needs no closer look.
-    if (text?.includes('{}')) text = JSON.stringify(value, spell)
+    if (text?.includes('{}')) text = spell(value)
   } catch (error) {
     if (error instanceof TypeError && /BigInt/.test(error.message))
       throw new TypeError('a BigInt has no JSON form; send it as a string', { cause: error })

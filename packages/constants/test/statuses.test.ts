@@ -5,6 +5,12 @@ describe('statuses', () => {
   test.each([
     [200, 'OK'],
     [204, 'No Content'],
+    [203, 'Non-Authoritative Information'],
+    [205, 'Reset Content'],
+    [402, 'Payment Required'],
+    [418, "I'm a teapot"],
+    [451, 'Unavailable For Legal Reasons'],
+    [507, 'Insufficient Storage'],
     [304, 'Not Modified'],
     [404, 'Not Found'],
     [414, 'URI Too Long'],
@@ -18,7 +24,7 @@ describe('statuses', () => {
   test.each([
     [299, 'Success'],
     [399, 'Redirection'],
-    [418, 'Client Error'],
+    [499, 'Client Error'],
     [599, 'Server Error'],
     [0, 'Unknown']
   ])('%i, which has no name of its own here, is %s', (status, reason) => {

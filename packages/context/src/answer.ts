@@ -1,11 +1,24 @@
-import { type Capabilities, CodecTable, type HeadersInit, IopaError, isIopaError, MEDIA_TYPES, reasonPhrase, withOrigin } from '@iopa/constants'
+import { type Capabilities, CodecTable, type HeadersInit, IopaError, MEDIA_TYPES, reasonPhrase } from '@iopa/constants'
+import {
+  type AnswerOwner,
+  BAD_REASON,
+  type Excerpt,
+  hasNoContent,
+  NOT_FOUND,
+  type RareParts,
+  REPRESENTATION_HEADERS,
+  type ReceivedParts,
+  rareParts,
+  sealedError,
+  statusOfError
+} from './answer-parts.ts'
+import { AnswerReading } from './answer-reading.ts'
 import { applyKind } from './apply-value.ts'
 import { inAsyncScope } from './async-scope.ts'
-import { collectBytes, decodeJson } from './body.ts'
+import { collectBytes } from './body.ts'
 import { ANSWER } from './brands.ts'
-import { textOf } from './charset.ts'
 import { checkMediaType, type Encoded, encodeKind, type Payload } from './encoding.ts'
-import { checkReason, headTooLarge, isHeadTooLarge } from './head-check.ts'
+import { headTooLarge, isHeadTooLarge } from './head-check.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonValue, HeldBodies } from './held-bodies.ts'
 import { chunksOf, endingStream, PayloadStream, type Source } from './payload-stream.ts'
@@ -13,53 +26,10 @@ import { type Problem, problemIn, problemOf, problemText } from './problem.ts'
 import { runCallbacks, type SendingCallback } from './sending-callbacks.ts'
 import { KIND, type Kind, kindOf, kindOfObject, unsendable } from './value-kind.ts'
 
-/** What an answer to an observer stands for, when the body is larger than observers may be sent: the answer is a link to it then. */
-export interface Excerpt {
-  /** Content type of the body. */
-  readonly type: string
-  /** Bytes of the whole body. */
-  readonly size: number
-  /** Its first 1,024 bytes; none when they could not be read, for the body has changed again, and that is told next. */
-  readonly start: Uint8Array
-}
-
-/** What an answer asks of the context that it belongs to. */
-export interface AnswerOwner {
-  readonly 'server.Capabilities': Capabilities
-  readonly 'iopa.Method': string
-  readonly environment: { readonly codecs: CodecTable; readonly bodyLimit: number }
-  defer(dispose: () => unknown): void
-}
-
-/** What a client has received besides the status. */
-export interface ReceivedParts {
-  readonly headers?: HeaderMap
-  readonly type?: string
-  readonly payload?: Payload
-  readonly reason?: string
-  readonly codecs?: CodecTable
-}
-
-/** What few answers have. */
-interface Rare {
-  /** Empty for the standard phrase of the status. */
-  reason: string
-  excerpt: Excerpt | null
-  readonly callbacks: SendingCallback[]
-  held: HeldBodies | null
-  /** True when `content-length` came with the body, so that it goes with it. */
-  lengthOfBody: boolean
-  /** A stream that is being read for somebody who wants to see the body before it is sent. */
-  reading: Promise<Encoded> | null
-  codecs: CodecTable | null
-}
-
 const OPEN = 0
 const SEALED = 1
 /** Sealed, and the payload is the problem, whose text is made when it is read. */
 const SEALED_PROBLEM = 2
-
-const sealedError = (): IopaError => new IopaError(500, 'answer-sent', 'The answer has been sent; set status and body before the handler returns.')
 
 const utf8 = new TextEncoder()
 
@@ -82,7 +52,7 @@ export class Answer {
   #kind: Kind = KIND.Value
   #payload: Payload = null
   #error: IopaError | null = null
-  #rare: Rare | null = null
+  #rare: RareParts | null = null
   #state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM = OPEN
 
   /** `owner` is the context that this answers, null for one that came from a peer. */
@@ -297,22 +267,24 @@ export class Answer {
   }
 
   /** The body as bytes: what a client reads, or what will be sent. A stream that has been read stays readable. */
-  async bytes(limit?: number): Promise<Uint8Array> {
-    return (await this.#content(limit)).bytes
+  bytes(limit?: number): Promise<Uint8Array> {
+    return this.#reading.bytes(limit)
   }
 
   /** The body as text. */
-  async text(): Promise<string> {
-    const { payload, bytes, type } = await this.#content()
-    return typeof payload === 'string' ? payload : this.#read(() => textOf(bytes, type))
+  text(): Promise<string> {
+    if (this.#state !== OPEN && typeof this.#payload === 'string') return Promise.resolve(this.#payload)
+    return this.#reading.text()
   }
 
-  /** The body's value, by its content type; undefined where there is no content. @throws IopaError 400, 415, of the server that sent it. */
-  async json(codecs?: CodecTable): Promise<unknown> {
-    const { payload, bytes, type } = await this.#content()
-    const { status } = this
-    if (payload === null || (bytes.length === 0 && (hasNoContent(status) || status === 304))) return undefined
-    return this.#read(() => decodeJson(bytes, type, codecs ?? this.#codecs))
+  /** The body's value, by its content type; undefined where there is no content. @throws IopaError 400, 415, whose fault is its sender's. */
+  json(codecs?: CodecTable): Promise<unknown> {
+    return this.#reading.json(codecs ?? this.#codecs)
+  }
+
+  /** Gives a received answer the codecs of the app for `json()`. */
+  useCodecs(codecs: CodecTable): void {
+    if (this.#owner === null) this.#own.codecs ??= codecs
   }
 
   /** Runs `callback` once before the first byte, last registered first; the head waits for a promise. */
@@ -394,7 +366,6 @@ export class Answer {
       this.#headers?.delete('content-type')
     }
     if (this.#type !== '') checkMediaType(this.#type)
-    if (this.#rare !== null) checkReason(this.#rare.reason)
     if (this.#headers !== null && isHeadTooLarge(this.#headers.pairs())) {
       // The problem that is sent instead could not be read with them either.
       this.#headers = null
@@ -457,7 +428,7 @@ export class Answer {
   }
 
   #impliedStatus(): number {
-    if (this.#body !== undefined) return this.#kind === KIND.Unsendable ? 500 : this.#kind === KIND.Error ? statusOf(this.#body) : 200
+    if (this.#body !== undefined) return this.#kind === KIND.Unsendable ? 500 : this.#kind === KIND.Error ? statusOfError(this.#body) : 200
     if (this.#owner === null) return 0
     const method = this.#owner['iopa.Method']
     return method === 'GET' || method === 'HEAD' ? 404 : 204
@@ -467,77 +438,22 @@ export class Answer {
     return this.#rare?.codecs ?? this.#owner?.environment.codecs ?? DEFAULT_CODECS
   }
 
-  /** What is sent, or would be sent now, as bytes and as it is. */
-  async #content(limit?: number): Promise<{ payload: string | Uint8Array | null; bytes: Uint8Array; type: string }> {
-    if (this.#state === OPEN) {
-      const { payload, type } = await this.#preview(limit ?? this.#owner?.environment.bodyLimit ?? Number.MAX_SAFE_INTEGER)
-      const content = payload as string | Uint8Array | null
-      return { payload: content, bytes: typeof content === 'string' ? utf8.encode(content) : (content ?? NO_BYTES), type }
-    }
-    if (this.isStream) {
-      try {
-        await this.collect(limit ?? Number.MAX_SAFE_INTEGER)
-      } catch (error) {
-        throw withOrigin(error, this.#origin)
-      }
-    }
-    const payload = this.payload as string | Uint8Array | null
-    return { payload, bytes: this.payloadBytes, type: this.#type }
+  get #reading(): AnswerReading {
+    const owner = this.#owner
+    return (this.#own.reading ??= new AnswerReading(
+      this,
+      () => this.#preview(),
+      owner === null ? 'upstream' : 'internal',
+      owner?.environment.bodyLimit ?? Number.MAX_SAFE_INTEGER
+    ))
   }
 
-  /** What would be sent now. A stream is collected, and stays the body as bytes. */
-  async #preview(limit: number): Promise<Encoded> {
-    const waiting = this.#rare?.reading
-    if (waiting !== null && waiting !== undefined) return waiting
-    if (this.#body === undefined) {
-      const { status } = this
-      const error = this.#error ?? (this.#status === 0 ? NOT_FOUND : null)
-      return { payload: status >= 400 ? problemText(status, error) : null, type: MEDIA_TYPES.ProblemJson }
-    }
-    const encoded = this.#encode(this.#headers?.get('content-type') || this.#type, this.#codecs)
-    const { payload } = encoded
-    if (payload !== null && typeof payload === 'object' && !(payload instanceof Uint8Array)) {
-      const reading = this.#keep(this.#body, payload, encoded.type, limit)
-      this.#own.reading = reading
-      return reading.finally(() => {
-        this.#own.reading = null
-      })
-    }
-    // A generator can be asked once.
-    if (this.#kind === KIND.Items) this.#become(payload, encoded.type)
-    return encoded
-  }
-
-  async #keep(body: unknown, stream: AsyncIterable<Uint8Array>, type: string, limit: number): Promise<Encoded> {
-    const replaced = (): boolean => this.#state !== OPEN || this.#body !== body
-    try {
-      const payload = await collectBytes(stream, limit)
-      if (!replaced()) this.#become(payload, type)
-      return { payload, type }
-    } catch (error) {
-      const failure = withOrigin(error, 'internal')
-      // What is left of the stream is not the body.
-      if (!replaced()) this.setBody(failure, KIND.Error)
-      throw failure
-    }
-  }
-
-  #become(payload: Payload, type: string): void {
-    this.setBody(payload, kindOf(payload))
-    if (this.#headers?.has('content-type') !== true) this.#type = type
-  }
-
-  get #origin(): 'upstream' | 'internal' {
-    return this.#owner === null ? 'upstream' : 'internal'
-  }
-
-  /** What is wrong with a body that somebody else has made is not the fault of the peer whose request is handled. */
-  #read<T>(decode: () => T): T {
-    try {
-      return decode()
-    } catch (error) {
-      throw withOrigin(error, this.#origin)
-    }
+  /** What sealing would send now. */
+  #preview(): Encoded {
+    if (this.#body !== undefined) return this.#encode(this.#headers?.get('content-type') || this.#type, this.#codecs)
+    const { status } = this
+    const error = this.#error ?? (this.#status === 0 ? NOT_FOUND : null)
+    return { payload: status >= 400 ? problemText(status, error) : null, type: MEDIA_TYPES.ProblemJson }
   }
 
   #assertOpen(body: unknown): void {
@@ -546,8 +462,8 @@ export class Answer {
     throw sealedError()
   }
 
-  get #own(): Rare {
-    return (this.#rare ??= { reason: '', excerpt: null, callbacks: [], held: null, lengthOfBody: false, reading: null, codecs: null })
+  get #own(): RareParts {
+    return (this.#rare ??= rareParts())
   }
 
   toString(): string {
@@ -557,36 +473,6 @@ export class Answer {
 
 Object.setPrototypeOf(Answer.prototype, null)
 Object.defineProperty(Answer.prototype, ANSWER, { value: true })
-
-// They describe the body that an error takes the place of (RFC 9110 section 8, RFC 9111).
-const REPRESENTATION_HEADERS = [
-  'content-type',
-  'content-length',
-  'content-encoding',
-  'content-language',
-  'content-location',
-  'content-range',
-  'etag',
-  'last-modified',
-  'cache-control',
-  'expires',
-  'location'
-]
-
-const hasNoContent = (status: number): boolean => status === 204 || status === 205
-
-const statusOf = (error: unknown): number => {
-  const { status } = error as { status?: unknown }
-  return isIopaError(error) && typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
-}
-
-/** The error of a GET whose handler had nothing to say. */
-const NOT_FOUND: IopaError = Object.freeze(
-  Object.assign(new IopaError(404, 'not-found', 'There is nothing at this path.'), { stack: 'IopaError: not-found' })
-)
-
-// RFC 9112 section 4: a reason phrase is horizontal tab, space, and visible or opaque octets.
-const BAD_REASON = /[^\t\x20-\x7e\x80-\xff]/
 
 const DEFAULT_CODECS = new CodecTable()
 const NO_PAIRS: readonly string[] = Object.freeze([])

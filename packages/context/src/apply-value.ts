@@ -13,22 +13,15 @@ export const applyValue = (answer: Answer, value: unknown): void => {
 
 /** Writes an object of a known kind; `whole` also writes the status of what has one. */
 export const applyKind = (answer: Answer, value: object, kind: Kind, whole: boolean): void => {
-  switch (kind) {
-    case KIND.Reply:
-      return applyReply(answer, value as Reply, whole)
-    case KIND.Answer:
-      return applyAnswer(answer, value as Answer, whole)
-    case KIND.Response:
-      return applyResponse(answer, value as Response, whole)
-    case KIND.Error:
-      throw value
-    default:
-      answer.setBody(value, kind)
-  }
+  if (kind === KIND.Reply) applyReply(answer, value as Reply, whole)
+  else if (kind === KIND.Answer) applyAnswer(answer, value as Answer, whole)
+  else if (kind === KIND.Response) applyResponse(answer, value as Response, whole)
+  else if (kind === KIND.Error) throw value
+  else answer.setBody(value, kind)
 }
 
 const applyReply = (answer: Answer, value: Reply, whole: boolean): void => {
-  if (whole) answer.status = value.status
+  if (whole || !answer.hasStatus) answer.status = value.status
   if (value.body !== undefined) answer.body = value.body
   if (value.headers !== undefined) assignHeaders(answer.headers, value.headers)
 }

@@ -9,8 +9,8 @@
 
 export type { EndReason } from './abort-reasons.ts'
 export { abortReason } from './abort-reasons.ts'
-export type { AnswerOwner, Excerpt, ReceivedParts } from './answer.ts'
 export { Answer } from './answer.ts'
+export type { AnswerOwner, Excerpt, ReceivedParts } from './answer-parts.ts'
 export { applyValue } from './apply-value.ts'
 export type { BodyStream } from './body.ts'
 export { bodyTooLarge, collectBytes, concatBytes, readBody } from './body.ts'

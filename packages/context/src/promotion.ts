@@ -2,6 +2,7 @@ import type { Bag, Body, CodecTable } from '@iopa/constants'
 import type { Context } from './context-types.ts'
 import { encodeBody } from './encoding.ts'
 import type { Endpoint } from './endpoint.ts'
+import { PayloadStream } from './payload-stream.ts'
 
 const utf8 = new TextEncoder()
 /** Keys of a bag that describe its endpoint. */
@@ -66,5 +67,7 @@ export const bodyOfBag = (bag: Bag, context: Context, codecs: CodecTable): void 
   const { payload, type } = encodeBody(value, context['iopa.ContentType'], codecs)
   const target = context as { 'iopa.Body': Body; 'iopa.ContentType': string }
   target['iopa.Body'] = typeof payload === 'string' ? utf8.encode(payload) : payload
+  // A stream that no handler, or no client, has begun to read must not stay open.
+  if (payload instanceof PayloadStream) context.defer(() => void (payload.begun || payload.return()))
   if (context['iopa.ContentType'] === '') target['iopa.ContentType'] = type
 }

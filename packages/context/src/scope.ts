@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/constants'
 import { abortReason, type EndReason } from './abort-reasons.ts'
+import { type AsyncScope, asyncScope, inAsyncScope } from './async-scope.ts'
 import type { Environment } from './environment.ts'
 
 /** What a scope can own: something with a dispose or close method. */
@@ -11,6 +12,8 @@ type Disposer = (reason: EndReason) => unknown
 interface Belongings {
   readonly disposers: Disposer[]
   controller: AbortController | null
+  /** The asynchronous context in which the signal was last asked for: listeners are added there. */
+  signalScope: AsyncScope | null
   /** Settles when asynchronous disposers have. */
   ending: Promise<void> | null
   /** Those of children that are ending still: a scope has not ended before them. */
@@ -72,6 +75,7 @@ export class Scope {
   /** Aborts when the scope ends, with an IopaError whose `code` is the end reason. Made on first use. */
   get signal(): AbortSignal {
     const belongings = this.#own
+    if (this.#state <= COUNTED) belongings.signalScope = asyncScope()
     if (belongings.controller === null) {
       belongings.controller = new AbortController()
       if (this.#state > COUNTED) belongings.controller.abort(abortReason(this.endReason))
@@ -79,10 +83,13 @@ export class Scope {
     return belongings.controller.signal
   }
 
-  /** Runs `dispose` when the scope ends, with the end reason; at once when it has ended already. */
+  /**
+   * Runs `dispose` when the scope ends, with the end reason; at once when it has ended already. It runs in the present
+   * asynchronous context: what the request of the caller keeps in AsyncLocalStorage is there.
+   */
   defer(dispose: Disposer): void {
     if (this.#state === ENDED) void this.#run(dispose)
-    else this.#own.disposers.push(dispose)
+    else this.#own.disposers.push(inAsyncScope(dispose))
   }
 
   /** Disposes or closes `resource` when the scope ends, and returns it. */
@@ -115,7 +122,7 @@ export class Scope {
     const belongings = this.#own
     // What was planned takes the place of a plain end.
     if (reason !== 'finish') belongings.reason = reason
-    belongings.controller?.abort(abortReason(belongings.reason))
+    if (belongings.controller !== null) this.#abort(belongings.controller, belongings)
     const children = this.#endChildren(belongings.reason)
     const ending = children === null ? this.#dispose() : children.then(() => this.#dispose())
     if (ending !== undefined) {
@@ -132,6 +139,12 @@ export class Scope {
   /** Throws when the scope has ended: a kept reference must not act for a request that is over. */
   assertLive(): void {
     if (this.#state > COUNTED) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
+  }
+
+  /** Its listeners, too, run in the asynchronous context of the request that has asked for the signal. */
+  #abort(controller: AbortController, { signalScope, reason }: Belongings): void {
+    if (signalScope === null) controller.abort(abortReason(reason))
+    else signalScope.runInAsyncScope(controller.abort, controller, abortReason(reason))
   }
 
   /** Ends the children; null unless some of them, or of those that began to end by themselves, take their time. */
@@ -168,7 +181,7 @@ export class Scope {
   }
 
   get #own(): Belongings {
-    return (this.#belongings ??= { disposers: [], controller: null, ending: null, endings: null, reason: 'finish' })
+    return (this.#belongings ??= { disposers: [], controller: null, signalScope: null, ending: null, endings: null, reason: 'finish' })
   }
 
   #unlink(): void {

@@ -20,7 +20,7 @@ export interface OutgoingRequest {
 /** Reads a bag or a context as a request to send. @throws IopaError 400 for an illegal path. */
 export const outgoing = (request: Bag, codecs: CodecTable = DEFAULT_CODECS): OutgoingRequest => {
   const given: HeadersInit | undefined = request['iopa.Headers']
-  const headers = given === undefined ? new HeaderMap() : given instanceof HeaderMap ? given : HeaderMap.from(given)
+  const headers = given === undefined ? new HeaderMap() : HeaderMap.from(given)
   const stated = request['iopa.ContentType'] || headers.get('content-type') || ''
   const value = request['iopa.Body']
   let body: Body = null
