@@ -90,6 +90,9 @@ export const REPRESENTATION_HEADERS: readonly string[] = [
   'location'
 ]
 
+/** RFC 9112 section 4: a reason phrase is horizontal tab, space, and visible or opaque octets. */
+export const BAD_REASON: RegExp = /[^\t\x20-\x7e\x80-\xff]/
+
 /** True for a status whose answer has no content (RFC 9110 sections 15.3.5 and 15.3.6). */
 export const hasNoContent = (status: number): boolean => status === 204 || status === 205
 

@@ -1,6 +1,7 @@
 import { type Capabilities, CodecTable, type HeadersInit, IopaError, MEDIA_TYPES, reasonPhrase, withOrigin } from '@iopa/constants'
 import {
   type AnswerOwner,
+  BAD_REASON,
   type Excerpt,
   hasNoContent,
   NOT_FOUND,
@@ -18,7 +19,7 @@ import { inAsyncScope } from './async-scope.ts'
 import { collectBytes } from './body.ts'
 import { ANSWER } from './brands.ts'
 import { checkMediaType, type Encoded, encodeKind, type Payload } from './encoding.ts'
-import { checkReason, headTooLarge, isHeadTooLarge } from './head-check.ts'
+import { headTooLarge, isHeadTooLarge } from './head-check.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonValue, HeldBodies } from './held-bodies.ts'
 import { observed } from './observed.ts'
@@ -94,7 +95,7 @@ export class Answer {
   }
   set 'iopa.ReasonPhrase'(reason: string) {
     if (this.#state !== OPEN) throw sealedError()
-    checkReason(reason)
+    if (BAD_REASON.test(reason)) throw new IopaError(500, 'bad-reason', 'A handler set a reason phrase with characters that no peer reads.')
     this.#own.reason = reason
   }
 

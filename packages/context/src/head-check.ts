@@ -5,15 +5,6 @@ const MOST_FIELDS = 96
 const MOST_CHARACTERS = 15 * 1024
 // Between a name and its value, and after it.
 const FIELD_OVERHEAD = 4
-// RFC 9112 section 4.
-const REASON = /^[\t\x20-\x7e\x80-\xff]*$/
-
-/** Refuses a reason phrase that would begin another line. @throws IopaError 500. */
-export const checkReason = (reason: string): void => {
-  if (REASON.test(reason)) return
-  const shown = JSON.stringify(reason.length > 40 ? `${reason.slice(0, 40)}...` : reason)
-  throw new IopaError(500, 'bad-reason', `${shown} is no reason phrase; it is one line of Latin-1.`)
-}
 
 /** True for more header fields than the usual peer reads; `pairs` are names and values in turn. */
 export const isHeadTooLarge = (pairs: readonly string[]): boolean => {

@@ -1,7 +1,9 @@
+import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import { CodecTable, IopaError } from '@iopa/constants'
+import { CodecTable, IopaError, originOf } from '@iopa/constants'
 import { Answer, applyValue, HeaderMap, reply } from '@iopa/context'
 import { describe, expect, test } from 'vitest'
+import { bench, request } from './environment.ts'
 
 const codecs = new CodecTable()
 const sealed = (value: unknown, prepare?: (answer: Answer) => void): Answer => {
@@ -222,6 +224,218 @@ describe('an answer', () => {
   })
 })
 
+describe('sealing', () => {
+  const late = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+  test('is synchronous unless a callback is not, and waits for each callback in turn', async () => {
+    const answer = new Answer()
+    const order: number[] = []
+    answer.body = 'x'
+    answer.onSendingHeaders(() => void order.push(1))
+    answer.onSendingHeaders(async () => {
+      await late()
+      answer.headers.set('late', 'yes')
+      order.push(2)
+    })
+    answer.onSendingHeaders(() => void order.push(3))
+    const sealing = answer.seal(codecs)
+    expect([order, answer.sealed]).toEqual([[3], false])
+    await sealing
+    expect([order, answer.sealed, answer.headers.get('late')]).toEqual([[3, 2, 1], true, 'yes'])
+    expect(answer.seal(codecs)).toBeUndefined()
+  })
+
+  test('runs all callbacks, and rejects with the first failure; then an error can be sealed', async () => {
+    const answer = new Answer()
+    let ran = 0
+    answer.onSendingHeaders(() => void ran++)
+    answer.onSendingHeaders(() => Promise.reject(new Error('first')))
+    await expect(answer.seal(codecs)).rejects.toThrow('first')
+    answer.fail(new IopaError(500, 'x'))
+    expect(answer.seal(codecs)).toBeUndefined()
+    expect([ran, answer.sealed, answer.status]).toEqual([1, true, 500])
+  })
+
+  test('by somebody else while a callback runs wins', async () => {
+    const answer = new Answer()
+    answer.body = 'x'
+    answer.onSendingHeaders(late)
+    const sealing = answer.seal(codecs)
+    answer.fail(new IopaError(504, 'timeout'))
+    answer.seal(codecs)
+    await sealing
+    expect([answer.status, answer.isProblem]).toEqual([504, true])
+  })
+
+  test('refuses an answer that cannot be sent after all, and keeps the headers that callbacks have set', () => {
+    const stream = new Readable({ read: () => undefined })
+    const answer = sealed(stream, made => made.onSendingHeaders(() => made.headers.set('x-a', '1')))
+    answer.refuse(new IopaError(500, 'internal-error'), codecs)
+    expect([answer.status, answer.sealed, answer.isProblem, answer.isStream, answer.headers.get('x-a'), answer.headers.frozen]).toEqual([
+      500,
+      true,
+      true,
+      false,
+      '1',
+      true
+    ])
+    expect([stream.destroyed, JSON.parse(answer.payload as string).code]).toEqual([true, 'internal-error'])
+  })
+
+  test('refuses a reason phrase that no peer reads', () => {
+    for (const reason of ['a\r\nb', 'a\0', '\u{1f4a1}']) expect(() => (new Answer().reason = reason)).toThrow(/reason phrase/)
+  })
+})
+
+describe('the head of a streamed answer', () => {
+  const owned = (method: string, value: unknown): Answer => {
+    const context = request(bench().factory, '/a', null, null, method)
+    applyValue(context.response, value)
+    void context.response.seal(codecs)
+    return context.response
+  }
+  async function* failing(): AsyncGenerator<string> {
+    yield* []
+    throw new IopaError(409, 'busy')
+  }
+  async function* chunks(): AsyncGenerator<string> {
+    yield 'a'
+    yield 'b'
+  }
+
+  test.each(['x', new Uint8Array(1), { a: 1 }, null, undefined])('does not wait for %j', value => {
+    expect(owned('GET', value).ready()).toBeNull()
+  })
+
+  test('waits for the first chunk, which is read again', async () => {
+    for (const body of [chunks(), Readable.from(['a', 'b']), new Blob(['ab']).stream()]) {
+      const answer = owned('GET', body)
+      await answer.ready()
+      await answer.ready()
+      expect(await answer.text()).toBe('ab')
+    }
+  })
+
+  test('fails with the first failure, which reading gives as well', async () => {
+    const web = new ReadableStream({ pull: controller => controller.error(new IopaError(409, 'busy')) })
+    const node = new Readable({
+      read() {
+        this.destroy(new IopaError(409, 'busy'))
+      }
+    })
+    for (const body of [failing(), web, node, createReadStream('/none')]) {
+      const answer = owned('GET', body)
+      const code = expect.stringMatching(/busy|ENOENT/)
+      await expect(answer.ready()).rejects.toMatchObject({ code })
+      await expect(answer.bytes()).rejects.toMatchObject({ code })
+    }
+  })
+
+  test('goes at once for event streams and web Responses', () => {
+    const silent = new ReadableStream()
+    expect(owned('GET', new Response(silent)).ready()).toBeNull()
+    expect(owned('GET', reply(200, new ReadableStream(), { 'content-type': 'text/event-stream' })).ready()).toBeNull()
+  })
+
+  test('of HEAD or 304 takes nothing from a generator, and waits for a file to be open', async () => {
+    for (const answer of [owned('HEAD', chunks()), owned('GET', reply(304, chunks())), owned('HEAD', Readable.from(['a']))]) {
+      expect(answer.ready()).toBeNull()
+    }
+    for (const answer of [owned('HEAD', createReadStream('/none')), owned('GET', reply(304, createReadStream('/none')))]) {
+      await expect(answer.ready()).rejects.toMatchObject({ code: 'ENOENT' })
+    }
+    const open = owned('HEAD', createReadStream(import.meta.filename))
+    await open.ready()
+    await (open.payload as AsyncIterableIterator<Uint8Array>).return?.()
+  })
+})
+
+describe('the status of an answer', () => {
+  test.each([
+    ['GET', undefined, 404],
+    ['HEAD', undefined, 404],
+    ['PUT', undefined, 204],
+    ['GET', null, 200],
+    ['GET', 'x', 200],
+    ['PUT', 'x', 200],
+    ['GET', () => 1, 500],
+    ['GET', new Error('x'), 500],
+    ['GET', new IopaError(409, 'x'), 409]
+  ])('of %s with %j is what would be sent', (method, body, status) => {
+    const { response } = request(bench().factory, '/a', null, null, method)
+    response.body = body
+    expect([response.status, response['iopa.StatusCode'], response.ok, response.hasStatus]).toEqual([status, status, status < 300, false])
+    response.reset()
+    response.status = 202
+    expect([response.status, response.hasStatus]).toEqual([202, true])
+  })
+})
+
+describe('an answer that was received', () => {
+  test('gives the problem that its body tells of', () => {
+    const problem = '{"type":"about:blank","title":"Conflict","status":409,"code":"busy","detail":"Later.","field":"a"}'
+    const answer = Answer.received(409, { type: 'application/problem+json', payload: new TextEncoder().encode(problem) })
+    expect(answer.problem).toEqual(JSON.parse(problem))
+    expect([answer.error?.code, answer.error?.detail, answer.error?.extensions, originOf(answer.error)]).toEqual([
+      'busy',
+      'Later.',
+      { field: 'a' },
+      'upstream'
+    ])
+  })
+
+  test.each([
+    ['text/plain; charset=utf-8', 'No such light.', 'No such light.'],
+    ['', 'No such light.', 'No such light.'],
+    ['text/html', '<h1>', ''],
+    ['application/json', '[1]', ''],
+    ['application/problem+json', '{', ''],
+    ['text/plain', 'x'.repeat(2000), '']
+  ])('with %j and %j has an error of its status', (type, payload, detail) => {
+    const answer = Answer.received(404, { type, payload })
+    expect([answer.error?.status, answer.error?.code, answer.error?.detail]).toEqual([404, 'status-404', detail])
+    expect(answer.problem).toMatchObject({ status: 404, title: 'Not Found' })
+  })
+
+  test('has no error below 400, nor before its stream has been read', async () => {
+    expect(Answer.received(200, { payload: 'x' }).error).toBeNull()
+    async function* body(): AsyncGenerator<Uint8Array> {
+      yield new TextEncoder().encode('{"code":"busy"}')
+    }
+    const streamed = Answer.received(409, { type: 'application/problem+json', payload: body() })
+    expect(streamed.error).toBeNull()
+    await streamed.json()
+    expect(streamed.error?.code).toBe('busy')
+  })
+
+  test.each([204, 205, 304])('of status %i has the value undefined', async status => {
+    expect(await Answer.received(status).json()).toBeUndefined()
+    expect(await Answer.received(status, { payload: new Uint8Array(0) }).json()).toBeUndefined()
+  })
+
+  test('is read with the codecs that its client was given', async () => {
+    const cbor = new CodecTable([{ mediaType: 'application/cbor', encode: () => '', decode: bytes => bytes.length }])
+    const parts = { type: 'application/cbor', payload: new Uint8Array(3) }
+    expect(await Answer.received(200, { ...parts, codecs: cbor }).json()).toBe(3)
+    const later = Answer.received(200, parts)
+    later.useCodecs(cbor)
+    expect(await later.json()).toBe(3)
+    await expect(Answer.received(200, parts).json()).rejects.toMatchObject({ status: 415 })
+  })
+
+  test('blames its sender for a body that cannot be read', async () => {
+    const failures = [
+      Answer.received(200, { type: 'text/html', payload: 'x' }).json(),
+      Answer.received(200, { payload: '{' }).json(),
+      Answer.received(200, { payload: new Uint8Array([0xff]) }).text()
+    ]
+    for (const failure of failures) expect(originOf(await failure.catch((error: unknown) => error))).toBe('upstream')
+    const { response } = request(bench().factory)
+    response.body = '{'
+    expect(originOf(await response.json().catch((error: unknown) => error))).toBe('internal')
+  })
+})
+
 describe('headers', () => {
   test('compare without regard to case and keep several values apart', () => {
     const headers = new HeaderMap()
@@ -251,6 +465,23 @@ describe('headers', () => {
         ['b', '2']
       ]
     ])
+  })
+
+  test('that two owners share are copied on the first edit of either', () => {
+    const common = HeaderMap.from({ a: '1' })
+    const mine = HeaderMap.from(common)
+    expect(mine.pairs()).toBe(common.pairs())
+    common.set('b', '2')
+    mine.set('c', '3')
+    HeaderMap.from(mine).delete('a')
+    expect([[...common].flat(), [...mine].flat()]).toEqual([
+      ['a', '1', 'b', '2'],
+      ['a', '1', 'c', '3']
+    ])
+  })
+
+  test.each([undefined, 5, null, [5], {}])('refuse the value %j', value => {
+    expect(() => HeaderMap.from({ a: value as never })).toThrow(/string/)
   })
 
   test.each([

@@ -39,6 +39,8 @@ interface Waiting {
 const NOTHING: Waiting = { due: Number.POSITIVE_INFINITY, resolve: () => undefined, reject: () => undefined }
 // Beyond this many bytes the requests of one turn leave before all of them are made, so that a slow peer is noticed.
 const FLUSH_BYTES = 64 * 1024
+// Servers write the seq last: nothing within a body ends like this.
+const LAST_SEQ = /"iopa\.Seq":(\d{1,16})\}\r?$/
 // How long the peer may take to close, in milliseconds.
 const LINGER = 250
 
@@ -64,7 +66,7 @@ export class ClientSession implements ByteReceiver {
   constructor(channel: ByteChannel, settings: ClientSettings) {
     this.#channel = channel
     this.#settings = settings
-    this.#reader = settings.framing.reader(settings.frameLimit)
+    this.#reader = settings.framing.reader(settings.frameLimit, settings.bag)
     this.#outbox = new Outbox(channel, settings.limits)
     this.#gone = new Promise(resolve => {
       this.#leave = resolve
@@ -197,6 +199,14 @@ export class ClientSession implements ByteReceiver {
       const waiting = this.#waiting.get(first.value)
       this.#waiting.delete(first.value)
       waiting?.resolve(Answer.received(200, { payload: frame }))
+      return
+    }
+    if (this.#reader.overlong === true) {
+      const seq = LAST_SEQ.exec(Buffer.from(frame).toString('latin1'))?.[1]
+      this.#refuse(
+        seq === undefined ? undefined : Number(seq),
+        new IopaError(502, 'answer-too-large', 'The answer is longer than this client reads.')
+      )
       return
     }
     let received: ReturnType<typeof decodeBagAnswer>

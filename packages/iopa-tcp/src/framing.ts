@@ -4,6 +4,8 @@ import { IopaError } from '@iopa/appbuilder'
 export interface FrameReader {
   /** Bytes held of a frame whose end has not come yet. */
   readonly pending: number
+  /** True when the frame that `next()` gave last was over the limit, and is only its end. */
+  readonly overlong?: boolean
   /** Takes the next bytes of the stream; to be called only when `next()` has given null. */
   push(chunk: Uint8Array): void
   /** The next whole frame, or null when more bytes are needed; throws an IopaError after which the stream cannot go on. */
@@ -18,8 +20,8 @@ export interface Framing {
   readonly name: string
   /** The longest payload that a frame can hold, in bytes. */
   readonly maxPayload: number
-  /** Begins a stream; a frame whose payload is longer than `limit` bytes is a 413. */
-  reader(limit: number): FrameReader
+  /** Begins a stream; a frame whose payload is longer than `limit` bytes is a 413, or is skipped where `skips` is true and the framing can. */
+  reader(limit: number, skips?: boolean): FrameReader
   /** What is written before a payload of this length. */
   prefix(length: number): Uint8Array | null
   /** What is written after every payload. */

@@ -5,12 +5,14 @@ const LF = 10
 const CR = 13
 const EMPTY = new Uint8Array()
 const SUFFIX = Uint8Array.of(LF)
+// Of a line that is skipped so many bytes are kept: its last members say which one it was.
+const TAIL = 128
 
 /** Messages that end with a line feed, or with carriage return and line feed; `empty` says whether an empty line is a message. */
 export const lineFraming = (name: string, options: { readonly empty: boolean }): Framing => ({
   name,
   maxPayload: Number.MAX_SAFE_INTEGER,
-  reader: limit => new LineReader(limit, options.empty),
+  reader: (limit, skips = false) => new LineReader(limit, options.empty, skips),
   prefix: () => null,
   suffix: SUFFIX
 })
@@ -21,10 +23,14 @@ class LineReader implements FrameReader {
   readonly #partial = new PartialFrame()
   #chunk: Uint8Array = EMPTY
   #at = 0
+  readonly #skips: boolean
+  #skipping = false
+  overlong = false
 
-  constructor(limit: number, empty: boolean) {
+  constructor(limit: number, empty: boolean, skips: boolean) {
     this.#limit = limit
     this.#empty = empty
+    this.#skips = skips
   }
 
   get pending(): number {
@@ -38,13 +44,15 @@ class LineReader implements FrameReader {
   }
 
   next(): Uint8Array | null {
+    this.overlong = false
     for (;;) {
       const chunk = this.#chunk
       const at = this.#at
       const end = chunk.indexOf(LF, at)
       const more = (end < 0 ? chunk.length : end) - at
       // One byte over the limit may be the carriage return.
-      if (this.#partial.length + more > this.#limit + 1) throw frameTooLong(this.#limit)
+      if (this.#partial.length + more > this.#limit + 1) this.#skip()
+      if (this.#skipping) return this.#skipped(end)
       if (end < 0) {
         if (more) this.#partial.append(at ? chunk.subarray(at) : chunk)
         this.#chunk = EMPTY
@@ -62,6 +70,29 @@ class LineReader implements FrameReader {
     }
   }
 
+  #skip(): void {
+    if (!this.#skips) throw frameTooLong(this.#limit)
+    this.#skipping = true
+  }
+
+  /** The end of the line that is skipped, once it has come. */
+  #skipped(end: number): Uint8Array | null {
+    const chunk = this.#chunk
+    const piece = chunk.subarray(this.#at, end < 0 ? chunk.length : end)
+    const kept = this.#partial.take()
+    if (piece.length < TAIL) this.#partial.append(kept.subarray(-(TAIL - piece.length)))
+    this.#partial.append(piece.subarray(-TAIL))
+    if (end < 0) {
+      this.#chunk = EMPTY
+      this.#at = 0
+      return null
+    }
+    this.#at = end + 1
+    this.#skipping = false
+    this.overlong = true
+    return this.#partial.take()
+  }
+
   end(): Uint8Array | null {
     if (!this.#partial.length) return null
     const line = this.#trim(this.#partial.take())
@@ -70,7 +101,9 @@ class LineReader implements FrameReader {
 
   #trim(line: Uint8Array): Uint8Array {
     const trimmed = line[line.length - 1] === CR ? line.subarray(0, -1) : line
-    if (trimmed.length > this.#limit) throw frameTooLong(this.#limit)
-    return trimmed
+    if (trimmed.length <= this.#limit) return trimmed
+    if (!this.#skips) throw frameTooLong(this.#limit)
+    this.overlong = true
+    return trimmed.subarray(-TAIL)
   }
 }

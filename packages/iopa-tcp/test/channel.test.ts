@@ -210,6 +210,19 @@ describe('a channel', () => {
     await observed.return?.()
   })
 
+  test('skips an answer that is longer than it reads, and rejects its request alone', async () => {
+    const { port } = await serve(async context => {
+      await later(1)
+      return context.path === '/large' ? 'x'.repeat(300_000) : context.path === '/edge' ? 'x'.repeat(65_000) : 'small'
+    })
+    const channel = await open(port, { limits: { body: 1000 } })
+    const paths = ['/small', '/large', '/small', '/edge', '/large', '/small']
+    const results = await Promise.allSettled(paths.map(path => channel.send({ 'iopa.Path': path })))
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'rejected', 'fulfilled'])
+    expect(results[1]).toMatchObject({ reason: { status: 502, code: 'answer-too-large' } })
+    expect((await channel.send({ 'iopa.Path': '/small' })).status).toBe(200)
+  })
+
   test('ignores answers that nobody waits for', async () => {
     const { port } = await fake(socket =>
       socket.on('data', () =>

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type FramingOption, framingOf } from '../src/framing-option.ts'
+import { lineFraming } from '../src/line-framing.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (frame: Uint8Array): string => new TextDecoder().decode(frame)
@@ -181,4 +182,25 @@ test('a framing of your own is taken as it is, and an unknown name is refused', 
   expect(() => framingOf('nonsense' as 'raw')).toThrow(/bag, raw, lines, lengthPrefixed/)
   expect(() => framingOf({ type: 'lengthPrefixed', bytes: 3 as 2 })).toThrow(/1, 2 or 4/)
   expect(() => framingOf({ type: 'fixed', bytes: 0 })).toThrow(/positive/)
+})
+
+test('a line reader that skips gives the end of a line over the limit, however the bytes come, and goes on', () => {
+  const long = `${'x'.repeat(1000)}${'0123456789'.repeat(30)}END`
+  const bytes = Buffer.from(`one\n${long}\ntwo\r\n${'y'.repeat(41)}\n${'z'.repeat(40)}\nthree\n`)
+  for (let size = 1; size < bytes.length; size += size < 50 ? 1 : 97) {
+    const reader = lineFraming('lines', { empty: false }).reader(40, true)
+    const frames: [string, boolean | undefined][] = []
+    for (let at = 0; at < bytes.length; at += size) {
+      reader.push(bytes.subarray(at, at + size))
+      for (let frame = reader.next(); frame !== null; frame = reader.next()) frames.push([Buffer.from(frame).toString(), reader.overlong])
+    }
+    expect(frames).toEqual([
+      ['one', false],
+      [long.slice(-128), true],
+      ['two', false],
+      ['y'.repeat(41), true],
+      ['z'.repeat(40), false],
+      ['three', false]
+    ])
+  }
 })

@@ -87,6 +87,20 @@ describe('a channel', () => {
     expect((await channel.send({ 'iopa.Path': '/' })).status).toBe(201)
   })
 
+  test('rejects the request whose answer cannot be read, and no other', async () => {
+    const port = await fake((bytes, answer) => {
+      const { 'iopa.Seq': seq, 'iopa.Path': path } = JSON.parse(bytes.toString())
+      answer(
+        path === '/bad'
+          ? `{"iopa.StatusCode":200,"iopa.ContentType":"json","iopa.Body":1,"iopa.Seq":${seq}}`
+          : `{"iopa.StatusCode":201,"iopa.Seq":${seq}}`
+      )
+    })
+    const channel = await open(port)
+    const [good, bad] = await Promise.allSettled([channel.send({ 'iopa.Path': '/' }), channel.send({ 'iopa.Path': '/bad' })])
+    expect([good, bad]).toMatchObject([{ value: { status: 201 } }, { reason: { status: 502, code: 'bad-answer' } }])
+  })
+
   test('rejects with the reason of its signal', async () => {
     const port = await fake(() => undefined)
     const channel = await open(port)

@@ -36,7 +36,10 @@ const isAnswer = (value: unknown): value is Answer => typeof value === 'object' 
 /** What a dispatch pipeline came to: the peer's answer, also where a layer did not return it, or one that a layer has made. */
 const answerOf = (context: Context, value: unknown): Answer => {
   const outcome = value ?? context.response.value
-  if (isAnswer(outcome)) return outcome
+  if (isAnswer(outcome)) {
+    outcome.useCodecs(context.environment.codecs)
+    return outcome
+  }
   const answer = context.response
   applyReturned(answer, value)
   if (!answer.hasStatus && answer.body === undefined) answer.status = 204

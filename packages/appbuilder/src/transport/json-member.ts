@@ -38,16 +38,24 @@ const endOfValue = (json: string, at: number): number => {
   }
 }
 
+/** True when the name from `start` to `end` is `name`; one with escapes is longer. */
+const isName = (json: string, start: number, end: number, name: string): boolean => {
+  if (end - start < name.length) return false
+  if (end - start === name.length) return json.startsWith(name, start)
+  const written = json.slice(start, end)
+  return written.includes('\\') && JSON.parse(`"${written}"`) === name
+}
+
 /** Text of the last member `name` of a JSON object, the one that JSON.parse gives; empty without one. `json` must be valid. */
 export const memberText = (json: string, name: string): string => {
   let found = ''
   for (let at = json.indexOf('"'); at >= 0; at = json.indexOf('"', at)) {
     const afterName = endOfString(json, at)
-    const written = json.slice(at + 1, afterName - 1)
+    const isNamed = isName(json, at + 1, afterName - 1, name)
     let start = json.indexOf(':', afterName) + 1
     while (isSpace(json.charCodeAt(start))) start++
     at = endOfValue(json, start)
-    if (written === name || (written.includes('\\') && JSON.parse(`"${written}"`) === name)) found = json.slice(start, at)
+    if (isNamed) found = json.slice(start, at)
   }
   return found
 }
