@@ -1,6 +1,18 @@
-import { type Bag, CAPABILITIES, type Capabilities, type Codec, CodecTable, IOPA_VERSION, IopaError, type Logger, schemeOf } from '@iopa/constants'
+import {
+  type Bag,
+  CAPABILITIES,
+  type Capabilities,
+  type Codec,
+  CodecTable,
+  IOPA_VERSION,
+  IopaError,
+  type Logger,
+  schemeOf,
+  withOrigin
+} from '@iopa/constants'
 import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, report, Scope } from '@iopa/context'
 import { type Client, createClient } from '../client/client.ts'
+import { marked, marking, upstream } from '../client/upstream.ts'
 import { observedAnswers } from '../observation/app-observer.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
 import { renewed } from '../observation/renewal.ts'
@@ -170,7 +182,8 @@ export class App {
 
   /** A context from a bag; its owner ends it. */
   create(bag: Bag): Context {
-    return this.#factory.promote(bag, this.#scope)
+    // What is wrong with it is no fault of a peer whose request may be in work.
+    return marking('internal', () => this.#factory.promote(bag, this.#scope))
   }
 
   /** A host of its own, for what is no transport: a fetch handler, a test. It ends with the app. */
@@ -200,13 +213,10 @@ export class App {
     const scheme = schemeOf(target.protocol)
     const transport = this.#transports.find(({ schemes }) => schemes.includes(scheme))
     if (transport === undefined) {
-      throw new IopaError(
-        500,
-        'no-transport',
-        `No transport of this app serves '${scheme}:'; it has ${this.#transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'}.`
-      )
+      const schemes = this.#transports.flatMap(transport => transport.schemes).join(', ') || 'none'
+      throw withOrigin(new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${schemes}.`), 'internal')
     }
-    const channel = await transport.connect(target, { clock: this.clock, ...options })
+    const channel = await upstream(transport.connect(target, { clock: this.clock, ...options }))
     const scope = new Scope(this.#environment, this.#scope)
     scope.defer(() => channel.close())
     // The transport is used first, so dispatch layers run in reverse: the last one used is outermost.
@@ -215,7 +225,7 @@ export class App {
       return createClient(channel, target, send => compose(layers, send), this.#factory, scope)
     } catch (error) {
       await scope.end()
-      throw error
+      throw marked(error, 'upstream')
     }
   }
 
@@ -247,7 +257,10 @@ export class App {
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.#changed(checkPath(path), null)
+    this.#changed(
+      marking('internal', () => checkPath(path)),
+      null
+    )
   }
 
   /** Every route, mounts and forks included. */

@@ -2,6 +2,7 @@ import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, decodePath, isContext, type Scope } from '@iopa/context'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
+import { marked, marking } from './upstream.ts'
 
 /** Options of one request. */
 export interface RequestOptions {
@@ -69,9 +70,12 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
   const send = async (request: Bag): Promise<Answer> => {
     const own = !isContext(request)
-    const context = own ? contextOf(request) : (request as unknown as Context)
+    const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
     try {
       return answerOf(context, await sendContext(context))
+    } catch (error) {
+      // The reason of the caller's own signal stays as it is.
+      throw error === request['iopa.CallCancelled']?.reason ? error : marked(error, 'upstream')
     } finally {
       if (own) await context.end()
     }
@@ -81,8 +85,8 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
     const method = observing['iopa.Method'] ?? 'GET'
     if (method !== 'GET' && channel.observable?.includes(method) !== true)
-      throw new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`)
-    const context = contextOf({ ...observing, 'iopa.Observe': true })
+      throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
+    const context = marking('upstream', () => contextOf({ ...observing, 'iopa.Observe': true }))
     try {
       // The layers see the observing request once, before it leaves; what comes back is a sequence.
       const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)

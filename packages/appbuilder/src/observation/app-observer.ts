@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
+import { marked } from '../client/upstream.ts'
 import type { Observation } from '../transport/transport.ts'
 
 /** The answers to an observation as a sequence: the newest waits for the reader, those in between are skipped. */
@@ -27,7 +28,7 @@ export async function* observedAnswers(
       const answer = newest as Answer | null
       newest = null
       if (answer !== null) {
-        if (!answer.ok) throw answer.error ?? new IopaError(answer.status, 'refused', answer.reason)
+        if (!answer.ok) throw marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal')
         yield answer
       } else if (last) return
       else
