@@ -71,13 +71,18 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   const send = async (request: Bag): Promise<Answer> => {
     const own = !isContext(request)
     const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
+    let streams = false
     try {
-      return answerOf(context, await sendContext(context))
+      const answer = answerOf(context, await sendContext(context))
+      // A body that is still to come ends with the context.
+      streams = own && answer.isStream
+      if (streams) answer.whenRead(() => void context.end())
+      return answer
     } catch (error) {
       // The reason of the caller's own signal stays as it is.
       throw error === request['iopa.CallCancelled']?.reason ? error : marked(error, 'upstream')
     } finally {
-      if (own) await context.end()
+      if (own && !streams) await context.end()
     }
   }
 
