@@ -31,6 +31,7 @@ import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries
 import { type Explanation, explanationOf } from './explain.ts'
 import { Listeners } from './listeners.ts'
 import { silentLogger } from './silent-logger.ts'
+import { totalLogger } from './total-logger.ts'
 
 /** Options of an app. */
 export interface AppOptions {
@@ -354,7 +355,7 @@ export class App {
       factory: this.#factory,
       registry: this.#registry,
       clock: this.clock,
-      logger: this.logger,
+      logger: totalLogger(this.logger),
       pipeline: () => this.#pipeline ?? this.#compose(),
       notify: path => this.notify(path),
       routes: () => this.routes(),
