@@ -68,7 +68,7 @@ describe('a body', () => {
       for (;;) yield new Uint8Array(100)
     })
     await listen()
-    expect(await ask(CODE.GET, { path: '/broken' })).toMatchObject({ code: '5.00', text: '' })
+    expect(await ask(CODE.GET, { path: '/broken' })).toMatchObject({ code: '5.00', text: expect.not.stringContaining('secret') as string })
     expect(await ask(CODE.GET, { path: '/endless' })).toMatchObject({ code: '5.00', text: expect.stringContaining('more than 1000 bytes') as string })
     expect(errors).toHaveLength(2)
     expect(app.live).toBe(0)
