@@ -427,6 +427,13 @@ describe('an error', () => {
   }
 })
 
+describe('the logger of a host', () => {
+  test.each([boom, async () => boom()])('does not throw or reject, whatever the logger of the app does', async log => {
+    const { logger } = new App({ logger: { error: log, warn: log, info: log, debug: log } as never }).host('test')
+    for (const level of ['error', 'warn', 'info', 'debug'] as const) expect(logger[level]('line', new Error('x'))).toBeUndefined()
+  })
+})
+
 describe('the end of a request', () => {
   test('does not wait for a disposer that never settles longer than the limit, and says so once', async () => {
     const { logger, text } = logging()

@@ -19,7 +19,8 @@ import {
   socketNetwork,
   systemClock,
   type TlsOptions,
-  type Transport
+  type Transport,
+  upstream
 } from '@iopa/appbuilder'
 import { szxFor } from './codec/block.ts'
 import { addressOf, connectDatagrams } from './datagrams/client.ts'
@@ -156,7 +157,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     keys: COAP_KEYS,
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },
     listen,
-    connect
+    connect: (url, connecting) => upstream(connect(url, connecting))
   }
 }
 

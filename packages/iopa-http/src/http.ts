@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
 import { connect } from './client/channel.ts'
 import { HTTP_OPTIONS, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
@@ -18,7 +18,7 @@ export function http(options: HttpOptions = {}): Transport {
     schemes: ['http', 'https'],
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, options),
-    connect: (url, settings) => connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings })
+    connect: (url, settings) => upstream(connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings }))
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Channel, ConnectOptions, Host, KeysDeclaration, Listener, Transport } from '@iopa/appbuilder'
-import { CAPABILITIES, checkOptions, checkTlsOptions, IopaError, markFactory } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, checkTlsOptions, IopaError, markFactory, upstream } from '@iopa/appbuilder'
 import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client-options.ts'
@@ -110,7 +110,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     },
     async connect(url: URL, connectOptions: ConnectOptions = {}): Promise<Channel> {
       const { connectMqtt } = await import('./client.ts')
-      return connectMqtt(url, { ...options.client, ...connectOptions })
+      return upstream(connectMqtt(url, { ...options.client, ...connectOptions }))
     },
     async publish(topic, payload, publishOptions) {
       if (listening === null) throw new IopaError(503, 'not-listening', 'mqtt() does not listen yet: await app.listen() first.')

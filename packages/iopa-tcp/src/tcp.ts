@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
 import { connect } from './channel.ts'
 import { framingOf } from './framing-option.ts'
 import { listen } from './listener.ts'
@@ -21,7 +21,7 @@ export function tcp(options: TcpOptions = {}): Transport {
     schemes: ['tcp', 'tcps'],
     capabilities: { [CAPABILITIES.Tcp]: { version: '5.0.0', framing: framing.name, observe: bag, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), framing, bag, network, options),
-    connect: (url, settings) => connect(url, framing, bag, network, { ...(options.clock && { clock: options.clock }), ...settings })
+    connect: (url, settings) => upstream(connect(url, framing, bag, network, { ...(options.clock && { clock: options.clock }), ...settings }))
   }
 }
 

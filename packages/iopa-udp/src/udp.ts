@@ -1,5 +1,5 @@
 import dgram from 'node:dgram'
-import { CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport } from '@iopa/appbuilder'
+import { CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport, upstream } from '@iopa/appbuilder'
 import { connect } from './channel.ts'
 import { listen } from './listener.ts'
 import { UDP_OPTIONS, type UdpOptions } from './options.ts'
@@ -15,7 +15,7 @@ export function udp(options: UdpOptions = {}): Transport {
     schemes: ['udp'],
     capabilities: { [CAPABILITIES.Udp]: { version: '5.0.0', framing, observe: false } },
     listen: host => listen(host.withLimits(options.limits), network, options),
-    connect: (url, settings) => connect(url, network, framing === 'raw', { ...(options.clock && { clock: options.clock }), ...settings })
+    connect: (url, settings) => upstream(connect(url, network, framing === 'raw', { ...(options.clock && { clock: options.clock }), ...settings }))
   }
 }
 

@@ -16,7 +16,8 @@ import {
   type OutgoingRequest,
   outgoing,
   systemClock,
-  type Transport
+  type Transport,
+  upstream
 } from '@iopa/appbuilder'
 
 /** Options of the memory transport. */
@@ -39,6 +40,11 @@ export const memory = (options: MemoryOptions = {}): Transport => {
   const name = options.name ?? 'app'
   const open = new Map<string, Host>()
   let sessions = 0
+  const connect = async (url: URL, connecting: ConnectOptions): Promise<Channel> => {
+    const host = open.get(url.hostname)
+    if (host === undefined) throw new IopaError(502, 'connect-failed', `Nothing listens on memory://${url.hostname}.`)
+    return channelOf(host, connecting, `memory-${++sessions}`)
+  }
   return {
     name: 'memory',
     schemes: ['memory'],
@@ -49,11 +55,7 @@ export const memory = (options: MemoryOptions = {}): Transport => {
       open.set(name, own)
       return listenerOf(name, own, open)
     },
-    async connect(url, connecting = {}) {
-      const host = open.get(url.hostname)
-      if (host === undefined) throw new IopaError(502, 'connect-failed', `Nothing listens on memory://${url.hostname}.`)
-      return channelOf(host, connecting, `memory-${++sessions}`)
-    }
+    connect: (url, connecting = {}) => upstream(connect(url, connecting))
   }
 }
 

@@ -1,6 +1,7 @@
-import { IopaError, schemeOf } from '@iopa/constants'
+import { IopaError, schemeOf, withOrigin } from '@iopa/constants'
 import { type ContextFactory, Scope } from '@iopa/context'
 import { type Client, createClient } from '../client/client.ts'
+import { marked, upstream } from '../client/upstream.ts'
 import { compose } from '../pipeline/compose.ts'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import type { Clock } from '../transport/clock.ts'
@@ -20,21 +21,21 @@ export interface ClientOwner {
 
 /** A client for the scheme of `url`, within the scope of the app. Rejects for a scheme that no transport has, or when it cannot connect. */
 export const connectClient = async (owner: ClientOwner, url: string | URL, options: ConnectOptions): Promise<Client> => {
-  if (owner.scope.ended) throw new IopaError(500, 'app-closed', 'This app has been closed; make a new one.')
+  if (owner.scope.ended) throw withOrigin(new IopaError(500, 'app-closed', 'This app has been closed; make a new one.'), 'internal')
   const target = new URL(url)
   const scheme = schemeOf(target.protocol)
   const transport = owner.transports.find(({ schemes }) => schemes.includes(scheme))
   if (transport === undefined) {
     const known = owner.transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'
-    throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${known}.`)
+    throw withOrigin(new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${known}.`), 'internal')
   }
-  const channel = await transport.connect(target, { clock: owner.clock, ...options })
+  const channel = await upstream(transport.connect(target, { clock: owner.clock, ...options }))
   const scope = new Scope(owner.scope.environment, owner.scope)
   scope.defer(() => channel.close())
   try {
     return createClient(channel, target, send => compose(owner.layers, send), owner.factory, scope)
   } catch (error) {
     await scope.end()
-    throw error
+    throw marked(error, 'upstream')
   }
 }

@@ -1,6 +1,7 @@
 import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger } from '@iopa/constants'
 import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
 import type { Client } from '../client/client.ts'
+import { marking } from '../client/upstream.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
 import { renewed } from '../observation/renewal.ts'
 import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
@@ -28,6 +29,7 @@ import { Listeners } from './listeners.ts'
 import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp } from './nested-app.ts'
 import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
+import { totalLogger } from './total-logger.ts'
 
 /**
  * An app: one pipeline that every transport feeds. Middleware runs in `use` order, the first outermost; it is composed
@@ -153,7 +155,8 @@ export class App {
 
   /** A context from a bag; its owner ends it. */
   create(bag: Bag): Context {
-    return this.#factory.promote(bag, this.#scope)
+    // What is wrong with it is no fault of a peer whose request may be in work.
+    return marking('internal', () => this.#factory.promote(bag, this.#scope))
   }
 
   /** A host of its own, for what is no transport: a fetch handler, a test. It ends with the app. */
@@ -199,7 +202,10 @@ export class App {
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.#changed(checkPath(path), null)
+    this.#changed(
+      marking('internal', () => checkPath(path)),
+      null
+    )
   }
 
   /** Every route, mounts and forks included. */
@@ -271,7 +277,7 @@ export class App {
       factory: this.#factory,
       registry: this.#registry,
       clock: this.clock,
-      logger: this.logger,
+      logger: totalLogger(this.logger),
       pipeline: () => this.#composed(),
       changed: (path, origin) => this.#changed(path, origin),
       notify: path => this.notify(path),

@@ -3,6 +3,7 @@ import { type Answer, type Context, type ContextFactory, checkBag, decodePath, e
 import { observedRemotely } from '../observation/observed-remotely.ts'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
+import { marked, marking } from './upstream.ts'
 
 /** Options of one request. */
 export interface RequestOptions {
@@ -84,20 +85,28 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
   const send = async (request: Bag): Promise<Answer> => {
     const own = !isContext(request)
-    const context = own ? contextOf(request) : (request as unknown as Context)
+    const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
+    let streams = false
     try {
-      return answerOf(context, await sendContext(context))
+      const answer = answerOf(context, await sendContext(context))
+      // A body that is still to come ends with the context.
+      streams = own && answer.isStream
+      if (streams) answer.whenRead(() => void context.end())
+      return answer
+    } catch (error) {
+      // The reason of the caller's own signal stays as it is.
+      throw error === request['iopa.CallCancelled']?.reason ? error : marked(error, 'upstream')
     } finally {
-      if (own) await context.end()
+      if (own && !streams) await context.end()
     }
   }
 
   async function* answers(observing: Bag, signal: AbortSignal, stop: () => void): AsyncGenerator<Answer> {
     const method = observing['iopa.Method'] ?? 'GET'
     if (method !== 'GET' && channel.observable?.includes(method) !== true)
-      throw new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`)
-    if (scope.ended) throw new IopaError(502, 'disconnected', 'The client is closed: connect again.')
-    const context = contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal })
+      throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
+    if (scope.ended) throw marked(new IopaError(502, 'disconnected', 'The client is closed: connect again.'), 'upstream')
+    const context = marking('upstream', () => contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal }))
     let left = false
     // Its end from outside, as by close(), does not wait for the peer.
     context.defer(() => {

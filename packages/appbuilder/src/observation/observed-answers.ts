@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
+import { marked } from '../client/upstream.ts'
 import type { Observation } from '../transport/transport.ts'
 
 type Next = IteratorResult<Answer, undefined>
@@ -89,7 +90,7 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
       return
     }
     if (context.ended) {
-      this.#fail(new IopaError(503, 'shutdown', 'The app is closed: observe before close().'))
+      this.#fail(marked(new IopaError(503, 'shutdown', 'The app is closed: observe before close().'), 'internal'))
       return
     }
     context.defer(() => this.#end())
@@ -108,7 +109,7 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
   #deliver(answer: Answer): void {
     if (this.#over) return
     if (!answer.ok) {
-      this.#fail(answer.error ?? new IopaError(answer.status, 'refused', answer.reason))
+      this.#fail(marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal'))
       return
     }
     const reader = this.#readers.shift()

@@ -1,12 +1,13 @@
-import { type CodecTable, changesState, IopaError } from '@iopa/constants'
-import { Answer, applyValue, type Context, report } from '@iopa/context'
-import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
+import { type CodecTable, changesState, type IopaError } from '@iopa/constants'
+import { Answer, applyValue, type Context } from '@iopa/context'
 import type { Clock } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
+import { callDone, ErrorBoundary } from './error-boundary.ts'
 import { sharedError, toIopaError } from './errors.ts'
 import { awaitStream, type Whole } from './finishing.ts'
+import { reenter } from './reentry.ts'
 import { type Done, RUNNING, Run } from './run.ts'
 
 const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
@@ -15,16 +16,11 @@ const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
 export const SHUT_DOWN: IopaError = sharedError(503, 'shutdown', 'The server is shutting down.')
 const MISSING_AWAIT = sharedError(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
 const LOST = sharedError(500, 'lost-rejection', 'A middleware did not wait for what it had called: return or await next(), and call it once.')
-const TOO_DEEP = sharedError(
-  500,
-  'invoked-too-deep',
-  'A request was invoked within itself too often: an internal redirect leads back to where it began.'
-)
 
 /** Runs requests of one listener: the error boundary, the bound on work, the deadline, and the sealing of answers. */
 export class Dispatcher {
   readonly #pipeline: () => ComposedPipeline
-  readonly #codecs: CodecTable
+  readonly #boundary: ErrorBoundary
   readonly #limits: Limits
   readonly #clock: Clock
   readonly #changed: (path: string, origin: Context) => void
@@ -35,7 +31,7 @@ export class Dispatcher {
   /** `changed` hears of each path whose state a 2xx answer has changed. */
   constructor(pipeline: () => ComposedPipeline, codecs: CodecTable, limits: Limits, clock: Clock, changed: (path: string, origin: Context) => void) {
     this.#pipeline = pipeline
-    this.#codecs = codecs
+    this.#boundary = new ErrorBoundary(codecs)
     this.#limits = limits
     this.#clock = clock
     this.#changed = changed
@@ -50,7 +46,7 @@ export class Dispatcher {
   run(context: Context, done: Done, whole: Whole = false): void {
     const answer = context.response
     if (answer.run !== null || answer.sealed) {
-      this.#reenter(context, done)
+      reenter(context, done, this.#pipeline, this.#boundary)
       return
     }
     answer.run = RUNNING
@@ -72,7 +68,7 @@ export class Dispatcher {
       value = pipeline.unwrap(pipeline(context))
       later = isThenable(value)
     } catch (error) {
-      this.#fail(context, error)
+      this.#boundary.fail(context, error)
       this.#finish(context, done, whole)
       return
     }
@@ -135,7 +131,7 @@ export class Dispatcher {
       this.#lateFailure(run, error)
       return
     }
-    this.#fail(run.context, error)
+    this.#boundary.fail(run.context, error)
     this.#finish(run.context, run.done, run.whole)
   }
 
@@ -144,7 +140,7 @@ export class Dispatcher {
     try {
       if (run === RUNNING || !this.#faulty(run as Run, value)) this.#settle(context, value, run !== RUNNING && (run as Run).failed)
     } catch (error) {
-      this.#fail(context, error)
+      this.#boundary.fail(context, error)
     }
     this.#finish(context, done, whole)
   }
@@ -155,12 +151,12 @@ export class Dispatcher {
     const lost = run.lost()
     if (lost !== null) {
       const { error, by } = lost
-      this.#fail(context, toIopaError(error).code === 'next-called-twice' ? error : LOST, { by: by || this.#around(), error })
-    } else if (run.pending > 0) this.#fail(context, MISSING_AWAIT, { by: run.careless || this.#around() })
+      this.#boundary.fail(context, toIopaError(error).code === 'next-called-twice' ? error : LOST, { by: by || this.#around(), error })
+    } else if (run.pending > 0) this.#boundary.fail(context, MISSING_AWAIT, { by: run.careless || this.#around() })
     else {
       const swallowed = run.unanswered(value)
       if (swallowed === null) return false
-      this.#fail(context, swallowed.error)
+      this.#boundary.fail(context, swallowed.error)
     }
     return true
   }
@@ -201,72 +197,10 @@ export class Dispatcher {
     this.#release(run)
   }
 
-  /** Runs a context that is in a run already, or has been: the run around it seals the answer. */
-  #reenter(context: Context, done: Done): void {
-    let over = false
-    const run = context.response.sealed ? null : (Run.of(context) as Run)
-    const end = (): void => {
-      if (over) return
-      over = true
-      run?.leave(end)
-      this.#call(context, done)
-    }
-    if (run === null) {
-      end()
-      return
-    }
-    const failed = (error: unknown): void => {
-      if (!over && !context.response.sealed) this.#fail(context, error)
-      end()
-    }
-    const settled = (value: unknown): void => {
-      try {
-        if (!over) applyReturned(context.response, value)
-        end()
-      } catch (error) {
-        failed(error)
-      }
-    }
-    if (!run.enter(end)) {
-      failed(TOO_DEEP)
-      return
-    }
-    try {
-      const pipeline = this.#pipeline()
-      const value = pipeline.unwrap(pipeline(context))
-      if (isThenable(value)) asPromise(value).then(settled, failed)
-      else settled(value)
-    } catch (error) {
-      failed(error)
-    }
-  }
-
-  #fail(context: Context, error: unknown, trouble?: { readonly by: string; readonly error?: unknown }): void {
-    const visible = toIopaError(error)
-    const { response } = context
-    try {
-      if (response.sealed) response.refuse(visible, this.#codecs)
-      else response.fail(visible)
-    } catch (fault) {
-      // What the error itself asks for, such as a header that no message can carry, must not get past this boundary.
-      response.fail(new IopaError(500, 'internal-error'))
-      this.#log(context, response.error as IopaError, fault)
-    }
-    if (visible.status < 500) return
-    if (trouble === undefined) this.#log(context, visible, error)
-    else this.#log(context, visible, trouble.error ?? visible, trouble.by)
-  }
-
-  #log(context: Context, visible: IopaError, error: unknown, by = ''): void {
-    const line = `iopa: ${context} ${context['iopa.Protocol']} answered ${visible.status} ${visible.code}${by === '' ? '' : ` by '${by}'`}`
-    // A shared error has no stack of its own.
-    report(context['server.Logger'], line, isShared(error) ? visible.detail : error)
-  }
-
   /** Seals the answer, and hands it over: at once where nothing has to be waited for. */
   #finish(context: Context, done: Done, whole: Whole): void {
     const answer = context.response
-    const sealing = this.#seal(context)
+    const sealing = this.#boundary.seal(context)
     if (sealing !== undefined) {
       const run = this.#timed(context, done, whole)
       run.settled = true
@@ -274,38 +208,12 @@ export class Dispatcher {
         () => this.#sealed(run),
         (error: unknown) => {
           if (run.done === null) return
-          this.#failAgain(context, error)
+          this.#boundary.failAgain(context, error)
           this.#sealed(run)
         }
       )
     } else if (answer.isStream) this.#stream(context, done, whole)
     else this.#over(context, done)
-  }
-
-  #seal(context: Context): void | Promise<void> {
-    try {
-      judgeOwnAnswer(context, this.#codecs)
-      return context.response.seal(this.#codecs)
-    } catch (error) {
-      this.#failAgain(context, error)
-    }
-  }
-
-  #failAgain(context: Context, error: unknown): void {
-    this.#fail(context, error)
-    this.#sealNow(context)
-  }
-
-  /** Seals an answer that has failed; its callbacks have run, or are not waited for. */
-  #sealNow(context: Context): void {
-    const answer = context.response
-    const { error } = answer
-    const sealing = answer.seal(this.#codecs)
-    if (sealing === undefined) return
-    sealing.catch(() => undefined)
-    if (answer.sealed) return
-    answer.fail(error ?? new IopaError(500, 'internal-error'))
-    void answer.seal(this.#codecs)
   }
 
   #sealed(run: Run): void {
@@ -332,7 +240,7 @@ export class Dispatcher {
       () => run.done !== null && this.#over(context, done),
       (error: unknown) => {
         if (run.done === null) return
-        this.#fail(context, error)
+        this.#boundary.fail(context, error)
         this.#over(context, done)
       }
     )
@@ -344,11 +252,11 @@ export class Dispatcher {
     if (done === null) return
     if (error === TIMED_OUT) context.planEnd('timeout')
     run.giveUp?.()
-    if (context.response.sealed) this.#fail(context, error)
+    if (context.response.sealed) this.#boundary.fail(context, error)
     else {
-      if (error === TIMED_OUT) this.#fail(context, error)
+      if (error === TIMED_OUT) this.#boundary.fail(context, error)
       else context.response.fail(error)
-      this.#sealNow(context)
+      this.#boundary.sealNow(context)
     }
     this.#over(context, done)
   }
@@ -366,16 +274,7 @@ export class Dispatcher {
     }
     this.#inFlight--
     if (this.#inFlight === 0 && this.#idle.length > 0) for (const resolve of this.#idle.splice(0)) resolve()
-    this.#call(context, done)
-  }
-
-  #call(context: Context, done: Done): void {
-    try {
-      done(context)
-    } catch (error) {
-      report(context['server.Logger'], 'iopa: a transport failed to send an answer', error)
-      void context.end('reset')
-    }
+    callDone(context, done)
   }
 
   #release(run: Run): void {
@@ -390,13 +289,5 @@ export class Dispatcher {
       run.settled = true
       this.#release(run)
     }, this.#limits.drainTimeout)
-  }
-}
-
-const isShared = (error: unknown): boolean => {
-  try {
-    return Object.isFrozen(error) && error instanceof IopaError
-  } catch {
-    return false
   }
 }

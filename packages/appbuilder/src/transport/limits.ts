@@ -24,7 +24,7 @@ export interface Limits {
   readonly requestTimeout: number
   /** For the whole header of a request, or the first packet of a connection. */
   readonly headerTimeout: number
-  /** Without a byte in either direction; then the connection is closed. */
+  /** Without a byte in either direction; then the connection is closed. Also for the next chunk of an answer's stream. */
   readonly idleTimeout: number
   /** Messages waiting for one observer or peer. */
   readonly queueMessages: number
@@ -34,7 +34,7 @@ export interface Limits {
   readonly observers: number
   /** Observers of one connection or endpoint. */
   readonly observersPerConnection: number
-  /** For requests in work when `close` is called; then they are ended. */
+  /** For requests in work when `close` is called; then they are ended. Also for disposers of a scope, and for a handler that changes state after its answer has left. */
   readonly drainTimeout: number
 }
 
