@@ -71,13 +71,24 @@ const isBoxed = (value: object): boolean => /^\[object (?:Number|Boolean|String)
 export const isOpaque = (value: object): boolean =>
   !isPlainObject(value) && !Array.isArray(value) && Object.keys(value).length === 0 && !isBoxed(value) && !ArrayBuffer.isView(value)
 
+const hasItems = (value: object): value is Iterable<unknown> => typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
+
+/** True for a value that JSON does not show as it is. Its text is finite, so the value is no cycle. */
+const isHidden = (value: unknown): boolean => {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return value.some(isHidden)
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return true
+  if (hasItems(value) || isOpaque(value)) return true
+  for (const key of Object.keys(value)) if (isHidden((value as Record<string, unknown>)[key])) return true
+  return false
+}
+
 /** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}` throws. */
 const spell = (root: unknown): string => {
   let failure: TypeError | null = null
   const text = JSON.stringify(root, (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
-    const iterate = (value as Partial<Iterable<unknown>>)[Symbol.iterator]
-    if (typeof iterate === 'function') return listItems(iterate.call(value))
+    if (hasItems(value)) return listItems(value[Symbol.iterator]())
     if (!isOpaque(value)) return value
     failure ??= new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
     // Nobody will await it; a rejection must not end the process. So the others are looked at as well.
@@ -94,7 +105,7 @@ export const encodeJson = (value: unknown): string => {
   try {
     text = JSON.stringify(value)
     // Only what shows nothing becomes {}: a Map, a Promise. Everything else needs no closer look.
-    if (text?.includes('{}')) text = spell(value)
+    if (text?.includes('{}') && isHidden(value)) text = spell(value)
   } catch (error) {
     if (error instanceof TypeError && /BigInt/.test(error.message))
       throw new TypeError('a BigInt has no JSON form; send it as a string', { cause: error })

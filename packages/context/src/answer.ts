@@ -126,7 +126,11 @@ export class Answer {
     return this.#body
   }
   set 'iopa.Body'(body: unknown) {
-    if (typeof body !== 'object' || body === null) this.setBody(body, kindOf(body))
+    if (typeof body === 'string' && this.#rare === null && this.#state === OPEN) {
+      // As setBody, for the most frequent value.
+      this.#body = body
+      this.#kind = KIND.Text
+    } else if (typeof body !== 'object' || body === null) this.setBody(body, kindOf(body))
     else {
       const kind = kindOfObject(body)
       if (kind === KIND.Reply || kind === KIND.Answer || kind === KIND.Response) {

@@ -3,10 +3,10 @@ import type { Answer } from './answer.ts'
 // Two copies of this package may be loaded, so what a copy has made is recognised by a brand and never by its class.
 
 /** Brand of every Answer. */
-export const ANSWER: unique symbol = Symbol.for('iopa.answer') as never
+export const ANSWER: unique symbol = Symbol.for('iopa.Answer') as never
 
 /** Brand of every context. */
-export const CONTEXT: unique symbol = Symbol.for('iopa.context') as never
+export const CONTEXT: unique symbol = Symbol.for('iopa.Context') as never
 
 /** True for an Answer of any copy of this package. */
 export const isBrandedAnswer = (value: object): value is Answer => ANSWER in value
