@@ -34,8 +34,8 @@ export interface MessageLayerInit {
   readonly clock: Clock
   readonly transmission: Transmission
   readonly limits: MessageLimits
-  /** Whether NSTART grows with what the path carries; it does so for a client. */
-  readonly growing?: boolean
+  /** What NSTART may grow to; it does not grow unless given. */
+  readonly nstartLimit?: number
   readonly handlers: MessageHandlers
   /** Told of what the channel reports and of faults in a handler. */
   readonly onError: (error: unknown) => void
@@ -66,7 +66,7 @@ export class MessageLayer {
     this.#peers = new PeerTable(limits.peers, { peerBytes: limits.duplicatePeerBytes, bytes: limits.duplicateBytes, used: 0 })
     this.#retransmission = new Retransmission({
       transmission,
-      growing: init.growing ?? false,
+      nstartLimit: init.nstartLimit ?? transmission.nstart,
       queue: limits.queue,
       now: () => clock.now(),
       send: (bytes, peer) => this.send(bytes, peer.port, peer.address),
