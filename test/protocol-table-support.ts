@@ -32,7 +32,7 @@ export interface Place {
 }
 
 /** Longest wait for one answer, in milliseconds. */
-const TIMEOUT = 3000
+const TIMEOUT = 14_000
 
 const bagOf = (method: string, path: string, { headers, query, body }: Ask): Bag => ({
   'iopa.Method': method,
@@ -56,9 +56,9 @@ const transportOf = (protocol: Exclude<Protocol, 'fetch' | 'invoke'>) =>
 export const open = async (
   protocol: Protocol,
   build: (app: App & Routes) => unknown,
-  options: AppOptions & { readonly around?: MiddlewareFunction } = {}
+  options: AppOptions & { readonly around?: MiddlewareFunction; readonly timeout?: number } = {}
 ): Promise<Place> => {
-  const { around, ...appOptions } = options
+  const { around, timeout = TIMEOUT, ...appOptions } = options
   const app = new App({ logger: false, ...appOptions }).use(around ?? ((_, next) => next())).use(router())
   if (protocol === 'invoke') {
     build(app)
@@ -88,7 +88,7 @@ export const open = async (
   build(app)
   const [listener] = await app.listen()
   const clients = protocol === 'memory' ? app : new App({ logger: false }).use(transportOf(protocol))
-  const client = await clients.connect((listener as { url: URL }).url, { timeout: TIMEOUT })
+  const client = await clients.connect((listener as { url: URL }).url, { timeout })
   return {
     app,
     ask: (method, path, asked = {}) => client.send(bagOf(method, path, asked)),

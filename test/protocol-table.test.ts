@@ -256,7 +256,7 @@ const ROWS: Readonly<Record<string, (protocol: Protocol) => Promise<string>>> = 
       }
     ),
   'request after app.close()': async protocol => {
-    const place = await open(protocol, app => app.get('/c', () => 'x'))
+    const place = await open(protocol, app => app.get('/c', () => 'x'), { timeout: 1000 })
     await place.ask('GET', '/c')
     await place.app.close({ timeout: 100 })
     const outcome = await outcomeOf(place.ask('GET', '/c'))

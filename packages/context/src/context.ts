@@ -9,7 +9,7 @@ import { CONTEXT } from './brands.ts'
 import { byteBody } from './byte-body.ts'
 import { copyCapabilities } from './capability-copy.ts'
 import { checkCoding, textOf } from './charset.ts'
-import type { ContextInit, RequestSource } from './context-init.ts'
+import type { ContextInit } from './context-init.ts'
 import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
@@ -50,12 +50,9 @@ export class PropertyBag {
   declare 'server.IsReplica': boolean
 
   readonly #environment: Environment
-  readonly #endpoint: Endpoint
-  readonly #source: RequestSource | null
+  /** The request as it came, before middleware. */
+  readonly #init: ContextInit
   readonly #connection: PropertyBag | null
-  /** The path with which the request entered the pipeline, with the path base of a context around it. */
-  #requestedPath: string
-  readonly #requestedMethod: string
   /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
   readonly #scope: Scope
   readonly #answer: Answer
@@ -88,10 +85,7 @@ export class PropertyBag {
     this['server.IsLocalOrigin'] = false
     this['server.IsNotification'] = false
     this['server.IsReplica'] = false
-    this.#requestedPath = init.path
-    this.#requestedMethod = init.method
-    this.#endpoint = endpoint
-    this.#source = init.source
+    this.#init = init
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
     this.#scope = new Scope(environment, parent instanceof PropertyBag ? parent.#scope : parent, 1)
     this.#answer = new Answer(this)
@@ -134,23 +128,23 @@ export class PropertyBag {
   }
 
   get 'server.LocalAddress'(): string {
-    return this.#endpoint.localAddress
+    return this.#init.endpoint.localAddress
   }
 
   get 'server.LocalPort'(): number {
-    return this.#endpoint.localPort
+    return this.#init.endpoint.localPort
   }
 
   get 'server.TLS'(): boolean {
-    return this.#endpoint.tls
+    return this.#init.endpoint.tls
   }
 
   get 'server.SessionId'(): string {
-    return this.#endpoint.sessionId
+    return this.#init.endpoint.sessionId
   }
 
   get 'server.RawTransport'(): unknown {
-    return this.#endpoint.rawTransport
+    return this.#init.endpoint.rawTransport
   }
 
   get 'iopa.PathSegments'(): readonly string[] {
@@ -163,7 +157,7 @@ export class PropertyBag {
 
   get 'iopa.Headers'(): HeaderFields {
     if (this.#made.headers === null) {
-      const given = this.#source?.headers?.()
+      const given = this.#init.source?.headers?.()
       this.#made.headers = given === undefined ? new HeaderMap() : Array.isArray(given) ? new HeaderMap(given) : given
     }
     return this.#made.headers
@@ -175,7 +169,7 @@ export class PropertyBag {
   }
 
   get 'iopa.ContentType'(): string {
-    return (this.#made.contentType ??= this.#source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
+    return (this.#made.contentType ??= this.#init.source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
   }
   set 'iopa.ContentType'(type: string) {
     this.#made.contentType = type
@@ -201,7 +195,7 @@ export class PropertyBag {
   /** The body as it came, or the bytes that were read of it. */
   get #unread(): Body {
     if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
-    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
+    if (this.#body === undefined) this.#body = this.#init.source?.body?.() ?? null
     return this.#body
   }
 
@@ -272,7 +266,7 @@ export class PropertyBag {
   }
 
   get 'ssl.ClientCertificate'(): unknown {
-    return this.#endpoint.clientCertificate?.()
+    return this.#init.endpoint.clientCertificate?.()
   }
 
   /** The answer to this request; only it is sent. What is assigned to it is written to it, as if a handler had returned it. */
@@ -285,18 +279,18 @@ export class PropertyBag {
 
   /** The path that the request named before any middleware rewrote it. */
   get requestedPath(): string {
-    return this.#requestedPath
+    return (this.#parts?.requestedBase ?? '') + this.#init.path
   }
 
   /** The method that the request named before any middleware rewrote it: what its sender expects an answer to. */
   get requestedMethod(): string {
-    return this.#requestedMethod
+    return this.#init.method
   }
 
   /** True when a header states a precondition (RFC 9110 section 13.1). */
   get hasPrecondition(): boolean {
     const made = this.#parts?.headers
-    const source = this.#source
+    const source = this.#init.source
     if (made === undefined || made === null) {
       if (source === null) return false
       if (source.hasPrecondition !== undefined) return source.hasPrecondition()
@@ -310,7 +304,7 @@ export class PropertyBag {
     return this.#environment
   }
   get endpoint(): Endpoint {
-    return this.#endpoint
+    return this.#init.endpoint
   }
   /** The whole body, read once. @throws IopaError 413 beyond the limit, 415 for a body that is compressed. */
   bytes(): Promise<Uint8Array> {
@@ -319,7 +313,7 @@ export class PropertyBag {
         this.assertLive()
         const body = this.#unread
         if (body !== null) checkCoding(this['iopa.Headers'].get('content-encoding'))
-        const read = readBody(body, this.#endpoint.bodyLimit)
+        const read = readBody(body, this.#init.endpoint.bodyLimit)
         if (read instanceof Uint8Array) this.#made.bytes = read
         else {
           this.#made.bytes = read
@@ -365,12 +359,12 @@ export class PropertyBag {
     this.assertLive()
     const base = this['iopa.Path'].endsWith('/') ? this['iopa.Path'].slice(0, -1) : this['iopa.Path']
     const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
-    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: null }
+    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#init.endpoint, source: null }
     const reads = readsOf(this)
     const child =
       reads === undefined ? new PropertyBag(this.environment, init, this) : reads.ignoring(() => new PropertyBag(this.environment, init, this))
     child['iopa.PathBase'] = this['iopa.PathBase']
-    child.#requestedPath = this['iopa.PathBase'] + full
+    child.#made.requestedBase = this['iopa.PathBase']
     child['server.IsLocalOrigin'] = true
     child.#made.host = this.#made.host
     child.#made.port = this.#made.port
@@ -457,10 +451,10 @@ export class PropertyBag {
   }
 
   #readAuthority(): void {
-    const authority = this.#source?.authority?.() ?? ''
+    const authority = this.#init.source?.authority?.() ?? ''
     const parsed = authority === '' ? null : parseAuthority(authority, this['iopa.Scheme'])
-    this.#made.host ??= parsed?.host ?? this.#endpoint.localAddress
-    this.#made.port ??= parsed?.port ?? this.#endpoint.localPort
+    this.#made.host ??= parsed?.host ?? this.#init.endpoint.localAddress
+    this.#made.port ??= parsed?.port ?? this.#init.endpoint.localPort
   }
 }
 

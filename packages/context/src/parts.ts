@@ -18,4 +18,6 @@ export class Parts {
   timestamp = 0
   logger: Logger | null = null
   isPrecondition = false
+  /** The path base of the context in which a child was made. */
+  requestedBase = ''
 }

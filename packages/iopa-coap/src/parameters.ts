@@ -8,11 +8,13 @@ export interface TransmissionParameters {
   readonly ackRandomFactor?: number
   /** How often a confirmable message is sent again, each time after twice the wait. Default 4. */
   readonly maxRetransmit?: number
-  /**
-   * Confirmable messages of ours that may wait for their acknowledgement at one time, for each peer. Default 1 for a server; a client without this
-   * parameter begins with 1, and has one more for each message that was acknowledged the first time it was sent, up to 32.
-   */
+  /** Confirmable messages of ours that may wait for their acknowledgement at one time, for each peer. Default 1. */
   readonly nstart?: number
+  /**
+   * What NSTART of a client may grow to: it has one more for each message that was acknowledged the first time it was sent, and falls back to `nstart` with
+   * the first that was not. Default 32 for a server on loopback where `nstart` is not given; otherwise `nstart`, which never grows.
+   */
+  readonly nstartLimit?: number
   /** Answers to a multicast request are sent at a random moment within this time. Default 5,000. */
   readonly leisure?: number
   /** The longest that a datagram is expected to be under way. Default 100,000. */
@@ -20,9 +22,9 @@ export interface TransmissionParameters {
 }
 
 /** Every parameter with its value, and the times that follow from them (RFC 7252 section 4.8.2). */
-export interface Transmission extends Required<TransmissionParameters> {
-  /** The most that NSTART may grow to; NSTART itself where that was given. */
-  readonly nstartLimit: number
+export interface Transmission extends Required<Omit<TransmissionParameters, 'nstartLimit'>> {
+  /** Undefined where it was not given. */
+  readonly nstartLimit: number | undefined
   /** From the first to the last time that a confirmable message is sent: 45 s. */
   readonly maxTransmitSpan: number
   /** From the first time that it is sent until its sender gives up: 93 s. */
@@ -33,10 +35,7 @@ export interface Transmission extends Required<TransmissionParameters> {
   readonly nonLifetime: number
 }
 
-/** Half of what a server of ours has in work for one peer. */
-const GROWN_NSTART = 32
-
-const LEAST = { ackTimeout: 1, ackRandomFactor: 1, maxRetransmit: 0, nstart: 1, leisure: 0, maxLatency: 0 } as const
+const LEAST = { ackTimeout: 1, ackRandomFactor: 1, maxRetransmit: 0, nstart: 1, nstartLimit: 1, leisure: 0, maxLatency: 0 } as const
 
 const WHOLE: ReadonlySet<string> = new Set(['maxRetransmit', 'nstart'])
 /** The waits double, so more repetitions would outlast any clock. */
@@ -63,7 +62,8 @@ export const transmission = (parameters: TransmissionParameters = {}): Transmiss
     ackRandomFactor,
     maxRetransmit,
     nstart,
-    nstartLimit: parameters.nstart ?? GROWN_NSTART,
+    // One that was given does not grow by itself.
+    nstartLimit: parameters.nstartLimit ?? parameters.nstart,
     leisure,
     maxLatency,
     maxTransmitSpan,

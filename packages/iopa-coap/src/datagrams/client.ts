@@ -8,6 +8,7 @@ import {
   type DatagramNetwork,
   DEFAULT_LIMITS,
   IopaError,
+  isLoopback,
   mergeLimits
 } from '@iopa/appbuilder'
 import { ClientChannel } from '../client/channel.ts'
@@ -15,6 +16,9 @@ import type { Transmission } from '../parameters.ts'
 import { DatagramLink } from './link.ts'
 import { MessageLayer } from './message-layer.ts'
 import { messageLimits } from './message-limits.ts'
+
+/** Half of what a server of ours has in work for one peer. */
+const LOOPBACK_NSTART = 32
 
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {
@@ -42,7 +46,8 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     clock,
     transmission,
     limits: { ...messageLimits(limits), peers: 16 },
-    growing: true,
+    // RFC 7252 section 4.7 protects networks; to reach loopback there is none between.
+    nstartLimit: transmission.nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : transmission.nstart),
     handlers: { request: exchange => exchange.reject(), response: (peer, message) => link.receive(peer, message) },
     // What cannot be sent is repeated, and then times out.
     onError: () => undefined

@@ -38,8 +38,8 @@ export interface MessageLayerInit {
   readonly clock: Clock
   readonly transmission: Transmission
   readonly limits: MessageLimits
-  /** Whether NSTART grows with what the path carries; it does so for a client. */
-  readonly growing?: boolean
+  /** What NSTART may grow to; it does not grow unless given. */
+  readonly nstartLimit?: number
   readonly handlers: MessageHandlers
   /** How many times what it has sent a peer may be sent while it is not verified; Infinity, for any, unless given. */
   readonly amplification?: number
@@ -84,7 +84,7 @@ export class MessageLayer {
     })
     this.#retransmission = new Retransmission({
       transmission,
-      growing: init.growing ?? false,
+      nstartLimit: init.nstartLimit ?? transmission.nstart,
       queue: limits.queue,
       now: () => clock.now(),
       seconds: () => this.seconds,

@@ -6,10 +6,10 @@ import type { Peer } from './peer.ts'
 export interface RetransmissionInit {
   readonly transmission: Transmission
   /**
-   * True where NSTART grows: by one with each message that was acknowledged the first time it was sent, and back with the first that was not, so that
+   * What NSTART may grow to: by one with each message that was acknowledged the first time it was sent, and back with the first that was not, so that
    * there is never more under way than the path has just carried (RFC 7252 sections 4.7 and 4.8.1).
    */
-  readonly growing: boolean
+  readonly nstartLimit: number
   /** Confirmable messages that may wait for their turn, for each peer. */
   readonly queue: number
   now(): number
@@ -60,7 +60,7 @@ export class Retransmission {
   /** Takes a message out that the peer has acknowledged. */
   acknowledge(confirmable: Confirmable): void {
     const { peer } = confirmable
-    if (this.#init.growing && confirmable.repetitions === 0) peer.window = Math.min(this.#windowOf(peer) + 1, this.#init.transmission.nstartLimit)
+    if (confirmable.repetitions === 0) peer.window = Math.min(this.#windowOf(peer) + 1, this.#init.nstartLimit)
     this.end(confirmable)
   }
 
