@@ -30,7 +30,8 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
     invoke(context, next) {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
       if (match === undefined) {
-        noteMethods(context, table.methods(context['iopa.Path']))
+        const methods = table.methods(context['iopa.Path'])
+        if (methods.length > 0) noteMethods(context, methods)
         return next()
       }
       context['iopa.Params'] = match.params
