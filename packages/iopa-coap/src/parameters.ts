@@ -43,7 +43,11 @@ export const transmission = (parameters: TransmissionParameters = {}): Transmiss
     if (value === undefined) continue
     const whole = WHOLE.has(name)
     if (!(whole ? Number.isSafeInteger(value) : Number.isFinite(value)) || value < least || (whole && value > MOST))
-      throw new IopaError(500, 'bad-transmission', `'${name}' must be a ${whole ? `whole number from ${least} to ${MOST}` : `number of at least ${least}`}, not ${value}.`)
+      throw new IopaError(
+        500,
+        'bad-transmission',
+        `'${name}' must be a ${whole ? `whole number from ${least} to ${MOST}` : `number of at least ${least}`}, not ${value}.`
+      )
   }
   const maxTransmitSpan = ackTimeout * (2 ** maxRetransmit - 1) * ackRandomFactor
   return {

@@ -4,6 +4,9 @@ import { nearestFormatOf } from '../codec/content-formats.ts'
 import { etagOption, hashOf, sameEtag } from '../codec/etag.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
 import { DEFAULT_MAX_AGE, encodeText, OPTION } from '../codec/options.ts'
+import type { CborValue } from '../formats/cbor.ts'
+import { encodeCbor } from '../formats/cbor-encoder.ts'
+import { isCbor } from '../formats/labelled.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -100,7 +103,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
   } else {
     const { payload } = answer
     if (payload !== null) {
-      representation.payload = isRandomAccess(payload) ? payload : typeof payload === 'string' ? encodeText(payload) : answer.payloadBytes
+      representation.payload = isRandomAccess(payload) ? payload : typeof payload === 'string' ? textOf(answer.type, payload) : answer.payloadBytes
       representation.contentFormat = formats.find(answer.type, answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-encoding'))
     }
   }
@@ -113,6 +116,9 @@ export const represent = (answer: Answer, method: number, accept: number, format
   }
   return representation
 }
+
+/** The bytes of a text; under a content type of CBOR it is the JSON of the value that is meant. @throws SyntaxError where it is none. */
+const textOf = (type: string, text: string): Uint8Array => (isCbor(type) ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
 
 const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem
