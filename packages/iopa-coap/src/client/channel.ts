@@ -1,6 +1,5 @@
 import { type Answer, type Bag, type Channel, type Clock, collectBytes, IopaError, outgoing } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
-import { encodeLabelled } from '../formats/labelled.ts'
 import type { ClientLink } from './link.ts'
 import { ClientObservation } from './observation.ts'
 import { type ClientRequest, clientRequest } from './request.ts'
@@ -80,7 +79,7 @@ export class ClientChannel implements Channel {
 
   async #prepare(bag: Bag): Promise<{ readonly request: ClientRequest; readonly settings: TransferSettings }> {
     const { host, confirmable, bodyLimit } = this.#init
-    const out = outgoing(withCbor(bag))
+    const out = outgoing(bag)
     const body = out.body === null || out.body instanceof Uint8Array ? out.body : await collectBytes(out.body, bodyLimit)
     return {
       request: clientRequest({ ...out, body }, host),
@@ -96,11 +95,3 @@ export class ClientChannel implements Channel {
 const LOSSES: ReadonlySet<string> = new Set(['timeout', 'reset', 'disconnected', 'connect-failed'])
 
 const isLoss = (error: unknown): boolean => error instanceof IopaError && LOSSES.has(error.code)
-
-/** A bag whose body is a value under a content type of CBOR, with that body encoded. */
-const withCbor = (bag: Bag): Bag => {
-  const body = bag['iopa.Body']
-  if (typeof body !== 'object' || body === null || body instanceof Uint8Array) return bag
-  const encoded = encodeLabelled(bag['iopa.ContentType'] ?? '', body)
-  return encoded === undefined ? bag : { ...bag, 'iopa.Body': encoded }
-}

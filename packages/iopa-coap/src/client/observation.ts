@@ -100,7 +100,9 @@ export class ClientObservation {
       }
       this.#request = tagged
       const options = last.options.set(OPTION.OBSERVE, 0)
-      if (echo !== undefined) options.set(OPTION.ECHO, echo)
+      const proof = echo ?? link.echo
+      link.echo = undefined
+      if (proof !== undefined) options.set(OPTION.ECHO, proof)
       // The same token on the same link replaces the registration; a new one would leave the old one behind.
       if (this.#open !== undefined && this.#link === link) this.#open.send(request.code, options, last.payload)
       else {

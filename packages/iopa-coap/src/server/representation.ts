@@ -6,7 +6,6 @@ import type { OptionWriter } from '../codec/option-writer.ts'
 import { DEFAULT_MAX_AGE, encodeText, OPTION } from '../codec/options.ts'
 import type { CborValue } from '../formats/cbor.ts'
 import { encodeCbor } from '../formats/cbor-encoder.ts'
-import { isCbor } from '../formats/labelled.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -118,7 +117,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
 }
 
 /** The bytes of a text; under a content type of CBOR it is the JSON of the value that is meant. @throws SyntaxError where it is none. */
-const textOf = (type: string, text: string): Uint8Array => (isCbor(type) ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
+const textOf = (type: string, text: string): Uint8Array => (type.endsWith('cbor') ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
 
 const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem
