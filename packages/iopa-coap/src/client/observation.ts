@@ -147,8 +147,9 @@ export class ClientObservation {
     const settle = (answer: Answer): void => {
       if (this.#ended || generation !== this.#generation) return
       if (answer.status === 503 && !this.#first) {
-        // The server goes away for a while, or has no room now: what it says of the time is heeded.
+        // The server goes away for a while, or has no room now: what it says of the time is heeded, unless it answers before.
         this.#arm(message)
+        this.#waits = true
         return
       }
       this.#first = false
