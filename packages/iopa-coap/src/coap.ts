@@ -23,7 +23,8 @@ import {
   upstream
 } from '@iopa/appbuilder'
 import { szxFor } from './codec/block.ts'
-import { addressOf, connectDatagrams } from './datagrams/client.ts'
+import { addressOf } from './datagrams/addresses.ts'
+import { connectDatagrams } from './datagrams/client.ts'
 import { listenDatagrams } from './datagrams/listener.ts'
 import { COAP_KEYS } from './keys.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'

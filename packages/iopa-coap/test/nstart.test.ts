@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ConfirmableListener } from '../src/datagrams/confirmable.ts'
-import { Peer } from '../src/datagrams/peer.ts'
+import type { Peer } from '../src/datagrams/peer.ts'
+import { PeerTable } from '../src/datagrams/peer-table.ts'
 import { Retransmission } from '../src/datagrams/retransmission.ts'
 import { type TransmissionParameters, transmission } from '../src/parameters.ts'
 import { SERVER, virtualHome } from './virtual-home.ts'
@@ -10,12 +11,23 @@ const LISTENER: ConfirmableListener = { acknowledged: () => true, reset: () => u
 /** Confirmable messages to one peer, acknowledged by the test. */
 const sender = (nstartLimit: number, parameters: TransmissionParameters = {}) => {
   let now = 0
-  const peer = new Peer('127.0.0.1', 5683, 0, { peerBytes: 1024, bytes: 1024, used: 0 })
+  const budget = { peerBytes: 1024, share: 1024, bytes: 1024, used: 0 }
+  const peers = new PeerTable({
+    limit: 1,
+    perAddress: undefined,
+    budget,
+    handledBudget: budget,
+    credit: Number.POSITIVE_INFINITY,
+    abandon: () => undefined
+  })
+  const peer = peers.add('127.0.0.1', 5683, 0) as Peer
   const retransmission = new Retransmission({
     transmission: transmission(parameters),
     nstartLimit,
     queue: 1000,
     now: () => now,
+    seconds: () => now / 1000,
+    suspect: () => undefined,
     send: () => undefined,
     onError: error => {
       throw error

@@ -36,6 +36,8 @@ export class ClientObservation {
   /** True when an Echo was sent for the registration under way. */
   #echoed = false
   #timer: TimerHandle | undefined
+  /** True while the timer is that of another attempt. */
+  #waits = false
   #newest: Answer | undefined
   #last: Answer | undefined
   #ended = false
@@ -98,7 +100,9 @@ export class ClientObservation {
       }
       this.#request = tagged
       const options = last.options.set(OPTION.OBSERVE, 0)
-      if (echo !== undefined) options.set(OPTION.ECHO, echo)
+      const proof = echo ?? link.echo
+      link.echo = undefined
+      if (proof !== undefined) options.set(OPTION.ECHO, proof)
       // The same token on the same link replaces the registration; a new one would leave the old one behind.
       if (this.#open !== undefined && this.#link === link) this.#open.send(request.code, options, last.payload)
       else {
@@ -143,8 +147,9 @@ export class ClientObservation {
     const settle = (answer: Answer): void => {
       if (this.#ended || generation !== this.#generation) return
       if (answer.status === 503 && !this.#first) {
-        // The server goes away for a while, or has no room now: what it says of the time is heeded.
+        // The server goes away for a while, or has no room now: what it says of the time is heeded, unless it answers before.
         this.#arm(message)
+        this.#waits = true
         return
       }
       this.#first = false
@@ -192,12 +197,35 @@ export class ClientObservation {
   #disarm(): void {
     if (this.#timer !== undefined) this.#init.clock.clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#waits = false
   }
 
   /** The token waits no longer. */
   #lost(error: unknown): void {
     this.#open = undefined
     this.#retryAfter(error)
+  }
+
+  /** True while it waits to try again, since the server could not be reached. */
+  get waits(): boolean {
+    return this.#waits
+  }
+
+  /** True when the answer to a request like that of the observation is another one than was told last. */
+  missed(request: ClientRequest, answer: Answer): boolean {
+    return (
+      this.#last !== undefined &&
+      request.code === this.#init.request.code &&
+      sameOptions(request, this.#init.request) &&
+      !sameAnswer(this.#last, answer)
+    )
+  }
+
+  /** Registers again at once. */
+  renew(): void {
+    if (this.#ended || this.#first) return
+    this.#retry = RETRY
+    void this.#register()
   }
 
   /** Without an answer: the first time that is the end, later it is tried again. */
@@ -208,6 +236,7 @@ export class ClientObservation {
       return
     }
     this.#disarm()
+    this.#waits = true
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()))
     this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2)
   }
@@ -243,6 +272,11 @@ export class ClientObservation {
 
 /** How long an observation that is given up still waits for the answer to that, in milliseconds. */
 const CANCEL_TIMEOUT = 5000
+
+const sameOptions = (a: ClientRequest, b: ClientRequest): boolean =>
+  a.options.size === b.options.size &&
+  a.options.numbers.every((number, at) => number === b.options.numbers[at] && Buffer.compare(a.options.values[at]!, b.options.values[at]!) === 0) &&
+  Buffer.compare(a.payload, b.payload) === 0
 
 const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLOCK2) ?? 0) & 8) !== 0
 

@@ -1,11 +1,12 @@
 import { type Answer, IopaError } from '@iopa/appbuilder'
-import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
+import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION, Options } from '../codec/options.ts'
 import type { ClientLink } from './link.ts'
 import { type ClientRequest, clientAnswer } from './request.ts'
+import type { UploadSlots } from './upload-slots.ts'
 
 const NOTHING = new Uint8Array(0)
 /** How often a body is fetched anew because it changed while its blocks came. */
@@ -17,6 +18,8 @@ export interface TransferSettings {
   readonly signal: AbortSignal | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
+  /** Bodies in blocks that are under way to this server; none where that needs no bound. */
+  readonly slots?: UploadSlots | undefined
   /** The next Request-Tag, of at most four bytes. */
   nextTag(): number
 }
@@ -102,13 +105,21 @@ export class Transfer {
   }
 
   async #upload(request: ClientRequest): Promise<Message> {
-    const last = await this.lead(request)
-    return 'code' in last ? last : this.#once(request.code, last.options, last.payload)
+    const { slots, signal } = this.#settings
+    const held = slots !== undefined && request.payload.length > this.#link.maxPayload
+    if (held) await slots.enter(signal)
+    try {
+      const last = await this.lead(request)
+      return 'code' in last ? last : await this.#once(request.code, last.options, last.payload)
+    } finally {
+      if (held) slots.leave()
+    }
   }
 
   /** The rest of a payload; undefined when it is not the same any more. */
   async #download({ code, options }: ClientRequest, first: Message): Promise<Uint8Array | undefined> {
     const value = first.options.uint(OPTION.BLOCK2)
+    if (value !== undefined && !fitsBlock(readBlock(value), first.payload.length)) throw malformed()
     if (value === undefined || value < 8 || (value & 8) === 0) return first.payload
     const etag = first.options.get(OPTION.ETAG)
     const parts = [first.payload]
@@ -137,7 +148,7 @@ export class Transfer {
       const block = response.options.uint(OPTION.BLOCK2)
       if (block === undefined) throw malformed()
       const read = readBlock(block)
-      if (read.num * blockSize(read.szx) !== length || (read.more && response.payload.length === 0)) throw malformed()
+      if (read.num * blockSize(read.szx) !== length || !fitsBlock(read, response.payload.length)) throw malformed()
       parts.push(response.payload)
       length += response.payload.length
       grows ||= response.options.has(OPTION.ECHO)

@@ -22,6 +22,13 @@ export const blockValue = (num: number, more: boolean, szx: number): number => (
 /** Bytes of one block; BERT counts in blocks of 1024. */
 export const blockSize = (szx: number): number => (szx === BERT ? 1024 : 16 << szx)
 
+/** True when the payload of a block may have so many bytes: whole blocks while more follow, at the end no more than one, with BERT any number of them. */
+export const fitsBlock = ({ more, szx }: Block, length: number): boolean => {
+  const size = blockSize(szx)
+  if (szx === BERT) return !more || (length > 0 && length % size === 0)
+  return more ? length === size : length <= size
+}
+
 /** The largest exponent whose blocks are no longer than `bytes`, at least 0. */
 export const szxFor = (bytes: number): number => {
   let szx = MAX_SZX

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import {
   type Channel,
@@ -13,6 +12,7 @@ import {
 } from '@iopa/appbuilder'
 import { ClientChannel } from '../client/channel.ts'
 import type { Transmission } from '../parameters.ts'
+import { destinationOf, hostOf } from './addresses.ts'
 import { DatagramLink } from './link.ts'
 import { MessageLayer } from './message-layer.ts'
 import { messageLimits } from './message-limits.ts'
@@ -37,7 +37,8 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
   const { url, options, clock, network, transmission, szx, confirmable } = init
   options.signal?.throwIfAborted()
   const host = hostOf(url)
-  const address = await addressOf(host)
+  const port = url.port === '' ? 5683 : Number(url.port)
+  const address = await destinationOf({ host, port, network, clock, signal: options.signal })
   options.signal?.throwIfAborted()
   const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
   const channel: DatagramChannel = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
@@ -52,7 +53,7 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     // What cannot be sent is repeated, and then times out.
     onError: () => undefined
   })
-  const link: DatagramLink = new DatagramLink(layer, layer.peer(address, url.port === '' ? 5683 : Number(url.port))!, clock, options.timeout, szx)
+  const link: DatagramLink = new DatagramLink(layer, layer.peer(address, port)!, clock, options.timeout, szx)
   return new ClientChannel({
     host: isIP(host) ? '' : host,
     clock,
@@ -65,17 +66,4 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
       await channel.close()
     }
   })
-}
-
-/** The host of a URL, without the brackets of an IPv6 address. */
-export const hostOf = (url: URL): string => decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '')
-
-/** The address of a host. @throws IopaError 502 for a name that is unknown. */
-export const addressOf = async (host: string): Promise<string> => {
-  if (isIP(host)) return host
-  try {
-    return (await lookup(host)).address
-  } catch (error) {
-    throw new IopaError(502, 'connect-failed', `The address of '${host}' is not known.`, { cause: error })
-  }
 }

@@ -4,6 +4,8 @@ import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
 import { DEFAULT_MAX_AGE, encodeText, OPTION } from '../codec/options.ts'
+import type { CborValue } from '../formats/cbor.ts'
+import { encodeCbor } from '../formats/cbor-encoder.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -103,7 +105,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
       representation.payload = isRandomAccess(payload)
         ? payload
         : typeof payload === 'string'
-          ? encodeText(payload)
+          ? textOf(answer.type, payload)
           : answer.isStream
             ? NOTHING
             : answer.payloadBytes
@@ -120,6 +122,9 @@ export const represent = (answer: Answer, method: number, accept: number, format
   }
   return representation
 }
+
+/** The bytes of a text; under a content type of CBOR it is the JSON of the value that is meant. @throws SyntaxError where it is none. */
+const textOf = (type: string, text: string): Uint8Array => (type.endsWith('cbor') ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
 
 const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem

@@ -1,4 +1,4 @@
-import { BERT, type Block, blockSize } from '../codec/block.ts'
+import { BERT, type Block, blockSize, fitsBlock } from '../codec/block.ts'
 
 /** Bounds of the bodies that are being assembled. */
 export interface UploadLimits {
@@ -85,13 +85,7 @@ export class Uploads {
   ): UploadResult {
     this.expire(now)
     const size = blockSize(block.szx)
-    const fits =
-      block.szx === BERT
-        ? payload.length > 0 && (!block.more || payload.length % size === 0)
-        : block.more
-          ? payload.length === size
-          : payload.length <= size
-    if (!fits) return { outcome: 'malformed' }
+    if (!fitsBlock(block, payload.length) || (block.szx === BERT && payload.length === 0)) return { outcome: 'malformed' }
     const offset = block.num * size
     let upload = this.#uploads.get(key)
     if (block.num === 0) {

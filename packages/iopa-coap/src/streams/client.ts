@@ -14,10 +14,11 @@ import {
 import { ClientChannel } from '../client/channel.ts'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'
+import { until } from '../client/until.ts'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
-import { hostOf } from '../datagrams/client.ts'
+import { hostOf } from '../datagrams/addresses.ts'
 import { OVERHEAD } from './connection.ts'
 import { ALPN } from './listener.ts'
 import { StreamSession } from './session.ts'
@@ -62,7 +63,10 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
       )
       const fresh = new StreamLink(clock, limits, timeout)
       fresh.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, fresh)
-      await fresh.capable
+      await until(fresh.capable, deadline.signal).catch((error: unknown) => {
+        fresh.session!.destroy()
+        throw error
+      })
       return fresh
     } finally {
       clock.clearTimeout(timer)
