@@ -8,6 +8,7 @@ import { isTopicName } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
 import { Message } from './message.ts'
 import type { Publication } from './publication.ts'
+import type { Session } from './session.ts'
 import { representationProperties } from './states.ts'
 import { publishReasonOf } from './status.ts'
 import type { Topic } from './topic-table.ts'
@@ -66,19 +67,28 @@ export class Publishing {
   }
 
   #run(publication: Publication): void {
-    const { host, states } = this.#broker
-    const { parent, topic } = publication
     const method = publication.method
     if (publication.namesMethod && (isControlMethod(method) || !METHOD.test(method))) {
       this.#refuse(publication, 400, `'${method.slice(0, 20)}' is not a method that a message may ask for.`)
       return
     }
+    const { admission } = this.#broker
+    if (admission.enter()) this.#begin(publication, method)
+    else admission.wait(userOf(publication.session), () => this.#begin(publication, method))
+  }
+
+  #begin(publication: Publication, method: string): void {
+    const { admission, host, states } = this.#broker
+    const { parent, topic } = publication
     const { path } = topic
     const context = host.create({ method, path, query: '', rawPath: path, endpoint: parent.endpoint, source: publication }, parent)
     publication.describe(context)
     const outer = states.running
     states.running = topic
-    host.run(context, () => this.#finished(publication, context))
+    host.run(context, () => {
+      admission.leave()
+      this.#finished(publication, context)
+    })
     states.running = outer
   }
 
@@ -279,6 +289,9 @@ export class Publishing {
 }
 
 const NOTHING_RETAINED = (): void => undefined
+
+/** Whose share of the work a message takes: a user's, or that of all who connect anonymously from an address. */
+const userOf = ({ context }: Session): string => context['server.User']?.id ?? `@${context.endpoint?.remoteAddress ?? ''}`
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/
