@@ -34,6 +34,8 @@ export class Publication implements RequestSource {
   dropped = false
   /** True once its handler has finished and its deliveries are in their order. */
   handled = false
+  /** True while it is asked whether it may be relayed, where the method that it names has no route. */
+  asksToRelay = false
   /** True once it may be acknowledged. */
   settled = false
   /** True when it was not settled at once. */
@@ -79,7 +81,12 @@ export class Publication implements RequestSource {
       }
       if (responseTopic !== undefined && message.isEmpty) return 'GET'
     }
-    return message.retain && message.isEmpty ? 'DELETE' : 'PUT'
+    return this.effect
+  }
+
+  /** The method that stands for what relaying it does: DELETE for what takes a retained message away, else PUT. */
+  get effect(): string {
+    return this.message.retain && this.message.isEmpty ? 'DELETE' : 'PUT'
   }
 
   headers(): string[] {

@@ -72,6 +72,10 @@ export class Publishing {
       this.#refuse(publication, 400, `'${method.slice(0, 20)}' is not a method that a message may ask for.`)
       return
     }
+    this.#admit(publication, method)
+  }
+
+  #admit(publication: Publication, method: string): void {
     const { admission } = this.#broker
     if (admission.enter()) this.#begin(publication, method)
     else admission.wait(userOf(publication.session), () => this.#begin(publication, method))
@@ -94,16 +98,22 @@ export class Publishing {
 
   #finished(publication: Publication, context: Context): void {
     const answer = context.response
-    if (answer.status === 404 && isUnrouted(context)) {
+    const unrouted = answer.status === 404 && isUnrouted(context)
+    if (unrouted || (publication.asksToRelay && answer.ok)) {
+      const method = context['iopa.Method']
       void context.end()
-      this.#relay(publication)
+      // The method named has said nothing about what relaying does to others: that is asked for, and alone decides (ruling f).
+      if (unrouted && method !== publication.effect && publication.topic.routable) {
+        publication.asksToRelay = true
+        this.#admit(publication, publication.effect)
+      } else this.#relay(publication)
       return
     }
     publication.status = answer.status
     publication.reasonCode = publishReasonOf(answer.status)
     if (!answer.ok) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
     const { responseTopic } = publication.properties
-    if (responseTopic === undefined) this.#handled(publication, context)
+    if (responseTopic === undefined || publication.asksToRelay) this.#handled(publication, context)
     else this.#reply(publication, context, responseTopic)
   }
 
@@ -136,7 +146,9 @@ export class Publishing {
     const { correlationData } = publication.properties
     const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
     const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
-    this.#broker.distribution.deliver(
+    const { distribution, losses, options } = this.#broker
+    const asker = publication.session
+    const given = distribution.deliver(
       Message.of(
         topic.name,
         topic.bytes,
@@ -147,8 +159,12 @@ export class Publishing {
         0,
         null
       ),
-      topic
+      topic,
+      options.replies === 'subscribers' ? null : session => isSameUser(session, asker)
     )
+    if (given > 0) return
+    this.#broker.counters.dropped++
+    losses.note('an answer has no subscriber that may have it', topic.name)
   }
 
   #handled(publication: Publication, context: Context): void {
@@ -286,6 +302,12 @@ export class Publishing {
     publication.owner.handled(publication)
     publication.owner.done(publication)
   }
+}
+
+/** True for sessions of one user; without a user, for one session (design: MQTT rulings g). */
+function isSameUser(session: Session, asker: Session): boolean {
+  const user = asker.context['server.User']
+  return user === undefined ? session === asker : session.context['server.User']?.id === user.id
 }
 
 const NOTHING_RETAINED = (): void => undefined
