@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   type Answer,
   type Bag,
@@ -208,7 +209,8 @@ class MqttChannel implements Channel {
     const connection = await this.#broker.ready(signal)
     if (this.#responding === null) {
       const base = connection.capabilities.responseInformation.replace(/\/$/, '') || RESPONSES_BASE
-      this.#responseTopic = `${base}/${connection.clientId.replace(/[/+#\0]/g, '-')}`
+      // The random level keeps others from publishing there.
+      this.#responseTopic = `${base}/${connection.clientId.replace(/[/+#\0]/g, '-')}/${randomBytes(16).toString('base64url')}`
       this.#responding = this.#subscribeResponses(connection)
       this.#responding.catch(() => {
         this.#responding = null

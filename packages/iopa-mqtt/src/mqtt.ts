@@ -48,6 +48,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   maxQueuedBytes: true,
   maxTopicLength: true,
   maxPacketSize: true,
+  replies: true,
   responseInformation: true,
   statistics: true,
   clock: true,

@@ -22,6 +22,8 @@ export interface EmbeddedOptions {
   readonly ackOrder?: 'strict' | 'any'
   /** What a client of MQTT 3 hears when a message is refused with 401 or 403: `close`, the default, or a plain acknowledgement. */
   readonly refusal?: 'close' | 'acknowledge'
+  /** Who may have what the app answers to a Response Topic: sessions of the requesting `user`, the default, or all `subscribers`. */
+  readonly replies?: 'user' | 'subscribers'
   /** Unacknowledged messages of QoS 1 and 2 on their way to one client; 256 unless given, and never more than the client's receive maximum. */
   readonly sendWindow?: number
   /** Topic aliases that a client may set, and that are used towards a client that allows them; 32 unless given. */
@@ -59,6 +61,7 @@ export type BrokerOptions = Required<
     EmbeddedOptions,
     | 'ackOrder'
     | 'refusal'
+    | 'replies'
     | 'sendWindow'
     | 'topicAliasMaximum'
     | 'maxKeepAlive'
@@ -79,6 +82,7 @@ export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
   store: options.store ?? null,
   ackOrder: options.ackOrder ?? 'strict',
   refusal: options.refusal ?? 'close',
+  replies: options.replies ?? 'user',
   sendWindow: Math.min(60_000, options.sendWindow ?? 256),
   topicAliasMaximum: Math.min(65_535, options.topicAliasMaximum ?? 32),
   maxKeepAlive: Math.min(65_535, options.maxKeepAlive ?? 3600),

@@ -283,7 +283,12 @@ describe('a packet that breaks the protocol', () => {
     ['a PUBREL with the reason of another packet', [0x62, 3, 0, 7, 0x80], 0x82],
     ['an AUTH of another method', [0xf0, 6, 0x19, 4, 0x15, 0, 1, 88], 0x82]
   ] as const)('%s ends the connection', async (_name, bytes, reasonCode) => {
-    const net = await lab()
+    const net = await lab(app =>
+      app.use((context, next) => {
+        if (context.method === 'CONNECT' && context['mqtt.AuthenticationMethod'] !== 'SUM') context.response.status = 401
+        return next()
+      })
+    )
     const client = await net.client({ properties: { authenticationMethod: 'SUM' } })
     client.sendBytes(Buffer.from(bytes))
     expect(await client.next('disconnect')).toMatchObject({ reasonCode })

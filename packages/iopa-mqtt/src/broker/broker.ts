@@ -8,6 +8,7 @@ import type { BrokerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { RouteIndex } from '../topics/route-index.ts'
 import { SubscriptionTrie } from '../topics/subscription-trie.ts'
+import { Admission } from './admission.ts'
 import { Authorising } from './authorising.ts'
 import { Connection } from './connection.ts'
 import type { QueueTotal } from './delivery-queue.ts'
@@ -59,6 +60,7 @@ export class Broker {
   /** Long walks, in slices. */
   readonly turns: Turns
   readonly authorising: Authorising
+  readonly admission: Admission
   readonly losses: Losses
   readonly decoder: PacketDecoder
   /** Filled by each PUBLISH that is read. */
@@ -89,6 +91,7 @@ export class Broker {
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
     this.queued = { bytes: 0, maxBytes: options.maxQueuedBytes }
     this.turns = new Turns(clock, this.flusher)
+    this.admission = new Admission(host.limits.inFlight)
     this.authorising = new Authorising(host, this.turns)
     this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger)
@@ -166,6 +169,7 @@ export class Broker {
     if (this.#sweepTimer !== null) this.clock.clearTimeout(this.#sweepTimer)
     this.#sweepTimer = null
     this.#closed = true
+    this.admission.close()
     await this.journal.flush()
     await this.options.store?.close()
     for (const session of this.sessions) await session.context.end('shutdown')

@@ -268,7 +268,7 @@ export class Connection implements ByteReceiver {
     const { broker } = this
     broker.flusher.begin()
     this.#guarded(() => {
-      if ((this.#intake?.inWork ?? 0) < broker.limits.inFlightPerConnection && !this.#hold()) this.#guard.resume()
+      if ((this.#intake?.reads ?? true) && !this.#hold()) this.#guard.resume()
     })
     broker.flusher.end()
   }

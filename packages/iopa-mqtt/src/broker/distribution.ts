@@ -14,15 +14,23 @@ export class Distribution {
     this.#broker = broker
   }
 
-  /** Sends a message now. */
-  deliver(message: Message, topic: Topic): void {
+  /** Sends a message now, only to sessions that `may` have it where that is given; says how many that are. */
+  deliver(message: Message, topic: Topic, may: ((session: Session) => boolean) | null = null): number {
     const { list, groups } = this.#broker.topics.recipients(topic)
+    let given = 0
     for (let at = 0; at < list.length; at++) {
       const recipient = list[at] as Recipient
       const target = recipient.session === message.publisher ? recipient.own : recipient
-      if (target !== null) offer(target, message, topic)
+      if (target === null || (may !== null && !may(target.session))) continue
+      given++
+      offer(target, message, topic)
     }
-    for (const group of groups) offerGroup(group, message, topic, recipient => recipient.session.deliveries.deliver(message, recipient), NOTHING)
+    for (const group of groups) {
+      const passed = may === null ? null : new Set(group.members.filter(({ session }) => !may(session)))
+      if (group.members.length > (passed?.size ?? 0)) given++
+      offerGroup(group, message, topic, recipient => recipient.session.deliveries.deliver(message, recipient), NOTHING, passed)
+    }
+    return given
   }
 
   /**
@@ -118,19 +126,32 @@ function offer(recipient: Recipient, message: Message, topic: Topic): void {
 }
 
 /** Gives a message to the next member of a group that may have it. */
-function offerGroup(group: SharedGroup, message: Message, topic: Topic, accept: (recipient: Recipient) => void, done: () => void): void {
+function offerGroup(
+  group: SharedGroup,
+  message: Message,
+  topic: Topic,
+  accept: (recipient: Recipient) => void,
+  done: () => void,
+  except: Set<Subscription> | null = null
+): void {
   let chosen = false
-  chooseMember(group, topic, member => {
+  const choose = (member: Subscription | null): void => {
     chosen = true
     if (member !== null) accept(new Recipient([member]))
     done()
-  })
+  }
+  chooseMember(group, topic, choose, except)
   if (!chosen) message.detach()
 }
 
 /** Finds the next member of a group that may have a topic; one that may not is passed over, not served. Calls back once, with null when there is none. */
-export function chooseMember(group: SharedGroup, topic: Topic, chosen: (member: Subscription | null) => void): void {
-  let passed: Set<Subscription> | null = null
+export function chooseMember(
+  group: SharedGroup,
+  topic: Topic,
+  chosen: (member: Subscription | null) => void,
+  except: Set<Subscription> | null = null
+): void {
+  let passed = except
   const pass = (member: Subscription): void => {
     passed ??= new Set()
     passed.add(member)

@@ -25,6 +25,9 @@ export class Intake implements PublicationOwner {
   /** Topics with a message in work, and what waits behind it. */
   #busy: Map<string, Publication[]> | null = null
   #inWork = 0
+  /** Of these, what no receive maximum bounds: QoS 0, and before MQTT 5 every message. */
+  #unbounded = 0
+  #unboundedBytes = 0
   #starting: Publication | null = null
 
   constructor(connection: Connection, session: Session) {
@@ -35,6 +38,11 @@ export class Intake implements PublicationOwner {
   /** Messages that have been taken and not settled. */
   get inWork(): number {
     return this.#inWork
+  }
+
+  /** True while further packets are read. A client of MQTT 5 is read on, since its receive maximum bounds it: what handlers wait for may be among its packets. */
+  get reads(): boolean {
+    return this.#unbounded < this.#connection.broker.limits.inFlightPerConnection && this.#unboundedBytes < UNBOUNDED_BYTES
   }
 
   /** Takes a PUBLISH; false when the connection has as many in work as it may have. */
@@ -52,7 +60,6 @@ export class Intake implements PublicationOwner {
       this.#refuseTopic(qos, packetId)
       return true
     }
-    const { limits } = broker
     const expiresAt = fields.messageExpiryInterval < 0 ? 0 : broker.now() + fields.messageExpiryInterval * 1000
     const message = new Message(
       topic.name,
@@ -71,8 +78,12 @@ export class Intake implements PublicationOwner {
     if (qos > 0) this.#unacknowledged.push(publication)
     if (qos === 2) (this.#session.received ??= new Map()).set(packetId, IN_WORK)
     this.#inWork++
+    if (qos === 0 || version < 5) {
+      this.#unbounded++
+      this.#unboundedBytes += message.size
+    }
     this.#begin(publication)
-    return this.#inWork < limits.inFlightPerConnection
+    return this.reads
   }
 
   /** PUBREL: the client will not send this message again. */
@@ -119,7 +130,12 @@ export class Intake implements PublicationOwner {
     if (publication.settled) return
     publication.settled = true
     this.#inWork--
-    if (publication.message.qos > 0) this.#acknowledge(publication)
+    const { message } = publication
+    if (message.qos === 0 || this.#connection.version < 5) {
+      this.#unbounded--
+      this.#unboundedBytes -= message.size
+    }
+    if (message.qos > 0) this.#acknowledge(publication)
     if (publication.waited) this.#connection.workChanged(this.#inWork)
   }
 
@@ -278,6 +294,8 @@ export class Intake implements PublicationOwner {
 }
 
 const MAX_UNRELEASED = 1024
+/** Bytes of messages in work that no receive maximum bounds. */
+const UNBOUNDED_BYTES = 1024 * 1024
 
 const STATUS_DETAILS = new Map<number, Buffer | null>()
 

@@ -36,6 +36,8 @@ export class Publication implements RequestSource {
   handled = false
   /** True when no other message to its topic waits for it. */
   aside = false
+  /** True while it is asked whether it may be relayed, where the method that it names has no route. */
+  asksToRelay = false
   /** True once it may be acknowledged. */
   settled = false
   /** True when it was not settled at once. */
@@ -81,7 +83,12 @@ export class Publication implements RequestSource {
       }
       if (responseTopic !== undefined && message.isEmpty) return 'GET'
     }
-    return message.retain && message.isEmpty ? 'DELETE' : 'PUT'
+    return this.effect
+  }
+
+  /** The method that stands for what relaying it does: DELETE for what takes a retained message away, else PUT. */
+  get effect(): string {
+    return this.message.retain && this.message.isEmpty ? 'DELETE' : 'PUT'
   }
 
   /** True for a request whose outcome is an answer and the state of a path, and no delivery of the message itself. */

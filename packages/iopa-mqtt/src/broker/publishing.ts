@@ -8,6 +8,7 @@ import { isTopicName } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
 import { Message } from './message.ts'
 import type { Publication } from './publication.ts'
+import type { Session } from './session.ts'
 import { representationProperties } from './states.ts'
 import { publishReasonOf } from './status.ts'
 import type { Topic } from './topic-table.ts'
@@ -66,28 +67,52 @@ export class Publishing {
   }
 
   #run(publication: Publication): void {
-    const { host, states } = this.#broker
-    const { parent, topic } = publication
     const method = publication.method
     if (publication.namesMethod && (isControlMethod(method) || !METHOD.test(method))) {
       this.#refuse(publication, 400, `'${method.slice(0, 20)}' is not a method that a message may ask for.`)
       return
     }
+    this.#admit(publication, method)
+  }
+
+  #admit(publication: Publication, method: string): void {
+    const { admission } = this.#broker
+    if (admission.enter()) this.#begin(publication, method)
+    else admission.wait(userOf(publication.session), () => this.#begin(publication, method))
+  }
+
+  #begin(publication: Publication, method: string): void {
+    const { admission, host, states } = this.#broker
+    const { parent, topic } = publication
     const { path } = topic
     const context = host.create({ method, path, query: '', rawPath: path, endpoint: parent.endpoint, source: publication }, parent)
     publication.describe(context)
     const outer = states.running
     states.running = topic
     // Only what is published to a Response Topic is needed.
-    host.run(context, () => this.#finished(publication, context), publication.properties.responseTopic === undefined ? false : 'all')
+    const whole = publication.properties.responseTopic === undefined ? false : 'all'
+    host.run(
+      context,
+      () => {
+        admission.leave()
+        this.#finished(publication, context)
+      },
+      whole
+    )
     states.running = outer
   }
 
   #finished(publication: Publication, context: Context): void {
     const answer = context.response
-    if (answer.status === 404 && isUnrouted(context)) {
+    const unrouted = answer.status === 404 && isUnrouted(context)
+    if (unrouted || (publication.asksToRelay && answer.ok)) {
+      const method = context['iopa.Method']
       void context.end()
-      this.#relay(publication)
+      // The method named has said nothing about what relaying does to others: that is asked for, and alone decides (ruling f).
+      if (unrouted && method !== publication.effect && publication.topic.routable) {
+        publication.asksToRelay = true
+        this.#admit(publication, publication.effect)
+      } else this.#relay(publication)
       return
     }
     publication.status = answer.status
@@ -95,7 +120,7 @@ export class Publishing {
     if (!answer.ok) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
     const { responseTopic } = publication.properties
     // Before the request is acknowledged.
-    if (responseTopic !== undefined) this.#publishReply(publication, context, responseTopic)
+    if (responseTopic !== undefined && !publication.asksToRelay) this.#publishReply(publication, context, responseTopic)
     this.#handled(publication, context)
   }
 
@@ -107,7 +132,9 @@ export class Publishing {
     const { correlationData } = publication.properties
     const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
     const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
-    this.#broker.distribution.deliver(
+    const { distribution, losses, options } = this.#broker
+    const asker = publication.session
+    const given = distribution.deliver(
       Message.of(
         topic.name,
         topic.bytes,
@@ -118,8 +145,12 @@ export class Publishing {
         0,
         null
       ),
-      topic
+      topic,
+      options.replies === 'subscribers' ? null : session => isSameUser(session, asker)
     )
+    if (given > 0) return
+    this.#broker.counters.dropped++
+    losses.note('an answer has no subscriber that may have it', topic.name)
   }
 
   #handled(publication: Publication, context: Context): void {
@@ -259,7 +290,16 @@ export class Publishing {
   }
 }
 
+/** True for sessions of one user; without a user, for one session (design: MQTT rulings g). */
+function isSameUser(session: Session, asker: Session): boolean {
+  const user = asker.context['server.User']
+  return user === undefined ? session === asker : session.context['server.User']?.id === user.id
+}
+
 const NOTHING_RETAINED = (): void => undefined
+
+/** Whose share of the work a message takes: a user's, or that of all who connect anonymously from an address. */
+const userOf = ({ context }: Session): string => context['server.User']?.id ?? `@${context.endpoint?.remoteAddress ?? ''}`
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { Answer, HeaderMap, type IopaError } from '@iopa/appbuilder'
 import { type Deferred, deferred } from '../remote/deferred.ts'
 import { type InboundMessage, type Receipt, userProperty } from '../remote/message.ts'
@@ -5,22 +6,26 @@ import { type InboundMessage, type Receipt, userProperty } from '../remote/messa
 /** Requests that wait for a message on the Response Topic, by their Correlation Data (MQTT 5 section 4.10.2). */
 export class PendingRequests {
   #waiting = new Map<string, Deferred<Answer>>()
-  #last = 0
 
   /** A new request: what goes out with it, and the answer that comes back; `forget` it in any case. */
   add(): { correlationData: Uint8Array; answer: Promise<Answer>; forget: () => void } {
-    const key = (++this.#last).toString(36)
+    // Random, so that nobody but those who got the request can answer it.
+    const correlationData = randomBytes(16)
+    const key = correlationData.toString('hex')
     const waiting = deferred<Answer>()
     // Nobody may be waiting any more when it is rejected.
     waiting.promise.catch(() => {})
     this.#waiting.set(key, waiting)
-    return { correlationData: Buffer.from(key), answer: waiting.promise, forget: () => void this.#waiting.delete(key) }
+    return { correlationData, answer: waiting.promise, forget: () => void this.#waiting.delete(key) }
   }
 
   /** Takes a message of the Response Topic. One that nobody waits for, or for whose request it is too late, is dropped. */
   settle(message: InboundMessage): void {
     const { correlationData } = message.properties
-    if (correlationData) this.#waiting.get(Buffer.from(correlationData).toString())?.resolve(answerOf(message))
+    if (!correlationData) return
+    const key = Buffer.from(correlationData).toString('hex')
+    this.#waiting.get(key)?.resolve(answerOf(message))
+    this.#waiting.delete(key)
   }
 
   /** Rejects everything that waits. */

@@ -1,0 +1,135 @@
+import { type App, IopaError } from '@iopa/appbuilder'
+import { router } from '@iopa/router'
+import { afterEach, describe, expect, test } from 'vitest'
+import { PendingRequests } from '../src/client/pending-requests.ts'
+import { closeLabs, lab } from './broker/lab.ts'
+
+afterEach(async () => {
+  expect(await closeLabs()).toBe(0)
+})
+
+/** Users are the part of the client identifier before '-'; a reader may not change anything. */
+const withReaders = (app: App): App =>
+  app.use((context, next) => {
+    if (context.method === 'CONNECT') context.user = { id: String(context['mqtt.ClientId']).split('-')[0] as string }
+    const changes = ['PUT', 'POST', 'PATCH', 'DELETE', 'PUBLISH'].includes(context.method)
+    if (changes && context.user?.id === 'reader') throw new IopaError(403, 'forbidden', 'Readers change nothing.')
+    return next()
+  })
+
+describe('a user who may only read', () => {
+  const properties = (method: string): { userProperties: { method: string } } => ({ userProperties: { method } })
+
+  test.each(['GET', 'HEAD', 'OPTIONS', 'FETCH', 'QUERY'])('cannot publish with the user property method: %s', async method => {
+    const net = await lab(withReaders)
+    const watcher = await net.client({ clientId: 'ann-1' })
+    await watcher.subscribe('news')
+    const reader = await net.client({ clientId: 'reader-1' })
+    expect(await reader.put('news', 'false', { properties: properties(method) })).toMatchObject({ reasonCode: 0x87 })
+    expect(await reader.put('news', 'false', { retain: true, properties: properties(method) })).toMatchObject({ reasonCode: 0x87 })
+    expect(await reader.put('news', '', { properties: { responseTopic: 'answers' } })).toMatchObject({ reasonCode: 0x87 })
+    expect(await watcher.messages()).toEqual([])
+    const later = await net.client({ clientId: 'ann-2' })
+    await later.subscribe('news')
+    expect(await later.messages()).toEqual([])
+  })
+
+  test('cannot delete a retained message with the user property method: GET', async () => {
+    const net = await lab(withReaders)
+    const ann = await net.client({ clientId: 'ann-1' })
+    await ann.put('news', 'kept', { retain: true })
+    const reader = await net.client({ clientId: 'reader-1' })
+    expect(await reader.put('news', '', { retain: true, properties: properties('GET') })).toMatchObject({ reasonCode: 0x87 })
+    await ann.subscribe('news')
+    expect(await ann.messages()).toEqual(['news kept'])
+  })
+
+  test('cannot publish by a will with the user property method: GET', async () => {
+    const net = await lab(withReaders)
+    const watcher = await net.client({ clientId: 'ann-1' })
+    await watcher.subscribe('news')
+    const reader = await net.client({
+      clientId: 'reader-1',
+      will: { topic: 'news', payload: Buffer.from('false'), qos: 0, retain: true, properties: properties('GET') }
+    })
+    await reader.vanish()
+    await net.rest()
+    expect(await watcher.messages()).toEqual([])
+  })
+
+  test('is no obstacle to requests between clients, which are relayed unchanged', async () => {
+    const methods: string[] = []
+    const net = await lab(app => {
+      app.use((context, next) => {
+        if (context.path === '/service') methods.push(context.method)
+        return next()
+      })
+      withReaders(app)
+    })
+    const service = await net.client({ clientId: 'ann-1' })
+    await service.subscribe('service')
+    methods.length = 0
+    const ben = await net.client({ clientId: 'ben-1' })
+    expect(await ben.put('service', '', { properties: { responseTopic: 'answers/ben' } })).toMatchObject({ reasonCode: 0 })
+    expect(await service.next('publish')).toMatchObject({ topic: 'service', properties: { responseTopic: 'answers/ben' } })
+    expect(methods).toEqual(['GET', 'PUT'])
+  })
+})
+
+describe("the app's answer to a request", () => {
+  const build = (app: App): void =>
+    void withReaders(app)
+      .use(router())
+      .get('/me', ({ user }) => String(user?.id))
+  const ask = { properties: { responseTopic: 'answers/1', correlationData: Buffer.from('c') } }
+
+  test('goes to sessions of the requesting user alone', async () => {
+    const net = await lab(build)
+    const bob = await net.client({ clientId: 'bob-1' })
+    await bob.subscribe(['#', 'answers/+', '$share/g/answers/1'], { qos: 1 })
+    const ann = await net.client({ clientId: 'ann-1' })
+    const also = await net.client({ clientId: 'ann-2' })
+    await also.subscribe('$share/g/answers/1', { qos: 1 })
+    await ann.subscribe('answers/#')
+    for (let times = 0; times < 4; times++) {
+      expect(await ann.put('me', '', ask)).toMatchObject({ reasonCode: 0 })
+      await net.rest()
+    }
+    expect((await ann.messages()).length).toBe(4)
+    expect((await also.messages()).length).toBe(4)
+    expect((await bob.messages()).filter(message => message.startsWith('answers'))).toEqual([])
+  })
+
+  test('goes to the requesting client alone where there is no user', async () => {
+    const net = await lab(app => void app.use(router()).get('/me', () => 'x'))
+    const [ann, bob] = [await net.client(), await net.client()]
+    for (const client of [ann, bob]) await client.subscribe('answers/#')
+    await ann.put('me', '', ask)
+    expect(await ann.messages()).toEqual(['answers/1 x'])
+    expect(await bob.messages()).toEqual([])
+  })
+
+  test("goes to every subscriber with replies: 'subscribers'", async () => {
+    const net = await lab(build, { replies: 'subscribers' })
+    const bob = await net.client({ clientId: 'bob-1' })
+    await bob.subscribe('answers/#')
+    await (await net.client({ clientId: 'ann-1' })).put('me', '', ask)
+    expect(await bob.messages()).toEqual(['answers/1 ann'])
+  })
+})
+
+describe('requests of our client', () => {
+  test('have correlation data that cannot be guessed and count once', async () => {
+    const requests = new PendingRequests()
+    const { correlationData, answer } = requests.add()
+    const other = requests.add()
+    expect(correlationData.length).toBe(16)
+    expect(other.correlationData).not.toEqual(correlationData)
+    const message = (payload: string, data: Uint8Array): never =>
+      ({ topic: '', payload: Buffer.from(payload), properties: { correlationData: data } }) as never
+    for (const guess of ['1', '2', '']) requests.settle(message('forged', Buffer.from(guess)))
+    requests.settle(message('true', correlationData))
+    requests.settle(message('again', correlationData))
+    expect(await (await answer).text()).toBe('true')
+  })
+})
