@@ -184,12 +184,6 @@ export class Connection implements ByteReceiver {
     else this.#continue()
   }
 
-  /** True when a client of MQTT 3, which cannot be told of a failure, gets a plain acknowledgement for this status. */
-  acknowledgesFailure(status: number): boolean {
-    if (status === 401 || status === 403) return this.broker.options.refusal === 'acknowledge'
-    return status < 500 && status !== 408 && status !== 413 && status !== 429 && status !== 431
-  }
-
   /** The number of messages in work has changed. */
   workChanged(inWork: number): void {
     this.counted.busy(inWork)

@@ -8,6 +8,7 @@ import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
 import { IN_WORK, RELEASING, type Session } from './session.ts'
+import { acknowledgesFailure } from './status.ts'
 import { sameBytes, type Topic } from './topic-table.ts'
 
 /**
@@ -202,7 +203,7 @@ export class Intake implements PublicationOwner {
     // A client that came back meanwhile waits for the PUBREC on its new connection; what it sends again is not handled again.
     const connection = (exactlyOnce ? this.#session.connection : null) ?? this.#connection
     const failed = reasonCode >= REASON.UNSPECIFIED_ERROR
-    if (connection.version < 5 && failed && !publication.dropped && !connection.acknowledgesFailure(publication.status)) {
+    if (connection.version < 5 && failed && !publication.dropped && !acknowledgesFailure(publication.status, connection.broker.options.refusal)) {
       if (exactlyOnce) this.#session.received?.delete(packetId)
       connection.abandon()
       return

@@ -1,15 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import { type Context, changesState, IopaError, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
-import { encodeMessageProperties } from '../codec/message-properties.ts'
-import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
-import { asBuffer } from '../codec/utf8.ts'
 import { isTopicName } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
-import { Message } from './message.ts'
+import type { Message } from './message.ts'
 import type { Publication } from './publication.ts'
+import { publishReply } from './replies.ts'
 import type { Session } from './session.ts'
-import { representationProperties } from './states.ts'
 import { publishReasonOf } from './status.ts'
 import type { Topic } from './topic-table.ts'
 
@@ -120,37 +117,8 @@ export class Publishing {
     if (!answer.ok) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
     const { responseTopic } = publication.properties
     // Before the request is acknowledged.
-    if (responseTopic !== undefined && !publication.asksToRelay) this.#publishReply(publication, context, responseTopic)
+    if (responseTopic !== undefined && !publication.asksToRelay) publishReply(this.#broker, publication, context, responseTopic)
     this.#handled(publication, context)
-  }
-
-  /** Publishes the answer to the Response Topic. */
-  #publishReply(publication: Publication, context: Context, responseTopic: string): void {
-    const answer = context.response
-    const topic = this.#broker.topics.get(responseTopic)
-    if (topic === null) return
-    const { correlationData } = publication.properties
-    const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
-    const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
-    const { distribution, losses, options } = this.#broker
-    const asker = publication.session
-    const given = distribution.deliver(
-      Message.of(
-        topic.name,
-        topic.bytes,
-        context.requestedMethod === 'HEAD' || answer.isStream ? NO_BYTES : asBuffer(answer.payloadBytes),
-        publication.message.qos,
-        false,
-        properties,
-        0,
-        null
-      ),
-      topic,
-      options.replies === 'subscribers' ? null : session => isSameUser(session, asker)
-    )
-    if (given > 0) return
-    this.#broker.counters.dropped++
-    losses.note('an answer has no subscriber that may have it', topic.name)
   }
 
   #handled(publication: Publication, context: Context): void {
@@ -288,12 +256,6 @@ export class Publishing {
     publication.owner.handled(publication)
     publication.owner.done(publication)
   }
-}
-
-/** True for sessions of one user; without a user, for one session (design: MQTT rulings g). */
-function isSameUser(session: Session, asker: Session): boolean {
-  const user = asker.context['server.User']
-  return user === undefined ? session === asker : session.context['server.User']?.id === user.id
 }
 
 const NOTHING_RETAINED = (): void => undefined
