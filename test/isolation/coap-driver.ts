@@ -6,11 +6,15 @@ import { pick, SMALL_MIX } from './ledger.ts'
 /** Numbers of the options that carry what the handlers read; a custom header has none in CoAP. */
 const PATH = 'Uri-Path'
 
+/** CoAP tokens of clients that are closed: the system may give their port, and so repeated answers, to a later client. */
+const CLOSED = new Set<string>()
+
 /** One endpoint with confirmable requests: separate answers are acknowledged once, and a repeated one is not counted. */
 export const driveCoap: Driver = ({ port, ledger, random, count, mode }) =>
   new Promise(resolve => {
     const socket = dgram.createSocket('udp4')
     const waiting = new Map<string, string>()
+    const used: string[] = []
     const acknowledged = new Set<number>()
     let messageId = Math.floor(random() * 65536)
     let left = count
@@ -19,6 +23,7 @@ export const driveCoap: Driver = ({ port, ledger, random, count, mode }) =>
       if (over) return
       over = true
       ledger.ended(waiting.values())
+      for (const key of used) CLOSED.add(key)
       socket.close()
       resolve()
     }
@@ -31,6 +36,7 @@ export const driveCoap: Driver = ({ port, ledger, random, count, mode }) =>
         messageId = (messageId + 1) % 65536
         const key = Buffer.from(token.slice(-8))
         waiting.set(key.toString(), token)
+        used.push(key.toString())
         const put = random() < 0.5
         const options = [
           { name: PATH, value: Buffer.from(behaviour) },
@@ -42,7 +48,9 @@ export const driveCoap: Driver = ({ port, ledger, random, count, mode }) =>
       if (mode === 'abort' || mode === 'reset') setTimeout(end, pause(random))
     }
     socket.on('error', end)
-    socket.on('message', data => {
+    socket.on('message', (data, from) => {
+      // Another server may still answer an earlier client that had this port.
+      if (from.port !== port) return
       const message = parse(data)
       // An empty acknowledgement says that the answer follows.
       if (message.code === '0.00') return
@@ -54,6 +62,7 @@ export const driveCoap: Driver = ({ port, ledger, random, count, mode }) =>
       const key = message.token.toString()
       const token = waiting.get(key)
       if (token === undefined) {
+        if (CLOSED.has(key)) return
         ledger.faults.push(`coap: an answer with the token ${key}, which has had one or is of another endpoint`)
         return
       }

@@ -8,20 +8,21 @@ export const driveHttp: Driver = ({ port, ledger, random, count, mode }) =>
     const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
     const waiting: string[] = []
     let text = ''
-    let left = count
+    let toSend = count
     let over = false
-    const end = (): void => {
+    const end = (left = false): void => {
       if (over) return
       over = true
-      // A body that closing the connection broke off has begun its answer.
-      if (waiting.length > 0 && text.includes('\r\n\r\n')) ledger.answered(waiting.shift() as string, Number(text.slice(9, 12)) === 200 ? 0 : 500, '')
+      // A body that the server broke off has begun its answer.
+      if (!left && waiting.length > 0 && text.includes('\r\n\r\n'))
+        ledger.answered(waiting.shift() as string, Number(text.slice(9, 12)) === 200 ? 0 : 500, '')
       ledger.ended(waiting)
       socket.destroy()
       resolve()
     }
     const send = (): void => {
-      const depth = Math.min(left, 1 + Math.floor(random() * 4))
-      left -= depth
+      const depth = Math.min(toSend, 1 + Math.floor(random() * 4))
+      toSend -= depth
       let block = ''
       for (let at = 0; at < depth; at++) {
         const behaviour = pick(random, MIX)
@@ -40,12 +41,12 @@ export const driveHttp: Driver = ({ port, ledger, random, count, mode }) =>
       if (mode === 'abort' || mode === 'reset')
         setTimeout(() => {
           if (mode === 'reset') socket.resetAndDestroy()
-          end()
+          end(true)
         }, pause(random))
     }
     socket.on('connect', send)
-    socket.on('error', end)
-    socket.on('close', end)
+    socket.on('error', () => end())
+    socket.on('close', () => end())
     socket.on('data', data => {
       text += data.toString('latin1')
       for (let length = wholeAnswer(text); length > 0 && !over; length = wholeAnswer(text)) {
@@ -53,7 +54,7 @@ export const driveHttp: Driver = ({ port, ledger, random, count, mode }) =>
         text = text.slice(length)
       }
       if (waiting.length === 0 && !over) {
-        if (left > 0) send()
+        if (toSend > 0) send()
         else end()
       }
     })

@@ -35,9 +35,11 @@ export const driveUdp: Driver = ({ port, ledger, random, count, mode }) =>
       if (mode === 'abort' || mode === 'reset') setTimeout(end, pause(random))
     }
     socket.on('error', end)
-    socket.on('message', data => {
+    socket.on('message', (data, from) => {
+      // Another server may still answer an earlier client that had this port.
+      if (from.port !== port) return
       const frame = JSON.parse(String(data)) as { 'iopa.Seq': string; 'iopa.StatusCode': number }
-      waiting.delete(frame['iopa.Seq'])
+      if (!waiting.delete(frame['iopa.Seq']) && ledger.isEnded(frame['iopa.Seq'])) return
       ledger.answered(frame['iopa.Seq'], frame['iopa.StatusCode'], String(data))
       if (waiting.size === 0 && !over) {
         if (left > 0) send()
