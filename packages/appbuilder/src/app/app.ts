@@ -133,9 +133,14 @@ export class App {
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
   build(): (context: Context) => Promise<unknown> {
     const pipeline = this.#composed()
-    return async context => {
-      if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
-      return pipeline(context)
+    // Not asynchronous by itself: that would wait once more for the promise of the pipeline.
+    return context => {
+      try {
+        if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
+        return Promise.resolve(pipeline(context))
+      } catch (error) {
+        return Promise.reject(error)
+      }
     }
   }
 

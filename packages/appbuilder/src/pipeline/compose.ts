@@ -87,6 +87,9 @@ const left = (context: Context, value: unknown, by: string): unknown => {
   return value
 }
 
+// Stands for the promise of a rest once the middleware itself has returned.
+const RETURNED = {}
+
 /**
  * Composes layers, the first outermost, before `terminal`. Nothing is allocated per layer but its `next`; a pipeline
  * whose handlers are synchronous stays so, even where a layer returns the promise of `next()`.
@@ -119,20 +122,31 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     const invokeRest = (other: Context): Promise<unknown> => settle(rest, other, name)
     return context => {
       let waiting: Context | null = context
-      const next = (() => {
+      // The promise of a rest that is still at work, which can be left alone. Only a call after the middleware has returned can find the answer sealed.
+      let given: unknown = null
+      const next = ((): unknown => {
         const own = waiting
-        if (own === null || own.response.sealed) return refused(context, name)
+        if (own === null || (given !== null && own.response.sealed)) return refused(context, name)
         waiting = null
         try {
           const value = rest(own)
-          return value instanceof Promise ? value : isThenable(value) ? asPromise(value) : promised(own, value)
+          if (value instanceof Promise) {
+            given = value
+            return value
+          }
+          if (!isThenable(value)) return promised(own, value)
+          given = asPromise(value)
+          return given
         } catch (error) {
           return failed(own, error, name)
         }
       }) as Next
       next.invoke = invokeRest
       const value = middleware(context, next)
-      return waiting !== null ? handled(context, value) : value instanceof Promise ? value : left(context, value, name)
+      const promise = given
+      given = RETURNED
+      if (waiting !== null) return handled(context, value)
+      return promise === null || value === promise || value instanceof Promise ? value : left(context, value, name)
     }
   }
 
@@ -141,19 +155,25 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other, name)
     return context => {
       let waiting: Context | null = context
-      const next = (() => {
-        if (waiting === null || context.response.sealed) return refused(context, name)
+      let given: unknown = null
+      const next = ((): unknown => {
+        if (waiting === null || (given !== null && context.response.sealed)) return refused(context, name)
         waiting = null
         try {
           const value = terminal(context)
-          return isThenable(value) ? asPromise(value) : promised(context, value)
+          if (!isThenable(value)) return promised(context, value)
+          given = asPromise(value)
+          return given
         } catch (error) {
           return failed(context, error, name)
         }
       }) as Next
       next.invoke = invokeTerminal
       const value = middleware(context, next)
-      return waiting !== null ? handled(context, value) : value instanceof Promise ? value : left(context, value, name)
+      const promise = given
+      given = RETURNED
+      if (waiting !== null) return handled(context, value)
+      return promise === null || value === promise || value instanceof Promise ? value : left(context, value, name)
     }
   }
 
@@ -185,29 +205,49 @@ const handled = (context: Context, value: unknown): unknown => {
     return value
   }
   const run = Run.of(context)
+  return run === null ? settledLater(answer, value) : pendingIn(run, answer, value)
+}
+
+/** A handler at work outside of a run, in a pipeline that `build` gave: its caller hears how it ends. */
+const settledLater = (answer: Answer, value: PromiseLike<unknown>): Promise<unknown> => {
+  const applied: Promise<unknown> = asPromise(value).then(
+    settled => {
+      applyReturned(answer, settled)
+      return settled
+    },
+    error => {
+      // Handled before it is rejected; a middleware that waits for it hears of it all the same.
+      applied.then(undefined, noop)
+      throw error
+    }
+  )
+  return applied
+}
+
+/** A handler at work in a run, which remembers how it ends. */
+const pendingIn = (run: Run, answer: Answer, value: PromiseLike<unknown>): Promise<unknown> => {
   const fail = (error: unknown): never => {
-    run?.rejecting(error)
-    // Handled before it is rejected; a middleware that waits for it hears of it all the same.
+    run.rejecting(error)
     applied.then(undefined, noop)
     throw error
   }
   const applied: Promise<unknown> = asPromise(value).then(
     settled => {
-      if (run !== null) run.pending--
+      run.pending--
       try {
         applyReturned(answer, settled)
       } catch (error) {
         fail(error)
       }
-      run?.succeed()
+      run.succeed()
       return settled
     },
     error => {
-      if (run !== null) run.pending--
+      run.pending--
       return fail(error)
     }
   )
-  if (run !== null) run.pending++
+  run.pending++
   return applied
 }
 
