@@ -279,15 +279,15 @@ export class Deliveries {
 
   #update(delivery: Delivery): void {
     if (delivery.sequence === 0) return
-    const { broker, clientId } = this.#session
-    broker.journal.add({ kind: 'message', clientId, sequence: delivery.sequence, value: delivery.toStored() })
+    const { broker, key } = this.#session
+    broker.journal.add({ kind: 'message', clientId: key, sequence: delivery.sequence, value: delivery.toStored() })
   }
 
   #forget(delivery: Delivery): void {
     this.#reserved?.delete(delivery.packetId)
     if (delivery.sequence === 0) return
-    const { broker, clientId } = this.#session
-    broker.journal.add({ kind: 'message', clientId, sequence: delivery.sequence, value: null })
+    const { broker, key } = this.#session
+    broker.journal.add({ kind: 'message', clientId: key, sequence: delivery.sequence, value: null })
   }
 
   readonly #replaced = (old: Delivery): void => this.#forget(old)

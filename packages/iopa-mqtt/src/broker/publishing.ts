@@ -3,6 +3,7 @@ import { type Context, changesState, IopaError, isControlMethod, isUnrouted, rea
 import { REASON } from '../codec/reason-codes.ts'
 import { isTopicName } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
+import { ANONYMOUS } from './identity.ts'
 import type { Message } from './message.ts'
 import type { Publication } from './publication.ts'
 import { publishReply } from './replies.ts'
@@ -213,7 +214,7 @@ export class Publishing {
       return
     }
     if (message.qos === 2 && session.stored && publication.reasonCode < REASON.UNSPECIFIED_ERROR) {
-      journal.add({ kind: 'received', clientId: session.clientId, packetId, value: { reasonCode: publication.reasonCode } })
+      journal.add({ kind: 'received', clientId: session.key, packetId, value: { reasonCode: publication.reasonCode } })
     }
     journal.kept(kept => {
       if (!kept) {
@@ -261,7 +262,7 @@ export class Publishing {
 const NOTHING_RETAINED = (): void => undefined
 
 /** Whose share of the work a message takes: a user's, or that of all who connect anonymously from an address. */
-const userOf = ({ context }: Session): string => context['server.User']?.id ?? `@${context.endpoint?.remoteAddress ?? ''}`
+const userOf = ({ context, user }: Session): string => (user === ANONYMOUS ? `@${context.endpoint?.remoteAddress ?? ''}` : user)
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

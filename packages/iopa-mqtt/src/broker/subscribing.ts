@@ -156,7 +156,7 @@ function remove(session: Session, filter: string): boolean {
     trie.delete(filter, session)
     unobserve(session, filter)
   }
-  if (session.stored && !session.ended) journal.add({ kind: 'subscription', clientId: session.clientId, filter, value: null })
+  if (session.stored && !session.ended) journal.add({ kind: 'subscription', clientId: session.key, filter, value: null })
   return true
 }
 
@@ -206,7 +206,7 @@ function grant(
       const { qos: granted, noLocal, retainAsPublished, retainHandling, identifier } = subscription
       broker.journal.add({
         kind: 'subscription',
-        clientId: session.clientId,
+        clientId: session.key,
         filter,
         value: { qos: granted, noLocal, retainAsPublished, retainHandling, identifier }
       })
