@@ -14,9 +14,11 @@ afterEach(async () => {
   expect(await closeLabs()).toBe(0)
 })
 
+const routed = (limits: Partial<Limits>) => new App({ logger: false }).use(router()).use(mqtt({ port: 0, limits }))
+
 /** An app on a real port. */
-const served = async (build: (app: App) => unknown, limits: Partial<Limits> = {}): Promise<number> => {
-  const app = new App({ logger: false }).use(router()).use(mqtt({ port: 0, limits }))
+const served = async (build: (app: ReturnType<typeof routed>) => unknown, limits: Partial<Limits> = {}): Promise<number> => {
+  const app = routed(limits)
   build(app)
   const [listener] = await app.listen()
   closing.push(async () => {
@@ -63,7 +65,7 @@ describe('a request whose streamed answer fails gets the problem as reply, and i
     const port = await served(app => app.get('/stream', answer).post('/stream', answer), { requestTimeout: 300, body: 4096 })
     const asker = await client(port)
     await asker.subscribeAsync('replies', { qos: 1 })
-    const reply = once(asker, 'message') as Promise<[string, Buffer, IPublishPacket]>
+    const reply = new Promise<[string, Buffer, IPublishPacket]>(resolve => asker.once('message', (...all) => resolve(all)))
     const acknowledged = asker
       .publishAsync('stream', method === 'GET' ? '' : 'x', {
         qos: qos as 1 | 2,
