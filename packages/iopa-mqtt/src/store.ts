@@ -68,6 +68,8 @@ export interface StoredRetainedRecord {
 export interface StoredSession {
   /** The client identifier. Undefined in records of earlier versions, which are named by it alone; the broker renames them when it starts. */
   readonly clientId?: string
+  /** The address that its client first connected from; undefined in records of earlier versions. */
+  readonly address?: string
   /** 3 (MQTT 3.1), 4 (3.1.1) or 5. */
   readonly protocolVersion: number
   /** Seconds the session outlives its connection; 4,294,967,295 is for ever (MQTT 5 section 3.1.2.11.2). */
@@ -128,6 +130,8 @@ export interface StoredMessage {
   readonly qos: number
   /** The MQTT 5 properties that are passed on unchanged, encoded, without their length (section 3.3.2.3); empty when there are none. */
   readonly properties: Uint8Array
+  /** Retained messages: whose share of the quotas it takes; undefined for the app, and in records of earlier versions. */
+  readonly account?: string
   /** When it expires, in milliseconds since 1970; 0 for never. */
   readonly expiresAt: number
 }

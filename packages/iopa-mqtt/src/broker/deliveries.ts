@@ -30,7 +30,7 @@ export class Deliveries {
 
   constructor(session: Session) {
     this.#session = session
-    this.#queue = new DeliveryQueue(session.broker.limits, session.broker.queued)
+    this.#queue = new DeliveryQueue(session.broker.limits, session.broker.queued, session.account)
   }
 
   /** True when a further message would have to wait. */
@@ -48,6 +48,16 @@ export class Deliveries {
   /** True when a message would be lost for want of room in this client's own queue. */
   get full(): boolean {
     return this.#queue.full
+  }
+
+  /** True when a message would be lost for want of room in this client's own queue, or in its account's share of all. */
+  get bound(): boolean {
+    return this.#queue.bound
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#queue.bytes
   }
 
   /** Sends a message that a live subscription matches. */

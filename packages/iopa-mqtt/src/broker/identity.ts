@@ -20,6 +20,28 @@ export const sessionKey = (userKey: string, clientId: string): string => `${user
 /** The user's part of a session's key. */
 export const userOfKey = (key: string): string => key.slice(0, key.lastIndexOf('\0'))
 
+/** Whose share of what all use a session takes: a user's, or that of all who connect without a user from one network. */
+export const accountOf = (userKey: string, address: string): string => (userKey === ANONYMOUS ? `@${networkOf(address)}` : userKey)
+
+/** An address of IPv4, or the first 64 bits of one of IPv6: what one household or host has. */
+export function networkOf(address: string): string {
+  const [plain = ''] = address.toLowerCase().split('%')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)
+  if (mapped?.[1] !== undefined) return mapped[1]
+  if (!plain.includes(':')) return plain
+  const [head = '', tail] = plain.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  if (tail !== undefined) {
+    const last = tail === '' ? [] : tail.split(':')
+    while (groups.length + last.length < 8) groups.push('0')
+    groups.push(...last)
+  }
+  return `${groups
+    .slice(0, 4)
+    .map(group => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`
+}
+
 /** A client as the log names it. */
 export const clientName = (userKey: string, clientId: string): string =>
   userKey === ANONYMOUS ? JSON.stringify(clientId) : `${JSON.stringify(clientId)} of user ${userKey}`

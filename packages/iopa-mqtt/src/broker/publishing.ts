@@ -3,11 +3,9 @@ import { type Context, changesState, IopaError, isControlMethod, isUnrouted, rea
 import { REASON } from '../codec/reason-codes.ts'
 import { isTopicName } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
-import { ANONYMOUS } from './identity.ts'
 import type { Message } from './message.ts'
 import type { Publication } from './publication.ts'
 import { publishReply } from './replies.ts'
-import type { Session } from './session.ts'
 import { publishReasonOf } from './status.ts'
 import type { Topic } from './topic-table.ts'
 
@@ -76,7 +74,7 @@ export class Publishing {
   #admit(publication: Publication, method: string): void {
     const { admission } = this.#broker
     if (admission.enter()) this.#begin(publication, method)
-    else admission.wait(userOf(publication.session), () => this.#begin(publication, method))
+    else admission.wait(publication.session.account, () => this.#begin(publication, method))
   }
 
   #begin(publication: Publication, method: string): void {
@@ -162,7 +160,9 @@ export class Publishing {
       this.#refuse(publication, 429, 'The queues of this server are full.')
       return
     }
+    if (message.retain) message.account = publication.session.account
     const before = message.retain ? this.retain(message) : NOTHING_RETAINED
+    if (before === null) this.#broker.losses.note('a message is not retained, for there is no room', topic.name)
     if (before === null && message.qos > 0) {
       this.#refuse(publication, 429, 'There is no room for a further retained message.')
       return
@@ -238,7 +238,7 @@ export class Publishing {
       if (retained.delete(topic)) journal.add({ kind: 'retained', topic, value: null })
     } else {
       if (!retained.set(message)) return null
-      if (journal.active) journal.add({ kind: 'retained', topic, value: message.toStored() })
+      if (journal.active) journal.add({ kind: 'retained', topic, value: { ...message.toStored(), account: message.account } })
     }
     if (!journal.active) return NOTHING_RETAINED
     const after = message.isEmpty ? undefined : message
@@ -260,9 +260,6 @@ export class Publishing {
 }
 
 const NOTHING_RETAINED = (): void => undefined
-
-/** Whose share of the work a message takes: a user's, or that of all who connect anonymously from an address. */
-const userOf = ({ context, user }: Session): string => (user === ANONYMOUS ? `@${context.endpoint?.remoteAddress ?? ''}` : user)
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

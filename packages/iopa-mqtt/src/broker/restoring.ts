@@ -74,7 +74,7 @@ function restoreSession(broker: Broker, key: string, stored: StoredSession): Ses
   if (typeof user === 'object' && user !== null) context['server.User'] = user as User
   context['mqtt.ClientId'] = clientId
   context['mqtt.ProtocolVersion'] = stored.protocolVersion
-  const session = new Session(broker, userKey, clientId, stored.protocolVersion, context)
+  const session = new Session(broker, userKey, clientId, stored.protocolVersion, context, stored.address ?? '')
   const now = broker.now()
   session.expiryInterval = stored.expiryInterval
   // A session that was connected when the broker stopped begins to expire now.

@@ -3,7 +3,7 @@ import type { StoredSession } from '../store.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'
 import { Deliveries } from './deliveries.ts'
-import { clientName, sessionKey, storedUser } from './identity.ts'
+import { accountOf, clientName, sessionKey, storedUser } from './identity.ts'
 import type { ObservedTopic } from './observed-topic.ts'
 import { Replays } from './replays.ts'
 import type { Subscription } from './subscription.ts'
@@ -26,6 +26,10 @@ export class Session {
   readonly user: string
   /** Of user and client identifier: its name in the broker and in the store. */
   readonly key: string
+  /** Whose share of the quotas it takes, for as long as it lasts. */
+  readonly account: string
+  /** Where the client that made it came from. */
+  readonly address: string
   readonly broker: Broker
   version: number
   /** Null while the client is away. */
@@ -61,11 +65,13 @@ export class Session {
   /** Messages that were dropped since the client was slow or away. */
   dropped = 0
 
-  constructor(broker: Broker, user: string, clientId: string, version: number, context: Context) {
+  constructor(broker: Broker, user: string, clientId: string, version: number, context: Context, address: string) {
     this.broker = broker
     this.user = user
     this.clientId = clientId
     this.key = sessionKey(user, clientId)
+    this.account = accountOf(user, address)
+    this.address = address
     this.version = version
     this.context = context
     this.deliveries = new Deliveries(this)
@@ -108,6 +114,7 @@ export class Session {
   toStored(): StoredSession {
     return {
       clientId: this.clientId,
+      address: this.address,
       protocolVersion: this.version,
       expiryInterval: this.expiryInterval,
       expiresAt: this.connection === null && this.expiresAt !== Number.POSITIVE_INFINITY ? this.expiresAt : null,

@@ -2,14 +2,18 @@ import type { Context } from '@iopa/appbuilder'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'
-import { sessionKey, userKeyOf } from './identity.ts'
+import { accountOf, sessionKey, userKeyOf } from './identity.ts'
+import { IdleSessions } from './idle-sessions.ts'
 import { observeTopic } from './observed-topic.ts'
+import { Quota } from './quota.ts'
 import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
 import { type PendingWill, publishWill, type WillFate } from './wills.ts'
 
 /** Sessions that are looked at in one piece. */
 const SWEPT = 16
+
+const ONE = (): number => 1
 
 /** The sessions of a broker: who resumes which, who takes over from whom, and when one is over (MQTT 5 section 4.1). */
 export class Sessions {
@@ -19,12 +23,22 @@ export class Sessions {
   readonly #holders = new Map<string, Session>()
   /** Keys of sessions that have ended, and are in the store until their wills have been published. */
   readonly #departing = new Set<string>()
+  /** How many sessions each account has. */
+  readonly #quota: Quota
+  readonly idle: IdleSessions
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
   connected = 0
 
   constructor(broker: Broker) {
     this.#broker = broker
+    this.#quota = new Quota(broker.options.maxSessions)
+    this.idle = new IdleSessions(broker)
+  }
+
+  /** Accounts that have sessions. */
+  get accounts(): number {
+    return this.#quota.accounts
   }
 
   get size(): number {
@@ -56,12 +70,15 @@ export class Sessions {
     }
     const present = session !== undefined
     if (!session) {
-      if (this.#byKey.size >= broker.options.maxSessions) return 'full'
-      session = new Session(broker, user, clientId, connection.version, this.#contextFor(connection))
+      const address = connection.channel.remoteAddress
+      if (!this.idle.makeRoom(this.#quota, accountOf(user, address), 1, ONE)) return 'full'
+      session = new Session(broker, user, clientId, connection.version, this.#contextFor(connection), address)
       session.source = connection.source
       if (this.#departing.delete(key)) this.#unrecord(key)
       this.#byKey.set(key, session)
+      this.#quota.add(session.account, 1)
     } else this.#adopt(session, connection)
+    this.idle.delete(session)
     session.claim = connection
     if (exclusive) this.#holders.set(clientId, session)
     session.version = connection.version
@@ -97,6 +114,7 @@ export class Sessions {
       this.end(session, kept)
       return
     }
+    this.idle.add(session)
     const now = this.#broker.now()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
     if (session.will && fate === 'publish') {
@@ -161,6 +179,8 @@ export class Sessions {
     const { key } = session
     session.ended = true
     this.#byKey.delete(key)
+    this.#quota.add(session.account, -1)
+    this.idle.delete(session)
     this.#release(session)
     removeSubscriptions(session)
     session.clear()
@@ -184,6 +204,8 @@ export class Sessions {
   /** Takes back a session that a store kept. */
   restore(session: Session): void {
     this.#byKey.set(session.key, session)
+    this.#quota.add(session.account, 1)
+    this.idle.add(session)
   }
 
   get(key: string): Session | undefined {
