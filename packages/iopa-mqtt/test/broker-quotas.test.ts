@@ -2,6 +2,7 @@ import type { App } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
 import { accountOf, networkOf } from '../src/broker/identity.ts'
 import { Quota } from '../src/broker/quota.ts'
+import type { StoreRecord } from '../src/store.ts'
 import { HeldStore, restarted } from './broker/held-store.ts'
 import { type ConnectForm, closeLabs, type Lab, lab, type TestClient } from './broker/lab.ts'
 
@@ -211,6 +212,50 @@ describe('retained messages', () => {
         ['app', '']
       ])
     )
+  })
+})
+
+describe('what a store gives back', () => {
+  const counts = async (net: Lab): Promise<number[]> => {
+    await net.rest()
+    const root = await net.client(as('root', 'root'))
+    await root.subscribe('#')
+    const retained = (await root.messages()).length
+    const { client } = await net.connect(as('zoe', 'queue'))
+    const { client: few } = await net.connect(as('yan', 'few'))
+    return [retained, (await client.messages()).length + (await few.messages()).length]
+  }
+
+  test('is all there, in whatever order it is loaded', async () => {
+    const store = new HeldStore()
+    const options = { store, maxRetained: 90, maxQueuedBytes: 20_000 }
+    const net = await lab(withUsers, options)
+    const zoe = await net.client(as('zoe', 'queue'))
+    await zoe.subscribe('q/#', { qos: 1 })
+    await zoe.vanish()
+    const mallory = await net.client(as('mallory', 'm'))
+    for (let index = 0; index < 90; index++) await mallory.put(`m/${index}`, 'x', { retain: true })
+    for (let index = 0; index < 80; index++) await mallory.put('q/1', 'x'.repeat(130))
+    const yan = await net.client(as('yan', 'few'))
+    await yan.subscribe('few', { qos: 1 })
+    await yan.vanish()
+    for (let index = 0; index < 10; index++) await mallory.put('few', 'x'.repeat(130))
+    await mallory.leave({ sessionExpiryInterval: 0 })
+    const ann = await net.client(as('ann', 'a'))
+    for (let index = 0; index < 5; index++) await ann.put(`a/${index}`, 'x', { retain: true })
+    const records: StoreRecord[] = []
+    for await (const record of store.load()) records.push(record)
+    const retained = records.filter(({ kind }) => kind === 'retained').length
+    const queued = records.filter(({ kind }) => kind === 'message').length
+    expect(retained).toBeGreaterThan(80)
+    expect(queued).toBe(90)
+    store.dead = true
+    for (const order of [records, records.toReversed()]) {
+      const sorted = [...order.filter(({ kind }) => kind !== 'message'), ...records.filter(({ kind }) => kind === 'message')]
+      const next = new HeldStore()
+      await next.inner.write(sorted)
+      expect(await counts(await lab(withUsers, { ...options, store: next }))).toEqual([retained, queued])
+    }
   })
 })
 

@@ -161,7 +161,7 @@ export class Deliveries {
   restore(delivery: Delivery): void {
     this.#lastSequence = Math.max(this.#lastSequence, delivery.sequence)
     if (delivery.packetId > 0) this.#inflight.set(delivery.packetId, delivery)
-    else this.#queue.push(delivery, this.#replaced)
+    else this.#queue.restore(delivery)
   }
 
   /** Frees what waits; the session is over. */

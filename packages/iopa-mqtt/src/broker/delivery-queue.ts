@@ -60,10 +60,15 @@ export class DeliveryQueue {
     // One message that is alone larger than the bound may still wait.
     if (this.#count > 0 && this.#bytes + size > this.#limits.queueBytes) return false
     if (delivery.state) (this.#states ??= new Map()).set(delivery.message.topic, this.#items.length)
+    this.restore(delivery)
+    return true
+  }
+
+  /** Appends a delivery whatever the bounds are: one that was acknowledged before the broker started. */
+  restore(delivery: Delivery): void {
     this.#items.push(delivery)
     this.#count++
-    this.#weigh(size)
-    return true
+    this.#weigh(delivery.message.size)
   }
 
   peek(): Delivery | undefined {

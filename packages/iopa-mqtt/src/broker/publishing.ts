@@ -245,8 +245,8 @@ export class Publishing {
     return () => {
       // A later message that came meanwhile stays.
       if (retained.get(topic, now()) !== after) return
-      if (before) retained.set(before)
-      else retained.delete(topic)
+      retained.delete(topic)
+      if (before) retained.restore(before)
     }
   }
 

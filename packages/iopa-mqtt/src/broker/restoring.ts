@@ -18,7 +18,7 @@ export async function restore(broker: Broker, store: Store): Promise<void> {
   const clients = new Map<string, OfClient[]>()
   for await (const record of store.load()) {
     if (record.kind === 'retained') {
-      if (record.value && !broker.retained.set(Message.fromStored(record.value, true))) {
+      if (record.value && !broker.retained.restore(Message.fromStored(record.value, true))) {
         broker.host.logger.warn(`iopa: the MQTT store holds more retained messages than the limits allow; ${record.topic} is left out`)
       }
       continue

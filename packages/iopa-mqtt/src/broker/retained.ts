@@ -1,6 +1,6 @@
 import { TopicTree } from '../topics/topic-tree.ts'
 import type { Message } from './message.ts'
-import { Quota } from './quota.ts'
+import { APP, Quota } from './quota.ts'
 
 /** Messages that one sweep looks at. */
 const SWEPT = 2000
@@ -40,11 +40,22 @@ export class RetainedMessages {
     const more = size - (before?.size ?? 0)
     if (!before && !this.#count.allows(account, 1)) return false
     if (more > 0 && !this.#bytes.allows(account, more)) return false
+    this.#put(message, before)
+    return true
+  }
+
+  /** Takes back a message that a store kept, whatever the share of its account is by now; false when there is no room at all. */
+  restore(message: Message): boolean {
+    if (!this.#count.allows(APP, 1) || !this.#bytes.allows(APP, message.size)) return false
+    this.#put(message, this.#tree.get(message.topic))
+    return true
+  }
+
+  #put(message: Message, before: Message | undefined): void {
     if (before) this.#release(before)
     this.#tree.set(message.topic, message.detach())
-    this.#count.add(account, 1)
-    this.#bytes.add(account, size)
-    return true
+    this.#count.add(message.account, 1)
+    this.#bytes.add(message.account, message.size)
   }
 
   delete(topic: string): boolean {
