@@ -46,7 +46,7 @@ export function networkOf(address: string): string {
 export const clientName = (userKey: string, clientId: string): string =>
   userKey === ANONYMOUS ? JSON.stringify(clientId) : `${JSON.stringify(clientId)} of user ${userKey}`
 
-/** What a store keeps of a user: the plain JSON of it, and always its id, so that what is given back is never the session of nobody. */
+/** What a store keeps of a user: the plain JSON of it, and always its id: a restored session keeps its user, even where the rest is not JSON. */
 export function storedUser(user: unknown): unknown {
   if (user === undefined || user === null) return null
   const { id } = user as { readonly id?: unknown }

@@ -29,7 +29,7 @@ export class Quota {
     return this.#held.size
   }
 
-  /** What nobody holds and may be given out. */
+  /** What is free and may be taken. */
   get room(): number {
     return (this.#shared() ? this.max : (this.max * TIMES_FREE) / (TIMES_FREE + 1)) - this.#used
   }
