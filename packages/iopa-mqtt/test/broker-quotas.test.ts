@@ -296,4 +296,24 @@ describe('the bytes of all queues', () => {
     for (let index = 0; index < 10; index++) expect((await publisher.put('lamp', 'x'.repeat(400)))['reasonCode']).toBe(0)
     expect((await (await net.client(as('ann', 'lamp'))).messages()).length).toBe(10)
   })
+
+  test('are freed by the oldest idle session of a user at the share, for a message that has no room', async () => {
+    const net = await lab(withUsers, { maxQueuedBytes: 20_000 })
+    for (let index = 0; index < 3; index++) {
+      const mallory = await net.client(as('mallory', `m-${index}`))
+      await mallory.subscribe(`m/${index}`, { qos: 1 })
+      await mallory.vanish()
+    }
+    const ann = await net.client(as('ann', 'lamp'))
+    await ann.subscribe('lamp', { qos: 1 })
+    await ann.vanish()
+    const publisher = await net.client(as('bob', 'publisher'))
+    for (let index = 0; index < 17; index++) expect((await publisher.put(`m/${index % 3}`, 'x'.repeat(1000)))['reasonCode']).toBe(0)
+    const large = 'x'.repeat(4000)
+    expect((await publisher.put('lamp', large))['reasonCode']).toBe(0x97)
+    await net.rest()
+    expect((await publisher.put('lamp', large))['reasonCode']).toBe(0)
+    expect(await (await net.client(as('ann', 'lamp'))).messages()).toEqual([`lamp ${large}`])
+    for (const index of [0, 1, 2]) expect(await present(net, as('mallory', `m-${index}`))).toBe(index > 0)
+  })
 })
