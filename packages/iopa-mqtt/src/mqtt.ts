@@ -49,6 +49,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   maxTopicLength: true,
   maxPacketSize: true,
   replies: true,
+  clientIds: true,
   responseInformation: true,
   statistics: true,
   clock: true,

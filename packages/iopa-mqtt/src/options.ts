@@ -24,6 +24,11 @@ export interface EmbeddedOptions {
   readonly refusal?: 'close' | 'acknowledge'
   /** Who may have what the app answers to a Response Topic: sessions of the requesting `user`, the default, or all `subscribers`. */
   readonly replies?: 'user' | 'subscribers'
+  /**
+   * What happens when a user connects with the client identifier of another user's client: the two have a session each (`user`, the
+   * default), or the second is refused while the first is connected (`exclusive`).
+   */
+  readonly clientIds?: 'user' | 'exclusive'
   /** Unacknowledged messages of QoS 1 and 2 on their way to one client; 256 unless given, and never more than the client's receive maximum. */
   readonly sendWindow?: number
   /** Topic aliases that a client may set, and that are used towards a client that allows them; 32 unless given. */
@@ -62,6 +67,7 @@ export type BrokerOptions = Required<
     | 'ackOrder'
     | 'refusal'
     | 'replies'
+    | 'clientIds'
     | 'sendWindow'
     | 'topicAliasMaximum'
     | 'maxKeepAlive'
@@ -83,6 +89,7 @@ export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
   ackOrder: options.ackOrder ?? 'strict',
   refusal: options.refusal ?? 'close',
   replies: options.replies ?? 'user',
+  clientIds: options.clientIds ?? 'user',
   sendWindow: Math.min(60_000, options.sendWindow ?? 256),
   topicAliasMaximum: Math.min(65_535, options.topicAliasMaximum ?? 32),
   maxKeepAlive: Math.min(65_535, options.maxKeepAlive ?? 3600),

@@ -24,6 +24,10 @@ export type StoreRecord = StoredSessionRecord | StoredSubscriptionRecord | Store
 /** Key: `clientId`. Removing a session removes every subscription, message and receipt of that client with it. */
 export interface StoredSessionRecord {
   readonly kind: 'session'
+  /**
+   * What names the client in every record: its user and its client identifier in one text, which a store compares and does not read.
+   * It may hold any character, U+0000 included.
+   */
   readonly clientId: string
   readonly value: StoredSession | null
 }
@@ -62,6 +66,10 @@ export interface StoredRetainedRecord {
 }
 
 export interface StoredSession {
+  /** The client identifier. Undefined in records of earlier versions, which are named by it alone; the broker renames them when it starts. */
+  readonly clientId?: string
+  /** The address that its client first connected from; undefined in records of earlier versions. */
+  readonly address?: string
   /** 3 (MQTT 3.1), 4 (3.1.1) or 5. */
   readonly protocolVersion: number
   /** Seconds the session outlives its connection; 4,294,967,295 is for ever (MQTT 5 section 3.1.2.11.2). */
@@ -70,7 +78,7 @@ export interface StoredSession {
   readonly expiresAt: number | null
   /** The will that is published if the connection breaks, or null. */
   readonly will: StoredWill | null
-  /** What authentication set as `server.User`, when it is plain JSON; null otherwise. */
+  /** What authentication set as `server.User`, as far as it is plain JSON, always with its id; null without a user. */
   readonly user: unknown
 }
 
@@ -122,6 +130,8 @@ export interface StoredMessage {
   readonly qos: number
   /** The MQTT 5 properties that are passed on unchanged, encoded, without their length (section 3.3.2.3); empty when there are none. */
   readonly properties: Uint8Array
+  /** Retained messages: whose share of the quotas it takes; undefined for the app, and in records of earlier versions. */
+  readonly account?: string
   /** When it expires, in milliseconds since 1970; 0 for never. */
   readonly expiresAt: number
 }

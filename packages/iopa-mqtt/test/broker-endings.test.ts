@@ -47,7 +47,7 @@ describe('the end of a session', () => {
   })
 })
 
-describe('a session that another user takes up', () => {
+describe('a session whose client comes back', () => {
   it('is asked anew where its answers may go', async () => {
     let allowed = true
     const net = await lab(app => {
@@ -67,16 +67,16 @@ describe('a session that another user takes up', () => {
     expect(await second.put('work', 'x', ask)).toMatchObject({ reasonCode: 0x87 })
   })
 
-  it('observes on what it had subscribed to, in the name of the new one', async () => {
+  it('observes on what it had subscribed to, with the claims that its user has now', async () => {
     let state = '1'
     const readers: unknown[] = []
     const net = await lab(app => {
       app.use((context, next) => {
-        if (context.method === 'CONNECT') context.user = { id: String(context['mqtt.KeepAlive']) }
+        if (context.method === 'CONNECT') context.user = { id: 'ann', role: String(context['mqtt.KeepAlive']) }
         return next()
       })
       app.use(router()).get('/state', context => {
-        readers.push(context.user?.id)
+        readers.push(context.user?.['role'])
         return state
       })
     })

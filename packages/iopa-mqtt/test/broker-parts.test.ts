@@ -5,6 +5,7 @@ import { DeliveryQueue } from '../src/broker/delivery-queue.ts'
 import { Message } from '../src/broker/message.ts'
 import { Outbox } from '../src/broker/outbox.ts'
 import { PacketIdentifiers } from '../src/broker/packet-identifiers.ts'
+import { Quota } from '../src/broker/quota.ts'
 import { RetainedMessages } from '../src/broker/retained.ts'
 
 const message = (topic: string, payload = 'x', expiresAt = 0): Message =>
@@ -112,7 +113,7 @@ describe('an outbox', () => {
 })
 
 describe('a delivery queue', () => {
-  const total = () => ({ bytes: 0, maxBytes: 1e9 })
+  const total = () => new Quota(1e9)
   const limits = { queueMessages: 1e9, queueBytes: 1e9 }
 
   it('keeps the order, and of each state the newest in the place of the one before', () => {
@@ -139,9 +140,9 @@ describe('a delivery queue', () => {
           else model.push(entry)
           expect(queue.size).toBe(model.length)
         })
-        expect(sum.bytes).toBe(queue.bytes)
+        expect(sum.used).toBe(queue.bytes)
         expect(queue.clear().map(delivery => delivery.message.payload.toString())).toEqual(model.map(entry => entry.payload))
-        expect([queue.size, queue.bytes, sum.bytes]).toEqual([0, 0, 0])
+        expect([queue.size, queue.bytes, sum.used]).toEqual([0, 0, 0])
       })
     )
   })
@@ -167,7 +168,7 @@ describe('a delivery queue', () => {
     const small = new DeliveryQueue({ queueMessages: 100, queueBytes: 500 }, total())
     // One that is larger than the bound may wait alone.
     expect([push(small, 'x'.repeat(1000)), push(small, '2')]).toEqual([true, false])
-    const shared = { bytes: 0, maxBytes: 500 }
+    const shared = new Quota(500)
     const one = new DeliveryQueue(limits, shared)
     const other = new DeliveryQueue(limits, shared)
     expect([push(one, 'x'.repeat(300)), push(other, 'x'.repeat(300))]).toEqual([true, false])

@@ -14,9 +14,11 @@ const withoutControl = (host: Host): Host => {
     get(target, key) {
       if (key === 'withLimits') return (limits: Parameters<Host['withLimits']>[0]) => withoutControl(target.withLimits(limits))
       if (key === 'run')
-        return (context: Context, done: (context: Context) => void) =>
-          isControlMethod(context.method) ? done(refuse(context)) : target.run(context, done)
-      if (key === 'invoke') return async (context: Context) => (isControlMethod(context.method) ? void refuse(context) : target.invoke(context))
+        return (context: Context, done: (context: Context) => void, ...whole: [Parameters<Host['run']>[2]?]) =>
+          isControlMethod(context.method) ? done(refuse(context)) : target.run(context, done, ...whole)
+      if (key === 'invoke')
+        return async (context: Context, ...whole: [Parameters<Host['invoke']>[1]?]) =>
+          isControlMethod(context.method) ? void refuse(context) : target.invoke(context, ...whole)
       const value: unknown = Reflect.get(target, key, target)
       return typeof value === 'function' ? value.bind(target) : value
     }

@@ -11,7 +11,6 @@ import { SubscriptionTrie } from '../topics/subscription-trie.ts'
 import { Admission } from './admission.ts'
 import { Authorising } from './authorising.ts'
 import { Connection } from './connection.ts'
-import type { QueueTotal } from './delivery-queue.ts'
 import { Distribution } from './distribution.ts'
 import { Flusher } from './flusher.ts'
 import { Journal } from './journal.ts'
@@ -20,6 +19,7 @@ import { Message } from './message.ts'
 import { NotifiedTopics } from './notified-topics.ts'
 import { OutgoingForm } from './outgoing-form.ts'
 import { Publishing } from './publishing.ts'
+import { Quota } from './quota.ts'
 import { Requests } from './requests.ts'
 import { restore } from './restoring.ts'
 import { RetainedMessages } from './retained.ts'
@@ -54,7 +54,10 @@ export class Broker {
   readonly topics: TopicTable
   readonly retained: RetainedMessages
   readonly notified: NotifiedTopics = new NotifiedTopics(NOTIFIED)
-  readonly queued: QueueTotal
+  /** Bytes that wait for clients. */
+  readonly queued: Quota
+  /** Subscriptions of all sessions. */
+  readonly subscribed: Quota
   readonly journal: Journal
   readonly flusher: Flusher = new Flusher()
   /** Long walks, in slices. */
@@ -67,7 +70,7 @@ export class Broker {
   readonly fields: PublishFields = new PublishFields()
   /** Filled by each PUBLISH that is written. */
   readonly form: OutgoingForm = new OutgoingForm()
-  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0, damaged: 0 }
+  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0, damaged: 0, evicted: 0 }
   readonly requests: Requests
   readonly sessions: Sessions
   readonly distribution: Distribution
@@ -89,7 +92,8 @@ export class Broker {
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
-    this.queued = { bytes: 0, maxBytes: options.maxQueuedBytes }
+    this.queued = new Quota(options.maxQueuedBytes, () => this.sessions.accounts > 1)
+    this.subscribed = new Quota(options.maxSubscriptions)
     this.turns = new Turns(clock, this.flusher)
     this.admission = new Admission(host.limits.inFlight)
     this.authorising = new Authorising(host, this.turns)

@@ -48,6 +48,8 @@ export class Connection implements ByteReceiver {
   #intake: Intake | null = null
   #paused = false
   #held = false
+  /** When the packet began that has come in part; Infinity while there is none, and while nothing is read. */
+  #begun = Number.POSITIVE_INFINITY
   /** When a connection that is closing is destroyed. */
   #deadline = 0
   readonly #departure = new Departure(this)
@@ -114,6 +116,7 @@ export class Connection implements ByteReceiver {
   isLate(): boolean {
     const now = this.broker.elapsed()
     if (this.#state !== 'open') return this.#state !== 'closed' && this.#deadline <= now
+    if (now - this.#begun > this.broker.limits.requestTimeout) return true
     if (this.timeout === 0 || now - this.lastActive <= this.timeout) return false
     // While handlers keep it from being read, silence proves nothing; a client that takes no answers has no such excuse.
     return !this.#paused || this.sender.outbox.full
@@ -121,6 +124,7 @@ export class Connection implements ByteReceiver {
 
   /** Ends a connection that is late. */
   expire(): void {
+    // A packet that never ends is silence, too.
     if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
     else this.channel.destroy()
   }
@@ -198,6 +202,7 @@ export class Connection implements ByteReceiver {
   }
 
   #packet(bytes: Buffer, start: number, body: number, end: number): boolean {
+    this.#begun = Number.POSITIVE_INFINITY
     const first = bytes[start] as number
     const type = first >> 4
     if (this.#state === 'new') return this.#connect(bytes, start, body, end)
@@ -278,7 +283,10 @@ export class Connection implements ByteReceiver {
         this.disconnect(REASON.UNSPECIFIED_ERROR, '')
       }
     }
-    this.#pause(this.#guard.stopped)
+    const { stopped, waiting } = this.#guard
+    if (stopped || waiting === 0) this.#begun = Number.POSITIVE_INFINITY
+    else if (this.#begun === Number.POSITIVE_INFINITY) this.#begun = this.broker.elapsed()
+    this.#pause(stopped)
   }
 
   #violated({ reasonCode, message }: ProtocolError): void {

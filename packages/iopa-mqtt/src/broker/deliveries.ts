@@ -30,7 +30,7 @@ export class Deliveries {
 
   constructor(session: Session) {
     this.#session = session
-    this.#queue = new DeliveryQueue(session.broker.limits, session.broker.queued)
+    this.#queue = new DeliveryQueue(session.broker.limits, session.broker.queued, session.account)
   }
 
   /** True when a further message would have to wait. */
@@ -48,6 +48,16 @@ export class Deliveries {
   /** True when a message would be lost for want of room in this client's own queue. */
   get full(): boolean {
     return this.#queue.full
+  }
+
+  /** True when a message would be lost for want of room in this client's own queue, or in its account's share of all. */
+  get bound(): boolean {
+    return this.#queue.bound
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#queue.bytes
   }
 
   /** Sends a message that a live subscription matches. */
@@ -151,7 +161,7 @@ export class Deliveries {
   restore(delivery: Delivery): void {
     this.#lastSequence = Math.max(this.#lastSequence, delivery.sequence)
     if (delivery.packetId > 0) this.#inflight.set(delivery.packetId, delivery)
-    else this.#queue.push(delivery, this.#replaced)
+    else this.#queue.restore(delivery)
   }
 
   /** Frees what waits; the session is over. */
@@ -279,15 +289,15 @@ export class Deliveries {
 
   #update(delivery: Delivery): void {
     if (delivery.sequence === 0) return
-    const { broker, clientId } = this.#session
-    broker.journal.add({ kind: 'message', clientId, sequence: delivery.sequence, value: delivery.toStored() })
+    const { broker, key } = this.#session
+    broker.journal.add({ kind: 'message', clientId: key, sequence: delivery.sequence, value: delivery.toStored() })
   }
 
   #forget(delivery: Delivery): void {
     this.#reserved?.delete(delivery.packetId)
     if (delivery.sequence === 0) return
-    const { broker, clientId } = this.#session
-    broker.journal.add({ kind: 'message', clientId, sequence: delivery.sequence, value: null })
+    const { broker, key } = this.#session
+    broker.journal.add({ kind: 'message', clientId: key, sequence: delivery.sequence, value: null })
   }
 
   readonly #replaced = (old: Delivery): void => this.#forget(old)

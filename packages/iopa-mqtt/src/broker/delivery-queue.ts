@@ -1,4 +1,5 @@
 import type { Delivery } from './delivery.ts'
+import { APP, type Quota } from './quota.ts'
 
 /** Bounds of a queue. */
 export interface QueueLimits {
@@ -6,23 +7,20 @@ export interface QueueLimits {
   readonly queueBytes: number
 }
 
-/** Counts what all queues of a broker hold. */
-export interface QueueTotal {
-  bytes: number
-  readonly maxBytes: number
-}
-
 /** What waits to be sent to one session, first in, first out, bounded in number and bytes; of a state only the newest representation waits. */
 export class DeliveryQueue {
   readonly #limits: QueueLimits
-  readonly #total: QueueTotal
+  readonly #total: Quota
+  readonly #account: string
   #items: (Delivery | null)[] = []
   #head = 0
   #count = 0
   #bytes = 0
   #states: Map<string, number> | null = null
 
-  constructor(limits: QueueLimits, total: QueueTotal) {
+  /** `account` is whose share of the total it takes. */
+  constructor(limits: QueueLimits, total: Quota, account: string = APP) {
+    this.#account = account
     this.#limits = limits
     this.#total = total
   }
@@ -37,7 +35,12 @@ export class DeliveryQueue {
 
   /** True when nothing more fits. */
   get full(): boolean {
-    return this.#count >= this.#limits.queueMessages || this.#bytes >= this.#limits.queueBytes || this.#total.bytes >= this.#total.maxBytes
+    return this.bound || this.#total.room <= 0
+  }
+
+  /** True when nothing more fits by its own bounds, or by its account's share of all. */
+  get bound(): boolean {
+    return this.#count >= this.#limits.queueMessages || this.#bytes >= this.#limits.queueBytes || this.#total.exceeds(this.#account)
   }
 
   /** Appends a delivery; false when there is no room. What a state replaces is given to `replaced`. */
@@ -53,14 +56,19 @@ export class DeliveryQueue {
       }
     }
     const size = delivery.message.size
-    if (this.#count >= this.#limits.queueMessages || this.#total.bytes + size > this.#total.maxBytes) return false
+    if (this.#count >= this.#limits.queueMessages || !this.#total.allows(this.#account, size)) return false
     // One message that is alone larger than the bound may still wait.
     if (this.#count > 0 && this.#bytes + size > this.#limits.queueBytes) return false
     if (delivery.state) (this.#states ??= new Map()).set(delivery.message.topic, this.#items.length)
+    this.restore(delivery)
+    return true
+  }
+
+  /** Appends a delivery whatever the bounds are: one that was acknowledged before the broker started. */
+  restore(delivery: Delivery): void {
     this.#items.push(delivery)
     this.#count++
-    this.#weigh(size)
-    return true
+    this.#weigh(delivery.message.size)
   }
 
   peek(): Delivery | undefined {
@@ -109,6 +117,6 @@ export class DeliveryQueue {
 
   #weigh(bytes: number): void {
     this.#bytes += bytes
-    this.#total.bytes += bytes
+    this.#total.add(this.#account, bytes)
   }
 }

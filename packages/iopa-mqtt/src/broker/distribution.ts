@@ -80,17 +80,24 @@ export class Distribution {
 
   /** True when the queues have room in all for what a message adds to them: asked before anybody gets it, for a refusal means that nobody does. */
   hasRoom(message: Message, topic: Topic): boolean {
-    const { authorising, queued, topics } = this.#broker
+    const { authorising, queued, sessions, topics, turns } = this.#broker
     const { list, groups } = topics.recipients(topic)
-    const room = queued.maxBytes - queued.bytes
+    const { room } = queued
     const { size } = message
     if (authorising.waiting > MOST_QUESTIONS) return false
     if ((list.length + groups.length) * size <= room) return true
     let need = groups.length * size
+    const needs = new Map<string, number>()
     for (const { qos, session } of list) {
-      if (qos > 0 && (session.stored || session.deliveries.congested) && !session.deliveries.full) need += size
+      if (qos === 0 || !(session.stored || session.deliveries.congested) || session.deliveries.bound) continue
+      needs.set(session.account, (needs.get(session.account) ?? 0) + size)
     }
-    return need <= room
+    // What an account's sessions cannot take for want of its share is their loss, not the publisher's.
+    for (const [account, needed] of needs) need += Math.min(needed, queued.allowance(account) + size)
+    if (need <= room) return true
+    const missing = need
+    turns.wait(() => sessions.idle.relieve(queued, missing, ({ deliveries }) => deliveries.bytes))
+    return false
   }
 
   #send(message: Message, direct: readonly Recipient[], waiting: readonly (readonly [Session, Delivery])[], kept: boolean): void {

@@ -9,6 +9,7 @@ import { REASON } from '../codec/reason-codes.ts'
 import { isTopicName } from '../topics/topic.ts'
 import type { Connection } from './connection.ts'
 import { MqttEndpoint } from './endpoint.ts'
+import { userKeyOf } from './identity.ts'
 import { connectHeaders, HeaderSource } from './requests.ts'
 import { FOREVER } from './session.ts'
 import { connectReasonOf, REFUSED_CLIENT_IDENTIFIER, REFUSED_PROTOCOL_VERSION } from './status.ts'
@@ -153,6 +154,11 @@ export class Handshake {
     const step = context !== first
     if (isUnrouted(context) || answer.ok) {
       const user = context['server.User']
+      if (connection.session !== null && userKeyOf(user) !== connection.session.user) {
+        void context.end()
+        connection.disconnect(REASON.NOT_AUTHORIZED, 'a client cannot become another user; connect again')
+        return
+      }
       if (step) {
         first['server.User'] = user
         void context.end()
@@ -200,7 +206,11 @@ export class Handshake {
       this.#expiryInterval(packet),
       packet.will ? PendingWill.from(packet.will) : null
     )
-    if (room === null) {
+    if (room === 'taken') {
+      connection.refuse(connectReasonOf(403, connection.version), { reasonString: 'another user is connected with this client identifier' })
+      return
+    }
+    if (room === 'full') {
       connection.refuse(connectReasonOf(503, connection.version))
       return
     }

@@ -110,7 +110,7 @@ export class Intake implements PublicationOwner {
     }
     const { journal } = connection.broker
     session.received?.set(packetId, RELEASING)
-    journal.add({ kind: 'received', clientId: session.clientId, packetId, value: null })
+    journal.add({ kind: 'received', clientId: session.key, packetId, value: null })
     // With the receipt in the store, the next message of this identifier would count as this one after a restart.
     journal.kept(kept => {
       if (kept) released()

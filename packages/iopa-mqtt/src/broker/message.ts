@@ -34,6 +34,8 @@ export class Message {
   frameVersion = 0
   #version3: ByteRange | null = null
   #version5: ByteRange | null = null
+  /** Retained: whose share of the quotas it takes; empty for the app. */
+  account = ''
   #detached = false
 
   constructor(
@@ -136,7 +138,9 @@ export class Message {
 
   static fromStored(stored: StoredMessage, retain: boolean): Message {
     const { topic, payload, qos, properties, expiresAt } = stored
-    return Message.of(topic, Buffer.from(topic), asOwn(payload), qos, retain, asOwn(properties), expiresAt, null)
+    const message = Message.of(topic, Buffer.from(topic), asOwn(payload), qos, retain, asOwn(properties), expiresAt, null)
+    message.account = stored.account ?? ''
+    return message
   }
 }
 

@@ -6,7 +6,6 @@ import type { Broker } from './broker.ts'
 import type { Message } from './message.ts'
 import type { Publication } from './publication.ts'
 import { publishReply } from './replies.ts'
-import type { Session } from './session.ts'
 import { publishReasonOf } from './status.ts'
 import type { Topic } from './topic-table.ts'
 
@@ -75,7 +74,7 @@ export class Publishing {
   #admit(publication: Publication, method: string): void {
     const { admission } = this.#broker
     if (admission.enter()) this.#begin(publication, method)
-    else admission.wait(userOf(publication.session), () => this.#begin(publication, method))
+    else admission.wait(publication.session.account, () => this.#begin(publication, method))
   }
 
   #begin(publication: Publication, method: string): void {
@@ -161,7 +160,9 @@ export class Publishing {
       this.#refuse(publication, 429, 'The queues of this server are full.')
       return
     }
+    if (message.retain) message.account = publication.session.account
     const before = message.retain ? this.retain(message) : NOTHING_RETAINED
+    if (before === null) this.#broker.losses.note('a message is not retained, for there is no room', topic.name)
     if (before === null && message.qos > 0) {
       this.#refuse(publication, 429, 'There is no room for a further retained message.')
       return
@@ -213,7 +214,7 @@ export class Publishing {
       return
     }
     if (message.qos === 2 && session.stored && publication.reasonCode < REASON.UNSPECIFIED_ERROR) {
-      journal.add({ kind: 'received', clientId: session.clientId, packetId, value: { reasonCode: publication.reasonCode } })
+      journal.add({ kind: 'received', clientId: session.key, packetId, value: { reasonCode: publication.reasonCode } })
     }
     journal.kept(kept => {
       if (!kept) {
@@ -237,15 +238,15 @@ export class Publishing {
       if (retained.delete(topic)) journal.add({ kind: 'retained', topic, value: null })
     } else {
       if (!retained.set(message)) return null
-      if (journal.active) journal.add({ kind: 'retained', topic, value: message.toStored() })
+      if (journal.active) journal.add({ kind: 'retained', topic, value: { ...message.toStored(), account: message.account } })
     }
     if (!journal.active) return NOTHING_RETAINED
     const after = message.isEmpty ? undefined : message
     return () => {
       // A later message that came meanwhile stays.
       if (retained.get(topic, now()) !== after) return
-      if (before) retained.set(before)
-      else retained.delete(topic)
+      retained.delete(topic)
+      if (before) retained.restore(before)
     }
   }
 
@@ -259,9 +260,6 @@ export class Publishing {
 }
 
 const NOTHING_RETAINED = (): void => undefined
-
-/** Whose share of the work a message takes: a user's, or that of all who connect anonymously from an address. */
-const userOf = ({ context }: Session): string => context['server.User']?.id ?? `@${context.endpoint?.remoteAddress ?? ''}`
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

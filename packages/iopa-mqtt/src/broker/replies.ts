@@ -3,6 +3,7 @@ import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { asBuffer } from '../codec/utf8.ts'
 import type { Broker } from './broker.ts'
+import { ANONYMOUS } from './identity.ts'
 import { Message } from './message.ts'
 import type { Publication } from './publication.ts'
 import type { Session } from './session.ts'
@@ -39,6 +40,5 @@ export function publishReply(broker: Broker, publication: Publication, context: 
 
 /** True for sessions of one user; without a user, for one session (design: MQTT rulings g). */
 function isSameUser(session: Session, asker: Session): boolean {
-  const user = asker.context['server.User']
-  return user === undefined ? session === asker : session.context['server.User']?.id === user.id
+  return asker.user === ANONYMOUS ? session === asker : session.user === asker.user
 }

@@ -1,8 +1,10 @@
+import type { User } from '@iopa/appbuilder'
 import type { Store, StoredSession, StoreRecord } from '../store.ts'
 import { hasWildcard, parseSharedFilter } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'
 import { Delivery } from './delivery.ts'
 import { absentEndpoint } from './endpoint.ts'
+import { userKeyOf, userOfKey } from './identity.ts'
 import { Message } from './message.ts'
 import { observeTopic } from './observed-topic.ts'
 import { FOREVER, Session } from './session.ts'
@@ -16,7 +18,7 @@ export async function restore(broker: Broker, store: Store): Promise<void> {
   const clients = new Map<string, OfClient[]>()
   for await (const record of store.load()) {
     if (record.kind === 'retained') {
-      if (record.value && !broker.retained.set(Message.fromStored(record.value, true))) {
+      if (record.value && !broker.retained.restore(Message.fromStored(record.value, true))) {
         broker.host.logger.warn(`iopa: the MQTT store holds more retained messages than the limits allow; ${record.topic} is left out`)
       }
       continue
@@ -29,18 +31,19 @@ export async function restore(broker: Broker, store: Store): Promise<void> {
     broker.counters.damaged++
     broker.host.logger.error(`iopa: the MQTT store is damaged: ${what}`)
   }
-  for (const [clientId, records] of clients) restoreClient(broker, clientId, records)
+  for (const [key, records] of clients) restoreClient(broker, key, records)
 }
 
-function restoreClient(broker: Broker, clientId: string, records: readonly OfClient[]): void {
+function restoreClient(broker: Broker, key: string, records: readonly OfClient[]): void {
   const head = records.find(record => record.kind === 'session')
   const stored = head?.kind === 'session' ? head.value : null
   // Without its session, what is left of a client is not reachable.
   if (!stored) {
-    broker.journal.add({ kind: 'session', clientId, value: null })
+    broker.journal.add({ kind: 'session', clientId: key, value: null })
     return
   }
-  const session = restoreSession(broker, clientId, stored)
+  const session = restoreSession(broker, key, stored)
+  if (session.key !== key) rename(broker, key, session, records)
   for (const record of records) {
     if (record.kind === 'subscription' && record.value) addSubscription(session, record.filter, record.value)
     else if (record.kind === 'received' && record.value) (session.received ??= new Map()).set(record.packetId, record.value.reasonCode)
@@ -53,14 +56,25 @@ function restoreClient(broker: Broker, clientId: string, records: readonly OfCli
   }
 }
 
-function restoreSession(broker: Broker, clientId: string, stored: StoredSession): Session {
+/** Gives the records of an earlier version, which were named by the client identifier alone, the name of their session, in one batch. */
+function rename({ journal }: Broker, before: string, { clientId, key }: Session, records: readonly OfClient[]): void {
+  for (const record of records) {
+    if (record.kind === 'session') journal.add({ ...record, clientId: key, value: record.value && { ...record.value, clientId } })
+    else journal.add({ ...record, clientId: key })
+  }
+  journal.add({ kind: 'session', clientId: before, value: null })
+}
+
+function restoreSession(broker: Broker, key: string, stored: StoredSession): Session {
+  const { user } = stored
+  const clientId = stored.clientId ?? key
+  const userKey = stored.clientId === undefined ? userKeyOf(user) : userOfKey(key)
   const endpoint = absentEndpoint(stored.protocolVersion, clientId, broker.limits.body)
   const context = broker.requests.control('CONNECT', '/', endpoint, null)
-  const { user } = stored
-  if (typeof user === 'object' && user !== null && 'id' in user && typeof user.id === 'string') context['server.User'] = { ...user, id: user.id }
+  if (typeof user === 'object' && user !== null) context['server.User'] = user as User
   context['mqtt.ClientId'] = clientId
   context['mqtt.ProtocolVersion'] = stored.protocolVersion
-  const session = new Session(broker, clientId, stored.protocolVersion, context)
+  const session = new Session(broker, userKey, clientId, stored.protocolVersion, context, stored.address ?? '')
   const now = broker.now()
   session.expiryInterval = stored.expiryInterval
   // A session that was connected when the broker stopped begins to expire now.

@@ -1,21 +1,21 @@
 import { TopicTree } from '../topics/topic-tree.ts'
 import type { Message } from './message.ts'
+import { APP, Quota } from './quota.ts'
 
 /** Messages that one sweep looks at. */
 const SWEPT = 2000
 
-/** The newest retained message of each topic, bounded in number and bytes (MQTT 5 section 3.3.1.3). */
+/** The newest retained message of each topic, bounded in number and bytes, of which each account has its share (MQTT 5 section 3.3.1.3). */
 export class RetainedMessages {
   readonly #tree = new TopicTree<Message>()
-  readonly #maxCount: number
-  readonly #maxBytes: number
-  #bytes = 0
+  readonly #count: Quota
+  readonly #bytes: Quota
   /** Where the search for expired messages stands. */
   #sweeping: Iterator<Message | null, void> | null = null
 
   constructor(maxCount: number, maxBytes: number) {
-    this.#maxCount = maxCount
-    this.#maxBytes = maxBytes
+    this.#count = new Quota(maxCount)
+    this.#bytes = new Quota(maxBytes)
   }
 
   get size(): number {
@@ -23,7 +23,7 @@ export class RetainedMessages {
   }
 
   get bytes(): number {
-    return this.#bytes
+    return this.#bytes.used
   }
 
   get(topic: string, now: number): Message | undefined {
@@ -36,18 +36,38 @@ export class RetainedMessages {
   /** Keeps the message in place of the one before; false when there is no room for it, and the one before stays. */
   set(message: Message): boolean {
     const before = this.#tree.get(message.topic)
-    const bytes = this.#bytes + message.size - (before?.size ?? 0)
-    if (bytes > this.#maxBytes || (!before && this.#tree.size >= this.#maxCount)) return false
-    this.#tree.set(message.topic, message.detach())
-    this.#bytes = bytes
+    const { account, size } = message
+    const more = size - (before?.size ?? 0)
+    if (!before && !this.#count.allows(account, 1)) return false
+    if (more > 0 && !this.#bytes.allows(account, more)) return false
+    this.#put(message, before)
     return true
+  }
+
+  /** Takes back a message that a store kept, whatever the share of its account is by now; false when there is no room at all. */
+  restore(message: Message): boolean {
+    if (!this.#count.allows(APP, 1) || !this.#bytes.allows(APP, message.size)) return false
+    this.#put(message, this.#tree.get(message.topic))
+    return true
+  }
+
+  #put(message: Message, before: Message | undefined): void {
+    if (before) this.#release(before)
+    this.#tree.set(message.topic, message.detach())
+    this.#count.add(message.account, 1)
+    this.#bytes.add(message.account, message.size)
   }
 
   delete(topic: string): boolean {
     const before = this.#tree.delete(topic)
     if (!before) return false
-    this.#bytes -= before.size
+    this.#release(before)
     return true
+  }
+
+  #release({ account, size }: Message): void {
+    this.#count.add(account, -1)
+    this.#bytes.add(account, -size)
   }
 
   /** The messages that a filter matches, found one after another as they are asked for; null stands for a piece of the search that found none. */

@@ -3,6 +3,7 @@ import type { StoredSession } from '../store.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'
 import { Deliveries } from './deliveries.ts'
+import { accountOf, clientName, sessionKey, storedUser } from './identity.ts'
 import type { ObservedTopic } from './observed-topic.ts'
 import { Replays } from './replays.ts'
 import type { Subscription } from './subscription.ts'
@@ -21,6 +22,14 @@ export const RELEASING = -2
 /** What the broker keeps of one client, over its connections (MQTT 5 section 4.1). */
 export class Session {
   readonly clientId: string
+  /** Whose it is, over all its connections (see `userKeyOf`). */
+  readonly user: string
+  /** Of user and client identifier: its name in the broker and in the store. */
+  readonly key: string
+  /** Whose share of the quotas it takes, for as long as it lasts. */
+  readonly account: string
+  /** Where the client that made it came from. */
+  readonly address: string
   readonly broker: Broker
   version: number
   /** Null while the client is away. */
@@ -56,15 +65,24 @@ export class Session {
   /** Messages that were dropped since the client was slow or away. */
   dropped = 0
 
-  constructor(broker: Broker, clientId: string, version: number, context: Context) {
+  constructor(broker: Broker, user: string, clientId: string, version: number, context: Context, address: string) {
     this.broker = broker
+    this.user = user
     this.clientId = clientId
+    this.key = sessionKey(user, clientId)
+    this.account = accountOf(user, address)
+    this.address = address
     this.version = version
     this.context = context
     this.deliveries = new Deliveries(this)
     this.verdicts = new Verdicts(this, readRequest)
     this.replyVerdicts = new Verdicts(this, replyRequest)
     this.replays = new Replays(this)
+  }
+
+  /** Its client, for the log. */
+  get name(): string {
+    return clientName(this.user, this.clientId)
   }
 
   /** True when the session outlives its connection. */
@@ -88,18 +106,20 @@ export class Session {
     this.drop()
     if (this.overflowed || this.ended) return
     this.overflowed = true
-    this.broker.losses.note('a client takes too little and its session ends', JSON.stringify(this.clientId))
+    this.broker.losses.note('a client takes too little and its session ends', this.name)
     // Not within a delivery to others.
     this.broker.turns.wait(() => this.broker.sessions.expel(this))
   }
 
   toStored(): StoredSession {
     return {
+      clientId: this.clientId,
+      address: this.address,
       protocolVersion: this.version,
       expiryInterval: this.expiryInterval,
       expiresAt: this.connection === null && this.expiresAt !== Number.POSITIVE_INFINITY ? this.expiresAt : null,
       will: this.will?.toStored() ?? null,
-      user: plainJson(this.context['server.User'])
+      user: storedUser(this.context['server.User'])
     }
   }
 
@@ -113,13 +133,3 @@ export class Session {
 
 const readRequest = (session: Session, topic: Topic): Context => session.broker.requests.read(session, topic)
 const replyRequest = (session: Session, topic: Topic): Context => session.broker.requests.reply(session, topic)
-
-/** The value when it is plain JSON, else null: what a store can keep and give back. */
-function plainJson(value: unknown): unknown {
-  try {
-    const text = JSON.stringify(value)
-    return text === undefined ? null : JSON.parse(text)
-  } catch {
-    return null
-  }
-}

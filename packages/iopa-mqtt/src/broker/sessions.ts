@@ -2,7 +2,10 @@ import type { Context } from '@iopa/appbuilder'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'
+import { accountOf, sessionKey, userKeyOf } from './identity.ts'
+import { IdleSessions } from './idle-sessions.ts'
 import { observeTopic } from './observed-topic.ts'
+import { Quota } from './quota.ts'
 import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
 import { type PendingWill, publishWill, type WillFate } from './wills.ts'
@@ -10,37 +13,56 @@ import { type PendingWill, publishWill, type WillFate } from './wills.ts'
 /** Sessions that are looked at in one piece. */
 const SWEPT = 16
 
+const ONE = (): number => 1
+
 /** The sessions of a broker: who resumes which, who takes over from whom, and when one is over (MQTT 5 section 4.1). */
 export class Sessions {
   readonly #broker: Broker
-  readonly #byClientId = new Map<string, Session>()
-  /** Clients whose session has ended, and is in the store until its will has been published. */
+  readonly #byKey = new Map<string, Session>()
+  /** With `clientIds: 'exclusive'`, the session that is connected with each client identifier. */
+  readonly #holders = new Map<string, Session>()
+  /** Keys of sessions that have ended, and are in the store until their wills have been published. */
   readonly #departing = new Set<string>()
+  /** How many sessions each account has. */
+  readonly #quota: Quota
+  readonly idle: IdleSessions
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
   connected = 0
 
   constructor(broker: Broker) {
     this.#broker = broker
+    this.#quota = new Quota(broker.options.maxSessions)
+    this.idle = new IdleSessions(broker)
+  }
+
+  /** Accounts that have sessions. */
+  get accounts(): number {
+    return this.#quota.accounts
   }
 
   get size(): number {
-    return this.#byClientId.size
+    return this.#byKey.size
   }
 
-  /** The session for an accepted CONNECT; null when there are too many. Whoever had it is sent away. */
+  /** The session for an accepted CONNECT, whose earlier connection ends; `full` when there are too many, `taken` when another user is connected with its client identifier. */
   open(
     connection: Connection,
     clientId: string,
     cleanStart: boolean,
     expiryInterval: number,
     will: PendingWill | null
-  ): { session: Session; present: boolean } | null {
+  ): { session: Session; present: boolean } | 'full' | 'taken' {
     const broker = this.#broker
-    const before = this.#byClientId.get(clientId)
+    const user = userKeyOf(connection.context?.['server.User'])
+    const key = sessionKey(user, clientId)
+    const exclusive = broker.options.clientIds === 'exclusive'
+    const holder = exclusive ? this.#holders.get(clientId) : undefined
+    if (holder && holder.key !== key) return 'taken'
+    const before = this.#byKey.get(key)
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
-    let session = this.#byClientId.get(clientId)
+    let session = this.#byKey.get(key)
     // A session without expiry that a store gave back is over: only its will is left.
     if (session && (cleanStart || session.expiresAt <= broker.now())) {
       this.end(session)
@@ -48,13 +70,17 @@ export class Sessions {
     }
     const present = session !== undefined
     if (!session) {
-      if (this.#byClientId.size >= broker.options.maxSessions) return null
-      session = new Session(broker, clientId, connection.version, this.#contextFor(connection))
+      const address = connection.channel.remoteAddress
+      if (!this.idle.makeRoom(this.#quota, accountOf(user, address), 1, ONE)) return 'full'
+      session = new Session(broker, user, clientId, connection.version, this.#contextFor(connection), address)
       session.source = connection.source
-      if (this.#departing.delete(clientId)) this.#unrecord(clientId)
-      this.#byClientId.set(clientId, session)
+      if (this.#departing.delete(key)) this.#unrecord(key)
+      this.#byKey.set(key, session)
+      this.#quota.add(session.account, 1)
     } else this.#adopt(session, connection)
+    this.idle.delete(session)
     session.claim = connection
+    if (exclusive) this.#holders.set(clientId, session)
     session.version = connection.version
     session.expiryInterval = expiryInterval
     session.expiresAt = Number.POSITIVE_INFINITY
@@ -62,7 +88,7 @@ export class Sessions {
     session.will = will
     session.willAt = Number.POSITIVE_INFINITY
     connection.session = session
-    if (present && !session.persistent) this.#unrecord(clientId)
+    if (present && !session.persistent) this.#unrecord(key)
     if (session.persistent || will !== null) this.#record(session)
     return { session, present }
   }
@@ -81,12 +107,14 @@ export class Sessions {
     if (session.connection === connection) this.connected--
     session.connection = null
     session.claim = null
+    this.#release(session)
     const kept = fate === 'keep' && this.#broker.journal.active && session.will !== null
     if (fate === 'drop' || (fate === 'keep' && !kept)) session.will = null
     if (!session.persistent) {
       this.end(session, kept)
       return
     }
+    this.idle.add(session)
     const now = this.#broker.now()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
     if (session.will && fate === 'publish') {
@@ -101,7 +129,7 @@ export class Sessions {
     session.expiryInterval = Math.min(expiryInterval, this.#broker.options.maxSessionExpiry)
   }
 
-  /** The client authenticated anew: what it may see is asked again. */
+  /** The client authenticated again, as the same user: what it may see is asked again. */
   userChanged(connection: Connection): void {
     const { session } = connection
     if (session?.connection !== connection) return
@@ -112,7 +140,7 @@ export class Sessions {
   /** Begins to look at every session: ends those and publishes wills whose time has come. */
   sweep(): void {
     if (this.#sweeping !== null) return
-    this.#sweeping = this.#byClientId.values()
+    this.#sweeping = this.#byKey.values()
     this.#sweepOn()
   }
 
@@ -148,18 +176,21 @@ export class Sessions {
    */
   end(session: Session, keepWill = false): void {
     if (session.ended) return
-    const { clientId } = session
+    const { key } = session
     session.ended = true
-    this.#byClientId.delete(clientId)
+    this.#byKey.delete(key)
+    this.#quota.add(session.account, -1)
+    this.idle.delete(session)
+    this.#release(session)
     removeSubscriptions(session)
     session.clear()
     if (keepWill) {
       void session.context.end('shutdown')
       return
     }
-    this.#departing.add(clientId)
+    this.#departing.add(key)
     publishWill(this.#broker, session, () => {
-      if (this.#departing.delete(clientId)) this.#unrecord(clientId)
+      if (this.#departing.delete(key)) this.#unrecord(key)
       void session.context.end('disconnect')
     })
   }
@@ -172,15 +203,17 @@ export class Sessions {
 
   /** Takes back a session that a store kept. */
   restore(session: Session): void {
-    this.#byClientId.set(session.clientId, session)
+    this.#byKey.set(session.key, session)
+    this.#quota.add(session.account, 1)
+    this.idle.add(session)
   }
 
-  get(clientId: string): Session | undefined {
-    return this.#byClientId.get(clientId)
+  get(key: string): Session | undefined {
+    return this.#byKey.get(key)
   }
 
   [Symbol.iterator](): Iterator<Session> {
-    return this.#byClientId.values()
+    return this.#byKey.values()
   }
 
   /** Puts a session under the user of a connection: what it observes is observed anew, in that user's name. */
@@ -207,12 +240,16 @@ export class Sessions {
     return context
   }
 
-  #record(session: Session): void {
-    const { journal } = this.#broker
-    if (journal.active && !session.ended) journal.add({ kind: 'session', clientId: session.clientId, value: session.toStored() })
+  #release(session: Session): void {
+    if (this.#holders.get(session.clientId) === session) this.#holders.delete(session.clientId)
   }
 
-  #unrecord(clientId: string): void {
-    this.#broker.journal.add({ kind: 'session', clientId, value: null })
+  #record(session: Session): void {
+    const { journal } = this.#broker
+    if (journal.active && !session.ended) journal.add({ kind: 'session', clientId: session.key, value: session.toStored() })
+  }
+
+  #unrecord(key: string): void {
+    this.#broker.journal.add({ kind: 'session', clientId: key, value: null })
   }
 }

@@ -12,6 +12,8 @@ export interface Counters {
   bytesReceived: number
   /** Records and writes of the store that were damaged when it was read. */
   damaged: number
+  /** Idle sessions that ended to make room for other users. */
+  evicted: number
 }
 
 /** Publishes figures of the broker under `$SYS/broker/`, as many brokers do, to those who have subscribed to them. */
@@ -33,6 +35,7 @@ export class Statistics {
       uptime: Math.round((this.#broker.now() - this.#startedAt) / 1000),
       'clients/connected': sessions.connected,
       'clients/total': sessions.size,
+      'clients/evicted': counters.evicted,
       'messages/received': counters.received,
       'messages/sent': counters.sent,
       'messages/dropped': counters.dropped,
@@ -40,7 +43,7 @@ export class Statistics {
       'subscriptions/count': trie.size,
       'retained/count': retained.size,
       'retained/bytes': retained.bytes,
-      'queues/bytes': queued.bytes,
+      'queues/bytes': queued.used,
       'store/damaged': counters.damaged
     }
     for (const [name, value] of Object.entries(values)) this.#send(`$SYS/broker/${name}`, String(value))

@@ -133,6 +133,7 @@ export function addSubscription(
   subscription.retainHandling = options.retainHandling
   subscription.identifier = options.identifier
   session.subscriptions.set(filter, subscription)
+  session.broker.subscribed.add(session.account, 1)
   if (group) {
     group.members.push(subscription)
     trie.set(group.filter, group, group)
@@ -145,6 +146,7 @@ function remove(session: Session, filter: string): boolean {
   if (!subscription) return false
   const { groups, journal, trie } = session.broker
   session.subscriptions.delete(filter)
+  session.broker.subscribed.add(session.account, -1)
   const { group } = subscription
   if (group) {
     group.members.splice(group.members.indexOf(subscription), 1)
@@ -156,7 +158,7 @@ function remove(session: Session, filter: string): boolean {
     trie.delete(filter, session)
     unobserve(session, filter)
   }
-  if (session.stored && !session.ended) journal.add({ kind: 'subscription', clientId: session.clientId, filter, value: null })
+  if (session.stored && !session.ended) journal.add({ kind: 'subscription', clientId: session.key, filter, value: null })
   return true
 }
 
@@ -190,7 +192,10 @@ function grant(
       return
     }
     const before = session.subscriptions.get(filter)
-    if (session.ended || (!before && (session.subscriptions.size >= limits.observersPerConnection || broker.trie.size >= options.maxSubscriptions))) {
+    const { idle } = broker.sessions
+    const more = session.subscriptions.size < limits.observersPerConnection
+    const fits = before !== undefined || (more && idle.makeRoom(broker.subscribed, session.account, 1, ({ subscriptions }) => subscriptions.size))
+    if (session.ended || !fits) {
       failed(REASON.QUOTA_EXCEEDED)
       return
     }
@@ -206,7 +211,7 @@ function grant(
       const { qos: granted, noLocal, retainAsPublished, retainHandling, identifier } = subscription
       broker.journal.add({
         kind: 'subscription',
-        clientId: session.clientId,
+        clientId: session.key,
         filter,
         value: { qos: granted, noLocal, retainAsPublished, retainHandling, identifier }
       })

@@ -170,7 +170,7 @@ export class Lab {
   /** A raw connection. */
   async dial(version = 4, from = '127.0.0.1'): Promise<TestClient> {
     const machine = from === '127.0.0.1' ? this.network : this.network.machine(from)
-    const channel = await this.clock.runUntil(machine.connect({ host: '127.0.0.1', port: Number(this.url.port) }))
+    const channel = await this.clock.runUntil(machine.connect({ host: this.url.hostname, port: Number(this.url.port) }))
     return new TestClient(this, channel, version)
   }
 

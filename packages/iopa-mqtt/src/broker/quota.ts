@@ -1,0 +1,67 @@
+/**
+ * What one account may hold above half of a quota: this many times what is free. An account alone then stops at eight ninths, and each
+ * further one finds room (dynamic thresholds, Choudhury and Hahne 1998).
+ */
+const TIMES_FREE = 8
+
+/** The account of the app itself, which no share binds. */
+export const APP = ''
+
+/** One bound that all accounts share: below half of it nothing binds an account, above half its share does. */
+export class Quota {
+  readonly max: number
+  readonly #shared: () => boolean
+  #used = 0
+  readonly #held = new Map<string, number>()
+
+  /** While `shared` says false, all is of one account: it has no share, and the whole ends at eight ninths. */
+  constructor(max: number, shared: () => boolean = () => true) {
+    this.max = max
+    this.#shared = shared
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  /** Accounts that hold something. */
+  get accounts(): number {
+    return this.#held.size
+  }
+
+  /** What is free and may be taken. */
+  get room(): number {
+    return (this.#shared() ? this.max : (this.max * TIMES_FREE) / (TIMES_FREE + 1)) - this.#used
+  }
+
+  held(account: string): number {
+    return this.#held.get(account) ?? 0
+  }
+
+  /** True when an account may hold this much more. */
+  allows(account: string, amount: number): boolean {
+    if (account === APP) return this.#used + amount <= this.max
+    return amount <= this.room && (this.#used + amount <= this.max / 2 || !this.exceeds(account))
+  }
+
+  /** True when an account holds its share. */
+  exceeds(account: string): boolean {
+    if (account === APP || this.#used < this.max / 2 || !this.#shared()) return false
+    return this.held(account) >= TIMES_FREE * (this.max - this.#used)
+  }
+
+  /** How much more an account may come to hold, about. */
+  allowance(account: string): number {
+    if (account === APP || !this.#shared()) return this.room
+    const free = this.max - this.#used
+    return Math.max(0, this.max / 2 - this.#used, (TIMES_FREE * free - this.held(account)) / (TIMES_FREE + 1))
+  }
+
+  /** Counts what an account takes, or with a negative amount gives back. */
+  add(account: string, amount: number): void {
+    this.#used += amount
+    const held = this.held(account) + amount
+    if (held > 0) this.#held.set(account, held)
+    else this.#held.delete(account)
+  }
+}
