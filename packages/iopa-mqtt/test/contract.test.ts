@@ -14,9 +14,10 @@ const withoutControl = (host: Host): Host => {
     get(target, key) {
       if (key === 'withLimits') return (limits: Parameters<Host['withLimits']>[0]) => withoutControl(target.withLimits(limits))
       if (key === 'run')
-        return (context: Context, done: (context: Context) => void) =>
-          isControlMethod(context.method) ? done(refuse(context)) : target.run(context, done)
-      if (key === 'invoke') return async (context: Context) => (isControlMethod(context.method) ? void refuse(context) : target.invoke(context))
+        return (context: Context, done: (context: Context) => void, whole?: boolean) =>
+          isControlMethod(context.method) ? done(refuse(context)) : target.run(context, done, whole)
+      if (key === 'invoke')
+        return async (context: Context, whole?: boolean) => (isControlMethod(context.method) ? void refuse(context) : target.invoke(context, whole))
       const value: unknown = Reflect.get(target, key, target)
       return typeof value === 'function' ? value.bind(target) : value
     }
