@@ -207,6 +207,27 @@ describe('a change whose peer does not wait for the answer', () => {
     expect(changes).toEqual(['/other'])
   })
 
+  test.each(PROTOCOLS)('ends within the limit where it leaves and its handler never finishes, over %s', async protocol => {
+    const ended: string[] = []
+    let begun = false
+    const { connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 1500, drainTimeout: 100 } }, app =>
+      app.put('/hangs', context => {
+        begun = true
+        context.defer(reason => void ended.push(reason))
+        return new Promise(() => undefined)
+      })
+    )
+    const client = await connect()
+    const lost = client.put('/hangs', 'x').catch(() => undefined)
+    await vi.waitFor(() => expect(begun).toBe(true))
+    await client.close()
+    await lost
+    const began = performance.now()
+    await vi.waitFor(() => expect(ended).toHaveLength(1), 4000)
+    // Elsewhere it cannot be seen that a peer has left, or what it has sent is finished first; there the deadline comes before.
+    if (protocol === 'http' || protocol === 'memory') expect(performance.now() - began).toBeLessThan(1000)
+  })
+
   test('ends within the limit where its handler never finishes', async () => {
     const ended: string[] = []
     const { app, connect } = await serve('memory', { logger: false, limits: { requestTimeout: 40, drainTimeout: 100 } }, app =>

@@ -49,7 +49,8 @@ const run = async (app: App, path: string, method = 'GET') => {
     source: null
   })
   let count = 0
-  await within(new Promise<void>(resolve => host.run(context, () => (count++, resolve()))))
+  // A transport knows its request by the context that it has made, never by the view of a mount.
+  await within(new Promise<void>(resolve => host.run(context, finished => (expect(finished).toBe(context), count++, resolve()))))
   const at = context.response.status
   await context.end()
   await pause(5)
@@ -78,6 +79,7 @@ describe('a promise that a middleware lets go', () => {
     ['returns nothing', (_, next) => void next()],
     ['returns another promise', (_, next) => (void next(), Promise.resolve('x'))],
     ['is asynchronous', async (_, next) => (void next(), 'x')],
+    ['outlives the handler', async (_, next) => (void next(), await pause(10), 'x')],
     [
       'calls again and returns the first',
       (_, next) => {
@@ -96,6 +98,55 @@ describe('a promise that a middleware lets go', () => {
       expect(text().filter(line => line.includes('answered 500'))).toHaveLength(1)
     })
   }
+
+  /** Middleware between the careless one and the handler, whose own promise is the one that is lost. */
+  const between: [string, MiddlewareFunction<Context>][] = [
+    ['hands the promise on', (_, next) => next()],
+    ['waits for it', async (_, next) => await next()],
+    ['waits for it and goes on', async (_, next) => next().finally(() => pause(2))],
+    ['fails by itself', async (_, next) => (await next().catch(() => undefined), boom())],
+    ['fails by itself later', async (_, next) => (await next().catch(() => undefined), await pause(2), boom())]
+  ]
+  describe.each(between)('with middleware between that %s', (_what, inner) => {
+    for (const [what, middleware] of careless) {
+      test.each(FAILING)(`of a middleware that ${what}, before a handler that fails %s, is a 500 that names it`, async (_, handler) => {
+        const { logger, text } = logging()
+        const app = new App({ logger }).use(named('gate', middleware)).use(named('between', inner)).use(handler)
+        const { status, count } = await run(app, '/')
+        await pause(10)
+        expect([status, count]).toEqual([500, 1])
+        expect(text()).toEqual([expect.stringMatching(what.startsWith('calls again') ? /answered 500/ : /answered 500 .* by 'gate'/)])
+      })
+    }
+
+    test.each(FAILING)('may be awaited after it was rejected, by a handler that fails %s', async (_, handler) => {
+      const late: MiddlewareFunction<Context> = async (_, next) => {
+        const rest = next()
+        await pause(10)
+        return rest.catch(() => 'caught')
+      }
+      const answer = await answered(new App({ logger: false }).use(late).use(inner).use(handler))
+      expect([answer.status, answer.payload]).toEqual([200, 'caught'])
+    })
+  })
+
+  describe.each([
+    ['in a mounted app', (app: App, inside: App) => app.mount('/m', inside)],
+    ['in an app given to use', (app: App, inside: App) => app.use(inside)],
+    ['in a mount within a mount', (app: App, inside: App) => app.mount('/m', new App({ logger: false }).mount('/n', inside))]
+  ])('%s', (_where, place) => {
+    for (const [what, middleware] of careless) {
+      test.each(FAILING)(`of a middleware that ${what}, before a handler that fails %s, is a 500 that names it`, async (_, handler) => {
+        const { logger, text } = logging()
+        const inside = new App({ logger }).use(named('gate', middleware)).use(handler)
+        const app = new App({ logger: false })
+        place(app, inside)
+        const { status, count } = await run(app, '/m/n')
+        expect([status, count]).toEqual([500, 1])
+        expect(text().filter(line => line.includes('answered 500'))).toHaveLength(1)
+      })
+    }
+  })
 
   test.each([
     ['another value', (_: Context, next: () => unknown) => (void next(), 'x')],
