@@ -119,6 +119,20 @@ describe('a promise that a middleware lets go', () => {
       })
     }
 
+    test.each(FAILING)('leaves no rejection where the gate makes another promise of it, before a handler that fails %s', async (_, handler) => {
+      for (const derive of [
+        (rest: Promise<unknown>) => rest.then(() => 'then'),
+        (rest: Promise<unknown>) => rest.finally(() => undefined),
+        (rest: Promise<unknown>) => rest.catch(boom)
+      ]) {
+        const { logger, text } = logging()
+        const gate = named('gate', async (_, next) => (void derive(next()), await pause(10), 'x'))
+        expect((await answered(new App({ logger }).use(gate).use(inner).use(handler))).status).toBe(500)
+        expect(text()).toHaveLength(1)
+        expect(text()[0]).toMatch(/by 'gate'/)
+      }
+    })
+
     test.each(FAILING)('may be awaited after it was rejected, by a handler that fails %s', async (_, handler) => {
       const late: MiddlewareFunction<Context> = async (_, next) => {
         const rest = next()
@@ -212,6 +226,40 @@ describe('a promise that a middleware lets go', () => {
     await vi.waitFor(() => expect(text()).toHaveLength(1))
     expect(text()[0]).toMatch(/'batch'/)
   })
+})
+
+describe('an asynchronous onSendingHeaders callback that rejects', () => {
+  const rejecting: [string, () => unknown][] = [
+    ['at once', () => Promise.reject(new Error('boom'))],
+    ['after a turn', async () => (await pause(1), boom())],
+    ['as a thenable', () => ({ then: (_: unknown, reject: (error: Error) => void) => reject(new Error('boom')) })]
+  ]
+  const bodies: [string, () => unknown][] = [
+    ['a text', () => 'x'],
+    ['an asynchronous text', async () => 'x'],
+    [
+      'a stream',
+      () =>
+        (async function* () {
+          yield 'x'
+        })()
+    ]
+  ]
+  for (const [when, callback] of rejecting) {
+    for (const [what, handler] of bodies) {
+      test.each(['', '/m'])(`${when} is a 500 that is logged once, for ${what}, mounted at '%s'`, async mount => {
+        const { logger, text } = logging()
+        const inside = new App().use(named('stamp', (context, next) => (context.onSendingHeaders(callback as never), next()))).use(handler)
+        const app = new App({ logger })
+        if (mount === '') app.use(inside)
+        else app.mount(mount, inside)
+        const { status, count, answer } = await run(app, '/m')
+        expect([status, count]).toEqual([500, 1])
+        expect(String(answer.payload)).not.toContain('boom')
+        expect(text()).toEqual([expect.stringMatching(/answered 500/)])
+      })
+    }
+  }
 })
 
 describe('next() after the answer has been sealed', () => {

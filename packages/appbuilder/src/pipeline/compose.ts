@@ -43,7 +43,7 @@ export const applyReturned = (answer: Answer, value: unknown): void => {
 
 /** A rejection for a middleware, which the run keeps until it is known whether something waits for it. */
 const rejected = (context: Context, error: unknown, by: string): Promise<never> => {
-  const promise = WatchedPromise.rejection(error, context, by)
+  const promise = WatchedPromise.rejection(error, context, by, lost)
   Run.around(context)?.watch(promise)
   return promise
 }
@@ -60,7 +60,7 @@ const refused = (context: Context, by: string): Promise<never> => {
   if (!response.sealed) return rejected(context, calledTwice(), by)
   const error = calledLate()
   if (Run.of(context)?.notesOver() !== false) overdue(context, error, by)
-  return WatchedPromise.rejection(error, context, by)
+  return WatchedPromise.rejection(error, context, by, lost)
 }
 
 /** Logs what went wrong after the answer was sealed. A body that is still on its way is broken off. */

@@ -91,10 +91,9 @@ export class Run {
     ;(this.#watched ??= []).push(promise)
   }
 
-  /** A promise that nothing has waited for, a rejected one first; null where there is none. */
+  /** A promise that nothing has waited for, that of the outermost middleware; null where there is none. */
   lost(): LostPromise | null {
-    if (this.#watched === null) return null
-    return this.#watched.find(promise => promise.rejected && promise.lost) ?? this.#watched.find(promise => promise.lost) ?? null
+    return this.#watched?.findLast(promise => promise.lost) ?? null
   }
 
   /** What a handler returned after the answer had been sealed without it; false when it was noted before. */

@@ -23,19 +23,23 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
   rejected = false
   error: unknown = undefined
   readonly #work: Promise<T>
+  readonly #lost: (promise: WatchedPromise) => void
   #settled = false
   #observed = false
 
   /** `lost` is called when the work is rejected while nothing waits for it. */
-  constructor(work: Promise<T>, at: Context, by: string, lost: (promise: WatchedPromise) => void = noop) {
+  constructor(work: Promise<T>, at: Context, by: string, lost: (promise: WatchedPromise) => void) {
     // It settles by its `then` alone.
     super(noop)
     this.#work = work
+    this.#lost = lost
     this.at = at
     this.by = by
     work.then(
       () => void (this.#settled = true),
       (error: unknown) => {
+        // One that was known to be rejected is watched already.
+        if (this.rejected) return
         this.#settled = this.rejected = true
         this.error = error
         if (!this.#observed) lost(this)
@@ -44,14 +48,13 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
   }
 
   /** A rejection that was handed to the middleware `by`. */
-  static rejection(error: unknown, at: Context, by: string): WatchedPromise<never> {
-    const promise = new WatchedPromise<never>(Promise.reject(error), at, by)
+  static rejection(error: unknown, at: Context, by: string, lost: (promise: WatchedPromise) => void): WatchedPromise<never> {
+    const promise = new WatchedPromise<never>(Promise.reject(error), at, by, lost)
     promise.rejected = promise.#settled = true
     promise.error = error
     return promise
   }
 
-  // What `then` gives is a plain promise.
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
   }
@@ -73,7 +76,29 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null
   ): Promise<A | B> {
     this.#observed = true
-    return this.#work.then(fulfilled, rejected)
+    const derived = this.#work.then(fulfilled, rejected)
+    return typeof rejected === 'function' ? derived : this.#passing(derived, this.rejected)
+  }
+
+  override catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+    this.#observed = true
+    return this.#passing(this.#work.catch(rejected), false)
+  }
+
+  override finally(settled?: (() => void) | null): Promise<T> {
+    this.#observed = true
+    return this.#passing(this.#work.finally(settled), this.rejected)
+  }
+
+  /** A promise to which a rejection passes that nothing has handled; a rejection that is known is watched at once. */
+  #passing<A>(derived: Promise<A>, known: boolean): Promise<A> {
+    const promise = new WatchedPromise(derived, this.at, this.by, this.#lost)
+    if (known) {
+      promise.#settled = promise.rejected = true
+      promise.error = this.error
+      this.#lost(promise)
+    }
+    return promise
   }
 
   static {
