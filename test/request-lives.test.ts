@@ -198,6 +198,36 @@ describe('a change whose peer does not wait for the answer', () => {
     await vi.waitFor(() => expect(changes).toEqual(['/other', '/lights/hall']), 2000)
   })
 
+  const places: [string, string, (app: App, inside: App) => unknown][] = [
+    ['an app given to use', '', (app, inside) => app.use(inside)],
+    ['a mounted app', '/m', (app, inside) => app.mount('/m', inside)],
+    ['an app mounted in a mounted app', '/m/n', (app, inside) => app.mount('/m', new App().mount('/n', inside))]
+  ]
+  for (const [what, base, place] of places) {
+    test.each(PROTOCOLS)(`is told to observers of ${what}, answered 504 or left, over %s`, async protocol => {
+      const state = { value: '' }
+      const inside = new App().use(router())
+      inside.put('/lights/:id', changing(state, 250)).get('/lights/:id', () => state.value)
+      const { app, connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 80 } }, app => void place(app, inside))
+      const seen: string[] = []
+      const ending = new AbortController()
+      const observing = (async () => {
+        for await (const answer of app.observe(`${base}/lights/hall`, { signal: ending.signal })) seen.push(await answer.text())
+      })().catch(() => undefined)
+      await vi.waitFor(() => expect(seen).toHaveLength(1))
+      const client = await connect()
+      expect((await client.put(`${base}/lights/hall`, 'on')).status).toBe(504)
+      await vi.waitFor(() => expect(seen).toEqual(['', 'on']), 2000)
+      const lost = client.put(`${base}/lights/hall`, 'off').catch(() => undefined)
+      await vi.waitFor(() => expect(state.value).toBe('off'))
+      await client.close()
+      await lost
+      await vi.waitFor(() => expect(seen).toEqual(['', 'on', 'off']), 2000)
+      ending.abort()
+      await observing
+    })
+  }
+
   test.each(PROTOCOLS)('is not told where its handler fails at last, over %s', async protocol => {
     const { changes, connect } = await served(protocol, { limits: { requestTimeout: 80 } }, 300)
     const client = await connect()
@@ -276,6 +306,12 @@ describe('an error that is not of the peer', () => {
     ['a path that cannot be notified', 500, () => context => context.notify('lights and more')],
     ['a path that the app cannot notify', 500, app => () => app.notify('lights and more')],
     ['a path that cannot be invoked', 500, app => () => app.invoke({ 'iopa.Path': 'lights and more' })],
+    ['the error of an answer of the app itself, thrown', 500, app => async () => Promise.reject((await app.invoke({ 'iopa.Path': '/none' })).error)],
+    [
+      'a request that is cancelled before it is sent',
+      500,
+      (_, upstream) => () => upstream.get('/html', { signal: AbortSignal.abort(new Error('lights and more')) })
+    ],
     [
       'a path that cannot be observed',
       500,
