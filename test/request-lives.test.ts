@@ -275,6 +275,15 @@ describe('a change whose peer does not wait for the answer', () => {
   })
 })
 
+test.each(PROTOCOLS)('a change that is cancelled before it is sent does not happen, over %s', async protocol => {
+  let ran = 0
+  const { connect } = await serve(protocol, { logger: false }, app => app.put('/a', () => void ran++))
+  const client = await connect()
+  await expect(client.put('/a', 'x', { signal: AbortSignal.abort(new Error('cancelled')) })).rejects.toThrow('cancelled')
+  expect((await client.put('/a', 'x')).status).toBe(204)
+  expect(ran).toBe(1)
+})
+
 describe('an error that is not of the peer', () => {
   const SECRET = /127\.0\.0\.1|9999|lights and more|<html>|content-type/
   const cases: [string, number, (app: App, upstream: Client) => (context: Context) => unknown][] = [

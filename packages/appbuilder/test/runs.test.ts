@@ -60,6 +60,11 @@ const run = async (app: App, path: string, method = 'GET') => {
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
+/** Lets others take so many turns of the timers, also on a busy machine. */
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await pause(1)
+}
+
 const boom = (): never => {
   throw new Error('boom')
 }
@@ -79,7 +84,7 @@ describe('a promise that a middleware lets go', () => {
     ['returns nothing', (_, next) => void next()],
     ['returns another promise', (_, next) => (void next(), Promise.resolve('x'))],
     ['is asynchronous', async (_, next) => (void next(), 'x')],
-    ['outlives the handler', async (_, next) => (void next(), await pause(10), 'x')],
+    ['outlives the handler', async (_, next) => (void next(), await turns(10), 'x')],
     [
       'calls again and returns the first',
       (_, next) => {
@@ -126,7 +131,7 @@ describe('a promise that a middleware lets go', () => {
         (rest: Promise<unknown>) => rest.catch(boom)
       ]) {
         const { logger, text } = logging()
-        const gate = named('gate', async (_, next) => (void derive(next()), await pause(10), 'x'))
+        const gate = named('gate', async (_, next) => (void derive(next()), await turns(20), 'x'))
         expect((await answered(new App({ logger }).use(gate).use(inner).use(handler))).status).toBe(500)
         expect(text()).toHaveLength(1)
         expect(text()[0]).toMatch(/by 'gate'/)
