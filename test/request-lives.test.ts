@@ -198,6 +198,36 @@ describe('a change whose peer does not wait for the answer', () => {
     await vi.waitFor(() => expect(changes).toEqual(['/other', '/lights/hall']), 2000)
   })
 
+  const places: [string, string, (app: App, inside: App) => unknown][] = [
+    ['an app given to use', '', (app, inside) => app.use(inside)],
+    ['a mounted app', '/m', (app, inside) => app.mount('/m', inside)],
+    ['an app mounted in a mounted app', '/m/n', (app, inside) => app.mount('/m', new App().mount('/n', inside))]
+  ]
+  for (const [what, base, place] of places) {
+    test.each(PROTOCOLS)(`is told to observers of ${what}, answered 504 or left, over %s`, async protocol => {
+      const state = { value: '' }
+      const inside = new App().use(router())
+      inside.put('/lights/:id', changing(state, 250)).get('/lights/:id', () => state.value)
+      const { app, connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 80 } }, app => void place(app, inside))
+      const seen: string[] = []
+      const ending = new AbortController()
+      const observing = (async () => {
+        for await (const answer of app.observe(`${base}/lights/hall`, { signal: ending.signal })) seen.push(await answer.text())
+      })().catch(() => undefined)
+      await vi.waitFor(() => expect(seen).toHaveLength(1))
+      const client = await connect()
+      expect((await client.put(`${base}/lights/hall`, 'on')).status).toBe(504)
+      await vi.waitFor(() => expect(seen).toEqual(['', 'on']), 2000)
+      const lost = client.put(`${base}/lights/hall`, 'off').catch(() => undefined)
+      await vi.waitFor(() => expect(state.value).toBe('off'))
+      await client.close()
+      await lost
+      await vi.waitFor(() => expect(seen).toEqual(['', 'on', 'off']), 2000)
+      ending.abort()
+      await observing
+    })
+  }
+
   test.each(PROTOCOLS)('is not told where its handler fails at last, over %s', async protocol => {
     const { changes, connect } = await served(protocol, { limits: { requestTimeout: 80 } }, 300)
     const client = await connect()
@@ -205,6 +235,27 @@ describe('a change whose peer does not wait for the answer', () => {
     await vi.waitFor(() => expect(changes).toEqual(['/other']), 2000)
     await new Promise(resolve => setTimeout(resolve, 50))
     expect(changes).toEqual(['/other'])
+  })
+
+  test.each(PROTOCOLS)('ends within the limit where it leaves and its handler never finishes, over %s', async protocol => {
+    const ended: string[] = []
+    let begun = false
+    const { connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 1500, drainTimeout: 100 } }, app =>
+      app.put('/hangs', context => {
+        begun = true
+        context.defer(reason => void ended.push(reason))
+        return new Promise(() => undefined)
+      })
+    )
+    const client = await connect()
+    const lost = client.put('/hangs', 'x').catch(() => undefined)
+    await vi.waitFor(() => expect(begun).toBe(true))
+    await client.close()
+    await lost
+    const began = performance.now()
+    await vi.waitFor(() => expect(ended).toHaveLength(1), 4000)
+    // Elsewhere it cannot be seen that a peer has left, or what it has sent is finished first; there the deadline comes before.
+    if (protocol === 'http' || protocol === 'memory') expect(performance.now() - began).toBeLessThan(1000)
   })
 
   test('ends within the limit where its handler never finishes', async () => {
@@ -222,6 +273,15 @@ describe('a change whose peer does not wait for the answer', () => {
     await client.close()
     expect(app.live).toBe(0)
   })
+})
+
+test.each(PROTOCOLS)('a change that is cancelled before it is sent does not happen, over %s', async protocol => {
+  let ran = 0
+  const { connect } = await serve(protocol, { logger: false }, app => app.put('/a', () => void ran++))
+  const client = await connect()
+  await expect(client.put('/a', 'x', { signal: AbortSignal.abort(new Error('cancelled')) })).rejects.toThrow('cancelled')
+  expect((await client.put('/a', 'x')).status).toBe(204)
+  expect(ran).toBe(1)
 })
 
 describe('an error that is not of the peer', () => {
@@ -250,11 +310,17 @@ describe('an error that is not of the peer', () => {
     ['a server that does not answer in time', 504, (_, upstream) => () => upstream.get('/hangs')],
     ['an answer that is no JSON', 502, (_, upstream) => async () => (await upstream.get('/html')).json()],
     ['a problem of another server, thrown', 502, (_, upstream) => async () => Promise.reject((await upstream.get('/taken')).error)],
-    ['a path that a client cannot ask for', 502, (_, upstream) => () => upstream.get('lights and more')],
+    ['a path that a client cannot ask for', 502, (_, upstream) => () => upstream.get('/../lights and more')],
     ['a scheme without a transport', 500, app => () => app.connect('lights://127.0.0.1')],
     ['a path that cannot be notified', 500, () => context => context.notify('lights and more')],
     ['a path that the app cannot notify', 500, app => () => app.notify('lights and more')],
     ['a path that cannot be invoked', 500, app => () => app.invoke({ 'iopa.Path': 'lights and more' })],
+    ['the error of an answer of the app itself, thrown', 500, app => async () => Promise.reject((await app.invoke({ 'iopa.Path': '/none' })).error)],
+    [
+      'a request that is cancelled before it is sent',
+      500,
+      (_, upstream) => () => upstream.get('/html', { signal: AbortSignal.abort(new Error('lights and more')) })
+    ],
     [
       'a path that cannot be observed',
       500,

@@ -17,7 +17,7 @@ import {
   reply,
   type Transport
 } from '@iopa/appbuilder'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const
 
@@ -219,8 +219,10 @@ describe('a client', () => {
     const transport = fake()
     const client = await new App(quiet).use(transport).connect('fake://host')
     const stop = new AbortController()
+    const answer = client.get('/', { signal: stop.signal })
+    await vi.waitFor(() => expect(transport.sent).toHaveLength(1))
     stop.abort()
-    await client.get('/', { signal: stop.signal })
+    await answer.catch(() => undefined)
     expect(transport.sent[0]?.['iopa.CallCancelled']?.aborted).toBe(true)
   })
 })

@@ -49,7 +49,8 @@ const run = async (app: App, path: string, method = 'GET') => {
     source: null
   })
   let count = 0
-  await within(new Promise<void>(resolve => host.run(context, () => (count++, resolve()))))
+  // A transport knows its request by the context that it has made, never by the view of a mount.
+  await within(new Promise<void>(resolve => host.run(context, finished => (expect(finished).toBe(context), count++, resolve()))))
   const at = context.response.status
   await context.end()
   await pause(5)
@@ -58,6 +59,11 @@ const run = async (app: App, path: string, method = 'GET') => {
 }
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+
+/** Lets others take so many turns of the timers, also on a busy machine. */
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await pause(1)
+}
 
 const boom = (): never => {
   throw new Error('boom')
@@ -78,6 +84,7 @@ describe('a promise that a middleware lets go', () => {
     ['returns nothing', (_, next) => void next()],
     ['returns another promise', (_, next) => (void next(), Promise.resolve('x'))],
     ['is asynchronous', async (_, next) => (void next(), 'x')],
+    ['outlives the handler', async (_, next) => (void next(), await turns(10), 'x')],
     [
       'calls again and returns the first',
       (_, next) => {
@@ -96,6 +103,69 @@ describe('a promise that a middleware lets go', () => {
       expect(text().filter(line => line.includes('answered 500'))).toHaveLength(1)
     })
   }
+
+  /** Middleware between the careless one and the handler, whose own promise is the one that is lost. */
+  const between: [string, MiddlewareFunction<Context>][] = [
+    ['hands the promise on', (_, next) => next()],
+    ['waits for it', async (_, next) => await next()],
+    ['waits for it and goes on', async (_, next) => next().finally(() => pause(2))],
+    ['fails by itself', async (_, next) => (await next().catch(() => undefined), boom())],
+    ['fails by itself later', async (_, next) => (await next().catch(() => undefined), await pause(2), boom())]
+  ]
+  describe.each(between)('with middleware between that %s', (_what, inner) => {
+    for (const [what, middleware] of careless) {
+      test.each(FAILING)(`of a middleware that ${what}, before a handler that fails %s, is a 500 that names it`, async (_, handler) => {
+        const { logger, text } = logging()
+        const app = new App({ logger }).use(named('gate', middleware)).use(named('between', inner)).use(handler)
+        const { status, count } = await run(app, '/')
+        await pause(10)
+        expect([status, count]).toEqual([500, 1])
+        expect(text()).toEqual([expect.stringMatching(what.startsWith('calls again') ? /answered 500/ : /answered 500 .* by 'gate'/)])
+      })
+    }
+
+    test.each(FAILING)('leaves no rejection where the gate makes another promise of it, before a handler that fails %s', async (_, handler) => {
+      for (const derive of [
+        (rest: Promise<unknown>) => rest.then(() => 'then'),
+        (rest: Promise<unknown>) => rest.finally(() => undefined),
+        (rest: Promise<unknown>) => rest.catch(boom)
+      ]) {
+        const { logger, text } = logging()
+        const gate = named('gate', async (_, next) => (void derive(next()), await turns(20), 'x'))
+        expect((await answered(new App({ logger }).use(gate).use(inner).use(handler))).status).toBe(500)
+        expect(text()).toHaveLength(1)
+        expect(text()[0]).toMatch(/by 'gate'/)
+      }
+    })
+
+    test.each(FAILING)('may be awaited after it was rejected, by a handler that fails %s', async (_, handler) => {
+      const late: MiddlewareFunction<Context> = async (_, next) => {
+        const rest = next()
+        await pause(10)
+        return rest.catch(() => 'caught')
+      }
+      const answer = await answered(new App({ logger: false }).use(late).use(inner).use(handler))
+      expect([answer.status, answer.payload]).toEqual([200, 'caught'])
+    })
+  })
+
+  describe.each([
+    ['in a mounted app', (app: App, inside: App) => app.mount('/m', inside)],
+    ['in an app given to use', (app: App, inside: App) => app.use(inside)],
+    ['in a mount within a mount', (app: App, inside: App) => app.mount('/m', new App({ logger: false }).mount('/n', inside))]
+  ])('%s', (_where, place) => {
+    for (const [what, middleware] of careless) {
+      test.each(FAILING)(`of a middleware that ${what}, before a handler that fails %s, is a 500 that names it`, async (_, handler) => {
+        const { logger, text } = logging()
+        const inside = new App({ logger }).use(named('gate', middleware)).use(handler)
+        const app = new App({ logger: false })
+        place(app, inside)
+        const { status, count } = await run(app, '/m/n')
+        expect([status, count]).toEqual([500, 1])
+        expect(text().filter(line => line.includes('answered 500'))).toHaveLength(1)
+      })
+    }
+  })
 
   test.each([
     ['another value', (_: Context, next: () => unknown) => (void next(), 'x')],
@@ -161,6 +231,40 @@ describe('a promise that a middleware lets go', () => {
     await vi.waitFor(() => expect(text()).toHaveLength(1))
     expect(text()[0]).toMatch(/'batch'/)
   })
+})
+
+describe('an asynchronous onSendingHeaders callback that rejects', () => {
+  const rejecting: [string, () => unknown][] = [
+    ['at once', () => Promise.reject(new Error('boom'))],
+    ['after a turn', async () => (await pause(1), boom())],
+    ['as a thenable', () => ({ then: (_: unknown, reject: (error: Error) => void) => reject(new Error('boom')) })]
+  ]
+  const bodies: [string, () => unknown][] = [
+    ['a text', () => 'x'],
+    ['an asynchronous text', async () => 'x'],
+    [
+      'a stream',
+      () =>
+        (async function* () {
+          yield 'x'
+        })()
+    ]
+  ]
+  for (const [when, callback] of rejecting) {
+    for (const [what, handler] of bodies) {
+      test.each(['', '/m'])(`${when} is a 500 that is logged once, for ${what}, mounted at '%s'`, async mount => {
+        const { logger, text } = logging()
+        const inside = new App().use(named('stamp', (context, next) => (context.onSendingHeaders(callback as never), next()))).use(handler)
+        const app = new App({ logger })
+        if (mount === '') app.use(inside)
+        else app.mount(mount, inside)
+        const { status, count, answer } = await run(app, '/m')
+        expect([status, count]).toEqual([500, 1])
+        expect(String(answer.payload)).not.toContain('boom')
+        expect(text()).toEqual([expect.stringMatching(/answered 500/)])
+      })
+    }
+  }
 })
 
 describe('next() after the answer has been sealed', () => {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
 import { App, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
@@ -343,6 +344,52 @@ describe('a value', () => {
       const answer = await appOf(() => make()).app.invoke({ ...get, 'iopa.Method': 'HEAD' })
       expect([answer.status, taken]).toEqual([200, 0])
       await (answer.payload as AsyncIterableIterator<Uint8Array>).return?.()
+    }
+  })
+})
+
+describe('a stream of Node that fails, and is no body', () => {
+  const none = () => createReadStream('/none/there')
+  const cases: [string, number, () => unknown][] = [
+    ['in an object', 500, () => ({ file: none() })],
+    ['in an array', 500, () => [{ file: none() }]],
+    ['in a Map', 500, () => new Map([['file', none()]])],
+    [
+      'with several listeners, in an object',
+      500,
+      () => ({
+        file: none()
+          .on('close', () => 1)
+          .on('close', () => 2)
+          .on('end', () => 3)
+      })
+    ],
+    ['beside a cycle', 500, () => Object.assign([none()], { self: null }).map((file, _, all) => ({ file, all }))],
+    ['beside a BigInt', 500, () => ({ big: 1n, file: none() })],
+    ['in a reply that is dropped', 200, () => (reply(200, none()), 'x')],
+    ['to write to', 500, () => createWriteStream('/none/there')],
+    ['to write to, in a reply', 500, () => reply(200, createWriteStream('/none/there'))],
+    ['to write to, as the body', 500, () => ({ to: createWriteStream('/none/there') })],
+    ['of the old kind', 500, () => Object.assign(new EventEmitter(), { pipe: () => undefined })]
+  ]
+  test.each(cases)('ends no process and shows nothing of itself: %s', async (_, status, handler) => {
+    const loose: unknown[] = []
+    const heard = (error: unknown): void => void loose.push(error)
+    process.on('uncaughtException', heard)
+    try {
+      const made: unknown[] = []
+      const app = new App({ logger: false }).use(() => {
+        const value = handler()
+        made.push(value)
+        return value
+      })
+      const answer = await app.invoke({})
+      expect([answer.status, /fd|flags|_events/.test(await answer.text())]).toEqual([status, false])
+      for (const value of made) if (value instanceof EventEmitter && !('destroy' in value)) value.emit('error', new Error('late'))
+      await new Promise(resolve => setTimeout(resolve, 20))
+      expect(loose).toEqual([])
+    } finally {
+      process.off('uncaughtException', heard)
     }
   })
 })

@@ -39,6 +39,9 @@ export const describeValue = (value: unknown): string => {
   return typeof name === 'string' && name !== '' && name !== 'Object' ? `an instance of ${name}` : 'an object'
 }
 
+/** Values that are looked at in one that cannot be sent. */
+const MOST_SEARCHED = 10_000
+
 /** Items that an iterable may have to become a JSON array. */
 const MOST_ITEMS = 1_000_000
 
@@ -71,6 +74,10 @@ const isBoxed = (value: object): boolean => /^\[object (?:Number|Boolean|String)
 export const isOpaque = (value: object): boolean =>
   !isPlainObject(value) && !Array.isArray(value) && Object.keys(value).length === 0 && !isBoxed(value) && !ArrayBuffer.isView(value)
 
+/** True for a stream, a socket, an emitter: a thing that acts, whose fields are nothing for a peer. */
+const isActing = (value: object): value is { on(event: string, listener: () => void): unknown } =>
+  typeof (value as { on?: unknown }).on === 'function' && typeof (value as { emit?: unknown }).emit === 'function'
+
 const hasItems = (value: object): value is Iterable<unknown> => typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
 
 /** True for a value that JSON does not show as it is. Its text is finite, so the value is no cycle. */
@@ -78,9 +85,26 @@ const isHidden = (value: unknown): boolean => {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return value.some(isHidden)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return true
-  if (hasItems(value) || isOpaque(value)) return true
+  if (hasItems(value) || isOpaque(value) || isActing(value)) return true
   for (const key of Object.keys(value)) if (isHidden((value as Record<string, unknown>)[key])) return true
   return false
+}
+
+const ignore = (): void => undefined
+
+/** Listens to the streams and promises in a value that is not sent: nothing else would, and their failure would end the process. */
+const quiet = (root: unknown): void => {
+  const seen = new Set<unknown>([root])
+  for (const value of seen) {
+    if (typeof value !== 'object' || value === null || seen.size > MOST_SEARCHED) continue
+    try {
+      if (value instanceof Promise) value.catch(ignore)
+      else if (isActing(value)) value.on('error', ignore)
+      else for (const inner of Object.values(value)) seen.add(inner)
+    } catch {
+      // A hostile getter hides what it holds.
+    }
+  }
 }
 
 /** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}` throws. */
@@ -89,10 +113,12 @@ const spell = (root: unknown): string => {
   const text = JSON.stringify(root, (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
     if (hasItems(value)) return listItems(value[Symbol.iterator]())
-    if (!isOpaque(value)) return value
+    const acts = isActing(value)
+    if (!acts && !isOpaque(value)) return value
     failure ??= new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
-    // Nobody will await it; a rejection must not end the process. So the others are looked at as well.
-    if (value instanceof Promise) value.catch(() => undefined)
+    // The items of iterables are seen here alone.
+    if (value instanceof Promise) value.catch(ignore)
+    if (acts) value.on('error', ignore)
     return null
   })
   if (failure !== null) throw failure
@@ -104,9 +130,10 @@ export const encodeJson = (value: unknown): string => {
   let text: string | undefined
   try {
     text = JSON.stringify(value)
-    // Only what shows nothing becomes {}: a Map, a Promise. Everything else needs no closer look.
-    if (text?.includes('{}') && isHidden(value)) text = spell(value)
+    // Only what shows nothing becomes {}: a Map, a Promise; emitters show their listeners. Everything else needs no closer look.
+    if (text !== undefined && (text.includes('{}') || text.includes('_events"')) && isHidden(value)) text = spell(value)
   } catch (error) {
+    quiet(value)
     if (error instanceof TypeError && /BigInt/.test(error.message))
       throw new TypeError('a BigInt has no JSON form; send it as a string', { cause: error })
     if (error instanceof TypeError && /circular|cyclic/.test(error.message))

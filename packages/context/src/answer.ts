@@ -212,6 +212,11 @@ export class Answer {
     return this.#error
   }
 
+  /** Puts an error in the place of the own one: the code that invoked this request is no peer. */
+  setError(error: IopaError): void {
+    this.#error = error
+  }
+
   /** Status and error as problem details, for a transport that has a form of its own for them. */
   get problem(): Problem {
     return problemOf(this.status, this.error)

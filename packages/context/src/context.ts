@@ -396,6 +396,9 @@ export class PropertyBag {
   hold(): void {
     this.#scope.hold()
   }
+  whenAsked(heard: () => void): void {
+    this.#scope.whenAsked(heard)
+  }
   release(): void {
     this.#scope.release()
   }

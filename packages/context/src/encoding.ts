@@ -2,6 +2,7 @@ import { type CodecTable, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence }
 import type { Answer } from './answer.ts'
 import { BlobBody, multipartOf } from './blob-body.ts'
 import { bytesOfView } from './bytes.ts'
+import { abandonValue } from './held-bodies.ts'
 import { chunksOf, type Source, sendPromptly } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
 import { KIND, type Kind, kindOf, unsendable } from './value-kind.ts'
@@ -61,7 +62,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
     case KIND.Error:
       throw body
     default:
-      if (body instanceof Promise) body.catch(() => undefined)
+      abandonValue(body)
       throw unsendable(body)
   }
 }

@@ -55,8 +55,8 @@ const ignore = (): void => undefined
 
 /** Listens to the errors of a stream of Node: one that nobody listens to would end the process. Its reader hears of them as well. */
 export const heed = (source: object): void => {
-  if (!isNodeStream(source)) return
   const stream = source as unknown as NodeStream
+  if (typeof stream.on !== 'function' || typeof stream.listeners !== 'function') return
   if (!stream.listeners('error').includes(ignore)) stream.on('error', ignore)
 }
 

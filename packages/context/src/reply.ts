@@ -1,4 +1,5 @@
 import type { HeadersInit } from '@iopa/constants'
+import { heed } from './payload-stream.ts'
 
 const REPLY: unique symbol = Symbol.for('iopa.reply') as never
 
@@ -12,7 +13,19 @@ export interface Reply {
 }
 
 /** What a handler returns to set status, body and headers at once: `return reply(201, light, { location: '/lights/9' })`. */
-export const reply = (status: number, body?: unknown, headers?: HeadersInit): Reply => ({ [REPLY]: true, status, body, headers })
+export const reply = (status: number, body?: unknown, headers?: HeadersInit): Reply => {
+  // A reply that is dropped must not end the process when its stream fails.
+  if (typeof body === 'object' && body !== null) hear(body)
+  return { [REPLY]: true, status, body, headers }
+}
+
+const hear = (body: object): void => {
+  try {
+    heed(body)
+  } catch {
+    // A hostile getter: the answer says so when it is made.
+  }
+}
 
 /** True for a Reply of any copy of this package. */
 export const isReply = (value: object): value is Reply => REPLY in value

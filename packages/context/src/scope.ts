@@ -25,6 +25,8 @@ interface Belongings {
   held: boolean
   /** Why it was asked to end while it was held. */
   asked: EndReason | null
+  /** What wants to know of that. */
+  whenAsked: (() => void)[] | null
   /** Disposers that have not settled are not waited for any more. */
   hurried: boolean
 }
@@ -116,6 +118,14 @@ export class Scope {
     if (this.#state <= COUNTED) this.#own.held = true
   }
 
+  /** Calls back when the scope is asked to end while it is held: its peer has left. */
+  whenAsked(heard: () => void): void {
+    const belongings = this.#own
+    if (belongings.asked !== null) heard()
+    else if (belongings.whenAsked === null) belongings.whenAsked = [heard]
+    else belongings.whenAsked.push(heard)
+  }
+
   /** Lets the scope end: at once where that has been asked for. */
   release(): void {
     const belongings = this.#belongings
@@ -129,7 +139,9 @@ export class Scope {
     const state = this.#state
     if (state > COUNTED) return this.#belongings?.ending ?? undefined
     if (this.#belongings?.held === true && reason !== 'shutdown') {
-      this.#belongings.asked ??= reason
+      if (this.#belongings.asked !== null) return
+      this.#belongings.asked = reason
+      for (const heard of this.#belongings.whenAsked?.splice(0) ?? []) heard()
       return
     }
     this.#state = ENDING
@@ -236,6 +248,7 @@ export class Scope {
       reason: 'finish',
       held: false,
       asked: null,
+      whenAsked: null,
       hurried: false
     })
   }

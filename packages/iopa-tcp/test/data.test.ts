@@ -196,6 +196,30 @@ describe('raw', () => {
     expect(errors).toHaveLength(1)
   })
 
+  test('gives up a stream that makes no progress, and ends the session', async () => {
+    let given = 0
+    const silent = () => ({
+      count: 0,
+      next(): Promise<IteratorResult<Uint8Array>> {
+        return this.count++ === 0 ? Promise.resolve({ done: false, value: Buffer.from('some') }) : new Promise(() => undefined)
+      },
+      return(): Promise<IteratorResult<Uint8Array>> {
+        given++
+        return Promise.resolve({ done: true, value: undefined })
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      }
+    })
+    const { port, app, errors } = await serve(silent, { framing: 'raw', limits: { idleTimeout: 200 } })
+    const peer = await dial(port)
+    peer.write('a')
+    await peer.until(() => peer.ended || peer.closed)
+    expect(peer.text).toBe('some')
+    await eventually(() => app.live === 0)
+    expect([given, errors.length]).toEqual([1, 1])
+  })
+
   test('stops a stream whose peer has gone', async () => {
     let stopped = false
     const { port, app } = await serve(

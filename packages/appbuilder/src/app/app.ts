@@ -1,7 +1,7 @@
-import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger } from '@iopa/constants'
+import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger, originOf } from '@iopa/constants'
 import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
 import type { Client } from '../client/client.ts'
-import { marking } from '../client/upstream.ts'
+import { markedCopy, marking } from '../client/upstream.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
 import { renewed } from '../observation/renewal.ts'
 import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
@@ -151,6 +151,8 @@ export class App {
     await new Promise<void>(resolve => this.#dispatcher.run(context, () => resolve()))
     const answer = context.response
     if (own) {
+      const { error } = answer
+      if (error !== null && originOf(error) === undefined) answer.setError(markedCopy(error, 'internal'))
       // A streamed body may still read from what the scope owns.
       if (answer.isStream) answer.whenRead(() => void context.end())
       else await context.end()

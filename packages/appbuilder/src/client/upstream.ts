@@ -3,8 +3,11 @@ import type { Answer } from '@iopa/context'
 import type { Channel } from '../transport/transport.ts'
 
 /** The error, marked with its origin; a copy where it cannot be marked, for many share it. */
-export const marked = (error: unknown, origin: ErrorOrigin): unknown => {
-  if (originOf(withOrigin(error, origin)) !== undefined || !isIopaError(error)) return error
+export const marked = (error: unknown, origin: ErrorOrigin): unknown =>
+  originOf(withOrigin(error, origin)) !== undefined || !isIopaError(error) ? error : markedCopy(error, origin)
+
+/** A copy that is marked, of an error that others keep. */
+export const markedCopy = (error: IopaError, origin: ErrorOrigin): IopaError => {
   const { status, code, detail, headers, extensions } = error
   const copy = new IopaError(status, code, detail, {
     cause: error,

@@ -23,8 +23,6 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
 /** A promise of what a thenable gives: a query builder, say, has `then` and nothing else that can be relied upon. */
 export const asPromise = (thenable: PromiseLike<unknown>): Promise<unknown> => (thenable instanceof Promise ? thenable : Promise.resolve(thenable))
 
-const noop = (): void => undefined
-
 const calledTwice = (): IopaError =>
   new IopaError(500, 'next-called-twice', 'A middleware called next() twice; call it once, or next.invoke(other) for further contexts.')
 
@@ -45,7 +43,7 @@ export const applyReturned = (answer: Answer, value: unknown): void => {
 
 /** A rejection for a middleware, which the run keeps until it is known whether something waits for it. */
 const rejected = (context: Context, error: unknown, by: string): Promise<never> => {
-  const promise = WatchedPromise.rejection(error, by)
+  const promise = WatchedPromise.rejection(error, context, by, lost)
   Run.around(context)?.watch(promise)
   return promise
 }
@@ -62,7 +60,7 @@ const refused = (context: Context, by: string): Promise<never> => {
   if (!response.sealed) return rejected(context, calledTwice(), by)
   const error = calledLate()
   if (Run.of(context)?.notesOver() !== false) overdue(context, error, by)
-  return WatchedPromise.rejection(error, by)
+  return WatchedPromise.rejection(error, context, by, lost)
 }
 
 /** Logs what went wrong after the answer was sealed. A body that is still on its way is broken off. */
@@ -71,19 +69,29 @@ const overdue = (context: Context, error: unknown, by: string): void => {
   if (context.response.isStream) void context.end('reset')
 }
 
-/** What `next.invoke` gives: a rejection that nothing waits for belongs to the run around it. */
-const watched = (context: Context, work: Promise<unknown>, by: string): Promise<unknown> => {
-  const run = Run.around(context)
-  return WatchedPromise.of(work, by, promise => {
-    if (run !== null && run.done !== null) run.watch(promise)
-    else if (promise.lost) overdue(context, promise.loss?.error, by)
-  })
+/** A promise of the rest was rejected, and nothing waits for it: it belongs to the run around it, or comes after that. */
+const lost = (promise: WatchedPromise): void => {
+  const run = Run.around(promise.at)
+  if (run !== null && !run.context.response.sealed) run.watch(promise)
+  else if (run?.blamed !== true) overdue(promise.at, promise.error, promise.by)
 }
 
-/** A middleware has called `next()` and returned no promise: if the rest is still at work, nothing waits for it. */
+/** What `next()` gives while the rest is at work: a middleware waits for it, or hands it on. */
+const watched = (context: Context, work: Promise<unknown>, by: string): Promise<unknown> => {
+  if (work instanceof WatchedPromise && work.rejected) return rejected(context, work.error, by)
+  const promise = new WatchedPromise(work, context, by, lost)
+  Run.around(context)?.watch(promise)
+  return promise
+}
+
+/** True outside of a run, in a pipeline that `build` gave: its caller hears how it ends. */
+const isAlone = (context: Context): boolean => context.response.run === null && context['server.ParentContext'] === null
+
+/** What a middleware returned that called on: the promise of the rest as it is, where it hands that on. If it returned none, nothing waits. */
 const left = (context: Context, value: unknown, by: string): unknown => {
+  if (value instanceof WatchedPromise) return value.passedOn
   const { run } = context.response
-  if (run !== RUNNING && run instanceof Run && run.pending > 0 && run.careless === '' && !isThenable(value)) run.careless = by
+  if (run !== RUNNING && run instanceof Run && run.pending > 0 && run.careless === null && !isThenable(value)) run.careless = { by, at: context }
   return value
 }
 
@@ -112,7 +120,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
   const settle = (rest: Pipeline, context: Context, name: string): Promise<unknown> => {
     try {
       const value = rest(context)
-      return isThenable(value) ? watched(context, asPromise(value), name) : promised(context, value)
+      return isThenable(value) ? new WatchedPromise(asPromise(value), context, name, lost) : promised(context, value)
     } catch (error) {
       return failed(context, error, name)
     }
@@ -122,7 +130,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     const invokeRest = (other: Context): Promise<unknown> => settle(rest, other, name)
     return context => {
       let waiting: Context | null = context
-      // The promise of a rest that is still at work, which can be left alone. Only a call after the middleware has returned can find the answer sealed.
+      // The promise of a rest that is still at work, which a middleware can let go of. Only a call after the middleware has returned can find the answer sealed.
       let given: unknown = null
       const next = ((): unknown => {
         const own = waiting
@@ -130,12 +138,9 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
         waiting = null
         try {
           const value = rest(own)
-          if (value instanceof Promise) {
-            given = value
-            return value
-          }
           if (!isThenable(value)) return promised(own, value)
-          given = asPromise(value)
+          if (isAlone(own)) return asPromise(value)
+          given = watched(own, asPromise(value), name)
           return given
         } catch (error) {
           return failed(own, error, name)
@@ -146,7 +151,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       const promise = given
       given = RETURNED
       if (waiting !== null) return handled(context, value)
-      return promise === null || value === promise || value instanceof Promise ? value : left(context, value, name)
+      return promise === null ? value : left(context, value, name)
     }
   }
 
@@ -162,7 +167,8 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
         try {
           const value = terminal(context)
           if (!isThenable(value)) return promised(context, value)
-          given = asPromise(value)
+          if (isAlone(context)) return asPromise(value)
+          given = watched(context, asPromise(value), name)
           return given
         } catch (error) {
           return failed(context, error, name)
@@ -173,7 +179,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       const promise = given
       given = RETURNED
       if (waiting !== null) return handled(context, value)
-      return promise === null || value === promise || value instanceof Promise ? value : left(context, value, name)
+      return promise === null ? value : left(context, value, name)
     }
   }
 
@@ -217,7 +223,7 @@ const settledLater = (answer: Answer, value: PromiseLike<unknown>): Promise<unkn
     },
     error => {
       // Handled before it is rejected; a middleware that waits for it hears of it all the same.
-      applied.then(undefined, noop)
+      applied.catch(() => undefined)
       throw error
     }
   )
@@ -227,8 +233,7 @@ const settledLater = (answer: Answer, value: PromiseLike<unknown>): Promise<unkn
 /** A handler at work in a run, which remembers how it ends. */
 const pendingIn = (run: Run, answer: Answer, value: PromiseLike<unknown>): Promise<unknown> => {
   const fail = (error: unknown): never => {
-    run.rejecting(error)
-    applied.then(undefined, noop)
+    run.fail(error)
     throw error
   }
   const applied: Promise<unknown> = asPromise(value).then(
@@ -243,7 +248,8 @@ const pendingIn = (run: Run, answer: Answer, value: PromiseLike<unknown>): Promi
       return settled
     },
     error => {
-      run.pending--
+      // Until the middleware around it can hear of it, and no longer: nothing runs between the two.
+      queueMicrotask(() => run.pending--)
       return fail(error)
     }
   )

@@ -95,6 +95,7 @@ export class Dispatcher {
     if (changesState(context['iopa.Method'])) {
       run.held = true
       context.hold()
+      context.whenAsked(() => this.#limit(run))
     }
     try {
       asPromise(value).then(
@@ -150,10 +151,14 @@ export class Dispatcher {
     const { context } = run
     const lost = run.lost()
     if (lost !== null) {
-      const { error, by } = lost
-      this.#boundary.fail(context, toIopaError(error).code === 'next-called-twice' ? error : LOST, { by: by || this.#around(), error })
-    } else if (run.pending > 0) this.#boundary.fail(context, MISSING_AWAIT, { by: run.careless || this.#around() })
-    else {
+      run.blamed = true
+      const { error } = lost
+      const visible = !lost.rejected ? MISSING_AWAIT : toIopaError(error).code === 'next-called-twice' ? error : LOST
+      this.#boundary.fail(context, visible, lost.rejected ? lost : { by: lost.by, at: lost.at })
+    } else if (run.pending > 0) {
+      run.blamed = true
+      this.#boundary.fail(context, MISSING_AWAIT, run.careless ?? { by: this.#around() })
+    } else {
       const swallowed = run.unanswered(value)
       if (swallowed === null) return false
       this.#boundary.fail(context, swallowed.error)
@@ -283,10 +288,10 @@ export class Dispatcher {
     run.context.release()
   }
 
-  /** A handler is at work whose answer has left: its scope waits for it, but not for ever. */
+  /** A handler is at work whose answer or peer has left: its scope waits for it, but not for ever. */
   #limit(run: Run): void {
-    run.limit = this.#clock.setTimeout(() => {
-      run.settled = true
+    run.limit ??= this.#clock.setTimeout(() => {
+      if (run.done === null) run.settled = true
       this.#release(run)
     }, this.#limits.drainTimeout)
   }

@@ -13,7 +13,7 @@ export class ErrorBoundary {
   }
 
   /** Makes the error the answer, sealed or not; one of 500 and more is logged, with the middleware that is to blame. */
-  fail(context: Context, error: unknown, trouble?: { readonly by: string; readonly error?: unknown }): void {
+  fail(context: Context, error: unknown, trouble?: { readonly by: string; readonly at?: Context; readonly error?: unknown }): void {
     const visible = toIopaError(error)
     const { response } = context
     try {
@@ -26,7 +26,7 @@ export class ErrorBoundary {
     }
     if (visible.status < 500) return
     if (trouble === undefined) this.#log(context, visible, error)
-    else this.#log(context, visible, trouble.error ?? visible, trouble.by)
+    else this.#log(trouble.at ?? context, visible, trouble.error ?? visible, trouble.by)
   }
 
   #log(context: Context, visible: IopaError, error: unknown, by = ''): void {

@@ -1,15 +1,8 @@
-import type { Answer, Context } from '@iopa/context'
-import type { WatchedPromise } from './watched-promise.ts'
+import { type Answer, type Context, ContextView } from '@iopa/context'
+import type { LostPromise, WatchedPromise } from './watched-promise.ts'
 
 /** Hands a finished answer to the caller of a run. */
 export type Done = (context: Context) => void
-
-/** What a middleware did with a promise that nothing waited for. */
-export interface LostPromise {
-  /** The middleware that let it go; empty where that cannot be known. */
-  readonly by: string
-  readonly error: unknown
-}
 
 /** Marks the answer of a run that has nothing to remember yet: a synchronous run without trouble stays so. */
 export const RUNNING: object = Object.freeze({})
@@ -29,7 +22,9 @@ export class Run {
   /** Handlers whose promise has not settled. */
   pending = 0
   /** A middleware that returned while the handler that it called was still at work. */
-  careless = ''
+  careless: { readonly by: string; readonly at: Context } | null = null
+  /** It has been logged that a middleware did not wait. */
+  blamed = false
   /** The pipeline has settled; the answer may have left before. */
   settled = false
   /** The scope is held until the pipeline has settled. */
@@ -43,14 +38,14 @@ export class Run {
   #error: unknown = undefined
   #failedStatus = 0
   #failedBody: unknown = undefined
-  #fresh = false
   #late: unknown = undefined
   #watched: WatchedPromise[] | null = null
   #nested: Set<() => void> | null = null
   #overNoted = false
 
+  /** A mounted middleware may be the first to need it: transports know the context alone, not the view of a mount. */
   constructor(context: Context) {
-    this.context = context
+    this.context = ContextView.contextOf(context)
   }
 
   /** The run that the answer of a context belongs to, which begins to remember; null outside of one. */
@@ -78,14 +73,6 @@ export class Run {
     this.#failedBody = answer.body
   }
 
-  /** A handler's promise is being rejected: a run that completes before anything could hear of that has not waited for it. */
-  rejecting(error: unknown): void {
-    this.fail(error)
-    this.#fresh = true
-    // The rejection reaches who waits for it in the next microtask, and what that settles in the one after.
-    queueMicrotask(() => queueMicrotask(() => (this.#fresh = false)))
-  }
-
   /** A handler has succeeded, also where another one had failed before. */
   succeed(): void {
     this.failed = false
@@ -104,10 +91,9 @@ export class Run {
     ;(this.#watched ??= []).push(promise)
   }
 
-  /** A rejection that nothing has waited for; null where there is none. */
+  /** A promise that nothing has waited for, that of the outermost middleware; null where there is none. */
   lost(): LostPromise | null {
-    const loss = this.#watched?.find(promise => promise.lost)?.loss
-    return loss ?? (this.#fresh ? { by: this.careless, error: this.#error } : null)
+    return this.#watched?.findLast(promise => promise.lost) ?? null
   }
 
   /** What a handler returned after the answer had been sealed without it; false when it was noted before. */

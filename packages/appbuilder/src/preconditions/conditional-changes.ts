@@ -65,12 +65,15 @@ export class ConditionalChanges implements ChangeOrder {
     return new Promise<Turn>((resolve, reject) => {
       const waiting: Waiting = { context, outer, start: resolve }
       lane.waiting.push(waiting)
-      context.defer(() => {
+      const left = (): void => {
         const at = lane.waiting.indexOf(waiting)
         if (at < 0) return
         lane.waiting.splice(at, 1)
         reject(answerGone())
-      })
+      }
+      context.defer(left)
+      // The scope of a change outlives its peer for the sake of its handler, which has not begun.
+      context.whenAsked(left)
     }).finally(() => {
       for (let turn = outer; turn !== null; turn = turn.outer) turn.awaited.delete(lane)
     })
