@@ -316,6 +316,12 @@ export const KINDS: readonly Kind[] = [
     wire: { bytes: 'a,b', type: 'text/csv' },
     only: 'returned'
   },
+  {
+    name: 'an object under the type of a codec',
+    make: () => reply(200, { a: 1 }, { 'content-type': 'application/cbor' }),
+    wire: { bytes: Uint8Array.of(0xa1, 0x61, 0x61, 1), type: 'application/cbor' },
+    only: 'returned'
+  },
   { name: 'a promise of an object', make: () => Promise.resolve({ a: 1 }), wire: { bytes: '{"a":1}', type: JSON_TYPE }, only: 'returned' },
 
   refused('a BigInt', () => 1n, /bigint/i),

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
-import { App, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
+import { App, type Codec, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
 const TEXT = 'text/plain; charset=utf-8'
@@ -288,6 +288,43 @@ describe('a value', () => {
     expect(await typed('application/ld+json', new URLSearchParams('a=1'))).toEqual([200, '[["a","1"]]'])
     expect(await typed('text/html', synchronous())).toEqual([200, ''])
     expect(await typed('text/html', synchronous('<b>'))).toEqual([200, '<b>'])
+    expect(await typed('text/csv', 5)).toEqual([200, '5'])
+    expect(await typed('text/html', new URLSearchParams('a=1'))).toEqual([200, 'a=1'])
+    expect(await typed('application/vnd.api+json', { a: 1 })).toEqual([200, '{"a":1}'])
+    for (const value of ['{"a":1}', Buffer.from('{"a":1}')]) expect(await typed('application/cbor', value)).toEqual([200, '{"a":1}'])
+    expect(await typed('application/cbor', new Blob(['x']))).toEqual([200, 'x'])
+  })
+
+  test.each([
+    ['application/cbor', { a: 1 }, /an object .*'application\/cbor'.*'codecs'/],
+    ['application/senml+cbor', [{ n: 'x' }], /an Array .*senml\+cbor/],
+    ['application/x-ndjson', [{ a: 1 }], /an Array .*ndjson/],
+    ['text/html', { a: 1 }, /an object .*'text\/html'/],
+    ['text/event-stream', new Map([['a', 1]]), /an Array .*event-stream/],
+    ['application/xml', null, /null .*xml/],
+    ['application/xml', 5, /a number .*xml/],
+    ['image/png', new URLSearchParams('a=1'), /an Array .*image\/png/]
+  ])('under the type %s, which has no codec, is a 500 that names both: %j', async (type, value, says) => {
+    for (const set of [(c: Context) => (c.response.type = type), (c: Context) => c.response.headers.set('content-type', type)]) {
+      const { app, errors } = appOf(context => (set(context), value))
+      expect([(await app.invoke(get)).status, errors.length]).toEqual([500, 1])
+      expect((errors[0] as unknown[]).map(String).join(' ')).toMatch(says)
+    }
+  })
+
+  test('is encoded by the codec that the app, or else its transport, has for the type', async () => {
+    const codec = (name: string): Codec => ({ mediaType: 'application/cbor', encode: () => name, decode: () => name })
+    const transport = { name: 'x', schemes: ['x'], codecs: [codec('transport')], listen: () => Promise.reject(), connect: () => Promise.reject() }
+    for (const [expected, codecs] of [
+      ['transport', []],
+      ['app', [codec('app')]]
+    ] as const) {
+      const app = new App({ logger: false, codecs }).use(transport).use(context => {
+        context.response.type = 'application/cbor'
+        return { a: 1 }
+      })
+      expect(await (await app.invoke(get)).text()).toBe(expected)
+    }
   })
 
   test.each(['nonsense', 'text', '/', 'text/', 'text/html\r\nx: y', 'text/html; charset=ü', 'a b/c'])(
