@@ -312,6 +312,33 @@ describe('a value', () => {
     }
   })
 
+  test.each<[string, (stream: Readable) => unknown]>([
+    ['an object', stream => ({ a: { b: [stream] } })],
+    ['a Map', stream => new Map([['a', stream]])],
+    ['a cyclic object', stream => Object.defineProperty({ stream }, 'self', { get: () => ({ stream, more: 1n }), enumerable: true })],
+    ['an object with a BigInt', stream => ({ a: 1n, stream })],
+    ['a promise in reply()', stream => reply(200, Promise.resolve(stream))],
+    ['a promise in an object', stream => ({ a: Promise.resolve(stream) })],
+    ['a Response in an object', stream => ({ a: new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array>) })],
+    ['a reply with a status that is none', stream => reply(99, stream)],
+    ['a chunk', stream => asynchronous(stream)],
+    ['an item', stream => synchronous(stream)]
+  ])('that holds a stream in %s is a 500, and the stream is destroyed', async (_, make) => {
+    const stream = new Readable({ read() {} })
+    const { app, errors } = appOf(() => make(stream))
+    const answer = await app.invoke(get)
+    expect([answer.status, (await answer.text()).includes('_events'), errors.length]).toEqual([500, false, 1])
+    await new Promise(resolve => setImmediate(resolve))
+    expect(stream.destroyed).toBe(true)
+  })
+
+  test('that holds an emitter of events shows nothing of it', async () => {
+    expect((await appOf(() => ({ a: Object.assign(new EventEmitter(), { secret: 1 }) })).app.invoke(get)).status).toBe(500)
+    const shown = Object.assign(new EventEmitter(), { toJSON: () => ({ on: true }) })
+    expect(await (await appOf(() => ({ a: shown })).app.invoke(get)).text()).toBe('{"a":{"on":true}}')
+    expect(await (await appOf(() => ({ _events: 1, on: 'x' })).app.invoke(get)).text()).toBe('{"_events":1,"on":"x"}')
+  })
+
   test('is encoded by the codec that the app, or else its transport, has for the type', async () => {
     const codec = (name: string): Codec => ({ mediaType: 'application/cbor', encode: () => name, decode: () => name })
     const transport = { name: 'x', schemes: ['x'], codecs: [codec('transport')], listen: () => Promise.reject(), connect: () => Promise.reject() }

@@ -73,23 +73,27 @@ export const isOpaque = (value: object): boolean =>
 
 const hasItems = (value: object): value is Iterable<unknown> => typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
 
+/** True for a stream, a socket and the like: what acts has fields, but they are its own affair. */
+const isMachine = (value: object): boolean =>
+  typeof (value as { on?: unknown }).on === 'function' && typeof (value as { emit?: unknown }).emit === 'function'
+
 /** True for a value that JSON does not show as it is. Its text is finite, so the value is no cycle. */
 const isHidden = (value: unknown): boolean => {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return value.some(isHidden)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return true
-  if (hasItems(value) || isOpaque(value)) return true
+  if (hasItems(value) || isOpaque(value) || isMachine(value)) return true
   for (const key of Object.keys(value)) if (isHidden((value as Record<string, unknown>)[key])) return true
   return false
 }
 
-/** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}` throws. */
+/** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}`, or show what is inside a stream, throws. */
 const spell = (root: unknown): string => {
   let failure: TypeError | null = null
   const text = JSON.stringify(root, (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
     if (hasItems(value)) return listItems(value[Symbol.iterator]())
-    if (!isOpaque(value)) return value
+    if (!isOpaque(value) && !isMachine(value)) return value
     failure ??= new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
     // Nobody will await it; a rejection must not end the process. So the others are looked at as well.
     if (value instanceof Promise) value.catch(() => undefined)
@@ -104,8 +108,8 @@ export const encodeJson = (value: unknown): string => {
   let text: string | undefined
   try {
     text = JSON.stringify(value)
-    // Only what shows nothing becomes {}: a Map, a Promise. Everything else needs no closer look.
-    if (text?.includes('{}') && isHidden(value)) text = spell(value)
+    // Only what shows nothing becomes {}: a Map, a Promise. Emitters of events show their listeners. Everything else needs no closer look.
+    if (text !== undefined && (text.includes('{}') || text.includes('"_events')) && isHidden(value)) text = spell(value)
   } catch (error) {
     if (error instanceof TypeError && /BigInt/.test(error.message))
       throw new TypeError('a BigInt has no JSON form; send it as a string', { cause: error })

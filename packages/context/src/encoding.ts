@@ -2,6 +2,7 @@ import { type CodecTable, describeValue, encodeJson, listItems, MEDIA_TYPES, med
 import type { Answer } from './answer.ts'
 import { BlobBody, multipartOf } from './blob-body.ts'
 import { bytesOfView } from './bytes.ts'
+import { abandonValue, abandonWithin } from './held-bodies.ts'
 import { chunksOf, type Source, sendPromptly } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
 import { KIND, type Kind, kindOf, unsendable } from './value-kind.ts'
@@ -61,7 +62,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
     case KIND.Error:
       throw body
     default:
-      if (body instanceof Promise) body.catch(() => undefined)
+      abandonValue(body)
       throw unsendable(body)
   }
 }
@@ -69,6 +70,15 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
 const FORM = 'application/x-www-form-urlencoded;charset=UTF-8'
 
 const encodeValue = (value: unknown, type: string, codecs: CodecTable): Encoded => {
+  try {
+    return valueUnder(type, value, codecs)
+  } catch (error) {
+    abandonWithin(value)
+    throw error
+  }
+}
+
+const valueUnder = (type: string, value: unknown, codecs: CodecTable): Encoded => {
   if (type === '') return { payload: encodeJson(value), type: MEDIA_TYPES.Json }
   const codec = codecs.find(type)
   if (codec !== undefined) return { payload: codec.encode(value), type }

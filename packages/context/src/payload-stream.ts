@@ -10,7 +10,11 @@ type Step = IteratorResult<Uint8Array, undefined>
 const bytesOf = (chunk: unknown): Uint8Array => {
   if (chunk instanceof Uint8Array) return chunk
   if (typeof chunk === 'string') return utf8.encode(chunk)
-  if (typeof chunk === 'object' && chunk !== null && (ArrayBuffer.isView(chunk) || isBuffer(chunk))) return bytesOfView(chunk)
+  if (typeof chunk === 'object' && chunk !== null) {
+    if (ArrayBuffer.isView(chunk) || isBuffer(chunk)) return bytesOfView(chunk)
+    // A stream among the chunks is not sent either.
+    if (isNodeStream(chunk) || isWebStream(chunk)) void chunksOf(chunk as Source).return()
+  }
   throw new TypeError('a streamed body yields bytes or strings')
 }
 
