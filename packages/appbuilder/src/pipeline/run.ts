@@ -1,4 +1,4 @@
-import type { Answer, Context } from '@iopa/context'
+import { type Answer, type Context, ContextView } from '@iopa/context'
 import type { WatchedPromise } from './watched-promise.ts'
 
 /** Hands a finished answer to the caller of a run. */
@@ -49,8 +49,9 @@ export class Run {
   #nested: Set<() => void> | null = null
   #overNoted = false
 
+  /** A mounted middleware may be the first to need it: transports know the context alone, not the view of a mount. */
   constructor(context: Context) {
-    this.context = context
+    this.context = ContextView.contextOf(context)
   }
 
   /** The run that the answer of a context belongs to, which begins to remember; null outside of one. */
