@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
@@ -5,6 +6,7 @@ import { runInNewContext } from 'node:vm'
 import { App, type Codec, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
+const storage = new AsyncLocalStorage<string>()
 const TEXT = 'text/plain; charset=utf-8'
 const BYTES = 'application/octet-stream'
 const JSON_TYPE = 'application/json'
@@ -337,6 +339,44 @@ describe('a value', () => {
     const shown = Object.assign(new EventEmitter(), { toJSON: () => ({ on: true }) })
     expect(await (await appOf(() => ({ a: shown })).app.invoke(get)).text()).toBe('{"a":{"on":true}}')
     expect(await (await appOf(() => ({ _events: 1, on: 'x' })).app.invoke(get)).text()).toBe('{"_events":1,"on":"x"}')
+  })
+
+  test.each<[string, () => unknown]>([
+    [
+      'a generator',
+      function* () {
+        yield String(storage.getStore())
+        yield String(storage.getStore())
+      }
+    ],
+    [
+      'an async generator',
+      async function* () {
+        yield String(storage.getStore())
+        yield String(storage.getStore())
+      }
+    ],
+    [
+      'an iterable of values',
+      () => ({
+        *[Symbol.iterator]() {
+          yield { at: storage.getStore() }
+        }
+      })
+    ]
+  ])('that is %s runs in the asynchronous context of its handler', async (_, make) => {
+    for (const handler of [make, async () => (await null, make()), () => reply(200, make())]) {
+      const app = new App({ logger: false }).use((_, next) => storage.run('request', next)).use(handler)
+      expect(await (await storage.run('caller', () => app.invoke(get))).text()).toMatch(/^(?:requestrequest|\[{"at":"request"}\])$/)
+    }
+  })
+
+  test('that is a stream is cancelled in the asynchronous context of its handler', async () => {
+    const seen: unknown[] = []
+    const stream = () => new ReadableStream({ cancel: () => void seen.push(storage.getStore()) }, { highWaterMark: 0 })
+    const app = new App({ logger: false }).use((_, next) => storage.run('request', next)).use(() => reply(204, stream()))
+    await storage.run('caller', () => app.invoke(get))
+    expect(seen).toEqual(['request'])
   })
 
   test('is encoded by the codec that the app, or else its transport, has for the type', async () => {

@@ -259,8 +259,10 @@ class WebStream extends PayloadStream {
   }
 
   protected giveUp(): void {
+    const source = this.#reader ?? this.#stream
     // Rejects where the stream has failed already, or where somebody else reads it.
-    ;(this.#reader ?? this.#stream).cancel().catch(ignore)
+    const cancelled: Promise<void> = this.#scope === null ? source.cancel() : this.#scope.runInAsyncScope(source.cancel, source)
+    cancelled.catch(ignore)
   }
 }
 
