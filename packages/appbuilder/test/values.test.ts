@@ -379,6 +379,36 @@ describe('a value', () => {
     expect(seen).toEqual(['request'])
   })
 
+  test.each([
+    ['text/plain; charset=utf-8', 'é€', 'c3a9e282ac'],
+    ['text/plain; charset=us-ascii', 'e', '65'],
+    ['text/html; charset=iso-8859-1', 'é', 'e9'],
+    ['text/html; charset="windows-1252"', 'é', 'e9']
+  ])('that is text is written in the charset of %s', async (type, value, expected) => {
+    const answer = await appOf(() => reply(200, value, { 'content-type': type })).app.invoke(get)
+    expect([answer.status, Buffer.from(await answer.bytes()).toString('hex'), await answer.text()]).toEqual([200, expected, value])
+  })
+
+  test.each([
+    ['text/plain; charset=us-ascii', 'é'],
+    ['text/plain; charset=iso-8859-1', '€'],
+    ['text/plain; charset=utf-16', 'e'],
+    ['application/json; charset=utf-16', { a: 1 }]
+  ])('that is text and cannot be written in the charset of %s is a 500 that says so', async (type, value) => {
+    const { app, errors } = appOf(() => reply(200, value, { 'content-type': type }))
+    expect([(await app.invoke(get)).status, errors.length]).toEqual([500, 1])
+    expect((errors[0] as unknown[]).map(String).join(' ')).toMatch(/charset.*UTF-8/)
+  })
+
+  test.each([
+    ['methods', { on: () => 1 }],
+    ['methods, within an object', { a: [{ on: () => 1 }] }],
+    ['a symbol', { a: Symbol('x') }]
+  ])('that is an object of nothing but %s is a 500', async (_, value) => {
+    expect((await appOf(() => value).app.invoke(get)).status).toBe(500)
+    expect(await (await appOf(() => ({ a: undefined })).app.invoke(get)).text()).toBe('{}')
+  })
+
   test('is encoded by the codec that the app, or else its transport, has for the type', async () => {
     const codec = (name: string): Codec => ({ mediaType: 'application/cbor', encode: () => name, decode: () => name })
     const transport = { name: 'x', schemes: ['x'], codecs: [codec('transport')], listen: () => Promise.reject(), connect: () => Promise.reject() }

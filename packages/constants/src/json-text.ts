@@ -73,6 +73,12 @@ export const isOpaque = (value: object): boolean =>
 
 const hasItems = (value: object): value is Iterable<unknown> => typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
 
+/** True for an object of nothing but methods: JSON leaves out functions and symbols. */
+const isMute = (value: object): boolean => {
+  const members: unknown[] = Object.values(value)
+  return members.length > 0 && members.every(member => typeof member === 'function' || typeof member === 'symbol')
+}
+
 /** True for a stream, a socket and the like: what acts has fields, but they are its own affair. */
 const isMachine = (value: object): boolean =>
   typeof (value as { on?: unknown }).on === 'function' && typeof (value as { emit?: unknown }).emit === 'function'
@@ -82,7 +88,7 @@ const isHidden = (value: unknown): boolean => {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return value.some(isHidden)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return true
-  if (hasItems(value) || isOpaque(value) || isMachine(value)) return true
+  if (hasItems(value) || isOpaque(value) || isMachine(value) || isMute(value)) return true
   for (const key of Object.keys(value)) if (isHidden((value as Record<string, unknown>)[key])) return true
   return false
 }
@@ -93,7 +99,7 @@ const spell = (root: unknown): string => {
   const text = JSON.stringify(root, (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
     if (hasItems(value)) return listItems(value[Symbol.iterator]())
-    if (!isOpaque(value) && !isMachine(value)) return value
+    if (!isOpaque(value) && !isMachine(value) && !isMute(value)) return value
     failure ??= new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
     // Nobody will await it; a rejection must not end the process. So the others are looked at as well.
     if (value instanceof Promise) value.catch(() => undefined)

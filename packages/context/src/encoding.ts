@@ -2,6 +2,7 @@ import { type CodecTable, describeValue, encodeJson, listItems, MEDIA_TYPES, med
 import type { Answer } from './answer.ts'
 import { BlobBody, multipartOf } from './blob-body.ts'
 import { bytesOfView } from './bytes.ts'
+import { textUnder } from './charset.ts'
 import { abandonValue, abandonWithin } from './held-bodies.ts'
 import { chunksOf, type Source, sendPromptly } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
@@ -31,7 +32,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
     case KIND.Value:
       return encodeValue(body, type, codecs)
     case KIND.Text:
-      return { payload: String(body), type: type || MEDIA_TYPES.Text }
+      return type === '' ? { payload: String(body), type: MEDIA_TYPES.Text } : { payload: textUnder(type, String(body)), type }
     case KIND.Bytes:
       return { payload: bytesOfView(body as object), type: type || MEDIA_TYPES.OctetStream }
     case KIND.Stream:
@@ -81,7 +82,10 @@ const encodeValue = (value: unknown, type: string, codecs: CodecTable): Encoded 
 const valueUnder = (type: string, value: unknown, codecs: CodecTable): Encoded => {
   if (type === '') return { payload: encodeJson(value), type: MEDIA_TYPES.Json }
   const codec = codecs.find(type)
-  if (codec !== undefined) return { payload: codec.encode(value), type }
+  if (codec !== undefined) {
+    const payload = codec.encode(value)
+    return { payload: typeof payload === 'string' ? textUnder(type, payload) : payload, type }
+  }
   if ((typeof value === 'number' || typeof value === 'boolean') && takesText(type)) return { payload: String(value), type }
   // JSON under another label would be read as what it is not.
   const kind = value === null ? 'null' : typeof value === 'object' ? describeValue(value) : `a ${typeof value}`
