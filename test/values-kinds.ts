@@ -53,6 +53,8 @@ const refused = (name: string, make: () => unknown, says: RegExp, only?: Kind['o
 
 const ABC = (): Uint8Array => Uint8Array.of(97, 98, 99)
 const buffer = (...bytes: number[]): ArrayBuffer => Uint8Array.from(bytes).buffer
+// The library of this TypeScript target does not know its second parameter.
+type GrowingBuffer = new (length: number, options: { maxByteLength: number }) => ArrayBuffer
 const shared = (...bytes: number[]): SharedArrayBuffer => {
   const memory = new SharedArrayBuffer(bytes.length)
   new Uint8Array(memory).set(bytes)
@@ -151,6 +153,7 @@ export const KINDS: readonly Kind[] = [
   octets('a slice of a Buffer', () => Buffer.from('xabcx').subarray(1, 4), 97, 98, 99),
   octets('an ArrayBuffer', () => buffer(1, 2, 3), 1, 2, 3),
   octets('an empty ArrayBuffer', () => new ArrayBuffer(0)),
+  octets('an ArrayBuffer that can grow', () => new (ArrayBuffer as unknown as GrowingBuffer)(3, { maxByteLength: 8 }), 0, 0, 0),
   octets('a SharedArrayBuffer', () => shared(1, 2, 3), 1, 2, 3),
   octets('a Uint8Array on shared memory', () => new Uint8Array(shared(4, 5, 6)), 4, 5, 6),
   octets('an Int8Array', () => Int8Array.of(1, -1), 1, 255),
@@ -314,6 +317,12 @@ export const KINDS: readonly Kind[] = [
     name: 'reply() with a type',
     make: () => reply(200, 'a,b', { 'content-type': 'text/csv' }),
     wire: { bytes: 'a,b', type: 'text/csv' },
+    only: 'returned'
+  },
+  {
+    name: 'an object under the type of a codec',
+    make: () => reply(200, { a: 1 }, { 'content-type': 'application/cbor' }),
+    wire: { bytes: Uint8Array.of(0xa1, 0x61, 0x61, 1), type: 'application/cbor' },
     only: 'returned'
   },
   { name: 'a promise of an object', make: () => Promise.resolve({ a: 1 }), wire: { bytes: '{"a":1}', type: JSON_TYPE }, only: 'returned' },

@@ -20,6 +20,7 @@ const UNREADABLE: Readonly<Record<string, Handler>> = {
   },
   'a type of the header that is none': () => reply(200, { a: 1 }, { 'content-type': 'json' }),
   'a type of the header with a line break': () => reply(200, 'x', { 'content-type': 'text/plain\r\na: b' }),
+  'an object under a type that has no codec': () => reply(200, { a: 1 }, { 'content-type': 'application/x-ndjson' }),
   'a reason with a line break': ({ response }) => {
     response.reason = 'fine\r\nset-cookie: a=b'
     return 'x'
@@ -155,6 +156,21 @@ describe.each(PROTOCOLS)('%s', protocol => {
       expect(status).toBe(415)
       expect(text).toContain('without content-encoding')
     }
+  })
+
+  test('reads a value under the type of a codec', async () => {
+    const cbor = { 'content-type': 'application/cbor' }
+    expect(await put('/value', Uint8Array.of(0xa1, 0x61, 0x61, 1), cbor)).toEqual([200, '{"value":{"a":1}}'])
+    expect((await put('/value', Uint8Array.of(0xa1, 0x69, ...Buffer.from('__proto__'), 1), cbor))[0]).toBe(400)
+    expect((await put('/value', Uint8Array.of(0xff), cbor))[0]).toBe(400)
+  })
+
+  // A Request of the platform takes no objects.
+  test.skipIf(protocol === 'fetch')('sends a value under the type of a codec, and none under a type without one', async () => {
+    const ask = (type: string) =>
+      town.ask(protocol, { 'iopa.Method': 'PUT', 'iopa.Path': '/value', 'iopa.Body': { a: 1 } as never, 'iopa.ContentType': type })
+    expect(await (await ask('application/cbor')).text()).toBe('{"value":{"a":1}}')
+    await expect(ask('application/x-ndjson')).rejects.toThrow(/'application\/x-ndjson'.*'codecs'/)
   })
 
   test('passes JSON text on as it was sent', async () => {

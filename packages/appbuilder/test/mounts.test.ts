@@ -1,8 +1,20 @@
-import { App, type Context, type MiddlewareFunction } from '@iopa/appbuilder'
+import { App, type Context, type Endpoint, type Host, type MiddlewareFunction, type Transport } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
+const localEndpoint: Endpoint = {
+  scheme: 'wire',
+  protocol: 'WIRE',
+  remoteAddress: '127.0.0.1',
+  remotePort: 1,
+  localAddress: '127.0.0.1',
+  localPort: 1,
+  tls: false,
+  sessionId: '',
+  rawTransport: null,
+  bodyLimit: 1000
+}
 const at = (path: string, method = 'GET') => ({ 'iopa.Path': path, 'iopa.Method': method })
 const text = async (app: App, path: string, method = 'GET'): Promise<string> => (await app.invoke(at(path, method))).text()
 const answering =
@@ -26,6 +38,38 @@ const observed = async (app: App, path: string, count: number, change: () => unk
   }
   return seen
 }
+
+test('a mounted handler that takes time is answered on the context that the transport has made', async () => {
+  let host: Host | null = null
+  const transport: Transport = {
+    name: 'wire',
+    schemes: ['wire'],
+    listen: async given => {
+      host = given
+      return { url: new URL('wire://127.0.0.1'), close: async () => undefined }
+    },
+    connect: () => Promise.reject(new Error('none'))
+  }
+  const slow = async () => {
+    await null
+    return 'slow'
+  }
+  const inner = new App(quiet).use((_, next) => next()).use(slow)
+  await using app = new App(quiet)
+    .use(transport)
+    .mount('/app', inner)
+    .mount('/deep', new App(quiet).mount('/er', new App(quiet).use(slow)))
+    .mount('/f', slow)
+    .use(new App(quiet).use(slow))
+  await app.listen()
+  for (const path of ['/app', '/deep/er', '/f', '/used']) {
+    const { create, run } = host as unknown as Host
+    const context = create.call(host, { method: 'GET', path, query: '', rawPath: path, endpoint: localEndpoint, source: null })
+    const done = await new Promise<Context>(resolve => run.call(host, context, resolve))
+    expect([path, done === context, done.response.payload]).toEqual([path, true, 'slow'])
+    await context.end()
+  }
+})
 
 describe('the order of mounts', () => {
   test('a mount runs at its own place, so that what stands before it runs first', async () => {

@@ -1,11 +1,13 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
-import { App, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
+import { App, type Codec, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
+const storage = new AsyncLocalStorage<string>()
 const TEXT = 'text/plain; charset=utf-8'
 const BYTES = 'application/octet-stream'
 const JSON_TYPE = 'application/json'
@@ -289,6 +291,138 @@ describe('a value', () => {
     expect(await typed('application/ld+json', new URLSearchParams('a=1'))).toEqual([200, '[["a","1"]]'])
     expect(await typed('text/html', synchronous())).toEqual([200, ''])
     expect(await typed('text/html', synchronous('<b>'))).toEqual([200, '<b>'])
+    expect(await typed('text/csv', 5)).toEqual([200, '5'])
+    expect(await typed('text/html', new URLSearchParams('a=1'))).toEqual([200, 'a=1'])
+    expect(await typed('application/vnd.api+json', { a: 1 })).toEqual([200, '{"a":1}'])
+    for (const value of ['{"a":1}', Buffer.from('{"a":1}')]) expect(await typed('application/cbor', value)).toEqual([200, '{"a":1}'])
+    expect(await typed('application/cbor', new Blob(['x']))).toEqual([200, 'x'])
+  })
+
+  test.each([
+    ['application/cbor', { a: 1 }, /an object .*'application\/cbor'.*'codecs'/],
+    ['application/senml+cbor', [{ n: 'x' }], /an Array .*senml\+cbor/],
+    ['application/x-ndjson', [{ a: 1 }], /an Array .*ndjson/],
+    ['text/html', { a: 1 }, /an object .*'text\/html'/],
+    ['text/event-stream', new Map([['a', 1]]), /an Array .*event-stream/],
+    ['application/xml', null, /null .*xml/],
+    ['application/xml', 5, /a number .*xml/],
+    ['image/png', new URLSearchParams('a=1'), /an Array .*image\/png/]
+  ])('under the type %s, which has no codec, is a 500 that names both: %j', async (type, value, says) => {
+    for (const set of [(c: Context) => (c.response.type = type), (c: Context) => c.response.headers.set('content-type', type)]) {
+      const { app, errors } = appOf(context => (set(context), value))
+      expect([(await app.invoke(get)).status, errors.length]).toEqual([500, 1])
+      expect((errors[0] as unknown[]).map(String).join(' ')).toMatch(says)
+    }
+  })
+
+  test.each<[string, (stream: Readable) => unknown]>([
+    ['an object', stream => ({ a: { b: [stream] } })],
+    ['a Map', stream => new Map([['a', stream]])],
+    ['a cyclic object', stream => Object.defineProperty({ stream }, 'self', { get: () => ({ stream, more: 1n }), enumerable: true })],
+    ['an object with a BigInt', stream => ({ a: 1n, stream })],
+    ['a promise in reply()', stream => reply(200, Promise.resolve(stream))],
+    ['a promise in an object', stream => ({ a: Promise.resolve(stream) })],
+    ['a Response in an object', stream => ({ a: new Response(Readable.toWeb(stream) as ReadableStream<Uint8Array>) })],
+    ['a reply with a status that is none', stream => reply(99, stream)],
+    ['a chunk', stream => asynchronous(stream)],
+    ['an item', stream => synchronous(stream)]
+  ])('that holds a stream in %s is a 500, and the stream is destroyed', async (_, make) => {
+    const stream = new Readable({ read() {} })
+    const { app, errors } = appOf(() => make(stream))
+    const answer = await app.invoke(get)
+    expect([answer.status, (await answer.text()).includes('_events'), errors.length]).toEqual([500, false, 1])
+    await new Promise(resolve => setImmediate(resolve))
+    expect(stream.destroyed).toBe(true)
+  })
+
+  test('that holds an emitter of events shows nothing of it', async () => {
+    expect((await appOf(() => ({ a: Object.assign(new EventEmitter(), { secret: 1 }) })).app.invoke(get)).status).toBe(500)
+    const shown = Object.assign(new EventEmitter(), { toJSON: () => ({ on: true }) })
+    expect(await (await appOf(() => ({ a: shown })).app.invoke(get)).text()).toBe('{"a":{"on":true}}')
+    expect(await (await appOf(() => ({ _events: 1, on: 'x' })).app.invoke(get)).text()).toBe('{"_events":1,"on":"x"}')
+  })
+
+  test.each<[string, () => unknown]>([
+    [
+      'a generator',
+      function* () {
+        yield String(storage.getStore())
+        yield String(storage.getStore())
+      }
+    ],
+    [
+      'an async generator',
+      async function* () {
+        yield String(storage.getStore())
+        yield String(storage.getStore())
+      }
+    ],
+    [
+      'an iterable of values',
+      () => ({
+        *[Symbol.iterator]() {
+          yield { at: storage.getStore() }
+        }
+      })
+    ]
+  ])('that is %s runs in the asynchronous context of its handler', async (_, make) => {
+    for (const handler of [make, async () => (await null, make()), () => reply(200, make())]) {
+      const app = new App({ logger: false }).use((_, next) => storage.run('request', next)).use(handler)
+      expect(await (await storage.run('caller', () => app.invoke(get))).text()).toMatch(/^(?:requestrequest|\[{"at":"request"}\])$/)
+    }
+  })
+
+  test('that is a stream is cancelled in the asynchronous context of its handler', async () => {
+    const seen: unknown[] = []
+    const stream = () => new ReadableStream({ cancel: () => void seen.push(storage.getStore()) }, { highWaterMark: 0 })
+    const app = new App({ logger: false }).use((_, next) => storage.run('request', next)).use(() => reply(204, stream()))
+    await storage.run('caller', () => app.invoke(get))
+    expect(seen).toEqual(['request'])
+  })
+
+  test.each([
+    ['text/plain; charset=utf-8', 'é€', 'c3a9e282ac'],
+    ['text/plain; charset=us-ascii', 'e', '65'],
+    ['text/html; charset=iso-8859-1', 'é', 'e9'],
+    ['text/html; charset="windows-1252"', 'é', 'e9']
+  ])('that is text is written in the charset of %s', async (type, value, expected) => {
+    const answer = await appOf(() => reply(200, value, { 'content-type': type })).app.invoke(get)
+    expect([answer.status, Buffer.from(await answer.bytes()).toString('hex'), await answer.text()]).toEqual([200, expected, value])
+  })
+
+  test.each([
+    ['text/plain; charset=us-ascii', 'é'],
+    ['text/plain; charset=iso-8859-1', '€'],
+    ['text/plain; charset=utf-16', 'e'],
+    ['application/json; charset=utf-16', { a: 1 }]
+  ])('that is text and cannot be written in the charset of %s is a 500 that says so', async (type, value) => {
+    const { app, errors } = appOf(() => reply(200, value, { 'content-type': type }))
+    expect([(await app.invoke(get)).status, errors.length]).toEqual([500, 1])
+    expect((errors[0] as unknown[]).map(String).join(' ')).toMatch(/charset.*UTF-8/)
+  })
+
+  test.each([
+    ['methods', { on: () => 1 }],
+    ['methods, within an object', { a: [{ on: () => 1 }] }],
+    ['a symbol', { a: Symbol('x') }]
+  ])('that is an object of nothing but %s is a 500', async (_, value) => {
+    expect((await appOf(() => value).app.invoke(get)).status).toBe(500)
+    expect(await (await appOf(() => ({ a: undefined })).app.invoke(get)).text()).toBe('{}')
+  })
+
+  test('is encoded by the codec that the app, or else its transport, has for the type', async () => {
+    const codec = (name: string): Codec => ({ mediaType: 'application/cbor', encode: () => name, decode: () => name })
+    const transport = { name: 'x', schemes: ['x'], codecs: [codec('transport')], listen: () => Promise.reject(), connect: () => Promise.reject() }
+    for (const [expected, codecs] of [
+      ['transport', []],
+      ['app', [codec('app')]]
+    ] as const) {
+      const app = new App({ logger: false, codecs }).use(transport).use(context => {
+        context.response.type = 'application/cbor'
+        return { a: 1 }
+      })
+      expect(await (await app.invoke(get)).text()).toBe(expected)
+    }
   })
 
   test.each(['nonsense', 'text', '/', 'text/', 'text/html\r\nx: y', 'text/html; charset=ü', 'a b/c'])(

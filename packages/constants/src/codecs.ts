@@ -60,6 +60,11 @@ export class CodecTable {
     for (const codec of [textCodec, octetStreamCodec, jsonCodec, ...codecs]) this.#byType.set(codec.mediaType, codec)
   }
 
+  /** Adds the codec of a transport, where the app has none for its media type. */
+  addMissing(codec: Codec): void {
+    if (!this.#byType.has(codec.mediaType)) this.#byType.set(codec.mediaType, codec)
+  }
+
   /** The codec for a content type, or undefined. */
   find(contentType: string): Codec | undefined {
     const essence = mediaTypeEssence(contentType)

@@ -80,12 +80,18 @@ const isActing = (value: object): value is { on(event: string, listener: () => v
 
 const hasItems = (value: object): value is Iterable<unknown> => typeof (value as Partial<Iterable<unknown>>)[Symbol.iterator] === 'function'
 
+/** True for an object of nothing but methods: JSON leaves out functions and symbols. */
+const isMute = (value: object): boolean => {
+  const members: unknown[] = Object.values(value)
+  return members.length > 0 && members.every(member => typeof member === 'function' || typeof member === 'symbol')
+}
+
 /** True for a value that JSON does not show as it is. Its text is finite, so the value is no cycle. */
 const isHidden = (value: unknown): boolean => {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return value.some(isHidden)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return true
-  if (hasItems(value) || isOpaque(value) || isActing(value)) return true
+  if (hasItems(value) || isOpaque(value) || isActing(value) || isMute(value)) return true
   for (const key of Object.keys(value)) if (isHidden((value as Record<string, unknown>)[key])) return true
   return false
 }
@@ -107,14 +113,14 @@ const quiet = (root: unknown): void => {
   }
 }
 
-/** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}` throws. */
+/** As `JSON.stringify`, but iterables become arrays of their items, and what would silently become `{}`, or show what is inside a stream, throws. */
 const spell = (root: unknown): string => {
   let failure: TypeError | null = null
   const text = JSON.stringify(root, (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value) || isBoxed(value)) return value
     if (hasItems(value)) return listItems(value[Symbol.iterator]())
     const acts = isActing(value)
-    if (!acts && !isOpaque(value)) return value
+    if (!acts && !isOpaque(value) && !isMute(value)) return value
     failure ??= new TypeError(`${describeValue(value)} has no JSON form; send its value, or give its class a toJSON method`)
     // The items of iterables are seen here alone.
     if (value instanceof Promise) value.catch(ignore)

@@ -1,5 +1,6 @@
 import { type Capabilities, type CodecTable, IopaError, isIopaError } from '@iopa/constants'
 import type { AnswerReading } from './answer-reading.ts'
+import type { AsyncScope } from './async-scope.ts'
 import type { Payload } from './encoding.ts'
 import type { HeaderMap } from './header-map.ts'
 import type { HeldBodies } from './held-bodies.ts'
@@ -49,6 +50,8 @@ export interface RareParts {
   noted: NotedMethods | null
   readonly callbacks: SendingCallback[]
   held: HeldBodies | null
+  /** The asynchronous context in which an iterable became the body: its items are made there. */
+  bodyScope: AsyncScope | null
   /** True when `content-length` came with the body, so that it goes with it. */
   lengthOfBody: boolean
   reading: AnswerReading | null
@@ -62,6 +65,7 @@ export const rareParts = (): RareParts => ({
   noted: null,
   callbacks: [],
   held: null,
+  bodyScope: null,
   lengthOfBody: false,
   reading: null,
   codecs: null

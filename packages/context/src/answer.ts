@@ -15,7 +15,7 @@ import {
 } from './answer-parts.ts'
 import { AnswerReading } from './answer-reading.ts'
 import { applyKind } from './apply-value.ts'
-import { inAsyncScope } from './async-scope.ts'
+import { asyncScope, inAsyncScope } from './async-scope.ts'
 import { collectBytes } from './body.ts'
 import { ANSWER } from './brands.ts'
 import { checkMediaType, type Encoded, encodeKind, type Payload } from './encoding.ts'
@@ -180,6 +180,7 @@ export class Answer {
   setBody(body: unknown, kind: Kind): void {
     this.#assertOpen(body)
     if (kind === KIND.Stream) this.#hold(body as Source)
+    else if (kind === KIND.Items) this.#own.bodyScope = asyncScope()
     if (this.#rare?.lengthOfBody === true) {
       this.#rare.lengthOfBody = false
       this.#headers?.delete('content-length')
@@ -431,6 +432,12 @@ export class Answer {
       return { payload: stream, type: type || MEDIA_TYPES.OctetStream }
     }
     if (this.#kind !== KIND.Items) return encodeKind(this.#kind, body, type, codecs)
+    const scope = this.#rare?.bodyScope ?? null
+    return scope === null ? this.#encodeItems(type, codecs) : scope.runInAsyncScope(this.#encodeItems, this, type, codecs)
+  }
+
+  #encodeItems(type: string, codecs: CodecTable): Encoded {
+    const body = this.#body
     // HEAD takes nothing out of a generator, not even the item that would tell its type.
     if (this.#owner?.['iopa.Method'] === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
       return { payload: chunksOf(body as Source), type }

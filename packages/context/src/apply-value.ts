@@ -1,5 +1,6 @@
 import type { Answer } from './answer.ts'
 import { assignHeaders } from './header-map.ts'
+import { abandonValue } from './held-bodies.ts'
 import { sendPromptly } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
 import { KIND, type Kind, kindOf } from './value-kind.ts'
@@ -13,11 +14,20 @@ export const applyValue = (answer: Answer, value: unknown): void => {
 
 /** Writes an object of a known kind; `whole` also writes the status of what has one. */
 export const applyKind = (answer: Answer, value: object, kind: Kind, whole: boolean): void => {
-  if (kind === KIND.Reply) applyReply(answer, value as Reply, whole)
-  else if (kind === KIND.Answer) applyAnswer(answer, value as Answer, whole)
-  else if (kind === KIND.Response) applyResponse(answer, value as Response, whole)
-  else if (kind === KIND.Error) throw value
-  else answer.setBody(value, kind)
+  if (kind === KIND.Error) throw value
+  if (kind !== KIND.Reply && kind !== KIND.Answer && kind !== KIND.Response) {
+    answer.setBody(value, kind)
+    return
+  }
+  try {
+    if (kind === KIND.Reply) applyReply(answer, value as Reply, whole)
+    else if (kind === KIND.Answer) applyAnswer(answer, value as Answer, whole)
+    else applyResponse(answer, value as Response, whole)
+  } catch (error) {
+    // A status or header that is none: its body may not have been taken yet.
+    abandonValue(value)
+    throw error
+  }
 }
 
 const applyReply = (answer: Answer, value: Reply, whole: boolean): void => {

@@ -43,3 +43,15 @@ export const checkCoding = (coding: string | undefined): void => {
     { headers: { 'accept-encoding': 'identity' } }
   )
 }
+
+const ASCII = /^[\0-\x7f]*$/
+// ISO 8859-1 without the controls that windows-1252 has characters for.
+const IN_LATIN = /^[\0-\x7f\xa0-\xff]*$/
+
+/** Text as its content type says that it is written: UTF-8, or the bytes of Latin-1. @throws TypeError where that cannot be. */
+export const textUnder = (type: string, text: string): string | Uint8Array => {
+  const charset = charsetOf(type)
+  if (charset === 'utf-8' || charset === 'utf8' || ((UTF8.has(charset) || LATIN.has(charset)) && ASCII.test(text))) return text
+  if (LATIN.has(charset) && IN_LATIN.test(text)) return Uint8Array.from(text, character => character.charCodeAt(0))
+  throw new TypeError(`this text cannot be sent in the charset '${charset.slice(0, 40)}': leave the charset out, which is UTF-8, or send bytes`)
+}

@@ -1,8 +1,9 @@
-import { type CodecTable, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
+import { type CodecTable, describeValue, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
 import type { Answer } from './answer.ts'
 import { BlobBody, multipartOf } from './blob-body.ts'
 import { bytesOfView } from './bytes.ts'
-import { abandonValue } from './held-bodies.ts'
+import { textUnder } from './charset.ts'
+import { abandonValue, abandonWithin } from './held-bodies.ts'
 import { chunksOf, type Source, sendPromptly } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
 import { KIND, type Kind, kindOf, unsendable } from './value-kind.ts'
@@ -17,8 +18,8 @@ export interface Encoded {
 }
 
 /**
- * Encodes a body, whatever it is: the table in docs/spec/context.md says how. What has a `codec` of its content type
- * is encoded by that, JSON without one. @throws TypeError for a value that cannot be sent, or a type that is none.
+ * Encodes a body, whatever it is: the table in docs/spec/context.md says how. A value is encoded by the codec of its
+ * content type, as JSON without a type. @throws TypeError for a value that cannot be sent, or a type that is none.
  */
 export const encodeBody = (body: unknown, type: string, codecs: CodecTable): Encoded => {
   if (type !== '') checkMediaType(type)
@@ -31,7 +32,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
     case KIND.Value:
       return encodeValue(body, type, codecs)
     case KIND.Text:
-      return { payload: String(body), type: type || MEDIA_TYPES.Text }
+      return type === '' ? { payload: String(body), type: MEDIA_TYPES.Text } : { payload: textUnder(type, String(body)), type }
     case KIND.Bytes:
       return { payload: bytesOfView(body as object), type: type || MEDIA_TYPES.OctetStream }
     case KIND.Stream:
@@ -44,7 +45,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
     case KIND.Blob:
       return { payload: new BlobBody(body as Blob), type: type || (body as Blob).type || MEDIA_TYPES.OctetStream }
     case KIND.Form:
-      return isJson(type) ? encodeValue([...(body as URLSearchParams)], type, codecs) : { payload: String(body), type: type || FORM }
+      return takesText(type) ? { payload: String(body), type: type || FORM } : encodeValue([...(body as URLSearchParams)], type, codecs)
     case KIND.Multipart:
       return multipartOf(body as FormData)
     case KIND.Reply:
@@ -69,13 +70,30 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
 
 const FORM = 'application/x-www-form-urlencoded;charset=UTF-8'
 
-const isJson = (type: string): boolean => /^application\/(?:[^;]*\+)?json$/.test(mediaTypeEssence(type))
-
 const encodeValue = (value: unknown, type: string, codecs: CodecTable): Encoded => {
+  try {
+    return valueUnder(type, value, codecs)
+  } catch (error) {
+    abandonWithin(value)
+    throw error
+  }
+}
+
+const valueUnder = (type: string, value: unknown, codecs: CodecTable): Encoded => {
   if (type === '') return { payload: encodeJson(value), type: MEDIA_TYPES.Json }
   const codec = codecs.find(type)
-  return { payload: codec === undefined ? encodeJson(value) : codec.encode(value), type }
+  if (codec !== undefined) {
+    const payload = codec.encode(value)
+    return { payload: typeof payload === 'string' ? textUnder(type, payload) : payload, type }
+  }
+  if ((typeof value === 'number' || typeof value === 'boolean') && takesText(type)) return { payload: String(value), type }
+  // JSON under another label would be read as what it is not.
+  const kind = value === null ? 'null' : typeof value === 'object' ? describeValue(value) : `a ${typeof value}`
+  throw new TypeError(`${kind} has no form of type '${type}': give the app a codec for that in 'codecs', or send bytes or text`)
 }
+
+/** True for a content type whose body is text as it is written: a form, or any text. */
+const takesText = (type: string): boolean => type === '' || /^(?:text\/|application\/x-www-form-urlencoded$)/.test(mediaTypeEssence(type))
 
 const isChunk = (item: unknown): boolean => {
   if (typeof item === 'string') return true
@@ -88,8 +106,7 @@ const isChunk = (item: unknown): boolean => {
 const encodeItems = (items: Iterable<unknown>, type: string, codecs: CodecTable): Encoded => {
   const iterator = items[Symbol.iterator]()
   const first = iterator.next()
-  if (first.done === true)
-    return type === '' || isJson(type) || codecs.find(type) !== undefined ? encodeValue([], type, codecs) : { payload: '', type }
+  if (first.done === true) return type === '' || codecs.find(type) !== undefined ? encodeValue([], type, codecs) : { payload: '', type }
   if (!isChunk(first.value)) return encodeValue(listItems(iterator, [first.value]), type, codecs)
   return { payload: chunksOf(new Resumed(first, iterator)), type: type || MEDIA_TYPES.OctetStream }
 }

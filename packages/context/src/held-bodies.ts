@@ -1,3 +1,4 @@
+import { isPlainObject } from '@iopa/constants'
 import { chunksOf, heed, type PayloadStream, type Source } from './payload-stream.ts'
 import { KIND, kindOf } from './value-kind.ts'
 
@@ -39,10 +40,28 @@ export const abandonValue = (value: unknown): void => {
       void chunksOf(value as Source).return()
     } else if (kind === KIND.Unsendable) {
       heed(value)
-      // A promise that nobody awaits must not end the process when it is rejected.
-      if (value instanceof Promise) value.catch(() => undefined)
+      // Its rejection must not end the process, nor what it gives stay open.
+      if (value instanceof Promise) value.then(abandonValue, () => undefined)
     }
   } catch {
     // A hostile getter; there is nothing that could be closed.
+  }
+}
+
+const MOST_VISITS = 10_000
+
+/** Gives up the streams within a value that has no form to be sent in, as far as they are found in objects, arrays and Maps. */
+export const abandonWithin = (root: unknown): void => {
+  const seen = new Set<unknown>([root])
+  for (const value of seen) {
+    if (seen.size > MOST_VISITS) return
+    if (typeof value !== 'object' || value === null) continue
+    try {
+      if (Array.isArray(value) || isPlainObject(value)) for (const member of Object.values(value)) seen.add(member)
+      else if (value instanceof Map) for (const member of value.values()) seen.add(member)
+      else abandonValue(value)
+    } catch {
+      // A hostile getter or Proxy.
+    }
   }
 }

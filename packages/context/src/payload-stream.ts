@@ -10,7 +10,11 @@ type Step = IteratorResult<Uint8Array, undefined>
 const bytesOf = (chunk: unknown): Uint8Array => {
   if (chunk instanceof Uint8Array) return chunk
   if (typeof chunk === 'string') return utf8.encode(chunk)
-  if (typeof chunk === 'object' && chunk !== null && (ArrayBuffer.isView(chunk) || isBuffer(chunk))) return bytesOfView(chunk)
+  if (typeof chunk === 'object' && chunk !== null) {
+    if (ArrayBuffer.isView(chunk) || isBuffer(chunk)) return bytesOfView(chunk)
+    // A stream among the chunks is not sent either.
+    if (isNodeStream(chunk) || isWebStream(chunk)) void chunksOf(chunk as Source).return()
+  }
   throw new TypeError('a streamed body yields bytes or strings')
 }
 
@@ -255,8 +259,10 @@ class WebStream extends PayloadStream {
   }
 
   protected giveUp(): void {
+    const source = this.#reader ?? this.#stream
     // Rejects where the stream has failed already, or where somebody else reads it.
-    ;(this.#reader ?? this.#stream).cancel().catch(ignore)
+    const cancelled: Promise<void> = this.#scope === null ? source.cancel() : this.#scope.runInAsyncScope(source.cancel, source)
+    cancelled.catch(ignore)
   }
 }
 

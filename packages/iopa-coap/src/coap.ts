@@ -26,6 +26,7 @@ import { szxFor } from './codec/block.ts'
 import { addressOf } from './datagrams/addresses.ts'
 import { connectDatagrams } from './datagrams/client.ts'
 import { listenDatagrams } from './datagrams/listener.ts'
+import { cborCodec } from './formats/cbor-codec.ts'
 import { COAP_KEYS } from './keys.ts'
 import { type TransmissionParameters, transmission } from './parameters.ts'
 import type { Remote } from './server/exchange.ts'
@@ -156,6 +157,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     name: 'coap',
     schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
     keys: COAP_KEYS,
+    codecs: [cborCodec],
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },
     listen,
     connect: (url, connecting) => upstream(connect(url, connecting))

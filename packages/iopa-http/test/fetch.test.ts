@@ -218,3 +218,10 @@ test('the fetch handler bundles for a browser, without any module of Node', asyn
   expect(Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ external }) => external === true))).toEqual([])
   expect(outputFiles[0]?.text).not.toMatch(/\b(?:process|Buffer|setImmediate)\b\s*[.(]/)
 })
+
+test('an observation whose first answer has a header that HTTP cannot carry is a 500 at once', async () => {
+  const app = new App({ logger: false }).use(() => reply(200, 'x', { 'x-note': '日本' }))
+  const response = await toFetchHandler(app)(new Request('http://localhost/', { headers: { accept: 'text/event-stream' } }))
+  expect(response.status).toBe(500)
+  await eventually('nothing lives', () => app.live === 0)
+})

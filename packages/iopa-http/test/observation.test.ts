@@ -123,6 +123,13 @@ describe('a GET that accepts text/event-stream', () => {
     await peer.until(/200 OK(?:.|\s)*"on":false\}$/)
   })
 
+  test.each(['日本', 'a\u0007b'])('gets a 500 at once when the first answer has a header that HTTP cannot carry: %j', async value => {
+    const { app, port } = await serve(() => reply(200, 'x', { 'x-note': value }))
+    const answer = await new Peer(port).send(get('/', `${EVENTS}Connection: close\r\n`)).untilEnd()
+    expect(parse(answer)).toMatchObject({ status: 500 })
+    await eventually('nothing lives', () => app.live === 0)
+  })
+
   test('keeps the header fields of the first answer that do not describe its body', async () => {
     const fields = { 'access-control-allow-origin': 'https://example.com', 'cache-control': 'private', etag: '"x"', 'last-modified': 'yesterday' }
     const { port } = await serve(() => reply(203, 'x', fields))

@@ -102,6 +102,7 @@ export class App {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
       for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
+      for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
       return this
     }
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#entries.length + 1, caller: use, app: this, options }))

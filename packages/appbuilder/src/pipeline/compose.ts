@@ -134,7 +134,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       let given: unknown = null
       const next = ((): unknown => {
         const own = waiting
-        if (own === null || (given !== null && own.response.sealed)) return refused(context, name)
+        if (own === null || (given !== null && own.response.sealed)) return (given = refused(context, name))
         waiting = null
         try {
           const value = rest(own)
@@ -143,7 +143,8 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
           given = watched(own, asPromise(value), name)
           return given
         } catch (error) {
-          return failed(own, error, name)
+          given = failed(own, error, name)
+          return given
         }
       }) as Next
       next.invoke = invokeRest
@@ -162,7 +163,7 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       let waiting: Context | null = context
       let given: unknown = null
       const next = ((): unknown => {
-        if (waiting === null || (given !== null && context.response.sealed)) return refused(context, name)
+        if (waiting === null || (given !== null && context.response.sealed)) return (given = refused(context, name))
         waiting = null
         try {
           const value = terminal(context)
@@ -171,7 +172,8 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
           given = watched(context, asPromise(value), name)
           return given
         } catch (error) {
-          return failed(context, error, name)
+          given = failed(context, error, name)
+          return given
         }
       }) as Next
       next.invoke = invokeTerminal

@@ -1,4 +1,4 @@
-import type { Bag, KeysDeclaration } from '@iopa/constants'
+import type { Bag, Codec, KeysDeclaration } from '@iopa/constants'
 import type { Answer, Context, ContextInit, EndReason, Scope } from '@iopa/context'
 import type { Clock } from './clock.ts'
 import type { Limits } from './limits.ts'
@@ -12,6 +12,8 @@ export interface Transport {
   readonly schemes: readonly string[]
   /** What the transport can do, under its URN in `server.Capabilities`. */
   readonly capabilities?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Codecs that its protocol brings to the app, for every protocol; one that the app was given goes before. */
+  readonly codecs?: readonly Codec[]
   /** Namespaces whose keys it sets; `build` checks their owners. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
   /** Binds and serves. Rejects when it cannot. */

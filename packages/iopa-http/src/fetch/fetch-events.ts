@@ -28,6 +28,14 @@ export const observe = (
     drained: (): Promise<void> => new Promise(done => (wake = done))
   }
   const begin = (answer: Answer): Promise<void> | void => {
+    let headers: Headers
+    try {
+      headers = headersOf(eventStreamFields(fieldsOf(answer)))
+    } catch {
+      // It cannot be written as a plain answer either: that is a logged 500.
+      resolve(responseTo(context, answer, host))
+      return
+    }
     const body = new ReadableStream<Uint8Array>({
       start: started => {
         controller = started
@@ -38,7 +46,7 @@ export const observe = (
         void context.end('disconnect')
       }
     })
-    resolve(new Response(body, { headers: headersOf(eventStreamFields(fieldsOf(answer))) }))
+    resolve(new Response(body, { headers }))
     events = new EventStream(sink, heartbeats)
     return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
   }

@@ -39,9 +39,11 @@ const written = (context: Context, answer: Answer, host: Host): Response => {
   return response
 }
 
-/** What a Response takes; of memory that threads share it takes a copy alone. */
+/** What a Response takes; of memory that threads share, or that can grow, it takes a copy alone. */
 const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> =>
-  payload instanceof Uint8Array && !(payload.buffer instanceof ArrayBuffer) ? payload.slice() : (payload as string | Uint8Array<ArrayBuffer>)
+  payload instanceof Uint8Array && !isFixed(payload.buffer) ? payload.slice() : (payload as string | Uint8Array<ArrayBuffer>)
+
+const isFixed = (buffer: ArrayBufferLike): boolean => buffer instanceof ArrayBuffer && (buffer as { resizable?: boolean }).resizable !== true
 
 const iteratorOf = ({ payload }: Answer): AsyncIterator<Uint8Array> => (payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
 

@@ -89,7 +89,12 @@ export abstract class AnswerFlow {
       if (events === null) {
         if (!answer.ok || answer.isStream) return this.write(request, answer)
         if (!chunked || this.#settings.closing) request.closes = true
-        this.outflow.head(heads.format(200, 'OK', eventStreamFields(fieldsOf(answer)), '', this.#framing(request, null)))
+        try {
+          this.outflow.head(heads.format(200, 'OK', eventStreamFields(fieldsOf(answer)), '', this.#framing(request, null)))
+        } catch (error) {
+          // A header that HTTP cannot carry.
+          return this.#fail(request, error)
+        }
         request.begun = true
         events = new EventStream(sink, heartbeats)
         return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')

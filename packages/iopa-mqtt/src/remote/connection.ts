@@ -26,6 +26,9 @@ const DEFERRED = new Error('acknowledged later')
 /** Milliseconds that a broker has to close after our DISCONNECT. */
 const GOODBYE = 1000
 
+/** MQTT.js leaves it on: a request would wait 40 ms for the acknowledgement that the broker's TCP delays. */
+const undelayed = (stream: object): void => void (stream as { setNoDelay?(on: boolean): unknown }).setNoDelay?.(true)
+
 /**
  * One network connection to a broker, over MQTT.js. A new connection is a new object with a new client below it, so that a packet
  * identifier, an acknowledgement or a pending publish can never reach a connection that it does not belong to.
@@ -72,6 +75,7 @@ export class Connection {
     const { promise: closed, resolve: close } = deferred<Closure>()
     const { promise: opened, resolve, reject } = deferred<IConnackPacket>()
     const client = connect(clientOptions(options))
+    undelayed(client.stream)
     client.handleMessage = (packet, callback) => {
       receive(inbound(packet))
       callback(packet.qos === 1 ? DEFERRED : undefined)
