@@ -1,4 +1,4 @@
-import type { Logger } from '@iopa/constants'
+import { type Logger, withOrigin } from '@iopa/constants'
 import { addAliases } from './aliases.ts'
 import type { Answer } from './answer.ts'
 import { CORE_KEYS, PropertyBag } from './context.ts'
@@ -76,8 +76,13 @@ export class ContextView {
 
   /** Tells the observers of `path`, which is a path of the mounted app. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.#context.assertLive()
-    this.#context.environment.notify(fullPath(this['iopa.PathBase'], checkPath(path)), this.#context)
+    try {
+      this.#context.assertLive()
+      this.#context.environment.notify(fullPath(this['iopa.PathBase'], checkPath(path)), this.#context)
+    } catch (error) {
+      // As for the context itself: the peer has not asked for this path.
+      throw withOrigin(error, 'internal')
+    }
   }
 
   /** The context behind a view; any other value as it is. */

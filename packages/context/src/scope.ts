@@ -25,6 +25,8 @@ interface Belongings {
   held: boolean
   /** Why it was asked to end while it was held. */
   asked: EndReason | null
+  /** Told when the scope is asked to end, also while it is held. */
+  onAsked: (() => void)[] | null
   /** Disposers that have not settled are not waited for any more. */
   hurried: boolean
 }
@@ -116,6 +118,13 @@ export class Scope {
     if (this.#state <= COUNTED) this.#own.held = true
   }
 
+  /** Calls `listener` once when the scope is asked to end, also while its end is put off: work that has not begun need not begin. */
+  onEndAsked(listener: () => void): void {
+    const belongings = this.#own
+    if (this.#state > COUNTED || belongings.asked !== null) listener()
+    else (belongings.onAsked ??= []).push(listener)
+  }
+
   /** Lets the scope end: at once where that has been asked for. */
   release(): void {
     const belongings = this.#belongings
@@ -130,6 +139,7 @@ export class Scope {
     if (state > COUNTED) return this.#belongings?.ending ?? undefined
     if (this.#belongings?.held === true && reason !== 'shutdown') {
       this.#belongings.asked ??= reason
+      this.#tellAsked()
       return
     }
     this.#state = ENDING
@@ -143,6 +153,7 @@ export class Scope {
     const belongings = this.#own
     // What was planned takes the place of a plain end.
     if (reason !== 'finish') belongings.reason = reason
+    this.#tellAsked()
     if (belongings.controller !== null) this.#abort(belongings.controller, belongings)
     const children = this.#endChildren(belongings.reason, parent)
     const ending = children === null ? this.#disposeInTime() : children.then(() => this.#disposeInTime())
@@ -160,6 +171,12 @@ export class Scope {
   /** Throws when the scope has ended: a kept reference must not act for a request that is over. */
   assertLive(): void {
     if (this.#state > COUNTED) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
+  }
+
+  #tellAsked(): void {
+    const belongings = this.#belongings
+    if (belongings === null || belongings.onAsked === null) return
+    for (const listener of belongings.onAsked.splice(0)) listener()
   }
 
   /** Its listeners, too, run in the asynchronous context of the request that has asked for the signal. */
@@ -236,6 +253,7 @@ export class Scope {
       reason: 'finish',
       held: false,
       asked: null,
+      onAsked: null,
       hurried: false
     })
   }

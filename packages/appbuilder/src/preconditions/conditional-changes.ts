@@ -65,7 +65,7 @@ export class ConditionalChanges implements ChangeOrder {
     return new Promise<Turn>((resolve, reject) => {
       const waiting: Waiting = { context, outer, start: resolve }
       lane.waiting.push(waiting)
-      context.defer(() => {
+      context.onEndAsked(() => {
         const at = lane.waiting.indexOf(waiting)
         if (at < 0) return
         lane.waiting.splice(at, 1)
