@@ -46,6 +46,8 @@ export class Answer {
   run: object | null = null
   /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
   resource = ''
+  /** The guards that the run has met, as the app keeps them; null where there are none. */
+  guards: object | null = null
   readonly #owner: AnswerOwner | null
   #status = 0
   #type = ''

@@ -210,7 +210,7 @@ export class App {
 
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
-    yield* listedRoutes(coverageOf(this.#self), () => true)
+    yield* listedRoutes(coverageOf(this.#self), null)
   }
 
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
@@ -226,7 +226,7 @@ export class App {
   #composed(): ComposedPipeline {
     if (this.#pipeline !== null) return this.#pipeline
     checkBuild(this.#self, this.#transports)
-    const { layers, names } = layersOf(this.#entries, this.logger)
+    const { layers, names } = layersOf(this.#entries, this.logger, false)
     this.#pipeline = compose(layers, noRoute, names)
     for (const { app } of this.#entries) app?.build()
     return this.#pipeline
@@ -259,7 +259,7 @@ export class App {
     return (context, next) => {
       if (this.#closing !== null) throw SHUT_DOWN
       if (run === null) {
-        const { layers, names } = layersOf(this.#entries, this.logger)
+        const { layers, names } = layersOf(this.#entries, this.logger, true)
         run = sequence(layers, branch ? noRoute : undefined, names)
       }
       return run(context, next)
@@ -281,7 +281,7 @@ export class App {
       pipeline: () => this.#composed(),
       changed: (path, origin) => this.#changed(path, origin),
       notify: path => this.notify(path),
-      routes: allows => listedRoutes(coverageOf(this.#self), allows),
+      routes: as => listedRoutes(coverageOf(this.#self), as),
       exposed: () => exposedOf(coverageOf(this.#self))
     }
     return new ListenerHost(name, app, new Scope(this.#environment, this.#scope), this.limits)
