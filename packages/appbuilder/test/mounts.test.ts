@@ -217,6 +217,36 @@ describe('changes across mounts', () => {
     return { app, inner, add: () => value++ }
   }
 
+  test('reach the observers at every place where the app is mounted', async () => {
+    let value = 0
+    const inner = new App(quiet).use(context => (context.method === 'PUT' ? void value++ : `${value}`))
+    const app = new App(quiet)
+      .mount('/a', inner)
+      .mount(
+        '/b',
+        new App(quiet).fork(
+          () => true,
+          branch => branch.mount('/c', inner)
+        )
+      )
+      .use(new App(quiet).mount('/d', inner))
+    for (const [seen, changed] of [
+      ['/a/x', '/b/c/x'],
+      ['/b/c/x', '/d/x'],
+      ['/d/x', '/a/x']
+    ] as const) {
+      const before = String(value)
+      expect(await observed(app, seen, 2, () => app.invoke(at(changed, 'PUT'))), `${changed} to ${seen}`).toEqual([before, String(value)])
+    }
+    const before = String(value)
+    expect(await observed(app, '/b/c/x', 2, () => inner.invoke(at('/x', 'PUT')))).toEqual([before, String(value)])
+  })
+
+  test('named with a bad path are an error of the app', async () => {
+    const inner = new App(quiet).use(context => context.notify('lights'))
+    expect((await new App(quiet).mount('/a', inner).invoke(at('/a/x'))).status).toBe(500)
+  })
+
   test.each(['/api/v1/x', '/x'])('reach an observer of %s, wherever they are made', async path => {
     const ways: ((world: ReturnType<typeof town>) => unknown)[] = [
       ({ inner, add }) => (add(), inner.notify('/x')),

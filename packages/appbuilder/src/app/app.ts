@@ -26,7 +26,7 @@ import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries
 import { type Explanation, explanationOf } from './explain.ts'
 import { extendApp } from './extension.ts'
 import { Listeners } from './listeners.ts'
-import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp } from './nested-app.ts'
+import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp, oneNameOf } from './nested-app.ts'
 import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
@@ -78,6 +78,7 @@ export class App {
       clock: this.clock,
       timeout: this.limits.requestTimeout,
       bodyLimit: this.limits.body,
+      nameOf: path => oneNameOf(this.#self, path),
       run: (context, done) => this.#notifier.run(context, done)
     })
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)

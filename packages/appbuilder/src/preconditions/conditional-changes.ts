@@ -23,20 +23,21 @@ export class ConditionalChanges implements ChangeOrder {
     this.#host = host
   }
 
-  run(context: Context, judged: boolean, handler: () => unknown): unknown {
+  run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown {
     const outer = this.#outerOf(context)
-    const path = context.response.resource || context['iopa.PathBase'] + context['iopa.Path']
+    const path = this.#host.nameOf(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'])
+    const judgement = judged ? { readable } : null
     let lane = this.#lanes.get(path)
     if (lane === undefined) {
       if (!judged) return handler()
       this.#lanes.set(path, (lane = new Lane()))
     }
     while (lane.holder !== null && isWithin(outer, lane.holder)) lane = lane.holder.inner
-    if (lane.holder === null) return judged ? this.#take(this.#begin(lane, context, outer), path, true, handler) : handler()
+    if (lane.holder === null) return judged ? this.#take(this.#begin(lane, context, outer), path, judgement, handler) : handler()
     if (closesCircle(lane, outer)) throw new IopaError(409, 'circular-change', 'This change would wait for a change that waits for it.')
     if (lane.waiting.length >= MOST_WAITING)
       throw new IopaError(503, 'overloaded', 'Too many changes wait for this resource; try again.', { headers: { 'retry-after': '1' } })
-    return this.#wait(lane, context, outer).then(turn => this.#take(turn, path, judged, handler))
+    return this.#wait(lane, context, outer).then(turn => this.#take(turn, path, judgement, handler))
   }
 
   /** The innermost turn that a run is nested in: by the context around it, or by the code that started it. */
@@ -77,14 +78,14 @@ export class ConditionalChanges implements ChangeOrder {
   }
 
   /** Judges and runs a change that has its turn; the turn is over when the handler has settled, or can no longer be waited for. */
-  async #take(turn: Turn, path: string, judged: boolean, handler: () => unknown): Promise<unknown> {
+  async #take(turn: Turn, path: string, judgement: { readonly readable: boolean } | null, handler: () => unknown): Promise<unknown> {
     const { clock, timeout } = this.#host
     // A handler that never settles must not hold its path for ever: its request was answered after the first half of this time.
     const late = Number.isFinite(timeout) ? clock.setTimeout(() => this.#end(turn, path), 2 * timeout) : undefined
     try {
       return await this.#nesting.run(turn, async () => {
         if (isOver(turn.context)) throw answerGone()
-        if (judged && !(await this.#holds(turn.context))) return undefined
+        if (judgement !== null && !(await this.#holds(turn.context, judgement.readable))) return undefined
         if (isOver(turn.context)) throw answerGone()
         return handler()
       })
@@ -95,8 +96,8 @@ export class ConditionalChanges implements ChangeOrder {
   }
 
   /** True when the precondition holds; otherwise the answer says why not. */
-  async #holds(context: Context): Promise<boolean> {
-    const judgement = await judgeChange(this.#host, context)
+  async #holds(context: Context, readable: boolean): Promise<boolean> {
+    const judgement = await judgeChange(this.#host, context, readable)
     if (judgement === 'proceed') return true
     const answer = context.response
     if (isOver(context)) throw answerGone()
