@@ -371,7 +371,7 @@ export class Answer {
    */
   ready(): Promise<void> | null {
     if (!(this.#payload instanceof PayloadStream)) return null
-    if (this.#status === 304 || this.#owner?.['iopa.Method'] === 'HEAD') return this.#payload.opened()
+    if (this.#status === 304 || this.#owner?.requestedMethod === 'HEAD') return this.#payload.opened()
     return this.#type.startsWith(MEDIA_TYPES.EventStream) ? null : this.#payload.ready()
   }
 
@@ -429,7 +429,7 @@ export class Answer {
     }
     if (this.#kind !== KIND.Items) return encodeKind(this.#kind, body, type, codecs)
     // HEAD takes nothing out of a generator, not even the item that would tell its type.
-    if (this.#owner?.['iopa.Method'] === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
+    if (this.#owner?.requestedMethod === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
       return { payload: chunksOf(body as Source), type }
     }
     const encoded = encodeKind(KIND.Items, body, type, codecs)
