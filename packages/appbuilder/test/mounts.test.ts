@@ -198,6 +198,49 @@ describe('what a mounted app cannot have for itself', () => {
   })
 })
 
+describe('extension keys in a mounted handler', () => {
+  test('are there for in and Object.keys, on both sides of each mount', async () => {
+    const seen: unknown[] = []
+    const look = (context: Context): void => {
+      const names = Object.keys(context).filter(name => name.startsWith('acme.'))
+      seen.push([
+        names.sort(),
+        names.every(name => name in context),
+        'acme.none' in context,
+        'iopa.Method' in context,
+        'constructor' in { ...context }
+      ])
+    }
+    const set = (context: Context, name: string): void => {
+      ;(context as unknown as Record<string, unknown>)[name] = name
+    }
+    const app = new App(quiet)
+      .use(async (context, next) => {
+        set(context, 'acme.a')
+        await next()
+        look(context)
+      })
+      .mount(
+        '/m',
+        new App(quiet)
+          .use(async (context, next) => {
+            look(context)
+            set(context, 'acme.b')
+            await next()
+            look(context)
+          })
+          .mount('/n', context => {
+            set(context, 'acme.c')
+            look(context)
+            return (context as unknown as Record<string, unknown>)['acme.a']
+          })
+      )
+    expect(await (await app.invoke(at('/m/n'))).text()).toBe('acme.a')
+    const all = ['acme.a', 'acme.b', 'acme.c']
+    expect(seen).toEqual([['acme.a'], all, all, all].map(names => [names, true, false, true]))
+  })
+})
+
 describe('changes across mounts', () => {
   const town = () => {
     let value = 0
