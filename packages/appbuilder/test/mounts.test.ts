@@ -203,13 +203,7 @@ describe('extension keys in a mounted handler', () => {
     const seen: unknown[] = []
     const look = (context: Context): void => {
       const names = Object.keys(context).filter(name => name.startsWith('acme.'))
-      seen.push([
-        names.sort(),
-        names.every(name => name in context),
-        'acme.none' in context,
-        'iopa.Method' in context,
-        'constructor' in { ...context }
-      ])
+      seen.push([names.sort(), names.every(name => name in context), 'acme.none' in context, 'iopa.Method' in context])
     }
     const set = (context: Context, name: string): void => {
       ;(context as unknown as Record<string, unknown>)[name] = name
