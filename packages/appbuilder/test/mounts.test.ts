@@ -1,4 +1,5 @@
 import { App, type Context, type MiddlewareFunction } from '@iopa/appbuilder'
+import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
 
@@ -306,6 +307,69 @@ describe('changes across mounts', () => {
     const inner = new App(quiet).use(context => (context.method === 'PUT' ? `${++value}` : `${value}`))
     const app = new App(quiet).mount('/api', inner)
     expect(await observed(app, '/api', 2, () => (value++, inner.notify('/')))).toEqual(['0', '1'])
+    await app.close()
+  })
+})
+
+describe('a run through mounts', () => {
+  const later = async (value: unknown): Promise<unknown> => {
+    await null
+    return value
+  }
+  test.each<[string, (app: App) => App]>([
+    ['an asynchronous handler', app => app.mount('/a', () => later('x'))],
+    [
+      'an app with an asynchronous handler',
+      app =>
+        app.mount(
+          '/a',
+          new App(quiet).use(() => later('x'))
+        )
+    ],
+    [
+      'asynchronous middleware in it',
+      app =>
+        app.mount(
+          '/a',
+          new App(quiet).use(async (_, next) => await next()).use(() => later('x'))
+        )
+    ],
+    [
+      'an app in a branch in an app',
+      app =>
+        app.use(
+          new App(quiet).fork(
+            () => true,
+            branch =>
+              branch.mount(
+                '/a',
+                new App(quiet).use(() => later('x'))
+              )
+          )
+        )
+    ],
+    [
+      'a handler that fails',
+      app =>
+        app.mount(
+          '/a',
+          new App(quiet).use((_, next) => next()).use(() => Promise.reject(new Error('no')))
+        )
+    ],
+    [
+      'a change with a precondition',
+      app => {
+        const inner = new App(quiet).use(router())
+        inner.get('/a/x', () => 'x').put('/a/x', () => undefined)
+        return app.use(inner)
+      }
+    ]
+  ])('hands its own context to the transport: %s', async (_, build) => {
+    const app = build(new App(quiet))
+    const host = app.host()
+    const context = app.create({ ...at('/a/x', 'PUT'), 'iopa.Headers': { 'if-match': '*' } })
+    expect(await new Promise(resolve => host.run(context, resolve))).toBe(context)
+    await context.end()
     await app.close()
   })
 })
