@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import type { ChangeOrder, Context } from '@iopa/context'
+import { type ChangeOrder, type Context, ContextView } from '@iopa/context'
 import { closesCircle, isWithin, Lane, Turn, type Waiting } from './lanes.ts'
 import { preconditionFailed } from './own-answer.ts'
 import { judgeChange, type PreconditionHost } from './precondition-request.ts'
@@ -43,7 +43,7 @@ export class ConditionalChanges implements ChangeOrder {
   /** The innermost turn that a run is nested in: by the context around it, or by the code that started it. */
   #outerOf(context: Context): Turn | null {
     if (this.active === 0) return null
-    for (let at: Context | null = context; at !== null; at = at['server.ParentContext']) {
+    for (let at: Context | null = ContextView.contextOf(context); at !== null; at = at['server.ParentContext']) {
       const turn = this.#turns.get(at)
       if (turn !== undefined) return turn
     }
@@ -55,7 +55,7 @@ export class ConditionalChanges implements ChangeOrder {
   #begin(lane: Lane, context: Context, outer: Turn | null): Turn {
     const turn = new Turn(context, outer, lane)
     lane.holder = turn
-    this.#turns.set(context, turn)
+    this.#turns.set(ContextView.contextOf(context), turn)
     this.active++
     return turn
   }
@@ -119,8 +119,10 @@ export class ConditionalChanges implements ChangeOrder {
     if (turn.over) return
     turn.over = true
     const { lane, outer, context } = turn
-    if (outer !== null && outer.context === context && !outer.over) this.#turns.set(context, outer)
-    else this.#turns.delete(context)
+    // Of a mount it has the view, of which there may be several.
+    const own = ContextView.contextOf(context)
+    if (outer !== null && ContextView.contextOf(outer.context) === own && !outer.over) this.#turns.set(own, outer)
+    else this.#turns.delete(own)
     lane.holder = null
     const next = lane.waiting.shift()
     if (next !== undefined) next.start(this.#begin(lane, next.context, next.outer))
