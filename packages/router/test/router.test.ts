@@ -1,4 +1,15 @@
-import { type Answer, App, type Bag, CAPABILITIES, type Context, defineMiddleware, type IopaError, isUnrouted, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import {
+  type Answer,
+  App,
+  type Bag,
+  CAPABILITIES,
+  type Context,
+  defineMiddleware,
+  type IopaError,
+  isUnrouted,
+  type MiddlewareFunction,
+  reply
+} from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { type RouterOptions, router } from '../src/index.ts'
 
