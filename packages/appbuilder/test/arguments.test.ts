@@ -152,3 +152,36 @@ describe('a request that is no bag', () => {
     expect(app.live).toBe(0)
   })
 })
+
+describe('requests of a client', () => {
+  const connected = async () => {
+    const app = new App(quiet).use(memory()).use(context => `got ${context.method}`)
+    await app.listen()
+    return { app, client: (await app.connect('memory://app')) as unknown as Loose }
+  }
+
+  test('refuse unknown options, further arguments and options that are none, with the line of the call', async () => {
+    const { app, client } = await connected()
+    for (const [run, message] of [
+      [() => client['get']?.('/a', { header: {} }), /get\(\) has no option 'header'; it has headers, type, signal\. \(.*arguments\.test\.ts/],
+      [() => client['get']?.('/a', 'text'), /get\(\) takes its options as an object, not the text "text"/],
+      [() => client['get']?.('/a', {}, {}), /get\(\) does not take an object as a further argument/],
+      [() => client['put']?.('/a', 'x', { timeout: 5 }), /put\(\) has no option 'timeout'/],
+      [() => client['post']?.('/a', 'x', { method: 'PUT' }), /post\(\) has no option 'method'/],
+      [() => client['patch']?.('/a', 'x', {}, 1), /patch\(\) does not take number 1/],
+      [() => client['delete']?.('/a', { body: 'x' }), /delete\(\) has no option 'body'/]
+    ] as const) {
+      await expect(run(), String(message)).rejects.toThrow(message)
+    }
+    expect(() => client['observe']?.('/a', { singal: 1 })).toThrow(/observe\(\) has no option 'singal'/)
+    await app.close()
+  })
+
+  test('tell the peer of the handler that makes them nothing of it', async () => {
+    const { app, client } = await connected()
+    const relay = new App(quiet).use(() => client['get']?.('/a', { header: {} }))
+    const answer = await relay.invoke({ 'iopa.Path': '/' })
+    expect([answer.status, await answer.text()]).toEqual([500, expect.not.stringContaining('header')])
+    await app.close()
+  })
+})

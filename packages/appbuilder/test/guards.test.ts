@@ -1,4 +1,4 @@
-import { App, defineMiddleware, IopaError, type MiddlewareFunction, type RouteInfo } from '@iopa/appbuilder'
+import { App, type Context, defineMiddleware, IopaError, type MiddlewareFunction, type RouteInfo } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -238,5 +238,111 @@ describe('listings', () => {
     expect([...house.host().routes(context)]).toEqual([])
     await house.invoke(context)
     expect(Array.from(house.host().routes(context), ({ pattern }) => pattern)).toEqual(['/a'])
+  })
+})
+
+describe('what a guard hides', () => {
+  const user = (context: Context): string => context.headers.get('x-user') ?? ''
+  const asking = () =>
+    defineMiddleware({ name: 'auth', provides: ['server.User'] }, (context: Context, next) => {
+      if (user(context) === '') throw new IopaError(401, 'who-is-it')
+      return next()
+    })
+  const stripping: MiddlewareFunction = (context, next) => {
+    if (context.path.startsWith('/v1')) context.path = context.path.slice(3)
+    return next()
+  }
+  const listed = async (app: App): Promise<string[]> => {
+    const host = app.host()
+    const context = app.create(at('/.well-known/core'))
+    await host.invoke(context)
+    const patterns = Array.from(host.routes(context), ({ pattern }) => pattern)
+    await context.end()
+    return patterns
+  }
+  const inside = (...paths: string[]): App => new App().use(routes(...paths))
+
+  test.each<[string, (app: App) => App]>([
+    [
+      'a guard in a branch',
+      app =>
+        app.fork(
+          ({ path }) => path.startsWith('/admin'),
+          branch => branch.use(asking()).use(routes('/admin/x'))
+        )
+    ],
+    ['a guard of a path before an app that is used', app => app.mount('/admin', asking()).use(inside('/admin/x'))],
+    ['a guard of a path before an app that is mounted above it', app => app.mount('/a/admin', asking()).mount('/a', inside('/admin/x'))],
+    [
+      'a guard of a path before a branch',
+      app =>
+        app.mount('/admin', asking()).fork(
+          ({ path }) => path.startsWith('/admin'),
+          branch => branch.use(routes('/admin/x'))
+        )
+    ],
+    [
+      'a guard of an app at the root beside a more specific mount',
+      app => app.mount('/', new App(quiet).use(asking()).use(routes('/admin/x'))).mount('/.well-known', (_, next) => next())
+    ]
+  ])('is not listed for a request without a user: %s', async (_, build) => {
+    const app = build(new App(quiet))
+    expect((await app.invoke(at('/admin/x'))).ok).toBe(false)
+    expect(await listed(app)).toEqual([])
+    expect([...app.routes()]).toHaveLength(1)
+  })
+
+  test.each<[string, (app: App) => App]>([
+    ['routes', app => app.mount('/admin', asking()).use(stripping).use(routes('/admin/x'))],
+    ['a mount', app => app.mount('/admin', asking()).use(stripping).mount('/admin', answering)],
+    ['an app', app => app.mount('/admin', asking()).use(stripping).mount('/admin', inside('/x'))],
+    ['an app that rewrites by itself', app => app.mount('/admin', asking()).use(new App().use(stripping).use(routes('/admin/x')))],
+    [
+      'a branch',
+      app =>
+        app
+          .mount('/admin', asking())
+          .use(stripping)
+          .fork(
+            () => true,
+            branch => branch.use(routes('/admin/x'))
+          )
+    ],
+    [
+      'a context made by middleware',
+      app =>
+        app
+          .mount('/admin', asking())
+          .use((context, next) => {
+            const other = context.child('')
+            other.path = '/admin/x'
+            return next.invoke(other)
+          })
+          .mount('/admin', answering)
+    ]
+  ])('is not reached by a path that is rewritten behind the guard: %s', async (_, build) => {
+    const logged: unknown[] = []
+    const app = build(new App({ logger: { ...console, error: (...line) => void logged.push(line), warn: () => undefined } }))
+    for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT']) {
+      const answer = await app.invoke({ 'iopa.Method': method, 'iopa.Path': '/v1/admin/x' })
+      expect([answer.status, await answer.text()], method).toEqual([500, expect.not.stringContaining('auth')])
+    }
+    expect(String(logged)).toContain('/admin/x')
+  })
+
+  test('is reached where the path is rewritten before the guard, or the run begins again', async () => {
+    const before = new App(quiet).use(stripping).mount('/admin', asking()).mount('/admin', answering)
+    const redirecting: App = new App(quiet)
+      .mount('/admin', asking())
+      .use((context, next) => {
+        if (context.path !== '/v1/admin/x') return next()
+        context.path = '/admin/x'
+        return redirecting.invoke(context)
+      })
+      .mount('/admin', answering)
+    for (const app of [before, redirecting]) {
+      expect((await app.invoke(at('/v1/admin/x'))).status).toBe(401)
+      expect(await (await app.invoke({ ...at('/v1/admin/x'), 'iopa.Headers': { 'x-user': 'ann' } })).text()).toBe('at /admin/x')
+    }
   })
 })

@@ -1,4 +1,5 @@
 import { App, type Context, type Endpoint, type Host, type MiddlewareFunction, type Transport } from '@iopa/appbuilder'
+import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
 
@@ -242,6 +243,43 @@ describe('what a mounted app cannot have for itself', () => {
   })
 })
 
+describe('extension keys in a mounted handler', () => {
+  test('are there for in and Object.keys, on both sides of each mount', async () => {
+    const seen: unknown[] = []
+    const look = (context: Context): void => {
+      const names = Object.keys(context).filter(name => name.startsWith('acme.'))
+      seen.push([names.sort(), names.every(name => name in context), 'acme.none' in context, 'iopa.Method' in context])
+    }
+    const set = (context: Context, name: string): void => {
+      ;(context as unknown as Record<string, unknown>)[name] = name
+    }
+    const app = new App(quiet)
+      .use(async (context, next) => {
+        set(context, 'acme.a')
+        await next()
+        look(context)
+      })
+      .mount(
+        '/m',
+        new App(quiet)
+          .use(async (context, next) => {
+            look(context)
+            set(context, 'acme.b')
+            await next()
+            look(context)
+          })
+          .mount('/n', context => {
+            set(context, 'acme.c')
+            look(context)
+            return (context as unknown as Record<string, unknown>)['acme.a']
+          })
+      )
+    expect(await (await app.invoke(at('/m/n'))).text()).toBe('acme.a')
+    const all = ['acme.a', 'acme.b', 'acme.c']
+    expect(seen).toEqual([['acme.a'], all, all, all].map(names => [names, true, false, true]))
+  })
+})
+
 describe('changes across mounts', () => {
   const town = () => {
     let value = 0
@@ -260,6 +298,36 @@ describe('changes across mounts', () => {
     const app = new App(quiet).mount('/api', new App(quiet).mount('/v1', inner))
     return { app, inner, add: () => value++ }
   }
+
+  test('reach the observers at every place where the app is mounted', async () => {
+    let value = 0
+    const inner = new App(quiet).use(context => (context.method === 'PUT' ? void value++ : `${value}`))
+    const app = new App(quiet)
+      .mount('/a', inner)
+      .mount(
+        '/b',
+        new App(quiet).fork(
+          () => true,
+          branch => branch.mount('/c', inner)
+        )
+      )
+      .use(new App(quiet).mount('/d', inner))
+    for (const [seen, changed] of [
+      ['/a/x', '/b/c/x'],
+      ['/b/c/x', '/d/x'],
+      ['/d/x', '/a/x']
+    ] as const) {
+      const before = String(value)
+      expect(await observed(app, seen, 2, () => app.invoke(at(changed, 'PUT'))), `${changed} to ${seen}`).toEqual([before, String(value)])
+    }
+    const before = String(value)
+    expect(await observed(app, '/b/c/x', 2, () => inner.invoke(at('/x', 'PUT')))).toEqual([before, String(value)])
+  })
+
+  test('named with a bad path are an error of the app', async () => {
+    const inner = new App(quiet).use(context => context.notify('lights'))
+    expect((await new App(quiet).mount('/a', inner).invoke(at('/a/x'))).status).toBe(500)
+  })
 
   test.each(['/api/v1/x', '/x'])('reach an observer of %s, wherever they are made', async path => {
     const ways: ((world: ReturnType<typeof town>) => unknown)[] = [
@@ -283,6 +351,69 @@ describe('changes across mounts', () => {
     const inner = new App(quiet).use(context => (context.method === 'PUT' ? `${++value}` : `${value}`))
     const app = new App(quiet).mount('/api', inner)
     expect(await observed(app, '/api', 2, () => (value++, inner.notify('/')))).toEqual(['0', '1'])
+    await app.close()
+  })
+})
+
+describe('a run through mounts', () => {
+  const later = async (value: unknown): Promise<unknown> => {
+    await null
+    return value
+  }
+  test.each<[string, (app: App) => App]>([
+    ['an asynchronous handler', app => app.mount('/a', () => later('x'))],
+    [
+      'an app with an asynchronous handler',
+      app =>
+        app.mount(
+          '/a',
+          new App(quiet).use(() => later('x'))
+        )
+    ],
+    [
+      'asynchronous middleware in it',
+      app =>
+        app.mount(
+          '/a',
+          new App(quiet).use(async (_, next) => await next()).use(() => later('x'))
+        )
+    ],
+    [
+      'an app in a branch in an app',
+      app =>
+        app.use(
+          new App(quiet).fork(
+            () => true,
+            branch =>
+              branch.mount(
+                '/a',
+                new App(quiet).use(() => later('x'))
+              )
+          )
+        )
+    ],
+    [
+      'a handler that fails',
+      app =>
+        app.mount(
+          '/a',
+          new App(quiet).use((_, next) => next()).use(() => Promise.reject(new Error('no')))
+        )
+    ],
+    [
+      'a change with a precondition',
+      app => {
+        const inner = new App(quiet).use(router())
+        inner.get('/a/x', () => 'x').put('/a/x', () => undefined)
+        return app.use(inner)
+      }
+    ]
+  ])('hands its own context to the transport: %s', async (_, build) => {
+    const app = build(new App(quiet))
+    const host = app.host()
+    const context = app.create({ ...at('/a/x', 'PUT'), 'iopa.Headers': { 'if-match': '*' } })
+    expect(await new Promise(resolve => host.run(context, resolve))).toBe(context)
+    await context.end()
     await app.close()
   })
 })

@@ -220,7 +220,13 @@ describe('observation 3: a notification re-runs GET', () => {
   test('once for the FETCHes whose body, type and coding are equal', async () => {
     const seen: string[] = []
     const app = new App(quiet).use(async context => {
-      if (context['server.IsNotification']) seen.push(`${context.method} ${context.type} ${(await context.text()).length}`)
+      // A body in a coding is not read (docs/spec/rest.md).
+      const read = (): Promise<unknown> =>
+        context.text().then(
+          text => text.length,
+          ({ status }) => status
+        )
+      if (context['server.IsNotification']) seen.push(`${context.method} ${context.type} ${await read()}`)
       return 'x'
     })
     const host = app.host()
@@ -254,9 +260,9 @@ describe('observation 3: a notification re-runs GET', () => {
     expect(seen.sort()).toEqual([
       'FETCH text/x 0',
       'FETCH text/x 1',
-      'FETCH text/x 1',
       'FETCH text/x 2000',
       'FETCH text/x 2000',
+      'FETCH text/x 415',
       'FETCH text/y 1',
       'GET  0'
     ])

@@ -547,3 +547,91 @@ describe('changes of one path', () => {
     expect(answers.map(({ status }) => status)).toEqual([500, 204, 204])
   })
 })
+
+describe('a change whose resource has several names or routers', () => {
+  const slow = async (): Promise<void> => {
+    await turns(20)
+  }
+  const counter = () => {
+    let value = 0
+    const add = async (): Promise<void> => {
+      await slow()
+      value++
+    }
+    return {
+      read: () => String(value),
+      add,
+      app: appOf()
+        .get('/x', () => String(value))
+        .put('/x', add)
+    }
+  }
+  const stripping = (context: Context, next: () => unknown): unknown => {
+    if (context.path.startsWith('/v1')) context.path = context.path.slice(3)
+    return next()
+  }
+
+  test.each<[string, string, string, () => App]>([
+    [
+      'an app at two places',
+      '/a/x',
+      '/b/x',
+      () => {
+        const { app } = counter()
+        return new App(quiet).mount('/a', app).mount('/b', app)
+      }
+    ],
+    [
+      'an app within an app and beside it',
+      '/a/b/x',
+      '/c/x',
+      () => {
+        const { app } = counter()
+        return new App(quiet).mount('/a', new App(quiet).mount('/b', app)).mount('/c', app)
+      }
+    ],
+    ['a path that is rewritten above a mount', '/v1/m/x', '/m/x', () => new App(quiet).use(stripping).mount('/m', counter().app)],
+    [
+      'a branch within a mount within a branch',
+      '/m/x',
+      '/m/x',
+      () =>
+        new App(quiet).fork(
+          () => true,
+          outer =>
+            outer.mount(
+              '/m',
+              new App(quiet).fork(
+                () => true,
+                inner => inner.use(counter().app)
+              )
+            )
+        )
+    ],
+    [
+      'a router that reads before one that writes',
+      '/m/x',
+      '/m/x',
+      () => {
+        const { read, add } = counter()
+        return new App(quiet).mount('/m', appOf().get('/x', read)).mount('/m', appOf().put('/x', add))
+      }
+    ],
+    [
+      'a router that writes before one that reads',
+      '/m/x',
+      '/m/x',
+      () => {
+        const { read, add } = counter()
+        return new App(quiet).mount('/m', appOf().put('/x', add)).mount('/m', appOf().get('/x', read))
+      }
+    ]
+  ])('succeeds once of two with one tag: %s', async (_, one, other, build) => {
+    const app = build()
+    const tag = (await send(app, 'GET', one, { 'if-none-match': '""' })).headers.get('etag') as string
+    const answers = await Promise.all([one, other].map(path => send(app, 'PUT', path, { 'if-match': tag })))
+    expect(answers.map(({ status }) => status)).toEqual([204, 412])
+    expect((await send(app, 'PUT', other, { 'if-match': tag })).status).toBe(412)
+    expect(app.live).toBe(0)
+  })
+})

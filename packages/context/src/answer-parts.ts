@@ -27,6 +27,8 @@ export interface NotedMethods {
 export interface AnswerOwner {
   readonly 'server.Capabilities': Capabilities
   readonly 'iopa.Method': string
+  /** Before any middleware rewrote it: whether a body is sent depends on it. */
+  readonly requestedMethod: string
   readonly environment: { readonly codecs: CodecTable; readonly bodyLimit: number }
   defer(dispose: () => unknown): void
 }

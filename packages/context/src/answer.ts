@@ -46,6 +46,8 @@ export class Answer {
   run: object | null = null
   /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
   resource = ''
+  /** The guards that the run has met, as the app keeps them; null where there are none. */
+  guards: object | null = null
   readonly #owner: AnswerOwner | null
   #status = 0
   #type = ''
@@ -375,7 +377,7 @@ export class Answer {
    */
   ready(): Promise<void> | null {
     if (!(this.#payload instanceof PayloadStream)) return null
-    if (this.#status === 304 || this.#owner?.['iopa.Method'] === 'HEAD') return this.#payload.opened()
+    if (this.#status === 304 || this.#owner?.requestedMethod === 'HEAD') return this.#payload.opened()
     return this.#type.startsWith(MEDIA_TYPES.EventStream) ? null : this.#payload.ready()
   }
 
@@ -439,7 +441,7 @@ export class Answer {
   #encodeItems(type: string, codecs: CodecTable): Encoded {
     const body = this.#body
     // HEAD takes nothing out of a generator, not even the item that would tell its type.
-    if (this.#owner?.['iopa.Method'] === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
+    if (this.#owner?.requestedMethod === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
       return { payload: chunksOf(body as Source), type }
     }
     const encoded = encodeKind(KIND.Items, body, type, codecs)

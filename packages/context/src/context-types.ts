@@ -79,8 +79,8 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   planEnd(reason: EndReason): void
   /** Puts off every end but that of a shutdown, until `release`. The app holds a context while a handler is at work that changes state. */
   hold(): void
-  /** Calls back when the end is asked for and put off: the peer has left. */
-  whenAsked(heard: () => void): void
+  /** Calls `listener` once when the end is asked for, also while it is put off. */
+  onEndAsked(listener: () => void): void
   /** Lets the context end: at once where that has been asked for. */
   release(): void
   /** Throws when the context has ended. */

@@ -1,4 +1,4 @@
-import type { Logger } from '@iopa/constants'
+import { type Logger, withOrigin } from '@iopa/constants'
 import { addAliases } from './aliases.ts'
 import type { Answer } from './answer.ts'
 import { CORE_KEYS, PropertyBag } from './context.ts'
@@ -9,6 +9,11 @@ const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(
 
 /** Keys that a view has for itself. */
 const OWN_KEYS: ReadonlySet<string> = new Set(['iopa.Path', 'iopa.PathBase', 'iopa.Params', 'iopa.Route', 'response'])
+
+/** How many keys a context has without extension keys. */
+let coreKeys = 0
+
+const isExtensionKey = (name: string): boolean => !/^(?:iopa|server|ssl)\.|^response$/.test(name)
 
 /** The path of a resource below a path base: the root of a mount is the mount's own path. */
 export const fullPath = (base: string, path: string): string => (path === '/' && base !== '' ? base : base + path)
@@ -25,6 +30,8 @@ export class ContextView {
   'iopa.Params': Readonly<Record<string, string>> = NO_PARAMS
   'iopa.Route' = ''
   readonly #context: Context
+  /** The view around this one, of the mount around its mount. */
+  readonly #outer: ContextView | null
   #logger: Logger | null
   #segments: readonly string[] | null = null
   #segmentsOf = ''
@@ -35,7 +42,27 @@ export class ContextView {
     // A view of a view would pay for each level on each access.
     const isView = #context in context
     this.#context = isView ? context.#context : context
+    this.#outer = isView ? (context as unknown as ContextView) : null
     this.#logger = logger ?? (isView ? context.#logger : null)
+    const names = Object.keys(this.#context)
+    // Most contexts have no extension keys, and all of those have as many keys.
+    if (names.length === coreKeys) return
+    const extensions = names.filter(isExtensionKey)
+    coreKeys = names.length - extensions.length
+    for (const name of extensions) this.#mirror(name)
+  }
+
+  /** Makes an extension key one of the view's own, for `in` and `Object.keys`. */
+  #mirror(name: string): void {
+    if (Object.hasOwn(this, name)) return
+    Object.defineProperty(this, name, {
+      get: () => (this.#context as unknown as Record<string, unknown>)[name],
+      set: (value: unknown) => {
+        ;(this.#context as unknown as Record<string, unknown>)[name] = value
+      },
+      enumerable: true,
+      configurable: true
+    })
   }
 
   get response(): Answer {
@@ -76,8 +103,13 @@ export class ContextView {
 
   /** Tells the observers of `path`, which is a path of the mounted app. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.#context.assertLive()
-    this.#context.environment.notify(fullPath(this['iopa.PathBase'], checkPath(path)), this.#context)
+    try {
+      this.#context.assertLive()
+      this.#context.environment.notify(fullPath(this['iopa.PathBase'], checkPath(path)), this.#context)
+    } catch (error) {
+      // As for the context itself: the peer has not asked for this path.
+      throw withOrigin(error, 'internal')
+    }
   }
 
   /** The context behind a view; any other value as it is. */
@@ -106,6 +138,7 @@ export class ContextView {
         set: (_, name, value, receiver: object) => {
           if (!(#context in receiver)) return false
           ;(receiver.#context as unknown as Record<string | symbol, unknown>)[name] = value
+          if (typeof name === 'string') for (let at: ContextView | null = receiver as ContextView; at !== null; at = at.#outer) at.#mirror(name)
           return true
         }
       })

@@ -366,6 +366,7 @@ export class PropertyBag {
     child['iopa.PathBase'] = this['iopa.PathBase']
     child.#made.requestedBase = this['iopa.PathBase']
     child['server.IsLocalOrigin'] = true
+    child.response.guards = this.response.guards
     child.#made.host = this.#made.host
     child.#made.port = this.#made.port
     if (reads !== undefined) trackReads(child, reads)
@@ -396,8 +397,8 @@ export class PropertyBag {
   hold(): void {
     this.#scope.hold()
   }
-  whenAsked(heard: () => void): void {
-    this.#scope.whenAsked(heard)
+  onEndAsked(listener: () => void): void {
+    this.#scope.onEndAsked(listener)
   }
   release(): void {
     this.#scope.release()

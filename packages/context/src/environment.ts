@@ -5,8 +5,11 @@ import type { Context } from './context-types.ts'
 export interface ChangeOrder {
   /** Conditional changes under way, on any path. */
   readonly active: number
-  /** Calls `handler` when the path is free, and with `judged` when the precondition of the request holds. */
-  run(context: Context, judged: boolean, handler: () => unknown): unknown
+  /**
+   * Calls `handler` when the path is free, and with `judged` when the precondition of the request holds. `readable` says that a GET route of the path is
+   * known; otherwise a precondition counts only where another router has one.
+   */
+  run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown
 }
 
 /** What all scopes of one app share. */

@@ -187,15 +187,15 @@ export const trackReads = (context: object, reads: Reads): void => {
   Object.setPrototypeOf(bag, prototypeOver(Object.getPrototypeOf(bag) as object))
 }
 
-/** Header fields that record which of them are read. Names in `absent` are never there, so reading them says nothing. */
+/** Header fields that record which of them are read. Names in `unrecorded` are never there, or are compared in any case, so reading them says nothing. */
 export class TrackedHeaders extends HeaderMap {
   readonly #reads: Reads
-  readonly #absent: ReadonlySet<string>
+  readonly #unrecorded: ReadonlySet<string>
 
-  constructor(pairs: string[], reads: Reads, absent: ReadonlySet<string>) {
+  constructor(pairs: string[], reads: Reads, unrecorded: ReadonlySet<string>) {
     super(pairs)
     this.#reads = reads
-    this.#absent = absent
+    this.#unrecorded = unrecorded
   }
 
   override get size(): number {
@@ -232,6 +232,6 @@ export class TrackedHeaders extends HeaderMap {
     const lower = name.toLowerCase()
     if (lower === 'accept') this.#reads.add(READ.Accept)
     else if (lower === 'host') this.#reads.add(READ.HostField)
-    else if (!this.#absent.has(lower)) this.#reads.add(READ.Private)
+    else if (!this.#unrecorded.has(lower)) this.#reads.add(READ.Private)
   }
 }

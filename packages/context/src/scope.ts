@@ -25,8 +25,8 @@ interface Belongings {
   held: boolean
   /** Why it was asked to end while it was held. */
   asked: EndReason | null
-  /** What wants to know of that. */
-  whenAsked: (() => void)[] | null
+  /** Told when the scope is asked to end, also while it is held. */
+  onAsked: (() => void)[] | null
   /** Disposers that have not settled are not waited for any more. */
   hurried: boolean
 }
@@ -118,12 +118,11 @@ export class Scope {
     if (this.#state <= COUNTED) this.#own.held = true
   }
 
-  /** Calls back when the scope is asked to end while it is held: its peer has left. */
-  whenAsked(heard: () => void): void {
+  /** Calls `listener` once when the scope is asked to end, also while its end is put off: work that has not begun need not begin. */
+  onEndAsked(listener: () => void): void {
     const belongings = this.#own
-    if (belongings.asked !== null) heard()
-    else if (belongings.whenAsked === null) belongings.whenAsked = [heard]
-    else belongings.whenAsked.push(heard)
+    if (this.#state > COUNTED || belongings.asked !== null) listener()
+    else (belongings.onAsked ??= []).push(listener)
   }
 
   /** Lets the scope end: at once where that has been asked for. */
@@ -139,9 +138,8 @@ export class Scope {
     const state = this.#state
     if (state > COUNTED) return this.#belongings?.ending ?? undefined
     if (this.#belongings?.held === true && reason !== 'shutdown') {
-      if (this.#belongings.asked !== null) return
-      this.#belongings.asked = reason
-      for (const heard of this.#belongings.whenAsked?.splice(0) ?? []) heard()
+      this.#belongings.asked ??= reason
+      this.#tellAsked()
       return
     }
     this.#state = ENDING
@@ -155,6 +153,7 @@ export class Scope {
     const belongings = this.#own
     // What was planned takes the place of a plain end.
     if (reason !== 'finish') belongings.reason = reason
+    this.#tellAsked()
     if (belongings.controller !== null) this.#abort(belongings.controller, belongings)
     const children = this.#endChildren(belongings.reason, parent)
     const ending = children === null ? this.#disposeInTime() : children.then(() => this.#disposeInTime())
@@ -172,6 +171,12 @@ export class Scope {
   /** Throws when the scope has ended: a kept reference must not act for a request that is over. */
   assertLive(): void {
     if (this.#state > COUNTED) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
+  }
+
+  #tellAsked(): void {
+    const belongings = this.#belongings
+    if (belongings === null || belongings.onAsked === null) return
+    for (const listener of belongings.onAsked.splice(0)) listener()
   }
 
   /** Its listeners, too, run in the asynchronous context of the request that has asked for the signal. */
@@ -248,7 +253,7 @@ export class Scope {
       reason: 'finish',
       held: false,
       asked: null,
-      whenAsked: null,
+      onAsked: null,
       hurried: false
     })
   }

@@ -138,6 +138,21 @@ describe('a scope', () => {
     expect(context.endReason).toBe('timeout')
   })
 
+  test('tells once that its end is asked for, also while that is put off', () => {
+    const heard: string[] = []
+    for (const held of [true, false]) {
+      const context = request(bench().factory)
+      if (held) context.hold()
+      context.onEndAsked(() => heard.push(`${held} ${context.ended}`))
+      void context.end('disconnect')
+      context.onEndAsked(() => heard.push('late'))
+      void context.end('timeout')
+      context.release()
+      expect(context.endReason).toBe('disconnect')
+    }
+    expect(heard).toEqual(['true false', 'late', 'false true', 'late'])
+  })
+
   test('dispatches finish or disconnect on the events of its context', () => {
     const { factory } = bench()
     const heard: string[] = []

@@ -1,4 +1,4 @@
-import { type App, IopaError } from '@iopa/appbuilder'
+import { type App, type Context, defineMiddleware, IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { afterEach, describe, expect, test } from 'vitest'
 import { PendingRequests } from '../src/client/pending-requests.ts'
@@ -131,5 +131,72 @@ describe('requests of our client', () => {
     requests.settle(message('true', correlationData))
     requests.settle(message('again', correlationData))
     expect(await (await answer).text()).toBe('true')
+  })
+})
+
+describe('what stands behind a guard', () => {
+  const guard = () =>
+    defineMiddleware({ name: 'auth', provides: ['server.User'] }, (context: Context, next) => {
+      const name = context.headers.get('authorization')
+      if (context.user === undefined && name !== undefined) context.user = { id: name }
+      if (context.user === undefined) throw new IopaError(401, 'who-is-it')
+      return next()
+    })
+  const fill = (app: App, own: MiddlewareFunction = (_, next) => next()): App => {
+    const routed = app.use(router())
+    routed.get('/admin/state', own, () => 'secret')
+    routed.put('/admin/state', own, () => undefined)
+    routed.put('/admin/command', own, () => undefined)
+    return routed
+  }
+
+  test.each<[string, (app: App) => unknown]>([
+    ['of a path', app => fill(app.mount('/admin', guard()))],
+    ['of every path', app => fill(app.use((context, next) => (['CONNECT', 'SUBSCRIBE'].includes(context.method) ? undefined : next())).use(guard()))],
+    [
+      'in a branch',
+      app =>
+        app.fork(
+          ({ path }) => path.startsWith('/admin'),
+          branch => fill(branch.use(guard()))
+        )
+    ],
+    ['of the routes themselves', app => fill(app, guard())],
+    [
+      'of a path, rewritten behind it',
+      app =>
+        fill(
+          app.mount('/admin', guard()).use((context, next) => {
+            if (context.path.startsWith('/v1/')) context.path = context.path.slice(3)
+            return next()
+          })
+        )
+    ]
+  ])('is disclosed to no session without a user, not by name either: a guard %s', async (_, build) => {
+    const net = await lab(app => {
+      app.use((context, next) => {
+        if (context.method === 'CONNECT' && String(context['mqtt.ClientId']) === 'ann') context.user = { id: 'ann' }
+        return next()
+      })
+      build(app)
+    })
+    const anonymous = await Promise.all(
+      ['#', '+/+', 'admin/#', 'admin/state', 'admin/command', '$share/g/#', 'v1/#', 'v1/admin/state'].map(async filter => {
+        const client = await net.client({ clientId: `some-${filter}` })
+        await client.subscribe(filter)
+        return client
+      })
+    )
+    const ann = await net.client({ clientId: 'ann' })
+    await ann.subscribe('#')
+    net.app.notify('/admin/state')
+    const headers = { authorization: 'ann' }
+    for (const path of ['/admin/state', '/v1/admin/state']) await net.app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': path, 'iopa.Headers': headers })
+    await ann.put('admin/state', 'on', { retain: true })
+    await ann.put('admin/command', 'go', { retain: true })
+    expect(new Set(await ann.messages())).toEqual(new Set(['admin/state secret', 'admin/command go']))
+    const later = await net.client({ clientId: 'later' })
+    await later.subscribe('#')
+    for (const client of [...anonymous, later]) expect(await client.messages()).toEqual([])
   })
 })

@@ -263,3 +263,53 @@ describe('the app itself', () => {
     expect(await client.put('$SYS/broker/clients/connected', '1000')).toMatchObject({ reasonCode: 0x87 })
   })
 })
+
+describe('a change of a path that middleware rewrites', () => {
+  /** Versions of the interface are a prefix, which is taken away; the path is as it was when the change is told. */
+  const versioned = (get: boolean) => (app: App) => {
+    const routed = app
+      .use(async (context, next) => {
+        const { path } = context
+        if (path.startsWith('/v1/')) context.path = path.slice(3)
+        try {
+          return await next()
+        } finally {
+          context.path = path
+        }
+      })
+      .use(router())
+    let value = 'off'
+    if (get) routed.get('/x', () => value)
+    routed.put('/x', async context => {
+      value = await context.text()
+    })
+  }
+
+  it.each(['mqtt', 'another protocol'])('made over %s is told to those who subscribed to either name, each time', async maker => {
+    const net = await lab(versioned(true))
+    const publisher = await net.client()
+    const watchers = await Promise.all(
+      ['v1/#', 'v1/x', 'x', '+'].map(async filter => {
+        const client = await net.client()
+        await client.subscribe(filter, { rh: 2 })
+        await client.messages()
+        return client
+      })
+    )
+    for (const value of ['on', 'dim']) {
+      if (maker === 'mqtt') await publisher.put('v1/x', value)
+      else await net.app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/v1/x', 'iopa.Body': value })
+      const heard = await Promise.all(watchers.map(watcher => watcher.messages()))
+      expect(heard, value).toEqual([[`v1/x ${value}`], [`v1/x ${value}`], [`x ${value}`], [`x ${value}`]])
+    }
+  })
+
+  it('without a GET route is its payload, once', async () => {
+    const net = await lab(versioned(false))
+    const publisher = await net.client()
+    const client = await net.client()
+    await client.subscribe('#')
+    await publisher.put('v1/x', 'on')
+    expect(await client.messages()).toEqual(['v1/x on'])
+  })
+})

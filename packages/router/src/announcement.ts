@@ -3,22 +3,25 @@ import type { Pattern } from './pattern.ts'
 import type { RouteTable } from './route-table.ts'
 import type { Target } from './target.ts'
 
-/** One announcement for each pattern, with the methods and attributes of all its routes. */
+/** One announcement for each pattern, with the methods and attributes of its routes; those behind a guard of their own are announced apart. */
 export const announced = (table: RouteTable<Target>): RouteInfo[] => {
-  const byPattern = new Map<string, { pattern: Pattern; methods: (string | undefined)[]; attributes: RouteAttributes }>()
+  const byPattern = new Map<string, { pattern: Pattern; methods: (string | undefined)[]; attributes: RouteAttributes; guarded: boolean }>()
   for (const { method, pattern, value } of table.routes) {
-    const known = byPattern.get(pattern.text)
-    if (known === undefined) byPattern.set(pattern.text, { pattern, methods: [method], attributes: value.attributes })
+    const { guarded } = value
+    const key = `${guarded} ${pattern.text}`
+    const known = byPattern.get(key)
+    if (known === undefined) byPattern.set(key, { pattern, methods: [method], attributes: value.attributes, guarded })
     else {
       known.methods.push(method)
       known.attributes = { ...known.attributes, ...value.attributes }
     }
   }
-  return [...byPattern.values()].map(({ pattern, methods, attributes }) => ({
+  return [...byPattern.values()].map(({ pattern, methods, attributes, guarded }) => ({
     methods: methods.includes(undefined) ? [] : (methods as string[]),
     pattern: pattern.text,
     segments: segmentsOf(pattern),
-    attributes
+    attributes,
+    ...(guarded ? { guarded } : undefined)
   }))
 }
 

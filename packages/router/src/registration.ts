@@ -55,7 +55,8 @@ const register = (
     throw routeError('invalid-pattern', `The route pattern ${JSON.stringify(path)} is not valid: begin it with "/".`, place)
   const [first, ...others] = rest
   const attributes = isAttributes(first) ? first : {}
-  const layers = chainOf(attributes === first ? others : rest, route, place)
+  const chain = attributes === first ? others : rest
+  const layers = chainOf(chain, route, place)
   const [handler] = layers
   if (handler === undefined)
     throw routeError(
@@ -65,7 +66,18 @@ const register = (
     )
   // Of a group the root is its prefix, as the root of a mounted app is its mount path.
   const pattern = prefix !== '' && path === '/' ? prefix : prefix + path
-  table.add(method, pattern, { handler: layers.length === 1 ? handler : sequence(layers), attributes }, place)
+  table.add(
+    method,
+    pattern,
+    { handler: layers.length === 1 ? handler : sequence(layers), attributes, guarded: chain.flat(Number.POSITIVE_INFINITY).some(isGuard) },
+    place
+  )
+}
+
+/** Middleware that provides the user: discovery hides what stands behind it. */
+const isGuard = (value: unknown): boolean => {
+  const provides = (value as { provides?: unknown } | null)?.provides
+  return Array.isArray(provides) && provides.includes('server.User')
 }
 
 /** A plain object that is no middleware. */

@@ -4,4 +4,6 @@ import type { Context, Next, RouteAttributes } from '@iopa/appbuilder'
 export interface Target {
   readonly handler: (context: Context, next: Next) => unknown
   readonly attributes: RouteAttributes
+  /** True where one of its middleware says who is asking, or refuses. */
+  readonly guarded: boolean
 }

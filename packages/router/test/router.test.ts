@@ -1,4 +1,15 @@
-import { type Answer, App, type Bag, CAPABILITIES, type Context, type IopaError, isUnrouted, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import {
+  type Answer,
+  App,
+  type Bag,
+  CAPABILITIES,
+  type Context,
+  defineMiddleware,
+  type IopaError,
+  isUnrouted,
+  type MiddlewareFunction,
+  reply
+} from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { type RouterOptions, router } from '../src/index.ts'
 
@@ -431,5 +442,24 @@ describe('a router', () => {
     await send(app, 'GET', '/b')
     expect(order).toEqual(['before', 'a', '/before', 'before', 'after', '/after', '/before'])
     expect(app.live).toBe(0)
+  })
+})
+
+describe('routes behind a guard of their own', () => {
+  test('are announced apart, and listed for users alone', async () => {
+    const guard = defineMiddleware({ name: 'auth', provides: ['server.User'] }, (_, next) => next())
+    const app = new App({ logger: false }).use(router())
+    app
+      .get('/open', () => 1)
+      .put('/open', [guard], () => 1)
+      .get('/secret', guard, () => 1)
+    const host = app.host()
+    const context = app.create({ 'iopa.Path': '/.well-known/core' })
+    await host.invoke(context)
+    const listed = () => Array.from(host.routes(context), ({ methods, pattern }) => `${methods} ${pattern}`)
+    expect(listed()).toEqual(['GET /open'])
+    context['server.User'] = { id: 'ann' }
+    expect(listed()).toEqual(['GET /open', 'PUT /open', 'GET /secret'])
+    await context.end()
   })
 })

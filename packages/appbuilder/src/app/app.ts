@@ -26,7 +26,7 @@ import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries
 import { type Explanation, explanationOf } from './explain.ts'
 import { extendApp } from './extension.ts'
 import { Listeners } from './listeners.ts'
-import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp } from './nested-app.ts'
+import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp, oneNameOf } from './nested-app.ts'
 import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
@@ -78,6 +78,7 @@ export class App {
       clock: this.clock,
       timeout: this.limits.requestTimeout,
       bodyLimit: this.limits.body,
+      nameOf: path => oneNameOf(this.#self, path),
       run: (context, done) => this.#notifier.run(context, done)
     })
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
@@ -218,7 +219,7 @@ export class App {
 
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
-    yield* listedRoutes(coverageOf(this.#self), () => true)
+    yield* listedRoutes(coverageOf(this.#self), null)
   }
 
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
@@ -234,7 +235,7 @@ export class App {
   #composed(): ComposedPipeline {
     if (this.#pipeline !== null) return this.#pipeline
     checkBuild(this.#self, this.#transports)
-    const { layers, names } = layersOf(this.#entries, this.logger)
+    const { layers, names } = layersOf(this.#entries, this.logger, false)
     this.#pipeline = compose(layers, noRoute, names)
     for (const { app } of this.#entries) app?.build()
     return this.#pipeline
@@ -267,7 +268,7 @@ export class App {
     return (context, next) => {
       if (this.#closing !== null) throw SHUT_DOWN
       if (run === null) {
-        const { layers, names } = layersOf(this.#entries, this.logger)
+        const { layers, names } = layersOf(this.#entries, this.logger, true)
         run = sequence(layers, branch ? noRoute : undefined, names)
       }
       return run(context, next)
@@ -289,7 +290,7 @@ export class App {
       pipeline: () => this.#composed(),
       changed: (path, origin) => this.#changed(path, origin),
       notify: path => this.notify(path),
-      routes: allows => listedRoutes(coverageOf(this.#self), allows),
+      routes: as => listedRoutes(coverageOf(this.#self), as),
       exposed: () => exposedOf(coverageOf(this.#self))
     }
     return new ListenerHost(name, app, new Scope(this.#environment, this.#scope), this.limits)

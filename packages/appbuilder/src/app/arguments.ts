@@ -1,10 +1,11 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError, withOrigin } from '@iopa/constants'
 import { callSite } from './call-site.ts'
 
 /** An error of whoever calls the API, with the line of the call: `caller` is the function that was called. */
 export const argumentError = (caller: unknown, code: string, detail: string): IopaError => {
   const place = callSite(caller)()
-  return new IopaError(500, code, place === '' ? detail : `${detail} (${place})`)
+  // Where a handler makes the call, its peer has not, and learns nothing of our files.
+  return withOrigin(new IopaError(500, code, place === '' ? detail : `${detail} (${place})`), 'internal')
 }
 
 /** What kind of thing a value is, for messages. */

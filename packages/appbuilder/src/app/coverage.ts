@@ -1,22 +1,27 @@
 import { IopaError } from '@iopa/constants'
-import { fullPath } from '@iopa/context'
+import { type Context, fullPath } from '@iopa/context'
+import { isUnrouted } from '../pipeline/compose.ts'
+import { hasPassed } from '../pipeline/guard-trail.ts'
 import { isBelow } from '../pipeline/mount.ts'
 import { prefixed } from '../transport/route-paths.ts'
 import type { RouteInfo, RouteSegment } from '../transport/transport.ts'
-import type { PipelineEntry } from './entries.ts'
+import { isGuard, type PipelineEntry } from './entries.ts'
 import { checkCycles, type NestedApp } from './nested-app.ts'
 import { inRunOrder } from './run-order.ts'
-
-/** The key that marks a guard: middleware that says who is asking, or refuses. */
-const USER = 'server.User'
 
 /** Middleware that provides `server.User`, and the path that it is bound to; empty for every path. */
 interface Guard {
   readonly label: string
   readonly prefix: string
+  readonly middleware: unknown
+  /** True in a branch, which only some requests take. */
+  readonly branch: boolean
   /** What stands before it and no guard covers. */
   readonly open: readonly string[]
 }
+
+/** Stands for the guard that a route has among its own middleware. */
+const OF_THE_ROUTE: Guard = { label: 'the route', prefix: '/', middleware: null, branch: true, open: [] }
 
 /** Something that answers requests, and the guards that a request passes on its way there. */
 interface Answering {
@@ -65,17 +70,17 @@ export const coverageOf = (app: NestedApp): Coverage => {
   const misplaced: { guard: string; path: string; answering: string }[] = []
   let endsCovered = true
 
-  const walk = (entries: readonly PipelineEntry[], base: string, around: readonly Guard[]): Guard[] => {
+  const walk = (entries: readonly PipelineEntry[], base: string, around: readonly Guard[], branch: boolean): Guard[] => {
     const passed = [...around]
     const before = answering.length
     const covering = (path: string): Guard[] => passed.filter(({ prefix }) => isBelow(prefix, path))
-    const add = ({ kind, label, name }: PipelineEntry, prefix: string): void => {
+    const add = ({ kind, label, name, invoke }: PipelineEntry, prefix: string): void => {
       const open = answering.filter(({ guards }) => guards.length === 0)
       // A mounted middleware guards the whole path. The guard of a mounted app guards that app: what has a guard of its own is no business of it.
       const earlier = (kind === 'mount' ? answering : answering.slice(0, before).filter(({ guards }) => guards.length === 0)).find(
         answer => prefix !== '' && answer.reaches(prefix)
       )
-      const guard = { label: kind === 'mount' ? `'${name}'` : label, prefix, open: open.map(answer => answer.label) }
+      const guard = { label: kind === 'mount' ? `'${name}'` : label, prefix, middleware: invoke, branch, open: open.map(answer => answer.label) }
       if (earlier !== undefined) misplaced.push({ guard: guard.label, path: prefix, answering: earlier.label })
       passed.push(guard)
       all.push(guard)
@@ -83,16 +88,21 @@ export const coverageOf = (app: NestedApp): Coverage => {
     for (const entry of inRunOrder(entries)) {
       const prefix = base + entry.prefix
       if (entry.app !== null) {
-        const within = walk(entry.app.entries, prefix, covering(prefix))
+        const within = walk(entry.app.entries, prefix, passed, branch || entry.kind === 'fork')
         // What a branch does not route ends there.
         if (entry.kind === 'fork') endsCovered &&= within.some(guard => isBelow(guard.prefix, base))
         else for (const guard of within) if (!passed.includes(guard)) passed.push(guard)
-      } else if (entry.provides.includes(USER)) add(entry, prefix)
+      } else if (isGuard(entry)) add(entry, prefix)
       else if (entry.routes !== undefined) {
         for (const inner of entry.routes()) {
           const route = prefixed(prefix, inner)
           const path = literalOf(route)
-          answering.push({ label: methodsOf(route), route, guards: covering(path), reaches: below => routeReaches(route, below) })
+          answering.push({
+            label: methodsOf(route),
+            route,
+            guards: route.guarded === true ? [...covering(path), OF_THE_ROUTE] : covering(path),
+            reaches: below => routeReaches(route, below)
+          })
         }
       } else if (entry.answers) {
         const label = entry.kind === 'mount' ? `mount('${prefix || '/'}')` : entry.label
@@ -102,7 +112,7 @@ export const coverageOf = (app: NestedApp): Coverage => {
     return passed
   }
 
-  const passed = walk(app.entries, '', [])
+  const passed = walk(app.entries, '', [], false)
   return { answering, guards: all, misplaced, endsCovered: endsCovered && passed.some(({ prefix }) => prefix === '') }
 }
 
@@ -143,11 +153,12 @@ export const warningsOf = ({ guards }: Coverage): string[] =>
     .filter(({ prefix, open }) => prefix === '' && open.length > 0)
     .map(({ label, open }) => `${label} does not cover ${open.join(', ')}, which ${open.length === 1 ? 'stands' : 'stand'} before it.`)
 
-/** The routes that may be listed: those behind a guard only where `allows` says so. */
-export const listedRoutes = function* (coverage: Coverage, allows: (bound: boolean) => boolean): Generator<RouteInfo> {
+/** The routes that may be listed for `as`, who is not known: those that no guard hides, and those of which every guard runs for all requests and let this one pass. */
+export const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
+  // A request that was answered on its way may have been refused by a guard.
+  const through = as === null || isUnrouted(as)
   for (const { route, guards } of coverage.answering) {
     if (route === null) continue
-    const bound = guards.some(({ prefix }) => prefix !== '')
-    if (guards.length === 0 || allows(bound)) yield route
+    if (as === null || guards.every(({ prefix, branch, middleware }) => through && prefix === '' && !branch && hasPassed(as, middleware))) yield route
   }
 }

@@ -21,6 +21,9 @@ export interface PipelineEntry extends DeclaredEntry {
   readonly routes: (() => Iterable<RouteInfo>) | undefined
 }
 
+/** True for middleware that says who is asking, or refuses. */
+export const isGuard = ({ app, provides }: PipelineEntry): boolean => app === null && provides.includes('server.User')
+
 type Constructor = new (app: unknown, ...options: readonly unknown[]) => MiddlewareObject
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

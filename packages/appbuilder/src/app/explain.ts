@@ -21,7 +21,7 @@ export interface Explanation {
 /** The explanation of an app; `urlsOf` says where a transport listens. */
 export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => readonly string[]): Explanation => {
   const { entries, limits } = app
-  const routes = [...listedRoutes(coverageOf(app), () => true)]
+  const routes = [...listedRoutes(coverageOf(app), null)]
   const open = buildReport(app)
   const transports = app.transports.map(transport => ({ name: transport.name, schemes: transport.schemes, urls: urlsOf(transport) }))
   const transportKeys = app.transports.flatMap(transport => declarationsOf(transport, transport.name).keys)

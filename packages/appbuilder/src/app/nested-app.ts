@@ -73,25 +73,36 @@ export const checkNested = (outer: NestedApp, { app, label }: PipelineEntry): vo
   for (const { mediaType } of app.codecs) if (!known.has(mediaType)) refuse('nested-codec', `a codec for ${mediaType}`)
 }
 
-/** Tells the observers of a path of `app`, and those of the same path in the apps around it and within it. */
-export const changedEverywhere = (app: NestedApp, path: string, origin: Context | null): void => {
-  if (app.places.length === 0 && !app.entries.some(entry => entry.app !== null)) {
-    app.changed(path, origin)
-    return
-  }
-  const told = new Map<NestedApp, Set<string>>()
+/** The names of a resource in every app that it is part of; null where `app` is alone. */
+const namesOf = (app: NestedApp, path: string): Map<NestedApp, Set<string>> | null => {
+  if (app.places.length === 0 && !app.entries.some(entry => entry.app !== null)) return null
+  const names = new Map<NestedApp, Set<string>>()
   const open: [NestedApp, string][] = [[app, path]]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const [at, own] = next
-    const paths = told.get(at) ?? new Set<string>()
+    const paths = names.get(at) ?? new Set<string>()
     if (paths.has(own)) continue
-    told.set(at, paths.add(own))
+    names.set(at, paths.add(own))
     for (const { outer, prefix } of at.places) open.push([outer, fullPath(prefix, own)])
     for (const { app: inner, prefix } of at.entries) {
       if (inner !== null && isBelow(prefix, own)) open.push([inner, own.slice(prefix.length) || '/'])
     }
   }
-  for (const [at, paths] of told) for (const own of paths) at.changed(own, origin)
+  return names
+}
+
+/** Tells the observers of a path of `app`, and those of the same resource in the apps around it and within it, at each of their places. */
+export const changedEverywhere = (app: NestedApp, path: string, origin: Context | null): void => {
+  const names = namesOf(app, path)
+  if (names === null) app.changed(path, origin)
+  else for (const [at, paths] of names) for (const own of paths) at.changed(own, origin)
+}
+
+/** One name for all paths of `app` that lead to the same resource. */
+export const oneNameOf = (app: NestedApp, path: string): string => {
+  let first = path
+  for (const name of namesOf(app, path)?.get(app) ?? []) if (name < first) first = name
+  return first
 }
 
 /** True where a router takes the path with and without its trailing slash. */

@@ -1,8 +1,9 @@
 import type { Logger } from '@iopa/constants'
+import { assertPassed, type BoundGuard, noteBefore, notePassed } from '../pipeline/guard-trail.ts'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { mounted, mountTable } from '../pipeline/mount.ts'
 import { neutral } from '../pipeline/neutral.ts'
-import type { PipelineEntry } from './entries.ts'
+import { isGuard, type PipelineEntry } from './entries.ts'
 
 /** A guard runs at its own place; any other mount shares a table with its neighbours, in which the most specific prefix wins. */
 const isInTable = (entry: PipelineEntry): boolean => entry.kind === 'mount' && (entry.app !== null || entry.provides.length === 0)
@@ -29,20 +30,52 @@ export interface Layers {
   readonly names: readonly string[]
 }
 
-/** The layers of a pipeline. `logger` is that of the app; an app within it keeps its own. */
-export const layersOf = (entries: readonly PipelineEntry[], logger: Logger): Layers => {
+/** The layers of a pipeline. `logger` is that of the app; an app within it keeps its own, and is `nested`. */
+export const layersOf = (entries: readonly PipelineEntry[], logger: Logger, nested: boolean): Layers => {
+  const before: BoundGuard[] = []
   const named = groupsOf(entries).flatMap(group => {
     const layer = layerOf(group, logger)
-    return layer === undefined ? [] : [{ layer, name: group.map(({ name }) => name).join(' or ') }]
+    const guarded = layer === undefined ? undefined : behindGuards(layer, group, [...before], nested)
+    for (const entry of group) before.push(...boundGuardsOf(entry))
+    return guarded === undefined ? [] : [{ layer: guarded, name: group.map(({ name }) => name).join(' or ') }]
   })
   return { layers: named.map(({ layer }) => layer), names: named.map(({ name }) => name) }
+}
+
+/** The guards of an entry that do not run for every path; a branch keeps its own. */
+const boundGuardsOf = (entry: PipelineEntry): BoundGuard[] => {
+  if (entry.kind === 'fork') return []
+  if (entry.app === null) return isGuard(entry) && entry.prefix !== '' ? [{ middleware: entry.invoke, label: entry.label, prefix: entry.prefix }] : []
+  return entry.app.entries.flatMap(inner => {
+    const own = isGuard(inner) ? [{ middleware: inner.invoke, label: inner.label, prefix: inner.prefix }] : boundGuardsOf(inner)
+    return own.map(guard => ({ ...guard, prefix: entry.prefix + guard.prefix }))
+  })
+}
+
+/** The layer of a group that does not answer a path whose guard has not run; apps within are told which guards stand before them. */
+const behindGuards = (
+  layer: MiddlewareFunction,
+  group: readonly PipelineEntry[],
+  before: readonly BoundGuard[],
+  nested: boolean
+): MiddlewareFunction => {
+  if (!nested && before.length === 0) return layer
+  const answers = group.some(entry => entry.app === null && !isGuard(entry) && (entry.answers || entry.routes !== undefined))
+  const enters = before.length > 0 && group.some(({ app }) => app !== null)
+  if (!answers && !enters) return layer
+  return (context, next) => {
+    if (answers) assertPassed(context, before)
+    if (enters) noteBefore(context, before)
+    return layer(context, next)
+  }
 }
 
 /** One entry, or neighbouring mounts, as one layer; undefined where there is nothing to run. */
 const layerOf = (group: readonly PipelineEntry[], logger: Logger): MiddlewareFunction | undefined => {
   const handlers = group.flatMap(entry => {
     if (entry.invoke === undefined) return []
-    const invoke = entry.neutral === true ? neutral(entry.invoke) : entry.invoke
+    const called = entry.neutral === true ? neutral(entry.invoke) : entry.invoke
+    const invoke = isGuard(entry) ? passing(entry.invoke, called) : called
     const isBare = entry.kind === 'fork' || (entry.kind === 'use' && entry.app === null)
     if (isBare) return [{ prefix: '', handler: invoke, bare: true }]
     const own = entry.app === null || entry.app.options.logger === undefined || entry.app.logger === logger ? null : entry.app.logger
@@ -51,6 +84,14 @@ const layerOf = (group: readonly PipelineEntry[], logger: Logger): MiddlewareFun
   const [first] = handlers
   return first === undefined || first.bare || (handlers.length === 1 && first.prefix === '') ? first?.handler : mountTable(handlers)
 }
+
+/** A guard that leaves word of itself. */
+const passing =
+  (guard: unknown, invoke: MiddlewareFunction): MiddlewareFunction =>
+  (context, next) => {
+    notePassed(context, guard)
+    return invoke(context, next)
+  }
 
 /** Mounts of plain middleware that a more specific neighbour behind them takes paths from; a guard among them would not run there. */
 export const overtaken = (entries: readonly PipelineEntry[]): (readonly [PipelineEntry, PipelineEntry])[] =>

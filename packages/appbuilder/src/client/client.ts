@@ -1,5 +1,6 @@
 import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, checkBag, decodePath, encodeBody, HeaderMap, isContext, type Scope } from '@iopa/context'
+import { checkOptions, checkSurplus } from '../app/arguments.ts'
 import { observedRemotely } from '../observation/observed-remotely.ts'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
@@ -12,6 +13,15 @@ export interface RequestOptions {
   readonly type?: string
   /** Aborts the request, or ends the observation. */
   readonly signal?: AbortSignal
+}
+
+const REQUEST_OPTIONS: Record<keyof RequestOptions, true> = { headers: true, type: true, signal: true }
+const NO_OPTIONS: RequestOptions = {}
+
+/** @throws IopaError 500 for options that do not exist and further arguments, with the line of the call of `caller`. */
+const checkRequest = (name: string, options: RequestOptions, surplus: readonly unknown[], caller: unknown): void => {
+  if (options !== NO_OPTIONS) checkOptions(name, options, REQUEST_OPTIONS, caller)
+  checkSurplus(name, surplus, caller)
 }
 
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
@@ -124,20 +134,49 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     }
   }
 
-  const observe = (request: string | Bag, options: RequestOptions = {}): AsyncIterable<Answer> => {
+  const observe = (request: string | Bag, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): AsyncIterable<Answer> => {
+    checkRequest('observe()', options, surplus, observe)
     const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
     return observedRemotely(observing['iopa.CallCancelled'], (signal, stop) => answers(observing, signal, stop))
+  }
+
+  /** A method without a body: `get`, `delete`. */
+  const asking = (name: string) => {
+    const method = name.toUpperCase()
+    const ask = (path: string, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<Answer> => {
+      try {
+        checkRequest(`${name}()`, options, surplus, ask)
+        return send(bag(method, path, undefined, options))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return ask
+  }
+
+  /** A method with a body: `put`, `post`, `patch`. */
+  const sending = (name: string) => {
+    const method = name.toUpperCase()
+    const ask = (path: string, body: unknown, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<Answer> => {
+      try {
+        checkRequest(`${name}()`, options, surplus, ask)
+        return send(bag(method, path, body, options))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return ask
   }
 
   // The channel belongs to the scope.
   const close = async (): Promise<void> => scope.end()
 
   return {
-    get: (path, options = {}) => send(bag('GET', path, undefined, options)),
-    put: (path, body, options = {}) => send(bag('PUT', path, body, options)),
-    post: (path, body, options = {}) => send(bag('POST', path, body, options)),
-    patch: (path, body, options = {}) => send(bag('PATCH', path, body, options)),
-    delete: (path, options = {}) => send(bag('DELETE', path, undefined, options)),
+    get: asking('get'),
+    put: sending('put'),
+    post: sending('post'),
+    patch: sending('patch'),
+    delete: asking('delete'),
     send,
     observe,
     close,

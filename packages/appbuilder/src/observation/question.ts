@@ -97,3 +97,9 @@ export const OF_THE_FIRST_REQUEST: ReadonlySet<string> = new Set([
   'range',
   'last-event-id'
 ])
+
+/** Fields whose values are part of `content`, so equal observers have them alike. */
+const OF_THE_CONTENT: ReadonlySet<string> = new Set([...OF_THE_FIRST_REQUEST, 'content-encoding', 'content-type'])
+
+/** Fields that a run may read without being its observer's own: those that it has not got, and those that are compared in any case. */
+export const unrecorded = (question: Question): ReadonlySet<string> => (question.method === 'FETCH' ? OF_THE_CONTENT : OF_THE_FIRST_REQUEST)

@@ -1,5 +1,5 @@
 import { type Context, type ContextFactory, type ContextInit, type Reads, TrackedHeaders, trackReads } from '@iopa/context'
-import { fieldsOf, OF_THE_FIRST_REQUEST, type Question } from './question.ts'
+import { fieldsOf, type Question, unrecorded } from './question.ts'
 
 /**
  * The context of a notification: what the observer `as` asked, as it asked it, with its headers, peer and user, within its scope. What it reads of
@@ -14,7 +14,7 @@ export const renewed = (factory: ContextFactory, question: Question, as: Context
     rawPath: question.rawPath,
     endpoint: as.endpoint,
     source: {
-      headers: () => new TrackedHeaders(fieldsOf(question, as), reads, OF_THE_FIRST_REQUEST),
+      headers: () => new TrackedHeaders(fieldsOf(question, as), reads, unrecorded(question)),
       contentType: () => (fetches ? as['iopa.ContentType'] : ''),
       body: () => (fetches && as['iopa.Body'] instanceof Uint8Array ? as['iopa.Body'] : null)
     }

@@ -95,7 +95,9 @@ export class Dispatcher {
     if (changesState(context['iopa.Method'])) {
       run.held = true
       context.hold()
-      context.whenAsked(() => this.#limit(run))
+      context.onEndAsked(() => {
+        if (!run.settled) this.#limit(run)
+      })
     }
     try {
       asPromise(value).then(

@@ -17,9 +17,9 @@ const FIRST_CHUNK = 100
 
 const isRandomAccess = (payload: unknown): boolean => typeof (payload as Partial<RandomAccessBody>).read === 'function'
 
-/** True where the method or the status leaves the body out (RFC 9110 sections 9.3.2 and 6.4.1). */
+/** True where the method that was asked for, or the status, leaves the body out (RFC 9110 sections 9.3.2 and 6.4.1). */
 const isBodyless = (context: Context, { status }: Answer): boolean =>
-  context['iopa.Method'] === 'HEAD' || status === 204 || status === 205 || status === 304
+  context.requestedMethod === 'HEAD' || status === 204 || status === 205 || status === 304
 
 /** What the streamed payload of an answer has to be waited for; null where its head may leave at once. */
 export const awaitStream = (context: Context, whole: Whole, limit: number, clock: Clock): StreamWait | null => {

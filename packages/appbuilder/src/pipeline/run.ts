@@ -52,7 +52,8 @@ export class Run {
   static of(context: Context): Run | null {
     const { run } = context.response
     if (run instanceof Run) return run
-    return run === RUNNING ? (context.response.run = new Run(context)) : null
+    // A mount may ask with its view; what a transport gets back is the context that it gave.
+    return run === RUNNING ? (context.response.run = new Run(ContextView.contextOf(context))) : null
   }
 
   /** The run of a context or of one around it. */

@@ -27,6 +27,6 @@ export const callRoute = (context: Context, next: Next, route: CallableRoute, ro
   const { changes } = context.environment
   const judged = !own && context.hasPrecondition
   if (changes === null || (changes.active === 0 && !judged)) return route.handler(context, next)
-  if (routes.find('GET', context['iopa.Path']) === undefined) return route.handler(context, next)
-  return changes.run(context, judged, () => route.handler(context, next))
+  const readable = routes.find('GET', context['iopa.Path']) !== undefined
+  return changes.run(context, judged, readable, () => route.handler(context, next))
 }

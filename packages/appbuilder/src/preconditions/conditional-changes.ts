@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import type { ChangeOrder, Context } from '@iopa/context'
+import { type ChangeOrder, type Context, ContextView } from '@iopa/context'
 import { closesCircle, isWithin, Lane, Turn, type Waiting } from './lanes.ts'
 import { preconditionFailed } from './own-answer.ts'
 import { judgeChange, type PreconditionHost } from './precondition-request.ts'
@@ -23,26 +23,27 @@ export class ConditionalChanges implements ChangeOrder {
     this.#host = host
   }
 
-  run(context: Context, judged: boolean, handler: () => unknown): unknown {
+  run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown {
     const outer = this.#outerOf(context)
-    const path = context.response.resource || context['iopa.PathBase'] + context['iopa.Path']
+    const path = this.#host.nameOf(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'])
+    const judgement = judged ? { readable } : null
     let lane = this.#lanes.get(path)
     if (lane === undefined) {
       if (!judged) return handler()
       this.#lanes.set(path, (lane = new Lane()))
     }
     while (lane.holder !== null && isWithin(outer, lane.holder)) lane = lane.holder.inner
-    if (lane.holder === null) return judged ? this.#take(this.#begin(lane, context, outer), path, true, handler) : handler()
+    if (lane.holder === null) return judged ? this.#take(this.#begin(lane, context, outer), path, judgement, handler) : handler()
     if (closesCircle(lane, outer)) throw new IopaError(409, 'circular-change', 'This change would wait for a change that waits for it.')
     if (lane.waiting.length >= MOST_WAITING)
       throw new IopaError(503, 'overloaded', 'Too many changes wait for this resource; try again.', { headers: { 'retry-after': '1' } })
-    return this.#wait(lane, context, outer).then(turn => this.#take(turn, path, judged, handler))
+    return this.#wait(lane, context, outer).then(turn => this.#take(turn, path, judgement, handler))
   }
 
   /** The innermost turn that a run is nested in: by the context around it, or by the code that started it. */
   #outerOf(context: Context): Turn | null {
     if (this.active === 0) return null
-    for (let at: Context | null = context; at !== null; at = at['server.ParentContext']) {
+    for (let at: Context | null = ContextView.contextOf(context); at !== null; at = at['server.ParentContext']) {
       const turn = this.#turns.get(at)
       if (turn !== undefined) return turn
     }
@@ -54,7 +55,7 @@ export class ConditionalChanges implements ChangeOrder {
   #begin(lane: Lane, context: Context, outer: Turn | null): Turn {
     const turn = new Turn(context, outer, lane)
     lane.holder = turn
-    this.#turns.set(context, turn)
+    this.#turns.set(ContextView.contextOf(context), turn)
     this.active++
     return turn
   }
@@ -65,29 +66,26 @@ export class ConditionalChanges implements ChangeOrder {
     return new Promise<Turn>((resolve, reject) => {
       const waiting: Waiting = { context, outer, start: resolve }
       lane.waiting.push(waiting)
-      const left = (): void => {
+      context.onEndAsked(() => {
         const at = lane.waiting.indexOf(waiting)
         if (at < 0) return
         lane.waiting.splice(at, 1)
         reject(answerGone())
-      }
-      context.defer(left)
-      // The scope of a change outlives its peer for the sake of its handler, which has not begun.
-      context.whenAsked(left)
+      })
     }).finally(() => {
       for (let turn = outer; turn !== null; turn = turn.outer) turn.awaited.delete(lane)
     })
   }
 
   /** Judges and runs a change that has its turn; the turn is over when the handler has settled, or can no longer be waited for. */
-  async #take(turn: Turn, path: string, judged: boolean, handler: () => unknown): Promise<unknown> {
+  async #take(turn: Turn, path: string, judgement: { readonly readable: boolean } | null, handler: () => unknown): Promise<unknown> {
     const { clock, timeout } = this.#host
     // A handler that never settles must not hold its path for ever: its request was answered after the first half of this time.
     const late = Number.isFinite(timeout) ? clock.setTimeout(() => this.#end(turn, path), 2 * timeout) : undefined
     try {
       return await this.#nesting.run(turn, async () => {
         if (isOver(turn.context)) throw answerGone()
-        if (judged && !(await this.#holds(turn.context))) return undefined
+        if (judgement !== null && !(await this.#holds(turn.context, judgement.readable))) return undefined
         if (isOver(turn.context)) throw answerGone()
         return handler()
       })
@@ -98,8 +96,8 @@ export class ConditionalChanges implements ChangeOrder {
   }
 
   /** True when the precondition holds; otherwise the answer says why not. */
-  async #holds(context: Context): Promise<boolean> {
-    const judgement = await judgeChange(this.#host, context)
+  async #holds(context: Context, readable: boolean): Promise<boolean> {
+    const judgement = await judgeChange(this.#host, context, readable)
     if (judgement === 'proceed') return true
     const answer = context.response
     if (isOver(context)) throw answerGone()
@@ -121,8 +119,10 @@ export class ConditionalChanges implements ChangeOrder {
     if (turn.over) return
     turn.over = true
     const { lane, outer, context } = turn
-    if (outer !== null && outer.context === context && !outer.over) this.#turns.set(context, outer)
-    else this.#turns.delete(context)
+    // Of a mount it has the view, of which there may be several.
+    const own = ContextView.contextOf(context)
+    if (outer !== null && ContextView.contextOf(outer.context) === own && !outer.over) this.#turns.set(own, outer)
+    else this.#turns.delete(own)
     lane.holder = null
     const next = lane.waiting.shift()
     if (next !== undefined) next.start(this.#begin(lane, next.context, next.outer))

@@ -12,6 +12,8 @@ export interface PreconditionHost {
   readonly timeout: number
   /** Most bytes of a content that is hashed. */
   readonly bodyLimit: number
+  /** One name for a resource that several paths lead to, since its app is mounted at several places. */
+  nameOf(path: string): string
   /** Runs the whole app; the answer is sealed when `done` is called. */
   run(context: Context, done: (context: Context) => void): void
 }
@@ -22,21 +24,22 @@ const OF_THE_CHANGE = /^(?:if-.*|range|content-.*|transfer-encoding|expect|trail
 /** What a precondition came to: the verdict, or the answer of a GET that failed. */
 export type Judgement = Exclude<Verdict, 'not-modified'> | Answer
 
-/** Judges the precondition of a change by a GET of its path in the name of its user. */
-export const judgeChange = async (host: PreconditionHost, change: Context): Promise<Judgement> => {
+/** Judges the precondition of a change by a GET of its path in the name of its user. Unless it is `readable`, a route may or may not answer that GET. */
+export const judgeChange = async (host: PreconditionHost, change: Context, readable: boolean): Promise<Judgement> => {
   const { requestedPath } = change
   const path = change['iopa.PathBase'] + change['iopa.Path']
   // Middleware that rewrote the path will do so again; a redirect within the app began at the new path.
-  const rewritten = requestedPath === path ? null : await judgeAt(host, change, requestedPath)
-  return rewritten ?? ((await judgeAt(host, change, path)) as Judgement)
+  const rewritten = requestedPath === path ? null : await judgeAt(host, change, requestedPath, readable)
+  return rewritten ?? ((await judgeAt(host, change, path, readable)) as Judgement)
 }
 
 /** The judgement by what is at `path`; null where the request named another path than the change has now, and something else answers there. */
-const judgeAt = async (host: PreconditionHost, change: Context, path: string): Promise<Judgement | null> => {
+const judgeAt = async (host: PreconditionHost, change: Context, path: string, readable: boolean): Promise<Judgement | null> => {
   const context = preconditionRequest(host.factory, change, path)
   try {
     const answer = await new Promise<Answer>(resolve => host.run(context, () => resolve(context.response)))
     if (path !== change['iopa.PathBase'] + change['iopa.Path'] && answer.resource !== change.response.resource) return null
+    if (!readable && answer.resource === '') return 'proceed'
     const exists = answer.ok
     if (!exists && answer.status !== 404 && answer.status !== 410) return answer
     const { headers } = change

@@ -1,7 +1,7 @@
 import { IopaError, type Logger } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, type Scope } from '@iopa/context'
 import type { ObservationRegistry } from '../observation/observation.ts'
-import { type ComposedPipeline, isUnrouted } from '../pipeline/compose.ts'
+import type { ComposedPipeline } from '../pipeline/compose.ts'
 import { Dispatcher } from '../pipeline/dispatcher.ts'
 import type { Whole } from '../pipeline/finishing.ts'
 import type { Clock } from './clock.ts'
@@ -18,8 +18,8 @@ export interface HostContext {
   /** A change of a path, for observers here, around and within. */
   changed(path: string, origin: Context | null): void
   notify(path: string): void
-  /** The routes without a guard, and those behind one for which `allows` gives true; `bound` says that the guard is bound to a path. */
-  routes(allows: (bound: boolean) => boolean): Iterable<RouteInfo>
+  /** The routes that `as` may know of; null for all of them. */
+  routes(as: Context | null): Iterable<RouteInfo>
   /** What answers although no middleware before it provides `server.User`; empty when there is nothing. */
   exposed(): readonly string[]
 }
@@ -113,10 +113,7 @@ export class ListenerHost implements Host {
   }
 
   routes(as?: Context): Iterable<RouteInfo> {
-    if (as === undefined || as['server.User'] !== undefined) return this.#app.routes(() => true)
-    // A request that has reached the end of the pipeline has passed the guards of every path.
-    const passed = isUnrouted(as)
-    return this.#app.routes(bound => passed && !bound)
+    return this.#app.routes(as === undefined || as['server.User'] !== undefined ? null : as)
   }
 
   /** Resolves when nothing is in work any more. */

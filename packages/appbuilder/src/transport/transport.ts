@@ -64,6 +64,8 @@ export interface RouteInfo {
   readonly pattern: string
   readonly segments: readonly RouteSegment[]
   readonly attributes: RouteAttributes
+  /** True where a guard stands among the middleware of the route itself. */
+  readonly guarded?: boolean
 }
 
 /** One segment of a pattern. */

@@ -46,7 +46,7 @@ export function observeTopic(session: Session, topic: Topic, first: (answer: Ans
       return
     }
     told = true
-    session.verdicts.conclude(topic.name, answer.status)
+    session.verdicts.conclude(topic, answer.status)
     first(answer)
   }
   broker.host.observe(context, deliver).then(

@@ -30,14 +30,30 @@ export class States {
   }
 
   readonly changed = ({ path, origin }: Change): void => {
-    const broker = this.#broker
-    const topic = this.running !== null && this.running.path === path ? this.running : path.length > 1 ? broker.topics.get(topicOf(path)) : null
-    if (topic === null || !topic.routable) return
-    const endpoint = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
-    if (topic.answersGet) broker.notified.add(topic.name)
-    // Without a GET route it is the payload that is delivered, by whoever handles the PUBLISH.
-    else if (endpoint !== null && isChangeOf(origin as Context, path)) return
-    this.refresh(topic, endpoint?.session ?? null)
+    const topic = this.#topicOf(path)
+    const own = origin !== null && isChangeOf(origin, path)
+    const publisher = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
+    if (topic !== null) {
+      if (topic.answersGet) this.#tell(topic, publisher)
+      // Without a GET route it is the payload that is delivered, by whoever handles the PUBLISH.
+      else if (publisher === null || !own) this.refresh(topic, publisher?.session ?? null)
+    }
+    // Middleware has rewritten the path: the state is read under the name that was asked for, too.
+    if (!own || origin.requestedPath === path) return
+    const asked = this.#topicOf(origin.requestedPath)
+    // Whether a topic that is published to answers GET is found out by who handles the PUBLISH.
+    if (asked !== null && (asked.answersGet || (publisher === null && topic?.answersGet === true))) this.#tell(asked, publisher)
+  }
+
+  #tell(topic: Topic, publisher: MqttEndpoint | null): void {
+    this.#broker.notified.add(topic.name)
+    this.refresh(topic, publisher?.session ?? null)
+  }
+
+  /** The topic of a path that a route may have; null where there is none. */
+  #topicOf(path: string): Topic | null {
+    const topic = this.running !== null && this.running.path === path ? this.running : path.length > 1 ? this.#broker.topics.get(topicOf(path)) : null
+    return topic?.routable === true ? topic : null
   }
 
   /** Has everybody told who has subscribed to a state that changed, unless the core tells them; `publisher` is who changed it. */
@@ -147,7 +163,8 @@ export class States {
 }
 
 /** True when the change is that of the request itself and not of a path that its handler named. */
-const isChangeOf = (origin: Context, path: string): boolean => origin['iopa.PathBase'] + origin['iopa.Path'] === path
+const isChangeOf = (origin: Context, path: string): boolean =>
+  origin.response.resource === path || origin['iopa.PathBase'] + origin['iopa.Path'] === path
 
 /** True when no route has answered. */
 const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'

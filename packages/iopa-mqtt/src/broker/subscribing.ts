@@ -268,7 +268,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
     void context.end()
     if (answer.ok && topic.routable) observe()
     else {
-      session.verdicts.conclude(topic.name, answer.status)
+      session.verdicts.conclude(topic, answer.status)
       if (answer.ok) done({ code: qos, ...(wantsFirst ? { first: retained } : {}) })
       else answered(answer)
     }

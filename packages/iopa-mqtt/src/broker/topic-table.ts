@@ -18,6 +18,8 @@ export class Topic {
   readonly hasRoute: boolean
   /** As `isState`, and true once a GET was seen to answer where the app's resources are not routes. */
   answersGet: boolean
+  /** True when each route of the path has a guard of its own. */
+  readonly isGuarded: boolean
   recipients: Recipients | null = null
   version = -1
 
@@ -29,6 +31,7 @@ export class Topic {
     this.isState = this.routable && routes.hasGet(this.path)
     this.answersGet = this.isState
     this.hasRoute = this.isState || (this.routable && routes.hasAny(this.path))
+    this.isGuarded = this.hasRoute && routes.isGuarded(this.path)
   }
 }
 

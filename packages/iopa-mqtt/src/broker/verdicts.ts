@@ -33,10 +33,12 @@ export class Verdicts {
   }
 
   /** Draws the verdict from the status of a request, and remembers it unless that says nothing about the next time. */
-  conclude(topic: string, status: number): boolean {
+  conclude(topic: Topic, status: number): boolean {
     if (isPassing(status)) return false
-    const allowed = !isRefusal(status)
-    this.#remember(topic, allowed)
+    // Where no route answers GET, the guards of the others have not been asked: what they hide is for users.
+    const hidden = status === 405 && topic.isGuarded && this.#session.context['server.User'] === undefined
+    const allowed = !hidden && !isRefusal(status)
+    this.#remember(topic.name, allowed)
     return allowed
   }
 
@@ -95,7 +97,7 @@ export class Verdicts {
         return
       }
       if (current && isPassing(status)) broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
-      const allowed = current && this.conclude(topic.name, status)
+      const allowed = current && this.conclude(topic, status)
       this.#asking?.delete(topic.name)
       if (this.#asking?.size === 0) this.#asking = null
       for (const done of questions) done(allowed)

@@ -32,6 +32,11 @@ export class RouteIndex {
     return this.#some(path, () => true)
   }
 
+  /** True when routes cover this canonical path, and each of them has a guard of its own. */
+  isGuarded(path: string): boolean {
+    return this.hasAny(path) && !this.#some(path, route => route.guarded !== true)
+  }
+
   #some(path: string, accept: (route: RouteInfo) => boolean): boolean {
     const end = path.indexOf('/', 1)
     const first = end === -1 ? path.slice(1) : path.slice(1, end)
