@@ -95,11 +95,11 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
   const send = async (request: Bag): Promise<Answer> => {
     const own = !isContext(request)
-    // What was cancelled before must not be sent.
-    if (own) request['iopa.CallCancelled']?.throwIfAborted?.()
     const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
     let streams = false
     try {
+      // What was cancelled before must not be sent.
+      if (own) request['iopa.CallCancelled']?.throwIfAborted?.()
       const answer = answerOf(context, await sendContext(context))
       // A body that is still to come ends with the context.
       streams = own && answer.isStream
