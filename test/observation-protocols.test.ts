@@ -126,7 +126,7 @@ describe.each(WAYS)('an observation over %s', way => {
     expect(await n(await soon(answers.next()))).toBe('done')
   })
 
-  test('begins anew with the state of now each time that it is iterated', async () => {
+  test('starts again with the current state each time that it is iterated', async () => {
     const { observe, state } = await served(way)
     const observed = observe('/n')
     for (const expected of [0, 1]) {
@@ -139,7 +139,7 @@ describe.each(WAYS)('an observation over %s', way => {
   })
 
   // The client of CoAP registers again by itself, which brings the same state: it passes on what differs.
-  const again = way === 'coap' ? 'is told of the next other state after' : 'is told of'
+  const again = way === 'coap' ? 'gets the next different state after' : 'gets'
   test(`${again} a change that leaves the state as it was`, async () => {
     const { observe, app } = await served(way)
     const put = (value: number): Promise<Answer> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/n', 'iopa.Body': { n: value } })

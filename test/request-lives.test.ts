@@ -1,4 +1,4 @@
-// What becomes of a request whose stream hangs, whose peer leaves, whose upstream fails: the same on every protocol.
+// Requests whose stream hangs, whose peer leaves or whose upstream fails end the same way on every protocol.
 import { App, type AppOptions, type Client, type Context, IopaError } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
@@ -179,7 +179,7 @@ describe('a change whose peer does not wait for the answer', () => {
     return { state, changes, connect, app }
   }
 
-  test.each(PROTOCOLS)('is told to observers when it leaves, over %s', async protocol => {
+  test.each(PROTOCOLS)('reaches observers when the peer leaves, over %s', async protocol => {
     const { state, changes, connect, app } = await served(protocol, {}, 200)
     const client = await connect()
     const lost = client.put('/lights/hall', 'on').catch(() => undefined)
@@ -190,7 +190,7 @@ describe('a change whose peer does not wait for the answer', () => {
     if (protocol !== 'mqtt' && protocol !== 'coap') await vi.waitFor(() => expect(app.live).toBe(0))
   })
 
-  test.each(PROTOCOLS)('is told to observers when it was answered 504 and finishes later, over %s', async protocol => {
+  test.each(PROTOCOLS)('reaches observers when the peer got 504 and the handler finishes later, over %s', async protocol => {
     const { changes, connect } = await served(protocol, { limits: { requestTimeout: 80 } }, 400)
     const client = await connect()
     expect((await client.put('/lights/hall', 'on')).status).toBe(504)
@@ -204,7 +204,7 @@ describe('a change whose peer does not wait for the answer', () => {
     ['an app mounted in a mounted app', '/m/n', (app, inside) => app.mount('/m', new App().mount('/n', inside))]
   ]
   for (const [what, base, place] of places) {
-    test.each(PROTOCOLS)(`is told to observers of ${what}, answered 504 or left, over %s`, async protocol => {
+    test.each(PROTOCOLS)(`reaches observers of ${what} after a 504 or when the peer has left, over %s`, async protocol => {
       const state = { value: '' }
       const inside = new App().use(router())
       inside.put('/lights/:id', changing(state, 250)).get('/lights/:id', () => state.value)

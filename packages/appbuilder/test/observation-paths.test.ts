@@ -62,7 +62,7 @@ describe.each(KINDS)('one state at two paths by %s', (name, build, ...paths) => 
     expect(watching.payloads).toEqual(['0!', '1!', '2!'])
   })
 
-  // A name that is only middleware's is not known to lead to another path unless somebody observes it; a notify of it reaches its own observers.
+  // The app learns that middleware rewrites a path only from an observer of that path. A notify of such a path reaches the observers of that path.
   test('tells both of a notify of the resource, wherever it comes from', async () => {
     const { app, state, host } = setUp()
     const watching = paths.map(path => watch(app, host, { 'iopa.Path': path }))
@@ -121,7 +121,7 @@ describe.each(KINDS)('one state at two paths by %s', (name, build, ...paths) => 
   })
 })
 
-test('a path whose resource moves is told of changes of where it is now', async () => {
+test('an observer of a path whose resource moves gets the changes of the current resource', async () => {
   let current = 'a'
   const values: Record<string, number> = { a: 0, b: 0 }
   const app = new App({ logger: false }).use((context, next) => {

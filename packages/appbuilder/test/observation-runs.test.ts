@@ -72,7 +72,7 @@ describe('a cycle of notifications', () => {
     await new Promise(resolve => setTimeout(resolve, 100))
     const before = { ...runs }
     await new Promise(resolve => setTimeout(resolve, 200))
-    // Where a run does not say who notifies, the path goes on a few times a second, for it may be somebody else.
+    // A notify without a known origin may come from outside the run. So the path keeps running, a few times a second.
     for (const path of Object.keys(get)) expect((runs[path] ?? 0) - (before[path] ?? 0), path).toBeLessThanOrEqual(2)
     expect(Math.max(...Object.values(runs))).toBeLessThan(60)
     expect(lines.filter(line => line.includes('circle')).length).toBeLessThanOrEqual(Object.keys(get).length)
@@ -80,7 +80,7 @@ describe('a cycle of notifications', () => {
     await app.close({ timeout: 0 })
   })
 
-  test('between two paths is logged once, and each is told', async () => {
+  test('between two paths is logged once, and the observers of both paths get the change', async () => {
     const { app, runs, lines, host } = looping(CYCLES['two paths, by their contexts'] as (typeof CYCLES)[string])
     const watching = ['/a', '/b'].map(path => watch(app, host, { 'iopa.Path': path }))
     await Promise.all(watching.map(({ active }) => active))
@@ -172,7 +172,7 @@ describe('a run that does not end', () => {
   test.each([
     ['body', (): unknown => stalled()],
     ['handler', (): unknown => new Promise(() => undefined)]
-  ])('because its %s stalls fails for this change, is logged once, and the next change is told', async (_, never) => {
+  ])('because its %s stalls fails for this change and is logged once; the next change is delivered', async (_, never) => {
     const { clock, lines, state, app, host } = setUp(never, () => 'fine')
     const watching = [watch(app, host, { 'iopa.Path': '/x' }), watch(app, host, { 'iopa.Path': '/x' })]
     const other = watch(app, host, { 'iopa.Path': '/y' })
@@ -197,7 +197,7 @@ describe('a run that does not end', () => {
     expect([lines.length, lines[0]?.includes('/x'), app.live]).toEqual([1, true, live])
   })
 
-  test('at the first GET of one observer keeps nobody else waiting, and is 504', async () => {
+  test('at the first GET of one observer does not delay other observers, and is 504', async () => {
     const { clock, state, app, host } = setUp(stalled, () => 'fine')
     state.stall = true
     const slow = watch(app, host, { 'iopa.Path': '/x' })

@@ -28,7 +28,7 @@ export const turns = async (count = 4): Promise<void> => {
   for (let turn = 0; turn < count; turn++) await new Promise(resolve => setImmediate(resolve))
 }
 
-/** A logger that keeps what it is told. */
+/** A logger that keeps its lines. */
 export const recorder = (): { readonly lines: string[]; readonly logger: Logger } => {
   const lines: string[] = []
   const add = (...data: unknown[]): void => void lines.push(data.map(String).join(' '))

@@ -752,7 +752,7 @@ describe('a stream', () => {
     expect(await closed()).toEqual([true])
   })
 
-  test('whose error nobody listens to does not end the process', async () => {
+  test('with an error that has no listener does not end the process', async () => {
     const failing = () => {
       const stream = open()
       setImmediate(() => stream.destroy(new Error('no such file')))

@@ -12,7 +12,7 @@ export interface Excerpt {
   readonly type: string
   /** Bytes of the whole body. */
   readonly size: number
-  /** Its first 1,024 bytes; none when they could not be read, for the body has changed again, and that is told next. */
+  /** The first 1,024 bytes of the body. Empty if they could not be read: then the body has changed again, and the next notification follows. */
   readonly start: Uint8Array
 }
 

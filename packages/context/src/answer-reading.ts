@@ -89,7 +89,7 @@ export class AnswerReading {
     if (!this.#answer.headers.has('content-type')) this.#answer.type = type
   }
 
-  /** What is wrong with a body that somebody else has made is not the fault of the peer whose request is handled. */
+  /** Marks a decoding error with the origin of the body, so that the peer whose request is handled is not blamed for it. */
   #judge<T>(decode: () => T): T {
     try {
       return decode()

@@ -392,7 +392,7 @@ export class Answer {
   }
 
   #fix(codecs: CodecTable): void {
-    // Somebody else may have sealed it while a callback was running.
+    // Other code may have sealed the answer while a callback was running.
     if (this.#state !== OPEN) return
     if (this.#status === 0) {
       const status = this.#impliedStatus()

@@ -42,7 +42,7 @@ export const isNodeStream = (source: object): boolean =>
   typeof (source as Partial<NodeStream>).on === 'function' &&
   typeof (source as Partial<NodeStream>).listeners === 'function'
 
-/** True for a stream that somebody else reads, or has read: what is left of it is not the body. */
+/** True for a stream that other code reads or has read: the rest of it is not the whole body. */
 export const wasUsed = (source: object): boolean => {
   if (source instanceof PayloadStream) return source.begun
   if (isWebStream(source)) return source.locked || (source as { [DISTURBED]?: unknown })[DISTURBED] === true
@@ -57,7 +57,7 @@ const DISTURBED: unique symbol = Symbol.for('nodejs.stream.disturbed') as never
 
 const ignore = (): void => undefined
 
-/** Listens to the errors of a stream of Node: one that nobody listens to would end the process. Its reader hears of them as well. */
+/** Adds an error listener to a Node stream: an error without a listener would end the process. The reader still gets the error. */
 export const heed = (source: object): void => {
   const stream = source as unknown as NodeStream
   if (typeof stream.on !== 'function' || typeof stream.listeners !== 'function') return
@@ -74,15 +74,15 @@ export const sendPromptly = <T extends object>(stream: T): T => {
 }
 
 /**
- * A stream of bytes whose `return` gives its source up at once, and once: also one that nobody has begun to read, and
- * one that is silent. That of a generator would do nothing for the first, and wait for the second.
+ * A stream of bytes whose `return` gives its source up at once, and only once, even before the first read or while the
+ * source is silent. The `return` of a generator does nothing before the first read, and waits for a silent source.
  */
 export abstract class PayloadStream implements AsyncIterableIterator<Uint8Array> {
   #first: Promise<Step> | null = null
   #begun = false
   #over = false
 
-  /** True once somebody reads it, or it is over. */
+  /** True once reading has begun, or the stream is over. */
   get begun(): boolean {
     return this.#begun || this.#over
   }
@@ -260,7 +260,7 @@ class WebStream extends PayloadStream {
 
   protected giveUp(): void {
     const source = this.#reader ?? this.#stream
-    // Rejects where the stream has failed already, or where somebody else reads it.
+    // Rejects if the stream has failed already, or if another reader holds it.
     const cancelled: Promise<void> = this.#scope === null ? source.cancel() : this.#scope.runInAsyncScope(source.cancel, source)
     cancelled.catch(ignore)
   }

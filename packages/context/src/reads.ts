@@ -1,7 +1,7 @@
 import type { PropertyBag } from './context.ts'
 import { HeaderMap } from './header-map.ts'
 
-/** What a run may read of its peer, as bits. `Private` stands for everything that is compared with nobody else's. */
+/** What a run may read of its peer, as bits. `Private` stands for all inputs that are not compared: a run that reads one is not shared. */
 export const READ = {
   Host: 1,
   Port: 2,

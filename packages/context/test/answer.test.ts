@@ -256,7 +256,7 @@ describe('sealing', () => {
     expect([ran, answer.sealed, answer.status]).toEqual([1, true, 500])
   })
 
-  test('by somebody else while a callback runs wins', async () => {
+  test('is final when other code seals the answer while a callback runs', async () => {
     const answer = new Answer()
     answer.body = 'x'
     answer.onSendingHeaders(late)

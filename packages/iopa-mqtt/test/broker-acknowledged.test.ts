@@ -99,7 +99,7 @@ describe("a subscriber's own full queue", () => {
 })
 
 describe('the total of all queues', () => {
-  test('refuses a message before anybody gets it', async () => {
+  test('refuses a message before any subscriber gets it', async () => {
     const net = await lab(undefined, { maxQueuedBytes: 10_000 })
     const absent = await net.client({ ...persistent, clientId: 'absent' })
     await absent.subscribe('a', { qos: 1 })

@@ -50,7 +50,7 @@ describe('keep alive', () => {
     expect(await client.next('puback', 10_000)).toBeDefined()
   })
 
-  test('drops nobody that sent in time when the event loop was blocked', async () => {
+  test('keeps a client that sent in time when the event loop was blocked', async () => {
     const app = new App({ logger: false })
     app.use(mqtt({ port: 0, statistics: false }))
     const [listener] = (await app.listen()) as [Listener]
@@ -87,7 +87,7 @@ describe('keep alive', () => {
       })
       socket.write(generate({ cmd: 'connect', clientId: 'c', protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive: 60 }))
       await vi.waitFor(() => expect(connected).toBe(true))
-      // Somebody sets the clock an hour forward.
+      // The system clock jumps an hour forward.
       const real = performance.timeOrigin
       now.mockImplementation(() => Math.round(real + performance.now()) + 3_600_000)
       await new Promise(resolve => setTimeout(resolve, 1200))

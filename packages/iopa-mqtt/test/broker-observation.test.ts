@@ -265,7 +265,7 @@ describe('the app itself', () => {
 })
 
 describe('a change of a path that middleware rewrites', () => {
-  /** Versions of the interface are a prefix, which is taken away; the path is as it was when the change is told. */
+  /** Middleware removes the version prefix of the path, and restores it before observers are notified. */
   const versioned = (get: boolean) => (app: App) => {
     const routed = app
       .use(async (context, next) => {
@@ -285,7 +285,7 @@ describe('a change of a path that middleware rewrites', () => {
     })
   }
 
-  it.each(['mqtt', 'another protocol'])('made over %s is told to those who subscribed to either name, each time', async maker => {
+  it.each(['mqtt', 'another protocol'])('made over %s reaches the subscribers of both names, each time', async maker => {
     const net = await lab(versioned(true))
     const publisher = await net.client()
     const watchers = await Promise.all(

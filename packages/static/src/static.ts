@@ -163,7 +163,7 @@ class StaticFiles {
     const resource = (this.#resources.peek(path) ?? { resource: await this.#resources.find(path) }).resource
     if (resource?.kind === 'file') noteMethods(context, READABLE)
     const value = await next()
-    // Whoever reads after writing must read what was written.
+    // A read after a write must return what was written.
     if (context.response.ok && changesState(method)) this.#resources.forget(path)
     return value
   }

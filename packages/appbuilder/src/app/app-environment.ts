@@ -3,7 +3,7 @@ import { type Context, type Environment, isContext, report } from '@iopa/context
 import { type Clock, withinTime } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 
-/** What the contexts of one app share; `changed` is told of each path that a context names. */
+/** What the contexts of one app share. `changed` is called with each path that a context notifies. */
 export const environmentOf = (
   { limits, clock, logger }: { readonly limits: Limits; readonly clock: Clock; readonly logger: Logger },
   capabilities: Capabilities,

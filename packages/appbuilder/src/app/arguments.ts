@@ -1,7 +1,7 @@
 import { IopaError, withOrigin } from '@iopa/constants'
 import { callSite } from './call-site.ts'
 
-/** An error of whoever calls the API, with the line of the call: `caller` is the function that was called. */
+/** An error for a wrong call of the API, with the line of the call. `caller` is the function that was called. */
 export const argumentError = (caller: unknown, code: string, detail: string): IopaError => {
   const place = callSite(caller)()
   // Where a handler makes the call, its peer has not, and learns nothing of our files.

@@ -47,7 +47,7 @@ const isClass = (value: unknown): value is Constructor => {
 
 const FORMS = 'a function (context, next), an object or class with invoke or dispatch'
 
-/** What is told of an entry that was given where `caller` was called. */
+/** How and where an entry was registered. */
 export interface EntryPlace {
   readonly kind: 'use' | 'mount'
   readonly prefix: string

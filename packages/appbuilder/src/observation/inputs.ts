@@ -3,7 +3,7 @@ import { type Answer, type Context, READ } from '@iopa/context'
 import { hasCredentials, type Question } from './question.ts'
 import type { Run } from './run.ts'
 
-/** One who is told the answer of a run, alone or with others. */
+/** A receiver of the answer of a run, alone or with others. */
 export interface Asker {
   readonly question: Question
   readonly context: Context
@@ -22,7 +22,7 @@ export interface Asker {
   told(answer: Answer | null, run: Run): void
 }
 
-/** True for one that no run is shared with from the start: with credentials that nobody has checked, or with a body that is not compared. */
+/** True if a request never shares a run: it has credentials that no middleware has checked, or a body that is not compared. */
 export const isAlone = (question: Question, context: Context): boolean =>
   question.content === null || (context['server.User'] === undefined && hasCredentials(context))
 

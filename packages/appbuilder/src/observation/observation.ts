@@ -173,7 +173,7 @@ export class ObservationRegistry {
       const runs = this.#paths.get(observer.question.path)
       if (runs === undefined) return
       this.#resources.move(observer, runs, resource)
-      // It may have changed while nobody knew that it was read.
+      // The resource may have changed before this observer was registered for it.
       if (this.#changes.since(since, resource)) runs.owe([observer], OUTSIDE)
     }
   }

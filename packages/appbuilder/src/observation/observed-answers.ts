@@ -44,7 +44,7 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
   }
 
   next(): Promise<Next> {
-    // Only a reader begins to observe: a sequence that nobody reads would never end.
+    // The first read starts the observation: a sequence without a reader would never end.
     if (this.#context === null && !this.#over) this.#begin()
     const newest = this.#newest
     if (newest !== null) {

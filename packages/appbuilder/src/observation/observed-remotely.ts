@@ -43,7 +43,7 @@ class RemoteAnswers implements AsyncIterableIterator<Answer, undefined> {
         },
         (error: unknown) => {
           this.#waiting.delete(resolve)
-          // Whoever has left is told nothing of how it goes on.
+          // A reader that has left gets no error.
           if (this.#over) resolve(DONE)
           else {
             this.#end()

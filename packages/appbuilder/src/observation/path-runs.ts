@@ -187,7 +187,7 @@ export class PathRuns {
     return false
   }
 
-  /** A path that is changed again and again while its own runs are under way, without anybody saying who changes it, runs a few times a second only. */
+  /** Limits a path to a few runs a second if it changes again and again during its own runs and the origin of the changes is unknown. */
   #hold(cause: Cause): void {
     const cancel = this.#host.hold(this.path, () => {
       this.#release = null

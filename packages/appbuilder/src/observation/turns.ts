@@ -6,7 +6,7 @@ const later: Later = callback => {
   return setImmediate === undefined ? setTimeout(callback, 0) : setImmediate(callback)
 }
 
-/** The turns of the event loop, as far as somebody waits for the next one. */
+/** Counts the turns of the event loop that a caller has asked for. */
 export class Turns {
   #number = 0
   #waiting: (() => void)[] = []

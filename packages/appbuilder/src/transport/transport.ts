@@ -136,7 +136,7 @@ export interface Host {
   /**
    * Runs the pipeline and calls `done` once, synchronously where all handlers are; then `context.response` is sealed. Never throws.
    * With `whole`, a streamed payload is collected before that, within the deadline: all of it with `'all'`, else what
-   * cannot be read in parts. A body that HEAD or the status leaves out stays a stream, which nobody has to read.
+   * cannot be read in parts. A body that HEAD or the status leaves out stays a stream; it need not be read.
    */
   run(context: Context, done: (context: Context) => void, whole?: boolean | 'all'): void
   /** As `run`, as a promise that never rejects. */

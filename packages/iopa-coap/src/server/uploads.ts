@@ -138,7 +138,7 @@ export class Uploads {
     for (const [key, upload] of this.#uploads) if (upload.owner === owner) this.#drop(key, upload)
   }
 
-  /** Makes room for another body: an unverified peer is made room for by the body of one that was touched longest ago, so that forged blocks lock nobody out. */
+  /** Makes room for another body. Drops the body of an unverified peer that is idle longest, so that forged blocks cannot lock out other clients. */
   #makeRoom(unverified: string | undefined): boolean {
     const { count } = this.#limits
     if (unverified !== undefined) {

@@ -60,7 +60,7 @@ export const observe = (
   })
   void host.observe(context, answer => {
     if (context.ended) {
-      // Without a stream somebody still waits for the response.
+      // If no event stream was started, the caller still waits for the response.
       if (events === null && !answer.isStream) resolve(responseTo(context, answer, host))
       return
     }

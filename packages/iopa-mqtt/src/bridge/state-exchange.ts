@@ -69,7 +69,7 @@ export class StateExchange {
   async receive({ topic, payload, properties, retain }: InboundMessage): Promise<void> {
     const resource = topic.slice(this.#options.prefix.length + 1)
     if (!isCanonicalTopic(resource)) return
-    // What is told of a change does not have the flag; what a subscription brings at its beginning has it.
+    // Retained messages that arrive at the start of a subscription have the flag. Messages about later changes do not.
     if (retain) this.#arrived = true
     await this.#replica.receive(pathOf(resource), {
       payload,

@@ -119,7 +119,7 @@ export class Deliveries {
     if (this.#inflight.size > 0) for (const { message } of this.#inflight.values()) message.detach()
   }
 
-  /** Begins to send anew after the client came back: what it may have missed first (MQTT 5 section 4.4). */
+  /** Restarts sending after the client has reconnected. Unacknowledged messages go first (MQTT 5 section 4.4). */
   resume(): void {
     this.#unacknowledged = 0
     for (const delivery of this.#inflight.values()) delivery.underWay = false

@@ -78,7 +78,7 @@ export class Distribution {
     settle()
   }
 
-  /** True when the queues have room in all for what a message adds to them: asked before anybody gets it, for a refusal means that nobody does. */
+  /** True if the queues together have room for a message. Checked before the first delivery: a refused message goes to no subscriber. */
   hasRoom(message: Message, topic: Topic): boolean {
     const { authorising, queued, sessions, topics, turns } = this.#broker
     const { list, groups } = topics.recipients(topic)

@@ -35,7 +35,7 @@ export class States {
     const publisher = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
     if (topic !== null) {
       if (topic.answersGet) this.#tell(topic, publisher)
-      // Without a GET route it is the payload that is delivered, by whoever handles the PUBLISH.
+      // Without a GET route, the code that handles the PUBLISH delivers its payload.
       else if (publisher === null || !own) this.refresh(topic, publisher?.session ?? null)
     }
     // Middleware has rewritten the path: the state is read under the name that was asked for, too.

@@ -9,7 +9,7 @@ export class PendingRequests {
 
   /** A new request: what goes out with it, and the answer that comes back; `forget` it in any case. */
   add(): { correlationData: Uint8Array; answer: Promise<Answer>; forget: () => void } {
-    // Random, so that nobody but those who got the request can answer it.
+    // Random, so that only receivers of the request can answer it.
     const correlationData = randomBytes(16)
     const key = correlationData.toString('hex')
     const waiting = deferred<Answer>()
