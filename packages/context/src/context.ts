@@ -6,7 +6,7 @@ import { Answer } from './answer.ts'
 import { applyValue } from './apply-value.ts'
 import { checkJsonType, decodeJson, readBody } from './body.ts'
 import { CONTEXT } from './brands.ts'
-import { byteBody } from './byte-body.ts'
+import { ByteBody, byteBody, plainBytes } from './byte-body.ts'
 import { copyCapabilities } from './capability-copy.ts'
 import { checkCoding, textOf } from './charset.ts'
 import type { ContextInit } from './context-init.ts'
@@ -177,13 +177,9 @@ export class PropertyBag {
 
   get 'iopa.Body'(): AsyncIterable<Uint8Array> | null {
     const body = this.#unread
-    if (!(body instanceof Uint8Array)) return body
-    const parts = this.#made
-    if (parts.chunks === null || parts.chunksOf !== body) {
-      parts.chunksOf = body
-      parts.chunks = byteBody(body)
-    }
-    return parts.chunks
+    if (!(body instanceof Uint8Array) || body instanceof ByteBody) return body
+    // Bytes that have been read stay plain.
+    return (this.#body = byteBody(body))
   }
   set 'iopa.Body'(body: Body) {
     this.#body = body
@@ -194,7 +190,7 @@ export class PropertyBag {
 
   /** The body as it came, or the bytes that were read of it. */
   get #unread(): Body {
-    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array) return this.#parts.bytes
+    if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array && !(this.#body instanceof ByteBody)) return this.#parts.bytes
     if (this.#body === undefined) this.#body = this.#init.source?.body?.() ?? null
     return this.#body
   }
@@ -314,7 +310,7 @@ export class PropertyBag {
         const body = this.#unread
         if (body !== null) checkCoding(this['iopa.Headers'].get('content-encoding'))
         const read = readBody(body, this.#init.endpoint.bodyLimit)
-        if (read instanceof Uint8Array) this.#made.bytes = read
+        if (read instanceof Uint8Array) this.#made.bytes = plainBytes(read)
         else {
           this.#made.bytes = read
           // A later reader gets the same outcome; the first one hears of the failure.

@@ -6,8 +6,6 @@ export class Parts {
   contentType: string | undefined = undefined
   bytes: Uint8Array | Promise<Uint8Array> | null = null
   /** The bytes of the body as a stream, and the bytes that they are of. */
-  chunks: AsyncIterable<Uint8Array> | null = null
-  chunksOf: Uint8Array | null = null
   json: Promise<unknown> | null = null
   host: string | undefined = undefined
   port: number | undefined = undefined

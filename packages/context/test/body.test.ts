@@ -15,7 +15,7 @@ describe('a body', () => {
     const context = withBody(chunks('{"a"', ':1}'))
     expect(await Promise.all([context.bytes(), context.text(), context.json()])).toEqual([utf8('{"a":1}'), '{"a":1}', { a: 1 }])
     expect(await context.json()).toBe(await context.json())
-    expect(context.body).toEqual(utf8('{"a":1}'))
+    expect(Buffer.from(context.body as unknown as Uint8Array)).toEqual(Buffer.from('{"a":1}'))
   })
 
   test('is iterated in chunks of bytes, also when it is in memory', async () => {
@@ -147,7 +147,7 @@ describe('a body', () => {
     })
     const first = context.text()
     context['iopa.Body'] = utf8('second')
-    expect([await first, await context.text(), context.body]).toEqual(['first', 'second', utf8('second')])
+    expect([await first, await context.text(), Buffer.from(context.body as unknown as Uint8Array).toString()]).toEqual(['first', 'second', 'second'])
   })
 
   test('of none is no bytes', async () => {
