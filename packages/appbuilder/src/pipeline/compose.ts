@@ -198,12 +198,6 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
   return Object.assign(run, { names, unwrap: (value: unknown) => (value === settledPromise && value !== null ? settledValue : value) })
 }
 
-/** A middleware and its name for logs. */
-export interface NamedLayer {
-  readonly name: string
-  readonly layer: MiddlewareFunction
-}
-
 /** What a layer returned that did not call on: it becomes the answer as soon as it is known. */
 const handled = (context: Context, value: unknown): unknown => {
   const answer = context.response
