@@ -399,24 +399,18 @@ export class Answer {
       if (status === 404) this.fail(NOT_FOUND)
       else this.#status = status || 204
     }
-    const stated = this.#headers?.get('content-type')
-    if (stated !== undefined) {
-      this.#type = stated
-      this.#headers?.delete('content-type')
-    }
+    if (this.#headers !== null) this.#fixHeaders(this.#headers)
     if (this.#type !== '') checkMediaType(this.#type)
-    if (this.#headers !== null && isHeadTooLarge(this.#headers.pairs())) {
-      // The problem that is sent instead could not be read with them either.
-      this.#headers = null
-      // A failure has been logged already.
-      if (this.#error === null || this.#status < 500) throw headTooLarge()
-    }
     if (hasNoContent(this.#status) || (this.#body === null && this.#status >= 300 && this.#status < 400)) this.#dropContent()
     else if (this.#body === undefined) {
       if (this.#status >= 400) {
         this.#type = MEDIA_TYPES.ProblemJson
         this.#state = SEALED_PROBLEM
       }
+    } else if (this.#kind === KIND.Text && this.#type === '') {
+      // As encodeKind, for the most frequent value.
+      this.#payload = String(this.#body)
+      this.#type = MEDIA_TYPES.Text
     } else {
       const encoded = this.#encode(this.#type, codecs)
       this.#payload = encoded.payload
@@ -424,6 +418,20 @@ export class Answer {
     }
     if (this.#state === OPEN) this.#state = SEALED
     this.#headers?.freeze()
+  }
+
+  /** Moves the content type to its place, and keeps a head away that no peer can read. */
+  #fixHeaders(headers: HeaderMap): void {
+    const stated = headers.get('content-type')
+    if (stated !== undefined) {
+      this.#type = stated
+      headers.delete('content-type')
+    }
+    if (!isHeadTooLarge(headers.pairs())) return
+    // The problem that is sent instead could not be read with them either.
+    this.#headers = null
+    // A failure has been logged already.
+    if (this.#error === null || this.#status < 500) throw headTooLarge()
   }
 
   #encode(type: string, codecs: CodecTable): Encoded {

@@ -9,7 +9,7 @@ import { CONTEXT } from './brands.ts'
 import { ByteBody, byteBody, plainBytes } from './byte-body.ts'
 import { copyCapabilities } from './capability-copy.ts'
 import { checkCoding, textOf } from './charset.ts'
-import type { ContextInit } from './context-init.ts'
+import type { ContextInit, RequestSource } from './context-init.ts'
 import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
@@ -50,8 +50,11 @@ export class PropertyBag {
   declare 'server.IsReplica': boolean
 
   readonly #environment: Environment
-  /** The request as it came, before middleware. */
-  readonly #init: ContextInit
+  readonly #endpoint: Endpoint
+  readonly #source: RequestSource | null
+  /** Method and path as they came, before middleware. */
+  readonly #method: string
+  readonly #path: string
   readonly #connection: PropertyBag | null
   /** The span of its life. Not a base class: a derived constructor is not inlined, and costs a quarter of the context. */
   readonly #scope: Scope
@@ -85,7 +88,10 @@ export class PropertyBag {
     this['server.IsLocalOrigin'] = false
     this['server.IsNotification'] = false
     this['server.IsReplica'] = false
-    this.#init = init
+    this.#endpoint = endpoint
+    this.#source = init.source
+    this.#method = init.method
+    this.#path = init.path
     this.#connection = above === null ? null : (above.#connection ?? (above['iopa.Method'] === 'CONNECT' ? above : null))
     this.#scope = new Scope(environment, parent instanceof PropertyBag ? parent.#scope : parent, 1)
     this.#answer = new Answer(this)
@@ -128,23 +134,23 @@ export class PropertyBag {
   }
 
   get 'server.LocalAddress'(): string {
-    return this.#init.endpoint.localAddress
+    return this.#endpoint.localAddress
   }
 
   get 'server.LocalPort'(): number {
-    return this.#init.endpoint.localPort
+    return this.#endpoint.localPort
   }
 
   get 'server.TLS'(): boolean {
-    return this.#init.endpoint.tls
+    return this.#endpoint.tls
   }
 
   get 'server.SessionId'(): string {
-    return this.#init.endpoint.sessionId
+    return this.#endpoint.sessionId
   }
 
   get 'server.RawTransport'(): unknown {
-    return this.#init.endpoint.rawTransport
+    return this.#endpoint.rawTransport
   }
 
   get 'iopa.PathSegments'(): readonly string[] {
@@ -157,7 +163,7 @@ export class PropertyBag {
 
   get 'iopa.Headers'(): HeaderFields {
     if (this.#made.headers === null) {
-      const given = this.#init.source?.headers?.()
+      const given = this.#source?.headers?.()
       this.#made.headers = given === undefined ? new HeaderMap() : Array.isArray(given) ? new HeaderMap(given) : given
     }
     return this.#made.headers
@@ -169,7 +175,7 @@ export class PropertyBag {
   }
 
   get 'iopa.ContentType'(): string {
-    return (this.#made.contentType ??= this.#init.source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
+    return (this.#made.contentType ??= this.#source?.contentType?.() ?? this['iopa.Headers'].get('content-type') ?? '')
   }
   set 'iopa.ContentType'(type: string) {
     this.#made.contentType = type
@@ -191,7 +197,7 @@ export class PropertyBag {
   /** The body as it came, or the bytes that were read of it. */
   get #unread(): Body {
     if (this.#parts !== null && this.#parts.bytes instanceof Uint8Array && !(this.#body instanceof ByteBody)) return this.#parts.bytes
-    if (this.#body === undefined) this.#body = this.#init.source?.body?.() ?? null
+    if (this.#body === undefined) this.#body = this.#source?.body?.() ?? null
     return this.#body
   }
 
@@ -262,7 +268,7 @@ export class PropertyBag {
   }
 
   get 'ssl.ClientCertificate'(): unknown {
-    return this.#init.endpoint.clientCertificate?.()
+    return this.#endpoint.clientCertificate?.()
   }
 
   /** The answer to this request; only it is sent. What is assigned to it is written to it, as if a handler had returned it. */
@@ -275,18 +281,18 @@ export class PropertyBag {
 
   /** The path that the request named before any middleware rewrote it. */
   get requestedPath(): string {
-    return (this.#parts?.requestedBase ?? '') + this.#init.path
+    return (this.#parts?.requestedBase ?? '') + this.#path
   }
 
   /** The method that the request named before any middleware rewrote it: what its sender expects an answer to. */
   get requestedMethod(): string {
-    return this.#init.method
+    return this.#method
   }
 
   /** True when a header states a precondition (RFC 9110 section 13.1). */
   get hasPrecondition(): boolean {
     const made = this.#parts?.headers
-    const source = this.#init.source
+    const source = this.#source
     if (made === undefined || made === null) {
       if (source === null) return false
       if (source.hasPrecondition !== undefined) return source.hasPrecondition()
@@ -300,7 +306,7 @@ export class PropertyBag {
     return this.#environment
   }
   get endpoint(): Endpoint {
-    return this.#init.endpoint
+    return this.#endpoint
   }
   /** The whole body, read once. @throws IopaError 413 beyond the limit, 415 for a body that is compressed. */
   bytes(): Promise<Uint8Array> {
@@ -309,7 +315,7 @@ export class PropertyBag {
         this.assertLive()
         const body = this.#unread
         if (body !== null) checkCoding(this['iopa.Headers'].get('content-encoding'))
-        const read = readBody(body, this.#init.endpoint.bodyLimit)
+        const read = readBody(body, this.#endpoint.bodyLimit)
         if (read instanceof Uint8Array) this.#made.bytes = plainBytes(read)
         else {
           this.#made.bytes = read
@@ -355,7 +361,7 @@ export class PropertyBag {
     this.assertLive()
     const base = this['iopa.Path'].endsWith('/') ? this['iopa.Path'].slice(0, -1) : this['iopa.Path']
     const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
-    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#init.endpoint, source: null }
+    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: null }
     const reads = readsOf(this)
     const child =
       reads === undefined ? new PropertyBag(this.environment, init, this) : reads.ignoring(() => new PropertyBag(this.environment, init, this))
@@ -451,10 +457,10 @@ export class PropertyBag {
   }
 
   #readAuthority(): void {
-    const authority = this.#init.source?.authority?.() ?? ''
+    const authority = this.#source?.authority?.() ?? ''
     const parsed = authority === '' ? null : parseAuthority(authority, this['iopa.Scheme'])
-    this.#made.host ??= parsed?.host ?? this.#init.endpoint.localAddress
-    this.#made.port ??= parsed?.port ?? this.#init.endpoint.localPort
+    this.#made.host ??= parsed?.host ?? this.#endpoint.localAddress
+    this.#made.port ??= parsed?.port ?? this.#endpoint.localPort
   }
 }
 

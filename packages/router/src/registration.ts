@@ -69,7 +69,12 @@ const register = (
   table.add(
     method,
     pattern,
-    { handler: layers.length === 1 ? handler : sequence(layers), attributes, guarded: chain.flat(Number.POSITIVE_INFINITY).some(isGuard) },
+    {
+      handler: layers.length === 1 ? handler : sequence(layers),
+      attributes,
+      judges: attributes.preconditions === 'own',
+      guarded: chain.flat(Number.POSITIVE_INFINITY).some(isGuard)
+    },
     place
   )
 }

@@ -18,6 +18,8 @@ const OPTIONS: Record<keyof RouterOptions, true> = { trailingSlash: true }
 export const router = (options: RouterOptions = {}): Extension<Routes> => {
   checkOptions('router()', options, OPTIONS, router)
   const table = routeTable<Target>(options)
+  // Each path has one form.
+  const exact = options.trailingSlash !== 'ignore'
   let used = false
   return {
     name: 'router',
@@ -34,10 +36,12 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
         if (methods.length > 0) noteMethods(context, methods)
         return next()
       }
+      const { route } = match
       context['iopa.Params'] = match.params
-      context['iopa.Route'] = match.route.pattern.text
-      context.response.resource = fullPath(context['iopa.PathBase'], table.canonical(context['iopa.Path']))
-      return callRoute(context, next, match.route.value, table)
+      context['iopa.Route'] = route.pattern.text
+      const base = context['iopa.PathBase']
+      context.response.resource = exact && base === '' ? context['iopa.Path'] : fullPath(base, table.canonical(context['iopa.Path']))
+      return callRoute(context, next, route.value, table)
     },
     routes: () => announced(table)
   }

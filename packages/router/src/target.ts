@@ -4,6 +4,8 @@ import type { Context, Next, RouteAttributes } from '@iopa/appbuilder'
 export interface Target {
   readonly handler: (context: Context, next: Next) => unknown
   readonly attributes: RouteAttributes
+  /** True where it judges the preconditions of its requests itself. */
+  readonly judges: boolean
   /** True where one of its middleware says who is asking, or refuses. */
   readonly guarded: boolean
 }

@@ -51,6 +51,7 @@ export class App {
   readonly #listeners: Listeners
   /** This app as the apps around it see it. */
   readonly #self: NestedApp
+  #nests = false
   #pipeline: ComposedPipeline | null = null
   #closing: Promise<void> | null = null
 
@@ -229,6 +230,7 @@ export class App {
 
   #add(entry: PipelineEntry): void {
     this.#entries.push(entry)
+    this.#nests ||= entry.app !== null
     attach(this.#self, entry)
   }
 
@@ -236,7 +238,7 @@ export class App {
     if (this.#pipeline !== null) return this.#pipeline
     checkBuild(this.#self, this.#transports)
     const { layers, names } = layersOf(this.#entries, this.logger, false)
-    this.#pipeline = compose(layers, noRoute, names)
+    this.#pipeline = compose(layers, noRoute, names, true)
     for (const { app } of this.#entries) app?.build()
     return this.#pipeline
   }
@@ -254,6 +256,9 @@ export class App {
       places: [],
       get closed() {
         return own.#closing !== null
+      },
+      get nests() {
+        return own.#nests
       },
       build: () => void this.#composed(),
       pipelineWithin: branch => this.#within(branch),
@@ -276,9 +281,11 @@ export class App {
   }
 
   /** A change of a path of this app is one of the app around it, and of every app mounted at or above that path. */
-  #changed(path: string, origin: Context | null): void {
-    changedEverywhere(this.#self, path, origin)
-    if (path.endsWith('/') && path.length > 1 && ignoresSlash(this.#self, path)) changedEverywhere(this.#self, path.slice(0, -1), origin)
+  readonly #changed = (path: string, origin: Context | null): void => {
+    if (this.#nests || this.#self.places.length > 0) changedEverywhere(this.#self, path, origin)
+    else this.#registry.changed(path, origin)
+    if (path.length > 1 && path.charCodeAt(path.length - 1) === SLASH && ignoresSlash(this.#self, path))
+      changedEverywhere(this.#self, path.slice(0, -1), origin)
   }
 
   #hostFor(name: string): ListenerHost {
@@ -288,7 +295,7 @@ export class App {
       clock: this.clock,
       logger: totalLogger(this.logger),
       pipeline: () => this.#composed(),
-      changed: (path, origin) => this.#changed(path, origin),
+      changed: this.#changed,
       notify: path => this.notify(path),
       routes: as => listedRoutes(coverageOf(this.#self), as),
       exposed: () => exposedOf(coverageOf(this.#self))
@@ -313,13 +320,7 @@ export class App {
   }
 
   #dispatcherWith(limits: Limits): Dispatcher {
-    return new Dispatcher(
-      () => this.#composed(),
-      this.#environment.codecs,
-      limits,
-      this.clock,
-      (path, origin) => this.#changed(path, origin)
-    )
+    return new Dispatcher(() => this.#composed(), this.#environment.codecs, limits, this.clock, this.#changed)
   }
 
   #assertOpen(what: string): void {
@@ -327,5 +328,7 @@ export class App {
       throw new IopaError(500, 'already-built', `${what}() after build(): the pipeline is fixed; add everything before the first request.`)
   }
 }
+
+const SLASH = 0x2f
 
 markFactory('new App', App as never)

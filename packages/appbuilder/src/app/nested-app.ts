@@ -28,6 +28,8 @@ export interface NestedApp {
   /** The apps around it. */
   readonly places: Place[]
   readonly closed: boolean
+  /** True when an app is mounted in it. */
+  readonly nests: boolean
   /** Composes its pipeline, once. */
   build(): void
   /** Its pipeline within another one; a branch of `fork` ends with no-route instead of calling on. */
@@ -75,7 +77,7 @@ export const checkNested = (outer: NestedApp, { app, label }: PipelineEntry): vo
 
 /** The names of a resource in every app that it is part of; null where `app` is alone. */
 const namesOf = (app: NestedApp, path: string): Map<NestedApp, Set<string>> | null => {
-  if (app.places.length === 0 && !app.entries.some(entry => entry.app !== null)) return null
+  if (app.places.length === 0 && !app.nests) return null
   const names = new Map<NestedApp, Set<string>>()
   const open: [NestedApp, string][] = [[app, path]]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {

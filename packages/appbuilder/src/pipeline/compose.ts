@@ -95,14 +95,17 @@ const left = (context: Context, value: unknown, by: string): unknown => {
   return value
 }
 
-// Stands for the promise of a rest once the middleware itself has returned.
-const RETURNED = {}
-
 /**
  * Composes layers, the first outermost, before `terminal`. Nothing is allocated per layer but its `next`; a pipeline
- * whose handlers are synchronous stays so, even where a layer returns the promise of `next()`.
+ * whose handlers are synchronous stays so, even where a layer returns the promise of `next()`. `whole` says that a
+ * dispatcher runs it, which writes what comes out of the outermost layer to the answer.
  */
-export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipeline, given: readonly string[] = []): ComposedPipeline => {
+export const compose = (
+  layers: readonly MiddlewareFunction[],
+  terminal: Pipeline,
+  given: readonly string[] = [],
+  whole = false
+): ComposedPipeline => {
   const names = layers.map((layer, at) => given[at] || layer.name || `middleware ${at + 1}`)
   // The promise that the last synchronous next() gave, and its value: a layer that returns it has stayed synchronous.
   let settledPromise: Promise<unknown> | null = null
@@ -126,21 +129,23 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
     }
   }
 
-  const layer = (middleware: MiddlewareFunction, name: string, rest: Pipeline): Pipeline => {
+  const layer = (middleware: MiddlewareFunction, name: string, rest: Pipeline, outermost: boolean): Pipeline => {
     const invokeRest = (other: Context): Promise<unknown> => settle(rest, other, name)
     return context => {
       let waiting: Context | null = context
-      // The promise of a rest that is still at work, which a middleware can let go of. Only a call after the middleware has returned can find the answer sealed.
+      // The promise of a rest that is still at work, which a middleware can let go of.
       let given: unknown = null
       const next = ((): unknown => {
         const own = waiting
-        if (own === null || (given !== null && own.response.sealed)) return (given = refused(context, name))
+        if (own === null || own.response.sealed) return (given = refused(context, name))
         waiting = null
         try {
           const value = rest(own)
-          if (!isThenable(value)) return promised(own, value)
-          if (isAlone(own)) return asPromise(value)
-          given = watched(own, asPromise(value), name)
+          const work = value instanceof Promise ? value : isThenable(value) ? Promise.resolve(value) : null
+          if (work === null) return promised(own, value)
+          // The layer below may have handed on what a synchronous rest gave.
+          if (work === settledPromise || isAlone(own)) return work
+          given = watched(own, work, name)
           return given
         } catch (error) {
           given = failed(own, error, name)
@@ -149,21 +154,19 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       }) as Next
       next.invoke = invokeRest
       const value = middleware(context, next)
-      const promise = given
-      given = RETURNED
-      if (waiting !== null) return handled(context, value)
-      return promise === null ? value : left(context, value, name)
+      if (waiting !== null) return handled(context, value, outermost)
+      return given === null ? value : left(context, value, name)
     }
   }
 
   // As layer. A function of its own, so that the engine learns that layers call on and the innermost one does not: that is a tenth of the whole.
-  const innermost = (middleware: MiddlewareFunction, name: string): Pipeline => {
+  const innermost = (middleware: MiddlewareFunction, name: string, outermost: boolean): Pipeline => {
     const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other, name)
     return context => {
       let waiting: Context | null = context
       let given: unknown = null
       const next = ((): unknown => {
-        if (waiting === null || (given !== null && context.response.sealed)) return (given = refused(context, name))
+        if (waiting === null || context.response.sealed) return (given = refused(context, name))
         waiting = null
         try {
           const value = terminal(context)
@@ -178,10 +181,8 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       }) as Next
       next.invoke = invokeTerminal
       const value = middleware(context, next)
-      const promise = given
-      given = RETURNED
-      if (waiting !== null) return handled(context, value)
-      return promise === null ? value : left(context, value, name)
+      if (waiting !== null) return handled(context, value, outermost)
+      return given === null ? value : left(context, value, name)
     }
   }
 
@@ -192,20 +193,22 @@ export const compose = (layers: readonly MiddlewareFunction[], terminal: Pipelin
       : layers
           .slice(0, -1)
           .reduceRight<Pipeline>(
-            (rest, middleware, at) => layer(middleware, names[at] as string, rest),
-            innermost(last, names[layers.length - 1] as string)
+            (rest, middleware, at) => layer(middleware, names[at] as string, rest, whole && at === 0),
+            innermost(last, names[layers.length - 1] as string, whole && layers.length === 1)
           )
   return Object.assign(run, { names, unwrap: (value: unknown) => (value === settledPromise && value !== null ? settledValue : value) })
 }
 
 /** What a layer returned that did not call on: it becomes the answer as soon as it is known. */
-const handled = (context: Context, value: unknown): unknown => {
+const handled = (context: Context, value: unknown, outermost: boolean): unknown => {
   const answer = context.response
   if (!isThenable(value)) {
     applyReturned(answer, value)
     noteSuccess(answer)
     return value
   }
+  // No middleware is there to let go of it, and the dispatcher waits for it.
+  if (outermost && answer.run === RUNNING) return value
   const run = Run.of(context)
   return run === null ? settledLater(answer, value) : pendingIn(run, answer, value)
 }

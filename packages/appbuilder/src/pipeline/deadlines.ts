@@ -3,13 +3,47 @@ import type { Run } from './run.ts'
 
 const GENERATIONS = 8
 
+/** Runs that began within one tick, linked in place: a set of its own would cost more than the rest of a deadline. */
+class Generation {
+  #first: Run | null = null
+  #last: Run | null = null
+
+  /** Adds a run that is in no list. */
+  push(run: Run): void {
+    run.previous = this.#last
+    if (this.#last === null) this.#first = run
+    else this.#last.next = run
+    this.#last = run
+    run.generation = this
+  }
+
+  remove(run: Run): void {
+    if (run.previous === null) this.#first = run.next
+    else run.previous.next = run.next
+    if (run.next === null) this.#last = run.previous
+    else run.next.previous = run.previous
+    run.previous = run.next = run.generation = null
+  }
+
+  /** Takes all runs out. */
+  drain(): Run[] {
+    const runs: Run[] = []
+    for (let run = this.#first; run !== null; run = this.#first) {
+      this.remove(run)
+      runs.push(run)
+    }
+    return runs
+  }
+}
+
 /** Times runs out with one coarse timer and no clock of their own: each tick begins a generation, the ninth expires. */
 export class Deadlines {
   readonly #clock: Clock
   readonly #tick: number
   readonly #expire: (run: Run) => void
   /** Runs by the tick in which they began, the youngest last. */
-  readonly #generations: Set<Run>[] = [new Set()]
+  readonly #generations: Generation[] = [new Generation()]
+  #youngest = this.#generations[0] as Generation
   #size = 0
   /** The one timer; null while none is armed. */
   #timer: TimerHandle | null = null
@@ -22,16 +56,15 @@ export class Deadlines {
   }
 
   add(run: Run): void {
-    const youngest = this.#generations.at(-1) as Set<Run>
-    run.generation = youngest
-    youngest.add(run)
+    this.#youngest.push(run)
     this.#size++
-    this.#arm()
+    if (this.#timer === null) this.#arm()
   }
 
   remove(run: Run): void {
-    if (run.generation?.delete(run) === true) this.#size--
-    run.generation = null
+    if (run.generation === null) return
+    run.generation.remove(run)
+    this.#size--
   }
 
   /** Forgets all runs, and gives them back. */
@@ -39,25 +72,25 @@ export class Deadlines {
     if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
     this.#timer = null
     this.#size = 0
-    const runs = this.#generations.splice(0, this.#generations.length, new Set()).flatMap(generation => [...generation])
-    for (const run of runs) run.generation = null
-    return runs
+    return this.#generations
+      .splice(0, this.#generations.length - 1)
+      .concat(this.#youngest)
+      .flatMap(generation => generation.drain())
   }
 
   #arm(): void {
-    if (this.#timer === null && Number.isFinite(this.#tick)) this.#timer = this.#clock.setTimeout(() => this.#turn(), this.#tick)
+    if (Number.isFinite(this.#tick)) this.#timer = this.#clock.setTimeout(() => this.#turn(), this.#tick)
   }
 
   #turn(): void {
     this.#timer = null
-    this.#generations.push(new Set())
-    const expired = this.#generations.length > GENERATIONS + 1 ? (this.#generations.shift() as Set<Run>) : null
-    this.#size -= expired?.size ?? 0
+    this.#youngest = new Generation()
+    this.#generations.push(this.#youngest)
+    // An answer that leaves now may let a request begin that was queued: it is added to a generation that is in order.
+    const expired = this.#generations.length > GENERATIONS + 1 ? (this.#generations.shift() as Generation).drain() : []
+    this.#size -= expired.length
     if (this.#size > 0) this.#arm()
     else this.#generations.splice(0, this.#generations.length - 1)
-    if (expired === null) return
-    // An answer that leaves now may let a request begin that was queued: it is added to a generation that is in order.
-    for (const run of expired) run.generation = null
     for (const run of expired) this.#expire(run)
   }
 }

@@ -25,6 +25,8 @@ export class Dispatcher {
   readonly #clock: Clock
   readonly #changed: (path: string, origin: Context) => void
   readonly #deadlines: Deadlines
+  /** The pipeline, once it has been asked for: from then on it is fixed. */
+  #composed: ComposedPipeline | null = null
   #inFlight = 0
   #idle: (() => void)[] = []
 
@@ -50,30 +52,31 @@ export class Dispatcher {
       return
     }
     answer.run = RUNNING
-    if (context.ended && context.endReason === 'shutdown') {
-      this.#inFlight++
-      answer.fail(SHUT_DOWN)
+    const excess = this.#inFlight++ >= this.#limits.inFlight
+    if ((excess || context.ended) && this.#refused(context, excess)) {
       this.#finish(context, done, whole)
       return
     }
-    if (this.#inFlight++ >= this.#limits.inFlight) {
-      answer.fail(OVERLOADED)
-      this.#finish(context, done, whole)
-      return
-    }
-    let value: unknown
-    let later: boolean
     try {
-      const pipeline = this.#pipeline()
-      value = pipeline.unwrap(pipeline(context))
-      later = isThenable(value)
+      const pipeline = (this.#composed ??= this.#pipeline())
+      const value = pipeline.unwrap(pipeline(context))
+      if (isThenable(value)) {
+        this.#await(context, value, done, whole)
+        return
+      }
+      const { run } = answer
+      if (run === RUNNING || !this.#faulty(run as Run, value)) this.#settle(context, value, run !== RUNNING && (run as Run).failed)
     } catch (error) {
       this.#boundary.fail(context, error)
-      this.#finish(context, done, whole)
-      return
     }
-    if (later) this.#await(context, value as PromiseLike<unknown>, done, whole)
-    else this.#complete(context, value, done, whole)
+    this.#finish(context, done, whole)
+  }
+
+  /** Answers a request that must not run any more, or not yet; false for one whose peer alone has left. */
+  #refused(context: Context, excess: boolean): boolean {
+    const shutDown = context.ended && context.endReason === 'shutdown'
+    if (shutDown || excess) context.response.fail(shutDown ? SHUT_DOWN : OVERLOADED)
+    return shutDown || excess
   }
 
   /** Resolves when nothing is in work. */
@@ -170,18 +173,18 @@ export class Dispatcher {
 
   /** The middleware around the handler, for a fault of one of them. */
   #around(): string {
-    return this.#pipeline().names.slice(0, -1).join("' or '")
+    return (this.#composed ?? this.#pipeline()).names.slice(0, -1).join("' or '")
   }
 
   #settle(context: Context, value: unknown, failed: boolean): void {
     const answer = context.response
     if (value !== undefined) applyReturned(answer, value)
-    if (answer.ok && !failed) this.#tell(context)
+    if (changesState(context['iopa.Method']) && answer.ok && !failed) this.#tell(context)
   }
 
   /** Tells observers of what a request has changed. */
   #tell(context: Context): void {
-    if (changesState(context['iopa.Method'])) this.#changed(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
+    this.#changed(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
   }
 
   /** A handler has finished after its answer had left: what it returned says whether the state has changed. */
@@ -191,7 +194,7 @@ export class Dispatcher {
       applyReturned(context.response, value)
       const verdict = new Answer()
       applyValue(verdict, run.late)
-      if (!run.failed && (!verdict.hasStatus || verdict.ok)) this.#tell(context)
+      if (changesState(context['iopa.Method']) && !run.failed && (!verdict.hasStatus || verdict.ok)) this.#tell(context)
     } catch {
       // It returned an error, or what no answer can be made of.
     }
@@ -199,8 +202,9 @@ export class Dispatcher {
   }
 
   #lateFailure(run: Run, error: unknown): void {
+    const { context } = run
     // It has come as far as its answer, which had been sent without it.
-    if (toIopaError(error).code === 'answer-sent') this.#tell(run.context)
+    if (changesState(context['iopa.Method']) && toIopaError(error).code === 'answer-sent') this.#tell(context)
     this.#release(run)
   }
 
@@ -270,7 +274,7 @@ export class Dispatcher {
 
   #over(context: Context, done: Done): void {
     const { run } = context.response
-    if (run instanceof Run) {
+    if (run !== RUNNING && run instanceof Run) {
       if (run.done !== null) this.#deadlines.remove(run)
       run.done = null
       run.endNested()

@@ -10,6 +10,21 @@ export const RUNNING: object = Object.freeze({})
 // Deep enough for every internal redirect, and far from the end of the stack.
 const DEEPEST = 32
 
+/** What a handler that failed had left behind, and what few runs have. */
+interface Trouble {
+  /** The error of the failed handler, and status and body as they were then. */
+  error: unknown
+  status: number
+  body: unknown
+  /** The last value that a handler returned too late. */
+  late: unknown
+  /** Promises that middleware was given, until it is known whether something waits for them. */
+  readonly watched: WatchedPromise[]
+  /** How to end the runs within this one. */
+  nested: Set<() => void> | null
+  overNoted: boolean
+}
+
 /** What a run remembers that is asynchronous, nested or in trouble. Its `done` is called exactly once. */
 export class Run {
   readonly context: Context
@@ -17,8 +32,10 @@ export class Run {
   done: Done | null = null
   /** Whether streamed payloads are collected before `done`; `all` includes those that can be read in parts. */
   whole: boolean | 'all' = false
-  /** The deadlines' generation that holds this run. */
-  generation: Set<Run> | null = null
+  /** The deadlines' list that holds this run, and its neighbours there. */
+  generation: { remove(run: Run): void } | null = null
+  previous: Run | null = null
+  next: Run | null = null
   /** Handlers whose promise has not settled. */
   pending = 0
   /** A middleware that returned while the handler that it called was still at work. */
@@ -35,13 +52,7 @@ export class Run {
   limit: unknown = null
   /** A handler has failed, and no other one has succeeded since. */
   failed = false
-  #error: unknown = undefined
-  #failedStatus = 0
-  #failedBody: unknown = undefined
-  #late: unknown = undefined
-  #watched: WatchedPromise[] | null = null
-  #nested: Set<() => void> | null = null
-  #overNoted = false
+  #trouble: Trouble | null = null
 
   /** A mounted middleware may be the first to need it: transports know the context alone, not the view of a mount. */
   constructor(context: Context) {
@@ -68,10 +79,11 @@ export class Run {
   /** A handler has failed. What has been set until now is its own; what is set afterwards takes its place. */
   fail(error: unknown): void {
     const answer = this.context.response
+    const own = this.#own
     this.failed = true
-    this.#error = error
-    this.#failedStatus = answer.hasStatus ? answer.status : 0
-    this.#failedBody = answer.body
+    own.error = error
+    own.status = answer.hasStatus ? answer.status : 0
+    own.body = answer.body
   }
 
   /** A handler has succeeded, also where another one had failed before. */
@@ -83,53 +95,59 @@ export class Run {
   unanswered(value: unknown): { readonly error: unknown } | null {
     if (!this.failed || value !== undefined) return null
     const answer = this.context.response
-    const same = (answer.hasStatus ? answer.status : 0) === this.#failedStatus && answer.body === this.#failedBody
-    return same ? { error: this.#error } : null
+    const own = this.#own
+    const same = (answer.hasStatus ? answer.status : 0) === own.status && answer.body === own.body
+    return same ? { error: own.error } : null
   }
 
   /** Keeps a promise that a middleware was given until it is known whether something waits for it. */
   watch(promise: WatchedPromise): void {
-    ;(this.#watched ??= []).push(promise)
+    this.#own.watched.push(promise)
   }
 
   /** A promise that nothing has waited for, that of the outermost middleware; null where there is none. */
   lost(): LostPromise | null {
-    return this.#watched?.findLast(promise => promise.lost) ?? null
+    return this.#trouble?.watched.findLast(promise => promise.lost) ?? null
   }
 
   /** What a handler returned after the answer had been sealed without it; false when it was noted before. */
   returned(value: unknown): boolean {
-    if (this.#late === value) return false
-    this.#late = value
+    if (this.late === value) return false
+    this.#own.late = value
     return true
   }
 
   /** The last value that a handler returned too late. */
   get late(): unknown {
-    return this.#late
+    return this.#trouble?.late
   }
 
   /** True the first time that a middleware calls `next()` after the end. */
   notesOver(): boolean {
-    return !this.#overNoted && (this.#overNoted = true)
+    const own = this.#own
+    return !own.overNoted && (own.overNoted = true)
   }
 
   /** Enters a run within this one, which ends with it at the latest; false when they are too deep. */
   enter(end: () => void): boolean {
-    this.#nested ??= new Set()
-    if (this.#nested.size >= DEEPEST) return false
-    this.#nested.add(end)
+    const nested = (this.#own.nested ??= new Set())
+    if (nested.size >= DEEPEST) return false
+    nested.add(end)
     return true
   }
 
   leave(end: () => void): void {
-    this.#nested?.delete(end)
+    this.#trouble?.nested?.delete(end)
   }
 
   /** Ends the runs within this one. */
   endNested(): void {
-    if (this.#nested === null) return
-    for (const end of [...this.#nested]) end()
+    if (this.#trouble === null) return
+    for (const end of [...(this.#trouble?.nested ?? [])]) end()
+  }
+
+  get #own(): Trouble {
+    return (this.#trouble ??= { error: undefined, status: 0, body: undefined, late: undefined, watched: [], nested: null, overNoted: false })
   }
 }
 

@@ -13,6 +13,14 @@ export interface LostPromise {
 
 const noop = (): void => undefined
 
+// A promise's own functions, taken out by one executor for all: a closure for each costs as much as the promise.
+let resolveLast: (value: never) => void = noop
+let rejectLast: (error: unknown) => void = noop
+const takeFunctions = (resolve: (value: never) => void, reject: (error: unknown) => void): void => {
+  resolveLast = resolve
+  rejectLast = reject
+}
+
 /**
  * The promise that a middleware gets for the rest of the pipeline. It knows whether something waits for it, and never
  * ends the process as an unhandled rejection: what nothing waits for is the business of the run.
@@ -29,15 +37,24 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
 
   /** `lost` is called when the work is rejected while nothing waits for it. */
   constructor(work: Promise<T>, at: Context, by: string, lost: (promise: WatchedPromise) => void) {
-    // It settles by its `then` alone.
-    super(noop)
+    super(takeFunctions as never)
+    const resolve = resolveLast as (value: T) => void
+    const reject = rejectLast
     this.#work = work
     this.#lost = lost
     this.at = at
     this.by = by
     work.then(
-      () => void (this.#settled = true),
+      value => {
+        this.#settled = true
+        resolve(value)
+      },
       (error: unknown) => {
+        // It counts as handled from now on, by this class and not by a middleware.
+        const observed = this.#observed
+        super.then(undefined, noop)
+        this.#observed = observed
+        reject(error)
         // One that was known to be rejected is watched already.
         if (this.rejected) return
         this.#settled = this.rejected = true
@@ -70,19 +87,19 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
     return !this.#observed && (this.rejected || !this.#settled)
   }
 
-  /** `await`, `catch`, `Promise.all` and a `return` from an async function all call this. */
+  /** `catch`, `Promise.all` and a `return` from an async function all call this. */
   override then<A = T, B = never>(
     fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null
   ): Promise<A | B> {
     this.#observed = true
-    const derived = this.#work.then(fulfilled, rejected)
+    const derived = super.then(fulfilled, rejected)
     return typeof rejected === 'function' ? derived : this.#passing(derived, this.rejected)
   }
 
   override catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
     this.#observed = true
-    return this.#passing(this.#work.catch(rejected), false)
+    return this.#passing(super.then(undefined, rejected), false)
   }
 
   override finally(settled?: (() => void) | null): Promise<T> {
@@ -102,12 +119,12 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
   }
 
   static {
-    // An `await` asks for the constructor at once, and calls `then` a turn later (ECMAScript section 27.2.4.7.1).
+    // An `await` asks for the constructor, and waits for this promise itself where that is Promise (ECMAScript section 27.2.4.7.1).
     Object.defineProperty(WatchedPromise.prototype, 'constructor', {
       configurable: true,
       get(this: WatchedPromise) {
         this.#observed = true
-        return WatchedPromise
+        return Promise
       }
     })
   }

@@ -1,12 +1,12 @@
 import { changesState } from '@iopa/constants'
-import type { Context } from '@iopa/context'
+import type { ChangeOrder, Context } from '@iopa/context'
 import type { Next } from '../pipeline/middleware.ts'
-import type { RouteAttributes } from '../transport/transport.ts'
 
 /** A route as a router found it. */
 export interface CallableRoute {
   readonly handler: (context: Context, next: Next) => unknown
-  readonly attributes: RouteAttributes
+  /** True where the handler judges the preconditions of its requests itself. */
+  readonly judges: boolean
 }
 
 /** Where a router finds its routes. */
@@ -19,14 +19,13 @@ export interface RouteLookup {
  * such a change is under way (RFC 9110 section 13.2.1: after all checks that come before it). Any other request pays one comparison.
  */
 export const callRoute = (context: Context, next: Next, route: CallableRoute, routes: RouteLookup): unknown => {
-  const own = route.attributes.preconditions === 'own'
-  if (!changesState(context['iopa.Method'])) {
-    if (own) context.response.judged = true
-    return route.handler(context, next)
-  }
+  if (route.judges) context.response.judged = true
+  if (!changesState(context['iopa.Method'])) return route.handler(context, next)
+  const judged = !route.judges && context.hasPrecondition
   const { changes } = context.environment
-  const judged = !own && context.hasPrecondition
   if (changes === null || (changes.active === 0 && !judged)) return route.handler(context, next)
-  const readable = routes.find('GET', context['iopa.Path']) !== undefined
-  return changes.run(context, judged, readable, () => route.handler(context, next))
+  return takeTurn(changes, judged, context, next, route, routes)
 }
+
+const takeTurn = (changes: ChangeOrder, judged: boolean, context: Context, next: Next, route: CallableRoute, routes: RouteLookup): unknown =>
+  changes.run(context, judged, routes.find('GET', context['iopa.Path']) !== undefined, () => route.handler(context, next))

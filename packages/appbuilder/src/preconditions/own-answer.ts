@@ -17,9 +17,9 @@ export const preconditionFailed = (): IopaError =>
  * protocol tells a first answer from later ones by itself.
  */
 export const judgeOwnAnswer = (context: Context, codecs: CodecTable): void => {
+  if (context['iopa.Observe'] === true || !context.hasPrecondition || !isRead(context['iopa.Method'])) return
   const answer = context.response
-  if (answer.status !== 200 || answer.sealed || !isRead(context['iopa.Method']) || context['iopa.Observe'] === true) return
-  if (!context.hasPrecondition || answer.judged) return
+  if (answer.status !== 200 || answer.sealed || answer.judged) return
   const { headers } = context
   const etag = answer.headers.get('etag') ?? (namesTags(headers) ? tagged(answer, codecs) : undefined)
   const verdict = evaluate(headers, { exists: true, etag, lastModified: answer.headers.get('last-modified') }, true)

@@ -16,7 +16,7 @@ export interface HostContext {
   readonly logger: Logger
   pipeline(): ComposedPipeline
   /** A change of a path, for observers here, around and within. */
-  changed(path: string, origin: Context | null): void
+  readonly changed: (path: string, origin: Context | null) => void
   notify(path: string): void
   /** The routes that `as` may know of; null for all of them. */
   routes(as: Context | null): Iterable<RouteInfo>
@@ -37,13 +37,7 @@ export class ListenerHost implements Host {
     this.#app = app
     this.scope = scope
     this.limits = limits
-    this.#dispatcher = new Dispatcher(
-      () => app.pipeline(),
-      scope.environment.codecs,
-      limits,
-      app.clock,
-      (path, origin) => app.changed(path, origin)
-    )
+    this.#dispatcher = new Dispatcher(() => app.pipeline(), scope.environment.codecs, limits, app.clock, app.changed)
     scope.defer(() => this.#dispatcher.close())
   }
 
