@@ -69,6 +69,7 @@ export {
   applyValue,
   assignHeaders,
   bodyTooLarge,
+  byteBody,
   checkPath,
   collectBytes,
   concatBytes,

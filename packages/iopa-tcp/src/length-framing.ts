@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { byteBody, IopaError } from '@iopa/appbuilder'
 import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
 import { PartialFrame } from './partial-frame.ts'
 
@@ -55,7 +55,7 @@ class LengthReader implements FrameReader {
       const end = start + this.#length(chunk, at)
       if (end <= chunk.length && at < chunk.length) {
         this.#at = end
-        return chunk.subarray(start, end)
+        return byteBody(chunk, start, end)
       }
     }
     if (at < chunk.length) this.#partial.append(at ? chunk.subarray(at) : chunk)

@@ -6,7 +6,7 @@ import { lineFraming } from '../src/line-framing.ts'
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (frame: Uint8Array): string => new TextDecoder().decode(frame)
 
-/** Every frame that comes of the chunks, and of the end of the stream when `end`. */
+/** The bytes of every frame that comes of the chunks, and of the end of the stream when `end`. */
 const cut = (option: FramingOption, chunks: Iterable<Uint8Array>, { limit = 1024, end = false } = {}): Uint8Array[] => {
   const reader = framingOf(option).reader(limit)
   const frames: Uint8Array[] = []
@@ -15,7 +15,7 @@ const cut = (option: FramingOption, chunks: Iterable<Uint8Array>, { limit = 1024
     for (let frame = reader.next(); frame; frame = reader.next()) frames.push(frame)
   }
   const last = end && reader.end()
-  return last ? [...frames, last] : frames
+  return (last ? [...frames, last] : frames).map(frame => new Uint8Array(frame))
 }
 const singly = (data: Uint8Array): Uint8Array[] => Array.from(data, byte => Uint8Array.of(byte))
 const join = (pieces: readonly Uint8Array[]): Uint8Array => Uint8Array.from(pieces.flatMap(piece => [...piece]))

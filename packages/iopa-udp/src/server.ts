@@ -3,6 +3,7 @@ import {
   type BagAnswer,
   type BagRequest,
   bodyTooLarge,
+  byteBody,
   type Clock,
   type Context,
   type DatagramChannel,
@@ -147,6 +148,6 @@ class DatagramSource implements RequestSource {
   }
 
   body(): Uint8Array {
-    return this.#bytes
+    return byteBody(this.#bytes)
   }
 }

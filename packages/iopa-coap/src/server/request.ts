@@ -1,4 +1,4 @@
-import { type Body, IopaError, type Limits, type RequestSource } from '@iopa/appbuilder'
+import { type Body, byteBody, IopaError, type Limits, type RequestSource } from '@iopa/appbuilder'
 import { BERT } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { codingOf, typeOfFormat } from '../codec/content-formats.ts'
@@ -48,8 +48,9 @@ export class CoapRequest implements RequestSource {
   }
 
   body(): Body {
-    const bytes = this.assembled ?? this.message.payload
-    return bytes.length === 0 ? null : bytes
+    if (this.assembled !== undefined) return this.assembled.length === 0 ? null : this.assembled
+    const { bytes, optionsEnd } = this.message
+    return optionsEnd < bytes.length ? byteBody(bytes, optionsEnd + 1) : null
   }
 
   /** Bytes of the body. */

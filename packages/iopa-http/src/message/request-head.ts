@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { hasPreconditionField, IopaError } from '@iopa/appbuilder'
 import { malformed } from './refusal.ts'
 
 /** The first line of a request (RFC 9112 section 3). */
@@ -38,6 +38,8 @@ export class HeadFields {
   keepsAlive = false
   /** It asks for another protocol. */
   upgrades = false
+  /** One of them states a precondition. */
+  conditional = false
   #lengths = 0
 
   /** Adds a field. @throws IopaError 400, 413 for one that makes the framing doubtful (RFC 9112 section 6.3). */
@@ -75,6 +77,7 @@ export class HeadFields {
   /** Says that there are no more. */
   complete(): this {
     Object.freeze(this.pairs)
+    this.conditional = hasPreconditionField(this.pairs)
     return this
   }
 

@@ -1,4 +1,4 @@
-import { type Body, type Context, hasPreconditionField, type IopaError, type RequestSource } from '@iopa/appbuilder'
+import type { Body, Context, IopaError, RequestSource } from '@iopa/appbuilder'
 import { type BodyDecoder, ChunkedBody, SizedBody } from '../message/body-decoder.ts'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
 import { type BodyPort, RequestBody } from './request-body.ts'
@@ -45,7 +45,7 @@ export class HttpRequest implements RequestSource {
   }
 
   hasPrecondition(): boolean {
-    return hasPreconditionField(this.fields.pairs)
+    return this.fields.conditional
   }
 
   authority(): string {

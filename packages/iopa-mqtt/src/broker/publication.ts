@@ -1,4 +1,4 @@
-import { type Body, type Context, hasPreconditionField, type RequestSource } from '@iopa/appbuilder'
+import { type Body, byteBody, type Context, hasPreconditionField, type RequestSource } from '@iopa/appbuilder'
 import { decodeMessageProperties, type MessageProperties } from '../codec/message-properties.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Message } from './message.ts'
@@ -109,7 +109,8 @@ export class Publication implements RequestSource {
   }
 
   body(): Body {
-    return this.message.isEmpty ? null : this.message.payload
+    const { bytes, isEmpty, payloadStart, payloadEnd } = this.message
+    return isEmpty ? null : byteBody(bytes, payloadStart, payloadEnd)
   }
 
   /** Puts the keys of a PUBLISH on its context. */
