@@ -57,6 +57,7 @@ export type {
   Endpoint,
   EndReason,
   Excerpt,
+  InheritedKeys,
   Owned,
   PathLimits,
   Payload,

@@ -103,12 +103,15 @@ export class PropertyBag {
 
   /** Copies the extension keys that middleware has set on the connection; they come after the core's. */
   #inherit(connection: PropertyBag): void {
+    const { inherited } = connection.#endpoint
     let keys = connection.#extensionKeys
     if (keys === null) {
       keys = Object.keys(connection).slice(EAGER_KEYS)
+      if (inherited !== undefined) keys = keys.filter(key => !inherited.keys.has(key))
       // Until its own pipeline has finished, more may come.
       if (connection.response.sealed) connection.#extensionKeys = keys
     }
+    inherited?.copy(connection as unknown as Context, this as unknown as Context)
     for (const key of keys) (this as unknown as Record<string, unknown>)[key] = (connection as unknown as Record<string, unknown>)[key]
   }
 

@@ -1,3 +1,12 @@
+import type { Context } from './context-types.ts'
+
+/** The keys that a transport sets on its connections, and how a request of one gets them. */
+export interface InheritedKeys {
+  readonly keys: ReadonlySet<string>
+  /** Copies these keys. Code that names them costs a fifth of a loop over their names. */
+  copy(connection: Context, request: Context): void
+}
+
 /** The two ends of a connection, or of a datagram socket and one of its peers. */
 export interface Endpoint {
   /** Without a colon: `http`. */
@@ -16,6 +25,8 @@ export interface Endpoint {
   readonly bodyLimit: number
   /** The peer's certificate, where TLS asked for one. */
   clientCertificate?(): unknown
+  /** Further keys of the connection, set by middleware, are found by themselves. */
+  readonly inherited?: InheritedKeys
 }
 
 /** The endpoint of a context that this process makes for itself. */

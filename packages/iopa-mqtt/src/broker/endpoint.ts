@@ -1,7 +1,21 @@
-import type { ByteChannel, Endpoint } from '@iopa/appbuilder'
+import type { ByteChannel, Context, Endpoint, InheritedKeys } from '@iopa/appbuilder'
 import type { Session } from './session.ts'
 
 type ChannelEnds = Pick<ByteChannel, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort' | 'tls' | 'raw' | 'clientCertificate'>
+
+const INHERITED: InheritedKeys = {
+  keys: new Set(['mqtt.ClientId', 'mqtt.ProtocolVersion', 'mqtt.CleanStart', 'mqtt.KeepAlive', 'mqtt.UserName', 'mqtt.Password']),
+  copy(connection: Context, request: Context): void {
+    request['mqtt.ClientId'] = connection['mqtt.ClientId']
+    request['mqtt.ProtocolVersion'] = connection['mqtt.ProtocolVersion']
+    request['mqtt.CleanStart'] = connection['mqtt.CleanStart']
+    request['mqtt.KeepAlive'] = connection['mqtt.KeepAlive']
+    // The credentials are those of the first run alone; a step of an enhanced authentication belongs to that.
+    const { 'mqtt.UserName': userName, 'mqtt.Password': password } = connection
+    if (userName !== undefined) request['mqtt.UserName'] = userName
+    if (password !== undefined) request['mqtt.Password'] = password
+  }
+}
 
 /** The two ends of an MQTT connection, and whose session it carries. */
 export class MqttEndpoint implements Endpoint {
@@ -15,6 +29,7 @@ export class MqttEndpoint implements Endpoint {
   readonly sessionId: string
   readonly rawTransport: unknown
   readonly bodyLimit: number
+  readonly inherited: InheritedKeys = INHERITED
   readonly #channel: ChannelEnds
   /** Set once the client is connected. */
   session: Session | null = null
