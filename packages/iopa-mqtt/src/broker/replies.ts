@@ -1,5 +1,4 @@
 import type { Context } from '@iopa/appbuilder'
-import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { asBuffer } from '../codec/utf8.ts'
 import type { Broker } from './broker.ts'
@@ -15,8 +14,7 @@ export function publishReply(broker: Broker, publication: Publication, context: 
   const topic = broker.topics.get(responseTopic)
   if (topic === null) return
   const { correlationData } = publication.properties
-  const correlation = correlationData === undefined ? NO_BYTES : encodeMessageProperties({ correlationData })
-  const properties = Buffer.concat([correlation, representationProperties(answer, [['status', String(answer.status)]])])
+  const properties = representationProperties(answer, [['status', String(answer.status)]], correlationData)
   const { distribution, losses, options } = broker
   const asker = publication.session
   const given = distribution.deliver(

@@ -170,9 +170,11 @@ const isChangeOf = (origin: Context, path: string): boolean =>
 const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
 
 /** Content type and headers of an answer, as properties of a message. */
-export function representationProperties(answer: Answer, further: readonly (readonly [string, string])[] = []): Buffer {
+export function representationProperties(answer: Answer, further: readonly (readonly [string, string])[] = [], correlationData?: Uint8Array): Buffer {
   const pairs = answer.headerPairs
   const userProperties: (readonly [string, string])[] = [...further]
   for (let at = 0; at < pairs.length; at += 2) userProperties.push([pairs[at] as string, pairs[at + 1] as string])
-  return encodeMessageProperties({ ...(answer.type === '' ? {} : { contentType: answer.type }), userProperties })
+  const { type } = answer
+  if (correlationData === undefined) return encodeMessageProperties(type === '' ? { userProperties } : { contentType: type, userProperties })
+  return encodeMessageProperties(type === '' ? { correlationData, userProperties } : { contentType: type, correlationData, userProperties })
 }
