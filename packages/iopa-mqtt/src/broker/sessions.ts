@@ -64,7 +64,7 @@ export class Sessions {
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byKey.get(key)
     // A session without expiry that a store gave back is over: only its will is left.
-    if (session && (cleanStart || session.expiresAt <= broker.now())) {
+    if (session && (cleanStart || session.expiresAt <= broker.elapsed())) {
       this.end(session)
       session = undefined
     }
@@ -115,7 +115,7 @@ export class Sessions {
       return
     }
     this.idle.add(session)
-    const now = this.#broker.now()
+    const now = this.#broker.elapsed()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
     if (session.will && fate === 'publish') {
       if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
@@ -150,7 +150,7 @@ export class Sessions {
     let free = true
     while (free || turns.take()) {
       free = false
-      const now = this.#broker.now()
+      const now = this.#broker.elapsed()
       for (let looks = 0; looks < SWEPT; looks++) {
         const next = this.#sweeping?.next()
         if (!next || next.done) {
