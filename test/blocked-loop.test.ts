@@ -9,10 +9,10 @@ import { mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { udp } from '@iopa/udp'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 
-const LIMIT = 120
-const BLOCKED = 250
+const LIMIT = 300
+const BLOCKED = 500
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -151,7 +151,8 @@ const cases: Case[] = [
 ]
 
 test('after an event loop was blocked, servers read before they judge', async () => {
-  const peers = await Promise.all(cases.map(async ({ make, limits }) => dial(await serve(make(), limits))))
+  const ports = await Promise.all(cases.map(({ make, limits }) => serve(make(), limits)))
+  const peers = await Promise.all(ports.map(dial))
   for (const [at, { before }] of cases.entries()) if (before[0].length > 0) peers[at]?.socket.write(before[0])
   await vi.waitFor(() => expect(cases.filter(({ before }, at) => (peers[at]?.got().length ?? 0) < before[1])).toEqual([]), { interval: 5 })
   const had = peers.map(({ got }) => got().length)
@@ -161,23 +162,13 @@ test('after an event loop was blocked, servers read before they judge', async ()
   await vi.waitFor(() => expect(lost()).toEqual([]), { interval: 5 })
 })
 
-describe('after an event loop was blocked, a client reads before it gives up', () => {
-  const client = async (transport: Transport, url: string) => {
-    const app = new App({ logger: false }).use(transport)
-    ends.push(() => app.close({ timeout: 100 }))
-    const connected = await app.connect(url, { timeout: LIMIT })
-    ends.push(() => connected.close())
-    return connected
-  }
-  /** A server that answers each chunk that is not `greeting`, and then blocks the loop. */
-  const stream = async (answer: (chunk: Buffer) => Uint8Array | string | null): Promise<number> => {
+test('after an event loop was blocked, clients read before they give up', async () => {
+  /** Answers that leave just before the loop is blocked. */
+  const answers: (() => void)[] = []
+  const stream = async (answer: (chunk: Buffer) => Uint8Array | string): Promise<number> => {
     const server = net.createServer(socket => {
       ends.push(() => socket.destroy())
-      socket.on('error', () => undefined)
-      socket.on('data', chunk => {
-        const bytes = answer(chunk)
-        if (bytes !== null) void blockAfter(() => socket.write(bytes))
-      })
+      socket.on('error', () => undefined).on('data', chunk => answers.push(() => void socket.write(answer(chunk))))
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -185,11 +176,17 @@ describe('after an event loop was blocked, a client reads before it gives up', (
     return (server.address() as net.AddressInfo).port
   }
   const datagrams = async (answer: (message: Buffer) => Uint8Array | string): Promise<number> => {
+    let bound = false
     // Sends at once, not after a look-up in a later turn.
-    const socket = dgram.createSocket({ type: 'udp4', lookup: (host, _options, found) => found(null, host, 4) })
-    socket.on('message', (message, from) => void blockAfter(() => socket.send(answer(message), from.port, from.address)))
+    const lookup = (host: string, _options: unknown, found: (error: null, address: string, family: number) => void): void => {
+      if (bound) found(null, host, 4)
+      else process.nextTick(found, null, host, 4)
+    }
+    const socket = dgram.createSocket({ type: 'udp4', lookup })
+    socket.on('message', (message, from) => answers.push(() => socket.send(answer(message), from.port, from.address)))
     socket.bind(0, '127.0.0.1')
     await once(socket, 'listening')
+    bound = true
     ends.push(() => socket.close())
     return socket.address().port
   }
@@ -197,27 +194,22 @@ describe('after an event loop was blocked, a client reads before it gives up', (
     const { 'iopa.Seq': seq } = JSON.parse(request.toString()) as Record<string, unknown>
     return `${JSON.stringify({ 'iopa.StatusCode': 200, 'iopa.Seq': seq, 'iopa.Body': 'in time' })}\n`
   }
-
-  test('http', async () => {
-    const port = await stream(() => 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"in time"')
-    expect(await (await (await client(http(), `http://127.0.0.1:${port}`)).get('/')).json()).toBe('in time')
-  })
-
-  test('tcp', async () => {
-    const port = await stream(bagAnswer)
-    expect(await (await (await client(tcp(), `tcp://127.0.0.1:${port}`)).get('/')).json()).toBe('in time')
-  })
-
-  test('udp', async () => {
-    const port = await datagrams(bagAnswer)
-    expect(await (await (await client(udp(), `udp://127.0.0.1:${port}`)).get('/')).json()).toBe('in time')
-  })
-
-  test('coap', async () => {
-    const port = await datagrams(request => {
-      const length = request[0]! & 15
-      return Buffer.concat([Buffer.of(0x60 | length, 0x45), request.subarray(2, 4 + length), Buffer.of(0xff), Buffer.from('in time')])
-    })
-    expect(await (await (await client(coap(), `coap://127.0.0.1:${port}`)).get('/')).text()).toBe('in time')
-  })
+  const coapAnswer = (request: Buffer): Buffer => {
+    const length = (request[0] ?? 0) & 15
+    return Buffer.concat([Buffer.of(0x60 | length, 0x45), request.subarray(2, 4 + length), Buffer.of(0xff), Buffer.from('"in time"')])
+  }
+  const urls = [
+    `http://127.0.0.1:${await stream(() => 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"in time"')}`,
+    `tcp://127.0.0.1:${await stream(bagAnswer)}`,
+    `udp://127.0.0.1:${await datagrams(bagAnswer)}`,
+    `coap://127.0.0.1:${await datagrams(coapAnswer)}`
+  ]
+  const app = new App({ logger: false }).use(http()).use(tcp()).use(udp()).use(coap())
+  ends.push(() => app.close({ timeout: 100 }))
+  const clients = await Promise.all(urls.map(url => app.connect(url, { timeout: LIMIT })))
+  ends.push(() => Promise.all(clients.map(client => client.close())))
+  const got = Promise.allSettled(clients.map(async client => (await client.get('/')).text()))
+  await vi.waitFor(() => expect(answers.length).toBe(urls.length), { interval: 5 })
+  await blockAfter(() => answers.forEach(answer => void answer()))
+  expect((await got).map(result => (result.status === 'fulfilled' ? result.value : String(result.reason)))).toEqual(urls.map(() => '"in time"'))
 })
