@@ -270,7 +270,7 @@ export class ClientSession implements ByteReceiver {
   }
 
   #arm(time: number): void {
-    this.#timer = this.#settings.clock.setTimeout(() => this.#expire(), Math.max(1, time))
+    this.#timer = this.#settings.clock.setTimeout(() => this.#expire(), Math.max(1, time), { keep: true })
   }
 
   #expire(): void {

@@ -61,7 +61,7 @@ export class WaitingRequests {
   }
 
   #arm(time: number): void {
-    this.#timer = this.#clock.setTimeout(() => this.#expire(), Math.max(1, time))
+    this.#timer = this.#clock.setTimeout(() => this.#expire(), Math.max(1, time), { keep: true })
   }
 
   #disarm(): void {

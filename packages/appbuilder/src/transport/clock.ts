@@ -32,9 +32,6 @@ interface Turns {
 // A longer time, or none, would run the callback at once (HTML section 8.6, Node's timers likewise).
 const LONGEST_TIMEOUT = 2 ** 31 - 1
 
-/** The option of a timer that ends something that a caller waits for. */
-export const KEEP: TimerOptions = { keep: true }
-
 /** The clock of the machine; it waits 24 days at most. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -64,7 +61,7 @@ export const systemClock: Clock = {
 export const withinTime = async (clock: Clock, delay: number, work: Promise<unknown>): Promise<boolean> => {
   let late: TimerHandle
   const limit = new Promise<false>(resolve => {
-    late = clock.setTimeout(() => resolve(false), delay, KEEP)
+    late = clock.setTimeout(() => resolve(false), delay, { keep: true })
   })
   try {
     return await Promise.race([work.then(() => true), limit])

@@ -117,9 +117,13 @@ export class Connections {
     for (const connection of [...this.#open]) if (connection.requests === 0) goodbye(connection)
     if (this.#open.size === 0) return
     const gone = new Promise<void>(resolve => this.#empty.push(resolve))
-    const timer = this.#clock.setTimeout(() => {
-      for (const connection of [...this.#open]) connection.channel.destroy()
-    }, timeout)
+    const timer = this.#clock.setTimeout(
+      () => {
+        for (const connection of [...this.#open]) connection.channel.destroy()
+      },
+      timeout,
+      { keep: true }
+    )
     await gone
     this.#clock.clearTimeout(timer)
   }

@@ -191,7 +191,7 @@ export class ClientObservation {
     if (this.#link?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
     const age = message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE
     const wait = Math.min(age, 1_000_000) * 1000 + 5000 + Math.random() * 10_000
-    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait)
+    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait, { keep: true })
   }
 
   #disarm(): void {
@@ -237,7 +237,7 @@ export class ClientObservation {
     }
     this.#disarm()
     this.#waits = true
-    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()))
+    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()), { keep: true })
     this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2)
   }
 

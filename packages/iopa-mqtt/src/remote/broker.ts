@@ -195,9 +195,13 @@ export class RemoteBroker {
     if (atOnce) this.#atOnce = now
     const wait = atOnce ? 0 : this.#backoff.next()
     this.#options.interrupted(error, wait)
-    this.#timer = this.#options.clock.setTimeout(() => {
-      this.#connect().catch(failure => this.#reconnect(failure as Error))
-    }, wait)
+    this.#timer = this.#options.clock.setTimeout(
+      () => {
+        this.#connect().catch(failure => this.#reconnect(failure as Error))
+      },
+      wait,
+      { keep: true }
+    )
   }
 
   #end(reason: unknown): void {

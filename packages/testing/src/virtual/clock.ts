@@ -6,7 +6,8 @@ export interface VirtualClock {
   now(): number
   /** Milliseconds that have passed; only `advance` and `runUntil` change them. */
   elapsed(): number
-  setTimeout(callback: () => void, milliseconds: number): unknown
+  /** It keeps no process alive, whatever a caller asks for: nothing runs until the test moves the clock. */
+  setTimeout(callback: () => void, milliseconds: number, options?: { readonly keep?: boolean }): unknown
   clearTimeout(handle: unknown): void
   /** Moves the wall clock alone, forwards or back, as an administrator or NTP does: no time passes, and no timer runs. */
   shift(milliseconds: number): void
