@@ -64,22 +64,34 @@ const serve = async (make: (port: number) => Transport, state: string, port = 0)
   return { url, close }
 }
 
-test.each<[string, (port: number) => Transport]>([
-  ['http', port => http({ port, retry: 300 })],
-  ['tcp', port => tcp({ port })],
-  ['coap+tcp', port => coap({ port, tcp: true })],
-  ['mqtt', port => mqtt({ port, statistics: false })]
-])('a process that only observes goes on when its server restarts (%s)', async (_name, make) => {
-  const before = await serve(make, 'first')
-  const observer = run('observe', before.url.href)
-  await vi.waitFor(() => expect(observer.lines).toEqual(['first']), { timeout: 8000 })
-  await before.close()
-  // Long enough for the observer to find no server, and to have nothing but a timer.
-  await new Promise(resolve => setTimeout(resolve, 600))
-  expect(observer.child.exitCode).toBe(null)
-  await serve(make, 'last', Number(before.url.port))
-  expect(await observer.exit).toBe(0)
-  expect(observer.lines).toEqual(['first', 'last', 'done'])
+test('processes that only observe go on when their servers restart', async () => {
+  const makes: Readonly<Record<string, (port: number) => Transport>> = {
+    http: port => http({ port, retry: 300 }),
+    tcp: port => tcp({ port }),
+    'coap+tcp': port => coap({ port, tcp: true }),
+    mqtt: port => mqtt({ port, statistics: false })
+  }
+  const check = async (make: (port: number) => Transport): Promise<unknown> => {
+    const before = await serve(make, 'first')
+    const observer = run('observe', before.url.href)
+    await vi.waitFor(() => expect(observer.lines).toEqual(['first']), { timeout: 8000 })
+    await before.close()
+    // Long enough for the observer to find no server, and to have nothing but a timer.
+    await new Promise(resolve => setTimeout(resolve, 600))
+    await serve(make, 'last', Number(before.url.port))
+    return [await observer.exit, ...observer.lines]
+  }
+  const results = await Promise.all(Object.entries(makes).map(async ([name, make]) => [name, await check(make)]))
+  expect(results).toEqual(Object.keys(makes).map(name => [name, [0, 'first', 'last', 'done']]))
+})
+
+test('a process that only observes over datagrams goes on without its server', async () => {
+  const { url, close } = await serve(port => coap({ port }), 'first')
+  const { child, lines } = run('observe', url.href)
+  await vi.waitFor(() => expect(lines).toEqual(['first']), { timeout: 8000 })
+  await close()
+  await new Promise(resolve => setTimeout(resolve, 300))
+  expect(child.exitCode).toBe(null)
 })
 
 test('a process that waits for an answer gets its timeout', async () => {
