@@ -2,6 +2,7 @@
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { App, type Context, type Limits, type Transport } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
@@ -20,12 +21,12 @@ afterEach(async () => {
 })
 
 /** Does `work`, then holds the event loop for longer than the limit, where due timers run next (after immediates, before anything is read). */
-const blockAfter = async (work: () => void): Promise<void> => {
+const blockAfter = async (work: () => void, time: number = BLOCKED): Promise<void> => {
   await new Promise(resolve => setTimeout(resolve, 20))
   await new Promise<void>(resolve =>
     setImmediate(() => {
       work()
-      const until = performance.now() + BLOCKED
+      const until = performance.now() + time
       while (performance.now() < until);
       resolve()
     })
@@ -212,4 +213,30 @@ test('after an event loop was blocked, clients read before they give up', async 
   await vi.waitFor(() => expect(answers.length).toBe(urls.length), { interval: 5 })
   await blockAfter(() => answers.forEach(answer => void answer()))
   expect((await got).map(result => (result.status === 'fulfilled' ? result.value : String(result.reason)))).toEqual(urls.map(() => '"in time"'))
+})
+
+test('after an event loop was blocked, a session is there for a client that came back in time', async () => {
+  const port = await serve(broker(), {})
+  // A client in a thread of its own: it connects while the loop of the broker is blocked.
+  const client = new Worker(
+    `const { parentPort } = require('node:worker_threads')
+    const connect = () => {
+      const socket = require('node:net').connect(${port}, '127.0.0.1')
+      // MQTT 5, the session may be resumed, and lasts for one second.
+      socket.write(Buffer.from('101600044d5154540500003c05110000000100046e616d65', 'hex'))
+      socket.once('data', chunk => {
+        parentPort.postMessage(chunk[2])
+        socket.destroy()
+      })
+    }
+    parentPort.on('message', connect)`,
+    { eval: true }
+  )
+  ends.push(() => client.terminate())
+  client.postMessage('connect')
+  expect(await once(client, 'message')).toEqual([0])
+  await new Promise(resolve => setTimeout(resolve, 700))
+  const present = once(client, 'message')
+  await blockAfter(() => client.postMessage('connect'), 1200)
+  expect(await present).toEqual([1])
 })

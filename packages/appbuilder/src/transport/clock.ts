@@ -18,7 +18,7 @@ export interface Clock {
   clearTimeout(handle: TimerHandle): void
 }
 
-/** A timer of the machine: it waits for its time, then for one turn of the event loop. */
+/** A timer of the machine: it waits for its time, then for two turns of the event loop, of which the first accepts connections and the second reads them. */
 interface SystemTimer {
   timer?: unknown
   turn?: unknown
@@ -41,7 +41,10 @@ export const systemClock: Clock = {
     const run = (): void => {
       const { setImmediate } = globalThis as Turns
       if (setImmediate === undefined) callback()
-      else handle.turn = setImmediate(callback)
+      else
+        handle.turn = setImmediate(() => {
+          handle.turn = setImmediate(callback)
+        })
     }
     const timer: unknown = setTimeout(run, Math.min(ms, LONGEST_TIMEOUT))
     // Node gives an object here, browsers a number.

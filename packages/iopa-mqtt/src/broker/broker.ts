@@ -77,6 +77,8 @@ export class Broker {
   readonly states: States
   readonly #statistics: Statistics
   readonly #open = new Map<ByteChannel, Connection>()
+  /** When the last sweep began: what had expired by then is over. */
+  sweptAt = 0
   #sweepTimer: unknown = null
   #nextStatistics: number
 
@@ -111,6 +113,7 @@ export class Broker {
   async start(): Promise<void> {
     if (this.options.store) await restore(this, this.options.store)
     this.host.changes(this.states.changed)
+    this.sweptAt = this.elapsed()
     this.#arm()
   }
 
@@ -201,6 +204,7 @@ export class Broker {
 
   #sweep(): void {
     const now = this.elapsed()
+    this.sweptAt = now
     this.#sweepConnections()
     this.sessions.sweep()
     if (this.options.statistics !== false && this.#nextStatistics <= now) {

@@ -63,8 +63,9 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byKey.get(key)
-    // A session without expiry that a store gave back is over: only its will is left.
-    if (session && (cleanStart || session.expiresAt <= broker.elapsed())) {
+    // A session without expiry that a store gave back is over: only its will is left. What has expired since the last sweep goes on:
+    // its client may have sent in time, and was read late.
+    if (session && (cleanStart || session.expiresAt <= broker.sweptAt)) {
       this.end(session)
       session = undefined
     }
