@@ -287,8 +287,8 @@ const atOnce = Math.min(IDLE, Math.max(100, limit - descriptors() - 300))
 describe('idle connections', () => {
   test(`${IDLE} of them, ${atOnce} at once under a limit of ${limit} descriptors, leave no context and no descriptor`, async () => {
     await house.close()
-    // As in life: nothing is closed for being idle while they are opened.
-    house = await openHouse({ connections: 20_000 })
+    // Nothing is closed for being silent or idle while they are opened.
+    house = await openHouse({ connections: 20_000, headerTimeout: 60_000 })
     const before = descriptors()
     for (let opened = 0; opened < IDLE; opened += atOnce) {
       const count = Math.min(atOnce, IDLE - opened)

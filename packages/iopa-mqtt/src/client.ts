@@ -190,7 +190,7 @@ class MqttChannel implements Channel {
   /** The first message of a subscription: the retained one, or what an IOPA broker answers to a GET of it. 404 when there is none in time. */
   async #retained(topic: string, signal: AbortSignal, wait: number): Promise<Answer> {
     const observer = this.#observers.add(topic)
-    const timer = this.#clock.setTimeout(() => observer.end(), wait)
+    const timer = this.#clock.setTimeout(() => observer.end(), wait, { keep: true })
     const stop = (): void => observer.end(signal.reason)
     signal.addEventListener('abort', stop, { once: true })
     try {
@@ -249,7 +249,8 @@ class MqttChannel implements Channel {
     const closed = this.#closed.signal
     const timer = this.#clock.setTimeout(
       () => controller.abort(new IopaError(504, 'timeout', `No answer within ${this.#timeout} ms.`)),
-      this.#timeout
+      this.#timeout,
+      { keep: true }
     )
     const abort = (): void => controller.abort(signal?.reason)
     const close = (): void => controller.abort(closed.reason)

@@ -1,11 +1,18 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { ByteChannel, ByteReceiver } from '@iopa/appbuilder'
+import type { ByteChannel, ByteReceiver, Clock, TimerHandle } from '@iopa/appbuilder'
 import type { WebSocket } from 'ws'
 
 /** Says that a text frame came where only binary ones may ([MQTT-6.0.0-1]; RFC 6455 section 7.4.1). */
 const UNSUPPORTED_DATA = 1003
 const NORMAL = 1000
+
+/** How long a message may take. */
+export interface MessageTime {
+  readonly clock: Clock
+  /** Milliseconds within which a WebSocket message that has begun must be whole. */
+  readonly messageTimeout: number
+}
 
 /** A WebSocket as a channel of bytes: MQTT packets need not keep to its messages ([MQTT-6.0.0-2]). */
 export class WebSocketChannel implements ByteChannel {
@@ -17,9 +24,15 @@ export class WebSocketChannel implements ByteChannel {
   readonly raw: unknown
   readonly #webSocket: WebSocket
   readonly #socket: Socket
+  readonly #time: MessageTime
   #error: Error | undefined
+  /** Bytes have come that belong to no message yet: `ws` keeps them until one is whole. */
+  #begun = false
+  #whole = 0
+  #timer: TimerHandle | null = null
 
-  constructor(webSocket: WebSocket, socket: Socket) {
+  constructor(webSocket: WebSocket, socket: Socket, time: MessageTime) {
+    this.#time = time
     this.#webSocket = webSocket
     this.#socket = socket
     this.raw = webSocket
@@ -30,6 +43,10 @@ export class WebSocketChannel implements ByteChannel {
     this.tls = 'encrypted' in socket && socket.encrypted === true
     socket.setNoDelay(true)
     webSocket.binaryType = 'nodebuffer'
+    // Before `ws`, whose events say that a message was whole.
+    socket.prependListener('data', () => this.#began())
+    const ended = (): void => this.#ended()
+    webSocket.on('message', ended).on('ping', ended).on('pong', ended)
     webSocket.on('error', error => {
       this.#error = error
     })
@@ -47,7 +64,10 @@ export class WebSocketChannel implements ByteChannel {
       else webSocket.close(UNSUPPORTED_DATA, 'MQTT needs binary frames')
     })
     this.#socket.on('drain', () => receiver.drain())
-    webSocket.on('close', () => receiver.close(this.#error))
+    webSocket.on('close', () => {
+      this.#time.clock.clearTimeout(this.#timer)
+      receiver.close(this.#error)
+    })
     if (webSocket.readyState === webSocket.CLOSED) queueMicrotask(() => receiver.close(this.#error))
     webSocket.resume()
   }
@@ -60,6 +80,8 @@ export class WebSocketChannel implements ByteChannel {
   }
 
   pause(): void {
+    // While nothing is read, the time of a message does not run.
+    this.#begun = false
     this.#webSocket.pause()
   }
 
@@ -75,6 +97,26 @@ export class WebSocketChannel implements ByteChannel {
 
   destroy(): void {
     this.#webSocket.terminate()
+  }
+
+  #began(): void {
+    this.#begun = true
+    if (this.#timer === null && Number.isFinite(this.#time.messageTimeout)) this.#watch()
+  }
+
+  #ended(): void {
+    this.#begun = false
+    this.#whole++
+  }
+
+  #watch(): void {
+    const whole = this.#whole
+    this.#timer = this.#time.clock.setTimeout(() => {
+      this.#timer = null
+      if (!this.#begun) return
+      if (whole === this.#whole) this.destroy()
+      else this.#watch()
+    }, this.#time.messageTimeout)
   }
 
   /** Only a certificate that was checked says who the peer is: a server that was handed over may take others too. */

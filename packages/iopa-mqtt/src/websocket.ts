@@ -2,14 +2,14 @@ import type { Server as HttpServer, IncomingMessage } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ByteChannel, type ByteServer, IopaError, type TlsOptions } from '@iopa/appbuilder'
-import type { WebSocketServer } from 'ws'
-import { WebSocketChannel } from './websocket-channel.ts'
+import { type ByteChannel, type ByteServer, type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
+import type { WebSocket, WebSocketServer } from 'ws'
+import { type MessageTime, WebSocketChannel } from './websocket-channel.ts'
 import type { WebSocketOptions } from './websocket-options.ts'
 import { isOriginAllowed } from './websocket-origin.ts'
 
-/** Bounds of what happens before MQTT begins. */
-export interface WebSocketLimits {
+/** Bounds of what MQTT does not see: the upgrade, and messages that are not whole. */
+export interface WebSocketLimits extends MessageTime {
   /** Bytes of one WebSocket message. */
   readonly maxPayload: number
   /** Open connections of the port. */
@@ -39,31 +39,31 @@ export const listenWebSocket = async (
     perMessageDeflate: false,
     handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
   })
-  return options.server ? attach(options.server, options, endpoint, accept) : listen(options, limits, endpoint, accept)
+  const taken = (opened: WebSocket, socket: Socket): void => accept(new WebSocketChannel(opened, socket, limits))
+  return options.server ? attach(options.server, options, endpoint, taken) : listen(options, limits, endpoint, taken)
 }
 
-type Accept = (channel: ByteChannel) => void
+type Accept = (opened: WebSocket, socket: Socket) => void
 
 const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoint: WebSocketServer, accept: Accept): Promise<WebSocketListener> => {
   const { host = '127.0.0.1', port = 0, tls, path } = options
-  const times = {
-    headersTimeout: limits.headerTimeout,
-    requestTimeout: limits.headerTimeout,
-    keepAliveTimeout: 1000,
-    connectionsCheckingInterval: 1000
-  }
+  // Upgrades have a time of their own: that of Node is judged before what came in a blocked event loop is read.
+  const times = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 1000 }
   const settings = { ...times, maxHeaderSize: limits.headerBytes, noDelay: true }
   let current = tls
   const server = tls
     ? (await import('node:https')).createServer({ ...settings, ...secureOptions(tls) })
     : (await import('node:http')).createServer(settings)
   server.maxConnections = limits.connections
+  const upgrades = new Upgrades(limits.clock, limits.headerTimeout)
+  server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => upgrades.await(socket))
   server.on('request', (_request, response) => {
     response
       .writeHead(426, { connection: 'close', upgrade: 'websocket', 'content-type': 'text/plain' })
       .end('This port speaks MQTT over WebSocket.\n')
   })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgrades.came(socket)
     if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
     else refuse(socket, 404, 'There is no WebSocket at this path.')
   })
@@ -89,6 +89,33 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
       current = { ...fresh, requestCert: current?.requestCert === true, ...(ca === undefined ? {} : { ca }) }
       server.setSecureContext(secureOptions(current))
     }
+  }
+}
+
+/** Connections that have not become WebSockets: each has so many milliseconds. */
+class Upgrades {
+  readonly #clock: Clock
+  readonly #time: number
+  readonly #timers = new WeakMap<Duplex, unknown>()
+
+  constructor(clock: Clock, time: number) {
+    this.#clock = clock
+    this.#time = time
+  }
+
+  await(socket: Socket): void {
+    if (!Number.isFinite(this.#time)) return
+    this.#timers.set(
+      socket,
+      this.#clock.setTimeout(() => socket.destroy(), this.#time)
+    )
+    socket.once('close', () => this.came(socket))
+  }
+
+  /** The upgrade of a connection has come, or it has ended. */
+  came(socket: Duplex): void {
+    this.#clock.clearTimeout(this.#timers.get(socket))
+    this.#timers.delete(socket)
   }
 }
 
@@ -118,7 +145,7 @@ const upgrade = (
   } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
     refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.")
   } else {
-    endpoint.handleUpgrade(request, socket, head, opened => accept(new WebSocketChannel(opened, socket as Socket)))
+    endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket))
   }
 }
 

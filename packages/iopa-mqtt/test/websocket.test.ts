@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { ByteChannel } from '@iopa/appbuilder'
+import { type ByteChannel, systemClock } from '@iopa/appbuilder'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, WebSocket } from 'ws'
 import { listenWebSocket, type WebSocketListener } from '../src/websocket.ts'
@@ -9,7 +9,7 @@ import type { WebSocketOptions } from '../src/websocket-options.ts'
 import { isOriginAllowed } from '../src/websocket-origin.ts'
 import { until } from './fixtures/peers.ts'
 
-const LIMITS = { maxPayload: 1000, connections: 10, headerTimeout: 1000, headerBytes: 4096 }
+const LIMITS = { maxPayload: 1000, connections: 10, headerTimeout: 1000, headerBytes: 4096, clock: systemClock, messageTimeout: 30_000 }
 const closing: (() => unknown)[] = []
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()

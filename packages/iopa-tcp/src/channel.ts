@@ -126,7 +126,8 @@ class TcpChannel implements Channel {
     signal.addEventListener('abort', abort, { once: true })
     const timer = clock.setTimeout(
       () => giveUp.abort(new IopaError(504, 'timeout', `No connection to ${this.#address.host}, port ${this.#address.port}, within ${timeout} ms.`)),
-      timeout
+      timeout,
+      { keep: true }
     )
     try {
       this.#session = new ClientSession(await this.#network.connect(this.#address, giveUp.signal), this.#settings)
@@ -178,7 +179,7 @@ class TcpChannel implements Channel {
         this.#closing.signal.removeEventListener('abort', wake)
         resolve()
       }
-      const timer = clock.setTimeout(wake, time)
+      const timer = clock.setTimeout(wake, time, { keep: true })
       signal?.addEventListener('abort', wake)
       this.#closing.signal.addEventListener('abort', wake)
     })

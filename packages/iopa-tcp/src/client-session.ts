@@ -176,7 +176,7 @@ export class ClientSession implements ByteReceiver {
   }
 
   #due(): number {
-    return this.#settings.clock.now() + this.#settings.timeout
+    return this.#settings.clock.elapsed() + this.#settings.timeout
   }
 
   #expect(seq: number, waiting: Waiting): void {
@@ -270,12 +270,12 @@ export class ClientSession implements ByteReceiver {
   }
 
   #arm(time: number): void {
-    this.#timer = this.#settings.clock.setTimeout(() => this.#expire(), Math.max(1, time))
+    this.#timer = this.#settings.clock.setTimeout(() => this.#expire(), Math.max(1, time), { keep: true })
   }
 
   #expire(): void {
     this.#timer = null
-    const now = this.#settings.clock.now()
+    const now = this.#settings.clock.elapsed()
     for (const [seq, { due, reject }] of this.#waiting) {
       if (due > now) {
         if (due === Number.POSITIVE_INFINITY) continue

@@ -1,6 +1,6 @@
 import type { ByteChannel, Clock, TimerHandle } from '@iopa/appbuilder'
 
-type Purpose = 'frame' | 'stall' | 'probe'
+type Purpose = 'first' | 'frame' | 'stall' | 'probe'
 
 // How long a connection that this side has ended waits for the other side, in milliseconds.
 const LINGER = 1000
@@ -20,6 +20,15 @@ export class PeerWatch {
     this.#channel = channel
     this.#clock = clock
     this.#idleTimeout = idleTimeout
+  }
+
+  /** Calls `silent` when nothing has come for `time` ms since the connection began; `spoken` says that something has. */
+  first(time: number, silent: () => void): void {
+    this.#start('first', time, silent)
+  }
+
+  spoken(): void {
+    this.#stop('first')
   }
 
   /** Asks after `time` ms whether a message that has begun is whole. */

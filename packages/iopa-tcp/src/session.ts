@@ -50,6 +50,9 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
   #ended = false
   /** Nothing more is read: the stream has ended, or cannot be understood any more. */
   #stopped = false
+  /** The peer has broken the framing, or has not ended a message in time: what it observes ends, too. */
+  #broken = false
+  #silent = true
   #leaving = false
   #reason: EndReason = 'disconnect'
 
@@ -75,6 +78,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     this.#channel = channel
     this.#watch = new PeerWatch(channel, clock, host.limits.idleTimeout)
     this.#reader = framing.reader(settings.frameLimit)
+    if (Number.isFinite(host.limits.headerTimeout)) this.#watch.first(host.limits.headerTimeout, () => this.leave('timeout'))
     channel.open(this)
   }
 
@@ -85,6 +89,10 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
 
   data(chunk: Uint8Array): void {
     this.counted.touch()
+    if (this.#silent) {
+      this.#silent = false
+      this.#watch.spoken()
+    }
     if (this.#stopped) return
     if (!this.#ready && !this.#paused) {
       this.#paused = true
@@ -158,6 +166,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
       this.#read()
     } catch (error) {
       this.#stop()
+      this.#broken = true
       if (!isIopaError(error)) this.host.logger.error('iopa: a TCP session failed', error)
       this.refuse(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
     }
@@ -170,7 +179,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
   /** After all that could be done at once: waits for the peer, or leaves. */
   #rest(): void {
     if (this.#stopped && this.inFlight === 0) {
-      if (!this.occupied) {
+      if (this.#broken || !this.occupied) {
         this.leave('disconnect')
         return
       }
@@ -217,6 +226,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
       if (this.#stopped || this.#reader.pending === 0) return
       if (frames !== this.#frames || this.#paused) return this.#watchFrame()
       this.#stop()
+      this.#broken = true
       this.refuse(new IopaError(408, 'frame-timeout', `A message must be whole within ${requestTimeout} ms.`))
       this.#pump()
     })

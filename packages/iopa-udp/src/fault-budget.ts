@@ -14,7 +14,7 @@ export class FaultBudget {
 
   /** False when this second's answers are used up. */
   take(): boolean {
-    const second = Math.floor(this.#clock.now() / 1000)
+    const second = Math.floor(this.#clock.elapsed() / 1000)
     if (second !== this.#second) {
       this.#second = second
       this.#spent = 0

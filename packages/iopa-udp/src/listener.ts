@@ -18,7 +18,7 @@ export async function listen(host: Host, network: DatagramNetwork, options: UdpO
     const expiry = new Promise<void>(resolve => {
       expired = resolve
     })
-    const timer = clock.setTimeout(expired, timeout)
+    const timer = clock.setTimeout(expired, timeout, { keep: true })
     await Promise.race([host.idle(), expiry])
     clock.clearTimeout(timer)
     await channel.close()

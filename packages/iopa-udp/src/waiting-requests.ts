@@ -36,7 +36,7 @@ export class WaitingRequests {
       throw new IopaError(503, 'overloaded', `${this.#limit} requests wait for an answer on this channel; wait for some of them.`)
     const abort = (): void => this.take(number)?.reject(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    this.#entries.set(number, { ...waiting, due: this.#clock.now() + this.#timeout, forget: () => signal?.removeEventListener('abort', abort) })
+    this.#entries.set(number, { ...waiting, due: this.#clock.elapsed() + this.#timeout, forget: () => signal?.removeEventListener('abort', abort) })
     if (this.#timer === null) this.#arm(this.#timeout)
   }
 
@@ -61,7 +61,7 @@ export class WaitingRequests {
   }
 
   #arm(time: number): void {
-    this.#timer = this.#clock.setTimeout(() => this.#expire(), Math.max(1, time))
+    this.#timer = this.#clock.setTimeout(() => this.#expire(), Math.max(1, time), { keep: true })
   }
 
   #disarm(): void {
@@ -71,7 +71,7 @@ export class WaitingRequests {
 
   #expire(): void {
     this.#timer = null
-    const now = this.#clock.now()
+    const now = this.#clock.elapsed()
     for (const [number, { due }] of this.#entries) {
       if (due > now) {
         this.#arm(due - now)

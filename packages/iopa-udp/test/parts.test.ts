@@ -34,6 +34,7 @@ describe('waiting requests', () => {
     let timers = 0
     const clock = {
       now: () => 0,
+      elapsed: () => 0,
       setTimeout: () => ++timers,
       clearTimeout: () => void timers--
     }

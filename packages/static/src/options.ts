@@ -116,7 +116,7 @@ export const settingsOf = (options: StaticOptions): StaticSettings => {
     watchInterval: Math.max(1, bound('watchInterval', options.watchInterval, 500)),
     fallback: options.fallback === undefined ? undefined : checkPath(options.fallback),
     clock,
-    now: () => clock.now(),
+    now: () => clock.elapsed(),
     ...(options.mediaTypes === undefined ? {} : { mediaTypes: options.mediaTypes }),
     ...(options.charset === undefined ? {} : { charset: options.charset })
   }

@@ -65,7 +65,7 @@ const listenerOf = (name: string, host: Host, open: Map<string, Host>): Listener
     open.delete(name)
     let timer: unknown
     const late = new Promise<void>(resolve => {
-      timer = host.clock.setTimeout(resolve, timeout)
+      timer = host.clock.setTimeout(resolve, timeout, { keep: true })
     })
     await Promise.race([host.idle(), late])
     host.clock.clearTimeout(timer)
@@ -115,10 +115,14 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
     let stop: () => void = () => undefined
     let lost: () => void = () => undefined
     const ended = new Promise<never>((_, reject) => {
-      timer = clock.setTimeout(() => {
-        reject(new IopaError(504, 'timeout', `No answer within ${timeout} ms.`))
-        void context.end('disconnect')
-      }, timeout)
+      timer = clock.setTimeout(
+        () => {
+          reject(new IopaError(504, 'timeout', `No answer within ${timeout} ms.`))
+          void context.end('disconnect')
+        },
+        timeout,
+        { keep: true }
+      )
       stop = () => {
         reject(signal?.reason)
         void context.end('disconnect')

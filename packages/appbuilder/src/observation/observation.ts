@@ -229,7 +229,7 @@ export class ObservationRegistry {
       })
       return run
     },
-    now: (): number => this.#host.clock.now(),
+    elapsed: (): number => this.#host.clock.elapsed(),
     hold: (path: string, release: () => void): (() => void) => {
       this.#logCycle(`${path} -> ${path}`)
       const timer = this.#host.clock.setTimeout(release, HELD)

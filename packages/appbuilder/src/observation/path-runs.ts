@@ -10,8 +10,8 @@ export interface RunHost {
   readonly identities: Identities
   /** Begins a GET, and calls `finished` once, never before it returns. */
   start(leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run
-  /** Wall time in milliseconds. */
-  now(): number
+  /** Milliseconds that have passed. */
+  elapsed(): number
   /** Runs `release` after a while, for a path that seems to notify itself; what it returns cancels that. */
   hold(path: string, release: () => void): () => void
   /** Called when nothing is under way. */
@@ -162,7 +162,7 @@ export class PathRuns {
       this.#waiting.delete(key)
       this.#start(key, askers, cause)
     }
-    if (looping && this.#started.size > before && this.#loops++ === 0) this.#loopsSince = this.#host.now()
+    if (looping && this.#started.size > before && this.#loops++ === 0) this.#loopsSince = this.#host.elapsed()
     if (this.#waiting.size === 0 && !this.#dirty) this.#cause = null
     if (later && !this.#scheduled) {
       this.#scheduled = true
@@ -181,7 +181,7 @@ export class PathRuns {
   /** True after many rounds in a row; where other paths lie between, after as many in a short time, for many paths that change often look alike. */
   #isLoop(): boolean {
     if (this.#loops < MOST_LOOPS) return false
-    if (this.#direct || this.#host.now() - this.#loopsSince < LOOP_TIME) return true
+    if (this.#direct || this.#host.elapsed() - this.#loopsSince < LOOP_TIME) return true
     this.#loops = 0
     this.#direct = true
     return false

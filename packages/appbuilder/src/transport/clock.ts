@@ -1,13 +1,32 @@
 /** What `setTimeout` of a clock gives back. */
 export type TimerHandle = unknown
 
+/** How a timer behaves. */
+export interface TimerOptions {
+  /** True while a caller waits for what the timer ends: it keeps the process alive. Housekeeping, without it, does not. */
+  readonly keep?: boolean
+}
+
 /** Time, so that tests can move it by themselves. */
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** The wall clock, in milliseconds since 1970; it may jump. For dates that are shown or stored across restarts, and nothing else. */
   now(): number
-  /** Runs `callback` once after `ms` milliseconds; such a timer does not keep the process alive. */
-  setTimeout(callback: () => void, ms: number): TimerHandle
+  /** Milliseconds that have passed since some moment; never jumps and never goes back. For every duration. */
+  elapsed(): number
+  /** Runs `callback` once after `ms` milliseconds, and after what has arrived by then was read: a blocked event loop is no peer's fault. */
+  setTimeout(callback: () => void, ms: number, options?: TimerOptions): TimerHandle
   clearTimeout(handle: TimerHandle): void
+}
+
+/** A timer of the machine: it waits for its time, then for two turns of the event loop, of which the first accepts connections and the second reads them. */
+interface SystemTimer {
+  timer?: unknown
+  turn?: unknown
+}
+
+interface Turns {
+  setImmediate?(callback: () => void): unknown
+  clearImmediate?(handle: unknown): void
 }
 
 // A longer time, or none, would run the callback at once (HTML section 8.6, Node's timers likewise).
@@ -16,20 +35,36 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1
 /** The clock of the machine; it waits 24 days at most. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimeout: (callback, ms) => {
-    const handle: unknown = setTimeout(callback, Math.min(ms, LONGEST_TIMEOUT))
+  elapsed: () => performance.now(),
+  setTimeout: (callback, ms, options) => {
+    const handle: SystemTimer = {}
+    const run = (): void => {
+      const { setImmediate } = globalThis as Turns
+      if (setImmediate === undefined) callback()
+      else
+        handle.turn = setImmediate(() => {
+          handle.turn = setImmediate(callback)
+        })
+    }
+    const timer: unknown = setTimeout(run, Math.min(ms, LONGEST_TIMEOUT))
     // Node gives an object here, browsers a number.
-    if (typeof handle === 'object' && handle !== null) (handle as { unref?: () => void }).unref?.()
+    if (options?.keep !== true && typeof timer === 'object' && timer !== null) (timer as { unref?: () => void }).unref?.()
+    handle.timer = timer
     return handle
   },
-  clearTimeout: handle => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
+  clearTimeout: handle => {
+    if (handle === null || handle === undefined) return
+    const { timer, turn } = handle as SystemTimer
+    clearTimeout(timer as Parameters<typeof clearTimeout>[0])
+    if (turn !== undefined) (globalThis as Turns).clearImmediate?.(turn)
+  }
 }
 
 /** True when `work` has settled within `delay` ms, false otherwise; rejects with it. */
 export const withinTime = async (clock: Clock, delay: number, work: Promise<unknown>): Promise<boolean> => {
   let late: TimerHandle
   const limit = new Promise<false>(resolve => {
-    late = clock.setTimeout(() => resolve(false), delay)
+    late = clock.setTimeout(() => resolve(false), delay, { keep: true })
   })
   try {
     return await Promise.race([work.then(() => true), limit])

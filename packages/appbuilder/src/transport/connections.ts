@@ -18,21 +18,25 @@ export interface Connection {
 
 type Limited = Pick<Limits, 'connections' | 'connectionsPerAddress' | 'idleTimeout'>
 
+// How often within the idle timeout all connections are looked at.
+const SWEEPS = 4
+
 class CountedConnection implements Connection {
   readonly channel: ByteChannel
   readonly #owner: Connections
+  /** The sweep before the last byte. */
   lastActive: number
   kept = false
   requests = 0
 
-  constructor(channel: ByteChannel, owner: Connections, now: number) {
+  constructor(channel: ByteChannel, owner: Connections) {
     this.channel = channel
     this.#owner = owner
-    this.lastActive = now
+    this.lastActive = owner.sweeps
   }
 
   touch(): void {
-    this.lastActive = this.#owner.now
+    this.lastActive = this.#owner.sweeps
   }
   keepAlive(keep: boolean): void {
     this.kept = keep
@@ -54,7 +58,7 @@ export class Connections {
   readonly #onIdle: (connection: Connection) => void
   readonly #open = new Set<CountedConnection>()
   readonly #byAddress = new Map<string, number>()
-  #now: number
+  #sweeps = 0
   #timer: TimerHandle | null = null
   #closing: ((connection: Connection) => void) | null = null
   #empty: (() => void)[] = []
@@ -64,16 +68,15 @@ export class Connections {
     this.#clock = clock
     this.#limits = limits
     this.#onIdle = onIdle
-    this.#now = clock.now()
   }
 
   get size(): number {
     return this.#open.size
   }
 
-  /** The time of the last sweep or arrival: exact enough for idleness, and free. */
-  get now(): number {
-    return this.#now
+  /** How many sweeps there have been: exact enough for idleness, free, and a blocked event loop leaves them out. */
+  get sweeps(): number {
+    return this.#sweeps
   }
 
   /** Counts a channel in; null over a limit or while closing, and then the caller refuses it and destroys it. */
@@ -82,8 +85,7 @@ export class Connections {
     const fromAddress = this.#byAddress.get(address) ?? 0
     if (this.#closing !== null || this.#open.size >= this.#limits.connections) return null
     if (!isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
-    this.#now = this.#clock.now()
-    const connection = new CountedConnection(channel, this, this.#now)
+    const connection = new CountedConnection(channel, this)
     this.#open.add(connection)
     this.#byAddress.set(address, fromAddress + 1)
     if (this.#timer === null) this.#arm()
@@ -115,15 +117,19 @@ export class Connections {
     for (const connection of [...this.#open]) if (connection.requests === 0) goodbye(connection)
     if (this.#open.size === 0) return
     const gone = new Promise<void>(resolve => this.#empty.push(resolve))
-    const timer = this.#clock.setTimeout(() => {
-      for (const connection of [...this.#open]) connection.channel.destroy()
-    }, timeout)
+    const timer = this.#clock.setTimeout(
+      () => {
+        for (const connection of [...this.#open]) connection.channel.destroy()
+      },
+      timeout,
+      { keep: true }
+    )
     await gone
     this.#clock.clearTimeout(timer)
   }
 
   get #interval(): number {
-    return Math.max(1, this.#limits.idleTimeout / 4)
+    return Math.max(1, this.#limits.idleTimeout / SWEEPS)
   }
 
   #arm(): void {
@@ -133,9 +139,8 @@ export class Connections {
 
   #sweep(): void {
     this.#timer = null
-    this.#now = this.#clock.now()
-    // `lastActive` is the time of the sweep before the last byte: late by a sweep, but never early.
-    const oldest = this.#now - this.#limits.idleTimeout - this.#interval
+    // Late by a sweep at most, but never early.
+    const oldest = ++this.#sweeps - SWEEPS - 1
     for (const connection of [...this.#open]) {
       if (connection.lastActive <= oldest && !connection.kept && connection.requests === 0) this.#onIdle(connection)
     }

@@ -20,9 +20,9 @@ export interface Limits {
   readonly inFlight: number
   /** Requests that one connection may have in work at once. */
   readonly inFlightPerConnection: number
-  /** From a request's arrival to the first byte of its answer; then 504. */
+  /** From a request's arrival to the first byte of its answer; then 504. Also for a whole message of a stream that has begun. */
   readonly requestTimeout: number
-  /** For the whole header of a request, or the first packet of a connection. */
+  /** For the whole header of a request, or until the first message of a connection begins. */
   readonly headerTimeout: number
   /** Without a byte in either direction; then the connection is closed. Also for the next chunk of an answer's stream. */
   readonly idleTimeout: number

@@ -9,7 +9,9 @@ export const nextChunk = (body: AsyncIterator<Uint8Array>, limit: number, clock:
   const next = body.next()
   if (limit === Number.POSITIVE_INFINITY) return next
   return new Promise((resolve, reject) => {
-    const timer = clock.setTimeout(() => reject(new IopaError(500, 'body-stalled', `The body made no progress for ${limit} ms.`)), limit)
+    const timer = clock.setTimeout(() => reject(new IopaError(500, 'body-stalled', `The body made no progress for ${limit} ms.`)), limit, {
+      keep: true
+    })
     next.then(resolve, reject).finally(() => clock.clearTimeout(timer))
   })
 }

@@ -137,7 +137,7 @@ export class ClientObservation {
     this.#echoed = false
     this.#retry = RETRY
     if (sequence !== undefined) this.#sequence = sequence
-    this.#heard = clock.now()
+    this.#heard = clock.elapsed()
     const generation = ++this.#generation
     this.#collecting?.abort()
     if (message.code === CODE.VALID) {
@@ -181,7 +181,7 @@ export class ClientObservation {
   #isNewer(sequence: number): boolean {
     const last = this.#sequence
     const ahead = (last < sequence && sequence - last < 0x800000) || (last > sequence && last - sequence > 0x800000)
-    return ahead || this.#init.clock.now() > this.#heard + ORDER_LIFETIME
+    return ahead || this.#init.clock.elapsed() > this.#heard + ORDER_LIFETIME
   }
 
   /** Registers again when the representation is not fresh any more, and 5 to 15 seconds have passed besides (RFC 7641 section 3.3.1). */
@@ -191,7 +191,7 @@ export class ClientObservation {
     if (this.#link?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
     const age = message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE
     const wait = Math.min(age, 1_000_000) * 1000 + 5000 + Math.random() * 10_000
-    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait)
+    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait, { keep: true })
   }
 
   #disarm(): void {
@@ -237,7 +237,7 @@ export class ClientObservation {
     }
     this.#disarm()
     this.#waits = true
-    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()))
+    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()), { keep: true })
     this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2)
   }
 

@@ -66,6 +66,11 @@ export class FrameReader {
     return this.#buffered
   }
 
+  /** True while the rest of a frame is awaited. */
+  get incomplete(): boolean {
+    return !this.#broken && (this.#buffered > 0 || this.#skip > 0)
+  }
+
   #read(bytes: Uint8Array, frames: Frame[]): Uint8Array {
     let at = 0
     while (bytes.length - at >= 2) {

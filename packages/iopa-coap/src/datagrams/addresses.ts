@@ -57,7 +57,7 @@ export const firstToAnswer = async (addresses: readonly string[], { port, networ
     return await new Promise<string>((resolve, reject) => {
       abort = () => reject(signal?.reason)
       signal?.addEventListener('abort', abort, { once: true })
-      timer = clock.setTimeout(() => resolve(addresses[0]!), PATIENCE)
+      timer = clock.setTimeout(() => resolve(addresses[0]!), PATIENCE, { keep: true })
       for (const address of addresses) {
         const ask = (channel: DatagramChannel): void => {
           if (done) {

@@ -12,7 +12,7 @@ export class CoarseTimer {
   constructor(clock: Clock, step: (now: number) => void) {
     this.#clock = clock
     this.#step = step
-    this.#start = clock.now()
+    this.#start = clock.elapsed()
   }
 
   /** Seconds since it was made, as of the last step. */
@@ -24,7 +24,7 @@ export class CoarseTimer {
   arm(milliseconds: number): void {
     if (this.#length <= milliseconds) return
     if (this.#length !== Number.POSITIVE_INFINITY) this.#clock.clearTimeout(this.#timer)
-    else this.#seconds = this.#elapsed(this.#clock.now())
+    else this.#seconds = this.#elapsed(this.#clock.elapsed())
     this.#length = milliseconds
     this.#timer = this.#clock.setTimeout(this.#run, milliseconds)
   }
@@ -35,7 +35,7 @@ export class CoarseTimer {
 
   readonly #run = (): void => {
     this.#length = Number.POSITIVE_INFINITY
-    const now = this.#clock.now()
+    const now = this.#clock.elapsed()
     this.#seconds = this.#elapsed(now)
     this.#step(now)
   }

@@ -150,7 +150,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
 
   #arm(milliseconds: number): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = this.#clock.setTimeout(() => this.fail(TIMED_OUT()), milliseconds)
+    this.#timer = this.#clock.setTimeout(() => this.fail(TIMED_OUT()), milliseconds, { keep: true })
   }
 
   #stop(): void {

@@ -111,7 +111,7 @@ class DatagramListener implements Listener {
     if (timeout > 0) {
       let handle: unknown
       const late = new Promise<void>(resolve => {
-        handle = clock.setTimeout(resolve, timeout)
+        handle = clock.setTimeout(resolve, timeout, { keep: true })
       })
       await Promise.race([this.#layer.drained(), late])
       clock.clearTimeout(handle)

@@ -86,7 +86,7 @@ export class MessageLayer {
       transmission,
       nstartLimit: init.nstartLimit ?? transmission.nstart,
       queue: limits.queue,
-      now: () => clock.now(),
+      now: () => clock.elapsed(),
       seconds: () => this.seconds,
       send: (bytes, peer, onTrust) => this.transmit(peer, bytes, onTrust),
       suspect: peer => this.#peers.suspect(peer),

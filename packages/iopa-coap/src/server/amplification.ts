@@ -35,12 +35,12 @@ export class AmplificationGuard {
 
   /** Trusts a remote that sends back what it was sent. */
   verify(remote: Remote, echo: Uint8Array): void {
-    remote.verified = this.#echo.verify(echo, remote.address, remote.port, this.#clock.now())
+    remote.verified = this.#echo.verify(echo, remote.address, remote.port, this.#clock.elapsed())
   }
 
   /** What a remote has to send back. */
   challenge(remote: Remote): Uint8Array {
-    return this.#echo.issue(remote.address, remote.port, this.#clock.now())
+    return this.#echo.issue(remote.address, remote.port, this.#clock.elapsed())
   }
 
   /** True when an answer to an unverified remote may have so many bytes. One with a short payload may take what the remote has left from requests before. */

@@ -57,14 +57,14 @@ export class KeptAnswers {
     const key = keyOf(remote, request)
     const [own, other] = inParts ? [this.#open, this.#inMemory] : [this.#inMemory, this.#open]
     other.remove(key)
-    own.keep(remote, key, kept, this.#clock.now())
+    own.keep(remote, key, kept, this.#clock.elapsed())
     this.#arm()
     return kept
   }
 
   find(remote: Remote, request: CoapRequest): KeptAnswer | undefined {
     const key = keyOf(remote, request)
-    const now = this.#clock.now()
+    const now = this.#clock.elapsed()
     return this.#inMemory.find(key, now) ?? this.#open.find(key, now)
   }
 
@@ -98,10 +98,10 @@ export class KeptAnswers {
     this.#timer = this.#clock.setTimeout(
       () => {
         this.#disarm()
-        this.#expire(this.#clock.now())
+        this.#expire(this.#clock.elapsed())
         this.#arm()
       },
-      Math.max(GRAIN, due - this.#clock.now())
+      Math.max(GRAIN, due - this.#clock.elapsed())
     )
   }
 

@@ -161,7 +161,7 @@ export class ResourceServer implements Responder {
       unverified: remote.verified ? undefined : remote.address,
       contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat
     }
-    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.now(), origin)
+    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.elapsed(), origin)
     this.#arm()
     switch (result.outcome) {
       case 'complete':
@@ -227,7 +227,7 @@ export class ResourceServer implements Responder {
     if (this.#sweep !== undefined || this.#uploads.size === 0) return
     this.#sweep = this.#clock.setTimeout(() => {
       this.#sweep = undefined
-      this.#uploads.expire(this.#clock.now())
+      this.#uploads.expire(this.#clock.elapsed())
       this.#arm()
     }, SWEEP)
   }

@@ -49,7 +49,9 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
     const deadline = new AbortController()
     const abort = (): void => deadline.abort(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    const timer = clock.setTimeout(() => deadline.abort(new IopaError(504, 'timeout', `No connection to ${url.host} in time.`)), timeout)
+    const timer = clock.setTimeout(() => deadline.abort(new IopaError(504, 'timeout', `No connection to ${url.host} in time.`)), timeout, {
+      keep: true
+    })
     try {
       signal?.throwIfAborted()
       const channel = await network.connect(
@@ -234,7 +236,7 @@ class StreamToken implements OpenToken {
 
   send(code: number, options: Options, payload: Uint8Array): void {
     this.#disarm()
-    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', 'No answer came in time.')), this.#timeout)
+    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', 'No answer came in time.')), this.#timeout, { keep: true })
     this.#link.session!.send(code, this.#token, options, payload)
   }
 

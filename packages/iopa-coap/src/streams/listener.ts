@@ -50,7 +50,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     else dismiss(remote)
   }
   const connections = new Connections(clock, limits, goodbye)
-  const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes }
+  const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes, messageTimeout: limits.requestTimeout }
   let accepting = true
 
   const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {

@@ -38,6 +38,8 @@ export interface StreamSettings {
   readonly limits: Limits
   /** Bytes of the largest message that this side takes. */
   readonly maxMessageSize: number
+  /** Milliseconds within which a message that has begun must be whole; without it a message may take any time. */
+  readonly messageTimeout?: number
 }
 
 /** One side of a connection that carries CoAP (RFC 8323): frames, signals and back-pressure, the same for both roles. */
@@ -46,6 +48,7 @@ export class StreamSession implements ByteReceiver {
   readonly #handlers: StreamHandlers
   readonly #clock: Clock
   readonly #reader: FrameReader
+  readonly #messageTimeout: number
   readonly #signalling: Signalling
   readonly #outbox: Outbox
   /** Frames for which the outbox has no room yet. */
@@ -56,6 +59,9 @@ export class StreamSession implements ByteReceiver {
   /** The peer has finished sending. */
   #finished = false
   #timer: TimerHandle | undefined
+  /** Asks whether the message that had begun when it was set is whole. */
+  #messageTimer: TimerHandle | undefined
+  #received = 0
   #paused = false
   #ending = false
   #closed = false
@@ -67,6 +73,7 @@ export class StreamSession implements ByteReceiver {
     this.#handlers = handlers
     this.#clock = clock
     this.#reader = new FrameReader(maxMessageSize)
+    this.#messageTimeout = settings.messageTimeout ?? Number.POSITIVE_INFINITY
     this.#signalling = new Signalling({ maxMessageSize, blockWise: true })
     this.#outbox = new Outbox(channel, limits)
     this.#timer = clock.setTimeout(() => this.abort('No CSM has come in time'), limits.headerTimeout)
@@ -119,7 +126,10 @@ export class StreamSession implements ByteReceiver {
 
   data(chunk: Uint8Array): void {
     if (this.closed) return
-    this.#frames.push(...this.#reader.push(chunk))
+    const frames = this.#reader.push(chunk)
+    this.#received += frames.length
+    this.#frames.push(...frames)
+    if (this.#messageTimer === undefined && this.#reader.incomplete) this.#watchMessage()
     this.resume()
   }
 
@@ -161,6 +171,7 @@ export class StreamSession implements ByteReceiver {
     if (this.#closed) return
     this.#closed = true
     this.#disarm()
+    if (this.#messageTimer !== undefined) this.#clock.clearTimeout(this.#messageTimer)
     this.#backlog = []
     this.#frames = []
     this.#outbox.onClose()
@@ -221,6 +232,18 @@ export class StreamSession implements ByteReceiver {
     this.#channel.end()
     if (this.#paused) this.#channel.resume()
     this.#timer = this.#clock.setTimeout(() => this.#channel.destroy(), LINGER)
+  }
+
+  /** However slowly its bytes come, a message ends in time; while nothing is read that is not the peer's fault. */
+  #watchMessage(): void {
+    if (!Number.isFinite(this.#messageTimeout) || this.closed) return
+    const received = this.#received
+    this.#messageTimer = this.#clock.setTimeout(() => {
+      this.#messageTimer = undefined
+      if (!this.#reader.incomplete || this.closed) return
+      if (received !== this.#received || this.#paused) this.#watchMessage()
+      else this.abort(`A message must be whole within ${this.#messageTimeout} ms`)
+    }, this.#messageTimeout)
   }
 
   #disarm(): void {

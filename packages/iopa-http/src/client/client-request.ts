@@ -164,7 +164,9 @@ class Guard {
   start(timeout: number): void {
     this.stop()
     if (!Number.isFinite(timeout)) return
-    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', `The peer has not answered within ${timeout} ms.`)), timeout)
+    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', `The peer has not answered within ${timeout} ms.`)), timeout, {
+      keep: true
+    })
   }
 
   /** The peer is not awaited any more. */

@@ -85,7 +85,8 @@ export class ConnectionPool extends Agent {
     signal?.addEventListener('abort', abort)
     const timer = clock.setTimeout(
       () => giveUp.abort(new IopaError(504, 'timeout', `No connection to ${address.host}, port ${address.port}, within ${timeout} ms.`)),
-      timeout
+      timeout,
+      { keep: true }
     )
     try {
       const channel = await network.connect(address, giveUp.signal)

@@ -96,6 +96,6 @@ const pause = (time: number, clock: Clock, ...signals: readonly (AbortSignal | u
       for (const signal of signals) signal?.removeEventListener('abort', wake)
       resolve()
     }
-    const timer = clock.setTimeout(wake, time)
+    const timer = clock.setTimeout(wake, time, { keep: true })
     for (const signal of signals) signal?.addEventListener('abort', wake)
   })

@@ -187,14 +187,14 @@ export abstract class AnswerFlow {
   async #writeParts(request: HttpRequest, body: Uint8Array): Promise<void> {
     const { clock } = this.#settings
     for (let at = 0, end = 0; at < body.length; at = end) {
-      const began = clock.now()
+      const began = clock.elapsed()
       end = at + this.#part
       this.outflow.bytes(body.subarray(at, end))
       this.outflow.flush()
       if (this.channel.buffered > 0) await this.#drained()
       if (this.request !== request) return
       this.counted.touch()
-      this.#part = clock.now() - began < QUICK ? Math.min(2 * this.#part, LARGEST_PART) : PART
+      this.#part = clock.elapsed() - began < QUICK ? Math.min(2 * this.#part, LARGEST_PART) : PART
     }
     this.settle(request)
   }

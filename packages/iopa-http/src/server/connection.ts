@@ -54,7 +54,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     this.#inflow = new Inflow(channel)
     this.#heads = new HeadReader(settings.limits.headerBytes)
     this.#closed = closed
-    this.watch = new PeerWatch(settings.clock.now())
+    this.watch = new PeerWatch(settings.clock.elapsed())
     channel.open(this)
   }
 

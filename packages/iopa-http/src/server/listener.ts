@@ -88,7 +88,7 @@ const sweeper = (clock: Clock, { headerTimeout, idleTimeout }: Limits, open: Rea
     armed = true
     clock.setTimeout(() => {
       armed = false
-      const now = clock.now()
+      const now = clock.elapsed()
       for (const connection of open.values()) connection.sweep(now)
       arm()
     }, interval)

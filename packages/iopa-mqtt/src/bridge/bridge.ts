@@ -124,8 +124,8 @@ class Bridge implements BridgeListener {
 
   async #close(timeout: number): Promise<void> {
     const { clock } = this.#host
-    const deadline = clock.now() + timeout
-    const left = (): number => Math.max(0, deadline - clock.now())
+    const deadline = clock.elapsed() + timeout
+    const left = (): number => Math.max(0, deadline - clock.elapsed())
     const { connection } = this.#broker
     if (connection) await within(left(), clock, this.#subscriber.leave(connection))
     await this.#worker.drain(left())

@@ -1,5 +1,5 @@
 import type { ByteChannel, Clock, Connections, Context, Host, Limits } from '@iopa/appbuilder'
-import { IopaError, systemClock } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'
@@ -43,7 +43,6 @@ export class Broker {
   readonly options: BrokerOptions
   readonly limits: Limits
   readonly clock: Clock
-  readonly now: () => number
   /** Milliseconds that pass whatever is done to the wall clock: every duration. */
   readonly elapsed: () => number
   /** Bytes of a packet that a client may send. */
@@ -78,6 +77,8 @@ export class Broker {
   readonly states: States
   readonly #statistics: Statistics
   readonly #open = new Map<ByteChannel, Connection>()
+  /** When the last sweep began: what had expired by then is over. */
+  sweptAt = 0
   #sweepTimer: unknown = null
   #nextStatistics: number
 
@@ -86,8 +87,7 @@ export class Broker {
     this.options = options
     this.limits = host.limits
     this.clock = clock
-    this.now = () => clock.now()
-    this.elapsed = clock === systemClock ? () => performance.now() : this.now
+    this.elapsed = () => clock.elapsed()
     this.maxPacketSize = options.maxPacketSize ?? host.limits.body + PACKET_OVERHEAD
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
@@ -98,7 +98,7 @@ export class Broker {
     this.admission = new Admission(host.limits.inFlight)
     this.authorising = new Authorising(host, this.turns)
     this.losses = new Losses(host.logger, this.elapsed)
-    this.journal = new Journal(options.store, host.logger)
+    this.journal = new Journal(options.store, host.logger, clock)
     this.decoder = new PacketDecoder(host.limits.headerCount)
     this.requests = new Requests(host)
     this.sessions = new Sessions(this)
@@ -106,13 +106,14 @@ export class Broker {
     this.publishing = new Publishing(this)
     this.states = new States(this)
     this.#statistics = new Statistics(this)
-    this.#nextStatistics = clock.now()
+    this.#nextStatistics = clock.elapsed()
   }
 
   /** Takes back what the store kept, and begins to hear of changes. */
   async start(): Promise<void> {
     if (this.options.store) await restore(this, this.options.store)
     this.host.changes(this.states.changed)
+    this.sweptAt = this.elapsed()
     this.#arm()
   }
 
@@ -138,7 +139,7 @@ export class Broker {
     if (topic.isState)
       throw new IopaError(409, 'topic-is-state', `'${name}' is the state of ${topic.path}: change it there, or call app.notify('${topic.path}').`)
     const { qos = 0, retain = false, messageExpiryInterval, userProperties = {} } = options
-    const expiresAt = messageExpiryInterval === undefined ? 0 : this.now() + messageExpiryInterval * 1000
+    const expiresAt = messageExpiryInterval === undefined ? 0 : this.elapsed() + messageExpiryInterval * 1000
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
     const pairs = Object.entries(userProperties).flatMap(([key, values]) => [values].flat().map(value => [key, value] as const))
     const properties = encodeMessageProperties({ ...options, userProperties: pairs })
@@ -202,7 +203,8 @@ export class Broker {
   }
 
   #sweep(): void {
-    const now = this.now()
+    const now = this.elapsed()
+    this.sweptAt = now
     this.#sweepConnections()
     this.sessions.sweep()
     if (this.options.statistics !== false && this.#nextStatistics <= now) {

@@ -99,7 +99,7 @@ export class Deliveries {
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
       if (!next.kept || connection.sender.outbox.full) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
-      if (next.cancelled || next.message.isExpired(broker.now())) {
+      if (next.cancelled || (next.message.expires && next.message.isExpired(broker.elapsed()))) {
         this.#queue.shift()
         this.#forget(next)
       } else if (next.sequence > 0 && next.packetId === 0) {
@@ -250,7 +250,7 @@ export class Deliveries {
       const live = this.#inflight.get(next.packetId) === next
       if (live && connection.sender.outbox.full) return false
       if (live && next.released) this.#release(next, connection)
-      else if (live && next.qos === 1 && next.message.isExpired(this.#session.broker.now())) this.#settle(next)
+      else if (live && next.qos === 1 && next.message.isExpired(this.#session.broker.elapsed())) this.#settle(next)
       else if (live) {
         if (this.#unacknowledged >= connection.sender.window) return false
         this.#transmit(next, true)

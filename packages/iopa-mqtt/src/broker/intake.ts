@@ -61,7 +61,7 @@ export class Intake implements PublicationOwner {
       this.#refuseTopic(qos, packetId)
       return true
     }
-    const expiresAt = fields.messageExpiryInterval < 0 ? 0 : broker.now() + fields.messageExpiryInterval * 1000
+    const expiresAt = fields.messageExpiryInterval < 0 ? 0 : broker.elapsed() + fields.messageExpiryInterval * 1000
     const message = new Message(
       topic.name,
       topic.bytes,

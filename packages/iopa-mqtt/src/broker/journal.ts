@@ -1,5 +1,6 @@
-import type { Logger } from '@iopa/appbuilder'
+import type { Clock, Logger } from '@iopa/appbuilder'
 import type { Store, StoreRecord } from '../store.ts'
+import { moved } from './stored-time.ts'
 
 /**
  * What has to be kept, on its way to the store: everything that happens while a write is under way goes with the next one.
@@ -8,14 +9,16 @@ import type { Store, StoreRecord } from '../store.ts'
 export class Journal {
   readonly #store: Store | null
   readonly #logger: Logger
+  readonly #clock: Clock
   #batch: StoreRecord[] = []
   #waiting: ((kept: boolean) => void)[] = []
   #writing: Promise<void> | null = null
   #scheduled = false
 
-  constructor(store: Store | null, logger: Logger) {
+  constructor(store: Store | null, logger: Logger, clock: Clock) {
     this.#store = store
     this.#logger = logger
+    this.#clock = clock
   }
 
   /** True when there is a store. */
@@ -23,10 +26,10 @@ export class Journal {
     return this.#store !== null
   }
 
-  /** Keeps or removes a record, some time soon. */
+  /** Keeps or removes a record, some time soon; its times are of the broker, those of the store are dates. */
   add(record: StoreRecord): void {
     if (this.#store === null) return
-    this.#batch.push(record)
+    this.#batch.push(moved(record, this.#clock.now() - this.#clock.elapsed()))
     this.#schedule()
   }
 

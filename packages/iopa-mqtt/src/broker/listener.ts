@@ -57,7 +57,14 @@ async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: B
   // Where it joins a server of somebody else, that one has been bound already.
   if (websocket.server === undefined) host.assertProtected(websocket.host ?? '127.0.0.1', options.open)
   const { listenWebSocket } = await import('../websocket.ts')
-  const { connections: most, headerBytes, headerTimeout } = host.limits
-  const limits = { maxPayload: broker.maxPacketSize, connections: most, headerBytes, headerTimeout }
+  const { connections: most, headerBytes, headerTimeout, requestTimeout } = host.limits
+  const limits = {
+    maxPayload: broker.maxPacketSize,
+    connections: most,
+    headerBytes,
+    headerTimeout,
+    clock: broker.clock,
+    messageTimeout: requestTimeout
+  }
   return listenWebSocket(websocket, limits, channel => broker.accept(channel, connections))
 }

@@ -24,7 +24,7 @@ export class Message {
   readonly retain: boolean
   /** MQTT 5 properties that are passed on unchanged, encoded. */
   properties: Buffer
-  /** Milliseconds since 1970; 0 for never. */
+  /** In the time of the broker's `elapsed`; 0 for never. */
   readonly expiresAt: number
   /** Who published it, for no-local; null for the app. */
   readonly publisher: object | null
@@ -126,6 +126,11 @@ export class Message {
   /** Whole seconds that are left, at least 1, or -1 when it does not expire. */
   secondsLeft(now: number): number {
     return this.expiresAt === 0 ? -1 : Math.max(1, Math.ceil((this.expiresAt - now) / 1000))
+  }
+
+  /** True for a message that may expire: only then the time matters. */
+  get expires(): boolean {
+    return this.expiresAt !== 0
   }
 
   isExpired(now: number): boolean {

@@ -34,7 +34,7 @@ export class PacketSender {
     const { outbox, version } = this
     const { form, counters } = this.#broker
     const known = this.aliasMaximum > 0 ? this.#aliasOf(message.topic) : 0
-    const secondsLeft = version === 5 ? message.secondsLeft(this.#broker.now()) : -1
+    const secondsLeft = version === 5 && message.expires ? message.secondsLeft(this.#broker.elapsed()) : -1
     form.set(message, qos, retain, dup, packetId, identifiers, secondsLeft, Math.abs(known), known < 0)
     const size = publishSize(form, version)
     if (size > this.maximumPacketSize) {

@@ -231,9 +231,9 @@ export class Publishing {
    * store fails; null when there is no room.
    */
   retain(message: Message): (() => void) | null {
-    const { retained, journal, now } = this.#broker
+    const { retained, journal, elapsed } = this.#broker
     const { topic } = message
-    const before = journal.active ? retained.get(topic, now()) : undefined
+    const before = journal.active ? retained.get(topic, elapsed()) : undefined
     if (message.isEmpty) {
       if (retained.delete(topic)) journal.add({ kind: 'retained', topic, value: null })
     } else {
@@ -244,7 +244,7 @@ export class Publishing {
     const after = message.isEmpty ? undefined : message
     return () => {
       // A later message that came meanwhile stays.
-      if (retained.get(topic, now()) !== after) return
+      if (retained.get(topic, elapsed()) !== after) return
       retained.delete(topic)
       if (before) retained.restore(before)
     }

@@ -30,7 +30,7 @@ export class Replays {
     this.#waiting ??= []
     this.#waiting.push({
       subscription,
-      retained: wildcard ? broker.retained.match(subscription.filter, broker.now) : new One(broker, subscription.filter),
+      retained: wildcard ? broker.retained.match(subscription.filter, broker.elapsed) : new One(broker, subscription.filter),
       states: wildcard ? statesOf(this.#session, subscription.filter) : NOTHING
     })
     this.pump()
@@ -150,7 +150,7 @@ class One implements Iterator<Message> {
   next(): IteratorResult<Message> {
     const topic = this.#topic
     this.#topic = null
-    const message = topic === null ? undefined : this.#broker.retained.get(topic, this.#broker.now())
+    const message = topic === null ? undefined : this.#broker.retained.get(topic, this.#broker.elapsed())
     return message === undefined ? DONE : { done: false, value: message }
   }
 }

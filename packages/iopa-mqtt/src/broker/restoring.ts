@@ -8,6 +8,7 @@ import { userKeyOf, userOfKey } from './identity.ts'
 import { Message } from './message.ts'
 import { observeTopic } from './observed-topic.ts'
 import { FOREVER, Session } from './session.ts'
+import { moved } from './stored-time.ts'
 import { addSubscription } from './subscribing.ts'
 import { PendingWill } from './wills.ts'
 
@@ -16,7 +17,9 @@ type OfClient = Exclude<StoreRecord, { kind: 'retained' }>
 /** Takes back from a store what a broker kept there: retained messages, sessions with their subscriptions, queues and receipts. */
 export async function restore(broker: Broker, store: Store): Promise<void> {
   const clients = new Map<string, OfClient[]>()
-  for await (const record of store.load()) {
+  const { clock } = broker
+  for await (const stored of store.load()) {
+    const record = moved(stored, clock.elapsed() - clock.now())
     if (record.kind === 'retained') {
       if (record.value && !broker.retained.restore(Message.fromStored(record.value, true))) {
         broker.host.logger.warn(`iopa: the MQTT store holds more retained messages than the limits allow; ${record.topic} is left out`)
@@ -75,7 +78,7 @@ function restoreSession(broker: Broker, key: string, stored: StoredSession): Ses
   context['mqtt.ClientId'] = clientId
   context['mqtt.ProtocolVersion'] = stored.protocolVersion
   const session = new Session(broker, userKey, clientId, stored.protocolVersion, context, stored.address ?? '')
-  const now = broker.now()
+  const now = broker.elapsed()
   session.expiryInterval = stored.expiryInterval
   // A session that was connected when the broker stopped begins to expire now.
   if (stored.expiresAt !== null) session.expiresAt = stored.expiresAt

@@ -63,8 +63,9 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byKey.get(key)
-    // A session without expiry that a store gave back is over: only its will is left.
-    if (session && (cleanStart || session.expiresAt <= broker.now())) {
+    // A session without expiry that a store gave back is over: only its will is left. What has expired since the last sweep goes on:
+    // its client may have sent in time, and was read late.
+    if (session && (cleanStart || session.expiresAt <= broker.sweptAt)) {
       this.end(session)
       session = undefined
     }
@@ -115,7 +116,7 @@ export class Sessions {
       return
     }
     this.idle.add(session)
-    const now = this.#broker.now()
+    const now = this.#broker.elapsed()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
     if (session.will && fate === 'publish') {
       if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
@@ -150,7 +151,7 @@ export class Sessions {
     let free = true
     while (free || turns.take()) {
       free = false
-      const now = this.#broker.now()
+      const now = this.#broker.elapsed()
       for (let looks = 0; looks < SWEPT; looks++) {
         const next = this.#sweeping?.next()
         if (!next || next.done) {

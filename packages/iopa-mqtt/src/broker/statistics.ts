@@ -24,7 +24,7 @@ export class Statistics {
 
   constructor(broker: Broker) {
     this.#broker = broker
-    this.#startedAt = broker.now()
+    this.#startedAt = broker.elapsed()
   }
 
   /** Publishes what has changed since the last time; retained, so that a new subscriber has every figure at once. */
@@ -32,7 +32,7 @@ export class Statistics {
     const { counters, sessions, trie, retained, queued } = this.#broker
     const values: Record<string, number | string> = {
       version: 'iopa 5.0',
-      uptime: Math.round((this.#broker.now() - this.#startedAt) / 1000),
+      uptime: Math.round((this.#broker.elapsed() - this.#startedAt) / 1000),
       'clients/connected': sessions.connected,
       'clients/total': sessions.size,
       'clients/evicted': counters.evicted,

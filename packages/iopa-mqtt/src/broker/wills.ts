@@ -51,7 +51,7 @@ export function publishWill(broker: Broker, session: Session, done: () => void):
     return
   }
   const { payload, qos, retain, properties } = will.message
-  const expiresAt = will.messageExpiryInterval < 0 ? 0 : broker.now() + will.messageExpiryInterval * 1000
+  const expiresAt = will.messageExpiryInterval < 0 ? 0 : broker.elapsed() + will.messageExpiryInterval * 1000
   const message = Message.of(topic.name, topic.bytes, payload, qos, retain, properties, expiresAt, session)
   const owner: PublicationOwner = {
     handled: () => undefined,

@@ -116,7 +116,7 @@ export class RemoteBroker {
       connection.destroy()
       throw this.#closing.signal.reason
     }
-    const since = this.#options.clock.now()
+    const since = this.#options.clock.elapsed()
     void connection.closed.then(({ error, reasonCode, serverReference }) => {
       if (this.#connection === connection) {
         this.#connection = null
@@ -124,7 +124,7 @@ export class RemoteBroker {
       }
       if (serverReference !== '') this.#server = elsewhere(this.url, serverReference)
       // A broker that takes us and drops us at once, as when another client has the same identifier, must not be asked every second.
-      if (this.#options.clock.now() - since > STEADY) this.#backoff.reset()
+      if (this.#options.clock.elapsed() - since > STEADY) this.#backoff.reset()
       this.#reconnect(error ?? (reasonCode === 0 ? null : new Error(closedWith(reasonCode, this.clientId))), true)
     })
     this.#connection = connection
@@ -190,14 +190,18 @@ export class RemoteBroker {
   /** `lost` says that there was a connection: then the first try is at once, since the broker drops shared subscriptions meanwhile. */
   #reconnect(error: Error | null, lost = false): void {
     if (this.#closing.signal.aborted) return
-    const now = this.#options.clock.now()
+    const now = this.#options.clock.elapsed()
     const atOnce = lost && now - this.#atOnce > STEADY
     if (atOnce) this.#atOnce = now
     const wait = atOnce ? 0 : this.#backoff.next()
     this.#options.interrupted(error, wait)
-    this.#timer = this.#options.clock.setTimeout(() => {
-      this.#connect().catch(failure => this.#reconnect(failure as Error))
-    }, wait)
+    this.#timer = this.#options.clock.setTimeout(
+      () => {
+        this.#connect().catch(failure => this.#reconnect(failure as Error))
+      },
+      wait,
+      { keep: true }
+    )
   }
 
   #end(reason: unknown): void {

@@ -99,7 +99,7 @@ export class Connection {
     client.on('connect', resolve)
     const abort = (): void => reject(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    const timer = clock.setTimeout(() => reject(timedOut(options)), connectTimeout)
+    const timer = clock.setTimeout(() => reject(timedOut(options)), connectTimeout, { keep: true })
     try {
       const connack = await opened
       return new Connection(client, options, connack, closed)

@@ -16,10 +16,14 @@ export const pause = (milliseconds: number, clock: Clock, signal: AbortSignal): 
       clock.clearTimeout(timer)
       resolve(false)
     }
-    const timer = clock.setTimeout(() => {
-      signal.removeEventListener('abort', abort)
-      resolve(true)
-    }, milliseconds)
+    const timer = clock.setTimeout(
+      () => {
+        signal.removeEventListener('abort', abort)
+        resolve(true)
+      },
+      milliseconds,
+      { keep: true }
+    )
     signal.addEventListener('abort', abort, { once: true })
   })
 }
@@ -27,7 +31,7 @@ export const pause = (milliseconds: number, clock: Clock, signal: AbortSignal): 
 /** Resolves when `work` has settled, or after `milliseconds`. */
 export const within = (milliseconds: number, clock: Clock, work: Promise<unknown>): Promise<void> =>
   new Promise(resolve => {
-    const timer = clock.setTimeout(resolve, milliseconds)
+    const timer = clock.setTimeout(resolve, milliseconds, { keep: true })
     const done = (): void => {
       clock.clearTimeout(timer)
       resolve()
@@ -65,6 +69,6 @@ export const either = (first: AbortSignal | undefined, second: AbortSignal): Abo
 /** The promise, or `late()` as an error after `milliseconds`. */
 export const limited = <T>(promise: Promise<T>, milliseconds: number, clock: Clock, late: () => Error): Promise<T> =>
   new Promise((resolve, reject) => {
-    const timer = clock.setTimeout(() => reject(late()), milliseconds)
+    const timer = clock.setTimeout(() => reject(late()), milliseconds, { keep: true })
     promise.then(resolve, reject).finally(() => clock.clearTimeout(timer))
   })

@@ -2,10 +2,15 @@ import { type Timer, TimerQueue } from './timer-queue.ts'
 
 /** A clock whose hands a test turns. It satisfies the `Clock` of the core, so every transport takes it. */
 export interface VirtualClock {
-  /** Milliseconds since the clock was made, plus its start. */
+  /** The wall clock: its start, plus the milliseconds that have passed and those of `shift`. */
   now(): number
-  setTimeout(callback: () => void, milliseconds: number): unknown
+  /** Milliseconds that have passed; only `advance` and `runUntil` change them. */
+  elapsed(): number
+  /** It keeps no process alive, whatever a caller asks for: nothing runs until the test moves the clock. */
+  setTimeout(callback: () => void, milliseconds: number, options?: { readonly keep?: boolean }): unknown
   clearTimeout(handle: unknown): void
+  /** Moves the wall clock alone, forwards or back, as an administrator or NTP does: no time passes, and no timer runs. */
+  shift(milliseconds: number): void
   /** Timers that have not run. */
   readonly pending: number
   /** Lets everything happen that needs no time: promises, and what they start in turn. */
@@ -33,7 +38,8 @@ const TURNS_TO_SETTLE = 10_000
 /** A clock that stands still until it is told to move; the same calls give the same order of events every time. */
 export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualClock {
   const queue = new TimerQueue()
-  let time = start
+  let time = 0
+  let wall = start
   // Counts what happens on the clock, by which settle() sees that nothing moves any more.
   let activity = 0
 
@@ -88,7 +94,11 @@ export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualCl
   }
 
   return {
-    now: () => time,
+    now: () => wall + time,
+    elapsed: () => time,
+    shift: milliseconds => {
+      wall += milliseconds
+    },
     setTimeout: (callback, milliseconds) => {
       activity++
       return queue.add(time + Math.max(0, milliseconds || 0), callback)

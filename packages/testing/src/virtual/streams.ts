@@ -185,7 +185,7 @@ class VirtualChannel implements ByteChannel {
 
   #reset(): void {
     const { clock, conditions, random } = this.#world
-    clock.setTimeout(() => this.peer?.reset(), Math.max(delayOf(conditions(), random), this.#lastArrival - clock.now()))
+    clock.setTimeout(() => this.peer?.reset(), Math.max(delayOf(conditions(), random), this.#lastArrival - clock.elapsed()))
   }
 
   /** The peer has dropped the connection. */
@@ -247,7 +247,7 @@ class VirtualChannel implements ByteChannel {
     const { clock, conditions, random } = this.#world
     const peer = this.peer!
     // Nothing overtakes on a stream.
-    this.#lastArrival = Math.max(this.#lastArrival, clock.now() + delayOf(conditions(), random))
+    this.#lastArrival = Math.max(this.#lastArrival, clock.elapsed() + delayOf(conditions(), random))
     clock.setTimeout(() => {
       if (!peer.#closed) {
         peer.#inbox.push(piece)
@@ -257,7 +257,7 @@ class VirtualChannel implements ByteChannel {
         this.#finished = true
         this.#closeIfDone()
       }
-    }, this.#lastArrival - clock.now())
+    }, this.#lastArrival - clock.elapsed())
   }
 
   #take(): void {

@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+
+const root = new URL('../', import.meta.url).pathname
+
+/** Where the wall clock is read, and why: a date that is shown, or that is stored across restarts. Everything else is `clock.elapsed()`. */
+const DATES: Readonly<Record<string, string>> = {
+  'packages/appbuilder/src/app/app-environment.ts': 'server.Timestamp',
+  'packages/appbuilder/src/preconditions/http-dates.ts': 'dates of header fields',
+  'packages/appbuilder/src/transport/clock.ts': 'the clock itself',
+  'packages/iopa-http/src/message/answer-head.ts': 'the field Date',
+  'packages/iopa-mqtt/src/broker/journal.ts': 'dates in the store',
+  'packages/iopa-mqtt/src/broker/restoring.ts': 'dates in the store',
+  'packages/static/src/memory.ts': 'Last-Modified, and a name for this start',
+  'packages/static/src/representation.ts': 'Last-Modified',
+  'packages/static/src/resources.ts': 'compared with the dates of files',
+  'packages/testing/src/contract/served-app.ts': 'a limit of a test',
+  'packages/testing/src/virtual/datagrams.ts': 'the time of a datagram in the trace'
+}
+
+// The environment of a context has a `now` of its own, which gives server.Timestamp.
+const WALL = /\bDate\.now\b|\bnew Date\(\)|\b#?clock\.now\b/
+
+test('only dates that are shown or stored read the wall clock', () => {
+  const sources = readdirSync(`${root}packages`).flatMap(name =>
+    readdirSync(`${root}packages/${name}/src`, { recursive: true, encoding: 'utf8' }).map(path => `packages/${name}/src/${path}`)
+  )
+  const readers = sources
+    .filter(path => path.endsWith('.ts'))
+    .filter(path =>
+      readFileSync(root + path, 'utf8')
+        .split('\n')
+        .some(line => WALL.test(line.replace(/\/\/.*|^\s*\*.*|\/\*\*.*?\*\//, '')))
+    )
+  expect(readers.sort()).toEqual(Object.keys(DATES).sort())
+})
