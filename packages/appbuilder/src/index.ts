@@ -69,6 +69,7 @@ export {
   applyValue,
   assignHeaders,
   bodyTooLarge,
+  ContextView,
   checkPath,
   collectBytes,
   concatBytes,
