@@ -63,6 +63,17 @@ describe('behind a trusted proxy', () => {
     expect(await seen('X-Forwarded-Host: a/b\r\n', options)).toBe(400)
   })
 
+  test('the forwarded host is held against hosts in HTTP/1.0 too, with a Host header or without', async () => {
+    const { port } = await serve(context => context.host, { trustProxy: ['loopback'], hosts: ['lights.example'] })
+    const ask10 = async (target: string, fields: string) => parse(await ask(port, `GET ${target} HTTP/1.0\r\n${fields}\r\n`))
+    for (const host of ['', 'Host: lights.example\r\n']) {
+      expect((await ask10('/', `${host}X-Forwarded-Host: evil.example\r\n`)).status).toBe(421)
+      expect((await ask10('/', `${host}X-Forwarded-Host: lights.example\r\n`)).body).toBe('lights.example')
+    }
+    expect((await ask10('http://evil.example/', 'X-Forwarded-For: 203.0.113.7\r\n')).status).toBe(421)
+    expect((await ask10('http://lights.example/', 'X-Forwarded-For: 203.0.113.7\r\n')).body).toBe('lights.example')
+  })
+
   test('requests of many clients inherit nothing from their connection', async () => {
     const { port } = await serve(context => String(context.connection), options)
     expect(parse(await ask(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).body).toBe('null')

@@ -1,6 +1,6 @@
 import { type Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, silenceLimit } from '@iopa/appbuilder'
-import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
-import { asksToClose, fieldsOf, isBodyless, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
+import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
+import { asksToClose, fieldsOf, isBodyless, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
 import { Outflow } from './outflow.ts'
 import type { PeerWatch } from './peer-watch.ts'
@@ -87,7 +87,7 @@ export abstract class AnswerFlow {
     const deliver = (answer: Answer): Promise<void> | void => {
       if (this.request !== request) return
       if (events === null) {
-        if (!answer.ok || answer.isStream) return this.write(request, answer)
+        if (!isObservable(answer)) return this.write(request, answer)
         if (!chunked || this.#settings.closing) request.closes = true
         try {
           this.outflow.head(heads.format(200, 'OK', eventStreamFields(fieldsOf(answer)), '', this.#framing(request, null)))
@@ -141,6 +141,13 @@ export abstract class AnswerFlow {
     return this.#settings.heads.format(status, reason, headerPairs, type, this.#framing(request, length, bodyless))
   }
 
+  #streamHead(request: HttpRequest, answer: Answer, length: number | null): AnswerHead {
+    const lacking = lackingEventFields(answer)
+    if (lacking.length === 0) return this.#head(request, answer, length)
+    const { status, reason, headerPairs, type } = answer
+    return this.#settings.heads.format(status, reason, [...headerPairs, ...lacking], type, this.#framing(request, length))
+  }
+
   #write(request: HttpRequest, answer: Answer): void {
     const { status, payload } = answer
     // A stream may be made of the body that is still to come, so what of that is left over is judged at its end.
@@ -170,7 +177,7 @@ export abstract class AnswerFlow {
     } else {
       const length = lengthOf(payload) ?? statedLength(answer)
       if (length === null && request.minor === 0) request.closes = true
-      void this.#stream(request, payload, length, this.#head(request, answer, length))
+      void this.#stream(request, payload, length, this.#streamHead(request, answer, length))
       return
     }
     request.begun = true

@@ -34,7 +34,7 @@ export class HttpRequest implements RequestSource {
     this.minor = minor
     this.fields = fields
     this.expectation = fields.expectation
-    this.closes = fields.closes || (minor === 0 && !fields.keepsAlive) || fields.upgrades
+    this.closes = fields.closes || (minor === 0 && !fields.keepsAlive)
     this.decoder = fields.length === 0 ? null : fields.length < 0 ? new ChunkedBody(trailerLimit) : new SizedBody(fields.length)
     this.#limit = bodyLimit
     this.#port = port
