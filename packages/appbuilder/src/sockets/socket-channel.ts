@@ -11,12 +11,14 @@ export interface SocketLike {
   readonly writableLength: number
   readonly destroyed: boolean
   readonly writable: boolean
+  readonly writableFinished?: boolean
   on(event: string, listener: (...values: never[]) => void): unknown
   write(data: Uint8Array | string): boolean
   pause(): unknown
   resume(): unknown
   end(): unknown
   destroy(): unknown
+  resetAndDestroy?(): unknown
   setNoDelay?(on: boolean): unknown
   /** True when the peer's certificate was checked; a socket without TLS has none of these. */
   readonly authorized?: boolean
@@ -34,6 +36,7 @@ export class SocketChannel implements ByteChannel {
   readonly pskIdentity: string | undefined
   readonly #socket: SocketLike
   #error: Error | undefined
+  #resets = false
 
   constructor(socket: SocketLike, pskIdentity?: string) {
     this.#socket = socket
@@ -84,7 +87,13 @@ export class SocketChannel implements ByteChannel {
     this.#socket.end()
   }
   destroy(): void {
+    // TLS tells an end from a cut by itself, and its sockets cannot be reset.
+    // By itself `resetAndDestroy` waits until the peer has taken what was written.
+    if (this.#resets && !this.tls && this.#socket.writableFinished !== true) this.#socket.resetAndDestroy?.()
     this.#socket.destroy()
+  }
+  resetUnlessEnded(): void {
+    this.#resets = true
   }
   /** Only a certificate that was checked says who the peer is. */
   clientCertificate(): unknown {

@@ -32,6 +32,8 @@ export interface ByteChannel {
   end(): void
   /** Drops the connection; `close` follows. */
   destroy(): void
+  /** Makes `destroy` a reset from now on, until all has left that was written before `end`: for data that ends with the connection. */
+  resetUnlessEnded?(): void
   /** The peer's certificate, where TLS asked for one. */
   clientCertificate?(): unknown
   /** Identity of the pre-shared key, where TLS used one. */

@@ -18,15 +18,21 @@ export interface Connection {
 
 type Limited = Pick<Limits, 'connections' | 'connectionsPerAddress' | 'idleTimeout'>
 
+/** The address of all connections that are not counted by theirs. */
+const SHARED = ''
+
 class CountedConnection implements Connection {
   readonly channel: ByteChannel
+  /** What it is counted by. */
+  readonly address: string
   readonly #owner: Connections
   lastActive: number
   kept = false
   requests = 0
 
-  constructor(channel: ByteChannel, owner: Connections, now: number) {
+  constructor(channel: ByteChannel, owner: Connections, now: number, address: string) {
     this.channel = channel
+    this.address = address
     this.#owner = owner
     this.lastActive = now
   }
@@ -76,14 +82,17 @@ export class Connections {
     return this.#now
   }
 
-  /** Counts a channel in; null over a limit or while closing, and then the caller refuses it and destroys it. */
-  admit(channel: ByteChannel): Connection | null {
-    const address = channel.remoteAddress
+  /**
+   * Counts a channel in; null over a limit or while closing, and then the caller refuses it and destroys it. One that
+   * many peers share, such as a proxy's, is not counted `perAddress`.
+   */
+  admit(channel: ByteChannel, perAddress = true): Connection | null {
+    const address = perAddress ? channel.remoteAddress : SHARED
     const fromAddress = this.#byAddress.get(address) ?? 0
     if (this.#closing !== null || this.#open.size >= this.#limits.connections) return null
-    if (!isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
+    if (perAddress && !isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
     this.#now = this.#clock.now()
-    const connection = new CountedConnection(channel, this, this.#now)
+    const connection = new CountedConnection(channel, this, this.#now, address)
     this.#open.add(connection)
     this.#byAddress.set(address, fromAddress + 1)
     if (this.#timer === null) this.#arm()
@@ -92,7 +101,7 @@ export class Connections {
 
   delete(connection: CountedConnection): void {
     if (!this.#open.delete(connection)) return
-    const address = connection.channel.remoteAddress
+    const { address } = connection
     const left = (this.#byAddress.get(address) ?? 1) - 1
     if (left === 0) this.#byAddress.delete(address)
     else this.#byAddress.set(address, left)

@@ -12,6 +12,7 @@ import type { HostRules } from '../message/host-rules.ts'
 import { malformed } from '../message/refusal.ts'
 import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'
 import { type TrustedProxies, unmapped } from './forwarded.ts'
+import type { ProxiedClients } from './proxied-clients.ts'
 import type { HttpRequest } from './request.ts'
 
 /** What every request of a listener is checked against. */
@@ -20,6 +21,7 @@ export interface AdmissionRules {
   readonly limits: Limits
   readonly hosts: HostRules
   readonly proxies: TrustedProxies | null
+  readonly clients: ProxiedClients
 }
 
 /** Checks the requests of one connection before a context is made of them. */
@@ -63,7 +65,7 @@ export class Admission {
     return { method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null }
   }
 
-  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 505. */
+  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 503, 505. */
   admit(request: HttpRequest): ContextInit {
     const { limits } = this.#rules
     const { method, fields } = request
@@ -102,7 +104,20 @@ export class Admission {
     const rawPath = mark < 0 ? target : target.slice(0, mark)
     // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
     const path = rawPath === '*' && method === 'OPTIONS' ? '*' : decodePath(rawPath, limits)
+    if (this.#proxies !== null) this.#enter(request, endpoint.remoteAddress)
     return { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
+  }
+
+  /** Says that a request is over; call it once for each that was handed to `admit`. */
+  leave(request: HttpRequest): void {
+    if (request.client === '') return
+    this.#rules.clients.leave(request.client)
+    request.client = ''
+  }
+
+  #enter(request: HttpRequest, client: string): void {
+    this.#rules.clients.enter(client)
+    request.client = client
   }
 
   /** HTTP/1.0: no chunked coding, and no expectations (RFC 9112 section 6.1, RFC 9110 section 10.1.1). */

@@ -95,7 +95,8 @@ export abstract class AnswerFlow {
           // A header that HTTP cannot carry.
           return this.#fail(request, error)
         }
-        request.begun = true
+        request.begun = request.endless = true
+        if (!chunked) this.channel.resetUnlessEnded?.()
         events = new EventStream(sink, heartbeats)
         return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
       }
@@ -151,7 +152,7 @@ export abstract class AnswerFlow {
   #write(request: HttpRequest, answer: Answer): void {
     const { status, payload } = answer
     // A stream may be made of the body that is still to come, so what of that is left over is judged at its end.
-    const unfinishable = answer.isStream ? request.unread && request.expectation !== '' : this.unfinishable(request)
+    const unfinishable = answer.isStream ? request.unread && (request.expectation !== '' || request.failed) : this.unfinishable(request)
     if (unfinishable || this.#settings.closing || asksToClose(answer)) request.closes = true
     const isHead = request.method === 'HEAD'
     if (isHead || isBodyless(status)) {
@@ -215,6 +216,10 @@ export abstract class AnswerFlow {
     // The head leaves with the first chunk where that is there already.
     const silence = setImmediate(() => this.outflow.flush())
     const watched = silenceLimit(request.context?.response.type ?? '', 0) === 0
+    request.endless = !watched
+    request.chunked = chunked
+    // Where the body ends with the connection, one that is cut must not look like a whole one (RFC 9112 section 8).
+    if (length === null && !chunked) this.channel.resetUnlessEnded?.()
     try {
       const source = (this.#source = stream[Symbol.asyncIterator]())
       for (;;) {

@@ -7,20 +7,24 @@ import type { RequestHead } from '../message/request-head.ts'
 import { Admission, type AdmissionRules, isUnusual } from './admission.ts'
 import { AnswerFlow, type AnswerSettings, discard } from './answer-flow.ts'
 import { Inflow } from './inflow.ts'
+import type { Linger, Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
 import type { BodyPort } from './request-body.ts'
 
 /** What the connections of one listener share. */
-export interface ConnectionSettings extends AdmissionRules, AnswerSettings {}
+export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
+  readonly lingering: Lingering
+}
 
 const DISCONNECTED = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
 const INCOMPLETE = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
+/** Of the size of the next chunk (RFC 9112 section 7.1): it changes nothing. */
+const LEADING_ZERO = '0'
+const MOST_PROBES = 3
+// Milliseconds that a stream without chunks may be silent once its peer has ended its side, which may have gone altogether.
+const HALF_CLOSED_SILENCE = 5000
 const SERVER_OPTIONS = Answer.received(204)
-
-// How long a connection that this side has ended takes in what the peer still sends, in milliseconds. Closing at once
-// would reset it, and the peer could lose the answer that says why (RFC 9112 section 9.6).
-export const LINGER = 1000
 
 /**
  * One connection: its requests are answered one after another, those that were pipelined wait unread behind the one in
@@ -39,10 +43,16 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   readonly #done = (context: Context): void => this.#answered(context)
   /** The rest of the last body, that nobody wants. */
   #discarded: BodyDecoder | null = null
+  /** Bytes that may still be read of it, framing included. */
+  #discardable = 0
   #reading = false
   #flushing: ReturnType<typeof setImmediate> | null = null
   /** This side has ended the connection. */
   #left = false
+  #linger: Linger | null = null
+  /** The peer has ended its side, and the answer that has begun still leaves. */
+  #halfClosed = false
+  #probes = 0
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -59,13 +69,25 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   data(chunk: Uint8Array): void {
-    if (this.#left || this.gone) return
+    if (this.gone) return
+    if (this.#left) {
+      this.#inflow.received += chunk.length
+      return
+    }
     this.#inflow.push(chunk)
     this.read()
   }
 
   end(): void {
     const { request } = this
+    // An answer that has begun leaves as a whole. Events have no end that the peer could wait for: it has gone.
+    if (request?.begun === true && !request.endless) {
+      this.#halfClosed = request.closes = true
+      this.#starve(request)
+      this.#probe()
+      setImmediate(() => this.#probe())
+      return
+    }
     this.#vanish()
     if (this.#left) return
     if (request === null && this.#heads.begun) this.#leaveWith(INCOMPLETE)
@@ -80,6 +102,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   close(): void {
     this.#vanish()
     if (this.#flushing !== null) clearImmediate(this.#flushing)
+    this.#linger?.end()
     this.counted.remove()
     this.#closed()
   }
@@ -97,11 +120,15 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   /** Drops a connection whose peer keeps others waiting: it does not read, or does not send what it has begun to. */
   sweep(now: number): void {
     const { limits } = this.#settings
-    if (this.watch.idle && (!this.outflow.writable || (this.#left && this.channel.buffered > 0))) this.watch.wait('drain')
-    if (this.watch.stalled(now, limits.idleTimeout, this.#inflow.received, this.channel.buffered)) this.channel.destroy()
-    else if (this.watch.silent(now, limits.idleTimeout, this.#inflow.received)) this.stall(limits.idleTimeout)
-    else if (this.#left) {
-      if (this.watch.lingered(now, LINGER, this.channel.buffered)) this.channel.destroy()
+    const { received } = this.#inflow
+    const { buffered } = this.channel
+    if (!this.outflow.writable || (this.#left && buffered > 0)) this.watch.ensureDrain()
+    if (this.#halfClosed) this.#probe()
+    if (this.watch.stalled(now, limits.idleTimeout, received, buffered)) this.channel.destroy()
+    else if (this.#halfClosed && this.request?.chunked === false && this.watch.silent(now, HALF_CLOSED_SILENCE, received)) this.#give()
+    else if (this.watch.silent(now, limits.idleTimeout, received)) this.stall(limits.idleTimeout)
+    else if (this.#linger !== null) {
+      if (this.#linger.over(now, received, buffered)) this.channel.destroy()
     } else if (this.request === null) this.#await(now, limits.headerTimeout)
   }
 
@@ -138,6 +165,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
       this.#malformed(error)
     }
     this.#reading = false
+    if (this.#halfClosed && this.request !== null) this.#starve(this.request)
     if (this.#left) return
     if (this.request === null || !this.outflow.pending) this.outflow.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
@@ -150,8 +178,13 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const inflow = this.#inflow
     if (this.request !== null) return this.#feed(this.request)
     if (this.#discarded !== null) {
-      inflow.advance(this.#discarded.decode(inflow.chunk, inflow.at, null))
+      this.counted.touch()
+      const { at } = inflow
+      const end = this.#discarded.decode(inflow.chunk, at, null)
+      this.#discardable -= end - at
+      inflow.advance(end)
       if (this.#discarded.done) this.#discarded = null
+      else if (this.#discardable < 0) this.#leave(true)
       return true
     }
     if (!this.outflow.writable) return false
@@ -219,13 +252,18 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     } catch {
       return true
     }
-    return !decoder.done
+    // A stream that has left did not say that it is the last answer.
+    return !decoder.done && !request.begun
   }
 
   protected settled(request: HttpRequest): void {
-    if (request.closes) this.#leave()
+    this.#admission.leave(request)
+    if (request.closes) this.#leave(request.unread)
     else {
-      if (request.unread) this.#discarded = request.decoder
+      if (request.unread) {
+        this.#discarded = request.decoder
+        this.#discardable = 2 * this.#settings.limits.body
+      }
       this.read()
     }
   }
@@ -239,7 +277,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const { request } = this
     const fault = isIopaError(error) ? error : new IopaError(500, 'internal-error')
     if (!isIopaError(error)) this.#settings.host.logger.error('iopa: an HTTP connection failed', error)
-    if (request === null) this.#leaveWith(fault)
+    // There is nothing to say within a body whose request has been answered.
+    if (this.#discarded !== null) this.#leave(true)
+    else if (request === null) this.#leaveWith(fault)
     else request.break(fault)
   }
 
@@ -256,9 +296,10 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   /** Ends the connection after what was written; what the peer still sends is thrown away. */
-  #leave(): void {
+  #leave(owing = false): void {
     if (this.#left) return
     this.#left = true
+    this.#linger = this.#settings.lingering.begin(owing)
     this.outflow.flush()
     this.channel.end()
     this.#inflow.discard()
@@ -267,12 +308,34 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   /** Ends the wait for the rest of a header or of a body. */
   #await(now: number, limit: number): void {
     const { begun } = this.#heads
-    const owing = begun || this.#inflow.received === 0 || this.#discarded !== null
+    const { received } = this.#inflow
+    const discarding = this.#discarded !== null
+    const owing = begun || received === 0 || discarding
     if (!owing) this.#heads.forget()
-    if (!this.watch.late(now, limit, owing)) return
+    // A header has its time in all. The rest of a body that nobody reads may take long, as long as it comes.
+    if (!this.watch.late(now, limit, owing, discarding ? received : 0)) return
     if (begun && this.outflow.writable) {
       this.#leaveWith(new IopaError(408, 'header-timeout', `The header of the request did not come within ${limit} ms.`))
     } else this.channel.destroy()
+  }
+
+  /** The body of a request whose peer has ended its side: what has not come by now never will. */
+  #starve(request: HttpRequest): void {
+    if (request.unread && this.#inflow.empty) request.break(DISCONNECTED)
+  }
+
+  /** Finds out whether a peer that has ended its side still reads: one that does not answers with a reset, which the next write meets. */
+  #probe(): void {
+    if (this.request?.chunked !== true || this.#probes === MOST_PROBES) return
+    this.#probes++
+    this.outflow.text(LEADING_ZERO)
+    this.outflow.flush()
+  }
+
+  /** Gives up a connection whose peer has probably gone. */
+  #give(): void {
+    this.#vanish()
+    this.channel.destroy()
   }
 
   /** The peer has gone: what is in work for it ends. */
@@ -283,8 +346,11 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     this.request = null
     this.abandon()
     const reason = this.#settings.closing ? 'shutdown' : 'disconnect'
-    request?.break(DISCONNECTED)
-    void request?.context?.end(reason)
+    if (request !== null) {
+      this.#admission.leave(request)
+      request.break(DISCONNECTED)
+      void request.context?.end(reason)
+    }
     void this.#context.end(reason)
   }
 }

@@ -25,6 +25,12 @@ export class HttpRequest implements RequestSource {
   closes: boolean
   /** The head of its answer has been written. */
   begun = false
+  /** Its answer is a stream of events. */
+  endless = false
+  /** Its answer is a stream in chunks, and no chunk is being written: a zero may lead the size of the next one. */
+  chunked = false
+  /** Address of the client behind a proxy, while the request is counted as its; empty otherwise. */
+  client = ''
   readonly #limit: number
   readonly #port: BodyPort
 
