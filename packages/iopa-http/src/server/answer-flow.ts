@@ -110,6 +110,7 @@ export abstract class AnswerFlow {
   /** Ends a request whose answer is on its way to the peer, or will never be. */
   protected settle(request: HttpRequest, reason: 'finish' | 'reset' = 'finish'): void {
     if (this.unfinishable(request)) request.closes = true
+    request.chunked = false
     this.request = null
     // Whoever still holds the body must not read into that of the next request.
     if (request.decoder !== null) request.break(OVER)

@@ -2,10 +2,12 @@ import { Answer, type ByteChannel, type ByteReceiver, type Connection, type Cont
 import { acceptsEventStream } from '../message/accept.ts'
 import type { BodyDecoder } from '../message/body-decoder.ts'
 import { HeadReader } from '../message/head-reader.ts'
-import { answerTo } from '../message/refusal.ts'
+import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE } from '../message/refusal.ts'
 import type { RequestHead } from '../message/request-head.ts'
 import { Admission, type AdmissionRules, isUnusual } from './admission.ts'
 import { AnswerFlow, type AnswerSettings, discard } from './answer-flow.ts'
+import { DiscardedBody } from './discarded-body.ts'
+import { HalfClosedPeer } from './half-closed-peer.ts'
 import { Inflow } from './inflow.ts'
 import type { Linger, Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
@@ -17,13 +19,6 @@ export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
   readonly lingering: Lingering
 }
 
-const DISCONNECTED = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
-const INCOMPLETE = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
-/** Of the size of the next chunk (RFC 9112 section 7.1): it changes nothing. */
-const LEADING_ZERO = '0'
-const MOST_PROBES = 3
-// Milliseconds that a stream without chunks may be silent once its peer has ended its side, which may have gone altogether.
-const HALF_CLOSED_SILENCE = 5000
 const SERVER_OPTIONS = Answer.received(204)
 
 /**
@@ -42,17 +37,13 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   readonly #closed: () => void
   readonly #done = (context: Context): void => this.#answered(context)
   /** The rest of the last body, that nobody wants. */
-  #discarded: BodyDecoder | null = null
-  /** Bytes that may still be read of it, framing included. */
-  #discardable = 0
+  #discarded: DiscardedBody | null = null
   #reading = false
   #flushing: ReturnType<typeof setImmediate> | null = null
-  /** This side has ended the connection. */
-  #left = false
+  /** Since this side has ended the connection; null before that. */
   #linger: Linger | null = null
   /** The peer has ended its side, and the answer that has begun still leaves. */
-  #halfClosed = false
-  #probes = 0
+  #halfClosed: HalfClosedPeer | null = null
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -70,7 +61,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
 
   data(chunk: Uint8Array): void {
     if (this.gone) return
-    if (this.#left) {
+    if (this.#linger !== null) {
       this.#inflow.received += chunk.length
       return
     }
@@ -82,14 +73,12 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const { request } = this
     // An answer that has begun leaves as a whole. Events have no end that the peer could wait for: it has gone.
     if (request?.begun === true && !request.endless) {
-      this.#halfClosed = request.closes = true
-      this.#starve(request)
-      this.#probe()
-      setImmediate(() => this.#probe())
+      request.closes = true
+      this.#halfClosed = new HalfClosedPeer(request, this.#inflow, this.outflow)
       return
     }
     this.#vanish()
-    if (this.#left) return
+    if (this.#linger !== null) return
     if (request === null && this.#heads.begun) this.#leaveWith(INCOMPLETE)
     else this.#leave()
   }
@@ -109,7 +98,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
 
   /** Ends the connection when nothing is in work on it. */
   finish(): void {
-    if (this.request === null) this.#leave()
+    if (this.request === null) this.#leave(this.#discarded !== null)
   }
 
   /** Ends an observation: nobody will tell the observer of changes any more. */
@@ -122,10 +111,10 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const { limits } = this.#settings
     const { received } = this.#inflow
     const { buffered } = this.channel
-    if (!this.outflow.writable || (this.#left && buffered > 0)) this.watch.ensureDrain()
-    if (this.#halfClosed) this.#probe()
+    if (!this.outflow.writable || (this.#linger !== null && buffered > 0)) this.watch.ensureDrain()
+    this.#halfClosed?.probe()
     if (this.watch.stalled(now, limits.idleTimeout, received, buffered)) this.channel.destroy()
-    else if (this.#halfClosed && this.request?.chunked === false && this.watch.silent(now, HALF_CLOSED_SILENCE, received)) this.#give()
+    else if (this.request !== null && this.#halfClosed?.gone(now, this.watch, received) === true) this.channel.destroy()
     else if (this.watch.silent(now, limits.idleTimeout, received)) this.stall(limits.idleTimeout)
     else if (this.#linger !== null) {
       if (this.#linger.over(now, received, buffered)) this.channel.destroy()
@@ -142,12 +131,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   whole(most: number): Uint8Array | null {
-    const decoder = this.request?.decoder
+    const decoder = this.request?.decoder ?? null
     const length = this.request?.fields.length ?? -1
-    const { chunk, at } = this.#inflow
-    if (decoder === undefined || decoder === null || length < 0 || length > most || chunk.length - at < length) return null
-    this.#inflow.advance(decoder.decode(chunk, at, null))
-    return chunk.subarray(at, at + length)
+    return decoder === null || length < 0 || length > most ? null : this.#inflow.whole(decoder, length)
   }
 
   waits(waiting: boolean): void {
@@ -160,13 +146,13 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     if (this.#reading || this.gone) return
     this.#reading = true
     try {
-      while (!this.#inflow.empty && !this.#left && this.#step());
+      while (!this.#inflow.empty && this.#linger === null && this.#step());
     } catch (error) {
       this.#malformed(error)
     }
     this.#reading = false
-    if (this.#halfClosed && this.request !== null) this.#starve(this.request)
-    if (this.#left) return
+    this.#halfClosed?.starve(this.#inflow)
+    if (this.#linger !== null) return
     if (this.request === null || !this.outflow.pending) this.outflow.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
     else this.#flushing ??= setImmediate(this.#flushLate)
@@ -179,12 +165,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     if (this.request !== null) return this.#feed(this.request)
     if (this.#discarded !== null) {
       this.counted.touch()
-      const { at } = inflow
-      const end = this.#discarded.decode(inflow.chunk, at, null)
-      this.#discardable -= end - at
-      inflow.advance(end)
+      this.#discarded.take(inflow)
       if (this.#discarded.done) this.#discarded = null
-      else if (this.#discardable < 0) this.#leave(true)
+      else if (this.#discarded.tooLong) this.#leave(true)
       return true
     }
     if (!this.outflow.writable) return false
@@ -238,32 +221,14 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   protected unfinishable(request: HttpRequest): boolean {
-    if (!request.unread) return false
-    // A client that was not asked for its body may send it or not (RFC 9110 section 10.1.1).
-    if (request.failed || request.expectation !== '' || request.fields.length > this.#settings.limits.body) return true
-    if (request.fields.length >= 0) return false
-    // What was refused is not looked at again.
-    if (request.context === null) return true
-    // All of a chunked body may be there.
-    const inflow = this.#inflow
-    const decoder = request.decoder as BodyDecoder
-    try {
-      while (!inflow.empty && !decoder.done) inflow.advance(decoder.decode(inflow.chunk, inflow.at, null))
-    } catch {
-      return true
-    }
-    // A stream that has left did not say that it is the last answer.
-    return !decoder.done && !request.begun
+    return request.isUnfinishable(this.#inflow)
   }
 
   protected settled(request: HttpRequest): void {
     this.#admission.leave(request)
     if (request.closes) this.#leave(request.unread)
     else {
-      if (request.unread) {
-        this.#discarded = request.decoder
-        this.#discardable = 2 * this.#settings.limits.body
-      }
+      if (request.unread) this.#discarded = new DiscardedBody(request.decoder as BodyDecoder, 2 * this.#settings.limits.body)
       this.read()
     }
   }
@@ -290,15 +255,14 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
 
   /** Says why, and ends the connection. */
   #leaveWith(error: IopaError): void {
-    if (this.#left) return
+    if (this.#linger !== null) return
     this.outflow.bytes(this.#settings.heads.last(answerTo(error)))
     this.#leave()
   }
 
   /** Ends the connection after what was written; what the peer still sends is thrown away. */
   #leave(owing = false): void {
-    if (this.#left) return
-    this.#left = true
+    if (this.#linger !== null) return
     this.#linger = this.#settings.lingering.begin(owing)
     this.outflow.flush()
     this.channel.end()
@@ -315,27 +279,8 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     // A header has its time in all. The rest of a body that nobody reads may take long, as long as it comes.
     if (!this.watch.late(now, limit, owing, discarding ? received : 0)) return
     if (begun && this.outflow.writable) {
-      this.#leaveWith(new IopaError(408, 'header-timeout', `The header of the request did not come within ${limit} ms.`))
+      this.#leaveWith(headerTimeout(limit))
     } else this.channel.destroy()
-  }
-
-  /** The body of a request whose peer has ended its side: what has not come by now never will. */
-  #starve(request: HttpRequest): void {
-    if (request.unread && this.#inflow.empty) request.break(DISCONNECTED)
-  }
-
-  /** Finds out whether a peer that has ended its side still reads: one that does not answers with a reset, which the next write meets. */
-  #probe(): void {
-    if (this.request?.chunked !== true || this.#probes === MOST_PROBES) return
-    this.#probes++
-    this.outflow.text(LEADING_ZERO)
-    this.outflow.flush()
-  }
-
-  /** Gives up a connection whose peer has probably gone. */
-  #give(): void {
-    this.#vanish()
-    this.channel.destroy()
   }
 
   /** The peer has gone: what is in work for it ends. */
@@ -348,6 +293,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const reason = this.#settings.closing ? 'shutdown' : 'disconnect'
     if (request !== null) {
       this.#admission.leave(request)
+      request.chunked = false
       request.break(DISCONNECTED)
       void request.context?.end(reason)
     }
