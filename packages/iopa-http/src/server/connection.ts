@@ -215,9 +215,8 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   #answered(context: Context): void {
-    const { request } = this
-    if (request === null || request.context !== context) discard(context.response)
-    else this.write(request, context.response)
+    if (this.request?.context === context) this.write(this.request, context.response)
+    else discard(context.response)
   }
 
   protected unfinishable(request: HttpRequest): boolean {
