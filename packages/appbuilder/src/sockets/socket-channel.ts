@@ -14,6 +14,8 @@ export interface SocketLike {
   readonly writableFinished?: boolean
   on(event: string, listener: (...values: never[]) => void): unknown
   write(data: Uint8Array | string): boolean
+  cork?(): unknown
+  uncork?(): unknown
   pause(): unknown
   resume(): unknown
   end(): unknown
@@ -76,6 +78,14 @@ export class SocketChannel implements ByteChannel {
 
   write(bytes: Uint8Array | string): boolean {
     return this.#socket.writable ? this.#socket.write(bytes) : false
+  }
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    const socket = this.#socket
+    socket.cork?.()
+    let more = false
+    for (let at = 0; at < pieces.length; at++) more = this.write(pieces[at] as Uint8Array)
+    socket.uncork?.()
+    return more
   }
   pause(): void {
     this.#socket.pause()

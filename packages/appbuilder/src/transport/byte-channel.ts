@@ -26,6 +26,8 @@ export interface ByteChannel {
   open(receiver: ByteReceiver): void
   /** False when the writer should wait for `drain`. Never throws; a write after the end is dropped. */
   write(bytes: Uint8Array | string): boolean
+  /** The same for several pieces, with one call of the system and without copying them. */
+  writeAll?(pieces: readonly Uint8Array[]): boolean
   pause(): void
   resume(): void
   /** Ends the sending side after what was written. */

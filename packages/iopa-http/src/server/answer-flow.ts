@@ -252,7 +252,7 @@ export abstract class AnswerFlow {
 
   #sendBytes(bytes: Uint8Array, chunked: boolean): boolean {
     if (chunked) this.outflow.text(`${bytes.length.toString(16)}\r\n`)
-    this.outflow.bytes(bytes)
+    this.outflow.chunk(bytes)
     return this.#send(chunked ? '\r\n' : '')
   }
 
