@@ -71,6 +71,7 @@ export {
   assignHeaders,
   bodyTooLarge,
   byteBody,
+  ContextView,
   checkPath,
   collectBytes,
   concatBytes,

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import net from 'node:net'
 import { datagramNetwork, socketNetwork, systemClock } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
+import { SocketChannel } from '../src/sockets/socket-channel.ts'
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length
 const soon = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 20))
@@ -25,6 +26,50 @@ describe('the network of sockets', () => {
       expect(closes).toBe(1)
       await server.close()
     }
+  })
+
+  test('resets a connection whose data ends with it when that is cut, and not when all has left', async () => {
+    const network = socketNetwork(net, () => import('node:tls'))
+    const receiver = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined }
+    for (const [ended, ending] of [
+      [false, 'ECONNRESET'],
+      [true, 'end']
+    ] as const) {
+      const server = await network.listen({ host: '127.0.0.1', port: 0 }, channel => {
+        channel.open(receiver)
+        channel.resetUnlessEnded?.()
+        channel.write('some of it')
+        if (ended) channel.end()
+        setTimeout(() => channel.destroy(), 20)
+      })
+      const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }).resume()
+      let seen = ''
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        seen ||= error.code ?? ''
+      })
+      socket.on('end', () => {
+        seen ||= 'end'
+        socket.end()
+      })
+      await new Promise(resolve => socket.on('close', resolve))
+      expect(seen).toBe(ending)
+      await server.close()
+    }
+  })
+
+  test('resets such a connection at once, also while a peer that reads nothing has most of it to take', () => {
+    const calls = (state: object): string[] => {
+      const made: string[] = []
+      const call = (name: string) => () => made.push(name)
+      const socket = { on: () => undefined, resetAndDestroy: call('reset'), destroy: call('destroy'), writableFinished: false, ...state }
+      const channel = new SocketChannel(socket as never)
+      channel.resetUnlessEnded()
+      channel.destroy()
+      return made
+    }
+    expect(calls({})).toEqual(['reset', 'destroy'])
+    expect(calls({ writableFinished: true })).toEqual(['destroy'])
+    expect(calls({ encrypted: true })).toEqual(['destroy'])
   })
 
   test.skipIf(process.platform !== 'linux')('holds no descriptor of a socket that could not be bound', async () => {

@@ -117,6 +117,13 @@ export class ContextView {
     return typeof value === 'object' && value !== null && #context in value ? value.#context : value
   }
 
+  /** True where the path is the path base itself, without a slash after it: relative links would lead out of the mount. */
+  static isMountPath(context: Context): boolean {
+    if (!(#context in context)) return false
+    const outer = (context.#outer ?? context.#context) as Context
+    return context['iopa.Path'] === '/' && outer['iopa.PathBase'] + outer['iopa.Path'] === context['iopa.PathBase']
+  }
+
   static {
     const view = ContextView.prototype as unknown as Record<string | symbol, unknown>
     addAliases(view)

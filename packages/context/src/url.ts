@@ -35,7 +35,7 @@ export const parseUrl = (url: string | URL): UrlParts => {
 
 /** Splits `example.com:8080`, `[::1]:80` or `example.com`. */
 export const parseAuthority = (authority: string, scheme: string): { host: string; port: number } => {
-  const parts = /^(\[[0-9a-f:.]+\]|[^:]*)(?::(\d{1,5}))?$/i.exec(authority)
+  const parts = /^(\[[0-9a-f:.]+\]|[^:]*)(?::(\d{1,5})?)?$/i.exec(authority)
   const port = Number(parts?.[2] ?? DEFAULT_PORTS[scheme] ?? 0)
   return { host: (parts?.[1] ?? authority).replace(/^\[|\]$/g, ''), port: port <= 65535 ? port : 0 }
 }

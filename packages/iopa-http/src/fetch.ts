@@ -23,8 +23,9 @@ import { Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
 import { refusal, responseTo } from './fetch/fetch-response.ts'
+import { acceptsEventStream } from './message/accept.ts'
+import { isMethod } from './message/head-syntax.ts'
 import { HostRules } from './message/host-rules.ts'
-import { acceptsEventStream } from './message/request-target.ts'
 import type { EventOptions } from './options.ts'
 
 /** Options of `toFetchHandler()`. */
@@ -78,6 +79,7 @@ const admit = (host: Host, rules: HostRules, request: Request, remoteAddress: st
     const { method } = request
     const { protocol, host: authority, port, pathname, search } = new URL(request.url)
     rules.check(authority)
+    if (!isMethod(method)) throw new IopaError(400, 'bad-method', 'A method is capital letters and hyphens.')
     if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
     if (Number(request.headers.get('content-length') ?? 0) > limits.body) throw bodyTooLarge(limits.body)
     const scheme = protocol.slice(0, -1)

@@ -12,10 +12,15 @@ const REFUSED: readonly (readonly [string, string, number])[] = [
   ['an empty Content-Length', `POST / HTTP/1.1\r\n${HOST}Content-Length: \r\n\r\nabc`, 400],
   ['Content-Length after Transfer-Encoding', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n`, 400],
   ['Transfer-Encoding after Content-Length', `POST / HTTP/1.1\r\n${HOST}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
-  ['a Transfer-Encoding that is not chunked', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip\r\n\r\nabc`, 501],
+  ['a Transfer-Encoding that is not chunked', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip\r\n\r\nabc`, 400],
+  ['a Transfer-Encoding whose last coding is not chunked', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked, gzip\r\n\r\nabc`, 400],
+  ['a Transfer-Encoding that ends with a comma', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n`, 400],
+  ['a Transfer-Encoding of identity', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: identity\r\n\r\nabc`, 400],
+  ['chunked twice', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked, Chunked\r\n\r\n0\r\n\r\n`, 400],
+  ['chunked twice around another coding', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked, gzip, chunked\r\n\r\n0\r\n\r\n`, 400],
   ['a Transfer-Encoding of more than chunked', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`, 501],
   ['a second Transfer-Encoding', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
-  ['a Transfer-Encoding that only looks like chunked', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`, 501],
+  ['a Transfer-Encoding that only looks like chunked', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`, 400],
   ['Transfer-Encoding in HTTP/1.0', `POST / HTTP/1.0\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`, 400],
   ['a folded header line', `GET / HTTP/1.1\r\n${HOST}X: a\r\n b\r\n\r\n`, 400],
   ['a folded Transfer-Encoding', `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n`, 400],
@@ -32,6 +37,8 @@ const REFUSED: readonly (readonly [string, string, number])[] = [
   ['a Host header with a user', 'GET / HTTP/1.1\r\nHost: me@localhost\r\n\r\n', 400],
   ['a Host header that is a list', 'GET / HTTP/1.1\r\nHost: localhost, evil\r\n\r\n', 400],
   ['an absolute target of another host', `GET http://127.0.0.1/ HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['an absolute target with another port', `GET http://localhost:81/ HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['an absolute target with the default port of the other scheme', `GET http://localhost:443/ HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['an absolute target with a user', `GET http://me@localhost/ HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['an absolute target of another scheme', `GET ftp://localhost/ HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['a target that is an authority', `GET localhost:80 HTTP/1.1\r\n${HOST}\r\n`, 400],
@@ -48,6 +55,10 @@ const REFUSED: readonly (readonly [string, string, number])[] = [
   ['DATA', `DATA / HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['DISCONNECT', `DISCONNECT / HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['a method in lower case', `get / HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['a method that begins with digits', `0123456789GET / HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['a method with a digit', `GET1 / HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['a method that begins with a hyphen', `-GET / HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['a method with another character of tokens', `GET_ALL / HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['a version that it does not speak', `GET / HTTP/2.0\r\n${HOST}Connection: close\r\n\r\n`, 505],
   ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
   ['a greeting of TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
@@ -88,11 +99,27 @@ describe('http takes', () => {
     expect(JSON.parse(answer.body)).toEqual(['/', 'c=d'])
   })
 
-  test('an upgrade that it does not know as the request that it is, and closes', async () => {
-    const { port } = await serve(async context => `ran ${await context.text()}`)
-    const request = `POST / HTTP/1.1\r\n${HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc`
-    const answer = parse(await ask(port, `${request}GET / HTTP/1.1\r\n${HOST}\r\n`))
-    expect([answer.status, answer.headers['connection'], answer.body]).toEqual([200, 'close', 'ran abc'])
+  test('an absolute target with the default port as that host without a port, and the other way round', async () => {
+    const { port } = await serve(context => context.host)
+    for (const [target, host] of [
+      ['http://localhost:80', 'localhost'],
+      ['http://localhost', 'localhost:80'],
+      ['HTTP://localhost:', 'LocalHost'],
+      ['https://localhost:443', 'localhost']
+    ]) {
+      const answer = parse(await ask(port, `GET ${target}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`))
+      expect([answer.status, answer.body], target).toEqual([200, 'localhost'])
+    }
+  })
+
+  test('an upgrade that it does not know as the request that it is, and keeps the connection', async () => {
+    const { port } = await serve(async context => `ran ${context.path} ${await context.text()}`)
+    for (const upgrade of ['h2c', 'TLS/1.2, HTTP/2.0', 'websocket']) {
+      const fields = `Connection: Upgrade, HTTP2-Settings\r\nUpgrade: ${upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n`
+      const first = `POST /1 HTTP/1.1\r\n${HOST}${fields}Content-Length: 3\r\n\r\nabc`
+      const text = await ask(port, `${first}GET /2 HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`)
+      expect(text.match(/HTTP\/1\.1 \d+|ran .*/g)).toEqual(['HTTP/1.1 200', expect.stringMatching(/^ran \/1 abc/), 'ran /2 '])
+    }
   })
 
   test('HTTP/1.0 without a Host header, and closes', async () => {

@@ -1,3 +1,4 @@
+import { seededRandom } from '@iopa/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type BodyDecoder, ChunkedBody, SizedBody } from '../src/message/body-decoder.ts'
@@ -110,5 +111,35 @@ describe('bytes that are gathered', () => {
     expect([...collector.take()]).toEqual(Array.from({ length: 4999 }, (_, at) => (at + 1) & 255))
     expect([...around]).toEqual([0, 1, 2, 3, 9])
     expect(collector.take().buffer.byteLength).toBeLessThan(20_000)
+  })
+
+  test('gives back what pieces of every size have brought, in order, and in an array of its own', () => {
+    const random = seededRandom(7)
+    for (let run = 0; run < 200; run++) {
+      const pieces = Array.from({ length: Math.floor(random() * 40) }, () => {
+        const size = [0, 1, 10, 1000, 4095, 4096, 20_000][Math.floor(random() * 7)] as number
+        return new Uint8Array(size).fill(Math.floor(random() * 256))
+      })
+      const collector = new ByteCollector()
+      for (const piece of pieces) collector.add(piece)
+      const all = collector.take()
+      expect(Buffer.compare(Buffer.concat(pieces), all), `run ${run}`).toBe(0)
+      expect(collector.length).toBe(all.length)
+      if (pieces.filter(({ length }) => length > 0).length > 1) expect(all.buffer.byteLength).toBe(all.length)
+    }
+  })
+
+  test('holds little more than the bytes of small pieces, also between long ones', () => {
+    const collector = new ByteCollector()
+    const held = process.memoryUsage().arrayBuffers
+    const long = new Uint8Array(4096)
+    const one = new Uint8Array(1)
+    for (let piece = 0; piece < 1000; piece++) {
+      collector.add(long)
+      for (let small = 0; small < 20; small++) collector.add(one)
+    }
+    // The long pieces are one array here.
+    expect(process.memoryUsage().arrayBuffers - held).toBeLessThan(1e6)
+    expect(collector.take().length).toBe(1000 * (4096 + 20))
   })
 })

@@ -37,6 +37,21 @@ describe.skipIf(missing)('curl', () => {
     expect(await curl('-H', 'Expect: 100-continue', '-d', 'x'.repeat(100_000), '-w', ' %{http_code} %{size_upload}', small)).toMatch(/ 413 0$/)
   })
 
+  test('asks for HTTP/2 in vain and uses its connection again', async () => {
+    const { origin } = await serve(context => context.path)
+    expect(await curl('--http2', '-w', ' %{http_version} %{num_connects};', `${origin}/a`, `${origin}/b`)).toBe('/a 1.1 1;/b 1.1 0;')
+  })
+
+  test('takes a stream that breaks for broken, over HTTP/1.0 and HTTP/1.1', async () => {
+    const { origin } = await serve(() =>
+      (async function* () {
+        yield new TextEncoder().encode('half')
+        throw new Error('the disk has failed')
+      })()
+    )
+    for (const version of ['--http1.0', '--http1.1']) await expect(curl(version, origin), version).rejects.toThrow()
+  })
+
   test('asks for HTTP/2 in vain and goes on with HTTP/1.1', async () => {
     const { origin } = await serve(() => 'x')
     expect(await curl('--http2', '-w', ' %{http_version}', origin)).toBe('x 1.1')

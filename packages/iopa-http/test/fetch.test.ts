@@ -176,6 +176,21 @@ describe('the fetch handler', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
+  test('answers an observer plainly with 204, or where another type is preferred to events', async () => {
+    const { app, request } = handle(context => (context.path === '/none' ? reply(204) : context.observe === true))
+    const none = await request('/none', { headers: { accept: 'text/event-stream' } })
+    expect([none.status, none.headers.get('content-type')]).toEqual([204, null])
+    const json = await request('/', { headers: { accept: 'application/json, text/event-stream;q=0.1' } })
+    expect([json.headers.get('content-type'), await json.text()]).toEqual(['application/json', 'false'])
+    expect(app.live).toBe(0)
+  })
+
+  test('refuses a method that is not made of letters and hyphens', async () => {
+    const { request } = handle(() => 'ran')
+    for (const method of ['0123456789GET', 'GET_ALL', '-GET']) expect((await request('/', { method })).status, method).toBe(400)
+    for (const method of ['FETCH', 'M-SEARCH']) expect((await request('/', { method })).status, method).toBe(200)
+  })
+
   test('answers an observer plainly when there is nothing to observe, and with an error event later', async () => {
     let status = 404
     const { app, request } = handle(() => reply(status, 'x'))

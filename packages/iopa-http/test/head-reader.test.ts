@@ -37,7 +37,7 @@ describe('a head', () => {
     expect(head).toMatchObject({ method: 'POST', target: '/a?b', minor: 1 })
     expect(head?.fields.pairs.slice(0, 8)).toEqual(['Host', 'example.com', 'Accept', 'a/b', 'ACCEPT', 'c/d', 'Expect', '100-continue'])
     expect(head?.fields).toMatchObject({ host: 'example.com', hosts: 1, accept: 'a/b, c/d', expectation: '100-continue', length: 7, coding: '' })
-    expect(head?.fields).toMatchObject({ closes: true, keepsAlive: true, upgrades: true })
+    expect(head?.fields).toMatchObject({ closes: true, keepsAlive: true })
     expect(head?.fields.pairs.at(-1)).toBe('\xe9')
   })
 

@@ -45,6 +45,52 @@ describe('hosts', () => {
     expect(await status('anything.example', { host: '0.0.0.0', hosts: ['lights.example'] })).toBe(421)
   })
 
+  test('is held against the host of an absolute target, in HTTP/1.0 and in HTTP/1.1', async () => {
+    const options = { hosts: ['good.example'] }
+    const { port } = await serve(context => context.host, options)
+    const answer = async (request: string): Promise<readonly unknown[]> => {
+      const { status, body } = parse(await ask(port, request))
+      return [status, status === 200 ? body : '']
+    }
+    for (const [target, host, status] of [
+      ['http://evil.example/', '', 421],
+      ['http://evil.example', '', 421],
+      ['http://good.example/', '', 200],
+      ['http://GOOD.example:80/', '', 200],
+      ['http://a%00b/', '', 421],
+      ['http://a,b/', '', 400],
+      ['http://evil.example/', 'Host: good.example\r\n', 400],
+      ['http://good.example/', 'Host: evil.example\r\n', 400],
+      ['http://evil.example/', 'Host: evil.example\r\n', 421],
+      ['/', 'Host: evil.example\r\n', 421],
+      ['/', 'Host: good.example\r\n', 200]
+    ] as const) {
+      const what = `${target} ${host}`
+      expect((await answer(`GET ${target} HTTP/1.0\r\n${host}\r\n`))[0], what).toBe(status)
+      const without = host === '' ? 400 : status
+      expect((await answer(`GET ${target} HTTP/1.1\r\n${host}Connection: close\r\n\r\n`))[0], what).toBe(without)
+    }
+  })
+
+  test('is held against the address of the server where HTTP/1.0 names no host', async () => {
+    const old = 'GET / HTTP/1.0\r\n\r\n'
+    for (const [hosts, status] of [
+      [['good.example'], 421],
+      [['127.0.0.1'], 200],
+      [['*'], 200]
+    ] as const) {
+      const { port } = await serve(context => context.host, { hosts })
+      expect(parse(await ask(port, old)).status, hosts[0]).toBe(status)
+    }
+  })
+
+  test('is held against each host of a connection, in whatever form it comes', async () => {
+    const { port } = await serve(context => context.host, { hosts: ['good.example'] })
+    const keep = 'Connection: keep-alive\r\n\r\n'
+    const text = await ask(port, `GET http://good.example/ HTTP/1.0\r\n${keep}GET http://evil.example/ HTTP/1.0\r\n${keep}GET / HTTP/1.0\r\n\r\n`)
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 421'])
+  })
+
   test('refuses what no Host header can hold', async () => {
     for (const name of ['', 'http://a', 'a/b', 'a b'])
       await expect(serve(() => 'x', { hosts: [name] })).rejects.toMatchObject({ code: 'bad-host-name' })

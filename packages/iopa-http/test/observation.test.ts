@@ -43,7 +43,12 @@ describe('a GET that accepts text/event-stream', () => {
     await peer.until(/"on":true\}\n\n/)
     expect(parse(peer.text)).toMatchObject({
       status: 200,
-      headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'transfer-encoding': 'chunked' }
+      headers: {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store, no-transform',
+        'x-accel-buffering': 'no',
+        'transfer-encoding': 'chunked'
+      }
     })
     const [first, second] = eventsOf(peer.text)
     expect(first).toMatch(/^retry: 3000\ncontent-type: application\/json\nid: \w+\ndata: \{"on":false\}$/)
@@ -123,6 +128,16 @@ describe('a GET that accepts text/event-stream', () => {
     await peer.until(/200 OK(?:.|\s)*"on":false\}$/)
   })
 
+  test.each([204, 205])('gets a plain %i, which tells browsers not to come back, and the connection goes on', async status => {
+    const { app, port } = await serve(context => (context.path === '/next' ? 'next' : reply(status)))
+    const peer = new Peer(port).send(get('/none') + get('/next', 'Connection: close\r\n'))
+    const text = await peer.untilEnd()
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`, 'HTTP/1.1 200'])
+    expect(text).not.toMatch(/event-stream|chunked/)
+    expect(text).toMatch(/next$/)
+    await eventually('nothing lives', () => app.live === 0)
+  })
+
   test.each(['日本', 'a\u0007b'])('gets a 500 at once when the first answer has a header that HTTP cannot carry: %j', async value => {
     const { app, port } = await serve(() => reply(200, 'x', { 'x-note': value }))
     const answer = await new Peer(port).send(get('/', `${EVENTS}Connection: close\r\n`)).untilEnd()
@@ -135,7 +150,7 @@ describe('a GET that accepts text/event-stream', () => {
     const { port } = await serve(() => reply(203, 'x', fields))
     const { status, headers } = parse(await new Peer(port).send(get('/')).until(/data: x/))
     expect(status).toBe(200)
-    expect(headers).toMatchObject({ 'access-control-allow-origin': 'https://example.com', 'cache-control': 'no-store' })
+    expect(headers).toMatchObject({ 'access-control-allow-origin': 'https://example.com', 'cache-control': 'no-store, no-transform' })
     expect(headers).not.toHaveProperty('etag')
     expect(headers).not.toHaveProperty('last-modified')
   })
@@ -151,6 +166,8 @@ describe('a GET that accepts text/event-stream', () => {
     const peer = new Peer(port).send(get('/'))
     await peer.until(/data: mine\n\n/)
     expect(peer.text).not.toMatch(/retry|id:/)
+    // Proxies must not gather these either.
+    expect(parse(peer.text).headers).toMatchObject({ 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' })
     app.notify('/')
     await new Promise(resolve => setTimeout(resolve, 20))
     expect(peer.text.match(/data: mine/g)).toHaveLength(1)
@@ -261,8 +278,34 @@ describe('the Accept header', () => {
   }
 
   test('asks to observe among other types and in any case', async () => {
-    expect(await observes('Accept: text/html, Text/Event-Stream;q=0.5')).toBe(true)
+    expect(await observes('Accept: text/html;q=0.4, Text/Event-Stream;q=0.5')).toBe(true)
     expect(await observes('Accept: text/html\r\nAccept: text/event-stream')).toBe(true)
+  })
+
+  test('does not ask where another type is preferred to events by its weight', async () => {
+    for (const accept of [
+      'application/json, text/event-stream;q=0.1',
+      'text/event-stream;q=0.9, application/json',
+      'text/html, Text/Event-Stream;q=0.5',
+      '*/*, text/event-stream;q=0.999',
+      'text/*;q=0.6, text/event-stream ; charset=utf-8 ; q=0.5',
+      'text/event-stream;q=0.1\r\nAccept: application/json;q=0.2'
+    ]) {
+      expect(await observes(`Accept: ${accept}`), accept).toBe(false)
+    }
+  })
+
+  test('asks where no type is preferred to events', async () => {
+    for (const accept of [
+      'text/event-stream;q=0.1',
+      'application/json, text/event-stream',
+      'text/event-stream, */*;q=0.1',
+      'application/json;q=0.2, text/event-stream;q=0.2',
+      'application/json;q=0, text/event-stream;q=0.001',
+      'application/json;q=0.5, text/event-stream; Q=0.9'
+    ]) {
+      expect(await observes(`Accept: ${accept}`), accept).toBe(true)
+    }
   })
 
   test('does not ask by a wildcard, another type, or a weight of 0', async () => {

@@ -1,6 +1,8 @@
+import { App, type ByteChannel } from '@iopa/appbuilder'
+import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
-import type { HttpOptions } from '../src/index.ts'
-import { ask, parse, serve } from './support.ts'
+import { type HttpOptions, http } from '../src/index.ts'
+import { ask, eventually, Peer, parse, serve } from './support.ts'
 
 const seen = async (fields: string, options: HttpOptions = {}): Promise<unknown> => {
   const { port } = await serve(context => [context.remoteAddress, context.scheme, context['server.TLS'], context.host, context.port], options)
@@ -63,9 +65,101 @@ describe('behind a trusted proxy', () => {
     expect(await seen('X-Forwarded-Host: a/b\r\n', options)).toBe(400)
   })
 
+  test('the forwarded host is held against hosts in HTTP/1.0 too, with a Host header or without', async () => {
+    const { port } = await serve(context => context.host, { trustProxy: ['loopback'], hosts: ['lights.example'] })
+    const ask10 = async (target: string, fields: string) => parse(await ask(port, `GET ${target} HTTP/1.0\r\n${fields}\r\n`))
+    for (const host of ['', 'Host: lights.example\r\n']) {
+      expect((await ask10('/', `${host}X-Forwarded-Host: evil.example\r\n`)).status).toBe(421)
+      expect((await ask10('/', `${host}X-Forwarded-Host: lights.example\r\n`)).body).toBe('lights.example')
+    }
+    expect((await ask10('http://evil.example/', 'X-Forwarded-For: 203.0.113.7\r\n')).status).toBe(421)
+    expect((await ask10('http://lights.example/', 'X-Forwarded-For: 203.0.113.7\r\n')).body).toBe('lights.example')
+  })
+
   test('requests of many clients inherit nothing from their connection', async () => {
     const { port } = await serve(context => String(context.connection), options)
     expect(parse(await ask(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).body).toBe('null')
+  })
+})
+
+describe('connections of a proxy', () => {
+  const EVENTS = 'Accept: text/event-stream\r\n'
+  const get = (client: string, fields = EVENTS): string =>
+    `GET / HTTP/1.1\r\nHost: a\r\n${client === '' ? '' : `X-Forwarded-For: ${client}\r\n`}${fields}\r\n`
+  const options = { trustProxy: ['loopback', '10.0.0.0/8'], hosts: ['*'], limits: { connectionsPerAddress: 2 } }
+  const told = /data: |too-many-connections/
+
+  test('are counted per client: one over the limit is refused, others and later ones are not', async () => {
+    const { port } = await serve(() => 'x', options)
+    const observe = async (client: string): Promise<Peer> => {
+      const peer = new Peer(port).send(get(client))
+      await peer.until(told)
+      return peer
+    }
+    const first = await observe('203.0.113.7')
+    await observe('203.0.113.7')
+    const third = await observe('203.0.113.7')
+    expect(third.text).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 10/)
+    // The connection is the proxy's, who uses it for another client.
+    third.text = ''
+    third.send(get('203.0.113.8'))
+    expect(await third.until(told)).toMatch(/200 OK/)
+    expect((await observe('203.0.113.8')).text).toMatch(/200 OK/)
+    expect((await observe('127.0.0.1')).text).toMatch(/200 OK/)
+
+    first.socket.destroy()
+    await eventually('there is room again', () => first.closed)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    const again = await observe('203.0.113.7')
+    expect(again.text).toMatch(/200 OK/)
+  })
+
+  test('count a client for as long as its request is in work, whatever the answer is', async () => {
+    const { port } = await serve(context => {
+      if (context.path === '/fails') throw new Error('failed')
+      return 'x'
+    }, options)
+    const peer = new Peer(port)
+    for (let round = 0; round < 10; round++) {
+      for (const path of ['/', '/fails', '/a//b', '*']) peer.send(get('203.0.113.7', '').replace('/ HTTP', `${path} HTTP`))
+    }
+    peer.send(get('203.0.113.7', 'Connection: close\r\n'))
+    expect(await peer.untilEnd()).not.toMatch(/ 503 /)
+  })
+
+  test('do not count against the address of the proxy, and those of another address do', async () => {
+    const clock = virtualClock()
+    const network = virtualNetwork({ clock })
+    const app = new App({ logger: false, clock })
+      .use(http({ ...options, host: '0.0.0.0', port: 80, channel: network.machine('10.0.0.1'), clock }))
+      .use(() => 'x')
+    await app.listen()
+    const answers = async (from: string, client: (number: number) => string): Promise<string[]> => {
+      const texts: string[] = []
+      const channels: ByteChannel[] = []
+      for (let number = 0; number < 5; number++) {
+        const channel = await clock.runUntil(network.machine(from).connect({ host: '10.0.0.1', port: 80 }))
+        channels.push(channel)
+        texts.push('')
+        channel.open({
+          data: chunk => void (texts[number] += new TextDecoder().decode(chunk)),
+          end: () => undefined,
+          drain: () => undefined,
+          close: () => undefined
+        })
+        channel.write(get(client(number)))
+        await clock.advance(100)
+      }
+      for (const channel of channels) channel.destroy()
+      await clock.advance(100)
+      return texts.map(text => /\d{3}/.exec(text)?.[0] ?? '')
+    }
+    expect(await answers('10.0.0.5', number => `203.0.113.${number}`)).toEqual(['200', '200', '200', '200', '200'])
+    expect(await answers('10.0.0.5', () => '203.0.113.9')).toEqual(['200', '200', '503', '503', '503'])
+    // A proxy that names no clients is one.
+    expect(await answers('10.0.0.5', () => '')).toEqual(['200', '200', '503', '503', '503'])
+    expect(await answers('203.0.113.1', () => '')).toEqual(['200', '200', '503', '503', '503'])
+    await clock.runUntil(app.close({ timeout: 100 }))
   })
 })
 

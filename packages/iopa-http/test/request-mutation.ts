@@ -4,7 +4,7 @@ type Random = () => number
 
 const pick = <T>(items: readonly T[], random: Random): T => items[Math.floor(random() * items.length)] as T
 
-const METHODS = ['GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'CONNECT', 'get', 'GE T']
+const METHODS = ['GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'CONNECT', 'get', 'GE T', 'M-SEARCH', '0GET', 'GET_A']
 const TARGETS = [
   '/',
   '/',
@@ -69,6 +69,7 @@ const FIELDS = [
   'Transfer-Encoding: identity',
   'Transfer-Encoding: gzip, chunked',
   'Transfer-Encoding: chunked, chunked',
+  'Transfer-Encoding: chunked, gzip',
   'Transfer-Encoding: xchunked',
   'Transfer-Encoding:',
   'Transfer-Encoding: "chunked"',

@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open, opendir, readlink, realpath } from 'node:
 import { join, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { IopaError } from '@iopa/appbuilder'
-import { isPortableName } from './names.ts'
+import { isServableName, type NamePolicy } from './names.ts'
 import type { DirectoryEntry, FileInfo, FileSource, OpenFile } from './source.ts'
 
 /** What a symbolic link may do: lead to somewhere else inside the root, anywhere, or nowhere. */
@@ -13,10 +13,13 @@ export type SymlinkPolicy = 'inside-root' | 'follow' | 'deny'
 export interface FileSystemOptions {
   /** `inside-root` by default. The root itself may always be a link, and may be pointed elsewhere while serving. */
   readonly symlinks?: SymlinkPolicy
+  /** `portable` by default: names that mean something else on Windows are refused. `posix` admits colons and device names, except on Windows. */
+  readonly names?: NamePolicy
 }
 
 /** Files of a folder. Throws when it is not there, so that a wrong name shows at the start and not as a 404. */
-export const fileSystem = (root: string | URL, options: FileSystemOptions = {}): FileSource => new FileSystem(root, options.symlinks ?? 'inside-root')
+export const fileSystem = (root: string | URL, options: FileSystemOptions = {}): FileSource =>
+  new FileSystem(root, options.symlinks ?? 'inside-root', options.names ?? 'portable')
 
 // O_NONBLOCK: opening a FIFO must not wait for its writer. O_NOFOLLOW: the path is resolved already, a link there is a new one.
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
@@ -48,12 +51,14 @@ const BIGINT = { bigint: true } as const
 class FileSystem implements FileSource {
   readonly #root: string
   readonly #symlinks: SymlinkPolicy
+  readonly #names: NamePolicy
   #realRoot = ''
   #realRootAt = Number.NEGATIVE_INFINITY
 
-  constructor(root: string | URL, symlinks: SymlinkPolicy) {
+  constructor(root: string | URL, symlinks: SymlinkPolicy, names: NamePolicy) {
     this.#root = resolve(typeof root === 'string' ? root : fileURLToPath(root))
     this.#symlinks = symlinks
+    this.#names = names
     if (!statSync(this.#root, { throwIfNoEntry: false })?.isDirectory()) {
       throw new Error(`There is no folder ${this.#root} to serve files from; create it, or give its absolute path`)
     }
@@ -90,7 +95,7 @@ class FileSystem implements FileSource {
     const entries: DirectoryEntry[] = []
     for await (const entry of await opendir(target)) {
       if (entries.length >= limit) break
-      if (!isPortableName(entry.name)) continue
+      if (!isServableName(entry.name, this.#names)) continue
       // A link counts as what it leads to, if it may be followed at all.
       const kind = entry.isFile()
         ? 'file'
@@ -108,7 +113,7 @@ class FileSystem implements FileSource {
   async #resolve(path: string): Promise<string | undefined> {
     const segments = path === '/' ? [] : path.slice(1).split('/')
     // Callers check names as well; a source must be safe by itself.
-    if (path.charCodeAt(0) !== 0x2f || !segments.every(isPortableName)) return undefined
+    if (path.charCodeAt(0) !== 0x2f || !segments.every(segment => isServableName(segment, this.#names))) return undefined
     const requested = join(this.#root, ...segments)
     const real = await realpath(requested)
     if (this.#symlinks === 'follow' || this.#permits(real, await this.#base(), segments)) return real

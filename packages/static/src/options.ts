@@ -3,7 +3,7 @@ import type { Encoding } from './encodings.ts'
 import type { EtagPolicy } from './etags.ts'
 import type { SymlinkPolicy } from './file-system.ts'
 import type { MediaTypeOptions } from './media-types.ts'
-import type { DotfilePolicy } from './names.ts'
+import type { DotfilePolicy, NamePolicy } from './names.ts'
 import type { Representation } from './representation.ts'
 import type { ResourceOptions } from './resources.ts'
 
@@ -38,6 +38,11 @@ export interface StaticOptions extends MediaTypeOptions {
   readonly headers?: HeaderOption
   /** Names with a leading dot: `deny`, `allow`, or the list of those that are served, `['.well-known']` by default. */
   readonly dotfiles?: DotfilePolicy
+  /**
+   * Names that are served. `portable`, the default, refuses names that mean something else on Windows. `posix` admits names
+   * with a colon and names of devices, such as `aux.js`; on Windows it admits no more than `portable`.
+   */
+  readonly names?: NamePolicy
   /** For a folder: where symbolic links may lead, `inside-root` by default. */
   readonly symlinks?: SymlinkPolicy
   /** Redirects a directory asked for without its final slash; on by default. */
@@ -75,6 +80,7 @@ const OPTIONS: Record<keyof StaticOptions, true> = {
   immutable: true,
   headers: true,
   dotfiles: true,
+  names: true,
   symlinks: true,
   redirect: true,
   listing: true,
@@ -107,6 +113,7 @@ export const settingsOf = (options: StaticOptions): StaticSettings => {
     encodings: precompressed === true ? ENCODINGS : precompressed === false ? [] : precompressed,
     etag: options.etag ?? 'strong',
     dotfiles: options.dotfiles ?? ['.well-known'],
+    names: namePolicy(options.names),
     headers: (path, representation) => ({ ...control, ...further(path, representation) }),
     maxBytes: bound('cache.maxBytes', cache.maxBytes, 64 * MIB),
     maxFiles: bound('cache.maxFiles', cache.maxFiles, 10_000),
@@ -123,6 +130,11 @@ export const settingsOf = (options: StaticOptions): StaticSettings => {
 }
 
 const cacheControl = (maxAge: number, immutable: boolean): string => `public, max-age=${Math.floor(maxAge)}${immutable ? ', immutable' : ''}`
+
+const namePolicy = (names: NamePolicy = 'portable'): NamePolicy => {
+  if (names === 'portable' || names === 'posix') return names
+  throw new TypeError(`names is 'portable' or 'posix', not '${String(names)}'`)
+}
 
 const bound = (name: string, value: number | undefined, otherwise: number): number => {
   if (value === undefined) return otherwise

@@ -3,17 +3,16 @@ import { BoundedCache } from './cache.ts'
 import { ENCODING_SUFFIX, type Encoding } from './encodings.ts'
 import { type EtagPolicy, etagOf, hashOf } from './etags.ts'
 import { type MediaTypeOptions, mediaTypeOf, withCharset } from './media-types.ts'
-import { type DotfilePolicy, isHiddenName, isPortableName, servableSegments } from './names.ts'
+import { isServed, type NameRules, servableSegments } from './names.ts'
 import { FileRepresentation, type Representation } from './representation.ts'
 import type { DirectoryEntry, FileInfo, FileSource, OpenFile } from './source.ts'
 
 /** How paths become representations; every field decided. */
-export interface ResourceOptions extends MediaTypeOptions {
+export interface ResourceOptions extends MediaTypeOptions, NameRules {
   readonly index: readonly string[]
   readonly extensions: readonly string[]
   readonly encodings: readonly Encoding[]
   readonly etag: EtagPolicy
-  readonly dotfiles: DotfilePolicy
   /** Header fields of every answer with a representation of the file at `path`. */
   readonly headers: (path: string, representation: Representation) => Readonly<Record<string, string>>
   readonly maxBytes: number
@@ -154,7 +153,7 @@ export class Resources {
 
   /** What the source says of a directory that may be served; the path has no final slash but for the root. */
   async directory(path: string): Promise<FileInfo | undefined> {
-    if (servableSegments(path, this.#options.dotfiles) === undefined) return undefined
+    if (servableSegments(path, this.#options) === undefined) return undefined
     const info = await this.#source.stat(path)
     return info?.kind === 'directory' ? info : undefined
   }
@@ -162,7 +161,7 @@ export class Resources {
   /** The members of a directory that may be served. */
   async list(path: string, limit: number): Promise<readonly DirectoryEntry[]> {
     const entries = (await this.#source.list?.(path, limit)) ?? []
-    return entries.filter(({ name }) => isPortableName(name) && !isHiddenName(name, this.#options.dotfiles))
+    return entries.filter(({ name }) => isServed(name, this.#options))
   }
 
   #fits(size: number): boolean {
@@ -221,7 +220,7 @@ export class Resources {
   async #target(path: string): Promise<Located | undefined> {
     const slash = path.endsWith('/')
     const plain = slash && path !== '/' ? path.slice(0, -1) : path
-    if (servableSegments(plain, this.#options.dotfiles) === undefined) return undefined
+    if (servableSegments(plain, this.#options) === undefined) return undefined
     if (!slash) {
       const info = await this.#source.stat(path)
       if (info !== undefined) return { path, info }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import {
   type Context,
+  ContextView,
   changesState,
   encodePath,
   HeaderMap,
@@ -79,6 +80,7 @@ class StaticFiles {
       return fallback === undefined || path === fallback ? next() : this.#orFallback(context, next, fallback)
     }
     if (resource.kind === 'directory') return this.#directory(context, next, path)
+    if (path === '/' && ContextView.isMountPath(context) && isHttp(context)) return this.#redirect(context, next, path)
     const headers = context['iopa.Headers']
     let representation: FileRepresentation | undefined = resource.plain
     if (resource.encoded.length > 0) {
@@ -121,11 +123,15 @@ class StaticFiles {
     if (this.#lists(context)) return this.#list(context, next, path)
     if (path.endsWith('/')) return next()
     // Only where links in a page resolve against the path does the slash matter.
-    if (!context['iopa.Scheme'].startsWith('http')) return this.#look(context, next, `${path}/`)
+    return isHttp(context) ? this.#redirect(context, next, `${path}/`) : this.#look(context, next, `${path}/`)
+  }
+
+  /** Sends the client to a directory with its final slash; `path` ends with it. */
+  #redirect(context: Context, next: Next, path: string): unknown {
     if (!this.#settings.redirect) return next()
     const query = context['iopa.QueryString']
     context.response.status = 301
-    context.response.headers.set('location', `${encodePath(`${context['iopa.PathBase']}${path}/`)}${query === '' ? '' : `?${query}`}`)
+    context.response.headers.set('location', `${encodePath(`${context['iopa.PathBase']}${path}`)}${query === '' ? '' : `?${query}`}`)
     return undefined
   }
 
@@ -198,6 +204,8 @@ class StaticFiles {
     return value
   }
 }
+
+const isHttp = (context: Context): boolean => context['iopa.Scheme'].startsWith('http')
 
 const cut = (bytes: Uint8Array, { range: { start, end } }: Rendering): Uint8Array =>
   end - start === bytes.length ? bytes : bytes.subarray(start, end)

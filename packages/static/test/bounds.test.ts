@@ -12,6 +12,7 @@ const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {})
     encodings: [],
     etag: 'strong',
     dotfiles: [],
+    names: 'portable',
     headers: () => ({}),
     maxBytes: 1 << 20,
     maxFiles: 1000,

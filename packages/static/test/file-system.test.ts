@@ -176,6 +176,18 @@ describe('file system', () => {
     expect(await source.stat(`/${'x/'.repeat(5000)}x`)).toBeUndefined()
   })
 
+  test("names with a colon and of devices are refused unless the names are 'posix'", async () => {
+    const source = fileSystem(root, { names: 'posix' })
+    for (const name of ['12:30.log', 'aux.js']) {
+      writeFileSync(join(root, name), name)
+      expect(await text(fileSystem(root), `/${name}`)).toBeUndefined()
+      expect(await text(source, `/${name}`)).toBe(name)
+      expect((await source.list?.('/', 100))?.some(entry => entry.name === name)).toBe(true)
+      unlinkSync(join(root, name))
+    }
+    for (const path of ['/../secret.txt', '/docs/../../secret.txt', '/docs\\b.txt', '/a.txt.']) expect(await text(source, path), path).toBeUndefined()
+  })
+
   test('a FIFO, a socket and a device are refused without waiting', async () => {
     execFileSync('mkfifo', [join(root, 'fifo')])
     const server = createServer()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isHiddenName, isPortableName, servableSegments } from '../src/names.ts'
+import { isHiddenName, isPortableName, isServableName, servableSegments } from '../src/names.ts'
 
 describe('names', () => {
   test.each([
@@ -56,6 +56,19 @@ describe('names', () => {
     'x'.repeat(256)
   ])('%j is refused', name => expect(isPortableName(name)).toBe(false))
 
+  test("the policy 'posix' admits colons and device names, except on Windows", () => {
+    for (const name of ['a:b', '12:30.log', 'aux.js', 'con', 'nul.txt', 'COM1']) {
+      expect(isServableName(name, 'posix', 'linux'), name).toBe(true)
+      expect(isServableName(name, 'posix', 'darwin'), name).toBe(true)
+      expect(isServableName(name, 'posix', 'win32'), name).toBe(false)
+      expect(isServableName(name, 'portable', 'linux'), name).toBe(false)
+    }
+  })
+
+  test.each(['', '.', '..', 'a.', 'a ', 'a/b', 'a\\b', 'a\0', 'a\n', 'GIT~1', '\u200c.env', 'x'.repeat(256)])("the policy 'posix' refuses %j", name =>
+    expect(isServableName(name, 'posix', 'linux')).toBe(false)
+  )
+
   test('hides names with a leading dot but those listed', () => {
     expect(isHiddenName('.env', ['.well-known'])).toBe(true)
     expect(isHiddenName('.well-known', ['.well-known'])).toBe(false)
@@ -65,10 +78,10 @@ describe('names', () => {
   })
 
   test('splits a path only when every segment may be served', () => {
-    expect(servableSegments('/', 'deny')).toEqual([])
-    expect(servableSegments('/a/b.txt', 'deny')).toEqual(['a', 'b.txt'])
+    expect(servableSegments('/', { dotfiles: 'deny', names: 'portable' })).toEqual([])
+    expect(servableSegments('/a/b.txt', { dotfiles: 'deny', names: 'portable' })).toEqual(['a', 'b.txt'])
     for (const path of ['', 'a', '//a', '/a//b', '/a/', '/../a', '/a/..', '/a/.b', '/.git/config', '/a\\..\\b', '/c:/x', '/a/nul'])
-      expect(servableSegments(path, 'deny'), path).toBeUndefined()
+      expect(servableSegments(path, { dotfiles: 'deny', names: 'portable' }), path).toBeUndefined()
   })
 
   test('a long hostile name takes no noticeable time', () => {

@@ -25,6 +25,7 @@ const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {})
     encodings: [],
     etag: 'strong',
     dotfiles: ['.well-known'],
+    names: 'portable',
     headers: () => ({}),
     maxBytes: 1 << 20,
     maxFiles: 1000,

@@ -37,8 +37,9 @@ describe('ranges', () => {
     expect(selectRange(header, 10)).toBe('unsatisfiable')
   )
 
-  test('an empty file is sent whole whatever is asked', () => {
-    for (const header of ['bytes=0-', 'bytes=-1', 'bytes=0-0']) expect(selectRange(header, 0)).toBe('whole')
+  test('no range of an empty file can be satisfied', () => {
+    for (const header of ['bytes=0-', 'bytes=-1', 'bytes=0-0', 'Bytes=5-9']) expect(selectRange(header, 0), header).toBe('unsatisfiable')
+    for (const header of ['lines=0-', 'bytes=x', 'bytes=']) expect(selectRange(header, 0), header).toBe('whole')
   })
 })
 

@@ -75,6 +75,29 @@ describe('serveStatic', () => {
     expect(again.headers.getAll('vary')).toEqual(['origin', 'accept-encoding'])
   })
 
+  test('a range of an empty file is 416, and a HEAD or a failed If-Range is not', async () => {
+    files.set('/empty.txt', '')
+    const app = appOf()
+    const range = (headers: Record<string, string>, method = 'GET'): Promise<Answer> =>
+      ask(app, '/empty.txt', { 'iopa.Method': method, 'iopa.Headers': headers })
+    for (const value of ['bytes=0-', 'bytes=0-0', 'bytes=-1']) {
+      const answer = await range({ range: value })
+      expect([answer.status, answer.headers.get('content-range')], value).toEqual([416, 'bytes */0'])
+    }
+    expect((await range({ range: 'bytes=0-' }, 'HEAD')).status).toBe(200)
+    expect((await range({ range: 'bytes=0-', 'if-range': '"other"' })).status).toBe(200)
+    expect((await range({ range: 'lines=0-' })).status).toBe(200)
+  })
+
+  test('names that only Windows minds are served where the option admits them', async () => {
+    for (const name of ['/12:30.log', '/aux.js']) {
+      files.set(name, 'x')
+      expect((await ask(appOf(), name)).status).toBe(404)
+      expect((await ask(appOf({ names: 'posix' }), name)).status).toBe(process.platform === 'win32' ? 404 : 200)
+    }
+    expect(() => serveStatic(files, { names: 'all' as never })).toThrow(/names/)
+  })
+
   test('what names no file goes on', async () => {
     const app = appOf().use(context => (context.path === '/dynamic' ? 'dynamic' : undefined))
     expect(await (await ask(app, '/dynamic')).text()).toBe('dynamic')
@@ -191,6 +214,42 @@ describe('serveStatic', () => {
       const answer = await ask(app, '/f é/sp ace', { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' })
       expect([answer.status, answer.headers.get('location')]).toEqual([301, '/f%20%C3%A9/sp%20ace/?a=b'])
       expect((await ask(appOf({ redirect: false }), '/docs', { 'iopa.Scheme': 'https' })).status).toBe(404)
+    })
+
+    test('at which they are mounted redirect on HTTP too, so that links of their index stay below the mount', async () => {
+      const bag = { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' }
+      const inner = new App({ logger: false }).mount('/docs', serveStatic(files))
+      const middleware = new App({ logger: false }).mount('/docs', serveStatic(files))
+      const nested = new App({ logger: false }).mount('/outer', inner)
+      const ownApp = new App({ logger: false }).mount('/docs', new App({ logger: false }).use(serveStatic(files)))
+      apps.push(middleware, nested, ownApp)
+      for (const [app, path] of [
+        [middleware, '/docs'],
+        [nested, '/outer/docs'],
+        [ownApp, '/docs']
+      ] as const) {
+        for (const method of ['GET', 'HEAD']) {
+          // The second time the index is known.
+          for (let round = 0; round < 2; round++) {
+            const answer = await ask(app, path, { ...bag, 'iopa.Method': method })
+            expect([answer.status, answer.headers.get('location')], `${method} ${path}`).toEqual([301, `${path}/?a=b`])
+          }
+        }
+        expect(await (await ask(app, `${path}/`, bag)).text()).toBe('<p>')
+        expect(await (await ask(app, path, { 'iopa.Scheme': 'mqtt' })).text()).toBe('<p>')
+      }
+      const plain = new App({ logger: false }).mount('/docs', serveStatic(files, { redirect: false }))
+      apps.push(plain)
+      expect((await ask(plain, '/docs', bag)).status).toBe(404)
+      expect((await ask(plain, '/docs/', bag)).status).toBe(200)
+      expect((await ask(appOf(), '/', bag)).status).toBe(200)
+      expect((await ask(new App({ logger: false }).use(appOf()), '/', bag)).status).toBe(200)
+    })
+
+    test('at which they are mounted go on where they have no index', async () => {
+      const app = new App({ logger: false }).mount('/docs', serveStatic(files, { index: [] })).use(() => 'further on')
+      apps.push(app)
+      expect(await (await ask(app, '/docs', { 'iopa.Scheme': 'http' })).text()).toBe('further on')
     })
 
     test('without a final slash are their index where there are no links to resolve', async () => {

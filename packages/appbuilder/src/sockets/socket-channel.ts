@@ -11,12 +11,16 @@ export interface SocketLike {
   readonly writableLength: number
   readonly destroyed: boolean
   readonly writable: boolean
+  readonly writableFinished?: boolean
   on(event: string, listener: (...values: never[]) => void): unknown
   write(data: Uint8Array | string): boolean
+  cork?(): unknown
+  uncork?(): unknown
   pause(): unknown
   resume(): unknown
   end(): unknown
   destroy(): unknown
+  resetAndDestroy?(): unknown
   setNoDelay?(on: boolean): unknown
   /** True when the peer's certificate was checked; a socket without TLS has none of these. */
   readonly authorized?: boolean
@@ -34,6 +38,7 @@ export class SocketChannel implements ByteChannel {
   readonly pskIdentity: string | undefined
   readonly #socket: SocketLike
   #error: Error | undefined
+  #resets = false
 
   constructor(socket: SocketLike, pskIdentity?: string) {
     this.#socket = socket
@@ -74,6 +79,14 @@ export class SocketChannel implements ByteChannel {
   write(bytes: Uint8Array | string): boolean {
     return this.#socket.writable ? this.#socket.write(bytes) : false
   }
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    const socket = this.#socket
+    socket.cork?.()
+    let more = false
+    for (let at = 0; at < pieces.length; at++) more = this.write(pieces[at] as Uint8Array)
+    socket.uncork?.()
+    return more
+  }
   pause(): void {
     this.#socket.pause()
   }
@@ -84,7 +97,13 @@ export class SocketChannel implements ByteChannel {
     this.#socket.end()
   }
   destroy(): void {
+    // TLS tells an end from a cut by itself, and its sockets cannot be reset.
+    // By itself `resetAndDestroy` waits until the peer has taken what was written.
+    if (this.#resets && !this.tls && this.#socket.writableFinished !== true) this.#socket.resetAndDestroy?.()
     this.#socket.destroy()
+  }
+  resetUnlessEnded(): void {
+    this.#resets = true
   }
   /** Only a certificate that was checked says who the peer is. */
   clientCertificate(): unknown {

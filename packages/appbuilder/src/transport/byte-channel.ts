@@ -26,12 +26,16 @@ export interface ByteChannel {
   open(receiver: ByteReceiver): void
   /** False when the writer should wait for `drain`. Never throws; a write after the end is dropped. */
   write(bytes: Uint8Array | string): boolean
+  /** The same for several pieces, with one call of the system and without copying them. */
+  writeAll?(pieces: readonly Uint8Array[]): boolean
   pause(): void
   resume(): void
   /** Ends the sending side after what was written. */
   end(): void
   /** Drops the connection; `close` follows. */
   destroy(): void
+  /** Makes `destroy` a reset from now on, until all has left that was written before `end`: for data that ends with the connection. */
+  resetUnlessEnded?(): void
   /** The peer's certificate, where TLS asked for one. */
   clientCertificate?(): unknown
   /** Identity of the pre-shared key, where TLS used one. */

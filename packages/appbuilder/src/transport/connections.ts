@@ -20,17 +20,22 @@ type Limited = Pick<Limits, 'connections' | 'connectionsPerAddress' | 'idleTimeo
 
 // How often within the idle timeout all connections are looked at.
 const SWEEPS = 4
+/** The address of all connections that are not counted by theirs. */
+const SHARED = ''
 
 class CountedConnection implements Connection {
   readonly channel: ByteChannel
+  /** What it is counted by. */
+  readonly address: string
   readonly #owner: Connections
   /** The sweep before the last byte. */
   lastActive: number
   kept = false
   requests = 0
 
-  constructor(channel: ByteChannel, owner: Connections) {
+  constructor(channel: ByteChannel, owner: Connections, address: string) {
     this.channel = channel
+    this.address = address
     this.#owner = owner
     this.lastActive = owner.sweeps
   }
@@ -79,13 +84,16 @@ export class Connections {
     return this.#sweeps
   }
 
-  /** Counts a channel in; null over a limit or while closing, and then the caller refuses it and destroys it. */
-  admit(channel: ByteChannel): Connection | null {
-    const address = channel.remoteAddress
+  /**
+   * Counts a channel in; null over a limit or while closing, and then the caller refuses it and destroys it. One that
+   * many peers share, such as a proxy's, is not counted `perAddress`.
+   */
+  admit(channel: ByteChannel, perAddress = true): Connection | null {
+    const address = perAddress ? channel.remoteAddress : SHARED
     const fromAddress = this.#byAddress.get(address) ?? 0
     if (this.#closing !== null || this.#open.size >= this.#limits.connections) return null
-    if (!isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
-    const connection = new CountedConnection(channel, this)
+    if (perAddress && !isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
+    const connection = new CountedConnection(channel, this, address)
     this.#open.add(connection)
     this.#byAddress.set(address, fromAddress + 1)
     if (this.#timer === null) this.#arm()
@@ -94,7 +102,7 @@ export class Connections {
 
   delete(connection: CountedConnection): void {
     if (!this.#open.delete(connection)) return
-    const address = connection.channel.remoteAddress
+    const { address } = connection
     const left = (this.#byAddress.get(address) ?? 1) - 1
     if (left === 0) this.#byAddress.delete(address)
     else this.#byAddress.set(address, left)

@@ -1,4 +1,4 @@
-import type { Answer, Clock, TimerHandle } from '@iopa/appbuilder'
+import { type Answer, type Clock, MEDIA_TYPES, type TimerHandle } from '@iopa/appbuilder'
 import { CONTENT_TYPE_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
 
 /** Where the text of an event stream goes. */
@@ -9,8 +9,18 @@ export interface EventSink {
   drained(): Promise<void>
 }
 
-/** Head of every event stream; proxies must neither keep nor gather what it brings. */
-const EVENT_STREAM_FIELDS: readonly string[] = ['content-type', 'text/event-stream', 'cache-control', 'no-store', 'x-accel-buffering', 'no']
+/** Proxies must neither keep nor gather what an event stream brings, nor compress it, for which they would gather it. */
+const UNBUFFERED: readonly string[] = ['cache-control', 'no-store, no-transform', 'x-accel-buffering', 'no']
+
+/** Head of every event stream. */
+const EVENT_STREAM_FIELDS: readonly string[] = ['content-type', 'text/event-stream', ...UNBUFFERED]
+
+/** The fields for proxies that an event stream of a handler's own lacks. */
+export const lackingEventFields = ({ type, headerPairs }: Answer): readonly string[] => {
+  if (!type.startsWith(MEDIA_TYPES.EventStream)) return []
+  const names = headerPairs.filter((_, at) => at % 2 === 0).map(name => name.toLowerCase())
+  return UNBUFFERED.filter((_, at) => !names.includes(UNBUFFERED[at - (at % 2)] as string))
+}
 
 // They describe the body of the first answer, which is now an event in the stream.
 const OF_THE_BODY: ReadonlySet<string> = new Set([

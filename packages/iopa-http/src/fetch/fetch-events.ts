@@ -1,6 +1,6 @@
 import { type Answer, type Context, type Host, IopaError } from '@iopa/appbuilder'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
-import { fieldsOf } from '../message/answer-fields.ts'
+import { fieldsOf, isObservable } from '../message/answer-fields.ts'
 import { headersOf, responseTo } from './fetch-response.ts'
 
 /** Answers an observing GET with an event stream, or as any other when there is nothing to observe. */
@@ -65,7 +65,7 @@ export const observe = (
       return
     }
     if (events === null) {
-      if (answer.ok && !answer.isStream) return begin(answer)
+      if (isObservable(answer)) return begin(answer)
       resolve(responseTo(context, answer, host))
       return
     }

@@ -1,4 +1,5 @@
 import { type Answer, type Context, type Host, IopaError, nextChunk, silenceLimit } from '@iopa/appbuilder'
+import { lackingEventFields } from '../events/event-stream.ts'
 import { fieldsOf, isBodyless, sizeOf, statedLength } from '../message/answer-fields.ts'
 import { answerTo } from '../message/refusal.ts'
 
@@ -30,6 +31,8 @@ const written = (context: Context, answer: Answer, host: Host): Response => {
   const headers = headersOf(fieldsOf(answer))
   const length = answer.isStream ? (sizeOf(answer.payload as AsyncIterable<Uint8Array>) ?? statedLength(answer)) : null
   if (length !== null) headers.set('content-length', String(length))
+  const lacking = answer.isStream ? lackingEventFields(answer) : []
+  for (let at = 0; at < lacking.length; at += 2) headers.set(lacking[at] as string, lacking[at + 1] as string)
   const init = { status: answer.status, headers }
   const empty = context.requestedMethod === 'HEAD' || answer.payload === null || isBodyless(answer.status) || answer.status === 205
   if (answer.isStream && !empty) return new Response(streamOf(context, answer.payload as AsyncIterable<Uint8Array>, host), init)

@@ -45,6 +45,9 @@ export const asksToClose = (answer: Answer): boolean =>
 /** True for an answer that has no body whatever its handler says (RFC 9110 section 6.4.1). */
 export const isBodyless = (status: number): boolean => status === 204 || status === 304 || status < 200
 
+/** True for a first answer to an observer that an event stream can begin with: 204 and 205 say that there is nothing to show. */
+export const isObservable = (answer: Answer): boolean => answer.ok && !answer.isStream && answer.status !== 204 && answer.status !== 205
+
 /** True for a stream that knows its length. */
 export const sizeOf = (stream: AsyncIterable<Uint8Array>): number | null => {
   const { size } = stream as { readonly size?: unknown }

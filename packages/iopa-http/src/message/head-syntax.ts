@@ -19,8 +19,9 @@ const UPPER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 const SYMBOLS = "!#$%&'*+-.^_`|~0123456789"
 /** What names are made of (RFC 9110 section 5.6.2). */
 const TOKEN = table(SYMBOLS + UPPER + UPPER.toLowerCase())
-/** Methods are tokens in which case counts (RFC 9110 section 9.1); none in use has lower case, so such a one is a mistake. */
-const METHOD = table(SYMBOLS + UPPER)
+const FIRST_OF_METHOD = table(UPPER)
+/** Methods in use are capital letters and hyphens. Other tokens (RFC 9110 section 9.1) are mistakes, or bytes of something else. */
+const METHOD = table(`${UPPER}-`)
 
 /** Where the line ends that begins at `from`: the index of its CR, -1 when that is not there. @throws IopaError 400 for a control character. */
 export const lineEnd = (text: string, from: number): number => {
@@ -45,7 +46,7 @@ export const bareReturn = (): IopaError => malformed('it has a CR without LF; en
 /** The request line from `from` to `end`. @throws IopaError 400, 505. */
 export const parseRequestLine = (text: string, from: number, end: number): RequestLine => {
   let at = from
-  while (at < end && METHOD[text.charCodeAt(at)] === 1) at++
+  if (FIRST_OF_METHOD[text.charCodeAt(at)] === 1) while (at < end && METHOD[text.charCodeAt(at)] === 1) at++
   if (at === from || at === end || text.charCodeAt(at) !== SPACE) {
     throw malformed('it does not begin with a method in capital letters and a space (RFC 9112 section 3)')
   }
@@ -109,6 +110,9 @@ const methodOf = (method: string): string => {
       return method
   }
 }
+
+/** True for a method that is taken. */
+export const isMethod = (name: string): boolean => /^[A-Z][A-Z-]*$/.test(name)
 
 /** True for a name of a header field. */
 export const isToken = (name: string): boolean => {

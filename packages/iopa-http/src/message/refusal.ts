@@ -19,3 +19,13 @@ export const headersTooLarge = (limit: number): IopaError =>
 
 /** The error for a version of HTTP that is not spoken here. */
 export const otherVersion = (): IopaError => new IopaError(505, 'http-version', 'This server speaks HTTP/1.1.')
+
+/** For a request whose body can never be complete. */
+export const DISCONNECTED: IopaError = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
+
+/** For the bytes that a connection ends within. */
+export const INCOMPLETE: IopaError = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
+
+/** The error for a header that does not come. */
+export const headerTimeout = (limit: number): IopaError =>
+  new IopaError(408, 'header-timeout', `The header of the request did not come within ${limit} ms.`)

@@ -36,8 +36,6 @@ export class HeadFields {
   closes = false
   /** `Connection: keep-alive`, which HTTP/1.0 needs. */
   keepsAlive = false
-  /** It asks for another protocol. */
-  upgrades = false
   /** One of them states a precondition. */
   conditional = false
   #lengths = 0
@@ -55,9 +53,6 @@ export class HeadFields {
       case 6:
         if (is(name, 'Accept', 'accept')) this.accept = this.accept === '' ? value : `${this.accept}, ${value}`
         else if (is(name, 'Expect', 'expect')) this.expectation = this.expectation === '' ? value : `${this.expectation}, ${value}`
-        break
-      case 7:
-        if (is(name, 'Upgrade', 'upgrade')) this.upgrades = true
         break
       case 10:
         if (is(name, 'Connection', 'connection')) this.#connection(value)

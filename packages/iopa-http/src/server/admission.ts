@@ -9,8 +9,10 @@ import {
   type Limits
 } from '@iopa/appbuilder'
 import type { HostRules } from '../message/host-rules.ts'
-import { absoluteTarget } from '../message/request-target.ts'
-import type { TrustedProxies } from './forwarded.ts'
+import { malformed } from '../message/refusal.ts'
+import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'
+import { type TrustedProxies, unmapped } from './forwarded.ts'
+import type { ProxiedClients } from './proxied-clients.ts'
 import type { HttpRequest } from './request.ts'
 
 /** What every request of a listener is checked against. */
@@ -19,6 +21,7 @@ export interface AdmissionRules {
   readonly limits: Limits
   readonly hosts: HostRules
   readonly proxies: TrustedProxies | null
+  readonly clients: ProxiedClients
 }
 
 /** Checks the requests of one connection before a context is made of them. */
@@ -27,12 +30,16 @@ export class Admission {
   readonly #endpoint: Endpoint
   readonly #proxies: TrustedProxies | null
   #oldEndpoint: Endpoint | null = null
-  /** The last Host header that was accepted: most connections ask for one host. */
+  /** The last host that was accepted: most connections ask for one. */
   #host: string | null = null
+  /** The host of a request that names none, as HTTP/1.0 may: the address that the client has connected to. */
+  readonly #ownHost: string
 
   constructor(channel: ByteChannel, rules: AdmissionRules) {
     this.#rules = rules
     this.#proxies = rules.proxies?.has(channel.remoteAddress) === true ? rules.proxies : null
+    const local = unmapped(channel.localAddress)
+    this.#ownHost = local.includes(':') ? `[${local}]` : local
     this.#endpoint = {
       scheme: rules.scheme,
       protocol: 'HTTP/1.1',
@@ -58,7 +65,7 @@ export class Admission {
     return { method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null }
   }
 
-  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 505. */
+  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 503, 505. */
   admit(request: HttpRequest): ContextInit {
     const { limits } = this.#rules
     const { method, fields } = request
@@ -86,8 +93,9 @@ export class Admission {
       throw new IopaError(400, 'no-host', 'A request needs a Host header (RFC 9112 section 3.2).')
     }
     if (this.#proxies !== null) endpoint = this.#forwarded(request, endpoint, this.#proxies)
-    const host = request.authority()
-    if (host !== this.#host && fields.host !== null) {
+    // All that may become the host of the context is checked: this is what the context makes it of.
+    const host = fields.host === null && request.addressed === '' ? this.#ownHost : request.authority()
+    if (host !== this.#host) {
       this.#rules.hosts.check(host)
       this.#host = host
     }
@@ -96,7 +104,20 @@ export class Admission {
     const rawPath = mark < 0 ? target : target.slice(0, mark)
     // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
     const path = rawPath === '*' && method === 'OPTIONS' ? '*' : decodePath(rawPath, limits)
+    if (this.#proxies !== null) this.#enter(request, endpoint.remoteAddress)
     return { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
+  }
+
+  /** Says that a request is over; call it once for each that was handed to `admit`. */
+  leave(request: HttpRequest): void {
+    if (request.client === '') return
+    this.#rules.clients.leave(request.client)
+    request.client = ''
+  }
+
+  #enter(request: HttpRequest, client: string): void {
+    this.#rules.clients.enter(client)
+    request.client = client
   }
 
   /** HTTP/1.0: no chunked coding, and no expectations (RFC 9112 section 6.1, RFC 9110 section 10.1.1). */
@@ -111,7 +132,7 @@ export class Admission {
     const { pairs } = request.fields
     const { remoteAddress: address, remotePort: port, scheme } = endpoint
     const client = proxies.read(name => valuesOf(pairs, name), { address, port, scheme })
-    request.addressed = client.host
+    if (client.host !== '') request.addressed = client.host
     return {
       ...endpoint,
       scheme: client.scheme,
@@ -136,7 +157,14 @@ const checkBody = (request: HttpRequest, limits: Limits): void => {
   const { length, coding } = request.fields
   if (length > limits.body) throw bodyTooLarge(limits.body)
   if (coding === '' || coding.toLowerCase() === 'chunked') return
-  request.break(new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`))
+  const codings = coding.toLowerCase().split(',')
+  const chunked = codings.map(name => name.trim() === 'chunked')
+  request.break(
+    // Where chunked is not the last coding, and that once, nobody can say where the body ends (RFC 9112 section 6.3).
+    chunked.indexOf(true) === codings.length - 1
+      ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`)
+      : malformed('its Transfer-Encoding does not end with chunked; send chunked alone')
+  )
   throw request.fault
 }
 
@@ -147,9 +175,9 @@ const checkExpectation = (request: HttpRequest): void => {
 
 /** Two hosts in one request are one too many: whoever stands before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
-  const { authority, rest } = absoluteTarget(target)
+  const { scheme, authority, rest } = absoluteTarget(target)
   const { host } = request.fields
-  if (host !== null && host.toLowerCase() !== authority.toLowerCase()) {
+  if (host !== null && !isSameAuthority(host, authority, scheme)) {
     throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
   }
   request.addressed = authority

@@ -1,6 +1,6 @@
 import { type Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, silenceLimit } from '@iopa/appbuilder'
-import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
-import { asksToClose, fieldsOf, isBodyless, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
+import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
+import { asksToClose, fieldsOf, isBodyless, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
 import { Outflow } from './outflow.ts'
 import type { PeerWatch } from './peer-watch.ts'
@@ -87,7 +87,7 @@ export abstract class AnswerFlow {
     const deliver = (answer: Answer): Promise<void> | void => {
       if (this.request !== request) return
       if (events === null) {
-        if (!answer.ok || answer.isStream) return this.write(request, answer)
+        if (!isObservable(answer)) return this.write(request, answer)
         if (!chunked || this.#settings.closing) request.closes = true
         try {
           this.outflow.head(heads.format(200, 'OK', eventStreamFields(fieldsOf(answer)), '', this.#framing(request, null)))
@@ -95,7 +95,8 @@ export abstract class AnswerFlow {
           // A header that HTTP cannot carry.
           return this.#fail(request, error)
         }
-        request.begun = true
+        request.begun = request.endless = true
+        if (!chunked) this.channel.resetUnlessEnded?.()
         events = new EventStream(sink, heartbeats)
         return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
       }
@@ -109,6 +110,7 @@ export abstract class AnswerFlow {
   /** Ends a request whose answer is on its way to the peer, or will never be. */
   protected settle(request: HttpRequest, reason: 'finish' | 'reset' = 'finish'): void {
     if (this.unfinishable(request)) request.closes = true
+    request.chunked = false
     this.request = null
     // Whoever still holds the body must not read into that of the next request.
     if (request.decoder !== null) request.break(OVER)
@@ -141,10 +143,17 @@ export abstract class AnswerFlow {
     return this.#settings.heads.format(status, reason, headerPairs, type, this.#framing(request, length, bodyless))
   }
 
+  #streamHead(request: HttpRequest, answer: Answer, length: number | null): AnswerHead {
+    const lacking = lackingEventFields(answer)
+    if (lacking.length === 0) return this.#head(request, answer, length)
+    const { status, reason, headerPairs, type } = answer
+    return this.#settings.heads.format(status, reason, [...headerPairs, ...lacking], type, this.#framing(request, length))
+  }
+
   #write(request: HttpRequest, answer: Answer): void {
     const { status, payload } = answer
     // A stream may be made of the body that is still to come, so what of that is left over is judged at its end.
-    const unfinishable = answer.isStream ? request.unread && request.expectation !== '' : this.unfinishable(request)
+    const unfinishable = answer.isStream ? request.unread && (request.expectation !== '' || request.failed) : this.unfinishable(request)
     if (unfinishable || this.#settings.closing || asksToClose(answer)) request.closes = true
     const isHead = request.method === 'HEAD'
     if (isHead || isBodyless(status)) {
@@ -170,7 +179,7 @@ export abstract class AnswerFlow {
     } else {
       const length = lengthOf(payload) ?? statedLength(answer)
       if (length === null && request.minor === 0) request.closes = true
-      void this.#stream(request, payload, length, this.#head(request, answer, length))
+      void this.#stream(request, payload, length, this.#streamHead(request, answer, length))
       return
     }
     request.begun = true
@@ -208,6 +217,10 @@ export abstract class AnswerFlow {
     // The head leaves with the first chunk where that is there already.
     const silence = setImmediate(() => this.outflow.flush())
     const watched = silenceLimit(request.context?.response.type ?? '', 0) === 0
+    request.endless = !watched
+    request.chunked = chunked
+    // Where the body ends with the connection, one that is cut must not look like a whole one (RFC 9112 section 8).
+    if (length === null && !chunked) this.channel.resetUnlessEnded?.()
     try {
       const source = (this.#source = stream[Symbol.asyncIterator]())
       for (;;) {
@@ -239,7 +252,7 @@ export abstract class AnswerFlow {
 
   #sendBytes(bytes: Uint8Array, chunked: boolean): boolean {
     if (chunked) this.outflow.text(`${bytes.length.toString(16)}\r\n`)
-    this.outflow.bytes(bytes)
+    this.outflow.chunk(bytes)
     return this.#send(chunked ? '\r\n' : '')
   }
 

@@ -1,26 +1,25 @@
 import { Answer, type ByteChannel, type ByteReceiver, type Connection, type Context, IopaError, isIopaError, type Scope } from '@iopa/appbuilder'
+import { acceptsEventStream } from '../message/accept.ts'
 import type { BodyDecoder } from '../message/body-decoder.ts'
 import { HeadReader } from '../message/head-reader.ts'
-import { answerTo } from '../message/refusal.ts'
+import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE } from '../message/refusal.ts'
 import type { RequestHead } from '../message/request-head.ts'
-import { acceptsEventStream } from '../message/request-target.ts'
 import { Admission, type AdmissionRules, isUnusual } from './admission.ts'
 import { AnswerFlow, type AnswerSettings, discard } from './answer-flow.ts'
+import { DiscardedBody } from './discarded-body.ts'
+import { HalfClosedPeer } from './half-closed-peer.ts'
 import { Inflow } from './inflow.ts'
+import type { Linger, Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
 import type { BodyPort } from './request-body.ts'
 
 /** What the connections of one listener share. */
-export interface ConnectionSettings extends AdmissionRules, AnswerSettings {}
+export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
+  readonly lingering: Lingering
+}
 
-const DISCONNECTED = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
-const INCOMPLETE = new IopaError(400, 'incomplete-request', 'The connection ended within a request.')
 const SERVER_OPTIONS = Answer.received(204)
-
-// How long a connection that this side has ended takes in what the peer still sends, in milliseconds. Closing at once
-// would reset it, and the peer could lose the answer that says why (RFC 9112 section 9.6).
-export const LINGER = 1000
 
 /**
  * One connection: its requests are answered one after another, those that were pipelined wait unread behind the one in
@@ -38,11 +37,13 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   readonly #closed: () => void
   readonly #done = (context: Context): void => this.#answered(context)
   /** The rest of the last body, that nobody wants. */
-  #discarded: BodyDecoder | null = null
+  #discarded: DiscardedBody | null = null
   #reading = false
   #flushing: ReturnType<typeof setImmediate> | null = null
-  /** This side has ended the connection. */
-  #left = false
+  /** Since this side has ended the connection; null before that. */
+  #linger: Linger | null = null
+  /** The peer has ended its side, and the answer that has begun still leaves. */
+  #halfClosed: HalfClosedPeer | null = null
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -59,15 +60,25 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   data(chunk: Uint8Array): void {
-    if (this.#left || this.gone) return
+    if (this.gone) return
+    if (this.#linger !== null) {
+      this.#inflow.received += chunk.length
+      return
+    }
     this.#inflow.push(chunk)
     this.read()
   }
 
   end(): void {
     const { request } = this
+    // An answer that has begun leaves as a whole. Events have no end that the peer could wait for: it has gone.
+    if (request?.begun === true && !request.endless) {
+      request.closes = true
+      this.#halfClosed = new HalfClosedPeer(request, this.#inflow, this.outflow)
+      return
+    }
     this.#vanish()
-    if (this.#left) return
+    if (this.#linger !== null) return
     if (request === null && this.#heads.begun) this.#leaveWith(INCOMPLETE)
     else this.#leave()
   }
@@ -80,13 +91,14 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   close(): void {
     this.#vanish()
     if (this.#flushing !== null) clearImmediate(this.#flushing)
+    this.#linger?.end()
     this.counted.remove()
     this.#closed()
   }
 
   /** Ends the connection when nothing is in work on it. */
   finish(): void {
-    if (this.request === null) this.#leave()
+    if (this.request === null) this.#leave(this.#discarded !== null)
   }
 
   /** Ends an observation: nobody will tell the observer of changes any more. */
@@ -97,11 +109,15 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   /** Drops a connection whose peer keeps others waiting: it does not read, or does not send what it has begun to. */
   sweep(now: number): void {
     const { limits } = this.#settings
-    if (this.watch.idle && (!this.outflow.writable || (this.#left && this.channel.buffered > 0))) this.watch.wait('drain')
-    if (this.watch.stalled(now, limits.idleTimeout, this.#inflow.received, this.channel.buffered)) this.channel.destroy()
-    else if (this.watch.silent(now, limits.idleTimeout, this.#inflow.received)) this.stall(limits.idleTimeout)
-    else if (this.#left) {
-      if (this.watch.lingered(now, LINGER, this.channel.buffered)) this.channel.destroy()
+    const { received } = this.#inflow
+    const { buffered } = this.channel
+    if (!this.outflow.writable || (this.#linger !== null && buffered > 0)) this.watch.ensureDrain()
+    this.#halfClosed?.probe()
+    if (this.watch.stalled(now, limits.idleTimeout, received, buffered)) this.channel.destroy()
+    else if (this.request !== null && this.#halfClosed?.gone(now, this.watch, received) === true) this.channel.destroy()
+    else if (this.watch.silent(now, limits.idleTimeout, received)) this.stall(limits.idleTimeout)
+    else if (this.#linger !== null) {
+      if (this.#linger.over(now, received, buffered)) this.channel.destroy()
     } else if (this.request === null) this.#await(now, limits.headerTimeout)
   }
 
@@ -115,12 +131,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   whole(most: number): Uint8Array | null {
-    const decoder = this.request?.decoder
+    const decoder = this.request?.decoder ?? null
     const length = this.request?.fields.length ?? -1
-    const { chunk, at } = this.#inflow
-    if (decoder === undefined || decoder === null || length < 0 || length > most || chunk.length - at < length) return null
-    this.#inflow.advance(decoder.decode(chunk, at, null))
-    return chunk.subarray(at, at + length)
+    return decoder === null || length < 0 || length > most ? null : this.#inflow.whole(decoder, length)
   }
 
   waits(waiting: boolean): void {
@@ -133,12 +146,13 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     if (this.#reading || this.gone) return
     this.#reading = true
     try {
-      while (!this.#inflow.empty && !this.#left && this.#step());
+      while (!this.#inflow.empty && this.#linger === null && this.#step());
     } catch (error) {
       this.#malformed(error)
     }
     this.#reading = false
-    if (this.#left) return
+    this.#halfClosed?.starve(this.#inflow)
+    if (this.#linger !== null) return
     if (this.request === null || !this.outflow.pending) this.outflow.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
     else this.#flushing ??= setImmediate(this.#flushLate)
@@ -150,8 +164,10 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const inflow = this.#inflow
     if (this.request !== null) return this.#feed(this.request)
     if (this.#discarded !== null) {
-      inflow.advance(this.#discarded.decode(inflow.chunk, inflow.at, null))
+      this.counted.touch()
+      this.#discarded.take(inflow)
       if (this.#discarded.done) this.#discarded = null
+      else if (this.#discarded.tooLong) this.#leave(true)
       return true
     }
     if (!this.outflow.writable) return false
@@ -199,33 +215,19 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   #answered(context: Context): void {
-    const { request } = this
-    if (request === null || request.context !== context) discard(context.response)
-    else this.write(request, context.response)
+    if (this.request?.context === context) this.write(this.request, context.response)
+    else discard(context.response)
   }
 
   protected unfinishable(request: HttpRequest): boolean {
-    if (!request.unread) return false
-    // A client that was not asked for its body may send it or not (RFC 9110 section 10.1.1).
-    if (request.failed || request.expectation !== '' || request.fields.length > this.#settings.limits.body) return true
-    if (request.fields.length >= 0) return false
-    // What was refused is not looked at again.
-    if (request.context === null) return true
-    // All of a chunked body may be there.
-    const inflow = this.#inflow
-    const decoder = request.decoder as BodyDecoder
-    try {
-      while (!inflow.empty && !decoder.done) inflow.advance(decoder.decode(inflow.chunk, inflow.at, null))
-    } catch {
-      return true
-    }
-    return !decoder.done
+    return request.isUnfinishable(this.#inflow)
   }
 
   protected settled(request: HttpRequest): void {
-    if (request.closes) this.#leave()
+    this.#admission.leave(request)
+    if (request.closes) this.#leave(request.unread)
     else {
-      if (request.unread) this.#discarded = request.decoder
+      if (request.unread) this.#discarded = new DiscardedBody(request.decoder as BodyDecoder, 2 * this.#settings.limits.body)
       this.read()
     }
   }
@@ -239,7 +241,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     const { request } = this
     const fault = isIopaError(error) ? error : new IopaError(500, 'internal-error')
     if (!isIopaError(error)) this.#settings.host.logger.error('iopa: an HTTP connection failed', error)
-    if (request === null) this.#leaveWith(fault)
+    // There is nothing to say within a body whose request has been answered.
+    if (this.#discarded !== null) this.#leave(true)
+    else if (request === null) this.#leaveWith(fault)
     else request.break(fault)
   }
 
@@ -250,15 +254,15 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
 
   /** Says why, and ends the connection. */
   #leaveWith(error: IopaError): void {
-    if (this.#left) return
+    if (this.#linger !== null) return
     this.outflow.bytes(this.#settings.heads.last(answerTo(error)))
     this.#leave()
   }
 
   /** Ends the connection after what was written; what the peer still sends is thrown away. */
-  #leave(): void {
-    if (this.#left) return
-    this.#left = true
+  #leave(owing = false): void {
+    if (this.#linger !== null) return
+    this.#linger = this.#settings.lingering.begin(owing)
     this.outflow.flush()
     this.channel.end()
     this.#inflow.discard()
@@ -267,11 +271,14 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   /** Ends the wait for the rest of a header or of a body. */
   #await(now: number, limit: number): void {
     const { begun } = this.#heads
-    const owing = begun || this.#inflow.received === 0 || this.#discarded !== null
+    const { received } = this.#inflow
+    const discarding = this.#discarded !== null
+    const owing = begun || received === 0 || discarding
     if (!owing) this.#heads.forget()
-    if (!this.watch.late(now, limit, owing)) return
+    // A header has its time in all. The rest of a body that nobody reads may take long, as long as it comes.
+    if (!this.watch.late(now, limit, owing, discarding ? received : 0)) return
     if (begun && this.outflow.writable) {
-      this.#leaveWith(new IopaError(408, 'header-timeout', `The header of the request did not come within ${limit} ms.`))
+      this.#leaveWith(headerTimeout(limit))
     } else this.channel.destroy()
   }
 
@@ -283,8 +290,12 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     this.request = null
     this.abandon()
     const reason = this.#settings.closing ? 'shutdown' : 'disconnect'
-    request?.break(DISCONNECTED)
-    void request?.context?.end(reason)
+    if (request !== null) {
+      this.#admission.leave(request)
+      request.chunked = false
+      request.break(DISCONNECTED)
+      void request.context?.end(reason)
+    }
     void this.#context.end(reason)
   }
 }

@@ -79,5 +79,5 @@ const nodeOf = (text: string): { readonly address: string; readonly port: number
 }
 
 /** An IPv4 address that a socket of both families shows as IPv6. */
-const unmapped = (address: string): string =>
+export const unmapped = (address: string): string =>
   address.toLowerCase().startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address

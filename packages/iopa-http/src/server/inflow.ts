@@ -1,4 +1,5 @@
 import type { ByteChannel } from '@iopa/appbuilder'
+import type { BodyDecoder } from '../message/body-decoder.ts'
 
 // What a connection keeps unread: beyond it the peer has to wait.
 const MOST_BYTES = 16 * 1024
@@ -46,6 +47,24 @@ export class Inflow {
     if (next !== undefined) this.#laterBytes -= next.length
     this.chunk = next ?? NOTHING
     this.at = 0
+  }
+
+  /** All of a body of `length` bytes, when that has come in one chunk; else null. */
+  whole(decoder: BodyDecoder, length: number): Uint8Array | null {
+    const { chunk, at } = this
+    if (chunk.length - at < length) return null
+    this.advance(decoder.decode(chunk, at, null))
+    return chunk.subarray(at, at + length)
+  }
+
+  /** Reads over what has come of a body; false when that is malformed, or more is to come. */
+  skip(decoder: BodyDecoder): boolean {
+    try {
+      while (!this.empty && !decoder.done) this.advance(decoder.decode(this.chunk, this.at, null))
+      return decoder.done
+    } catch {
+      return false
+    }
   }
 
   /** Lets the peer wait while too much is unread, and no longer. */

@@ -15,8 +15,10 @@ import { AnswerHeads } from '../message/answer-head.ts'
 import { HostRules } from '../message/host-rules.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
-import { type ConnectionSettings, HttpConnection, LINGER } from './connection.ts'
+import { type ConnectionSettings, HttpConnection } from './connection.ts'
 import { TrustedProxies } from './forwarded.ts'
+import { LINGER, Lingering } from './lingering.ts'
+import { ProxiedClients } from './proxied-clients.ts'
 
 // Connections over the limit that are told so at once; those beyond are dropped without a word.
 const REFUSED_AT_ONCE = 64
@@ -27,13 +29,16 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls === undefined ? 'http' : 'https'
+  const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
   const settings: ConnectionSettings = {
     host,
     clock,
     limits,
     scheme,
     hosts: new HostRules(options.hosts, address),
-    proxies: options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy),
+    proxies,
+    clients: new ProxiedClients(limits.connectionsPerAddress),
+    lingering: new Lingering(),
     heads: new AnswerHeads(clock),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
     retry: options.retry ?? 3_000,
@@ -55,7 +60,8 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
   }
 
   const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, channel => {
-    const counted = connections.admit(channel)
+    // Behind a proxy the limit of an address binds its clients, by their requests.
+    const counted = connections.admit(channel, proxies?.has(channel.remoteAddress) !== true)
     if (counted === null) return refuse(channel)
     open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
     sweep()

@@ -1,8 +1,11 @@
 import type { ByteChannel } from '@iopa/appbuilder'
 import type { AnswerHead } from '../message/answer-head.ts'
 
-// Bytes up to which copying two pieces into one costs less than a second call of the system.
-const COPY = 64 * 1024
+// Bytes up to which copying two pieces into one costs less than handing the system both.
+const COPY = 4 * 1024
+// Bytes up to which a chunk of a stream is copied: its source may use the array again for the next one. A longer one is
+// waited for until the peer has taken it.
+const CHUNK_COPY = 64 * 1024
 // Text up to which the socket encodes it without an array of its own.
 const TEXT = 16 * 1024
 // Beyond so many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
@@ -48,13 +51,18 @@ export class Outflow {
     if (this.#waiting > FLUSH) this.flush()
   }
 
-  /** Adds bytes; they must not change any more. */
+  /** Adds bytes, which must not change any more. */
   bytes(bytes: Uint8Array): void {
     if (this.#text !== '') this.#pieces.push(this.#text)
     this.#text = ''
     this.#pieces.push(bytes)
     this.#waiting += bytes.length
     if (this.#waiting > FLUSH) this.flush()
+  }
+
+  /** Adds a chunk of a stream, which may change once `flush` has been called. */
+  chunk(bytes: Uint8Array): void {
+    this.bytes(bytes.length > COPY && bytes.length <= CHUNK_COPY ? Buffer.from(bytes) : bytes)
   }
 
   /** Writes everything that waits. */
@@ -78,38 +86,48 @@ export class Outflow {
     this.#blocked = false
   }
 
+  /** Writes long pieces as they are, and short ones joined. */
   #writeJoined(pieces: readonly (string | Uint8Array)[]): void {
+    let joined: Uint8Array[] | null = null
     let from = 0
     let length = 0
     for (let at = 0; at < pieces.length; at++) {
       const piece = pieces[at] as string | Uint8Array
       const size = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
       if (typeof piece !== 'string' && size > COPY) {
-        this.#writePieces(pieces, from, at, length)
-        this.#write(piece)
+        joined ??= []
+        if (length > 0) joined.push(join(pieces, from, at, length))
+        joined.push(piece)
         from = at + 1
         length = 0
       } else length += size
     }
-    this.#writePieces(pieces, from, pieces.length, length)
-  }
-
-  #writePieces(pieces: readonly (string | Uint8Array)[], from: number, to: number, length: number): void {
-    if (length === 0) return
-    const joined = Buffer.allocUnsafe(length)
-    let at = 0
-    for (let index = from; index < to; index++) {
-      const piece = pieces[index] as string | Uint8Array
-      if (typeof piece === 'string') at += joined.write(piece, at)
-      else {
-        joined.set(piece, at)
-        at += piece.length
-      }
+    if (joined === null) {
+      this.#write(join(pieces, 0, pieces.length, length))
+      return
     }
-    this.#write(joined)
+    if (length > 0) joined.push(join(pieces, from, pieces.length, length))
+    if (joined.length > 1 && this.#channel.writeAll !== undefined) {
+      if (!this.#channel.writeAll(joined)) this.#blocked = true
+    } else for (const piece of joined) this.#write(piece)
   }
 
   #write(piece: string | Uint8Array): void {
     if (!this.#channel.write(piece)) this.#blocked = true
   }
+}
+
+/** Pieces `from` to `to`, which have `length` bytes, as one. */
+const join = (pieces: readonly (string | Uint8Array)[], from: number, to: number, length: number): Uint8Array => {
+  const joined = Buffer.allocUnsafe(length)
+  let at = 0
+  for (let index = from; index < to; index++) {
+    const piece = pieces[index] as string | Uint8Array
+    if (typeof piece === 'string') at += joined.write(piece, at)
+    else {
+      joined.set(piece, at)
+      at += piece.length
+    }
+  }
+  return joined
 }

@@ -1,6 +1,7 @@
 import type { Body, Context, IopaError, RequestSource } from '@iopa/appbuilder'
 import { type BodyDecoder, ChunkedBody, SizedBody } from '../message/body-decoder.ts'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
+import type { Inflow } from './inflow.ts'
 import { type BodyPort, RequestBody } from './request-body.ts'
 
 /** One request, and how far it and its answer have come. */
@@ -25,6 +26,12 @@ export class HttpRequest implements RequestSource {
   closes: boolean
   /** The head of its answer has been written. */
   begun = false
+  /** Its answer is a stream of events. */
+  endless = false
+  /** Its answer is a stream in chunks, of which the last has not been written. */
+  chunked = false
+  /** Address of the client behind a proxy, while the request is counted as its; empty otherwise. */
+  client = ''
   readonly #limit: number
   readonly #port: BodyPort
 
@@ -34,7 +41,7 @@ export class HttpRequest implements RequestSource {
     this.minor = minor
     this.fields = fields
     this.expectation = fields.expectation
-    this.closes = fields.closes || (minor === 0 && !fields.keepsAlive) || fields.upgrades
+    this.closes = fields.closes || (minor === 0 && !fields.keepsAlive)
     this.decoder = fields.length === 0 ? null : fields.length < 0 ? new ChunkedBody(trailerLimit) : new SizedBody(fields.length)
     this.#limit = bodyLimit
     this.#port = port
@@ -67,6 +74,18 @@ export class HttpRequest implements RequestSource {
   /** True when the rest of the body is of no use to anybody. */
   get failed(): boolean {
     return this.fault !== null || this.stream?.failed === true
+  }
+
+  /** True when the rest of the body may not be read over, so that no request can follow; reads over what has come in chunks. */
+  isUnfinishable(inflow: Inflow): boolean {
+    if (this.decoder === null || this.decoder.done) return false
+    // A client that was not asked for its body may send it or not (RFC 9110 section 10.1.1).
+    if (this.failed || this.expectation !== '' || this.fields.length > this.#limit) return true
+    if (this.fields.length >= 0) return false
+    // What was refused is not looked at again. All of a chunked body may be there.
+    if (this.context === null) return true
+    // A stream that has left did not say that it is the last answer.
+    return !inflow.skip(this.decoder) && !this.begun
   }
 
   /** Fails the body for whoever reads it, now or later. */
