@@ -97,7 +97,7 @@ export abstract class AnswerFlow {
         }
         request.begun = true
         events = new EventStream(sink, heartbeats)
-        return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
+        return events.begin(answer, retry, context['iopa.Headers'])
       }
       const delivered = events.deliver(answer)
       if (!answer.ok) void context.end()
