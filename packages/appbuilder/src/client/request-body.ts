@@ -10,17 +10,18 @@ export interface RequestBodyBounds {
   readonly clock: Clock
   /** Milliseconds. */
   readonly timeout: number
+  /** Aborts when the channel is closed. */
+  readonly closing: AbortSignal
 }
 
 /**
- * The body of a request as bytes, null for none. A stream that does not end in time, or before the signal aborts, is given up.
- * Rejects with the reason of the signal, also where there is nothing to read. @throws IopaError 413, 504.
+ * The body of a request as bytes, null for none. A stream that does not end in time, before the signal aborts or before the channel is closed, is
+ * given up. Rejects with the reason of the signal, also where there is nothing to read. @throws IopaError 413, 504.
  */
-export const readRequestBody = async (
-  { body, signal }: OutgoingRequest,
-  { limit, clock, timeout }: RequestBodyBounds
-): Promise<Uint8Array | null> => {
+export const readRequestBody = async ({ body, signal }: OutgoingRequest, bounds: RequestBodyBounds): Promise<Uint8Array | null> => {
+  const { limit, clock, timeout, closing } = bounds
   signal?.throwIfAborted()
+  closing.throwIfAborted()
   if (body === null) return null
   if (body instanceof Uint8Array) return readBody(body, limit)
   let given = false
@@ -30,7 +31,7 @@ export const readRequestBody = async (
     timer = clock.setTimeout(() => reject(answerTimeout(timeout)), timeout)
   })
   try {
-    const bytes = await abortable(signal, () => Promise.race([readBody(body, limit), late]))
+    const bytes = await abortable(signal, () => abortable(closing, () => Promise.race([readBody(body, limit), late])))
     given = true
     return bytes
   } finally {
