@@ -8,8 +8,9 @@ export const channelClosed = (): IopaError => new IopaError(503, 'channel-closed
 export const connectionLost = (cause?: unknown): IopaError =>
   new IopaError(502, 'disconnected', 'The connection was lost before the answer came.', cause === undefined ? {} : { cause })
 
-/** No answer came within `ms` milliseconds. */
-export const answerTimeout = (ms: number): IopaError => new IopaError(504, 'timeout', `The peer has not answered within ${ms} ms.`)
+/** No answer came within `ms` milliseconds, or as long as the protocol waits. */
+export const answerTimeout = (ms?: number): IopaError =>
+  new IopaError(504, 'timeout', `The peer has not answered ${ms === undefined ? 'in time' : `within ${ms} ms`}.`)
 
 /** The answer is none of the protocol, or does not end as it should. */
 export const badAnswer = (detail: string, cause?: unknown): IopaError =>
