@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import {
   Answer,
+  abortable,
   type Bag,
   bodyTooLarge,
   type Channel,
@@ -46,7 +47,7 @@ export async function connect(url: URL, network: DatagramNetwork, raw: boolean, 
   options.signal?.throwIfAborted()
   const settings: Settings = {
     network,
-    address: await addressOf(url.hostname.replace(/^\[|\]$/g, '')),
+    address: await abortable(options.signal, () => addressOf(url.hostname.replace(/^\[|\]$/g, ''))),
     port: Number(url.port),
     limits: mergeLimits(DEFAULT_LIMITS, options.limits),
     clock: options.clock ?? systemClock,
