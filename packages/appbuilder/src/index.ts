@@ -67,6 +67,7 @@ export type {
 } from '@iopa/context'
 export {
   Answer,
+  abortable,
   applyValue,
   assignHeaders,
   bodyTooLarge,
@@ -97,8 +98,13 @@ export { argumentError, checkOptions, checkSurplus, kindOf, markFactory } from '
 export { callSite } from './app/call-site.ts'
 export type { Explanation } from './app/explain.ts'
 export type { Client, RequestOptions } from './client/client.ts'
+export { answerTimeout, badAnswer, channelClosed, connectionLost, observationRefused } from './client/failures.ts'
 export type { OutgoingRequest } from './client/outgoing.ts'
 export { outgoing } from './client/outgoing.ts'
+export type { RequestBodyBounds } from './client/request-body.ts'
+export { readRequestBody } from './client/request-body.ts'
+export type { UsedUrlParts } from './client/target-url.ts'
+export { checkTargetUrl } from './client/target-url.ts'
 export { upstream } from './client/upstream.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export { isUnrouted } from './pipeline/compose.ts'

@@ -320,7 +320,7 @@ describe('app.invoke', () => {
     expect(getEventListeners(stop.signal, 'abort')).toEqual([])
     const invoked = app.invoke({ 'iopa.Path': '/slow', 'iopa.CallCancelled': stop.signal })
     stop.abort()
-    await invoked
+    await expect(invoked).rejects.toBe(stop.signal.reason)
     expect([reason, app.live]).toEqual(['disconnect', 0])
   })
 

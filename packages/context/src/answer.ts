@@ -289,9 +289,12 @@ export class Answer {
     if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit)
   }
 
-  /** Calls `done` once a streamed payload has been read to its end, has failed or was given up. */
-  whenRead(done: () => void): void {
-    if (this.isStream) this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done)
+  /**
+   * Calls `done` once a streamed payload has been read to its end, has failed or was given up. Reading ends at once with `signal`, and rejects with
+   * what `failed` makes of the reason, or of what the stream fails with.
+   */
+  whenRead(done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown): void {
+    if (this.isStream) this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done, signal, failed)
   }
 
   /** The body as bytes: what a client reads, or what will be sent. A stream that has been read stays readable. */

@@ -9,6 +9,7 @@
 
 export type { EndReason } from './abort-reasons.ts'
 export { abortReason } from './abort-reasons.ts'
+export { abortable } from './abortable.ts'
 export { Answer } from './answer.ts'
 export type { AnswerOwner, Excerpt, NotedMethods, ReceivedParts } from './answer-parts.ts'
 export { applyValue } from './apply-value.ts'

@@ -1,3 +1,4 @@
+import { abortable } from './abortable.ts'
 import { type AsyncScope, asyncScope } from './async-scope.ts'
 import { bytesOfView, isBuffer } from './bytes.ts'
 
@@ -269,10 +270,14 @@ class WebStream extends PayloadStream {
 class EndingStream extends PayloadStream {
   readonly #stream: AsyncIterable<Uint8Array>
   readonly #iterator: AsyncIterator<Uint8Array>
+  readonly #signal: AbortSignal | undefined
+  readonly #failed: ((error: unknown) => unknown) | undefined
   #done: (() => void) | null
 
-  constructor(stream: AsyncIterable<Uint8Array>, done: () => void) {
+  constructor(stream: AsyncIterable<Uint8Array>, done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown) {
     super()
+    this.#signal = signal
+    this.#failed = failed
     this.#stream = stream
     this.#iterator = stream[Symbol.asyncIterator]()
     this.#done = done
@@ -289,11 +294,12 @@ class EndingStream extends PayloadStream {
 
   protected async pull(): Promise<Step> {
     try {
-      const next = await this.#iterator.next()
+      const next = await abortable(this.#signal, () => this.#iterator.next())
       if (next.done !== true) return next
     } catch (error) {
+      if (this.#signal?.aborted === true) this.giveUp()
       this.#end()
-      throw error
+      throw this.#failed?.(error) ?? error
     }
     this.#end()
     return END
@@ -318,5 +324,10 @@ class EndingStream extends PayloadStream {
 export const chunksOf = (source: Source): PayloadStream =>
   source instanceof PayloadStream ? source : isWebStream(source) ? new WebStream(source) : new ChunkStream(source)
 
-/** The stream itself, which calls `done` once it has been read to its end, has failed or was given up. */
-export const endingStream = (stream: AsyncIterable<Uint8Array>, done: () => void): AsyncIterable<Uint8Array> => new EndingStream(stream, done)
+/** The stream itself, which calls `done` once it has been read to its end, has failed or was given up; it ends at once with `signal`. */
+export const endingStream = (
+  stream: AsyncIterable<Uint8Array>,
+  done: () => void,
+  signal?: AbortSignal,
+  failed?: (error: unknown) => unknown
+): AsyncIterable<Uint8Array> => new EndingStream(stream, done, signal, failed)

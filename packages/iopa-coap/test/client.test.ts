@@ -253,7 +253,11 @@ describe('an observation of a client', () => {
   it('ends with the status of a refusal, at the begin or later', async () => {
     const early = await scripted(() => ({ code: CODE.NOT_FOUND, payload: 'There is no such thing.' }))
     const next = (client: Client) => client.observe('/x')[Symbol.asyncIterator]().next()
-    expect(await early.clock.runUntil(failure(next(early.client)))).toMatchObject({ status: 404, detail: 'There is no such thing.' })
+    expect(await early.clock.runUntil(failure(next(early.client)))).toMatchObject({
+      status: 404,
+      code: 'refused',
+      cause: { detail: 'There is no such thing.' }
+    })
     await early.close()
     const late = await scripted(() => ({ code: CODE.CONTENT, options: [[OPTION.OBSERVE, 1]], payload: 'a' }))
     const answers = late.client.observe('/x')[Symbol.asyncIterator]()

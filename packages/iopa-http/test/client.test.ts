@@ -406,8 +406,12 @@ describe('an observation', () => {
       response.end('data: x\n\nevent: error\ndata: {"status":410,"code":"gone"}\n\n')
     })
     const channel = await connect(port)
-    await expect(read(channel.observe(get('/forbidden')), 1)).rejects.toMatchObject({ status: 403, code: 'no-entry', detail: 'Not you.' })
-    await expect(read(channel.observe(get('/gone')), 2)).rejects.toMatchObject({ status: 410, code: 'gone' })
+    await expect(read(channel.observe(get('/forbidden')), 1)).rejects.toMatchObject({
+      status: 403,
+      code: 'refused',
+      cause: { code: 'no-entry', detail: 'Not you.' }
+    })
+    await expect(read(channel.observe(get('/gone')), 2)).rejects.toMatchObject({ status: 410, code: 'refused', cause: { code: 'gone' } })
   })
 
   test('throws when the server does not stream, and ends when it wants no reconnect', async () => {

@@ -7,7 +7,7 @@ describe('http keeps the contract of transports', () => {
     transport: ({ open: _, limits, ...options }) => http({ ...options, ...(limits && { limits }) }),
     url: listener => listener.url.href,
     // HTTP listens where it is told to; its guard is the Host header.
-    features: { guarded: false }
+    features: { guarded: false, credentials: 'authorization' }
   })
   for (const { name, run } of cases) test(name, run)
 })

@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import {
   type Answer,
+  answerTimeout,
   type Bag,
   type Channel,
   type Clock,
   type ConnectOptions,
+  channelClosed,
+  checkTargetUrl,
+  connectionLost,
   DEFAULT_LIMITS,
   IopaError,
   isControlMethod,
@@ -12,7 +16,7 @@ import {
   mergeLimits,
   type OutgoingRequest,
   outgoing,
-  readBody,
+  readRequestBody,
   systemClock
 } from '@iopa/appbuilder'
 import { Observers } from './client/observers.ts'
@@ -26,6 +30,7 @@ import { isTopicFilter, isTopicName, topicOf } from './topics/topic.ts'
 
 /** Opens a channel to a broker: `mqtt:`, `mqtts:`, `ws:` or `wss:`. Rejects when it cannot. */
 export const connectMqtt = async (url: URL, options: ConnectOptions & MqttClientOptions = {}): Promise<Channel> => {
+  checkTargetUrl(url, { credentials: true, query: isWebSocket(url) })
   const channel = new MqttChannel(url, options)
   await channel.start(options.signal)
   return channel
@@ -67,7 +72,7 @@ class MqttChannel implements Channel {
     this.#answer = answer
     this.#statePrefix = statePrefix === '' ? '' : `${statePrefix}/`
     this.#observers = new Observers(qos, this.#limits, this.#limits.observersPerConnection)
-    if (/^(mqtt\+)?wss?:$/.test(url.protocol)) this.prefix = ''
+    if (isWebSocket(url)) this.prefix = ''
     this.#broker = new RemoteBroker({
       ...options,
       connectTimeout: Math.min(options.connectTimeout ?? timeout, timeout),
@@ -89,6 +94,9 @@ class MqttChannel implements Channel {
 
   async send(bag: Bag): Promise<Answer> {
     const request = outgoing(bag)
+    // What was cancelled before is not sent.
+    request.signal?.throwIfAborted()
+    this.#closed.signal.throwIfAborted()
     const topic = topicFor(request)
     if (!isTopicName(topic)) throw new IopaError(400, 'bad-topic', `'${request.path}' is no topic: it is empty, too long, or holds '+' or '#'.`)
     const deadline = this.#deadline(request.signal)
@@ -112,7 +120,8 @@ class MqttChannel implements Channel {
     request.signal?.addEventListener('abort', stop, { once: true })
     const deadline = this.#deadline(request.signal)
     try {
-      await this.#observers.subscribe(filter, await this.#broker.ready(deadline.signal)).catch((error: unknown) => {
+      const connection = await this.#broker.ready(deadline.signal)
+      await abortable(this.#observers.subscribe(filter, connection), deadline.signal).catch((error: unknown) => {
         // A lost connection subscribes again when it is back.
         if (!(error instanceof ConnectionLost)) throw error
       })
@@ -128,7 +137,7 @@ class MqttChannel implements Channel {
   }
 
   async close(): Promise<void> {
-    const error = new IopaError(502, 'disconnected', 'The client was closed.')
+    const error = channelClosed()
     this.#closed.abort(error)
     this.#pending.abandon(error)
     this.#observers.end()
@@ -175,7 +184,8 @@ class MqttChannel implements Channel {
     signal: AbortSignal,
     again?: () => boolean
   ): Promise<Awaited<ReturnType<RemoteBroker['publish']>>> {
-    const payload = request.body === null ? new Uint8Array(0) : await readBody(request.body, this.#limits.body)
+    const bounds = { limit: this.#limits.body, clock: this.#clock, timeout: this.#timeout, closing: this.#closed.signal }
+    const payload = (await readRequestBody({ ...request, signal }, bounds)) ?? new Uint8Array(0)
     const retain = isRetained(request, bag)
     const userProperties: Record<string, string | string[]> = {}
     for (const [name] of request.headers) {
@@ -184,7 +194,11 @@ class MqttChannel implements Channel {
     }
     userProperties['method'] = request.method
     const type = request.type === '' ? {} : { contentType: request.type }
-    return this.#broker.publish({ topic, payload, qos: this.#qos, retain, properties: { ...properties, ...type, userProperties } }, signal, again)
+    const message = { topic, payload, qos: this.#qos, retain, properties: { ...properties, ...type, userProperties } }
+    return this.#broker.publish(message, signal, again).catch((error: IopaError) => {
+      // What is not sent again, such as QoS 0, is lost with its connection.
+      throw error.code === 'connection-lost' ? connectionLost(error) : error
+    })
   }
 
   /** The first message of a subscription: the retained one, or what an IOPA broker answers to a GET of it. 404 when there is none in time. */
@@ -194,13 +208,14 @@ class MqttChannel implements Channel {
     const stop = (): void => observer.end(signal.reason)
     signal.addEventListener('abort', stop, { once: true })
     try {
-      await this.#observers.subscribe(topic, await this.#broker.ready(signal))
+      await abortable(this.#observers.subscribe(topic, await this.#broker.ready(signal)), signal)
       for await (const answer of observer.answers()) return answer
       return answerOfReceipt({ reasonCode: 0, reasonString: '', userProperties: {} }, 404)
     } finally {
       this.#clock.clearTimeout(timer)
       signal.removeEventListener('abort', stop)
-      if (this.#observers.remove(observer)) await this.#broker.connection?.unsubscribe([topic]).catch(() => {})
+      // The answer does not wait for the broker to acknowledge this.
+      if (this.#observers.remove(observer)) this.#broker.connection?.unsubscribe([topic]).catch(() => {})
     }
   }
 
@@ -217,7 +232,7 @@ class MqttChannel implements Channel {
         this.#responseTopic = ''
       })
     }
-    await this.#responding
+    await abortable(this.#responding, signal)
     return this.#responseTopic
   }
 
@@ -247,11 +262,7 @@ class MqttChannel implements Channel {
   #deadline(signal: AbortSignal | undefined): { signal: AbortSignal; clear: () => void } {
     const controller = new AbortController()
     const closed = this.#closed.signal
-    const timer = this.#clock.setTimeout(
-      () => controller.abort(new IopaError(504, 'timeout', `No answer within ${this.#timeout} ms.`)),
-      this.#timeout,
-      { keep: true }
-    )
+    const timer = this.#clock.setTimeout(() => controller.abort(answerTimeout(this.#timeout)), this.#timeout, { keep: true })
     const abort = (): void => controller.abort(signal?.reason)
     const close = (): void => controller.abort(closed.reason)
     signal?.addEventListener('abort', abort, { once: true })
@@ -266,6 +277,8 @@ class MqttChannel implements Channel {
     return { signal: controller.signal, clear }
   }
 }
+
+const isWebSocket = ({ protocol }: URL): boolean => /^(mqtt\+)?wss?:$/.test(protocol)
 
 /** An empty retained message is what takes a retained one away (MQTT 5 section 3.3.1.3). */
 const isRetained = ({ method }: OutgoingRequest, bag: Bag): boolean => bag['mqtt.Retain'] ?? method === 'DELETE'

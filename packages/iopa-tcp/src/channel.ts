@@ -1,5 +1,7 @@
+import { setMaxListeners } from 'node:events'
 import {
   type Answer,
+  abortable,
   type Bag,
   type BagRequest,
   type ByteAddress,
@@ -7,21 +9,26 @@ import {
   type Channel,
   type Clock,
   type ConnectOptions,
+  channelClosed,
+  checkTargetUrl,
   DEFAULT_LIMITS,
   IopaError,
   isIopaError,
   mergeLimits,
   type OutgoingRequest,
+  observationRefused,
   outgoing,
-  readBody,
+  readRequestBody,
   systemClock
 } from '@iopa/appbuilder'
 import { ClientSession, type ClientSettings } from './client-session.ts'
 import type { Framing } from './framing.ts'
-import { refusalError } from './refusal-error.ts'
 
 const FIRST_PAUSE = 250
 const LONGEST_PAUSE = 30_000
+// After a connection that has brought answers the pause grows to this at most, and begins again where that has lasted so long.
+const BRIEF_PAUSE = 5_000
+const BRIEF = 1_000
 
 /** Opens a channel to the address of a URL. Rejects when it cannot connect in time. */
 export async function connect(
@@ -31,6 +38,7 @@ export async function connect(
   network: ByteNetwork,
   options: ConnectOptions & { readonly clock?: Clock } = {}
 ): Promise<Channel> {
+  checkTargetUrl(url)
   const secure = url.protocol === 'tcps:'
   if (url.port === '') throw new IopaError(400, 'no-port', `Write the port: ${url.protocol}//${url.hostname || 'host'}:7000.`)
   if (options.tls && !secure) throw new IopaError(400, 'tls-scheme', 'For TLS, write tcps: in the URL.')
@@ -67,6 +75,8 @@ class TcpChannel implements Channel {
     this.#network = network
     this.#address = address
     this.#settings = settings
+    // All that waits for something listens.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   async send(request: Bag): Promise<Answer> {
@@ -80,16 +90,20 @@ class TcpChannel implements Channel {
   async *observe(request: Bag): AsyncGenerator<Answer> {
     if (!this.#settings.bag) throw new IopaError(501, 'not-observable', 'Only bags can observe; connect with the framing of bags.')
     const out = outgoing(request)
-    const message = await this.#message(out)
     const { signal } = out
+    if (signal?.aborted) return
+    const message = await this.#message(out)
+    const { clock } = this.#settings
     let told = false
     for (let attempt = 0; ; attempt++) {
       if (signal?.aborted || this.#closing.signal.aborted) return
+      const begun = clock.elapsed()
+      let longest = LONGEST_PAUSE
       try {
         for await (const answer of this.#answers(message, signal)) {
-          if (!answer.ok) throw refusalError(answer)
+          if (!answer.ok) throw observationRefused(answer)
           told = true
-          attempt = 0
+          longest = BRIEF_PAUSE
           yield answer
         }
         return
@@ -97,12 +111,14 @@ class TcpChannel implements Channel {
         if (signal?.aborted || this.#closing.signal.aborted) return
         if (!told || !isLoss(error)) throw error
       }
-      await this.#pause(Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempt) * (0.5 + Math.random() / 2), signal)
+      // A server that answers and closes at once is asked less and less often.
+      if (clock.elapsed() - begun > BRIEF) attempt = 0
+      await this.#pause(Math.min(longest, FIRST_PAUSE * 2 ** attempt) * (0.5 + Math.random() / 2), signal)
     }
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new IopaError(503, 'channel-closed', 'This channel has been closed.'))
+    this.#closing.abort(channelClosed())
     await this.#connecting?.catch(() => undefined)
     await this.#session?.leave()
   }
@@ -115,7 +131,8 @@ class TcpChannel implements Channel {
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = null
     })
-    return signal ? abortable(this.#connecting, signal) : this.#connecting
+    const connecting = this.#connecting
+    return abortable(signal, () => connecting)
   }
 
   async #connect(): Promise<ClientSession> {
@@ -157,7 +174,8 @@ class TcpChannel implements Channel {
   }
 
   async #message(out: OutgoingRequest): Promise<Omit<BagRequest, 'seq'>> {
-    const body = out.body === null ? null : await readBody(out.body, this.#settings.limits.body)
+    const { limits, clock, timeout } = this.#settings
+    const body = await readRequestBody(out, { limit: limits.body, clock, timeout, closing: this.#closing.signal })
     return {
       method: out.method,
       path: out.path,
@@ -190,11 +208,3 @@ class TcpChannel implements Channel {
 const isLoss = (error: unknown): boolean =>
   isIopaError(error) &&
   (error.code === 'disconnected' || error.code === 'connect-failed' || error.code === 'timeout' || error.code === 'too-many-connections')
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
-}

@@ -1,12 +1,15 @@
 import {
   Answer,
+  answerTimeout,
   type BagRequest,
   type BagSeq,
   type ByteChannel,
   type ByteReceiver,
+  badAnswer,
   type Clock,
+  channelClosed,
+  connectionLost,
   decodeBagAnswer,
-  decodeBagSeq,
   encodeBagRequest,
   IopaError,
   type Limits,
@@ -14,6 +17,7 @@ import {
   type TimerHandle
 } from '@iopa/appbuilder'
 import { AnswerQueue } from './answer-queue.ts'
+import { lastSeq, seqOf, tooLarge } from './answer-seq.ts'
 import type { FrameReader, Framing } from './framing.ts'
 import { refusalError } from './refusal-error.ts'
 
@@ -39,8 +43,6 @@ interface Waiting {
 const NOTHING: Waiting = { due: Number.POSITIVE_INFINITY, resolve: () => undefined, reject: () => undefined }
 // Beyond this many bytes the requests of one turn leave before all of them are made, so that a slow peer is noticed.
 const FLUSH_BYTES = 64 * 1024
-// Servers write the seq last: nothing within a body ends like this.
-const LAST_SEQ = /"iopa\.Seq":(\d{1,16})\}\r?$/
 // How long the peer may take to close, in milliseconds.
 const LINGER = 250
 
@@ -66,7 +68,7 @@ export class ClientSession implements ByteReceiver {
   constructor(channel: ByteChannel, settings: ClientSettings) {
     this.#channel = channel
     this.#settings = settings
-    this.#reader = settings.framing.reader(settings.frameLimit, settings.bag)
+    this.#reader = settings.framing.reader(settings.frameLimit, true)
     this.#outbox = new Outbox(channel, settings.limits)
     this.#gone = new Promise(resolve => {
       this.#leave = resolve
@@ -127,7 +129,7 @@ export class ClientSession implements ByteReceiver {
   /** Ends the connection; what still waits is rejected. Resolves when it is gone. */
   leave(): Promise<void> {
     if (!this.#closed) {
-      this.#fault ??= new IopaError(503, 'channel-closed', 'This channel has been closed.')
+      this.#fault ??= channelClosed()
       for (const seq of [...this.#observations.keys()]) this.unobserve(seq)
       this.#outbox.flush()
       this.#channel.end()
@@ -144,7 +146,7 @@ export class ClientSession implements ByteReceiver {
       this.#reader.push(chunk)
       for (let frame = this.#reader.next(); frame !== null; frame = this.#reader.next()) this.#receive(frame)
     } catch (cause) {
-      this.#fault = new IopaError(502, 'bad-answer', 'The peer sent what is no answer.', { cause })
+      this.#fault = badAnswer('The peer sent what is no answer.', cause)
       this.#channel.destroy()
       this.#fail()
     }
@@ -161,7 +163,7 @@ export class ClientSession implements ByteReceiver {
   }
 
   close(cause?: Error): void {
-    this.#fault ??= new IopaError(502, 'disconnected', 'The peer has closed the connection.', cause ? { cause } : {})
+    this.#fault ??= connectionLost(cause)
     this.#outbox.onClose()
     this.#fail()
     this.#leave()
@@ -198,22 +200,19 @@ export class ClientSession implements ByteReceiver {
       if (first.done) return
       const waiting = this.#waiting.get(first.value)
       this.#waiting.delete(first.value)
-      waiting?.resolve(Answer.received(200, { payload: frame }))
+      if (this.#reader.overlong === true) waiting?.reject(tooLarge())
+      else waiting?.resolve(Answer.received(200, { payload: frame }))
       return
     }
     if (this.#reader.overlong === true) {
-      const seq = LAST_SEQ.exec(Buffer.from(frame).toString('latin1'))?.[1]
-      this.#refuse(
-        seq === undefined ? undefined : Number(seq),
-        new IopaError(502, 'answer-too-large', 'The answer is longer than this client reads.')
-      )
+      this.#refuse(lastSeq(frame), tooLarge())
       return
     }
     let received: ReturnType<typeof decodeBagAnswer>
     try {
       received = decodeBagAnswer(frame)
     } catch (error) {
-      this.#refuse(decodeBagSeq(frame), error)
+      this.#refuse(seqOf(frame), badAnswer('The answer cannot be read.', error))
       return
     }
     const { answer, seq } = received
@@ -284,7 +283,7 @@ export class ClientSession implements ByteReceiver {
       }
       this.#settle(seq)
       this.#observations.delete(seq)
-      reject(new IopaError(504, 'timeout', `The peer has not answered within ${this.#settings.timeout} ms.`))
+      reject(answerTimeout(this.#settings.timeout))
     }
   }
 

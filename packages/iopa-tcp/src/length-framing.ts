@@ -16,7 +16,7 @@ export interface LengthFormat {
 export const lengthFraming = (format: LengthFormat): Framing => ({
   name: format.name,
   maxPayload: format.maxPayload,
-  reader: limit => new LengthReader(format, limit),
+  reader: (limit, skips = false) => new LengthReader(format, limit, skips),
   prefix: format.prefix,
   suffix: null
 })
@@ -29,10 +29,15 @@ class LengthReader implements FrameReader {
   readonly #partial = new PartialFrame()
   #chunk: Uint8Array = EMPTY
   #at = 0
+  readonly #skips: boolean
+  /** Bytes of a frame over the limit that are still to be skipped; 0 for none. */
+  #rest = 0
+  overlong = false
 
-  constructor(format: LengthFormat, limit: number) {
+  constructor(format: LengthFormat, limit: number, skips: boolean) {
     this.#format = format
     this.#limit = limit
+    this.#skips = skips
   }
 
   get pending(): number {
@@ -46,13 +51,21 @@ class LengthReader implements FrameReader {
   }
 
   next(): Uint8Array | null {
+    this.overlong = false
+    if (this.#rest > 0) return this.#skip()
     if (this.#partial.length) return this.#complete()
     const chunk = this.#chunk
     const at = this.#at
     const head = this.#format.bytes
     const start = at + head
     if (start <= chunk.length) {
-      const end = start + this.#length(chunk, at)
+      const length = this.#format.read(chunk, at)
+      if (this.#exceeds(length)) {
+        this.#at = start
+        this.#rest = length
+        return this.#skip()
+      }
+      const end = start + length
       if (end <= chunk.length && at < chunk.length) {
         this.#at = end
         return byteBody(chunk, start, end)
@@ -73,7 +86,12 @@ class LengthReader implements FrameReader {
   #complete(): Uint8Array | null {
     const head = this.#format.bytes
     if (this.#partial.length < head && !this.#fill(head)) return null
-    const length = head + this.#length(this.#partial.bytes, 0)
+    const announced = this.#format.read(this.#partial.bytes, 0)
+    if (this.#exceeds(announced)) {
+      this.#rest = announced - (this.#partial.take().length - head)
+      return this.#skip()
+    }
+    const length = head + announced
     if (this.#partial.length < length && !this.#fill(length)) return null
     return this.#partial.take(head)
   }
@@ -90,9 +108,23 @@ class LengthReader implements FrameReader {
     return this.#partial.length >= length
   }
 
-  #length(data: Uint8Array, at: number): number {
-    const length = this.#format.read(data, at)
-    if (length > this.#limit) throw frameTooLong(this.#limit)
-    return length
+  #exceeds(length: number): boolean {
+    if (length <= this.#limit) return false
+    if (!this.#skips) throw frameTooLong(this.#limit)
+    return true
+  }
+
+  /** Nothing of a frame over the limit but that it has come to its end. */
+  #skip(): Uint8Array | null {
+    const skipped = Math.min(this.#rest, this.#chunk.length - this.#at)
+    this.#rest -= skipped
+    this.#at += skipped
+    if (this.#rest > 0) {
+      this.#chunk = EMPTY
+      this.#at = 0
+      return null
+    }
+    this.overlong = true
+    return EMPTY
   }
 }

@@ -184,6 +184,7 @@ describe('a channel', () => {
             '/type': `{"iopa.StatusCode":200,"iopa.ContentType":"json","iopa.Body":1,"iopa.Seq":${seq}}`,
             '/headers': `{"iopa.StatusCode":200,"iopa.Headers":{"a":"b\\nc"},"iopa.Seq":${seq}}`,
             '/many': `{"iopa.StatusCode":200,"iopa.Headers":{"a":[${Array(200).fill('"b"')}]},"iopa.Seq":${seq}}`,
+            '/json': `{"iopa.StatusCode":200,"iopa.Body":{"a":},"iopa.Seq":${seq}}`,
             '/nobody': '{"iopa.StatusCode":"200"}'
           }
           socket.write(`${bad[path] ?? `{"iopa.StatusCode":200,"iopa.Body":"${path}","iopa.ContentType":"text/plain","iopa.Seq":${seq}}`}\n`)
@@ -197,9 +198,9 @@ describe('a channel', () => {
     expect(await (await observed.next()).value.text()).toBe('/observed')
     const broken = channel.observe({ 'iopa.Path': '/type' })[Symbol.asyncIterator]().next()
     await expect(broken).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
-    const paths = ['/status', '/good', '/type', '/headers', '/many', '/also-good']
+    const paths = ['/status', '/good', '/type', '/headers', '/many', '/also-good', '/json']
     const results = await Promise.allSettled(paths.map(path => channel.send({ 'iopa.Path': path })))
-    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled'])
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'rejected', 'rejected', 'fulfilled', 'rejected'])
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 502, code: 'bad-answer' })
     const stopping = new AbortController()
     const lost = channel.send({ 'iopa.Path': '/nobody', 'iopa.CallCancelled': stopping.signal })
@@ -222,6 +223,17 @@ describe('a channel', () => {
     expect(results[1]).toMatchObject({ reason: { status: 502, code: 'answer-too-large' } })
     expect((await channel.send({ 'iopa.Path': '/small' })).status).toBe(200)
   })
+
+  test.each(['lines', 'lengthPrefixed'] as const)(
+    'skips a message of %s that is longer than it reads, and rejects its request alone',
+    async framing => {
+      const { port } = await serve(async context => ((await context.text()) === 'large' ? 'x'.repeat(50_000) : 'small'), { framing })
+      const channel = await open(port, { limits: { body: 1000 } }, { framing })
+      const results = await Promise.allSettled(['small', 'large', 'small', 'large', 'small'].map(body => channel.send({ 'iopa.Body': body })))
+      expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'])
+      expect(results[1]).toMatchObject({ reason: { status: 502, code: 'answer-too-large' } })
+    }
+  )
 
   test('ignores answers that nobody waits for', async () => {
     const { port } = await fake(socket =>

@@ -1,11 +1,15 @@
 import { randomInt } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import {
   Answer,
+  abortable,
   type Bag,
   bodyTooLarge,
   type Channel,
   type Clock,
   type ConnectOptions,
+  channelClosed,
+  checkTargetUrl,
   type DatagramChannel,
   type DatagramNetwork,
   DEFAULT_LIMITS,
@@ -18,7 +22,7 @@ import {
   mergeLimits,
   type OutgoingRequest,
   outgoing,
-  readBody,
+  readRequestBody,
   systemClock
 } from '@iopa/appbuilder'
 import { addressOf } from './address.ts'
@@ -37,12 +41,13 @@ interface Settings {
 
 /** Opens a channel to the address of a URL; nothing is sent yet. Rejects when the name has no address. */
 export async function connect(url: URL, network: DatagramNetwork, raw: boolean, options: ConnectOptions = {}): Promise<Channel> {
+  checkTargetUrl(url)
   if (url.port === '' || url.port === '0') throw new IopaError(400, 'no-port', `Write the port: udp://${url.hostname || 'host'}:7001.`)
   if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS here; use tcps: or coap.')
   options.signal?.throwIfAborted()
   const settings: Settings = {
     network,
-    address: await addressOf(url.hostname.replace(/^\[|\]$/g, '')),
+    address: await abortable(options.signal, () => addressOf(url.hostname.replace(/^\[|\]$/g, ''))),
     port: Number(url.port),
     limits: mergeLimits(DEFAULT_LIMITS, options.limits),
     clock: options.clock ?? systemClock,
@@ -64,6 +69,16 @@ const notObservable = (): AsyncIterable<Answer> => ({
   })
 })
 
+const bodyOf = (out: OutgoingRequest, { limits, clock, timeout }: Settings, closing: AbortSignal): Promise<Uint8Array | null> =>
+  readRequestBody(out, { limit: limits.body, clock, timeout, closing })
+
+/** Aborts when a channel is closed; all that waits for something listens. */
+const closingController = (): AbortController => {
+  const closing = new AbortController()
+  setMaxListeners(0, closing.signal)
+  return closing
+}
+
 const encode = (out: OutgoingRequest, body: Uint8Array | null, seq: number): Uint8Array =>
   Buffer.from(
     encodeBagRequest({
@@ -83,6 +98,7 @@ class BagChannel implements Channel {
   readonly #settings: Settings
   readonly #socket: DatagramChannel
   readonly #waiting: WaitingRequests
+  readonly #closing = closingController()
   // Who cannot see the requests must not be able to guess an answer's seq.
   #seq = randomInt(2 ** 47)
 
@@ -95,7 +111,7 @@ class BagChannel implements Channel {
 
   async send(request: Bag): Promise<Answer> {
     const out = outgoing(request)
-    const body = out.body === null ? null : await readBody(out.body, this.#settings.limits.body)
+    const body = await bodyOf(out, this.#settings, this.#closing.signal)
     const seq = ++this.#seq
     const bytes = encode(out, body, seq)
     if (bytes.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
@@ -110,6 +126,7 @@ class BagChannel implements Channel {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(channelClosed())
     this.#waiting.close()
     await this.#socket.close()
   }
@@ -139,6 +156,7 @@ class BagChannel implements Channel {
 class RawChannel implements Channel {
   readonly #settings: Settings
   readonly #waiting: WaitingRequests
+  readonly #closing = closingController()
   #number = 0
 
   constructor(settings: Settings) {
@@ -148,7 +166,7 @@ class RawChannel implements Channel {
 
   async send(request: Bag): Promise<Answer> {
     const out = outgoing(request)
-    const body = out.body === null ? new Uint8Array() : await readBody(out.body, this.#settings.limits.body)
+    const body = (await bodyOf(out, this.#settings, this.#closing.signal)) ?? new Uint8Array()
     if (body.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
     const number = ++this.#number
     const { address, port } = this.#settings
@@ -181,6 +199,7 @@ class RawChannel implements Channel {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(channelClosed())
     this.#waiting.close()
   }
 }

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { type Answer, answerTimeout, type Clock, channelClosed, IopaError, type TimerHandle } from '@iopa/appbuilder'
 
 /** Who waits for an answer. */
 export interface Waiting {
@@ -31,7 +31,7 @@ export class WaitingRequests {
   /** Rejects in time, on abort and on close. @throws the reason of an aborted signal; IopaError 503 over the limit or when closed. */
   add(number: number, signal: AbortSignal | undefined, waiting: Waiting): void {
     signal?.throwIfAborted()
-    if (this.#closed) throw closed()
+    if (this.#closed) throw channelClosed()
     if (this.#entries.size >= this.#limit)
       throw new IopaError(503, 'overloaded', `${this.#limit} requests wait for an answer on this channel; wait for some of them.`)
     const abort = (): void => this.take(number)?.reject(signal?.reason)
@@ -57,7 +57,7 @@ export class WaitingRequests {
   /** Rejects everything that waits, and all that comes. */
   close(): void {
     this.#closed = true
-    for (const number of [...this.#entries.keys()]) this.take(number)?.reject(closed())
+    for (const number of [...this.#entries.keys()]) this.take(number)?.reject(channelClosed())
   }
 
   #arm(time: number): void {
@@ -77,11 +77,7 @@ export class WaitingRequests {
         this.#arm(due - now)
         return
       }
-      this.take(number)?.reject(
-        new IopaError(504, 'timeout', `The peer has not answered within ${this.#timeout} ms; it may not have got the request.`)
-      )
+      this.take(number)?.reject(answerTimeout(this.#timeout))
     }
   }
 }
-
-const closed = (): IopaError => new IopaError(503, 'channel-closed', 'This channel has been closed.')

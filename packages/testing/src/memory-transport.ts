@@ -1,10 +1,14 @@
 import {
   Answer,
+  answerTimeout,
   type Bag,
   type Channel,
   type ConnectOptions,
   type Context,
+  channelClosed,
   checkOptions,
+  checkTargetUrl,
+  connectionLost,
   type Endpoint,
   HeaderMap,
   type Host,
@@ -14,11 +18,13 @@ import {
   type Listener,
   markFactory,
   type OutgoingRequest,
+  observationRefused,
   outgoing,
   systemClock,
   type Transport,
   upstream
 } from '@iopa/appbuilder'
+import { MemoryUpload } from './memory-upload.ts'
 
 /** Options of the memory transport. */
 export interface MemoryOptions {
@@ -41,6 +47,8 @@ export const memory = (options: MemoryOptions = {}): Transport => {
   const open = new Map<string, Host>()
   let sessions = 0
   const connect = async (url: URL, connecting: ConnectOptions): Promise<Channel> => {
+    checkTargetUrl(url)
+    connecting.signal?.throwIfAborted()
     const host = open.get(url.hostname)
     if (host === undefined) throw new IopaError(502, 'connect-failed', `Nothing listens on memory://${url.hostname}.`)
     return channelOf(host, connecting, `memory-${++sessions}`)
@@ -97,9 +105,12 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
   const timeout = connecting.timeout ?? 30_000
 
   const waiting = new Set<() => void>()
+  let closed = false
 
   const contextOf = (request: OutgoingRequest): Context => {
-    if (connection.ended) throw new IopaError(502, 'disconnected', 'The channel is closed.')
+    request.signal?.throwIfAborted()
+    if (closed) throw channelClosed()
+    if (connection.ended) throw connectionLost()
     if (isControlMethod(request.method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${request.method}.`)
     const source = {
       headers: () => [...request.headers].flat(),
@@ -117,7 +128,7 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
     const ended = new Promise<never>((_, reject) => {
       timer = clock.setTimeout(
         () => {
-          reject(new IopaError(504, 'timeout', `No answer within ${timeout} ms.`))
+          reject(answerTimeout(timeout))
           void context.end('disconnect')
         },
         timeout,
@@ -129,7 +140,7 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
       }
       if (signal?.aborted) stop()
       signal?.addEventListener('abort', stop, { once: true })
-      lost = () => reject(new IopaError(502, 'disconnected', 'The channel was closed before the answer.'))
+      lost = () => reject(closed ? channelClosed() : connectionLost())
       waiting.add(lost)
       context.defer(reason => {
         if (reason === 'shutdown' || reason === 'disconnect') lost()
@@ -152,10 +163,15 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
   return {
     async send(request: Bag) {
       const sent = outgoing(request)
-      const context = contextOf(sent)
+      const { body } = sent
+      const upload = body === null || body instanceof Uint8Array ? null : new MemoryUpload(body)
+      const context = contextOf(upload === null ? sent : { ...sent, body: upload })
       try {
         await bounded(context, sent.signal, host.invoke(context, 'all'))
         return await received(context.response, sent.method)
+      } catch (error) {
+        upload?.cut()
+        throw error
       } finally {
         await context.end()
       }
@@ -185,8 +201,9 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
         for (;;) {
           const answer = arrived.shift()
           if (answer !== undefined) {
-            if (!answer.ok) throw answer.error ?? new IopaError(answer.status, 'refused', answer.reason)
-            yield await received(answer, 'GET')
+            const own = await received(answer, 'GET')
+            if (!own.ok) throw observationRefused(own)
+            yield own
           } else if (context.ended) {
             return
           } else {
@@ -201,6 +218,7 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
       }
     },
     async close() {
+      closed = true
       // A context whose handler is still changing something does not end with its channel.
       for (const lost of [...waiting]) lost()
       await connection.end('disconnect')

@@ -1,11 +1,11 @@
 import { IopaError, schemeOf, withOrigin } from '@iopa/constants'
-import { type ContextFactory, Scope } from '@iopa/context'
+import { abortable, type ContextFactory, Scope } from '@iopa/context'
 import { type Client, createClient } from '../client/client.ts'
 import { marked, upstream } from '../client/upstream.ts'
 import { compose } from '../pipeline/compose.ts'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import type { Clock } from '../transport/clock.ts'
-import type { ConnectOptions, Transport } from '../transport/transport.ts'
+import type { Channel, ConnectOptions, Transport } from '../transport/transport.ts'
 
 export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = { signal: true, timeout: true, tls: true, clock: true, limits: true }
 
@@ -29,7 +29,9 @@ export const connectClient = async (owner: ClientOwner, url: string | URL, optio
     const known = owner.transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'
     throw withOrigin(new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${known}.`), 'internal')
   }
-  const channel = await upstream(transport.connect(target, { clock: owner.clock, ...options }))
+  // A connection that comes too late is closed.
+  const connect = (): Promise<Channel> => upstream(transport.connect(target, { clock: owner.clock, ...options }))
+  const channel = await abortable(options.signal, connect, late => void late.close())
   const scope = new Scope(owner.scope.environment, owner.scope)
   scope.defer(() => channel.close())
   try {

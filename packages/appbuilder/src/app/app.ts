@@ -1,5 +1,16 @@
 import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger, originOf } from '@iopa/constants'
-import { type Answer, type BaseContext, type Context, ContextFactory, checkPath, type Environment, isContext, Scope } from '@iopa/context'
+import {
+  type Answer,
+  abandonValue,
+  abortable,
+  type BaseContext,
+  type Context,
+  ContextFactory,
+  checkPath,
+  type Environment,
+  isContext,
+  Scope
+} from '@iopa/context'
 import type { Client } from '../client/client.ts'
 import { markedCopy, marking } from '../client/upstream.ts'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -147,20 +158,34 @@ export class App {
     }
   }
 
-  /** Runs a request of this process through the pipeline: a bag, which is trusted, or a context. Resolves with its answer, whatever the status. */
+  /**
+   * Runs a request of this process through the pipeline: a bag, which is trusted, or a context. Resolves with its answer, whatever the status;
+   * rejects with the reason of the bag's `iopa.CallCancelled` as soon as that aborts.
+   */
   async invoke(request: Bag | Context): Promise<Answer> {
     const own = !isContext(request)
     const context = own ? this.create(request) : (request as Context)
-    await new Promise<void>(resolve => this.#dispatcher.run(context, () => resolve()))
+    const signal = own ? (request as Bag)['iopa.CallCancelled'] : undefined
+    await (signal === undefined
+      ? this.#ran(context)
+      : abortable(
+          signal,
+          () => this.#ran(context),
+          () => abandonValue(context.response)
+        ))
     const answer = context.response
     if (own) {
       const { error } = answer
       if (error !== null && originOf(error) === undefined) answer.setError(markedCopy(error, 'internal'))
       // A streamed body may still read from what the scope owns.
-      if (answer.isStream) answer.whenRead(() => void context.end())
+      if (answer.isStream) answer.whenRead(() => void context.end(), signal)
       else await context.end()
     }
     return answer
+  }
+
+  #ran(context: Context): Promise<void> {
+    return new Promise(resolve => this.#dispatcher.run(context, () => resolve()))
   }
 
   /** A context from a bag; its owner ends it. */

@@ -1,9 +1,22 @@
 import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, checkBag, decodePath, encodeBody, HeaderMap, isContext, type Scope } from '@iopa/context'
+import {
+  type Answer,
+  abandonValue,
+  abortable,
+  type Context,
+  type ContextFactory,
+  checkBag,
+  decodePath,
+  encodeBody,
+  HeaderMap,
+  isContext,
+  type Scope
+} from '@iopa/context'
 import { checkOptions, checkSurplus } from '../app/arguments.ts'
 import { observedRemotely } from '../observation/observed-remotely.ts'
 import { applyReturned, type Pipeline } from '../pipeline/compose.ts'
 import type { Channel } from '../transport/transport.ts'
+import { channelClosed } from './failures.ts'
 import { marked, marking } from './upstream.ts'
 
 /** Options of one request. */
@@ -96,18 +109,22 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
   const send = async (request: Bag): Promise<Answer> => {
     const own = !isContext(request)
     const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
+    // The reason of the caller's own signal stays as it is, and goes before what its abort has led to.
+    const failed = (error: unknown): unknown => {
+      const signal = request['iopa.CallCancelled']
+      return signal?.aborted && (own || error === signal.reason) ? signal.reason : marked(scope.ended ? channelClosed() : error, 'upstream')
+    }
     let streams = false
     try {
-      // What was cancelled before must not be sent.
-      if (own) request['iopa.CallCancelled']?.throwIfAborted?.()
-      const answer = answerOf(context, await sendContext(context))
+      // What was cancelled before is not sent; no layer and no channel makes the caller wait after that.
+      const { signal } = context
+      const answer = answerOf(context, await abortable(signal, async () => sendContext(context), abandonValue))
       // A body that is still to come ends with the context.
       streams = own && answer.isStream
-      if (streams) answer.whenRead(() => void context.end())
+      if (streams) answer.whenRead(() => void context.end(), signal, failed)
       return answer
     } catch (error) {
-      // The reason of the caller's own signal stays as it is.
-      throw error === request['iopa.CallCancelled']?.reason ? error : marked(error, 'upstream')
+      throw failed(error)
     } finally {
       if (own && !streams) await context.end()
     }
@@ -117,7 +134,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Pipel
     const method = observing['iopa.Method'] ?? 'GET'
     if (method !== 'GET' && channel.observable?.includes(method) !== true)
       throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
-    if (scope.ended) throw marked(new IopaError(502, 'disconnected', 'The client is closed: connect again.'), 'upstream')
+    if (scope.ended) throw marked(channelClosed(), 'upstream')
     const context = marking('upstream', () => contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal }))
     let left = false
     // Its end from outside, as by close(), does not wait for the peer.

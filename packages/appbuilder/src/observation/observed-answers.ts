@@ -98,6 +98,7 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
     if (signal !== undefined) {
       const abort = (): void => {
         this.#newest = null
+        this.#end()
         void context.end('unsubscribe')
       }
       signal.addEventListener('abort', abort, { once: true })

@@ -1,4 +1,5 @@
-import { type Answer, type Bag, type Channel, type Clock, collectBytes, IopaError, outgoing } from '@iopa/appbuilder'
+import { setMaxListeners } from 'node:events'
+import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
 import type { ClientLink } from './link.ts'
 import { ClientObservation } from './observation.ts'
@@ -16,6 +17,8 @@ export interface ClientChannelInit {
   readonly confirmable: boolean
   /** Most bytes of an answer, and of a request whose body is a stream. */
   readonly bodyLimit: number
+  /** Milliseconds for the body of a request to be read. */
+  readonly timeout: number
   /** The link to use now. */
   link(): Promise<ClientLink>
   /** Ends the link, and all that waits on it. */
@@ -30,19 +33,22 @@ export class ClientChannel implements Channel {
   readonly #slots = new UploadSlots()
   /** True when the server has not answered since a request found it gone. */
   #lost = false
-  #closing: Promise<void> | undefined
+  #closed: Promise<void> | undefined
+  /** Aborts when the channel is closed. */
+  readonly #closing = new AbortController()
   #lastTag = 0
   readonly #nextTag = (): number => (this.#lastTag = (this.#lastTag + 1) >>> 0)
 
   constructor(init: ClientChannelInit) {
     this.#init = init
+    // All that waits for something listens.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   async send(bag: Bag): Promise<Answer> {
-    this.#assertOpen()
     const { request, settings } = await this.#prepare(bag)
     try {
-      const answer = await new Transfer(await until(this.#init.link(), settings.signal), settings).run(request)
+      const answer = await new Transfer(await until(this.#link(), settings.signal), settings).run(request)
       if (this.#observations.size > 0) this.#succeeded(request, answer)
       return answer
     } catch (error) {
@@ -52,11 +58,10 @@ export class ClientChannel implements Channel {
   }
 
   async *observe(bag: Bag): AsyncGenerator<Answer> {
-    this.#assertOpen()
+    if (bag['iopa.CallCancelled']?.aborted) return
     const { request, settings } = await this.#prepare(bag)
     if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
-    const { link, clock } = this.#init
-    const observation = new ClientObservation({ request, link: () => link(), clock, settings })
+    const observation = new ClientObservation({ request, link: () => this.#link(), clock: this.#init.clock, settings })
     this.#observations.add(observation)
     try {
       yield* observation.answers()
@@ -66,29 +71,38 @@ export class ClientChannel implements Channel {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#init.close()
-    return this.#closing
+    this.#closing.abort(channelClosed())
+    this.#closed ??= this.#init.close()
+    return this.#closed
   }
 
-  /** The server answers: observations that wait to try again do so now, all of them where it had been lost, and one to which this answer is news. */
-  #succeeded(request: ClientRequest, answer: Answer): void {
+  async #link(): Promise<ClientLink> {
+    const link = await this.#init.link()
+    link.heard = this.#heard
+    return link
+  }
+
+  /** The server lives: observations that wait to try again since it could not be reached do so now, all of them where it had been lost. */
+  readonly #heard = (): void => {
     const lost = this.#lost
     this.#lost = false
-    for (const observation of this.#observations) if (lost || observation.waits || observation.missed(request, answer)) observation.renew()
+    if (this.#observations.size > 0) for (const observation of this.#observations) observation.prompt(lost)
+  }
+
+  /** The server answers: observations that wait to try again do so now, and one to which this answer is news. */
+  #succeeded(request: ClientRequest, answer: Answer): void {
+    for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
   }
 
   async #prepare(bag: Bag): Promise<{ readonly request: ClientRequest; readonly settings: TransferSettings }> {
-    const { host, confirmable, bodyLimit } = this.#init
+    const { host, confirmable, bodyLimit, clock, timeout } = this.#init
     const out = outgoing(bag)
-    const body = out.body === null || out.body instanceof Uint8Array ? out.body : await collectBytes(out.body, bodyLimit)
+    const limit = out.body instanceof Uint8Array ? Number.POSITIVE_INFINITY : bodyLimit
+    const body = await readRequestBody(out, { limit, clock, timeout, closing: this.#closing.signal })
     return {
       request: clientRequest({ ...out, body }, host),
       settings: { confirmable: bag['coap.Confirmable'] ?? confirmable, signal: out.signal, bodyLimit, slots: this.#slots, nextTag: this.#nextTag }
     }
-  }
-
-  #assertOpen(): void {
-    if (this.#closing !== undefined) throw new IopaError(503, 'channel-closed', 'This channel has been closed.')
   }
 }
 

@@ -27,6 +27,8 @@ export interface ClientLink {
   readonly maxPayload: number
   /** An Echo that the server has offered, for the next request (RFC 9175 section 2.3). */
   echo: Uint8Array | undefined
+  /** Called when anything comes from the server that it sends while it works. */
+  heard: (() => void) | undefined
   /** Sends a request with a token of its own. Failures are told to the listener, never thrown. */
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: TokenListener): OpenToken
 }

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { type Answer, type Clock, IopaError, observationRefused, type TimerHandle } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
@@ -38,6 +38,9 @@ export class ClientObservation {
   #timer: TimerHandle | undefined
   /** True while the timer is that of another attempt. */
   #waits = false
+  /** True while it waits since the server could not be reached, until it is prompted to try again. */
+  #unreached = false
+  #prompted = false
   #newest: Answer | undefined
   #last: Answer | undefined
   #ended = false
@@ -136,6 +139,7 @@ export class ClientObservation {
     offered(link, message)
     this.#echoed = false
     this.#retry = RETRY
+    this.#prompted = false
     if (sequence !== undefined) this.#sequence = sequence
     this.#heard = clock.elapsed()
     const generation = ++this.#generation
@@ -154,7 +158,7 @@ export class ClientObservation {
       }
       this.#first = false
       if (!answer.ok) {
-        this.#end(refusal(answer))
+        this.#end(observationRefused(answer))
         return
       }
       // A registration that was renewed for nothing tells nothing new.
@@ -198,6 +202,7 @@ export class ClientObservation {
     if (this.#timer !== undefined) this.#init.clock.clearTimeout(this.#timer)
     this.#timer = undefined
     this.#waits = false
+    this.#unreached = false
   }
 
   /** The token waits no longer. */
@@ -221,6 +226,16 @@ export class ClientObservation {
     )
   }
 
+  /**
+   * The server has been heard: registers again at once when it could not be reached, or where it was lost. Only once until that succeeds: two
+   * observations that fail must not prompt each other.
+   */
+  prompt(lost: boolean): void {
+    if (this.#ended || this.#first || !(lost || (this.#unreached && !this.#prompted))) return
+    this.#prompted = true
+    void this.#register()
+  }
+
   /** Registers again at once. */
   renew(): void {
     if (this.#ended || this.#first) return
@@ -237,6 +252,7 @@ export class ClientObservation {
     }
     this.#disarm()
     this.#waits = true
+    this.#unreached = true
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()), { keep: true })
     this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2)
   }
@@ -282,10 +298,3 @@ const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLO
 
 const sameAnswer = (a: Answer, b: Answer): boolean =>
   a.status === b.status && a.type === b.type && Buffer.compare(a.payloadBytes, b.payloadBytes) === 0
-
-const refusal = (answer: Answer): IopaError =>
-  new IopaError(
-    answer.status < 400 ? 502 : answer.status,
-    'not-observed',
-    answer.type.startsWith('text/plain') ? Buffer.from(answer.payloadBytes).toString() : `The peer answered ${answer.status}.`
-  )

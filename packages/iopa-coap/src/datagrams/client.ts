@@ -3,10 +3,11 @@ import {
   type Channel,
   type Clock,
   type ConnectOptions,
+  channelClosed,
+  checkTargetUrl,
   type DatagramChannel,
   type DatagramNetwork,
   DEFAULT_LIMITS,
-  IopaError,
   isLoopback,
   mergeLimits
 } from '@iopa/appbuilder'
@@ -35,6 +36,7 @@ export interface DatagramClientInit {
 /** Opens a channel to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
 export const connectDatagrams = async (init: DatagramClientInit): Promise<Channel> => {
   const { url, options, clock, network, transmission, szx, confirmable } = init
+  checkTargetUrl(url)
   options.signal?.throwIfAborted()
   const host = hostOf(url)
   const port = url.port === '' ? 5683 : Number(url.port)
@@ -59,9 +61,10 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     clock,
     confirmable,
     bodyLimit: limits.body,
+    timeout: options.timeout ?? 30_000,
     link: () => Promise.resolve(link),
     close: async () => {
-      link.close(new IopaError(503, 'channel-closed', 'This channel has been closed.'))
+      link.close(channelClosed())
       layer.close()
       await channel.close()
     }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'
 import { CODE } from '../codec/codes.ts'
@@ -16,6 +16,7 @@ export class DatagramLink implements ClientLink {
   readonly maxSzx: number
   readonly maxPayload: number
   echo: Uint8Array | undefined = undefined
+  heard: (() => void) | undefined = undefined
   readonly #layer: MessageLayer
   readonly #peer: Peer
   readonly #clock: Clock
@@ -36,9 +37,12 @@ export class DatagramLink implements ClientLink {
 
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: TokenListener): OpenToken {
     const token = randomBytes(8)
-    const open: DatagramToken = new DatagramToken(this.#layer, this.#peer, this.#clock, this.#timeout, token, confirmable, listener, () => {
+    const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
-    })
+    }
+    const open: DatagramToken = new DatagramToken(this.#layer, this.#peer, this.#clock, this.#timeout, token, confirmable, listener, forget, () =>
+      this.heard?.()
+    )
     const key = tokenKey(token)
     this.#waiting.set(key, open)
     open.send(code, options, payload)
@@ -47,7 +51,9 @@ export class DatagramLink implements ClientLink {
 
   /** Takes a response that came in a message of its own; false when nobody waits for it. */
   receive(peer: Peer, message: Message): boolean {
-    return peer === this.#peer && (this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false)
+    if (peer !== this.#peer) return false
+    this.heard?.()
+    return this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false
   }
 
   /** Fails everything that waits. */
@@ -65,6 +71,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
   readonly #confirmable: boolean
   readonly #listener: TokenListener
   readonly #forget: () => void
+  readonly #heard: () => void
   #underway: Confirmable | undefined
   #timer: TimerHandle | undefined
   #closed = false
@@ -77,7 +84,8 @@ class DatagramToken implements OpenToken, ConfirmableListener {
     token: Uint8Array,
     confirmable: boolean,
     listener: TokenListener,
-    forget: () => void
+    forget: () => void,
+    heard: () => void
   ) {
     this.#layer = layer
     this.#peer = peer
@@ -87,6 +95,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
     this.#confirmable = confirmable
     this.#listener = listener
     this.#forget = forget
+    this.#heard = heard
   }
 
   send(code: number, options: Options, payload: Uint8Array): void {
@@ -115,6 +124,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
   }
 
   acknowledged(message: Message): boolean {
+    this.#heard()
     if (message.code === CODE.EMPTY) {
       this.#underway = undefined
       this.#arm(this.#timeout ?? ANSWER_TIMEOUT)
@@ -133,7 +143,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
 
   expired(): void {
     this.#underway = undefined
-    this.fail(TIMED_OUT())
+    this.fail(this.#late())
   }
 
   fail(error: unknown): void {
@@ -150,7 +160,11 @@ class DatagramToken implements OpenToken, ConfirmableListener {
 
   #arm(milliseconds: number): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = this.#clock.setTimeout(() => this.fail(TIMED_OUT()), milliseconds, { keep: true })
+    this.#timer = this.#clock.setTimeout(() => this.fail(this.#late()), milliseconds, { keep: true })
+  }
+
+  #late(): IopaError {
+    return answerTimeout(this.#timeout)
   }
 
   #stop(): void {
@@ -164,4 +178,3 @@ class DatagramToken implements OpenToken, ConfirmableListener {
 
 /** How long an answer may take once the request was received, in milliseconds. */
 const ANSWER_TIMEOUT = 30_000
-const TIMED_OUT = (): IopaError => new IopaError(504, 'timeout', 'No answer came in time.')

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
+  answerTimeout,
   type ByteNetwork,
   type Channel,
   type Clock,
   type ConnectOptions,
+  channelClosed,
+  checkTargetUrl,
+  connectionLost,
   DEFAULT_LIMITS,
   IopaError,
+  isIopaError,
   type Limits,
   mergeLimits,
   type TimerHandle
@@ -37,18 +42,20 @@ export interface StreamClientInit {
 /** Opens a channel to the server of a `coap+tcp:` or `coaps+tcp:` URL; when the connection is lost, the next request makes a new one. Rejects when it cannot connect. */
 export const connectStreams = async (init: StreamClientInit): Promise<Channel> => {
   const { url, options, clock, network } = init
+  checkTargetUrl(url)
   const secure = url.protocol === 'coaps+tcp:'
   const host = hostOf(url)
   const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
   const timeout = options.timeout ?? DEFAULT_TIMEOUT
-  let closed = false
+  const closing = new AbortController()
   let link: StreamLink | undefined
   let connecting: Promise<StreamLink> | undefined
 
   const open = async (signal?: AbortSignal): Promise<StreamLink> => {
     const deadline = new AbortController()
-    const abort = (): void => deadline.abort(signal?.reason)
+    const abort = (): void => deadline.abort(closing.signal.aborted ? closing.signal.reason : signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
+    closing.signal.addEventListener('abort', abort, { once: true })
     const timer = clock.setTimeout(() => deadline.abort(new IopaError(504, 'timeout', `No connection to ${url.host} in time.`)), timeout, {
       keep: true
     })
@@ -70,13 +77,18 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
         throw error
       })
       return fresh
+    } catch (cause) {
+      if (deadline.signal.aborted) throw deadline.signal.reason
+      if (isIopaError(cause)) throw cause
+      throw new IopaError(502, 'connect-failed', `Cannot connect to ${url.host}.`, { cause })
     } finally {
       clock.clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
+      closing.signal.removeEventListener('abort', abort)
     }
   }
   const current = async (): Promise<ClientLink> => {
-    if (closed) throw new IopaError(503, 'channel-closed', 'This channel has been closed.')
+    closing.signal.throwIfAborted()
     if (link !== undefined && !link.gone) return link
     connecting ??= open().finally(() => {
       connecting = undefined
@@ -90,10 +102,11 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
     clock,
     confirmable: true,
     bodyLimit: limits.body,
+    timeout,
     link: current,
     close: async () => {
-      closed = true
-      await link?.close(new IopaError(503, 'channel-closed', 'This channel has been closed.'))
+      closing.abort(channelClosed())
+      await link?.close(channelClosed())
     }
   })
 }
@@ -102,6 +115,7 @@ export const connectStreams = async (init: StreamClientInit): Promise<Channel> =
 class StreamLink implements ClientLink {
   readonly reliable: boolean = true
   echo: Uint8Array | undefined = undefined
+  heard: (() => void) | undefined = undefined
   session: StreamSession | undefined
   gone = false
   /** Resolves when the server has said what it can do. */
@@ -144,7 +158,7 @@ class StreamLink implements ClientLink {
     if (this.gone || this.#waiting.size >= this.#limits.queueMessages) {
       queueMicrotask(() =>
         open.fail(
-          this.gone ? DISCONNECTED() : new IopaError(503, 'queue-full', 'Too many requests wait on this connection; wait for some of them first.')
+          this.gone ? connectionLost() : new IopaError(503, 'queue-full', 'Too many requests wait on this connection; wait for some of them first.')
         )
       )
       return open
@@ -165,6 +179,7 @@ class StreamLink implements ClientLink {
   }
 
   message(message: Message): void {
+    this.heard?.()
     if (message.code >= 64) this.#waiting.get(tokenKey(message.token))?.receive(message)
   }
 
@@ -182,7 +197,7 @@ class StreamLink implements ClientLink {
 
   ended(): void {
     // No answer can come any more.
-    this.#fail(DISCONNECTED())
+    this.#fail(connectionLost())
     this.session!.release()
   }
 
@@ -198,7 +213,7 @@ class StreamLink implements ClientLink {
   ponged(): void {}
 
   closed(reason: string): void {
-    const error = reason === '' ? DISCONNECTED() : new IopaError(502, 'disconnected', `The connection has ended: ${reason}`)
+    const error = connectionLost(reason === '' ? undefined : new Error(reason))
     this.#refused(error)
     this.#fail(error)
     this.#left()
@@ -236,7 +251,7 @@ class StreamToken implements OpenToken {
 
   send(code: number, options: Options, payload: Uint8Array): void {
     this.#disarm()
-    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', 'No answer came in time.')), this.#timeout, { keep: true })
+    this.#timer = this.#clock.setTimeout(() => this.fail(answerTimeout(this.#timeout)), this.#timeout, { keep: true })
     this.#link.session!.send(code, this.#token, options, payload)
   }
 
@@ -267,5 +282,3 @@ class StreamToken implements OpenToken {
     this.#timer = undefined
   }
 }
-
-const DISCONNECTED = (): IopaError => new IopaError(502, 'disconnected', 'The connection has ended.')

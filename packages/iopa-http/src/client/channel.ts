@@ -4,9 +4,10 @@ import {
   type ByteNetwork,
   type Channel,
   type ConnectOptions,
+  channelClosed,
+  checkTargetUrl,
   DEFAULT_LIMITS,
   IopaError,
-  isIopaError,
   mergeLimits,
   outgoing,
   systemClock
@@ -18,6 +19,7 @@ import { receivedAnswer } from './received-answer.ts'
 
 /** Opens a channel to the server of a URL. Rejects when it cannot be reached. */
 export const connect = async (url: URL, network: ByteNetwork, native: boolean, options: ConnectOptions = {}): Promise<Channel> => {
+  checkTargetUrl(url, { credentials: true })
   const secure = url.protocol === 'https:'
   if (options.tls !== undefined && !secure) throw new IopaError(400, 'tls-scheme', 'For TLS, write https: in the URL.')
   const clock = options.clock ?? systemClock
@@ -28,7 +30,10 @@ export const connect = async (url: URL, network: ByteNetwork, native: boolean, o
     port: Number(url.port) || (secure ? 443 : 80),
     ...(secure && { tls: options.tls ?? {}, alpn: ['http/1.1'] })
   }
-  const channel = new HttpChannel({ network, native, address, clock, timeout }, { authority: url.host, clock, limits, timeout })
+  const channel = new HttpChannel(
+    { network, native, address, clock, timeout },
+    { authority: url.host, authorization: authorizationOf(url), clock, limits, timeout }
+  )
   try {
     await channel.open(options.signal)
   } catch (error) {
@@ -57,7 +62,7 @@ class HttpChannel implements Channel {
 
   async send(request: Bag): Promise<Answer> {
     const { limits } = this.#settings
-    if (this.#requests.closed) throw closed()
+    if (this.#requests.closed) throw channelClosed()
     if (this.#inFlight >= limits.inFlight) {
       throw new IopaError(503, 'overloaded', `${limits.inFlight} requests wait for an answer on this channel; wait for some of them.`)
     }
@@ -65,15 +70,13 @@ class HttpChannel implements Channel {
     try {
       const out = outgoing(request)
       return await receivedAnswer(out.method, await exchange(out, this.#requests, this.#settings), limits.body)
-    } catch (error) {
-      throw this.#requests.closed && isIopaError(error) && error.status === 502 ? closed() : error
     } finally {
       this.#inFlight--
     }
   }
 
   observe(request: Bag): AsyncIterable<Answer> {
-    if (this.#requests.closed) throw closed()
+    if (this.#requests.closed) throw channelClosed()
     return observe(outgoing(request), this.#observations, this.#settings)
   }
 
@@ -83,4 +86,18 @@ class HttpChannel implements Channel {
   }
 }
 
-const closed = (): IopaError => new IopaError(503, 'channel-closed', 'This channel has been closed.')
+/** User name and password of a URL as the field Authorization (RFC 7617); empty for none. */
+const authorizationOf = ({ username, password }: URL): string => {
+  if (username === '' && password === '') return ''
+  const user = decoded(username)
+  if (user.includes(':')) throw new IopaError(400, 'bad-url', 'A user name of HTTP holds no colon (RFC 7617 section 2).')
+  return `Basic ${Buffer.from(`${user}:${decoded(password)}`).toString('base64')}`
+}
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

@@ -1,12 +1,27 @@
 import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
-import { type Body, type Clock, encodePath, IopaError, isIopaError, type Limits, type OutgoingRequest, type TimerHandle } from '@iopa/appbuilder'
-import { isOfConnection } from '../message/answer-fields.ts'
+import {
+  answerTimeout,
+  type Body,
+  badAnswer,
+  type Clock,
+  channelClosed,
+  connectionLost,
+  encodePath,
+  IopaError,
+  isIopaError,
+  type Limits,
+  type OutgoingRequest,
+  type TimerHandle
+} from '@iopa/appbuilder'
+import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 import type { ConnectionPool } from './connection-pool.ts'
 
 /** What the requests of a channel share. */
 export interface ClientSettings {
   /** Host and port, for the Host header. */
   readonly authority: string
+  /** The field Authorization of requests that have none; empty for none. */
+  readonly authorization: string
   readonly clock: Clock
   readonly limits: Limits
   /** Milliseconds for the head of an answer. */
@@ -32,15 +47,16 @@ export const exchange = async (request: OutgoingRequest, pool: ConnectionPool, s
       guard.start(settings.timeout)
       void write(message, request.body, guard)
       const response = await headOf(message)
-      if (response.rawHeaders.length > settings.limits.headerCount * 2)
-        throw new IopaError(502, 'bad-answer', 'The answer has too many header fields.')
+      if (response.rawHeaders.length > settings.limits.headerCount * 2) throw badAnswer('The answer has too many header fields.')
       guard.stop()
-      return { response, body: () => bodyOf(message, response, guard, settings.bodyTimeout ?? settings.timeout) }
+      pool.keepFor(response)
+      const read: BodyReading = { message, response, guard, pool, delimited: isDelimited(request.method, response) }
+      return { response, body: () => bodyOf(read, settings.bodyTimeout ?? settings.timeout) }
     } catch (error) {
       guard.release()
       message.destroy()
       // A server may close a kept connection at the very moment a request leaves on it (RFC 9112 section 9.3.1).
-      if (!message.reusedSocket || attempt === 3 || guard.error !== null || !isRepeatable(request)) throw guard.error ?? failureOf(error)
+      if (!message.reusedSocket || attempt === 3 || guard.error !== null || !isRepeatable(request)) throw guard.error ?? failureOf(error, pool)
     }
   }
 }
@@ -49,14 +65,14 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE',
 
 const isRepeatable = ({ method, body }: OutgoingRequest): boolean => IDEMPOTENT.has(method) && (body === null || body instanceof Uint8Array)
 
-const start = (request: OutgoingRequest, pool: ConnectionPool, { authority, limits }: ClientSettings): ClientRequest => {
+const start = (request: OutgoingRequest, pool: ConnectionPool, settings: ClientSettings): ClientRequest => {
   try {
     const message = startRequest({
       agent: pool,
       method: request.method,
       path: targetOf(request),
-      headers: fieldsOf(request, authority),
-      maxHeaderSize: limits.headerBytes,
+      headers: fieldsOf(request, settings),
+      maxHeaderSize: settings.limits.headerBytes,
       insecureHTTPParser: false
     })
     // Node would drop the fields beyond its bound without a word.
@@ -71,8 +87,9 @@ const start = (request: OutgoingRequest, pool: ConnectionPool, { authority, limi
 const targetOf = ({ path, query }: OutgoingRequest): string =>
   encodePath(path) + (query === '' ? '' : `?${query.replace(/[^\x21\x22\x24-\x7e]/gu, encodeURIComponent)}`)
 
-const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, authority: string): string[] => {
+const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, { authority, authorization }: ClientSettings): string[] => {
   const fields: string[] = headers.has('host') ? [] : ['host', authority]
+  if (authorization !== '' && !headers.has('authorization')) fields.push('authorization', authorization)
   for (const [name, value] of headers) if (!isOfConnection(name) && name.toLowerCase() !== 'content-type') fields.push(name, value)
   if (type !== '') fields.push('content-type', type)
   if (body instanceof Uint8Array) fields.push('content-length', String(body.length))
@@ -93,13 +110,19 @@ const write = async (message: ClientRequest, body: Body, guard: Guard): Promise<
     message.end(body ?? undefined)
     return
   }
+  const chunks = body[Symbol.asyncIterator]()
+  // The request may end while the next chunk is awaited, which may never come.
+  const giveUp = (): void => void chunks.return?.()?.then(undefined, () => undefined)
+  message.once('close', giveUp)
   try {
-    for await (const chunk of body) {
+    for (let chunk = await chunks.next(); chunk.done !== true; chunk = await chunks.next()) {
       if (message.destroyed) return
-      if (!message.write(chunk)) await drained(message)
+      if (!message.write(chunk.value)) await drained(message)
     }
+    message.off('close', giveUp)
     message.end()
   } catch (error) {
+    message.off('close', giveUp)
     guard.fail(error)
   }
 }
@@ -116,7 +139,21 @@ const drained = (message: ClientRequest): Promise<void> =>
     if (message.destroyed) done()
   })
 
-async function* bodyOf(message: ClientRequest, response: IncomingMessage, guard: Guard, timeout: number): AsyncGenerator<Uint8Array> {
+/** The body of an answer, and what is known of its end. */
+interface BodyReading {
+  readonly message: ClientRequest
+  readonly response: IncomingMessage
+  readonly guard: Guard
+  readonly pool: ConnectionPool
+  /** False for a body that the end of its connection ends (RFC 9112 section 6.3). */
+  readonly delimited: boolean
+}
+
+const isDelimited = (method: string, { statusCode, headers }: IncomingMessage): boolean =>
+  method === 'HEAD' || isBodyless(statusCode as number) || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+
+async function* bodyOf({ message, response, guard, pool, delimited }: BodyReading, timeout: number): AsyncGenerator<Uint8Array> {
+  const { socket } = response
   try {
     guard.start(timeout)
     for await (const chunk of response) {
@@ -124,8 +161,11 @@ async function* bodyOf(message: ClientRequest, response: IncomingMessage, guard:
       yield chunk as Uint8Array
       guard.start(timeout)
     }
+    // node:http takes a connection that has ended for whatever reason as the end of the body: only the peer's own end is one (RFC 9112 section 8).
+    if (guard.error !== null) throw guard.error
+    if (!delimited && (!socket.readableEnded || socket.errored)) throw socket.errored ?? new Error('the connection was cut')
   } catch (error) {
-    throw guard.error ?? failureOf(error)
+    throw guard.error ?? failureOf(error, pool)
   } finally {
     guard.release()
     // An answer that came before the request was complete leaves a connection that cannot be used again.
@@ -134,12 +174,13 @@ async function* bodyOf(message: ClientRequest, response: IncomingMessage, guard:
 }
 
 /** Why no answer came. */
-const failureOf = (error: unknown): Error => {
+const failureOf = (error: unknown, pool: ConnectionPool): Error => {
+  if (pool.closed) return channelClosed()
   if (isIopaError(error)) return error
   if ((error as { code?: string }).code?.startsWith('HPE_') === true) {
-    return new IopaError(502, 'bad-answer', 'The peer sent what is no HTTP answer.', { cause: error })
+    return badAnswer('The peer sent what is no HTTP answer.', error)
   }
-  return new IopaError(502, 'disconnected', 'The connection ended before the answer did.', { cause: error })
+  return connectionLost(error)
 }
 
 /** Ends a request when its signal aborts, or when the peer lets it wait for too long. */
@@ -164,9 +205,7 @@ class Guard {
   start(timeout: number): void {
     this.stop()
     if (!Number.isFinite(timeout)) return
-    this.#timer = this.#clock.setTimeout(() => this.fail(new IopaError(504, 'timeout', `The peer has not answered within ${timeout} ms.`)), timeout, {
-      keep: true
-    })
+    this.#timer = this.#clock.setTimeout(() => this.fail(answerTimeout(timeout)), timeout, { keep: true })
   }
 
   /** The peer is not awaited any more. */

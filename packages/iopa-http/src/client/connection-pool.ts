@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
-import { Agent } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ByteAddress, type ByteNetwork, type Clock, IopaError, isIopaError } from '@iopa/appbuilder'
+import { type ByteAddress, type ByteNetwork, type Clock, channelClosed, IopaError, isIopaError, type TimerHandle } from '@iopa/appbuilder'
 import { ChannelStream } from './channel-stream.ts'
 
 /** How a client reaches its server. */
@@ -15,6 +15,9 @@ export interface Route {
   readonly timeout: number
 }
 
+/** How long a connection may be idle that its server closes after `kept` milliseconds: the rest is for the way there. */
+const usableFor = (kept: number): number => (kept > 2000 ? kept - 1000 : kept / 2)
+
 type Created = (error: Error | null, stream: Duplex) => void
 
 /** Connections of a client to its one server, kept open between requests; beyond `most`, requests wait for a free one. */
@@ -22,6 +25,9 @@ export class ConnectionPool extends Agent {
   readonly #route: Route
   readonly #closing = new AbortController()
   #spare: Duplex | null = null
+  /** Milliseconds that the server keeps an idle connection, where it says so, and the timer of one that is idle. */
+  readonly #kept = new WeakMap<Duplex, number>()
+  readonly #idle = new WeakMap<Duplex, TimerHandle>()
 
   constructor(route: Route, most: number) {
     super({ keepAlive: true, maxSockets: most, scheduling: 'lifo' })
@@ -68,8 +74,36 @@ export class ConnectionPool extends Agent {
     )
   }
 
+  /** Heeds how long the server keeps this connection when it is idle. */
+  keepFor({ socket, headers }: IncomingMessage): void {
+    const seconds = /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,9})/i.exec(String(headers['keep-alive'] ?? ''))?.[1]
+    if (seconds !== undefined) this.#kept.set(socket, usableFor(Number(seconds) * 1000))
+  }
+
+  // A request that leaves when the server closes would be lost.
+  override keepSocketAlive(stream: Duplex): boolean {
+    super.keepSocketAlive(stream)
+    const time = this.#kept.get(stream)
+    if (time === undefined) return true
+    if (time === 0) return false
+    this.#idle.set(
+      stream,
+      this.#route.clock.setTimeout(() => stream.destroy(), time)
+    )
+    return true
+  }
+
+  override reuseSocket(stream: Duplex, request: ClientRequest): void {
+    const timer = this.#idle.get(stream)
+    if (timer !== undefined) {
+      this.#route.clock.clearTimeout(timer)
+      this.#idle.delete(stream)
+    }
+    super.reuseSocket(stream, request)
+  }
+
   override destroy(): void {
-    this.#closing.abort(new IopaError(503, 'channel-closed', 'This channel has been closed.'))
+    this.#closing.abort(channelClosed())
     this.#spare?.destroy()
     super.destroy()
   }

@@ -1,12 +1,29 @@
-import { Answer, type Clock, HeaderMap, IopaError, isIopaError, type OutgoingRequest } from '@iopa/appbuilder'
+import {
+  Answer,
+  badAnswer,
+  type Clock,
+  HeaderMap,
+  IopaError,
+  isIopaError,
+  MEDIA_TYPES,
+  type OutgoingRequest,
+  observationRefused
+} from '@iopa/appbuilder'
+import { EXACT_DATA_FIELD } from '../events/event-format.ts'
 import { EventParser, type ServerEvent } from '../events/event-parser.ts'
 import { type ClientSettings, type Exchange, exchange } from './client-request.ts'
 import type { ConnectionPool } from './connection-pool.ts'
-import { receivedAnswer, refusalOf } from './received-answer.ts'
+import { receivedAnswer } from './received-answer.ts'
 
 // Milliseconds before the first reconnect where the server names none, and before any.
 const FIRST_PAUSE = 1_000
 const LONGEST_PAUSE = 60_000
+// A server that names less would be asked again and again.
+const LEAST_PAUSE = 100
+// One that ends each connection at once, though it says something, is asked less and less often, up to this.
+const BRIEF_PAUSE = 5_000
+// A connection that lasts so long has not ended at once.
+const BRIEF = 1_000
 
 /**
  * Reads a path as server-sent events, and reconnects with growing pauses until the signal aborts or the pool is closed.
@@ -16,9 +33,14 @@ export async function* observe(request: OutgoingRequest, pool: ConnectionPool, s
   const { signal } = request
   const over = (): boolean => signal?.aborted === true || pool.closed
   let lastEventId = request.headers.get('last-event-id') ?? ''
+  const { clock } = settings
   let retry = FIRST_PAUSE
   let told = false
-  for (let attempt = 0; !over(); attempt++) {
+  let failures = 0
+  let briefs = 0
+  while (!over()) {
+    const begun = clock.elapsed()
+    let heard = false
     const parser = new EventParser(settings.limits.body)
     parser.id = lastEventId
     try {
@@ -26,9 +48,8 @@ export async function* observe(request: OutgoingRequest, pool: ConnectionPool, s
       if (stream === null) return
       for await (const bytes of stream.body()) {
         for (const event of eventsIn(parser, bytes)) {
-          told = true
-          attempt = 0
-          if (event.name === 'error') throw refusalOf(500, event.data)
+          told = heard = true
+          if (event.name === 'error') throw observationRefused(problemAnswer(event.data))
           yield answerOf(event)
         }
       }
@@ -37,9 +58,25 @@ export async function* observe(request: OutgoingRequest, pool: ConnectionPool, s
       if (!told || !mayPass(error)) throw error
     }
     lastEventId = parser.id
-    retry = parser.retry ?? retry
-    if (!over()) await pause(Math.min(LONGEST_PAUSE, retry * 2 ** attempt) * (0.5 + Math.random() / 2), settings.clock, signal, pool.closing)
+    retry = Math.max(LEAST_PAUSE, parser.retry ?? retry)
+    briefs = heard && clock.elapsed() - begun < BRIEF ? briefs + 1 : 0
+    const least = Math.max(retry, Math.min(BRIEF_PAUSE, LEAST_PAUSE * 2 ** briefs))
+    const time = Math.min(LONGEST_PAUSE, heard ? least : retry * 2 ** ++failures)
+    if (heard) failures = 0
+    if (!over()) await pause(time * (0.5 + Math.random() / 2), clock, signal, pool.closing)
   }
+}
+
+/** The problem of an event `error` as the answer that it stands for. */
+const problemAnswer = (data: string): Answer => {
+  let status = 500
+  try {
+    const stated: unknown = JSON.parse(data).status
+    if (typeof stated === 'number' && Number.isInteger(stated) && stated >= 300 && stated <= 599) status = stated
+  } catch {
+    // It does not say more.
+  }
+  return Answer.received(status, { type: MEDIA_TYPES.ProblemJson, payload: data })
 }
 
 /** The event stream of a path; null when the server wants no reconnect (HTML section 9.2.3). */
@@ -48,6 +85,7 @@ const open = async (request: OutgoingRequest, lastEventId: string, pool: Connect
   // The events are asked for first; what they hold is the representation that the other types ask for.
   const accept = request.headers.getAll('accept').filter(value => !value.includes('text/event-stream'))
   headers.set('accept', ['text/event-stream', ...accept].join(', '))
+  headers.set(EXACT_DATA_FIELD, 'base64')
   headers.delete('last-event-id')
   if (lastEventId !== '') headers.append('last-event-id', encodeId(lastEventId))
   // A stream is silent as long as nothing changes, but a server that lives sends comments.
@@ -61,7 +99,8 @@ const open = async (request: OutgoingRequest, lastEventId: string, pool: Connect
     await answer.bytes().catch(() => undefined)
     throw new IopaError(501, 'not-observable', 'The server answers this path, but not as an event stream.')
   }
-  throw refusalOf(answer.status, await answer.text())
+  await answer.collect(settings.limits.body)
+  throw observationRefused(answer)
 }
 
 /** Field values are bytes: an id beyond ASCII goes as UTF-8, as browsers send it. */
@@ -71,7 +110,7 @@ const eventsIn = (parser: EventParser, bytes: Uint8Array): ServerEvent[] => {
   try {
     return parser.push(bytes)
   } catch (cause) {
-    throw new IopaError(502, 'bad-answer', 'The server sent an event that is too long.', { cause })
+    throw badAnswer('The server sent an event that is too long.', cause)
   }
 }
 
@@ -86,6 +125,7 @@ const answerOf = ({ data, id, type }: ServerEvent): Answer => {
 /** True when the next attempt may succeed where this one did not. */
 const mayPass = (error: unknown): boolean =>
   isIopaError(error) &&
+  error.code !== 'redirected' &&
   (error.code === 'disconnected' || error.code === 'connect-failed' || error.code === 'timeout' || [502, 503, 504].includes(error.status))
 
 /** Resolves after the time, or when one of the signals aborts. */

@@ -1,4 +1,4 @@
-import { Answer, collectBytes, HeaderMap, IopaError } from '@iopa/appbuilder'
+import { Answer, collectBytes, HeaderMap } from '@iopa/appbuilder'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 import type { Exchange } from './client-request.ts'
 
@@ -20,21 +20,4 @@ export const receivedAnswer = async (method: string, stream: Exchange, limit: nu
   }
   if (length <= limit) return Answer.received(status, { ...parts, payload: await collectBytes(stream.body(), limit) })
   return Answer.received(status, { ...parts, payload: stream.body() })
-}
-
-/** The error that an answer which is not 2xx stands for; its body may say more (RFC 9457). */
-export const refusalOf = (status: number, body: string): IopaError => {
-  let problem: Record<string, unknown> = {}
-  try {
-    const value: unknown = JSON.parse(body)
-    if (typeof value === 'object' && value !== null) problem = value as Record<string, unknown>
-  } catch {
-    // It does not say more.
-  }
-  const { status: stated, code, detail } = problem
-  return new IopaError(
-    typeof stated === 'number' && stated >= 400 && stated <= 599 ? stated : status >= 400 ? status : 502,
-    typeof code === 'string' ? code : 'refused',
-    typeof detail === 'string' ? detail : ''
-  )
 }

@@ -12,16 +12,22 @@ export interface EventText {
 
 // One answer goes to all observers that share it, so it is written out once.
 const TEXTS = new WeakMap<Answer, EventText>()
+const EXACT_TEXTS = new WeakMap<Answer, EventText>()
 
-/** The event that says what a path is like now (HTML section 9.2.5). */
-export const eventOf = (answer: Answer): EventText => {
-  let event = TEXTS.get(answer)
+/**
+ * The event that says what a path is like now (HTML section 9.2.5). A carriage return cannot arrive as it is. In text, JSON and XML it becomes a
+ * line feed, which browsers can use; with `exact`, and anywhere else, the data is base64.
+ */
+export const eventOf = (answer: Answer, exact: boolean): EventText => {
+  const texts = exact ? EXACT_TEXTS : TEXTS
+  let event = texts.get(answer)
   if (event === undefined) {
     const text = textOf(answer)
-    const data = text ?? base64(answer.payloadBytes)
-    const id = lineOf(answer.headerPairs.length === 0 ? '' : (answer.headers.get('etag') ?? '')) || contentTag(data)
-    event = { id, type: lineOf(answer.type) + (text === null ? ';base64' : ''), text: `id: ${id}\n${dataLines(data)}\n` }
-    TEXTS.set(answer, event)
+    const lines = text !== null && (!text.includes('\r') || (!exact && LINES_ARE_FREE.test(answer.type)))
+    const data = lines ? text : base64(answer.payloadBytes)
+    const id = lineOf(answer.headerPairs.length === 0 ? '' : (answer.headers.get('etag') ?? '')) || contentTag(text ?? data)
+    event = { id, type: lineOf(answer.type) + (lines ? '' : ';base64'), text: `id: ${id}\n${dataLines(data)}\n` }
+    texts.set(answer, event)
   }
   return event
 }
@@ -35,6 +41,9 @@ export const HEARTBEAT = ':\n\n'
 /** Name of the field, unknown to browsers and so ignored by them, that tells IOPA's own client the content type. */
 export const CONTENT_TYPE_FIELD = 'content-type'
 
+/** Field of a request whose client reads data in base64 for any type: then text arrives with its carriage returns. */
+export const EXACT_DATA_FIELD = 'iopa-event-data'
+
 /** A value that stays on its line. */
 const lineOf = (value: string): string => value.replace(/[\0\r\n]/g, '')
 
@@ -45,7 +54,7 @@ const dataLines = (data: string): string => {
   return lines
 }
 
-/** The payload as text; null for bytes that are none, or would not arrive as they are. */
+/** The payload as text; null for bytes that are none, or that reading would change. */
 const textOf = (answer: Answer): string | null => {
   const { payload } = answer
   let text: string
@@ -59,8 +68,7 @@ const textOf = (answer: Answer): string | null => {
     // Decoding takes a byte order mark away.
     if (answer.payloadBytes[0] === 0xef && text.charCodeAt(0) !== 0xfeff) return null
   }
-  // A carriage return arrives as a line feed: in text and in JSON that is the same.
-  return text.includes('\r') && !LINES_ARE_FREE.test(answer.type) ? null : text
+  return text
 }
 
 const LINES_ARE_FREE = /^text\/|[/+](?:json|xml)[ \t]*(?:;|$)/i

@@ -1,5 +1,5 @@
-import { type Answer, type Clock, MEDIA_TYPES, type TimerHandle } from '@iopa/appbuilder'
-import { CONTENT_TYPE_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
+import { type Answer, type Clock, type HeaderFields, MEDIA_TYPES, type TimerHandle } from '@iopa/appbuilder'
+import { CONTENT_TYPE_FIELD, EXACT_DATA_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
 
 /** Where the text of an event stream goes. */
 export interface EventSink {
@@ -50,6 +50,7 @@ export const eventStreamFields = (fields: readonly string[]): string[] => {
 export class EventStream {
   readonly #sink: EventSink
   readonly #heartbeats: Heartbeats
+  #exact = false
   #blocked = false
   #type = ''
   /** Nothing was written since a comment was last due. */
@@ -61,9 +62,11 @@ export class EventStream {
   }
 
   /** Begins with the first answer, which is left out when the observer has seen it before. */
-  begin(answer: Answer, retry: number, lastEventId: string): Promise<void> | void {
+  begin(answer: Answer, retry: number, request: HeaderFields): Promise<void> | void {
     this.#heartbeats.add(this)
-    const seen = lastEventId !== '' && lastEventId === eventOf(answer).id
+    this.#exact = request.get(EXACT_DATA_FIELD) === 'base64'
+    const lastEventId = request.get('last-event-id') ?? ''
+    const seen = lastEventId !== '' && lastEventId === eventOf(answer, this.#exact).id
     return this.#write(`retry: ${retry}\n${seen ? '\n' : this.#event(answer)}`)
   }
 
@@ -84,7 +87,7 @@ export class EventStream {
   }
 
   #event(answer: Answer): string {
-    const { type, text } = eventOf(answer)
+    const { type, text } = eventOf(answer, this.#exact)
     if (type === this.#type) return text
     this.#type = type
     return `${CONTENT_TYPE_FIELD}: ${type}\n${text}`

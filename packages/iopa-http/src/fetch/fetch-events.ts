@@ -48,7 +48,7 @@ export const observe = (
     })
     resolve(new Response(body, { headers }))
     events = new EventStream(sink, heartbeats)
-    return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
+    return events.begin(answer, retry, context['iopa.Headers'])
   }
   context.defer(reason => {
     events?.close()

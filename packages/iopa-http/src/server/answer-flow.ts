@@ -98,7 +98,7 @@ export abstract class AnswerFlow {
         request.begun = request.endless = true
         if (!chunked) this.channel.resetUnlessEnded?.()
         events = new EventStream(sink, heartbeats)
-        return events.begin(answer, retry, context['iopa.Headers'].get('last-event-id') ?? '')
+        return events.begin(answer, retry, context['iopa.Headers'])
       }
       const delivered = events.deliver(answer)
       if (!answer.ok) void context.end()

@@ -1,5 +1,5 @@
-import { type Answer, IopaError } from '@iopa/appbuilder'
-import type { Connection } from '../remote/connection.ts'
+import { Answer, IopaError, observationRefused } from '@iopa/appbuilder'
+import { type Connection, ConnectionLost } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
 import { topicMatches } from '../topics/topic.ts'
 import { answerOf } from './pending-requests.ts'
@@ -51,7 +51,7 @@ export class Observer {
       if (message) {
         this.#bytes -= message.payload.length
         const answer = answerOf(message)
-        if (!answer.ok) throw new IopaError(answer.status, 'observation-ended', `The observation of ${message.topic} ended with ${answer.status}.`)
+        if (!answer.ok) throw observationRefused(answer)
         yield answer
       } else if (this.#ended) {
         if (this.#error !== null) throw this.#error
@@ -69,7 +69,8 @@ export class Observer {
 /** What a refusal of SUBSCRIBE means (MQTT 5 section 3.9.3). */
 const refusalOf = (filter: string, code: number): IopaError => {
   const status = code === 0x87 ? 403 : code === 0x97 ? 429 : code === 0x8f || code === 0xa2 ? 400 : 502
-  return new IopaError(status, 'subscription-refused', `The broker refuses a subscription to ${filter} (0x${code.toString(16)}).`)
+  const said = `The broker refuses a subscription to ${filter} (0x${code.toString(16)}).`
+  return observationRefused(Answer.received(status, { type: 'text/plain', payload: said }))
 }
 
 /** All observers of a client. Those of one filter share its subscription, which is made again on each new connection. */
@@ -120,7 +121,7 @@ export class Observers {
     for (const [filter, { observers }] of this.#byFilter) {
       for (const observer of observers) observer.fresh = true
       await this.subscribe(filter, connection).catch((error: unknown) => {
-        if (!(error instanceof IopaError)) throw error
+        if (error instanceof ConnectionLost || !(error instanceof IopaError)) throw error
         for (const observer of observers) observer.end(error)
       })
     }

@@ -1,4 +1,4 @@
-import { type Clock, IopaError } from '@iopa/appbuilder'
+import { type Clock, connectionLost, IopaError } from '@iopa/appbuilder'
 import type { IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient, Packet } from 'mqtt'
 import { type BrokerCapabilities, capabilitiesOf } from './capabilities.ts'
 import { connectError, timedOut } from './connect-errors.ts'
@@ -17,8 +17,12 @@ export interface Closure {
 }
 
 /** Rejects what was under way when a connection ends. */
-export class ConnectionLost extends Error {
-  override readonly name = 'ConnectionLost'
+export class ConnectionLost extends IopaError {
+  /** `what` was under way, for the log. */
+  constructor(what: string, options: { readonly cause?: unknown } = {}) {
+    const { status, code, detail } = connectionLost()
+    super(status, code, detail, { cause: new Error(what, options) })
+  }
 }
 
 const EMPTY: Readonly<Record<string, string | readonly string[]>> = Object.freeze({})
@@ -72,6 +76,7 @@ export class Connection {
     const { clock, connectTimeout, signal, url } = options
     signal?.throwIfAborted()
     const { connect } = await import('mqtt')
+    signal?.throwIfAborted()
     const { promise: closed, resolve: close } = deferred<Closure>()
     const { promise: opened, resolve, reject } = deferred<IConnackPacket>()
     const client = connect(clientOptions(options))
@@ -127,6 +132,7 @@ export class Connection {
    * with the reason of `signal`. @throws IopaError 400 for properties that cannot be sent
    */
   async publish(message: OutboundMessage, signal?: AbortSignal): Promise<Receipt> {
+    signal?.throwIfAborted()
     const { topic, payload, qos, retain = false } = message
     const properties = this.capabilities.protocolVersion === 5 ? publishProperties(message.properties) : undefined
     let packetId = 0

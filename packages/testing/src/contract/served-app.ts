@@ -5,6 +5,8 @@ import type { TransportSubject } from './subject.ts'
 export interface Served {
   readonly app: App
   readonly client: Client
+  /** The app of the client, for further ones. */
+  readonly clients: App
   readonly listener: Listener
   /** What the server has logged as an error. */
   readonly errors: readonly unknown[][]
@@ -32,7 +34,7 @@ export const served = async (
       ...(options.clientLimits === undefined ? {} : { limits: options.clientLimits })
     })
     try {
-      await body({ app, client, listener, errors })
+      await body({ app, client, clients, listener, errors })
     } finally {
       await client.close()
     }
@@ -58,4 +60,23 @@ export const gate = <T = void>(): { readonly promise: Promise<T>; open(value: T)
     open = resolve
   })
   return { promise, open: value => open(value) }
+}
+
+/** What `work` comes to; rejects when that takes longer than `ms` milliseconds: what ends at once must not wait for a timeout. */
+export const soon = <T>(work: Promise<T>, ms = 1500): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`it takes longer than ${ms} ms`)), ms)
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+
+/** What `work` rejects with, soon. */
+export const rejection = async (work: Promise<unknown>): Promise<unknown> => {
+  const outcome = await soon(
+    work.then(
+      value => ({ value }),
+      (error: unknown) => ({ error })
+    )
+  )
+  if ('error' in outcome) return outcome.error
+  throw new Error(`it resolves with ${String(outcome.value)}`)
 }

@@ -21,6 +21,14 @@ export interface TransportFeatures {
   readonly exclusive?: boolean
   /** Statuses that arrive as they were sent; the contract's own list unless said. */
   readonly statuses?: readonly number[]
+  /** A request whose connection was lost is sent again on the next one: it ends with its time. False unless said. */
+  readonly resends?: boolean
+  /** Statuses of refused observations that arrive as they were sent; those of `statuses` unless said. */
+  readonly refusals?: readonly number[]
+  /** A redirect arrives as such. */
+  readonly redirects?: boolean
+  /** Where user name and password of a URL go: into the field Authorization, or into what opens the connection. False unless said: such a URL is refused. */
+  readonly credentials?: 'authorization' | 'connect' | false
   /** Reason, code and detail of an error arrive as problem members. */
   readonly problems?: boolean
 }

@@ -1,4 +1,5 @@
 import type { ContractCase } from './case.ts'
+import { clientCases } from './client.ts'
 import { lifecycleCases } from './lifecycle.ts'
 import { observationCases } from './observation.ts'
 import { requestCases } from './requests.ts'
@@ -11,5 +12,6 @@ import type { TransportSubject } from './subject.ts'
 export const transportContract = (subject: TransportSubject): ContractCase[] => [
   ...requestCases(subject),
   ...observationCases(subject),
-  ...lifecycleCases(subject)
+  ...lifecycleCases(subject),
+  ...clientCases(subject)
 ]

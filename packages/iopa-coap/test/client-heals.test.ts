@@ -1,0 +1,62 @@
+// Observations of a client whose server could not be reached go on as soon as anything shows that it is back (RFC 7641 section 3.3.1).
+import type { Client } from '@iopa/appbuilder'
+import { afterEach, describe, expect, test } from 'vitest'
+import { SERVER, type VirtualHome, virtualHome } from './virtual-home.ts'
+
+const SECONDS = 1000
+const PATHS = ['/aging', '/aging?b', '/aging?c', '/aging?d']
+
+let home: VirtualHome
+afterEach(() => home.close())
+
+const registrations = (): number => home.handled.get('/aging') ?? 0
+
+/** Observations that have lost their server for so long that each waits up to a minute to try again. */
+const lost = async (): Promise<Client> => {
+  home = await virtualHome()
+  const client = await home.connect()
+  for (const path of PATHS) {
+    void (async () => {
+      for await (const _ of client.observe(path));
+    })().catch(() => undefined)
+  }
+  await home.clock.advance(5 * SECONDS)
+  expect(registrations()).toBe(PATHS.length)
+  home.network.script = ({ to }) => (to.address === SERVER ? 'drop' : undefined)
+  await home.clock.advance(600 * SECONDS)
+  home.network.script = undefined
+  return client
+}
+
+describe('observations of one client', () => {
+  test('go on together when one of them finds the server again', async () => {
+    await lost()
+    const before = registrations()
+    for (let step = 0; step < 600 && registrations() === before; step++) await home.clock.advance(200)
+    await home.clock.advance(SECONDS)
+    expect(registrations()).toBeGreaterThanOrEqual(before + PATHS.length)
+  })
+
+  test('go on when a request has an answer, whatever it is', async () => {
+    const client = await lost()
+    const before = registrations()
+    // One that waits behind a message of the outage goes with it.
+    const ask = (): Promise<number> => home.clock.runUntil(client.get('/none')).then(({ status }) => status, ask)
+    expect(await ask()).toBe(404)
+    await home.clock.advance(SECONDS)
+    expect(registrations()).toBeGreaterThanOrEqual(before + PATHS.length)
+  })
+
+  test('ask no more often while no answer arrives', async () => {
+    await lost()
+    let sent = 0
+    // Requests arrive, but no answer does: nothing shows that the server is back.
+    home.network.script = ({ to }) => {
+      if (to.address !== SERVER) return 'drop'
+      sent++
+      return undefined
+    }
+    await home.clock.advance(120 * SECONDS)
+    expect(sent).toBeLessThan(100)
+  })
+})

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { type Client, type IopaError, reply } from '@iopa/appbuilder'
+import type { ContractCase } from './case.ts'
+import { relay } from './peers.ts'
+import { eventually, gate, rejection, served, soon } from './served-app.ts'
+import { StalledStream } from './stalled-stream.ts'
+import type { TransportSubject } from './subject.ts'
+
+const first = async (client: Client, path: string): Promise<unknown> => {
+  for await (const answer of client.observe(path)) return answer
+  return 'ended'
+}
+
+const facts = (error: unknown): readonly unknown[] => {
+  const { status, code, detail } = error as IopaError
+  return [status, code, detail]
+}
+
+const CLOSED = [503, 'channel-closed', 'The client is closed: connect again.']
+
+/** How a client ends, and what it says when its peer does: one code and one sentence for each, on every protocol. */
+export const clientEndingCases = (subject: TransportSubject): ContractCase[] => {
+  const { observe = true, connection = true, exclusive = true, resends = false, redirects = true, statuses } = subject.features ?? {}
+  const refusals = subject.features?.refusals ?? statuses
+  const cases: ContractCase[] = [
+    {
+      name: 'rejects what waits when it closes, and what is asked of it afterwards',
+      run: async () => {
+        const arrived = gate()
+        await served(
+          subject,
+          () => {
+            arrived.open()
+            return new Promise(() => undefined)
+          },
+          async ({ client }) => {
+            const stream = new StalledStream()
+            const waiting = [rejection(client.get('/x')), rejection(client.put('/x', stream))]
+            await arrived.promise
+            await soon(client.close())
+            for (const error of await Promise.all(waiting)) assert.deepEqual(facts(error), CLOSED)
+            await eventually('the body that was still to come is given up', () => stream.returned)
+            const later = [client.get('/x'), client.put('/x', 'y'), client.send({ 'iopa.Path': '/x' }), ...(observe ? [first(client, '/x')] : [])]
+            for (const asked of later) assert.deepEqual(facts(await rejection(asked)), CLOSED)
+          },
+          { app: { limits: { requestTimeout: 300 } } }
+        )
+      }
+    }
+  ]
+  if (connection && exclusive) {
+    cases.push({
+      name: 'rejects with 502 disconnected when the connection is lost',
+      run: async () => {
+        const arrived = gate()
+        await served(
+          subject,
+          () => {
+            arrived.open()
+            return new Promise(() => undefined)
+          },
+          async ({ clients, listener }) => {
+            const between = await relay(subject.url(listener))
+            const client = await clients.connect(between.url, { timeout: resends ? 400 : 5000 })
+            try {
+              const waiting = rejection(client.post('/x', 'y'))
+              await arrived.promise
+              between.cut()
+              const [status, code, detail] = facts(await waiting)
+              if (resends) assert.deepEqual([status, code], [504, 'timeout'])
+              else assert.deepEqual([status, code, detail], [502, 'disconnected', 'The connection was lost before the answer came.'])
+            } finally {
+              await client.close()
+              await between.close()
+            }
+          },
+          { app: { limits: { requestTimeout: 300 } } }
+        )
+      }
+    })
+  }
+  if (!observe) return cases
+  cases.push({
+    name: 'says that an observation is refused, and with which status',
+    run: () =>
+      served(
+        subject,
+        context => reply(Number(context.segments[0]), 'no'),
+        async ({ client }) => {
+          for (const status of [401, 403, 503]) {
+            const [stated, code, detail] = facts(await rejection(first(client, `/${status}`)))
+            if (refusals === undefined || refusals.includes(status)) assert.equal(stated, status)
+            assert.deepEqual([code, detail], ['refused', `The peer answers this observation with ${stated}.`])
+          }
+        }
+      )
+  })
+  if (redirects) {
+    cases.push({
+      name: 'says where an observation is redirected to',
+      run: () =>
+        served(
+          subject,
+          () => reply(307, undefined, { location: '/elsewhere' }),
+          async ({ client }) => {
+            const [status, code, detail] = facts(await rejection(first(client, '/x')))
+            assert.deepEqual([status, code, detail], [502, 'redirected', 'The peer redirects this observation: observe /elsewhere.'])
+          }
+        )
+    })
+  }
+  return cases
+}
