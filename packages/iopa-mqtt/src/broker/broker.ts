@@ -1,5 +1,5 @@
-import type { ByteChannel, Clock, Connections, Context, Host, Limits } from '@iopa/appbuilder'
-import { IopaError, systemClock } from '@iopa/appbuilder'
+import type { ByteChannel, Clock, Connections, Context, Host, Limits, UserWatches } from '@iopa/appbuilder'
+import { IopaError, systemClock, usersOf } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'
@@ -71,6 +71,7 @@ export class Broker {
   /** Filled by each PUBLISH that is written. */
   readonly form: OutgoingForm = new OutgoingForm()
   readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0, damaged: 0, evicted: 0 }
+  readonly users: UserWatches
   readonly requests: Requests
   readonly sessions: Sessions
   readonly distribution: Distribution
@@ -100,6 +101,7 @@ export class Broker {
     this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger)
     this.decoder = new PacketDecoder(host.limits.headerCount)
+    this.users = usersOf(host)
     this.requests = new Requests(host)
     this.sessions = new Sessions(this)
     this.distribution = new Distribution(this)
@@ -113,6 +115,8 @@ export class Broker {
   async start(): Promise<void> {
     if (this.options.store) await restore(this, this.options.store)
     this.host.changes(this.states.changed)
+    const revocations = this.users.revocations(id => this.flusher.batch(() => this.sessions.revoke(id)))
+    this.host.scope.defer(() => revocations[Symbol.dispose]())
     this.#arm()
   }
 
@@ -176,7 +180,7 @@ export class Broker {
     this.admission.close()
     await this.journal.flush()
     await this.options.store?.close()
-    for (const session of this.sessions) await session.context.end('shutdown')
+    await this.sessions.close()
   }
 
   #closed = false

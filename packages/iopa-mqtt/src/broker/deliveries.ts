@@ -5,6 +5,7 @@ import { Delivery } from './delivery.ts'
 import { DeliveryQueue } from './delivery-queue.ts'
 import type { Message } from './message.ts'
 import { PacketIdentifiers } from './packet-identifiers.ts'
+import { prove } from './proving.ts'
 import type { Recipient } from './recipients.ts'
 import type { Session } from './session.ts'
 
@@ -97,7 +98,7 @@ export class Deliveries {
     const { connection, broker } = this.#session
     if (connection === null || !this.#sendAgain(connection)) return
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
-      if (!next.kept || connection.sender.outbox.full) return
+      if (!next.kept || connection.sender.outbox.full || (next.unproven && !this.#prove(next))) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
       if (next.cancelled || next.message.isExpired(broker.now())) {
         this.#queue.shift()
@@ -122,8 +123,12 @@ export class Deliveries {
   /** Restarts sending after the client has reconnected. Unacknowledged messages go first (MQTT 5 section 4.4). */
   resume(): void {
     this.#unacknowledged = 0
-    for (const delivery of this.#inflight.values()) delivery.underWay = false
     this.#resend = [...this.#inflight.values()]
+    for (const delivery of this.#resend) {
+      delivery.underWay = false
+      delivery.unproven = !delivery.released
+    }
+    for (const delivery of this.#queue.first(this.#queue.size)) delivery.unproven = true
     this.pump()
   }
 
@@ -248,8 +253,10 @@ export class Deliveries {
     while (this.#resend.length > 0) {
       const next = this.#resend[0] as Delivery
       const live = this.#inflight.get(next.packetId) === next
-      if (live && connection.sender.outbox.full) return false
-      if (live && next.released) this.#release(next, connection)
+      if (live && (connection.sender.outbox.full || (next.unproven && !this.#prove(next)))) return false
+      // What the client may not have any more goes no further; one of QoS 2 that it may have begun is ended there.
+      if (live && next.cancelled && next.qos === 1) this.#settle(next)
+      else if (live && (next.released || next.cancelled)) this.#release(next, connection)
       else if (live && next.qos === 1 && next.message.isExpired(this.#session.broker.now())) this.#settle(next)
       else if (live) {
         if (this.#unacknowledged >= connection.sender.window) return false
@@ -285,6 +292,10 @@ export class Deliveries {
     if (delivery.underWay) this.#unacknowledged--
     delivery.underWay = false
     this.#forget(delivery)
+  }
+
+  #prove(delivery: Delivery): boolean {
+    return prove(this.#session, delivery, () => this.pump())
   }
 
   #update(delivery: Delivery): void {

@@ -49,6 +49,8 @@ export class Session {
   will: PendingWill | null = null
   /** When a delayed will is published, in milliseconds since 1970; Infinity for none. */
   willAt: number = Number.POSITIVE_INFINITY
+  /** Its user has expired: until then the client may return without its will being published; in milliseconds since 1970. */
+  pardonedUntil = 0
   ended = false
   /** True once a message of QoS 1 or 2 found no room. */
   overflowed = false

@@ -8,7 +8,7 @@ import { observeTopic } from './observed-topic.ts'
 import { Quota } from './quota.ts'
 import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
-import { type PendingWill, publishWill, type WillFate } from './wills.ts'
+import { PARDON, type PendingWill, publishWill, type WillFate } from './wills.ts'
 
 /** Sessions that are looked at in one piece. */
 const SWEPT = 16
@@ -25,6 +25,8 @@ export class Sessions {
   readonly #departing = new Set<string>()
   /** How many sessions each account has. */
   readonly #quota: Quota
+  /** Sessions that have ended with their user's time, whose wills wait for the client to return. */
+  readonly #pardoned = new Map<string, Session>()
   readonly idle: IdleSessions
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
@@ -63,8 +65,10 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byKey.get(key)
+    this.#pardon(key)
     // A session without expiry that a store gave back is over: only its will is left.
     if (session && (cleanStart || session.expiresAt <= broker.now())) {
+      if (session.pardonedUntil > broker.now()) session.will = null
       this.end(session)
       session = undefined
     }
@@ -87,6 +91,7 @@ export class Sessions {
     // A will that was only delayed is not published when its client is back (section 3.1.3.2.2).
     session.will = will
     session.willAt = Number.POSITIVE_INFINITY
+    session.pardonedUntil = 0
     connection.session = session
     if (present && !session.persistent) this.#unrecord(key)
     if (session.persistent || will !== null) this.#record(session)
@@ -110,6 +115,7 @@ export class Sessions {
     this.#release(session)
     const kept = fate === 'keep' && this.#broker.journal.active && session.will !== null
     if (fate === 'drop' || (fate === 'keep' && !kept)) session.will = null
+    if (fate === 'pardon') session.pardonedUntil = this.#broker.now() + PARDON
     if (!session.persistent) {
       this.end(session, kept)
       return
@@ -117,8 +123,9 @@ export class Sessions {
     this.idle.add(session)
     const now = this.#broker.now()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
-    if (session.will && fate === 'publish') {
-      if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
+    if (session.will && (fate === 'publish' || fate === 'pardon')) {
+      if (fate === 'pardon') session.willAt = Math.max(now + session.will.delayInterval * 1000, session.pardonedUntil)
+      else if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
       else session.willAt = Math.min(now + session.will.delayInterval * 1000, session.expiresAt)
     }
     this.#record(session)
@@ -139,6 +146,12 @@ export class Sessions {
 
   /** Begins to look at every session: ends those and publishes wills whose time has come. */
   sweep(): void {
+    for (const [key, session] of this.#pardoned) {
+      // In the order in which they ended: the first has the least time left.
+      if (session.pardonedUntil > this.#broker.now()) break
+      this.#pardoned.delete(key)
+      this.#bequeath(session)
+    }
     if (this.#sweeping !== null) return
     this.#sweeping = this.#byKey.values()
     this.#sweepOn()
@@ -189,10 +202,41 @@ export class Sessions {
       return
     }
     this.#departing.add(key)
+    const waits = session.will !== null && session.pardonedUntil > this.#broker.now()
+    if (waits && this.#pardoned.size < this.#broker.options.maxSessions) this.#pardoned.set(key, session)
+    else this.#bequeath(session)
+  }
+
+  /** Publishes the will of a session that has ended, and then forgets that session. */
+  #bequeath(session: Session): void {
+    const { key } = session
     publishWill(this.#broker, session, () => {
       if (this.#departing.delete(key)) this.#unrecord(key)
       void session.context.end('disconnect')
     })
+  }
+
+  /** Forgets the will of an ended session whose client is back in time, or is revoked. */
+  #pardon(key: string): void {
+    const session = this.#pardoned.get(key)
+    if (session === undefined) return
+    this.#pardoned.delete(key)
+    session.will = null
+    this.#bequeath(session)
+  }
+
+  /** Ends every session of a user, connected or not, with what waits for it. A revoked user's wills are not published. */
+  revoke(id: string): void {
+    const user = userKeyOf({ id })
+    for (const [key, session] of this.#pardoned) if (session.user === user) this.#pardon(key)
+    for (const session of [...this.#byKey.values()]) if (session.user === user) this.cut(session)
+  }
+
+  /** Ends the session of a revoked user. */
+  cut(session: Session): void {
+    session.will = null
+    ;(session.connection ?? session.claim)?.disconnect(REASON.NOT_AUTHORIZED, 'this user is revoked')
+    this.end(session)
   }
 
   /** Ends a session that could not take what it was to get. */
@@ -210,6 +254,12 @@ export class Sessions {
 
   get(key: string): Session | undefined {
     return this.#byKey.get(key)
+  }
+
+  /** Ends what is left when the broker closes. */
+  async close(): Promise<void> {
+    for (const session of this.#pardoned.values()) await session.context.end('shutdown')
+    for (const session of this.#byKey.values()) await session.context.end('shutdown')
   }
 
   [Symbol.iterator](): Iterator<Session> {
