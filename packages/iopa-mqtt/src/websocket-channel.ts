@@ -19,11 +19,12 @@ export class WebSocketChannel implements ByteChannel {
   readonly #socket: Socket
   #error: Error | undefined
 
-  constructor(webSocket: WebSocket, socket: Socket) {
+  /** `address` is the client's, where a trusted proxy has said it. */
+  constructor(webSocket: WebSocket, socket: Socket, address: string = socket.remoteAddress ?? '') {
     this.#webSocket = webSocket
     this.#socket = socket
     this.raw = webSocket
-    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remoteAddress = address
     this.remotePort = socket.remotePort ?? 0
     this.localAddress = socket.localAddress ?? ''
     this.localPort = socket.localPort ?? 0

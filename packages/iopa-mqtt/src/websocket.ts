@@ -3,7 +3,8 @@ import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ByteChannel, type ByteServer, IopaError, type TlsOptions } from '@iopa/appbuilder'
-import type { WebSocketServer } from 'ws'
+import type { WebSocket, WebSocketServer } from 'ws'
+import { TrustedProxies } from './trusted-proxies.ts'
 import { WebSocketChannel } from './websocket-channel.ts'
 import type { WebSocketOptions } from './websocket-options.ts'
 import { isOriginAllowed } from './websocket-origin.ts'
@@ -39,10 +40,14 @@ export const listenWebSocket = async (
     perMessageDeflate: false,
     handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
   })
-  return options.server ? attach(options.server, options, endpoint, accept) : listen(options, limits, endpoint, accept)
+  const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
+  const take: Accept = (opened, socket, { headers }) =>
+    accept(new WebSocketChannel(opened, socket, proxies?.clientOf(socket.remoteAddress ?? '', headers)))
+  return options.server ? attach(options.server, options, endpoint, take) : listen(options, limits, endpoint, take)
 }
 
-type Accept = (channel: ByteChannel) => void
+/** Takes a WebSocket whose handshake was done. */
+type Accept = (opened: WebSocket, socket: Socket, request: IncomingMessage) => void
 
 const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoint: WebSocketServer, accept: Accept): Promise<WebSocketListener> => {
   const { host = '127.0.0.1', port = 0, tls, path } = options
@@ -118,7 +123,7 @@ const upgrade = (
   } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
     refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.")
   } else {
-    endpoint.handleUpgrade(request, socket, head, opened => accept(new WebSocketChannel(opened, socket as Socket)))
+    endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
   }
 }
 

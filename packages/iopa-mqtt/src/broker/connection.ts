@@ -212,6 +212,7 @@ export class Connection implements ByteReceiver {
     this.#begun = Number.POSITIVE_INFINITY
     const first = bytes[start] as number
     const type = first >> 4
+    if (type !== PACKET.PUBLISH) this.broker.counters.controlReceived++
     if (this.#state === 'new') return this.#connect(bytes, start, body, end)
     if (this.#state === 'connecting') return this.#authenticate(bytes, start, body, end)
     const session = this.session as Session
@@ -246,6 +247,7 @@ export class Connection implements ByteReceiver {
 
   #connect(bytes: Buffer, start: number, body: number, end: number): boolean {
     this.#state = 'connecting'
+    this.broker.counters.connects++
     this.#handshake = new Handshake(this)
     this.#handshake.start(bytes, start, body, end)
     return this.isOpen || this.#handshake?.expects === true

@@ -56,6 +56,11 @@ export class Deliveries {
     return this.#queue.bound
   }
 
+  /** Messages that wait, or were sent and not acknowledged. */
+  get waiting(): number {
+    return this.#queue.size + this.#inflight.size
+  }
+
   /** Bytes that wait. */
   get bytes(): number {
     return this.#queue.bytes
@@ -70,14 +75,17 @@ export class Deliveries {
   give(message: Message, qos: number, retain: boolean, identifiers: readonly number[], state: boolean): void {
     const { connection } = this.#session
     if (qos === 0) {
-      if (connection === null) return
+      if (connection === null) {
+        if (!this.#session.ended) this.#session.miss()
+        return
+      }
       if (!connection.sender.outbox.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
       else if (!state || !this.#queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#session.drop()
       return
     }
     if (this.#session.ended) return
     if (this.#session.overflowed) {
-      this.#session.drop()
+      this.#session.overflow()
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, state)
@@ -101,6 +109,7 @@ export class Deliveries {
       if (!next.kept || connection.sender.outbox.full || (next.unproven && !this.#prove(next))) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
       if (next.cancelled || next.message.isExpired(broker.now())) {
+        if (!next.cancelled) broker.counters.outdated++
         this.#queue.shift()
         this.#forget(next)
       } else if (next.sequence > 0 && next.packetId === 0) {
@@ -178,7 +187,7 @@ export class Deliveries {
 
   #enqueue(delivery: Delivery): boolean {
     if (this.#session.overflowed) {
-      this.#session.drop()
+      this.#session.overflow()
       return false
     }
     delivery.message.detach()
@@ -243,7 +252,8 @@ export class Deliveries {
       this.#unacknowledged++
       return
     }
-    // Too large for this client: it counts as delivered (MQTT 5 section 3.1.2.11.4).
+    // Too large for this client: for its session it counts as delivered (MQTT 5 section 3.1.2.11.4).
+    this.#session.drop(TOO_LARGE)
     this.#inflight.delete(delivery.packetId)
     this.#forget(delivery)
   }
@@ -314,4 +324,5 @@ export class Deliveries {
   readonly #replaced = (old: Delivery): void => this.#forget(old)
 }
 
+const TOO_LARGE = 'a message is dropped, for its client takes none of that size'
 const NOT_KEPT = 'the store of this server fails'

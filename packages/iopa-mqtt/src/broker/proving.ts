@@ -18,8 +18,7 @@ export function prove(session: Session, delivery: Delivery, again: () => void): 
     delivery.asking = delivery.unproven = false
     if (!allowed && !delivery.cancelled) {
       delivery.cancelled = true
-      session.drop()
-      broker.losses.note('a message waited for a client that may not have it any more', session.name)
+      session.drop('a message is dropped, for the client that it waited for may not have it any more')
     }
     if (!inside) again()
   })

@@ -34,7 +34,7 @@ export class Sessions {
 
   constructor(broker: Broker) {
     this.#broker = broker
-    this.#quota = new Quota(broker.options.maxSessions)
+    this.#quota = new Quota(broker.options.maxSessions, undefined, account => broker.quotas.limit(account, 'sessions'))
     this.idle = new IdleSessions(broker)
   }
 
@@ -80,6 +80,7 @@ export class Sessions {
       session.source = connection.source
       if (this.#departing.delete(key)) this.#unrecord(key)
       this.#byKey.set(key, session)
+      this.#broker.counters.mostClients = Math.max(this.#broker.counters.mostClients, this.size)
       this.#quota.add(session.account, 1)
     } else this.#adopt(session, connection)
     this.idle.delete(session)
@@ -179,7 +180,7 @@ export class Sessions {
   #sweepOne(session: Session, now: number): void {
     session.deliveries.detach()
     if (session.connection || session.claim) return
-    if (session.expiresAt <= now) this.end(session)
+    if (session.expiresAt <= now) this.#expire(session)
     else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
   }
 
@@ -234,13 +235,21 @@ export class Sessions {
 
   /** Ends the session of a revoked user. */
   cut(session: Session): void {
+    session.lose('messages are dropped, for the user that they wait for is revoked')
     session.will = null
     ;(session.connection ?? session.claim)?.disconnect(REASON.NOT_AUTHORIZED, 'this user is revoked')
     this.end(session)
   }
 
+  #expire(session: Session): void {
+    this.#broker.counters.expired++
+    session.lose('messages are dropped, for the session that they wait for expires')
+    this.end(session)
+  }
+
   /** Ends a session that could not take what it was to get. */
   expel(session: Session): void {
+    session.lose('messages are dropped, for the session that they wait for ends')
     ;(session.connection ?? session.claim)?.disconnect(REASON.QUOTA_EXCEEDED, 'too many messages wait for this client')
     this.end(session)
   }
