@@ -72,7 +72,8 @@ const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
   retry: true,
   deadLetter: true,
   user: true,
-  limits: true
+  limits: true,
+  outbox: true
 }
 
 const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTIONS, qos: true, answer: true, statePrefix: true }

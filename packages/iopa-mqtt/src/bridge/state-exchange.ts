@@ -2,7 +2,9 @@ import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHa
 import type { RemoteBroker } from '../remote/broker.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
 import { endController, pause } from '../remote/waiting.ts'
+import type { Store } from '../store.ts'
 import { isCanonicalTopic, isTopicName, pathOf, topicMatches, topicOf } from '../topics/topic.ts'
+import { StateOutbox } from './state-outbox.ts'
 import { type Representation, type StateMessage, StateReplica } from './state-replica.ts'
 
 /** What a `StateExchange` needs. */
@@ -15,6 +17,10 @@ export interface StateExchangeOptions {
   readonly prefix: string
   /** Filters, without the prefix, of the topics whose state is shared. */
   readonly stateful: readonly string[]
+  /** Filters of the topics whose state others may put: what is there follows from nothing else. */
+  readonly replaceable: readonly string[]
+  /** Keeps what the broker does not have yet beyond the process; null for none. */
+  readonly outbox: Store | null
 }
 
 /** User property that names who published a state: `<instance>:<number>`. */
@@ -27,6 +33,8 @@ const CONCURRENCY = 32
 const MAX_PENDING = 10_000
 /** Milliseconds that retained states take to come after a new session was subscribed. */
 const RETURN_TIMEOUT = 3000
+/** Milliseconds, about, after a member has changed before a derived state is compared with the broker's. */
+const COMPARED = 500
 /** Waits before a replica that failed for a passing reason is applied again, in milliseconds. */
 const RETRIES = [100, 500, 2000]
 
@@ -41,10 +49,15 @@ export class StateExchange {
   #lost: TimerHandle = undefined
   /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
   #derived = new Set<string>()
+  /** Derived paths whose state is compared with the broker's soon. */
+  #comparing = new Map<string, TimerHandle>()
+  #outbox: StateOutbox | null
 
   constructor(options: StateExchangeOptions) {
     const { host, broker } = options
     this.#options = options
+    const failed = (path: string, error: unknown): void => host.logger.error(`iopa: the outbox could not keep the state of ${path}`, error)
+    this.#outbox = options.outbox && new StateOutbox({ store: options.outbox, capture: path => this.#capture(path), failed })
     this.#replica = new StateReplica({
       instance: crypto.randomUUID(),
       concurrency: CONCURRENCY,
@@ -56,13 +69,25 @@ export class StateExchange {
       publish: (path, representation, origin) => this.#publish(path, representation, origin),
       apply: (path, message) => this.#apply(path, message),
       failed: (path, error) => {
-        if (!this.#stopping.signal.aborted) host.logger.error(`iopa: the state of ${path} could not be shared`, error)
-      }
+        if (this.#stopping.signal.aborted) return
+        host.logger.error(`iopa: the state of ${path} could not be shared`, error)
+        this.#outbox?.shared(path)
+      },
+      shared: path => this.#outbox?.shared(path)
     })
     host.changes(({ path, origin }) => {
-      if (isReplica(origin)) this.#derive(path)
-      else this.#changed(path)
+      const replica = replicaOf(origin)
+      if (replica === null) this.#changed(path)
+      else if (path !== replica['iopa.PathBase'] + replica['iopa.Path']) this.#derive(path)
     })
+  }
+
+  /** Takes up what an earlier process could not share: its states are those of this app, and are published. */
+  async recover(): Promise<void> {
+    for (const { path, representation } of (await this.#outbox?.load()) ?? []) {
+      await this.#apply(path, { ...representation, origin: '' })
+      this.#changed(path)
+    }
   }
 
   /** Takes a message of a state topic; resolves when it may be acknowledged. */
@@ -100,13 +125,27 @@ export class StateExchange {
     return this.#replica.drained()
   }
 
-  /** Changes that the broker does not have. */
-  get pending(): number {
-    return this.#replica.pending
+  /** Paths of changed states that the broker does not have. */
+  get unshared(): string[] {
+    return this.#replica.unshared
+  }
+
+  /** Resolves when the outbox, if there is one, has kept what the broker does not have. */
+  async kept(): Promise<void> {
+    await this.#outbox?.settled()
+  }
+
+  /** Closes the outbox. */
+  async close(): Promise<void> {
+    this.stop()
+    await this.#outbox?.close()
   }
 
   stop(): void {
-    this.#options.host.clock.clearTimeout(this.#lost)
+    const { clock } = this.#options.host
+    clock.clearTimeout(this.#lost)
+    for (const timer of this.#comparing.values()) clock.clearTimeout(timer)
+    this.#comparing.clear()
     this.#stopping.abort(new IopaError(503, 'closed', 'The bridge was closed.'))
   }
 
@@ -114,6 +153,7 @@ export class StateExchange {
     const topic = topicOf(path)
     if (!this.#options.stateful.some(filter => topicMatches(filter, topic)) || !isTopicName(`${this.#options.prefix}/${topic}`)) return
     const taken = this.#replica.changed(path)
+    if (taken) this.#outbox?.changed(path)
     if (!taken && !this.#full)
       this.#options.host.logger.error(`iopa: ${MAX_PENDING} changed paths wait for the broker; the state of further ones is not shared`)
     this.#full = !taken
@@ -150,7 +190,27 @@ export class StateExchange {
   #derive(path: string): void {
     this.#derived.delete(path)
     this.#derived.add(path)
-    if (this.#derived.size > MAX_PENDING) for (const oldest of this.#derived) return void this.#derived.delete(oldest)
+    for (const oldest of this.#derived) {
+      if (this.#derived.size <= MAX_PENDING) break
+      this.#derived.delete(oldest)
+    }
+    this.#compare(path)
+  }
+
+  /**
+   * What another instance has published of a derived state may be older than what follows from all members here. When the members have come
+   * to rest the states are compared, and this one is published if it is another one. Instances do so at different times: mostly the first alone.
+   */
+  #compare(path: string): void {
+    const { clock } = this.#options.host
+    const topic = topicOf(path)
+    if (this.#comparing.has(path) || this.#comparing.size >= MAX_PENDING) return
+    if (this.#options.replaceable.some(filter => topicMatches(filter, topic))) return
+    const compare = (): void => {
+      this.#comparing.delete(path)
+      this.#changed(path)
+    }
+    this.#comparing.set(path, clock.setTimeout(compare, COMPARED * (0.5 + Math.random())))
   }
 
   /**
@@ -197,8 +257,8 @@ export class StateExchange {
   }
 }
 
-/** True for a change that a replica has made, in a handler of its own or in one within it. */
-const isReplica = (origin: Context | null): boolean => {
-  for (let context = origin; context !== null; context = context['server.ParentContext']) if (context['server.IsReplica']) return true
-  return false
+/** The replica that has made a change, in a handler of its own or in one within it; null for a change of this app's own. */
+const replicaOf = (origin: Context | null): Context | null => {
+  for (let context = origin; context !== null; context = context['server.ParentContext']) if (context['server.IsReplica']) return context
+  return null
 }
