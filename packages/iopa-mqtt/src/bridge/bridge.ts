@@ -184,6 +184,7 @@ class Bridge implements BridgeListener {
       this.#worker.forget()
     }
     await this.#subscriber.subscribe(connection)
+    await this.#state?.subscribed(connection)
   }
 
   /** True for the topics that this worker listens to. */

@@ -1,5 +1,6 @@
 import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHandle } from '@iopa/appbuilder'
 import type { RemoteBroker } from '../remote/broker.ts'
+import type { Connection } from '../remote/connection.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
 import { endController, pause } from '../remote/waiting.ts'
 import type { Store } from '../store.ts'
@@ -31,8 +32,10 @@ const ECHO_TIMEOUT = 5000
 const CONCURRENCY = 32
 /** Changed paths that wait for the broker, and topics whose newest message is remembered. */
 const MAX_PENDING = 10_000
-/** Milliseconds that retained states take to come after a new session was subscribed. */
+/** Milliseconds that retained states take to come after the broker has answered the subscription and one more packet. */
 const RETURN_TIMEOUT = 3000
+/** A filter that no worker subscribes to: leaving it has no effect but an answer. */
+const NOTHING_TO_LEAVE = 'iopa-round-trip'
 /** Milliseconds, about, after a member has changed before a derived state is compared with the broker's. */
 const COMPARED = 500
 /** Waits before a replica that failed for a passing reason is applied again, in milliseconds. */
@@ -47,6 +50,8 @@ export class StateExchange {
   /** True once a state has come since the session was lost. */
   #arrived = false
   #lost: TimerHandle = undefined
+  /** Paths of states that the broker had before it lost the session. */
+  #forgotten: string[] = []
   /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
   #derived = new Set<string>()
   /** Derived paths whose state is compared with the broker's soon. */
@@ -108,16 +113,30 @@ export class StateExchange {
    * subscription, it has: they are published again. If one comes, the broker has its store, and what does not come was deleted meanwhile.
    */
   forget(): void {
-    const { host } = this.#options
-    const paths = this.#replica.forget()
+    // A connection that was lost before it was known keeps the question open.
+    this.#forgotten = [...new Set([...this.#forgotten, ...this.#replica.forget()])].slice(0, MAX_PENDING)
     this.#arrived = false
-    host.clock.clearTimeout(this.#lost)
-    if (paths.length === 0) return
-    this.#lost = host.clock.setTimeout(() => {
-      if (this.#arrived || this.#stopping.signal.aborted) return
-      host.logger.warn(`iopa: the broker has lost its retained messages; ${paths.length} states are published again`)
-      for (const path of paths) this.#changed(path)
-    }, RETURN_TIMEOUT)
+    this.#options.host.clock.clearTimeout(this.#lost)
+  }
+
+  /**
+   * The broker has answered the subscription. MQTT does not say when retained messages have all come: most brokers send them before they
+   * answer the next packet, some a little later. So the wait begins with the answer to one more packet.
+   */
+  async subscribed(connection: Connection): Promise<void> {
+    const { host, prefix } = this.#options
+    if (this.#forgotten.length === 0) return
+    await connection.unsubscribe([`${prefix}/${NOTHING_TO_LEAVE}`])
+    this.#lost = host.clock.setTimeout(
+      () => {
+        const paths = this.#forgotten
+        this.#forgotten = []
+        if (this.#arrived || this.#stopping.signal.aborted) return
+        host.logger.warn(`iopa: the broker has lost its retained messages; ${paths.length} states are published again`)
+        for (const path of paths) this.#changed(path)
+      },
+      this.#arrived ? 0 : RETURN_TIMEOUT
+    )
   }
 
   /** Resolves when every change has been published. */
