@@ -18,7 +18,10 @@ export class ConnectionValidity {
     this.close()
     const { broker, session } = this.#connection
     // What the user may see is asked again as often as the user is.
-    const checked = (): void => session?.verdicts.reset()
+    const checked = (): void => {
+      session?.verdicts.reset()
+      session?.replyVerdicts.reset()
+    }
     this.#watch = broker.users.watch(context, error => this.#ended(error), { by, checked })
   }
 

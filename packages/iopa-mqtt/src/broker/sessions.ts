@@ -5,10 +5,11 @@ import type { Connection } from './connection.ts'
 import { accountOf, sessionKey, userKeyOf } from './identity.ts'
 import { IdleSessions } from './idle-sessions.ts'
 import { observeTopic } from './observed-topic.ts'
+import { PARDON, Pardons } from './pardons.ts'
 import { Quota } from './quota.ts'
 import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
-import { PARDON, type PendingWill, publishWill, type WillFate } from './wills.ts'
+import { type PendingWill, publishWill, type WillFate } from './wills.ts'
 
 /** Sessions that are looked at in one piece. */
 const SWEPT = 16
@@ -25,8 +26,7 @@ export class Sessions {
   readonly #departing = new Set<string>()
   /** How many sessions each account has. */
   readonly #quota: Quota
-  /** Sessions that have ended with their user's time, whose wills wait for the client to return. */
-  readonly #pardoned = new Map<string, Session>()
+  readonly #pardons: Pardons
   readonly idle: IdleSessions
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
@@ -36,6 +36,7 @@ export class Sessions {
     this.#broker = broker
     this.#quota = new Quota(broker.options.maxSessions, undefined, account => broker.quotas.limit(account, 'sessions'))
     this.idle = new IdleSessions(broker)
+    this.#pardons = new Pardons(broker.options.maxSessions, broker.now, session => this.#bequeath(session))
   }
 
   /** Accounts that have sessions. */
@@ -65,7 +66,7 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byKey.get(key)
-    this.#pardon(key)
+    this.#pardons.grant(key)
     // A session without expiry that a store gave back is over: only its will is left.
     if (session && (cleanStart || session.expiresAt <= broker.now())) {
       if (session.pardonedUntil > broker.now()) session.will = null
@@ -147,12 +148,7 @@ export class Sessions {
 
   /** Begins to look at every session: ends those and publishes wills whose time has come. */
   sweep(): void {
-    for (const [key, session] of this.#pardoned) {
-      // In the order in which they ended: the first has the least time left.
-      if (session.pardonedUntil > this.#broker.now()) break
-      this.#pardoned.delete(key)
-      this.#bequeath(session)
-    }
+    this.#pardons.sweep()
     if (this.#sweeping !== null) return
     this.#sweeping = this.#byKey.values()
     this.#sweepOn()
@@ -203,9 +199,7 @@ export class Sessions {
       return
     }
     this.#departing.add(key)
-    const waits = session.will !== null && session.pardonedUntil > this.#broker.now()
-    if (waits && this.#pardoned.size < this.#broker.options.maxSessions) this.#pardoned.set(key, session)
-    else this.#bequeath(session)
+    this.#pardons.add(session)
   }
 
   /** Publishes the will of a session that has ended, and then forgets that session. */
@@ -217,19 +211,10 @@ export class Sessions {
     })
   }
 
-  /** Forgets the will of an ended session whose client is back in time, or is revoked. */
-  #pardon(key: string): void {
-    const session = this.#pardoned.get(key)
-    if (session === undefined) return
-    this.#pardoned.delete(key)
-    session.will = null
-    this.#bequeath(session)
-  }
-
   /** Ends every session of a user, connected or not, with what waits for it. A revoked user's wills are not published. */
   revoke(id: string): void {
     const user = userKeyOf({ id })
-    for (const [key, session] of this.#pardoned) if (session.user === user) this.#pardon(key)
+    this.#pardons.revoke(user)
     for (const session of [...this.#byKey.values()]) if (session.user === user) this.cut(session)
   }
 
@@ -267,7 +252,7 @@ export class Sessions {
 
   /** Ends what is left when the broker closes. */
   async close(): Promise<void> {
-    for (const session of this.#pardoned.values()) await session.context.end('shutdown')
+    await this.#pardons.close()
     for (const session of this.#byKey.values()) await session.context.end('shutdown')
   }
 

@@ -8,9 +8,6 @@ import type { Session } from './session.ts'
 /** What the end of a connection means for its will: published, forgotten, kept until the broker is back, or forgotten when the client returns soon. */
 export type WillFate = 'publish' | 'drop' | 'keep' | 'pardon'
 
-/** Milliseconds within which a client whose user has expired may return before its will is published. */
-export const PARDON = 30_000
-
 /** A will that waits for its client to vanish (MQTT 5 section 3.1.2.5). */
 export class PendingWill {
   readonly message: Message
