@@ -22,7 +22,8 @@ export type {
   KeysDeclaration,
   Logger,
   RandomAccessBody,
-  User
+  User,
+  Validity
 } from '@iopa/constants'
 export {
   CAPABILITIES,
@@ -149,3 +150,6 @@ export type {
   Subscription,
   Transport
 } from './transport/transport.ts'
+export { ConnectionUser } from './users/connection-user.ts'
+export type { UserWatches, WatchOptions } from './users/user-watches.ts'
+export { usersOf } from './users/user-watches.ts'

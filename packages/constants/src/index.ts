@@ -24,7 +24,8 @@ export type {
   Logger,
   OnSendingHeaders,
   RandomAccessBody,
-  User
+  User,
+  Validity
 } from './iopa-keys.ts'
 export { describeValue, encodeJson, isOpaque, isPlainObject, listItems, parseJson } from './json-text.ts'
 export type { KeyDeclaration, KeysDeclaration } from './key-declarations.ts'

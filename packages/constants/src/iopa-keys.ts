@@ -33,9 +33,21 @@ export interface RandomAccessBody extends AsyncIterable<Uint8Array> {
 /** The body of a request: all of it, a stream to be read once, or none. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array> | null
 
+/** How long what a user has begun goes on, as its authentication says. It is no claim: users that differ in it alone are equal. */
+export interface Validity {
+  /** Milliseconds since 1970. */
+  readonly until?: number
+  /** Asked again and again for all that the user has together; false ends it. */
+  readonly check?: () => boolean | Promise<boolean>
+  /** Milliseconds between two checks, about; 60,000 unless given. */
+  readonly every?: number
+}
+
 /** Who sends the request, as the authentication of the app names them. */
 export interface User {
   readonly id: string
+  /** How long its observers and connections last; without it until they end by themselves. */
+  readonly valid?: Validity
   readonly [claim: string]: unknown
 }
 

@@ -17,7 +17,8 @@ import {
   IopaError,
   isControlMethod,
   isIopaError,
-  type Limits
+  type Limits,
+  usersOf
 } from '@iopa/appbuilder'
 import { Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
@@ -43,6 +44,7 @@ const OPTIONS: Record<keyof FetchOptions, true> = { retry: true, heartbeat: true
 export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {}): ((request: Request) => Promise<Response>) => {
   checkOptions('toFetchHandler()', options, OPTIONS, toFetchHandler)
   const host = app.host('fetch').withLimits(options.limits)
+  usersOf(host)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
   const { retry = 3_000, remoteAddress = () => '' } = options

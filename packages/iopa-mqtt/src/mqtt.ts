@@ -4,7 +4,7 @@ import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client-options.ts'
 import { MQTT_KEYS } from './keys.ts'
-import type { EmbeddedOptions } from './options.ts'
+import type { EmbeddedOptions, MqttListenerOptions } from './options.ts'
 import type { PublishOptions } from './publish-options.ts'
 import type { RemoteOptions } from './remote/options.ts'
 
@@ -33,6 +33,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   open: true,
   tls: true,
   websocket: true,
+  listeners: true,
   limits: true,
   store: true,
   ackOrder: true,
@@ -43,6 +44,8 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   maxSessionExpiry: true,
   maxSessions: true,
   maxSubscriptions: true,
+  maxSubscriptionsPerSession: true,
+  quota: true,
   maxRetained: true,
   maxRetainedBytes: true,
   maxQueuedBytes: true,
@@ -56,6 +59,8 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   channel: true
 }
 
+const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, open: true, tls: true }
+
 const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
   ...REMOTE_OPTIONS,
   broker: true,
@@ -67,7 +72,8 @@ const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
   retry: true,
   deadLetter: true,
   user: true,
-  limits: true
+  limits: true,
+  outbox: true
 }
 
 const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTIONS, qos: true, answer: true, statePrefix: true }
@@ -75,6 +81,8 @@ const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTION
 /** The MQTT transport. */
 export interface MqttTransport extends Transport {
   readonly keys: KeysDeclaration
+  /** Where the broker listens, once it does; empty for a worker. */
+  readonly urls: readonly URL[]
   /** Where browsers connect, once it listens; null without `websocket`. */
   readonly websocketUrl: URL | null
   /**
@@ -92,7 +100,12 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
   checkOptions('mqtt()', options, { ...('broker' in options ? BRIDGE_OPTIONS : EMBEDDED_OPTIONS), client: true }, mqtt)
   checkOptions("'client' of mqtt()", options.client, CLIENT_OPTIONS, mqtt)
   checkTlsOptions('mqtt()', options.tls, mqtt)
+  for (const place of ('listeners' in options && options.listeners) || []) {
+    checkOptions("'listeners' of mqtt()", place, LISTENER_OPTIONS, mqtt)
+    checkTlsOptions("'listeners' of mqtt()", place.tls, mqtt)
+  }
   let websocketUrl: URL | null = null
+  let urls: readonly URL[] = []
   let listening: (Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> }) | null = null
   return {
     name: 'mqtt',
@@ -101,6 +114,9 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
       [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
     },
     keys: MQTT_KEYS,
+    get urls() {
+      return urls
+    },
     get websocketUrl() {
       return websocketUrl
     },
@@ -108,6 +124,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
       if ('broker' in options) return (listening = await listenBridge(options, host))
       const listener = await listenEmbedded(options, host)
       websocketUrl = listener.websocketUrl
+      urls = listener.urls
       return (listening = listener)
     },
     async connect(url: URL, connectOptions: ConnectOptions = {}): Promise<Channel> {

@@ -1,7 +1,19 @@
 import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
 import { FOREVER } from './broker/session.ts'
 import type { Store } from './store.ts'
+import type { QuotaOption } from './user-quota.ts'
 import type { WebSocketOptions } from './websocket-options.ts'
+
+/** One more place where a broker listens. */
+export interface MqttListenerOptions {
+  /** 1883 unless given, 8883 with `tls`; 0 lets the system choose. */
+  readonly port?: number
+  /** Address to listen on; 127.0.0.1 unless given. */
+  readonly host?: string
+  /** Allows an address off loopback although no middleware provides `server.User`. */
+  readonly open?: boolean
+  readonly tls?: TlsOptions
+}
 
 /** Options of the embedded broker. Times are seconds, sizes bytes, unless a name says otherwise. */
 export interface EmbeddedOptions {
@@ -14,6 +26,8 @@ export interface EmbeddedOptions {
   readonly tls?: TlsOptions
   /** Serves MQTT over WebSocket too, for browsers. */
   readonly websocket?: WebSocketOptions
+  /** Where the broker listens as well: clients of all its listeners share sessions, retained messages and subscriptions. */
+  readonly listeners?: readonly MqttListenerOptions[]
   /** What of the app's limits is different here. */
   readonly limits?: Partial<Limits> | undefined
   /** Keeps sessions, queues and retained messages beyond the process; without it they live in memory. */
@@ -39,14 +53,18 @@ export interface EmbeddedOptions {
   readonly maxSessionExpiry?: number
   /** Sessions, connected or not; 20,000 unless given. */
   readonly maxSessions?: number
-  /** Subscriptions of all sessions; 100,000 unless given. One session has at most `limits.observersPerConnection`. */
+  /** Subscriptions of all sessions; 100,000 unless given. */
   readonly maxSubscriptions?: number
+  /** Subscriptions of one session; 10,000 unless given, or `limits.observersPerConnection` where that is not the default. */
+  readonly maxSubscriptionsPerSession?: number
   /** Retained messages; 100,000 unless given. */
   readonly maxRetained?: number
   /** Bytes of all retained messages; 64 MiB unless given. */
   readonly maxRetainedBytes?: number
   /** Bytes of all messages that wait for clients; 256 MiB unless given. One client's queue is bounded by `limits.queueMessages` and `limits.queueBytes`. */
   readonly maxQueuedBytes?: number
+  /** What single users may have of the five above at most: by user id, or a function. */
+  readonly quota?: QuotaOption
   /** Bytes of a packet that a client may send, told to it in MQTT 5; `limits.body` and 64 KiB unless given. */
   readonly maxPacketSize?: number
   /** Bytes of a topic name or filter; 1,024 unless given. Its levels are bounded by `limits.pathSegments`. */
@@ -80,7 +98,13 @@ export type BrokerOptions = Required<
     | 'maxTopicLength'
     | 'statistics'
   >
-> & { readonly store: Store | null; readonly responseInformation: string | undefined; readonly maxPacketSize: number | undefined }
+> & {
+  readonly quota: QuotaOption | undefined
+  readonly maxSubscriptionsPerSession: number | undefined
+  readonly store: Store | null
+  readonly responseInformation: string | undefined
+  readonly maxPacketSize: number | undefined
+}
 
 const MIB = 1024 * 1024
 
@@ -102,5 +126,7 @@ export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
   maxTopicLength: Math.min(65_535, options.maxTopicLength ?? 1024),
   responseInformation: options.responseInformation,
   maxPacketSize: options.maxPacketSize,
-  statistics: options.statistics ?? 10
+  statistics: options.statistics ?? 10,
+  quota: options.quota,
+  maxSubscriptionsPerSession: options.maxSubscriptionsPerSession
 })

@@ -31,12 +31,13 @@ export class WebSocketChannel implements ByteChannel {
   #whole = 0
   #timer: TimerHandle | null = null
 
-  constructor(webSocket: WebSocket, socket: Socket, time: MessageTime) {
+  /** `address` is the client's, where a trusted proxy has said it. */
+  constructor(webSocket: WebSocket, socket: Socket, time: MessageTime, address: string = socket.remoteAddress ?? '') {
     this.#time = time
     this.#webSocket = webSocket
     this.#socket = socket
     this.raw = webSocket
-    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remoteAddress = address
     this.remotePort = socket.remotePort ?? 0
     this.localAddress = socket.localAddress ?? ''
     this.localPort = socket.localPort ?? 0

@@ -14,6 +14,11 @@ export interface WebSocketOptions {
   /** Path of the endpoint; with `server` `/mqtt` unless given, with `port` any path unless given. */
   readonly path?: string
   /**
+   * Proxies that are believed which client they forward (X-Forwarded-For): addresses, subnets or `loopback`. Its address then counts for
+   * `connectionsPerAddress` and for the quotas of clients without a user. Off unless given.
+   */
+  readonly trustProxy?: readonly string[]
+  /**
    * Pages that may connect, such as `https://house.example`, beside those of the host that the request names. A client that is no browser
    * sends no Origin and is always let in.
    */

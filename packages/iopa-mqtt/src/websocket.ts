@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ByteChannel, type ByteServer, type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
 import type { WebSocket, WebSocketServer } from 'ws'
+import { TrustedProxies } from './trusted-proxies.ts'
 import { type MessageTime, WebSocketChannel } from './websocket-channel.ts'
 import type { WebSocketOptions } from './websocket-options.ts'
 import { isOriginAllowed } from './websocket-origin.ts'
@@ -39,11 +40,14 @@ export const listenWebSocket = async (
     perMessageDeflate: false,
     handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
   })
-  const taken = (opened: WebSocket, socket: Socket): void => accept(new WebSocketChannel(opened, socket, limits))
-  return options.server ? attach(options.server, options, endpoint, taken) : listen(options, limits, endpoint, taken)
+  const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
+  const take: Accept = (opened, socket, { headers }) =>
+    accept(new WebSocketChannel(opened, socket, limits, proxies?.clientOf(socket.remoteAddress ?? '', headers)))
+  return options.server ? attach(options.server, options, endpoint, take) : listen(options, limits, endpoint, take)
 }
 
-type Accept = (opened: WebSocket, socket: Socket) => void
+/** Takes a WebSocket whose handshake was done. */
+type Accept = (opened: WebSocket, socket: Socket, request: IncomingMessage) => void
 
 const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoint: WebSocketServer, accept: Accept): Promise<WebSocketListener> => {
   const { host = '127.0.0.1', port = 0, tls, path } = options
@@ -145,7 +149,7 @@ const upgrade = (
   } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
     refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.")
   } else {
-    endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket))
+    endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
   }
 }
 

@@ -73,7 +73,7 @@ describe("a subscriber's own full queue", () => {
   ])('ends the session of a client that is %s, and never touches the publisher', async (_name, absent) => {
     const net = await lab(undefined, { limits: { queueMessages: 10 }, statistics: 1 })
     const watcher = await net.client()
-    await watcher.subscribe('$SYS/broker/messages/dropped')
+    await watcher.subscribe('$SYS/broker/publish/messages/dropped')
     const client = await net.client({
       ...persistent,
       clientId: 'slow',
@@ -94,7 +94,7 @@ describe("a subscriber's own full queue", () => {
     expect(connack.sessionPresent).toBe(false)
     expect(net.errors.flat().join()).toContain('slow')
     await net.rest(2000)
-    expect((await watcher.messages()).some(message => message !== '$SYS/broker/messages/dropped 0')).toBe(true)
+    expect((await watcher.messages()).some(message => message !== '$SYS/broker/publish/messages/dropped 0')).toBe(true)
   })
 })
 

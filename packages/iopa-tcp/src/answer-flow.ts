@@ -1,4 +1,14 @@
-import { type Answer, type Context, type Endpoint, type Host, type IopaError, nextChunk, type Outbox, silenceLimit } from '@iopa/appbuilder'
+import {
+  type Answer,
+  ConnectionUser,
+  type Context,
+  type Endpoint,
+  type Host,
+  type IopaError,
+  nextChunk,
+  type Outbox,
+  silenceLimit
+} from '@iopa/appbuilder'
 import { AnswerOrder } from './answer-order.ts'
 
 // Beyond this many bytes the answers of one turn leave before all of them are made, so that a slow reader is noticed.
@@ -14,6 +24,7 @@ export abstract class AnswerFlow {
   protected readonly endpoint: Endpoint
   /** Parent of every request; keys that middleware sets on it are inherited. */
   protected readonly connection: Context
+  protected readonly user: ConnectionUser
   /** Requests in work. */
   protected inFlight = 0
   protected closed = false
@@ -33,6 +44,7 @@ export abstract class AnswerFlow {
     // No pipeline runs for a connection, so there is nothing to wait for before its keys are inherited.
     this.connection.response.status = 204
     this.connection.response.seal(this.connection.environment.codecs)
+    this.user = new ConnectionUser(host, this.connection, error => this.userEnded(error))
   }
 
   /** Writes an answer by `put`. */
@@ -43,6 +55,8 @@ export abstract class AnswerFlow {
   protected abstract schedule(): void
   /** Resolves when the peer reads again, or the connection is gone. */
   protected abstract drained(): Promise<void>
+  /** The user of the connection has expired or is revoked: it ends after what is in work. */
+  protected abstract userEnded(error: IopaError): void
   /** The connection cannot go on, and the peer cannot be told. */
   protected abstract destroy(): void
 
@@ -108,6 +122,7 @@ export abstract class AnswerFlow {
   readonly #done = (request: Context): void => {
     const immediate = request === this.#running
     if (immediate) this.#running = null
+    this.user.look(request)
     if (this.closed) return void request.end('disconnect')
     if (!immediate) this.#settle(request)
     else if (this.#ordered) {

@@ -38,6 +38,10 @@ export class BagSession extends Session {
     else this.#request(bag)
   }
 
+  protected override unauthorized(error: IopaError): void {
+    this.refuse(error)
+  }
+
   protected write(answer: Answer, request: Context): void {
     this.#line(request.requestedMethod === 'HEAD' || answer.isStream ? withoutBody(answer) : answer, request['iopa.Seq'])
   }
@@ -71,6 +75,7 @@ export class BagSession extends Session {
       if (!waiting) return
       waiting = false
       this.inFlight--
+      this.user.look(request)
       this.schedule()
     }
     request.defer(() => {

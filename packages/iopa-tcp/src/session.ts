@@ -117,6 +117,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
   close(): void {
     this.closed = true
     this.#watch.close()
+    this.user.close()
     this.outbox.onClose()
     this.counted.remove()
     void this.connection.end(this.#reason)
@@ -148,6 +149,16 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     this.#watchStall()
     return this.outbox.drained()
   }
+
+  protected userEnded(error: IopaError): void {
+    if (this.closed || this.#leaving) return
+    this.#stop()
+    this.unauthorized(error)
+    this.schedule()
+  }
+
+  /** Says why the connection ends, where the framing has words for it. */
+  protected unauthorized(_error: IopaError): void {}
 
   protected destroy(): void {
     this.#channel.destroy()

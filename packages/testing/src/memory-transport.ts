@@ -22,7 +22,8 @@ import {
   outgoing,
   systemClock,
   type Transport,
-  upstream
+  upstream,
+  usersOf
 } from '@iopa/appbuilder'
 import { MemoryUpload } from './memory-upload.ts'
 
@@ -60,6 +61,7 @@ export const memory = (options: MemoryOptions = {}): Transport => {
     async listen(host) {
       if (open.has(name)) throw new IopaError(500, 'bind-failed', `memory://${name} is taken.`)
       const own = host.withLimits(options.limits)
+      usersOf(own)
       open.set(name, own)
       return listenerOf(name, own, open)
     },

@@ -1,4 +1,4 @@
-import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger, originOf } from '@iopa/constants'
+import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger, originOf, type User } from '@iopa/constants'
 import {
   type Answer,
   abandonValue,
@@ -24,6 +24,7 @@ import { type Clock, systemClock, withinTime } from '../transport/clock.ts'
 import { type HostContext, ListenerHost } from '../transport/host.ts'
 import { DEFAULT_LIMITS, type Limits, mergeLimits } from '../transport/limits.ts'
 import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from '../transport/transport.ts'
+import { USERS, type UserWatches } from '../users/user-watches.ts'
 import { CONNECT_OPTIONS, connectClient } from './app-client.ts'
 import { environmentOf } from './app-environment.ts'
 import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
@@ -55,6 +56,8 @@ export class App {
   readonly #factory: ContextFactory
   readonly #scope: Scope
   readonly #registry: ObservationRegistry
+  /** What listeners share, by name. */
+  readonly #shared = new Map<string, unknown>()
   readonly #dispatcher: Dispatcher
   readonly #notifier: Dispatcher
   readonly #entries: PipelineEntry[] = []
@@ -78,6 +81,7 @@ export class App {
     // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
     this.#notifier = this.#dispatcherWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
     this.#registry = new ObservationRegistry({
+      users: () => this.#users,
       clock: this.clock,
       logger: this.logger,
       limits: this.limits,
@@ -243,6 +247,14 @@ export class App {
     )
   }
 
+  /**
+   * Ends all observers, connections and sessions of the user with this id, on every transport, also those that requests under way would
+   * begin. What the user sends from then on is for authentication to refuse: remove the account first.
+   */
+  revoke(user: string | User): void {
+    this.#users?.revoke(typeof user === 'string' ? user : user.id, this.#environment.lastId)
+  }
+
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
     yield* listedRoutes(coverageOf(this.#self), null)
@@ -251,6 +263,11 @@ export class App {
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
   explain(): Explanation {
     return explanationOf(this.#self, transport => this.#listeners.urls(transport))
+  }
+
+  /** What lasts longer than a request; undefined while no transport listens. */
+  get #users(): UserWatches | undefined {
+    return this.#shared.get(USERS) as UserWatches | undefined
   }
 
   #add(entry: PipelineEntry): void {
@@ -317,6 +334,7 @@ export class App {
     const app: HostContext = {
       factory: this.#factory,
       registry: this.#registry,
+      shared: this.#shared,
       clock: this.clock,
       logger: totalLogger(this.logger),
       pipeline: () => this.#composed(),

@@ -96,7 +96,8 @@ export class Users {
 /** The claims as text, members in order of their names; null for what is more than data. */
 const claimsOf = (user: User): string | null => {
   try {
-    const text = JSON.stringify(ordered(user, 0))
+    // How long it is valid is no claim: it differs from login to login.
+    const text = JSON.stringify(ordered(user.valid === undefined ? user : { ...user, valid: undefined }, 0))
     return text.length > LONGEST_CLAIMS ? null : text
   } catch {
     return null

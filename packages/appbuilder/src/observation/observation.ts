@@ -4,6 +4,7 @@ import { silentLogger } from '../app/silent-logger.ts'
 import type { Clock } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 import type { Change, Observation, Subscription } from '../transport/transport.ts'
+import type { UserWatches } from '../users/user-watches.ts'
 import { type Cause, cycleOf, isInChain, Once, OUTSIDE } from './cause.ts'
 import { Changes } from './changes.ts'
 import { type Asker, Identities, isAlone } from './inputs.ts'
@@ -20,6 +21,8 @@ export interface ObservationHost {
   readonly clock: Clock
   readonly logger: Context['logger']
   readonly limits: Pick<Limits, 'body' | 'requestTimeout'>
+  /** The watched users, once a transport listens. */
+  users(): UserWatches | undefined
   /** Runs the pipeline; the answer is sealed when `done` is called. */
   run(context: Context, done: (context: Context) => void): void
   /** What was asked, on behalf of `as`, as a child of its scope; `reads` records what the run reads of its peer. */
@@ -65,7 +68,8 @@ export class ObservationRegistry {
     context: Context,
     deliver: (answer: Answer) => Promise<void> | void,
     run: ObservationHost['run'],
-    limits: Pick<Limits, 'observers' | 'requestTimeout'>
+    limits: Pick<Limits, 'observers' | 'requestTimeout'>,
+    lasting = false
   ): Promise<Observation> {
     const observer = new Observer(context, questionOf(context), deliver, this.#observers)
     if (this.observers >= limits.observers) {
@@ -83,11 +87,13 @@ export class ObservationRegistry {
       await new Promise<void>(resolve => run(context, () => resolve()))
       if (isOwnEventStream(context)) {
         this.#remove(observer)
+        this.#watch(context, () => void context.end('timeout'))
         await observer.deliverFirst(context.response)
         return { active: false, close: reason => context.end(reason) }
       }
       const answer = await this.#collected(context, limits.requestTimeout)
       if (!answer.ok) this.#remove(observer)
+      else if (!lasting) this.#watch(context, error => observer.end(failed(context, error)))
       await observer.deliverFirst(answer)
       if (!observer.removed) this.#unmute(observer, since)
     } finally {
@@ -268,6 +274,12 @@ export class ObservationRegistry {
       context['server.Logger'].error(`iopa: the body of ${context} could not be read within ${time} ms`)
       return failed(context, tooLate())
     })
+  }
+
+  /** Until the context ends. */
+  #watch(context: Context, ended: (error: IopaError) => void): void {
+    const watch = this.#host.users()?.watch(context, ended)
+    if (watch) context.defer(() => watch[Symbol.dispose]())
   }
 
   #logCycle(cycle: string): void {

@@ -17,6 +17,7 @@ export class Observer implements Asker {
   readonly #deliver: (answer: Answer) => Promise<void> | void
   readonly #host: ObserverHost
   #busy = false
+  #last = false
   #newest: Answer | null = null
   #alone: boolean | null = null
   #order = 0
@@ -86,11 +87,18 @@ export class Observer implements Asker {
     )
   }
 
+  /** Delivers a last answer, in place of those that wait. */
+  end(answer: Answer): void {
+    this.#host.remove(this)
+    this.#last = true
+    this.push(answer)
+  }
+
   #next(): void {
     this.#busy = false
     const newest = this.#newest
     this.#newest = null
-    if (newest !== null && !this.removed) this.push(newest)
+    if (newest !== null && (!this.removed || this.#last)) this.push(newest)
   }
 
   #failed(error: unknown): void {

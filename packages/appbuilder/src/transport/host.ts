@@ -12,6 +12,7 @@ import type { Change, Host, Observation, RouteInfo, Subscription } from './trans
 export interface HostContext {
   readonly factory: ContextFactory
   readonly registry: ObservationRegistry
+  readonly shared: Map<string, unknown>
   readonly clock: Clock
   readonly logger: Logger
   pipeline(): ComposedPipeline
@@ -78,8 +79,14 @@ export class ListenerHost implements Host {
     return new Promise(resolve => this.#dispatcher.run(context, () => resolve(), whole))
   }
 
-  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation> {
-    return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits)
+  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void, lasting?: boolean): Promise<Observation> {
+    return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits, lasting)
+  }
+
+  shared<T>(key: string, create: () => T): T {
+    const { shared } = this.#app
+    if (!shared.has(key)) shared.set(key, create())
+    return shared.get(key) as T
   }
 
   changes(listener: (change: Change) => void): Subscription {

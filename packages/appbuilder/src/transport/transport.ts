@@ -143,9 +143,12 @@ export interface Host {
   invoke(context: Context, whole?: boolean | 'all'): Promise<void>
   /**
    * Registers the observer, runs the GET that it is, delivers the answer and then one after each change; the next
-   * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context.
+   * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context, and with a 401 when
+   * its user expires or is revoked, unless `lasting`: then the transport sees to that.
    */
-  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation>
+  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void, lasting?: boolean): Promise<Observation>
+  /** One value for all listeners of the app: made by `create` the first time, for as long as the app lasts. */
+  shared<T>(key: string, create: () => T): T
   /** Every change of any path: for filters and bridges. */
   changes(listener: (change: Change) => void): Subscription
   /** A GET of `path` with user, headers and peer of `as`, shared with callers that are equal to it; bytes, not a stream. */

@@ -44,6 +44,7 @@ export class Peer implements Remote {
   endpoint: Endpoint | undefined = undefined
   observers: Map<string, Observer> | undefined = undefined
   readonly connection: Context | undefined = undefined
+  readonly user = undefined
   readonly maxSzx: number = MAX_SZX
   readonly maxPayload: number = 1024
   readonly reliable: boolean = false

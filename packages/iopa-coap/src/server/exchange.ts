@@ -1,4 +1,4 @@
-import type { Context, Endpoint } from '@iopa/appbuilder'
+import type { ConnectionUser, Context, Endpoint } from '@iopa/appbuilder'
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
 import type { Observer } from './observers.ts'
@@ -9,6 +9,8 @@ export interface Remote {
   endpoint: Endpoint | undefined
   /** The context of the connection; undefined on datagrams. */
   readonly connection: Context | undefined
+  /** Who the connection is, which a request may have changed; undefined on datagrams. */
+  readonly user: ConnectionUser | undefined
   readonly address: string
   readonly port: number
   /** True when it has shown that it receives what is sent to its address, or need not. */

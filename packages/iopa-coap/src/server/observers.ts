@@ -119,6 +119,7 @@ export class ObserverRegistry {
       .observe(context, answer => observer.deliver(answer))
       .then(
         ({ active }) => {
+          remote.user?.look(context)
           if (!active) void context.end()
         },
         (error: unknown) => {

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, type Context, type Endpoint, type Host, isUnrouted, type TimerHandle } from '@iopa/appbuilder'
+import { type Answer, type Clock, type Context, type Endpoint, type Host, isUnrouted, type TimerHandle, usersOf } from '@iopa/appbuilder'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
 import { AmplificationGuard } from './amplification.ts'
@@ -52,6 +52,7 @@ export class ResourceServer implements Responder {
     const { limits, logger } = host
     const { szx, leisure, lifetime, amplification } = options
     this.#host = host
+    usersOf(host)
     this.#clock = clock
     this.#options = options
     this.#paths = new PathCache(limits)
@@ -150,7 +151,15 @@ export class ResourceServer implements Responder {
     )
     context['coap.Message'] = message
     if (observes) this.#observers.register(exchange, request, context)
-    else this.#host.run(context, () => this.#answer(exchange, request, context), true)
+    else
+      this.#host.run(
+        context,
+        () => {
+          remote.user?.look(context)
+          this.#answer(exchange, request, context)
+        },
+        true
+      )
   }
 
   /** Takes a block of the body; true when it was the last. */

@@ -1,4 +1,4 @@
-import type { Connection, Context, Endpoint, EndReason } from '@iopa/appbuilder'
+import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@iopa/appbuilder'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type ReceivedMessage, readOptions } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
@@ -25,6 +25,7 @@ export class StreamConnection implements Remote {
   readonly credit: number = Number.POSITIVE_INFINITY
   observers: Map<string, Observer> | undefined = undefined
   readonly counted: Connection
+  user: ConnectionUser | undefined
   session: StreamSession | undefined
   /** Why the connection's scope ends. */
   reason: EndReason = 'disconnect'

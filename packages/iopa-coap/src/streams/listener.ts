@@ -4,6 +4,7 @@ import {
   type Clock,
   type Connection,
   Connections,
+  ConnectionUser,
   type Context,
   type Endpoint,
   type Host,
@@ -78,6 +79,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
       ponged: () => counted.touch(),
       closed: () => {
         counted.remove()
+        remote.user?.close()
         server.forget(remote)
         void context.end(remote.reason)
       }
@@ -86,6 +88,8 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     await host.invoke(context)
     if (isUnrouted(context) || context.response.ok) {
       admitted = true
+      remote.user = new ConnectionUser(host, context, ({ detail }) => remote.whenAnswered(() => session.abort(detail)))
+      remote.user.look(context)
       session.resume()
     } else session.abort(context.response.problem.detail ?? context.response.problem.title)
   }

@@ -1,4 +1,14 @@
-import { Answer, type ByteChannel, type ByteReceiver, type Connection, type Context, IopaError, isIopaError, type Scope } from '@iopa/appbuilder'
+import {
+  Answer,
+  type ByteChannel,
+  type ByteReceiver,
+  type Connection,
+  ConnectionUser,
+  type Context,
+  IopaError,
+  isIopaError,
+  type Scope
+} from '@iopa/appbuilder'
 import { acceptsEventStream } from '../message/accept.ts'
 import type { BodyDecoder } from '../message/body-decoder.ts'
 import { HeadReader } from '../message/head-reader.ts'
@@ -32,6 +42,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   readonly #context: Context
   /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
   readonly #parent: Context | Scope
+  readonly #user: ConnectionUser
   readonly #inflow: Inflow
   readonly #heads: HeadReader
   readonly #closed: () => void
@@ -52,6 +63,11 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
     this.#admission = new Admission(channel, settings)
     this.#context = settings.host.create(this.#admission.connection())
     this.#parent = this.#admission.proxied ? settings.host.scope : this.#context
+    this.#user = new ConnectionUser(settings.host, this.#context, () => {
+      // The next request on a new connection has to say who it is.
+      if (this.request === null) this.#leave()
+      else this.request.closes = true
+    })
     this.#inflow = new Inflow(channel)
     this.#heads = new HeadReader(settings.limits.headerBytes)
     this.#closed = closed
@@ -90,6 +106,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
 
   close(): void {
     this.#vanish()
+    this.#user.close()
     if (this.#flushing !== null) clearImmediate(this.#flushing)
     this.#linger?.end()
     this.counted.remove()
@@ -225,6 +242,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
 
   protected settled(request: HttpRequest): void {
     this.#admission.leave(request)
+    if (request.context !== null) this.#user.look(request.context)
     if (request.closes) this.#leave(request.unread)
     else {
       if (request.unread) this.#discarded = new DiscardedBody(request.decoder as BodyDecoder, 2 * this.#settings.limits.body)

@@ -31,6 +31,10 @@ export const listenBridge = async (options: BridgeOptions, host: Host): Promise<
 const STATE_ROOM = 64
 /** Commands that may wait behind one that is held, so that those of other topics still come in. */
 const HELD_ROOM = 256
+/** Paths that the log names when the worker is closed. */
+const NAMED = 20
+/** Milliseconds that the outbox has to keep what could not be shared, when there is no time left. */
+const KEEPING = 1000
 /** Bytes of a packet beside its payload. */
 const PACKET_ROOM = 65_536
 const SCHEMES = ['mqtt:', 'mqtts:', 'ws:', 'wss:', 'mqtt+ws:', 'mqtt+wss:']
@@ -86,7 +90,15 @@ class Bridge implements BridgeListener {
     this.#connection = connection
     const shared = { host, connection, endpoint, broker: this.#broker }
     this.#state =
-      statePrefix === false || !this.#plan.state ? null : new StateExchange({ ...shared, prefix: statePrefix, stateful: this.#plan.stateful })
+      statePrefix === false || !this.#plan.state
+        ? null
+        : new StateExchange({
+            ...shared,
+            prefix: statePrefix,
+            stateful: this.#plan.stateful,
+            replaceable: this.#plan.replaceable,
+            outbox: options.outbox ?? null
+          })
     this.#worker = new Worker({
       ...shared,
       window,
@@ -103,6 +115,8 @@ class Bridge implements BridgeListener {
     await assertHandOff()
     this.#hold = setInterval(() => {}, 0x7fffffff)
     try {
+      // Before the states of the broker come, which are older.
+      await this.#state?.recover()
       await this.#broker.start(this.#host.signal)
     } catch (error) {
       await this.#end()
@@ -131,15 +145,23 @@ class Bridge implements BridgeListener {
     await this.#worker.drain(left())
     // Without a connection there may be one again in time.
     if (this.#state) await within(left(), clock, this.#state.drained())
-    const unsent = this.#state?.pending ?? 0
-    if (unsent > 0) this.#host.logger.error(`iopa: ${unsent} changed states were not shared before the worker was closed`)
+    if (this.#state) await within(Math.max(left(), KEEPING), clock, this.#state.kept())
+    this.#report(this.#state?.unshared ?? [])
     await this.#broker.close(this.#options.clientId !== undefined)
     await this.#end()
   }
 
+  #report(unshared: readonly string[]): void {
+    if (unshared.length === 0) return
+    const named = unshared.slice(0, NAMED).join(', ')
+    const more = unshared.length > NAMED ? ` and ${unshared.length - NAMED} more` : ''
+    const kept = this.#options.outbox ? '; the outbox keeps them for the next start' : '; they are lost where the app does not keep them'
+    this.#host.logger.error(`iopa: ${unshared.length} changed states were not shared before the worker was closed: ${named}${more}${kept}`)
+  }
+
   async #end(): Promise<void> {
     if (this.#hold) clearInterval(this.#hold)
-    this.#state?.stop()
+    await this.#state?.close()
     await this.#connection.end('shutdown')
   }
 
@@ -162,6 +184,7 @@ class Bridge implements BridgeListener {
       this.#worker.forget()
     }
     await this.#subscriber.subscribe(connection)
+    await this.#state?.subscribed(connection)
   }
 
   /** True for the topics that this worker listens to. */

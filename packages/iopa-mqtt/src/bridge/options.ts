@@ -1,5 +1,6 @@
 import type { Limits, User } from '@iopa/appbuilder'
 import type { RemoteOptions } from '../remote/options.ts'
+import type { Store } from '../store.ts'
 import type { AckOrder } from './ack-queue.ts'
 
 /** Options of bridge mode: the app is a worker on a broker or cluster. */
@@ -35,4 +36,9 @@ export interface BridgeOptions extends RemoteOptions {
   /** Who the messages of the broker act as (`server.User`): the broker has authenticated their publishers and does not say who they are. */
   readonly user?: User
   readonly limits?: Partial<Limits>
+  /**
+   * Keeps changed states that the broker does not have yet beyond the process: `diskStore(path)`, with a folder of its own. The next start
+   * puts them into the app and publishes them. Without it they are lost with the process.
+   */
+  readonly outbox?: Store
 }

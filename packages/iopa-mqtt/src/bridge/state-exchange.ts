@@ -1,8 +1,11 @@
 import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHandle } from '@iopa/appbuilder'
 import type { RemoteBroker } from '../remote/broker.ts'
+import type { Connection } from '../remote/connection.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
 import { endController, pause } from '../remote/waiting.ts'
+import type { Store } from '../store.ts'
 import { isCanonicalTopic, isTopicName, pathOf, topicMatches, topicOf } from '../topics/topic.ts'
+import { StateOutbox } from './state-outbox.ts'
 import { type Representation, type StateMessage, StateReplica } from './state-replica.ts'
 
 /** What a `StateExchange` needs. */
@@ -15,6 +18,10 @@ export interface StateExchangeOptions {
   readonly prefix: string
   /** Filters, without the prefix, of the topics whose state is shared. */
   readonly stateful: readonly string[]
+  /** Filters of the topics whose state others may put: what is there follows from nothing else. */
+  readonly replaceable: readonly string[]
+  /** Keeps what the broker does not have yet beyond the process; null for none. */
+  readonly outbox: Store | null
 }
 
 /** User property that names who published a state: `<instance>:<number>`. */
@@ -25,8 +32,12 @@ const ECHO_TIMEOUT = 5000
 const CONCURRENCY = 32
 /** Changed paths that wait for the broker, and topics whose newest message is remembered. */
 const MAX_PENDING = 10_000
-/** Milliseconds that retained states take to come after a new session was subscribed. */
+/** Milliseconds that retained states take to come after the broker has answered the subscription and one more packet. */
 const RETURN_TIMEOUT = 3000
+/** A filter that no worker subscribes to: leaving it has no effect but an answer. */
+const NOTHING_TO_LEAVE = 'iopa-round-trip'
+/** Milliseconds, about, after a member has changed before a derived state is compared with the broker's. */
+const COMPARED = 500
 /** Waits before a replica that failed for a passing reason is applied again, in milliseconds. */
 const RETRIES = [100, 500, 2000]
 
@@ -39,12 +50,19 @@ export class StateExchange {
   /** True once a state has come since the session was lost. */
   #arrived = false
   #lost: TimerHandle = undefined
+  /** Paths of states that the broker had before it lost the session. */
+  #forgotten: string[] = []
   /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
   #derived = new Set<string>()
+  /** Derived paths whose state is compared with the broker's soon. */
+  #comparing = new Map<string, TimerHandle>()
+  #outbox: StateOutbox | null
 
   constructor(options: StateExchangeOptions) {
     const { host, broker } = options
     this.#options = options
+    const failed = (path: string, error: unknown): void => host.logger.error(`iopa: the outbox could not keep the state of ${path}`, error)
+    this.#outbox = options.outbox && new StateOutbox({ store: options.outbox, capture: path => this.#capture(path), failed })
     this.#replica = new StateReplica({
       instance: crypto.randomUUID(),
       concurrency: CONCURRENCY,
@@ -56,13 +74,25 @@ export class StateExchange {
       publish: (path, representation, origin) => this.#publish(path, representation, origin),
       apply: (path, message) => this.#apply(path, message),
       failed: (path, error) => {
-        if (!this.#stopping.signal.aborted) host.logger.error(`iopa: the state of ${path} could not be shared`, error)
-      }
+        if (this.#stopping.signal.aborted) return
+        host.logger.error(`iopa: the state of ${path} could not be shared`, error)
+        this.#outbox?.shared(path)
+      },
+      shared: path => this.#outbox?.shared(path)
     })
     host.changes(({ path, origin }) => {
-      if (isReplica(origin)) this.#derive(path)
-      else this.#changed(path)
+      const replica = replicaOf(origin)
+      if (replica === null) this.#changed(path)
+      else if (path !== replica['iopa.PathBase'] + replica['iopa.Path']) this.#derive(path)
     })
+  }
+
+  /** Takes up what an earlier process could not share: its states are those of this app, and are published. */
+  async recover(): Promise<void> {
+    for (const { path, representation } of (await this.#outbox?.load()) ?? []) {
+      await this.#apply(path, { ...representation, origin: '' })
+      this.#changed(path)
+    }
   }
 
   /** Takes a message of a state topic; resolves when it may be acknowledged. */
@@ -83,16 +113,30 @@ export class StateExchange {
    * subscription, it has: they are published again. If one comes, the broker has its store, and what does not come was deleted meanwhile.
    */
   forget(): void {
-    const { host } = this.#options
-    const paths = this.#replica.forget()
+    // A connection that was lost before it was known keeps the question open.
+    this.#forgotten = [...new Set([...this.#forgotten, ...this.#replica.forget()])].slice(0, MAX_PENDING)
     this.#arrived = false
-    host.clock.clearTimeout(this.#lost)
-    if (paths.length === 0) return
-    this.#lost = host.clock.setTimeout(() => {
-      if (this.#arrived || this.#stopping.signal.aborted) return
-      host.logger.warn(`iopa: the broker has lost its retained messages; ${paths.length} states are published again`)
-      for (const path of paths) this.#changed(path)
-    }, RETURN_TIMEOUT)
+    this.#options.host.clock.clearTimeout(this.#lost)
+  }
+
+  /**
+   * The broker has answered the subscription. MQTT does not say when retained messages have all come: most brokers send them before they
+   * answer the next packet, some a little later. So the wait begins with the answer to one more packet.
+   */
+  async subscribed(connection: Connection): Promise<void> {
+    const { host, prefix } = this.#options
+    if (this.#forgotten.length === 0) return
+    await connection.unsubscribe([`${prefix}/${NOTHING_TO_LEAVE}`])
+    this.#lost = host.clock.setTimeout(
+      () => {
+        const paths = this.#forgotten
+        this.#forgotten = []
+        if (this.#arrived || this.#stopping.signal.aborted) return
+        host.logger.warn(`iopa: the broker has lost its retained messages; ${paths.length} states are published again`)
+        for (const path of paths) this.#changed(path)
+      },
+      this.#arrived ? 0 : RETURN_TIMEOUT
+    )
   }
 
   /** Resolves when every change has been published. */
@@ -100,13 +144,27 @@ export class StateExchange {
     return this.#replica.drained()
   }
 
-  /** Changes that the broker does not have. */
-  get pending(): number {
-    return this.#replica.pending
+  /** Paths of changed states that the broker does not have. */
+  get unshared(): string[] {
+    return this.#replica.unshared
+  }
+
+  /** Resolves when the outbox, if there is one, has kept what the broker does not have. */
+  async kept(): Promise<void> {
+    await this.#outbox?.settled()
+  }
+
+  /** Closes the outbox. */
+  async close(): Promise<void> {
+    this.stop()
+    await this.#outbox?.close()
   }
 
   stop(): void {
-    this.#options.host.clock.clearTimeout(this.#lost)
+    const { clock } = this.#options.host
+    clock.clearTimeout(this.#lost)
+    for (const timer of this.#comparing.values()) clock.clearTimeout(timer)
+    this.#comparing.clear()
     this.#stopping.abort(new IopaError(503, 'closed', 'The bridge was closed.'))
   }
 
@@ -114,6 +172,7 @@ export class StateExchange {
     const topic = topicOf(path)
     if (!this.#options.stateful.some(filter => topicMatches(filter, topic)) || !isTopicName(`${this.#options.prefix}/${topic}`)) return
     const taken = this.#replica.changed(path)
+    if (taken) this.#outbox?.changed(path)
     if (!taken && !this.#full)
       this.#options.host.logger.error(`iopa: ${MAX_PENDING} changed paths wait for the broker; the state of further ones is not shared`)
     this.#full = !taken
@@ -150,7 +209,27 @@ export class StateExchange {
   #derive(path: string): void {
     this.#derived.delete(path)
     this.#derived.add(path)
-    if (this.#derived.size > MAX_PENDING) for (const oldest of this.#derived) return void this.#derived.delete(oldest)
+    for (const oldest of this.#derived) {
+      if (this.#derived.size <= MAX_PENDING) break
+      this.#derived.delete(oldest)
+    }
+    this.#compare(path)
+  }
+
+  /**
+   * What another instance has published of a derived state may be older than what follows from all members here. When the members have come
+   * to rest the states are compared, and this one is published if it is another one. Instances do so at different times: mostly the first alone.
+   */
+  #compare(path: string): void {
+    const { clock } = this.#options.host
+    const topic = topicOf(path)
+    if (this.#comparing.has(path) || this.#comparing.size >= MAX_PENDING) return
+    if (this.#options.replaceable.some(filter => topicMatches(filter, topic))) return
+    const compare = (): void => {
+      this.#comparing.delete(path)
+      this.#changed(path)
+    }
+    this.#comparing.set(path, clock.setTimeout(compare, COMPARED * (0.5 + Math.random())))
   }
 
   /**
@@ -197,8 +276,8 @@ export class StateExchange {
   }
 }
 
-/** True for a change that a replica has made, in a handler of its own or in one within it. */
-const isReplica = (origin: Context | null): boolean => {
-  for (let context = origin; context !== null; context = context['server.ParentContext']) if (context['server.IsReplica']) return true
-  return false
+/** The replica that has made a change, in a handler of its own or in one within it; null for a change of this app's own. */
+const replicaOf = (origin: Context | null): Context | null => {
+  for (let context = origin; context !== null; context = context['server.ParentContext']) if (context['server.IsReplica']) return context
+  return null
 }

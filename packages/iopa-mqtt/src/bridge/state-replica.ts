@@ -33,11 +33,15 @@ export interface StateReplicaOptions {
   apply(path: string, message: StateMessage): Promise<void>
   /** Told what could not be published. */
   failed(path: string, error: unknown): void
+  /** Told the paths whose newest state the broker has, or has refused. */
+  shared?(path: string): void
 }
 
 interface Pending {
   readonly path: string
   dirty: boolean
+  /** The broker has not acknowledged it yet. */
+  sending: boolean
   /** What is under way to the broker: its origin, and its fingerprint for brokers that drop the origin. */
   sent: { origin: string; fingerprint: string } | null
   echoed: (() => void) | null
@@ -75,6 +79,11 @@ export class StateReplica {
     return this.#pending.size
   }
 
+  /** Paths whose newest state the broker does not have. */
+  get unshared(): string[] {
+    return [...this.#pending.values()].filter(({ dirty, sending }) => dirty || sending).map(({ path }) => path)
+  }
+
   /** Says that this instance has changed a path; false when too many wait already. */
   changed(path: string): boolean {
     const pending = this.#pending.get(path)
@@ -83,7 +92,7 @@ export class StateReplica {
       return true
     }
     if (this.#pending.size >= this.#options.maxPending) return false
-    const added: Pending = { path, dirty: true, sent: null, echoed: null, skipped: null }
+    const added: Pending = { path, dirty: true, sending: false, sent: null, echoed: null, skipped: null }
     this.#pending.set(path, added)
     const pump = this.#pump(added).finally(() => this.#pumps.delete(pump))
     this.#pumps.add(pump)
@@ -125,8 +134,10 @@ export class StateReplica {
           // A message that is being applied must have landed: what we publish next is later than it in the broker's order.
           await this.#applying.get(path)
           pending.dirty = false
+          pending.sending = true
           await this.#publish(pending)
         } finally {
+          pending.sending = false
           this.#active--
           this.#turns.shift()?.()
         }
@@ -149,12 +160,14 @@ export class StateReplica {
       const newest = this.#newest.get(path)
       if (newest?.fingerprint === fingerprint && (newest.contentType === representation.contentType || newest.contentType === '')) {
         pending.skipped = null
+        if (!pending.dirty) this.#options.shared?.(path)
         return
       }
       this.#remember(path, '', '')
       const origin = `${this.#options.instance}:${++this.#sequence}`
       pending.sent = { origin, fingerprint }
       await this.#options.publish(path, representation, origin)
+      if (!pending.dirty) this.#options.shared?.(path)
     } catch (error) {
       pending.sent = null
       this.#options.failed(path, error)

@@ -16,6 +16,8 @@ export interface SubscriptionPlan {
   readonly state: SubscriptionGroup | null
   /** Filters without the prefix of the paths whose state is shared. */
   readonly stateful: readonly string[]
+  /** Filters of the topics that take a PUT. */
+  readonly replaceable: readonly string[]
 }
 
 const COMMANDS = 1
@@ -29,11 +31,13 @@ const OVERLAPPING = 3
 export const planOf = (routes: Iterable<RouteInfo>, topics: readonly string[] | undefined, statePrefix: string | false): SubscriptionPlan => {
   const commands: string[] = [...(topics ?? [])]
   const stateful: string[] = []
+  const replaceable: string[] = []
   let everything = false
   for (const { methods, segments } of routes) {
     if (methods.length > 0 && methods.every(isControlMethod)) continue
     const filters = filtersOf(segments)
     if (methods.length === 0 || methods.includes('GET')) stateful.push(...filters)
+    if (methods.length === 0 || methods.includes('PUT')) replaceable.push(...filters)
     // A tail at the root, such as that of a folder of files, must not subscribe to all that a broker carries.
     if (filters.includes('#')) everything = true
     else if (topics === undefined) commands.push(...filters)
@@ -56,7 +60,8 @@ export const planOf = (routes: Iterable<RouteInfo>, topics: readonly string[] | 
   return {
     commands: [...groups, ...overlapping.map((filter, index) => ({ identifier: OVERLAPPING + index, filters: [filter] }))],
     state: state.length > 0 ? { identifier: STATE, filters: state.map(filter => `${statePrefix}/${filter}`) } : null,
-    stateful: state
+    stateful: state,
+    replaceable
   }
 }
 

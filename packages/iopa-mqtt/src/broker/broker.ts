@@ -1,5 +1,5 @@
-import type { ByteChannel, Clock, Connections, Context, Host, Limits } from '@iopa/appbuilder'
-import { IopaError } from '@iopa/appbuilder'
+import type { ByteChannel, Clock, Connections, Context, Host, Limits, UserWatches } from '@iopa/appbuilder'
+import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'
@@ -11,6 +11,7 @@ import { SubscriptionTrie } from '../topics/subscription-trie.ts'
 import { Admission } from './admission.ts'
 import { Authorising } from './authorising.ts'
 import { Connection } from './connection.ts'
+import { Counters } from './counters.ts'
 import { Distribution } from './distribution.ts'
 import { Flusher } from './flusher.ts'
 import { Journal } from './journal.ts'
@@ -25,13 +26,18 @@ import { restore } from './restoring.ts'
 import { RetainedMessages } from './retained.ts'
 import { Sessions } from './sessions.ts'
 import { States } from './states.ts'
-import { type Counters, Statistics } from './statistics.ts'
+import { Statistics } from './statistics.ts'
 import type { SharedGroup, Subscriber } from './subscription.ts'
 import { TopicTable } from './topic-table.ts'
 import { Turns } from './turns.ts'
+import { UserQuotas } from './user-quotas.ts'
 
 /** Milliseconds between two looks at what has expired. */
 const SWEEP = 500
+/** Subscriptions of one session, where nothing else is said. */
+const SUBSCRIPTIONS = 10_000
+/** Milliseconds for which the quota of a user is remembered. */
+const QUOTAS = 10_000
 /** Room in a packet for what is beside its payload. */
 const PACKET_OVERHEAD = 65_536
 /** Topics of changed states that a subscription with wildcards finds. */
@@ -47,12 +53,15 @@ export class Broker {
   readonly elapsed: () => number
   /** Bytes of a packet that a client may send. */
   readonly maxPacketSize: number
+  /** Subscriptions of one session. */
+  readonly maxSubscriptions: number
   readonly trie: SubscriptionTrie<object, Subscriber> = new SubscriptionTrie()
   readonly groups: Map<string, SharedGroup> = new Map()
   readonly routes: RouteIndex
   readonly topics: TopicTable
   readonly retained: RetainedMessages
   readonly notified: NotifiedTopics = new NotifiedTopics(NOTIFIED)
+  readonly quotas: UserQuotas
   /** Bytes that wait for clients. */
   readonly queued: Quota
   /** Subscriptions of all sessions. */
@@ -69,7 +78,8 @@ export class Broker {
   readonly fields: PublishFields = new PublishFields()
   /** Filled by each PUBLISH that is written. */
   readonly form: OutgoingForm = new OutgoingForm()
-  readonly counters: Counters = { received: 0, sent: 0, dropped: 0, bytesReceived: 0, damaged: 0, evicted: 0 }
+  readonly counters: Counters = new Counters()
+  readonly users: UserWatches
   readonly requests: Requests
   readonly sessions: Sessions
   readonly distribution: Distribution
@@ -89,17 +99,26 @@ export class Broker {
     this.clock = clock
     this.elapsed = () => clock.elapsed()
     this.maxPacketSize = options.maxPacketSize ?? host.limits.body + PACKET_OVERHEAD
+    const { observersPerConnection } = host.limits
+    const most = observersPerConnection === DEFAULT_LIMITS.observersPerConnection ? SUBSCRIPTIONS : observersPerConnection
+    this.maxSubscriptions = options.maxSubscriptionsPerSession ?? most
+    this.quotas = new UserQuotas(options.quota, error => host.logger.error('iopa: the quota of a user of mqtt() cannot be told', error))
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
-    this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes)
-    this.queued = new Quota(options.maxQueuedBytes, () => this.sessions.accounts > 1)
-    this.subscribed = new Quota(options.maxSubscriptions)
+    this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes, (account, of) => this.quotas.limit(account, of))
+    this.queued = new Quota(
+      options.maxQueuedBytes,
+      () => this.sessions.accounts > 1,
+      account => this.quotas.limit(account, 'queuedBytes')
+    )
+    this.subscribed = new Quota(options.maxSubscriptions, undefined, account => this.quotas.limit(account, 'subscriptions'))
     this.turns = new Turns(clock, this.flusher)
     this.admission = new Admission(host.limits.inFlight)
     this.authorising = new Authorising(host, this.turns)
     this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger, clock)
     this.decoder = new PacketDecoder(host.limits.headerCount)
+    this.users = usersOf(host)
     this.requests = new Requests(host)
     this.sessions = new Sessions(this)
     this.distribution = new Distribution(this)
@@ -114,12 +133,15 @@ export class Broker {
     if (this.options.store) await restore(this, this.options.store)
     this.host.changes(this.states.changed)
     this.sweptAt = this.elapsed()
+    const revocations = this.users.revocations(id => this.flusher.batch(() => this.sessions.revoke(id)))
+    this.host.scope.defer(() => revocations[Symbol.dispose]())
     this.#arm()
   }
 
   /** Serves a connection. */
   accept(channel: ByteChannel, connections: Connections): void {
     const counted = connections.admit(channel)
+    this.counters.sockets++
     if (counted === null) {
       channel.destroy()
       return
@@ -177,10 +199,11 @@ export class Broker {
     this.admission.close()
     await this.journal.flush()
     await this.options.store?.close()
-    for (const session of this.sessions) await session.context.end('shutdown')
+    await this.sessions.close()
   }
 
   #closed = false
+  #quotasAskedAt = 0
 
   #arm(): void {
     if (this.#closed) return
@@ -205,6 +228,10 @@ export class Broker {
   #sweep(): void {
     const now = this.elapsed()
     this.sweptAt = now
+    if (this.#quotasAskedAt + QUOTAS <= now) {
+      this.#quotasAskedAt = now
+      this.quotas.forget()
+    }
     this.#sweepConnections()
     this.sessions.sweep()
     if (this.options.statistics !== false && this.#nextStatistics <= now) {

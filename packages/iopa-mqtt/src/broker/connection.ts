@@ -7,6 +7,7 @@ import { ProtocolError } from '../codec/protocol-error.ts'
 import { decodeAcknowledgement } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Broker } from './broker.ts'
+import { ConnectionValidity } from './connection-validity.ts'
 import { handleControlPacket } from './control-packets.ts'
 import { Departure } from './departure.ts'
 import type { MqttEndpoint } from './endpoint.ts'
@@ -53,6 +54,7 @@ export class Connection implements ByteReceiver {
   /** When a connection that is closing is destroyed. */
   #deadline = 0
   readonly #departure = new Departure(this)
+  readonly validity: ConnectionValidity = new ConnectionValidity(this)
 
   /** `closed` is called when the channel is gone. */
   constructor(broker: Broker, channel: ByteChannel, counted: CountedConnection, closed: () => void) {
@@ -69,6 +71,11 @@ export class Connection implements ByteReceiver {
   /** 3, 4 or 5. */
   get version(): number {
     return this.sender.version
+  }
+
+  /** True while the client authenticates anew. */
+  get authenticating(): boolean {
+    return this.#handshake?.underWay === true
   }
 
   get isOpen(): boolean {
@@ -130,13 +137,13 @@ export class Connection implements ByteReceiver {
   }
 
   /** Says why, where the version has words for it, and closes. */
-  disconnect(reasonCode: number, reason: string): void {
+  disconnect(reasonCode: number, reason: string, will: WillFate = reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish'): void {
     if (this.#state !== 'open') {
       this.destroy()
       return
     }
     if (this.version === 5) this.sender.send(encodeDisconnect(reasonCode, this.sender.wantsProblems ? reason : ''))
-    this.leave(reasonCode, reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish')
+    this.leave(reasonCode, will)
   }
 
   /** Closes without an acknowledgement, so that the client sends again when it returns. */
@@ -205,6 +212,7 @@ export class Connection implements ByteReceiver {
     this.#begun = Number.POSITIVE_INFINITY
     const first = bytes[start] as number
     const type = first >> 4
+    if (type !== PACKET.PUBLISH) this.broker.counters.controlReceived++
     if (this.#state === 'new') return this.#connect(bytes, start, body, end)
     if (this.#state === 'connecting') return this.#authenticate(bytes, start, body, end)
     const session = this.session as Session
@@ -239,6 +247,7 @@ export class Connection implements ByteReceiver {
 
   #connect(bytes: Buffer, start: number, body: number, end: number): boolean {
     this.#state = 'connecting'
+    this.broker.counters.connects++
     this.#handshake = new Handshake(this)
     this.#handshake.start(bytes, start, body, end)
     return this.isOpen || this.#handshake?.expects === true
@@ -306,6 +315,7 @@ export class Connection implements ByteReceiver {
   }
 
   #depart(reasonCode: number, will: WillFate): void {
+    this.validity.close()
     this.#departure.begin(reasonCode, will, this.#intake?.inWork ?? 0)
   }
 

@@ -5,6 +5,7 @@ import { Delivery } from './delivery.ts'
 import { DeliveryQueue } from './delivery-queue.ts'
 import type { Message } from './message.ts'
 import { PacketIdentifiers } from './packet-identifiers.ts'
+import { prove } from './proving.ts'
 import type { Recipient } from './recipients.ts'
 import type { Session } from './session.ts'
 
@@ -55,6 +56,11 @@ export class Deliveries {
     return this.#queue.bound
   }
 
+  /** Messages that wait, or were sent and not acknowledged. */
+  get waiting(): number {
+    return this.#queue.size + this.#inflight.size
+  }
+
   /** Bytes that wait. */
   get bytes(): number {
     return this.#queue.bytes
@@ -69,14 +75,17 @@ export class Deliveries {
   give(message: Message, qos: number, retain: boolean, identifiers: readonly number[], state: boolean): void {
     const { connection } = this.#session
     if (qos === 0) {
-      if (connection === null) return
+      if (connection === null) {
+        if (!this.#session.ended) this.#session.miss()
+        return
+      }
       if (!connection.sender.outbox.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
       else if (!state || !this.#queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#session.drop()
       return
     }
     if (this.#session.ended) return
     if (this.#session.overflowed) {
-      this.#session.drop()
+      this.#session.overflow()
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, state)
@@ -97,9 +106,10 @@ export class Deliveries {
     const { connection, broker } = this.#session
     if (connection === null || !this.#sendAgain(connection)) return
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
-      if (!next.kept || connection.sender.outbox.full) return
+      if (!next.kept || connection.sender.outbox.full || (next.unproven && !this.#prove(next))) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
       if (next.cancelled || (next.message.expires && next.message.isExpired(broker.elapsed()))) {
+        if (!next.cancelled) broker.counters.outdated++
         this.#queue.shift()
         this.#forget(next)
       } else if (next.sequence > 0 && next.packetId === 0) {
@@ -122,8 +132,12 @@ export class Deliveries {
   /** Restarts sending after the client has reconnected. Unacknowledged messages go first (MQTT 5 section 4.4). */
   resume(): void {
     this.#unacknowledged = 0
-    for (const delivery of this.#inflight.values()) delivery.underWay = false
     this.#resend = [...this.#inflight.values()]
+    for (const delivery of this.#resend) {
+      delivery.underWay = false
+      delivery.unproven = !delivery.released
+    }
+    for (const delivery of this.#queue.first(this.#queue.size)) delivery.unproven = true
     this.pump()
   }
 
@@ -173,7 +187,7 @@ export class Deliveries {
 
   #enqueue(delivery: Delivery): boolean {
     if (this.#session.overflowed) {
-      this.#session.drop()
+      this.#session.overflow()
       return false
     }
     delivery.message.detach()
@@ -238,7 +252,8 @@ export class Deliveries {
       this.#unacknowledged++
       return
     }
-    // Too large for this client: it counts as delivered (MQTT 5 section 3.1.2.11.4).
+    // Too large for this client: for its session it counts as delivered (MQTT 5 section 3.1.2.11.4).
+    this.#session.drop(TOO_LARGE)
     this.#inflight.delete(delivery.packetId)
     this.#forget(delivery)
   }
@@ -248,8 +263,10 @@ export class Deliveries {
     while (this.#resend.length > 0) {
       const next = this.#resend[0] as Delivery
       const live = this.#inflight.get(next.packetId) === next
-      if (live && connection.sender.outbox.full) return false
-      if (live && next.released) this.#release(next, connection)
+      if (live && (connection.sender.outbox.full || (next.unproven && !this.#prove(next)))) return false
+      // What the client may not have any more goes no further; one of QoS 2 that it may have begun is ended there.
+      if (live && next.cancelled && next.qos === 1) this.#settle(next)
+      else if (live && (next.released || next.cancelled)) this.#release(next, connection)
       else if (live && next.qos === 1 && next.message.isExpired(this.#session.broker.elapsed())) this.#settle(next)
       else if (live) {
         if (this.#unacknowledged >= connection.sender.window) return false
@@ -287,6 +304,10 @@ export class Deliveries {
     this.#forget(delivery)
   }
 
+  #prove(delivery: Delivery): boolean {
+    return prove(this.#session, delivery, () => this.pump())
+  }
+
   #update(delivery: Delivery): void {
     if (delivery.sequence === 0) return
     const { broker, key } = this.#session
@@ -303,4 +324,5 @@ export class Deliveries {
   readonly #replaced = (old: Delivery): void => this.#forget(old)
 }
 
+const TOO_LARGE = 'a message is dropped, for its client takes none of that size'
 const NOT_KEPT = 'the store of this server fails'

@@ -22,6 +22,10 @@ export class Delivery {
   kept = true
   /** True when the store could not keep it: its sender was told so, and it is not sent. */
   cancelled = false
+  /** True when its client has come back since it was queued: whether it may still have it is asked before it is sent. */
+  unproven = false
+  /** True while that is asked. */
+  asking = false
   /** True for the representation of a state, which the next one replaces. */
   readonly state: boolean
 

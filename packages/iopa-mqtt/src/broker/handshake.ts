@@ -30,6 +30,10 @@ export class Handshake {
   #methodKnown = false
   /** True while the client is to send AUTH. */
   expects = false
+  /** True while the pipeline has the last step. */
+  #asked = false
+  /** The run that has set the user. */
+  #authenticated: Context | null = null
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -96,6 +100,11 @@ export class Handshake {
     this.#step(method, packet.authenticationData)
   }
 
+  /** True while an authentication has no outcome. */
+  get underWay(): boolean {
+    return this.expects || this.#asked
+  }
+
   /** The connection is gone; what the pipeline still says is ignored. */
   abandon(): void {
     this.#abandoned = true
@@ -137,7 +146,9 @@ export class Handshake {
     }
     if (data !== null) context['mqtt.AuthenticationData'] = data
     const { broker } = this.#connection
+    this.#asked = true
     broker.host.run(context, () => {
+      this.#asked = false
       if (this.#abandoned) return
       broker.flusher.batch(() => this.#outcome(context, method))
     })
@@ -163,6 +174,7 @@ export class Handshake {
         first['server.User'] = user
         void context.end()
       }
+      this.#authenticated = context
       this.#accepted(method)
       return
     }
@@ -186,6 +198,7 @@ export class Handshake {
     if (connection.isOpen) {
       connection.sender.send(encodeAuth(REASON.SUCCESS, method ?? '', undefined))
       connection.broker.sessions.userChanged(connection)
+      this.#watchUser()
       return
     }
     const packet = this.#packet as ConnectPacket
@@ -234,6 +247,13 @@ export class Handshake {
     connection.sender.send(this.#connack(packet, present, session.expiryInterval))
     session.deliveries.resume()
     connection.proceed()
+    this.#watchUser()
+  }
+
+  #watchUser(): void {
+    const { context, validity } = this.#connection
+    if (context !== null && this.#authenticated !== null) validity.watch(context, this.#authenticated)
+    this.#authenticated = null
   }
 
   #connack(packet: ConnectPacket, present: boolean, expiryInterval: number): Buffer {

@@ -58,6 +58,7 @@ export class IdleSessions {
       if (weight(session) > 0) {
         this.#broker.counters.evicted++
         this.#broker.losses.note('an idle session ends to make room for other users', session.name)
+        session.lose('messages are dropped, for the session that they wait for ends')
         this.#broker.sessions.end(session)
         return true
       }

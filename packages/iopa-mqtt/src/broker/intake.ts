@@ -53,6 +53,7 @@ export class Intake implements PublicationOwner {
     const fields = broker.fields
     decodePublish(bytes, start, body, end, version, broker.limits.headerCount, fields)
     broker.counters.received++
+    broker.counters.payloadReceived += end - fields.payloadStart
     const { qos, packetId } = fields
     if (qos > 0 && version === 5) this.#checkReceiveMaximum()
     if (qos === 2 && this.#isDuplicate(packetId)) return true

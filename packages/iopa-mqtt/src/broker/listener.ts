@@ -1,22 +1,33 @@
 import net from 'node:net'
-import { type ByteServer, Connections, type Host, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
-import { brokerOptions, type EmbeddedOptions } from '../options.ts'
+import { type ByteServer, Connections, type Host, IopaError, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
+import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import type { WebSocketListener } from '../websocket.ts'
 import { Broker } from './broker.ts'
 
 /** A broker on a network. */
 export interface BrokerListener extends Listener {
+  /** Where it listens: the address of the options, those of `listeners`, then that for browsers. */
+  readonly urls: readonly URL[]
   /** Where browsers connect; null without the option. */
   readonly websocketUrl: URL | null
   publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
 }
 
+/** The name of what says whose broker it is. */
+const BROKER = 'mqtt.broker'
+
 /** Starts a broker and has it listen. Rejects when an address cannot be bound. */
 export async function listenEmbedded(options: EmbeddedOptions, host: Host): Promise<BrokerListener> {
   const own = host.withLimits(options.limits)
-  const address = options.host ?? '127.0.0.1'
-  own.assertProtected(address, options.open)
+  if (host.shared(BROKER, () => options) !== options)
+    throw new IopaError(
+      500,
+      'second-broker',
+      'This app has a broker already: use mqtt() once, and name further ports in its option listeners, such as listeners: [{ port: 8883, tls }].'
+    )
+  const places: readonly MqttListenerOptions[] = [options, ...(options.listeners ?? [])]
+  for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.open)
   const clock = options.clock ?? own.clock
   const broker = new Broker(own, brokerOptions(options), clock)
   const connections = new Connections(clock, own.limits, () => undefined)
@@ -30,14 +41,21 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   }
   try {
     await broker.start()
-    const port = options.port ?? (options.tls ? 8883 : 1883)
-    servers.push(await network.listen({ host: address, port, tls: options.tls }, channel => broker.accept(channel, connections)))
+    const urls: URL[] = []
+    for (const { host: address = '127.0.0.1', tls, port = tls ? 8883 : 1883 } of places) {
+      const server = await network.listen({ host: address, port, tls }, channel => broker.accept(channel, connections))
+      servers.push(server)
+      urls.push(urlOf(server, tls !== undefined))
+    }
     const browsers = options.websocket ? await listenForBrowsers(options, own, broker, connections) : null
-    if (browsers) servers.push(browsers)
-    const [{ address: bound, port: chosen }] = servers as [ByteServer]
+    if (browsers) {
+      servers.push(browsers)
+      urls.push(browsers.url)
+    }
     let closing: Promise<void> | null = null
     return {
-      url: new URL(`${options.tls ? 'mqtts' : 'mqtt'}://${bound.includes(':') ? `[${bound}]` : bound}:${chosen}`),
+      url: urls[0] as URL,
+      urls,
       websocketUrl: browsers?.url ?? null,
       publish: (topic, payload, publishOptions) => broker.publish(topic, payload, publishOptions),
       close: ({ timeout = own.limits.drainTimeout } = {}) => (closing ??= close(timeout)),
@@ -50,6 +68,9 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
     throw error
   }
 }
+
+const urlOf = ({ address, port }: ByteServer, secure: boolean): URL =>
+  new URL(`${secure ? 'mqtts' : 'mqtt'}://${address.includes(':') ? `[${address}]` : address}:${port}`)
 
 /** Loads what serves WebSocket only where it is wanted. */
 async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: Broker, connections: Connections): Promise<WebSocketListener> {

@@ -14,8 +14,8 @@ export class Losses {
     this.#elapsed = elapsed
   }
 
-  /** Notes a loss; `what` names its kind, `detail` the last one. */
-  note(what: string, detail: string): void {
+  /** Notes a loss; `what` names its kind, `of` the last one or whose it is. `info` is for what clients have chosen. */
+  note(what: string, of: string | { readonly name: string }, level: 'warn' | 'info' = 'warn'): void {
     const now = this.#elapsed()
     const kind = this.#kinds.get(what)
     if (kind && now - kind.since < INTERVAL) {
@@ -24,6 +24,7 @@ export class Losses {
     }
     const before = kind?.count ?? 0
     this.#kinds.set(what, { since: now, count: 0 })
-    this.#logger.warn(`iopa: MQTT: ${what}: ${detail}${before > 0 ? ` (and ${before} more since the last line)` : ''}`)
+    const detail = typeof of === 'string' ? of : of.name
+    this.#logger[level](`iopa: MQTT: ${what}: ${detail}${before > 0 ? ` (and ${before} more since the last line)` : ''}`)
   }
 }

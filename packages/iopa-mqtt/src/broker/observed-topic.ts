@@ -49,7 +49,8 @@ export function observeTopic(session: Session, topic: Topic, first: (answer: Ans
     session.verdicts.conclude(topic, answer.status)
     first(answer)
   }
-  broker.host.observe(context, deliver).then(
+  // The connection ends with its user; the session outlives it.
+  broker.host.observe(context, deliver, true).then(
     observation => {
       if (!observation.active) unobserve(session, topic.name, observed)
     },

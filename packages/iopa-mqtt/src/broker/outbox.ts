@@ -18,6 +18,7 @@ export class Outbox {
   readonly #sink: ByteSink
   readonly #highWaterMark: number
   readonly #schedule: (outbox: Outbox) => void
+  readonly #counters: { bytesSent: number }
   /** Whole parts in front of what is open. */
   #parts: Buffer[] = []
   #partsLength = 0
@@ -35,7 +36,8 @@ export class Outbox {
   #closed = false
 
   /** `schedule` arranges for `flush()` once, after what is being done now. */
-  constructor(sink: ByteSink, highWaterMark: number, schedule: (outbox: Outbox) => void) {
+  constructor(sink: ByteSink, highWaterMark: number, schedule: (outbox: Outbox) => void, counters: { bytesSent: number } = { bytesSent: 0 }) {
+    this.#counters = counters
     this.#sink = sink
     this.#highWaterMark = highWaterMark
     this.#schedule = schedule
@@ -117,7 +119,9 @@ export class Outbox {
     this.#scheduled = false
     if (this.#blocked || this.#closed) return
     const bytes = this.#take()
-    if (bytes !== null && !this.#sink.write(bytes)) this.#blocked = true
+    if (bytes === null) return
+    this.#counters.bytesSent += bytes.length
+    if (!this.#sink.write(bytes)) this.#blocked = true
   }
 
   /** The sink takes bytes again. */

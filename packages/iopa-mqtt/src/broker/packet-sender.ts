@@ -23,7 +23,7 @@ export class PacketSender {
 
   constructor(broker: Broker, channel: ByteChannel) {
     this.#broker = broker
-    this.outbox = new Outbox(channel, broker.limits.queueBytes, broker.flusher.add)
+    this.outbox = new Outbox(channel, broker.limits.queueBytes, broker.flusher.add, broker.counters)
   }
 
   /** Sends a PUBLISH; false when the client takes none of that size. */
@@ -42,6 +42,7 @@ export class PacketSender {
       return false
     }
     counters.sent++
+    counters.payloadSent += message.payloadEnd - message.payloadStart
     const at = outbox.reserve(size)
     writePublish(outbox.block, at, form, version)
     return true
@@ -56,6 +57,7 @@ export class PacketSender {
       said = null
       size = acknowledgementSize(version, reasonCode, said)
     }
+    this.#broker.counters.controlSent++
     const at = outbox.reserve(size)
     writeAcknowledgement(outbox.block, at, type, packetId, version, reasonCode, said)
   }
@@ -67,7 +69,9 @@ export class PacketSender {
 
   /** Writes a whole packet, unless it has more bytes than the client takes. */
   send(packet: Buffer): void {
-    if (packet.length <= this.maximumPacketSize) this.outbox.append(packet, 0, packet.length)
+    if (packet.length > this.maximumPacketSize) return
+    this.#broker.counters.controlSent++
+    this.outbox.append(packet, 0, packet.length)
   }
 
   /** A message that is the same for every receiver of this version. */
@@ -76,15 +80,21 @@ export class PacketSender {
     // As it came, where its sender speaks the same version.
     if (message.frameVersion === (version === 5 ? 5 : 3)) {
       if (message.frameEnd - message.frameStart > this.maximumPacketSize) return false
-      this.#broker.counters.sent++
+      this.#count(message)
       outbox.append(message.bytes, message.frameStart, message.frameEnd)
       return true
     }
     const { bytes, start, end } = message.plain(version)
     if (end - start > this.maximumPacketSize) return false
-    this.#broker.counters.sent++
+    this.#count(message)
     outbox.append(bytes, start, end)
     return true
+  }
+
+  #count(message: Message): void {
+    const { counters } = this.#broker
+    counters.sent++
+    counters.payloadSent += message.payloadEnd - message.payloadStart
   }
 
   /** The alias of a topic: negative when the client knows it already, 0 when there is none left (MQTT 5 section 3.3.2.3.4). */

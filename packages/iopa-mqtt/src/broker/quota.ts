@@ -11,13 +11,15 @@ export const APP = ''
 export class Quota {
   readonly max: number
   readonly #shared: () => boolean
+  readonly #limitOf: (account: string) => number
   #used = 0
   readonly #held = new Map<string, number>()
 
-  /** While `shared` says false, all is of one account: it has no share, and the whole ends at eight ninths. */
-  constructor(max: number, shared: () => boolean = () => true) {
+  /** While `shared` says false, all is of one account: it has no share, and the whole ends at eight ninths. `limitOf` is what an account may have in any case. */
+  constructor(max: number, shared: () => boolean = () => true, limitOf: (account: string) => number = () => Number.POSITIVE_INFINITY) {
     this.max = max
     this.#shared = shared
+    this.#limitOf = limitOf
   }
 
   get used(): number {
@@ -41,20 +43,24 @@ export class Quota {
   /** True when an account may hold this much more. */
   allows(account: string, amount: number): boolean {
     if (account === APP) return this.#used + amount <= this.max
+    if (this.held(account) + amount > this.#limitOf(account)) return false
     return amount <= this.room && (this.#used + amount <= this.max / 2 || !this.exceeds(account))
   }
 
   /** True when an account holds its share. */
   exceeds(account: string): boolean {
+    if (account !== APP && this.held(account) >= this.#limitOf(account)) return true
     if (account === APP || this.#used < this.max / 2 || !this.#shared()) return false
     return this.held(account) >= TIMES_FREE * (this.max - this.#used)
   }
 
   /** How much more an account may come to hold, about. */
   allowance(account: string): number {
-    if (account === APP || !this.#shared()) return this.room
+    if (account === APP) return this.room
+    const own = Math.max(0, this.#limitOf(account) - this.held(account))
+    if (!this.#shared()) return Math.min(own, this.room)
     const free = this.max - this.#used
-    return Math.max(0, this.max / 2 - this.#used, (TIMES_FREE * free - this.held(account)) / (TIMES_FREE + 1))
+    return Math.min(own, Math.max(0, this.max / 2 - this.#used, (TIMES_FREE * free - this.held(account)) / (TIMES_FREE + 1)))
   }
 
   /** Counts what an account takes, or with a negative amount gives back. */

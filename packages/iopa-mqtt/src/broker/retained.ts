@@ -13,9 +13,14 @@ export class RetainedMessages {
   /** Where the search for expired messages stands. */
   #sweeping: Iterator<Message | null, void> | null = null
 
-  constructor(maxCount: number, maxBytes: number) {
-    this.#count = new Quota(maxCount)
-    this.#bytes = new Quota(maxBytes)
+  /** `limitOf` is what an account may have of either, whatever its share is. */
+  constructor(
+    maxCount: number,
+    maxBytes: number,
+    limitOf: (account: string, of: 'retained' | 'retainedBytes') => number = () => Number.POSITIVE_INFINITY
+  ) {
+    this.#count = new Quota(maxCount, undefined, account => limitOf(account, 'retained'))
+    this.#bytes = new Quota(maxBytes, undefined, account => limitOf(account, 'retainedBytes'))
   }
 
   get size(): number {

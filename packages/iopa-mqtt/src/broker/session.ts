@@ -49,6 +49,8 @@ export class Session {
   will: PendingWill | null = null
   /** When a delayed will is published, in milliseconds since 1970; Infinity for none. */
   willAt: number = Number.POSITIVE_INFINITY
+  /** Its user has expired: until then the client may return without its will being published; in milliseconds since 1970. */
+  pardonedUntil = 0
   ended = false
   /** True once a message of QoS 1 or 2 found no room. */
   overflowed = false
@@ -95,15 +97,31 @@ export class Session {
     return this.persistent && this.broker.journal.active
   }
 
-  /** Counts a message that the client does not get. */
-  drop(): void {
+  /** Counts a message that the client does not get, and logs it at a bounded rate. */
+  drop(why = 'a message of QoS 0 is dropped, for its client takes too little'): void {
     this.dropped++
     this.broker.counters.dropped++
+    this.broker.losses.note(why, this)
+  }
+
+  /** Counts a message of QoS 0 that its client does not get because it is away. */
+  miss(): void {
+    this.broker.counters.absent++
+    this.broker.losses.note('a message of QoS 0 is dropped, for its client is away', this, 'info')
+  }
+
+  /** Counts everything that waits for the client as dropped: the session ends before its client returns. */
+  lose(why: string): void {
+    const { waiting } = this.deliveries
+    if (waiting === 0 || this.ended) return
+    this.dropped += waiting
+    this.broker.counters.dropped += waiting
+    this.broker.losses.note(why, `${this.name}, ${waiting} messages`)
   }
 
   /** Counts a message of QoS 1 or 2 that found no room in this client's queue, and ends the session, so that its client sees the gap. */
   overflow(): void {
-    this.drop()
+    this.drop(OVERFLOW)
     if (this.overflowed || this.ended) return
     this.overflowed = true
     this.broker.losses.note('a client takes too little and its session ends', this.name)
@@ -130,6 +148,8 @@ export class Session {
     this.received = null
   }
 }
+
+const OVERFLOW = 'a message is dropped, for the queue of its client is full'
 
 const readRequest = (session: Session, topic: Topic): Context => session.broker.requests.read(session, topic)
 const replyRequest = (session: Session, topic: Topic): Context => session.broker.requests.reply(session, topic)

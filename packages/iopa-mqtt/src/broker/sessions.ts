@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts'
 import { accountOf, sessionKey, userKeyOf } from './identity.ts'
 import { IdleSessions } from './idle-sessions.ts'
 import { observeTopic } from './observed-topic.ts'
+import { PARDON, Pardons } from './pardons.ts'
 import { Quota } from './quota.ts'
 import { FOREVER, Session } from './session.ts'
 import { removeSubscriptions } from './subscribing.ts'
@@ -25,6 +26,7 @@ export class Sessions {
   readonly #departing = new Set<string>()
   /** How many sessions each account has. */
   readonly #quota: Quota
+  readonly #pardons: Pardons
   readonly idle: IdleSessions
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
@@ -32,8 +34,9 @@ export class Sessions {
 
   constructor(broker: Broker) {
     this.#broker = broker
-    this.#quota = new Quota(broker.options.maxSessions)
+    this.#quota = new Quota(broker.options.maxSessions, undefined, account => broker.quotas.limit(account, 'sessions'))
     this.idle = new IdleSessions(broker)
+    this.#pardons = new Pardons(broker.options.maxSessions, broker.elapsed, session => this.#bequeath(session))
   }
 
   /** Accounts that have sessions. */
@@ -63,9 +66,11 @@ export class Sessions {
     const owner = before?.connection ?? before?.claim
     if (owner && owner !== connection) owner.disconnect(REASON.SESSION_TAKEN_OVER, 'another client connected with the same client identifier')
     let session = this.#byKey.get(key)
+    this.#pardons.grant(key)
     // A session without expiry that a store gave back is over: only its will is left. What has expired since the last sweep goes on:
     // its client may have sent in time, and was read late.
     if (session && (cleanStart || session.expiresAt <= broker.sweptAt)) {
+      if (session.pardonedUntil > broker.elapsed()) session.will = null
       this.end(session)
       session = undefined
     }
@@ -77,6 +82,7 @@ export class Sessions {
       session.source = connection.source
       if (this.#departing.delete(key)) this.#unrecord(key)
       this.#byKey.set(key, session)
+      this.#broker.counters.mostClients = Math.max(this.#broker.counters.mostClients, this.size)
       this.#quota.add(session.account, 1)
     } else this.#adopt(session, connection)
     this.idle.delete(session)
@@ -88,6 +94,7 @@ export class Sessions {
     // A will that was only delayed is not published when its client is back (section 3.1.3.2.2).
     session.will = will
     session.willAt = Number.POSITIVE_INFINITY
+    session.pardonedUntil = 0
     connection.session = session
     if (present && !session.persistent) this.#unrecord(key)
     if (session.persistent || will !== null) this.#record(session)
@@ -111,6 +118,7 @@ export class Sessions {
     this.#release(session)
     const kept = fate === 'keep' && this.#broker.journal.active && session.will !== null
     if (fate === 'drop' || (fate === 'keep' && !kept)) session.will = null
+    if (fate === 'pardon') session.pardonedUntil = this.#broker.elapsed() + PARDON
     if (!session.persistent) {
       this.end(session, kept)
       return
@@ -118,8 +126,9 @@ export class Sessions {
     this.idle.add(session)
     const now = this.#broker.elapsed()
     session.expiresAt = session.expiryInterval === FOREVER ? Number.POSITIVE_INFINITY : now + session.expiryInterval * 1000
-    if (session.will && fate === 'publish') {
-      if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
+    if (session.will && (fate === 'publish' || fate === 'pardon')) {
+      if (fate === 'pardon') session.willAt = Math.max(now + session.will.delayInterval * 1000, session.pardonedUntil)
+      else if (session.will.delayInterval === 0) publishWill(this.#broker, session, () => this.#record(session))
       else session.willAt = Math.min(now + session.will.delayInterval * 1000, session.expiresAt)
     }
     this.#record(session)
@@ -140,6 +149,7 @@ export class Sessions {
 
   /** Begins to look at every session: ends those and publishes wills whose time has come. */
   sweep(): void {
+    this.#pardons.sweep()
     if (this.#sweeping !== null) return
     this.#sweeping = this.#byKey.values()
     this.#sweepOn()
@@ -167,7 +177,7 @@ export class Sessions {
   #sweepOne(session: Session, now: number): void {
     session.deliveries.detach()
     if (session.connection || session.claim) return
-    if (session.expiresAt <= now) this.end(session)
+    if (session.expiresAt <= now) this.#expire(session)
     else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
   }
 
@@ -190,14 +200,42 @@ export class Sessions {
       return
     }
     this.#departing.add(key)
+    this.#pardons.add(session)
+  }
+
+  /** Publishes the will of a session that has ended, and then forgets that session. */
+  #bequeath(session: Session): void {
+    const { key } = session
     publishWill(this.#broker, session, () => {
       if (this.#departing.delete(key)) this.#unrecord(key)
       void session.context.end('disconnect')
     })
   }
 
+  /** Ends every session of a user, connected or not, with what waits for it. A revoked user's wills are not published. */
+  revoke(id: string): void {
+    const user = userKeyOf({ id })
+    this.#pardons.revoke(user)
+    for (const session of [...this.#byKey.values()]) if (session.user === user) this.cut(session)
+  }
+
+  /** Ends the session of a revoked user. */
+  cut(session: Session): void {
+    session.lose('messages are dropped, for the user that they wait for is revoked')
+    session.will = null
+    ;(session.connection ?? session.claim)?.disconnect(REASON.NOT_AUTHORIZED, 'this user is revoked')
+    this.end(session)
+  }
+
+  #expire(session: Session): void {
+    this.#broker.counters.expired++
+    session.lose('messages are dropped, for the session that they wait for expires')
+    this.end(session)
+  }
+
   /** Ends a session that could not take what it was to get. */
   expel(session: Session): void {
+    session.lose('messages are dropped, for the session that they wait for ends')
     ;(session.connection ?? session.claim)?.disconnect(REASON.QUOTA_EXCEEDED, 'too many messages wait for this client')
     this.end(session)
   }
@@ -211,6 +249,12 @@ export class Sessions {
 
   get(key: string): Session | undefined {
     return this.#byKey.get(key)
+  }
+
+  /** Ends what is left when the broker closes. */
+  async close(): Promise<void> {
+    await this.#pardons.close()
+    for (const session of this.#byKey.values()) await session.context.end('shutdown')
   }
 
   [Symbol.iterator](): Iterator<Session> {

@@ -42,7 +42,7 @@ export function subscribe(connection: Connection, session: Session, packet: Subs
       })
     }
     // A session has no use for more filters than it may have, so that a packet full of equal ones costs little.
-    if (index < broker.limits.observersPerConnection) grant(connection, session, packet, request, settle)
+    if (index < broker.maxSubscriptions) grant(connection, session, packet, request, settle)
     else settle({ code: connection.version < 5 ? REASON.UNSPECIFIED_ERROR : REASON.QUOTA_EXCEEDED })
   })
 }
@@ -193,7 +193,7 @@ function grant(
     }
     const before = session.subscriptions.get(filter)
     const { idle } = broker.sessions
-    const more = session.subscriptions.size < limits.observersPerConnection
+    const more = session.subscriptions.size < broker.maxSubscriptions
     const fits = before !== undefined || (more && idle.makeRoom(broker.subscribed, session.account, 1, ({ subscriptions }) => subscriptions.size))
     if (session.ended || !fits) {
       failed(REASON.QUOTA_EXCEEDED)

@@ -5,8 +5,8 @@ import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
 import type { Session } from './session.ts'
 
-/** What the end of a connection means for its will: published, forgotten, or kept until the broker is back. */
-export type WillFate = 'publish' | 'drop' | 'keep'
+/** What the end of a connection means for its will: published, forgotten, kept until the broker is back, or forgotten when the client returns soon. */
+export type WillFate = 'publish' | 'drop' | 'keep' | 'pardon'
 
 /** A will that waits for its client to vanish (MQTT 5 section 3.1.2.5). */
 export class PendingWill {

@@ -1,0 +1,100 @@
+import { decodeMessageProperties, encodeMessageProperties } from '../codec/message-properties.ts'
+import type { Store } from '../store.ts'
+import { pathOf, topicOf } from '../topics/topic.ts'
+import type { Representation } from './state-replica.ts'
+
+/** What a `StateOutbox` needs. */
+export interface StateOutboxOptions {
+  readonly store: Store
+  /** The representation of a path now, or null when it has none to share. */
+  readonly capture: (path: string) => Promise<Representation | null>
+  /** Told what the store could not keep. */
+  readonly failed: (path: string, error: unknown) => void
+}
+
+interface Entry {
+  /** The state has changed since it was captured. */
+  dirty: boolean
+  /** The broker has the newest state: the store may forget it. */
+  shared: boolean
+  work: Promise<void>
+}
+
+/** Keeps in a store the changed states that the broker does not have yet, so that the end of the process does not lose them. */
+export class StateOutbox {
+  readonly #options: StateOutboxOptions
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(options: StateOutboxOptions) {
+    this.#options = options
+  }
+
+  /** What an earlier process has left here. */
+  async load(): Promise<{ readonly path: string; readonly representation: Representation }[]> {
+    const found: { path: string; representation: Representation }[] = []
+    for await (const record of this.#options.store.load()) {
+      if (record.kind !== 'retained' || record.value === null) continue
+      const { payload, properties } = record.value
+      const { contentType = '' } = decodeMessageProperties(Buffer.from(properties))
+      found.push({ path: pathOf(record.topic), representation: { payload, contentType } })
+    }
+    return found
+  }
+
+  /** A path has changed: its state is kept until `shared`. */
+  changed(path: string): void {
+    const entry = this.#entries.get(path)
+    if (entry) {
+      entry.dirty = true
+      entry.shared = false
+      return
+    }
+    this.#begin(path, { dirty: true, shared: false, work: Promise.resolve() })
+  }
+
+  /** The broker has the newest state of a path, or has refused it for good. */
+  shared(path: string): void {
+    const entry = this.#entries.get(path)
+    if (entry) {
+      entry.dirty = false
+      entry.shared = true
+    } else this.#begin(path, { dirty: false, shared: true, work: Promise.resolve() })
+  }
+
+  /** Resolves when the store has everything. */
+  async settled(): Promise<void> {
+    while (this.#entries.size > 0) await Promise.all(Array.from(this.#entries.values(), ({ work }) => work))
+  }
+
+  close(): Promise<void> {
+    return this.#options.store.close()
+  }
+
+  #begin(path: string, entry: Entry): void {
+    this.#entries.set(path, entry)
+    entry.work = this.#work(path, entry)
+  }
+
+  async #work(path: string, entry: Entry): Promise<void> {
+    const { store, capture, failed } = this.#options
+    const topic = topicOf(path)
+    try {
+      while (entry.dirty && !entry.shared) {
+        entry.dirty = false
+        const representation = await capture(path)
+        if (representation === null || entry.shared) continue
+        const { payload, contentType } = representation
+        const properties = encodeMessageProperties(contentType === '' ? {} : { contentType })
+        await store.write([{ kind: 'retained', topic, value: { topic, payload, qos: 1, properties, expiresAt: 0 } }])
+      }
+      while (entry.shared) {
+        entry.shared = false
+        await store.write([{ kind: 'retained', topic, value: null }])
+      }
+    } catch (error) {
+      failed(path, error)
+    }
+    this.#entries.delete(path)
+    if (entry.dirty) this.changed(path)
+  }
+}
