@@ -17,7 +17,6 @@ export type {
   HeaderFields,
   HeadersInit,
   IopaErrorOptions,
-  IopaKeys,
   KeyDeclaration,
   KeysDeclaration,
   Logger,
@@ -87,9 +86,21 @@ export {
   Scope
 } from '@iopa/context'
 export { App, App as AppBuilder } from './app/app.ts'
+export type { IopaKeys } from './app/app-keys.ts'
 export type { ObserveOptions } from './app/app-observation.ts'
 export type { AppOptions } from './app/app-options.ts'
-export type { AppHandle, Check, ContextOf, Extension, PlainMiddlewareObject, ProvidedBy, Provides, Use } from './app/app-types.ts'
+export type {
+  AppHandle,
+  Check,
+  ContextOf,
+  Extension,
+  Mount,
+  PlainMiddlewareObject,
+  ProvidedBy,
+  Provides,
+  RequiredBy,
+  Use
+} from './app/app-types.ts'
 export { argumentError, checkOptions, checkSurplus, kindOf, markFactory } from './app/arguments.ts'
 export { callSite } from './app/call-site.ts'
 export type { Explanation } from './app/explain.ts'

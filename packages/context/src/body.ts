@@ -12,8 +12,8 @@ export const bodyTooLarge = (limit: number): IopaError =>
   new IopaError(413, 'body-too-large', `The body is larger than ${limit} bytes; send less, or ask the operator for a higher limit.`)
 
 /** Joins chunks into one array; a single chunk is returned as it is. */
-export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uint8Array => {
-  if (chunks.length === 1) return chunks[0] as Uint8Array
+export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uint8Array<ArrayBuffer> => {
+  if (chunks.length === 1) return chunks[0] as Uint8Array<ArrayBuffer>
   const total = length ?? chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   const bytes = new Uint8Array(total)
   let at = 0
@@ -25,7 +25,7 @@ export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uin
 }
 
 /** Reads a stream whole. @throws IopaError 413 beyond `limit` bytes. */
-export const collectBytes = async (stream: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> => {
+export const collectBytes = async (stream: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array<ArrayBuffer>> => {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of stream) {

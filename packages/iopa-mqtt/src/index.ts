@@ -35,4 +35,4 @@ export type {
 export type { DiskStoreOptions } from './stores/disk.ts'
 export { diskStore } from './stores/disk.ts'
 export { memoryStore } from './stores/memory.ts'
-export type { WebSocketOptions } from './websocket-options.ts'
+export type { UpgradingServer, WebSocketOptions } from './websocket-options.ts'
