@@ -50,12 +50,14 @@ export {
 } from '@iopa/constants'
 export type {
   BaseContext,
+  BodyHolder,
   BodyStream,
   Context,
   ContextInit,
   Endpoint,
   EndReason,
   Excerpt,
+  HeldBytes,
   Owned,
   PathLimits,
   Payload,
@@ -77,6 +79,7 @@ export {
   fullPath,
   HeaderMap,
   hasPreconditionField,
+  holdBytes,
   isContext,
   isLoopback,
   joinPath,
@@ -124,6 +127,7 @@ export type { NetModule, TlsModule } from './sockets/socket-network.ts'
 export { socketNetwork } from './sockets/socket-network.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './transport/bag-codec.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './transport/bag-codec.ts'
+export { bodyBudget } from './transport/body-budget.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './transport/byte-channel.ts'
 export type { Clock, TimerHandle } from './transport/clock.ts'
 export { systemClock } from './transport/clock.ts'

@@ -1,7 +1,9 @@
 import dgram from 'node:dgram'
 import net from 'node:net'
+import { getHeapStatistics } from 'node:v8'
 import {
   type ByteNetwork,
+  bodyBudget,
   CAPABILITIES,
   type Channel,
   type Clock,
@@ -156,6 +158,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   return {
     name: 'coap',
     schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
+    bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
     codecs: [cborCodec],
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },

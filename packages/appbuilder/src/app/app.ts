@@ -104,6 +104,7 @@ export class App<Required extends keyof IopaKeys = never> {
     if (isTransport(value)) {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
+      this.#environment.bodies ??= value.bodies?.(this.limits.bodyMemory)
       for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
       for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
       return this

@@ -15,6 +15,7 @@ export class MqttEndpoint implements Endpoint {
   readonly sessionId: string
   readonly rawTransport: unknown
   readonly bodyLimit: number
+  readonly holdsBack = true
   readonly #channel: ChannelEnds
   /** Set once the client is connected. */
   session: Session | null = null
