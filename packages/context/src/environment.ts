@@ -53,6 +53,8 @@ export interface Environment {
   readonly bodyLimit: number
   /** Counts the bodies in memory, where they are bounded. */
   bodies?: HeldBytes | undefined
+  /** Counts a request that failed with 5xx, where that is bounded; false where it is not logged by itself. */
+  readonly failures?: { take(): boolean; flush(): void }
   /** Milliseconds since 1970. */
   now(): number
   /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */

@@ -305,6 +305,7 @@ export class App<Required extends keyof IopaKeys = never> {
       this.logger.error('iopa: what the app owns has not ended in time, and is left behind: a listener does not close, or a disposer does not settle')
       void this.#scope.end('shutdown')
     }
+    this.#environment.failures?.flush()
     this.#dispatcher.close()
     this.#notifier.close()
   }
