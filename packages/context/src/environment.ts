@@ -55,6 +55,8 @@ export interface Environment {
   bodies?: HeldBytes | undefined
   /** Counts a request that failed with 5xx, where that is bounded; false where it is not logged by itself. */
   readonly failures?: { take(): boolean; flush(): void }
+  /** Called at the first observer, where there is something to say. */
+  observed?: (() => void) | undefined
   /** Milliseconds since 1970. */
   now(): number
   /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import dgram from 'node:dgram'
 import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
@@ -158,6 +159,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   return {
     name: 'coap',
     schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
+    clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
     codecs: [cborCodec],

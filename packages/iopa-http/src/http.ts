@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
 import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
@@ -17,6 +18,7 @@ export function http(options: HttpOptions = {}): Transport {
   return {
     name: 'http',
     schemes: ['http', 'https'],
+    clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, options),

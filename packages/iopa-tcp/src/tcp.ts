@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
 import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
@@ -20,6 +21,7 @@ export function tcp(options: TcpOptions = {}): Transport {
   return {
     name: 'tcp',
     schemes: ['tcp', 'tcps'],
+    clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Tcp]: { version: '5.0.0', framing: framing.name, observe: bag, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), framing, bag, network, options),

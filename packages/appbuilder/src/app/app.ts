@@ -31,6 +31,9 @@ import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
 
+const CLUSTERED =
+  'iopa: an observer in a worker of a cluster: it does not hear of changes that other workers make. Serve observers from one process, or join an MQTT broker.'
+
 /**
  * An app: one pipeline that every transport feeds. Middleware runs in `use` order, the first outermost; it is composed
  * once, at `build` or at the first request, and fixed from then on.
@@ -104,6 +107,7 @@ export class App<Required extends keyof IopaKeys = never> {
     if (isTransport(value)) {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
+      if (value.clustered) this.#environment.observed = () => this.logger.warn(CLUSTERED)
       this.#environment.bodies ??= value.bodies?.(this.limits.bodyMemory)
       for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
       for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)

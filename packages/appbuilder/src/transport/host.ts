@@ -87,6 +87,9 @@ export class ListenerHost implements Host {
   }
 
   observe(context: Context, deliver: (answer: Answer) => Promise<void> | void): Promise<Observation> {
+    const { environment } = this.scope
+    environment.observed?.()
+    environment.observed = undefined
     return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits)
   }
 

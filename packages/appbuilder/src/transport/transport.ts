@@ -16,6 +16,8 @@ export interface Transport {
   readonly codecs?: readonly Codec[]
   /** Namespaces whose keys it sets; `build` checks their owners. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+  /** True in a worker of a cluster, whose observers do not hear of changes that other workers make. */
+  readonly clustered?: boolean
   /** What bounds the bodies in memory, made with `bodyBudget` for `limits.bodyMemory`. An app has one, of the first of its transports that has any. */
   bodies?(limit: number): HeldBytes
   /** Binds and serves. Rejects when it cannot. */
