@@ -21,5 +21,16 @@ export default [
     plugins: [esbuild({ target: 'node20', tsconfig: false })],
     output: { dir: 'dist', format: 'es', sourcemap: true, chunkFileNames: '[name].js' }
   },
-  { input, external, plugins: [dts()], output: { dir: 'dist', format: 'es', chunkFileNames: '[name].d.ts' } }
+  {
+    input,
+    external,
+    plugins: [dts()],
+    output: {
+      dir: 'dist',
+      format: 'es',
+      chunkFileNames: '[name].d.ts',
+      // Scopes are disposable; an app that names its own libs, or has no types of node, has no Symbol.asyncDispose otherwise.
+      banner: '/// <reference lib="esnext.disposable" />'
+    }
+  }
 ]

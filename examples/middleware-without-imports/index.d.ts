@@ -1,4 +1,4 @@
-declare module '@iopa/constants' {
+declare module '@iopa/appbuilder' {
   interface IopaKeys {
     /** Id of the request, for logs. */
     'requestid.Value': string

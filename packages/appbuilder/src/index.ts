@@ -17,7 +17,6 @@ export type {
   HeaderFields,
   HeadersInit,
   IopaErrorOptions,
-  IopaKeys,
   KeyDeclaration,
   KeysDeclaration,
   Logger,
@@ -52,12 +51,14 @@ export {
 } from '@iopa/constants'
 export type {
   BaseContext,
+  BodyHolder,
   BodyStream,
   Context,
   ContextInit,
   Endpoint,
   EndReason,
   Excerpt,
+  HeldBytes,
   InheritedKeys,
   Owned,
   PathLimits,
@@ -83,6 +84,7 @@ export {
   fullPath,
   HeaderMap,
   hasPreconditionField,
+  holdBytes,
   isContext,
   isLoopback,
   joinPath,
@@ -92,9 +94,21 @@ export {
   Scope
 } from '@iopa/context'
 export { App, App as AppBuilder } from './app/app.ts'
+export type { IopaKeys } from './app/app-keys.ts'
 export type { ObserveOptions } from './app/app-observation.ts'
 export type { AppOptions } from './app/app-options.ts'
-export type { AppHandle, Check, ContextOf, Extension, PlainMiddlewareObject, ProvidedBy, Provides, Use } from './app/app-types.ts'
+export type {
+  AppHandle,
+  Check,
+  ContextOf,
+  Extension,
+  Mount,
+  PlainMiddlewareObject,
+  ProvidedBy,
+  Provides,
+  RequiredBy,
+  Use
+} from './app/app-types.ts'
 export { argumentError, checkOptions, checkSurplus, kindOf, markFactory } from './app/arguments.ts'
 export { callSite } from './app/call-site.ts'
 export type { Explanation } from './app/explain.ts'
@@ -123,6 +137,7 @@ export type { NetModule, TlsModule } from './sockets/socket-network.ts'
 export { socketNetwork } from './sockets/socket-network.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './transport/bag-codec.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './transport/bag-codec.ts'
+export { bodyBudget } from './transport/body-budget.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './transport/byte-channel.ts'
 export type { Clock, TimerHandle, TimerOptions } from './transport/clock.ts'
 export { systemClock } from './transport/clock.ts'

@@ -79,7 +79,7 @@ describe('arguments that make no sense', () => {
 
   test('options of an app, of its limits and of a transport are refused by name', () => {
     expect(() => new App({ loger: false } as never)).toThrow(
-      /App has no option 'loger'; it has logger, limits, codecs, clock. \(.*arguments\.test\.ts:\d+\)/
+      /App has no option 'loger'; it has logger, limits, codecs, clock, requires. \(.*arguments\.test\.ts:\d+\)/
     )
     expect(() => new App({ limits: { bdy: 1 } as never })).toThrow(/no limit 'bdy'/)
     expect(() => memory({ nam: 'x' } as never)).toThrow(/memory\(\) has no option 'nam'; it has name, limits. \(.*arguments\.test\.ts:\d+\)/)

@@ -14,8 +14,45 @@ const poisoned = (root: unknown): boolean => {
   return false
 }
 
-/** The value of a JSON text. @throws IopaError 400 for malformed JSON, and for `__proto__` or `constructor.prototype` as keys. */
+// Shorter texts are not looked through: even where they hold nothing but arrays, their values are small.
+const UNCHECKED = 16 * 1024
+const DEEPEST = 1000
+
+/**
+ * Refuses a text whose values would take many times its size, such as `[[],[],[]]`: one array, object or member for each four
+ * characters, beside the first 10,000. What is malformed is left to the parser.
+ */
+const checkShape = (text: string): void => {
+  let left = 10_000 + text.length / 4
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 34) at = endOfString(text, at)
+    else if (code === 91 || code === 123) {
+      left--
+      if (++depth > DEEPEST) throw new IopaError(400, 'json-too-deep', `The JSON is nested more than ${DEEPEST} levels deep: send a flatter value.`)
+    } else if (code === 93 || code === 125) depth--
+    else if (code === 58) left--
+    if (left < 0) throw new IopaError(413, 'json-too-dense', 'The JSON has too many arrays, objects and members for its size: send it in parts.')
+  }
+}
+
+/** Where the string that begins at `at` ends. */
+const endOfString = (text: string, at: number): number => {
+  for (let end = text.indexOf('"', at + 1); end > 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0
+    while (text.charCodeAt(end - 1 - slashes) === 92) slashes++
+    if (slashes % 2 === 0) return end
+  }
+  return text.length
+}
+
+/**
+ * The value of a JSON text. @throws IopaError 400 for malformed JSON, for one that is nested too deep, and for `__proto__` or `constructor.prototype`
+ * as keys; 413 for one whose values would take many times its size.
+ */
 export const parseJson = (text: string): unknown => {
+  if (text.length > UNCHECKED) checkShape(text)
   let value: unknown
   try {
     value = JSON.parse(text)

@@ -9,7 +9,7 @@ import { KIND, kindOf } from './value-kind.ts'
 /** The content of an answer: as it is or would be sent, and as bytes. */
 interface Content {
   readonly payload: string | Uint8Array | null
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array<ArrayBuffer>
   readonly type: string
 }
 
@@ -29,7 +29,7 @@ export class AnswerReading {
     this.#limit = limit
   }
 
-  async bytes(limit?: number): Promise<Uint8Array> {
+  async bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>> {
     return (await this.#content(limit)).bytes
   }
 
@@ -104,7 +104,7 @@ const tooLarge = (limit: number): IopaError =>
 
 const utf8 = new TextEncoder()
 
-const contentOf = (payload: Payload, type: string, bytes?: Uint8Array): Content => {
-  const content = payload as string | Uint8Array | null
+const contentOf = (payload: Payload, type: string, bytes?: Uint8Array<ArrayBuffer>): Content => {
+  const content = payload as string | Uint8Array<ArrayBuffer> | null
   return { payload: content, bytes: bytes ?? (typeof content === 'string' ? utf8.encode(content) : (content ?? new Uint8Array(0))), type }
 }

@@ -267,11 +267,12 @@ export class Answer {
   }
 
   /** The payload as bytes; a stream must have been collected. */
-  get payloadBytes(): Uint8Array {
+  get payloadBytes(): Uint8Array<ArrayBuffer> {
     const payload = this.payload
     if (payload === null) return NO_BYTES
     if (typeof payload === 'string') return (this.#payload = utf8.encode(payload))
-    if (payload instanceof Uint8Array) return payload
+    // The web takes bytes as a body by this type alone; memory that an app shares between threads is not told apart.
+    if (payload instanceof Uint8Array) return payload as Uint8Array<ArrayBuffer>
     throw new IopaError(500, 'answer-not-collected', 'The payload is a stream; collect the answer first.')
   }
 
@@ -298,7 +299,7 @@ export class Answer {
   }
 
   /** The body as bytes: what a client reads, or what will be sent. A stream that has been read stays readable. */
-  bytes(limit?: number): Promise<Uint8Array> {
+  bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>> {
     return observed(this.#reading.bytes(limit))
   }
 

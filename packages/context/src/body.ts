@@ -1,19 +1,42 @@
 import { type Body, type Codec, type CodecTable, IopaError, mediaTypeEssence } from '@iopa/constants'
-import { checkJsonCharset } from './charset.ts'
+import { checkJsonCharset, textOf } from './charset.ts'
+import type { BodyHolder } from './environment.ts'
 
 /** A stream that can also be read whole, faster than by iterating; a transport may give one as body. */
 export interface BodyStream extends AsyncIterable<Uint8Array> {
-  /** All bytes; rejects with IopaError 413 beyond `limit` bytes. */
-  bytes(limit: number): Promise<Uint8Array>
+  /** All bytes; rejects with IopaError 413 beyond `limit` bytes. What it collects is counted with `holdBytes`. */
+  bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array>
 }
 
 /** The error for a body beyond its limit. */
 export const bodyTooLarge = (limit: number): IopaError =>
   new IopaError(413, 'body-too-large', `The body is larger than ${limit} bytes; send less, or ask the operator for a higher limit.`)
 
+// Smaller bodies are bounded by the requests in work.
+const UNCOUNTED = 16 * 1024
+
+/** What a body counts, in times its bytes, once it has been read as text. */
+const AS_TEXT = 2
+
+/** What a body counts once it has been read as a value: an array or object takes some 64 bytes, what is in it 16, whatever their text takes. */
+const valueSize = (bytes: Uint8Array): number => {
+  let size = bytes.length * AS_TEXT
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === 44 || byte === 58) size += 16
+    else if (byte === 91 || byte === 123) size += 64
+  }
+  return size
+}
+
+/** Counts bytes that a request holds in memory, small ones aside. @throws IopaError 503 when the bodies of the app have no room. */
+export const holdBytes = (holder: BodyHolder | undefined, bytes: number): void => {
+  if (bytes > UNCOUNTED) holder?.environment.bodies?.hold(holder, bytes)
+}
+
 /** Joins chunks into one array; a single chunk is returned as it is. */
-export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uint8Array => {
-  if (chunks.length === 1) return chunks[0] as Uint8Array
+export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uint8Array<ArrayBuffer> => {
+  if (chunks.length === 1) return chunks[0] as Uint8Array<ArrayBuffer>
   const total = length ?? chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   const bytes = new Uint8Array(total)
   let at = 0
@@ -24,27 +47,35 @@ export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uin
   return bytes
 }
 
-/** Reads a stream whole. @throws IopaError 413 beyond `limit` bytes. */
-export const collectBytes = async (stream: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> => {
+/** Reads a stream whole. @throws IopaError 413 beyond `limit` bytes, 503 when the bodies that `holder` counts for have no room. */
+export const collectBytes = async (stream: AsyncIterable<Uint8Array>, limit: number, holder?: BodyHolder): Promise<Uint8Array<ArrayBuffer>> => {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of stream) {
     length += chunk.length
     if (length > limit) throw bodyTooLarge(limit)
+    holdBytes(holder, length)
     chunks.push(chunk)
   }
   return concatBytes(chunks, length)
 }
 
 /** All bytes of a body, within `limit`. @throws IopaError 413. */
-export const readBody = (body: Body, limit: number): Uint8Array | Promise<Uint8Array> => {
+export const readBody = (body: Body, limit: number, holder?: BodyHolder): Uint8Array | Promise<Uint8Array> => {
   if (body === null) return new Uint8Array(0)
   if (body instanceof Uint8Array) {
     if (body.length > limit) throw bodyTooLarge(limit)
+    holdBytes(holder, body.length)
     return body
   }
   const stream = body as Partial<BodyStream> & AsyncIterable<Uint8Array>
-  return typeof stream.bytes === 'function' ? stream.bytes(limit) : collectBytes(stream, limit)
+  return typeof stream.bytes === 'function' ? stream.bytes(limit, holder) : collectBytes(stream, limit, holder)
+}
+
+/** The text of a body, in the charset of its content type. @throws IopaError 400, 415. */
+export const readText = (bytes: Uint8Array, contentType: string, holder: BodyHolder): string => {
+  holdBytes(holder, bytes.length * AS_TEXT)
+  return textOf(bytes, contentType)
 }
 
 const jsonCodecFor = (contentType: string, codecs: CodecTable): Codec => {
@@ -59,8 +90,9 @@ const jsonCodecFor = (contentType: string, codecs: CodecTable): Codec => {
 }
 
 /** The value of a body that is JSON, or of another type whose codec the app has been given. @throws IopaError 400, 415. */
-export const decodeJson = (bytes: Uint8Array, contentType: string, codecs: CodecTable): unknown => {
+export const decodeJson = (bytes: Uint8Array, contentType: string, codecs: CodecTable, holder?: BodyHolder): unknown => {
   const codec = jsonCodecFor(contentType, codecs)
+  if (bytes.length > UNCOUNTED) holdBytes(holder, valueSize(bytes))
   return codec.decode(bytes)
 }
 

@@ -56,7 +56,7 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   readonly response: Answer
 
   /** The whole body, read once and remembered. @throws IopaError 413 beyond the limit, 415 for a body that is compressed. */
-  bytes(): Promise<Uint8Array>
+  bytes(): Promise<Uint8Array<ArrayBuffer>>
   /** The body as text, in the charset of its content type. @throws IopaError 400, 413, 415. */
   text(): Promise<string>
   /** The body's value, by its content type. @throws IopaError 400, 413, 415. */
@@ -95,5 +95,12 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** What a context has besides, where its pipeline provides `server.User`. */
+interface Authenticated {
+  user: User
+}
+
 /** A context whose pipeline provides the keys `Provided`, and whose path gave the params `Params`. */
-export type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & { [K in Provided]: IopaKeys[K] }
+export type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & {
+  [K in Provided]: Exclude<IopaKeys[K], undefined>
+} & ('server.User' extends Provided ? Authenticated : unknown)

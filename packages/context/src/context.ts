@@ -4,11 +4,11 @@ import type { EndReason } from './abort-reasons.ts'
 import { addAliases } from './aliases.ts'
 import { Answer } from './answer.ts'
 import { applyValue } from './apply-value.ts'
-import { checkJsonType, decodeJson, readBody } from './body.ts'
+import { checkJsonType, decodeJson, readBody, readText } from './body.ts'
 import { CONTEXT } from './brands.ts'
 import { ByteBody, byteBody, plainBytes } from './byte-body.ts'
 import { copyCapabilities } from './capability-copy.ts'
-import { checkCoding, textOf } from './charset.ts'
+import { checkCoding } from './charset.ts'
 import type { ContextInit, RequestSource } from './context-init.ts'
 import type { Context } from './context-types.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
@@ -318,7 +318,7 @@ export class PropertyBag {
         this.assertLive()
         const body = this.#unread
         if (body !== null) checkCoding(this['iopa.Headers'].get('content-encoding'))
-        const read = readBody(body, this.#endpoint.bodyLimit)
+        const read = readBody(body, this.#endpoint.bodyLimit, this)
         if (read instanceof Uint8Array) this.#made.bytes = plainBytes(read)
         else {
           this.#made.bytes = read
@@ -338,7 +338,7 @@ export class PropertyBag {
 
   /** The body as text, in the charset of its content type. @throws IopaError 400, 413, 415. */
   text(): Promise<string> {
-    return observed(this.bytes().then(bytes => textOf(bytes, this['iopa.ContentType'])))
+    return observed(this.bytes().then(bytes => readText(bytes, this['iopa.ContentType'], this)))
   }
 
   /** The body's value: JSON, or what another codec of the app reads. @throws IopaError 400, 413, 415. */
@@ -351,7 +351,7 @@ export class PropertyBag {
       } catch (error) {
         return observed(Promise.reject(error))
       }
-      this.#made.json = observed(this.bytes().then(bytes => decodeJson(bytes, type, codecs)))
+      this.#made.json = observed(this.bytes().then(bytes => decodeJson(bytes, type, codecs, this)))
     }
     return this.#made.json as Promise<T>
   }

@@ -23,6 +23,8 @@ export interface Endpoint {
   readonly rawTransport: unknown
   /** Most bytes of a request's body. */
   readonly bodyLimit: number
+  /** True where the transport stops reading from a peer while bodies have no room: its requests are counted, and not refused for that. */
+  readonly holdsBack?: boolean
   /** The peer's certificate, where TLS asked for one. */
   clientCertificate?(): unknown
   /** Further keys of the connection, set by middleware, are found by themselves. */

@@ -1,5 +1,6 @@
-import type { Capabilities, CodecTable, Logger } from '@iopa/constants'
+import type { Capabilities, CodecTable, Logger, User } from '@iopa/constants'
 import type { Context } from './context-types.ts'
+import type { Endpoint } from './endpoint.ts'
 
 /** Runs changes of one path one after another while one of them has a precondition. */
 export interface ChangeOrder {
@@ -10,6 +11,32 @@ export interface ChangeOrder {
    * known; otherwise a precondition counts only where another router has one.
    */
   run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown
+}
+
+/** What a body in memory is counted for: a context. */
+export interface BodyHolder {
+  readonly environment: Environment
+  readonly endpoint: Endpoint
+  readonly 'server.User': User | undefined
+  readonly 'server.RemoteAddress': string
+  defer(dispose: () => unknown): void
+}
+
+/** The bodies that the requests of an app hold in memory. */
+export interface HeldBytes {
+  /** Counts `bytes` for `holder`, in place of less that counted before, until it ends. @throws IopaError 503 when there is no room. */
+  hold(holder: BodyHolder, bytes: number): void
+  /** Counts bytes of `owner` that are in memory already, until they are given back. */
+  take(owner: string, bytes: number): void
+  give(owner: string, bytes: number): void
+  /** True while more than half of the budget is used: `hasRoom` may then say no. */
+  readonly tight: boolean
+  /** True where so many bytes more of `owner` fit. */
+  hasRoom(owner: string, bytes: number): boolean
+  /** Calls `freed` once, when bytes have been given back. */
+  whenFreed(freed: () => void): void
+  /** Whose share the bodies of a request are of: a user, or an address. */
+  ownerOf(holder: BodyHolder): string
 }
 
 /** What all scopes of one app share. */
@@ -24,6 +51,12 @@ export interface Environment {
   readonly codecs: CodecTable
   /** Most bytes of a body that `bytes()`, `text()` and `json()` read, unless the endpoint says otherwise. */
   readonly bodyLimit: number
+  /** Counts the bodies in memory, where they are bounded. */
+  bodies?: HeldBytes | undefined
+  /** Counts a request that failed with 5xx, where that is bounded; false where it is not logged by itself. */
+  readonly failures?: { take(): boolean; flush(): void }
+  /** Called at the first observer, where there is something to say. */
+  observed?: (() => void) | undefined
   /** Milliseconds since 1970. */
   now(): number
   /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */

@@ -1,7 +1,10 @@
+import cluster from 'node:cluster'
 import dgram from 'node:dgram'
 import net from 'node:net'
+import { getHeapStatistics } from 'node:v8'
 import {
   type ByteNetwork,
+  bodyBudget,
   CAPABILITIES,
   type Channel,
   type Clock,
@@ -156,6 +159,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
   return {
     name: 'coap',
     schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
+    clustered: cluster.isWorker,
+    bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
     codecs: [cborCodec],
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },

@@ -9,6 +9,7 @@
 
 import {
   type App,
+  bodyBudget,
   bodyTooLarge,
   type Context,
   checkOptions,
@@ -45,6 +46,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
   checkOptions('toFetchHandler()', options, OPTIONS, toFetchHandler)
   const host = app.host('fetch').withLimits(options.limits)
   usersOf(host)
+  host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
   const { retry = 3_000, remoteAddress = () => '' } = options

@@ -1,5 +1,7 @@
+import cluster from 'node:cluster'
 import net from 'node:net'
-import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
+import { getHeapStatistics } from 'node:v8'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
 import { connect } from './client/channel.ts'
 import { HTTP_OPTIONS, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
@@ -16,6 +18,8 @@ export function http(options: HttpOptions = {}): Transport {
   return {
     name: 'http',
     schemes: ['http', 'https'],
+    clustered: cluster.isWorker,
+    bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, options),
     connect: (url, settings) => upstream(connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings }))

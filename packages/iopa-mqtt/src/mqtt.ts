@@ -1,5 +1,19 @@
-import type { Channel, ConnectOptions, Host, KeysDeclaration, Listener, Transport } from '@iopa/appbuilder'
-import { CAPABILITIES, checkOptions, checkTlsOptions, IopaError, markFactory, upstream } from '@iopa/appbuilder'
+import { getHeapStatistics } from 'node:v8'
+import {
+  bodyBudget,
+  CAPABILITIES,
+  type Channel,
+  type ConnectOptions,
+  checkOptions,
+  checkTlsOptions,
+  type Host,
+  IopaError,
+  type KeysDeclaration,
+  type Listener,
+  markFactory,
+  type Transport,
+  upstream
+} from '@iopa/appbuilder'
 import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client-options.ts'
@@ -110,6 +124,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
   return {
     name: 'mqtt',
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
+    bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: {
       [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
     },

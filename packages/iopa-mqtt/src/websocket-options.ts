@@ -1,6 +1,12 @@
-import type { Server as HttpServer } from 'node:http'
-import type { Server as HttpsServer } from 'node:https'
 import type { TlsOptions } from '@iopa/appbuilder'
+
+/** What is used of a server of node:http or node:https; named by its members, so that the types of node are not needed. */
+export interface UpgradingServer {
+  on(event: 'upgrade', listener: (...values: unknown[]) => void): unknown
+  off(event: 'upgrade', listener: (...values: unknown[]) => void): unknown
+  listenerCount(event: string): number
+  address(): { readonly address: string; readonly port: number } | string | null
+}
 
 /** Where browsers connect: MQTT over WebSocket (MQTT 5 section 6), on a port of its own or within a server that is there. */
 export interface WebSocketOptions {
@@ -10,7 +16,7 @@ export interface WebSocketOptions {
   readonly host?: string
   readonly tls?: TlsOptions
   /** A server of node:http or node:https whose upgrades are taken at `path`; it is neither started nor closed. */
-  readonly server?: HttpServer | HttpsServer
+  readonly server?: UpgradingServer
   /** Path of the endpoint; with `server` `/mqtt` unless given, with `port` any path unless given. */
   readonly path?: string
   /**

@@ -1,12 +1,11 @@
-import type { Server as HttpServer, IncomingMessage } from 'node:http'
-import type { Server as HttpsServer } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ByteChannel, type ByteServer, type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { TrustedProxies } from './trusted-proxies.ts'
 import { type MessageTime, WebSocketChannel } from './websocket-channel.ts'
-import type { WebSocketOptions } from './websocket-options.ts'
+import type { UpgradingServer, WebSocketOptions } from './websocket-options.ts'
 import { isOriginAllowed } from './websocket-origin.ts'
 
 /** Bounds of what MQTT does not see: the upgrade, and messages that are not whole. */
@@ -123,15 +122,16 @@ class Upgrades {
   }
 }
 
-const attach = (server: HttpServer | HttpsServer, options: WebSocketOptions, endpoint: WebSocketServer, accept: Accept): WebSocketListener => {
+const attach = (server: UpgradingServer, options: WebSocketOptions, endpoint: WebSocketServer, accept: Accept): WebSocketListener => {
   const path = options.path ?? '/mqtt'
   const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
     // Others may serve other paths of this server; only where nobody else does, the request is ours to refuse.
     else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.')
   }
-  server.on('upgrade', take)
-  return { ...addressOf(server, path), close: async () => void server.off('upgrade', take) }
+  const listener = take as (...values: unknown[]) => void
+  server.on('upgrade', listener)
+  return { ...addressOf(server, path), close: async () => void server.off('upgrade', listener) }
 }
 
 const upgrade = (
@@ -165,7 +165,7 @@ const REASONS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Fo
 
 const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/'
 
-const addressOf = (server: HttpServer | HttpsServer, path: string): { address: string; port: number; url: URL } => {
+const addressOf = (server: UpgradingServer, path: string): { address: string; port: number; url: URL } => {
   const bound = server.address()
   const { address, port } = typeof bound === 'object' && bound !== null ? bound : { address: '127.0.0.1', port: 0 }
   const scheme = 'setSecureContext' in server ? 'wss' : 'ws'

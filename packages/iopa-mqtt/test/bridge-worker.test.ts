@@ -158,11 +158,25 @@ it('does not do again what it had done but could not acknowledge', async () => {
   expect(acknowledged(second)).toEqual([1, 2, 3, 4])
 })
 
-it('drops messages of QoS 0 that find no room, and stays connected', async () => {
+it('lets messages of QoS 0 that find no room wait in the connection', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
   const [visit] = broker.visits as [Visit]
   for (let id = 1; id <= 6; id++) publish(visit, id, { qos: 0 })
+  for (let id = 1; id <= 6; id++) {
+    await until(() => held.has(String(id)))
+    await release(held, String(id))
+  }
+  expect(worker.seen.map(({ path }) => path)).toEqual([1, 2, 3, 4, 5, 6].map(id => `/lights/${id}`))
+  expect(broker.visits).toHaveLength(1)
+})
+
+it('drops messages of QoS 0 that find no room while nothing is finished, and stays connected', async () => {
+  const broker = await serve()
+  const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
+  const [visit] = broker.visits as [Visit]
+  for (let id = 1; id <= 6; id++) publish(visit, id, { qos: 0 })
+  await arrived(visit)
   for (let id = 1; id <= 3; id++) {
     await until(() => held.has(String(id)))
     await release(held, String(id))

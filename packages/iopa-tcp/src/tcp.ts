@@ -1,5 +1,7 @@
+import cluster from 'node:cluster'
 import net from 'node:net'
-import { CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
+import { getHeapStatistics } from 'node:v8'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
 import { connect } from './channel.ts'
 import { framingOf } from './framing-option.ts'
 import { listen } from './listener.ts'
@@ -19,6 +21,8 @@ export function tcp(options: TcpOptions = {}): Transport {
   return {
     name: 'tcp',
     schemes: ['tcp', 'tcps'],
+    clustered: cluster.isWorker,
+    bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Tcp]: { version: '5.0.0', framing: framing.name, observe: bag, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), framing, bag, network, options),
     connect: (url, settings) => upstream(connect(url, framing, bag, network, { ...(options.clock && { clock: options.clock }), ...settings }))

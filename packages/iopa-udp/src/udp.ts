@@ -1,5 +1,6 @@
 import dgram from 'node:dgram'
-import { CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport, upstream } from '@iopa/appbuilder'
+import { getHeapStatistics } from 'node:v8'
+import { bodyBudget, CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport, upstream } from '@iopa/appbuilder'
 import { connect } from './channel.ts'
 import { listen } from './listener.ts'
 import { UDP_OPTIONS, type UdpOptions } from './options.ts'
@@ -13,6 +14,7 @@ export function udp(options: UdpOptions = {}): Transport {
   return {
     name: 'udp',
     schemes: ['udp'],
+    bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Udp]: { version: '5.0.0', framing, observe: false } },
     listen: host => listen(host.withLimits(options.limits), network, options),
     connect: (url, settings) => upstream(connect(url, network, framing === 'raw', { ...(options.clock && { clock: options.clock }), ...settings }))

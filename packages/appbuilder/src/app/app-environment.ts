@@ -1,5 +1,6 @@
 import { type Capabilities, type Codec, CodecTable, type Logger } from '@iopa/constants'
 import { type Context, type Environment, isContext, report } from '@iopa/context'
+import { FailureLog } from '../pipeline/failure-log.ts'
 import { type Clock, withinTime } from '../transport/clock.ts'
 import type { Limits } from '../transport/limits.ts'
 
@@ -17,6 +18,7 @@ export const environmentOf = (
   logger,
   codecs: new CodecTable(codecs),
   bodyLimit: limits.body,
+  failures: new FailureLog(clock, logger),
   now: () => clock.now(),
   notify: (path, origin) => changed(path, isContext(origin) ? origin : null),
   bounded: (work, hurry) => bounded(work, hurry, limits.drainTimeout, clock, logger)

@@ -10,8 +10,13 @@ export interface Provides<Key extends keyof IopaKeys> {
   readonly [PROVIDED]?: { readonly [K in Key]: true }
 }
 
-/** The keys that the middleware of an app provides. */
-export type ProvidedBy<App> = App extends { readonly [PROVIDED]?: infer Keys } ? Extract<keyof NonNullable<Keys>, keyof IopaKeys> : never
+/** The keys that an app requires of the app around it. */
+export type RequiredBy<App> = App extends { readonly '~requires'?: infer Keys } ? Extract<keyof NonNullable<Keys>, keyof IopaKeys> : never
+
+/** The keys that the middleware of an app has before it: those of the app, and those that the app around it must provide. */
+export type ProvidedBy<App> =
+  | (App extends { readonly [PROVIDED]?: infer Keys } ? Extract<keyof NonNullable<Keys>, keyof IopaKeys> : never)
+  | RequiredBy<App>
 
 /** The context of a handler that is added to `App` now. */
 export type ContextOf<App, Params = Readonly<Record<string, string>>> = Context<ProvidedBy<App>, Params>
@@ -38,8 +43,39 @@ export interface Extension<Methods extends object> {
   routes?(): Iterable<RouteInfo>
 }
 
+/** An app, as far as `use` and `mount` know it by its type. */
+interface Mountable {
+  readonly use: Use
+}
+
+/** The overloads of `mount`. */
+export interface Mount {
+  /** Runs an app for the paths at and below `path`. */
+  <This, Inner extends Mountable>(this: This, path: string, app: Inner & Check<RequiredBy<Inner>, ProvidedBy<This>>, ...surplus: never[]): This
+  /** Runs a function there. */
+  <This>(this: This, path: string, middleware: MiddlewareFunction<ContextOf<This>>, ...surplus: never[]): This
+  /** Runs an object there. */
+  <This>(this: This, path: string, middleware: PlainMiddlewareObject<ContextOf<This>>, ...surplus: never[]): This
+  /** Runs middleware there that says what it requires. */
+  <This, Required extends keyof IopaKeys>(
+    this: This,
+    path: string,
+    middleware: (MiddlewareFunction<Context<Required>> | MiddlewareObject<Context<Required>>) & { readonly requires: readonly Required[] } & Check<
+        Required,
+        ProvidedBy<This>
+      >,
+    ...surplus: never[]
+  ): This
+}
+
 /** An object without declarations that is no extension. */
-export type PlainMiddlewareObject<C> = MiddlewareObject<C> & { readonly provides?: never; readonly requires?: never; readonly extend?: never }
+export type PlainMiddlewareObject<C> = MiddlewareObject<C> & {
+  readonly provides?: never
+  readonly requires?: never
+  readonly extend?: never
+  /** An app has `invoke` as well, but a check of its own. */
+  readonly '~requires'?: never
+}
 
 /**
  * The overloads of `use`. Middleware with declarations stands first, so that what it provides is not lost, and once
@@ -51,6 +87,8 @@ export interface Use {
     this: This,
     middleware: DeclaredMiddleware<Required, Provided> & Check<Required, ProvidedBy<This>>
   ): This & Provides<Provided>
+  /** Adds an app, which runs as one mounted at `/`. */
+  <This, Inner extends Mountable>(this: This, app: Inner & Check<RequiredBy<Inner>, ProvidedBy<This>>): This
   /** Adds a function. */
   <This>(this: This, middleware: MiddlewareFunction<ContextOf<This>>): This
   /** Adds an object. */

@@ -1,4 +1,4 @@
-import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type Logger, originOf, type User } from '@iopa/constants'
+import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type IopaKeys, type Logger, originOf, type User } from '@iopa/constants'
 import {
   type Answer,
   abandonValue,
@@ -17,7 +17,7 @@ import { ObservationRegistry } from '../observation/observation.ts'
 import { renewed } from '../observation/renewal.ts'
 import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
 import { Dispatcher, SHUT_DOWN } from '../pipeline/dispatcher.ts'
-import type { MiddlewareFunction, MiddlewareObject } from '../pipeline/middleware.ts'
+import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { sequence } from '../pipeline/sequence.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import { type Clock, systemClock, withinTime } from '../transport/clock.ts'
@@ -29,7 +29,7 @@ import { CONNECT_OPTIONS, connectClient } from './app-client.ts'
 import { environmentOf } from './app-environment.ts'
 import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
 import { APP_OPTIONS, type AppOptions } from './app-options.ts'
-import type { Use } from './app-types.ts'
+import type { Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { checkOptions, checkSurplus, markFactory } from './arguments.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
@@ -43,11 +43,16 @@ import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
 
+const CLUSTERED =
+  'iopa: an observer in a worker of a cluster: it does not hear of changes that other workers make. Serve observers from one process, or join an MQTT broker.'
+
 /**
  * An app: one pipeline that every transport feeds. Middleware runs in `use` order, the first outermost; it is composed
  * once, at `build` or at the first request, and fixed from then on.
  */
-export class App {
+export class App<Required extends keyof IopaKeys = never> {
+  /** For the type checker alone: the keys that the app around must provide. */
+  declare readonly '~requires'?: { readonly [K in Required]: true }
   readonly limits: Limits
   readonly clock: Clock
   readonly logger: Logger
@@ -69,7 +74,7 @@ export class App {
   #pipeline: ComposedPipeline | null = null
   #closing: Promise<void> | null = null
 
-  constructor(options: AppOptions = {}) {
+  constructor(options: AppOptions<Required> = {}) {
     checkOptions('App', options, APP_OPTIONS, App)
     this.limits = mergeLimits(DEFAULT_LIMITS, options.limits)
     this.clock = options.clock ?? systemClock
@@ -118,6 +123,8 @@ export class App {
     if (isTransport(value)) {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
+      if (value.clustered) this.#environment.observed = () => this.logger.warn(CLUSTERED)
+      this.#environment.bodies ??= value.bodies?.(this.limits.bodyMemory)
       for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
       for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
       return this
@@ -131,15 +138,15 @@ export class App {
    * Runs `handler`, or the pipeline of another app, for the paths at and below `path`, at this place of the pipeline. It gets
    * a view of the context, whose path begins behind the prefix. Of neighbouring mounts the most specific one runs.
    */
-  mount(path: string, handler: App | MiddlewareFunction<Context> | MiddlewareObject<Context>, ...surplus: never[]): this {
+  readonly mount: Mount = function mount(this: App, path: unknown, handler: unknown, ...surplus: never[]): App {
     this.#assertOpen('mount')
-    checkSurplus('mount()', surplus, this.mount)
-    this.#add(mountEntry(path, handler, { position: this.#entries.length + 1, caller: this.mount, app: this }))
+    checkSurplus('mount()', surplus, mount)
+    this.#add(mountEntry(path, handler, { position: this.#entries.length + 1, caller: mount, app: this }))
     return this
-  }
+  } as Mount
 
   /** Sends the contexts for which `when` is true through a pipeline of their own, and never back into this one. */
-  fork(when: (context: BaseContext) => boolean, build: (branch: App) => unknown, ...surplus: never[]): this {
+  fork(when: (context: BaseContext) => boolean, build: (branch: App & Provides<ProvidedBy<this>>) => unknown, ...surplus: never[]): this {
     this.#assertOpen('fork')
     checkSurplus('fork()', surplus, this.fork)
     const { logger, limits, clock } = this
@@ -352,6 +359,7 @@ export class App {
       this.logger.error('iopa: what the app owns has not ended in time, and is left behind: a listener does not close, or a disposer does not settle')
       void this.#scope.end('shutdown')
     }
+    this.#environment.failures?.flush()
     this.#dispatcher.close()
     this.#notifier.close()
   }

@@ -14,7 +14,7 @@ export interface DeclaredEntry {
 
 const CORE_NAMESPACES: ReadonlySet<string> = new Set(['iopa', 'server', 'ssl'])
 
-const list = (names: readonly string[]): string => names.map(name => `'${name}'`).join(', ')
+export const list = (names: readonly string[]): string => names.map(name => `'${name}'`).join(', ')
 
 /** Reads declarations off anything that was given to `use`. */
 export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEntry, 'routes'> => {

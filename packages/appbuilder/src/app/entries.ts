@@ -79,7 +79,7 @@ export const entryOf = (value: unknown, at: EntryPlace): PipelineEntry => {
   if (app !== undefined) {
     const name = at.kind === 'use' ? `app ${at.position}` : `mount ${at.prefix || '/'}`
     return {
-      ...declarationsOf({}, name),
+      ...declarationsOf({ requires: app.options.requires }, name),
       ...place,
       label: label(name),
       app,

@@ -30,6 +30,7 @@ export class ErrorBoundary {
   }
 
   #log(context: Context, visible: IopaError, error: unknown, by = ''): void {
+    if (context.environment.failures?.take() === false) return
     const line = `iopa: ${context} ${context['iopa.Protocol']} answered ${visible.status} ${visible.code}${by === '' ? '' : ` by '${by}'`}`
     // A shared error has no stack of its own.
     report(context['server.Logger'], line, isShared(error) ? visible.detail : error)

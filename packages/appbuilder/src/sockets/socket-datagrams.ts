@@ -66,7 +66,7 @@ class SocketDatagramChannel implements DatagramChannel {
 
 /** The network of node:dgram, given to the core by a transport. */
 export const datagramNetwork = (dgram: DgramModule): DatagramNetwork => ({
-  bind: ({ host, port, shared = false }: DatagramAddress) =>
+  bind: ({ host, port, shared = false, spread = false }: DatagramAddress) =>
     new Promise((resolve, reject) => {
       const family = host.includes(':') ? 6 : 4
       const socket = dgram.createSocket({
@@ -79,10 +79,17 @@ export const datagramNetwork = (dgram: DgramModule): DatagramNetwork => ({
       const failed = (error: Error): void => {
         // A socket that could not be bound holds its descriptor all the same.
         socket.close(() => undefined)
-        reject(new IopaError(500, 'bind-failed', `Cannot bind ${host}:${port}: ${error.message}.`, { cause: error }))
+        reject(
+          new IopaError(
+            500,
+            'bind-failed',
+            `Cannot bind ${host}:${port}: ${error.message}. Where another process has the port, or another worker of a cluster, choose one of them.`,
+            { cause: error }
+          )
+        )
       }
       socket.once('error', failed)
-      socket.bind({ address: host, port, exclusive: !shared }, () => {
+      socket.bind({ address: host, port, exclusive: !shared && !spread }, () => {
         socket.off('error', failed)
         resolve(new SocketDatagramChannel(socket))
       })

@@ -28,6 +28,8 @@ export interface DatagramAddress {
   readonly port: number
   /** Several sockets share the port: for multicast alone, since unicast goes to one of them. */
   readonly shared?: boolean
+  /** True for a protocol whose datagrams any worker of a cluster may handle: they then read from one socket. */
+  readonly spread?: boolean
 }
 
 /** What makes datagram channels: `node:dgram`, or the virtual network of a test. */

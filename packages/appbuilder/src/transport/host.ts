@@ -53,6 +53,8 @@ export class ListenerHost implements Host {
   }
 
   withLimits(limits: Partial<Limits> | undefined): Host {
+    if (limits?.bodyMemory !== undefined)
+      throw new IopaError(500, 'bad-limit', "The limit 'bodyMemory' is one of the whole app: give it to new App({ limits }).")
     return limits === undefined ? this : new ListenerHost(this.#name, this.#app, this.scope, mergeLimits(this.limits, limits))
   }
 
@@ -80,6 +82,9 @@ export class ListenerHost implements Host {
   }
 
   observe(context: Context, deliver: (answer: Answer) => Promise<void> | void, lasting?: boolean): Promise<Observation> {
+    const { environment } = this.scope
+    environment.observed?.()
+    environment.observed = undefined
     return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits, lasting)
   }
 

@@ -4,6 +4,8 @@ import { IopaError } from '@iopa/constants'
 export interface Limits {
   /** Bytes of a request's body; beyond it 413. */
   readonly body: number
+  /** Of the whole app: bytes of all bodies that requests hold in memory; beyond it 503. A quarter of what the platform gives unless set. */
+  readonly bodyMemory: number
   /** Bytes of all header fields of a request. */
   readonly headerBytes: number
   /** Number of header fields of a request. */
@@ -42,6 +44,7 @@ const MIB = 1024 * 1024
 
 export const DEFAULT_LIMITS: Limits = Object.freeze({
   body: MIB,
+  bodyMemory: Number.POSITIVE_INFINITY,
   headerBytes: 16 * 1024,
   headerCount: 100,
   pathSegments: 64,

@@ -1,5 +1,5 @@
 import type { Bag, Codec, KeysDeclaration } from '@iopa/constants'
-import type { Answer, Context, ContextInit, EndReason, Scope } from '@iopa/context'
+import type { Answer, Context, ContextInit, EndReason, HeldBytes, Scope } from '@iopa/context'
 import type { Clock } from './clock.ts'
 import type { Limits } from './limits.ts'
 import type { TlsOptions } from './tls.ts'
@@ -16,6 +16,10 @@ export interface Transport {
   readonly codecs?: readonly Codec[]
   /** Namespaces whose keys it sets; `build` checks their owners. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+  /** True in a worker of a cluster, whose observers do not hear of changes that other workers make. */
+  readonly clustered?: boolean
+  /** What bounds the bodies in memory, made with `bodyBudget` for `limits.bodyMemory`. An app has one, of the first of its transports that has any. */
+  bodies?(limit: number): HeldBytes
   /** Binds and serves. Rejects when it cannot. */
   listen(host: Host): Promise<Listener>
   /** Opens a channel to another machine. Rejects when it cannot. */

@@ -1,4 +1,4 @@
-import { type Body, type BodyStream, bodyTooLarge, collectBytes, IopaError, type RequestSource } from '@iopa/appbuilder'
+import { type Body, type BodyHolder, type BodyStream, bodyTooLarge, collectBytes, IopaError, type RequestSource } from '@iopa/appbuilder'
 
 /** A web request as the source of a context. */
 export class FetchRequest implements RequestSource {
@@ -44,8 +44,8 @@ class FetchBody implements BodyStream {
     this.#limit = limit
   }
 
-  bytes(limit: number): Promise<Uint8Array> {
-    return collectBytes(this, Math.min(limit, this.#limit))
+  bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array> {
+    return collectBytes(this, Math.min(limit, this.#limit), holder)
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {

@@ -1,4 +1,4 @@
-import { type BodyStream, bodyTooLarge, IopaError } from '@iopa/appbuilder'
+import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/appbuilder'
 import type { BodySink } from '../message/body-decoder.ts'
 import { ByteCollector } from './byte-collector.ts'
 
@@ -25,6 +25,7 @@ export class RequestBody implements BodyStream, BodySink {
   #read = 0
   #most: number
   #collector: ByteCollector | null = null
+  #holder: BodyHolder | undefined
   readonly #pieces: Uint8Array[] = []
   #error: IopaError | null = null
   #wake: (() => void) | null = null
@@ -46,9 +47,10 @@ export class RequestBody implements BodyStream, BodySink {
   }
 
   /** All bytes. @throws IopaError 413 beyond `limit`, 400 when the body cannot be read to its end. */
-  bytes(limit: number): Promise<Uint8Array> {
+  bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array> {
     try {
       this.#begin()
+      this.#holder = holder
       if (this.#error !== null) throw this.#error
       this.#most = Math.min(limit, this.#limit)
       const whole = this.#port.whole(this.#most)
@@ -78,9 +80,10 @@ export class RequestBody implements BodyStream, BodySink {
 
   /** Takes what has come; true when more is wanted. */
   push(piece: Uint8Array): boolean {
+    if (this.#error !== null) return false
     this.#read += piece.length
     if (this.#read > this.#most) this.fail(bodyTooLarge(this.#most))
-    else if (this.#collector !== null) this.#collector.add(piece)
+    else if (this.#collector !== null) this.#add(piece, this.#collector)
     else {
       this.#pieces.push(piece)
       this.#wanted = false
@@ -100,6 +103,17 @@ export class RequestBody implements BodyStream, BodySink {
     if (this.#error !== null || this.#ended) return
     this.#error = error
     this.#notify()
+  }
+
+  #add(piece: Uint8Array, collector: ByteCollector): void {
+    try {
+      holdBytes(this.#holder, this.#read)
+      collector.add(piece)
+    } catch (error) {
+      // What has been collected is of no use.
+      this.#collector = new ByteCollector()
+      this.fail(error as IopaError)
+    }
   }
 
   async #collect(collector: ByteCollector): Promise<Uint8Array> {

@@ -165,14 +165,14 @@ class Bridge implements BridgeListener {
     await this.#connection.end('shutdown')
   }
 
-  #receive(message: InboundMessage, connection: Connection): void {
+  #receive(message: InboundMessage, connection: Connection): void | Promise<void> {
     const { topic, retain } = message
     const purpose = purposeOf(this.#plan, this.#statePrefix, topic, message.subscriptionIdentifiers)
     // MQTT 3.1.1 cannot be told to leave out retained messages: one on a command topic is an old command, and the state has its own topics.
     const replayed = purpose === 'command' && retain && connection.capabilities.protocolVersion === 4
     if (this.#subscriber.takes(topic) || purpose === 'nothing' || replayed || this.#deadLetters.includes(topic))
       this.#worker.skip(message, connection)
-    else this.#worker.receive(message, connection, purpose === 'state')
+    else return this.#worker.receive(message, connection, purpose === 'state')
   }
 
   async #connected(connection: Connection): Promise<void> {

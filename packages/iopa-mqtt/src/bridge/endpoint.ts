@@ -14,6 +14,7 @@ export class BrokerEndpoint implements Endpoint {
   readonly sessionId: string
   readonly rawTransport = null
   readonly bodyLimit: number
+  readonly holdsBack = true
 
   constructor(url: URL, clientId: string, bodyLimit: number) {
     this.scheme = url.protocol.slice(0, -1)

@@ -27,6 +27,8 @@ export class Inbox<Message> {
   #waiting = 0
   #waitingBytes = 0
   #idle: (() => void)[] = []
+  #room: (() => void)[] = []
+  #finishedCount = 0
 
   constructor(options: InboxOptions<Message>) {
     this.#options = options
@@ -40,6 +42,24 @@ export class Inbox<Message> {
   /** Messages that wait. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** Messages that have been worked on so far. */
+  get finished(): number {
+    return this.#finishedCount
+  }
+
+  /** True when no further message can wait. */
+  get full(): boolean {
+    return this.#waiting >= this.#options.maxWaiting || this.#waitingBytes >= this.#options.maxWaitingBytes
+  }
+
+  /** Calls `roomy` once, when half of the room is free again; the function that it returns withdraws that. */
+  whenRoomy(roomy: () => void): () => void {
+    this.#room.push(roomy)
+    return () => {
+      this.#room = this.#room.filter(one => one !== roomy)
+    }
   }
 
   /** Takes a message, or refuses it (false) when the bounds are reached. */
@@ -77,6 +97,7 @@ export class Inbox<Message> {
 
   #finished(key: string): void {
     this.#running--
+    this.#finishedCount++
     const lane = this.#lanes.get(key)
     if (lane && lane.length > 0) this.#ready.push(key)
     else this.#lanes.delete(key)
@@ -88,6 +109,11 @@ export class Inbox<Message> {
       this.#waitingBytes -= this.#options.sizeOf(message)
       this.#start(next, message)
     }
+    if (this.#room.length > 0 && this.#roomy) for (const roomy of this.#room.splice(0)) roomy()
     if (this.#running === 0 && this.#waiting === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  get #roomy(): boolean {
+    return this.#waiting * 2 <= this.#options.maxWaiting && this.#waitingBytes * 2 <= this.#options.maxWaitingBytes
   }
 }

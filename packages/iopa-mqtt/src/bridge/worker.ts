@@ -8,6 +8,7 @@ import { endController, pause, within } from '../remote/waiting.ts'
 import { isCanonicalTopic, isTopicName, pathOf } from '../topics/topic.ts'
 import { type AckOrder, AckQueue, type AckSlot } from './ack-queue.ts'
 import { Inbox } from './inbox.ts'
+import { InboxPause } from './inbox-pause.ts'
 import { outcomeOf } from './outcome.ts'
 import { MessageSource, methodOf, responseOf } from './request.ts'
 
@@ -53,12 +54,14 @@ export class Worker {
   /** QoS 1 messages not acknowledged yet, by packet identifier, which a resumed session keeps (MQTT 5 section 4.4). */
   #unacknowledged = new Map<number, Job>()
   #stopping = endController()
+  readonly #pauses: InboxPause
   /** QoS 0 messages that found no room. */
   #dropped = 0
 
   constructor(options: WorkerOptions) {
     const { limits } = options.host
     this.#options = options
+    this.#pauses = new InboxPause(options.host.clock)
     const bounds = {
       window: options.window,
       maxWaiting: limits.queueMessages,
@@ -70,8 +73,8 @@ export class Worker {
     this.#states = new Inbox<Job>({ ...bounds, run: job => this.#run(job, () => options.applyState(job.message).then(() => true)) })
   }
 
-  /** Takes a message of a connection. `state` says that it comes from a state topic. */
-  receive(message: InboundMessage, connection: Connection, state: boolean): void {
+  /** Takes a message of a connection; `state` says that it comes from a state topic. Where a promise comes back, the connection reads on when it settles. */
+  receive(message: InboundMessage, connection: Connection, state: boolean): void | Promise<void> {
     // On a connection that has been told to go nothing can be acknowledged; the next one brings it again.
     if (message.qos === 1 && !connection.connected) return
     const slot = message.qos === 1 ? this.#queueOf(connection).add(message.packetId) : null
@@ -85,8 +88,10 @@ export class Worker {
       }
     }
     const job: Job = { message, connection, slot, done: false }
-    if ((state ? this.#states : this.#commands).offer(job)) {
+    const inbox = state ? this.#states : this.#commands
+    if (inbox.offer(job)) {
       if (slot) this.#unacknowledged.set(message.packetId, job)
+      if (inbox.full) return this.#pauses.until(inbox)
     } else if (slot) {
       this.#options.host.logger.warn(`iopa: the broker has more messages under way than agreed; the connection is renewed`)
       connection.destroy(RECEIVE_MAXIMUM_EXCEEDED)

@@ -1,4 +1,4 @@
-import type { ByteChannel, Clock, Connections, Context, Host, Limits, UserWatches } from '@iopa/appbuilder'
+import type { ByteChannel, Clock, Connections, Context, HeldBytes, Host, Limits, UserWatches } from '@iopa/appbuilder'
 import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
@@ -46,6 +46,8 @@ const NOTIFIED = 10_000
 /** An MQTT broker within an app: it holds the parts together and knows nothing of the network. */
 export class Broker {
   readonly host: Host
+  /** The bodies in memory of the app. */
+  readonly bodies: HeldBytes | undefined
   readonly options: BrokerOptions
   readonly limits: Limits
   readonly clock: Clock
@@ -94,6 +96,7 @@ export class Broker {
 
   constructor(host: Host, options: BrokerOptions, clock: Clock) {
     this.host = host
+    this.bodies = host.scope.environment.bodies
     this.options = options
     this.limits = host.limits
     this.clock = clock

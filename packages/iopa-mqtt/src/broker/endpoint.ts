@@ -30,6 +30,7 @@ export class MqttEndpoint implements Endpoint {
   readonly rawTransport: unknown
   readonly bodyLimit: number
   readonly inherited: InheritedKeys = INHERITED
+  readonly holdsBack = true
   readonly #channel: ChannelEnds
   /** Set once the client is connected. */
   session: Session | null = null

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, isUnrouted } from '@iopa/appbuilder'
+import { protocolVersionOf } from '../codec/connect-decoder.ts'
 import { decodeMessageProperties } from '../codec/message-properties.ts'
-import { protocolVersionOf } from '../codec/packet-checks.ts'
 import { encodeAuth, encodeConnack } from '../codec/packet-encoder.ts'
 import type { AuthPacket, ConnectPacket } from '../codec/packets.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'

@@ -5,6 +5,7 @@ import { ProtocolError } from '../codec/protocol-error.ts'
 import { decodePublish, type PublishFields } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Connection } from './connection.ts'
+import { IntakeRoom } from './intake-room.ts'
 import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
 import { IN_WORK, RELEASING, type Session } from './session.ts'
@@ -30,10 +31,12 @@ export class Intake implements PublicationOwner {
   #unbounded = 0
   #unboundedBytes = 0
   #starting: Publication | null = null
+  readonly #room: IntakeRoom
 
   constructor(connection: Connection, session: Session) {
     this.#connection = connection
     this.#session = session
+    this.#room = new IntakeRoom(connection)
   }
 
   /** Messages that have been taken and not settled. */
@@ -43,7 +46,7 @@ export class Intake implements PublicationOwner {
 
   /** True while further packets are read. A client of MQTT 5 is read on, since its receive maximum bounds it: what handlers wait for may be among its packets. */
   get reads(): boolean {
-    return this.#unbounded < this.#connection.broker.limits.inFlightPerConnection && this.#unboundedBytes < UNBOUNDED_BYTES
+    return this.#unbounded < this.#connection.broker.limits.inFlightPerConnection && this.#unboundedBytes < UNBOUNDED_BYTES && this.#room.left
   }
 
   /** Takes a PUBLISH; false when the connection has as many in work as it may have. */
@@ -133,6 +136,7 @@ export class Intake implements PublicationOwner {
     publication.settled = true
     this.#inWork--
     const { message } = publication
+    publication.giveBack?.()
     if (message.qos === 0 || this.#connection.version < 5) {
       this.#unbounded--
       this.#unboundedBytes -= message.size
@@ -155,6 +159,7 @@ export class Intake implements PublicationOwner {
     }
     if (publication.settled) return
     publication.waited = true
+    this.#room.count(publication)
     this.#connection.workChanged(this.#inWork)
   }
 

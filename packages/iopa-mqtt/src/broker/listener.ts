@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import net from 'node:net'
 import { type ByteServer, Connections, type Host, IopaError, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
 import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
@@ -40,6 +41,10 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
     await broker.close()
   }
   try {
+    if (cluster.isWorker)
+      host.logger.warn(
+        'iopa: an embedded MQTT broker in a worker of a cluster: its clients, sessions and retained messages are not those of the other workers. Run one process, or join a broker with mqtt({ broker, share }).'
+      )
     await broker.start()
     const urls: URL[] = []
     for (const { host: address = '127.0.0.1', tls, port = tls ? 8883 : 1883 } of places) {

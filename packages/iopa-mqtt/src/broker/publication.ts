@@ -42,6 +42,8 @@ export class Publication implements RequestSource {
   settled = false
   /** True when it was not settled at once. */
   waited = false
+  /** Gives back what was counted of it with the bodies of the app. */
+  giveBack: (() => void) | null = null
   /** True once `method` has found that the sender named one. */
   namesMethod = false
   #properties: MessageProperties | null = null

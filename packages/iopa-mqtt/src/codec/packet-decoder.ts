@@ -1,20 +1,16 @@
-import type { IAuthPacket, IConnectPacket, IDisconnectPacket, IUnsubscribePacket, Packet, Parser } from 'mqtt-packet'
-import { parser as createParser } from 'mqtt-packet'
-import { malformed } from './byte-reader.ts'
-import { type CheckedPacket, checkPacket } from './packet-checks.ts'
+import { ByteReader, malformed } from './byte-reader.ts'
+import { binaryAt, decodeConnect, textAt } from './connect-decoder.ts'
+import { checkFlags, packetIdentifier, pairAt } from './packet-checks.ts'
 import { PACKET } from './packet-types.ts'
-import type { AuthPacket, ClientPacket, ConnectPacket, DisconnectPacket, UnsubscribePacket, Will } from './packets.ts'
+import type { AuthPacket, ClientPacket, DisconnectPacket, UnsubscribePacket } from './packets.ts'
+import { PROPERTY, readProperties } from './properties.ts'
+import { ProtocolError } from './protocol-error.ts'
 import { REASON } from './reason-codes.ts'
 import { decodeSubscribe } from './subscribe-decoder.ts'
 
-/**
- * Decodes the packets that are rare: `mqtt-packet` reads them, after checks of what it lets through; the least rare, SUBSCRIBE, has a reader of its own. A parser keeps nothing between
- * packets, so one for each version serves every connection, and an idle connection has none.
- */
+/** Decodes the packets of a client other than PUBLISH and its acknowledgements (MQTT 5 section 3). It keeps nothing between packets. */
 export class PacketDecoder {
-  readonly #parsers = new Map<number, Parser>()
   readonly #maxUserProperties: number
-  #decoded: Packet | null = null
 
   constructor(maxUserProperties: number) {
     this.#maxUserProperties = maxUserProperties
@@ -22,110 +18,88 @@ export class PacketDecoder {
 
   /** The packet in `bytes` from `start` to `end`; throws a ProtocolError. The version is ignored for a CONNECT. */
   decode(bytes: Buffer, start: number, body: number, end: number, version: number): ClientPacket {
-    if ((bytes[start] as number) >> 4 === PACKET.SUBSCRIBE) return decodeSubscribe(bytes, start, body, end, version, this.#maxUserProperties)
-    const checked = checkPacket(bytes, start, body, end, version, this.#maxUserProperties)
-    // Nothing but a header: the general codec wants the fields that may be left out.
-    if (body === end) {
-      const type = (bytes[start] as number) >> 4
-      if (type === 14)
-        return { type: 'DISCONNECT', reasonCode: REASON.SUCCESS, sessionExpiryInterval: undefined, reasonString: '', userProperties: [] }
-      if (type === 15) return { type: 'AUTH', reasonCode: REASON.SUCCESS, authenticationMethod: null, authenticationData: null, userProperties: [] }
-    }
-    const packet = this.#parse(bytes.subarray(start, end), version)
-    switch (packet.cmd) {
-      case 'connect':
-        return connectPacket(packet, checked)
-      case 'unsubscribe':
-        return unsubscribePacket(packet, checked)
-      case 'disconnect':
-        return disconnectPacket(packet, checked)
-      case 'auth':
-        return authPacket(packet, checked)
-      default:
+    const first = bytes[start] as number
+    const type = first >> 4
+    const most = this.#maxUserProperties
+    if (type === PACKET.SUBSCRIBE) return decodeSubscribe(bytes, start, body, end, version, most)
+    checkFlags(first, type === PACKET.UNSUBSCRIBE ? 2 : 0)
+    switch (type) {
+      case PACKET.CONNECT:
+        return decodeConnect(bytes, body, end, most)
+      case PACKET.UNSUBSCRIBE:
+        return decodeUnsubscribe(new ByteReader(bytes, body, end), version, most)
+      case PACKET.PINGREQ:
+        if (body !== end) throw malformed('a PINGREQ has content')
         return { type: 'PINGREQ' }
+      case PACKET.DISCONNECT:
+        if (version < 5 && body !== end) throw malformed('a DISCONNECT has content')
+        return decodeDisconnect(new ByteReader(bytes, body, end), most)
+      case PACKET.AUTH:
+        if (version < 5) throw malformed('AUTH exists in MQTT 5 only')
+        return decodeAuth(new ByteReader(bytes, body, end), most)
+      default:
+        throw new ProtocolError(REASON.PROTOCOL_ERROR, `packet type ${type} is not for a server`)
     }
-  }
-
-  #parse(frame: Buffer, version: number): Packet {
-    const connect = (frame[0] as number) >> 4 === 1
-    // A CONNECT changes its parser's settings, so it gets one that is not kept.
-    let parser = connect ? undefined : this.#parsers.get(version)
-    if (!parser) {
-      parser = createParser({ protocolVersion: version })
-      parser.on('packet', packet => {
-        this.#decoded = packet
-      })
-      parser.on('error', () => {})
-      if (!connect) this.#parsers.set(version, parser)
-    }
-    this.#decoded = null
-    let rest = 0
-    try {
-      rest = parser.parse(frame)
-    } catch {
-      rest = -1
-    }
-    const packet: Packet | null = this.#decoded
-    this.#decoded = null
-    if (packet && rest === 0) return packet
-    this.#parsers.delete(version)
-    throw malformed('the packet cannot be read')
   }
 }
 
-function connectPacket(packet: IConnectPacket, { userProperties, willProperties }: CheckedPacket): ConnectPacket {
-  const properties = packet.properties
-  return {
-    type: 'CONNECT',
-    protocolVersion: packet.protocolVersion ?? 4,
-    bridge: 'bridgeMode' in packet,
-    cleanStart: packet.clean === true,
-    keepAlive: packet.keepalive ?? 0,
-    clientId: packet.clientId,
-    userName: packet.username ?? null,
-    password: packet.password ?? null,
-    will: packet.will ? willOf(packet.will, willProperties) : null,
-    sessionExpiryInterval: properties?.sessionExpiryInterval,
-    receiveMaximum: properties?.receiveMaximum ?? 65_535,
-    maximumPacketSize: properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY,
-    topicAliasMaximum: properties?.topicAliasMaximum ?? 0,
-    requestResponseInformation: properties?.requestResponseInformation === true,
-    requestProblemInformation: properties?.requestProblemInformation !== false,
-    authenticationMethod: properties?.authenticationMethod ?? null,
-    authenticationData: properties?.authenticationData ?? null,
-    userProperties
+function decodeUnsubscribe(reader: ByteReader, version: number, maxUserProperties: number): UnsubscribePacket {
+  const packetId = packetIdentifier(reader)
+  const userProperties: [string, string][] = []
+  if (version === 5) {
+    readProperties(reader, PACKET.UNSUBSCRIBE, maxUserProperties, (_identifier, _value, start, end) => {
+      userProperties.push(pairAt(reader.bytes, start, end))
+    })
   }
+  if (reader.at === reader.end) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'an UNSUBSCRIBE has no topic filter')
+  const filters: string[] = []
+  while (reader.at < reader.end) filters.push(reader.string())
+  return { type: 'UNSUBSCRIBE', packetId, userProperties, filters }
 }
 
-const willOf = (will: NonNullable<IConnectPacket['will']>, properties: Buffer): Will => ({
-  topic: will.topic,
-  payload: Buffer.from(will.payload as Buffer),
-  qos: will.qos ?? 0,
-  retain: will.retain === true,
-  properties,
-  delayInterval: will.properties?.willDelayInterval ?? 0,
-  messageExpiryInterval: will.properties?.messageExpiryInterval ?? -1
-})
+function decodeDisconnect(reader: ByteReader, maxUserProperties: number): DisconnectPacket {
+  const reasonCode = reader.at === reader.end ? REASON.SUCCESS : reader.uint8()
+  if (!isDisconnectReason(reasonCode)) throw new ProtocolError(REASON.PROTOCOL_ERROR, `reason code ${reasonCode} is not for a client`)
+  const userProperties: [string, string][] = []
+  let sessionExpiryInterval: number | undefined
+  let reasonString = ''
+  reasonProperties(reader, PACKET.DISCONNECT, maxUserProperties, (identifier, value, start, end) => {
+    if (identifier === PROPERTY.USER_PROPERTY) userProperties.push(pairAt(reader.bytes, start, end))
+    else if (identifier === PROPERTY.SESSION_EXPIRY_INTERVAL) sessionExpiryInterval = value
+    else if (identifier === PROPERTY.REASON_STRING) reasonString = textAt(reader.bytes, start, end)
+  })
+  return { type: 'DISCONNECT', reasonCode, sessionExpiryInterval, reasonString, userProperties }
+}
 
-const unsubscribePacket = (packet: IUnsubscribePacket, { userProperties }: CheckedPacket): UnsubscribePacket => ({
-  type: 'UNSUBSCRIBE',
-  packetId: packet.messageId as number,
-  userProperties,
-  filters: packet.unsubscriptions
-})
+function decodeAuth(reader: ByteReader, maxUserProperties: number): AuthPacket {
+  const reasonCode = reader.at === reader.end ? REASON.SUCCESS : reader.uint8()
+  // Without content it says success, which its reader refuses: only the server may say so (section 3.15.2.1).
+  if (reader.at !== reader.end || reasonCode !== REASON.SUCCESS) {
+    if (reasonCode !== 0x18 && reasonCode !== 0x19) throw new ProtocolError(REASON.PROTOCOL_ERROR, `reason code ${reasonCode} is not for a client`)
+  }
+  const userProperties: [string, string][] = []
+  let authenticationMethod: string | null = null
+  let authenticationData: Buffer | null = null
+  reasonProperties(reader, PACKET.AUTH, maxUserProperties, (identifier, _value, start, end) => {
+    if (identifier === PROPERTY.USER_PROPERTY) userProperties.push(pairAt(reader.bytes, start, end))
+    else if (identifier === PROPERTY.AUTHENTICATION_METHOD) authenticationMethod = textAt(reader.bytes, start, end)
+    else if (identifier === PROPERTY.AUTHENTICATION_DATA) authenticationData = binaryAt(reader.bytes, start, end)
+  })
+  return { type: 'AUTH', reasonCode, authenticationMethod, authenticationData, userProperties }
+}
 
-const disconnectPacket = (packet: IDisconnectPacket, { userProperties }: CheckedPacket): DisconnectPacket => ({
-  type: 'DISCONNECT',
-  reasonCode: packet.reasonCode ?? REASON.SUCCESS,
-  sessionExpiryInterval: packet.properties?.sessionExpiryInterval,
-  reasonString: packet.properties?.reasonString ?? '',
-  userProperties
-})
+/** The properties behind a reason code; both may be left out (sections 3.14.2, 3.15.2). */
+function reasonProperties(
+  reader: ByteReader,
+  type: number,
+  maxUserProperties: number,
+  found: (identifier: number, value: number, start: number, end: number) => void
+): void {
+  if (reader.at === reader.end) return
+  readProperties(reader, type, maxUserProperties, found)
+  if (reader.at !== reader.end) throw malformed('the packet is longer than its fields')
+}
 
-const authPacket = (packet: IAuthPacket, { userProperties }: CheckedPacket): AuthPacket => ({
-  type: 'AUTH',
-  reasonCode: packet.reasonCode,
-  authenticationMethod: packet.properties?.authenticationMethod ?? null,
-  authenticationData: packet.properties?.authenticationData ?? null,
-  userProperties
-})
+/** What a client may say when it leaves (section 3.14.2.1). */
+const isDisconnectReason = (code: number): boolean =>
+  code === 0 || code === 4 || (code >= 0x80 && code <= 0x83) || code === 0x90 || (code >= 0x93 && code <= 0x99)

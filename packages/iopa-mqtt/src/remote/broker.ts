@@ -21,8 +21,8 @@ export interface RemoteBrokerOptions extends RemoteOptions {
   /** Publishes that wait for a connection or for their turn, at most. */
   readonly maxWaiting: number
   readonly clock: Clock
-  /** Called for each message, with the connection that it came by; must not throw. */
-  receive(message: InboundMessage, connection: Connection): void
+  /** Called for each message, with the connection that it came by; must not throw. The connection is paused until its promise settles, if it gives one. */
+  receive(message: InboundMessage, connection: Connection): void | Promise<void>
   /** Prepares each new connection, above all subscribes; rejecting drops it. */
   connected(connection: Connection): Promise<void>
   /** A connection that was prepared is gone, or one that was to replace it could not be had. */
@@ -151,9 +151,9 @@ export class RemoteBroker {
       const early: InboundMessage[] = []
       try {
         const options = { ...this.#connectionOptions(protocolVersion), signal: either(signal, this.#closing.signal) }
-        opened = await Connection.open(options, message => (opened ? this.#options.receive(message, opened) : early.push(message)))
+        opened = await Connection.open(options, message => (opened ? this.#options.receive(message, opened) : void early.push(message)))
         // A resumed session sends before CONNACK has been reported.
-        for (const message of early) this.#options.receive(message, opened)
+        for (const message of early) void this.#options.receive(message, opened)
         this.#versions = [protocolVersion]
         return opened
       } catch (error) {

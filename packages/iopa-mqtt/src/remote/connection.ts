@@ -71,8 +71,11 @@ export class Connection {
     })
   }
 
-  /** Connects. `receive` is called for each message, must not throw, and may be called before this resolves. @throws IopaError */
-  static async open(options: ConnectionOptions, receive: (message: InboundMessage) => void): Promise<Connection> {
+  /**
+   * Connects. `receive` is called for each message, must not throw, and may be called before this resolves; nothing is read until its promise
+   * settles, if it gives one. @throws IopaError
+   */
+  static async open(options: ConnectionOptions, receive: (message: InboundMessage) => void | Promise<void>): Promise<Connection> {
     const { clock, connectTimeout, signal, url } = options
     signal?.throwIfAborted()
     const { connect } = await import('mqtt')
@@ -82,8 +85,10 @@ export class Connection {
     const client = connect(clientOptions(options))
     undelayed(client.stream)
     client.handleMessage = (packet, callback) => {
-      receive(inbound(packet))
-      callback(packet.qos === 1 ? DEFERRED : undefined)
+      const handedOff = (): void => callback(packet.qos === 1 ? DEFERRED : undefined)
+      const pause = receive(inbound(packet))
+      if (pause === undefined) handedOff()
+      else void pause.then(handedOff)
     }
     let closure: Closure = { reasonCode: 0, serverReference: '', error: null }
     client.on('disconnect', (packet: IDisconnectPacket) => {

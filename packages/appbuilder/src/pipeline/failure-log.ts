@@ -1,0 +1,34 @@
+import type { Logger } from '@iopa/constants'
+import { report } from '@iopa/context'
+import type { Clock, TimerHandle } from '../transport/clock.ts'
+
+/** Failures that are logged one by one in a second; the others are counted in one line. */
+const SINGLY = 50
+
+/** Bounds what failing requests write into the log. */
+export class FailureLog {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  #seen = 0
+  #timer: TimerHandle | null = null
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock
+    this.#logger = logger
+  }
+
+  /** Counts a failure; true where it is logged by itself. */
+  take(): boolean {
+    this.#timer ??= this.#clock.setTimeout(() => this.flush(), 1000)
+    return this.#seen++ < SINGLY
+  }
+
+  /** Says how many failures of this second were not logged. */
+  flush(): void {
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
+    this.#timer = null
+    const more = this.#seen - SINGLY
+    this.#seen = 0
+    if (more > 0) report(this.#logger, `iopa: ${more} more requests failed with 5xx within a second`)
+  }
+}

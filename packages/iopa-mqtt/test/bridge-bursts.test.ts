@@ -1,0 +1,69 @@
+import { connectAsync } from 'mqtt'
+import { generate, type Packet } from 'mqtt-packet'
+import { afterEach, expect, it } from 'vitest'
+import { house } from './fixtures/house.ts'
+import { describeWith, mosquitto, until } from './fixtures/peers.ts'
+import { connack, type ScriptedBroker, scriptedBroker } from './fixtures/scripted-broker.ts'
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+describeWith(['mosquitto'], 'a worker behind mosquitto', () => {
+  it('handles every message of a burst of QoS 0', async () => {
+    const broker = await mosquitto(['max_queued_messages 0'])
+    closing.push(() => broker.stop())
+    const worker = await house({ broker: broker.url, statePrefix: false })
+    closing.push(() => worker.close(20))
+    const client = await connectAsync(broker.url)
+    closing.push(() => client.endAsync(true))
+    const burst = 3000
+    client.stream.cork()
+    for (let number = 1; number <= burst; number++) client.publish(`lights/${number % 7}`, String(number), { qos: 0 })
+    client.stream.uncork()
+    await until(() => worker.seen.length >= burst, 10_000).catch(() => undefined)
+    expect(worker.seen.length).toBe(burst)
+  })
+})
+
+const scripted = async (): Promise<ScriptedBroker> => {
+  const broker = await scriptedBroker((packet, visit) => {
+    if (packet.cmd === 'connect') visit.send(connack() as Packet)
+    if (packet.cmd === 'subscribe') visit.send({ cmd: 'suback', messageId: packet.messageId!, granted: packet.subscriptions.map(() => 1) })
+    if (packet.cmd === 'pingreq') visit.send({ cmd: 'pingresp' })
+    if (packet.cmd === 'disconnect') visit.socket.end()
+  })
+  closing.push(() => broker.close())
+  return broker
+}
+const burstOf = (count: number): Buffer =>
+  Buffer.concat(
+    Array.from({ length: count }, (_, number) =>
+      generate({ cmd: 'publish', topic: `lights/${number % 7}`, payload: String(number), qos: 0, retain: false, dup: false }, { protocolVersion: 5 })
+    )
+  )
+
+it('reads on when there is room again: a burst in one write loses nothing, each topic in order', async () => {
+  const broker = await scripted()
+  const worker = await house({ broker: broker.url, statePrefix: false })
+  closing.push(() => worker.close(20))
+  broker.visits[0]!.socket.write(burstOf(3000))
+  await until(() => worker.seen.length >= 3000, 10_000).catch(() => undefined)
+  expect(worker.seen.length).toBe(3000)
+  const first = worker.seen.filter(({ path }) => path === '/lights/1').map(({ body }) => Number(body))
+  expect(first).toEqual([...first].sort((one, other) => one - other))
+})
+
+it('reads on although nothing is finished, for a handler may wait for an answer of the broker', async () => {
+  const broker = await scripted()
+  const worker = await house({ broker: broker.url, statePrefix: false, window: 1, limits: { queueMessages: 10 } }, () =>
+    worker.bridge.publish('elsewhere', 'x', { qos: 1 })
+  )
+  closing.push(() => worker.close(20))
+  broker.visits[0]!.socket.write(burstOf(30))
+  await until(() => broker.visits[0]!.received.some(({ cmd }) => cmd === 'publish'))
+  const asked = broker.visits[0]!.received.find(({ cmd }) => cmd === 'publish') as { messageId?: number }
+  broker.visits[0]!.send({ cmd: 'puback', messageId: asked.messageId! })
+  await until(() => worker.lights.size > 0)
+})

@@ -1,0 +1,153 @@
+import { execFile } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const run = promisify(execFile)
+const root = realpathSync(new URL('..', import.meta.url).pathname)
+const FOLDERS = {
+  constants: [],
+  context: ['constants'],
+  appbuilder: ['constants', 'context'],
+  router: ['appbuilder'],
+  'iopa-http': ['appbuilder'],
+  'iopa-tcp': ['appbuilder'],
+  'iopa-udp': ['appbuilder'],
+  'iopa-coap': ['appbuilder', 'constants'],
+  'iopa-mqtt': ['appbuilder', 'constants'],
+  static: ['appbuilder']
+} as const
+type Folder = keyof typeof FOLDERS
+const nameOf = (folder: string): string => folder.replace('iopa-', '')
+
+/** As pnpm installs: each package sees its own dependencies and no others, and the app sees what it has named. */
+const install = (place: string, wanted: readonly Folder[]): void => {
+  const homeOf = (folder: string): string => join(place, 'node_modules/.pnpm', nameOf(folder), 'node_modules/@iopa', nameOf(folder))
+  const link = (folder: string, into: string): void => {
+    const at = join(into, '@iopa', nameOf(folder))
+    mkdirSync(dirname(at), { recursive: true })
+    if (!existsSync(at)) symlinkSync(homeOf(folder), at)
+  }
+  const add = (folder: Folder): void => {
+    if (existsSync(homeOf(folder))) return
+    mkdirSync(homeOf(folder), { recursive: true })
+    for (const part of ['package.json', 'dist']) cpSync(join(root, 'packages', folder, part), join(homeOf(folder), part), { recursive: true })
+    for (const dependency of FOLDERS[folder]) {
+      add(dependency)
+      link(dependency, join(homeOf(folder), '../..'))
+    }
+  }
+  for (const folder of wanted) {
+    add(folder)
+    link(folder, join(place, 'node_modules'))
+  }
+}
+
+const COMPILERS = [
+  ['5.7', 'node_modules/typescript57/bin/tsc'],
+  ['5.9', 'node_modules/typescript59/bin/tsc'],
+  ['of this repository', 'node_modules/typescript/bin/tsc']
+] as const
+
+const APP = `
+  import { App, defineMiddleware, type IopaKeys } from '@iopa/appbuilder'
+  declare module '@iopa/appbuilder' {
+    interface IopaKeys { 'acme.Tenant': string }
+  }
+  const auth = defineMiddleware({ name: 'auth', provides: ['server.User'] }, (context, next) => {
+    context['server.User'] = { id: 'ann' }
+    return next()
+  })
+  const tenant = defineMiddleware({ name: 'tenant', provides: ['acme.Tenant'] }, (context, next) => {
+    context['acme.Tenant'] = 'a'
+    return next()
+  })
+  const greets = defineMiddleware({ name: 'greets', requires: ['server.User'] }, context => 'hello ' + context['server.User'].id)
+
+  // A key that middleware provides is there, and so is its alias.
+  new App().use(auth).use(context => context['server.User'].id + context.user.id)
+  new App().use(auth).use(tenant).use(context => context['acme.Tenant'].length + context.user.id.length)
+  // @ts-expect-error nothing provides it here
+  new App().use(context => context['server.User'].id)
+  // @ts-expect-error nothing provides it here
+  new App().use(context => context['acme.Tenant'].length)
+  // @ts-expect-error a misspelt key
+  new App().use(context => context['iopa.Methud'])
+
+  // What is mounted may require what the app around it provides.
+  new App().use(auth).use(greets)
+  new App().use(auth).mount('/greeting', greets)
+  new App().use(auth).mount('/greeting', context => context.user.id)
+  const inner = new App({ requires: ['server.User'] }).use(greets).use(tenant).use(context => context.user.id + context['acme.Tenant'])
+  new App().use(auth).mount('/inner', inner)
+  new App().use(auth).use(inner)
+  new App().use(auth).mount('/plain', new App().use(() => 'plain'))
+  new App().use(auth).fork(context => context.path === '/', branch => branch.use(greets).use(context => context.user.id))
+  // @ts-expect-error nothing before it provides a user
+  new App().mount('/greeting', greets)
+  // @ts-expect-error nothing before it provides a user
+  new App().mount('/inner', inner)
+  // @ts-expect-error nothing before it provides a user
+  new App().use(inner)
+  // @ts-expect-error nothing before it provides a user
+  new App().fork(() => true, branch => branch.use(greets))
+
+  // Bytes are what the web takes as a body.
+  new App().use(async context => new Response(await context.bytes()))
+  export const copy = async (app: App): Promise<Blob> => new Blob([await (await app.invoke({ 'iopa.Path': '/' })).bytes()])
+  export type Tenant = IopaKeys['acme.Tenant']
+`
+
+const ALL = `
+  import { App } from '@iopa/appbuilder'
+  import { coap } from '@iopa/coap'
+  import { http } from '@iopa/http'
+  import { toFetchHandler } from '@iopa/http/fetch'
+  import { mqtt } from '@iopa/mqtt'
+  import { router } from '@iopa/router'
+  import { serveStatic } from '@iopa/static'
+  import { tcp } from '@iopa/tcp'
+  import { udp } from '@iopa/udp'
+  declare module '@iopa/appbuilder' {
+    interface IopaKeys { 'acme.Room': string }
+  }
+  const app = new App().use(router()).use(http()).use(coap()).use(mqtt()).use(tcp()).use(udp()).use(serveStatic('public'))
+  // Keys of packages and keys of the app are side by side.
+  app.get('/:id', context => [context.params.id, context['mqtt.Topic'], context['coap.Confirmable'], context['acme.Room']?.length])
+  export const handler = toFetchHandler(app)
+`
+
+// `types: []` is an app without @types/node; `lib` is what TypeScript takes by itself for this target.
+const CONFIG = {
+  compilerOptions: { strict: true, target: 'es2022', module: 'esnext', moduleResolution: 'bundler', noEmit: true, skipLibCheck: false, types: [] },
+  files: ['app.ts', 'all.ts']
+}
+
+const built = existsSync(join(root, 'packages/appbuilder/dist'))
+
+describe.skipIf(!built)('an app that installed with pnpm, without types of node and with skipLibCheck false', () => {
+  let place: string
+  beforeAll(() => {
+    place = realpathSync(mkdtempSync(join(tmpdir(), 'iopa-consumer-')))
+    // @iopa/constants and @iopa/context are not named, so the app cannot import them.
+    install(place, Object.keys(FOLDERS).filter(folder => !['constants', 'context'].includes(folder)) as Folder[])
+    writeFileSync(join(place, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+    writeFileSync(join(place, 'app.ts'), APP)
+    writeFileSync(join(place, 'all.ts'), ALL)
+    writeFileSync(join(place, 'tsconfig.json'), JSON.stringify(CONFIG))
+  })
+  afterAll(() => rmSync(place, { recursive: true, force: true }))
+
+  test.each(COMPILERS)(
+    'compiles with TypeScript %s',
+    async (_, compiler) => {
+      const errors = await run(process.execPath, [join(root, compiler), '-p', place], { cwd: place }).catch(
+        (error: { stdout: string; message: string }) => error
+      )
+      expect(errors.stdout || ('message' in errors ? errors.message : '')).toBe('')
+    },
+    60_000
+  )
+})
