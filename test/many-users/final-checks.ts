@@ -112,7 +112,7 @@ export class FinalChecks {
     const last = Math.max(0, ...sure.map(({ sentAt }) => sentAt))
     const alive = (one: { readonly ackedAt: number }): boolean => one.ackedAt < 0 || one.ackedAt >= last
     const tokens: (Token | null)[] = all.filter(one => one.kind === 'will' || alive(one))
-    if (sure.length === 0 || clears.some(alive) || tokens.some(one => one?.expires)) tokens.push(null)
+    if (this.#ledger.hasForgotten || sure.length === 0 || clears.some(alive) || tokens.some(one => one?.expires)) tokens.push(null)
     return tokens
   }
 

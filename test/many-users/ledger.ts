@@ -24,6 +24,8 @@ export class Ledger {
   readonly tokens: Map<string, Token> = new Map()
   readonly sessions: Set<SessionModel> = new Set()
   readonly #current: Map<string, SessionModel> = new Map()
+  /** Sessions with more than one CONNECT without an answer at a time. */
+  readonly #overlapping: Set<string> = new Set()
   /** Sessions that a CONNECT without an answer may have made. */
   readonly #maybe: Set<string> = new Set()
   /** CONNECT packets without an answer, by session. */
@@ -40,6 +42,8 @@ export class Ledger {
   /** Empty retained messages. */
   readonly cleared: { readonly topic: string; readonly sentAt: number; ackedAt: number }[] = []
   hasRestarted = false
+  /** True when it has done so without a store. */
+  hasForgotten = false
   #order = 0
   #last = 0
 
@@ -89,7 +93,9 @@ export class Ledger {
   connecting(user: string, clientId: string, clean: boolean, stream: number, will: Omit<Will, 'payload'> | null): Token | null {
     const key = `${user}\0${clientId}`
     const session = this.#current.get(key)
-    this.#connecting.set(key, (this.#connecting.get(key) ?? 0) + 1)
+    const before = this.#connecting.get(key) ?? 0
+    this.#connecting.set(key, before + 1)
+    if (before > 0) this.#overlapping.add(key)
     this.#lastConnect.set(key, this.#now())
     if (session && clean) this.#end(session, 'doubt')
     for (const token of this.tokens.values()) {
@@ -104,36 +110,48 @@ export class Ledger {
   /** The session that a CONNACK is about. */
   connected(user: string, clientId: string, stream: number, present: boolean, expiry: number, clean: boolean): SessionModel {
     const key = `${user}\0${clientId}`
-    const open = this.#connecting.get(key) ?? 1
-    this.#connecting.set(key, open - 1)
+    this.#answered(key)
+    const overlaps = this.#overlapping.has(key)
     let session = this.#current.get(key)
-    if (present && clean) this.fault(`${user}/${clientId}: a session is present in spite of a clean start`)
-    if (present && (session === undefined || session.over)) {
-      if (open === 1 && !this.#maybe.has(key)) this.fault(`${user}/${clientId}: the client is given a session that it does not have`)
-      session = undefined
+    if (session?.over) session = undefined
+    if (overlaps) {
+      // Which of several CONNECT packets came first cannot be told.
+      session ??= this.#newSession(user, clientId)
+      session.doubtful = session.mixed = true
+    } else {
+      if (present && clean) this.fault(`${user}/${clientId}: a session is present in spite of a clean start`)
+      if (present && session === undefined && !this.#maybe.has(key))
+        this.fault(`${user}/${clientId}: the client is given a session that it does not have`)
+      if (!present && session) {
+        if (!session.doubtful && !clean && session.expiry >= LASTING) this.#lost(session)
+        this.#end(session, 'over')
+        session = undefined
+      }
+      session ??= this.#newSession(user, clientId)
+      this.#maybe.delete(key)
     }
-    if (!present && session && !session.over) {
-      if (open === 1 && !session.doubtful && !clean && session.expiry >= LASTING) this.#lost(session)
-      this.#end(session, 'over')
-      session = undefined
-    }
-    if (session === undefined || session.over) {
-      session = new SessionModel(user, clientId)
-      this.sessions.add(session)
-      this.#current.set(key, session)
-    }
-    if (open > 1) session.doubtful = true
-    else this.#maybe.delete(key)
     session.connection = stream
     session.connectedAt = this.tick()
     session.expiry = expiry
+    if (this.#connecting.get(key) === 0) this.#overlapping.delete(key)
+    return session
+  }
+
+  #answered(key: string): void {
+    this.#connecting.set(key, (this.#connecting.get(key) ?? 1) - 1)
+  }
+
+  #newSession(user: string, clientId: string): SessionModel {
+    const session = new SessionModel(user, clientId)
+    this.sessions.add(session)
+    this.#current.set(`${user}\0${clientId}`, session)
     return session
   }
 
   /** A CONNECT was refused, or its connection ended before the answer: what it did is not known. */
   notConnected(user: string, clientId: string, known: boolean): void {
     const key = `${user}\0${clientId}`
-    this.#connecting.set(key, (this.#connecting.get(key) ?? 1) - 1)
+    this.#answered(key)
     const session = this.#current.get(key)
     if (!known) this.#maybe.add(key)
     if (session && !known) {
@@ -289,6 +307,7 @@ export class Ledger {
   }
 
   #once(session: SessionModel, token: Token, where: string): void {
+    if (session.mixed) return
     const copies = (session.copies.get(token.id) ?? 0) + 1
     session.copies.set(token.id, copies)
     if (token.kind === 'state' || token.kind === 'own' || token.kind === 'reply' || (token.resent && token.qos < 2)) return
@@ -297,7 +316,14 @@ export class Ledger {
   }
 
   #inOrder(session: SessionModel, token: Token, packet: Packet, where: string): void {
-    if (token.kind !== 'message' || packet.retain || session.possible(token.topic, token.sentAt).some(({ group }) => group !== '')) return
+    if (
+      session.mixed ||
+      token.kind !== 'message' ||
+      token.resent ||
+      packet.retain ||
+      session.possible(token.topic, token.sentAt).some(({ group }) => group !== '')
+    )
+      return
     const key = `${token.stream} ${token.topic} ${token.qos} ${packet.qos}`
     const before = session.newest.get(key)
     if (before && before.sentAt > token.sentAt) this.fault(`${where}: it comes after @${before.id}@, which was published later`)
@@ -319,6 +345,7 @@ export class Ledger {
   /** The broker was cut off or closed: wills and messages without acknowledgement are in doubt. */
   restarted(keeps: boolean): void {
     this.hasRestarted = true
+    if (!keeps) this.hasForgotten = true
     for (const token of this.tokens.values()) if (token.kind === 'will' && token.fate === 'armed') token.fate = 'may'
     for (const session of this.sessions) if (!keeps && !session.over) this.#end(session, 'over')
   }

@@ -269,7 +269,8 @@ export class MqttClient {
   #close(): void {
     if (this.closed) return
     this.closed = true
-    if (process.env['TRACE']) console.log('   ', this.#ledger.tick(), this.#form.userName, this.#form.clientId, this.stream, 'closed', this.#how, this.#code)
+    if (process.env['TRACE'])
+      console.log('   ', this.#ledger.tick(), this.#form.userName, this.#form.clientId, this.stream, 'closed', this.#how, this.#code)
     const { session } = this
     if (session !== null) {
       this.#ledger.closed(session, this.stream, this.#how, this.#will, this.#code)

@@ -52,9 +52,9 @@ export const serve = async ({ clock, network, ledger, truth, logger, broker }: S
     if (truth.revoked.has(userOf(context))) throw new IopaError(401, 'revoked', 'This account has ended.')
     return next()
   })
-  const authorise = (user: string, method: string, topic: string): void => {
+  const authorise = (user: string, method: string, topic: string, observes: boolean): void => {
     const key = `${user} ${topic}`
-    if ((STREAMS as readonly string[]).includes(topic) && rights.busyAtFirst(user, method, topic) && !busy.has(key)) {
+    if (observes && (STREAMS as readonly string[]).includes(topic) && rights.busyAtFirst(user, method, topic) && !busy.has(key)) {
       busy.add(key)
       throw new IopaError(503, 'busy', 'Come again.')
     }
@@ -70,11 +70,11 @@ export const serve = async ({ clock, network, ledger, truth, logger, broker }: S
     const topic = context.path.slice(1)
     const delay = rights.delay(user, method, topic)
     if (delay === 0) {
-      authorise(user, method, topic)
+      authorise(user, method, topic, context['iopa.Observe'] === true)
       return next()
     }
     return sleep(delay).then(() => {
-      authorise(user, method, topic)
+      authorise(user, method, topic, context['iopa.Observe'] === true)
       return next()
     })
   }

@@ -66,6 +66,8 @@ export class SessionModel {
   over = false
   /** True when its end cannot be told from what the client has seen. */
   doubtful = false
+  /** True when it may be two sessions, whose order cannot be told. */
+  mixed = false
   readonly subscriptions: SubscriptionModel[] = []
   /** What it must get, by token. */
   readonly expected: Map<string, Token> = new Map()

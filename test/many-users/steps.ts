@@ -122,7 +122,7 @@ export const stepsOf = (seed: number, count: number): Step[] => {
   }
 
   const steps: Step[] = []
-  for (let at = 0; at < SLOTS; at++) steps.push(connect(at))
+  for (let at = 0; at < SLOTS; at++) steps.push({ ...connect(at), wait: 14 })
   for (let at = 0; at < 24; at++) steps.push(subscribe())
   while (steps.length < count) {
     const roll = random()

@@ -232,6 +232,7 @@ export class World {
     for (const observer of this.#observers) observer?.close()
     await this.#clock.runUntil(this.#served.app.close({ timeout: 1000 }))
     if (this.#served.app.live !== 0) this.#ledger.fault(`${this.#served.app.live} contexts are alive after the end`)
-    for (const error of this.#errors.filter(text => !/answered 503 busy|after the answer had been sent/.test(text))) this.#ledger.fault(`logged: ${error}`)
+    for (const error of this.#errors.filter(text => !/answered 503 busy|after the answer had been sent/.test(text)))
+      this.#ledger.fault(`logged: ${error}`)
   }
 }

@@ -89,14 +89,22 @@ export class Verdicts {
     const epoch = this.#epoch
     const ask = (): Context => this.#request(session, topic)
     broker.authorising.run(ask, ({ response: { status } }) => {
-      const current = epoch === this.#epoch && !session.ended
+      if (epoch !== this.#epoch && !session.ended) {
+        // The client has come back meanwhile: what is to be sent to it is decided for its present user, and not lost.
+        this.#run(topic, questions)
+        return
+      }
+      const current = !session.ended
       const wait = RETRIES[attempt]
       if (current && isPassing(status) && wait !== undefined) {
         // What was acknowledged is not lost because the app is busy.
         broker.clock.setTimeout(() => broker.flusher.batch(() => this.#run(topic, questions, attempt + 1)), wait)
         return
       }
-      if (current && isPassing(status)) broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
+      if (current && isPassing(status)) {
+        broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
+        for (let lost = questions.length; lost > 0; lost--) session.drop()
+      }
       const allowed = current && this.conclude(topic, status)
       this.#asking?.delete(topic.name)
       if (this.#asking?.size === 0) this.#asking = null
