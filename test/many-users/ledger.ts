@@ -113,6 +113,8 @@ export class Ledger {
     this.#answered(key)
     const overlaps = this.#overlapping.has(key)
     let session = this.#current.get(key)
+    // What ended it may have come after this CONNECT.
+    if (session?.over && present && this.#now() - session.endedTime < ON_ITS_WAY) session.over = false
     if (session?.over) session = undefined
     if (overlaps) {
       // Which of several CONNECT packets came first cannot be told.
@@ -342,11 +344,15 @@ export class Ledger {
     else if (token.kind === 'own' && token.user !== user) this.fault(`${where}: it is for ${token.user}`)
   }
 
-  /** The broker was cut off or closed: wills and messages without acknowledgement are in doubt. */
+  /** The broker is about to be closed: what becomes of wills is not known. */
+  restarting(): void {
+    for (const token of this.tokens.values()) if (token.kind === 'will' && token.fate === 'armed') token.fate = 'may'
+  }
+
+  /** All connections have ended; without a store, all sessions have, too. */
   restarted(keeps: boolean): void {
     this.hasRestarted = true
     if (!keeps) this.hasForgotten = true
-    for (const token of this.tokens.values()) if (token.kind === 'will' && token.fate === 'armed') token.fate = 'may'
     for (const session of this.sessions) if (!keeps && !session.over) this.#end(session, 'over')
   }
 
@@ -357,7 +363,10 @@ export class Ledger {
 
   #end(session: SessionModel, how: 'over' | 'doubt'): void {
     session.doubtful = true
-    if (how === 'over') session.over = true
+    if (how === 'over') {
+      session.over = true
+      session.endedTime = this.#now()
+    }
     this.#cancel(session)
   }
 

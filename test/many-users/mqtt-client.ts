@@ -238,6 +238,8 @@ export class MqttClient {
     this.#channel?.resume()
     this.#channel?.end()
     this.#how = 'left'
+    // Before MQTT 5 a message that is refused ends the connection, maybe before the DISCONNECT comes.
+    if (this.#will && this.version < 5 && session.outgoing.size > 0) this.#will.fate = 'may'
     this.#close()
   }
 

@@ -64,6 +64,8 @@ export class SessionModel {
   connectedAt = 0
   expiry = 0
   over = false
+  /** When that was found, in virtual time. */
+  endedTime = 0
   /** True when its end cannot be told from what the client has seen. */
   doubtful = false
   /** True when it may be two sessions, whose order cannot be told. */

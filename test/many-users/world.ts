@@ -201,7 +201,7 @@ export class World {
   async #restart(crash: boolean): Promise<void> {
     const store = this.#store
     if (crash) store?.cut()
-    this.#ledger.restarted(store !== null)
+    this.#ledger.restarting()
     for (const observer of this.#observers) observer?.close()
     await this.#clock.runUntil(this.#served.app.close({ timeout: 50 }))
     for (const client of this.#clients) client?.kill()

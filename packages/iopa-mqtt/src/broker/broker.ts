@@ -95,7 +95,7 @@ export class Broker {
     this.queued = new Quota(options.maxQueuedBytes, () => this.sessions.accounts > 1)
     this.subscribed = new Quota(options.maxSubscriptions)
     this.turns = new Turns(clock, this.flusher)
-    this.admission = new Admission(host.limits.inFlight)
+    this.admission = new Admission(host.limits.inFlight, clock)
     this.authorising = new Authorising(host, this.turns)
     this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger)
