@@ -80,7 +80,7 @@ export class Ledger {
       ackedAt: -1,
       ackedTime: 0,
       refused: false,
-      resent: false,
+      resends: 0,
       fate: 'armed',
       groups: new Map(),
       ...of
@@ -177,7 +177,7 @@ export class Ledger {
     if (how === 'by broker' && code === 0x97) {
       this.#lost(session)
       this.#end(session, 'over')
-    } else if (session.expiry === 0) this.#end(session, 'over')
+    } else if (session.expiry === 0 && !session.mixed) this.#end(session, 'over')
   }
 
   #willOf(session: SessionModel, will: Token, how: 'killed' | 'left' | 'by broker'): void {
@@ -244,14 +244,20 @@ export class Ledger {
   /** Who must get a message, should it be acknowledged. */
   expect(token: Token): void {
     const groups = new Map<string, SessionModel[]>()
+    const lossy = new Set<string>()
     for (const session of this.sessions) {
       if (session.over || session.doubtful || !this.rights.mayRead(session.user, token.topic)) continue
       const granted = session.granted(token.topic).filter(({ noLocal }) => !noLocal || session !== token.session)
       const plain = granted.filter(({ group }) => group === '')
       if (Math.max(0, ...plain.map(({ grantedQos }) => grantedQos)) > 0) session.expected.set(token.id, token)
-      for (const { group } of granted) if (group !== '') groups.set(group, [...(groups.get(group) ?? []), session])
+      for (const { group, grantedQos } of granted) {
+        if (group === '') continue
+        groups.set(group, [...(groups.get(group) ?? []), session])
+        // A member that is away takes no message of QoS 0.
+        if (grantedQos === 0) lossy.add(group)
+      }
     }
-    for (const [group, members] of groups) token.groups.set(group, members)
+    for (const [group, members] of groups) if (!lossy.has(group)) token.groups.set(group, members)
   }
 
   /** PUBACK or PUBREC. */
@@ -312,7 +318,7 @@ export class Ledger {
     if (session.mixed) return
     const copies = (session.copies.get(token.id) ?? 0) + 1
     session.copies.set(token.id, copies)
-    if (token.kind === 'state' || token.kind === 'own' || token.kind === 'reply' || (token.resent && token.qos < 2)) return
+    if (token.kind === 'state' || token.kind === 'own' || token.kind === 'reply' || (token.resends > 0 && token.qos < 2)) return
     const groups = new Set(session.possible(token.topic, token.sentAt).map(({ group }) => group))
     if (copies > groups.size) this.fault(`${where}: it comes ${copies} times`)
   }
@@ -321,7 +327,7 @@ export class Ledger {
     if (
       session.mixed ||
       token.kind !== 'message' ||
-      token.resent ||
+      token.resends > 0 ||
       packet.retain ||
       session.possible(token.topic, token.sentAt).some(({ group }) => group !== '')
     )
@@ -397,7 +403,7 @@ export class Ledger {
       const all = [...this.sessions].filter(({ subscriptions }) => subscriptions.some(one => one.group === group && one.endedAt > token.sentAt))
       const got = all.filter(session => session.got.has(token.id))
       const onlyShared = got.filter(session => session.possible(token.topic, token.sentAt).every(one => one.group === group))
-      if (onlyShared.length > 1 && !token.resent)
+      if (onlyShared.length > 1 && token.resends === 0)
         this.fault(`@${token.id}@ on ${token.topic}: ${onlyShared.map(({ name }) => name)} get it, who share ${group}`)
       const stable = members.every(
         session =>

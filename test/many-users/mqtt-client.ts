@@ -132,7 +132,7 @@ export class MqttClient {
     for (const [packetId, outgoing] of session.outgoing) {
       if (outgoing.released) this.#write(acknowledge(PACKET.PUBREL, packetId))
       else {
-        if (outgoing.token) outgoing.token.resent = true
+        if (outgoing.token) outgoing.token.resends++
         this.#write(publish(this.version, { ...outgoing.message, dup: true }))
       }
     }

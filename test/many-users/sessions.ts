@@ -38,7 +38,8 @@ export interface Token {
   /** Virtual time of the acknowledgement. */
   ackedTime: number
   refused: boolean
-  resent: boolean
+  /** How often its sender has sent it again: each may be a message of its own. */
+  resends: number
   /** Of a will: whether it may be published. */
   fate: 'armed' | 'may' | 'left' | 'never'
   /** Groups of which one member must get it, with all their members then. */
@@ -114,9 +115,9 @@ export class SessionModel {
   /** Most messages that may wait for it in the broker. */
   mayWait(tokens: Iterable<Token>, rights: Rights): number {
     let count = 0
-    for (const { id, topic, qos, sentAt, allowed, kind } of tokens) {
+    for (const { id, topic, qos, sentAt, allowed, kind, resends } of tokens) {
       if (!allowed || this.settled.has(id) || !rights.mayRead(this.user, topic)) continue
-      if ((qos > 0 || kind === 'state' || kind === 'own') && this.possible(topic, sentAt).length > 0) count++
+      if ((qos > 0 || kind === 'state' || kind === 'own') && this.possible(topic, sentAt).length > 0) count += 1 + resends
     }
     return count
   }

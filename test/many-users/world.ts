@@ -200,8 +200,12 @@ export class World {
 
   async #restart(crash: boolean): Promise<void> {
     const store = this.#store
-    if (crash) store?.cut()
     this.#ledger.restarting()
+    if (crash) {
+      // A process that is cut off sends nothing any more.
+      store?.cut()
+      for (const client of this.#clients) client?.kill()
+    }
     for (const observer of this.#observers) observer?.close()
     await this.#clock.runUntil(this.#served.app.close({ timeout: 50 }))
     for (const client of this.#clients) client?.kill()
