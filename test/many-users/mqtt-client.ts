@@ -130,6 +130,11 @@ export class MqttClient {
     }
     // What was not acknowledged is sent again, in order (MQTT 5 section 4.4).
     for (const [packetId, outgoing] of session.outgoing) {
+      // Without its properties it would be another message.
+      if (this.version < 5 && (outgoing.message.method !== '' || outgoing.message.responseTopic !== '')) {
+        session.outgoing.delete(packetId)
+        continue
+      }
       if (outgoing.released) this.#write(acknowledge(PACKET.PUBREL, packetId))
       else {
         if (outgoing.token) outgoing.token.resends++

@@ -24,7 +24,7 @@ describe('a handler that waits for a message of its publisher', () => {
         })
         routes.put('/answer/:client/:id', ({ params }) => waiting.get(`${params.client}/${params.id}`)?.())
       },
-      { limits: { inFlight: 40 } }
+      { limits: { inFlight: 24 } }
     )
     const clients: TestClient[] = []
     for (let at = 0; at < 4; at++) {
@@ -32,7 +32,7 @@ describe('a handler that waits for a message of its publisher', () => {
       await client.subscribe(`question/c${at}`)
       clients.push(client)
     }
-    const asked = qos === 0 ? 64 : 30
+    const asked = qos === 0 ? 30 : 20
     for (const [at, client] of clients.entries()) {
       for (let id = 1; id <= asked; id++) client.publish(`ask/c${at}/${id}`, 'x', { qos: 1, messageId: id })
     }
@@ -45,7 +45,8 @@ describe('a handler that waits for a message of its publisher', () => {
         }
       }
     }
-    const acknowledged = (): number => clients.reduce((sum, { packets }) => sum + packets.filter(({ cmd }) => cmd === 'puback').length, 0)
+    const acknowledged = (): number =>
+      clients.reduce((sum, { packets }) => sum + packets.filter(({ cmd, messageId }) => cmd === 'puback' && Number(messageId) < 1000).length, 0)
     for (let round = 0; round < 200 && acknowledged() < clients.length * asked; round++) {
       answer()
       await net.rest(50)

@@ -21,6 +21,7 @@ interface Waiting {
  */
 export class Admission {
   readonly #clock: Clock
+  readonly #held: () => boolean
   readonly #most: number
   readonly #reserve: number
   #running = 0
@@ -36,16 +37,17 @@ export class Admission {
   #seen = 0
   #timer: unknown = null
 
-  /** `inFlight` is the bound on all work of the listener. */
-  constructor(inFlight: number, clock: Clock) {
+  /** `inFlight` is the bound on all work of the listener; while `held` says true, nothing begins, and `resume` is called after that. */
+  constructor(inFlight: number, clock: Clock, held: () => boolean) {
     this.#clock = clock
+    this.#held = held
     this.#most = Math.max(1, Math.floor(inFlight * 0.75))
     this.#reserve = Math.max(1, Math.floor(inFlight / 8))
   }
 
   /** True when work may begin now; it says `leave` when it is done. */
   enter(): boolean {
-    if (this.#running >= this.#most || this.#waiting.size > 0) return false
+    if (this.#running >= this.#most || this.#waiting.size > 0 || this.#held()) return false
     this.#running++
     return true
   }
@@ -66,6 +68,12 @@ export class Admission {
     if (this.#waiting.size > 0 && !this.#letting) this.#let()
   }
 
+  /** What was held may begin. */
+  resume(): void {
+    this.#moves++
+    if (this.#waiting.size > 0 && !this.#letting) this.#let()
+  }
+
   /** Drops what waits. */
   close(): void {
     this.#waiting.clear()
@@ -76,7 +84,7 @@ export class Admission {
   /** Work that is done at once does not nest. */
   #let(): void {
     this.#letting = true
-    while (this.#running < this.#most && this.#waiting.size > 0) {
+    while (this.#running < this.#most && this.#waiting.size > 0 && !this.#held()) {
       const user = this.#waiting.keys().next().value as string
       this.#newest = this.#stalled > 0 && !this.#newest
       this.#start(user)
@@ -104,7 +112,7 @@ export class Admission {
   readonly #look = (): void => {
     this.#timer = null
     if (this.#stalled > 0) this.#stalled--
-    if (this.#seen === this.#moves) this.#relieve()
+    if (this.#seen === this.#moves && !this.#held()) this.#relieve()
     if (this.#waiting.size > 0) this.#watch()
     else this.#stalled = 0
   }

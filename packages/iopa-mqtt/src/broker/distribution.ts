@@ -1,7 +1,7 @@
 import type { Broker } from './broker.ts'
 import type { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
-import { ALLOWED, Recipient, UNKNOWN } from './recipients.ts'
+import { ALLOWED, DENIED, Recipient, UNKNOWN } from './recipients.ts'
 import type { Session } from './session.ts'
 import type { SharedGroup, Subscription } from './subscription.ts'
 import type { Topic } from './topic-table.ts'
@@ -123,7 +123,8 @@ function offer(recipient: Recipient, message: Message, topic: Topic): void {
     let answered = false
     const asked = session.verdicts.ask(topic, allowed => {
       answered = true
-      if (allowed) session.deliveries.deliver(message, recipient)
+      // It is remembered with the recipient, too: a session remembers few topics.
+      if (allowed && session.verdicts.of(topic, recipient) !== DENIED) session.deliveries.deliver(message, recipient)
     })
     if (!asked) {
       if (Math.min(message.qos, recipient.qos) > 0) session.overflow()

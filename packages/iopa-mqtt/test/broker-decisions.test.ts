@@ -1,0 +1,114 @@
+import { IopaError } from '@iopa/appbuilder'
+import { afterEach, describe, expect, test } from 'vitest'
+import { closeLabs, type Lab, lab } from './broker/lab.ts'
+
+afterEach(async () => {
+  expect(await closeLabs()).toBe(0)
+})
+
+const persistent = { clean: false, properties: { sessionExpiryInterval: 1000 } }
+
+/** An app that takes 20 ms for each decision about a delivery, or what `decide` says. */
+const deciding = async (decide: () => number = () => 20): Promise<Lab> => {
+  let net!: Lab
+  net = await lab(app =>
+    app.use(async (context, next) => {
+      if (context.method === 'GET') {
+        const milliseconds = decide()
+        if (milliseconds > 0) await new Promise<void>(resolve => void net.clock.setTimeout(resolve, milliseconds))
+      }
+      return next()
+    })
+  )
+  return net
+}
+
+describe('a message that waits for a decision', () => {
+  test('reaches a client that comes back meanwhile', async () => {
+    const net = await deciding()
+    const before = await net.client({ clientId: 'c', ...persistent })
+    await before.subscribe('a/+', { qos: 1 })
+    const publisher = await net.client()
+    await publisher.put('a/1', 'first')
+    await net.rest(5)
+    const after = await net.client({ clientId: 'c', ...persistent })
+    expect(await after.messages()).toEqual([])
+    await net.rest(50)
+    expect(await after.messages()).toEqual(['a/1 first'])
+  })
+
+  test('reaches a member of a group that comes back, or subscribes again, meanwhile', async () => {
+    const net = await deciding()
+    const before = await net.client({ clientId: 'c', ...persistent })
+    await before.subscribe('$share/g/a/+', { qos: 1 })
+    const publisher = await net.client()
+    await publisher.put('a/1', 'first')
+    const after = await net.client({ clientId: 'c', ...persistent })
+    await net.rest(50)
+    expect(await after.messages()).toEqual(['a/1 first'])
+    await publisher.put('a/2', 'second')
+    await after.subscribe('$share/g/a/+', { qos: 1 })
+    await net.rest(50)
+    expect(await after.messages()).toEqual(['a/2 second'])
+  })
+
+  test('is not passed by a later one whose decision came by a SUBSCRIBE', async () => {
+    const times = [50, 10]
+    const net = await deciding(() => times.shift() ?? 0)
+    const client = await net.client()
+    await client.subscribe('a/+', { qos: 1 })
+    const publisher = await net.client()
+    await publisher.put('a/1', 'first')
+    await client.subscribe('a/1', { qos: 1, rh: 2 })
+    await publisher.put('a/1', 'second')
+    await net.rest(100)
+    expect(await client.messages()).toEqual(['a/1 first', 'a/1 second'])
+  })
+
+  test('is counted when no decision can be had', async () => {
+    const net = await lab(
+      app =>
+        app.use((context, next) => {
+          if (context.method === 'GET') throw new IopaError(503, 'busy')
+          return next()
+        }),
+      { statistics: 1 }
+    )
+    const client = await net.client()
+    await client.subscribe('a/+', { qos: 1 })
+    const publisher = await net.client()
+    await publisher.put('a/1', 'lost')
+    await net.rest(30_000)
+    await client.subscribe('$SYS/broker/messages/+')
+    expect(await client.messages()).toContain('$SYS/broker/messages/dropped 1')
+  })
+})
+
+describe('decisions that are made at once', () => {
+  test('are made a bounded number at a time, and what is published meanwhile waits', async () => {
+    let inTurn = 0
+    let most = 0
+    const net = await lab(
+      app =>
+        app.use((context, next) => {
+          if (context.method === 'GET') {
+            most = Math.max(most, ++inTurn)
+            setImmediate(() => (inTurn = 0))
+          }
+          return next()
+        }),
+      { limits: { inFlightPerConnection: 1000 } }
+    )
+    const subscribers = await Promise.all(
+      Array.from({ length: 3 }, (_, index) => net.client({ clientId: `s${index}`, properties: { receiveMaximum: 1000 } }))
+    )
+    for (const client of subscribers) client.sendBytes(Buffer.from([0x82, 9, 0, 1, 0, 0, 3, 97, 47, 43, 1]))
+    await net.rest()
+    const publisher = await net.client()
+    for (let id = 1; id <= 300; id++) publisher.publish(`a/${id}`, 'x', { qos: 1, messageId: id })
+    await net.rest(1000)
+    expect(publisher.packets.filter(({ cmd, reasonCode }) => cmd === 'puback' && reasonCode === 0).length).toBe(300)
+    for (const client of subscribers) expect(client.packets.filter(({ cmd }) => cmd === 'publish').length).toBe(300)
+    expect(most).toBeLessThanOrEqual(400)
+  })
+})
