@@ -75,6 +75,7 @@ export class Ledger {
       qos: 0,
       retain: false,
       sentAt: this.tick(),
+      sentTime: this.#now(),
       allowed: true,
       expires: false,
       ackedAt: -1,
@@ -164,7 +165,7 @@ export class Ledger {
 
   /** A session whose end nothing that the client did explains. */
   #lost(session: SessionModel): void {
-    if (session.mayWait(this.tokens.values(), this.rights) >= this.#queue) this.overflowed++
+    if (session.mayWait(this.tokens.values(), this.rights, this.#now()) >= this.#queue) this.overflowed++
     else if (this.#evicts && session.connection === 0) this.evicted++
     else this.fault(`${session.name}: its session is lost, with ${session.expected.size} messages that it must get`)
   }
@@ -184,7 +185,7 @@ export class Ledger {
     if (will.fate !== 'armed') return
     const recently = this.#now() - (this.#lastConnect.get(`${session.user}\0${session.clientId}`) ?? Number.NEGATIVE_INFINITY) < ON_ITS_WAY
     will.ackedTime = this.#now()
-    const waiting = session.mayWait(this.tokens.values(), this.rights)
+    const waiting = session.mayWait(this.tokens.values(), this.rights, this.#now())
     if (how === 'left') will.fate = recently || session.doubtful || waiting >= this.#queue ? 'may' : 'left'
     else will.fate = 'may'
     // A client that vanishes after its connection had nothing else to end it has its will published now.

@@ -30,6 +30,8 @@ export interface Token {
   readonly qos: number
   readonly retain: boolean
   readonly sentAt: number
+  /** The same in virtual time. */
+  readonly sentTime: number
   /** False when nobody may have it. */
   readonly allowed: boolean
   /** True when it may expire on its way. */
@@ -112,12 +114,15 @@ export class SessionModel {
     )
   }
 
-  /** Most messages that may wait for it in the broker. */
-  mayWait(tokens: Iterable<Token>, rights: Rights): number {
+  /** Most messages that may wait for it in the broker: to be sent, or for a decision about them. */
+  mayWait(tokens: Iterable<Token>, rights: Rights, now: number): number {
     let count = 0
-    for (const { id, topic, qos, sentAt, allowed, kind, resends } of tokens) {
+    for (const { id, topic, qos, sentAt, sentTime, allowed, kind, resends } of tokens) {
       if (!allowed || this.settled.has(id) || !rights.mayRead(this.user, topic)) continue
-      if ((qos > 0 || kind === 'state' || kind === 'own') && this.possible(topic, sentAt).length > 0) count += 1 + resends
+      // One of QoS 0 waits for its decision alone.
+      if (qos === 0 && kind !== 'state' && kind !== 'own' && (this.got.has(id) || now - sentTime > 1000)) continue
+      const groups = new Set(this.possible(topic, sentAt).map(({ group }) => group))
+      count += groups.size * (1 + resends)
     }
     return count
   }

@@ -1,4 +1,5 @@
 import { IopaError } from '@iopa/appbuilder'
+import { generate } from 'mqtt-packet'
 import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, type Lab, lab } from './broker/lab.ts'
 
@@ -105,7 +106,14 @@ describe('decisions that are made at once', () => {
     for (const client of subscribers) client.sendBytes(Buffer.from([0x82, 9, 0, 1, 0, 0, 3, 97, 47, 43, 1]))
     await net.rest()
     const publisher = await net.client()
-    for (let id = 1; id <= 300; id++) publisher.publish(`a/${id}`, 'x', { qos: 1, messageId: id })
+    // In one write, so that one turn reads them all.
+    const packets = Array.from({ length: 300 }, (_, index) =>
+      generate(
+        { cmd: 'publish', topic: `a/${index + 1}`, payload: 'x', qos: 1, dup: false, retain: false, messageId: index + 1 },
+        { protocolVersion: 5 }
+      )
+    )
+    publisher.sendBytes(Buffer.concat(packets))
     await net.rest(1000)
     expect(publisher.packets.filter(({ cmd, reasonCode }) => cmd === 'puback' && reasonCode === 0).length).toBe(300)
     for (const client of subscribers) expect(client.packets.filter(({ cmd }) => cmd === 'publish').length).toBe(300)
