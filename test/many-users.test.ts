@@ -10,6 +10,6 @@ test('many users get what they may have, all that they must get, and nothing els
   const { faults, ...totals } = await runManyUsers(STEPS, SEED, text => (long ? console.log(text) : undefined))
   if (long) console.log(totals)
   expect(faults).toEqual([])
-  expect(totals.deliveries).toBeGreaterThan(STEPS / 2)
-  expect(totals.kept).toBeGreaterThan(STEPS / 20)
+  expect(totals.deliveries).toBeGreaterThan(STEPS / 10)
+  expect(totals.kept).toBeGreaterThan(STEPS / 60)
 })

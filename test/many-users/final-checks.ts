@@ -34,6 +34,7 @@ export class FinalChecks {
     }
     await this.#clock.advance(20_000)
     this.#ledger.settle()
+    this.#ledger.settleWills()
     this.#states(observers)
     await this.#retained()
     await this.#dropped()

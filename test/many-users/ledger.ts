@@ -385,14 +385,17 @@ export class Ledger {
   settle(): void {
     for (const session of this.sessions) {
       if (session.over || session.doubtful || session.connection === 0) continue
-      for (const token of session.expected.values()) {
-        if (token.ackedAt >= 0)
-          this.fault(
-            `@${token.id}@ on ${token.topic} (QoS ${token.qos}, ${token.kind}): acknowledged to ${token.user}, and ${session.name} does not get it`
-          )
+      for (const [id, token] of session.expected) {
+        if (token.ackedAt < 0) continue
+        session.expected.delete(id)
+        this.fault(`@${id}@ on ${token.topic} (QoS ${token.qos}, ${token.kind}): acknowledged to ${token.user}, and ${session.name} does not get it`)
       }
     }
     for (const token of this.tokens.values()) this.#settleGroups(token)
+  }
+
+  /** Checks wills, when nothing is to come any more. */
+  settleWills(): void {
     for (const [will, at] of this.#willsSeen) {
       if (will.fate === 'left' || will.fate === 'never') this.fault(`@${will.id}@: the will was published at ${at} ms, though its client had left`)
     }

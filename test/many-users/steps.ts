@@ -49,7 +49,7 @@ export type Step = { readonly wait: number } & (
   | { readonly kind: 'share'; readonly topic: string; readonly qos: number; readonly retain: boolean }
   | { readonly kind: 'restart'; readonly crash: boolean }
   | { readonly kind: 'revoke'; readonly user: string }
-  | { readonly kind: 'pass' }
+  | { readonly kind: 'pass' | 'rest' }
 )
 
 /** Makes the steps of one world. */
@@ -118,7 +118,8 @@ export const stepsOf = (seed: number, count: number): Step[] => {
     if (roll < 0.88) return { kind: 'share', wait: 0, topic: pick(STREAMS), qos: qos(), retain: chance(0.1) }
     if (roll < 0.89) return { kind: 'restart', wait: 20, crash: chance(0.5) }
     if (roll < 0.9) return { kind: 'revoke', wait: 20, user: pick(USERS.slice(1)) }
-    return { kind: 'pass', wait: pick([20, 100, 100, 1500, 6000]) }
+    if (roll < 0.95) return { kind: 'pass', wait: pick([20, 100, 1500, 6000]) }
+    return { kind: 'rest', wait: 0 }
   }
 
   const steps: Step[] = []

@@ -154,6 +154,9 @@ export class World {
         return
       case 'revoke':
         await this.#revoke(step.user)
+        return
+      case 'rest':
+        await this.#rest()
     }
   }
 
@@ -213,6 +216,16 @@ export class World {
     if (store) this.#store = await this.#clock.runUntil(store.successor())
     await this.#clock.advance(20)
     await this.#serve()
+  }
+
+  /** All clients read and acknowledge, until nothing is under way: what must have arrived has. */
+  async #rest(): Promise<void> {
+    for (const client of this.#clients) {
+      client?.resume()
+      client?.release()
+    }
+    await this.#clock.advance(6000)
+    this.#ledger.settle()
   }
 
   async #revoke(user: string): Promise<void> {
