@@ -353,7 +353,10 @@ export class Ledger {
 
   /** The broker is about to be closed: what becomes of wills is not known. */
   restarting(): void {
-    for (const token of this.tokens.values()) if (token.kind === 'will' && token.fate === 'armed') token.fate = 'may'
+    for (const token of this.tokens.values()) {
+      const leaving = token.fate === 'left' && this.#now() - token.ackedTime < ON_ITS_WAY
+      if (token.kind === 'will' && (token.fate === 'armed' || leaving)) token.fate = 'may'
+    }
   }
 
   /** All connections have ended; without a store, all sessions have, too. */

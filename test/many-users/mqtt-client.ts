@@ -82,7 +82,6 @@ export class MqttClient {
   }
 
   #packet(packet: Packet): void {
-    if (process.env['TRACE']) console.log('   ', this.#ledger.tick(), this.#form.userName, this.#form.clientId, this.stream, JSON.stringify(packet))
     const session = this.session
     if (session === null) {
       if (packet.type !== PACKET.CONNACK) this.#ledger.fault(`${this.#form.clientId}: a packet of type ${packet.type} before CONNACK`)
@@ -276,8 +275,6 @@ export class MqttClient {
   #close(): void {
     if (this.closed) return
     this.closed = true
-    if (process.env['TRACE'])
-      console.log('   ', this.#ledger.tick(), this.#form.userName, this.#form.clientId, this.stream, 'closed', this.#how, this.#code)
     const { session } = this
     if (session !== null) {
       this.#ledger.closed(session, this.stream, this.#how, this.#will, this.#code)

@@ -44,16 +44,21 @@ export const runWorld = async (seed: number, steps: readonly Step[]): Promise<Wo
   }
 }
 
-/** Leaves out steps for as long as a fault of the same kind stays. */
-export const shorten = async (seed: number, steps: readonly Step[], kind: RegExp): Promise<Step[]> => {
-  let left = [...steps]
-  const fails = async (some: readonly Step[]): Promise<boolean> => (await runWorld(seed, some)).faults.some(fault => kind.test(fault))
-  for (let size = Math.ceil(left.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let at = 0; at < left.length; ) {
-      const some = [...left.slice(0, at), ...left.slice(at + size)]
-      if (await fails(some)) left = some
+/** What a fault is about, apart from when and which. */
+const kindOf = (fault: string): string => fault.replace(/^[\d.]+ ms: /, '').replace(/@\w*@|\d[\d.]*/g, '#')
+
+/** Leaves out steps of a world for as long as its first fault stays, or one of the same kind. */
+export const shorten = async (seed: number): Promise<{ steps: Step[]; faults: readonly string[] }> => {
+  let steps = stepsOf(seed, STEPS)
+  let { faults } = await runWorld(seed, steps)
+  const kind = kindOf(faults[0] ?? '')
+  for (let size = Math.ceil(steps.length / 2); size >= 1 && kind !== ''; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let at = 0; at < steps.length; ) {
+      const fewer = [...steps.slice(0, at), ...steps.slice(at + size)]
+      const result = await runWorld(seed, fewer)
+      if (result.faults.some(fault => kindOf(fault) === kind)) [steps, faults] = [fewer, result.faults]
       else at += size
     }
   }
-  return left
+  return { steps, faults }
 }

@@ -78,10 +78,8 @@ export class World {
 
   async run(steps: readonly Step[]): Promise<WorldResult> {
     const start = this.#clock.now()
-    if (process.env['WORLD']) console.log(this.#form)
     await this.#serve()
     for (const step of steps) {
-      if (process.env['TRACE']) console.log(this.#clock.now() - start, JSON.stringify(step))
       await this.#take(step)
       await this.#clock.advance(step.wait)
     }

@@ -1,6 +1,7 @@
 import { IopaError } from '@iopa/appbuilder'
 import { generate } from 'mqtt-packet'
 import { afterEach, describe, expect, test } from 'vitest'
+import { HeldStore, restarted } from './broker/held-store.ts'
 import { closeLabs, type Lab, lab } from './broker/lab.ts'
 
 afterEach(async () => {
@@ -118,5 +119,36 @@ describe('decisions that are made at once', () => {
     expect(publisher.packets.filter(({ cmd, reasonCode }) => cmd === 'puback' && reasonCode === 0).length).toBe(300)
     for (const client of subscribers) expect(client.packets.filter(({ cmd }) => cmd === 'publish').length).toBe(300)
     expect(most).toBeLessThanOrEqual(400)
+  })
+})
+
+describe('a message of QoS 2 whose deliveries are not all decided when the broker is cut off', () => {
+  test('is delivered once when its sender sends it again', async () => {
+    let slow = false
+    let clock!: Lab['clock']
+    const build: Parameters<typeof lab>[0] = app =>
+      app.use(async (context, next) => {
+        if (context.method === 'GET' && slow && context['mqtt.ClientId'] === 'undecided')
+          await new Promise<void>(resolve => void clock.setTimeout(resolve, 500))
+        return next()
+      })
+    const store = new HeldStore()
+    const before = await lab(build, { store })
+    clock = before.clock
+    const decided = await before.client({ clientId: 'decided', ...persistent })
+    await decided.subscribe('a', { qos: 2 })
+    const undecided = await before.client({ clientId: 'undecided', ...persistent })
+    await undecided.subscribe('+', { qos: 2 })
+    const publisher = await before.client({ clientId: 'publisher', ...persistent })
+    slow = true
+    publisher.publish('a', 'once', { qos: 2, messageId: 5 })
+    await before.rest(50)
+    const after = await restarted(before, store, build)
+    slow = false
+    const again = await after.client({ clientId: 'publisher', ...persistent })
+    again.publish('a', 'once', { qos: 2, messageId: 5, dup: true })
+    await again.next('pubrec')
+    const back = await after.client({ clientId: 'decided', ...persistent })
+    expect([...(await decided.messages()), ...(await back.messages())]).toEqual(['a once'])
   })
 })

@@ -38,21 +38,24 @@ export class Distribution {
    * then sends the message to everybody, or takes it back.
    */
   stage(message: Message, topic: Topic, staged: (send: (kept: boolean) => void) => void): void {
-    const direct: Recipient[] = []
-    const waiting: (readonly [Session, Delivery])[] = []
+    const accepted: Recipient[] = []
     let open = 1
     const settle = (): void => {
-      if (--open === 0) staged(kept => this.#send(message, direct, waiting, kept))
-    }
-    const accept = (recipient: Recipient): void => {
-      const { session } = recipient
-      if (!session.stored || recipient.qos === 0) {
-        direct.push(recipient)
-        return
+      if (--open > 0) return
+      // All at once, together with what its sender may conclude: after a crash in between, a message of QoS 2 would be delivered again.
+      const direct: Recipient[] = []
+      const waiting: (readonly [Session, Delivery])[] = []
+      for (const recipient of accepted) {
+        const { session } = recipient
+        if (!session.stored || recipient.qos === 0) direct.push(recipient)
+        else if (!session.ended) {
+          const delivery = session.deliveries.stage(message, recipient)
+          if (delivery) waiting.push([session, delivery])
+        }
       }
-      const delivery = session.deliveries.stage(message, recipient)
-      if (delivery) waiting.push([session, delivery])
+      staged(kept => this.#send(message, direct, waiting, kept))
     }
+    const accept = (recipient: Recipient): void => void accepted.push(recipient)
     const { list, groups } = this.#broker.topics.recipients(topic)
     for (const one of list) {
       const recipient = one.session === message.publisher ? one.own : one
@@ -76,6 +79,7 @@ export class Distribution {
       offerGroup(group, message, topic, accept, settle)
     }
     settle()
+    if (open > 0) message.detach()
   }
 
   /** True if the queues together have room for a message. Checked before the first delivery: a refused message goes to no subscriber. */
