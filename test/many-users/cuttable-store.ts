@@ -15,6 +15,11 @@ export class CuttableStore implements Store {
 
   async close(): Promise<void> {}
 
+  /** True once what it says that it keeps is lost. */
+  get isCut(): boolean {
+    return this.#dead
+  }
+
   cut(): void {
     this.#dead = true
   }

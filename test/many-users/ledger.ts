@@ -353,6 +353,8 @@ export class Ledger {
 
   /** The broker is about to be closed: what becomes of wills is not known. */
   restarting(): void {
+    // A DISCONNECT that ends a session may not have come.
+    for (const session of this.sessions) if (this.#now() - session.endedTime < ON_ITS_WAY) session.endedTime = Number.POSITIVE_INFINITY
     for (const token of this.tokens.values()) {
       const leaving = token.fate === 'left' && this.#now() - token.ackedTime < ON_ITS_WAY
       if (token.kind === 'will' && (token.fate === 'armed' || leaving)) token.fate = 'may'

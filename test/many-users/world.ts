@@ -190,8 +190,11 @@ export class World {
   #share(topic: string, qos: number, retain: boolean): void {
     const token = this.#ledger.mint('message', topic, '(app)', { qos, retain })
     if (qos > 0) this.#ledger.expect(token)
+    const store = this.#store
     void this.#served.transport.publish(topic, `@${token.id}@`, { qos: qos as 0 | 1 | 2, retain }).then(
-      () => this.#ledger.published(token, 0, 5),
+      () => {
+        if (!store?.isCut) this.#ledger.published(token, 0, 5)
+      },
       (error: unknown) => {
         token.refused = true
         if (!String(error).includes('not kept')) this.#ledger.fault(`@${token.id}@ of the app is refused: ${String(error)}`)
