@@ -316,10 +316,17 @@ export class Ledger {
   }
 
   #once(session: SessionModel, token: Token, where: string): void {
+    // Where a CONNACK was lost, a sender cannot tell its session from a new one, and sends again what the old one had taken.
     if (session.mixed) return
     const copies = (session.copies.get(token.id) ?? 0) + 1
     session.copies.set(token.id, copies)
-    if (token.kind === 'state' || token.kind === 'own' || token.kind === 'reply' || (token.resends > 0 && token.qos < 2)) return
+    if (
+      token.kind === 'state' ||
+      token.kind === 'own' ||
+      token.kind === 'reply' ||
+      (token.resends > 0 && (token.qos < 2 || token.session?.doubtful === true))
+    )
+      return
     const groups = new Set(session.possible(token.topic, token.sentAt).map(({ group }) => group))
     if (copies > groups.size) this.fault(`${where}: it comes ${copies} times`)
   }
