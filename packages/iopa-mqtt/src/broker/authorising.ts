@@ -4,6 +4,9 @@ import type { Turns } from './turns.ts'
 /** Decisions that are asked for at a time. */
 const AT_ONCE = 64
 
+/** Decisions that wait above which no further message begins: the next ones would only wait longer. */
+const MANY = 1024
+
 /** A decision that waits for its turn. */
 interface Question {
   readonly ask: () => Context
@@ -21,8 +24,12 @@ export class Authorising {
   #waiting: Question[] = []
   #head = 0
   #pumping = false
+  readonly #relieved: () => void
+  #busy = false
 
-  constructor(host: Host, turns: Turns) {
+  /** `relieved` is called when further messages may begin again. */
+  constructor(host: Host, turns: Turns, relieved: () => void) {
+    this.#relieved = relieved
     this.#host = host.withLimits({ inFlight: Number.MAX_SAFE_INTEGER })
     this.#turns = turns
   }
@@ -32,11 +39,17 @@ export class Authorising {
     return this.#waiting.length - this.#head
   }
 
-  /** Runs the request that `ask` makes, and calls back with its context, which is then ended; at once where nothing waits and the pipeline is synchronous. */
+  /** True while so many decisions wait that no further message begins. */
+  get busy(): boolean {
+    return this.#busy
+  }
+
+  /** Runs the request that `ask` makes, and calls back with its context, which is then ended; at once where nothing waits, this turn has units left and the pipeline is synchronous. */
   run(ask: () => Context, done: (context: Context) => void): void {
-    if (this.#running < AT_ONCE && this.waiting === 0) this.#start(ask, done)
+    if (this.#running < AT_ONCE && this.waiting === 0 && this.#turns.take()) this.#start(ask, done)
     else {
       this.#waiting.push({ ask, done })
+      if (this.waiting >= MANY) this.#busy = true
       this.#pump()
     }
   }
@@ -70,6 +83,10 @@ export class Authorising {
         this.#head = 0
       }
       this.#start(ask, done)
+      if (this.#busy && this.waiting < MANY / 2) {
+        this.#busy = false
+        this.#relieved()
+      }
     }
     this.#pumping = false
   }

@@ -1,7 +1,7 @@
 import type { Broker } from './broker.ts'
 import type { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
-import { ALLOWED, Recipient, UNKNOWN } from './recipients.ts'
+import { ALLOWED, DENIED, Recipient, UNKNOWN } from './recipients.ts'
 import type { Session } from './session.ts'
 import type { SharedGroup, Subscription } from './subscription.ts'
 import type { Topic } from './topic-table.ts'
@@ -38,21 +38,24 @@ export class Distribution {
    * then sends the message to everybody, or takes it back.
    */
   stage(message: Message, topic: Topic, staged: (send: (kept: boolean) => void) => void): void {
-    const direct: Recipient[] = []
-    const waiting: (readonly [Session, Delivery])[] = []
+    const accepted: Recipient[] = []
     let open = 1
     const settle = (): void => {
-      if (--open === 0) staged(kept => this.#send(message, direct, waiting, kept))
-    }
-    const accept = (recipient: Recipient): void => {
-      const { session } = recipient
-      if (!session.stored || recipient.qos === 0) {
-        direct.push(recipient)
-        return
+      if (--open > 0) return
+      // All at once, together with what its sender may conclude: after a crash in between, a message of QoS 2 would be delivered again.
+      const direct: Recipient[] = []
+      const waiting: (readonly [Session, Delivery])[] = []
+      for (const recipient of accepted) {
+        const { session } = recipient
+        if (!session.stored || recipient.qos === 0) direct.push(recipient)
+        else if (!session.ended) {
+          const delivery = session.deliveries.stage(message, recipient)
+          if (delivery) waiting.push([session, delivery])
+        }
       }
-      const delivery = session.deliveries.stage(message, recipient)
-      if (delivery) waiting.push([session, delivery])
+      staged(kept => this.#send(message, direct, waiting, kept))
     }
+    const accept = (recipient: Recipient): void => void accepted.push(recipient)
     const { list, groups } = this.#broker.topics.recipients(topic)
     for (const one of list) {
       const recipient = one.session === message.publisher ? one.own : one
@@ -76,6 +79,7 @@ export class Distribution {
       offerGroup(group, message, topic, accept, settle)
     }
     settle()
+    if (open > 0) message.detach()
   }
 
   /** True if the queues together have room for a message. Checked before the first delivery: a refused message goes to no subscriber. */
@@ -123,7 +127,8 @@ function offer(recipient: Recipient, message: Message, topic: Topic): void {
     let answered = false
     const asked = session.verdicts.ask(topic, allowed => {
       answered = true
-      if (allowed) session.deliveries.deliver(message, recipient)
+      // It is remembered with the recipient, too: a session remembers few topics.
+      if (allowed && session.verdicts.of(topic, recipient) !== DENIED) session.deliveries.deliver(message, recipient)
     })
     if (!asked) {
       if (Math.min(message.qos, recipient.qos) > 0) session.overflow()

@@ -1,23 +1,33 @@
 import type { Outbox } from './outbox.ts'
 
 /**
- * Writes the outboxes once what is being done now is done: at the end of the read that is being handled, or of the current turn
- * when something else, such as a handler that took its time, had an answer.
+ * Writes the outboxes once what is being done now is done: at the end of the read that is being handled, or when something else, such as
+ * a handler that took its time, had an answer. Where many handlers end in one turn of the event loop, the first has its bytes written at
+ * once, and those of the others leave together.
  */
 export class Flusher {
   #waiting: Outbox[] = []
   #depth = 0
   #queued = false
+  /** True when something was written in this turn, outside of a read. */
+  #written = false
   readonly #flush = (): void => {
     this.#queued = false
     this.flush()
+  }
+  readonly #turn = (): void => {
+    this.#written = false
+    if (this.#queued) this.#flush()
   }
 
   readonly add = (outbox: Outbox): void => {
     this.#waiting.push(outbox)
     if (this.#depth > 0 || this.#queued) return
     this.#queued = true
+    if (this.#written) return
+    this.#written = true
     queueMicrotask(this.#flush)
+    setImmediate(this.#turn)
   }
 
   /** Runs `work` and then writes all it produced. */

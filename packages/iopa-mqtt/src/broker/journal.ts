@@ -72,8 +72,9 @@ export class Journal {
       }
     )
     this.#writing = settled.then(kept => {
-      this.#writing = null
+      // What these bring about waits its turn, and does not pass those behind them.
       for (const done of waiting) done(kept)
+      this.#writing = null
       if (this.#batch.length > 0 || this.#waiting.length > 0) this.#schedule()
     })
     return this.#writing

@@ -177,8 +177,10 @@ export class Publishing {
       )
       return
     }
-    this.#settle(publication)
+    // The next message to the topic begins when this one is on its way: they are delivered in the order in which they came (MQTT 5 section 4.6).
+    publication.owner.done(publication)
     distribution.deliver(message, topic)
+    publication.owner.handled(publication)
   }
 
   /** Stores and delivers a message of the app; `done` says whether everything is kept that is to be. @throws IopaError 503 when there is no room */
@@ -207,10 +209,10 @@ export class Publishing {
   #settle(publication: Publication, then?: (kept: boolean) => void): void {
     const { journal } = this.#broker
     const { session, message, packetId } = publication
-    publication.owner.handled(publication)
     if (!journal.active || message.qos === 0) {
       publication.owner.done(publication)
       then?.(true)
+      publication.owner.handled(publication)
       return
     }
     if (message.qos === 2 && session.stored && publication.reasonCode < REASON.UNSPECIFIED_ERROR) {
@@ -224,6 +226,8 @@ export class Publishing {
       publication.owner.done(publication)
       then?.(kept)
     })
+    // After this message has its place among what the store keeps: the next one to the topic may be handled at once.
+    publication.owner.handled(publication)
   }
 
   /**

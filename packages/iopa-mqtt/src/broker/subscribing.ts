@@ -116,26 +116,23 @@ export function addSubscription(
   filter: string,
   options: Pick<Subscription, 'qos' | 'noLocal' | 'retainAsPublished' | 'retainHandling' | 'identifier'>
 ): Subscription {
-  const { trie } = session.broker
+  const { groups, subscribed, trie } = session.broker
   const shared = parseSharedFilter(filter)
-  // A new object each time, for what is under way to the one before is not for this one.
-  remove(session, filter)
-  let group: SharedGroup | null = null
-  if (shared) {
-    const { groups } = session.broker
-    group = groups.get(filter) ?? new SharedGroup(shared.filter)
-    groups.set(filter, group)
-  }
+  const group = shared ? (groups.get(filter) ?? new SharedGroup(shared.filter)) : null
   const subscription = new Subscription(session, filter, group)
   subscription.qos = options.qos
   subscription.noLocal = options.noLocal
   subscription.retainAsPublished = options.retainAsPublished
   subscription.retainHandling = options.retainHandling
   subscription.identifier = options.identifier
+  // Before the one that it replaces leaves: a group without members ends, and what waits for one of its members would be lost.
+  group?.members.push(subscription)
+  // A new object each time, for what is under way to the one before is not for this one.
+  remove(session, filter)
   session.subscriptions.set(filter, subscription)
-  session.broker.subscribed.add(session.account, 1)
+  subscribed.add(session.account, 1)
   if (group) {
-    group.members.push(subscription)
+    groups.set(filter, group)
     trie.set(group.filter, group, group)
   } else trie.set(filter, session, subscription)
   return subscription

@@ -46,6 +46,16 @@ export class Verdicts {
     const known = (this.#known ??= new Map())
     if (known.size >= REMEMBERED && !known.has(topic)) known.delete(known.keys().next().value as string)
     known.set(topic, allowed)
+    // What waits for the same decision goes first, so that no later message passes it.
+    this.#answer(topic, allowed)
+  }
+
+  #answer(topic: string, allowed: boolean): void {
+    const questions = this.#asking?.get(topic)
+    if (questions === undefined) return
+    this.#asking?.delete(topic)
+    if (this.#asking?.size === 0) this.#asking = null
+    for (const done of questions) done(allowed)
   }
 
   /** The verdict for a recipient of a topic, where it is known without asking. */
@@ -89,18 +99,25 @@ export class Verdicts {
     const epoch = this.#epoch
     const ask = (): Context => this.#request(session, topic)
     broker.authorising.run(ask, ({ response: { status } }) => {
-      const current = epoch === this.#epoch && !session.ended
+      if (this.#asking?.get(topic.name) !== questions) return
+      if (epoch !== this.#epoch && !session.ended) {
+        // The client has come back meanwhile: what is to be sent to it is decided for its present user, and not lost.
+        this.#run(topic, questions)
+        return
+      }
+      const current = !session.ended
       const wait = RETRIES[attempt]
       if (current && isPassing(status) && wait !== undefined) {
         // What was acknowledged is not lost because the app is busy.
         broker.clock.setTimeout(() => broker.flusher.batch(() => this.#run(topic, questions, attempt + 1)), wait)
         return
       }
-      if (current && isPassing(status)) broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
+      if (current && isPassing(status)) {
+        broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
+        for (let lost = questions.length; lost > 0; lost--) session.drop()
+      }
       const allowed = current && this.conclude(topic, status)
-      this.#asking?.delete(topic.name)
-      if (this.#asking?.size === 0) this.#asking = null
-      for (const done of questions) done(allowed)
+      this.#answer(topic.name, allowed)
     })
   }
 }
