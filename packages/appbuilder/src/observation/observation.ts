@@ -175,7 +175,6 @@ export class ObservationRegistry {
   readonly #observers = {
     remove: (observer: Observer): void => this.#remove(observer),
     answered: (observer: Observer, resource: string, since: number): void => {
-      if (resource === observer.resource) return
       const runs = this.#paths.get(observer.question.path)
       if (runs === undefined) return
       this.#resources.move(observer, runs, resource)

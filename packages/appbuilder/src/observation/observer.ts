@@ -62,7 +62,7 @@ export class Observer implements Asker {
     if (run.order < this.#order) return
     this.#order = run.order
     this.push(answer)
-    if (answer.ok && !this.removed) this.#host.answered(this, run.resource, run.since)
+    if (run.resource !== this.resource && answer.ok && !this.removed) this.#host.answered(this, run.resource, run.since)
   }
 
   /** Delivers a notification, or keeps it until the delivery before has finished. One that is not 2xx is the last. */

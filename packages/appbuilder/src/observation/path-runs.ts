@@ -203,9 +203,12 @@ export class PathRuns {
 
   #start(key: string, askers: readonly Asker[], cause: Cause): void {
     let leader: Asker | null = null
+    let lives = false
     for (const asker of askers) {
       asker.waits = false
-      if (!asker.removed && (leader === null || leader.context.ended)) leader = asker
+      if (lives || asker.removed) continue
+      leader = asker
+      lives = !asker.context.ended
     }
     this.#full = false
     if (leader === null) return
