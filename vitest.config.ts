@@ -10,6 +10,8 @@ export default defineConfig({
     testTimeout: 15_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    // The files of a worker share its modules, which hold no state: loading them for each file anew was a third of the time.
+    isolate: false,
     coverage: { provider: 'v8', include: ['packages/*/src/**'] }
   }
 })

@@ -50,6 +50,16 @@ describe('a head', () => {
     }
   })
 
+  test('says whether it states a precondition, however it is cut', () => {
+    const conditional = (field: string, size?: number): boolean[] =>
+      heads(`PUT / HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n`.repeat(2), size).map(({ fields }) => fields.conditional)
+    for (const size of [1, 7, undefined]) {
+      for (const name of ['If-Match', 'if-none-match', 'If-Modified-Since', 'IF-UNMODIFIED-SINCE'])
+        expect([name, size, conditional(`${name}: x`, size)]).toEqual([name, size, [true, true]])
+      for (const name of ['If-Range', 'If-Matches', 'Transfer-Unknown']) expect(conditional(`${name}: x`, size)).toEqual([false, false])
+    }
+  })
+
   test('that repeats the fields of the one before shares them, and nobody can change them', () => {
     const [first, second, third] = heads(`${FULL}${FULL}${FULL.replace('/a', '/b').replace('example', 'elsewhere')}`)
     expect(second?.fields).toBe(first?.fields)

@@ -36,9 +36,8 @@ export class HeadFields {
   closes = false
   /** `Connection: keep-alive`, which HTTP/1.0 needs. */
   keepsAlive = false
-  /** One of them states a precondition. */
-  conditional = false
   #lengths = 0
+  #conditional: boolean | null = null
 
   /** Adds a field. @throws IopaError 400, 413 for one that makes the framing doubtful (RFC 9112 section 6.3). */
   add(name: string, value: string): void {
@@ -72,8 +71,12 @@ export class HeadFields {
   /** Says that there are no more. */
   complete(): this {
     Object.freeze(this.pairs)
-    this.conditional = hasPreconditionField(this.pairs)
     return this
+  }
+
+  /** True when one of them states a precondition; to be asked for when they are complete. */
+  get conditional(): boolean {
+    return (this.#conditional ??= hasPreconditionField(this.pairs))
   }
 
   #connection(value: string): void {
