@@ -18,8 +18,6 @@ interface Trouble {
   body: unknown
   /** The last value that a handler returned too late. */
   late: unknown
-  /** Promises that middleware was given, until it is known whether something waits for them. */
-  readonly watched: WatchedPromise[]
   /** How to end the runs within this one. */
   nested: Set<() => void> | null
   overNoted: boolean
@@ -53,6 +51,8 @@ export class Run {
   /** A handler has failed, and no other one has succeeded since. */
   failed = false
   #trouble: Trouble | null = null
+  /** The newest promise that middleware was given; each knows the one before. */
+  #watched: WatchedPromise | null = null
 
   /** A mounted middleware may be the first to need it: transports know the context alone, not the view of a mount. */
   constructor(context: Context) {
@@ -102,12 +102,17 @@ export class Run {
 
   /** Keeps a promise that a middleware was given until it is known whether something waits for it. */
   watch(promise: WatchedPromise): void {
-    this.#own.watched.push(promise)
+    if (promise.kept) return
+    promise.kept = true
+    promise.before = this.#watched
+    this.#watched = promise
   }
 
   /** A promise that nothing has waited for, that of the outermost middleware; null where there is none. */
   lost(): LostPromise | null {
-    return this.#trouble?.watched.findLast(promise => promise.lost) ?? null
+    let promise = this.#watched
+    while (promise !== null && !promise.lost) promise = promise.before
+    return promise
   }
 
   /** What a handler returned after the answer had been sealed without it; false when it was noted before. */
@@ -147,7 +152,7 @@ export class Run {
   }
 
   get #own(): Trouble {
-    return (this.#trouble ??= { error: undefined, status: 0, body: undefined, late: undefined, watched: [], nested: null, overNoted: false })
+    return (this.#trouble ??= { error: undefined, status: 0, body: undefined, late: undefined, nested: null, overNoted: false })
   }
 }
 

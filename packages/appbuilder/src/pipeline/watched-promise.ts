@@ -30,6 +30,9 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
   readonly at: Context
   rejected = false
   error: unknown = undefined
+  /** A run keeps it, and the one that the run was given before. */
+  kept = false
+  before: WatchedPromise | null = null
   readonly #work: Promise<T>
   readonly #lost: (promise: WatchedPromise) => void
   #settled = false
