@@ -1,6 +1,6 @@
 // Every kind of value that a handler may answer with, or a client may send, and the bytes that it is on the wire.
 import { PassThrough, Readable } from 'node:stream'
-import { IopaError, reply } from '@iopa/appbuilder'
+import { App, IopaError, reply } from '@iopa/appbuilder'
 
 /** A value as it is on the wire. */
 export interface Wire {
@@ -370,6 +370,7 @@ export const KINDS: readonly Kind[] = [
   },
   refused('a WeakMap', () => new WeakMap(), /WeakMap/),
   refused('a RegExp', () => /x/, /RegExp/),
+  refused('an app', () => new App({ logger: false }), /an instance of App/),
   refused('an Error', () => new Error('thrown by return'), /thrown by return/, 'returned'),
   {
     name: 'an IopaError',

@@ -1,5 +1,5 @@
 import { describeValue, isIopaError, isOpaque, isPlainObject } from '@iopa/constants'
-import { isBrandedAnswer } from './brands.ts'
+import { isBrandedAnswer, isBrandedApp } from './brands.ts'
 import { isNodeStream, isWebStream, wasUsed } from './payload-stream.ts'
 import { isReply } from './reply.ts'
 
@@ -85,7 +85,7 @@ const kindOfInstance = (value: object): Kind => {
   if (Symbol.iterator in value) return KIND.Items
   // Sockets, writable streams, file handles: things that act, whose fields are nothing for a peer.
   if (isNodeStream(value) || (isFunction(value, 'on') && isFunction(value, 'emit'))) return KIND.Unsendable
-  return isOpaque(value) ? KIND.Unsendable : KIND.Value
+  return isBrandedApp(value) || isOpaque(value) ? KIND.Unsendable : KIND.Value
 }
 
 /** The error for a value that cannot be sent; it is for the log alone. */

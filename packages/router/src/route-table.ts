@@ -32,8 +32,8 @@ export interface RouteTable<T> {
   add(method: string | undefined, pattern: string, value: T, place?: () => string): Route<T>
   /** The most specific route for a method and a decoded path. */
   find(method: string, path: string): RouteMatch<T> | undefined
-  /** The methods that some route matching the path answers, sorted; empty when no route matches it. */
-  methods(path: string): readonly string[]
+  /** The methods that some route matching the path answers, sorted; empty when no route matches it. `counts` says which routes count; default all. */
+  methods(path: string, counts?: (value: T) => boolean): readonly string[]
   /** The one form of a path that the table routes like another. */
   canonical(path: string): string
   /** All routes in the order of registration. */
@@ -67,6 +67,7 @@ class SegmentTrie<T> implements RouteTable<T> {
   readonly #starts: number[] = Array<number>(MAX_SEGMENTS).fill(0)
   readonly #ends: number[] = Array<number>(MAX_SEGMENTS).fill(0)
   #collected: Set<string> | undefined = undefined
+  #counts: ((value: T) => boolean) | undefined = undefined
   // Whether the lookup at hand met a pattern without a route for its method; and the last path that met none, for `methods` mostly asks for it next.
   #metOther = false
   #nowhere = ''
@@ -117,9 +118,10 @@ class SegmentTrie<T> implements RouteTable<T> {
     return entry.fixed ?? { route: entry.route, params: entry.makeParams(path, this.#starts, this.#ends) }
   }
 
-  methods(path: string): readonly string[] {
+  methods(path: string, counts?: (value: T) => boolean): readonly string[] {
     if (path === this.#nowhere || path.charCodeAt(0) !== SLASH) return NO_METHODS
     this.#collected = undefined
+    this.#counts = counts
     this.#walk(this.#root, undefined, path, 1, this.#limitOf(path), 0)
     return this.#collected === undefined ? NO_METHODS : [...(this.#collected as Set<string>)].sort()
   }
@@ -201,11 +203,15 @@ class SegmentTrie<T> implements RouteTable<T> {
     return this.#accept(node, method)
   }
 
+  #collect(methods: ReadonlyMap<string, Entry<T>>): void {
+    for (const [name, { route }] of methods) if (this.#counts?.(route.value) !== false) (this.#collected ??= new Set()).add(name)
+  }
+
   /** The entry for a method at the end of a pattern; without a method, notes which there are and finds none. */
   #accept(node: RouteNode<Entry<T>>, method: string | undefined): Entry<T> | undefined {
     const methods = node.methods
     if (method === undefined) {
-      if (methods !== undefined) for (const name of methods.keys()) (this.#collected ??= new Set()).add(name)
+      if (methods !== undefined) this.#collect(methods)
       return undefined
     }
     if (methods !== undefined) {

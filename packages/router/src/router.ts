@@ -11,6 +11,8 @@ export interface RouterOptions extends RouteTableOptions {}
 
 const OPTIONS: Record<keyof RouterOptions, true> = { trailingSlash: true }
 
+const isOpen = ({ guarded }: Target): boolean => !guarded
+
 /**
  * Routes by method and path: `new App().use(router()).get('/lights/:id', ({ params }) => lights.get(params.id))`.
  * It answers at its place in the pipeline: what its routes need, authentication above all, is used before it.
@@ -32,7 +34,8 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
     invoke(context, next) {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
       if (match === undefined) {
-        const methods = table.methods(context['iopa.Path'])
+        // What a guard of its own hides from a listing is not told here either.
+        const methods = table.methods(context['iopa.Path'], context['server.User'] === undefined ? isOpen : undefined)
         if (methods.length > 0) noteMethods(context, methods)
         return next()
       }

@@ -1,4 +1,4 @@
-import { type Answer, App, IopaError, isUnrouted, type MiddlewareFunction } from '@iopa/appbuilder'
+import { type Answer, App, type Context, IopaError, isUnrouted, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { router } from '../src/index.ts'
 
@@ -36,6 +36,37 @@ describe('HEAD', () => {
       .get('/m/x', () => 'get')
     expect([(await send(app, 'HEAD', '/m/x')).status, (await send(app, 'GET', '/m/x')).status]).toEqual([200, 200])
     expect(await verdict(app, 'DELETE', '/m/x')).toEqual([405, 'GET, HEAD, OPTIONS, PUT'])
+  })
+})
+
+describe('a route with a guard of its own', () => {
+  const guard = {
+    provides: ['server.User'] as const,
+    invoke: (context: Context, next: Next) => {
+      if (context.headers.get('authorization') === undefined) throw new IopaError(401, 'unauthorized')
+      context.user = { id: 'ann' }
+      return next()
+    }
+  }
+  const guarded = () =>
+    appWith()
+      .get('/open', () => 'x')
+      .put('/open', guard, () => 'put')
+      .put('/hidden', guard, () => 'put')
+
+  test('is not told of by 405 and OPTIONS without a user', async () => {
+    const app = guarded()
+    expect(await verdict(app, 'DELETE', '/open')).toEqual([405, 'GET, HEAD, OPTIONS'])
+    expect(await verdict(app, 'OPTIONS', '/open')).toEqual([204, 'GET, HEAD, OPTIONS'])
+    expect(await verdict(app, 'DELETE', '/hidden')).toEqual([404, undefined])
+    expect(await verdict(app, 'OPTIONS', '/hidden')).toEqual([404, undefined])
+    expect((await send(app, 'PUT', '/hidden')).status).toBe(401)
+  })
+
+  test('is told of to a user', async () => {
+    const app = new App({ logger: false }).use((context, next) => ((context.user = { id: 'ann' }), next())).mount('/m', guarded())
+    expect(await verdict(app, 'DELETE', '/m/open')).toEqual([405, 'GET, HEAD, OPTIONS, PUT'])
+    expect(await verdict(app, 'OPTIONS', '/m/hidden')).toEqual([204, 'OPTIONS, PUT'])
   })
 })
 
