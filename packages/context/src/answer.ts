@@ -295,7 +295,10 @@ export class Answer {
    * what `failed` makes of the reason, or of what the stream fails with.
    */
   whenRead(done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown): void {
-    if (this.isStream) this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done, signal, failed)
+    if (!this.isStream) return
+    const received = this.#body === this.#payload
+    this.#payload = endingStream(this.#payload as AsyncIterable<Uint8Array>, done, signal, failed)
+    if (received) this.#body = this.#payload
   }
 
   /** The body as bytes: what a client reads, or what will be sent. A stream that has been read stays readable. */

@@ -1,5 +1,6 @@
 // Observations of a client whose server could not be reached go on as soon as anything shows that it is back (RFC 7641 section 3.3.1).
-import type { Client } from '@iopa/appbuilder'
+import { App, type Client } from '@iopa/appbuilder'
+import { coap } from '@iopa/coap'
 import { afterEach, describe, expect, test } from 'vitest'
 import { SERVER, type VirtualHome, virtualHome } from './virtual-home.ts'
 
@@ -45,6 +46,25 @@ describe('observations of one client', () => {
     expect(await ask()).toBe(404)
     await home.clock.advance(SECONDS)
     expect(registrations()).toBeGreaterThanOrEqual(before + PATHS.length)
+  })
+
+  test('go on soon after a server that was closed has come back', async () => {
+    home = await virtualHome()
+    const { clock, network } = home
+    const client = await home.connect()
+    const texts: string[] = []
+    void (async () => {
+      for await (const answer of client.observe('/state')) texts.push(await answer.text())
+    })()
+    await clock.advance(SECONDS)
+    await clock.runUntil(home.app.close())
+    const restarted = new App({ logger: false, clock })
+      .use(coap({ host: SERVER, port: 5683, open: true, clock, channel: network.machine(SERVER) }))
+      .use(() => 'back')
+    await restarted.listen()
+    await clock.advance(20 * SECONDS)
+    expect(texts).toEqual(['state 0', 'back'])
+    await clock.runUntil(restarted.close())
   })
 
   test('ask no more often while no answer arrives', async () => {

@@ -1,4 +1,5 @@
 // How answers, connections and event streams end for a client, and what it makes of that.
+import { getEventListeners } from 'node:events'
 import net from 'node:net'
 import { App, type Client, type ConnectOptions } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
@@ -66,12 +67,53 @@ describe('a body that the end of its connection ends', () => {
     }
   })
 
+  test.each(['chunked', 'gzip, chunked', 'gzip', 'identity'])(
+    'is never one with Transfer-Encoding: %s, whose end a reset would hide',
+    async coding => {
+      const body = coding.endsWith('chunked') ? '4\r\npart\r\n' : 'part'
+      const head = HEAD.replace('\r\n\r\n', `\r\nTransfer-Encoding: ${coding}\r\n\r\n`)
+      const port = await scripted(socket => socket.write(head + body, () => setTimeout(() => socket.resetAndDestroy(), 20)))
+      const client = await connect(port)
+      const failure = { status: 502, code: coding === 'chunked' ? 'disconnected' : 'bad-answer' }
+      await expect(client.get('/').then(answer => answer.text())).rejects.toMatchObject(failure)
+    }
+  )
+
   test('rejects where the client closes', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
     const client = await connect(port)
     const text = (await client.get('/')).text()
     setTimeout(() => void client.close(), 10)
     await expect(text).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
+  })
+})
+
+describe('the body of an answer, read chunk by chunk', () => {
+  const head = (fields: string) => `HTTP/1.1 200 OK\r\n${fields}\r\n`
+  const parts = async (body: unknown): Promise<string> => {
+    let text = ''
+    for await (const chunk of body as AsyncIterable<Uint8Array>) text += Buffer.from(chunk).toString()
+    return text
+  }
+
+  test.each([
+    ['by its length', 'Content-Length: 9000000\r\n', 'part'],
+    ['in chunks', 'Transfer-Encoding: chunked\r\n', '4\r\npart\r\n'],
+    ['by the end of the connection', '', 'part']
+  ])('rejects with the reason of the signal: one that ends %s', async (_, fields, bytes) => {
+    const client = await connect(await scripted(socket => socket.write(head(fields) + bytes)))
+    const stop = new AbortController()
+    const { body } = await client.get('/', { signal: stop.signal })
+    const reason = new Error('enough')
+    setTimeout(() => stop.abort(reason), 10)
+    expect(await parts(body).catch((error: unknown) => error)).toBe(reason)
+  })
+
+  test('lets go of a signal that lives on', async () => {
+    const client = await connect(await scripted(socket => socket.write(`${head('Transfer-Encoding: chunked\r\n')}4\r\npart\r\n0\r\n\r\n`)))
+    const { signal } = new AbortController()
+    for (let count = 0; count < 5; count++) expect(await parts((await client.get('/', { signal })).body)).toBe('part')
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 })
 

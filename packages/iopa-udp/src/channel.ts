@@ -47,7 +47,7 @@ export async function connect(url: URL, network: DatagramNetwork, raw: boolean, 
   options.signal?.throwIfAborted()
   const settings: Settings = {
     network,
-    address: await abortable(options.signal, () => addressOf(url.hostname.replace(/^\[|\]$/g, ''))),
+    address: await abortable(options.signal, () => addressOf(url.hostname.replace(/^\[|\]$/g, ''), 'connect')),
     port: Number(url.port),
     limits: mergeLimits(DEFAULT_LIMITS, options.limits),
     clock: options.clock ?? systemClock,

@@ -8,7 +8,7 @@ export async function listen(host: Host, network: DatagramNetwork, options: UdpO
   const { host: address = '127.0.0.1', port = 0, framing = 'bag' } = options
   host.assertProtected(address, options.open)
   const clock = options.clock ?? host.clock
-  const channel = await network.bind({ host: await addressOf(address), port, spread: true })
+  const channel = await network.bind({ host: await addressOf(address, 'listen'), port, spread: true })
   const server = new DatagramServer(channel, host, clock, framing === 'raw')
 
   let closing: Promise<void> | undefined

@@ -51,7 +51,7 @@ export const memory = (options: MemoryOptions = {}): Transport => {
     checkTargetUrl(url)
     connecting.signal?.throwIfAborted()
     const host = open.get(url.hostname)
-    if (host === undefined) throw new IopaError(502, 'connect-failed', `Nothing listens on memory://${url.hostname}.`)
+    if (host === undefined) throw new IopaError(502, 'connect-failed', `Cannot connect to memory://${url.hostname}: nothing listens there.`)
     return channelOf(host, connecting, `memory-${++sessions}`)
   }
   return {

@@ -24,7 +24,7 @@ const addressesOf = async (host: string): Promise<string[]> => {
   try {
     return [...new Set((await lookup(host, { all: true })).map(({ address }) => unmapped(address)))]
   } catch (error) {
-    throw new IopaError(502, 'connect-failed', `The address of '${host}' is not known.`, { cause: error })
+    throw new IopaError(502, 'connect-failed', `Cannot connect to ${host}: there is no address for this name.`, { cause: error })
   }
 }
 

@@ -1,9 +1,10 @@
 import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
-import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
+import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
 import type { Transmission } from '../parameters.ts'
 import type { Remote } from '../server/exchange.ts'
+import { LEAVING } from '../server/observers.ts'
 import type { ResourceServer } from '../server/resource-server.ts'
 import { type MessageHandlers, MessageLayer } from './message-layer.ts'
 import { messageLimits } from './message-limits.ts'
@@ -124,7 +125,7 @@ class DatagramListener implements Listener {
   /** Tells observers that nothing more will come (RFC 7641 section 4.2). */
   #dismiss(peer: Peer): void {
     for (const { subscriber, context } of [...(peer.observers?.values() ?? [])]) {
-      subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, NO_OPTIONS)
+      subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, LEAVING)
       void context.end('shutdown')
     }
   }

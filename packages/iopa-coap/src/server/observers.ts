@@ -1,11 +1,16 @@
 import type { Answer, Context, EndReason, Host } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
+import { OptionWriter } from '../codec/option-writer.ts'
+import { OPTION } from '../codec/options.ts'
 import { WELL_KNOWN_CORE } from './discovery.ts'
 import type { Exchange, Notification, NotificationSource, Subscriber } from './exchange.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
+
+/** Options of the 5.03 that ends the observations of a server that closes: without Max-Age observers would wait a minute before they ask again. */
+export const LEAVING: OptionWriter = new OptionWriter().uint(OPTION.MAX_AGE, 2)
 
 /** Bodies of observers may take so many times the limit of one body together. */
 const HELD_BODIES = 16

@@ -13,9 +13,10 @@ import {
   type TlsOptions
 } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
-import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
+import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION, Options } from '../codec/options.ts'
 import type { Remote } from '../server/exchange.ts'
+import { LEAVING } from '../server/observers.ts'
 import type { ResourceServer } from '../server/resource-server.ts'
 import { StreamConnection, StreamExchange } from './connection.ts'
 import { StreamSession } from './session.ts'
@@ -127,7 +128,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
 /** Tells observers that nothing more will come, and ends the connection. */
 const dismiss = (remote: StreamConnection): void => {
   for (const { subscriber, context } of [...(remote.observers?.values() ?? [])]) {
-    subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, NO_OPTIONS)
+    subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, LEAVING)
     void (context as Context).end('shutdown')
   }
   remote.reason = 'shutdown'

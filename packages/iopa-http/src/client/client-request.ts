@@ -47,7 +47,7 @@ export const exchange = async (request: OutgoingRequest, pool: ConnectionPool, s
       guard.start(settings.timeout)
       void write(message, request.body, guard)
       const response = await headOf(message)
-      if (response.rawHeaders.length > settings.limits.headerCount * 2) throw badAnswer('The answer has too many header fields.')
+      checkHead(response, settings.limits)
       guard.stop()
       pool.keepFor(response)
       const read: BodyReading = { message, response, guard, pool, delimited: isDelimited(request.method, response) }
@@ -104,6 +104,15 @@ const headOf = (message: ClientRequest): Promise<IncomingMessage> =>
     message.on('error', reject)
     message.once('close', () => reject(new Error('closed without an answer')))
   })
+
+const checkHead = ({ rawHeaders, headers }: IncomingMessage, { headerCount }: Limits): void => {
+  if (rawHeaders.length > headerCount * 2) throw badAnswer('The answer has too many header fields.')
+  const coding = headers['transfer-encoding']
+  // node:http decodes chunked alone, and reads a body without it up to the end of the connection, whatever ends that.
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
+    throw badAnswer(`The transfer coding '${coding}' of the answer is not understood; the peer must send chunked alone (RFC 9112 section 7).`)
+  }
+}
 
 const write = async (message: ClientRequest, body: Body, guard: Guard): Promise<void> => {
   if (body === null || body instanceof Uint8Array) {

@@ -158,7 +158,7 @@ export class RemoteBroker {
         return opened
       } catch (error) {
         const { code } = error as IopaError
-        if ((code !== 'protocol-version' && code !== 'broker-closed') || protocolVersion === this.#versions.at(-1)) {
+        if ((code !== 'protocol-version' && code !== 'disconnected') || protocolVersion === this.#versions.at(-1)) {
           // What worked does no longer: next time every version has its chance.
           if (code === 'protocol-version' && this.#options.protocolVersion === undefined) this.#versions = [5, 4]
           throw error

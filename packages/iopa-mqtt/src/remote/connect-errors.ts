@@ -41,6 +41,11 @@ export const connectError = (error: Error & { code?: unknown }, options: Connect
         ...(serverReference === '' ? {} : { extensions: { serverReference } })
       })
     default:
-      return new IopaError(502, 'connect-failed', `The broker ${broker} cannot be reached, or does not accept connections now.`, cause)
+      return new IopaError(
+        502,
+        'connect-failed',
+        `Cannot connect to the broker ${broker}: it cannot be reached, or does not accept connections now.`,
+        cause
+      )
   }
 }

@@ -104,7 +104,7 @@ export class Connection {
     })
     client.on('close', () => {
       close(closure)
-      reject(new IopaError(502, 'broker-closed', `The broker ${nameOf(url)} closed the connection before it accepted it.`))
+      reject(connectionLost(new Error(`The broker ${nameOf(url)} closed the connection before it accepted it.`)))
     })
     client.on('connect', resolve)
     const abort = (): void => reject(signal?.reason)

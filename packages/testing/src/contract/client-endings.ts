@@ -48,7 +48,45 @@ export const clientEndingCases = (subject: TransportSubject): ContractCase[] => 
       }
     }
   ]
+  if (exclusive) {
+    cases.push({
+      name: 'rejects with 502 connect-failed where the name of the server is unknown',
+      run: () =>
+        served(
+          subject,
+          () => 'x',
+          async ({ clients, listener }) => {
+            const url = new URL(subject.url(listener))
+            url.hostname = 'nowhere.invalid'
+            const [status, code, detail] = facts(await rejection(clients.connect(url.href, { timeout: 5000 })))
+            assert.deepEqual([status, code], [502, 'connect-failed'])
+            assert.match(String(detail), /^Cannot connect to /)
+          }
+        )
+    })
+  }
   if (connection && exclusive) {
+    cases.push({
+      name: 'rejects with 502 disconnected at a server that ends each connection at once',
+      run: () =>
+        served(
+          subject,
+          () => 'x',
+          async ({ clients, listener }) => {
+            const between = await relay(subject.url(listener))
+            between.cut()
+            try {
+              const asked = async (): Promise<void> => {
+                const client = await clients.connect(between.url, { timeout: 5000 })
+                await client.post('/x', 'y').finally(() => client.close())
+              }
+              assert.deepEqual(facts(await rejection(asked())), [502, 'disconnected', 'The connection was lost before the answer came.'])
+            } finally {
+              await between.close()
+            }
+          }
+        )
+    })
     cases.push({
       name: 'rejects with 502 disconnected when the connection is lost',
       run: async () => {
