@@ -94,7 +94,7 @@ export class Account {
     const elapsed = clock.elapsed()
     const wait = Math.min(LONGEST_WAIT, until - clock.now(), this.#checkAt - elapsed)
     // A time that is no number is over.
-    const due = elapsed + (wait > 0 ? wait : 0)
+    const due = elapsed + Math.max(0, wait || 0)
     if (due >= this.#due) return
     this.#due = due
     clock.clearTimeout(this.#timer)
