@@ -143,6 +143,13 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     expect(left).toEqual([])
   })
 
+  test('names what is damaged in its outbox, and takes up the rest', async () => {
+    const peer = await broker()
+    const store = memoryStore()
+    const one = await worker(peer, { outbox: { ...unclosed(store), damage: () => ['The retained message is damaged.'] } })
+    expect(one.errors).toEqual(['iopa: the outbox is damaged: The retained message is damaged.'])
+  })
+
   test('loses nothing that it had answered for when the process is killed', async () => {
     const peer = await broker()
     const store = memoryStore()

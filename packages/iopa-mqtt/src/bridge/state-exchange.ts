@@ -62,7 +62,8 @@ export class StateExchange {
     const { host, broker } = options
     this.#options = options
     const failed = (path: string, error: unknown): void => host.logger.error(`iopa: the outbox could not keep the state of ${path}`, error)
-    this.#outbox = options.outbox && new StateOutbox({ store: options.outbox, capture: path => this.#capture(path), failed })
+    const damaged = (what: string): void => host.logger.error(`iopa: the outbox is damaged: ${what}`)
+    this.#outbox = options.outbox && new StateOutbox({ store: options.outbox, capture: path => this.#capture(path), failed, damaged })
     this.#replica = new StateReplica({
       instance: crypto.randomUUID(),
       concurrency: CONCURRENCY,

@@ -8,8 +8,10 @@ export interface StateOutboxOptions {
   readonly store: Store
   /** The representation of a path now, or null when it has none to share. */
   readonly capture: (path: string) => Promise<Representation | null>
-  /** Told what the store could not keep. */
+  /** Called for what the store could not keep. */
   readonly failed: (path: string, error: unknown) => void
+  /** Called for what the store has lost of an earlier process, a sentence each. */
+  readonly damaged: (what: string) => void
 }
 
 interface Entry {
@@ -38,6 +40,7 @@ export class StateOutbox {
       const { contentType = '' } = decodeMessageProperties(Buffer.from(properties))
       found.push({ path: pathOf(record.topic), representation: { payload, contentType } })
     }
+    for (const what of this.#options.store.damage?.() ?? []) this.#options.damaged(what)
     return found
   }
 
