@@ -150,6 +150,11 @@ export class StateExchange {
     return this.#replica.unshared
   }
 
+  /** How many of these the outbox could not keep. */
+  get unkept(): number {
+    return this.#outbox?.unkept ?? 0
+  }
+
   /** Resolves when the outbox, if there is one, has kept what the broker does not have. */
   async kept(): Promise<void> {
     await this.#outbox?.settled()

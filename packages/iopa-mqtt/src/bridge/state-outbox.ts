@@ -26,6 +26,8 @@ interface Entry {
 export class StateOutbox {
   readonly #options: StateOutboxOptions
   readonly #entries = new Map<string, Entry>()
+  /** Paths whose state the store could not keep, and the broker does not have. */
+  readonly #unkept = new Set<string>()
 
   constructor(options: StateOutboxOptions) {
     this.#options = options
@@ -57,6 +59,7 @@ export class StateOutbox {
 
   /** The broker has the newest state of a path, or has refused it for good. */
   shared(path: string): void {
+    this.#unkept.delete(path)
     const entry = this.#entries.get(path)
     if (entry) {
       entry.dirty = false
@@ -64,8 +67,14 @@ export class StateOutbox {
     } else this.#begin(path, { dirty: false, shared: true, work: Promise.resolve() })
   }
 
-  /** Resolves when the store has everything. */
+  /** How many states the store could not keep. */
+  get unkept(): number {
+    return this.#unkept.size
+  }
+
+  /** Resolves when the store has everything. What it could not keep before, it is given once more. */
   async settled(): Promise<void> {
+    for (const path of this.#unkept) this.changed(path)
     while (this.#entries.size > 0) await Promise.all(Array.from(this.#entries.values(), ({ work }) => work))
   }
 
@@ -89,13 +98,16 @@ export class StateOutbox {
         const { payload, contentType } = representation
         const properties = encodeMessageProperties(contentType === '' ? {} : { contentType })
         await store.write([{ kind: 'retained', topic, value: { topic, payload, qos: 1, properties, expiresAt: 0 } }])
+        this.#unkept.delete(path)
       }
       while (entry.shared) {
         entry.shared = false
         await store.write([{ kind: 'retained', topic, value: null }])
       }
     } catch (error) {
-      failed(path, error)
+      // One line until the store works again: each change would fail alike.
+      if (this.#unkept.size === 0) failed(path, error)
+      if (!entry.shared) this.#unkept.add(path)
     }
     this.#entries.delete(path)
     if (entry.dirty) this.changed(path)
