@@ -90,5 +90,6 @@ it('writes one line for a burst of messages that fail for good', async () => {
   for (let number = 0; number < count; number++)
     visit.send({ cmd: 'publish', topic: 'lights/attic', payload: 'x', qos: 0, retain: false, dup: false })
   await until(() => seen >= count)
+  await app.close({ timeout: 200 })
   expect(lines).toEqual([expect.stringContaining('a message failed for good and is dropped')])
 })
