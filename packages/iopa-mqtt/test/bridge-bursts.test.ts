@@ -71,7 +71,7 @@ it('reads on although nothing is finished, for a handler may wait for an answer 
   await until(() => worker.lights.size > 0)
 })
 
-it('writes one line for a burst of messages that fail for good', async () => {
+it('writes one line for messages that fail for good, and one for responses where it does not publish', async () => {
   const broker = await scripted()
   const lines: string[] = []
   let seen = 0
@@ -86,10 +86,15 @@ it('writes one line for a burst of messages that fail for good', async () => {
   await app.listen()
   closing.push(() => app.close({ timeout: 20 }))
   const visit = broker.visits[0] as ScriptedBroker['visits'][number]
-  const count = 200
-  for (let number = 0; number < count; number++)
-    visit.send({ cmd: 'publish', topic: 'lights/attic', payload: 'x', qos: 0, retain: false, dup: false })
-  await until(() => seen >= count)
+  const message = { cmd: 'publish', topic: 'lights/attic', payload: 'x', retain: false, dup: false } as const
+  for (let number = 1; number <= 50; number++) {
+    visit.send({ ...message, qos: 1, messageId: number })
+    visit.send({ ...message, qos: 0, properties: { responseTopic: 'lights/hall' } })
+  }
+  await until(() => seen >= 100 && lines.length >= 2)
   await app.close({ timeout: 200 })
-  expect(lines).toEqual([expect.stringContaining('a message failed for good and is dropped')])
+  expect(lines.map(line => line.slice(0, 45)).sort()).toEqual([
+    'iopa: MQTT: a message failed for good and is ',
+    'iopa: MQTT: a request asks for a response whe'
+  ])
 })
