@@ -105,6 +105,61 @@ describe('a watched user', () => {
     expect(logged.filter(line => line.includes('the check of a user failed'))).toHaveLength(3)
   })
 
+  test.each([undefined, null, 0, 'yes', {}])('ends at the third answer of a check that is %s, neither true nor false', async answer => {
+    const host = served()
+    const one = await observe(host, 'ann', { check: () => answer as boolean, every: 10_000 })
+    await clock.advance(25_000)
+    expect(one.told).toEqual([200])
+    await clock.advance(200_000)
+    expect(one.told).toEqual([200, 401])
+  })
+
+  test.each([0, -5, Number.NaN, 'soon'])('is checked once a minute where every is %s', async every => {
+    const host = served()
+    let checks = 0
+    await observe(host, 'ann', { check: () => ++checks > 0, every: every as number })
+    await clock.advance(300_000)
+    expect(checks).toBeGreaterThanOrEqual(4)
+    expect(checks).toBeLessThanOrEqual(6)
+  })
+
+  test('is revoked where its valid is null', async () => {
+    const host = served()
+    const one = await observe(host, 'ann', null as unknown as Validity)
+    app.revoke('ann')
+    await clock.settle()
+    expect(one.told).toEqual([200, 401])
+  })
+
+  test('is checked at the interval when the wall clock goes back', async () => {
+    const host = served()
+    let checks = 0
+    await observe(host, 'ann', { check: () => ++checks > 0, every: 10_000 })
+    clock.shift(-3_600_000)
+    await clock.advance(100_000)
+    expect(checks).toBeGreaterThanOrEqual(8)
+  })
+
+  test('whose check fails for many writes a bounded log', async () => {
+    const host = served()
+    const check = (): boolean => {
+      throw new Error('down')
+    }
+    for (let index = 0; index < 300; index++) await observe(host, `user${index}`, { check, every: 100 })
+    await clock.advance(900)
+    expect(logged.filter(line => line.includes('the check of a user failed')).length).toBeLessThanOrEqual(60)
+  })
+
+  test('is not checked when nothing of it is left', async () => {
+    const host = served()
+    let checks = 0
+    await observe(host, 'ann', { check: () => ++checks > 0, every: 10_000, until: clock.now() + 10_500 })
+    await clock.advance(10_600)
+    const before = checks
+    await clock.advance(100_000)
+    expect(checks).toBe(before)
+  })
+
   test('stays when a check fails now and then', async () => {
     const host = served()
     let checks = 0

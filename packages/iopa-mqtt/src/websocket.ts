@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ByteChannel, type ByteServer, type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteChannel, type ByteServer, IopaError, type TlsOptions } from '@iopa/appbuilder'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { TrustedProxies } from './trusted-proxies.ts'
 import { type MessageTime, WebSocketChannel } from './websocket-channel.ts'
 import type { UpgradingServer, WebSocketOptions } from './websocket-options.ts'
 import { isOriginAllowed } from './websocket-origin.ts'
+import { Upgrades } from './websocket-upgrades.ts'
 
 /** Bounds of what MQTT does not see: the upgrade, and messages that are not whole. */
 export interface WebSocketLimits extends MessageTime {
@@ -59,7 +60,8 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
     : (await import('node:http')).createServer(settings)
   server.maxConnections = limits.connections
   const upgrades = new Upgrades(limits.clock, limits.headerTimeout)
-  server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => upgrades.await(socket))
+  server.on('connection', (socket: Socket) => upgrades.await(socket))
+  if (tls) server.on('secureConnection', (socket: Socket) => upgrades.secured(socket))
   server.on('request', (_request, response) => {
     response
       .writeHead(426, { connection: 'close', upgrade: 'websocket', 'content-type': 'text/plain' })
@@ -84,7 +86,11 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
   })
   return {
     ...addressOf(server, path ?? '/'),
-    close: () => new Promise(resolve => void server.close(() => resolve())),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        upgrades.end()
+      }),
     reload: fresh => {
       if (!('setSecureContext' in server)) return
       // Node keeps asking for certificates as it did, so what is left out stays as it was.
@@ -92,33 +98,6 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
       current = { ...fresh, requestCert: current?.requestCert === true, ...(ca === undefined ? {} : { ca }) }
       server.setSecureContext(secureOptions(current))
     }
-  }
-}
-
-/** Connections that have not become WebSockets: each has so many milliseconds. */
-class Upgrades {
-  readonly #clock: Clock
-  readonly #time: number
-  readonly #timers = new WeakMap<Duplex, unknown>()
-
-  constructor(clock: Clock, time: number) {
-    this.#clock = clock
-    this.#time = time
-  }
-
-  await(socket: Socket): void {
-    if (!Number.isFinite(this.#time)) return
-    this.#timers.set(
-      socket,
-      this.#clock.setTimeout(() => socket.destroy(), this.#time)
-    )
-    socket.once('close', () => this.came(socket))
-  }
-
-  /** The upgrade of a connection has come, or it has ended. */
-  came(socket: Duplex): void {
-    this.#clock.clearTimeout(this.#timers.get(socket))
-    this.#timers.delete(socket)
   }
 }
 

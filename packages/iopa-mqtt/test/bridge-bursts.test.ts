@@ -1,6 +1,9 @@
+import { App, IopaError } from '@iopa/appbuilder'
+import { router } from '@iopa/router'
 import { connectAsync } from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import { afterEach, expect, it } from 'vitest'
+import { mqtt } from '../src/mqtt.ts'
 import { house } from './fixtures/house.ts'
 import { describeWith, mosquitto, until } from './fixtures/peers.ts'
 import { connack, type ScriptedBroker, scriptedBroker } from './fixtures/scripted-broker.ts'
@@ -66,4 +69,32 @@ it('reads on although nothing is finished, for a handler may wait for an answer 
   const asked = broker.visits[0]!.received.find(({ cmd }) => cmd === 'publish') as { messageId?: number }
   broker.visits[0]!.send({ cmd: 'puback', messageId: asked.messageId! })
   await until(() => worker.lights.size > 0)
+})
+
+it('writes one line for messages that fail for good, and one for responses where it does not publish', async () => {
+  const broker = await scripted()
+  const lines: string[] = []
+  let seen = 0
+  const note = (...data: unknown[]): unknown => lines.push(data.map(String).join(' '))
+  const app = new App({ logger: { error: note, warn: note, info: () => undefined, debug: () => undefined } })
+    .use(router())
+    .use(mqtt({ broker: broker.url, statePrefix: false, deadLetter: false }))
+  app.put('/lights/:id', () => {
+    seen++
+    throw new IopaError(422, 'no', 'Not such a light.')
+  })
+  await app.listen()
+  closing.push(() => app.close({ timeout: 20 }))
+  const visit = broker.visits[0] as ScriptedBroker['visits'][number]
+  const message = { cmd: 'publish', topic: 'lights/attic', payload: 'x', retain: false, dup: false } as const
+  for (let number = 1; number <= 50; number++) {
+    visit.send({ ...message, qos: 1, messageId: number })
+    visit.send({ ...message, qos: 0, properties: { responseTopic: 'lights/hall' } })
+  }
+  await until(() => seen >= 100 && lines.length >= 2)
+  await app.close({ timeout: 200 })
+  expect(lines.map(line => line.slice(0, 45)).sort()).toEqual([
+    'iopa: MQTT: a message failed for good and is ',
+    'iopa: MQTT: a request asks for a response whe'
+  ])
 })

@@ -143,6 +143,48 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     expect(left).toEqual([])
   })
 
+  test('names what is damaged in its outbox, and takes up the rest', async () => {
+    const peer = await broker()
+    const store = memoryStore()
+    const one = await worker(peer, { outbox: { ...unclosed(store), damage: () => ['The retained message is damaged.'] } })
+    expect(one.errors).toEqual(['iopa: the outbox is damaged: The retained message is damaged.'])
+  })
+
+  test('does not claim that an outbox which fails keeps the states, and tries it again at the end', async () => {
+    const peer = await broker()
+    const store = memoryStore()
+    let full = true
+    const write: typeof store.write = async batch => {
+      if (full) throw new Error('no space left on device')
+      return store.write(batch)
+    }
+    const one = await worker(peer, { outbox: { ...unclosed(store), write } })
+    const two = await worker(peer, { outbox: { ...unclosed(memoryStore()), write } })
+    await peer.stop()
+    for (const { put } of [one, two]) await put('hall', 'on')
+    await until(() => [one, two].every(({ errors }) => errors.join().includes('could not keep')))
+    await two.app.close({ timeout: 50 })
+    expect(two.errors.join()).toMatch(/2 changed states were not shared .*; the outbox could not keep 2 of them/)
+    full = false
+    await one.app.close({ timeout: 50 })
+    expect(one.errors.join()).toMatch(/2 changed states were not shared .*; the outbox keeps them/)
+    const kept: string[] = []
+    for await (const record of store.load()) if (record.kind === 'retained') kept.push(record.topic)
+    expect(kept.sort()).toEqual(['lights', 'lights/hall'])
+    await peer.start()
+  })
+
+  test('says at a bounded rate that its outbox fails', async () => {
+    const peer = await broker()
+    const write = (): Promise<void> => Promise.reject(new Error('no space left on device'))
+    const one = await worker(peer, { outbox: { ...unclosed(memoryStore()), write } })
+    await peer.stop()
+    for (let index = 0; index < 100; index++) await one.put(`l${index}`, 'on')
+    await one.app.close({ timeout: 50 })
+    expect(one.errors.filter(line => line.includes('could not keep the state'))).toHaveLength(1)
+    await peer.start()
+  })
+
   test('loses nothing that it had answered for when the process is killed', async () => {
     const peer = await broker()
     const store = memoryStore()

@@ -32,6 +32,13 @@ describe('topics that begin with $', () => {
     expect(client.closed).toBe(false)
   })
 
+  test('a publish to one is refused with the reason code alone, for there are clients that read no properties here', async () => {
+    const net = await lab()
+    const client = await net.client()
+    const puback = await client.put('$x/a', '1')
+    expect(puback).toMatchObject({ reasonCode: 0x87, length: 3 })
+  })
+
   test('a bridge of mosquitto with notifications stays connected', async () => {
     const net = await lab()
     const topic = '$SYS/broker/connection/house.bridge/state'

@@ -113,3 +113,60 @@ describe('the quota of one user', () => {
     expect(failed).toEqual([])
   })
 })
+
+const odd = (value: unknown): QuotaOption => value as QuotaOption
+
+describe('the option quota', () => {
+  test.each([
+    ['a number', 5],
+    ['a text', 'ann'],
+    ['a list', [{ sessions: 1 }]],
+    ['a Map', new Map([['ann', { sessions: 1 }]])],
+    ['a user without limits', { ann: null }],
+    ['a number for a user', { ann: 5 }],
+    ['a list for a user', { ann: [] }],
+    ['a promise for a user', { ann: Promise.resolve({ sessions: 1 }) }]
+  ])('is refused when it is %s', (_, value) => {
+    expect(() => new UserQuotas(odd(value), () => undefined)).toThrow(expect.objectContaining({ code: 'bad-quota' }))
+  })
+
+  test.each([
+    ['a promise', () => Promise.resolve({ sessions: 1 })],
+    ['a Map', () => new Map([['sessions', 1]])],
+    ['a list', () => []],
+    ['a number', () => 5],
+    ['a promise that rejects', () => Promise.reject(new Error('down'))]
+  ])('is reported when its function gives %s', (_, of) => {
+    const failures: unknown[] = []
+    const quotas = new UserQuotas(odd(of), error => failures.push(error))
+    expect(quotas.limit('"ann"', 'sessions')).toBe(Number.POSITIVE_INFINITY)
+    expect(failures).toEqual([expect.objectContaining({ code: 'bad-quota' })])
+  })
+
+  test('keeps what its function has said while the function fails', () => {
+    let down = false
+    const quotas = new UserQuotas(
+      () => {
+        if (down) throw new Error('down')
+        return { sessions: 2 }
+      },
+      () => undefined
+    )
+    expect(quotas.limit('"ann"', 'sessions')).toBe(2)
+    down = true
+    for (let times = 0; times < 3; times++) {
+      quotas.forget()
+      expect(quotas.limit('"ann"', 'sessions')).toBe(2)
+    }
+    expect(quotas.limit('"bob"', 'sessions')).toBe(Number.POSITIVE_INFINITY)
+  })
+})
+
+test('a quota function that fails for many users writes a bounded log', async () => {
+  const quota = (): never => {
+    throw new Error('down')
+  }
+  const net = await lab(withUsers, { quota })
+  for (let index = 0; index < 100; index++) await net.client(as(`user${index}`, 'c'))
+  expect(net.errors.filter(data => String(data).includes('quota'))).toHaveLength(1)
+})

@@ -1,3 +1,4 @@
+import { IopaError } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
 import { HeldStore, restarted } from './broker/held-store.ts'
 import { closeLabs, lab } from './broker/lab.ts'
@@ -66,4 +67,17 @@ describe('the will of a clean session', () => {
     await watcher.subscribe('status')
     expect(await watcher.messages()).toEqual(['status offline'])
   })
+})
+
+test('wills that are refused write one line', async () => {
+  const net = await lab(app =>
+    app.use((context, next) => {
+      if (context['mqtt.IsWill']) throw new IopaError(403, 'no', 'Not allowed.')
+      return next()
+    })
+  )
+  for (let index = 0; index < 50; index++) await (await net.client({ clientId: `c${index}`, will })).vanish()
+  const lines = net.errors.map(data => String(data)).filter(line => line.includes('will'))
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('403')
 })

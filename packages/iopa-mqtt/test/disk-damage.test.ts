@@ -86,6 +86,15 @@ describe('a store with one flipped bit', () => {
     await store.close()
   })
 
+  test('in the last write of its log names the loss', async () => {
+    await fill()
+    await flip(await named('.log'), 0.9999)
+    const store = diskStore(folder)
+    expect(await read(store)).toBe(COUNT - 1)
+    expect(store.damage?.()).toEqual([expect.stringContaining('1 write in')])
+    await store.close()
+  })
+
   test.each([0.05, 0.2, 0.33, 0.5, 0.66, 0.8])('in a table, at %d, delivers no altered payload and no error of another kind', async at => {
     await fill()
     await compact()
@@ -141,6 +150,39 @@ describe('a store with one flipped bit', () => {
     const repaired = diskStore(folder, { repair: true })
     expect(await read(repaired)).toBe(COUNT)
     await repaired.close()
+  })
+})
+
+describe('a log', () => {
+  const spoiled = async (spoil: (bytes: Buffer) => Uint8Array): Promise<{ intact: number; damage: readonly string[] | undefined }> => {
+    await fill()
+    const file = join(folder, await named('.log'))
+    await writeFile(file, spoil(await readFile(file)))
+    const store = diskStore(folder)
+    const intact = await read(store)
+    await store.close()
+    return { intact, damage: store.damage?.() }
+  }
+
+  test.each([
+    ['overwritten with text', (bytes: Buffer) => bytes.fill('A')],
+    ['overwritten at its end', (bytes: Buffer) => bytes.fill('A', bytes.length - 400)],
+    ['with text behind its end', (bytes: Buffer) => Buffer.concat([bytes, Buffer.from('not a record of LevelDB')])]
+  ])('%s is named as damaged', async (_, spoil) => {
+    const { damage } = await spoiled(spoil)
+    expect(damage).toHaveLength(1)
+  })
+
+  test.each([1, 6, 7, 20, 300])('that ends %i bytes short, as a killed process leaves it, is not damaged', async bytes => {
+    const { intact, damage } = await spoiled(log => log.subarray(0, log.length - bytes))
+    expect(intact).toBe(COUNT - 1)
+    expect(damage).toEqual([])
+  })
+
+  test('that ends with room which was never written is not damaged', async () => {
+    const { intact, damage } = await spoiled(log => Buffer.concat([log, Buffer.alloc(500)]))
+    expect(intact).toBe(COUNT)
+    expect(damage).toEqual([])
   })
 })
 

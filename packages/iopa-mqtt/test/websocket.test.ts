@@ -1,12 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect as connectSocket } from 'node:net'
 import { type ByteChannel, systemClock } from '@iopa/appbuilder'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, WebSocket } from 'ws'
 import { listenWebSocket, type WebSocketListener } from '../src/websocket.ts'
 import type { WebSocketOptions } from '../src/websocket-options.ts'
 import { isOriginAllowed } from '../src/websocket-origin.ts'
+import { certificate } from './fixtures/certificate.ts'
 import { until } from './fixtures/peers.ts'
 
 const LIMITS = { maxPayload: 1000, connections: 10, headerTimeout: 1000, headerBytes: 4096, clock: systemClock, messageTimeout: 30_000 }
@@ -51,6 +52,27 @@ const refusal = (url: URL | string, options: ClientOptions = {}, protocols: stri
   })
 
 describe('WebSocket', () => {
+  it.each([
+    ['nothing', false, ''],
+    ['half a request', false, 'GET / HTTP/1.1\r\nHos'],
+    ['nothing, where TLS is spoken,', true, ''],
+    ['half a handshake', true, '\x16\x03']
+  ] as const)('closes at once with a connection that has sent %s', async (_, secure, text) => {
+    const listener = await listen(secure ? { port: 0, tls: certificate() } : { port: 0 })
+    const socket = connectSocket(listener.port, '127.0.0.1')
+    closing.push(() => socket.destroy())
+    const ended = once(socket.resume(), 'close')
+    await once(socket, 'connect')
+    socket.write(text)
+    // The server has accepted it when it has accepted the next one.
+    const next = connectSocket(listener.port, '127.0.0.1', () => next.end('x\r\n\r\n'))
+    await once(next.on('error', () => {}).resume(), 'close')
+    const started = performance.now()
+    await listener.close()
+    await ended
+    expect(performance.now() - started).toBeLessThan(500)
+  })
+
   it('carries bytes both ways, on a port of its own', async () => {
     const { url, port } = await listen()
     expect(url.href).toBe(`ws://127.0.0.1:${port}/`)

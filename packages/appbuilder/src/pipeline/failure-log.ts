@@ -5,16 +5,18 @@ import type { Clock, TimerHandle } from '../transport/clock.ts'
 /** Failures that are logged one by one in a second; the others are counted in one line. */
 const SINGLY = 50
 
-/** Bounds what failing requests write into the log. */
+/** Bounds what failures of one kind, such as failing requests, write into the log. */
 export class FailureLog {
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #what: string
   #seen = 0
   #timer: TimerHandle | null = null
 
-  constructor(clock: Clock, logger: Logger) {
+  constructor(clock: Clock, logger: Logger, what = 'requests failed with 5xx') {
     this.#clock = clock
     this.#logger = logger
+    this.#what = what
   }
 
   /** Counts a failure; true where it is logged by itself. */
@@ -29,6 +31,6 @@ export class FailureLog {
     this.#timer = null
     const more = this.#seen - SINGLY
     this.#seen = 0
-    if (more > 0) report(this.#logger, `iopa: ${more} more requests failed with 5xx within a second`)
+    if (more > 0) report(this.#logger, `iopa: ${more} more ${this.#what} within a second`)
   }
 }

@@ -1,5 +1,6 @@
 import { IopaError, type Validity } from '@iopa/constants'
 import type { Context } from '@iopa/context'
+import type { FailureLog } from '../pipeline/failure-log.ts'
 import { type Clock, type TimerHandle, withinTime } from '../transport/clock.ts'
 
 /** Something that outlives its request: an observer, a connection. */
@@ -21,6 +22,8 @@ export interface AccountHost {
   readonly clock: Clock
   readonly logger: Context['logger']
   readonly limits: { readonly requestTimeout: number }
+  /** Bounds what failing checks write into the log. */
+  readonly failures: FailureLog
 }
 
 /** Failures of a check in a row after which its user counts as invalid. */
@@ -36,8 +39,10 @@ export class Account {
   readonly #watches = new Set<Watch>()
   #validity: Validity = {}
   #failures = 0
+  /** Moments of `elapsed()`: of the next check, and of the timer. */
   #checkAt = NEVER
   #due = NEVER
+  #checking = false
   #timer: TimerHandle
 
   /** `empty` is called when nothing is watched any more. */
@@ -50,9 +55,9 @@ export class Account {
     this.#watches.add(watch)
     if (validity.check !== undefined) {
       this.#validity = validity
-      if (this.#checkAt === NEVER) this.#plan()
+      if (this.#checkAt === NEVER && !this.#checking) this.#plan()
     }
-    this.#arm(Math.min(watch.until, this.#checkAt))
+    this.#arm(watch.until)
   }
 
   delete(watch: Watch): void {
@@ -72,53 +77,65 @@ export class Account {
 
   /** With jitter, so that users who came together are not checked together. */
   #plan(): void {
-    this.#checkAt = this.#host.clock.now() + (this.#validity.every ?? 60_000) * (0.9 + Math.random() / 5)
+    const { every = 0 } = this.#validity
+    this.#checkAt = this.#host.clock.elapsed() + (every > 0 ? every : 60_000) * (0.9 + Math.random() / 5)
   }
 
   #settle(): void {
     if (this.#watches.size > 0) return
+    this.#checkAt = NEVER
     this.#host.clock.clearTimeout(this.#timer)
     this.#empty()
   }
 
-  #arm(due: number): void {
-    if (due >= this.#due) return
+  /** Sets the timer for the check, or for a time since 1970 where that is earlier. */
+  #arm(until: number): void {
     const { clock } = this.#host
+    const elapsed = clock.elapsed()
+    const wait = Math.min(LONGEST_WAIT, until - clock.now(), this.#checkAt - elapsed)
+    // A time that is no number is over.
+    const due = elapsed + Math.max(0, wait || 0)
+    if (due >= this.#due) return
     this.#due = due
     clock.clearTimeout(this.#timer)
-    this.#timer = clock.setTimeout(() => this.#look(), Math.min(LONGEST_WAIT, Math.max(0, due - clock.now())))
+    this.#timer = clock.setTimeout(() => this.#look(), due - elapsed)
   }
 
   #look(): void {
-    const now = this.#host.clock.now()
+    const { clock } = this.#host
     this.#due = NEVER
-    this.end(now, 'user-expired')
-    if (this.#checkAt <= now) {
+    this.end(clock.now(), 'user-expired')
+    if (this.#watches.size === 0) return
+    if (this.#checkAt <= clock.elapsed()) {
       this.#checkAt = NEVER
       void this.#check()
     }
-    let due = this.#checkAt
-    for (const { until } of this.#watches) due = Math.min(due, until)
-    this.#arm(due)
+    let until = NEVER
+    for (const watch of this.#watches) until = Math.min(until, watch.until)
+    if (until < NEVER || this.#checkAt < NEVER) this.#arm(until)
   }
 
   async #check(): Promise<void> {
-    const { clock, logger, limits } = this.#host
-    let passes = true
+    const { clock, logger, limits, failures } = this.#host
+    let passes: unknown
+    this.#checking = true
     try {
       const asked = Promise.resolve(this.#validity.check?.()).then(answer => {
-        passes = answer !== false
+        passes = answer
       })
       if (!(await withinTime(clock, limits.requestTimeout, asked))) throw new Error('timeout')
+      // A user who is missing gives undefined in many checks: that must not count as valid.
+      if (typeof passes !== 'boolean') throw new TypeError('Answer true or false.')
       this.#failures = 0
     } catch (error) {
       passes = ++this.#failures < MOST_FAILURES
-      logger.error('iopa: the check of a user failed; the third failure in a row ends it', error)
+      if (failures.take()) logger.error('iopa: the check of a user failed; the third failure in a row ends it', error)
     }
-    if (!passes) this.end(NEVER, 'user-expired')
+    this.#checking = false
+    if (passes !== true) this.end(NEVER, 'user-expired')
     else if (this.#failures === 0) for (const { checked } of this.#watches) checked?.()
     if (this.#watches.size === 0) return
     this.#plan()
-    this.#arm(this.#checkAt)
+    this.#arm(NEVER)
   }
 }

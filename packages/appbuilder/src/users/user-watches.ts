@@ -1,5 +1,6 @@
 import type { IopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
+import { FailureLog } from '../pipeline/failure-log.ts'
 import type { Host, Subscription } from '../transport/transport.ts'
 import { Account, type AccountHost, Watch } from './account.ts'
 
@@ -10,8 +11,7 @@ const REMEMBERED = 10_000
 export const USERS = 'iopa.users'
 
 /** The watched users of an app. A transport whose connections or observers last calls it when it begins to listen: from then on they end with their users. */
-export const usersOf = (host: Pick<Host, 'shared' | 'clock' | 'logger' | 'limits'>): UserWatches =>
-  host.shared(USERS, () => new UserWatches({ clock: host.clock, logger: host.logger, limits: host.limits }))
+export const usersOf = (host: Pick<Host, 'shared' | 'clock' | 'logger' | 'limits'>): UserWatches => host.shared(USERS, () => new UserWatches(host))
 
 /** More about what is watched. */
 export interface WatchOptions {
@@ -29,8 +29,8 @@ export class UserWatches {
   readonly #revoked = new Map<string, number>()
   readonly #listeners = new Set<(id: string) => void>()
 
-  constructor(host: AccountHost) {
-    this.#host = host
+  constructor({ clock, logger, limits }: Pick<Host, 'clock' | 'logger' | 'limits'>) {
+    this.#host = { clock, logger, limits, failures: new FailureLog(clock, logger, 'checks of users failed') }
   }
 
   /**
@@ -40,7 +40,8 @@ export class UserWatches {
   watch(context: Context, ended: (error: IopaError) => void, { by = context, checked }: WatchOptions = {}): Subscription | null {
     const user = context['server.User']
     if (user === undefined) return null
-    const { id, valid = {} } = user
+    const { id } = user
+    const valid = user.valid ?? {}
     let account = this.#accounts.get(id)
     if (account === undefined) {
       const fresh = new Account(this.#host, () => {

@@ -155,7 +155,13 @@ class Bridge implements BridgeListener {
     if (unshared.length === 0) return
     const named = unshared.slice(0, NAMED).join(', ')
     const more = unshared.length > NAMED ? ` and ${unshared.length - NAMED} more` : ''
-    const kept = this.#options.outbox ? '; the outbox keeps them for the next start' : '; they are lost where the app does not keep them'
+    const unkept = this.#state?.unkept ?? 0
+    const kept =
+      this.#options.outbox === undefined
+        ? '; they are lost where the app does not keep them'
+        : unkept > 0
+          ? `; the outbox could not keep ${unkept} of them: these are lost where the app does not keep them`
+          : '; the outbox keeps them for the next start'
     this.#host.logger.error(`iopa: ${unshared.length} changed states were not shared before the worker was closed: ${named}${more}${kept}`)
   }
 

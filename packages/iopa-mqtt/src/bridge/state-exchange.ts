@@ -62,7 +62,8 @@ export class StateExchange {
     const { host, broker } = options
     this.#options = options
     const failed = (path: string, error: unknown): void => host.logger.error(`iopa: the outbox could not keep the state of ${path}`, error)
-    this.#outbox = options.outbox && new StateOutbox({ store: options.outbox, capture: path => this.#capture(path), failed })
+    const damaged = (what: string): void => host.logger.error(`iopa: the outbox is damaged: ${what}`)
+    this.#outbox = options.outbox && new StateOutbox({ store: options.outbox, capture: path => this.#capture(path), failed, damaged })
     this.#replica = new StateReplica({
       instance: crypto.randomUUID(),
       concurrency: CONCURRENCY,
@@ -147,6 +148,11 @@ export class StateExchange {
   /** Paths of changed states that the broker does not have. */
   get unshared(): string[] {
     return this.#replica.unshared
+  }
+
+  /** How many of these the outbox could not keep. */
+  get unkept(): number {
+    return this.#outbox?.unkept ?? 0
   }
 
   /** Resolves when the outbox, if there is one, has kept what the broker does not have. */

@@ -8,8 +8,10 @@ export interface StateOutboxOptions {
   readonly store: Store
   /** The representation of a path now, or null when it has none to share. */
   readonly capture: (path: string) => Promise<Representation | null>
-  /** Told what the store could not keep. */
+  /** Called for what the store could not keep. */
   readonly failed: (path: string, error: unknown) => void
+  /** Called for what the store has lost of an earlier process, a sentence each. */
+  readonly damaged: (what: string) => void
 }
 
 interface Entry {
@@ -24,6 +26,8 @@ interface Entry {
 export class StateOutbox {
   readonly #options: StateOutboxOptions
   readonly #entries = new Map<string, Entry>()
+  /** Paths whose state the store could not keep, and the broker does not have. */
+  readonly #unkept = new Set<string>()
 
   constructor(options: StateOutboxOptions) {
     this.#options = options
@@ -38,6 +42,7 @@ export class StateOutbox {
       const { contentType = '' } = decodeMessageProperties(Buffer.from(properties))
       found.push({ path: pathOf(record.topic), representation: { payload, contentType } })
     }
+    for (const what of this.#options.store.damage?.() ?? []) this.#options.damaged(what)
     return found
   }
 
@@ -54,6 +59,7 @@ export class StateOutbox {
 
   /** The broker has the newest state of a path, or has refused it for good. */
   shared(path: string): void {
+    this.#unkept.delete(path)
     const entry = this.#entries.get(path)
     if (entry) {
       entry.dirty = false
@@ -61,8 +67,14 @@ export class StateOutbox {
     } else this.#begin(path, { dirty: false, shared: true, work: Promise.resolve() })
   }
 
-  /** Resolves when the store has everything. */
+  /** How many states the store could not keep. */
+  get unkept(): number {
+    return this.#unkept.size
+  }
+
+  /** Resolves when the store has everything. What it could not keep before, it is given once more. */
   async settled(): Promise<void> {
+    for (const path of this.#unkept) this.changed(path)
     while (this.#entries.size > 0) await Promise.all(Array.from(this.#entries.values(), ({ work }) => work))
   }
 
@@ -86,13 +98,16 @@ export class StateOutbox {
         const { payload, contentType } = representation
         const properties = encodeMessageProperties(contentType === '' ? {} : { contentType })
         await store.write([{ kind: 'retained', topic, value: { topic, payload, qos: 1, properties, expiresAt: 0 } }])
+        this.#unkept.delete(path)
       }
       while (entry.shared) {
         entry.shared = false
         await store.write([{ kind: 'retained', topic, value: null }])
       }
     } catch (error) {
-      failed(path, error)
+      // One line until the store works again: each change would fail alike.
+      if (this.#unkept.size === 0) failed(path, error)
+      if (!entry.shared) this.#unkept.add(path)
     }
     this.#entries.delete(path)
     if (entry.dirty) this.changed(path)

@@ -1,4 +1,5 @@
 import { type Answer, type Context, checkPath, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
+import { Losses } from '../broker/losses.ts'
 import type {} from '../keys.ts'
 import { Backoff } from '../remote/backoff.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
@@ -55,13 +56,13 @@ export class Worker {
   #unacknowledged = new Map<number, Job>()
   #stopping = endController()
   readonly #pauses: InboxPause
-  /** QoS 0 messages that found no room. */
-  #dropped = 0
+  readonly #losses: Losses
 
   constructor(options: WorkerOptions) {
     const { limits } = options.host
     this.#options = options
     this.#pauses = new InboxPause(options.host.clock)
+    this.#losses = new Losses(options.host.logger, () => options.host.clock.elapsed())
     const bounds = {
       window: options.window,
       maxWaiting: limits.queueMessages,
@@ -95,9 +96,7 @@ export class Worker {
     } else if (slot) {
       this.#options.host.logger.warn(`iopa: the broker has more messages under way than agreed; the connection is renewed`)
       connection.destroy(RECEIVE_MAXIMUM_EXCEEDED)
-    } else if (this.#dropped++ % 1000 === 0) {
-      this.#options.host.logger.warn(`iopa: ${this.#dropped} messages of QoS 0 found no room and were dropped`)
-    }
+    } else this.#losses.note('a message of QoS 0 finds no room and is dropped', message.topic)
   }
 
   /** Acknowledges a message that is not for this app. */
@@ -195,7 +194,7 @@ export class Worker {
     const topic = message.properties.responseTopic!
     const late = new AbortController()
     if (!isTopicName(topic) || !this.#options.mayRespondTo(topic)) {
-      host.logger.warn(`iopa: a request to ${message.topic} asks for a response to ${topic}, where this worker does not publish`)
+      this.#losses.note('a request asks for a response where this worker does not publish', `to ${topic}, from ${message.topic}`)
       return
     }
     // A response that cannot be published while its requester waits is of no use any more.
@@ -206,7 +205,7 @@ export class Worker {
     try {
       await broker.publish(responseOf(answer, message, topic), late.signal)
     } catch (error) {
-      host.logger.warn(`iopa: the response to a request to ${message.topic} could not be published`, error)
+      this.#losses.note('the response to a request could not be published', `${message.topic}: ${String(error)}`)
     } finally {
       host.clock.clearTimeout(timer)
     }
@@ -214,13 +213,14 @@ export class Worker {
 
   /** Publishes the message to its dead-letter topic. What cannot be had there either is logged and acknowledged, for it would block all others. */
   async #bury(message: InboundMessage, answer: Answer, attempts: number): Promise<boolean> {
-    const { host, broker, deadLetter } = this.#options
+    const { broker, deadLetter } = this.#options
     const topic = deadLetter(message.topic)
-    const why = `${answer.status} ${answer.error?.code ?? answer.reason} after ${attempts} attempt${attempts === 1 ? '' : 's'}`
-    if (topic === null) {
-      host.logger.error(`iopa: a message to ${message.topic} failed for good (${why}) and is dropped`)
+    const drop = (because = ''): true => {
+      const why = `${answer.status} ${answer.error?.code ?? answer.reason} after ${attempts} attempt${attempts === 1 ? '' : 's'}`
+      this.#losses.note('a message failed for good and is dropped', `${message.topic} (${why})${because}`)
       return true
     }
+    if (topic === null) return drop()
     const userProperties = {
       ...message.properties.userProperties,
       status: String(answer.status),
@@ -236,20 +236,10 @@ export class Worker {
           this.#stopping.signal
         )
         if (receipt.reasonCode < 0x80) return true
-        if (attempt >= this.#options.attempts) {
-          host.logger.error(
-            `iopa: a message to ${message.topic} failed for good (${why}) and is dropped: the broker refuses ${topic} (0x${receipt.reasonCode.toString(16)})`
-          )
-          return true
-        }
+        if (attempt >= this.#options.attempts) return drop(`: the broker refuses ${topic} (0x${receipt.reasonCode.toString(16)})`)
       } catch (error) {
         if (this.#stopping.signal.aborted) return false
-        if ((error as IopaError).status === 413) {
-          host.logger.error(
-            `iopa: a message to ${message.topic} failed for good (${why}) and is dropped: with its reason it is too large for the broker`
-          )
-          return true
-        }
+        if ((error as IopaError).status === 413) return drop(': with its reason it is too large for the broker')
       }
       if (!(await this.#pause(backoff.next()))) return false
     }

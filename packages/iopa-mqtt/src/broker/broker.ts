@@ -105,7 +105,7 @@ export class Broker {
     const { observersPerConnection } = host.limits
     const most = observersPerConnection === DEFAULT_LIMITS.observersPerConnection ? SUBSCRIPTIONS : observersPerConnection
     this.maxSubscriptions = options.maxSubscriptionsPerSession ?? most
-    this.quotas = new UserQuotas(options.quota, error => host.logger.error('iopa: the quota of a user of mqtt() cannot be told', error))
+    this.quotas = new UserQuotas(options.quota, error => this.losses.note('the function in the option quota has failed', String(error)))
     this.routes = new RouteIndex(host.routes())
     this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
     this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes, (account, of) => this.quotas.limit(account, of))

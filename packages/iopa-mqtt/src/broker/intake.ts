@@ -230,8 +230,8 @@ export class Intake implements PublicationOwner {
     )
   }
 
-  #detailsOf({ status, reason, session }: Publication): Buffer | null {
-    if (status === 0) return null
+  #detailsOf({ status, reason, session, dropped }: Publication): Buffer | null {
+    if (status === 0 || dropped) return null
     const connection = session.connection
     if (connection === null || !connection.sender.wantsProblems) return null
     return reason === '' ? statusDetails(status) : encodeReason(reason, [['status', String(status)]])

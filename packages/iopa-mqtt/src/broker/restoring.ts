@@ -22,7 +22,7 @@ export async function restore(broker: Broker, store: Store): Promise<void> {
     const record = moved(stored, clock.elapsed() - clock.now())
     if (record.kind === 'retained') {
       if (record.value && !broker.retained.restore(Message.fromStored(record.value, true))) {
-        broker.host.logger.warn(`iopa: the MQTT store holds more retained messages than the limits allow; ${record.topic} is left out`)
+        broker.losses.note('the store holds more retained messages than the limits allow: one is left out', record.topic)
       }
       continue
     }

@@ -56,7 +56,7 @@ export function publishWill(broker: Broker, session: Session, done: () => void):
   const owner: PublicationOwner = {
     handled: () => undefined,
     done: ({ status, reason }) => {
-      if (status >= 400) broker.host.logger.warn(`iopa: the will of MQTT client ${session.name} was refused: ${status} ${reason}`)
+      if (status >= 400) broker.losses.note('a will is refused', `that of ${session.name}, ${status} ${reason}`)
       done()
     }
   }

@@ -51,8 +51,7 @@ function readLog(bytes: Buffer): { places: number; batches: Buffer[] } {
     const end = left < HEADER ? -1 : recordAt(bytes, at, left)
     if (end === 0) {
       const next = nextRecord(bytes, at + 1, at + left)
-      // The end of a log that a killed process left unfinished is no damage: nothing of it was acknowledged.
-      if (next === -1 && at + left >= bytes.length) break
+      if (next === -1 && at + left >= bytes.length && isUnfinished(bytes, at, left)) break
       places++
       parts = []
       at = next === -1 ? at + left : next
@@ -80,6 +79,13 @@ function recordAt(bytes: Buffer, at: number, left: number): number {
   const end = at + HEADER + length
   if (type < FULL || type > LAST || HEADER + length > left || end > bytes.length) return 0
   return bytes.readUInt32LE(at) === masked(crc32c(bytes, at + 6, end)) ? end : 0
+}
+
+/** True for the beginning of a record, which a killed process leaves at the end of a log: that is no damage, for nothing of it was acknowledged. */
+function isUnfinished(bytes: Buffer, at: number, left: number): boolean {
+  const length = bytes.readUInt16LE(at + 4)
+  const type = bytes[at + 6] as number
+  return type >= FULL && type <= LAST && HEADER + length <= left && at + HEADER + length > bytes.length
 }
 
 function nextRecord(bytes: Buffer, from: number, to: number): number {
