@@ -53,8 +53,9 @@ export class ListenerHost implements Host {
   }
 
   withLimits(limits: Partial<Limits> | undefined): Host {
-    if (limits?.bodyMemory !== undefined)
-      throw new IopaError(500, 'bad-limit', "The limit 'bodyMemory' is one of the whole app: give it to new App({ limits }).")
+    for (const name of ['bodyMemory', 'failureLogs'] as const)
+      if (limits?.[name] !== undefined)
+        throw new IopaError(500, 'bad-limit', `The limit '${name}' is one of the whole app: give it to new App({ limits }).`)
     return limits === undefined ? this : new ListenerHost(this.#name, this.#app, this.scope, mergeLimits(this.limits, limits))
   }
 

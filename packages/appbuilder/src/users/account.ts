@@ -36,6 +36,7 @@ export class Account {
   readonly #watches = new Set<Watch>()
   #validity: Validity = {}
   #failures = 0
+  /** Of `clock.elapsed()`, as `#due`: a jump of the wall clock moves `until` alone. */
   #checkAt = NEVER
   #due = NEVER
   #timer: TimerHandle
@@ -52,7 +53,7 @@ export class Account {
       this.#validity = validity
       if (this.#checkAt === NEVER) this.#plan()
     }
-    this.#arm(Math.min(watch.until, this.#checkAt))
+    this.#arm(watch.until)
   }
 
   delete(watch: Watch): void {
@@ -72,7 +73,7 @@ export class Account {
 
   /** With jitter, so that users who came together are not checked together. */
   #plan(): void {
-    this.#checkAt = this.#host.clock.now() + (this.#validity.every ?? 60_000) * (0.9 + Math.random() / 5)
+    this.#checkAt = this.#host.clock.elapsed() + (this.#validity.every ?? 60_000) * (0.9 + Math.random() / 5)
   }
 
   #settle(): void {
@@ -81,25 +82,27 @@ export class Account {
     this.#empty()
   }
 
-  #arm(due: number): void {
-    if (due >= this.#due) return
+  #arm(until: number): void {
     const { clock } = this.#host
+    const elapsed = clock.elapsed()
+    const due = Math.min(this.#checkAt, elapsed + Math.max(0, until - clock.now()))
+    if (due >= this.#due) return
     this.#due = due
     clock.clearTimeout(this.#timer)
-    this.#timer = clock.setTimeout(() => this.#look(), Math.min(LONGEST_WAIT, Math.max(0, due - clock.now())))
+    this.#timer = clock.setTimeout(() => this.#look(), Math.min(LONGEST_WAIT, Math.max(0, due - elapsed)))
   }
 
   #look(): void {
-    const now = this.#host.clock.now()
+    const { clock } = this.#host
     this.#due = NEVER
-    this.end(now, 'user-expired')
-    if (this.#checkAt <= now) {
+    this.end(clock.now(), 'user-expired')
+    if (this.#checkAt <= clock.elapsed()) {
       this.#checkAt = NEVER
       void this.#check()
     }
-    let due = this.#checkAt
-    for (const { until } of this.#watches) due = Math.min(due, until)
-    this.#arm(due)
+    let first = NEVER
+    for (const { until } of this.#watches) first = Math.min(first, until)
+    this.#arm(first)
   }
 
   async #check(): Promise<void> {
@@ -119,6 +122,6 @@ export class Account {
     else if (this.#failures === 0) for (const { checked } of this.#watches) checked?.()
     if (this.#watches.size === 0) return
     this.#plan()
-    this.#arm(this.#checkAt)
+    this.#arm(NEVER)
   }
 }
