@@ -93,6 +93,7 @@ export class BagSession extends Session {
       if (!answer.ok) void request.end()
       else if (!this.outbox.writable) return this.drained()
     }
+    this.counters.observed(request)
     void this.host.observe(request, deliver)
   }
 

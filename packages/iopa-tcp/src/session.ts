@@ -3,6 +3,7 @@ import {
   type ByteReceiver,
   type Clock,
   type Connection,
+  type Counters,
   type EndReason,
   type Host,
   IopaError,
@@ -16,6 +17,7 @@ import { PeerWatch } from './peer-watch.ts'
 /** What the sessions of one listener share. */
 export interface SessionSettings {
   readonly host: Host
+  readonly counters: Counters
   readonly clock: Clock
   readonly framing: Framing
   /** The longest frame, in bytes. */
@@ -33,6 +35,7 @@ const SPACE = Uint8Array.of(0x20)
  * leaves in one write at its end, later answers with all others of the same turn of the event loop.
  */
 export abstract class Session extends AnswerFlow implements ByteReceiver {
+  protected readonly counters: Counters
   protected readonly framing: Framing
   protected readonly counted: Connection
   readonly #settings: SessionSettings
@@ -74,6 +77,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     this.framing = framing
     this.counted = counted
     this.#settings = settings
+    this.counters = settings.counters
     this.#most = host.limits.inFlightPerConnection
     this.#channel = channel
     this.#watch = new PeerWatch(channel, clock, host.limits.idleTimeout)

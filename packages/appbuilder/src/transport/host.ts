@@ -123,6 +123,11 @@ export class ListenerHost implements Host {
     return this.#app.routes(as === undefined || as['server.User'] !== undefined ? null : as)
   }
 
+  load(shed: () => void): () => number {
+    this.#dispatcher.shed = shed
+    return () => this.#dispatcher.inFlight
+  }
+
   /** Resolves when nothing is in work any more. */
   idle(): Promise<void> {
     return this.#dispatcher.idle()

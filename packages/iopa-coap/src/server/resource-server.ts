@@ -1,4 +1,14 @@
-import { type Answer, type Clock, type Context, type Endpoint, type Host, isUnrouted, type TimerHandle, usersOf } from '@iopa/appbuilder'
+import {
+  type Answer,
+  type Clock,
+  type Context,
+  type Counters,
+  type Endpoint,
+  type Host,
+  isUnrouted,
+  type TimerHandle,
+  usersOf
+} from '@iopa/appbuilder'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
 import { AmplificationGuard } from './amplification.ts'
@@ -20,6 +30,7 @@ const BUSY_SECONDS = 30
 
 /** What a resource server can be told. */
 export interface ResourceServerOptions {
+  readonly counters: Counters
   /** Size exponent of the largest block on datagrams. */
   readonly szx: number
   /** How many times the bytes of its request an answer to an unverified peer may have; Infinity for any. */
@@ -61,7 +72,7 @@ export class ResourceServer implements Responder {
     this.#uploads = new Uploads({ body: limits.body, bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime })
     this.#errors = new ErrorResponses({ limits, logger, guard: this.#guard })
     this.#responses = new Responses({ clock, guard: this.#guard, errors: this.#errors, bytes: 16 * limits.body, szx, leisure, lifetime })
-    this.#observers = new ObserverRegistry(host, this)
+    this.#observers = new ObserverRegistry(host, this, options.counters)
   }
 
   /** Answers a request, now or later. Never throws. */

@@ -56,7 +56,7 @@ export class Worker {
   #stopping = endController()
   readonly #pauses: InboxPause
   /** QoS 0 messages that found no room. */
-  #dropped = 0
+  dropped = 0
 
   constructor(options: WorkerOptions) {
     const { limits } = options.host
@@ -95,8 +95,8 @@ export class Worker {
     } else if (slot) {
       this.#options.host.logger.warn(`iopa: the broker has more messages under way than agreed; the connection is renewed`)
       connection.destroy(RECEIVE_MAXIMUM_EXCEEDED)
-    } else if (this.#dropped++ % 1000 === 0) {
-      this.#options.host.logger.warn(`iopa: ${this.#dropped} messages of QoS 0 found no room and were dropped`)
+    } else if (this.dropped++ % 1000 === 0) {
+      this.#options.host.logger.warn(`iopa: ${this.dropped} messages of QoS 0 found no room and were dropped`)
     }
   }
 
