@@ -1,6 +1,8 @@
+import { App } from '@iopa/appbuilder'
 import { connectAsync } from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import { afterEach, expect, it } from 'vitest'
+import { mqtt } from '../src/index.ts'
 import { house } from './fixtures/house.ts'
 import { describeWith, mosquitto, until } from './fixtures/peers.ts'
 import { connack, type ScriptedBroker, scriptedBroker } from './fixtures/scripted-broker.ts'
@@ -66,4 +68,30 @@ it('reads on although nothing is finished, for a handler may wait for an answer 
   const asked = broker.visits[0]!.received.find(({ cmd }) => cmd === 'publish') as { messageId?: number }
   broker.visits[0]!.send({ cmd: 'puback', messageId: asked.messageId! })
   await until(() => worker.lights.size > 0)
+})
+
+it('waits while the bodies in memory have no room, and handles everything when they have', async () => {
+  const broker = await scripted()
+  let release = (): void => undefined
+  const gate = new Promise<void>(resolve => (release = resolve))
+  let entered = 0
+  const app = new App({ logger: false, limits: { bodyMemory: 500 * 1024 } }).use(mqtt({ broker: broker.url, statePrefix: false, window: 50, topics: ['lights/#'] }))
+  app.use(async context => {
+    await context.bytes()
+    entered++
+    await gate
+    return undefined
+  })
+  await app.listen()
+  closing.push(() => app.close({ timeout: 20 }))
+  for (let number = 0; number < 20; number++) {
+    const payload = Buffer.alloc(100_000, 'x')
+    const packet = { cmd: 'publish', topic: `lights/${number}`, payload, qos: 0, retain: false, dup: false } as const
+    broker.visits[0]!.socket.write(generate(packet, { protocolVersion: 5 }))
+  }
+  await until(() => entered >= 2)
+  await new Promise(resolve => setTimeout(resolve, 300))
+  expect(entered).toBeLessThan(10)
+  release()
+  await until(() => entered === 20)
 })

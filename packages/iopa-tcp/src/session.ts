@@ -5,6 +5,7 @@ import {
   type Connection,
   type Counters,
   type EndReason,
+  HeldBuffer,
   type Host,
   IopaError,
   isIopaError,
@@ -36,6 +37,8 @@ const SPACE = Uint8Array.of(0x20)
  */
 export abstract class Session extends AnswerFlow implements ByteReceiver {
   protected readonly counters: Counters
+  /** What has come of a frame, among the bodies in memory. */
+  readonly #held: HeldBuffer
   protected readonly framing: Framing
   protected readonly counted: Connection
   readonly #settings: SessionSettings
@@ -78,6 +81,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     this.counted = counted
     this.#settings = settings
     this.counters = settings.counters
+    this.#held = new HeldBuffer(host.scope.environment.bodies)
     this.#most = host.limits.inFlightPerConnection
     this.#channel = channel
     this.#watch = new PeerWatch(channel, clock, host.limits.idleTimeout)
@@ -120,6 +124,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
 
   close(): void {
     this.closed = true
+    this.#held.free()
     this.#watch.close()
     this.user.close()
     this.outbox.onClose()
@@ -212,6 +217,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
   #read(): void {
     while (this.#ready) {
       const frame = this.#reader.next()
+      this.#held.resize(this.#reader.room ?? this.#reader.pending, this.connection)
       if (frame !== null) {
         this.#frames++
         this.receive(frame)
@@ -230,6 +236,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
 
   #stop(): void {
     this.#stopped = true
+    this.#held.free()
     this.#chunks.length = 0
   }
 
