@@ -18,6 +18,8 @@ describe('README.md', () => {
 
   test('lists every limit with its default', () => {
     const listed = limits.map(([name, value]) => {
+      // The platform gives it where the app does not.
+      if (value === 'a quarter of the heap limit of Node') return [name, Number.POSITIVE_INFINITY]
       const [amount, unit = ''] = (value as string).split(' ')
       return [name, Number(amount) * (units[unit] ?? 1)]
     })

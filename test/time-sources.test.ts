@@ -8,6 +8,7 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/appbuilder/src/app/app-environment.ts': 'server.Timestamp',
   'packages/appbuilder/src/preconditions/http-dates.ts': 'dates of header fields',
   'packages/appbuilder/src/transport/clock.ts': 'the clock itself',
+  'packages/appbuilder/src/users/account.ts': 'the date until which a user is valid',
   'packages/iopa-http/src/message/answer-head.ts': 'the field Date',
   'packages/iopa-mqtt/src/broker/journal.ts': 'dates in the store',
   'packages/iopa-mqtt/src/broker/restoring.ts': 'dates in the store',

@@ -2,6 +2,23 @@ import { App } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
 import { expect, test } from 'vitest'
 
+const failing = async (failureLogs: number, times: number): Promise<string[]> => {
+  const lines: string[] = []
+  const note = (line: unknown): void => void lines.push(String(line))
+  const app = new App({ logger: { error: note, warn: note, info: note, debug: note }, limits: { failureLogs } }).use(() => {
+    throw new Error('broken')
+  })
+  for (let n = 0; n < times; n++) await app.invoke({ 'iopa.Path': '/' })
+  await app.close()
+  return lines
+}
+
+test('limits.failureLogs says how many failures of a second are logged one by one', async () => {
+  expect((await failing(3, 10)).slice(3)).toEqual(['iopa: 7 more requests failed with 5xx within a second'])
+  expect((await failing(Number.POSITIVE_INFINITY, 200)).length).toBe(200)
+  expect(() => new App({ logger: false }).host().withLimits({ failureLogs: 5 })).toThrow(/one of the whole app/)
+})
+
 test('10,000 failing requests log a bounded number of lines, and how many there were', async () => {
   const lines: string[] = []
   const note = (line: unknown): void => void lines.push(String(line))

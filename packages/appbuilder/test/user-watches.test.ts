@@ -57,6 +57,24 @@ const observe = async (host: Host, id: string, valid?: Validity, slow = false, a
 }
 
 describe('a watched user', () => {
+  test.each([3_600_000, -3_600_000])('is checked by the time that has passed when the wall clock jumps by %i ms', async jump => {
+    let checks = 0
+    const check = (): boolean => ++checks > 0
+    const host = served()
+    const { now } = clock
+    await observe(host, 'ann', { check, every: 10_000 })
+    clock.now = () => now() + jump
+    try {
+      await observe(host, 'ann', { check, every: 10_000 })
+      await clock.advance(8000)
+      expect(checks).toBe(0)
+      await clock.advance(4000)
+      expect(checks).toBe(1)
+    } finally {
+      clock.now = now
+    }
+  })
+
   test('has one check for all observers, at the interval with jitter', async () => {
     const host = served()
     let checks = 0

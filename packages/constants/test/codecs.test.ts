@@ -66,9 +66,11 @@ describe('JSON', () => {
     }
   )
 
-  test('of ten thousand levels is searched without a stack', () => {
-    const text = `${'[{"a":'.repeat(5000)}{"__proto__":1}${'}]'.repeat(5000)}`
-    expect(codeOf(() => parseJson(text))).toBe('400 forbidden-key')
+  test('of a thousand levels is searched for keys; of more it is 400 without a search', () => {
+    const nested = (pairs: number): string => `${'[{"a":'.repeat(pairs)}{"__proto__":1}${'}]'.repeat(pairs)}${' '.repeat(20_000)}`
+    expect(codeOf(() => parseJson(nested(499)))).toBe('400 forbidden-key')
+    expect(codeOf(() => parseJson(nested(500)))).toBe('400 json-too-deep')
+    expect(codeOf(() => parseJson(nested(5000)))).toBe('400 json-too-deep')
   })
 
   test('has no form for a function or a symbol', () => {

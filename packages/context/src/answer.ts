@@ -19,6 +19,7 @@ import { asyncScope, inAsyncScope } from './async-scope.ts'
 import { collectBytes } from './body.ts'
 import { ANSWER } from './brands.ts'
 import { checkMediaType, type Encoded, encodeKind, type Payload } from './encoding.ts'
+import type { BodyHolder } from './environment.ts'
 import { headTooLarge, isHeadTooLarge } from './head-check.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonValue, HeldBodies } from './held-bodies.ts'
@@ -281,13 +282,13 @@ export class Answer {
     return this.#payload !== null && typeof this.#payload === 'object' && !(this.#payload instanceof Uint8Array)
   }
 
-  /** Turns a stream into bytes, so that the answer can be read more than once. @throws IopaError 413 beyond `limit` bytes. */
-  collect(limit: number): Promise<void> {
-    return observed(this.#collect(limit))
+  /** Turns a stream into bytes, so that the answer can be read more than once; they count for `holder`. @throws IopaError 413 beyond `limit` bytes. */
+  collect(limit: number, holder?: BodyHolder): Promise<void> {
+    return observed(this.#collect(limit, holder))
   }
 
-  async #collect(limit: number): Promise<void> {
-    if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit)
+  async #collect(limit: number, holder?: BodyHolder): Promise<void> {
+    if (this.isStream) this.#payload = await collectBytes(this.#payload as AsyncIterable<Uint8Array>, limit, holder, this)
   }
 
   /**

@@ -30,8 +30,8 @@ const valueSize = (bytes: Uint8Array): number => {
 }
 
 /** Counts bytes that a request holds in memory, small ones aside. @throws IopaError 503 when the bodies of the app have no room. */
-export const holdBytes = (holder: BodyHolder | undefined, bytes: number): void => {
-  if (bytes > UNCOUNTED) holder?.environment.bodies?.hold(holder, bytes)
+export const holdBytes = (holder: BodyHolder | undefined, bytes: number, body?: object): void => {
+  if (bytes > UNCOUNTED) holder?.environment.bodies?.hold(holder, bytes, body)
 }
 
 /** Joins chunks into one array; a single chunk is returned as it is. */
@@ -48,13 +48,18 @@ export const concatBytes = (chunks: readonly Uint8Array[], length?: number): Uin
 }
 
 /** Reads a stream whole. @throws IopaError 413 beyond `limit` bytes, 503 when the bodies that `holder` counts for have no room. */
-export const collectBytes = async (stream: AsyncIterable<Uint8Array>, limit: number, holder?: BodyHolder): Promise<Uint8Array<ArrayBuffer>> => {
+export const collectBytes = async (
+  stream: AsyncIterable<Uint8Array>,
+  limit: number,
+  holder?: BodyHolder,
+  body?: object
+): Promise<Uint8Array<ArrayBuffer>> => {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of stream) {
     length += chunk.length
     if (length > limit) throw bodyTooLarge(limit)
-    holdBytes(holder, length)
+    holdBytes(holder, length, body)
     chunks.push(chunk)
   }
   return concatBytes(chunks, length)

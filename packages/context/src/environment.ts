@@ -24,8 +24,11 @@ export interface BodyHolder {
 
 /** The bodies that the requests of an app hold in memory. */
 export interface HeldBytes {
-  /** Counts `bytes` for `holder`, in place of less that counted before, until it ends. @throws IopaError 503 when there is no room. */
-  hold(holder: BodyHolder, bytes: number): void
+  /**
+   * Counts `bytes` for `holder`, in place of less that counted before for the same `body`, until it ends; `body` is its request's unless given.
+   * @throws IopaError 503 when there is no room
+   */
+  hold(holder: BodyHolder, bytes: number, body?: object): void
   /** Counts bytes of `owner` that are in memory already, until they are given back. */
   take(owner: string, bytes: number): void
   give(owner: string, bytes: number): void
@@ -36,7 +39,7 @@ export interface HeldBytes {
   /** Calls `freed` once, when bytes have been given back. */
   whenFreed(freed: () => void): void
   /** Whose share the bodies of a request are of: a user, or an address. */
-  ownerOf(holder: BodyHolder): string
+  ownerOf(holder: Pick<BodyHolder, 'server.User' | 'server.RemoteAddress'>): string
 }
 
 /** What all scopes of one app share. */

@@ -11,6 +11,7 @@ import {
   type ConnectOptions,
   checkOptions,
   checkTlsOptions,
+  countersOf,
   type DatagramNetwork,
   datagramNetwork,
   type Endpoint,
@@ -111,12 +112,14 @@ export const coap = (options: CoapOptions = {}): Transport => {
 
   const listen = async (host: Host): Promise<CoapListener> => {
     const own = host.withLimits(options.limits)
+    const counters = countersOf(own, 'coap')
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
     own.assertProtected(address, options.open)
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const server = (introduce: (remote: Remote) => Endpoint): ResourceServer =>
       new ResourceServer(own, clock, {
+        counters,
         szx: szxFor(blockSize),
         amplification: factor,
         leisure: parameters.leisure,
@@ -133,14 +136,14 @@ export const coap = (options: CoapOptions = {}): Transport => {
         )
       if (options.tcp === true) {
         const open = (at: number): Promise<Listener> =>
-          listenStreams({ host: own, clock, network: streams, address, port: at, tls: undefined, server })
+          listenStreams({ host: own, counters, clock, network: streams, address, port: at, tls: undefined, server })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
         // The port that the system has chosen for UDP may be taken in TCP.
         listeners.push(await open(chosen).catch((error: unknown) => (port === 0 && chosen !== 0 ? open(0) : Promise.reject(error))))
       }
       if (options.tls !== undefined) {
         const { port: tlsPort = port === 0 ? 0 : DEFAULT_TLS_PORT, ...tls } = options.tls
-        listeners.push(await listenStreams({ host: own, clock, network: streams, address, port: tlsPort, tls, server }))
+        listeners.push(await listenStreams({ host: own, counters, clock, network: streams, address, port: tlsPort, tls, server }))
       }
     } catch (error) {
       await Promise.all(listeners.map(listener => listener.close({ timeout: 0 })))

@@ -13,6 +13,7 @@ import {
   bodyTooLarge,
   type Context,
   checkOptions,
+  countersOf,
   decodePath,
   type Host,
   IopaError,
@@ -46,6 +47,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
   checkOptions('toFetchHandler()', options, OPTIONS, toFetchHandler)
   const host = app.host('fetch').withLimits(options.limits)
   usersOf(host)
+  const counters = countersOf(host, 'fetch')
   host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
@@ -71,7 +73,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
       context.defer(() => signal.removeEventListener('abort', abort))
       if (request.method === 'GET' && acceptsEventStream(request.headers.get('accept') ?? '')) {
         context['iopa.Observe'] = true
-        observe(host, context, signal, heartbeats, retry, resolve)
+        observe(host, counters, context, signal, heartbeats, retry, resolve)
       } else host.run(context, () => resolve(responseTo(context, context.response, host)))
     })
 }

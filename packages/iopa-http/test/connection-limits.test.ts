@@ -94,9 +94,10 @@ describe('http gives a client time', () => {
     await eventually('the request is in work', () => app.live === 2)
     await clock.advance(38_000)
     await peer.until(/^HTTP\/1\.1 504 /)
-    await eventually('only the connection lives', () => app.live === 1)
-    await clock.advance(15_000)
+    await eventually('the request is over', () => app.live <= 1)
+    await clock.advance(2000)
     await peer.until(() => peer.closed)
+    await eventually('nothing lives', () => app.live === 0)
   })
 
   test('without end while events are silent', async () => {

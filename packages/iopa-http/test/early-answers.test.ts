@@ -92,6 +92,24 @@ describe('an upload that is answered early', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
+  for (const fields of ['Content-Length: 3000000\r\n', 'Transfer-Encoding: chunked\r\n']) {
+    test(`ends the connection after a second when the deadline answers, though bytes still come: ${fields.trim()}`, async () => {
+      const clock = virtualClock()
+      const { app, port } = await serve(context => context.bytes(), { clock, limits: { requestTimeout: 3000, body: 4_000_000 } })
+      const peer = prompt(port).send(post(fields))
+      let seconds = 0
+      for (; seconds < 20 && app.live > 0; seconds++) {
+        peer.send(fields.startsWith('C') ? piece : `3e8\r\n${piece}\r\n`)
+        await arrive()
+        await clock.advance(1000)
+      }
+      const text = await peer.untilEnd()
+      expect(text).toMatch(/^HTTP\/1\.1 504 /)
+      expect(text).toMatch(/connection: close/)
+      expect(seconds).toBeLessThan(8)
+    })
+  }
+
   test('by a stream, in chunks that it does not read, is read over within the limit, and the connection is kept', async () => {
     const { port } = await serve(
       context =>

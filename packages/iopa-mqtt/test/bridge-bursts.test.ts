@@ -98,3 +98,31 @@ it('writes one line for messages that fail for good, and one for responses where
     'iopa: MQTT: a request asks for a response whe'
   ])
 })
+
+it('waits while the bodies in memory have no room, and handles everything when they have', async () => {
+  const broker = await scripted()
+  let release = (): void => undefined
+  const gate = new Promise<void>(resolve => (release = resolve))
+  let entered = 0
+  const app = new App({ logger: false, limits: { bodyMemory: 500 * 1024 } }).use(
+    mqtt({ broker: broker.url, statePrefix: false, window: 50, topics: ['lights/#'] })
+  )
+  app.use(async context => {
+    await context.bytes()
+    entered++
+    await gate
+    return undefined
+  })
+  await app.listen()
+  closing.push(() => app.close({ timeout: 20 }))
+  for (let number = 0; number < 20; number++) {
+    const payload = Buffer.alloc(100_000, 'x')
+    const packet = { cmd: 'publish', topic: `lights/${number}`, payload, qos: 0, retain: false, dup: false } as const
+    broker.visits[0]!.socket.write(generate(packet, { protocolVersion: 5 }))
+  }
+  await until(() => entered >= 2)
+  await new Promise(resolve => setTimeout(resolve, 300))
+  expect(entered).toBeLessThan(10)
+  release()
+  await until(() => entered === 20)
+})

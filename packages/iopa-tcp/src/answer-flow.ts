@@ -4,6 +4,7 @@ import {
   type Context,
   type Endpoint,
   type Host,
+  holdBytes,
   type IopaError,
   nextChunk,
   type Outbox,
@@ -67,6 +68,18 @@ export abstract class AnswerFlow {
     if (this.#running === request) {
       this.#running = null
       if (ordered) this.#order.add(request, false)
+    }
+  }
+
+  /** Counts the body of a request among those in memory; false when there is no room, and it has been refused. */
+  protected holds(request: Context, bytes: number, seq?: number | string): boolean {
+    try {
+      holdBytes(request, bytes)
+      return true
+    } catch (error) {
+      void request.end()
+      this.refuse(error as IopaError, seq)
+      return false
     }
   }
 

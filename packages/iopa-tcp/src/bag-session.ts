@@ -51,6 +51,7 @@ export class BagSession extends Session {
     const request = this.host.create({ method, path, query, rawPath: path, endpoint: this.endpoint, source: new BagSource(bag) }, this.connection)
     request['iopa.Observe'] = observe
     request['iopa.Seq'] = seq
+    if (bag.body !== null && !this.holds(request, bag.body.length, seq)) return
     if (observe) this.#observe(request, seq!)
     else this.run(request, seq === undefined)
   }
@@ -93,6 +94,7 @@ export class BagSession extends Session {
       if (!answer.ok) void request.end()
       else if (!this.outbox.writable) return this.drained()
     }
+    this.counters.observed(request)
     void this.host.observe(request, deliver)
   }
 

@@ -12,13 +12,9 @@ export class DataSession extends Session {
   }
 
   protected receive(frame: Uint8Array): void {
-    this.run(
-      this.host.create(
-        { method: 'DATA', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source: new FrameSource(frame) },
-        this.connection
-      ),
-      true
-    )
+    const source = new FrameSource(frame)
+    const request = this.host.create({ method: 'DATA', path: '/', query: '', rawPath: '/', endpoint: this.endpoint, source }, this.connection)
+    if (this.holds(request, frame.length)) this.run(request, true)
   }
 
   protected write(answer: Answer): void {

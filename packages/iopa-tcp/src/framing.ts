@@ -4,6 +4,8 @@ import { IopaError } from '@iopa/appbuilder'
 export interface FrameReader {
   /** Bytes held of a frame whose end has not come yet. */
   readonly pending: number
+  /** Bytes of memory that these take; `pending` unless given. */
+  readonly room?: number
   /** True when the frame that `next()` gave last was over the limit, and is only its end. */
   readonly overlong?: boolean
   /** Takes the next bytes of the stream; to be called only when `next()` has given null. */

@@ -44,6 +44,10 @@ class LengthReader implements FrameReader {
     return this.#partial.length
   }
 
+  get room(): number {
+    return this.#partial.bytes.length
+  }
+
   push(chunk: Uint8Array): void {
     // Parts of a plain array are made faster than those of a Buffer.
     this.#chunk = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)

@@ -1,4 +1,13 @@
-import { type ByteNetwork, type Connection, Connections, type Host, type Listener, type TlsOptions } from '@iopa/appbuilder'
+import {
+  type ByteChannel,
+  type ByteNetwork,
+  type Connection,
+  Connections,
+  countersOf,
+  type Host,
+  type Listener,
+  type TlsOptions
+} from '@iopa/appbuilder'
 import { BagSession } from './bag-session.ts'
 import { DataSession } from './data-session.ts'
 import type { Framing } from './framing.ts'
@@ -15,17 +24,22 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
   const scheme = tls ? 'tcps' : 'tcp'
   // A body of the largest size fits in base64, with its headers and path beside it.
   const frameLimit = bag ? Math.ceil((limits.body * 4) / 3) + 64 * 1024 : limits.body
-  const settings: SessionSettings = { host, clock, framing, frameLimit, scheme, closing: false }
+  const counters = countersOf(host, 'tcp')
+  const settings: SessionSettings = { host, counters, clock, framing, frameLimit, scheme, closing: false }
   const sessions = new WeakMap<Connection, Session>()
-  const connections = new Connections(clock, limits, connection => sessions.get(connection)?.leave('timeout'))
+  const connections = new Connections(clock, limits, connection => sessions.get(connection)?.leave('timeout'), counters)
   const refuse = refusals(bag, clock)
 
-  const server = await network.listen({ host: address, port, tls }, channel => {
+  const accept = (channel: ByteChannel): void => {
     const connection = connections.admit(channel)
-    if (connection === null) return refuse(channel)
+    if (connection === null) {
+      refuse(channel)
+      return
+    }
     probe(channel.raw, limits.idleTimeout)
     sessions.set(connection, bag ? new BagSession(channel, connection, settings) : new DataSession(channel, connection, settings))
-  })
+  }
+  const server = await network.listen({ host: address, port, tls }, accept, counters.failed)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

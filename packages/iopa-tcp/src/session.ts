@@ -3,7 +3,9 @@ import {
   type ByteReceiver,
   type Clock,
   type Connection,
+  type Counters,
   type EndReason,
+  HeldBuffer,
   type Host,
   IopaError,
   isIopaError,
@@ -16,6 +18,7 @@ import { PeerWatch } from './peer-watch.ts'
 /** What the sessions of one listener share. */
 export interface SessionSettings {
   readonly host: Host
+  readonly counters: Counters
   readonly clock: Clock
   readonly framing: Framing
   /** The longest frame, in bytes. */
@@ -33,6 +36,9 @@ const SPACE = Uint8Array.of(0x20)
  * leaves in one write at its end, later answers with all others of the same turn of the event loop.
  */
 export abstract class Session extends AnswerFlow implements ByteReceiver {
+  protected readonly counters: Counters
+  /** What has come of a frame, among the bodies in memory. */
+  readonly #held: HeldBuffer
   protected readonly framing: Framing
   protected readonly counted: Connection
   readonly #settings: SessionSettings
@@ -74,6 +80,8 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     this.framing = framing
     this.counted = counted
     this.#settings = settings
+    this.counters = settings.counters
+    this.#held = new HeldBuffer(host.scope.environment.bodies)
     this.#most = host.limits.inFlightPerConnection
     this.#channel = channel
     this.#watch = new PeerWatch(channel, clock, host.limits.idleTimeout)
@@ -116,6 +124,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
 
   close(): void {
     this.closed = true
+    this.#held.free()
     this.#watch.close()
     this.user.close()
     this.outbox.onClose()
@@ -208,6 +217,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
   #read(): void {
     while (this.#ready) {
       const frame = this.#reader.next()
+      this.#held.resize(this.#reader.room ?? this.#reader.pending, this.connection)
       if (frame !== null) {
         this.#frames++
         this.receive(frame)
@@ -226,6 +236,7 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
 
   #stop(): void {
     this.#stopped = true
+    this.#held.free()
     this.#chunks.length = 0
   }
 

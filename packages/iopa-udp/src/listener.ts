@@ -1,4 +1,4 @@
-import type { DatagramNetwork, Host, Listener } from '@iopa/appbuilder'
+import { countersOf, type DatagramNetwork, type Host, type Listener } from '@iopa/appbuilder'
 import { addressOf } from './address.ts'
 import type { UdpOptions } from './options.ts'
 import { DatagramServer } from './server.ts'
@@ -7,6 +7,7 @@ import { DatagramServer } from './server.ts'
 export async function listen(host: Host, network: DatagramNetwork, options: UdpOptions): Promise<Listener> {
   const { host: address = '127.0.0.1', port = 0, framing = 'bag' } = options
   host.assertProtected(address, options.open)
+  countersOf(host, 'udp')
   const clock = options.clock ?? host.clock
   const channel = await network.bind({ host: await addressOf(address, 'listen'), port, spread: true })
   const server = new DatagramServer(channel, host, clock, framing === 'raw')

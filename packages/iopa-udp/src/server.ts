@@ -12,6 +12,7 @@ import {
   type Endpoint,
   encodeBagAnswer,
   type Host,
+  holdBytes,
   IopaError,
   type RequestSource,
   reasonPhrase
@@ -75,6 +76,13 @@ export class DatagramServer implements DatagramReceiver {
   #run(init: Parameters<Host['create']>[0], size: number, seq: Seq): void {
     const request = this.#host.create(init)
     request['iopa.Seq'] = seq
+    try {
+      holdBytes(request, size)
+    } catch (error) {
+      void request.end()
+      this.#refuse(error as IopaError, request.endpoint, size, seq)
+      return
+    }
     this.#host.run(request, finished => this.#send(finished, finished.response, size, seq), 'all')
   }
 

@@ -9,6 +9,7 @@ import {
   checkOptions,
   checkTargetUrl,
   connectionLost,
+  countersOf,
   type Endpoint,
   HeaderMap,
   type Host,
@@ -62,6 +63,7 @@ export const memory = (options: MemoryOptions = {}): Transport => {
       if (open.has(name)) throw new IopaError(500, 'bind-failed', `memory://${name} is taken.`)
       const own = host.withLimits(options.limits)
       usersOf(own)
+      countersOf(own, 'memory')
       open.set(name, own)
       return listenerOf(name, own, open)
     },

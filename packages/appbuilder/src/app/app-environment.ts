@@ -18,7 +18,7 @@ export const environmentOf = (
   logger,
   codecs: new CodecTable(codecs),
   bodyLimit: limits.body,
-  failures: new FailureLog(clock, logger),
+  failures: new FailureLog(clock, logger, limits.failureLogs),
   now: () => clock.now(),
   notify: (path, origin) => changed(path, isContext(origin) ? origin : null),
   bounded: (work, hurry) => bounded(work, hurry, limits.drainTimeout, clock, logger)

@@ -21,6 +21,7 @@ import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { sequence } from '../pipeline/sequence.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import { type Clock, systemClock, withinTime } from '../transport/clock.ts'
+import { type AppCounters, COUNTERS, type Counts } from '../transport/counters.ts'
 import { type HostContext, ListenerHost } from '../transport/host.ts'
 import { DEFAULT_LIMITS, type Limits, mergeLimits } from '../transport/limits.ts'
 import type { ConnectOptions, Host, Listener, RouteInfo, Transport } from '../transport/transport.ts'
@@ -270,6 +271,11 @@ export class App<Required extends keyof IopaKeys = never> {
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
   explain(): Explanation {
     return explanationOf(this.#self, transport => this.#listeners.urls(transport))
+  }
+
+  /** What each transport has now, and what it has refused since it began to listen, by its name. */
+  counters(): Readonly<Record<string, Counts>> {
+    return (this.#shared.get(COUNTERS) as AppCounters | undefined)?.read() ?? {}
   }
 
   /** What lasts longer than a request; undefined while no transport listens. */

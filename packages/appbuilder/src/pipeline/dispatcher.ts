@@ -28,6 +28,8 @@ export class Dispatcher {
   /** The pipeline, once it has been asked for: from then on it is fixed. */
   #composed: ComposedPipeline | null = null
   #inFlight = 0
+  /** Called for each request that is refused, as there are too many in work. */
+  shed: (() => void) | undefined
   #idle: (() => void)[] = []
 
   /** `changed` hears of each path whose state a 2xx answer has changed. */
@@ -75,6 +77,7 @@ export class Dispatcher {
   /** Answers a request that must not run any more, or not yet; false for one whose peer alone has left. */
   #refused(context: Context, excess: boolean): boolean {
     const shutDown = context.ended && context.endReason === 'shutdown'
+    if (!shutDown && excess) this.shed?.()
     if (shutDown || excess) context.response.fail(shutDown ? SHUT_DOWN : OVERLOADED)
     return shutDown || excess
   }

@@ -25,12 +25,13 @@ const isBodyless = (context: Context, { status }: Answer): boolean =>
 export const awaitStream = (context: Context, whole: Whole, limit: number, clock: Clock): StreamWait | null => {
   const answer = context.response
   const collects = whole === 'all' || (whole && !isRandomAccess(answer.payload))
-  if (collects && !isBodyless(context, answer)) return collected(answer, limit)
+  if (collects && !isBodyless(context, answer)) return collected(context, limit)
   const first = answer.ready()
   return first === null ? null : { ready: within(first, FIRST_CHUNK, clock), giveUp: () => undefined }
 }
 
-const collected = (answer: Answer, limit: number): StreamWait => {
+const collected = (context: Context, limit: number): StreamWait => {
+  const answer = context.response
   // A stream that gives its source up at once, also where that is silent.
   answer.whenRead(() => undefined)
   const stream = answer.payload as AsyncIterableIterator<Uint8Array>
@@ -40,7 +41,7 @@ const collected = (answer: Answer, limit: number): StreamWait => {
     given = true
     stream.return?.()?.catch(() => undefined)
   }
-  const ready = answer.collect(limit).then(
+  const ready = answer.collect(limit, context).then(
     () => void (given = true),
     (error: unknown) => {
       giveUp()

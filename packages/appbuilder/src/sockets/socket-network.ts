@@ -33,7 +33,7 @@ type Make = (options: object, connected?: (socket: SocketLike) => void) => unkno
  * `tls` is a function, so that a transport loads it when it is first needed.
  */
 export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): ByteNetwork => ({
-  listen: async (address, accept) => {
+  listen: async (address, accept, failed = () => undefined) => {
     const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
     const connected = (socket: SocketLike): void => {
       const identity = keys?.identityOf(socket)
@@ -46,8 +46,8 @@ export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): By
         ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
         : ((await tls()).createServer as Make)(serverTls(address, keys), connected)
     ) as ServerLike
-    const handshakes = address.tls === undefined ? null : new Handshakes(server)
-    await listening(server, address)
+    const handshakes = address.tls === undefined ? null : new Handshakes(server, failed)
+    await listening(server, address, failed)
     return serverOf(server, address, handshakes, keys)
   },
   connect: async (address, signal) => {
@@ -91,9 +91,10 @@ const MOST_HANDSHAKES = 1000
 class Handshakes {
   readonly #open = new Map<string, SocketLike>()
 
-  constructor(server: ServerLike) {
+  constructor(server: ServerLike, refused: () => void) {
     server.on('connection', (raw: SocketLike) => {
       if (this.#open.size >= MOST_HANDSHAKES) {
+        refused()
         raw.destroy()
         return
       }
@@ -115,7 +116,7 @@ class Handshakes {
 
 const peerOf = (socket: SocketLike): string => `${socket.remoteAddress} ${socket.remotePort}`
 
-const listening = (server: ServerLike, { host, port }: ByteAddress): Promise<void> =>
+const listening = (server: ServerLike, { host, port }: ByteAddress, refused: () => void): Promise<void> =>
   new Promise((resolve, reject) => {
     const failed = (error: Error): void =>
       reject(new IopaError(500, 'bind-failed', `Cannot listen on ${host}:${port}: ${error.message}.`, { cause: error }))
@@ -123,7 +124,7 @@ const listening = (server: ServerLike, { host, port }: ByteAddress): Promise<voi
     server.listen({ host, port, backlog: 1024 }, () => {
       server.off('error', failed)
       // Running out of descriptors on accept must not end the process.
-      server.on('error', () => undefined)
+      server.on('error', refused)
       resolve()
     })
   })

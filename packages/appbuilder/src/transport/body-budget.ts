@@ -13,6 +13,9 @@ const HEAP_SHARE = 4
 /** The part of the budget that one user may use once half of it is used, as a divisor. */
 const SHARE = 8
 
+/** What says whose a body is. */
+type Owned = Pick<BodyHolder, 'server.User' | 'server.RemoteAddress'>
+
 /** The bytes of all bodies that the requests of an app hold in memory, shared out by user. */
 class BodyBudget implements HeldBytes {
   /** Bytes; more are refused. */
@@ -29,8 +32,8 @@ class BodyBudget implements HeldBytes {
     this.limit = limit
   }
 
-  hold(holder: BodyHolder, bytes: number): void {
-    const before = this.#holders.get(holder)
+  hold(holder: BodyHolder, bytes: number, body: object = holder): void {
+    const before = this.#holders.get(body)
     const more = bytes - (before ?? 0)
     if (more <= 0) return
     const owner = this.ownerOf(holder)
@@ -38,12 +41,12 @@ class BodyBudget implements HeldBytes {
       this.refused++
       throw NO_ROOM
     }
-    this.#holders.set(holder, bytes)
+    this.#holders.set(body, bytes)
     this.take(owner, more)
     if (before !== undefined) return
     holder.defer(() => {
-      this.give(owner, this.#holders.get(holder) as number)
-      this.#holders.delete(holder)
+      this.give(owner, this.#holders.get(body) as number)
+      this.#holders.delete(body)
     })
   }
 
@@ -77,7 +80,7 @@ class BodyBudget implements HeldBytes {
   }
 
   /** Empty where no share binds, as on loopback, where a proxy may speak for many. */
-  ownerOf(holder: BodyHolder): string {
+  ownerOf(holder: Owned): string {
     const user = holder['server.User']
     if (user !== undefined) return `user ${user.id}`
     const address = holder['server.RemoteAddress']
@@ -92,6 +95,43 @@ class BodyBudget implements HeldBytes {
  */
 export const bodyBudget = (limit: number, heap: number = UNKNOWN_HEAP): HeldBytes =>
   new BodyBudget(Number.isFinite(limit) ? limit : heap / HEAP_SHARE)
+
+/** Shorter ones are bounded by the connections. */
+const UNCOUNTED = 16 * 1024
+
+/** A buffer of a transport that grows with what its peer sends, counted with the bodies of the app before there is a request. */
+export class HeldBuffer {
+  readonly #bodies: HeldBytes | undefined
+  #owner = ''
+  #bytes = 0
+
+  constructor(bodies: HeldBytes | undefined) {
+    this.#bodies = bodies
+  }
+
+  /** Says how many bytes it has now, and whose they are. @throws IopaError 503 when there is no room. */
+  resize(bytes: number, owned: Owned): void {
+    const bodies = this.#bodies
+    const counted = bytes > UNCOUNTED ? bytes : 0
+    if (bodies === undefined || counted === this.#bytes) return
+    if (counted < this.#bytes) {
+      bodies.give(this.#owner, this.#bytes - counted)
+      this.#bytes = counted
+      return
+    }
+    const more = counted - this.#bytes
+    // What it holds stays with its first owner.
+    if (this.#bytes === 0) this.#owner = bodies.ownerOf(owned)
+    if (!bodies.hasRoom(this.#owner, more)) throw NO_ROOM
+    bodies.take(this.#owner, more)
+    this.#bytes = counted
+  }
+
+  free(): void {
+    if (this.#bytes > 0) this.#bodies?.give(this.#owner, this.#bytes)
+    this.#bytes = 0
+  }
+}
 
 /** The /64 of an IPv6 address: one customer has all of it. */
 const networkOf = (address: string): string => {

@@ -1,6 +1,7 @@
 import { isLoopback } from '@iopa/context'
 import type { ByteChannel } from './byte-channel.ts'
 import type { Clock, TimerHandle } from './clock.ts'
+import type { Counters } from './counters.ts'
 import type { Limits } from './limits.ts'
 
 /** One counted connection. */
@@ -61,6 +62,7 @@ export class Connections {
   readonly #clock: Clock
   readonly #limits: Limited
   readonly #onIdle: (connection: Connection) => void
+  readonly #counters: Pick<Counters, 'connections' | 'refuse'> | undefined
   readonly #open = new Set<CountedConnection>()
   readonly #byAddress = new Map<string, number>()
   #sweeps = 0
@@ -69,10 +71,11 @@ export class Connections {
   #empty: (() => void)[] = []
 
   /** `onIdle` is called for a connection without traffic for `idleTimeout`; it should say goodbye and destroy the channel. */
-  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void) {
+  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, 'connections' | 'refuse'>) {
     this.#clock = clock
     this.#limits = limits
     this.#onIdle = onIdle
+    this.#counters = counters
   }
 
   get size(): number {
@@ -91,10 +94,15 @@ export class Connections {
   admit(channel: ByteChannel, perAddress = true): Connection | null {
     const address = perAddress ? channel.remoteAddress : SHARED
     const fromAddress = this.#byAddress.get(address) ?? 0
-    if (this.#closing !== null || this.#open.size >= this.#limits.connections) return null
-    if (perAddress && !isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress) return null
+    if (this.#closing !== null) return null
+    const isFull = perAddress && !isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress
+    if (isFull || this.#open.size >= this.#limits.connections) {
+      this.#counters?.refuse()
+      return null
+    }
     const connection = new CountedConnection(channel, this, address)
     this.#open.add(connection)
+    if (this.#counters !== undefined) this.#counters.connections++
     this.#byAddress.set(address, fromAddress + 1)
     if (this.#timer === null) this.#arm()
     return connection
@@ -102,6 +110,7 @@ export class Connections {
 
   delete(connection: CountedConnection): void {
     if (!this.#open.delete(connection)) return
+    if (this.#counters !== undefined) this.#counters.connections--
     const { address } = connection
     const left = (this.#byAddress.get(address) ?? 1) - 1
     if (left === 0) this.#byAddress.delete(address)

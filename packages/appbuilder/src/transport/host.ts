@@ -53,8 +53,9 @@ export class ListenerHost implements Host {
   }
 
   withLimits(limits: Partial<Limits> | undefined): Host {
-    if (limits?.bodyMemory !== undefined)
-      throw new IopaError(500, 'bad-limit', "The limit 'bodyMemory' is one of the whole app: give it to new App({ limits }).")
+    for (const name of ['bodyMemory', 'failureLogs'] as const)
+      if (limits?.[name] !== undefined)
+        throw new IopaError(500, 'bad-limit', `The limit '${name}' is one of the whole app: give it to new App({ limits }).`)
     return limits === undefined ? this : new ListenerHost(this.#name, this.#app, this.scope, mergeLimits(this.limits, limits))
   }
 
@@ -120,6 +121,11 @@ export class ListenerHost implements Host {
 
   routes(as?: Context): Iterable<RouteInfo> {
     return this.#app.routes(as === undefined || as['server.User'] !== undefined ? null : as)
+  }
+
+  load(shed: () => void): () => number {
+    this.#dispatcher.shed = shed
+    return () => this.#dispatcher.inFlight
   }
 
   /** Resolves when nothing is in work any more. */

@@ -38,6 +38,8 @@ export interface Limits {
   readonly observersPerConnection: number
   /** For requests in work when `close` is called; then they are ended. Also for disposers of a scope, and for a handler that changes state after its answer has left. */
   readonly drainTimeout: number
+  /** Of the whole app: requests that failed with 5xx which are logged one by one in a second; one line counts the others. */
+  readonly failureLogs: number
 }
 
 const MIB = 1024 * 1024
@@ -60,7 +62,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   queueBytes: MIB,
   observers: 10_000,
   observersPerConnection: 1000,
-  drainTimeout: 10_000
+  drainTimeout: 10_000,
+  failureLogs: 50
 })
 
 /** `base` with what `overrides` says. @throws IopaError 500 for an unknown name, or a value that is no positive number. */

@@ -161,6 +161,8 @@ export interface Host {
   deliver(path: string, answer: Answer): void
   /** Tells observers that `path` has changed. */
   notify(path: string): void
+  /** Reads how many requests of this host are in work; `shed` is called for each one that is refused as too many. For `countersOf`. */
+  load(shed: () => void): () => number
   /** Resolves when no request of this host is in work. */
   idle(): Promise<void>
   /**

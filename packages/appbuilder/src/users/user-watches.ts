@@ -30,7 +30,7 @@ export class UserWatches {
   readonly #listeners = new Set<(id: string) => void>()
 
   constructor({ clock, logger, limits }: Pick<Host, 'clock' | 'logger' | 'limits'>) {
-    this.#host = { clock, logger, limits, failures: new FailureLog(clock, logger, 'checks of users failed') }
+    this.#host = { clock, logger, limits, failures: new FailureLog(clock, logger, limits.failureLogs, 'checks of users failed') }
   }
 
   /**

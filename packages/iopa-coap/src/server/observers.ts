@@ -1,4 +1,4 @@
-import type { Answer, Context, EndReason, Host } from '@iopa/appbuilder'
+import type { Answer, Context, Counters, EndReason, Host } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
@@ -81,12 +81,14 @@ export class Observer implements NotificationSource {
 export class ObserverRegistry {
   readonly #host: Host
   readonly #responder: Responder
+  readonly #counters: Counters
   /** Bytes of the bodies that are kept to be asked again. */
   #held = 0
 
-  constructor(host: Host, responder: Responder) {
+  constructor(host: Host, responder: Responder, counters: Counters) {
     this.#host = host
     this.#responder = responder
+    this.#counters = counters
   }
 
   /** True when a GET or FETCH with Observe 0 becomes an observation; else it is answered like any other (RFC 7641 section 4.1, RFC 8132 section 2.4). */
@@ -120,6 +122,7 @@ export class ObserverRegistry {
       observer.subscriber.close()
       if (reason !== 'finish') exchange.suppress()
     })
+    this.#counters.observed(context)
     this.#host
       .observe(context, answer => observer.deliver(answer))
       .then(

@@ -1,4 +1,15 @@
-import { type Answer, type Clock, type Context, type Endpoint, type Host, isUnrouted, type TimerHandle, usersOf } from '@iopa/appbuilder'
+import {
+  type Answer,
+  type Clock,
+  type Context,
+  type Counters,
+  type Endpoint,
+  type Host,
+  holdBytes,
+  isUnrouted,
+  type TimerHandle,
+  usersOf
+} from '@iopa/appbuilder'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
 import { AmplificationGuard } from './amplification.ts'
@@ -20,6 +31,7 @@ const BUSY_SECONDS = 30
 
 /** What a resource server can be told. */
 export interface ResourceServerOptions {
+  readonly counters: Counters
   /** Size exponent of the largest block on datagrams. */
   readonly szx: number
   /** How many times the bytes of its request an answer to an unverified peer may have; Infinity for any. */
@@ -58,10 +70,13 @@ export class ResourceServer implements Responder {
     this.#paths = new PathCache(limits)
     this.#formats = new FormatTable(host.scope.environment.codecs)
     this.#guard = new AmplificationGuard(clock, amplification)
-    this.#uploads = new Uploads({ body: limits.body, bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime })
+    this.#uploads = new Uploads(
+      { body: limits.body, bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime },
+      host.scope.environment.bodies
+    )
     this.#errors = new ErrorResponses({ limits, logger, guard: this.#guard })
     this.#responses = new Responses({ clock, guard: this.#guard, errors: this.#errors, bytes: 16 * limits.body, szx, leisure, lifetime })
-    this.#observers = new ObserverRegistry(host, this)
+    this.#observers = new ObserverRegistry(host, this, options.counters)
   }
 
   /** Answers a request, now or later. Never throws. */
@@ -150,6 +165,7 @@ export class ResourceServer implements Responder {
       remote.connection
     )
     context['coap.Message'] = message
+    if (request.assembled !== undefined) hold(context, request.assembled.buffer.byteLength)
     if (observes) this.#observers.register(exchange, request, context)
     else
       this.#host.run(
@@ -168,7 +184,8 @@ export class ResourceServer implements Responder {
     const announced = request.size1 === NONE ? undefined : request.size1
     const origin = {
       unverified: remote.verified ? undefined : remote.address,
-      contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat
+      contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat,
+      sender: { 'server.User': remote.connection?.['server.User'], 'server.RemoteAddress': remote.address }
     }
     const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.elapsed(), origin)
     this.#arm()
@@ -244,3 +261,13 @@ export class ResourceServer implements Responder {
 
 const FAILED = diagnostic(CODE.INTERNAL_SERVER_ERROR, '')
 const FORMAT_CHANGED = diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has another Content-Format now.')
+
+/** Counts a body that was assembled while its request lasts. @throws IopaError 503 when there is no room. */
+const hold = (context: Context, bytes: number): void => {
+  try {
+    holdBytes(context, bytes)
+  } catch (error) {
+    void context.end()
+    throw error
+  }
+}

@@ -1,3 +1,4 @@
+import { type BodyHolder, HeldBuffer, type HeldBytes } from '@iopa/appbuilder'
 import { BERT, type Block, blockSize, fitsBlock } from '../codec/block.ts'
 
 /** Bounds of the bodies that are being assembled. */
@@ -23,9 +24,14 @@ export interface BlockOrigin {
   readonly unverified?: string | undefined
   /** Its Content-Format option; undefined where it leaves that out, as blocks after the first may. */
   readonly contentFormat?: number | undefined
+  readonly sender?: BlockSender
 }
 
+/** Whose the bytes of a body are. */
+export type BlockSender = Pick<BodyHolder, 'server.User' | 'server.RemoteAddress'>
+
 const TRUSTED: BlockOrigin = {}
+const UNKNOWN: BlockSender = { 'server.User': undefined, 'server.RemoteAddress': '' }
 
 /** What came of a block. */
 export type UploadResult =
@@ -43,6 +49,8 @@ export type UploadResult =
 interface Upload {
   readonly owner: object
   readonly origin: BlockOrigin
+  /** Its bytes among the bodies in memory of the app. */
+  readonly held: HeldBuffer
   buffer: Uint8Array
   length: number
   touched: number
@@ -51,6 +59,7 @@ interface Upload {
 /** Assembles request bodies from their blocks (RFC 7959 section 2.5), keyed by endpoint, cache key and Request-Tag, never by token (RFC 9175 section 3). */
 export class Uploads {
   readonly #limits: UploadLimits
+  readonly #bodies: HeldBytes | undefined
   /** The one that was touched longest ago comes first. */
   readonly #uploads = new Map<string, Upload>()
   readonly #counts = new Map<object, number>()
@@ -60,8 +69,9 @@ export class Uploads {
   #strangerBytes = 0
   #bytes = 0
 
-  constructor(limits: UploadLimits) {
+  constructor(limits: UploadLimits, bodies?: HeldBytes) {
     this.#limits = limits
+    this.#bodies = bodies
   }
 
   get size(): number {
@@ -94,7 +104,7 @@ export class Uploads {
       if (!block.more) return { outcome: 'complete', body: payload }
       const count = this.#counts.get(owner) ?? 0
       if (count >= this.#limits.countPerOwner || !this.#makeRoom(origin.unverified)) return { outcome: 'full' }
-      upload = { owner, origin, buffer: new Uint8Array(0), length: 0, touched: now }
+      upload = { owner, origin, held: new HeldBuffer(this.#bodies), buffer: new Uint8Array(0), length: 0, touched: now }
       this.#uploads.set(key, upload)
       this.#counts.set(owner, count + 1)
       this.#countStranger(origin.unverified, 1)
@@ -182,6 +192,11 @@ export class Uploads {
       const stranger = upload.origin.unverified !== undefined
       const more = capacity - upload.buffer.length
       if (!this.#hasBytes(key, more, stranger)) return false
+      try {
+        upload.held.resize(capacity, upload.origin.sender ?? UNKNOWN)
+      } catch {
+        return false
+      }
       const wider = new Uint8Array(capacity)
       wider.set(upload.buffer.subarray(0, upload.length))
       this.#bytes += more
@@ -195,6 +210,7 @@ export class Uploads {
 
   #drop(key: string, upload: Upload): void {
     this.#uploads.delete(key)
+    upload.held.free()
     this.#bytes -= upload.buffer.length
     const { unverified } = upload.origin
     if (unverified !== undefined) this.#strangerBytes -= upload.buffer.length

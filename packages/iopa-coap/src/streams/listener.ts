@@ -6,6 +6,7 @@ import {
   Connections,
   ConnectionUser,
   type Context,
+  type Counters,
   type Endpoint,
   type Host,
   isUnrouted,
@@ -24,6 +25,7 @@ import { StreamSession } from './session.ts'
 /** Where connections are served. */
 export interface StreamListenerInit {
   readonly host: Host
+  readonly counters: Counters
   readonly clock: Clock
   readonly network: ByteNetwork
   readonly address: string
@@ -40,7 +42,7 @@ const NOTHING = new Uint8Array(0)
 
 /** Serves CoAP over TCP, or over TLS. Rejects when it cannot bind. */
 export const listenStreams = async (init: StreamListenerInit): Promise<Listener> => {
-  const { host, clock, network, address, port, tls } = init
+  const { host, counters, clock, network, address, port, tls } = init
   const { limits } = host
   const scheme = tls === undefined ? 'coap+tcp' : 'coaps+tcp'
   // Every remote brings its endpoint.
@@ -51,7 +53,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     if (remote?.session === undefined) connection.channel.destroy()
     else dismiss(remote)
   }
-  const connections = new Connections(clock, limits, goodbye)
+  const connections = new Connections(clock, limits, goodbye, counters)
   const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes, messageTimeout: limits.requestTimeout }
   let accepting = true
 
@@ -100,7 +102,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     else exchange.respond(CODE.SERVICE_UNAVAILABLE, new OptionWriter().uint(OPTION.MAX_AGE, 30), NOTHING)
   }
 
-  const bound = await network.listen({ host: address, port, tls, alpn: tls === undefined ? undefined : ALPN }, channel => {
+  const accept = (channel: ByteChannel): void => {
     const counted = connections.admit(channel)
     if (counted === null) channel.destroy()
     else
@@ -108,7 +110,8 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
         host.logger.error('iopa: a CoAP connection failed', error)
         channel.destroy()
       })
-  })
+  }
+  const bound = await network.listen({ host: address, port, tls, alpn: tls === undefined ? undefined : ALPN }, accept, counters.failed)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

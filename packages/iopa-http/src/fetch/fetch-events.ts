@@ -1,4 +1,4 @@
-import { type Answer, type Context, type Host, IopaError } from '@iopa/appbuilder'
+import { type Answer, type Context, type Counters, type Host, IopaError } from '@iopa/appbuilder'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
 import { fieldsOf, isObservable } from '../message/answer-fields.ts'
 import { headersOf, responseTo } from './fetch-response.ts'
@@ -6,6 +6,7 @@ import { headersOf, responseTo } from './fetch-response.ts'
 /** Answers an observing GET with an event stream, or as any other when there is nothing to observe. */
 export const observe = (
   host: Host,
+  counters: Counters,
   context: Context,
   request: AbortSignal,
   heartbeats: Heartbeats,
@@ -58,6 +59,7 @@ export const observe = (
     else controller?.close()
     controller = null
   })
+  counters.observed(context)
   void host.observe(context, answer => {
     if (context.ended) {
       // If no event stream was started, the caller still waits for the response.

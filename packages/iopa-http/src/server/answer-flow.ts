@@ -1,4 +1,14 @@
-import { type Answer, type ByteChannel, type Clock, type Connection, type Context, type Host, IopaError, silenceLimit } from '@iopa/appbuilder'
+import {
+  type Answer,
+  type ByteChannel,
+  type Clock,
+  type Connection,
+  type Context,
+  type Counters,
+  type Host,
+  IopaError,
+  silenceLimit
+} from '@iopa/appbuilder'
 import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
 import { asksToClose, fieldsOf, isBodyless, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
@@ -9,6 +19,7 @@ import type { HttpRequest } from './request.ts'
 /** What answers need to know of their listener. */
 export interface AnswerSettings {
   readonly host: Host
+  readonly counters: Counters
   readonly clock: Clock
   readonly heads: AnswerHeads
   readonly heartbeats: Heartbeats
@@ -73,7 +84,7 @@ export abstract class AnswerFlow {
 
   /** Renders an observing GET: its answers as events, or the first one as it is when there is nothing to observe. */
   protected observe(request: HttpRequest, context: Context): void {
-    const { host, heads, heartbeats, retry } = this.#settings
+    const { host, counters, heads, heartbeats, retry } = this.#settings
     context['iopa.Observe'] = true
     let events: EventStream | null = null
     const chunked = request.minor > 0
@@ -104,6 +115,7 @@ export abstract class AnswerFlow {
       if (!answer.ok) void context.end()
       return delivered
     }
+    counters.observed(context)
     host.observe(context, deliver).catch((error: unknown) => this.#fail(request, error))
   }
 

@@ -232,8 +232,14 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   #answered(context: Context): void {
-    if (this.request?.context === context) this.write(this.request, context.response)
-    else discard(context.response)
+    const { request } = this
+    if (request?.context !== context) {
+      discard(context.response)
+      return
+    }
+    // A deadline that ran out while the body came is no early answer: the rest has no more time.
+    if (request.unread && context.response.error?.code === 'timeout') request.closes = request.late = true
+    this.write(request, context.response)
   }
 
   protected unfinishable(request: HttpRequest): boolean {
@@ -243,7 +249,7 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   protected settled(request: HttpRequest): void {
     this.#admission.leave(request)
     if (request.context !== null) this.#user.look(request.context)
-    if (request.closes) this.#leave(request.unread)
+    if (request.closes) this.#leave(request.unread, request.late)
     else {
       if (request.unread) this.#discarded = new DiscardedBody(request.decoder as BodyDecoder, 2 * this.#settings.limits.body)
       this.read()
@@ -278,9 +284,9 @@ export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort
   }
 
   /** Ends the connection after what was written; what the peer still sends is thrown away. */
-  #leave(owing = false): void {
+  #leave(owing = false, late = false): void {
     if (this.#linger !== null) return
-    this.#linger = this.#settings.lingering.begin(owing)
+    this.#linger = this.#settings.lingering.begin(owing, late)
     this.outflow.flush()
     this.channel.end()
     this.#inflow.discard()

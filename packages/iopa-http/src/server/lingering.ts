@@ -12,9 +12,9 @@ const MOST = 256
 export class Lingering {
   #long = 0
 
-  /** Begins for one connection, whose peer owes the rest of a body or does not. */
-  begin(owing: boolean): Linger {
-    return new Linger(this, owing ? LONGEST_GAP : LINGER)
+  /** Begins for one connection, whose peer owes the rest of a body or does not. One that is `late` has had its time. */
+  begin(owing: boolean, late = false): Linger {
+    return new Linger(this, owing && !late ? LONGEST_GAP : LINGER, late ? LINGER : LONGEST)
   }
 
   /** False when there is no room for another connection that is kept for long. */
@@ -33,6 +33,7 @@ export class Lingering {
 export class Linger {
   readonly #all: Lingering
   readonly #gap: number
+  readonly #most: number
   #entered = false
   /** When it was first looked at; -1 before that. */
   #from = -1
@@ -40,9 +41,10 @@ export class Linger {
   #since = -1
   #received = 0
 
-  constructor(all: Lingering, gap: number) {
+  constructor(all: Lingering, gap: number, most: number) {
     this.#all = all
     this.#gap = gap
+    this.#most = most
   }
 
   /** True when the connection is to be closed; never while something has still to leave. */
@@ -52,7 +54,7 @@ export class Linger {
     if (this.#since < 0 || received !== this.#received) this.#since = now
     this.#received = received
     if (now - this.#from < LINGER) return false
-    if (now - this.#since >= this.#gap || now - this.#from >= LONGEST) return true
+    if (now - this.#since >= this.#gap || now - this.#from >= this.#most) return true
     this.#entered ||= this.#all.enter()
     return !this.#entered
   }

@@ -4,6 +4,7 @@ import {
   type Clock,
   type Connection,
   Connections,
+  countersOf,
   type Host,
   IopaError,
   type Limits,
@@ -30,14 +31,16 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
   const clock = options.clock ?? host.clock
   const scheme = tls === undefined ? 'http' : 'https'
   const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
+  const counters = countersOf(host, 'http')
   const settings: ConnectionSettings = {
     host,
+    counters,
     clock,
     limits,
     scheme,
     hosts: new HostRules(options.hosts, address),
     proxies,
-    clients: new ProxiedClients(limits.connectionsPerAddress),
+    clients: new ProxiedClients(limits.connectionsPerAddress, counters.refuse),
     lingering: new Lingering(),
     heads: new AnswerHeads(clock),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
@@ -45,7 +48,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     closing: false
   }
   const open = new Map<Connection, HttpConnection>()
-  const connections = new Connections(clock, limits, connection => open.get(connection)?.finish())
+  const connections = new Connections(clock, limits, connection => open.get(connection)?.finish(), counters)
   const sweep = sweeper(clock, limits, open)
   let refused = 0
 
@@ -59,13 +62,17 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     turnAway(channel, clock, settings.heads.last(answerTo(tooManyConnections())), () => refused--)
   }
 
-  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, channel => {
+  const accept = (channel: ByteChannel): void => {
     // Behind a proxy the limit of an address binds its clients, by their requests.
     const counted = connections.admit(channel, proxies?.has(channel.remoteAddress) !== true)
-    if (counted === null) return refuse(channel)
+    if (counted === null) {
+      refuse(channel)
+      return
+    }
     open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
     sweep()
-  })
+  }
+  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, accept, counters.failed)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

@@ -6,11 +6,13 @@ import { IopaError, isLoopback } from '@iopa/appbuilder'
  */
 export class ProxiedClients {
   readonly #limit: number
+  readonly #refused: () => void
   readonly #requests = new Map<string, number>()
 
-  /** A client may have `limit` requests in work, those that observe included. */
-  constructor(limit: number) {
+  /** A client may have `limit` requests in work, those that observe included; `refused` is called for each one beyond. */
+  constructor(limit: number, refused: () => void) {
     this.#limit = limit
+    this.#refused = refused
   }
 
   /** Counts a request in. @throws IopaError 503 over the limit; clients on loopback are not counted, as for connections. */
@@ -18,6 +20,7 @@ export class ProxiedClients {
     if (isLoopback(address)) return
     const requests = this.#requests.get(address) ?? 0
     if (requests >= this.#limit) {
+      this.#refused()
       throw new IopaError(503, 'too-many-connections', 'This client has as many connections as it may have; close some of them.', {
         headers: { 'retry-after': '10' }
       })

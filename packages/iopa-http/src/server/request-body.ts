@@ -55,6 +55,7 @@ export class RequestBody implements BodyStream, BodySink {
       this.#most = Math.min(limit, this.#limit)
       const whole = this.#port.whole(this.#most)
       if (whole === null) return this.#collect(new ByteCollector())
+      holdBytes(holder, whole.length)
       this.#ended = true
       return Promise.resolve(whole)
     } catch (error) {

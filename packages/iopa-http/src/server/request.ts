@@ -24,6 +24,8 @@ export class HttpRequest implements RequestSource {
   fault: IopaError | null = null
   /** Its answer is the last of the connection. */
   closes: boolean
+  /** Its time was over before its body was whole. */
+  late = false
   /** The head of its answer has been written. */
   begun = false
   /** Its answer is a stream of events. */

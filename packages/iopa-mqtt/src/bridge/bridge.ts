@@ -1,4 +1,4 @@
-import { type Context, type Host, IopaError, type Listener } from '@iopa/appbuilder'
+import { type Context, countersOf, type Host, IopaError, type Listener } from '@iopa/appbuilder'
 import type {} from '../keys.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { RemoteBroker } from '../remote/broker.ts'
@@ -99,6 +99,7 @@ class Bridge implements BridgeListener {
             replaceable: this.#plan.replaceable,
             outbox: options.outbox ?? null
           })
+    countersOf(host, 'mqtt', () => ({ dropped: this.#worker.dropped }))
     this.#worker = new Worker({
       ...shared,
       window,

@@ -1,4 +1,4 @@
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock, HeldBytes } from '@iopa/appbuilder'
 import type { Inbox } from './inbox.ts'
 
 /** Milliseconds without a finished message after which the connection is read on: a handler may wait for something that comes in on it. */
@@ -15,6 +15,17 @@ export class InboxPause {
 
   constructor(clock: Clock) {
     this.#clock = clock
+  }
+
+  /** Settles when bodies in memory have been given back, and within a second, for what gives them back may come in on the connection. */
+  untilFreed(bodies: HeldBytes): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.#clock.setTimeout(resolve, STALL)
+      bodies.whenFreed(() => {
+        this.#clock.clearTimeout(timer)
+        resolve()
+      })
+    })
   }
 
   /** Settles when the inbox has room again; undefined where it is of no use to wait. */

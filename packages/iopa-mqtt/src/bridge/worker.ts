@@ -20,6 +20,8 @@ interface Job {
   slot: AckSlot | null
   /** Worked on; its acknowledgement may have to wait for others, or may have missed its connection. */
   done: boolean
+  /** Gives back what was counted of it with the bodies in memory. */
+  giveBack?: (() => void) | undefined
 }
 
 /** What a `Worker` needs. */
@@ -57,6 +59,8 @@ export class Worker {
   #stopping = endController()
   readonly #pauses: InboxPause
   readonly #losses: Losses
+  /** QoS 0 messages that found no room. */
+  dropped = 0
 
   constructor(options: WorkerOptions) {
     const { limits } = options.host
@@ -92,11 +96,31 @@ export class Worker {
     const inbox = state ? this.#states : this.#commands
     if (inbox.offer(job)) {
       if (slot) this.#unacknowledged.set(message.packetId, job)
-      if (inbox.full) return this.#pauses.until(inbox)
+      return this.#count(job) ?? (inbox.full ? this.#pauses.until(inbox) : undefined)
     } else if (slot) {
       this.#options.host.logger.warn(`iopa: the broker has more messages under way than agreed; the connection is renewed`)
       connection.destroy(RECEIVE_MAXIMUM_EXCEEDED)
-    } else this.#losses.note('a message of QoS 0 finds no room and is dropped', message.topic)
+    } else {
+      this.dropped++
+      this.#losses.note('a message of QoS 0 finds no room and is dropped', message.topic)
+    }
+  }
+
+  /** Counts a message among the bodies in memory until it is settled; where they have no room for more, the connection waits. */
+  #count(job: Job): Promise<void> | undefined {
+    const { host, endpoint } = this.#options
+    const { bodies } = host.scope.environment
+    if (bodies === undefined) return undefined
+    const owner = bodies.ownerOf({ 'server.User': undefined, 'server.RemoteAddress': endpoint.remoteAddress })
+    const { length } = job.message.payload
+    if (length > UNCOUNTED && !job.done) {
+      bodies.take(owner, length)
+      job.giveBack = () => {
+        job.giveBack = undefined
+        bodies.give(owner, length)
+      }
+    }
+    return bodies.tight && !bodies.hasRoom(owner, 1) ? this.#pauses.untilFreed(bodies) : undefined
   }
 
   /** Acknowledges a message that is not for this app. */
@@ -134,12 +158,15 @@ export class Worker {
   async #run(job: Job, work: () => Promise<boolean>): Promise<void> {
     const { message } = job
     try {
-      if (!(await work())) return
+      const settled = await work()
+      job.giveBack?.()
+      if (!settled) return
     } catch (error) {
       // Nothing above lets an error through but a defect of ours; the message counts as worked on, for it would fail the same way again.
       this.#options.host.logger.error(`iopa: a message to ${message.topic} could not be worked on`, error)
     }
     job.done = true
+    job.giveBack?.()
     if (job.slot) this.#queueOf(job.connection).complete(job.slot)
   }
 
@@ -262,6 +289,8 @@ const describe = (context: Context, { topic, qos, retain, dup, properties }: Inb
 }
 
 /** Bytes of commands that wait behind held ones. */
+/** Bytes of a message that the number of messages bounds well enough. */
+const UNCOUNTED = 16 * 1024
 const WAITING_BYTES = 16 * 1024 * 1024
 /** MQTT 5 section 2.4. */
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93

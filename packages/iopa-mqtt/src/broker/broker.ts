@@ -1,4 +1,4 @@
-import type { ByteChannel, Clock, Connections, Context, HeldBytes, Host, Limits, UserWatches } from '@iopa/appbuilder'
+import type { ByteChannel, Clock, Connections, Context, Counts, HeldBytes, Host, Limits, UserWatches } from '@iopa/appbuilder'
 import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
@@ -139,6 +139,13 @@ export class Broker {
     const revocations = this.users.revocations(id => this.flusher.batch(() => this.sessions.revoke(id)))
     this.host.scope.defer(() => revocations[Symbol.dispose]())
     this.#arm()
+  }
+
+  /** What it counts by itself for `app.counters()`. */
+  get counts(): Partial<Counts> {
+    let observers = 0
+    for (const { observed } of this.sessions) observers += observed?.size ?? 0
+    return { observers, sessions: this.sessions.size, dropped: this.counters.dropped }
   }
 
   /** Serves a connection. */

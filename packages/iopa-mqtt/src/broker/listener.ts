@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import net from 'node:net'
-import { type ByteServer, Connections, type Host, IopaError, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
 import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import type { WebSocketListener } from '../websocket.ts'
@@ -31,7 +31,8 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.open)
   const clock = options.clock ?? own.clock
   const broker = new Broker(own, brokerOptions(options), clock)
-  const connections = new Connections(clock, own.limits, () => undefined)
+  const counters = countersOf(own, 'mqtt', () => broker.counts)
+  const connections = new Connections(clock, own.limits, () => undefined, counters)
   const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
   const servers: ByteServer[] = []
   const close = async (timeout: number): Promise<void> => {
@@ -48,7 +49,7 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
     await broker.start()
     const urls: URL[] = []
     for (const { host: address = '127.0.0.1', tls, port = tls ? 8883 : 1883 } of places) {
-      const server = await network.listen({ host: address, port, tls }, channel => broker.accept(channel, connections))
+      const server = await network.listen({ host: address, port, tls }, channel => broker.accept(channel, connections), counters.failed)
       servers.push(server)
       urls.push(urlOf(server, tls !== undefined))
     }
