@@ -109,7 +109,7 @@ export class HttpObserver extends StreamObserver {
 
   /** The last chunk of the answer: its connection stays. */
   protected override ends(piece: string): boolean {
-    this.#tail = (this.#tail + piece).slice(-200)
+    this.#tail = (this.#tail + piece).slice(-10)
     return this.#tail.endsWith('\r\n0\r\n\r\n')
   }
 }
@@ -126,8 +126,9 @@ export class TcpObserver extends StreamObserver {
   #tail = ''
 
   protected override ends(piece: string): boolean {
-    this.#tail = (this.#tail + piece).slice(-200)
-    return /"iopa\.StatusCode":[345]/.test(this.#tail)
+    const text = this.#tail + piece
+    this.#tail = text.slice(-30)
+    return /"iopa\.StatusCode":[345]/.test(text)
   }
 }
 

@@ -59,10 +59,13 @@ export class WillModel {
 
   /** The broker is about to be closed: what happens to wills is not known. */
   restarting(): void {
-    const { now, tokens } = this.#ledger
+    const { now, sessions, tokens } = this.#ledger
     for (const token of tokens.values()) {
+      if (token.kind !== 'will') continue
+      // Its client may be back before the broker has found that it had gone.
+      if (now() - token.ackedTime < ON_ITS_WAY) for (const { expected } of sessions) expected.delete(token.id)
       const leaving = token.fate === 'left' && now() - token.ackedTime < ON_ITS_WAY
-      if (token.kind === 'will' && (token.fate === 'armed' || leaving)) token.fate = 'may'
+      if (token.fate === 'armed' || leaving) token.fate = 'may'
     }
   }
 
