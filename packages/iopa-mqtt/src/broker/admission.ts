@@ -83,8 +83,8 @@ export class Admission {
 
   /** Work that went ahead is done. */
   leaveAhead(user: string): void {
+    // No move: it says nothing about those that wait.
     this.#ahead.delete(user)
-    this.#moves++
   }
 
   /** Has work wait for its turn; it is then counted as begun. */
