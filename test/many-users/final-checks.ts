@@ -34,7 +34,7 @@ export class FinalChecks {
     }
     await this.#clock.advance(20_000)
     this.#ledger.settle()
-    this.#ledger.settleWills()
+    this.#ledger.wills.settle()
     this.#states(observers)
     await this.#retained()
     await this.#dropped()
@@ -126,7 +126,7 @@ export class FinalChecks {
     client.subscribe({ filter: '$SYS/#', qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 })
     await this.#clock.advance(2000)
     const figure = (name: string): number => Number((client.session as SessionModel).figures.get(name) ?? 0)
-    if (figure('$SYS/broker/messages/dropped') < this.#ledger.overflowed && !this.#ledger.hasRestarted)
+    if (figure('$SYS/broker/publish/messages/dropped') < this.#ledger.overflowed && !this.#ledger.hasRestarted)
       this.#ledger.fault('messages were lost for want of room, and not counted')
     if (figure('$SYS/broker/clients/evicted') < this.#ledger.evicted && !this.#ledger.hasRestarted)
       this.#ledger.fault('sessions ended to make room, and were not counted')

@@ -106,12 +106,12 @@ export class MqttClient {
         break
       case PACKET.SUBACK: {
         const subscription = this.#subscribing.get(packet.packetId)
-        if (subscription) this.#ledger.subscribed(session, subscription, packet.code)
+        if (subscription) this.#ledger.subscriptions.subscribed(session, subscription, packet.code)
         break
       }
       case PACKET.UNSUBACK: {
         const ended = this.#unsubscribing.get(packet.packetId)
-        if (ended) this.#ledger.unsubscribed(session, ended.filter, ended.sentAt)
+        if (ended) this.#ledger.subscriptions.unsubscribed(session, ended.filter, ended.sentAt)
         break
       }
       case PACKET.DISCONNECT:
@@ -144,7 +144,7 @@ export class MqttClient {
 
   #received(session: SessionModel, packet: Packet): void {
     const repeated = packet.qos === 2 && session.incoming.has(packet.packetId)
-    if (!repeated) this.#ledger.received(session, packet, true)
+    if (!repeated) this.#ledger.receipts.received(session, packet, true)
     if (packet.qos === 2) session.incoming.add(packet.packetId)
     if (packet.qos === 0) return
     if (this.#held) this.#held.push(packet)
@@ -220,7 +220,7 @@ export class MqttClient {
       retainHandling: this.version === 5 ? form.retainHandling : 0
     }
     const packetId = this.#packetId(session)
-    this.#subscribing.set(packetId, this.#ledger.subscribing(session, wanted))
+    this.#subscribing.set(packetId, this.#ledger.subscriptions.subscribing(session, wanted))
     this.#write(subscribe(this.version, packetId, wanted))
   }
 
@@ -228,7 +228,7 @@ export class MqttClient {
     const session = this.session
     if (session === null || this.closed) return
     const packetId = this.#packetId(session)
-    this.#ledger.unsubscribing(session, filter)
+    this.#ledger.subscriptions.unsubscribing(session, filter)
     this.#unsubscribing.set(packetId, { filter, sentAt: this.#ledger.tick() })
     this.#write(unsubscribe(this.version, packetId, filter))
   }

@@ -1,6 +1,7 @@
 import type { ByteChannel, ByteNetwork, DatagramChannel, DatagramNetwork } from '@iopa/appbuilder'
 import { generate, parse } from 'coap-packet'
-import { type Ledger, tokensIn } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import { tokensIn } from './tokens.ts'
 
 /** An observer of a path over a protocol other than MQTT. */
 export interface Observer {
@@ -20,12 +21,14 @@ abstract class TextObserver implements Observer {
   readonly user: string
   readonly topic: string
   readonly #ledger: Ledger
+  readonly #since: number
   last = ''
   active = false
   #rest = ''
 
   constructor(ledger: Ledger, user: string, topic: string) {
     this.#ledger = ledger
+    this.#since = ledger.now()
     this.user = user
     this.topic = topic
   }
@@ -35,7 +38,7 @@ abstract class TextObserver implements Observer {
     const end = text.lastIndexOf('\n') + 1
     this.#rest = text.slice(end)
     for (const id of tokensIn(text.slice(0, end))) {
-      this.#ledger.observed(this.protocol, this.user, this.topic, id)
+      this.#ledger.receipts.observed(this.protocol, this.user, this.topic, id, this.#since)
       this.last = id
     }
   }
@@ -48,6 +51,7 @@ abstract class StreamObserver extends TextObserver {
   #channel: ByteChannel | null = null
   #closed = false
   #seen = ''
+  #ended = false
 
   constructor(ledger: Ledger, user: string, topic: string, network: ByteNetwork, port: number, request: string, accepted: RegExp) {
     super(ledger, user, topic)
@@ -63,9 +67,12 @@ abstract class StreamObserver extends TextObserver {
             const piece = Buffer.from(chunk).toString('latin1')
             if (this.#seen.length < 200) {
               this.#seen += piece
-              this.active ||= accepted.test(this.#seen)
+              this.active ||= !this.#ended && accepted.test(this.#seen)
             }
-            this.ended(piece)
+            if (this.ends(piece)) {
+              this.#ended = true
+              this.active = false
+            }
             this.text(piece)
           },
           end: () => channel.end(),
@@ -80,8 +87,8 @@ abstract class StreamObserver extends TextObserver {
     )
   }
 
-  /** Looks for the end of the observation in what came. */
-  protected ended(_piece: string): void {}
+  /** True when the end of the observation is in what came. */
+  protected abstract ends(piece: string): boolean
 
   close(): void {
     this.#closed = true
@@ -97,6 +104,14 @@ export class HttpObserver extends StreamObserver {
     const head = `GET /${topic} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n${user === '' ? '' : `x-user: ${user}\r\n`}\r\n`
     super(ledger, user, topic, network, port, head, /^HTTP\/1\.1 200[\s\S]*text\/event-stream/)
   }
+
+  #tail = ''
+
+  /** The last chunk of the answer: its connection stays. */
+  protected override ends(piece: string): boolean {
+    this.#tail = (this.#tail + piece).slice(-10)
+    return this.#tail.endsWith('\r\n0\r\n\r\n')
+  }
 }
 
 export class TcpObserver extends StreamObserver {
@@ -108,8 +123,12 @@ export class TcpObserver extends StreamObserver {
     super(ledger, user, topic, network, port, `${JSON.stringify(bag)}\n`, /"iopa\.StatusCode":200/)
   }
 
-  protected override ended(piece: string): void {
-    if (/"iopa\.StatusCode":[345]/.test(piece)) this.active = false
+  #tail = ''
+
+  protected override ends(piece: string): boolean {
+    const text = this.#tail + piece
+    this.#tail = text.slice(-30)
+    return /"iopa\.StatusCode":[345]/.test(text)
   }
 }
 

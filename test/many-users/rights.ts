@@ -45,6 +45,7 @@ const hash = (seed: number, ...parts: readonly string[]): number => {
 export class Rights {
   readonly #seed: number
   readonly #slow: boolean
+  readonly #forbidden: Map<string, number> = new Map()
 
   /** With `slow` some of the decisions take time. */
   constructor(seed: number, slow: boolean) {
@@ -52,8 +53,23 @@ export class Rights {
     this.#slow = slow
   }
 
-  mayRead(user: string, topic: string): boolean {
+  /** Whether a user may read a topic over a connection that was asked for at a place in the order of events; without one, over the next. */
+  mayRead(user: string, topic: string, askedAt: number = Number.POSITIVE_INFINITY): boolean {
+    return this.couldRead(user, topic) && askedAt <= (this.#forbidden.get(`${user} ${topic}`) ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** Whether a user could ever read a topic. */
+  couldRead(user: string, topic: string): boolean {
     return topic.startsWith('r/') || topic.startsWith('$SYS/') || hash(this.#seed, 'read', user, topic) % 10 < 6
+  }
+
+  /** From connections that are asked for after a place in the order of events on, a user may not read a topic. */
+  forbid(user: string, topic: string, at: number): void {
+    if (!this.isForbidden(user, topic)) this.#forbidden.set(`${user} ${topic}`, at)
+  }
+
+  isForbidden(user: string, topic: string): boolean {
+    return this.#forbidden.has(`${user} ${topic}`)
   }
 
   mayWrite(user: string, topic: string): boolean {

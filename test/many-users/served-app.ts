@@ -5,8 +5,9 @@ import { type EmbeddedOptions, type MqttTransport, mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import type { VirtualClock, VirtualNetwork } from '@iopa/testing'
-import { type Ledger, tokensIn } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import { STREAMS } from './rights.ts'
+import { tokensIn } from './tokens.ts'
 
 /** What the app is about; it outlives a restart. */
 export class Truth {

@@ -65,8 +65,12 @@ export class SessionModel {
   connection = 0
   /** Since when that is so, in the order of events. */
   connectedAt = 0
+  /** When that connection was asked for. */
+  askedAt = 0
   expiry = 0
   over = false
+  /** True when the app has ended it with its user. */
+  isRevoked = false
   /** When that was found, in virtual time. */
   endedTime = 0
   /** True when its end cannot be told from what the client has seen. */
@@ -118,7 +122,7 @@ export class SessionModel {
   mayWait(tokens: Iterable<Token>, rights: Rights, now: number): number {
     let count = 0
     for (const { id, topic, qos, sentAt, sentTime, allowed, kind, resends } of tokens) {
-      if (!allowed || this.settled.has(id) || !rights.mayRead(this.user, topic)) continue
+      if (!allowed || this.settled.has(id) || !rights.couldRead(this.user, topic)) continue
       // One of QoS 0 waits for its decision alone.
       if (qos === 0 && kind !== 'state' && kind !== 'own' && (this.got.has(id) || now - sentTime > 1000)) continue
       const groups = new Set(this.possible(topic, sentAt).map(({ group }) => group))

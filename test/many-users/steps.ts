@@ -48,7 +48,8 @@ export type Step = { readonly wait: number } & (
   | { readonly kind: 'change'; readonly protocol: 'http' | 'tcp'; readonly user: string; readonly topic: string }
   | { readonly kind: 'share'; readonly topic: string; readonly qos: number; readonly retain: boolean }
   | { readonly kind: 'restart'; readonly crash: boolean }
-  | { readonly kind: 'revoke'; readonly user: string }
+  | { readonly kind: 'revoke' | 'readmit'; readonly user: string }
+  | { readonly kind: 'forbid'; readonly user: string; readonly topic: string }
   | { readonly kind: 'pass' | 'rest' }
 )
 
@@ -118,7 +119,9 @@ export const stepsOf = (seed: number, count: number): Step[] => {
     if (roll < 0.88) return { kind: 'share', wait: 0, topic: pick(STREAMS), qos: qos(), retain: chance(0.1) }
     if (roll < 0.89) return { kind: 'restart', wait: 20, crash: chance(0.5) }
     if (roll < 0.9) return { kind: 'revoke', wait: 20, user: pick(USERS.slice(1)) }
-    if (roll < 0.95) return { kind: 'pass', wait: pick([20, 100, 1500, 6000]) }
+    if (roll < 0.92) return { kind: 'readmit', wait: 0, user: pick(USERS.slice(1)) }
+    if (roll < 0.93) return { kind: 'forbid', wait: 0, user: pick(USERS), topic: pick(STREAMS) }
+    if (roll < 0.96) return { kind: 'pass', wait: pick([20, 100, 1500, 6000]) }
     return { kind: 'rest', wait: 0 }
   }
 

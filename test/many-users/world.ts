@@ -1,4 +1,4 @@
-import type { App, Logger } from '@iopa/appbuilder'
+import type { Logger } from '@iopa/appbuilder'
 import type { EmbeddedOptions } from '@iopa/mqtt'
 import { seededRandom, type VirtualClock, type VirtualNetwork, virtualClock, virtualNetwork } from '@iopa/testing'
 import { CuttableStore } from './cuttable-store.ts'
@@ -9,9 +9,6 @@ import { CoapObserver, HttpObserver, type Observer, TcpObserver } from './observ
 import { Rights } from './rights.ts'
 import { type ServedApp, serve, Truth } from './served-app.ts'
 import { OBSERVERS, SLOTS, type Step } from './steps.ts'
-
-/** What an app that can revoke users has. */
-type Revoking = App & { readonly revoke?: (user: string) => unknown }
 
 export interface WorldResult {
   readonly faults: readonly string[]
@@ -58,6 +55,7 @@ export class World {
   readonly #ledger: Ledger
   readonly #truth = new Truth()
   readonly #form: WorldForm
+  readonly #start: number
   readonly #clients: (MqttClient | undefined)[] = new Array(SLOTS)
   readonly #observers: (Observer | undefined)[] = new Array(OBSERVERS)
   readonly #errors: string[] = []
@@ -71,8 +69,8 @@ export class World {
     this.#clock = virtualClock({ start: 1_700_000_000_000 })
     this.#network = virtualNetwork({ clock: this.#clock, seed, delay: [1, 6], splitting: seed % 3 === 0 ? 40 : 0, coalescing: 0.3 })
     const evicts = (this.#form.broker.maxSessions ?? 0) < 100
-    const start = this.#clock.now()
-    this.#ledger = new Ledger(new Rights(seed, this.#form.slow), () => this.#clock.now() - start, this.#form.queue, evicts)
+    this.#start = this.#clock.now()
+    this.#ledger = new Ledger(new Rights(seed, this.#form.slow), () => this.#clock.now() - this.#start, this.#form.queue, evicts)
     this.#store = this.#form.stored ? new CuttableStore() : null
   }
 
@@ -84,7 +82,8 @@ export class World {
       await this.#clock.advance(step.wait)
     }
     await this.#finish()
-    const { faults, deliveries, kept, overflowed, evicted } = this.#ledger
+    const { faults, overflowed, evicted, receipts } = this.#ledger
+    const { deliveries, kept } = receipts
     return { faults, deliveries, kept, overflowed, evicted, time: this.#clock.now() - start }
   }
 
@@ -151,7 +150,14 @@ export class World {
         await this.#restart(step.crash)
         return
       case 'revoke':
-        await this.#revoke(step.user)
+        this.#revoke(step.user)
+        return
+      case 'readmit':
+        // Not before the last CONNACK of the time before has come.
+        if (this.#clock.now() - this.#start > (this.#ledger.revocations.get(step.user) ?? 0) + 1000) this.#truth.revoked.delete(step.user)
+        return
+      case 'forbid':
+        this.#ledger.forbidden(step.user, step.topic)
         return
       case 'rest':
         await this.#rest()
@@ -229,12 +235,11 @@ export class World {
     this.#ledger.settle()
   }
 
-  async #revoke(user: string): Promise<void> {
-    const app = this.#served.app as Revoking
-    if (app.revoke === undefined) return
+  /** Ends an account, as an app does: first the account, and then what it has begun. */
+  #revoke(user: string): void {
     this.#truth.revoked.add(user)
     this.#ledger.revoked(user)
-    await this.#clock.runUntil(Promise.resolve(app.revoke(user)))
+    this.#served.app.revoke(user)
   }
 
   async #finish(): Promise<void> {

@@ -81,8 +81,8 @@ describe('a message that waits for a decision', () => {
     const publisher = await net.client()
     await publisher.put('a/1', 'lost')
     await net.rest(30_000)
-    await client.subscribe('$SYS/broker/messages/+')
-    expect(await client.messages()).toContain('$SYS/broker/messages/dropped 1')
+    await client.subscribe('$SYS/broker/publish/messages/#')
+    expect(await client.messages()).toContain('$SYS/broker/publish/messages/dropped 1')
   })
 })
 

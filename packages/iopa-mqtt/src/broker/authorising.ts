@@ -6,6 +6,8 @@ const AT_ONCE = 64
 
 /** Decisions that wait above which no further message begins: the next ones would only wait longer. */
 const MANY = 1024
+/** Decisions that wait above which nothing begins ahead of others, either. */
+const TOO_MANY = 10_240
 
 /** A decision that waits for its turn. */
 interface Question {
@@ -42,6 +44,11 @@ export class Authorising {
   /** True while so many decisions wait that no further message begins. */
   get busy(): boolean {
     return this.#busy
+  }
+
+  /** True while so many wait that no message goes ahead of others. */
+  get full(): boolean {
+    return this.waiting >= TOO_MANY
   }
 
   /** Runs the request that `ask` makes, and calls back with its context, which is then ended; at once where nothing waits, this turn has units left and the pipeline is synchronous. */

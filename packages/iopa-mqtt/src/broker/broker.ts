@@ -116,7 +116,9 @@ export class Broker {
     )
     this.subscribed = new Quota(options.maxSubscriptions, undefined, account => this.quotas.limit(account, 'subscriptions'))
     this.turns = new Turns(clock, this.flusher)
-    this.admission = new Admission(host.limits.inFlight, clock, () => this.authorising.busy)
+    this.admission = new Admission(host.limits.inFlight, clock, this.turns, ahead =>
+      ahead ? this.authorising.full : this.authorising.busy || this.distribution.fanOuts.busy
+    )
     this.authorising = new Authorising(host, this.turns, () => this.admission.resume())
     this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger, clock)

@@ -6,6 +6,7 @@ import type { AuthPacket } from '../codec/packets.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'
 import { decodeAcknowledgement } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
+import { handleAcknowledgement } from './acknowledgements.ts'
 import type { Broker } from './broker.ts'
 import { ConnectionValidity } from './connection-validity.ts'
 import { handleControlPacket } from './control-packets.ts'
@@ -216,23 +217,14 @@ export class Connection implements ByteReceiver {
     if (this.#state === 'new') return this.#connect(bytes, start, body, end)
     if (this.#state === 'connecting') return this.#authenticate(bytes, start, body, end)
     const session = this.session as Session
-    const { headerCount } = this.broker.limits
     switch (first) {
       case PACKET.PUBACK << 4:
-        session.deliveries.acknowledged(decodeAcknowledgement(bytes, body, end, PACKET.PUBACK, this.version, headerCount) >> 8)
-        return true
-      case PACKET.PUBREC << 4: {
-        const value = decodeAcknowledgement(bytes, body, end, PACKET.PUBREC, this.version, headerCount)
-        const known = session.deliveries.received(value >> 8, value & 255)
-        // A refusal of what is not known needs no answer: the client has given the message up (MQTT 5 section 4.3.3).
-        if (!known && (value & 255) < REASON.UNSPECIFIED_ERROR) this.sender.release(value >> 8, REASON.PACKET_IDENTIFIER_NOT_FOUND)
-        return true
-      }
-      case (PACKET.PUBREL << 4) | 2:
-        this.#intakeOf(session).release(decodeAcknowledgement(bytes, body, end, PACKET.PUBREL, this.version, headerCount) >> 8)
-        return true
+      case PACKET.PUBREC << 4:
       case PACKET.PUBCOMP << 4:
-        session.deliveries.completed(decodeAcknowledgement(bytes, body, end, PACKET.PUBCOMP, this.version, headerCount) >> 8)
+        handleAcknowledgement(this, session, type, bytes, body, end)
+        return true
+      case (PACKET.PUBREL << 4) | 2:
+        this.#intakeOf(session).release(decodeAcknowledgement(bytes, body, end, PACKET.PUBREL, this.version, this.broker.limits.headerCount) >> 8)
         return true
       case PACKET.PINGREQ << 4:
         if (body !== end) break

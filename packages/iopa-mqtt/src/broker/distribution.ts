@@ -1,5 +1,6 @@
 import type { Broker } from './broker.ts'
 import type { Delivery } from './delivery.ts'
+import { FanOuts } from './fan-outs.ts'
 import type { Message } from './message.ts'
 import { ALLOWED, DENIED, Recipient, UNKNOWN } from './recipients.ts'
 import type { Session } from './session.ts'
@@ -9,9 +10,41 @@ import type { Topic } from './topic-table.ts'
 /** Brings messages to those whose subscriptions match and who may have them. No client waits for another. */
 export class Distribution {
   readonly #broker: Broker
+  readonly fanOuts: FanOuts
 
   constructor(broker: Broker) {
     this.#broker = broker
+    this.fanOuts = new FanOuts(broker.turns, () => broker.admission.resume())
+  }
+
+  /** True when a message has so many recipients that they get it in slices, or comes after one that has. */
+  isLong(topic: Topic): boolean {
+    const { list, groups } = this.#broker.topics.recipients(topic)
+    return list.length + groups.length > SHORT || (this.fanOuts.busy && this.fanOuts.has(topic.name))
+  }
+
+  /** Sends a message now, or in slices, and calls back. */
+  relay(message: Message, topic: Topic, done: () => void): void {
+    if (this.isLong(topic)) this.spread(message, topic, done)
+    else {
+      this.deliver(message, topic)
+      done()
+    }
+  }
+
+  /** Sends a message in slices, and calls back. Those who have subscribed by now get it. */
+  spread(message: Message, topic: Topic, done: () => void): void {
+    const { list, groups } = this.#broker.topics.recipients(topic)
+    const give = (index: number): void => {
+      const recipient = list[index]
+      const target = recipient?.session === message.publisher ? recipient?.own : recipient
+      if (target) offer(target, message, topic)
+      else if (recipient === undefined) {
+        const group = groups[index - list.length] as SharedGroup
+        offerGroup(group, message, topic, member => member.session.deliveries.deliver(message, member), NOTHING)
+      }
+    }
+    if (!this.fanOuts.add(topic.name, list.length + groups.length, message.size, give, done)) message.detach()
   }
 
   /** Sends a message now, only to sessions that `may` have it where that is given; says how many that are. */
@@ -86,7 +119,7 @@ export class Distribution {
   hasRoom(message: Message, topic: Topic): boolean {
     const { authorising, queued, sessions, topics, turns } = this.#broker
     const { list, groups } = topics.recipients(topic)
-    const { room } = queued
+    const room = queued.room - this.fanOuts.bytes
     const { size } = message
     if (authorising.waiting > MOST_QUESTIONS) return false
     if ((list.length + groups.length) * size <= room) return true
@@ -109,13 +142,24 @@ export class Distribution {
       delivery.kept = true
       delivery.cancelled = !kept
     }
-    if (kept) for (const recipient of direct) recipient.session.deliveries.deliver(message, recipient)
-    for (const [session] of waiting) session.deliveries.pump()
+    const now = kept ? direct : []
+    const give = (index: number): void => {
+      const recipient = now[index]
+      if (recipient) recipient.session.deliveries.deliver(message, recipient)
+      else waiting[index - now.length]?.[0].deliveries.pump()
+    }
+    const length = now.length + waiting.length
+    if (length > SHORT || (this.fanOuts.busy && this.fanOuts.has(message.topic))) {
+      if (!this.fanOuts.add(message.topic, length, message.size, give, NOTHING)) message.detach()
+    } else for (let index = 0; index < length; index++) give(index)
   }
 }
 
 /** Decisions about deliveries that may wait before further messages of QoS 1 and 2 are refused. */
 const MOST_QUESTIONS = 100_000
+
+/** Recipients of a message that get it at once. */
+const SHORT = 64
 
 const NOTHING = (): void => undefined
 

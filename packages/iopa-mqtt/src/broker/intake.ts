@@ -2,7 +2,7 @@ import type { Context } from '@iopa/appbuilder'
 import { encodeReason } from '../codec/message-properties.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'
-import { decodePublish, type PublishFields } from '../codec/publish-decoder.ts'
+import { decodePublish } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Connection } from './connection.ts'
 import { IntakeRoom } from './intake-room.ts'
@@ -10,7 +10,7 @@ import { Message } from './message.ts'
 import { Publication, type PublicationOwner } from './publication.ts'
 import { IN_WORK, RELEASING, type Session } from './session.ts'
 import { acknowledgesFailure } from './status.ts'
-import { sameBytes, type Topic } from './topic-table.ts'
+import { TopicNames } from './topic-names.ts'
 
 /**
  * The messages that come in on one connection: their topic aliases, how many are in work, the order of their acknowledgements. Messages
@@ -20,8 +20,7 @@ import { sameBytes, type Topic } from './topic-table.ts'
 export class Intake implements PublicationOwner {
   readonly #connection: Connection
   readonly #session: Session
-  #aliases: (Topic | undefined)[] | null = null
-  #lastTopic: Topic | null = null
+  readonly #names: TopicNames
   /** Messages of QoS 1 and 2 in the order they came, until their acknowledgement leaves. */
   #unacknowledged: Publication[] = []
   /** Topics with a message in work, and what waits behind it. */
@@ -36,6 +35,7 @@ export class Intake implements PublicationOwner {
   constructor(connection: Connection, session: Session) {
     this.#connection = connection
     this.#session = session
+    this.#names = new TopicNames(connection.broker)
     this.#room = new IntakeRoom(connection)
   }
 
@@ -60,7 +60,7 @@ export class Intake implements PublicationOwner {
     const { qos, packetId } = fields
     if (qos > 0 && version === 5) this.#checkReceiveMaximum()
     if (qos === 2 && this.#isDuplicate(packetId)) return true
-    const topic = this.#topicOf(bytes, fields)
+    const topic = this.#names.topicOf(bytes, fields)
     if (topic === null) {
       this.#refuseTopic(qos, packetId)
       return true
@@ -265,31 +265,6 @@ export class Intake implements PublicationOwner {
     }
     if (known !== IN_WORK && known !== RELEASING) this.#connection.sender.acknowledge(PACKET.PUBREC, packetId, known, null)
     return true
-  }
-
-  #topicOf(bytes: Buffer, fields: PublishFields): Topic | null {
-    const { topicStart, topicEnd, topicAlias } = fields
-    if (topicAlias > 0) return this.#aliased(bytes, fields)
-    if (topicStart === topicEnd) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBLISH has neither topic nor alias')
-    const last = this.#lastTopic
-    if (last !== null && sameBytes(last.bytes, bytes, topicStart, topicEnd)) return last
-    const topic = this.#connection.broker.topics.find(bytes, topicStart, topicEnd)
-    this.#lastTopic = topic
-    return topic
-  }
-
-  #aliased(bytes: Buffer, { topicStart, topicEnd, topicAlias }: PublishFields): Topic | null {
-    const { broker } = this.#connection
-    if (topicAlias > broker.options.topicAliasMaximum) throw new ProtocolError(REASON.TOPIC_ALIAS_INVALID, 'the topic alias is above the maximum')
-    this.#aliases ??= []
-    if (topicStart === topicEnd) {
-      const topic = this.#aliases[topicAlias]
-      if (!topic) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'the topic alias was not set')
-      return topic
-    }
-    const topic = broker.topics.find(bytes, topicStart, topicEnd)
-    this.#aliases[topicAlias] = topic ?? undefined
-    return topic
   }
 
   /** A topic with wildcards, or beyond the limits. */

@@ -73,12 +73,14 @@ export class Publishing {
 
   #admit(publication: Publication, method: string): void {
     const { admission } = this.#broker
-    if (admission.enter()) this.#begin(publication, method)
-    else admission.wait(publication.session.account, () => this.#begin(publication, method))
+    const { account } = publication.session
+    if (admission.enter()) this.#begin(publication, method, false)
+    else if (admission.enterAhead(account)) this.#begin(publication, method, true)
+    else admission.wait(account, () => this.#begin(publication, method, false))
   }
 
-  #begin(publication: Publication, method: string): void {
-    const { admission, host, states } = this.#broker
+  #begin(publication: Publication, method: string, ahead: boolean): void {
+    const { host, states, turns } = this.#broker
     const { parent, topic } = publication
     const { path } = topic
     const context = host.create({ method, path, query: '', rawPath: path, endpoint: parent.endpoint, source: publication }, parent)
@@ -87,15 +89,25 @@ export class Publishing {
     states.running = topic
     // Only what is published to a Response Topic is needed.
     const whole = publication.properties.responseTopic === undefined ? false : 'all'
+    let inside = true
     host.run(
       context,
       () => {
-        admission.leave()
-        this.#finished(publication, context)
+        // Many handlers may end in one turn of the event loop, and what they bring about takes several.
+        if (inside || turns.take()) this.#ended(publication, context, ahead)
+        else turns.wait(() => this.#ended(publication, context, ahead))
       },
       whole
     )
+    inside = false
     states.running = outer
+  }
+
+  #ended(publication: Publication, context: Context, ahead: boolean): void {
+    const { admission } = this.#broker
+    if (ahead) admission.leaveAhead(publication.session.account)
+    else admission.leave()
+    this.#finished(publication, context)
   }
 
   #finished(publication: Publication, context: Context): void {
@@ -177,6 +189,12 @@ export class Publishing {
       )
       return
     }
+    // What takes several turns is acknowledged after that, so that its sender waits.
+    if (distribution.isLong(topic)) {
+      distribution.spread(message, topic, () => publication.owner.done(publication))
+      publication.owner.handled(publication)
+      return
+    }
     // The next message to the topic begins when this one is on its way: they are delivered in the order in which they came (MQTT 5 section 4.6).
     publication.owner.done(publication)
     distribution.deliver(message, topic)
@@ -190,8 +208,7 @@ export class Publishing {
     const before = message.retain ? this.retain(message) : NOTHING_RETAINED
     if (before === null) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
     if (!journal.active || (message.qos === 0 && !message.retain)) {
-      distribution.deliver(message, topic)
-      done(true)
+      distribution.relay(message, topic, () => done(true))
       return
     }
     distribution.stage(message, topic, send =>

@@ -94,6 +94,6 @@ export class Statistics {
     this.#last.set(name, value)
     const message = Message.of(topic.name, topic.bytes, Buffer.from(value), 0, true, Buffer.alloc(0), 0, null)
     this.#broker.retained.set(message)
-    this.#broker.distribution.deliver(message, topic)
+    this.#broker.distribution.relay(message, topic, () => undefined)
   }
 }

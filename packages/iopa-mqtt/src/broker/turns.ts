@@ -1,8 +1,14 @@
 import type { Clock } from '@iopa/appbuilder'
 import type { Flusher } from './flusher.ts'
 
+/** Milliseconds of one turn, however slow the machine is. */
+const LONGEST = 8
+
 /** Units of work in one turn of the event loop: a message that is looked at, a filter that is granted, or some 64 nodes that are visited. */
 const UNITS = 400
+
+/** Units between two looks at the clock. */
+const LOOK = 16
 
 /**
  * Slices long walks over topics, retained messages and sessions: all walks of a broker together do a bounded amount of work in one turn
@@ -12,6 +18,8 @@ export class Turns {
   readonly #clock: Clock
   readonly #flusher: Flusher
   #left = UNITS
+  /** When the first unit of this turn was spent. */
+  #began = 0
   #armed = false
   #waiting: (() => void)[] = []
 
@@ -22,6 +30,7 @@ export class Turns {
 
   /** Spends one unit; false when this turn has none left: the walk then waits for the next one. */
   take(): boolean {
+    if (this.#left > 0 && this.#left % LOOK === 0 && this.#armed && this.#clock.elapsed() - this.#began > LONGEST) this.#left = 0
     if (this.#left === 0) return false
     this.#left--
     this.#arm()
@@ -37,12 +46,14 @@ export class Turns {
   #arm(): void {
     if (this.#armed) return
     this.#armed = true
+    this.#began = this.#clock.elapsed()
     this.#clock.setTimeout(this.#turn, 0)
   }
 
   readonly #turn = (): void => {
     this.#armed = false
     this.#left = UNITS
+    this.#began = this.#clock.elapsed()
     if (this.#waiting.length > 0) this.#flusher.batch(this.#run)
   }
 
