@@ -34,9 +34,10 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
     invoke(context, next) {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
       if (match === undefined) {
-        // What a guard of its own hides from a listing is not told here either.
-        const methods = table.methods(context['iopa.Path'], context['server.User'] === undefined ? isOpen : undefined)
-        if (methods.length > 0) noteMethods(context, methods)
+        const methods = table.methods(context['iopa.Path'])
+        // What a guard of its own hides from a listing is not named here either.
+        if (methods.length > 0)
+          noteMethods(context, methods, context['server.User'] === undefined ? table.methods(context['iopa.Path'], isOpen) : methods)
         return next()
       }
       const { route } = match

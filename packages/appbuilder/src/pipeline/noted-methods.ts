@@ -5,11 +5,11 @@ const pathOf = (context: Context): string => fullPath(context['iopa.PathBase'], 
 
 /**
  * Says that the path of the request answers these methods, though not the one asked for, and calls nothing: the middleware
- * goes on with `next()`. When nothing answers, the end of the pipeline does so from all notes of this run.
+ * goes on with `next()`. When nothing answers, the end of the pipeline does so from all notes of this run. It names only those that are `shown`.
  */
-export const noteMethods = (context: Context, methods: readonly string[]): void => {
-  const askable = methods.filter(name => !isControlMethod(name))
-  if (askable.length > 0) context.response.note(pathOf(context), askable)
+export const noteMethods = (context: Context, methods: readonly string[], shown: readonly string[] = methods): void => {
+  const isAskable = (name: string): boolean => !isControlMethod(name)
+  if (methods.some(isAskable)) context.response.note(pathOf(context), shown.filter(isAskable))
 }
 
 /** True when a route or a file on the way has the path of the request, for other methods. */
