@@ -159,7 +159,7 @@ export class Distribution {
 const MOST_QUESTIONS = 100_000
 
 /** Recipients of a message that get it at once. */
-const SHORT = 64
+const SHORT = 512
 
 const NOTHING = (): void => undefined
 
