@@ -167,6 +167,10 @@ export class ObservationRegistry {
   }
 
   #announce(change: Change): void {
+    if (this.#runs.size === 0) {
+      for (const listener of this.#listeners) listener(change)
+      return
+    }
     this.#runs.onBehalfOf(change.origin, () => {
       for (const listener of this.#listeners) listener(change)
     })
