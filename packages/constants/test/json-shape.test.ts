@@ -22,7 +22,7 @@ describe('JSON whose values would take many times its size', () => {
     expect(parseJson(nested(1000))).toBeInstanceOf(Array)
   })
 
-  test('is told from what is malformed', () => {
+  test('differs from what is malformed', () => {
     for (const text of [`"${'x'.repeat(MIB)}`, `]${' '.repeat(MIB)}`, `"${'\\'.repeat(MIB)}`])
       expect(() => parseJson(text)).toThrow(expect.objectContaining({ status: 400, code: 'malformed-json' }))
   })

@@ -48,7 +48,7 @@ describe('an upload that is answered early', () => {
     ['is too long', 'Content-Length: 5000000\r\n', 413],
     ['comes in chunks that nobody reads', 'Transfer-Encoding: chunked\r\n', 200]
   ] as const) {
-    test(`and ${what} is told so, and taken in until the client reads`, async () => {
+    test(`and ${what} says so, and the rest is taken in until the client reads`, async () => {
       const clock = virtualClock()
       const { app, port } = await serve(() => 'early', { clock })
       const peer = prompt(port)

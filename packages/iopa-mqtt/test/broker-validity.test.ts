@@ -268,7 +268,7 @@ describe('app.revoke', () => {
   })
 })
 
-test('a check that passes asks anew what the client may see', async () => {
+test('a check that passes asks again what the client may see', async () => {
   let allowed = true
   const net = await lab(app =>
     app.use((context, next) => {

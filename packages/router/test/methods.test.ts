@@ -54,7 +54,7 @@ describe('a route with a guard of its own', () => {
       .put('/open', guard, () => 'put')
       .put('/hidden', guard, () => 'put')
 
-  test('is not told of by 405 and OPTIONS without a user', async () => {
+  test('is not named by 405 and OPTIONS without a user', async () => {
     const app = guarded()
     expect(await verdict(app, 'DELETE', '/open')).toEqual([405, 'GET, HEAD, OPTIONS'])
     expect(await verdict(app, 'OPTIONS', '/open')).toEqual([204, 'GET, HEAD, OPTIONS'])
@@ -64,7 +64,7 @@ describe('a route with a guard of its own', () => {
     expect((await send(app, 'PUT', '/hidden')).status).toBe(401)
   })
 
-  test('is told of to a user', async () => {
+  test('is named to a user', async () => {
     const app = new App({ logger: false }).use((context, next) => ((context.user = { id: 'ann' }), next())).mount('/m', guarded())
     expect(await verdict(app, 'DELETE', '/m/open')).toEqual([405, 'GET, HEAD, OPTIONS, PUT'])
     expect(await verdict(app, 'OPTIONS', '/m/hidden')).toEqual([204, 'OPTIONS, PUT'])

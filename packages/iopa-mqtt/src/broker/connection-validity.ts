@@ -13,7 +13,7 @@ export class ConnectionValidity {
     this.#connection = connection
   }
 
-  /** Watches the user whom the run of `by` has set: a CONNECT, or an authentication anew. */
+  /** Watches the user whom the run of `by` has set: a CONNECT, or a later authentication. */
   watch(context: Context, by: Context): void {
     this.close()
     const { broker, session } = this.#connection

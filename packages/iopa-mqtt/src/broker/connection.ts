@@ -74,7 +74,7 @@ export class Connection implements ByteReceiver {
     return this.sender.version
   }
 
-  /** True while the client authenticates anew. */
+  /** True while the client authenticates again. */
   get authenticating(): boolean {
     return this.#handshake?.underWay === true
   }

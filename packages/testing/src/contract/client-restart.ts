@@ -14,7 +14,7 @@ const fastClock = (factor: number): Clock => {
   }
 }
 
-/** What becomes of observations when the server starts again. */
+/** Observations while the server starts again. */
 export const clientRestartCases = (subject: TransportSubject): ContractCase[] => {
   const { observe = true, exclusive = true } = subject.features ?? {}
   if (!observe || !exclusive) return []
