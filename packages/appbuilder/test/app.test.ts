@@ -1,22 +1,18 @@
 import { getEventListeners } from 'node:events'
 import {
-  Answer,
   App,
   type Bag,
-  type Channel,
   type ConnectOptions,
   type Context,
   defineMiddleware,
-  type Host,
   IopaError,
   type Limits,
   type Next,
-  outgoing,
-  pathsOfRoute,
-  type RouteInfo,
   reply,
   type Transport
 } from '@iopa/appbuilder'
+import type { RouteInfo } from '@iopa/appbuilder/extension'
+import { Answer, type Channel, type Host, outgoing, pathsOfRoute } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const

@@ -1,4 +1,5 @@
-import { App, type Context, defineMiddleware, IopaError, type MiddlewareFunction, type RouteInfo } from '@iopa/appbuilder'
+import { App, type Context, defineMiddleware, IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
+import type { RouteInfo } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const

@@ -13,19 +13,18 @@ import {
   checkTlsOptions,
   countersOf,
   type DatagramNetwork,
-  datagramNetwork,
   type Endpoint,
   type Host,
   IopaError,
   type Limits,
   type Listener,
   markFactory,
-  socketNetwork,
   systemClock,
   type TlsOptions,
   type Transport,
   upstream
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
+import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
 import { szxFor } from './codec/block.ts'
 import { addressOf } from './datagrams/addresses.ts'
 import { connectDatagrams } from './datagrams/client.ts'

@@ -1,6 +1,7 @@
-import { App, type Client, type DatagramChannel } from '@iopa/appbuilder'
+import { App, type Client } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
+import type { DatagramChannel } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'

@@ -1,4 +1,4 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
 
 /** How observation is rendered as server-sent events. */
 export interface EventOptions {

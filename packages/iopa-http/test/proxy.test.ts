@@ -1,5 +1,6 @@
-import { App, type ByteChannel } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import type { ByteChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type HttpOptions, http } from '../src/index.ts'
 import { ask, eventually, Peer, parse, serve } from './support.ts'

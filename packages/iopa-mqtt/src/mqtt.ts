@@ -13,7 +13,7 @@ import {
   markFactory,
   type Transport,
   upstream
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client-options.ts'

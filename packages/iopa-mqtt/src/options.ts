@@ -1,4 +1,4 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
 import { FOREVER } from './broker/session.ts'
 import type { Store } from './store.ts'
 import type { QuotaOption } from './user-quota.ts'

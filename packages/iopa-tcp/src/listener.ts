@@ -7,7 +7,7 @@ import {
   type Host,
   type Listener,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { BagSession } from './bag-session.ts'
 import { DataSession } from './data-session.ts'
 import type { Framing } from './framing.ts'

@@ -1,4 +1,4 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
 import type { FramingOption } from './framing-option.ts'
 
 /** Options of `tcp()`. */

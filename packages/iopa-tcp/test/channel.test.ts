@@ -1,5 +1,7 @@
 import net from 'node:net'
-import { type Answer, App, type ByteNetwork, type Channel, type Context, socketNetwork } from '@iopa/appbuilder'
+import { type Answer, App, type Context } from '@iopa/appbuilder'
+import type { ByteNetwork, Channel } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 import { atEnd, eventually, serve } from './support.ts'

@@ -1,4 +1,4 @@
-import { countersOf, type DatagramNetwork, type Host, type Listener } from '@iopa/appbuilder'
+import { countersOf, type DatagramNetwork, type Host, type Listener } from '@iopa/transport'
 import { addressOf } from './address.ts'
 import type { UdpOptions } from './options.ts'
 import { DatagramServer } from './server.ts'

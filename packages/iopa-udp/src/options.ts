@@ -1,4 +1,4 @@
-import type { Clock, DatagramNetwork, Limits } from '@iopa/appbuilder'
+import type { Clock, DatagramNetwork, Limits } from '@iopa/transport'
 
 /** Options of `udp()`. */
 export interface UdpOptions {

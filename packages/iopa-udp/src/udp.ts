@@ -1,6 +1,7 @@
 import dgram from 'node:dgram'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport, upstream } from '@iopa/appbuilder'
+import { bodyBudget, CAPABILITIES, checkOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { datagramNetwork } from '@iopa/transport/node'
 import { connect } from './channel.ts'
 import { listen } from './listener.ts'
 import { UDP_OPTIONS, type UdpOptions } from './options.ts'

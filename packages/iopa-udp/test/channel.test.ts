@@ -1,6 +1,7 @@
 import dgram from 'node:dgram'
-import { App, type Channel, type ConnectOptions } from '@iopa/appbuilder'
+import { App, type ConnectOptions } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import type { Channel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type UdpOptions, udp } from '../src/index.ts'
 import { atEnd, serve } from './support.ts'

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
-import type { DatagramNetwork } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import type { DatagramNetwork } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { FaultBudget } from '../src/fault-budget.ts'
 import { udp } from '../src/index.ts'

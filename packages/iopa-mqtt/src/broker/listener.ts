@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import net from 'node:net'
-import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, type TlsOptions } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import type { WebSocketListener } from '../websocket.ts'

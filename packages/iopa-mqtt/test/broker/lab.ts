@@ -1,5 +1,6 @@
-import { App, type ByteChannel, type Host, type Listener } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { type VirtualClock, type VirtualNetwork, virtualClock, virtualNetwork } from '@iopa/testing'
+import type { ByteChannel, Host, Listener } from '@iopa/transport'
 import { generate, type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet, parser } from 'mqtt-packet'
 import { type MqttTransport, mqtt } from '../../src/mqtt.ts'
 import type { EmbeddedOptions } from '../../src/options.ts'

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { App, type IopaError, type Listener } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
+import type { IopaError, Listener } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { eventually, gate, served } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'
