@@ -118,9 +118,9 @@ test.each([
 ] as const)('%s counts a connection that the system could not accept, and serves on', async (name, make) => {
   let server: net.Server | undefined
   const createServer = (...given: never[]): unknown => (server = (net.createServer as (...values: never[]) => net.Server)(...given))
-  const channel = socketNetwork({ ...net, createServer }, () => import('node:tls'))
+  const channel = socketNetwork({ net: { ...net, createServer } })
   const make2 = make as (options: object) => ReturnType<typeof tcp>
-  const transport = name === 'mqtt' ? mqtt({ port: 0, statistics: false, channel }) : make2({ channel })
+  const transport = name === 'mqtt' ? mqtt({ port: 0, statistics: false, network: channel }) : make2({ channel })
   const app = new App({ logger: logging() }).use(transport).use(() => 'on')
   const [port] = (await serve(app)) as [number]
   server?.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE', syscall: 'accept' }))

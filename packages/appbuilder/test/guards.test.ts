@@ -211,7 +211,7 @@ describe('the check of public addresses', () => {
   ])('refuses %s, and names what is open', (_, build, open) => {
     const message = protects(build(new App(quiet)))
     expect(message).toMatch(open)
-    expect(message).toContain('open: true')
+    expect(message).toContain('allowUnauthenticated: true')
   })
 })
 

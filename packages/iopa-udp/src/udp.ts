@@ -1,4 +1,3 @@
-import dgram from 'node:dgram'
 import { getHeapStatistics } from 'node:v8'
 import { bodyBudget, CAPABILITIES, checkOptions, markFactory, type Transport, upstream } from '@iopa/transport'
 import { datagramNetwork } from '@iopa/transport/node'
@@ -11,7 +10,7 @@ export function udp(options: UdpOptions = {}): Transport {
   checkOptions('udp()', options, UDP_OPTIONS, udp)
   const { framing = 'bag' } = options
   if (framing !== 'bag' && framing !== 'raw') throw new TypeError('framing is bag or raw: a datagram needs no other.')
-  const network = options.channel ?? datagramNetwork(dgram)
+  const network = options.network ?? datagramNetwork()
   return {
     name: 'udp',
     schemes: ['udp'],

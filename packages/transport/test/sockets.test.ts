@@ -12,7 +12,7 @@ const soon = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 20)
 
 describe('the network of sockets', () => {
   test('tells a receiver once that its channel is closed, also where it was closed before it was opened', async () => {
-    const network = socketNetwork(net, () => import('node:tls'))
+    const network = socketNetwork()
     for (const open of ['before', 'after'] as const) {
       let closes = 0
       const receiver = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => void closes++ }
@@ -30,7 +30,7 @@ describe('the network of sockets', () => {
   })
 
   test('resets a connection whose data ends with it when that is cut, and not when all has left', async () => {
-    const network = socketNetwork(net, () => import('node:tls'))
+    const network = socketNetwork()
     const receiver = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined }
     for (const [ended, ending] of [
       [false, 'ECONNRESET'],
@@ -77,7 +77,7 @@ describe('the network of sockets', () => {
     const taken = dgram.createSocket('udp4').bind(0, '127.0.0.1')
     await once(taken, 'listening')
     const before = descriptors()
-    const network = datagramNetwork(dgram)
+    const network = datagramNetwork()
     for (let count = 0; count < 10; count++) {
       await expect(network.bind({ host: '127.0.0.1', port: taken.address().port })).rejects.toMatchObject({ code: 'bind-failed' })
     }
@@ -93,7 +93,7 @@ describe('the network of sockets', () => {
       address: () => ({ address: '127.0.0.1', port: 1 })
     })
     const fake = { createServer: (options: never) => (asked.push(options), server), connect: () => undefined }
-    await socketNetwork(fake, () => import('node:tls')).listen({ host: '127.0.0.1', port: 0 }, () => undefined)
+    await socketNetwork({ net: fake }).listen({ host: '127.0.0.1', port: 0 }, () => undefined)
     expect(asked[0]).toMatchObject({ keepAlive: true, keepAliveInitialDelay: 60_000 })
   })
 })

@@ -58,14 +58,14 @@ export class ListenerHost implements Host {
     return limits === undefined ? this : new ListenerHost(this.#name, this.#app, this.scope, mergeLimits(this.limits, limits))
   }
 
-  assertProtected(address: string, open: boolean | undefined): void {
-    if (open === true || isLoopback(address)) return
+  assertProtected(address: string, allowUnauthenticated: boolean | undefined): void {
+    if (allowUnauthenticated === true || isLoopback(address)) return
     const exposed = this.#app.exposed()
     if (exposed.length === 0) return
     throw new IopaError(
       500,
       'unprotected-listener',
-      `${this.#name}() would listen on ${address}, where anybody may reach it, and no middleware that provides 'server.User' stands before ${exposed.join(', ')}: use an authentication middleware before it, listen on 127.0.0.1, or say open: true.`
+      `${this.#name}() would listen on ${address}, where anybody may reach it, and no middleware that provides 'server.User' stands before ${exposed.join(', ')}: use an authentication middleware before it, listen on 127.0.0.1, or say allowUnauthenticated: true.`
     )
   }
 

@@ -147,7 +147,7 @@ export class Lab {
     const note = (...data: unknown[]): number => this.errors.push(data)
     this.app = new App({ clock, logger: { error: note, warn: note, info: () => undefined, debug: () => undefined } })
     build(this.app)
-    const transport = mqtt({ port: 1883, statistics: false, channel: this.network, ...options })
+    const transport = mqtt({ port: 1883, statistics: false, network: this.network, ...options })
     this.transport = { ...transport, listen: host => transport.listen((this.host = host)) }
     this.app.use(this.transport)
   }

@@ -41,7 +41,7 @@ export interface TransportSubject {
     readonly host?: string
     readonly port?: number
     readonly limits?: AppOptions['limits']
-    readonly open?: boolean
+    readonly allowUnauthenticated?: boolean
     readonly clock?: Clock
   }): Transport
   /** The URL that a client connects to. */

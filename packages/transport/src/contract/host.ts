@@ -35,10 +35,10 @@ export interface Host {
   /** This host with the limits that a transport's own options override. */
   withLimits(limits: Partial<Limits> | undefined): Host
   /**
-   * Refuses to serve unprotected: an address off loopback needs a middleware that provides `server.User`, or `open`.
-   * @throws IopaError 500 with a sentence that names `open: true`.
+   * Refuses to serve unprotected: an address off loopback needs a middleware that provides `server.User`, or `allowUnauthenticated`.
+   * @throws IopaError 500 with a sentence that names `allowUnauthenticated: true`.
    */
-  assertProtected(address: string, open: boolean | undefined): void
+  assertProtected(address: string, allowUnauthenticated: boolean | undefined): void
   /** A context of the one shape; its parent is a connection's context, else the listener's scope. */
   create(init: ContextInit, parent?: Context | Scope): Context
   /**

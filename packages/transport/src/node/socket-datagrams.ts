@@ -1,3 +1,4 @@
+import nodeDgram from 'node:dgram'
 import { IopaError } from '@iopa/constants'
 import type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceiver } from '../channels/datagram-channel.ts'
 
@@ -64,8 +65,8 @@ class SocketDatagramChannel implements DatagramChannel {
   }
 }
 
-/** The network of node:dgram, given to the core by a transport. */
-export const datagramNetwork = (dgram: DgramModule): DatagramNetwork => ({
+/** The network of `node:dgram`; a test may give another module. */
+export const datagramNetwork = (dgram: DgramModule = nodeDgram): DatagramNetwork => ({
   bind: ({ host, port, shared = false, spread = false }: DatagramAddress) =>
     new Promise((resolve, reject) => {
       const family = host.includes(':') ? 6 : 4

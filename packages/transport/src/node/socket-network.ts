@@ -1,3 +1,4 @@
+import nodeNet from 'node:net'
 import { IopaError } from '@iopa/constants'
 import type { ByteAddress, ByteNetwork, ByteServer } from '../channels/byte-channel.ts'
 import { keysOf, PreSharedKeys, usedKey } from './pre-shared-keys.ts'
@@ -28,11 +29,14 @@ export interface TlsModule extends IdentityCheck {
 
 type Make = (options: object, connected?: (socket: SocketLike) => void) => unknown
 
-/**
- * The network of node:net and node:tls, given to the core by a transport, for the core itself imports no built-in.
- * `tls` is a function, so that a transport loads it when it is first needed.
- */
-export const socketNetwork = (net: NetModule, tls: () => Promise<TlsModule>): ByteNetwork => ({
+/** Modules in place of `node:net` and `node:tls`, for tests. */
+export interface SocketModules {
+  readonly net?: NetModule
+  readonly tls?: () => Promise<TlsModule>
+}
+
+/** The network of `node:net` and `node:tls`, which is loaded when it is first needed. */
+export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }: SocketModules = {}): ByteNetwork => ({
   listen: async (address, accept, failed = () => undefined) => {
     const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
     const connected = (socket: SocketLike): void => {
