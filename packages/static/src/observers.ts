@@ -1,7 +1,8 @@
 import { type Context, IopaError } from '@iopa/appbuilder'
-import { withoutSlash } from './directory.ts'
+import { withoutSlash } from './listing.ts'
+import { type Lookup, stateOf } from './lookup.ts'
 import type { StaticSettings } from './options.ts'
-import { type Resources, stateOf } from './resources.ts'
+import type { Resources } from './resources.ts'
 import { Watcher } from './watcher.ts'
 
 /** A path that somebody observes. */
@@ -18,13 +19,15 @@ const MAX_PER_CONNECTION = 1000
 
 /** Watches what is observed, for as long as it is, and tells the app of changes. */
 export class Observers {
+  readonly #lookup: Lookup
   readonly #resources: Resources
   readonly #settings: StaticSettings
   /** By app: one middleware may serve in several. */
   readonly #watchers = new WeakMap<Context['environment'], Watcher>()
   readonly #subscriptions = new WeakMap<Context, Map<string, () => void>>()
 
-  constructor(resources: Resources, settings: StaticSettings) {
+  constructor(lookup: Lookup, resources: Resources, settings: StaticSettings) {
+    this.#lookup = lookup
     this.#resources = resources
     this.#settings = settings
   }
@@ -99,7 +102,7 @@ export class Observers {
   }
 
   async #stateOf({ path, listed }: Observed): Promise<string> {
-    return listed ? ((await this.#resources.directory(withoutSlash(path)))?.version ?? '') : stateOf(await this.#resources.refresh(path))
+    return listed ? ((await this.#lookup.directory(withoutSlash(path)))?.version ?? '') : stateOf(await this.#resources.refresh(path))
   }
 }
 

@@ -1,11 +1,10 @@
 import { checkOptions } from '@iopa/appbuilder/extension'
 import { type Clock, checkPath, systemClock } from '@iopa/transport'
 import type { Encoding } from './encodings.ts'
-import type { EtagPolicy } from './etags.ts'
 import type { SymlinkPolicy } from './file-system.ts'
 import type { MediaTypeOptions } from './media-types.ts'
 import type { DotfilePolicy, NamePolicy } from './names.ts'
-import type { Representation } from './representation.ts'
+import type { EtagPolicy, Representation } from './representation.ts'
 import type { ResourceOptions } from './resources.ts'
 
 /** What the cache keeps. */

@@ -1,23 +1,20 @@
-import { createHash } from 'node:crypto'
 import { type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
 import { isUnrouted, markFactory, noteMethods } from '@iopa/appbuilder/extension'
 import { ContextView } from '@iopa/context'
 import { changesState, encodePath, HeaderMap, isControlMethod } from '@iopa/transport'
-import { asksForWhole, evaluateConditions } from './conditions.ts'
-import { linkFormat, withoutSlash } from './directory.ts'
+import { asksForWhole } from './conditions.ts'
 import { encodingChoice } from './encodings.ts'
 import { fileSystem } from './file-system.ts'
+import { judgeListing, LINK_FORMAT, linkFormat, MAX_LISTED, withoutSlash } from './listing.ts'
+import { type FileResource, Lookup, type Resource, stateOf } from './lookup.ts'
 import { fileGone, Observers } from './observers.ts'
 import { checkStaticOptions, type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
 import { type Rendering, render } from './rendering.ts'
 import type { FileRepresentation } from './representation.ts'
-import { type FileResource, type Resource, Resources, stateOf } from './resources.ts'
+import { Resources } from './resources.ts'
 import type { FileSource } from './source.ts'
 
-/** Members of a directory in one listing. */
-const MAX_LISTED = 1000
 const READABLE: readonly string[] = ['GET', 'HEAD']
-const LINK_FORMAT = 'application/link-format'
 
 /**
  * Middleware that answers GET and HEAD with the files of a folder or of another source, on every protocol of the app.
@@ -36,14 +33,16 @@ markFactory('serveStatic', serveStatic)
 
 class StaticFiles {
   readonly #settings: StaticSettings
+  readonly #lookup: Lookup
   readonly #resources: Resources
   readonly #choose = encodingChoice()
   readonly #observers: Observers
 
   constructor(source: FileSource, settings: StaticSettings) {
     this.#settings = settings
-    this.#resources = new Resources(source, settings)
-    this.#observers = new Observers(this.#resources, settings)
+    this.#lookup = new Lookup(source, settings)
+    this.#resources = new Resources(source, this.#lookup, settings)
+    this.#observers = new Observers(this.#lookup, this.#resources, settings)
   }
 
   // Stays synchronous for what the cache knows.
@@ -128,25 +127,22 @@ class StaticFiles {
   /** True when a directory is to be listed for this request. */
   #lists(context: Context): boolean {
     const { listing } = this.#settings
-    if (listing === false || !this.#resources.canList) return false
+    if (listing === false || !this.#lookup.canList) return false
     if (context['iopa.Scheme'].startsWith('coap')) return true
     return listing === true && (context['iopa.Headers'].get('accept')?.includes(LINK_FORMAT) ?? false)
   }
 
   async #list(context: Context, next: Next, asked: string): Promise<unknown> {
     const path = withoutSlash(asked)
-    const info = await this.#resources.directory(path)
+    const info = await this.#lookup.directory(path)
     // With a final slash and no directory it names nothing; without one it may have become a file meanwhile.
     if (info === undefined) return next()
     const base = context['iopa.PathBase'] + (path === '/' ? '/' : `${path}/`)
-    const links = linkFormat(base, await this.#resources.list(path, MAX_LISTED), this.#settings)
-    const etag = `"${createHash('sha256').update(links).digest('base64url').slice(0, 22)}"`
-    const verdict = evaluateConditions(context['iopa.Headers'], { etag, lastModified: info.lastModified })
-    if (verdict === 412)
-      throw new IopaError(412, 'precondition-failed', 'The directory has changed: read it again, and send the new ETag in If-Match')
+    const links = linkFormat(base, await this.#lookup.list(path, MAX_LISTED), this.#settings)
+    const { status, etag } = judgeListing(links, info, context['iopa.Headers'])
     setHeaders(context, ['etag', etag, 'vary', 'accept'])
-    context.response.status = verdict
-    if (verdict === 304) return undefined
+    context.response.status = status
+    if (status === 304) return undefined
     context.response.type = LINK_FORMAT
     context.response.body = links
     return undefined
@@ -181,7 +177,7 @@ class StaticFiles {
     const base = context['iopa.PathBase']
     const directory = withoutSlash(path)
     // The state is taken before the content: a change in between is then told once too often, and never missed.
-    const listing = this.#lists(context) ? await this.#resources.directory(directory) : undefined
+    const listing = this.#lists(context) ? await this.#lookup.directory(directory) : undefined
     const resource = listing === undefined ? await this.#resources.refresh(path) : undefined
     const value = listing === undefined ? await this.#answer(context, next, path, resource) : await this.#list(context, next, path)
     const observed = { base, path, listed: listing !== undefined }

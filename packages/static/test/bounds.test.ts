@@ -4,23 +4,26 @@ import type { Endpoint } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { BoundedCache } from '../src/cache.ts'
 import { type FileSource, memory, serveStatic } from '../src/index.ts'
-import { type FileResource, type ResourceOptions, Resources } from '../src/resources.ts'
+import { type FileResource, Lookup } from '../src/lookup.ts'
+import { type ResourceOptions, Resources } from '../src/resources.ts'
 
-const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources =>
-  new Resources(source, {
+const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources => {
+  const settings = {
     index: [],
     extensions: [],
     encodings: [],
-    etag: 'strong',
+    etag: 'strong' as const,
     dotfiles: [],
-    names: 'portable',
+    names: 'portable' as const,
     headers: () => ({}),
     maxBytes: 1 << 20,
     maxFiles: 1000,
     maxFileSize: 1 << 16,
     now: () => performance.now(),
     ...options
-  })
+  }
+  return new Resources(source, new Lookup(source, settings), settings)
+}
 
 describe('memory', () => {
   test('what entries come to hold counts as soon as they hold it', () => {
