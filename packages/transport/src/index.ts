@@ -60,7 +60,7 @@ export {
   readBody,
   Scope
 } from '@iopa/context'
-export { checkOptions, markFactory } from './arguments/arguments.ts'
+export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag-codec.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './bags/bag-codec.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './channels/byte-channel.ts'
@@ -92,6 +92,7 @@ export { isUnrouted, pathsOfRoute } from './contract/routes.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { Channel, ConnectOptions, Listener, Transport } from './contract/transport.ts'
+export { listenerUrl } from './contract/transport.ts'
 export { ConnectionUser } from './users/connection-user.ts'
 export type { UserWatches, WatchOptions } from './users/user-watches.ts'
 export { usersOf } from './users/user-watches.ts'
