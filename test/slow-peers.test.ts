@@ -58,7 +58,7 @@ const drips: [string, () => Transport, Uint8Array | string, Uint8Array | string]
   ['a line of TCP', () => tcp({ port: 0 }), '', `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(100)}"}\n`],
   [
     'a line of TCP while another is observed',
-    tcp,
+    () => tcp({ port: 0 }),
     '{"iopa.Method":"GET","iopa.Path":"/","iopa.Observe":true,"iopa.Seq":1}\n',
     `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(100)}"}\n`
   ],
