@@ -60,7 +60,7 @@ export {
   readBody,
   Scope
 } from '@iopa/context'
-export { checkOptions, markFactory } from './arguments/arguments.ts'
+export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag-codec.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './bags/bag-codec.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './channels/byte-channel.ts'
@@ -93,6 +93,7 @@ export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { Channel, ConnectOptions, Listener, Transport } from './contract/transport.ts'
+export { listenerUrl } from './contract/transport.ts'
 export type { Constraint } from './patterns/constraint.ts'
 export type { PathParams } from './patterns/path-params.ts'
 export type { Pattern, PatternSegment } from './patterns/pattern.ts'
