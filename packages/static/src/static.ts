@@ -9,6 +9,7 @@ import { judgeListing, LINK_FORMAT, linkFormat, MAX_LISTED, withoutSlash } from 
 import { type FileResource, Lookup, type Resource, stateOf } from './lookup.ts'
 import { fileGone, Observers } from './observers.ts'
 import { checkStaticOptions, type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
+import { protocolOf } from './protocol.ts'
 import { type Rendering, render } from './rendering.ts'
 import type { FileRepresentation } from './representation.ts'
 import { Resources } from './resources.ts'
@@ -69,7 +70,7 @@ class StaticFiles {
       return fallback === undefined || path === fallback ? next() : this.#orFallback(context, next, fallback)
     }
     if (resource.kind === 'directory') return this.#directory(context, next, path)
-    if (path === '/' && ContextView.isMountPath(context) && isHttp(context)) return this.#redirect(context, next, path)
+    if (path === '/' && ContextView.isMountPath(context) && protocolOf(context).redirects === true) return this.#redirect(context, next, path)
     const headers = context['iopa.Headers']
     let representation: FileRepresentation | undefined = resource.plain
     if (resource.encoded.length > 0) {
@@ -112,7 +113,7 @@ class StaticFiles {
     if (this.#lists(context)) return this.#list(context, next, path)
     if (path.endsWith('/')) return next()
     // Only where links in a page resolve against the path does the slash matter.
-    return isHttp(context) ? this.#redirect(context, next, `${path}/`) : this.#look(context, next, `${path}/`)
+    return protocolOf(context).redirects === true ? this.#redirect(context, next, `${path}/`) : this.#look(context, next, `${path}/`)
   }
 
   /** Sends the client to a directory with its final slash; `path` ends with it. */
@@ -128,7 +129,7 @@ class StaticFiles {
   #lists(context: Context): boolean {
     const { listing } = this.#settings
     if (listing === false || !this.#lookup.canList) return false
-    if (context['iopa.Scheme'].startsWith('coap')) return true
+    if (protocolOf(context).linkLists === true) return true
     return listing === true && (context['iopa.Headers'].get('accept')?.includes(LINK_FORMAT) ?? false)
   }
 
@@ -190,8 +191,6 @@ class StaticFiles {
     return value
   }
 }
-
-const isHttp = (context: Context): boolean => context['iopa.Scheme'].startsWith('http')
 
 const cut = (bytes: Uint8Array, { range: { start, end } }: Rendering): Uint8Array =>
   end - start === bytes.length ? bytes : bytes.subarray(start, end)

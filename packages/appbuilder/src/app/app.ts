@@ -129,7 +129,7 @@ export class App<Required extends keyof IopaKeys = never> {
       this.#transports.push(value)
       if (value.clustered) this.#environment.observed = () => this.logger.warn(CLUSTERED)
       this.#environment.bodies ??= value.bodies?.(this.limits.bodyMemory)
-      for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
+      for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { schemes: value.schemes, ...capability }
       for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
       return this
     }
