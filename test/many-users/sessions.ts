@@ -145,5 +145,3 @@ export const subscriptionModel = (form: Subscribe, askedAt: number): Subscriptio
     endedAt: Number.POSITIVE_INFINITY
   }
 }
-
-export type { Will }

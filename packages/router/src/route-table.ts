@@ -11,7 +11,7 @@ export interface RouteTableOptions {
 }
 
 /** One registration. */
-export interface Route<T> {
+interface Route<T> {
   /** The method it answers; undefined for every method that has no route of its own on the pattern. */
   readonly method: string | undefined
   readonly pattern: Pattern
@@ -21,7 +21,7 @@ export interface Route<T> {
 }
 
 /** What a lookup found. */
-export interface RouteMatch<T> {
+interface RouteMatch<T> {
   readonly route: Route<T>
   readonly params: Params
 }

@@ -2,7 +2,7 @@ import type { ContextOf, Next, ProvidedBy, Provides, RouteAttributes } from '@io
 import type { PathParams } from './path-params.ts'
 
 /** The prefix of a group; nothing for an app. */
-export type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
+type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
 
 /** Handles what a pattern matches; the names in the pattern are the names in `context.params`. */
 export type RouteHandler<Owner, Path extends string> = (context: ContextOf<Owner, PathParams<`${PrefixOf<Owner>}${Path}`>>, next: Next) => unknown
