@@ -19,7 +19,7 @@ export interface RouteTableOptions {
 }
 
 /** One registration. */
-export interface Route<T> {
+interface Route<T> {
   /** The method it answers; undefined for every method that has no route of its own on the pattern. */
   readonly method: string | undefined
   readonly pattern: Pattern
@@ -29,7 +29,7 @@ export interface Route<T> {
 }
 
 /** What a lookup found. */
-export interface RouteMatch<T> {
+interface RouteMatch<T> {
   readonly route: Route<T>
   readonly params: PatternParams
 }
