@@ -19,7 +19,7 @@ export interface RouteTableOptions {
 }
 
 /** One registration. */
-interface Route<T> {
+export interface Route<T> {
   /** The method it answers; undefined for every method that has no route of its own on the pattern. */
   readonly method: string | undefined
   readonly pattern: Pattern
