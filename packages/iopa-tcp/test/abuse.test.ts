@@ -92,7 +92,7 @@ describe('on a network that cuts and joins at random', () => {
       return context.path === '/level' ? { ...state } : context.path
     })
     await app.listen()
-    const channel = await clock.runUntil(connect(tcp({ network: network, clock }), new URL('tcp://127.0.0.1:7000')))
+    const channel = await clock.runUntil(connect(tcp({ network: network }), 'tcp://127.0.0.1:7000', { clock }))
     return { clock, app, channel, state }
   }
 
