@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { connected, FakePeer, state, unreachable } from './fake-links.ts'
 
@@ -126,6 +127,15 @@ describe('a request', () => {
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ status: 503, code: 'channel-closed' })
     expect(await rejection(client.get('/3'))).toMatchObject({ status: 503, code: 'channel-closed' })
     expect([peer.links[0]?.isClosed, peer.asked.length, clock.pending]).toEqual([true, 1, 0])
+  })
+
+  test('leaves neither a listener nor a timer behind', async () => {
+    const peer = new FakePeer()
+    peer.handle = asked => asked.answer()
+    const { client, clock } = await connected(peer)
+    const { signal } = new AbortController()
+    await client.get('/x', { signal })
+    expect([getEventListeners(signal, 'abort').length, clock.pending]).toEqual([0, 0])
   })
 
   test('gives up a streamed body that it does not send', async () => {

@@ -174,7 +174,7 @@ test('on a network that loses datagrams every request settles', async () => {
   const app = new App({ logger: false, clock }).use(udp({ port: 7001, network: network })).use(context => context.path)
   atEnd(() => app.close())
   await app.listen()
-  const client = await connect(udp({ network: network, clock }), new URL('udp://127.0.0.1:7001'), { timeout: 1000 })
+  const client = await connect(udp({ network: network }), new URL('udp://127.0.0.1:7001'), { timeout: 1000, clock })
   const results = await clock.runUntil(
     Promise.allSettled(Array.from({ length: 200 }, async (_, i) => (await client.send({ 'iopa.Path': `/${i}` })).text()))
   )
