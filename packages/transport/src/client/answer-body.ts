@@ -1,4 +1,4 @@
-import { Answer, HeaderMap } from '@iopa/context'
+import { Answer, collectBytes, HeaderMap } from '@iopa/context'
 import type { Call } from './call.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
@@ -53,11 +53,17 @@ class AnswerBody implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 }
 
-/** An answer whose body is still to come, within the deadlines of its call; `release` is called at its end. */
-export const awaitedAnswer = (answer: Answer, call: Call, timeout: number, release: () => void): Answer =>
-  Answer.received(answer.status, {
+/**
+ * An answer whose body is still to come, within the deadlines of its call; `release` is called at its end. A body that says that it is no longer than
+ * `limit` bytes is awaited.
+ */
+export const awaitedAnswer = async (answer: Answer, call: Call, timeout: number, limit: number, release: () => void): Promise<Answer> => {
+  const body = new AnswerBody(answer.payload as AsyncIterable<Uint8Array>, call, timeout, release)
+  const short = Number(answer.headers.get('content-length') ?? Number.NaN) <= limit
+  return Answer.received(answer.status, {
     headers: new HeaderMap([...answer.headerPairs]),
     type: answer.type,
     reason: answer.reason,
-    payload: new AnswerBody(answer.payload as AsyncIterable<Uint8Array>, call, timeout, release)
+    payload: short ? await collectBytes(body, limit) : body
   })
+}

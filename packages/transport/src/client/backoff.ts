@@ -17,11 +17,10 @@ export class Backoff {
     this.#options = options
   }
 
-  /** Milliseconds to pause now. `initial` and `maximum` replace those of the options, where a peer asks for others. */
-  next({ initial, maximum }: Partial<BackoffOptions> = {}): number {
-    const { random = Math.random } = this.#options
-    const first = initial ?? this.#options.initial
-    const step = Math.max(first, Math.min(maximum ?? this.#options.maximum, first * 2 ** Math.min(this.#attempts++, 30)))
+  /** Milliseconds to pause now. A peer may name another first pause, and a step may have a lower bound. */
+  next({ initial = this.#options.initial, least = 0 }: { readonly initial?: number; readonly least?: number } = {}): number {
+    const { maximum, random = Math.random } = this.#options
+    const step = Math.max(least, Math.min(maximum, initial * 2 ** Math.min(this.#attempts++, 30)))
     return step / 2 + (random() * step) / 2
   }
 

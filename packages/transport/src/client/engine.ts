@@ -116,7 +116,7 @@ export class ClientEngine implements Channel {
         call.rest()
         if (this.#observations.size > 0 && answer.status < 500) this.#answered(null)
         streams = answer.isStream
-        if (streams) return awaitedAnswer(answer, call, limit, () => this.#release(entry, call))
+        if (streams) return await awaitedAnswer(answer, call, limit, this.#init.limits.body, () => this.#release(entry, call))
         call.end()
         return answer
       } catch (error) {

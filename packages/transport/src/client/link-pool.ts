@@ -89,8 +89,12 @@ export class LinkPool {
   release(entry: PooledLink): void {
     entry.used--
     if (entry.gone) return
-    this.#serve()
-    this.#rest(entry)
+    // It cannot be used again.
+    if (entry.link.idleTimeout === 0) this.#leave(entry)
+    else {
+      this.#serve()
+      this.#rest(entry)
+    }
   }
 
   /** Closes all links. Nothing waits then: the signals of those that waited have aborted. */

@@ -2,7 +2,7 @@ import { isIopaError } from '@iopa/constants'
 import type { Answer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
-import type { LinkLoss, Sink } from '../contract/link.ts'
+import type { Sink } from '../contract/link.ts'
 import { AnswerQueue } from './answer-queue.ts'
 import { Backoff } from './backoff.ts'
 import { Call } from './call.ts'
@@ -15,7 +15,7 @@ const FIRST_PAUSE = 500
 const LONGEST_PAUSE = 60_000
 /** A peer that names a shorter pause would be asked again and again. */
 const LEAST_PAUSE = 100
-/** After a subscription that was accepted, pauses grow to this at most; after one that lasted so long they start again. */
+/** After a subscription that was accepted pauses grow to this at most, and start again after one that lasted longer than BRIEF. */
 const BRIEF_PAUSE = 5_000
 const BRIEF = 1_000
 
@@ -43,7 +43,9 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
   readonly #owner: ObservationOwner
   readonly #queue: AnswerQueue
   readonly #sink: Sink = { next: answer => this.#take(answer), accepted: () => this.#accept() }
-  readonly #backoff = new Backoff({ initial: FIRST_PAUSE, maximum: LONGEST_PAUSE })
+  /** Of attempts that failed, and of subscriptions that ended soon. */
+  readonly #failures = new Backoff({ initial: 2 * FIRST_PAUSE, maximum: LONGEST_PAUSE })
+  readonly #brief = new Backoff({ initial: LEAST_PAUSE, maximum: BRIEF_PAUSE })
   #running: Promise<void> | null = null
   /** The subscription under way. */
   #call: Call | null = null
@@ -102,6 +104,7 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
     try {
       if (!this.#queue.over) this.#owner.begun(this)
       let resume: unknown
+      let first = FIRST_PAUSE
       while (!this.#queue.over) {
         const begun = clock.elapsed()
         const error = await this.#subscribe(resume)
@@ -109,8 +112,8 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
         if (!this.#begun || !mayPass(error)) throw error
         const loss = lossIn(error)
         resume = loss?.resume ?? resume
-        if (this.#current && clock.elapsed() - begun > BRIEF) this.#backoff.reset()
-        if (!this.#queue.over) await this.#pause(this.#backoff.next(pauseOf(loss, this.#current)))
+        if (loss?.retryAfter !== undefined) first = Math.min(LONGEST_PAUSE, Math.max(LEAST_PAUSE, loss.retryAfter))
+        if (!this.#queue.over) await this.#pause(this.#pauseAfter(first, clock.elapsed() - begun))
       }
       this.#queue.end()
     } catch (error) {
@@ -166,6 +169,14 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
     }
   }
 
+  /** How long to pause after a subscription that lasted so long. */
+  #pauseAfter(first: number, lasted: number): number {
+    if (!this.#current) return this.#failures.next({ initial: 2 * first })
+    this.#failures.reset()
+    if (lasted > BRIEF) this.#brief.reset()
+    return this.#brief.next({ least: first })
+  }
+
   /** Resolves after the time, or as soon as the observation is prompted or ends. */
   #pause(time: number): Promise<void> {
     const { clock } = this.#owner
@@ -179,12 +190,6 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
     })
   }
 }
-
-/** The first and the longest pause before the next attempt. */
-const pauseOf = (loss: LinkLoss | undefined, accepted: boolean): { readonly initial?: number; readonly maximum?: number } => ({
-  ...(loss?.retryAfter === undefined ? undefined : { initial: Math.max(LEAST_PAUSE, loss.retryAfter) }),
-  ...(accepted ? { maximum: BRIEF_PAUSE } : undefined)
-})
 
 const FINAL: ReadonlySet<string> = new Set(['redirected', 'bad-answer', 'answer-too-large', 'channel-closed'])
 

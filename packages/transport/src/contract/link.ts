@@ -21,7 +21,7 @@ export interface Link {
   readonly prefix?: string
   /** Milliseconds that one request may take unless the caller says; for a protocol whose own retransmission has the last word. 30,000 unless given. */
   readonly requestTimeout?: number
-  /** Milliseconds for which the peer keeps the link while it is idle, as far as it said. */
+  /** Milliseconds for which the peer keeps the link while it is idle, as far as it said; 0 where the link carries nothing more after what it carries now. */
   readonly idleTimeout?: number
   /**
    * Sends one request; resolves with any answer, whatever its status. Rejects with `linkLost` where the link ends first, and with an IopaError for what
