@@ -107,7 +107,7 @@ const TABLE: Readonly<Record<StateName, Readonly<Partial<Record<EventName, State
 
 /** In place of a next state: the event must not happen. */
 export const REFUSED = 255
-const EVENTS = EVENT_NAMES.length
+export const EVENTS: number = EVENT_NAMES.length
 
 const compile = (): Uint8Array => {
   const compiled = new Uint8Array(STATE_NAMES.length * EVENTS).fill(REFUSED)
@@ -120,15 +120,8 @@ const compile = (): Uint8Array => {
   return compiled
 }
 
-/** The table by number, so that a step costs one look. */
-const COMPILED = compile()
+/** The table by number, so that a step costs one look: the next state for `state * EVENTS + event`, or `REFUSED`. */
+export const TRANSITIONS: Uint8Array = compile()
 
-/** True when the event may happen in the state. */
-export const isAllowed = (state: State, event: Event): boolean => COMPILED[state * EVENTS + event] !== REFUSED
-
-/** The state after the event. @throws Error for an event that must not happen in the state: a fault of this package. */
-export const nextState = (state: State, event: Event): State => {
-  const next = COMPILED[state * EVENTS + event] as number
-  if (next === REFUSED) throw new Error(`HTTP: ${EVENT_NAMES[event]} must not happen in state ${STATE_NAMES[state]}.`)
-  return next as State
-}
+/** The error for an event that must not happen in a state. */
+export const refusal = (state: State, event: Event): Error => new Error(`HTTP: ${EVENT_NAMES[event]} must not happen in state ${STATE_NAMES[state]}.`)

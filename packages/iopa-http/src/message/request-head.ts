@@ -1,19 +1,6 @@
 import { hasPreconditionField, IopaError } from '@iopa/appbuilder'
 import { malformed } from './refusal.ts'
 
-/** The first line of a request (RFC 9112 section 3). */
-export interface RequestLine {
-  readonly method: string
-  readonly target: string
-  /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
-  readonly minor: 0 | 1
-}
-
-/** A request without its body. */
-export interface RequestHead extends RequestLine {
-  readonly fields: HeadFields
-}
-
 const is = (name: string, title: string, lower: string): boolean => name === title || name === lower || name.toLowerCase() === lower
 
 /**
@@ -101,6 +88,23 @@ export class HeadFields {
     if (value === '') throw malformed('its Transfer-Encoding is empty; leave it out, or send chunked')
     this.coding = value
     this.length = -1
+  }
+}
+
+const NO_FIELDS = new HeadFields().complete()
+
+/** A request without its body, as a reader fills it in: the next request of the connection overwrites it. */
+export class RequestHead {
+  method = ''
+  target = ''
+  /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
+  minor: 0 | 1 = 1
+  fields: HeadFields = NO_FIELDS
+
+  /** Holds nothing of the last request any more. */
+  clear(): void {
+    this.target = ''
+    this.fields = NO_FIELDS
   }
 }
 

@@ -1,15 +1,18 @@
 import {
   type ByteChannel,
   bodyTooLarge,
-  type ContextInit,
+  type Context,
   decodePath,
   type Endpoint,
+  type Host,
   IopaError,
   isControlMethod,
-  type Limits
+  type Limits,
+  type Scope
 } from '@iopa/appbuilder'
 import type { HostRules } from '../message/host-rules.ts'
 import { malformed } from '../message/refusal.ts'
+import type { HeadFields } from '../message/request-head.ts'
 import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'
 import { type TrustedProxies, unmapped } from './forwarded.ts'
 import type { ProxiedClients } from './proxied-clients.ts'
@@ -17,6 +20,7 @@ import type { HttpRequest } from './request.ts'
 
 /** What every request of a listener is checked against. */
 export interface AdmissionRules {
+  readonly host: Host
   readonly scheme: string
   readonly limits: Limits
   readonly hosts: HostRules
@@ -24,9 +28,13 @@ export interface AdmissionRules {
   readonly clients: ProxiedClients
 }
 
-/** Checks the requests of one connection before a context is made of them. */
+/** Checks the requests of one connection, and makes their contexts. */
 export class Admission {
+  /** The context of the connection. */
+  readonly connection: Context
   readonly #rules: AdmissionRules
+  /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
+  readonly #parent: Context | Scope
   readonly #endpoint: Endpoint
   readonly #proxies: TrustedProxies | null
   #oldEndpoint: Endpoint | null = null
@@ -53,28 +61,24 @@ export class Admission {
       bodyLimit: rules.limits.body,
       clientCertificate: () => certificateOf(channel)
     }
+    this.connection = rules.host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null })
+    // The requests on the connection of a proxy come from many clients (RFC 9110 section 3.3).
+    this.#parent = this.#proxies === null ? this.connection : rules.host.scope
   }
 
-  /** True for the connection of a proxy: its requests come from many clients (RFC 9110 section 3.3). */
-  get proxied(): boolean {
-    return this.#proxies !== null
-  }
-
-  /** What the context of the connection is made of. */
-  connection(): ContextInit {
-    return { method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null }
-  }
-
-  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 503, 505. */
-  admit(request: HttpRequest): ContextInit {
+  /**
+   * The context of a request; null for one that asks about the server as a whole.
+   * @throws IopaError 400, 413, 414, 417, 421, 431, 501, 503, 505.
+   */
+  admit(request: HttpRequest): Context | null {
     const { limits } = this.#rules
     const { method, fields } = request
     if (fields.pairs.length > limits.headerCount * 2) {
       throw new IopaError(431, 'too-many-headers', `The request has more than ${limits.headerCount} header fields; send fewer.`)
     }
-    if (fields.length !== 0) checkBody(request, limits)
+    if (fields.length !== 0) checkBody(fields, limits)
     let endpoint = request.minor === 0 ? this.#old(request) : this.#endpoint
-    if (request.expectation !== '') checkExpectation(request)
+    if (fields.expectation !== '' && request.minor > 0) checkExpectation(fields.expectation)
     switch (method) {
       case 'GET':
       case 'POST':
@@ -94,7 +98,7 @@ export class Admission {
     }
     if (this.#proxies !== null) endpoint = this.#forwarded(request, endpoint, this.#proxies)
     // All that may become the host of the context is checked: this is what the context makes it of.
-    const host = fields.host === null && request.addressed === '' ? this.#ownHost : request.authority()
+    const host = request.addressed !== '' ? request.addressed : (fields.host ?? this.#ownHost)
     if (host !== this.#host) {
       this.#rules.hosts.check(host)
       this.#host = host
@@ -103,9 +107,11 @@ export class Admission {
     const mark = target.indexOf('?')
     const rawPath = mark < 0 ? target : target.slice(0, mark)
     // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
-    const path = rawPath === '*' && method === 'OPTIONS' ? '*' : decodePath(rawPath, limits)
+    const path = rawPath === '*' && method === 'OPTIONS' ? null : decodePath(rawPath, limits)
     if (this.#proxies !== null) this.#enter(request, endpoint.remoteAddress)
-    return { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
+    if (path === null) return null
+    const init = { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
+    return this.#rules.host.create(init, this.#parent)
   }
 
   /** Says that a request is over; call it once for each that was handed to `admit`. */
@@ -120,9 +126,8 @@ export class Admission {
     request.client = client
   }
 
-  /** HTTP/1.0: no chunked coding, and no expectations (RFC 9112 section 6.1, RFC 9110 section 10.1.1). */
+  /** HTTP/1.0 has no chunked coding (RFC 9112 section 6.1); its expectations are ignored (RFC 9110 section 10.1.1). */
   #old(request: HttpRequest): Endpoint {
-    request.expectation = ''
     if (request.fields.coding !== '') throw new IopaError(400, 'coding-in-http-1.0', 'HTTP/1.0 has no Transfer-Encoding.')
     this.#oldEndpoint ??= { ...this.#endpoint, protocol: 'HTTP/1.0' }
     return this.#oldEndpoint
@@ -152,24 +157,20 @@ export const isUnusual = ({ method, target }: HttpRequest): boolean => !USUAL.ha
 
 const SLASH = 47
 
-/** The framing must be beyond doubt, and the body within its limit, before anybody answers (RFC 9112 section 6). */
-const checkBody = (request: HttpRequest, limits: Limits): void => {
-  const { length, coding } = request.fields
+/** The framing must be beyond doubt, and the body within its limit, before a context is made (RFC 9112 section 6). */
+const checkBody = ({ length, coding }: HeadFields, limits: Limits): void => {
   if (length > limits.body) throw bodyTooLarge(limits.body)
   if (coding === '' || coding.toLowerCase() === 'chunked') return
   const codings = coding.toLowerCase().split(',')
   const chunked = codings.map(name => name.trim() === 'chunked')
-  request.break(
-    // Where chunked is not the last coding, and that once, nobody can say where the body ends (RFC 9112 section 6.3).
-    chunked.indexOf(true) === codings.length - 1
-      ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`)
-      : malformed('its Transfer-Encoding does not end with chunked; send chunked alone')
-  )
-  throw request.fault
+  // Where chunked is not the last coding, or comes twice, the end of the body is not known (RFC 9112 section 6.3).
+  throw chunked.indexOf(true) === codings.length - 1
+    ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`)
+    : malformed('its Transfer-Encoding does not end with chunked; send chunked alone')
 }
 
-const checkExpectation = (request: HttpRequest): void => {
-  if (request.expectation.toLowerCase() === '100-continue') return
+const checkExpectation = (expectation: string): void => {
+  if (expectation.toLowerCase() === '100-continue') return
   throw new IopaError(417, 'unknown-expectation', "The only expectation that can be met is '100-continue'.")
 }
 
