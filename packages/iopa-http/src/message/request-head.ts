@@ -1,4 +1,4 @@
-import { hasPreconditionField, IopaError } from '@iopa/appbuilder'
+import { hasPreconditionField, IopaError } from '@iopa/transport'
 import { malformed } from './refusal.ts'
 
 const is = (name: string, title: string, lower: string): boolean => name === title || name === lower || name.toLowerCase() === lower

@@ -9,7 +9,7 @@ import {
   isControlMethod,
   type Limits,
   type Scope
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import type { HostRules } from '../message/host-rules.ts'
 import { malformed } from '../message/refusal.ts'
 import type { HeadFields } from '../message/request-head.ts'

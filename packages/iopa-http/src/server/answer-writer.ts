@@ -1,4 +1,4 @@
-import { type Answer, type ByteChannel, type Context, type Counters, type Host, IopaError } from '@iopa/appbuilder'
+import { type Answer, type ByteChannel, type Context, type Counters, type Host, IopaError } from '@iopa/transport'
 import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
 import { type HttpMachine, NO_LENGTH, UNKNOWN_LENGTH } from '../machine/http-machine.ts'
 import { ANSWER_CUT } from '../machine/transitions.ts'

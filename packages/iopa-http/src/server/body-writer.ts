@@ -1,4 +1,4 @@
-import { type ByteChannel, type Clock, type Connection, silenceLimit } from '@iopa/appbuilder'
+import { type ByteChannel, type Clock, type Connection, silenceLimit } from '@iopa/transport'
 import type { HttpMachine } from '../machine/http-machine.ts'
 import { LINGERING } from '../machine/transitions.ts'
 import { chunkSize } from '../message/answer-head.ts'

@@ -1,4 +1,4 @@
-import type { ByteChannel, Limits } from '@iopa/appbuilder'
+import type { ByteChannel, Limits } from '@iopa/transport'
 import type { HttpMachine } from '../machine/http-machine.ts'
 import { CLOSED, DISCARDING, HALF_CLOSED, HEAD, IDLE, LINGERING } from '../machine/transitions.ts'
 import type { Linger } from './lingering.ts'

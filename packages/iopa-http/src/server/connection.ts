@@ -8,7 +8,7 @@ import {
   type Context,
   IopaError,
   isIopaError
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import type { BodyReader } from '../machine/incoming-body.ts'
 import {

@@ -1,4 +1,4 @@
-import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/appbuilder'
+import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/transport'
 import type { BodyReader } from '../machine/incoming-body.ts'
 
 /** Where the body of the request in work comes from. */

@@ -1,4 +1,4 @@
-import type { Body, Context, IopaError, RequestSource } from '@iopa/appbuilder'
+import type { Body, Context, IopaError, RequestSource } from '@iopa/transport'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
 import { type BodyPort, RequestBody } from './request-body.ts'
 

@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 
 // Bytes up to which copying two pieces into one costs less than handing the system both.
 const COPY = 4 * 1024
