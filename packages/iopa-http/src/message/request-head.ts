@@ -23,8 +23,9 @@ export class HeadFields {
   closes = false
   /** `Connection: keep-alive`, which HTTP/1.0 needs. */
   keepsAlive = false
+  /** One of them states a precondition. */
+  conditional = false
   #lengths = 0
-  #conditional: boolean | null = null
 
   /** Adds a field. @throws IopaError 400, 413 for one that makes the framing doubtful (RFC 9112 section 6.3). */
   add(name: string, value: string): void {
@@ -40,6 +41,11 @@ export class HeadFields {
         if (is(name, 'Accept', 'accept')) this.accept = this.accept === '' ? value : `${this.accept}, ${value}`
         else if (is(name, 'Expect', 'expect')) this.expectation = this.expectation === '' ? value : `${this.expectation}, ${value}`
         break
+      case 8:
+      case 13:
+      case 19:
+        this.conditional ||= hasPreconditionField([name, value])
+        break
       case 10:
         if (is(name, 'Connection', 'connection')) this.#connection(value)
         break
@@ -52,6 +58,7 @@ export class HeadFields {
         break
       case 17:
         if (is(name, 'Transfer-Encoding', 'transfer-encoding')) this.#coding(value)
+        else this.conditional ||= hasPreconditionField([name, value])
     }
   }
 
@@ -59,11 +66,6 @@ export class HeadFields {
   complete(): this {
     Object.freeze(this.pairs)
     return this
-  }
-
-  /** True when one of them states a precondition; to be asked for when they are complete. */
-  get conditional(): boolean {
-    return (this.#conditional ??= hasPreconditionField(this.pairs))
   }
 
   #connection(value: string): void {

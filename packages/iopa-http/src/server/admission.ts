@@ -1,4 +1,5 @@
 import {
+  Answer,
   type ByteChannel,
   bodyTooLarge,
   type Context,
@@ -7,11 +8,12 @@ import {
   type Host,
   IopaError,
   isControlMethod,
+  isIopaError,
   type Limits,
   type Scope
 } from '@iopa/transport'
 import type { HostRules } from '../message/host-rules.ts'
-import { malformed } from '../message/refusal.ts'
+import { answerTo, malformed } from '../message/refusal.ts'
 import type { HeadFields } from '../message/request-head.ts'
 import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'
 import { type TrustedProxies, unmapped } from './forwarded.ts'
@@ -66,11 +68,24 @@ export class Admission {
     this.#parent = this.#proxies === null ? this.connection : rules.host.scope
   }
 
-  /**
-   * The context of a request; null for one that asks about the server as a whole.
-   * @throws IopaError 400, 413, 414, 417, 421, 431, 501, 503, 505.
-   */
-  admit(request: HttpRequest): Context | null {
+  /** The context of a request, or the answer to one that needs none or is refused: 204, 400, 413, 414, 417, 421, 431, 501, 503. */
+  admit(request: HttpRequest): Context | Answer {
+    try {
+      return this.#admit(request)
+    } catch (error) {
+      request.doubtful = isUnusual(request)
+      return answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
+    }
+  }
+
+  /** Call it once for each request that was handed to `admit`, when it is over. */
+  leave(request: HttpRequest): void {
+    if (request.client === '') return
+    this.#rules.clients.leave(request.client)
+    request.client = ''
+  }
+
+  #admit(request: HttpRequest): Context | Answer {
     const { limits } = this.#rules
     const { method, fields } = request
     if (fields.pairs.length > limits.headerCount * 2) {
@@ -109,16 +124,9 @@ export class Admission {
     // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
     const path = rawPath === '*' && method === 'OPTIONS' ? null : decodePath(rawPath, limits)
     if (this.#proxies !== null) this.#enter(request, endpoint.remoteAddress)
-    if (path === null) return null
+    if (path === null) return SERVER_OPTIONS
     const init = { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
     return this.#rules.host.create(init, this.#parent)
-  }
-
-  /** Says that a request is over; call it once for each that was handed to `admit`. */
-  leave(request: HttpRequest): void {
-    if (request.client === '') return
-    this.#rules.clients.leave(request.client)
-    request.client = ''
   }
 
   #enter(request: HttpRequest, client: string): void {
@@ -150,10 +158,12 @@ export class Admission {
   }
 }
 
+const SERVER_OPTIONS = Answer.received(204)
+
 const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
 
 /** True for a request of a kind that, once refused, may be the middle of something that another server reads otherwise. */
-export const isUnusual = ({ method, target }: HttpRequest): boolean => !USUAL.has(method) || !target.startsWith('/')
+const isUnusual = ({ method, target }: HttpRequest): boolean => !USUAL.has(method) || !target.startsWith('/')
 
 const SLASH = 47
 

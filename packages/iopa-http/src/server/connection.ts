@@ -10,30 +10,17 @@ import {
   isIopaError
 } from '@iopa/transport'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
-import type { BodyReader } from '../machine/incoming-body.ts'
-import {
-  ANSWERING_EARLY,
-  CLOSE,
-  CLOSED,
-  DISCARDING,
-  FINISH,
-  HALF_CLOSED,
-  HEAD,
-  LINGERING,
-  PEER_END,
-  PEER_GONE,
-  RECEIVING
-} from '../machine/transitions.ts'
+import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
 import { acceptsEventStream } from '../message/accept.ts'
-import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE } from '../message/refusal.ts'
-import { Admission, type AdmissionRules, isUnusual } from './admission.ts'
+import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { Admission, type AdmissionRules } from './admission.ts'
 import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
 import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
 import type { Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
-import type { BodyPort } from './request-body.ts'
+import { BodyPort } from './request-body.ts'
 import { WriteBuffer } from './write-buffer.ts'
 
 /** What the connections of one listener share. */
@@ -42,20 +29,19 @@ export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
   readonly lingering: Lingering
 }
 
-const SERVER_OPTIONS = Answer.received(204)
-const OVER = new IopaError(400, 'request-over', 'The request has been answered; its body cannot be read any more.')
-
 /**
  * One connection: carries bytes between a channel and a machine, and requests between the machine and the app. What is
  * answered at once leaves in one write, however many requests one read has brought.
  */
-export class HttpConnection implements ByteReceiver, BodyPort {
+export class HttpConnection implements ByteReceiver {
   readonly #channel: ByteChannel
   readonly #counted: Connection
   readonly #settings: ConnectionSettings
   readonly #machine: HttpMachine
   readonly #buffer: WriteBuffer
   readonly #watch: PeerWatch
+  /** Where the bodies of requests come from. */
+  readonly #port: BodyPort
   readonly #bodies: BodyWriter
   readonly #answers: AnswerWriter
   readonly #admission: Admission
@@ -69,7 +55,6 @@ export class HttpConnection implements ByteReceiver, BodyPort {
   #reading = false
   /** The channel has been told to read no more for now. */
   #paused = false
-  #flushing: ReturnType<typeof setImmediate> | null = null
   /** This side has ended the connection. */
   #ended = false
 
@@ -82,12 +67,16 @@ export class HttpConnection implements ByteReceiver, BodyPort {
     const machine = (this.#machine = new HttpMachine(heads, limits))
     const buffer = (this.#buffer = new WriteBuffer(channel))
     const watch = (this.#watch = new PeerWatch(clock.elapsed()))
+    this.#port = new BodyPort(machine, buffer, watch, () => this.#readOn())
     const bodies = (this.#bodies = new BodyWriter({ channel, counted, machine, buffer, watch, clock }))
     this.#answers = new AnswerWriter({ channel, machine, buffer, bodies, settings, settle: (request, reason) => this.#settle(request, reason) })
     this.#admission = new Admission(channel, settings)
     this.#check = new ConnectionCheck({ channel, machine, buffer, watch, limits })
     // The next request on a new connection has to say who it is.
-    this.#user = new ConnectionUser(host, this.#admission.connection, () => this.#endUser())
+    this.#user = new ConnectionUser(host, this.#admission.connection, () => {
+      if (this.#request === null) this.finish()
+      else machine.closes = true
+    })
     this.#closed = closed
     channel.open(this)
   }
@@ -118,14 +107,14 @@ export class HttpConnection implements ByteReceiver, BodyPort {
     this.#buffer.drained()
     this.#watch.waited('drain')
     this.#bodies.drain()
-    this.read()
+    this.#readOn()
   }
 
   close(): void {
     this.#machine.step(CLOSE)
     this.#vanish()
     this.#user.close()
-    if (this.#flushing !== null) clearImmediate(this.#flushing)
+    this.#buffer.close()
     this.#check.close()
     this.#counted.remove()
     this.#closed()
@@ -159,27 +148,8 @@ export class HttpConnection implements ByteReceiver, BodyPort {
     }
   }
 
-  begin(reader: BodyReader): void {
-    const machine = this.#machine
-    machine.body.reader = reader
-    // The client may wait with its body until it is asked for (RFC 9110 section 10.1.1).
-    if (!machine.body.expectsContinue || machine.state >= ANSWERING_EARLY) return
-    machine.body.expectsContinue = false
-    this.#buffer.text('HTTP/1.1 100 Continue\r\n\r\n')
-    this.#buffer.flush()
-  }
-
-  whole(most: number): Uint8Array | null {
-    return this.#machine.whole(most)
-  }
-
-  waits(waiting: boolean): void {
-    if (waiting) this.#watch.wait('body')
-    else this.#watch.waited('body')
-  }
-
   /** Goes on with what has come, as far as it can be answered or is wanted. */
-  read(): void {
+  #readOn(): void {
     if (!this.#reading) this.#read(null)
   }
 
@@ -203,25 +173,21 @@ export class HttpConnection implements ByteReceiver, BodyPort {
     if (machine.state >= LINGERING) return
     if (this.#request === null) buffer.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
-    else if (buffer.pending) this.#flushing ??= setImmediate(this.#flushLate)
+    else buffer.flushSoon()
     if (machine.full !== this.#paused) this.#regulate()
   }
 
   /** Runs the request that the machine has read, or answers it without a context. */
   #start(): void {
     const { host, limits } = this.#settings
-    const request = new HttpRequest(this.#machine.head, limits.body, this)
+    const machine = this.#machine
+    const request = new HttpRequest(machine.head, limits.body, this.#port)
     this.#request = request
-    let context: Context | null
-    try {
-      context = this.#admission.admit(request)
-    } catch (error) {
-      if (isUnusual(request)) this.#machine.closes = true
-      this.#refuse(request, answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
-      return
-    }
-    if (context === null) {
-      this.#refuse(request, SERVER_OPTIONS)
+    const context = this.#admission.admit(request)
+    if (context instanceof Answer) {
+      machine.body.refused = true
+      if (request.doubtful) machine.closes = true
+      this.#answers.write(request, context)
       return
     }
     request.context = context
@@ -229,11 +195,6 @@ export class HttpConnection implements ByteReceiver, BodyPort {
     if (accept !== '' && request.method === 'GET' && acceptsEventStream(accept)) this.#answers.observe(request, context)
     else host.run(context, this.#done)
     if (this.#request === request) this.#counted.busy(1)
-  }
-
-  #refuse(request: HttpRequest, answer: Answer): void {
-    this.#machine.body.refused = true
-    this.#answers.write(request, answer)
   }
 
   readonly #done = (context: Context): void => {
@@ -290,20 +251,10 @@ export class HttpConnection implements ByteReceiver, BodyPort {
     if (this.#request !== null && body.unread && empty) this.#break(this.#request, DISCONNECTED)
   }
 
-  readonly #flushLate = (): void => {
-    this.#flushing = null
-    this.#buffer.flush()
-  }
-
   #regulate(): void {
     this.#paused = this.#machine.full
     if (this.#paused) this.#channel.pause()
     else this.#channel.resume()
-  }
-
-  #endUser(): void {
-    if (this.#request === null) this.finish()
-    else this.#machine.closes = true
   }
 
   /** Says why, and ends the connection. */

@@ -1,16 +1,46 @@
 import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/transport'
+import type { HttpMachine } from '../machine/http-machine.ts'
 import type { BodyReader } from '../machine/incoming-body.ts'
+import { ANSWERING_EARLY } from '../machine/transitions.ts'
+import type { PeerWatch } from './peer-watch.ts'
+import type { WriteBuffer } from './write-buffer.ts'
 
-/** Where the body of the request in work comes from. */
-export interface BodyPort {
-  /** `reader` begins to read the body. */
-  begin(reader: BodyReader): void
-  /** The whole body, when it has come already and is no longer than `most`. */
-  whole(most: number): Uint8Array | null
+/** Where the bodies of the requests of one connection come from. */
+export class BodyPort {
+  readonly #machine: HttpMachine
+  readonly #buffer: WriteBuffer
+  readonly #watch: PeerWatch
   /** More is wanted: hands over what there is. */
-  read(): void
-  /** Somebody begins or ends to wait for the peer. */
-  waits(waiting: boolean): void
+  readonly read: () => void
+
+  constructor(machine: HttpMachine, buffer: WriteBuffer, watch: PeerWatch, read: () => void) {
+    this.#machine = machine
+    this.#buffer = buffer
+    this.#watch = watch
+    this.read = read
+  }
+
+  /** `reader` begins to read the body of the request in work. */
+  begin(reader: BodyReader): void {
+    const { body, state } = this.#machine
+    body.reader = reader
+    // The client may wait with its body until it is asked for (RFC 9110 section 10.1.1).
+    if (!body.expectsContinue || state >= ANSWERING_EARLY) return
+    body.expectsContinue = false
+    this.#buffer.text('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#buffer.flush()
+  }
+
+  /** The whole body, when it has come already and has at most `most` bytes. */
+  whole(most: number): Uint8Array | null {
+    return this.#machine.whole(most)
+  }
+
+  /** A reader begins or ends to wait for the peer. */
+  waits(waiting: boolean): void {
+    if (waiting) this.#watch.wait('body')
+    else this.#watch.waited('body')
+  }
 }
 
 /** The body of a request as it comes in: read whole, or chunk by chunk with back-pressure; at most `limit` bytes of it. */

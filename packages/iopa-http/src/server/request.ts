@@ -16,6 +16,8 @@ export class HttpRequest implements RequestSource {
   endless = false
   /** Its time was over before its body was whole. */
   late = false
+  /** It is refused, and of a kind that another server may have read otherwise: nothing may follow it. */
+  doubtful = false
   /** It is answered, or given up. */
   over = false
   /** Address of the client behind a proxy, while the request is counted as its; empty otherwise. */

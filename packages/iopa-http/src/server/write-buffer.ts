@@ -21,13 +21,14 @@ export class WriteBuffer {
   /** True while the peer does not read as fast as is written. */
   blocked = false
 
-  constructor(channel: ByteChannel) {
-    this.#channel = channel
+  #flushing: ReturnType<typeof setImmediate> | null = null
+  readonly #flushLate = (): void => {
+    this.#flushing = null
+    this.flush()
   }
 
-  /** True when something waits for `flush`. */
-  get pending(): boolean {
-    return this.#waiting > 0
+  constructor(channel: ByteChannel) {
+    this.#channel = channel
   }
 
   /** Adds a head, of which `ascii` says whether it is the same in UTF-8 and in Latin-1, and the text behind it. */
@@ -74,6 +75,16 @@ export class WriteBuffer {
     this.#pieces = []
     if (text !== '') pieces.push(text)
     this.#writeJoined(pieces)
+  }
+
+  /** Writes everything that waits, and what is added in this turn of the event loop, at its end. */
+  flushSoon(): void {
+    if (this.#waiting > 0) this.#flushing ??= setImmediate(this.#flushLate)
+  }
+
+  /** The channel is gone. */
+  close(): void {
+    if (this.#flushing !== null) clearImmediate(this.#flushing)
   }
 
   /** The channel's `drain`. */
