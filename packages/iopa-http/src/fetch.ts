@@ -22,13 +22,12 @@ import {
   type Limits,
   usersOf
 } from '@iopa/transport'
-import { Heartbeats } from './events/event-stream.ts'
+import { acceptsEventStream, Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
 import { refusal, responseTo } from './fetch/fetch-response.ts'
-import { acceptsEventStream } from './message/accept.ts'
+import { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
-import { HostRules } from './message/host-rules.ts'
 import type { EventOptions } from './options.ts'
 
 /** Options of `toFetchHandler()`. */

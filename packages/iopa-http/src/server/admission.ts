@@ -12,12 +12,10 @@ import {
   type Limits,
   type Scope
 } from '@iopa/transport'
-import type { HostRules } from '../message/host-rules.ts'
+import { absoluteTarget, type HostRules, isSameAuthority } from '../message/authority.ts'
 import { answerTo, malformed } from '../message/refusal.ts'
 import type { HeadFields } from '../message/request-head.ts'
-import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'
-import { type TrustedProxies, unmapped } from './forwarded.ts'
-import type { ProxiedClients } from './proxied-clients.ts'
+import { type ProxiedClients, type TrustedProxies, unmapped } from './proxies.ts'
 import type { HttpRequest } from './request.ts'
 
 /** What every request of a listener is checked against. */

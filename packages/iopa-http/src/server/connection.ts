@@ -9,9 +9,9 @@ import {
   IopaError,
   isIopaError
 } from '@iopa/transport'
+import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
-import { acceptsEventStream } from '../message/accept.ts'
 import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
 import { Admission, type AdmissionRules } from './admission.ts'
 import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'

@@ -15,13 +15,12 @@ import {
 } from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
-import { HostRules } from '../message/host-rules.ts'
+import { HostRules } from '../message/authority.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
 import { type ConnectionSettings, HttpConnection } from './connection.ts'
-import { TrustedProxies } from './forwarded.ts'
 import { LINGER, Lingering } from './lingering.ts'
-import { ProxiedClients } from './proxied-clients.ts'
+import { ProxiedClients, TrustedProxies } from './proxies.ts'
 
 // Connections over the limit that are told so at once; those beyond are dropped without a word.
 const REFUSED_AT_ONCE = 64
