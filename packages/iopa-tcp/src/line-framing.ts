@@ -1,5 +1,4 @@
-import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
-import { PartialFrame } from './partial-frame.ts'
+import { type FrameReader, type Framing, frameTooLong, PartialFrame } from './framing.ts'
 
 const LF = 10
 const CR = 13
