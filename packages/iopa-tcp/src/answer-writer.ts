@@ -18,8 +18,13 @@ const FLUSH_BYTES = 64 * 1024
 export interface AnswerFormat {
   /** True when a stream is written piece by piece, as it comes. */
   readonly streams: boolean
-  /** Hands the bytes of an answer to `put`, in order. @throws IopaError for what the format cannot carry. */
-  write(answer: Answer, request: Context, put: (bytes: Uint8Array) => void): void
+  /** Hands the bytes of an answer to `out`, in order. @throws IopaError for what the format cannot carry. */
+  write(answer: Answer, request: Context, out: AnswerOutput): void
+}
+
+/** Where the bytes of answers go. */
+export interface AnswerOutput {
+  put(bytes: Uint8Array): void
 }
 
 /** What an answer writer works with. */
@@ -43,7 +48,7 @@ export interface AnswerPorts {
  * The answers of one connection: those that have an order wait for their turn, and all wait while the peer does not
  * read. A request counts as in work until its answer has been written.
  */
-export class AnswerWriter {
+export class AnswerWriter implements AnswerOutput {
   readonly #host: Host
   readonly #endpoint: Endpoint
   readonly #connection: Context
@@ -63,10 +68,6 @@ export class AnswerWriter {
   #ordered = false
   #streaming = false
   #unflushed = 0
-  readonly #put = (bytes: Uint8Array): void => {
-    this.#outbox.write(bytes)
-    this.#unflushed += bytes.length
-  }
 
   constructor({ host, endpoint, connection, user, outbox, format, schedule, drained, destroy }: AnswerPorts) {
     this.#host = host
@@ -128,9 +129,15 @@ export class AnswerWriter {
     this.#done(request)
   }
 
+  /** Writes bytes with all others of this turn of the event loop. */
+  put(bytes: Uint8Array): void {
+    this.#outbox.write(bytes)
+    this.#unflushed += bytes.length
+  }
+
   /** Writes an answer out of turn, with all others of this turn of the event loop: to an observer. */
   send(answer: Answer, request: Context): void {
-    this.#format.write(answer, request, this.#put)
+    this.#format.write(answer, request, this)
     this.#flushMany()
   }
 
@@ -192,7 +199,7 @@ export class AnswerWriter {
       return true
     }
     try {
-      this.#format.write(answer, request, this.#put)
+      this.#format.write(answer, request, this)
     } catch (error) {
       this.#host.logger.error(`iopa: the answer to ${request} could not be written`, error)
       this.#destroy()
@@ -210,7 +217,7 @@ export class AnswerWriter {
       for (;;) {
         const { done, value } = await nextChunk(body, limit, this.#host.clock)
         if (done === true || this.#closed) break
-        this.#put(value)
+        this.put(value)
         this.#flushMany()
         if (!this.#outbox.writable) await this.#drained()
         if (this.#closed) break

@@ -17,9 +17,9 @@ const TOO_MANY = new IopaError(429, 'too-many-observations', 'This connection ob
 /** Bags on the wire: a JSON object per line. */
 export const bagFormat: AnswerFormat = {
   streams: false,
-  write(answer, request, put) {
+  write(answer, request, out) {
     const left = request.requestedMethod === 'HEAD' || answer.isStream ? withoutBody(answer) : answer
-    put(Buffer.from(`${encodeBagAnswer(left, request['iopa.Seq'])}\n`))
+    out.put(Buffer.from(`${encodeBagAnswer(left, request['iopa.Seq'])}\n`))
   }
 }
 

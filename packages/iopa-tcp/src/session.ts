@@ -57,6 +57,8 @@ export class Session implements ByteReceiver {
   readonly #watch: PeerWatch
   /** What has come of a frame, among the bodies in memory. */
   readonly #held: HeldBuffer
+  /** A frame has begun and is not complete. */
+  #holding = false
   readonly #connection: Context
   readonly #user: ConnectionUser
   readonly #answers: AnswerWriter
@@ -199,7 +201,12 @@ export class Session implements ByteReceiver {
     const machine = this.#machine
     while (this.#ready) {
       const frame = machine.next()
-      this.#held.resize(machine.room, this.#connection)
+      // A frame that lies whole in a chunk takes no room.
+      if (frame === null || this.#holding) {
+        const { room } = machine
+        this.#holding = room > 0
+        this.#held.resize(room, this.#connection)
+      }
       if (frame === null) return
       this.#requests.receive(frame)
     }
