@@ -60,18 +60,18 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
   }
 }
 
-/** Lets the system find out that a silent peer has gone: one that observes may be silent for ever. */
+/** Turns on TCP keep-alive: a peer that observes may send nothing, and the system finds out when it has gone. */
 function probe(socket: unknown, delay: number): void {
   const { setKeepAlive } = (socket ?? {}) as { setKeepAlive?: (on: boolean, delay: number) => void }
   if (delay < 2 ** 31) setKeepAlive?.call(socket, true, delay)
 }
 
-// Connections that are told so at once; those beyond are dropped without a word.
+// Connections over the limit that get an answer at the same time; further ones are dropped.
 const AT_ONCE = 64
 // How long such a connection waits for the peer to close, in milliseconds.
 const LINGER = 1000
 
-/** Refuses connections over the limit: a peer that speaks bags is told 503. */
+/** Refuses connections over the limit: a peer that speaks bags gets a 503. */
 function refusals(bag: boolean, clock: Clock): (channel: ByteChannel) => void {
   let open = 0
   const answer = new Answer()

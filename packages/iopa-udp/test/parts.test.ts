@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import type { DatagramNetwork } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
-import { FaultBudget } from '../src/fault-budget.ts'
+import { FaultBudget } from '../src/datagram-limit.ts'
 import { udp } from '../src/index.ts'
 import { WaitingRequests } from '../src/waiting-requests.ts'
 

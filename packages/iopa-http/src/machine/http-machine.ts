@@ -121,7 +121,7 @@ export class HttpMachine implements UnreadBytes {
   /**
    * Reads on up to the next thing that the connection must know: PAUSED, NEXT_REQUEST or OVERLONG. The reader of the body
    * gets what there is and it wants. Without `begin` no further request is read. @throws IopaError 400, 413, 431, 505
-   * for what is no HTTP.
+   * for bytes that are not HTTP.
    */
   next(begin: boolean): number {
     while (this.at < this.chunk.length) {
@@ -201,7 +201,7 @@ export class HttpMachine implements UnreadBytes {
     this.drop()
   }
 
-  /** Nobody waits for the answer in work, or reads the body, any more. */
+  /** The answer in work and the body have no reader any more. */
   abandon(): void {
     this.chunked = false
     this.body.reader = null

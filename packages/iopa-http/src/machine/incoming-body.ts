@@ -29,13 +29,13 @@ export interface IncomingLimits {
 
 /** The body of the request in work: how much of it has come, and whether a request can follow it. */
 export class IncomingBody {
-  /** Reads the body; null until somebody does. */
+  /** Reads the body; null before the app reads it. */
   reader: BodyReader | null = null
   /** True while the client waits for 100 Continue before it sends the body (RFC 9110 section 10.1.1). */
   expectsContinue = false
   /** True when the request is answered without having been looked at: its body is not either. */
   refused = false
-  /** True when the body cannot be read, whoever tries. */
+  /** True when the body cannot be read any more. */
   broken = false
   readonly #limits: IncomingLimits
   #decoder: BodyDecoder | null = null

@@ -104,7 +104,7 @@ export class HeadReader {
     const blank = text.indexOf('\r\n\r\n', from - 2)
     if (blank < 0) return 0
     const end = blank + 4
-    // Cut from a text of its own, header values that somebody keeps hold no more than the head.
+    // Cut from a text of its own, header values that the app keeps hold no more than the head.
     const own = bytes.toString('latin1', offset + from, offset + end)
     const fields = new HeadFields()
     for (let at = 0, stop = 0; at < own.length - 2; at = stop + 2) {

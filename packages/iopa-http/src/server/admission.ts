@@ -101,7 +101,7 @@ export class Admission {
       case 'HEAD':
         break
       default:
-        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
+        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
     }
     let { target } = request
     if (target.charCodeAt(0) !== SLASH && target !== '*') target = fromAbsolute(request, target)
@@ -173,8 +173,8 @@ const checkBody = ({ length, coding }: HeadFields, limits: Limits): void => {
   const chunked = codings.map(name => name.trim() === 'chunked')
   // Where chunked is not the last coding, or comes twice, the end of the body is not known (RFC 9112 section 6.3).
   throw chunked.indexOf(true) === codings.length - 1
-    ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`)
-    : malformed('its Transfer-Encoding does not end with chunked; send chunked alone')
+    ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use only chunked.`)
+    : malformed('its Transfer-Encoding does not end with chunked; send only chunked')
 }
 
 const checkExpectation = (expectation: string): void => {
@@ -182,7 +182,7 @@ const checkExpectation = (expectation: string): void => {
   throw new IopaError(417, 'unknown-expectation', "The only expectation that can be met is '100-continue'.")
 }
 
-/** Two hosts in one request are one too many: whoever stands before this server may have read the other one. */
+/** A request with two hosts is refused: a proxy before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
   const { scheme, authority, rest } = absoluteTarget(target)
   const { host } = request.fields

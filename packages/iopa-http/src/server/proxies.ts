@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import { IopaError, isLoopback } from '@iopa/transport'
 
-/** What trusted proxies say of the client and of what it asked for. */
+/** What trusted proxies say of the client and of its request. */
 export interface Forwarded {
   readonly address: string
   readonly port: number
@@ -12,7 +12,7 @@ export interface Forwarded {
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
-/** Which peers are proxies, and what they are believed. */
+/** Which peers are trusted proxies, and what they say of their clients. */
 export class TrustedProxies {
   readonly #list = new BlockList()
 
@@ -36,8 +36,8 @@ export class TrustedProxies {
   }
 
   /**
-   * The client behind the proxies: of the addresses in X-Forwarded-For the last that is no proxy itself, for everything
-   * before it was written by somebody who is not trusted.
+   * The client behind the proxies: the last address in X-Forwarded-For that is not a trusted proxy. What stands before it
+   * was written by peers that are not trusted.
    */
   read(header: (name: string) => string[], peer: { readonly address: string; readonly port: number; readonly scheme: string }): Forwarded {
     const chain = listOf(header('x-forwarded-for'))

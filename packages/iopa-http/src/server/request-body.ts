@@ -49,7 +49,7 @@ export class RequestBody implements BodyStream, BodyReader {
   readonly #limit: number
   #begun = false
   #ended = false
-  /** Somebody waits for the next piece, or for all. */
+  /** A reader waits for the next piece, or for all. */
   #wanted = false
   #read = 0
   #most: number
@@ -70,7 +70,7 @@ export class RequestBody implements BodyStream, BodyReader {
     return this.#error !== null
   }
 
-  /** True while somebody waits for more. */
+  /** True while a reader waits for more. */
   get wanted(): boolean {
     return this.#wanted && !this.#ended && this.#error === null
   }
@@ -128,7 +128,7 @@ export class RequestBody implements BodyStream, BodyReader {
     this.#notify()
   }
 
-  /** Ends the reading with an error; whoever waits for a chunk gets it. */
+  /** Ends the reading with an error, which a waiting reader gets. */
   fail(error: IopaError): void {
     if (this.#error !== null || this.#ended) return
     this.#error = error
@@ -160,7 +160,7 @@ export class RequestBody implements BodyStream, BodyReader {
       throw new IopaError(
         500,
         'body-used',
-        'The body is a stream that somebody has begun to read; use context.bytes(), text() or json(), which remember it.'
+        'The body is a stream that is being read already; use context.bytes(), text() or json(), which remember it.'
       )
     this.#begun = true
     // The port serves the request in work, which may be another one by now.

@@ -22,9 +22,9 @@ export class HttpRequest implements RequestSource {
   over = false
   /** Address of the client behind a proxy, while the request is counted as its; empty otherwise. */
   client = ''
-  /** Somebody has asked for the body. */
+  /** Set once the app has asked for the body. */
   #body: RequestBody | null = null
-  /** Why the body cannot be read, when that is known before somebody asks for it. */
+  /** Why the body cannot be read, when that is known before the app asks for it. */
   #fault: IopaError | null = null
   readonly #limit: number
   readonly #port: BodyPort

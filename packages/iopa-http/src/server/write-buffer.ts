@@ -7,7 +7,7 @@ const COPY = 4 * 1024
 const CHUNK_COPY = 64 * 1024
 // Text up to which the socket encodes it without an array of its own.
 const TEXT = 16 * 1024
-// Beyond so many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
+// Beyond this many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
 const FLUSH = 64 * 1024
 
 /** What leaves on one connection: pieces are joined until `flush`, and leave as one write where they are short. */
