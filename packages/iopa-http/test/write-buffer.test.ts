@@ -1,6 +1,6 @@
 import type { ByteChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
-import { Outflow } from '../src/server/outflow.ts'
+import { WriteBuffer } from '../src/server/write-buffer.ts'
 import { ask, parse, serve } from './support.ts'
 
 /** A channel that notes what it is handed, and as what. */
@@ -16,19 +16,19 @@ const noting = (writable = true) => {
       return writable
     }
   }
-  return { calls, outflow: new Outflow(channel as unknown as ByteChannel) }
+  return { calls, buffer: new WriteBuffer(channel as unknown as ByteChannel) }
 }
 
-const head = { text: 'HTTP/1.1 200 OK\r\n\r\n', ascii: true }
+const head = 'HTTP/1.1 200 OK\r\n\r\n'
 
 describe('what leaves', () => {
   test('is handed to the system as it is where it is long, and with its head in one call', () => {
     for (const size of [4097, 8192, 65_536, 65_537, 200_000]) {
-      const { calls, outflow } = noting()
+      const { calls, buffer } = noting()
       const body = new Uint8Array(size)
-      outflow.head(head)
-      outflow.bytes(body)
-      outflow.flush()
+      buffer.head(head, true)
+      buffer.bytes(body)
+      buffer.flush()
       expect(calls, String(size)).toHaveLength(1)
       expect(calls[0]).toHaveLength(2)
       expect(calls[0]?.[1]).toBe(body)
@@ -36,32 +36,32 @@ describe('what leaves', () => {
   })
 
   test('is joined where it is short', () => {
-    const { calls, outflow } = noting()
-    outflow.head(head)
-    outflow.bytes(new Uint8Array(4096))
-    outflow.head(head)
-    outflow.bytes(new Uint8Array(10))
-    outflow.flush()
+    const { calls, buffer } = noting()
+    buffer.head(head, true)
+    buffer.bytes(new Uint8Array(4096))
+    buffer.head(head, true)
+    buffer.bytes(new Uint8Array(10))
+    buffer.flush()
     expect(calls).toHaveLength(1)
     expect(calls[0]).toHaveLength(1)
   })
 
   test('waits for the peer when the channel says so', () => {
-    const { outflow } = noting(false)
-    outflow.head(head)
-    outflow.bytes(new Uint8Array(10_000))
-    outflow.flush()
-    expect(outflow.writable).toBe(false)
-    outflow.drained()
-    expect(outflow.writable).toBe(true)
+    const { buffer } = noting(false)
+    buffer.head(head, true)
+    buffer.bytes(new Uint8Array(10_000))
+    buffer.flush()
+    expect(buffer.blocked).toBe(true)
+    buffer.drained()
+    expect(buffer.blocked).toBe(false)
   })
 
   test('leaves its source free to use the array of a chunk again', () => {
-    const { calls, outflow } = noting()
+    const { calls, buffer } = noting()
     for (const size of [10, 5000, 65_536]) {
       const chunk = new Uint8Array(size).fill(1)
-      outflow.chunk(chunk)
-      outflow.flush()
+      buffer.chunk(chunk)
+      buffer.flush()
       chunk.fill(2)
     }
     expect(Buffer.concat(calls.flat() as Uint8Array[]).includes(2)).toBe(false)

@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net'
-import { IopaError } from '@iopa/transport'
+import { IopaError, isLoopback } from '@iopa/transport'
 
-/** What trusted proxies say of the client and of what it asked for. */
+/** What trusted proxies say of the client and of its request. */
 export interface Forwarded {
   readonly address: string
   readonly port: number
@@ -12,7 +12,7 @@ export interface Forwarded {
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
-/** Which peers are proxies, and what they are believed. */
+/** Which peers are trusted proxies, and what they say of their clients. */
 export class TrustedProxies {
   readonly #list = new BlockList()
 
@@ -36,8 +36,8 @@ export class TrustedProxies {
   }
 
   /**
-   * The client behind the proxies: of the addresses in X-Forwarded-For the last that is no proxy itself, for everything
-   * before it was written by somebody who is not trusted.
+   * The client behind the proxies: the last address in X-Forwarded-For that is not a trusted proxy. What stands before it
+   * was written by peers that are not trusted.
    */
   read(header: (name: string) => string[], peer: { readonly address: string; readonly port: number; readonly scheme: string }): Forwarded {
     const chain = listOf(header('x-forwarded-for'))
@@ -81,3 +81,39 @@ const nodeOf = (text: string): { readonly address: string; readonly port: number
 /** An IPv4 address that a socket of both families shows as IPv6. */
 export const unmapped = (address: string): string =>
   address.toLowerCase().startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address
+
+/**
+ * The clients behind trusted proxies, by their address. A proxy's connections are those of many clients, so what one
+ * client may have is counted by its requests in work; each of them holds a connection of the proxy.
+ */
+export class ProxiedClients {
+  readonly #limit: number
+  readonly #refused: () => void
+  readonly #requests = new Map<string, number>()
+
+  /** A client may have `limit` requests in work, those that observe included; `refused` is called for each one beyond. */
+  constructor(limit: number, refused: () => void) {
+    this.#limit = limit
+    this.#refused = refused
+  }
+
+  /** Counts a request in. @throws IopaError 503 over the limit; clients on loopback are not counted, as for connections. */
+  enter(address: string): void {
+    if (isLoopback(address)) return
+    const requests = this.#requests.get(address) ?? 0
+    if (requests >= this.#limit) {
+      this.#refused()
+      throw new IopaError(503, 'too-many-connections', 'This client has as many connections as it may have; close some of them.', {
+        headers: { 'retry-after': '10' }
+      })
+    }
+    this.#requests.set(address, requests + 1)
+  }
+
+  /** Counts a request out that was counted in. */
+  leave(address: string): void {
+    const requests = this.#requests.get(address) ?? 0
+    if (requests > 1) this.#requests.set(address, requests - 1)
+    else this.#requests.delete(address)
+  }
+}

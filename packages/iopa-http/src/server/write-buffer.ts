@@ -1,5 +1,4 @@
 import type { ByteChannel } from '@iopa/transport'
-import type { AnswerHead } from '../message/answer-head.ts'
 
 // Bytes up to which copying two pieces into one costs less than handing the system both.
 const COPY = 4 * 1024
@@ -8,38 +7,35 @@ const COPY = 4 * 1024
 const CHUNK_COPY = 64 * 1024
 // Text up to which the socket encodes it without an array of its own.
 const TEXT = 16 * 1024
-// Beyond so many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
+// Beyond this many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed.
 const FLUSH = 64 * 1024
 
 /** What leaves on one connection: pieces are joined until `flush`, and leave as one write where they are short. */
-export class Outflow {
+export class WriteBuffer {
   readonly #channel: ByteChannel
   /** Text behind the pieces. */
   #text = ''
   #pieces: (string | Uint8Array)[] = []
   /** Bytes that wait; counts UTF-16 units of text, which is near enough. */
   #waiting = 0
-  #blocked = false
+  /** True while the peer does not read as fast as is written. */
+  blocked = false
+
+  #flushing: ReturnType<typeof setImmediate> | null = null
+  readonly #flushLate = (): void => {
+    this.#flushing = null
+    this.flush()
+  }
 
   constructor(channel: ByteChannel) {
     this.#channel = channel
   }
 
-  /** False while the peer does not read as fast as is written. */
-  get writable(): boolean {
-    return !this.#blocked
-  }
-
-  /** True when something waits for `flush`. */
-  get pending(): boolean {
-    return this.#waiting > 0
-  }
-
-  /** Adds a head, and the text behind it. */
-  head(head: AnswerHead, body = ''): void {
-    if (head.ascii) this.text(head.text + body)
+  /** Adds a head, of which `ascii` says whether it is the same in UTF-8 and in Latin-1, and the text behind it. */
+  head(head: string, ascii: boolean, body = ''): void {
+    if (ascii) this.text(head + body)
     else {
-      this.bytes(Buffer.from(head.text, 'latin1'))
+      this.bytes(Buffer.from(head, 'latin1'))
       if (body !== '') this.text(body)
     }
   }
@@ -81,9 +77,19 @@ export class Outflow {
     this.#writeJoined(pieces)
   }
 
+  /** Writes everything that waits, and what is added in this turn of the event loop, at its end. */
+  flushSoon(): void {
+    if (this.#waiting > 0) this.#flushing ??= setImmediate(this.#flushLate)
+  }
+
+  /** The channel is gone. */
+  close(): void {
+    if (this.#flushing !== null) clearImmediate(this.#flushing)
+  }
+
   /** The channel's `drain`. */
   drained(): void {
-    this.#blocked = false
+    this.blocked = false
   }
 
   /** Writes long pieces as they are, and short ones joined. */
@@ -108,12 +114,12 @@ export class Outflow {
     }
     if (length > 0) joined.push(join(pieces, from, pieces.length, length))
     if (joined.length > 1 && this.#channel.writeAll !== undefined) {
-      if (!this.#channel.writeAll(joined)) this.#blocked = true
+      if (!this.#channel.writeAll(joined)) this.blocked = true
     } else for (const piece of joined) this.#write(piece)
   }
 
   #write(piece: string | Uint8Array): void {
-    if (!this.#channel.write(piece)) this.#blocked = true
+    if (!this.#channel.write(piece)) this.blocked = true
   }
 }
 
