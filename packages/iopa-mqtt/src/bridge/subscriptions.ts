@@ -1,5 +1,5 @@
 import { IopaError, isControlMethod, type RouteInfo } from '@iopa/appbuilder'
-import type { SubscribeRequest } from '../remote/message.ts'
+import type { SubscribeRequest } from '../codec/client-encoder.ts'
 import { isTopicFilter, topicMatches } from '../topics/topic.ts'
 import { filtersOf, overlaps, partitionByOverlap, withoutCovered } from './filters.ts'
 

@@ -1,3 +1,12 @@
+import { IopaError } from '@iopa/appbuilder'
+import { encodeMessageProperties } from '../codec/message-properties.ts'
+import type { UserProperties } from '../codec/packets.ts'
+import { type PublishForm, publishSize, writePublish } from '../codec/publish-encoder.ts'
+import type { Acknowledgement, ServerPublish } from '../codec/server-decoder.ts'
+
+/** User properties by name. */
+export type NamedProperties = Readonly<Record<string, string | readonly string[]>>
+
 /** The MQTT 5 properties of a PUBLISH that pass through here; on MQTT 3.1.1 there are none. */
 export interface MessageProperties {
   readonly contentType?: string
@@ -7,7 +16,7 @@ export interface MessageProperties {
   readonly messageExpiryInterval?: number
   /** True says that the payload is UTF-8. */
   readonly payloadFormatIndicator?: boolean
-  readonly userProperties?: Readonly<Record<string, string | readonly string[]>>
+  readonly userProperties?: NamedProperties
 }
 
 /** A message to publish. */
@@ -37,20 +46,11 @@ export interface Receipt {
   /** 0 for QoS 0 and MQTT 3.1.1; below 0x80 for success (MQTT 5 section 3.4.2.1). */
   readonly reasonCode: number
   readonly reasonString: string
-  readonly userProperties: Readonly<Record<string, string | readonly string[]>>
-}
-
-/** One filter of a SUBSCRIBE. */
-export interface SubscribeRequest {
-  readonly filter: string
-  readonly qos: 0 | 1 | 2
-  readonly noLocal?: boolean
-  readonly retainAsPublished?: boolean
-  readonly retainHandling?: 0 | 1 | 2
+  readonly userProperties: NamedProperties
 }
 
 /** The first value of a user property, whatever the case of its name. */
-export const userProperty = (properties: Readonly<Record<string, string | readonly string[]>> | undefined, name: string): string | undefined => {
+export const userProperty = (properties: NamedProperties | undefined, name: string): string | undefined => {
   if (!properties) return undefined
   let value = properties[name]
   if (value === undefined) {
@@ -59,3 +59,106 @@ export const userProperty = (properties: Readonly<Record<string, string | readon
   }
   return typeof value === 'string' ? value : value?.[0]
 }
+
+/** A PUBLISH of a broker as a message. */
+export const inbound = ({ properties, messageExpiryInterval, ...fields }: ServerPublish): InboundMessage => {
+  const { userProperties, ...others } = properties
+  return {
+    ...fields,
+    properties: {
+      ...others,
+      ...(messageExpiryInterval === undefined ? {} : { messageExpiryInterval }),
+      ...(userProperties === undefined ? {} : { userProperties: byName(userProperties) })
+    }
+  }
+}
+
+const NONE: NamedProperties = Object.freeze({})
+
+/** The receipt of a PUBLISH that asked for no acknowledgement. */
+export const NO_RECEIPT: Receipt = { reasonCode: 0, reasonString: '', userProperties: NONE }
+
+/** A PUBACK or PUBREC as the receipt of its PUBLISH. */
+export const receiptOf = ({ reasonCodes: [reasonCode = 0], reasonString, userProperties }: Acknowledgement): Receipt => ({
+  reasonCode,
+  reasonString,
+  userProperties: userProperties.length === 0 ? NONE : byName(userProperties)
+})
+
+/** Without a prototype, since a peer chooses the names. */
+const byName = (pairs: UserProperties): NamedProperties => {
+  const named: Record<string, string | string[]> = Object.create(null)
+  for (const [name, value] of pairs) {
+    const known = named[name]
+    named[name] = known === undefined ? value : typeof known === 'string' ? [known, value] : [...known, value]
+  }
+  return named
+}
+
+/** The longest string or binary data of MQTT, in bytes (MQTT 5 section 1.5). */
+const LONGEST = 65_535
+const NO_IDENTIFIERS: readonly number[] = []
+const NO_PROPERTIES = Buffer.alloc(0)
+
+/** A PUBLISH in MQTT 3.1.1 (4) or 5. @throws IopaError 400 for a property that MQTT cannot carry */
+export const encodePublish = (
+  { topic, payload, qos, retain = false, properties = {} }: OutboundMessage,
+  version: number
+): ((packetId: number) => Buffer) => {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+  const form: PublishForm = {
+    topicBytes: Buffer.from(topic),
+    bytes,
+    payloadStart: 0,
+    payloadEnd: bytes.length,
+    properties: version === 5 ? encodeProperties(properties) : NO_PROPERTIES,
+    qos,
+    retain,
+    dup: false,
+    packetId: 0,
+    subscriptionIdentifiers: NO_IDENTIFIERS,
+    messageExpiryInterval: version === 5 ? seconds(properties.messageExpiryInterval) : -1,
+    topicAlias: 0,
+    aliasKnown: false
+  }
+  return packetId => {
+    const packet = Buffer.allocUnsafe(publishSize(form, version))
+    writePublish(packet, 0, { ...form, packetId }, version)
+    return packet
+  }
+}
+
+const seconds = (interval: number | undefined): number => {
+  if (interval === undefined) return -1
+  if (interval >= 0 && interval <= 0xffff_ffff) return Math.floor(interval)
+  throw new IopaError(400, 'bad-property', 'The Message Expiry Interval is a number of seconds from 0 to 4,294,967,295.')
+}
+
+const encodeProperties = (properties: MessageProperties): Buffer => {
+  const { contentType, responseTopic, correlationData, payloadFormatIndicator, userProperties = NONE } = properties
+  if (contentType !== undefined) assertText('Content Type', contentType)
+  if (responseTopic !== undefined) assertText('Response Topic', responseTopic)
+  if (correlationData !== undefined && correlationData.length > LONGEST) throw tooLong('Correlation Data')
+  const pairs: [string, string][] = []
+  for (const [name, given] of Object.entries(userProperties)) {
+    assertText('a user property', name)
+    for (const value of typeof given === 'string' ? [given] : given) {
+      assertText(name, value)
+      pairs.push([name, value])
+    }
+  }
+  return encodeMessageProperties({
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(responseTopic === undefined ? {} : { responseTopic }),
+    ...(correlationData === undefined ? {} : { correlationData }),
+    ...(payloadFormatIndicator === undefined ? {} : { payloadFormatIndicator }),
+    userProperties: pairs
+  })
+}
+
+const assertText = (name: string, value: string): void => {
+  if (value.length * 3 > LONGEST && Buffer.byteLength(value) > LONGEST) throw tooLong(name)
+  if (value.includes('\0')) throw new IopaError(400, 'bad-property', `The property ${name} holds a NUL character, which MQTT cannot carry.`)
+}
+
+const tooLong = (name: string): IopaError => new IopaError(400, 'bad-property', `The property ${name.slice(0, 100)} is longer than 65,535 bytes.`)
