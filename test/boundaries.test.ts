@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 const packages = new URL('../packages/', import.meta.url).pathname
-const CORE = ['@iopa/constants', '@iopa/context', '@iopa/appbuilder']
+const CORE = ['@iopa/constants', '@iopa/context', '@iopa/transport', '@iopa/appbuilder']
 const ALLOWED: Record<string, readonly string[]> = {
   constants: [],
   context: ['@iopa/constants'],
-  appbuilder: ['@iopa/constants', '@iopa/context']
+  transport: ['@iopa/constants', '@iopa/context'],
+  appbuilder: ['@iopa/constants', '@iopa/context', '@iopa/transport', '@iopa/transport/host']
 }
 
 interface Manifest {
@@ -16,6 +17,7 @@ interface Manifest {
   readonly version: string
   readonly dependencies?: Record<string, string>
   readonly peerDependencies?: Record<string, string>
+  readonly peerDependenciesMeta?: Record<string, { readonly optional?: boolean }>
   readonly devDependencies?: Record<string, string>
 }
 
@@ -46,11 +48,19 @@ describe.each(folders)('package %s', folder => {
     const siblings = outside.filter(({ name }) => name.startsWith('@iopa/') && !CORE.includes(name.split('/').slice(0, 2).join('/')))
     expect(siblings).toEqual([])
     const allowed = ALLOWED[folder]
-    if (allowed !== undefined) expect(outside.filter(({ name }) => !allowed.includes(name))).toEqual([])
+    if (allowed === undefined) return
+    // `@iopa/transport/node` is the one door of the core to Node.
+    const inCore = outside.filter(({ file }) => !/^transport\/src\/node[./]/.test(file))
+    expect(inCore.filter(({ name }) => !allowed.includes(name))).toEqual([])
+  })
+
+  test('depends on the contract of transports alone, where it is a transport', () => {
+    if (!folder.startsWith('iopa-')) return
+    expect(outside.filter(({ file, name }) => name.startsWith('@iopa/appbuilder') && file !== 'iopa-http/src/fetch.ts')).toEqual([])
   })
 
   test('declares what it imports, and depends on the core as ordinary dependency', () => {
-    const declared = Object.keys(manifest.dependencies ?? {})
+    const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
     const used = new Set(
       outside
         .map(({ name }) => name)
@@ -64,9 +74,15 @@ describe.each(folders)('package %s', folder => {
     )
     expect([...used].filter(name => !declared.includes(name))).toEqual([])
     for (const [name, range] of Object.entries(manifest.dependencies ?? {})) if (name.startsWith('@iopa/')) expect(range).toBe('workspace:^')
-    expect(manifest.peerDependencies).toBeUndefined()
     expect(manifest.devDependencies).toBeUndefined()
     expect(manifest.version.split('.')[0]).toBe('5')
+  })
+
+  test('takes ranges of its libraries, and only optional peers', () => {
+    for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies }))
+      if (!name.startsWith('@iopa/')) expect(range, name).toMatch(/^\^/)
+    const optional = Object.keys(manifest.peerDependencies ?? {}).map(name => [name, { optional: true }])
+    expect(manifest.peerDependenciesMeta ?? {}).toEqual(Object.fromEntries(optional))
   })
 
   test('writes built-ins with node:', () => {

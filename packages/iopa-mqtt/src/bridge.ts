@@ -5,7 +5,7 @@
  * import { bridge } from '@iopa/mqtt/bridge'
  * app.use(mqtt({ broker: bridge('mqtts://broker.example', { share: 'lights', clientId: process.env.HOSTNAME }) }))
  */
-import { checkOptions, checkTlsOptions } from '@iopa/appbuilder'
+import { checkOptions, checkTlsOptions } from '@iopa/transport'
 import { type BridgeOptions, joinBroker } from './bridge/bridge.ts'
 import { type MqttBridge, REMOTE_OPTIONS } from './options.ts'
 

@@ -13,7 +13,7 @@ import {
   markFactory,
   type Transport,
   upstream
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client.ts'
 import { MQTT_KEYS } from './keys.ts'
@@ -35,7 +35,7 @@ export type MqttOptions = (EmbeddedOptions | WorkerOptions) & {
 const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   port: true,
   host: true,
-  open: true,
+  allowUnauthenticated: true,
   tls: true,
   websocket: true,
   listeners: true,
@@ -61,10 +61,10 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   responseInformation: true,
   statistics: true,
   clock: true,
-  channel: true
+  network: true
 }
 
-const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, open: true, tls: true }
+const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, allowUnauthenticated: true, tls: true }
 
 const WORKER_OPTIONS: Record<keyof WorkerOptions, true> = { broker: true }
 

@@ -5,7 +5,7 @@
  * import { websocket } from '@iopa/mqtt/websocket'
  * app.use(mqtt({ port: 1883, websocket: websocket({ port: 8083 }) }))
  */
-import { checkOptions, checkTlsOptions } from '@iopa/appbuilder'
+import { checkOptions, checkTlsOptions } from '@iopa/transport'
 import { connectWebSocket } from './websocket/client.ts'
 import { listenWebSocket } from './websocket/listener.ts'
 import type { WebSocketNetwork, WebSocketOptions } from './websocket/network.ts'

@@ -1,4 +1,4 @@
-import { type Context, countersOf, type Host, IopaError, type Limits, type User } from '@iopa/appbuilder'
+import { type Context, countersOf, type Host, IopaError, type Limits, type User } from '@iopa/transport'
 import { Losses } from '../broker/losses.ts'
 import type {} from '../keys.ts'
 import type { MqttListener, PublishOptions, RemoteOptions } from '../options.ts'

@@ -1,4 +1,4 @@
-import type { Answer, Clock, IopaError } from '@iopa/appbuilder'
+import type { Answer, Clock, IopaError } from '@iopa/transport'
 import type { Losses } from '../broker/losses.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { InboundMessage } from '../remote/message.ts'

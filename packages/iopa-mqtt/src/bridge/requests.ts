@@ -11,7 +11,7 @@ import {
   isControlMethod,
   type Limits,
   type RequestSource
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import type {} from '../keys.ts'
 import { type InboundMessage, type MessageProperties, type OutboundMessage, userProperty } from '../remote/message.ts'
 import { isCanonicalTopic, pathOf } from '../topics/topic.ts'

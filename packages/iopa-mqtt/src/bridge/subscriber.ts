@@ -1,4 +1,4 @@
-import { type Clock, type Host, IopaError } from '@iopa/appbuilder'
+import { type Clock, type Host, IopaError } from '@iopa/transport'
 import type { SubscribeRequest } from '../codec/client-encoder.ts'
 import type { Connection } from '../remote/connection.ts'
 import { deferred, within } from '../remote/waiting.ts'

@@ -1,4 +1,4 @@
-import { type Answer, IopaError } from '@iopa/appbuilder'
+import { type Answer, IopaError } from '@iopa/transport'
 import type { Losses } from '../broker/losses.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'

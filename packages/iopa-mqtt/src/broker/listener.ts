@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
-import net from 'node:net'
-import { type ByteServer, Connections, countersOf, type Host, IopaError, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteServer, Connections, countersOf, type Host, IopaError, type TlsOptions } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { brokerOptions, type EmbeddedOptions, type MqttListener, type MqttListenerOptions } from '../options.ts'
 import type { WebSocketListener, WebSocketNetwork } from '../websocket/network.ts'
 import { Broker } from './broker.ts'
@@ -26,12 +26,12 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
       'This app has a broker already: use mqtt() once, and name further ports in its option listeners, such as listeners: [{ port: 8883, tls }].'
     )
   const places: readonly MqttListenerOptions[] = [options, ...(options.listeners ?? [])]
-  for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.open)
+  for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.allowUnauthenticated)
   const clock = options.clock ?? own.clock
   const broker = new Broker(own, brokerOptions(options), clock)
   const counters = countersOf(own, 'mqtt', () => broker.counts)
   const connections = new Connections(clock, own.limits, () => undefined, counters)
-  const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
+  const network = options.network ?? socketNetwork()
   const servers: ByteServer[] = []
   const close = async (timeout: number): Promise<void> => {
     const closed = Promise.all(servers.map(server => server.close()))
@@ -79,14 +79,14 @@ const urlOf = ({ address, port }: ByteServer, secure: boolean): URL =>
 /** Serves WebSocket beside the other ports, or within a server that exists. */
 async function listenForBrowsers(
   websocket: WebSocketNetwork,
-  { tls, open }: EmbeddedOptions,
+  { tls, allowUnauthenticated }: EmbeddedOptions,
   host: Host,
   broker: Broker,
   connections: Connections
 ): Promise<WebSocketListener> {
   const { server, host: address = '127.0.0.1' } = websocket.options
   // A server that exists has been bound already.
-  if (server === undefined) host.assertProtected(address, open)
+  if (server === undefined) host.assertProtected(address, allowUnauthenticated)
   const { connections: most, headerBytes, headerTimeout, requestTimeout } = host.limits
   const limits = {
     maxPayload: broker.maxPacketSize,

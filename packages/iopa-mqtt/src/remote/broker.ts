@@ -1,4 +1,4 @@
-import { type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { type Clock, IopaError, type TimerHandle } from '@iopa/transport'
 import type { RemoteOptions } from '../options.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
 import { Connection } from './connection.ts'

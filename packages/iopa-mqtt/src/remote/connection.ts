@@ -1,4 +1,4 @@
-import { type ByteChannel, type Clock, connectionLost, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { type ByteChannel, type Clock, connectionLost, IopaError, type TimerHandle } from '@iopa/transport'
 import { encodeClientDisconnect, encodeConnect, encodeSubscribe, encodeUnsubscribe, PINGREQ, type SubscribeRequest } from '../codec/client-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import type { UserProperties } from '../codec/packets.ts'
 import { type PublishForm, publishSize, writePublish } from '../codec/publish-encoder.ts'

@@ -1,5 +1,5 @@
-import net from 'node:net'
-import { type ByteChannel, type Clock, IopaError, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteChannel, type Clock, IopaError, type TlsOptions } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import type { WebSocketNetwork } from '../websocket/network.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
 
@@ -33,7 +33,7 @@ export interface ConnectionOptions {
 /** The broker, as sentences name it: never with credentials. */
 export const nameOf = (url: URL): string => `${url.protocol}//${url.host}`
 
-const network = socketNetwork(net, () => import('node:tls'))
+const network = socketNetwork()
 
 /** Connects to the server of the URL. Rejects with an IopaError, or with the reason of `signal`. */
 export const openChannel = async (options: ConnectionOptions, signal: AbortSignal): Promise<ByteChannel> => {

@@ -1,4 +1,4 @@
-import { type ByteChannel, Outbox } from '@iopa/appbuilder'
+import { type ByteChannel, Outbox } from '@iopa/transport'
 import { FrameGuard } from '../codec/frame-guard.ts'
 import { decodeServerPacket, type ServerPacket } from '../codec/server-decoder.ts'
 

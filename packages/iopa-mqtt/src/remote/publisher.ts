@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { type Connection, ConnectionLost } from './connection.ts'
 import type { OutboundMessage, Receipt } from './message.ts'
 import { abortable, deferred } from './waiting.ts'

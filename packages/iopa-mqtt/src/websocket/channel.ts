@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { ByteChannel, ByteReceiver, TimerHandle } from '@iopa/appbuilder'
+import type { ByteChannel, ByteReceiver, TimerHandle } from '@iopa/transport'
 import type { WebSocket } from 'ws'
 import type { MessageTime } from './network.ts'
 

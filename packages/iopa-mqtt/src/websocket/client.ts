@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { type ByteChannel, IopaError, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteChannel, IopaError, type TlsOptions } from '@iopa/transport'
 import { WebSocket } from 'ws'
 import { WebSocketChannel } from './channel.ts'
 import type { WebSocketTarget } from './network.ts'

@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteServer, Clock, TlsOptions } from '@iopa/appbuilder'
+import type { ByteChannel, ByteServer, Clock, TlsOptions } from '@iopa/transport'
 
 /** What is used of a server of node:http or node:https; named by its members, so that the types of node are not needed. */
 export interface UpgradingServer {
