@@ -181,7 +181,8 @@ function decodeAcknowledgement(reader: ByteReader, type: Acknowledgement['type']
     })
     userProperties = pairs
   }
-  if (forFilters && reader.at < reader.end) {
+  // An UNSUBACK of MQTT 3.1.1 has no codes (section 3.11.3 there).
+  if (forFilters && reader.at < reader.end && (version === 5 || type === PACKET.SUBACK)) {
     reasonCodes = [...reader.bytes.subarray(reader.at, reader.end)]
     reader.skip(reader.end - reader.at)
   }
