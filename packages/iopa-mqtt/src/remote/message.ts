@@ -1,8 +1,10 @@
 import { IopaError } from '@iopa/transport'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import type { UserProperties } from '../codec/packets.ts'
+import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { type PublishForm, publishSize, writePublish } from '../codec/publish-encoder.ts'
 import type { Acknowledgement, ServerPublish } from '../codec/server-decoder.ts'
+import { asBuffer } from '../codec/utf8.ts'
 
 /** User properties by name. */
 export type NamedProperties = Readonly<Record<string, string | readonly string[]>>
@@ -98,32 +100,30 @@ const byName = (pairs: UserProperties): NamedProperties => {
 /** The longest string or binary data of MQTT, in bytes (MQTT 5 section 1.5). */
 const LONGEST = 65_535
 const NO_IDENTIFIERS: readonly number[] = []
-const NO_PROPERTIES = Buffer.alloc(0)
 
-/** A PUBLISH in MQTT 3.1.1 (4) or 5. @throws IopaError 400 for a property that MQTT cannot carry */
-export const encodePublish = (
-  { topic, payload, qos, retain = false, properties = {} }: OutboundMessage,
-  version: number
-): ((packetId: number) => Buffer) => {
-  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-  const form: PublishForm = {
-    topicBytes: Buffer.from(topic),
-    bytes,
+/** Encodes a PUBLISH in MQTT 3.1.1 (4) or 5, once its packet identifier is known. @throws IopaError 400 for a property that MQTT cannot carry */
+export const encodePublish = (message: OutboundMessage, version: number): ((packetId: number) => Buffer) => {
+  const { payload, qos, retain = false, properties } = message
+  const carried = version === 5 ? properties : undefined
+  const form: PublishForm & { packetId: number } = {
+    topicBytes: Buffer.from(message.topic),
+    bytes: asBuffer(payload),
     payloadStart: 0,
-    payloadEnd: bytes.length,
-    properties: version === 5 ? encodeProperties(properties) : NO_PROPERTIES,
+    payloadEnd: payload.length,
+    properties: carried === undefined ? NO_BYTES : encodeProperties(carried),
     qos,
     retain,
     dup: false,
     packetId: 0,
     subscriptionIdentifiers: NO_IDENTIFIERS,
-    messageExpiryInterval: version === 5 ? seconds(properties.messageExpiryInterval) : -1,
+    messageExpiryInterval: carried === undefined ? -1 : seconds(carried.messageExpiryInterval),
     topicAlias: 0,
     aliasKnown: false
   }
   return packetId => {
+    form.packetId = packetId
     const packet = Buffer.allocUnsafe(publishSize(form, version))
-    writePublish(packet, 0, { ...form, packetId }, version)
+    writePublish(packet, 0, form, version)
     return packet
   }
 }
@@ -134,26 +134,26 @@ const seconds = (interval: number | undefined): number => {
   throw new IopaError(400, 'bad-property', 'The Message Expiry Interval is a number of seconds from 0 to 4,294,967,295.')
 }
 
-const encodeProperties = (properties: MessageProperties): Buffer => {
-  const { contentType, responseTopic, correlationData, payloadFormatIndicator, userProperties = NONE } = properties
+const encodeProperties = ({ userProperties, ...properties }: MessageProperties): Buffer => {
+  const { contentType, responseTopic, correlationData } = properties
   if (contentType !== undefined) assertText('Content Type', contentType)
   if (responseTopic !== undefined) assertText('Response Topic', responseTopic)
   if (correlationData !== undefined && correlationData.length > LONGEST) throw tooLong('Correlation Data')
   const pairs: [string, string][] = []
-  for (const [name, given] of Object.entries(userProperties)) {
+  for (const name in userProperties) {
+    const given = userProperties[name] as string | readonly string[]
     assertText('a user property', name)
-    for (const value of typeof given === 'string' ? [given] : given) {
-      assertText(name, value)
-      pairs.push([name, value])
+    if (typeof given === 'string') {
+      assertText(name, given)
+      pairs.push([name, given])
+    } else {
+      for (const value of given) {
+        assertText(name, value)
+        pairs.push([name, value])
+      }
     }
   }
-  return encodeMessageProperties({
-    ...(contentType === undefined ? {} : { contentType }),
-    ...(responseTopic === undefined ? {} : { responseTopic }),
-    ...(correlationData === undefined ? {} : { correlationData }),
-    ...(payloadFormatIndicator === undefined ? {} : { payloadFormatIndicator }),
-    userProperties: pairs
-  })
+  return encodeMessageProperties({ ...properties, userProperties: pairs })
 }
 
 const assertText = (name: string, value: string): void => {
