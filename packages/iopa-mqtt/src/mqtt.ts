@@ -103,7 +103,14 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: {
-      [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: worker === null ? 'embedded' : 'bridge' }
+      [CAPABILITIES.Mqtt]: {
+        version: '5.0.0',
+        observe: true,
+        lastingSubscriptions: true,
+        qos: 2,
+        retained: true,
+        mode: worker === null ? 'embedded' : 'bridge'
+      }
     },
     keys: MQTT_KEYS,
     get urls() {
