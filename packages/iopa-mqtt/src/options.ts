@@ -1,5 +1,4 @@
 import type { ByteNetwork, Clock, Host, Limits, Listener, TlsOptions } from '@iopa/transport'
-import { FOREVER } from './broker/session.ts'
 import type { BrokerCapabilities } from './remote/capabilities.ts'
 import type { Store } from './store.ts'
 import type { WebSocketNetwork } from './websocket/network.ts'
@@ -201,6 +200,8 @@ export type BrokerOptions = Required<
 }
 
 const MIB = 1024 * 1024
+/** A session expiry interval that never ends (MQTT 5 section 3.1.2.11.2). */
+const FOREVER = 0xffff_ffff
 
 export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
   store: options.store ?? null,

@@ -1,11 +1,12 @@
-import { type ByteChannel, type Clock, connectionLost, IopaError, type TimerHandle } from '@iopa/transport'
-import { encodeClientDisconnect, encodeConnect, encodeSubscribe, encodeUnsubscribe, PINGREQ, type SubscribeRequest } from '../codec/client-encoder.ts'
+import { type ByteChannel, type Clock, connectionLost, IopaError } from '@iopa/transport'
+import { encodeClientDisconnect, encodeConnect, encodeSubscribe, encodeUnsubscribe, type SubscribeRequest } from '../codec/client-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'
 import { acknowledgementSize, writeAcknowledgement } from '../codec/publish-encoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Acknowledgement, ConnackPacket, ServerPacket, ServerPublish } from '../codec/server-decoder.ts'
 import { type BrokerCapabilities, capabilitiesOf } from './capabilities.ts'
+import { Exchanges } from './exchanges.ts'
 import { encodePublish, type InboundMessage, inbound, NO_RECEIPT, type OutboundMessage, type Receipt, receiptOf } from './message.ts'
 import { type ConnectionOptions, connectError, nameOf, openChannel, timedOut } from './network-connection.ts'
 import { PacketChannel } from './packet-channel.ts'
@@ -34,14 +35,6 @@ const GOODBYE = 1000
 /** Bytes of the largest packet that MQTT has (MQTT 5 section 2.1.4). */
 const LARGEST_PACKET = 268_435_460
 
-/** A packet of ours that waits for its acknowledgement. */
-interface Exchange {
-  /** Packet type of the acknowledgement. */
-  readonly awaits: number
-  resolve(acknowledgement: Acknowledgement): void
-  reject(error: Error): void
-}
-
 /**
  * One network connection to a broker. A new connection is a new object, so that a packet identifier, an acknowledgement or a pending publish
  * can never reach a connection that it does not belong to.
@@ -58,12 +51,9 @@ export class Connection {
   #capabilities: BrokerCapabilities
   #closure: Closure = { reasonCode: 0, serverReference: '', error: null }
   #ending = false
-  readonly #exchanges = new Map<number, Exchange>()
-  #lastPacketId = 0
+  readonly #exchanges = new Exchanges()
   /** QoS 2 messages that were delivered and are not released yet (MQTT 5 section 4.3.3). */
   readonly #unreleased = new Set<number>()
-  #keepAlive: TimerHandle = undefined
-  #pingUnanswered = false
 
   private constructor(channel: ByteChannel, options: ConnectionOptions, receive: (message: InboundMessage) => void | Promise<void>) {
     const { protocolVersion, maximumPacketSize, clientId, clean, keepAlive, username, password, sessionExpiry, receiveMaximum } = options
@@ -162,7 +152,6 @@ export class Connection {
       return NO_RECEIPT
     }
     const awaits = message.qos === 1 ? PACKET.PUBACK : PACKET.PUBREC
-    // After `signal` the identifier stays taken until the broker has acknowledged it ([MQTT-2.2.1-3]).
     return receiptOf(await abortable(this.#exchange(awaits, encode), signal))
   }
 
@@ -207,7 +196,6 @@ export class Connection {
   }
 
   #take(packet: ServerPacket): void | Promise<void> {
-    this.#pingUnanswered = false
     if (packet.type === PACKET.CONNACK) return this.#accept(packet)
     if (this.#accepted === null) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a broker sends CONNACK before anything else')
     switch (packet.type) {
@@ -217,7 +205,7 @@ export class Connection {
         this.#acknowledge(PACKET.PUBCOMP, packet.packetId, this.#unreleased.delete(packet.packetId) ? 0 : REASON.PACKET_IDENTIFIER_NOT_FOUND)
         return
       case PACKET.PUBREC:
-        this.#received(packet)
+        this.#release(packet)
         return
       case PACKET.DISCONNECT:
         this.#closure = { reasonCode: packet.reasonCode, serverReference: packet.serverReference, error: null }
@@ -226,7 +214,7 @@ export class Connection {
       case PACKET.PINGRESP:
         return
       default:
-        this.#settle(packet)
+        this.#exchanges.settle(packet)
     }
   }
 
@@ -243,7 +231,7 @@ export class Connection {
     }
     this.#accepted = connack
     this.#capabilities = capabilitiesOf(this.#options.protocolVersion, properties, this.#options.capabilities)
-    this.#watch((properties.serverKeepAlive ?? this.#options.keepAlive) * 1000)
+    this.#packets.keepAlive((properties.serverKeepAlive ?? this.#options.keepAlive) * 1000, this.#clock)
     this.#connack.resolve(connack)
   }
 
@@ -258,27 +246,6 @@ export class Connection {
     return this.#receive(inbound(publish))
   }
 
-  /** The first answer to a message of QoS 2: what it says is the receipt, which waits for the second one (MQTT 5 section 4.3.3). */
-  #received(pubrec: Acknowledgement): void {
-    const { packetId, reasonCodes } = pubrec
-    const exchange = this.#exchanges.get(packetId)
-    const known = exchange?.awaits === PACKET.PUBREC
-    if (known && (reasonCodes[0] as number) >= 0x80) {
-      this.#settle(pubrec)
-      return
-    }
-    if (known)
-      this.#exchanges.set(packetId, { awaits: PACKET.PUBCOMP, resolve: () => exchange.resolve(pubrec), reject: error => exchange.reject(error) })
-    this.#acknowledge(PACKET.PUBREL, packetId, exchange === undefined ? REASON.PACKET_IDENTIFIER_NOT_FOUND : 0)
-  }
-
-  #settle(acknowledgement: Acknowledgement): void {
-    const exchange = this.#exchanges.get(acknowledgement.packetId)
-    if (exchange?.awaits !== acknowledgement.type) return
-    this.#exchanges.delete(acknowledgement.packetId)
-    exchange.resolve(acknowledgement)
-  }
-
   #acknowledge(type: number, packetId: number, reasonCode = 0): void {
     const version = this.#options.protocolVersion
     const packet = Buffer.allocUnsafe(acknowledgementSize(version, reasonCode, null))
@@ -286,41 +253,23 @@ export class Connection {
     this.#packets.write(packet)
   }
 
-  async #exchange(awaits: number, encode: (packetId: number) => Buffer): Promise<Acknowledgement> {
-    this.#assertConnected()
-    const packetId = this.#freePacketId()
-    const packet = encode(packetId)
-    const { promise, resolve, reject } = deferred<Acknowledgement>()
-    this.#exchanges.set(packetId, { awaits, resolve, reject })
-    this.#packets.write(packet)
-    return promise
+  #release(pubrec: Acknowledgement): void {
+    const reasonCode = this.#exchanges.release(pubrec)
+    if (reasonCode !== null) this.#acknowledge(PACKET.PUBREL, pubrec.packetId, reasonCode)
   }
 
-  #freePacketId(): number {
-    if (this.#exchanges.size >= 65_535) throw new ConnectionLost('The broker has not acknowledged 65,535 packets.')
-    do this.#lastPacketId = this.#lastPacketId === 65_535 ? 1 : this.#lastPacketId + 1
-    while (this.#exchanges.has(this.#lastPacketId))
-    return this.#lastPacketId
+  async #exchange(awaits: number, encode: (packetId: number) => Buffer): Promise<Acknowledgement> {
+    this.#assertConnected()
+    const packetId = this.#exchanges.freePacketId()
+    if (packetId === 0) throw new ConnectionLost('The broker has not acknowledged 65,535 packets.')
+    const packet = encode(packetId)
+    const acknowledged = this.#exchanges.wait(packetId, awaits)
+    this.#packets.write(packet)
+    return acknowledged
   }
 
   #assertConnected(): void {
     if (!this.connected) throw new ConnectionLost('There is no connection to the broker.')
-  }
-
-  /** Sends a PINGREQ in each interval, and drops a connection on which nothing has come since the one before (MQTT 5 section 3.1.2.10). */
-  #watch(interval: number): void {
-    if (interval === 0) return
-    this.#keepAlive = this.#clock.setTimeout(() => {
-      // While we do not read, nothing can come.
-      if (this.#pingUnanswered && !this.#packets.paused) {
-        this.#closure = { ...this.#closure, error: new Error('the broker does not answer') }
-        this.destroy()
-        return
-      }
-      this.#pingUnanswered = true
-      this.#packets.write(PINGREQ)
-      this.#watch(interval)
-    }, interval)
   }
 
   /** The broker breaks the protocol (MQTT 5 section 4.13). */
@@ -331,7 +280,6 @@ export class Connection {
 
   #end(error: Error | null): void {
     this.#ending = true
-    this.#clock.clearTimeout(this.#keepAlive)
     this.#closure = { ...this.#closure, error: this.#closure.error ?? error }
     const { error: reason } = this.#closure
     this.#connack.reject(
@@ -339,7 +287,6 @@ export class Connection {
         ? connectionLost(new Error(`The broker ${nameOf(this.#options.url)} closed the connection before it accepted it.`))
         : connectError(reason, this.#options, '')
     )
-    for (const { reject } of this.#exchanges.values()) reject(new ConnectionLost('The connection to the broker was lost.', { cause: reason }))
-    this.#exchanges.clear()
+    this.#exchanges.end(() => new ConnectionLost('The connection to the broker was lost.', { cause: reason }))
   }
 }
