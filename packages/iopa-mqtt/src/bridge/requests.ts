@@ -26,7 +26,7 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
  * What a message asks for: its user property `method`; else with a Response Topic and no payload GET; else retained and empty DELETE; else PUT.
  * @throws IopaError 400 for a method that no peer may ask for.
  */
-export const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
+const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
   const given = userProperty(properties.userProperties, 'method')?.toUpperCase()
   // The one method that is not written in capitals (RFC 8132 section 2.2).
   const asked = given === 'IPATCH' ? 'iPATCH' : given
@@ -40,7 +40,7 @@ export const methodOf = ({ payload, retain, properties }: InboundMessage): strin
 }
 
 /** The parts of a request that are in the message; headers are its user properties. */
-export class MessageSource implements RequestSource {
+class MessageSource implements RequestSource {
   #message: InboundMessage
   #limits: Limits
 

@@ -61,7 +61,7 @@ export interface Acknowledgement {
   readonly userProperties: UserProperties
 }
 
-export interface ServerDisconnect {
+interface ServerDisconnect {
   readonly type: typeof PACKET.DISCONNECT
   readonly reasonCode: number
   readonly reasonString: string
