@@ -4,7 +4,7 @@ import { IopaError } from '@iopa/transport'
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
-/** The proxies before a WebSocket listener that are believed who their client is. */
+/** The proxies before a WebSocket listener whose X-Forwarded-For is believed. */
 export class TrustedProxies {
   readonly #list = new BlockList()
 
@@ -52,3 +52,24 @@ const addressOf = (text: string): string | null => {
 /** An IPv4 address that a socket of both families shows as IPv6. */
 const unmapped = (address: string): string =>
   address.toLowerCase().startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address
+
+/** Names under which a browser reaches this machine itself. */
+const LOOPBACK_NAMES = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
+
+/**
+ * Whether a page of `origin` may connect. A client that is not a browser sends no Origin and may; so may pages of the host that the request
+ * names, and pages that are listed. On a loopback address the host must be a name of this machine: a foreign page can have its own name
+ * resolve to it (DNS rebinding).
+ */
+export const isOriginAllowed = (origin: string | undefined, host: string, localAddress: string, listed: readonly string[]): boolean => {
+  if (origin === undefined) return true
+  if (listed.some(one => one.replace(/\/$/, '').toLowerCase() === origin.toLowerCase())) return true
+  if (!URL.canParse(origin) || !URL.canParse(`http://${host}`)) return false
+  const page = new URL(origin)
+  const asked = new URL(`${page.protocol}//${host}`)
+  if (page.protocol !== 'http:' && page.protocol !== 'https:') return false
+  if (page.host !== asked.host) return false
+  return !isLoopbackAddress(localAddress) || LOOPBACK_NAMES.test(asked.hostname)
+}
+
+const isLoopbackAddress = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address)

@@ -1,5 +1,20 @@
-import { type Answer, type Body, type HeaderFields, HeaderMap, IopaError, isControlMethod, type Limits, type RequestSource } from '@iopa/transport'
+import {
+  type Answer,
+  type Body,
+  type Context,
+  checkPath,
+  type Endpoint,
+  type HeaderFields,
+  HeaderMap,
+  type Host,
+  IopaError,
+  isControlMethod,
+  type Limits,
+  type RequestSource
+} from '@iopa/transport'
+import type {} from '../keys.ts'
 import { type InboundMessage, type MessageProperties, type OutboundMessage, userProperty } from '../remote/message.ts'
+import { isCanonicalTopic, pathOf } from '../topics/topic.ts'
 
 /** User properties that are not headers. */
 const RESERVED = new Set(['method', 'status', 'iopa-origin'])
@@ -11,7 +26,7 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
  * What a message asks for: its user property `method`; else with a Response Topic and no payload GET; else retained and empty DELETE; else PUT.
  * @throws IopaError 400 for a method that no peer may ask for.
  */
-export const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
+const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
   const given = userProperty(properties.userProperties, 'method')?.toUpperCase()
   // The one method that is not written in capitals (RFC 8132 section 2.2).
   const asked = given === 'IPATCH' ? 'iPATCH' : given
@@ -25,7 +40,7 @@ export const methodOf = ({ payload, retain, properties }: InboundMessage): strin
 }
 
 /** The parts of a request that are in the message; headers are its user properties. */
-export class MessageSource implements RequestSource {
+class MessageSource implements RequestSource {
   #message: InboundMessage
   #limits: Limits
 
@@ -95,4 +110,90 @@ const userPropertiesOf = (pairs: readonly string[]): Record<string, string | str
     })
   }
   return properties
+}
+
+/** What the requests of one worker have in common. */
+export interface RequestParent {
+  readonly host: Host
+  /** Parent of all requests. */
+  readonly connection: Context
+  readonly endpoint: Endpoint
+}
+
+/** Runs the app for a message: its answer, the payload in memory; null for a topic that no route can have. */
+export const invokeFor = async (message: InboundMessage, parent: RequestParent): Promise<Answer | null> => {
+  const { host, connection, endpoint } = parent
+  if (!isCanonicalTopic(message.topic)) return null
+  const path = pathOf(message.topic)
+  let context: Context
+  try {
+    checkPath(path, host.limits)
+    context = host.create(
+      { method: methodOf(message), path, query: '', rawPath: message.topic, endpoint, source: new MessageSource(message, host.limits) },
+      connection
+    )
+    describe(context, message)
+  } catch (error) {
+    return refused(error, parent)
+  }
+  try {
+    await host.invoke(context, message.properties.responseTopic === undefined ? false : 'all')
+    return context.response
+  } catch (error) {
+    return refused(error, parent)
+  } finally {
+    void context.end()
+  }
+}
+
+/** What only MQTT knows of a request. */
+const describe = (context: Context, { topic, qos, retain, dup, properties }: InboundMessage): void => {
+  context['mqtt.Topic'] = topic
+  context['mqtt.Qos'] = qos
+  context['mqtt.Retain'] = retain
+  context['mqtt.Dup'] = dup
+  if (properties.responseTopic !== undefined) context['mqtt.ResponseTopic'] = properties.responseTopic
+  if (properties.correlationData !== undefined) context['mqtt.CorrelationData'] = properties.correlationData
+}
+
+/** The answer to a message that is refused before the app sees it. */
+const refused = (error: unknown, { host, connection, endpoint }: RequestParent): Answer => {
+  const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null }, connection)
+  context.response.fail(
+    error instanceof Error && error.name === 'IopaError' ? (error as IopaError) : new IopaError(500, 'internal-error', '', { cause: error })
+  )
+  context.response.seal(context.environment.codecs)
+  void context.end()
+  return context.response
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'mqtt+ws:': 80, 'wss:': 443, 'mqtt+wss:': 443 }
+
+/** The broker as the far end of every message. */
+export class BrokerEndpoint implements Endpoint {
+  readonly scheme: string
+  protocol = 'MQTT/5.0'
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress = ''
+  readonly localPort = 0
+  readonly tls: boolean
+  readonly sessionId: string
+  readonly rawTransport = null
+  readonly bodyLimit: number
+  readonly holdsBack = true
+
+  constructor(url: URL, clientId: string, bodyLimit: number) {
+    this.scheme = url.protocol.slice(0, -1)
+    this.remoteAddress = url.hostname.replace(/^\[|\]$/g, '')
+    this.remotePort = Number(url.port) || (DEFAULT_PORTS[url.protocol] ?? 1883)
+    this.tls = /(mqtts|wss):$/.test(url.protocol)
+    this.sessionId = clientId
+    this.bodyLimit = bodyLimit
+  }
+
+  /** Says which version has been agreed on. */
+  speaks(protocolVersion: 4 | 5): void {
+    this.protocol = protocolVersion === 5 ? 'MQTT/5.0' : 'MQTT/3.1.1'
+  }
 }

@@ -1,18 +1,12 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { ByteChannel, ByteReceiver, Clock, TimerHandle } from '@iopa/transport'
+import type { ByteChannel, ByteReceiver, TimerHandle } from '@iopa/transport'
 import type { WebSocket } from 'ws'
+import type { MessageTime } from './network.ts'
 
 /** Says that a text frame came where only binary ones may ([MQTT-6.0.0-1]; RFC 6455 section 7.4.1). */
 const UNSUPPORTED_DATA = 1003
 const NORMAL = 1000
-
-/** How long a message may take. */
-export interface MessageTime {
-  readonly clock: Clock
-  /** Milliseconds within which a WebSocket message that has begun must be whole. */
-  readonly messageTimeout: number
-}
 
 /** A WebSocket as a channel of bytes: MQTT packets need not keep to its messages ([MQTT-6.0.0-2]). */
 export class WebSocketChannel implements ByteChannel {
