@@ -1,5 +1,5 @@
 import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
-import { FOREVER } from './broker/session.ts'
+import { FOREVER } from './broker/session/session.ts'
 import type { Store } from './store.ts'
 import type { QuotaOption } from './user-quota.ts'
 import type { WebSocketOptions } from './websocket-options.ts'

@@ -1,8 +1,8 @@
 import { virtualClock } from '@iopa/testing'
 import { afterEach, describe, expect, test } from 'vitest'
-import { FanOuts } from '../src/broker/fan-outs.ts'
-import { Flusher } from '../src/broker/flusher.ts'
-import { Turns } from '../src/broker/turns.ts'
+import { Flusher } from '../src/broker/connection/send-buffer.ts'
+import { Turns } from '../src/broker/operation/turns.ts'
+import { FanOuts } from '../src/broker/topics/fan-outs.ts'
 import { closeLabs, lab, type TestClient } from './broker/lab.ts'
 
 afterEach(async () => {

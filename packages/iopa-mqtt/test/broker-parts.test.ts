@@ -1,12 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Delivery } from '../src/broker/delivery.ts'
-import { DeliveryQueue } from '../src/broker/delivery-queue.ts'
-import { Message } from '../src/broker/message.ts'
-import { Outbox } from '../src/broker/outbox.ts'
-import { PacketIdentifiers } from '../src/broker/packet-identifiers.ts'
-import { Quota } from '../src/broker/quota.ts'
-import { RetainedMessages } from '../src/broker/retained.ts'
+import { Outbox } from '../src/broker/connection/send-buffer.ts'
+import { Quota } from '../src/broker/operation/quota.ts'
+import { Delivery, DeliveryQueue, PacketIdentifiers } from '../src/broker/session/message-queue.ts'
+import { Message } from '../src/broker/topics/message.ts'
+import { RetainedMessages } from '../src/broker/topics/retained-messages.ts'
 
 const message = (topic: string, payload = 'x', expiresAt = 0): Message =>
   Message.of(topic, Buffer.from(topic), Buffer.from(payload), 1, true, Buffer.alloc(0), expiresAt, null)

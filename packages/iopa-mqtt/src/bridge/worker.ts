@@ -1,5 +1,5 @@
 import { type Answer, type Context, checkPath, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
-import { Losses } from '../broker/losses.ts'
+import { Losses } from '../broker/operation/statistics.ts'
 import type {} from '../keys.ts'
 import { Backoff } from '../remote/backoff.ts'
 import type { RemoteBroker } from '../remote/broker.ts'

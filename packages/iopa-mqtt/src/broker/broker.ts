@@ -1,36 +1,46 @@
-import type { ByteChannel, Clock, Connections, Context, Counts, HeldBytes, Host, Limits, UserWatches } from '@iopa/appbuilder'
-import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/appbuilder'
+import {
+  type ByteChannel,
+  type Clock,
+  type Connections,
+  type Context,
+  type Counts,
+  DEFAULT_LIMITS,
+  type HeldBytes,
+  type Host,
+  IopaError,
+  type Limits,
+  type UserWatches,
+  usersOf
+} from '@iopa/appbuilder'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { BrokerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
-import { RouteIndex } from '../topics/route-index.ts'
-import { SubscriptionTrie } from '../topics/subscription-trie.ts'
-import { Admission } from './admission.ts'
-import { Authorising } from './authorising.ts'
-import { Connection } from './connection.ts'
-import { Counters } from './counters.ts'
-import { Distribution } from './distribution.ts'
-import { Flusher } from './flusher.ts'
-import { Journal } from './journal.ts'
-import { Losses } from './losses.ts'
-import { Message } from './message.ts'
-import { NotifiedTopics } from './notified-topics.ts'
-import { OutgoingForm } from './outgoing-form.ts'
-import { Publishing } from './publishing.ts'
-import { Quota } from './quota.ts'
-import { Requests } from './requests.ts'
-import { restore } from './restoring.ts'
-import { RetainedMessages } from './retained.ts'
-import { Sessions } from './sessions.ts'
-import { States } from './states.ts'
-import { Statistics } from './statistics.ts'
-import type { SharedGroup, Subscriber } from './subscription.ts'
-import { TopicTable } from './topic-table.ts'
-import { Turns } from './turns.ts'
-import { UserQuotas } from './user-quotas.ts'
+import { Admission } from './app/admission.ts'
+import { Authorising } from './app/authorization-queue.ts'
+import { Publishing } from './app/publish-handler.ts'
+import { Requests } from './app/requests.ts'
+import { NotifiedTopics, States } from './app/state-updates.ts'
+import { Connection } from './connection/connection.ts'
+import { OutgoingForm } from './connection/packet-sender.ts'
+import { Flusher } from './connection/send-buffer.ts'
+import { Journal } from './operation/journal.ts'
+import { Quota } from './operation/quota.ts'
+import { Counters, Losses } from './operation/statistics.ts'
+import { Statistics } from './operation/system-topics.ts'
+import { Turns } from './operation/turns.ts'
+import { UserQuotas } from './operation/user-quotas.ts'
+import { restore } from './restore.ts'
+import { Sessions } from './session/sessions.ts'
+import { Distribution } from './topics/forwarder.ts'
+import { Message } from './topics/message.ts'
+import { RetainedMessages } from './topics/retained-messages.ts'
+import { RouteIndex } from './topics/route-index.ts'
+import type { SharedGroup, Subscriber } from './topics/subscription.ts'
+import { SubscriptionTrie } from './topics/subscription-trie.ts'
+import { TopicTable } from './topics/topic-table.ts'
 
 /** Milliseconds between two looks at what has expired. */
 const SWEEP = 500
