@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Outbox } from '../src/broker/connection/send-buffer.ts'
+import { SendBuffer } from '../src/broker/connection/send-buffer.ts'
 import { Quota } from '../src/broker/operation/quota.ts'
 import { Delivery, DeliveryQueue, PacketIdentifiers } from '../src/broker/session/message-queue.ts'
 import { Message } from '../src/broker/topics/message.ts'
@@ -25,7 +25,7 @@ describe('an outbox', () => {
         const written: Buffer[] = []
         let scheduled = 0
         let writes = 0
-        const outbox = new Outbox(
+        const outbox = new SendBuffer(
           {
             write: bytes => {
               writes++
@@ -67,7 +67,7 @@ describe('an outbox', () => {
   it('does not copy what lies beside each other', () => {
     const memory = Buffer.alloc(1000)
     const written: Uint8Array[] = []
-    const outbox = new Outbox({ write: bytes => written.push(bytes) > 0 }, 1000, () => undefined)
+    const outbox = new SendBuffer({ write: bytes => written.push(bytes) > 0 }, 1000, () => undefined)
     for (let at = 0; at < 1000; at += 100) outbox.append(memory, at, at + 100)
     outbox.flush()
     expect(written).toHaveLength(1)
@@ -77,14 +77,14 @@ describe('an outbox', () => {
   it('does not hold a large chunk for a small piece of it', () => {
     const memory = Buffer.alloc(100_000)
     const written: Uint8Array[] = []
-    const outbox = new Outbox({ write: bytes => written.push(bytes) > 0 }, 1000, () => undefined)
+    const outbox = new SendBuffer({ write: bytes => written.push(bytes) > 0 }, 1000, () => undefined)
     outbox.append(memory, 0, 100)
     outbox.flush()
     expect(written[0]?.buffer).not.toBe(memory.buffer)
   })
 
   it('is full only when its sink has asked to wait and the mark is reached', () => {
-    const outbox = new Outbox({ write: () => false }, 1000, () => undefined)
+    const outbox = new SendBuffer({ write: () => false }, 1000, () => undefined)
     const bytes = Buffer.alloc(600)
     outbox.append(bytes, 0, 600)
     outbox.append(bytes, 0, 600)
@@ -100,7 +100,7 @@ describe('an outbox', () => {
 
   it('takes nothing after it was closed', () => {
     let writes = 0
-    const outbox = new Outbox({ write: () => ++writes > 0 }, 1000, () => undefined)
+    const outbox = new SendBuffer({ write: () => ++writes > 0 }, 1000, () => undefined)
     outbox.append(Buffer.alloc(10), 0, 10)
     outbox.close()
     outbox.append(Buffer.alloc(10), 0, 10)

@@ -19,10 +19,10 @@ import { REASON } from '../codec/reason-codes.ts'
 import type { BrokerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { Admission } from './app/admission.ts'
-import { Authorising } from './app/authorization-queue.ts'
-import { Publishing } from './app/publish-handler.ts'
+import { AuthorizationQueue } from './app/authorization-queue.ts'
+import { PublishHandler } from './app/publish-handler.ts'
 import { Requests } from './app/requests.ts'
-import { NotifiedTopics, States } from './app/state-updates.ts'
+import { NotifiedTopics, StateUpdates } from './app/state-updates.ts'
 import { Connection } from './connection/connection.ts'
 import { OutgoingForm } from './connection/packet-sender.ts'
 import { Flusher } from './connection/send-buffer.ts'
@@ -34,7 +34,7 @@ import { Turns } from './operation/turns.ts'
 import { UserQuotas } from './operation/user-quotas.ts'
 import { restore } from './restore.ts'
 import { Sessions } from './session/sessions.ts'
-import { Distribution } from './topics/forwarder.ts'
+import { Forwarder } from './topics/forwarder.ts'
 import { Message } from './topics/message.ts'
 import { RetainedMessages } from './topics/retained-messages.ts'
 import { RouteIndex } from './topics/route-index.ts'
@@ -82,7 +82,7 @@ export class Broker {
   readonly flusher: Flusher = new Flusher()
   /** Long walks, in slices. */
   readonly turns: Turns
-  readonly authorising: Authorising
+  readonly authorizations: AuthorizationQueue
   readonly admission: Admission
   readonly losses: Losses
   readonly decoder: PacketDecoder
@@ -94,9 +94,9 @@ export class Broker {
   readonly users: UserWatches
   readonly requests: Requests
   readonly sessions: Sessions
-  readonly distribution: Distribution
-  readonly publishing: Publishing
-  readonly states: States
+  readonly forwarder: Forwarder
+  readonly publishing: PublishHandler
+  readonly states: StateUpdates
   readonly #statistics: Statistics
   readonly #open = new Map<ByteChannel, Connection>()
   /** When the last sweep began: what had expired by then is over. */
@@ -127,18 +127,18 @@ export class Broker {
     this.subscribed = new Quota(options.maxSubscriptions, undefined, account => this.quotas.limit(account, 'subscriptions'))
     this.turns = new Turns(clock, this.flusher)
     this.admission = new Admission(host.limits.inFlight, clock, this.turns, ahead =>
-      ahead ? this.authorising.full : this.authorising.busy || this.distribution.fanOuts.busy
+      ahead ? this.authorizations.full : this.authorizations.busy || this.forwarder.fanOuts.busy
     )
-    this.authorising = new Authorising(host, this.turns, () => this.admission.resume())
+    this.authorizations = new AuthorizationQueue(host, this.turns, () => this.admission.resume())
     this.losses = new Losses(host.logger, this.elapsed)
     this.journal = new Journal(options.store, host.logger, clock)
     this.decoder = new PacketDecoder(host.limits.headerCount)
     this.users = usersOf(host)
     this.requests = new Requests(host)
     this.sessions = new Sessions(this)
-    this.distribution = new Distribution(this)
-    this.publishing = new Publishing(this)
-    this.states = new States(this)
+    this.forwarder = new Forwarder(this)
+    this.publishing = new PublishHandler(this)
+    this.states = new StateUpdates(this)
     this.#statistics = new Statistics(this)
     this.#nextStatistics = clock.elapsed()
   }

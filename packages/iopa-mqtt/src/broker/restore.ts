@@ -50,7 +50,7 @@ function restoreClient(broker: Broker, key: string, records: readonly OfClient[]
   for (const record of records) {
     if (record.kind === 'subscription' && record.value) addSubscription(session, record.filter, record.value)
     else if (record.kind === 'received' && record.value) (session.received ??= new Map()).set(record.packetId, record.value.reasonCode)
-    else if (record.kind === 'message' && record.value) session.deliveries.restore(Delivery.fromStored(record.value, record.sequence))
+    else if (record.kind === 'message' && record.value) session.outgoing.restore(Delivery.fromStored(record.value, record.sequence))
   }
   for (const filter of session.subscriptions.keys()) {
     const topic = hasWildcard(filter) || parseSharedFilter(filter) ? null : broker.topics.get(filter)

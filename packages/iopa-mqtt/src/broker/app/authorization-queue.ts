@@ -19,7 +19,7 @@ interface Question {
  * Asks the app whether sessions may have what is to be sent to them: a bounded number at a time, the others wait. It has a bound of its
  * own, so that deliveries and requests do not compete for `limits.inFlight`: a message that was acknowledged is not lost because many are to get it.
  */
-export class Authorising {
+export class AuthorizationQueue {
   readonly #host: Host
   readonly #turns: Turns
   #running = 0

@@ -10,7 +10,7 @@ import { publishReply } from './representation.ts'
 import { publishReasonOf } from './status-codes.ts'
 
 /** Runs a PUBLISH through the pipeline and does what its outcome says: authorise, handle, store, acknowledge, deliver (design: MQTT rulings). */
-export class Publishing {
+export class PublishHandler {
   readonly #broker: Broker
 
   constructor(broker: Broker) {
@@ -55,7 +55,7 @@ export class Publishing {
       this.#refuse(publication, 404, 'The Response Topic is a resource of this server; use one that no route covers.')
       return
     }
-    const asked = publication.session.replyVerdicts.ask(topic, allowed => {
+    const asked = publication.session.replyAuthorization.ask(topic, allowed => {
       if (allowed) this.#run(publication)
       else this.#refuse(publication, 403, 'You may not publish to the Response Topic.')
     })
@@ -166,8 +166,8 @@ export class Publishing {
   /** Stores, acknowledges and delivers a message as it is. */
   #relay(publication: Publication): void {
     const { message, topic } = publication
-    const { distribution, journal, topics } = this.#broker
-    if (message.qos > 0 && !distribution.hasRoom(message, topic)) {
+    const { forwarder, journal, topics } = this.#broker
+    if (message.qos > 0 && !forwarder.hasRoom(message, topic)) {
       this.#broker.losses.note('a message is refused, for the queues of all clients are full', topic.name)
       this.#refuse(publication, 429, 'The queues of this server are full.')
       return
@@ -181,7 +181,7 @@ export class Publishing {
     }
     if (message.qos > 0 && publication.status === 0 && topics.recipients(topic).empty) publication.reasonCode = REASON.NO_MATCHING_SUBSCRIBERS
     if (journal.active && message.qos > 0) {
-      distribution.stage(message, topic, send =>
+      forwarder.stage(message, topic, send =>
         this.#settle(publication, kept => {
           if (!kept) before?.()
           send(kept)
@@ -190,28 +190,28 @@ export class Publishing {
       return
     }
     // What takes several turns is acknowledged after that, so that its sender waits.
-    if (distribution.isLong(topic)) {
-      distribution.spread(message, topic, () => publication.owner.done(publication))
+    if (forwarder.isLong(topic)) {
+      forwarder.spread(message, topic, () => publication.owner.done(publication))
       publication.owner.handled(publication)
       return
     }
     // The next message to the topic begins when this one is on its way: they are delivered in the order in which they came (MQTT 5 section 4.6).
     publication.owner.done(publication)
-    distribution.deliver(message, topic)
+    forwarder.deliver(message, topic)
     publication.owner.handled(publication)
   }
 
   /** Stores and delivers a message of the app; `done` says whether everything is kept that is to be. @throws IopaError 503 when there is no room */
   share(message: Message, topic: Topic, done: (kept: boolean) => void): void {
-    const { distribution, flusher, journal } = this.#broker
-    if (message.qos > 0 && !distribution.hasRoom(message, topic)) throw new IopaError(503, 'queues-full', 'The queues of this server are full.')
+    const { forwarder, flusher, journal } = this.#broker
+    if (message.qos > 0 && !forwarder.hasRoom(message, topic)) throw new IopaError(503, 'queues-full', 'The queues of this server are full.')
     const before = message.retain ? this.retain(message) : NOTHING_RETAINED
     if (before === null) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
     if (!journal.active || (message.qos === 0 && !message.retain)) {
-      distribution.relay(message, topic, () => done(true))
+      forwarder.relay(message, topic, () => done(true))
       return
     }
-    distribution.stage(message, topic, send =>
+    forwarder.stage(message, topic, send =>
       journal.kept(kept => {
         flusher.batch(() => {
           if (!kept) before()

@@ -15,9 +15,9 @@ export function publishReply(broker: Broker, publication: Publication, context: 
   if (topic === null) return
   const { correlationData } = publication.properties
   const properties = representationProperties(answer, [['status', String(answer.status)]], correlationData)
-  const { distribution, losses, options } = broker
+  const { forwarder, losses, options } = broker
   const asker = publication.session
-  const given = distribution.deliver(
+  const given = forwarder.deliver(
     Message.of(
       topic.name,
       topic.bytes,

@@ -20,7 +20,7 @@ interface Feed {
 }
 
 /** Tells subscribers of the changes of paths, whichever protocol made them (design: observation, MQTT rulings d and e). */
-export class States {
+export class StateUpdates {
   readonly #broker: Broker
   readonly #feeds = new Map<Session, Map<string, Feed>>()
   /** Topic whose handler is running right now; its change is the most likely one to come. */
@@ -100,7 +100,7 @@ export class States {
   tell(session: Session, topic: Topic, answer: Answer, recipient: Recipient | null): void {
     if (recipient === null || session.ended) return
     const message = this.messageOf(topic, answer)
-    if (message) session.deliveries.give(message, recipient.qos, false, recipient.identifiers, true)
+    if (message) session.outgoing.give(message, recipient.qos, false, recipient.identifiers, true)
   }
 
   /** The answer as a message to the topic's subscribers, or null when there is nothing to tell them. */
@@ -140,7 +140,7 @@ export class States {
   }
 
   #run(session: Session, topic: Topic, feed: Feed): void {
-    const asked = session.verdicts.ask(topic, allowed => {
+    const asked = session.authorization.ask(topic, allowed => {
       if (!allowed || session.ended) {
         this.#finish(session, topic, feed)
         return

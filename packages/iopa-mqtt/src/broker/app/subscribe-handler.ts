@@ -215,7 +215,7 @@ function grant(
     }
     const wantsFirst = subscription.group === null && (request.retainHandling === 0 || (request.retainHandling === 1 && !before))
     if (subscription.group === null && !hasWildcard(filter)) readFirst(session, subscription, wantsFirst, done)
-    else done({ code: subscription.qos, ...(wantsFirst ? { first: () => session.replays.add(subscription, true) } : {}) })
+    else done({ code: subscription.qos, ...(wantsFirst ? { first: () => session.initial.add(subscription, true) } : {}) })
   })
 }
 
@@ -229,7 +229,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
     done({ code: REASON.TOPIC_FILTER_INVALID })
     return
   }
-  const retained = (): void => session.replays.add(subscription, false)
+  const retained = (): void => session.initial.add(subscription, false)
   const refused = (status: number): void => {
     if (session.subscriptions.get(filter) === subscription) remove(session, filter)
     done({ code: subscribeReasonOf(status, session.version) })
@@ -244,7 +244,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
       const identifiers = subscription.identifier > 0 ? [subscription.identifier] : []
       done({
         code: qos,
-        first: () => message && session.subscriptions.get(filter) === subscription && session.deliveries.give(message, qos, true, identifiers, true)
+        first: () => message && session.subscriptions.get(filter) === subscription && session.outgoing.give(message, qos, true, identifiers, true)
       })
     }
   }
@@ -265,7 +265,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
     void context.end()
     if (answer.ok && topic.routable) observe()
     else {
-      session.verdicts.conclude(topic, answer.status)
+      session.authorization.conclude(topic, answer.status)
       if (answer.ok) done({ code: qos, ...(wantsFirst ? { first: retained } : {}) })
       else answered(answer)
     }

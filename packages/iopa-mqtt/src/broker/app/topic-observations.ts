@@ -46,7 +46,7 @@ export function observeTopic(session: Session, topic: Topic, first: (answer: Ans
       return
     }
     told = true
-    session.verdicts.conclude(topic, answer.status)
+    session.authorization.conclude(topic, answer.status)
     first(answer)
   }
   // The connection ends with its user; the session outlives it.

@@ -10,10 +10,10 @@ import { subscribe, unsubscribe } from '../app/subscribe-handler.ts'
 import type { Broker } from '../broker.ts'
 import type { MqttEndpoint } from '../session/endpoint.ts'
 import type { Session } from '../session/session.ts'
-import type { WillFate } from '../session/wills.ts'
+import type { WillHandling } from '../session/wills.ts'
 import { Handshake } from './handshake.ts'
 import { PacketSender } from './packet-sender.ts'
-import { Intake } from './publish-receiver.ts'
+import { PublishReceiver } from './publish-receiver.ts'
 import { ConnectionValidity } from './user-validity.ts'
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
@@ -45,7 +45,7 @@ export class Connection implements ByteReceiver {
   readonly #closed: () => void
   #state: State = 'new'
   #handshake: Handshake | null = null
-  #intake: Intake | null = null
+  #intake: PublishReceiver | null = null
   #paused = false
   #held = false
   /** When the packet began that has come in part; Infinity while there is none, and while nothing is read. */
@@ -101,8 +101,8 @@ export class Connection implements ByteReceiver {
 
   drain(): void {
     this.broker.flusher.batch(() => {
-      this.sender.outbox.drained()
-      this.session?.deliveries.pump()
+      this.sender.buffer.drained()
+      this.session?.outgoing.pump()
       this.#continue()
     })
   }
@@ -111,7 +111,7 @@ export class Connection implements ByteReceiver {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#guard.close()
-    this.sender.outbox.close()
+    this.sender.buffer.close()
     this.counted.remove()
     this.#closed()
     this.#handshake?.abandon()
@@ -125,7 +125,7 @@ export class Connection implements ByteReceiver {
     if (now - this.#begun > this.broker.limits.requestTimeout) return true
     if (this.timeout === 0 || now - this.lastActive <= this.timeout) return false
     // While handlers keep it from being read, silence proves nothing; a client that takes no answers has no such excuse.
-    return !this.#paused || this.sender.outbox.full
+    return !this.#paused || this.sender.buffer.full
   }
 
   /** Ends a connection that is late. */
@@ -136,7 +136,7 @@ export class Connection implements ByteReceiver {
   }
 
   /** Says why, where the version has words for it, and closes. */
-  disconnect(reasonCode: number, reason: string, will: WillFate = reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish'): void {
+  disconnect(reasonCode: number, reason: string, will: WillHandling = reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish'): void {
     if (this.#state !== 'open') {
       this.destroy()
       return
@@ -166,11 +166,11 @@ export class Connection implements ByteReceiver {
   }
 
   /** Closes when everything written has left; `reasonCode` and `will` are what the client said, or what the broker found. */
-  leave(reasonCode: number, will: WillFate): void {
+  leave(reasonCode: number, will: WillHandling): void {
     this.#state = 'closing'
     this.#deadline = this.broker.elapsed() + GOODBYE
     this.#guard.close()
-    this.sender.outbox.flush()
+    this.sender.buffer.flush()
     this.channel.resume()
     this.channel.end()
     this.#depart(reasonCode, will)
@@ -258,7 +258,7 @@ export class Connection implements ByteReceiver {
 
   /** Stops reading while the client does not take its answers, and while a packet is worked on in slices. */
   #hold(): boolean {
-    return this.#held || this.sender.outbox.full
+    return this.#held || this.sender.buffer.full
   }
 
   #continue(): void {
@@ -304,26 +304,26 @@ export class Connection implements ByteReceiver {
     }
   }
 
-  #depart(reasonCode: number, will: WillFate): void {
+  #depart(reasonCode: number, will: WillHandling): void {
     this.validity.close()
     this.#departure.begin(reasonCode, will, this.#intake?.inWork ?? 0)
   }
 
-  #intakeOf(session: Session): Intake {
-    return (this.#intake ??= new Intake(this, session))
+  #intakeOf(session: Session): PublishReceiver {
+    return (this.#intake ??= new PublishReceiver(this, session))
   }
 }
 
 /** Handles what a client says of messages that it was sent: PUBACK, PUBREC, PUBCOMP. */
 export function handleAcknowledgement(connection: Connection, session: Session, type: number, bytes: Buffer, body: number, end: number): void {
-  const { deliveries } = session
+  const { outgoing } = session
   const value = decodeAcknowledgement(bytes, body, end, type, connection.version, connection.broker.limits.headerCount)
   const packetId = value >> 8
-  if (type === PACKET.PUBACK) deliveries.acknowledged(packetId)
-  else if (type === PACKET.PUBCOMP) deliveries.completed(packetId)
+  if (type === PACKET.PUBACK) outgoing.acknowledged(packetId)
+  else if (type === PACKET.PUBCOMP) outgoing.completed(packetId)
   else {
     const reasonCode = value & 255
-    const known = deliveries.received(packetId, reasonCode)
+    const known = outgoing.received(packetId, reasonCode)
     // A refusal of what is not known needs no answer: the client has given the message up (MQTT 5 section 4.3.3).
     if (!known && reasonCode < REASON.UNSPECIFIED_ERROR) connection.sender.release(packetId, REASON.PACKET_IDENTIFIER_NOT_FOUND)
   }
@@ -372,7 +372,7 @@ export class Departure {
   }
 
   /** What is in work is finished first: a message that was taken is not lost because its sender left. */
-  begin(reasonCode: number, will: WillFate, inWork: number): void {
+  begin(reasonCode: number, will: WillHandling, inWork: number): void {
     if (this.#reasonCode !== -1) return
     this.#reasonCode = reasonCode
     const connection = this.#connection

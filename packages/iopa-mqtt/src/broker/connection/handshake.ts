@@ -245,7 +245,7 @@ export class Handshake {
     broker.sessions.attach(session, connection)
     connection.opened(session, packet.topicAliasMaximum)
     connection.sender.send(this.#connack(packet, present, session.expiryInterval))
-    session.deliveries.resume()
+    session.outgoing.resume()
     connection.proceed()
     this.#watchUser()
   }

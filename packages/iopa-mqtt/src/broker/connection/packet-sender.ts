@@ -4,11 +4,11 @@ import { NO_BYTES } from '../../codec/publish-decoder.ts'
 import { acknowledgementSize, type PublishForm, publishSize, writeAcknowledgement, writePublish } from '../../codec/publish-encoder.ts'
 import type { Broker } from '../broker.ts'
 import type { Message } from '../topics/message.ts'
-import { Outbox } from './send-buffer.ts'
+import { SendBuffer } from './send-buffer.ts'
 
 /** Writes packets to one client, as large, as many and in the form that the client has said it takes. */
 export class PacketSender {
-  readonly outbox: Outbox
+  readonly buffer: SendBuffer
   readonly #broker: Broker
   /** 3, 4 or 5. */
   version = 4
@@ -24,7 +24,7 @@ export class PacketSender {
 
   constructor(broker: Broker, channel: ByteChannel) {
     this.#broker = broker
-    this.outbox = new Outbox(channel, broker.limits.queueBytes, broker.flusher.add, broker.counters)
+    this.buffer = new SendBuffer(channel, broker.limits.queueBytes, broker.flusher.add, broker.counters)
   }
 
   /** Sends a PUBLISH; false when the client takes none of that size. */
@@ -32,7 +32,7 @@ export class PacketSender {
     if (qos === 0 && !retain && identifiers.length === 0 && this.aliasMaximum === 0 && (message.expiresAt === 0 || this.version < 5)) {
       return this.#plain(message)
     }
-    const { outbox, version } = this
+    const { buffer, version } = this
     const { form, counters } = this.#broker
     const known = this.aliasMaximum > 0 ? this.#aliasOf(message.topic) : 0
     const secondsLeft = version === 5 && message.expires ? message.secondsLeft(this.#broker.elapsed()) : -1
@@ -44,14 +44,14 @@ export class PacketSender {
     }
     counters.sent++
     counters.payloadSent += message.payloadEnd - message.payloadStart
-    const at = outbox.reserve(size)
-    writePublish(outbox.block, at, form, version)
+    const at = buffer.reserve(size)
+    writePublish(buffer.block, at, form, version)
     return true
   }
 
   /** Sends a PUBACK, PUBREC, PUBREL or PUBCOMP; `details` are left out where they make it too large. */
   acknowledge(type: number, packetId: number, reasonCode: number, details: Buffer | null): void {
-    const { outbox, version } = this
+    const { buffer, version } = this
     let said = details
     let size = acknowledgementSize(version, reasonCode, said)
     if (size > this.maximumPacketSize) {
@@ -59,8 +59,8 @@ export class PacketSender {
       size = acknowledgementSize(version, reasonCode, said)
     }
     this.#broker.counters.controlSent++
-    const at = outbox.reserve(size)
-    writeAcknowledgement(outbox.block, at, type, packetId, version, reasonCode, said)
+    const at = buffer.reserve(size)
+    writeAcknowledgement(buffer.block, at, type, packetId, version, reasonCode, said)
   }
 
   /** Sends a PUBREL. */
@@ -72,23 +72,23 @@ export class PacketSender {
   send(packet: Buffer): void {
     if (packet.length > this.maximumPacketSize) return
     this.#broker.counters.controlSent++
-    this.outbox.append(packet, 0, packet.length)
+    this.buffer.append(packet, 0, packet.length)
   }
 
   /** A message that is the same for every receiver of this version. */
   #plain(message: Message): boolean {
-    const { outbox, version } = this
+    const { buffer, version } = this
     // As it came, where its sender speaks the same version.
     if (message.frameVersion === (version === 5 ? 5 : 3)) {
       if (message.frameEnd - message.frameStart > this.maximumPacketSize) return false
       this.#count(message)
-      outbox.append(message.bytes, message.frameStart, message.frameEnd)
+      buffer.append(message.bytes, message.frameStart, message.frameEnd)
       return true
     }
     const { bytes, start, end } = message.plain(version)
     if (end - start > this.maximumPacketSize) return false
     this.#count(message)
-    outbox.append(bytes, start, end)
+    buffer.append(bytes, start, end)
     return true
   }
 

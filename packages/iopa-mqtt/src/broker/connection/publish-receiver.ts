@@ -16,7 +16,7 @@ import type { Connection } from './connection.ts'
  * to one topic are handled one after another, those to different topics side by side (MQTT 5 section 4.6). Requests with a Response Topic to a path whose
  * subscribers get its state and not the messages are handled side by side, after the messages before them.
  */
-export class Intake implements PublicationOwner {
+export class PublishReceiver implements PublicationOwner {
   readonly #connection: Connection
   readonly #session: Session
   readonly #names: TopicNames
@@ -29,13 +29,13 @@ export class Intake implements PublicationOwner {
   #unbounded = 0
   #unboundedBytes = 0
   #starting: Publication | null = null
-  readonly #room: IntakeRoom
+  readonly #room: BodyMemory
 
   constructor(connection: Connection, session: Session) {
     this.#connection = connection
     this.#session = session
     this.#names = new TopicNames(connection.broker)
-    this.#room = new IntakeRoom(connection)
+    this.#room = new BodyMemory(connection)
   }
 
   /** Messages that have been taken and not settled. */
@@ -290,7 +290,7 @@ function statusDetails(status: number): Buffer | null {
 const UNCOUNTED = 16 * 1024
 
 /** The messages of one connection among the bodies in memory of the app: while these have no room, the client waits. */
-export class IntakeRoom {
+export class BodyMemory {
   readonly #connection: Connection
   #waits = false
 

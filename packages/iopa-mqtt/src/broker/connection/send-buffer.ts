@@ -1,4 +1,4 @@
-/** What an outbox writes to. */
+/** What a send buffer writes to. */
 export interface ByteSink {
   /** False asks to wait for the next drain. */
   write(bytes: Uint8Array): boolean
@@ -14,10 +14,10 @@ const COPY_LIMIT = 4096
  * beside each other in the same memory leave without being copied. Nobody waits for it: above its mark it says `full`, and the caller
  * drops (QoS 0), keeps in its queue (QoS 1 and 2), or reads no more from that client (answers).
  */
-export class Outbox {
+export class SendBuffer {
   readonly #sink: ByteSink
   readonly #highWaterMark: number
-  readonly #schedule: (outbox: Outbox) => void
+  readonly #schedule: (buffer: SendBuffer) => void
   readonly #counters: { bytesSent: number }
   /** Whole parts in front of what is open. */
   #parts: Buffer[] = []
@@ -36,7 +36,7 @@ export class Outbox {
   #closed = false
 
   /** `schedule` arranges for `flush()` once, after what is being done now. */
-  constructor(sink: ByteSink, highWaterMark: number, schedule: (outbox: Outbox) => void, counters: { bytesSent: number } = { bytesSent: 0 }) {
+  constructor(sink: ByteSink, highWaterMark: number, schedule: (buffer: SendBuffer) => void, counters: { bytesSent: number } = { bytesSent: 0 }) {
     this.#counters = counters
     this.#sink = sink
     this.#highWaterMark = highWaterMark
@@ -199,7 +199,7 @@ export class Outbox {
  * once, and those of the others leave together.
  */
 export class Flusher {
-  #waiting: Outbox[] = []
+  #waiting: SendBuffer[] = []
   #depth = 0
   #queued = false
   /** True when something was written in this turn, outside of a read. */
@@ -213,8 +213,8 @@ export class Flusher {
     if (this.#queued) this.#flush()
   }
 
-  readonly add = (outbox: Outbox): void => {
-    this.#waiting.push(outbox)
+  readonly add = (buffer: SendBuffer): void => {
+    this.#waiting.push(buffer)
     if (this.#depth > 0 || this.#queued) return
     this.#queued = true
     if (this.#written) return
@@ -245,7 +245,7 @@ export class Flusher {
     while (this.#waiting.length > 0) {
       const outboxes = this.#waiting
       this.#waiting = []
-      for (const outbox of outboxes) outbox.flush()
+      for (const buffer of outboxes) buffer.flush()
     }
   }
 }

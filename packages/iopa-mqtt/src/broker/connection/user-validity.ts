@@ -19,8 +19,8 @@ export class ConnectionValidity {
     const { broker, session } = this.#connection
     // What the user may see is asked again as often as the user is.
     const checked = (): void => {
-      session?.verdicts.reset()
-      session?.replyVerdicts.reset()
+      session?.authorization.reset()
+      session?.replyAuthorization.reset()
     }
     this.#watch = broker.users.watch(context, error => this.#ended(error), { by, checked })
   }

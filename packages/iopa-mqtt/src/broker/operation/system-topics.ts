@@ -49,7 +49,7 @@ export class Statistics {
     this.#mostHeap = Math.max(this.#mostHeap, heap)
     counters.mostClients = Math.max(counters.mostClients, sessions.size)
     let waiting = 0
-    for (const { deliveries } of sessions) waiting += deliveries.waiting
+    for (const { outgoing } of sessions) waiting += outgoing.waiting
     const away = sessions.size - sessions.connected
     return {
       version: 'iopa 5.0',
@@ -93,7 +93,7 @@ export class Statistics {
     this.#last.set(name, value)
     const message = Message.of(topic.name, topic.bytes, Buffer.from(value), 0, true, Buffer.alloc(0), 0, null)
     this.#broker.retained.set(message)
-    this.#broker.distribution.relay(message, topic, () => undefined)
+    this.#broker.forwarder.relay(message, topic, () => undefined)
   }
 }
 

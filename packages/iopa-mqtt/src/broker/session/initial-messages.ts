@@ -14,7 +14,7 @@ interface Replay {
 }
 
 /** What new subscriptions with wildcards, and those of plain topics, get first: retained messages, then states. It goes on as fast as the client reads. */
-export class Replays {
+export class InitialMessages {
   readonly #session: Session
   #waiting: Replay[] | null = null
   #busy = false
@@ -42,7 +42,7 @@ export class Replays {
   pump(): void {
     const { turns } = this.#session.broker
     while (this.#waiting !== null && !this.#busy) {
-      if (this.#session.deliveries.congested) return
+      if (this.#session.outgoing.congested) return
       if (!turns.take()) {
         this.#busy = true
         turns.wait(this.#continue)
@@ -79,8 +79,8 @@ export class Replays {
 
   #sendRetained(topic: Topic, message: Message, subscription: Subscription): void {
     this.#asynchronously(resume => {
-      this.#session.verdicts.ask(topic, allowed => {
-        if (allowed) this.#session.deliveries.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
+      this.#session.authorization.ask(topic, allowed => {
+        if (allowed) this.#session.outgoing.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
         resume()
       }) || resume()
     })
@@ -89,11 +89,11 @@ export class Replays {
   #sendState(topic: Topic, subscription: Subscription): void {
     const session = this.#session
     this.#asynchronously(resume => {
-      const asked = session.verdicts.ask(topic, allowed => {
+      const asked = session.authorization.ask(topic, allowed => {
         if (!allowed) return resume()
         void session.broker.states.read(session, topic).then(answer => {
           const message = answer?.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
-          if (message) session.deliveries.give(message, subscription.qos, true, identifiersOf(subscription), true)
+          if (message) session.outgoing.give(message, subscription.qos, true, identifiersOf(subscription), true)
           else if (answer?.status === 404 || answer?.status === 410) session.broker.notified.delete(topic.name)
           resume()
         })

@@ -107,13 +107,13 @@ export class DeliveryQueue {
 
   /** Takes everything out. */
   clear(): Delivery[] {
-    const deliveries = this.#items.slice(this.#head).filter((item): item is Delivery => item !== null)
+    const outgoing = this.#items.slice(this.#head).filter((item): item is Delivery => item !== null)
     this.#items = []
     this.#head = 0
     this.#count = 0
     this.#states = null
     this.#weigh(-this.#bytes)
-    return deliveries
+    return outgoing
   }
 
   #weigh(bytes: number): void {

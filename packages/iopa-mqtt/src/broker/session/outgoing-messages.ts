@@ -12,7 +12,7 @@ import { prove } from './topic-authorization.ts'
  * What a store keeps of a message names its packet identifier before the message leaves, so that after a restart it is sent again as the
  * same message and not as another one.
  */
-export class Deliveries {
+export class OutgoingMessages {
   readonly #session: Session
   readonly #queue: DeliveryQueue
   /** What was sent and not acknowledged, by packet identifier, in order. */
@@ -39,7 +39,7 @@ export class Deliveries {
       connection === null ||
       this.#queue.size > 0 ||
       this.#resend.length > 0 ||
-      connection.sender.outbox.full ||
+      connection.sender.buffer.full ||
       this.#unacknowledged >= connection.sender.window
     )
   }
@@ -77,7 +77,7 @@ export class Deliveries {
         if (!this.#session.ended) this.#session.miss()
         return
       }
-      if (!connection.sender.outbox.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
+      if (!connection.sender.buffer.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
       else if (!state || !this.#queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#session.drop()
       return
     }
@@ -104,7 +104,7 @@ export class Deliveries {
     const { connection, broker } = this.#session
     if (connection === null || !this.#sendAgain(connection)) return
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
-      if (!next.kept || connection.sender.outbox.full || (next.unproven && !this.#prove(next))) return
+      if (!next.kept || connection.sender.buffer.full || (next.unproven && !this.#prove(next))) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
       if (next.cancelled || (next.message.expires && next.message.isExpired(broker.elapsed()))) {
         if (!next.cancelled) broker.counters.outdated++
@@ -119,7 +119,7 @@ export class Deliveries {
         else this.#transmit(next, false)
       }
     }
-    this.#session.replays.pump()
+    this.#session.initial.pump()
   }
 
   /** Gives messages that have been under way for a while bytes of their own, so that they do not hold the chunks they came in. */
@@ -195,7 +195,7 @@ export class Deliveries {
       stored &&
       connection !== null &&
       this.#resend.length === 0 &&
-      !connection.sender.outbox.full &&
+      !connection.sender.buffer.full &&
       this.#unacknowledged + this.#queue.size < connection.sender.window &&
       this.#queue.last?.packetId !== 0
     if (!this.#queue.push(delivery, this.#replaced)) {
@@ -261,7 +261,7 @@ export class Deliveries {
     while (this.#resend.length > 0) {
       const next = this.#resend[0] as Delivery
       const live = this.#inflight.get(next.packetId) === next
-      if (live && (connection.sender.outbox.full || (next.unproven && !this.#prove(next)))) return false
+      if (live && (connection.sender.buffer.full || (next.unproven && !this.#prove(next)))) return false
       // What the client may not have any more goes no further; one of QoS 2 that it may have begun is ended there.
       if (live && next.cancelled && next.qos === 1) this.#settle(next)
       else if (live && (next.released || next.cancelled)) this.#release(next, connection)

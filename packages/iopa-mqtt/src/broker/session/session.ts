@@ -6,9 +6,9 @@ import type { Connection } from '../connection/connection.ts'
 import type { Subscription } from '../topics/subscription.ts'
 import type { Topic } from '../topics/topic-table.ts'
 import { accountOf, clientName, sessionKey, storedUser } from './identity.ts'
-import { Replays } from './initial-messages.ts'
-import { Deliveries } from './outgoing-messages.ts'
-import { Verdicts } from './topic-authorization.ts'
+import { InitialMessages } from './initial-messages.ts'
+import { OutgoingMessages } from './outgoing-messages.ts'
+import { TopicAuthorization } from './topic-authorization.ts'
 import type { PendingWill } from './wills.ts'
 
 /** Never expires (MQTT 5 section 3.1.2.11.2). */
@@ -58,12 +58,12 @@ export class Session {
   /** QoS 2 messages that came and were not released: packet identifier to reason code. */
   received: Map<number, number> | null = null
   /** The messages on their way to the client. */
-  readonly deliveries: Deliveries
+  readonly outgoing: OutgoingMessages
   /** Whether it may receive from a topic. */
-  readonly verdicts: Verdicts
+  readonly authorization: TopicAuthorization
   /** Whether it may have answers published to a topic. */
-  readonly replyVerdicts: Verdicts
-  readonly replays: Replays
+  readonly replyAuthorization: TopicAuthorization
+  readonly initial: InitialMessages
   /** Messages that were dropped since the client was slow or away. */
   dropped = 0
 
@@ -76,10 +76,10 @@ export class Session {
     this.address = address
     this.version = version
     this.context = context
-    this.deliveries = new Deliveries(this)
-    this.verdicts = new Verdicts(this, readRequest)
-    this.replyVerdicts = new Verdicts(this, replyRequest)
-    this.replays = new Replays(this)
+    this.outgoing = new OutgoingMessages(this)
+    this.authorization = new TopicAuthorization(this, readRequest)
+    this.replyAuthorization = new TopicAuthorization(this, replyRequest)
+    this.initial = new InitialMessages(this)
   }
 
   /** Its client, for the log. */
@@ -112,7 +112,7 @@ export class Session {
 
   /** Counts everything that waits for the client as dropped: the session ends before its client returns. */
   lose(why: string): void {
-    const { waiting } = this.deliveries
+    const { waiting } = this.outgoing
     if (waiting === 0 || this.ended) return
     this.dropped += waiting
     this.broker.counters.dropped += waiting
@@ -143,8 +143,8 @@ export class Session {
 
   /** Frees what waits; the session is over. */
   clear(): void {
-    this.deliveries.clear()
-    this.replays.clear()
+    this.outgoing.clear()
+    this.initial.clear()
     this.received = null
   }
 }

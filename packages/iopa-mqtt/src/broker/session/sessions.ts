@@ -8,7 +8,7 @@ import { Quota } from '../operation/quota.ts'
 import { accountOf, sessionKey, userKeyOf } from './identity.ts'
 import { IdleSessions } from './idle-sessions.ts'
 import { FOREVER, Session } from './session.ts'
-import { PARDON, Pardons, type PendingWill, publishWill, type WillFate } from './wills.ts'
+import { GraceWills, PARDON, type PendingWill, publishWill, type WillHandling } from './wills.ts'
 
 /** Sessions that are looked at in one piece. */
 const SWEPT = 16
@@ -25,7 +25,7 @@ export class Sessions {
   readonly #departing = new Set<string>()
   /** How many sessions each account has. */
   readonly #quota: Quota
-  readonly #pardons: Pardons
+  readonly #pardons: GraceWills
   readonly idle: IdleSessions
   #sweeping: Iterator<Session> | null = null
   /** Clients that are connected. */
@@ -35,7 +35,7 @@ export class Sessions {
     this.#broker = broker
     this.#quota = new Quota(broker.options.maxSessions, undefined, account => broker.quotas.limit(account, 'sessions'))
     this.idle = new IdleSessions(broker)
-    this.#pardons = new Pardons(broker.options.maxSessions, broker.elapsed, session => this.#bequeath(session))
+    this.#pardons = new GraceWills(broker.options.maxSessions, broker.elapsed, session => this.#bequeath(session))
   }
 
   /** Accounts that have sessions. */
@@ -108,7 +108,7 @@ export class Sessions {
   }
 
   /** A connection ended. */
-  left(connection: Connection, fate: WillFate): void {
+  left(connection: Connection, fate: WillHandling): void {
     const { session } = connection
     if (!session || session.ended || session.claim !== connection) return
     if (session.connection === connection) this.connected--
@@ -174,7 +174,7 @@ export class Sessions {
   }
 
   #sweepOne(session: Session, now: number): void {
-    session.deliveries.detach()
+    session.outgoing.detach()
     if (session.connection || session.claim) return
     if (session.expiresAt <= now) this.#expire(session)
     else if (session.willAt <= now) publishWill(this.#broker, session, () => this.#record(session))
@@ -265,8 +265,8 @@ export class Sessions {
     const before = session.context
     session.context = this.#contextFor(connection)
     session.source = connection.source
-    session.verdicts.reset()
-    session.replyVerdicts.reset()
+    session.authorization.reset()
+    session.replyAuthorization.reset()
     const observed = [...(session.observed?.values() ?? [])]
     session.observed = null
     void before.end('disconnect')

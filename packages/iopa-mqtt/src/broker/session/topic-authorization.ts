@@ -14,7 +14,7 @@ const REMEMBERED = 1000
  * Whether a session may do something with a topic, such as receive from it. The first time, a request runs in its name; 401 and 403
  * mean never. What was said holds until the session's user changes, or is forgotten for newer topics and asked again.
  */
-export class Verdicts {
+export class TopicAuthorization {
   readonly #session: Session
   readonly #request: (session: Session, topic: Topic) => Context
   #known: Map<string, boolean> | null = null
@@ -99,7 +99,7 @@ export class Verdicts {
     const { broker } = session
     const epoch = this.#epoch
     const ask = (): Context => this.#request(session, topic)
-    broker.authorising.run(ask, ({ response: { status } }) => {
+    broker.authorizations.run(ask, ({ response: { status } }) => {
       if (this.#asking?.get(topic.name) !== questions) return
       if (epoch !== this.#epoch && !session.ended) {
         // The client has come back meanwhile: what is to be sent to it is decided for its present user, and not lost.
@@ -131,12 +131,12 @@ const ASK_AGAIN = 100
  * when it is. A message that it may not have is cancelled.
  */
 export function prove(session: Session, delivery: Delivery, again: () => void): boolean {
-  const { broker, verdicts } = session
+  const { broker, authorization } = session
   const topic = broker.topics.get(delivery.message.topic)
   if (topic === null || delivery.asking) return topic === null
   let inside = true
   delivery.asking = true
-  const asked = verdicts.ask(topic, allowed => {
+  const asked = authorization.ask(topic, allowed => {
     delivery.asking = delivery.unproven = false
     if (!allowed && !delivery.cancelled) {
       delivery.cancelled = true

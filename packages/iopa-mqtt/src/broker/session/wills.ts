@@ -6,7 +6,7 @@ import { Message } from '../topics/message.ts'
 import type { Session } from './session.ts'
 
 /** What the end of a connection means for its will: published, forgotten, kept until the broker is back, or forgotten when the client returns soon. */
-export type WillFate = 'publish' | 'drop' | 'keep' | 'pardon'
+export type WillHandling = 'publish' | 'drop' | 'keep' | 'pardon'
 
 /** A will that waits for its client to vanish (MQTT 5 section 3.1.2.5). */
 export class PendingWill {
@@ -67,7 +67,7 @@ export function publishWill(broker: Broker, session: Session, done: () => void):
 export const PARDON = 30_000
 
 /** Sessions that have ended with their user's time, whose wills wait for the client to return. */
-export class Pardons {
+export class GraceWills {
   readonly #most: number
   readonly #now: () => number
   readonly #release: (session: Session) => void

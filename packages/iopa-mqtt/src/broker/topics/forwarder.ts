@@ -7,7 +7,7 @@ import { ALLOWED, DENIED, Recipient, type SharedGroup, type Subscription, UNKNOW
 import type { Topic } from './topic-table.ts'
 
 /** Brings messages to those whose subscriptions match and who may have them. No client waits for another. */
-export class Distribution {
+export class Forwarder {
   readonly #broker: Broker
   readonly fanOuts: FanOuts
 
@@ -40,7 +40,7 @@ export class Distribution {
       if (target) offer(target, message, topic)
       else if (recipient === undefined) {
         const group = groups[index - list.length] as SharedGroup
-        offerGroup(group, message, topic, member => member.session.deliveries.deliver(message, member), NOTHING)
+        offerGroup(group, message, topic, member => member.session.outgoing.deliver(message, member), NOTHING)
       }
     }
     if (!this.fanOuts.add(topic.name, list.length + groups.length, message.size, give, done)) message.detach()
@@ -60,7 +60,7 @@ export class Distribution {
     for (const group of groups) {
       const passed = may === null ? null : new Set(group.members.filter(({ session }) => !may(session)))
       if (group.members.length > (passed?.size ?? 0)) given++
-      offerGroup(group, message, topic, recipient => recipient.session.deliveries.deliver(message, recipient), NOTHING, passed)
+      offerGroup(group, message, topic, recipient => recipient.session.outgoing.deliver(message, recipient), NOTHING, passed)
     }
     return given
   }
@@ -81,7 +81,7 @@ export class Distribution {
         const { session } = recipient
         if (!session.stored || recipient.qos === 0) direct.push(recipient)
         else if (!session.ended) {
-          const delivery = session.deliveries.stage(message, recipient)
+          const delivery = session.outgoing.stage(message, recipient)
           if (delivery) waiting.push([session, delivery])
         }
       }
@@ -92,11 +92,11 @@ export class Distribution {
     for (const one of list) {
       const recipient = one.session === message.publisher ? one.own : one
       if (recipient === null) continue
-      const verdict = recipient.session.verdicts.of(topic, recipient)
+      const verdict = recipient.session.authorization.of(topic, recipient)
       if (verdict === ALLOWED) accept(recipient)
       else if (verdict === UNKNOWN) {
         open++
-        const asked = recipient.session.verdicts.ask(topic, allowed => {
+        const asked = recipient.session.authorization.ask(topic, allowed => {
           if (allowed) accept(recipient)
           settle()
         })
@@ -116,23 +116,23 @@ export class Distribution {
 
   /** True if the queues together have room for a message. Checked before the first delivery: a refused message goes to no subscriber. */
   hasRoom(message: Message, topic: Topic): boolean {
-    const { authorising, queued, sessions, topics, turns } = this.#broker
+    const { authorizations, queued, sessions, topics, turns } = this.#broker
     const { list, groups } = topics.recipients(topic)
     const room = queued.room - this.fanOuts.bytes
     const { size } = message
-    if (authorising.waiting > MOST_QUESTIONS) return false
+    if (authorizations.waiting > MOST_QUESTIONS) return false
     if ((list.length + groups.length) * size <= room) return true
     let need = groups.length * size
     const needs = new Map<string, number>()
     for (const { qos, session } of list) {
-      if (qos === 0 || !(session.stored || session.deliveries.congested) || session.deliveries.bound) continue
+      if (qos === 0 || !(session.stored || session.outgoing.congested) || session.outgoing.bound) continue
       needs.set(session.account, (needs.get(session.account) ?? 0) + size)
     }
     // What an account's sessions cannot take for want of its share is their loss, not the publisher's.
     for (const [account, needed] of needs) need += Math.min(needed, queued.allowance(account) + size)
     if (need <= room) return true
     const missing = need
-    turns.wait(() => sessions.idle.relieve(queued, missing, ({ deliveries }) => deliveries.bytes))
+    turns.wait(() => sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.bytes))
     return false
   }
 
@@ -144,8 +144,8 @@ export class Distribution {
     const now = kept ? direct : []
     const give = (index: number): void => {
       const recipient = now[index]
-      if (recipient) recipient.session.deliveries.deliver(message, recipient)
-      else waiting[index - now.length]?.[0].deliveries.pump()
+      if (recipient) recipient.session.outgoing.deliver(message, recipient)
+      else waiting[index - now.length]?.[0].outgoing.pump()
     }
     const length = now.length + waiting.length
     if (length > SHORT || (this.fanOuts.busy && this.fanOuts.has(message.topic))) {
@@ -164,14 +164,14 @@ const NOTHING = (): void => undefined
 
 function offer(recipient: Recipient, message: Message, topic: Topic): void {
   const { session } = recipient
-  const verdict = session.verdicts.of(topic, recipient)
-  if (verdict === ALLOWED) session.deliveries.deliver(message, recipient)
+  const verdict = session.authorization.of(topic, recipient)
+  if (verdict === ALLOWED) session.outgoing.deliver(message, recipient)
   else if (verdict === UNKNOWN) {
     let answered = false
-    const asked = session.verdicts.ask(topic, allowed => {
+    const asked = session.authorization.ask(topic, allowed => {
       answered = true
       // It is remembered with the recipient, too: a session remembers few topics.
-      if (allowed && session.verdicts.of(topic, recipient) !== DENIED) session.deliveries.deliver(message, recipient)
+      if (allowed && session.authorization.of(topic, recipient) !== DENIED) session.outgoing.deliver(message, recipient)
     })
     if (!asked) {
       if (Math.min(message.qos, recipient.qos) > 0) session.overflow()
@@ -218,7 +218,7 @@ export function chooseMember(
       chosen(null)
       return
     }
-    const asked = member.session.verdicts.ask(topic, allowed => {
+    const asked = member.session.authorization.ask(topic, allowed => {
       // A member that has left meanwhile takes nothing.
       if (allowed && group.members.includes(member)) chosen(member)
       else pass(member)

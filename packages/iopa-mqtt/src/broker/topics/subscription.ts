@@ -41,8 +41,8 @@ export class SharedGroup {
       const index = (this.#next + step) % count
       const member = this.members[index] as Subscription
       const { session } = member
-      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.deliveries.congested ? 2 : 3
-      if (rank <= bestRank || session.overflowed || session.verdicts.isDenied(topic) || except?.has(member)) continue
+      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.outgoing.congested ? 2 : 3
+      if (rank <= bestRank || session.overflowed || session.authorization.isDenied(topic) || except?.has(member)) continue
       best = member
       bestRank = rank
       bestIndex = index
