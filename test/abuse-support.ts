@@ -2,11 +2,12 @@
 import dgram from 'node:dgram'
 import { readdirSync } from 'node:fs'
 import net from 'node:net'
-import { type App, type AppOptions, type Limits, parseUrl, type Transport } from '@iopa/appbuilder'
+import type { App, AppOptions, Limits, Transport } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { tcp } from '@iopa/tcp'
+import { parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { home } from '../examples/home/routes.ts'
 

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 const packages = new URL('../packages/', import.meta.url).pathname
-const CORE = ['@iopa/constants', '@iopa/context', '@iopa/appbuilder']
+const CORE = ['@iopa/constants', '@iopa/context', '@iopa/transport', '@iopa/appbuilder']
 const ALLOWED: Record<string, readonly string[]> = {
   constants: [],
   context: ['@iopa/constants'],
-  appbuilder: ['@iopa/constants', '@iopa/context']
+  transport: ['@iopa/constants', '@iopa/context'],
+  appbuilder: ['@iopa/constants', '@iopa/context', '@iopa/transport', '@iopa/transport/host']
 }
 
 interface Manifest {
@@ -46,7 +47,15 @@ describe.each(folders)('package %s', folder => {
     const siblings = outside.filter(({ name }) => name.startsWith('@iopa/') && !CORE.includes(name.split('/').slice(0, 2).join('/')))
     expect(siblings).toEqual([])
     const allowed = ALLOWED[folder]
-    if (allowed !== undefined) expect(outside.filter(({ name }) => !allowed.includes(name))).toEqual([])
+    if (allowed === undefined) return
+    // `@iopa/transport/node` is the one door of the core to Node.
+    const inCore = outside.filter(({ file }) => !/^transport\/src\/node[./]/.test(file))
+    expect(inCore.filter(({ name }) => !allowed.includes(name))).toEqual([])
+  })
+
+  test('depends on the contract of transports alone, where it is a transport', () => {
+    if (!folder.startsWith('iopa-')) return
+    expect(outside.filter(({ file, name }) => name.startsWith('@iopa/appbuilder') && file !== 'iopa-http/src/fetch.ts')).toEqual([])
   })
 
   test('declares what it imports, and depends on the core as ordinary dependency', () => {

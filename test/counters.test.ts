@@ -1,13 +1,15 @@
 // app.counters(): what each transport has, and what it refuses, over real sockets; and the log of it.
 import { once } from 'node:events'
 import net from 'node:net'
-import { App, type Client, type Counts, type Listener, type Logger, socketNetwork } from '@iopa/appbuilder'
+import { App, type Client, type Counts, type Logger } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
+import type { Listener } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { udp } from '@iopa/udp'
 import { afterEach, expect, test, vi } from 'vitest'
 import { mqttConnect, mqttPublish, mqttSubscribe } from './abuse-support.ts'
@@ -116,9 +118,9 @@ test.each([
 ] as const)('%s counts a connection that the system could not accept, and serves on', async (name, make) => {
   let server: net.Server | undefined
   const createServer = (...given: never[]): unknown => (server = (net.createServer as (...values: never[]) => net.Server)(...given))
-  const channel = socketNetwork({ ...net, createServer }, () => import('node:tls'))
+  const channel = socketNetwork({ net: { ...net, createServer } })
   const make2 = make as (options: object) => ReturnType<typeof tcp>
-  const transport = name === 'mqtt' ? mqtt({ port: 0, statistics: false, channel }) : make2({ channel })
+  const transport = name === 'mqtt' ? mqtt({ port: 0, statistics: false, network: channel }) : make2({ channel })
   const app = new App({ logger: logging() }).use(transport).use(() => 'on')
   const [port] = (await serve(app)) as [number]
   server?.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE', syscall: 'accept' }))

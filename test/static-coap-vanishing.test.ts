@@ -1,8 +1,9 @@
 // Clients that begin to read a large file in blocks and are never heard of again: what is kept for them ends by itself.
-import { App, type Listener } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { serveStatic } from '@iopa/static'
 import { virtualClock } from '@iopa/testing'
+import type { Listener } from '@iopa/transport'
 import { expect, test } from 'vitest'
 import { until } from './abuse-support.ts'
 import { block2, descriptorsBelow, makeTree, optionOf, RawCoap } from './static-support.ts'

@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { App, type Listener, type Transport } from '@iopa/appbuilder'
+import { App, type Transport } from '@iopa/appbuilder'
 import { type StaticOptions, serveStatic } from '@iopa/static'
+import type { Listener } from '@iopa/transport'
 import { generate, type ParsedPacket, parse } from 'coap-packet'
 
 /** Stands in every file outside the root, and in none inside. */

@@ -1,4 +1,5 @@
-import { App, type Context, defineMiddleware, IopaError, type MiddlewareFunction, type RouteInfo } from '@iopa/appbuilder'
+import { App, type Context, defineMiddleware, IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
+import type { RouteInfo } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -210,7 +211,7 @@ describe('the check of public addresses', () => {
   ])('refuses %s, and names what is open', (_, build, open) => {
     const message = protects(build(new App(quiet)))
     expect(message).toMatch(open)
-    expect(message).toContain('open: true')
+    expect(message).toContain('allowUnauthenticated: true')
   })
 })
 

@@ -1,6 +1,4 @@
 import cluster from 'node:cluster'
-import dgram from 'node:dgram'
-import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
 import {
   type ByteNetwork,
@@ -13,19 +11,18 @@ import {
   checkTlsOptions,
   countersOf,
   type DatagramNetwork,
-  datagramNetwork,
   type Endpoint,
   type Host,
   IopaError,
   type Limits,
   type Listener,
   markFactory,
-  socketNetwork,
   systemClock,
   type TlsOptions,
   type Transport,
   upstream
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
+import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
 import { szxFor } from './codec/block.ts'
 import { addressOf } from './datagrams/addresses.ts'
 import { connectDatagrams } from './datagrams/client.ts'
@@ -56,7 +53,7 @@ export interface CoapOptions {
   /** Serves `coaps+tcp:` with a certificate or with pre-shared keys, on port 5684 or `port`. */
   readonly tls?: TlsOptions & { readonly port?: number }
   /** Serves off loopback although no middleware provides `server.User`. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
   /** Timing of datagrams (RFC 7252 section 4.8). */
   readonly transmission?: TransmissionParameters
@@ -73,7 +70,7 @@ export interface CoapOptions {
   readonly multicast?: boolean | readonly string[]
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
-  readonly channel?: DatagramNetwork & Partial<ByteNetwork>
+  readonly network?: DatagramNetwork & Partial<ByteNetwork>
 }
 
 const OPTIONS: Record<keyof CoapOptions, true> = {
@@ -82,7 +79,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   udp: true,
   tcp: true,
   tls: true,
-  open: true,
+  allowUnauthenticated: true,
   limits: true,
   transmission: true,
   blockSize: true,
@@ -90,7 +87,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   amplification: true,
   multicast: true,
   clock: true,
-  channel: true
+  network: true
 }
 
 /** A listener of CoAP, which may serve several schemes. */
@@ -103,8 +100,8 @@ export interface CoapListener extends Listener {
 export const coap = (options: CoapOptions = {}): Transport => {
   checkOptions('coap()', options, OPTIONS, coap)
   checkTlsOptions('coap()', options.tls, coap, { port: true })
-  const network = options.channel ?? datagramNetwork(dgram)
-  const streams = streamsOf(options.channel) ?? socketNetwork(net, () => import('node:tls'))
+  const network = options.network ?? datagramNetwork()
+  const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3 } = options
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
@@ -115,7 +112,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const counters = countersOf(own, 'coap')
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
-    own.assertProtected(address, options.open)
+    own.assertProtected(address, options.allowUnauthenticated)
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const server = (introduce: (remote: Remote) => Endpoint): ResourceServer =>
       new ResourceServer(own, clock, {

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 /** Transmission parameters; times are in milliseconds (RFC 7252 section 4.8). */
 export interface TransmissionParameters {

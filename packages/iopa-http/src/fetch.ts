@@ -7,8 +7,8 @@
  * export default { fetch: toFetchHandler(app) }
  */
 
+import type { App } from '@iopa/appbuilder'
 import {
-  type App,
   bodyBudget,
   bodyTooLarge,
   type Context,
@@ -21,7 +21,7 @@ import {
   isIopaError,
   type Limits,
   usersOf
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'

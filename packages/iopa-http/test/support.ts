@@ -1,5 +1,6 @@
 import net from 'node:net'
-import { App, type AppOptions, type Context, type Listener, type MiddlewareFunction } from '@iopa/appbuilder'
+import { App, type AppOptions, type Context, type MiddlewareFunction } from '@iopa/appbuilder'
+import type { Listener } from '@iopa/transport'
 import { afterEach } from 'vitest'
 import { type HttpOptions, http } from '../src/index.ts'
 

@@ -1,4 +1,4 @@
-import type { RouteSegment } from '@iopa/appbuilder'
+import type { RouteSegment } from '@iopa/appbuilder/extension'
 import { array, assert, constantFrom, property } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { covers, filtersOf, overlaps, partitionByOverlap, withoutCovered } from '../src/bridge/filters.ts'

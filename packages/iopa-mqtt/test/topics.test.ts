@@ -1,4 +1,4 @@
-import type { RouteInfo } from '@iopa/appbuilder'
+import type { RouteInfo } from '@iopa/appbuilder/extension'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RouteIndex } from '../src/broker/topics/route-index.ts'

@@ -7,7 +7,7 @@ import {
   type Host,
   type Listener,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { BagSession } from './bag-session.ts'
 import { DataSession } from './data-session.ts'
 import type { Framing } from './framing.ts'
@@ -18,7 +18,7 @@ import type { Session, SessionSettings } from './session.ts'
 /** Binds and serves until it is closed. Rejects when it cannot bind. `bag` says that frames are bags. */
 export async function listen(host: Host, framing: Framing, bag: boolean, network: ByteNetwork, options: TcpOptions): Promise<Listener> {
   const { host: address = '127.0.0.1', port = 0, tls } = options
-  host.assertProtected(address, options.open)
+  host.assertProtected(address, options.allowUnauthenticated)
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls ? 'tcps' : 'tcp'

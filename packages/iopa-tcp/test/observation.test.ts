@@ -1,4 +1,5 @@
-import { App, CAPABILITIES, type Context } from '@iopa/appbuilder'
+import { App, type Context } from '@iopa/appbuilder'
+import { CAPABILITIES } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 import { atEnd, dial, eventually, get, put, type Served, serve } from './support.ts'

@@ -1,5 +1,6 @@
 import net from 'node:net'
-import { App, type Context, type Limits, type Listener, type Logger } from '@iopa/appbuilder'
+import { App, type Context, type Limits, type Logger } from '@iopa/appbuilder'
+import type { Listener } from '@iopa/transport'
 import { afterEach } from 'vitest'
 import { type TcpOptions, tcp } from '../src/index.ts'
 

@@ -1,4 +1,4 @@
-import { countersOf, type DatagramNetwork, type Host, type Listener } from '@iopa/appbuilder'
+import { countersOf, type DatagramNetwork, type Host, type Listener } from '@iopa/transport'
 import { addressOf } from './address.ts'
 import type { UdpOptions } from './options.ts'
 import { DatagramServer } from './server.ts'
@@ -6,7 +6,7 @@ import { DatagramServer } from './server.ts'
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
 export async function listen(host: Host, network: DatagramNetwork, options: UdpOptions): Promise<Listener> {
   const { host: address = '127.0.0.1', port = 0, framing = 'bag' } = options
-  host.assertProtected(address, options.open)
+  host.assertProtected(address, options.allowUnauthenticated)
   countersOf(host, 'udp')
   const clock = options.clock ?? host.clock
   const channel = await network.bind({ host: await addressOf(address, 'listen'), port, spread: true })

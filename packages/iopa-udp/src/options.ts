@@ -1,4 +1,4 @@
-import type { Clock, DatagramNetwork, Limits } from '@iopa/appbuilder'
+import type { Clock, DatagramNetwork, Limits } from '@iopa/transport'
 
 /** Options of `udp()`. */
 export interface UdpOptions {
@@ -9,19 +9,19 @@ export interface UdpOptions {
   /** `'bag'`, the default: a JSON object per datagram. `'raw'`: each datagram is a DATA request. */
   readonly framing?: 'bag' | 'raw'
   /** Listens off loopback although no middleware authenticates. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
   readonly clock?: Clock
   /** What makes sockets; `node:dgram` unless given. */
-  readonly channel?: DatagramNetwork
+  readonly network?: DatagramNetwork
 }
 
 export const UDP_OPTIONS: Record<keyof UdpOptions, true> = {
   host: true,
   port: true,
   framing: true,
-  open: true,
+  allowUnauthenticated: true,
   limits: true,
   clock: true,
-  channel: true
+  network: true
 }

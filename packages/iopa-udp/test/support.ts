@@ -1,5 +1,6 @@
 import dgram from 'node:dgram'
-import { App, type Context, type Listener, type Logger } from '@iopa/appbuilder'
+import { App, type Context, type Logger } from '@iopa/appbuilder'
+import type { Listener } from '@iopa/transport'
 import { afterEach } from 'vitest'
 import { type UdpOptions, udp } from '../src/index.ts'
 

@@ -1,4 +1,4 @@
-import type { RouteAttributes, RouteInfo, RouteSegment } from '@iopa/appbuilder'
+import type { RouteAttributes, RouteInfo, RouteSegment } from '@iopa/appbuilder/extension'
 import type { Pattern } from './pattern.ts'
 import type { RouteTable } from './route-table.ts'
 import type { Target } from './target.ts'

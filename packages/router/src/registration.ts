@@ -1,4 +1,6 @@
-import { callSite, kindOf, METHODS, type MiddlewareFunction, sequence } from '@iopa/appbuilder'
+import type { MiddlewareFunction } from '@iopa/appbuilder'
+import { callSite, kindOf, sequence } from '@iopa/appbuilder/extension'
+import { METHODS } from '@iopa/transport'
 import { routeError } from './errors.ts'
 import { parsePattern } from './pattern.ts'
 import type { RouteTable } from './route-table.ts'

@@ -1,4 +1,4 @@
-import { isControlMethod } from '@iopa/appbuilder'
+import { isControlMethod } from '@iopa/transport'
 import { routeError } from './errors.ts'
 import { allowsCompiling, NO_PARAMS, type Params, type ParamsMaker, paramsMaker } from './params.ts'
 import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, parsePattern, type Segment } from './pattern.ts'

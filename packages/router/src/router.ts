@@ -1,4 +1,6 @@
-import { CAPABILITIES, callRoute, checkOptions, type Extension, fullPath, IOPA_VERSION, markFactory, noteMethods } from '@iopa/appbuilder'
+import { callRoute, checkOptions, type Extension, markFactory, noteMethods } from '@iopa/appbuilder/extension'
+import { fullPath } from '@iopa/context'
+import { CAPABILITIES, IOPA_VERSION } from '@iopa/transport'
 import { announced } from './announcement.ts'
 import { routeError } from './errors.ts'
 import { methodsFor } from './registration.ts'

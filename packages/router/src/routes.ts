@@ -1,4 +1,5 @@
-import type { ContextOf, Next, ProvidedBy, Provides, RouteAttributes } from '@iopa/appbuilder'
+import type { Next } from '@iopa/appbuilder'
+import type { ContextOf, ProvidedBy, Provides, RouteAttributes } from '@iopa/appbuilder/extension'
 import type { PathParams } from './path-params.ts'
 
 /** The prefix of a group; nothing for an app. */

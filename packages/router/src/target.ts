@@ -1,4 +1,5 @@
-import type { Context, Next, RouteAttributes } from '@iopa/appbuilder'
+import type { Context, Next } from '@iopa/appbuilder'
+import type { RouteAttributes } from '@iopa/appbuilder/extension'
 
 /** What a route leads to. */
 export interface Target {

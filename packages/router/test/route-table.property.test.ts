@@ -1,4 +1,4 @@
-import { isControlMethod } from '@iopa/appbuilder'
+import { isControlMethod } from '@iopa/transport'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parsePattern, type Segment } from '../src/pattern.ts'

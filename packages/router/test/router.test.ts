@@ -1,15 +1,6 @@
-import {
-  type Answer,
-  App,
-  type Bag,
-  CAPABILITIES,
-  type Context,
-  defineMiddleware,
-  type IopaError,
-  isUnrouted,
-  type MiddlewareFunction,
-  reply
-} from '@iopa/appbuilder'
+import { type Answer, App, type Bag, type Context, defineMiddleware, type IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { isUnrouted } from '@iopa/appbuilder/extension'
+import { CAPABILITIES } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type RouterOptions, router } from '../src/index.ts'
 

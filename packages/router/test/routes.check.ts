@@ -1,4 +1,5 @@
-import { App, type Context, defineMiddleware, type Extension } from '@iopa/appbuilder'
+import { App, type Context, defineMiddleware } from '@iopa/appbuilder'
+import type { Extension } from '@iopa/appbuilder/extension'
 import { type RouteGroup, type RouteHandler, type Routes, router } from '../src/index.ts'
 
 declare module '@iopa/constants' {

@@ -1,4 +1,5 @@
-import { IopaError, type RandomAccessBody } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/appbuilder'
+import type { RandomAccessBody } from '@iopa/transport'
 import type { ByteRange } from './ranges.ts'
 import type { OpenFile } from './source.ts'
 

@@ -1,4 +1,4 @@
-import { encodePath } from '@iopa/appbuilder'
+import { encodePath } from '@iopa/transport'
 import { type MediaTypeOptions, mediaTypeOf } from './media-types.ts'
 import type { DirectoryEntry } from './source.ts'
 

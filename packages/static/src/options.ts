@@ -1,4 +1,5 @@
-import { type Clock, checkOptions, checkPath, systemClock } from '@iopa/appbuilder'
+import { checkOptions } from '@iopa/appbuilder/extension'
+import { type Clock, checkPath, systemClock } from '@iopa/transport'
 import type { Encoding } from './encodings.ts'
 import type { EtagPolicy } from './etags.ts'
 import type { SymlinkPolicy } from './file-system.ts'

@@ -1,4 +1,5 @@
-import { formatHttpDate, HeaderMap, type RandomAccessBody } from '@iopa/appbuilder'
+import { formatHttpDate } from '@iopa/appbuilder/extension'
+import { HeaderMap, type RandomAccessBody } from '@iopa/transport'
 import { type ChunkBudget, FileBody } from './body.ts'
 import type { Encoding } from './encodings.ts'
 import type { ByteRange } from './ranges.ts'

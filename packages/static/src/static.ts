@@ -1,18 +1,8 @@
 import { createHash } from 'node:crypto'
-import {
-  type Context,
-  ContextView,
-  changesState,
-  encodePath,
-  HeaderMap,
-  IopaError,
-  isControlMethod,
-  isUnrouted,
-  type MiddlewareFunction,
-  markFactory,
-  type Next,
-  noteMethods
-} from '@iopa/appbuilder'
+import { type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { isUnrouted, markFactory, noteMethods } from '@iopa/appbuilder/extension'
+import { ContextView } from '@iopa/context'
+import { changesState, encodePath, HeaderMap, isControlMethod } from '@iopa/transport'
 import { asksForWhole, evaluateConditions } from './conditions.ts'
 import { linkFormat, withoutSlash } from './directory.ts'
 import { encodingChoice } from './encodings.ts'

@@ -1,5 +1,6 @@
 // What is bounded stays bounded: the memory of the cache, what is loaded at once, what one connection has watched, and how old an answer may be.
-import { App, type Context, type Endpoint } from '@iopa/appbuilder'
+import { App, type Context } from '@iopa/appbuilder'
+import type { Endpoint } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { BoundedCache } from '../src/cache.ts'
 import { type FileSource, memory, serveStatic } from '../src/index.ts'

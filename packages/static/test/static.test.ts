@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, App, type Bag, type Context, type RandomAccessBody, reply } from '@iopa/appbuilder'
+import { type Answer, App, type Bag, type Context, reply } from '@iopa/appbuilder'
+import type { RandomAccessBody } from '@iopa/transport'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FileSource, type MemorySource, memory, type Representation, type StaticOptions, serveStatic } from '../src/index.ts'
 

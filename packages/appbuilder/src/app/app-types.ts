@@ -1,7 +1,7 @@
 import type { IopaKeys } from '@iopa/constants'
 import type { Context } from '@iopa/context'
+import type { RouteInfo, Transport } from '@iopa/transport'
 import type { DeclaredMiddleware, MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
-import type { RouteInfo, Transport } from '../transport/transport.ts'
 
 declare const PROVIDED: unique symbol
 

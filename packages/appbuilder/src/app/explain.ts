@@ -1,5 +1,4 @@
-import type { Limits } from '../transport/limits.ts'
-import type { RouteInfo, Transport } from '../transport/transport.ts'
+import type { Limits, RouteInfo, Transport } from '@iopa/transport'
 import { buildReport } from './build-checks.ts'
 import { coverageOf, listedRoutes } from './coverage.ts'
 import { declarationsOf } from './declarations.ts'

@@ -1,9 +1,8 @@
 import { CAPABILITIES, type Capabilities, type CodecTable, IopaError, type Logger } from '@iopa/constants'
 import { type Context, fullPath } from '@iopa/context'
+import type { Limits, Transport } from '@iopa/transport'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { isBelow } from '../pipeline/mount.ts'
-import type { Limits } from '../transport/limits.ts'
-import type { Transport } from '../transport/transport.ts'
 import type { AppOptions } from './app-options.ts'
 import type { PipelineEntry } from './entries.ts'
 

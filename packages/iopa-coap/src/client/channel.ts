@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/appbuilder'
+import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
 import type { ClientLink } from './link.ts'
 import { ClientObservation } from './observation.ts'

@@ -10,7 +10,7 @@ import {
   DEFAULT_LIMITS,
   isLoopback,
   mergeLimits
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { ClientChannel } from '../client/channel.ts'
 import type { Transmission } from '../parameters.ts'
 import { destinationOf, hostOf } from './addresses.ts'

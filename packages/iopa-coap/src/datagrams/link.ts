@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/transport'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'
 import { CODE } from '../codec/codes.ts'

@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener } from '@iopa/appbuilder'
+import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'

@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel } from '@iopa/appbuilder'
+import type { Clock, DatagramChannel } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { decode, encodeEmpty, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'

@@ -1,4 +1,4 @@
-import type { Limits } from '@iopa/appbuilder'
+import type { Limits } from '@iopa/transport'
 
 /** Bounds of a message layer. */
 export interface MessageLimits {

@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/appbuilder'
+import { isLoopback } from '@iopa/transport'
 import type { DeduplicationBudget } from './deduplication.ts'
 import { Peer, type PeerAddress } from './peer.ts'
 import { PeerList } from './peer-list.ts'

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import type { Context, Endpoint } from '@iopa/appbuilder'
+import type { Context, Endpoint } from '@iopa/transport'
 import { MAX_SZX } from '../codec/block.ts'
 import type { Remote } from '../server/exchange.ts'
 import type { Observer } from '../server/observers.ts'

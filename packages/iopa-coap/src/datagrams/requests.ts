@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/appbuilder'
+import { isLoopback } from '@iopa/transport'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { encodeEmpty, encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'

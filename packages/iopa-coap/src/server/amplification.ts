@@ -1,4 +1,4 @@
-import { type Clock, isLoopback } from '@iopa/appbuilder'
+import { type Clock, isLoopback } from '@iopa/transport'
 import { EchoValues } from './echo.ts'
 import type { Exchange, Remote } from './exchange.ts'
 

@@ -1,4 +1,4 @@
-import { type Context, type Host, pathsOfRoute } from '@iopa/appbuilder'
+import { type Context, type Host, pathsOfRoute } from '@iopa/transport'
 import { filterLinks, hrefOf, type Link, type LinkAttribute, serializeLinks } from '../formats/link-format.ts'
 
 /** Where a server lists its resources (RFC 6690 section 4). */

@@ -1,4 +1,4 @@
-import type { Limits, Logger } from '@iopa/appbuilder'
+import type { Limits, Logger } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'

@@ -1,4 +1,4 @@
-import type { ConnectionUser, Context, Endpoint } from '@iopa/appbuilder'
+import type { ConnectionUser, Context, Endpoint } from '@iopa/transport'
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
 import type { Observer } from './observers.ts'

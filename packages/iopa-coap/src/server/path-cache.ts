@@ -1,4 +1,4 @@
-import { IopaError, joinPath, type PathLimits } from '@iopa/appbuilder'
+import { IopaError, joinPath, type PathLimits } from '@iopa/transport'
 import { decodeText } from '../codec/options.ts'
 
 const ENTRIES = 1024

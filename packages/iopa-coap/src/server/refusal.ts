@@ -1,4 +1,4 @@
-import { isIopaError } from '@iopa/appbuilder'
+import { isIopaError } from '@iopa/transport'
 import { codeOfStatus } from '../codec/codes.ts'
 
 /** Why a request is refused before anything runs. */

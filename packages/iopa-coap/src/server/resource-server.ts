@@ -9,7 +9,7 @@ import {
   isUnrouted,
   type TimerHandle,
   usersOf
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
 import { AmplificationGuard } from './amplification.ts'

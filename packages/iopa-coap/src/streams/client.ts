@@ -15,7 +15,7 @@ import {
   type Limits,
   mergeLimits,
   type TimerHandle
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { ClientChannel } from '../client/channel.ts'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'

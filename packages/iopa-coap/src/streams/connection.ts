@@ -1,4 +1,4 @@
-import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@iopa/appbuilder'
+import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type ReceivedMessage, readOptions } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'

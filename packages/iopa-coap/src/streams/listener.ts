@@ -12,7 +12,7 @@ import {
   isUnrouted,
   type Listener,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION, Options } from '../codec/options.ts'

@@ -1,4 +1,4 @@
-import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/appbuilder'
+import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/transport'
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import { type Message, TYPE } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'

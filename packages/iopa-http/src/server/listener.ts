@@ -10,7 +10,7 @@ import {
   type Limits,
   type Listener,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
 import { HostRules } from '../message/host-rules.ts'

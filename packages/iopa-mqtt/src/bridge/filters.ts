@@ -1,4 +1,4 @@
-import type { RouteSegment } from '@iopa/appbuilder'
+import type { RouteSegment } from '@iopa/transport'
 
 /**
  * The topic filters that catch every topic of a route: a parameter is `+`, a tail is `#`, an optional segment makes two filters. A constrained

@@ -1,4 +1,4 @@
-import { IopaError, isControlMethod, type RouteInfo } from '@iopa/appbuilder'
+import { IopaError, isControlMethod, type RouteInfo } from '@iopa/transport'
 import type { SubscribeRequest } from '../remote/message.ts'
 import { isTopicFilter, topicMatches } from '../topics/topic.ts'
 import { filtersOf, overlaps, partitionByOverlap, withoutCovered } from './filters.ts'

@@ -11,7 +11,7 @@ import {
   type Limits,
   type UserWatches,
   usersOf
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'

@@ -1,4 +1,4 @@
-import type { Answer, Context } from '@iopa/appbuilder'
+import type { Answer, Context } from '@iopa/transport'
 import type { Session } from '../session/session.ts'
 import type { Recipient } from '../topics/subscription.ts'
 import type { Topic } from '../topics/topic-table.ts'

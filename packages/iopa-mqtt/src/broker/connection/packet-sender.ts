@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 import { PACKET } from '../../codec/packet-types.ts'
 import { NO_BYTES } from '../../codec/publish-decoder.ts'
 import { acknowledgementSize, type PublishForm, publishSize, writeAcknowledgement, writePublish } from '../../codec/publish-encoder.ts'

@@ -1,4 +1,4 @@
-import type { Logger } from '@iopa/appbuilder'
+import type { Logger } from '@iopa/transport'
 
 /** What a broker has counted since it started. */
 export class Counters {

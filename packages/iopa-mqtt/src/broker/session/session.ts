@@ -1,4 +1,4 @@
-import type { Context, RequestSource } from '@iopa/appbuilder'
+import type { Context, RequestSource } from '@iopa/transport'
 import type { StoredSession } from '../../store.ts'
 import type { ObservedTopic } from '../app/topic-observations.ts'
 import type { Broker } from '../broker.ts'

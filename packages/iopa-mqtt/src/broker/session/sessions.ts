@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import { REASON } from '../../codec/reason-codes.ts'
 import { removeSubscriptions } from '../app/subscribe-handler.ts'
 import { observeTopic } from '../app/topic-observations.ts'

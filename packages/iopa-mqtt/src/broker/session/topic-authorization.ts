@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import { isPassing, isRefusal } from '../app/status-codes.ts'
 import { ALLOWED, DENIED, type Recipient, UNKNOWN } from '../topics/subscription.ts'
 import type { Topic } from '../topics/topic-table.ts'

@@ -1,4 +1,4 @@
-import { pathsOfRoute, type RouteInfo, type RouteSegment } from '@iopa/appbuilder'
+import { pathsOfRoute, type RouteInfo, type RouteSegment } from '@iopa/transport'
 
 /** Which paths the app's routes cover: a path with a GET route is state, one without any is a stream of messages. */
 export class RouteIndex {
