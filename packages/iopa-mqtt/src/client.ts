@@ -21,7 +21,7 @@ import {
 } from '@iopa/transport'
 import { Observers } from './client/observers.ts'
 import { answerOfReceipt, PendingRequests } from './client/pending-requests.ts'
-import type { MqttClientOptions } from './client-options.ts'
+import type { MqttClientOptions } from './options.ts'
 import { RemoteBroker } from './remote/broker.ts'
 import { type Connection, ConnectionLost } from './remote/connection.ts'
 import type { InboundMessage, MessageProperties } from './remote/message.ts'

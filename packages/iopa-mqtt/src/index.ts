@@ -9,12 +9,10 @@
  */
 
 export type { BridgeOptions } from './bridge/options.ts'
-export type { MqttClientOptions } from './client-options.ts'
 export { MQTT_KEYS } from './keys.ts'
 export type { MqttOptions, MqttTransport } from './mqtt.ts'
 export { mqtt } from './mqtt.ts'
-export type { EmbeddedOptions, MqttListenerOptions } from './options.ts'
-export type { PublishOptions } from './publish-options.ts'
+export type { EmbeddedOptions, MqttClientOptions, MqttListenerOptions, PublishOptions, QuotaOption, UserQuota } from './options.ts'
 export type { BrokerCapabilities } from './remote/capabilities.ts'
 export type { RemoteOptions } from './remote/options.ts'
 export type {
@@ -35,5 +33,4 @@ export type {
 export type { DiskStoreOptions } from './stores/disk.ts'
 export { diskStore } from './stores/disk.ts'
 export { memoryStore } from './stores/memory.ts'
-export type { QuotaOption, UserQuota } from './user-quota.ts'
 export type { UpgradingServer, WebSocketOptions } from './websocket-options.ts'

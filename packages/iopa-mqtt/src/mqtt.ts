@@ -16,10 +16,8 @@ import {
 } from '@iopa/transport'
 import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
-import type { MqttClientOptions } from './client-options.ts'
 import { MQTT_KEYS } from './keys.ts'
-import type { EmbeddedOptions, MqttListenerOptions } from './options.ts'
-import type { PublishOptions } from './publish-options.ts'
+import type { EmbeddedOptions, MqttClientOptions, MqttListenerOptions, PublishOptions } from './options.ts'
 import type { RemoteOptions } from './remote/options.ts'
 
 /** What `mqtt()` takes: the options of the embedded broker, or with `broker` those of a worker on another one. */

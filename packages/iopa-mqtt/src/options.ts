@@ -1,7 +1,6 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
-import { FOREVER } from './broker/session/session.ts'
+import { type ByteNetwork, type Clock, DEFAULT_LIMITS, type Limits, type TlsOptions } from '@iopa/transport'
+import type { RemoteOptions } from './remote/options.ts'
 import type { Store } from './store.ts'
-import type { QuotaOption } from './user-quota.ts'
 import type { WebSocketOptions } from './websocket-options.ts'
 
 /** One more place where a broker listens. */
@@ -78,55 +77,114 @@ export interface EmbeddedOptions {
   readonly network?: ByteNetwork
 }
 
-/** The options with everything filled in that a broker reads. */
-export type BrokerOptions = Required<
-  Pick<
-    EmbeddedOptions,
-    | 'ackOrder'
-    | 'refusal'
-    | 'replies'
-    | 'clientIds'
-    | 'sendWindow'
-    | 'topicAliasMaximum'
-    | 'maxKeepAlive'
-    | 'maxSessionExpiry'
-    | 'maxSessions'
-    | 'maxSubscriptions'
-    | 'maxRetained'
-    | 'maxRetainedBytes'
-    | 'maxQueuedBytes'
-    | 'maxTopicLength'
-    | 'statistics'
-  >
-> & {
-  readonly quota: QuotaOption | undefined
-  readonly maxSubscriptionsPerSession: number | undefined
-  readonly store: Store | null
-  readonly responseInformation: string | undefined
-  readonly maxPacketSize: number | undefined
+/** What one user may have in a broker at most; what is left out is bounded by the user's share alone. */
+export interface UserQuota {
+  /** Sessions, connected or not. */
+  readonly sessions?: number
+  /** Subscriptions of all sessions. */
+  readonly subscriptions?: number
+  /** Retained messages, and their bytes. */
+  readonly retained?: number
+  readonly retainedBytes?: number
+  /** Bytes that wait in the queues of all sessions. */
+  readonly queuedBytes?: number
 }
 
-const MIB = 1024 * 1024
+/**
+ * Quotas by user id, or a function that gives them. For clients without a user it is called with null and their network: an address of
+ * IPv4, or the first 64 bits of one of IPv6, such as `2001:db8:0:1::/64`. Its answers are asked for again every ten seconds.
+ */
+export type QuotaOption = Readonly<Record<string, UserQuota>> | ((user: string | null, network: string) => UserQuota | undefined)
 
-export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
-  store: options.store ?? null,
-  ackOrder: options.ackOrder ?? 'strict',
-  refusal: options.refusal ?? 'close',
-  replies: options.replies ?? 'user',
-  clientIds: options.clientIds ?? 'user',
-  sendWindow: Math.min(60_000, options.sendWindow ?? 256),
-  topicAliasMaximum: Math.min(65_535, options.topicAliasMaximum ?? 32),
-  maxKeepAlive: Math.min(65_535, options.maxKeepAlive ?? 3600),
-  maxSessionExpiry: Math.min(FOREVER, options.maxSessionExpiry ?? 604_800),
-  maxSessions: options.maxSessions ?? 20_000,
-  maxSubscriptions: options.maxSubscriptions ?? 100_000,
-  maxRetained: options.maxRetained ?? 100_000,
-  maxRetainedBytes: options.maxRetainedBytes ?? 64 * MIB,
-  maxQueuedBytes: options.maxQueuedBytes ?? 256 * MIB,
-  maxTopicLength: Math.min(65_535, options.maxTopicLength ?? 1024),
-  responseInformation: options.responseInformation,
-  maxPacketSize: options.maxPacketSize,
-  statistics: options.statistics ?? 10,
-  quota: options.quota,
-  maxSubscriptionsPerSession: options.maxSubscriptionsPerSession
-})
+/** What a message that the app publishes may say beside its payload; properties go out with MQTT 5 alone. */
+export interface PublishOptions {
+  /** 0 unless given. */
+  readonly qos?: 0 | 1 | 2
+  readonly retain?: boolean
+  readonly contentType?: string
+  /** Seconds. */
+  readonly messageExpiryInterval?: number
+  /** True says that the payload is UTF-8. */
+  readonly payloadFormatIndicator?: boolean
+  readonly userProperties?: Readonly<Record<string, string | readonly string[]>>
+  /** Gives up waiting, where there is something to wait for: a connection, or the answer of another broker. */
+  readonly signal?: AbortSignal
+}
+
+/** What a client says beside the options of every connect. */
+export interface MqttClientOptions extends RemoteOptions {
+  /** QoS of requests and observations, 0 or 1; 1 unless given. With 0 nobody hears that nobody listens, and what a lost connection had on its way is lost. */
+  readonly qos?: 0 | 1
+  /**
+   * What answers a request. `response`, the default, is whoever handles it, over a Response Topic (MQTT 5 section 4.10); when nobody does, the
+   * request ends with 504. `acknowledgement` is the broker alone: the request resolves with 204 as soon as it has the message, or with the
+   * status that an IOPA broker puts into its acknowledgement. GET always waits for a response.
+   */
+  readonly answer?: 'response' | 'acknowledgement'
+  /** Goes before every observed topic: `state` where the resources are those of workers on a broker (`statePrefix` there); empty unless given. */
+  readonly statePrefix?: string
+}
+
+/** The options of a broker and the limits of its listener, with all defaults. */
+export interface BrokerSettings
+  extends Required<
+    Pick<
+      EmbeddedOptions,
+      | 'ackOrder'
+      | 'refusal'
+      | 'replies'
+      | 'clientIds'
+      | 'sendWindow'
+      | 'topicAliasMaximum'
+      | 'maxKeepAlive'
+      | 'maxSessionExpiry'
+      | 'maxSessions'
+      | 'maxSubscriptions'
+      | 'maxSubscriptionsPerSession'
+      | 'maxRetained'
+      | 'maxRetainedBytes'
+      | 'maxQueuedBytes'
+      | 'maxPacketSize'
+      | 'maxTopicLength'
+      | 'statistics'
+    >
+  > {
+  readonly limits: Limits
+  readonly responseInformation: string | undefined
+}
+
+/** A Session Expiry Interval that never ends (MQTT 5 section 3.1.2.11.2). */
+export const FOREVER = 0xffff_ffff
+
+const MIB = 1024 * 1024
+/** Bytes of a packet beside its payload. */
+const PACKET_OVERHEAD = 65_536
+/** Subscriptions of one session unless given. */
+const SUBSCRIPTIONS = 10_000
+
+export function brokerSettings(options: EmbeddedOptions, limits: Limits): BrokerSettings {
+  const { observersPerConnection } = limits
+  return {
+    limits,
+    ackOrder: options.ackOrder ?? 'strict',
+    refusal: options.refusal ?? 'close',
+    replies: options.replies ?? 'user',
+    clientIds: options.clientIds ?? 'user',
+    sendWindow: Math.min(60_000, options.sendWindow ?? 256),
+    topicAliasMaximum: Math.min(65_535, options.topicAliasMaximum ?? 32),
+    maxKeepAlive: Math.min(65_535, options.maxKeepAlive ?? 3600),
+    maxSessionExpiry: Math.min(FOREVER, options.maxSessionExpiry ?? 604_800),
+    maxSessions: options.maxSessions ?? 20_000,
+    maxSubscriptions: options.maxSubscriptions ?? 100_000,
+    maxSubscriptionsPerSession:
+      options.maxSubscriptionsPerSession ??
+      (observersPerConnection === DEFAULT_LIMITS.observersPerConnection ? SUBSCRIPTIONS : observersPerConnection),
+    maxRetained: options.maxRetained ?? 100_000,
+    maxRetainedBytes: options.maxRetainedBytes ?? 64 * MIB,
+    maxQueuedBytes: options.maxQueuedBytes ?? 256 * MIB,
+    maxPacketSize: options.maxPacketSize ?? limits.body + PACKET_OVERHEAD,
+    maxTopicLength: Math.min(65_535, options.maxTopicLength ?? 1024),
+    responseInformation: options.responseInformation,
+    statistics: options.statistics ?? 10
+  }
+}

@@ -1,13 +1,16 @@
+import { virtualClock } from '@iopa/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SendBuffer } from '../src/broker/connection/send-buffer.ts'
+import { Journal } from '../src/broker/operation/journal.ts'
 import { Quota } from '../src/broker/operation/quota.ts'
-import { Delivery, DeliveryQueue, PacketIdentifiers } from '../src/broker/session/message-queue.ts'
+import { Delivery, DeliveryQueue } from '../src/broker/session/delivery-queue.ts'
+import { PacketIdentifiers } from '../src/broker/session/inflight-messages.ts'
 import { Message } from '../src/broker/topics/message.ts'
 import { RetainedMessages } from '../src/broker/topics/retained-messages.ts'
 
 const message = (topic: string, payload = 'x', expiresAt = 0): Message =>
-  Message.of(topic, Buffer.from(topic), Buffer.from(payload), 1, true, Buffer.alloc(0), expiresAt, null)
+  Message.of({ name: topic, bytes: Buffer.from(topic) }, { payload: Buffer.from(payload), qos: 1, retain: true, expiresAt })
 
 describe('an outbox', () => {
   const step = fc.oneof(
@@ -186,8 +189,13 @@ describe('packet identifiers', () => {
 })
 
 describe('retained messages', () => {
+  const clock = virtualClock()
+  const retainedMessages = (): RetainedMessages =>
+    new RetainedMessages({ maxRetained: 10, maxRetainedBytes: 10_000 }, new Journal(null, console, clock), clock)
+  const content = { qos: 0, retain: true, properties: Buffer.alloc(0), expiresAt: 0, publisher: null }
+
   it('weigh what they hold, also when they are replaced, removed or expire', () => {
-    const retained = new RetainedMessages(10, 10_000)
+    const retained = retainedMessages()
     retained.set(message('a', 'x'.repeat(100)))
     retained.set(message('a', 'x'))
     retained.set(message('b', 'x', 50))
@@ -201,9 +209,9 @@ describe('retained messages', () => {
   })
 
   it('do not hold the chunk they came in', () => {
-    const retained = new RetainedMessages(10, 10_000)
+    const retained = retainedMessages()
     const chunk = Buffer.alloc(50_000)
-    retained.set(new Message('a', Buffer.from('a'), chunk, 10, 20, 0, true, Buffer.alloc(0), 0, null))
+    retained.set(new Message({ name: 'a', bytes: Buffer.from('a') }, { ...content, bytes: chunk, payloadStart: 10, payloadEnd: 20 }))
     expect(retained.get('a', 0)?.bytes.buffer).not.toBe(chunk.buffer)
   })
 })

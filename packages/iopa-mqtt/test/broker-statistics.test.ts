@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
-import { LoadAverages } from '../src/broker/operation/system-topics.ts'
+import { LoadAverages } from '../src/broker/topics/system-topics.ts'
 import { mqtt } from '../src/mqtt.ts'
 import { closeLabs, type Lab, lab } from './broker/lab.ts'
 

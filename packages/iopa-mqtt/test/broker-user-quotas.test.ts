@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { UserQuotas } from '../src/broker/operation/user-quotas.ts'
 import { accountOf, userKeyOf } from '../src/broker/session/identity.ts'
 import { mqtt } from '../src/mqtt.ts'
-import type { QuotaOption } from '../src/user-quota.ts'
+import type { QuotaOption } from '../src/options.ts'
 import { type ConnectForm, closeLabs, type Lab, lab } from './broker/lab.ts'
 
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { type Context, countersOf, type Host, IopaError, type Listener } from '@iopa/transport'
 import type {} from '../keys.ts'
-import type { PublishOptions } from '../publish-options.ts'
+import type { PublishOptions } from '../options.ts'
 import { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'

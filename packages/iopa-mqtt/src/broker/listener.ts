@@ -1,8 +1,7 @@
 import cluster from 'node:cluster'
 import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, type TlsOptions } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
-import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
-import type { PublishOptions } from '../publish-options.ts'
+import type { EmbeddedOptions, MqttListenerOptions, PublishOptions } from '../options.ts'
 import type { WebSocketListener } from '../websocket.ts'
 import { Broker } from './broker.ts'
 
@@ -30,14 +29,14 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   const places: readonly MqttListenerOptions[] = [options, ...(options.listeners ?? [])]
   for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.allowUnauthenticated)
   const clock = options.clock ?? own.clock
-  const broker = new Broker(own, brokerOptions(options), clock)
+  const broker = new Broker(own, options, clock)
   const counters = countersOf(own, 'mqtt', () => broker.counts)
   const connections = new Connections(clock, own.limits, () => undefined, counters)
   const network = options.network ?? socketNetwork()
   const servers: ByteServer[] = []
   const close = async (timeout: number): Promise<void> => {
     const closed = Promise.all(servers.map(server => server.close()))
-    await connections.drain(timeout, ({ channel }) => broker.dismiss(channel))
+    await connections.drain(timeout, ({ channel }) => broker.disconnect(channel))
     await closed
     await broker.close()
   }
@@ -90,7 +89,7 @@ async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: B
     connections: most,
     headerBytes,
     headerTimeout,
-    clock: broker.clock,
+    clock: options.clock ?? host.clock,
     messageTimeout: requestTimeout
   }
   return listenWebSocket(websocket, limits, channel => broker.accept(channel, connections))

@@ -1,57 +1,57 @@
 import type { Context, Host } from '@iopa/transport'
 import type { Turns } from '../operation/turns.ts'
 
-/** Decisions that are asked for at a time. */
+/** Checks that run at a time. */
 const AT_ONCE = 64
 
-/** Decisions that wait above which no further message begins: the next ones would only wait longer. */
+/** Checks that wait; with more, no further message begins. */
 const MANY = 1024
-/** Decisions that wait above which nothing begins ahead of others, either. */
+/** Checks that wait; with more, no message goes ahead of others. */
 const TOO_MANY = 10_240
 
-/** A decision that waits for its turn. */
-interface Question {
+/** A check that waits for its turn. */
+interface Check {
   readonly ask: () => Context
   readonly done: (context: Context) => void
 }
 
 /**
- * Asks the app whether sessions may have what is to be sent to them: a bounded number at a time, the others wait. It has a bound of its
- * own, so that deliveries and requests do not compete for `limits.inFlight`: a message that was acknowledged is not lost because many are to get it.
+ * Runs requests that check whether sessions may receive from topics, a bounded number at a time. It has a bound of its own, so that deliveries
+ * and requests do not compete for `limits.inFlight`: an acknowledged message is not lost because it has many recipients.
  */
 export class AuthorizationQueue {
-  readonly #host: Host
+  readonly #host: Pick<Host, 'run'>
   readonly #turns: Turns
   #running = 0
-  #waiting: Question[] = []
+  #waiting: Check[] = []
   #head = 0
   #pumping = false
   readonly #relieved: () => void
   #busy = false
 
-  /** `relieved` is called when further messages may begin again. */
+  /** `relieved` is called when further messages may begin. */
   constructor(host: Host, turns: Turns, relieved: () => void) {
     this.#relieved = relieved
     this.#host = host.withLimits({ inFlight: Number.MAX_SAFE_INTEGER })
     this.#turns = turns
   }
 
-  /** Decisions that wait. */
+  /** Checks that wait. */
   get waiting(): number {
     return this.#waiting.length - this.#head
   }
 
-  /** True while so many decisions wait that no further message begins. */
+  /** True while so many checks wait that no further message begins. */
   get busy(): boolean {
     return this.#busy
   }
 
-  /** True while so many wait that no message goes ahead of others. */
+  /** True while so many checks wait that no message goes ahead of others. */
   get full(): boolean {
     return this.waiting >= TOO_MANY
   }
 
-  /** Runs the request that `ask` makes, and calls back with its context, which is then ended; at once where nothing waits, this turn has units left and the pipeline is synchronous. */
+  /** Runs the request that `ask` makes, calls back with its context and ends that; at once if nothing waits, this turn has units left and the pipeline is synchronous. */
   run(ask: () => Context, done: (context: Context) => void): void {
     if (this.#running < AT_ONCE && this.waiting === 0 && this.#turns.take()) this.#start(ask, done)
     else {
@@ -72,7 +72,7 @@ export class AuthorizationQueue {
     })
   }
 
-  /** Starts what waits; a decision that is there at once does not nest, and a long row of them takes several turns. */
+  /** Starts checks that wait. Synchronous ones do not nest, and many of them take several turns. */
   readonly #pump = (): void => {
     if (this.#pumping) return
     this.#pumping = true
@@ -84,7 +84,7 @@ export class AuthorizationQueue {
         })
         return
       }
-      const { ask, done } = this.#waiting[this.#head++] as Question
+      const { ask, done } = this.#waiting[this.#head++] as Check
       if (this.#head >= 1024 || this.#head === this.#waiting.length) {
         this.#waiting.splice(0, this.#head)
         this.#head = 0

@@ -1,71 +1,60 @@
 import { type Body, byteBody, type Context, hasPreconditionField, type RequestSource } from '@iopa/transport'
 import { decodeMessageProperties, type MessageProperties } from '../../codec/message-properties.ts'
+import type { UserProperties } from '../../codec/packets.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import type { Session } from '../session/session.ts'
 import type { Message } from '../topics/message.ts'
 import type { Topic } from '../topics/topic-table.ts'
-import { headersOf } from './requests.ts'
 
-/** Who hears what becomes of a publication; each is called once, in this order. */
+/** The receiver of a PUBLISH. Both functions are called once, in this order or within each other. */
 export interface PublicationOwner {
-  /** The next message to its topic may begin. */
+  /** The scope that the request is part of: that of the connection, or for a will that of the session. */
+  readonly scope: Context
+  /** The next message to the topic may begin. */
   handled(publication: Publication): void
-  /** The acknowledgement may leave. */
+  /** The acknowledgement may be sent. */
   done(publication: Publication): void
 }
 
-/** A PUBLISH in work: the message, who sent it, and what became of it. It is also where its context reads headers and body. */
+/** A PUBLISH in work: the message, its publisher and the outcome. Its context reads headers and body here. */
 export class Publication implements RequestSource {
   readonly session: Session
-  /** The scope that the request is part of: its connection's, or for a will its session's. */
-  readonly parent: Context
   readonly topic: Topic
   readonly message: Message
-  /** 0 for QoS 0. */
-  readonly packetId: number
-  readonly dup: boolean
-  readonly isWill: boolean
   readonly owner: PublicationOwner
+  readonly scope: Context
+  /** 0 for QoS 0. */
+  packetId = 0
+  dup = false
+  isWill = false
   reasonCode: number = REASON.SUCCESS
-  /** Status of the handler, 0 when there was none. */
+  /** Status of the handler, 0 if there was none. */
   status = 0
   reason = ''
-  /** True when it is not for clients: one of MQTT 3 gets a plain acknowledgement (MQTT 5 section 4.7.2). */
+  /** True for a topic that clients may not publish to: a client of MQTT 3 gets a plain acknowledgement (MQTT 5 section 4.7.2). */
   dropped = false
   /** True once its handler has finished and its deliveries are in their order. */
   handled = false
-  /** True when no other message to its topic waits for it. */
+  /** True if no other message to its topic waits for it. */
   aside = false
-  /** True while it is asked whether it may be relayed, where the method that it names has no route. */
+  /** True in a second run, which asks for the permission to relay: no route handled the method that the message names. */
   asksToRelay = false
   /** True once it may be acknowledged. */
   settled = false
-  /** True when it was not settled at once. */
+  /** True if it was not settled at once. */
   waited = false
-  /** Gives back what was counted of it with the bodies of the app. */
+  /** Releases its share of the memory for bodies. */
   giveBack: (() => void) | null = null
-  /** True once `method` has found that the sender named one. */
+  /** True once `method` has found a user property that names the method. */
   namesMethod = false
   #properties: MessageProperties | null = null
 
-  constructor(
-    session: Session,
-    parent: Context,
-    topic: Topic,
-    message: Message,
-    packetId: number,
-    dup: boolean,
-    isWill: boolean,
-    owner: PublicationOwner
-  ) {
+  constructor(session: Session, topic: Topic, message: Message, owner: PublicationOwner) {
     this.session = session
-    this.parent = parent
     this.topic = topic
     this.message = message
-    this.packetId = packetId
-    this.dup = dup
-    this.isWill = isWill
     this.owner = owner
+    this.scope = owner.scope
   }
 
   get properties(): MessageProperties {
@@ -88,12 +77,12 @@ export class Publication implements RequestSource {
     return this.effect
   }
 
-  /** The method that stands for what relaying it does: DELETE for what takes a retained message away, else PUT. */
+  /** The method for the effect of relaying it: DELETE if it removes a retained message, else PUT. */
   get effect(): string {
     return this.message.retain && this.message.isEmpty ? 'DELETE' : 'PUT'
   }
 
-  /** True for a request whose outcome is an answer and the state of a path, and no delivery of the message itself. */
+  /** True for a request: its outcome is an answer and the state of a path, and the message itself is not delivered. */
   get isRequest(): boolean {
     return this.topic.answersGet && this.message.properties.length > 0 && this.properties.responseTopic !== undefined
   }
@@ -115,7 +104,7 @@ export class Publication implements RequestSource {
     return isEmpty ? null : byteBody(bytes, payloadStart, payloadEnd)
   }
 
-  /** Puts the keys of a PUBLISH on its context. */
+  /** Sets the keys of a PUBLISH on its context. */
   describe(context: Context): void {
     const { message } = this
     context['mqtt.Topic'] = message.topic
@@ -131,3 +120,40 @@ export class Publication implements RequestSource {
 }
 
 const NO_PROPERTIES: MessageProperties = {}
+
+/** Headers that are known from the start: those of CONNECT, SUBSCRIBE and UNSUBSCRIBE. */
+export class HeaderSource implements RequestSource {
+  readonly #pairs: string[]
+
+  constructor(pairs: string[]) {
+    this.#pairs = pairs
+  }
+
+  headers(): string[] {
+    return this.#pairs
+  }
+}
+
+// What a header name may be (RFC 9110 section 5.6.2) and a value may hold.
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const BAD_VALUE = /[\0\r\n]/
+
+/** User properties as headers; names that no header may have are left out. */
+export function headersOf(userProperties: UserProperties, reserved?: string): string[] {
+  const pairs: string[] = []
+  for (const [name, value] of userProperties) {
+    if (NAME.test(name) && !BAD_VALUE.test(value) && name.toLowerCase() !== reserved) pairs.push(name.toLowerCase(), value)
+  }
+  return pairs
+}
+
+/**
+ * The headers of a CONNECT: user name and password as Basic credentials, then the user properties. A user name with a colon has no form
+ * as Basic credentials (RFC 7617 section 2): it would pass for another name with another password.
+ */
+export function connectHeaders(userName: string | null, password: Buffer | null, userProperties: UserProperties): string[] {
+  const pairs = headersOf(userProperties, 'authorization')
+  if ((userName === null && password === null) || userName?.includes(':')) return pairs
+  const credentials = Buffer.concat([Buffer.from(`${userName ?? ''}:`), password ?? Buffer.alloc(0)]).toString('base64')
+  return ['authorization', `Basic ${credentials}`, ...pairs]
+}

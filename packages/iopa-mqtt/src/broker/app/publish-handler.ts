@@ -1,23 +1,43 @@
 import { isUtf8 } from 'node:buffer'
-import { type Context, changesState, IopaError, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/transport'
+import { type Context, changesState, type Host, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/transport'
 import { REASON } from '../../codec/reason-codes.ts'
 import { isTopicName } from '../../topics/topic.ts'
-import type { Broker } from '../broker.ts'
-import type { Message } from '../topics/message.ts'
-import type { Topic } from '../topics/topic-table.ts'
-import type { Publication } from './publication.ts'
-import { publishReply } from './representation.ts'
-import { publishReasonOf } from './status-codes.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { Subscriber } from '../ports.ts'
+import { ANONYMOUS } from '../session/identity.ts'
+import { type Session, sessionOf } from '../session/session.ts'
+import type { PendingWill } from '../session/wills.ts'
+import { publishReasonOf } from '../status-codes.ts'
+import type { Forwarder } from '../topics/forwarder.ts'
+import { Message } from '../topics/message.ts'
+import { NO_CHANGE, type RetainedMessages } from '../topics/retained-messages.ts'
+import type { TopicTable } from '../topics/topic-table.ts'
+import type { Admission } from './admission.ts'
+import { Publication } from './publication.ts'
+import { replyMessage } from './representation.ts'
+import type { StateUpdates } from './state-updates.ts'
 
-/** Runs a PUBLISH through the pipeline and does what its outcome says: authorise, handle, store, acknowledge, deliver (design: MQTT rulings). */
+/** Where the messages come through, and go to. */
+export interface PublishPorts {
+  readonly host: Pick<Host, 'create' | 'run'>
+  readonly admission: Admission
+  readonly states: StateUpdates
+  readonly topics: TopicTable
+  readonly forwarder: Forwarder
+  readonly retained: RetainedMessages
+}
+
+/** Runs each PUBLISH through the pipeline and applies the outcome: authorize, handle, store, acknowledge, forward (design: MQTT rulings). */
 export class PublishHandler {
-  readonly #broker: Broker
+  readonly #ports: PublishPorts
+  readonly #operation: Pick<Operation, 'settings' | 'clock' | 'turns' | 'journal' | 'statistics'>
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  constructor(ports: PublishPorts, operation: Pick<Operation, 'settings' | 'clock' | 'turns' | 'journal' | 'statistics'>) {
+    this.#ports = ports
+    this.#operation = operation
   }
 
-  /** Puts a message to work; its owner hears the outcome, at once where the pipeline is synchronous. */
+  /** Handles a message; its owner gets the outcome, at once if the pipeline is synchronous. */
   start(publication: Publication): void {
     const { message, topic } = publication
     if (!topic.routable && topic.name.startsWith('$')) {
@@ -39,14 +59,37 @@ export class PublishHandler {
     this.#run(publication)
   }
 
-  /** The answer to a request goes where the app may not be impersonated and its sender may write. */
+  /** Publishes the will of a session in its name, and calls back when its handler has finished. */
+  readonly publishWill = (session: Session, { message: will, messageExpiryInterval }: PendingWill, done: () => void): void => {
+    const topic = this.#ports.topics.get(will.topic)
+    if (topic === null) {
+      done()
+      return
+    }
+    const { clock, statistics } = this.#operation
+    const { payload, qos, retain, properties } = will
+    const expiresAt = messageExpiryInterval < 0 ? 0 : clock.elapsed() + messageExpiryInterval * 1000
+    const message = Message.of(topic, { payload, qos, retain, properties, expiresAt, publisher: session })
+    const publication = new Publication(session, topic, message, {
+      scope: session.context,
+      handled: () => undefined,
+      done: ({ status, reason }) => {
+        if (status >= 400) statistics.losses.note('a will is refused', `that of ${session.name}, ${status} ${reason}`)
+        done()
+      }
+    })
+    publication.isWill = true
+    this.start(publication)
+  }
+
+  /** Checks the Response Topic of a request: no resource of the app, and a topic that the client may publish to. */
   #checkReply(publication: Publication, name: string): void {
-    const topic = isTopicName(name) ? this.#broker.topics.get(name) : null
+    const topic = isTopicName(name) ? this.#ports.topics.get(name) : null
     if (topic === null || topic.name.startsWith('$')) {
       this.#refuse(publication, 404, 'The Response Topic is not a topic name.')
       return
     }
-    // Without a route for the request nobody answers it here: it is a matter between clients.
+    // Without a route for the request another client answers it.
     if (!publication.topic.hasRoute) {
       this.#run(publication)
       return
@@ -72,7 +115,7 @@ export class PublishHandler {
   }
 
   #admit(publication: Publication, method: string): void {
-    const { admission } = this.#broker
+    const { admission } = this.#ports
     const { account } = publication.session
     if (admission.enter()) this.#begin(publication, method, false)
     else if (admission.enterAhead(account)) this.#begin(publication, method, true)
@@ -80,20 +123,21 @@ export class PublishHandler {
   }
 
   #begin(publication: Publication, method: string, ahead: boolean): void {
-    const { host, states, turns } = this.#broker
-    const { parent, topic } = publication
+    const { host, states } = this.#ports
+    const { turns } = this.#operation
+    const { scope, topic } = publication
     const { path } = topic
-    const context = host.create({ method, path, query: '', rawPath: path, endpoint: parent.endpoint, source: publication }, parent)
+    const context = host.create({ method, path, query: '', rawPath: path, endpoint: scope.endpoint, source: publication }, scope)
     publication.describe(context)
     const outer = states.running
     states.running = topic
-    // Only what is published to a Response Topic is needed.
+    // The whole body is needed only for an answer that is published to a Response Topic.
     const whole = publication.properties.responseTopic === undefined ? false : 'all'
     let inside = true
     host.run(
       context,
       () => {
-        // Many handlers may end in one turn of the event loop, and what they bring about takes several.
+        // Many handlers may end in one turn of the event loop, and what follows takes several turns then.
         if (inside || turns.take()) this.#ended(publication, context, ahead)
         else turns.wait(() => this.#ended(publication, context, ahead))
       },
@@ -104,77 +148,85 @@ export class PublishHandler {
   }
 
   #ended(publication: Publication, context: Context, ahead: boolean): void {
-    const { admission } = this.#broker
+    const { admission, states } = this.#ports
+    const { topic, message } = publication
     if (ahead) admission.leaveAhead(publication.session.account)
     else admission.leave()
-    this.#finished(publication, context)
-  }
-
-  #finished(publication: Publication, context: Context): void {
     const answer = context.response
-    const unrouted = answer.status === 404 && isUnrouted(context)
-    if (unrouted || (publication.asksToRelay && answer.ok)) {
+    const { ok, status } = answer
+    const unrouted = status === 404 && isUnrouted(context)
+    if (unrouted || (publication.asksToRelay && ok)) {
       const method = context['iopa.Method']
       void context.end()
-      // The method named has said nothing about what relaying does to others: that is asked for, and alone decides (ruling f).
-      if (unrouted && method !== publication.effect && publication.topic.routable) {
+      // The method named says nothing about the effect of relaying on others: a second run asks for that, and alone decides (ruling f).
+      if (unrouted && method !== publication.effect && topic.routable) {
         publication.asksToRelay = true
         this.#admit(publication, publication.effect)
       } else this.#relay(publication)
       return
     }
-    publication.status = answer.status
-    publication.reasonCode = publishReasonOf(answer.status)
-    if (!answer.ok) publication.reason = answer.error?.detail || reasonPhrase(answer.status)
+    publication.status = status
+    if (!ok) {
+      publication.reasonCode = publishReasonOf(status)
+      publication.reason = answer.error?.detail || reasonPhrase(status)
+    }
     const { responseTopic } = publication.properties
     // Before the request is acknowledged.
-    if (responseTopic !== undefined && !publication.asksToRelay) publishReply(this.#broker, publication, context, responseTopic)
-    this.#handled(publication, context)
-  }
-
-  #handled(publication: Publication, context: Context): void {
-    const { topic, message } = publication
-    const { journal, states } = this.#broker
-    const changed = context.response.ok && changesState(context['iopa.Method'])
+    if (responseTopic !== undefined && !publication.asksToRelay) this.#reply(publication, context, responseTopic)
+    const changed = ok && changesState(context['iopa.Method'])
     void context.end()
-    // Without a GET route it is the payload that subscribers get; with one, the app is the truth and tells them (rulings d and e).
+    // Without a GET route subscribers get the payload; with one, the app is the truth and notifies them (rulings d and e).
     if (changed && !topic.answersGet) this.#withoutGetRoute(publication)
-    else if (changed && journal.active && message.qos > 0) states.whenTold(topic, () => this.#settle(publication))
+    else if (changed && message.qos > 0 && this.#operation.journal.active) states.whenQueued(topic, () => this.#settle(publication))
     else this.#settle(publication)
   }
 
-  /** Something other than a route may have handled the message, and may answer GET as well: that is tried once. */
+  /** Publishes the answer of the app to the Response Topic, for the sessions that may have it. */
+  #reply(publication: Publication, context: Context, responseTopic: string): void {
+    const { topics, forwarder } = this.#ports
+    const { settings, statistics } = this.#operation
+    const topic = topics.get(responseTopic)
+    if (topic === null) return
+    const { session } = publication
+    const may = settings.replies === 'subscribers' ? null : (subscriber: Subscriber) => isSameUser(sessionOf(subscriber), session)
+    if (forwarder.deliver(replyMessage(topic, publication, context), topic, may) > 0) return
+    statistics.dropped++
+    statistics.losses.note('an answer has no subscriber that may have it', topic.name)
+  }
+
+  /** Middleware without a route may have handled the message, and may answer GET as well: that is tried once. */
   #withoutGetRoute(publication: Publication): void {
     const { session, topic } = publication
-    const { notified, states, topics } = this.#broker
+    const { states, topics } = this.#ports
     if (topic.hasRoute || session.ended || topics.recipients(topic).empty) {
       this.#relay(publication)
       return
     }
-    void states.read(session, topic).then(answer => {
+    void states.get(session, topic).then(answer => {
       if (!answer?.ok) {
         this.#relay(publication)
         return
       }
       topic.answersGet = true
-      notified.add(topic.name)
+      states.add(topic)
       states.refresh(topic, session)
-      states.whenTold(topic, () => this.#settle(publication))
+      states.whenQueued(topic, () => this.#settle(publication))
     })
   }
 
-  /** Stores, acknowledges and delivers a message as it is. */
+  /** Retains, acknowledges and forwards a message unchanged. */
   #relay(publication: Publication): void {
     const { message, topic } = publication
-    const { forwarder, journal, topics } = this.#broker
+    const { forwarder, topics } = this.#ports
+    const { journal, statistics } = this.#operation
     if (message.qos > 0 && !forwarder.hasRoom(message, topic)) {
-      this.#broker.losses.note('a message is refused, for the queues of all clients are full', topic.name)
+      statistics.losses.note('a message is refused, for the queues of all clients are full', topic.name)
       this.#refuse(publication, 429, 'The queues of this server are full.')
       return
     }
     if (message.retain) message.account = publication.session.account
-    const before = message.retain ? this.retain(message) : NOTHING_RETAINED
-    if (before === null) this.#broker.losses.note('a message is not retained, for there is no room', topic.name)
+    const before = message.retain ? this.#ports.retained.publish(message) : NO_CHANGE
+    if (before === null) statistics.losses.note('a message is not retained, for there is no room', topic.name)
     if (before === null && message.qos > 0) {
       this.#refuse(publication, 429, 'There is no room for a further retained message.')
       return
@@ -189,42 +241,21 @@ export class PublishHandler {
       )
       return
     }
-    // What takes several turns is acknowledged after that, so that its sender waits.
+    // A message that is forwarded over several turns is acknowledged after that, so that its publisher waits.
     if (forwarder.isLong(topic)) {
       forwarder.spread(message, topic, () => publication.owner.done(publication))
       publication.owner.handled(publication)
       return
     }
-    // The next message to the topic begins when this one is on its way: they are delivered in the order in which they came (MQTT 5 section 4.6).
+    // The next message to the topic begins after this one was forwarded: messages keep their order (MQTT 5 section 4.6).
     publication.owner.done(publication)
     forwarder.deliver(message, topic)
     publication.owner.handled(publication)
   }
 
-  /** Stores and delivers a message of the app; `done` says whether everything is kept that is to be. @throws IopaError 503 when there is no room */
-  share(message: Message, topic: Topic, done: (kept: boolean) => void): void {
-    const { forwarder, flusher, journal } = this.#broker
-    if (message.qos > 0 && !forwarder.hasRoom(message, topic)) throw new IopaError(503, 'queues-full', 'The queues of this server are full.')
-    const before = message.retain ? this.retain(message) : NOTHING_RETAINED
-    if (before === null) throw new IopaError(503, 'too-many-retained', 'There is no room for a further retained message.')
-    if (!journal.active || (message.qos === 0 && !message.retain)) {
-      forwarder.relay(message, topic, () => done(true))
-      return
-    }
-    forwarder.stage(message, topic, send =>
-      journal.kept(kept => {
-        flusher.batch(() => {
-          if (!kept) before()
-          send(kept)
-        })
-        done(kept)
-      })
-    )
-  }
-
-  /** Acknowledges when everything that the message brought about is kept; `then` comes after that. */
+  /** Acknowledges when the store has kept all effects of the message; `then` is called after that. */
   #settle(publication: Publication, then?: (kept: boolean) => void): void {
-    const { journal } = this.#broker
+    const { journal } = this.#operation
     const { session, message, packetId } = publication
     if (!journal.active || message.qos === 0) {
       publication.owner.done(publication)
@@ -232,9 +263,7 @@ export class PublishHandler {
       publication.owner.handled(publication)
       return
     }
-    if (message.qos === 2 && session.stored && publication.reasonCode < REASON.UNSPECIFIED_ERROR) {
-      journal.add({ kind: 'received', clientId: session.key, packetId, value: { reasonCode: publication.reasonCode } })
-    }
+    if (message.qos === 2 && publication.reasonCode < REASON.UNSPECIFIED_ERROR) session.receipts.store(packetId, publication.reasonCode)
     journal.kept(kept => {
       if (!kept) {
         publication.status = 500
@@ -243,32 +272,8 @@ export class PublishHandler {
       publication.owner.done(publication)
       then?.(kept)
     })
-    // After this message has its place among what the store keeps: the next one to the topic may be handled at once.
+    // The records of this message are queued for the store: the next message to the topic may begin.
     publication.owner.handled(publication)
-  }
-
-  /**
-   * Keeps a message for later subscribers, or with an empty payload forgets the one before. Returns what takes that back when the
-   * store fails; null when there is no room.
-   */
-  retain(message: Message): (() => void) | null {
-    const { retained, journal, elapsed } = this.#broker
-    const { topic } = message
-    const before = journal.active ? retained.get(topic, elapsed()) : undefined
-    if (message.isEmpty) {
-      if (retained.delete(topic)) journal.add({ kind: 'retained', topic, value: null })
-    } else {
-      if (!retained.set(message)) return null
-      if (journal.active) journal.add({ kind: 'retained', topic, value: { ...message.toStored(), account: message.account } })
-    }
-    if (!journal.active) return NOTHING_RETAINED
-    const after = message.isEmpty ? undefined : message
-    return () => {
-      // A later message that came meanwhile stays.
-      if (retained.get(topic, elapsed()) !== after) return
-      retained.delete(topic)
-      if (before) retained.restore(before)
-    }
   }
 
   #refuse(publication: Publication, status: number, reason: string): void {
@@ -280,7 +285,8 @@ export class PublishHandler {
   }
 }
 
-const NOTHING_RETAINED = (): void => undefined
+/** True for sessions of one user; without a user, for one session (design: MQTT rulings g). */
+const isSameUser = (session: Session, asker: Session): boolean => (asker.user === ANONYMOUS ? session === asker : session.user === asker.user)
 
 /** A method is a token (RFC 9110 section 9.1). */
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/

@@ -1,187 +1,200 @@
-import { type Answer, type Change, type Context, isIopaError } from '@iopa/transport'
-import { encodeMessageProperties } from '../../codec/message-properties.ts'
-import { asBuffer } from '../../codec/utf8.ts'
-import { topicOf } from '../../topics/topic.ts'
-import type { Broker } from '../broker.ts'
+import type { Answer, Change, Context, Host } from '@iopa/transport'
+import { topicMatches } from '../../topics/topic.ts'
 import { MqttEndpoint } from '../session/endpoint.ts'
-import type { Session } from '../session/session.ts'
-import { chooseMember } from '../topics/forwarder.ts'
-import { Message } from '../topics/message.ts'
+import type { StateSource } from '../session/initial-messages.ts'
+import { type Session, sessionOf } from '../session/session.ts'
+import type { Message } from '../topics/message.ts'
+import type { RouteIndex } from '../topics/route-index.ts'
 import { Recipient } from '../topics/subscription.ts'
-import type { Topic } from '../topics/topic-table.ts'
+import type { Topic, TopicTable } from '../topics/topic-table.ts'
 import { TopicTree } from '../topics/topic-tree.ts'
-import { observeTopic } from './topic-observations.ts'
+import { sendState, stateMessage } from './representation.ts'
+import type { TopicObservations } from './topic-observations.ts'
 
-/** A state that a session is being told: while it is read once, further changes only say that it is to be read once more. */
-interface Feed {
-  recipient: Recipient
-  dirty: boolean
-  readonly told: (() => void)[]
+export interface StateUpdatesPorts {
+  readonly host: Pick<Host, 'represent' | 'logger'>
+  readonly topics: TopicTable
+  readonly routes: RouteIndex
+  readonly observations: TopicObservations
 }
 
-/** Tells subscribers of the changes of paths, whichever protocol made them (design: observation, MQTT rulings d and e). */
-export class StateUpdates {
-  readonly #broker: Broker
-  readonly #feeds = new Map<Session, Map<string, Feed>>()
-  /** Topic whose handler is running right now; its change is the most likely one to come. */
+/** A state that is being sent to a session: changes while it is read only mark it, and it is read once more. */
+interface Update {
+  recipient: Recipient
+  dirty: boolean
+  readonly sent: (() => void)[]
+}
+
+/** Sends subscribers the states that have changed, by any protocol (design: observation, MQTT rulings d and e). */
+export class StateUpdates implements StateSource<Session> {
+  readonly #ports: StateUpdatesPorts
+  readonly #topics: TopicTable
+  readonly #changed = new ChangedTopics(CHANGED)
+  readonly #updates = new Map<Session, Map<string, Update>>()
+  /** Topic of the PUBLISH whose handler runs synchronously now: its change is the most likely one. */
   running: Topic | null = null
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  constructor(ports: StateUpdatesPorts) {
+    this.#ports = ports
+    this.#topics = ports.topics
   }
 
+  /** A path of the app has changed. */
   readonly changed = ({ path, origin }: Change): void => {
-    const topic = this.#topicOf(path)
     const own = origin !== null && isChangeOf(origin, path)
     const publisher = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
+    const topic = this.#topicOf(path)
     if (topic !== null) {
-      if (topic.answersGet) this.#tell(topic, publisher)
-      // Without a GET route, the code that handles the PUBLISH delivers its payload.
+      if (topic.answersGet) this.#announce(topic, publisher)
+      // Without a GET route, the code that handles the PUBLISH forwards its payload.
       else if (publisher === null || !own) this.refresh(topic, publisher?.session ?? null)
     }
-    // Middleware has rewritten the path: the state is read under the name that was asked for, too.
+    // Middleware has rewritten the path: subscribers read the state under the name that was asked for, too.
     if (!own || origin.requestedPath === path) return
     const asked = this.#topicOf(origin.requestedPath)
-    // Whether a topic that is published to answers GET is found out by who handles the PUBLISH.
-    if (asked !== null && (asked.answersGet || (publisher === null && topic?.answersGet === true))) this.#tell(asked, publisher)
+    // Whether a topic answers GET that is published to is found out by the code that handles the PUBLISH.
+    if (asked !== null && (asked.answersGet || (publisher === null && topic?.answersGet === true))) this.#announce(asked, publisher)
   }
 
-  #tell(topic: Topic, publisher: MqttEndpoint | null): void {
-    this.#broker.notified.add(topic.name)
-    this.refresh(topic, publisher?.session ?? null)
+  /** Marks a topic as state that has changed, for subscriptions with wildcards. */
+  add(topic: Topic): void {
+    this.#changed.add(topic.name)
   }
 
-  /** The topic of a path that a route may have; null where there is none. */
-  #topicOf(path: string): Topic | null {
-    const topic = this.running !== null && this.running.path === path ? this.running : path.length > 1 ? this.#broker.topics.get(topicOf(path)) : null
-    return topic?.routable === true ? topic : null
-  }
-
-  /** Has everybody told who has subscribed to a state that changed, unless the core tells them; `publisher` is who changed it. */
+  /** Sends the state to all subscribers but those that the core notifies; `publisher` is the session that changed it. */
   refresh(topic: Topic, publisher: Session | null): void {
-    const recipients = this.#broker.topics.recipients(topic)
+    const recipients = this.#topics.recipients(topic)
     if (recipients.empty) return
     for (const recipient of recipients.list) {
       const target = recipient.session === publisher ? recipient.own : recipient
       if (target !== null) this.#refresh(topic, target)
     }
     for (const group of recipients.groups) {
-      chooseMember(group, topic, member => {
-        if (member) this.feed(member.session, topic, new Recipient([member]))
+      group.choose(topic, member => {
+        if (member) this.#update(sessionOf(member.session), topic, new Recipient([member]))
       })
     }
   }
 
-  /** Reads the state for a session and tells it; changes meanwhile are read once more. */
-  feed(session: Session, topic: Topic, recipient: Recipient): void {
-    let feeds = this.#feeds.get(session)
-    if (!feeds) this.#feeds.set(session, (feeds = new Map()))
-    const running = feeds.get(topic.name)
-    if (running) {
-      running.dirty = true
-      running.recipient = recipient
-      return
-    }
-    const feed: Feed = { recipient, dirty: false, told: [] }
-    feeds.set(topic.name, feed)
-    this.#run(session, topic, feed)
-  }
-
-  /** The answer to a GET of a topic in the name of a session; null when none could be had. */
-  read(session: Session, topic: Topic): Promise<Answer | null> {
-    const { host } = this.#broker
+  /** The answer to a GET of a topic in the name of a session; null if it failed. */
+  get(session: Session, topic: Topic): Promise<Answer | null> {
+    const { host } = this.#ports
     return host.represent(topic.path, session.context).catch((error: unknown) => {
       host.logger.error(`iopa: ${topic.path} could not be read for an MQTT client`, error)
       return null
     })
   }
 
-  /** Sends a session the representation that this answer is; 404 and 410 are an empty payload, anything else is nothing. */
-  tell(session: Session, topic: Topic, answer: Answer, recipient: Recipient | null): void {
-    if (recipient === null || session.ended) return
-    const message = this.messageOf(topic, answer)
-    if (message) session.outgoing.give(message, recipient.qos, false, recipient.identifiers, true)
+  read(session: Session, topic: Topic, done: (message: Message | null) => void): void {
+    void this.get(session, topic).then(answer => {
+      if (!answer?.ok || session.ended) {
+        if (answer?.status === 404 || answer?.status === 410) this.#changed.delete(topic.name)
+        done(null)
+      } else done(stateMessage(topic, answer))
+    })
   }
 
-  /** The answer as a message to the topic's subscribers, or null when there is nothing to tell them. */
-  messageOf(topic: Topic, answer: Answer): Message | null {
-    if (answer.ok) {
-      const properties = representationProperties(answer)
-      return Message.of(topic.name, topic.bytes, asBuffer(answer.payloadBytes), 2, false, properties, 0, null)
+  /** Routes whose paths are known come first, then topics that have changed since the start. */
+  *topics(filter: string): Generator<string | null, void, undefined> {
+    const fixed = new Set<string>()
+    let looked = 0
+    for (const path of this.#ports.routes.statePaths()) {
+      const topic = path.slice(1)
+      if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) {
+        if (++looked % LOOKS === 0) yield null
+        continue
+      }
+      fixed.add(topic)
+      yield topic
     }
-    const gone = (answer.status === 404 && !isNoRoute(answer)) || answer.status === 410
-    if (!gone) return null
-    const properties = encodeMessageProperties({ userProperties: [['status', String(answer.status)]] })
-    return Message.of(topic.name, topic.bytes, Buffer.alloc(0), 2, false, properties, 0, null)
+    for (const topic of this.#changed.match(filter)) yield topic === null || fixed.has(topic) ? null : topic
   }
 
-  /** Calls back when every session that a store keeps has been told of the last change of this topic. */
-  whenTold(topic: Topic, done: () => void): void {
+  /** Calls back when every stored session has the last change of this topic in its queue. */
+  whenQueued(topic: Topic, done: () => void): void {
     let open = 1
     const settle = (): void => {
       if (--open === 0) done()
     }
-    for (const [session, feeds] of this.#feeds) {
-      const feed = session.stored ? feeds.get(topic.name) : undefined
-      if (!feed) continue
+    for (const [session, updates] of this.#updates) {
+      const update = session.stored ? updates.get(topic.name) : undefined
+      if (!update) continue
       open++
-      feed.told.push(settle)
+      update.sent.push(settle)
     }
     settle()
   }
 
+  #topicOf(path: string): Topic | null {
+    const { running } = this
+    if (running === null || running.path !== path) return this.#topics.ofPath(path)
+    return running.routable ? running : null
+  }
+
+  #announce(topic: Topic, publisher: MqttEndpoint | null): void {
+    this.#changed.add(topic.name)
+    this.refresh(topic, publisher?.session ?? null)
+  }
+
   #refresh(topic: Topic, recipient: Recipient): void {
-    const { session } = recipient
+    const session = sessionOf(recipient.session)
     const observed = session.observed?.get(topic.name)
     if (observed && !session.stored) return
     const exact = session.subscriptions.get(topic.name)
-    if (observed || !exact || exact.noLocal) this.feed(session, topic, recipient)
-    else observeTopic(session, topic, answer => this.tell(session, topic, answer, recipient))
+    if (observed || !exact || exact.noLocal) this.#update(session, topic, recipient)
+    else this.#ports.observations.observe(session, topic, answer => sendState(session, topic, answer, recipient))
   }
 
-  #run(session: Session, topic: Topic, feed: Feed): void {
+  /** Reads the state for a session and sends it; if it changes meanwhile, it is read once more. */
+  #update(session: Session, topic: Topic, recipient: Recipient): void {
+    let updates = this.#updates.get(session)
+    if (!updates) this.#updates.set(session, (updates = new Map()))
+    const running = updates.get(topic.name)
+    if (running) {
+      running.dirty = true
+      running.recipient = recipient
+      return
+    }
+    const update: Update = { recipient, dirty: false, sent: [] }
+    updates.set(topic.name, update)
+    this.#run(session, topic, update)
+  }
+
+  #run(session: Session, topic: Topic, update: Update): void {
     const asked = session.authorization.ask(topic, allowed => {
       if (!allowed || session.ended) {
-        this.#finish(session, topic, feed)
+        this.#finish(session, topic, update)
         return
       }
-      feed.dirty = false
-      void this.read(session, topic).then(answer => {
-        if (answer) this.tell(session, topic, answer, feed.recipient)
-        if (feed.dirty && !session.ended) this.#run(session, topic, feed)
-        else this.#finish(session, topic, feed)
+      update.dirty = false
+      void this.get(session, topic).then(answer => {
+        if (answer) sendState(session, topic, answer, update.recipient)
+        if (update.dirty && !session.ended) this.#run(session, topic, update)
+        else this.#finish(session, topic, update)
       })
     })
-    if (!asked) this.#finish(session, topic, feed)
+    if (!asked) this.#finish(session, topic, update)
   }
 
-  #finish(session: Session, topic: Topic, feed: Feed): void {
-    const feeds = this.#feeds.get(session)
-    feeds?.delete(topic.name)
-    if (feeds?.size === 0) this.#feeds.delete(session)
-    for (const told of feed.told) told()
+  #finish(session: Session, topic: Topic, update: Update): void {
+    const updates = this.#updates.get(session)
+    updates?.delete(topic.name)
+    if (updates?.size === 0) this.#updates.delete(session)
+    for (const sent of update.sent) sent()
   }
 }
 
-/** True when the change is that of the request itself and not of a path that its handler named. */
+/** True if the change is that of the request itself and not of a path that its handler named. */
 const isChangeOf = (origin: Context, path: string): boolean =>
   origin.response.resource === path || origin['iopa.PathBase'] + origin['iopa.Path'] === path
 
-/** True when no route has answered. */
-const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
+/** Paths that one piece of a search looks at. */
+const LOOKS = 64
+/** Changed topics that are remembered. */
+const CHANGED = 10_000
 
-/** Content type and headers of an answer, as properties of a message. */
-export function representationProperties(answer: Answer, further: readonly (readonly [string, string])[] = [], correlationData?: Uint8Array): Buffer {
-  const pairs = answer.headerPairs
-  const userProperties: (readonly [string, string])[] = [...further]
-  for (let at = 0; at < pairs.length; at += 2) userProperties.push([pairs[at] as string, pairs[at + 1] as string])
-  const { type } = answer
-  if (correlationData === undefined) return encodeMessageProperties(type === '' ? { userProperties } : { contentType: type, userProperties })
-  return encodeMessageProperties(type === '' ? { correlationData, userProperties } : { contentType: type, correlationData, userProperties })
-}
-
-/** Topics of the states that have changed since the start, for subscriptions with wildcards; the oldest are forgotten beyond the bound. */
-export class NotifiedTopics {
+/** Topics of the states that have changed since the start; beyond the bound the oldest are forgotten. */
+class ChangedTopics {
   readonly #tree = new TopicTree<string>()
   readonly #order = new Set<string>()
   readonly #max: number
@@ -192,10 +205,7 @@ export class NotifiedTopics {
 
   add(topic: string): void {
     if (this.#order.has(topic)) return
-    if (this.#order.size >= this.#max) {
-      const oldest = this.#order.values().next().value as string
-      this.delete(oldest)
-    }
+    if (this.#order.size >= this.#max) this.delete(this.#order.values().next().value as string)
     this.#order.add(topic)
     this.#tree.set(topic, topic)
   }
@@ -204,7 +214,6 @@ export class NotifiedTopics {
     if (this.#order.delete(topic)) this.#tree.delete(topic)
   }
 
-  /** The topics that a filter matches, found one after another; null stands for a piece of the search that found none. */
   match(filter: string): Generator<string | null, void, undefined> {
     return this.#tree.match(filter)
   }

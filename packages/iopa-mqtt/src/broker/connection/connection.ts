@@ -1,70 +1,73 @@
-import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, RequestSource } from '@iopa/transport'
-import { FrameGuard } from '../../codec/frame-guard.ts'
+import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, Endpoint, RequestSource } from '@iopa/transport'
 import { encodeConnack, encodeDisconnect, PINGRESP } from '../../codec/packet-encoder.ts'
 import { PACKET } from '../../codec/packet-types.ts'
-import type { AuthPacket, ClientPacket, DisconnectPacket } from '../../codec/packets.ts'
+import type { ClientPacket, DisconnectPacket } from '../../codec/packets.ts'
 import { ProtocolError } from '../../codec/protocol-error.ts'
 import { decodeAcknowledgement } from '../../codec/publish-decoder.ts'
 import { REASON } from '../../codec/reason-codes.ts'
-import { subscribe, unsubscribe } from '../app/subscribe-handler.ts'
-import type { Broker } from '../broker.ts'
-import type { MqttEndpoint } from '../session/endpoint.ts'
+import type { SubscribeHandler } from '../app/subscribe-handler.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { PublishingConnection, WillHandling } from '../ports.ts'
 import type { Session } from '../session/session.ts'
-import type { WillHandling } from '../session/wills.ts'
-import { Handshake } from './handshake.ts'
-import { PacketSender } from './packet-sender.ts'
-import { PublishReceiver } from './publish-receiver.ts'
-import { ConnectionValidity } from './user-validity.ts'
+import { type ConnectingConnection, Handshake, type HandshakePorts } from './handshake.ts'
+import { PacketReader } from './packet-reader.ts'
+import { PacketSender, type SenderPorts } from './packet-sender.ts'
+import { PublishReceiver, type PublishReceiverPorts } from './publish-receiver.ts'
+import { Timeouts } from './timeouts.ts'
+import { UserValidity, type UserValidityPorts } from './user-validity.ts'
+
+/** What a connection and its parts use of the broker. */
+export interface ConnectionPorts extends HandshakePorts, PublishReceiverPorts, UserValidityPorts {
+  readonly operation: Pick<Operation, 'settings' | 'clock' | 'batches' | 'journal' | 'statistics' | 'logger'>
+  readonly sender: SenderPorts
+  readonly subscribe: SubscribeHandler
+}
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
 
-/** Bytes of a packet before CONNECT has been accepted. */
+/** Bytes of a packet before CONNECT is accepted. */
 const LARGEST_CONNECT = 16_384
-/** Milliseconds a peer has to close its side after it was said goodbye. */
-const GOODBYE = 2000
 
-/** One network connection of a client: the state machine of its packets (MQTT 5 section 4). */
-export class Connection implements ByteReceiver {
-  readonly broker: Broker
+/** One network connection of a client: reads its packets and ends it (MQTT 5 section 4). */
+export class Connection implements ByteReceiver, ConnectingConnection, PublishingConnection {
   readonly channel: ByteChannel
   readonly counted: CountedConnection
   readonly sender: PacketSender
-  readonly #guard: FrameGuard
-  /** A bridge of another broker (see ConnectPacket). */
+  readonly #ports: ConnectionPorts
+  readonly #reader: PacketReader
+  readonly #timeouts: Timeouts
+  readonly #validity: UserValidity
+  readonly #closed: () => void
   bridge = false
   session: Session | null = null
   context: Context | null = null
-  endpoint: MqttEndpoint | null = null
-  /** The headers of its CONNECT. */
+  endpoint: Endpoint | null = null
   source: RequestSource | null = null
-  /** Of its CONNECT, null for none (MQTT 5 section 4.12). */
   authenticationMethod: string | null = null
-  /** Milliseconds without a packet after which the client counts as gone; 0 for never. */
-  timeout = 0
-  lastActive: number
-  readonly #closed: () => void
   #state: State = 'new'
   #handshake: Handshake | null = null
-  #intake: PublishReceiver | null = null
-  #paused = false
-  #held = false
-  /** When the packet began that has come in part; Infinity while there is none, and while nothing is read. */
-  #begun = Number.POSITIVE_INFINITY
-  /** When a connection that is closing is destroyed. */
-  #deadline = 0
-  readonly #departure = new Departure(this)
-  readonly validity: ConnectionValidity = new ConnectionValidity(this)
+  #receiver: PublishReceiver | null = null
+  /** True if CONNECT was accepted. */
+  #connected = false
+  /** Why it ended: the reason code of its DISCONNECT context; -1 until then. */
+  #endReason = -1
 
-  /** `closed` is called when the channel is gone. */
-  constructor(broker: Broker, channel: ByteChannel, counted: CountedConnection, closed: () => void) {
-    this.#closed = closed
-    this.broker = broker
+  /** `closed` is called when the channel is closed. */
+  constructor(channel: ByteChannel, counted: CountedConnection, ports: ConnectionPorts, closed: () => void) {
+    const { settings, clock } = ports.operation
+    const { headerTimeout, requestTimeout } = settings.limits
     this.channel = channel
     this.counted = counted
-    this.sender = new PacketSender(broker, channel)
-    this.#guard = new FrameGuard(Math.min(LARGEST_CONNECT, broker.maxPacketSize), (bytes, start, body, end) => this.#packet(bytes, start, body, end))
-    this.lastActive = broker.elapsed()
-    this.#deadline = this.lastActive + broker.limits.headerTimeout
+    this.#ports = ports
+    this.#closed = closed
+    this.sender = new PacketSender(channel, ports.sender)
+    this.#timeouts = new Timeouts(clock, headerTimeout, requestTimeout)
+    this.#validity = new UserValidity(this, ports)
+    this.#reader = new PacketReader(channel, clock, this.#timeouts, {
+      handle: (bytes, start, body, end) => this.#packet(bytes, start, body, end),
+      failed: error => this.#failed(error)
+    })
+    this.#reader.maxPacketSize = Math.min(LARGEST_CONNECT, settings.maxPacketSize)
   }
 
   /** 3, 4 or 5. */
@@ -72,320 +75,243 @@ export class Connection implements ByteReceiver {
     return this.sender.version
   }
 
-  /** True while the client authenticates again. */
-  get authenticating(): boolean {
-    return this.#handshake?.underWay === true
+  get remoteAddress(): string {
+    return this.channel.remoteAddress
+  }
+
+  get paused(): boolean {
+    return this.#reader.paused
   }
 
   get isOpen(): boolean {
     return this.#state === 'open'
   }
 
+  get disconnected(): boolean {
+    return this.#endReason !== -1
+  }
+
+  get authenticating(): boolean {
+    return this.#handshake?.underWay === true
+  }
+
   data(chunk: Uint8Array): void {
-    const { broker } = this
-    this.lastActive = broker.elapsed()
-    broker.counters.bytesReceived += chunk.length
-    if (this.#state === 'new' && this.#guard.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
+    const { clock, batches, statistics } = this.#ports.operation
+    this.#timeouts.lastActive = clock.elapsed()
+    statistics.bytesReceived += chunk.length
+    if (this.#state === 'new' && this.#reader.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
       this.destroy()
       return
     }
-    broker.flusher.begin()
-    this.#guarded(() => this.#guard.push(chunk))
-    broker.flusher.end()
+    batches.begin()
+    this.#reader.read(chunk)
+    batches.end()
   }
 
   end(): void {
-    // An MQTT client that has finished sending can acknowledge nothing any more.
+    // An MQTT client that has finished sending cannot acknowledge anything.
     this.channel.destroy()
   }
 
   drain(): void {
-    this.broker.flusher.batch(() => {
+    this.#ports.operation.batches.batch(() => {
       this.sender.buffer.drained()
       this.session?.outgoing.pump()
-      this.#continue()
+      this.#resume()
     })
   }
 
   close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#guard.close()
+    this.#reader.close()
     this.sender.buffer.close()
     this.counted.remove()
     this.#closed()
     this.#handshake?.abandon()
-    this.#depart(REASON.UNSPECIFIED_ERROR, 'publish')
+    this.#ended(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
-  /** True when the connection has been silent, or has not gone, for too long. */
+  /** True if the connection was silent for too long, or did not close in time. */
   isLate(): boolean {
-    const now = this.broker.elapsed()
-    if (this.#state !== 'open') return this.#state !== 'closed' && this.#deadline <= now
-    if (now - this.#begun > this.broker.limits.requestTimeout) return true
-    if (this.timeout === 0 || now - this.lastActive <= this.timeout) return false
-    // While handlers keep it from being read, silence proves nothing; a client that takes no answers has no such excuse.
-    return !this.#paused || this.sender.buffer.full
+    if (this.#state !== 'open') return this.#state !== 'closed' && this.#timeouts.isPastDeadline
+    // While handlers keep the broker from reading, silence proves nothing; but a client that does not take its acknowledgements is late.
+    return this.#timeouts.isSilent(this.paused && !this.sender.full)
   }
 
   /** Ends a connection that is late. */
   expire(): void {
-    // A packet that never ends is silence, too.
     if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
     else this.channel.destroy()
   }
 
-  /** Says why, where the version has words for it, and closes. */
   disconnect(reasonCode: number, reason: string, will: WillHandling = reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish'): void {
     if (this.#state !== 'open') {
       this.destroy()
       return
     }
     if (this.version === 5) this.sender.send(encodeDisconnect(reasonCode, this.sender.wantsProblems ? reason : ''))
-    this.leave(reasonCode, will)
+    this.#finish(reasonCode, will)
   }
 
-  /** Closes without an acknowledgement, so that the client sends again when it returns. */
-  abandon(): void {
-    if (this.#state === 'open') this.leave(REASON.UNSPECIFIED_ERROR, 'publish')
+  disconnectSilently(): void {
+    if (this.#state === 'open') this.#finish(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
-  /** Refuses the CONNECT. */
   refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.sender.send(encodeConnack(this.version, false, code, properties))
-    this.leave(code, 'drop')
+    this.#finish(code, 'delete')
   }
 
   destroy(): void {
     if (this.#state !== 'closed') this.#state = 'closing'
-    this.#guard.close()
+    this.#reader.close()
     this.#handshake?.abandon()
     this.channel.destroy()
-    this.#depart(REASON.UNSPECIFIED_ERROR, 'publish')
+    this.#ended(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
-  /** Closes when everything written has left; `reasonCode` and `will` are what the client said, or what the broker found. */
-  leave(reasonCode: number, will: WillHandling): void {
-    this.#state = 'closing'
-    this.#deadline = this.broker.elapsed() + GOODBYE
-    this.#guard.close()
-    this.sender.buffer.flush()
-    this.channel.resume()
-    this.channel.end()
-    this.#depart(reasonCode, will)
-  }
-
-  /** The CONNECT was accepted: packets flow. */
-  opened(session: Session, aliasMaximum: number): void {
+  opened(keepAlive: number): void {
     this.#state = 'open'
-    this.#departure.connected = true
+    this.#connected = true
     this.#handshake = null
-    this.#guard.maxPacketSize = this.broker.maxPacketSize
-    this.sender.aliasMaximum = Math.min(aliasMaximum, this.broker.options.topicAliasMaximum)
-    this.session = session
-    this.#intake = null
+    this.#reader.maxPacketSize = this.#ports.operation.settings.maxPacketSize
+    this.#timeouts.keepAlive = keepAlive
     this.counted.keepAlive(true)
   }
 
-  /** Goes on with the packets that came while the CONNECT was in work, or that an authentication waits for. */
   proceed(): void {
-    if (this.#state === 'connecting') this.#guarded(() => this.#guard.resume())
-    else this.#continue()
+    if (this.#state === 'connecting') this.#reader.read(null)
+    else this.#resume()
   }
 
-  /** The number of messages in work has changed. */
-  workChanged(inWork: number): void {
-    this.counted.busy(inWork)
-    if (this.#paused) this.#continue()
-    if (inWork === 0) this.#departure.workEnded()
+  watchUser(by: Context): void {
+    if (this.context !== null) this.#validity.watch(this.context, by)
   }
 
-  /** An authentication anew while packets flow. */
-  reauthenticate(packet: AuthPacket): void {
-    this.#handshake ??= new Handshake(this)
-    this.#handshake.reauthenticate(packet)
+  hold(on: boolean): void {
+    this.#reader.held = on
+    if (!on) this.#resume()
+  }
+
+  /** Runs the DISCONNECT of an accepted connection, and ends its scope. */
+  endScope(): void {
+    const { context } = this
+    if (this.#endReason === -1 || context === null) return
+    this.context = null
+    if (this.#connected) this.#ports.requests.disconnect(context, this.#endReason)
+    else void context.end('disconnect')
   }
 
   #packet(bytes: Buffer, start: number, body: number, end: number): boolean {
-    this.#begun = Number.POSITIVE_INFINITY
+    this.#timeouts.incompleteSince = Number.POSITIVE_INFINITY
     const first = bytes[start] as number
     const type = first >> 4
-    if (type !== PACKET.PUBLISH) this.broker.counters.controlReceived++
-    if (this.#state === 'new') return this.#connect(bytes, start, body, end)
-    if (this.#state === 'connecting') return this.#authenticate(bytes, start, body, end)
-    const session = this.session as Session
+    const { operation, decoder } = this.#ports
+    if (type !== PACKET.PUBLISH) operation.statistics.controlReceived++
+    if (this.#state !== 'open') return this.#connect(bytes, start, body, end)
     switch (first) {
       case PACKET.PUBACK << 4:
       case PACKET.PUBREC << 4:
       case PACKET.PUBCOMP << 4:
-        handleAcknowledgement(this, session, type, bytes, body, end)
+      case (PACKET.PUBREL << 4) | 2: {
+        // The packet identifier above the reason code.
+        const value = decodeAcknowledgement(bytes, body, end, type, this.version, operation.settings.limits.headerCount)
+        if (type === PACKET.PUBREL) this.#publishes().release(value >> 8)
+        else (this.session as Session).outgoing.acknowledge(type, value >> 8, value & 255)
         return true
-      case (PACKET.PUBREL << 4) | 2:
-        this.#intakeOf(session).release(decodeAcknowledgement(bytes, body, end, PACKET.PUBREL, this.version, this.broker.limits.headerCount) >> 8)
-        return true
+      }
       case PACKET.PINGREQ << 4:
         if (body !== end) break
         this.sender.send(PINGRESP)
-        return !this.#hold()
+        return this.#reads()
       default:
-        if (type === PACKET.PUBLISH) return this.#intakeOf(session).receive(bytes, start, body, end) && !this.#hold()
+        if (type === PACKET.PUBLISH) return this.#publishes().receive(bytes, start, body, end) && this.#reads()
     }
-    handleControlPacket(this, session, this.broker.decoder.decode(bytes, start, body, end, this.version))
-    return this.#state === 'open' && !this.#hold()
+    this.#control(decoder.decode(bytes, start, body, end, this.version))
+    return this.#state === 'open' && this.#reads()
   }
 
+  #publishes(): PublishReceiver {
+    return (this.#receiver ??= new PublishReceiver(this, this.session as Session, this.#ports))
+  }
+
+  #control(packet: ClientPacket): void {
+    const session = this.session as Session
+    if (packet.type === 'SUBSCRIBE') this.#ports.subscribe.subscribe(this, session, packet)
+    else if (packet.type === 'UNSUBSCRIBE') this.#ports.subscribe.unsubscribe(this, session, packet)
+    else if (packet.type === 'DISCONNECT') this.#disconnectedBy(packet, session)
+    else if (packet.type === 'AUTH') {
+      this.#handshake ??= new Handshake(this, this.#ports)
+      this.#handshake.reauthenticate(packet)
+    } else throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a second CONNECT')
+  }
+
+  #disconnectedBy({ reasonCode, sessionExpiryInterval }: DisconnectPacket, session: Session): void {
+    if (sessionExpiryInterval !== undefined) {
+      if (sessionExpiryInterval > 0 && !session.persistent)
+        throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a session without expiry cannot be given one')
+      session.changeExpiry(sessionExpiryInterval)
+    }
+    // With reason code 4 the client asks for its will to be published (MQTT 5 section 3.14.2.1).
+    this.#finish(reasonCode, reasonCode === REASON.DISCONNECT_WITH_WILL ? 'publish' : 'delete')
+  }
+
+  /** False while the pipeline runs: the next packet waits for its outcome. */
   #connect(bytes: Buffer, start: number, body: number, end: number): boolean {
-    this.#state = 'connecting'
-    this.broker.counters.connects++
-    this.#handshake = new Handshake(this)
-    this.#handshake.start(bytes, start, body, end)
-    return this.isOpen || this.#handshake?.expects === true
-  }
-
-  #authenticate(bytes: Buffer, start: number, body: number, end: number): boolean {
-    const packet = this.broker.decoder.decode(bytes, start, body, end, this.version)
-    if (packet.type !== 'AUTH') throw new ProtocolError(REASON.PROTOCOL_ERROR, 'an authentication is under way')
-    this.#handshake?.proceed(packet)
-    return this.isOpen || this.#handshake?.expects === true
-  }
-
-  /** Stops reading while a packet is worked on in slices. */
-  hold(on: boolean): void {
-    this.#held = on
-    if (!on) this.#continue()
-  }
-
-  /** Stops reading while the client does not take its answers, and while a packet is worked on in slices. */
-  #hold(): boolean {
-    return this.#held || this.sender.buffer.full
-  }
-
-  #continue(): void {
-    if (this.#state !== 'open') return
-    const { broker } = this
-    broker.flusher.begin()
-    this.#guarded(() => {
-      if ((this.#intake?.reads ?? true) && !this.#hold()) this.#guard.resume()
-    })
-    broker.flusher.end()
-  }
-
-  /** Runs what reads packets; what they break ends this connection alone. */
-  #guarded(work: () => void): void {
-    try {
-      work()
-    } catch (error) {
-      if (error instanceof ProtocolError) this.#violated(error)
-      else {
-        this.broker.host.logger.error('iopa: an MQTT connection failed', error)
-        this.disconnect(REASON.UNSPECIFIED_ERROR, '')
-      }
+    if (this.#state === 'new') {
+      this.#state = 'connecting'
+      this.#ports.operation.statistics.connects++
+      this.#handshake = new Handshake(this, this.#ports)
     }
-    const { stopped, waiting } = this.#guard
-    if (stopped || waiting === 0) this.#begun = Number.POSITIVE_INFINITY
-    else if (this.#begun === Number.POSITIVE_INFINITY) this.#begun = this.broker.elapsed()
-    this.#pause(stopped)
+    this.#handshake?.receive(bytes, start, body, end)
+    return this.isOpen || this.#handshake?.expects === true
   }
 
-  #violated({ reasonCode, message }: ProtocolError): void {
-    this.broker.host.logger.debug(`iopa: MQTT client ${this.channel.remoteAddress} broke the protocol: ${message}`)
-    if (this.#state === 'open') this.disconnect(reasonCode, message)
+  /** False while the client does not take its acknowledgements, and while a packet is worked on in slices. */
+  #reads(): boolean {
+    return !this.#reader.held && !this.sender.full
+  }
+
+  #resume(): void {
+    if (this.#state !== 'open') return
+    const { batches } = this.#ports.operation
+    batches.begin()
+    if ((this.#receiver?.reads ?? true) && this.#reads()) this.#reader.read(null)
+    batches.end()
+  }
+
+  /** An error ends this connection only. */
+  #failed(error: unknown): void {
+    const { logger } = this.#ports.operation
+    if (!(error instanceof ProtocolError)) {
+      logger.error('iopa: an MQTT connection failed', error)
+      this.disconnect(REASON.UNSPECIFIED_ERROR, '')
+      return
+    }
+    logger.debug(`iopa: MQTT client ${this.remoteAddress} broke the protocol: ${error.message}`)
+    if (this.#state === 'open') this.disconnect(error.reasonCode, error.message)
     else this.destroy()
   }
 
-  #pause(paused: boolean): void {
-    if (paused === this.#paused || this.#state === 'closed' || this.#state === 'closing') return
-    this.#paused = paused
-    if (paused) this.channel.pause()
-    else {
-      this.lastActive = this.broker.elapsed()
-      this.channel.resume()
-    }
+  /** Closes after everything has been written; `reasonCode` is that of the client, or of the server. */
+  #finish(reasonCode: number, will: WillHandling): void {
+    this.#state = 'closing'
+    this.#timeouts.closing()
+    this.#reader.close()
+    this.sender.buffer.flush()
+    this.channel.resume()
+    this.channel.end()
+    this.#ended(reasonCode, will)
   }
 
-  #depart(reasonCode: number, will: WillHandling): void {
-    this.validity.close()
-    this.#departure.begin(reasonCode, will, this.#intake?.inWork ?? 0)
-  }
-
-  #intakeOf(session: Session): PublishReceiver {
-    return (this.#intake ??= new PublishReceiver(this, session))
-  }
-}
-
-/** Handles what a client says of messages that it was sent: PUBACK, PUBREC, PUBCOMP. */
-export function handleAcknowledgement(connection: Connection, session: Session, type: number, bytes: Buffer, body: number, end: number): void {
-  const { outgoing } = session
-  const value = decodeAcknowledgement(bytes, body, end, type, connection.version, connection.broker.limits.headerCount)
-  const packetId = value >> 8
-  if (type === PACKET.PUBACK) outgoing.acknowledged(packetId)
-  else if (type === PACKET.PUBCOMP) outgoing.completed(packetId)
-  else {
-    const reasonCode = value & 255
-    const known = outgoing.received(packetId, reasonCode)
-    // A refusal of what is not known needs no answer: the client has given the message up (MQTT 5 section 4.3.3).
-    if (!known && reasonCode < REASON.UNSPECIFIED_ERROR) connection.sender.release(packetId, REASON.PACKET_IDENTIFIER_NOT_FOUND)
-  }
-}
-
-/** Does what the rarer packets of an open connection ask for; throws a ProtocolError. */
-export function handleControlPacket(connection: Connection, session: Session, packet: ClientPacket): void {
-  switch (packet.type) {
-    case 'SUBSCRIBE':
-      subscribe(connection, session, packet)
-      break
-    case 'UNSUBSCRIBE':
-      unsubscribe(connection, session, packet)
-      break
-    case 'DISCONNECT':
-      disconnected(connection, session, packet)
-      break
-    case 'AUTH':
-      connection.reauthenticate(packet)
-      break
-    default:
-      throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a second CONNECT')
-  }
-}
-
-function disconnected(connection: Connection, session: Session, { reasonCode, sessionExpiryInterval }: DisconnectPacket): void {
-  if (sessionExpiryInterval !== undefined) {
-    if (sessionExpiryInterval > 0 && !session.persistent)
-      throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a session without expiry cannot be given one')
-    connection.broker.sessions.changeExpiry(session, sessionExpiryInterval)
-  }
-  // With reason 4 the client wants its will to be published (MQTT 5 section 3.14.2.1).
-  connection.leave(reasonCode, reasonCode === REASON.DISCONNECT_WITH_WILL ? 'publish' : 'drop')
-}
-
-/** How a connection parts from its session and ends its scope: once, whatever ends it first. */
-export class Departure {
-  readonly #connection: Connection
-  /** True when its CONNECT was accepted. */
-  connected = false
-  /** -1 until it has begun. */
-  #reasonCode = -1
-
-  constructor(connection: Connection) {
-    this.#connection = connection
-  }
-
-  /** What is in work is finished first: a message that was taken is not lost because its sender left. */
-  begin(reasonCode: number, will: WillHandling, inWork: number): void {
-    if (this.#reasonCode !== -1) return
-    this.#reasonCode = reasonCode
-    const connection = this.#connection
-    connection.broker.sessions.left(connection, will)
-    if (inWork === 0) this.workEnded()
-  }
-
-  /** Nothing is in work any more. */
-  workEnded(): void {
-    const connection = this.#connection
-    const { context } = connection
-    if (this.#reasonCode === -1 || context === null) return
-    connection.context = null
-    connection.broker.farewell(context, this.#reasonCode, this.connected)
+  /** Leaves the session, once, whatever ends the connection first. Messages in work are finished before the scope ends. */
+  #ended(reasonCode: number, will: WillHandling): void {
+    this.#validity.close()
+    if (this.#endReason !== -1) return
+    this.#endReason = reasonCode
+    if (this.session !== null) this.#ports.sessions.disconnected(this.session, this, will)
+    if ((this.#receiver?.inWork ?? 0) === 0) this.endScope()
   }
 }

@@ -1,72 +1,114 @@
 import { randomBytes } from 'node:crypto'
-import { type Context, isUnrouted } from '@iopa/transport'
+import { type ByteChannel, type Context, type Endpoint, type Host, isUnrouted, type RequestSource } from '@iopa/transport'
 import { protocolVersionOf } from '../../codec/connect-decoder.ts'
-import { decodeMessageProperties } from '../../codec/message-properties.ts'
-import { encodeAuth, encodeConnack } from '../../codec/packet-encoder.ts'
+import type { PacketDecoder } from '../../codec/packet-decoder.ts'
+import { encodeAuth, type encodeConnack } from '../../codec/packet-encoder.ts'
 import type { AuthPacket, ConnectPacket } from '../../codec/packets.ts'
 import { ProtocolError } from '../../codec/protocol-error.ts'
 import { REASON } from '../../codec/reason-codes.ts'
-import { isTopicName } from '../../topics/topic.ts'
-import { connectHeaders, HeaderSource } from '../app/requests.ts'
-import { connectReasonOf, REFUSED_CLIENT_IDENTIFIER, REFUSED_PROTOCOL_VERSION } from '../app/status-codes.ts'
+import { connectHeaders, HeaderSource } from '../app/publication.ts'
+import type { Requests } from '../app/requests.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { ClientConnection } from '../ports.ts'
 import { MqttEndpoint } from '../session/endpoint.ts'
 import { userKeyOf } from '../session/identity.ts'
-import { FOREVER } from '../session/session.ts'
+import type { Session } from '../session/session.ts'
+import type { Sessions } from '../session/sessions.ts'
 import { PendingWill } from '../session/wills.ts'
-import type { Connection } from './connection.ts'
+import { connectReasonOf, REFUSED_PROTOCOL_VERSION } from '../status-codes.ts'
+import { acceptingConnack, expiryIntervalOf, keepAliveOf, refusalOf } from './connect-rules.ts'
+import type { PacketSender } from './packet-sender.ts'
+
+/** The connection that a CONNECT came on; the handshake fills in what the packet says. */
+export interface ConnectingConnection extends ClientConnection {
+  readonly channel: ByteChannel
+  readonly sender: PacketSender
+  /** True once CONNACK is sent. */
+  readonly isOpen: boolean
+  context: Context | null
+  endpoint: Endpoint | null
+  source: RequestSource | null
+  bridge: boolean
+  session: Session | null
+  /** Of its CONNECT, null for none (MQTT 5 section 4.12). */
+  authenticationMethod: string | null
+  /** Sends CONNACK with a reason code, and closes. */
+  refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void
+  /** Closes without a packet. */
+  destroy(): void
+  /** CONNACK is about to be sent: packets are read from now on. `keepAlive` is in milliseconds. */
+  opened(keepAlive: number): void
+  /** Continues with the packets that came meanwhile. */
+  proceed(): void
+  /** Watches the user that the run of this context has set. */
+  watchUser(by: Context): void
+}
+
+export interface HandshakePorts {
+  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
+  readonly host: Pick<Host, 'run'>
+  readonly requests: Requests
+  readonly sessions: Sessions
+  readonly decoder: PacketDecoder
+}
 
 /**
- * A CONNECT on its way through the pipeline, and the AUTH packets that may follow (MQTT 5 sections 3.1, 4.12). Authentication is
- * ordinary middleware: a status of 400 and more refuses. A 401 with `www-authenticate: <method>` whose body is the server's data asks
- * for one more step of that method; the client's next data comes as another CONNECT context within the first.
+ * Runs CONNECT, and the AUTH packets that may follow, through the pipeline (MQTT 5 sections 3.1, 4.12). Authentication is ordinary
+ * middleware: a status of 400 or more refuses. A 401 with `www-authenticate: <method>` asks for one more step of that method, with its body
+ * as the authentication data; the next data of the client comes as another CONNECT context within the first.
  */
 export class Handshake {
-  readonly #connection: Connection
+  readonly #connection: ConnectingConnection
+  readonly #ports: HandshakePorts
   #packet: ConnectPacket | null = null
   #clientId = ''
   #assigned = false
   #abandoned = false
-  /** True once middleware has looked at the authentication method, or asked for a further step of it. */
+  /** True once middleware has read the authentication method, or asked for a further step of it. */
   #methodKnown = false
   /** True while the client is to send AUTH. */
   expects = false
-  /** True while the pipeline has the last step. */
+  /** True while the pipeline runs a step. */
   #asked = false
   /** The run that has set the user. */
   #authenticated: Context | null = null
 
-  constructor(connection: Connection) {
+  constructor(connection: ConnectingConnection, ports: HandshakePorts) {
     this.#connection = connection
+    this.#ports = ports
   }
 
-  /** Takes the first packet of a connection. */
-  start(bytes: Buffer, start: number, body: number, end: number): void {
+  /** Takes a packet of a connection without session: CONNECT, then AUTH. */
+  receive(bytes: Buffer, start: number, body: number, end: number): void {
+    if (this.#packet === null) {
+      this.#start(bytes, start, body, end)
+      return
+    }
+    const packet = this.#ports.decoder.decode(bytes, start, body, end, this.#connection.version)
+    if (packet.type !== 'AUTH') throw new ProtocolError(REASON.PROTOCOL_ERROR, 'an authentication is under way')
+    this.#proceed(packet)
+  }
+
+  #start(bytes: Buffer, start: number, body: number, end: number): void {
     const packet = this.#read(bytes, start, body, end)
     if (packet === null) return
     const connection = this.#connection
-    const { broker, channel } = connection
+    const { requests, operation } = this.#ports
     this.#packet = packet
     connection.sender.version = packet.protocolVersion
     connection.bridge = packet.bridge
-    if (packet.clientId === '' && packet.protocolVersion < 5 && !(packet.protocolVersion === 4 && packet.cleanStart)) {
-      connection.refuse(REFUSED_CLIENT_IDENTIFIER)
-      return
-    }
-    if (packet.will !== null && !isTopicName(packet.will.topic)) {
-      connection.refuse(packet.protocolVersion === 5 ? REASON.TOPIC_NAME_INVALID : connectReasonOf(403, packet.protocolVersion))
-      return
-    }
-    const responseTopic = packet.will === null ? undefined : decodeMessageProperties(packet.will.properties).responseTopic
-    if (responseTopic !== undefined && !isTopicName(responseTopic)) {
-      connection.refuse(REASON.TOPIC_NAME_INVALID, { reasonString: "the will's Response Topic is not a topic name" })
+    const refusal = refusalOf(packet)
+    if (refusal !== null) {
+      const { code, reasonString } = refusal
+      connection.refuse(code, reasonString === undefined ? undefined : { reasonString })
       return
     }
     this.#assigned = packet.clientId === ''
     this.#clientId = this.#assigned ? `iopa-${randomBytes(12).toString('base64url')}` : packet.clientId
-    const endpoint = new MqttEndpoint(channel, packet.protocolVersion, this.#clientId, broker.limits.body)
+    const endpoint = new MqttEndpoint(connection.channel, packet.protocolVersion, this.#clientId, operation.settings.limits.body)
     connection.endpoint = endpoint
     const source = new HeaderSource(connectHeaders(packet.userName, packet.password, packet.userProperties))
-    const context = broker.requests.control('CONNECT', '/', endpoint, source)
+    const context = requests.control('CONNECT', '/', endpoint, source)
     connection.context = context
     connection.source = source
     context['mqtt.ClientId'] = this.#clientId
@@ -79,7 +121,7 @@ export class Handshake {
   }
 
   /** The client's next step of an authentication. */
-  proceed(packet: AuthPacket): void {
+  #proceed(packet: AuthPacket): void {
     this.expects = false
     const method = this.#packet?.authenticationMethod ?? null
     if (packet.reasonCode !== REASON.CONTINUE_AUTHENTICATION || packet.authenticationMethod !== method) {
@@ -88,7 +130,7 @@ export class Handshake {
     this.#step(method, packet.authenticationData)
   }
 
-  /** An authentication anew while the connection is open (section 4.12.1); the session goes on meanwhile. */
+  /** Authenticates again while the connection is open (section 4.12.1); its other packets are handled meanwhile. */
   reauthenticate(packet: AuthPacket): void {
     const connection = this.#connection
     const method = connection.authenticationMethod
@@ -100,12 +142,12 @@ export class Handshake {
     this.#step(method, packet.authenticationData)
   }
 
-  /** True while an authentication has no outcome. */
+  /** True while an authentication is not finished. */
   get underWay(): boolean {
     return this.expects || this.#asked
   }
 
-  /** The connection is gone; what the pipeline still says is ignored. */
+  /** The connection is closed: the outcome of the pipeline is ignored. */
   abandon(): void {
     this.#abandoned = true
   }
@@ -114,12 +156,12 @@ export class Handshake {
     const connection = this.#connection
     try {
       connection.sender.version = protocolVersionOf(bytes, body, end)
-      const packet = connection.broker.decoder.decode(bytes, start, body, end, connection.version)
+      const packet = this.#ports.decoder.decode(bytes, start, body, end, connection.version)
       if (packet.type === 'CONNECT') return packet
       connection.destroy()
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      // A version that is not spoken is refused in the words of 3.1.1, which every client reads (3.1.1 section 3.1.2.2).
+      // An unsupported version is refused as in 3.1.1, which every client understands (3.1.1 section 3.1.2.2).
       if (error.reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
         connection.sender.version = 4
         connection.refuse(REFUSED_PROTOCOL_VERSION)
@@ -130,14 +172,14 @@ export class Handshake {
   }
 
   #step(method: string | null, data: Buffer | null): void {
-    const { broker, context, endpoint } = this.#connection
+    const { context, endpoint } = this.#connection
     if (context === null || endpoint === null) return
-    this.#run(broker.requests.control('CONNECT', '/', endpoint, null, context), method, data)
+    this.#run(this.#ports.requests.control('CONNECT', '/', endpoint, null, context), method, data)
   }
 
   #run(context: Context, method: string | null, data: Buffer | null): void {
     if (method !== null) {
-      // Middleware that does not know enhanced authentication would accept a method that it has never looked at.
+      // Middleware without enhanced authentication would accept a method that it has never read.
       const look = (): string => {
         this.#methodKnown = true
         return method
@@ -145,12 +187,12 @@ export class Handshake {
       Object.defineProperty(context, 'mqtt.AuthenticationMethod', { get: look, enumerable: true, configurable: true })
     }
     if (data !== null) context['mqtt.AuthenticationData'] = data
-    const { broker } = this.#connection
+    const { host, operation } = this.#ports
     this.#asked = true
-    broker.host.run(context, () => {
+    host.run(context, () => {
       this.#asked = false
       if (this.#abandoned) return
-      broker.flusher.batch(() => this.#outcome(context, method))
+      operation.batches.batch(() => this.#outcome(context, method))
     })
   }
 
@@ -159,7 +201,7 @@ export class Handshake {
     const answer = context.response
     const { status } = answer
     const first = connection.context as Context
-    // The credentials were for this run alone.
+    // The credentials exist only during this run.
     if (first['mqtt.UserName'] !== undefined) first['mqtt.UserName'] = undefined
     if (first['mqtt.Password'] !== undefined) first['mqtt.Password'] = undefined
     const step = context !== first
@@ -195,91 +237,72 @@ export class Handshake {
 
   #accepted(method: string | null): void {
     const connection = this.#connection
+    const { sessions, operation } = this.#ports
     if (connection.isOpen) {
       connection.sender.send(encodeAuth(REASON.SUCCESS, method ?? '', undefined))
-      connection.broker.sessions.userChanged(connection)
+      if (connection.session !== null) sessions.userChanged(connection.session, connection)
       this.#watchUser()
       return
     }
     const packet = this.#packet as ConnectPacket
-    const { broker } = connection
     if (method !== null && !this.#methodKnown) {
       connection.refuse(REASON.BAD_AUTHENTICATION_METHOD)
       return
     }
-    // A client that takes no CONNACK cannot be told anything.
-    if (this.#connack(packet, false, this.#expiryInterval(packet)).length > packet.maximumPacketSize) {
+    const expiryInterval = expiryIntervalOf(packet, operation.settings)
+    // A CONNACK that is larger than the client takes cannot be sent.
+    if (this.#connack(packet, false, expiryInterval).length > packet.maximumPacketSize) {
       connection.destroy()
       return
     }
-    const room = broker.sessions.open(
-      connection,
-      this.#clientId,
-      packet.cleanStart,
-      this.#expiryInterval(packet),
-      packet.will ? PendingWill.from(packet.will) : null
-    )
-    if (room === 'taken') {
+    const opened = sessions.open(connection, {
+      clientId: this.#clientId,
+      cleanStart: packet.cleanStart,
+      expiryInterval,
+      will: packet.will ? PendingWill.from(packet.will) : null
+    })
+    if (opened === 'taken') {
       connection.refuse(connectReasonOf(403, connection.version), { reasonString: 'another user is connected with this client identifier' })
       return
     }
-    if (room === 'full') {
+    if (opened === 'full') {
       connection.refuse(connectReasonOf(503, connection.version))
       return
     }
-    broker.journal.kept(kept => {
-      if (kept) broker.flusher.batch(() => this.#connected(packet, room.session, room.present))
+    const { session, present } = opened
+    connection.session = session
+    operation.journal.kept(kept => {
+      if (kept) operation.batches.batch(() => this.#connected(packet, session, present))
       else connection.refuse(connectReasonOf(503, connection.version))
     })
   }
 
-  #connected(packet: ConnectPacket, session: Parameters<Connection['opened']>[0], present: boolean): void {
+  #connected(packet: ConnectPacket, session: Session, present: boolean): void {
     const connection = this.#connection
-    const { broker } = connection
+    const { sender } = connection
+    const { settings } = this.#ports.operation
     if (this.#abandoned || session.claim !== connection) return
-    connection.timeout = this.#keepAlive(packet) * 1500
-    connection.sender.window = Math.min(packet.receiveMaximum, broker.options.sendWindow)
-    connection.sender.maximumPacketSize = packet.maximumPacketSize
-    connection.sender.wantsProblems = packet.requestProblemInformation
+    sender.window = Math.min(packet.receiveMaximum, settings.sendWindow)
+    sender.maximumPacketSize = packet.maximumPacketSize
+    sender.wantsProblems = packet.requestProblemInformation
+    sender.aliasMaximum = Math.min(packet.topicAliasMaximum, settings.topicAliasMaximum)
     connection.authenticationMethod = packet.authenticationMethod
-    broker.sessions.attach(session, connection)
-    connection.opened(session, packet.topicAliasMaximum)
-    connection.sender.send(this.#connack(packet, present, session.expiryInterval))
+    this.#ports.sessions.attach(session, connection)
+    if (connection.endpoint instanceof MqttEndpoint) connection.endpoint.session = session
+    connection.opened(keepAliveOf(packet, settings) * 1500)
+    sender.send(this.#connack(packet, present, session.expiryInterval))
     session.outgoing.resume()
     connection.proceed()
     this.#watchUser()
   }
 
   #watchUser(): void {
-    const { context, validity } = this.#connection
-    if (context !== null && this.#authenticated !== null) validity.watch(context, this.#authenticated)
+    if (this.#authenticated !== null) this.#connection.watchUser(this.#authenticated)
     this.#authenticated = null
   }
 
   #connack(packet: ConnectPacket, present: boolean, expiryInterval: number): Buffer {
-    const { limits, options, maxPacketSize } = this.#connection.broker
-    const keepAlive = this.#keepAlive(packet)
-    return encodeConnack(packet.protocolVersion, present, REASON.SUCCESS, {
-      sessionExpiryInterval: expiryInterval === (packet.sessionExpiryInterval ?? 0) ? undefined : expiryInterval,
-      receiveMaximum: limits.inFlightPerConnection,
-      maximumPacketSize: maxPacketSize,
-      assignedClientIdentifier: this.#assigned ? this.#clientId : undefined,
-      topicAliasMaximum: options.topicAliasMaximum,
-      serverKeepAlive: keepAlive === packet.keepAlive ? undefined : keepAlive,
-      responseInformation: packet.requestResponseInformation ? options.responseInformation?.replaceAll('{clientId}', this.#clientId) : undefined,
-      authenticationMethod: packet.authenticationMethod ?? undefined
-    })
-  }
-
-  /** Before MQTT 5 a session without clean start lasts for ever (3.1.1 section 3.1.2.4); the broker has the last word. */
-  #expiryInterval(packet: ConnectPacket): number {
-    const asked = packet.protocolVersion === 5 ? (packet.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : FOREVER
-    return Math.min(asked, this.#connection.broker.options.maxSessionExpiry)
-  }
-
-  #keepAlive(packet: ConnectPacket): number {
-    const { maxKeepAlive } = this.#connection.broker.options
-    if (packet.protocolVersion < 5 || maxKeepAlive === 0) return packet.keepAlive
-    return packet.keepAlive === 0 ? maxKeepAlive : Math.min(packet.keepAlive, maxKeepAlive)
+    const session = { present, expiryInterval, clientId: this.#clientId, assigned: this.#assigned }
+    return acceptingConnack(packet, session, this.#ports.operation.settings)
   }
 }

@@ -1,15 +1,22 @@
 import type { ByteChannel } from '@iopa/transport'
-import { PACKET } from '../../codec/packet-types.ts'
 import { NO_BYTES } from '../../codec/publish-decoder.ts'
 import { acknowledgementSize, type PublishForm, publishSize, writeAcknowledgement, writePublish } from '../../codec/publish-encoder.ts'
-import type { Broker } from '../broker.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { PacketSink } from '../ports.ts'
 import type { Message } from '../topics/message.ts'
-import { SendBuffer } from './send-buffer.ts'
+import { type Flusher, SendBuffer } from './send-buffer.ts'
 
-/** Writes packets to one client, as large, as many and in the form that the client has said it takes. */
-export class PacketSender {
+/** What every connection writes with. */
+export interface SenderPorts extends Pick<Operation, 'settings' | 'clock' | 'statistics'> {
+  readonly batches: Flusher
+  /** Filled in for each PUBLISH that is written. */
+  readonly form: OutgoingForm
+}
+
+/** Writes packets to one client, within the size and receive maximum that its CONNECT named. */
+export class PacketSender implements PacketSink {
   readonly buffer: SendBuffer
-  readonly #broker: Broker
+  readonly #ports: SenderPorts
   /** 3, 4 or 5. */
   version = 4
   /** Most unacknowledged messages that the client takes at a time. */
@@ -22,34 +29,45 @@ export class PacketSender {
   aliasMaximum = 0
   #aliases: Map<string, number> | null = null
 
-  constructor(broker: Broker, channel: ByteChannel) {
-    this.#broker = broker
-    this.buffer = new SendBuffer(channel, broker.limits.queueBytes, broker.flusher.add, broker.counters)
+  constructor(channel: ByteChannel, ports: SenderPorts) {
+    this.#ports = ports
+    this.buffer = new SendBuffer(channel, ports.settings.limits.queueBytes, ports.batches.add, ports.statistics)
   }
 
-  /** Sends a PUBLISH; false when the client takes none of that size. */
+  get full(): boolean {
+    return this.buffer.full
+  }
+
   publish(message: Message, qos: number, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {
     if (qos === 0 && !retain && identifiers.length === 0 && this.aliasMaximum === 0 && (message.expiresAt === 0 || this.version < 5)) {
       return this.#plain(message)
     }
     const { buffer, version } = this
-    const { form, counters } = this.#broker
+    const { form, statistics } = this.#ports
     const known = this.aliasMaximum > 0 ? this.#aliasOf(message.topic) : 0
-    const secondsLeft = version === 5 && message.expires ? message.secondsLeft(this.#broker.elapsed()) : -1
-    form.set(message, qos, retain, dup, packetId, identifiers, secondsLeft, Math.abs(known), known < 0)
+    const secondsLeft = version === 5 && message.expires ? message.secondsLeft(this.#ports.clock.elapsed()) : -1
+    form.set(message)
+    form.qos = qos
+    form.retain = retain
+    form.dup = dup
+    form.packetId = packetId
+    form.subscriptionIdentifiers = identifiers
+    form.messageExpiryInterval = secondsLeft
+    form.topicAlias = Math.abs(known)
+    form.aliasKnown = known < 0
     const size = publishSize(form, version)
     if (size > this.maximumPacketSize) {
       if (known > 0) this.#aliases?.delete(message.topic)
       return false
     }
-    counters.sent++
-    counters.payloadSent += message.payloadEnd - message.payloadStart
+    statistics.sent++
+    statistics.payloadSent += message.payloadEnd - message.payloadStart
     const at = buffer.reserve(size)
     writePublish(buffer.block, at, form, version)
     return true
   }
 
-  /** Sends a PUBACK, PUBREC, PUBREL or PUBCOMP; `details` are left out where they make it too large. */
+  /** `details` are left out if they make the packet too large for the client. */
   acknowledge(type: number, packetId: number, reasonCode: number, details: Buffer | null): void {
     const { buffer, version } = this
     let said = details
@@ -58,27 +76,22 @@ export class PacketSender {
       said = null
       size = acknowledgementSize(version, reasonCode, said)
     }
-    this.#broker.counters.controlSent++
+    this.#ports.statistics.controlSent++
     const at = buffer.reserve(size)
     writeAcknowledgement(buffer.block, at, type, packetId, version, reasonCode, said)
   }
 
-  /** Sends a PUBREL. */
-  release(packetId: number, reasonCode: number): void {
-    this.acknowledge(PACKET.PUBREL, packetId, reasonCode, null)
-  }
-
-  /** Writes a whole packet, unless it has more bytes than the client takes. */
+  /** Sends a whole packet, unless it is larger than the client takes. */
   send(packet: Buffer): void {
     if (packet.length > this.maximumPacketSize) return
-    this.#broker.counters.controlSent++
+    this.#ports.statistics.controlSent++
     this.buffer.append(packet, 0, packet.length)
   }
 
   /** A message that is the same for every receiver of this version. */
   #plain(message: Message): boolean {
     const { buffer, version } = this
-    // As it came, where its sender speaks the same version.
+    // Unchanged, if its publisher uses the same version.
     if (message.frameVersion === (version === 5 ? 5 : 3)) {
       if (message.frameEnd - message.frameStart > this.maximumPacketSize) return false
       this.#count(message)
@@ -93,12 +106,12 @@ export class PacketSender {
   }
 
   #count(message: Message): void {
-    const { counters } = this.#broker
-    counters.sent++
-    counters.payloadSent += message.payloadEnd - message.payloadStart
+    const { statistics } = this.#ports
+    statistics.sent++
+    statistics.payloadSent += message.payloadEnd - message.payloadStart
   }
 
-  /** The alias of a topic: negative when the client knows it already, 0 when there is none left (MQTT 5 section 3.3.2.3.4). */
+  /** The alias of a topic: negative if the client knows it already, 0 if there is none left (MQTT 5 section 3.3.2.3.4). */
   #aliasOf(topic: string): number {
     this.#aliases ??= new Map()
     const known = this.#aliases.get(topic)
@@ -110,7 +123,7 @@ export class PacketSender {
   }
 }
 
-/** One form that is filled in for each PUBLISH that is written on its own. */
+/** The fields of a PUBLISH that is encoded for one client; one object for all connections. */
 export class OutgoingForm implements PublishForm {
   topicBytes: Buffer = NO_BYTES
   bytes: Buffer = NO_BYTES
@@ -126,29 +139,11 @@ export class OutgoingForm implements PublishForm {
   topicAlias = 0
   aliasKnown = false
 
-  set(
-    message: Message,
-    qos: number,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[],
-    messageExpiryInterval: number,
-    topicAlias: number,
-    aliasKnown: boolean
-  ): void {
+  set(message: Message): void {
     this.topicBytes = message.topicBytes
     this.bytes = message.bytes
     this.payloadStart = message.payloadStart
     this.payloadEnd = message.payloadEnd
     this.properties = message.properties
-    this.qos = qos
-    this.retain = retain
-    this.dup = dup
-    this.packetId = packetId
-    this.subscriptionIdentifiers = identifiers
-    this.messageExpiryInterval = messageExpiryInterval
-    this.topicAlias = topicAlias
-    this.aliasKnown = aliasKnown
   }
 }

@@ -1,125 +1,127 @@
-import type { Context } from '@iopa/transport'
+import type { Context, HeldBytes } from '@iopa/transport'
 import { encodeReason } from '../../codec/message-properties.ts'
 import { PACKET } from '../../codec/packet-types.ts'
 import { ProtocolError } from '../../codec/protocol-error.ts'
 import { decodePublish } from '../../codec/publish-decoder.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import { Publication, type PublicationOwner } from '../app/publication.ts'
-import { acknowledgesFailure } from '../app/status-codes.ts'
-import { IN_WORK, RELEASING, type Session } from '../session/session.ts'
-import { Message } from '../topics/message.ts'
-import { TopicNames } from '../topics/topic-table.ts'
-import type { Connection } from './connection.ts'
+import type { PublishHandler } from '../app/publish-handler.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { PublishingConnection } from '../ports.ts'
+import type { Session } from '../session/session.ts'
+import { acknowledgesFailure } from '../status-codes.ts'
+import { Message, type ReceivedPublish } from '../topics/message.ts'
+import { TopicAliases, type TopicTable } from '../topics/topic-table.ts'
+
+export interface PublishReceiverPorts {
+  readonly operation: Pick<Operation, 'settings' | 'clock' | 'statistics'>
+  readonly topics: TopicTable
+  readonly publish: PublishHandler
+  /** The memory for bodies of the app. */
+  readonly bodies: HeldBytes | undefined
+  /** Filled by each PUBLISH that is read. */
+  readonly fields: ReceivedPublish
+}
 
 /**
- * The messages that come in on one connection: their topic aliases, how many are in work, the order of their acknowledgements. Messages
- * to one topic are handled one after another, those to different topics side by side (MQTT 5 section 4.6). Requests with a Response Topic to a path whose
- * subscribers get its state and not the messages are handled side by side, after the messages before them.
+ * Receives the PUBLISH packets of one connection. Messages to one topic are handled one after another, those to different topics concurrently;
+ * acknowledgements are sent in the order of the messages (MQTT 5 section 4.6). Requests with a Response Topic to a path that is state are
+ * handled concurrently, after the messages before them.
  */
 export class PublishReceiver implements PublicationOwner {
-  readonly #connection: Connection
+  readonly #connection: PublishingConnection
   readonly #session: Session
-  readonly #names: TopicNames
-  /** Messages of QoS 1 and 2 in the order they came, until their acknowledgement leaves. */
+  readonly #ports: PublishReceiverPorts
+  readonly #aliases: TopicAliases
+  /** Messages of QoS 1 and 2 in the order in which they came, until they are acknowledged. */
   #unacknowledged: Publication[] = []
-  /** Topics with a message in work, and what waits behind it. */
+  /** Topics with a message in work, and the messages that wait behind it. */
   #busy: Map<string, Publication[]> | null = null
   #inWork = 0
-  /** Of these, what no receive maximum bounds: QoS 0, and before MQTT 5 every message. */
+  /** Messages in work that no receive maximum bounds: QoS 0, and before MQTT 5 every message. */
   #unbounded = 0
   #unboundedBytes = 0
   #starting: Publication | null = null
-  readonly #room: BodyMemory
+  #waitsForMemory = false
 
-  constructor(connection: Connection, session: Session) {
+  constructor(connection: PublishingConnection, session: Session, ports: PublishReceiverPorts) {
     this.#connection = connection
     this.#session = session
-    this.#names = new TopicNames(connection.broker)
-    this.#room = new BodyMemory(connection)
+    this.#ports = ports
+    this.#aliases = new TopicAliases(ports.topics, ports.operation.settings.topicAliasMaximum)
   }
 
-  /** Messages that have been taken and not settled. */
+  get scope(): Context {
+    return this.#connection.context as Context
+  }
+
+  /** Messages that were received and are not settled. */
   get inWork(): number {
     return this.#inWork
   }
 
-  /** True while further packets are read. A client of MQTT 5 is read on, since its receive maximum bounds it: what handlers wait for may be among its packets. */
+  /**
+   * True while further packets are read. A client of MQTT 5 is read on: its receive maximum bounds it, and a message that a handler waits for
+   * may be among its packets.
+   */
   get reads(): boolean {
-    return this.#unbounded < this.#connection.broker.limits.inFlightPerConnection && this.#unboundedBytes < UNBOUNDED_BYTES && this.#room.left
+    const { limits } = this.#ports.operation.settings
+    return this.#unbounded < limits.inFlightPerConnection && this.#unboundedBytes < UNBOUNDED_BYTES && this.#hasMemory
   }
 
-  /** Takes a PUBLISH; false when the connection has as many in work as it may have. */
+  /** Takes a PUBLISH; false if the connection has as many in work as it may have. */
   receive(bytes: Buffer, start: number, body: number, end: number): boolean {
     const connection = this.#connection
-    const { broker, version } = connection
-    const fields = broker.fields
-    decodePublish(bytes, start, body, end, version, broker.limits.headerCount, fields)
-    broker.counters.received++
-    broker.counters.payloadReceived += end - fields.payloadStart
+    const { version } = connection
+    const { operation, fields, bodies } = this.#ports
+    const { statistics } = operation
+    decodePublish(bytes, start, body, end, version, operation.settings.limits.headerCount, fields)
+    statistics.received++
+    statistics.payloadReceived += end - fields.payloadStart
     const { qos, packetId } = fields
     if (qos > 0 && version === 5) this.#checkReceiveMaximum()
     if (qos === 2 && this.#isDuplicate(packetId)) return true
-    const topic = this.#names.topicOf(bytes, fields)
+    const topic = this.#aliases.topicOf(bytes, fields)
     if (topic === null) {
       this.#refuseTopic(qos, packetId)
       return true
     }
-    const expiresAt = fields.messageExpiryInterval < 0 ? 0 : broker.elapsed() + fields.messageExpiryInterval * 1000
-    const message = new Message(
-      topic.name,
-      topic.bytes,
-      bytes,
-      fields.payloadStart,
-      end,
-      qos,
-      fields.retain,
-      fields.properties,
-      expiresAt,
-      this.#session
-    )
+    fields.bytes = bytes
+    fields.payloadEnd = end
+    fields.expiresAt = fields.messageExpiryInterval < 0 ? 0 : operation.clock.elapsed() + fields.messageExpiryInterval * 1000
+    fields.publisher = this.#session
+    const message = new Message(topic, fields)
     if (fields.forwardable) message.forward(version === 5 ? 5 : 3, start, end)
-    const publication = new Publication(this.#session, connection.context as Context, topic, message, packetId, fields.dup, false, this)
+    const publication = new Publication(this.#session, topic, message, this)
+    publication.packetId = packetId
+    publication.dup = fields.dup
     if (qos > 0) this.#unacknowledged.push(publication)
-    if (qos === 2) (this.#session.received ??= new Map()).set(packetId, IN_WORK)
+    if (qos === 2) this.#session.receipts.begin(packetId)
     this.#inWork++
     if (qos === 0 || version < 5) {
       this.#unbounded++
       this.#unboundedBytes += message.size
     }
     this.#begin(publication)
+    if (!publication.settled) {
+      publication.waited = true
+      if (bodies !== undefined && message.size > UNCOUNTED) holdMemory(publication, bodies)
+      this.#workChanged()
+    }
     return this.reads
   }
 
   /** PUBREL: the client will not send this message again. */
   release(packetId: number): void {
-    const session = this.#session
-    const known = session.received?.get(packetId)
-    // A release of what is still in work is against the protocol, and harmless: PUBREC has not been sent. One that is being stored is answered then.
-    if (known === IN_WORK || known === RELEASING) return
     const connection = this.#connection
-    if (known === undefined) {
-      connection.sender.acknowledge(PACKET.PUBCOMP, packetId, connection.version === 5 ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS, null)
-      return
-    }
-    const released = (): void => {
-      session.received?.delete(packetId)
-      // The client may have come back meanwhile, and waits on its new connection.
-      const answering = session.connection ?? connection
-      answering.sender.acknowledge(PACKET.PUBCOMP, packetId, REASON.SUCCESS, null)
-    }
-    if (!session.stored) {
-      released()
-      return
-    }
-    const { journal } = connection.broker
-    session.received?.set(packetId, RELEASING)
-    journal.add({ kind: 'received', clientId: session.key, packetId, value: null })
-    // With the receipt in the store, the next message of this identifier would count as this one after a restart.
-    journal.kept(kept => {
-      if (kept) released()
+    const session = this.#session
+    session.receipts.release(packetId, outcome => {
+      if (outcome === 'failed') connection.disconnectSilently()
       else {
-        session.received?.set(packetId, known)
-        connection.abandon()
+        // The client may have reconnected meanwhile, and waits on its new connection.
+        const answering = outcome === 'unknown' ? connection : (session.connection ?? connection)
+        const reasonCode = outcome === 'unknown' && connection.version === 5 ? REASON.PACKET_IDENTIFIER_NOT_FOUND : REASON.SUCCESS
+        answering.sender.acknowledge(PACKET.PUBCOMP, packetId, reasonCode, null)
       }
     })
   }
@@ -141,43 +143,38 @@ export class PublishReceiver implements PublicationOwner {
       this.#unboundedBytes -= message.size
     }
     if (message.qos > 0) this.#acknowledge(publication)
-    if (publication.waited) this.#connection.workChanged(this.#inWork)
+    if (publication.waited) this.#workChanged()
   }
 
   #begin(publication: Publication): void {
     const topic = publication.topic.name
     const waiting = this.#busy?.get(topic)
-    if (waiting === undefined && publication.isRequest) {
-      this.#startAside(publication)
-    } else if (waiting) {
+    if (waiting === undefined && publication.isRequest) this.#startAside(publication)
+    else if (waiting) {
       publication.waited = true
       waiting.push(publication)
     } else if (!this.#start(publication)) {
       this.#busy ??= new Map()
       this.#busy.set(topic, [])
     }
-    if (publication.settled) return
-    publication.waited = true
-    this.#room.count(publication)
-    this.#connection.workChanged(this.#inWork)
   }
 
-  /** True when its handler has finished at once. */
+  /** True if its handler has finished at once. */
   #start(publication: Publication): boolean {
     const outer = this.#starting
     this.#starting = publication
-    this.#connection.broker.publishing.start(publication)
+    this.#ports.publish.start(publication)
     this.#starting = outer
     return publication.handled
   }
 
-  /** Begins a request that nothing waits for: none of it is delivered in its order, for what subscribers get is the newest state. */
+  /** Starts a request that no later message waits for: subscribers get the newest state, so its order does not matter. */
   #startAside(publication: Publication): void {
     publication.aside = true
     this.#start(publication)
   }
 
-  /** Begins what waits for a topic. Those that are handled at once are taken in a loop, so that a long row of them does not nest. */
+  /** Starts the messages that wait for a topic, in a loop: many that are handled at once must not nest. */
   #next(topic: string): void {
     const waiting = this.#busy?.get(topic)
     if (!waiting) return
@@ -188,15 +185,34 @@ export class PublishReceiver implements PublicationOwner {
     this.#busy?.delete(topic)
   }
 
-  #acknowledge(publication: Publication): void {
+  #workChanged(): void {
     const connection = this.#connection
+    connection.counted.busy(this.#inWork)
+    if (connection.paused) connection.proceed()
+    if (this.#inWork === 0 && connection.disconnected) connection.endScope()
+  }
+
+  /** True if the memory for bodies has room for this user; otherwise reading continues when bodies have been released. */
+  get #hasMemory(): boolean {
+    const { bodies } = this.#ports
+    if (bodies === undefined || !bodies.tight || bodies.hasRoom(bodies.ownerOf(this.scope), 1)) return true
+    if (!this.#waitsForMemory) {
+      this.#waitsForMemory = true
+      bodies.whenFreed(() => {
+        this.#waitsForMemory = false
+        this.#connection.proceed()
+      })
+    }
+    return false
+  }
+
+  #acknowledge(publication: Publication): void {
     const queue = this.#unacknowledged
-    if (connection.broker.options.ackOrder === 'any') {
+    if (this.#ports.operation.settings.ackOrder === 'any') {
       queue.splice(queue.indexOf(publication), 1)
       this.#answer(publication)
       return
     }
-    // Acknowledgements leave in the order in which the messages came (MQTT 5 section 4.6).
     let sent = 0
     while (sent < queue.length && (queue[sent] as Publication).settled) this.#answer(queue[sent++] as Publication)
     if (sent > 0) queue.splice(0, sent)
@@ -204,13 +220,15 @@ export class PublishReceiver implements PublicationOwner {
 
   #answer(publication: Publication): void {
     const { packetId, reasonCode } = publication
+    const { receipts } = this.#session
     const exactlyOnce = publication.message.qos === 2
-    // A client that came back meanwhile waits for the PUBREC on its new connection; what it sends again is not handled again.
+    // A client that reconnected meanwhile waits for PUBREC on its new connection; a message that it sends again is not handled again.
     const connection = (exactlyOnce ? this.#session.connection : null) ?? this.#connection
+    const { version } = connection
     const failed = reasonCode >= REASON.UNSPECIFIED_ERROR
-    if (connection.version < 5 && failed && !publication.dropped && !acknowledgesFailure(publication.status, connection.broker.options.refusal)) {
-      if (exactlyOnce) this.#session.received?.delete(packetId)
-      connection.abandon()
+    if (version < 5 && failed && !publication.dropped && !acknowledgesFailure(publication.status, this.#ports.operation.settings.refusal)) {
+      if (exactlyOnce) receipts.forget(packetId)
+      connection.disconnectSilently()
       return
     }
     if (reasonCode === REASON.PACKET_TOO_LARGE) {
@@ -218,51 +236,30 @@ export class PublishReceiver implements PublicationOwner {
       return
     }
     if (exactlyOnce) {
-      if (reasonCode >= REASON.UNSPECIFIED_ERROR && connection.version === 5) this.#session.received?.delete(packetId)
-      else this.#session.received?.set(packetId, reasonCode)
+      if (failed && version === 5) receipts.forget(packetId)
+      else receipts.acknowledge(packetId, reasonCode)
     }
-    connection.sender.acknowledge(
-      exactlyOnce ? PACKET.PUBREC : PACKET.PUBACK,
-      packetId,
-      reasonCode,
-      connection.version === 5 ? this.#detailsOf(publication) : null
-    )
+    const details = version === 5 ? detailsOf(publication) : null
+    connection.sender.acknowledge(exactlyOnce ? PACKET.PUBREC : PACKET.PUBACK, packetId, reasonCode, details)
   }
 
-  #detailsOf({ status, reason, session, dropped }: Publication): Buffer | null {
-    if (status === 0 || dropped) return null
-    const connection = session.connection
-    if (connection === null || !connection.sender.wantsProblems) return null
-    return reason === '' ? statusDetails(status) : encodeReason(reason, [['status', String(status)]])
-  }
-
-  /** More messages of QoS 1 and 2 than were allowed end the connection (MQTT 5 section 3.3.4). */
+  /** More unacknowledged messages than the receive maximum end the connection (MQTT 5 section 3.3.4). */
   #checkReceiveMaximum(): void {
-    const open = this.#unacknowledged.length + this.#released()
-    if (open >= this.#connection.broker.limits.inFlightPerConnection) {
-      throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'more messages are unacknowledged than the receive maximum allows')
+    const { receipts } = this.#session
+    let open = this.#unacknowledged.length
+    if (receipts.size > 0) {
+      // QoS 2 messages that were acknowledged and not released.
+      open += receipts.size
+      for (const { message } of this.#unacknowledged) if (message.qos === 2) open--
     }
-  }
-
-  /** QoS 2 messages that were acknowledged and not released. */
-  #released(): number {
-    const received = this.#session.received
-    if (received === null || received.size === 0) return 0
-    let inWork = 0
-    for (const publication of this.#unacknowledged) if (publication.message.qos === 2) inWork++
-    return received.size - inWork
+    if (open >= this.#ports.operation.settings.limits.inFlightPerConnection)
+      throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'more messages are unacknowledged than the receive maximum allows')
   }
 
   #isDuplicate(packetId: number): boolean {
-    const received = this.#session.received
-    const known = received?.get(packetId)
-    if (known === undefined) {
-      // Before MQTT 5 nothing but this bounds what a client may leave unreleased.
-      if (received !== null && received.size >= MAX_UNRELEASED)
-        throw new ProtocolError(REASON.RECEIVE_MAXIMUM_EXCEEDED, 'too many messages are unreleased')
-      return false
-    }
-    if (known !== IN_WORK && known !== RELEASING) this.#connection.sender.acknowledge(PACKET.PUBREC, packetId, known, null)
+    const reasonCode = this.#session.receipts.find(packetId)
+    if (reasonCode === undefined) return false
+    if (reasonCode !== null) this.#connection.sender.acknowledge(PACKET.PUBREC, packetId, reasonCode, null)
     return true
   }
 
@@ -274,9 +271,25 @@ export class PublishReceiver implements PublicationOwner {
   }
 }
 
-const MAX_UNRELEASED = 1024
 /** Bytes of messages in work that no receive maximum bounds. */
 const UNBOUNDED_BYTES = 1024 * 1024
+/** Bytes of a message that is not counted with the bodies of the app: the number of messages bounds those. */
+const UNCOUNTED = 16 * 1024
+
+/** Counts a message with the bodies of the app until it is settled. */
+function holdMemory(publication: Publication, bodies: HeldBytes): void {
+  const { size } = publication.message
+  const owner = bodies.ownerOf(publication.scope)
+  bodies.take(owner, size)
+  publication.giveBack = () => bodies.give(owner, size)
+}
+
+function detailsOf({ status, reason, session, dropped }: Publication): Buffer | null {
+  if (status === 0 || dropped) return null
+  const { connection } = session
+  if (connection === null || !connection.sender.wantsProblems) return null
+  return reason === '' ? statusDetails(status) : encodeReason(reason, [['status', String(status)]])
+}
 
 const STATUS_DETAILS = new Map<number, Buffer | null>()
 
@@ -284,41 +297,4 @@ function statusDetails(status: number): Buffer | null {
   let details = STATUS_DETAILS.get(status)
   if (details === undefined) STATUS_DETAILS.set(status, (details = encodeReason('', [['status', String(status)]])))
   return details
-}
-
-/** Bytes of a message that the number of messages bounds well enough. */
-const UNCOUNTED = 16 * 1024
-
-/** The messages of one connection among the bodies in memory of the app: while these have no room, the client waits. */
-export class BodyMemory {
-  readonly #connection: Connection
-  #waits = false
-
-  constructor(connection: Connection) {
-    this.#connection = connection
-  }
-
-  /** True while there is room for more of this user; otherwise the connection goes on when bodies have been given back. */
-  get left(): boolean {
-    const { bodies } = this.#connection.broker
-    if (bodies === undefined || !bodies.tight || bodies.hasRoom(bodies.ownerOf(this.#connection.context as Context), 1)) return true
-    if (!this.#waits) {
-      this.#waits = true
-      bodies.whenFreed(() => {
-        this.#waits = false
-        this.#connection.proceed()
-      })
-    }
-    return false
-  }
-
-  /** Counts a message that stays in memory until it is settled. */
-  count(publication: Publication): void {
-    const { bodies } = this.#connection.broker
-    const { size } = publication.message
-    if (bodies === undefined || size <= UNCOUNTED) return
-    const owner = bodies.ownerOf(this.#connection.context as Context)
-    bodies.take(owner, size)
-    publication.giveBack = () => bodies.give(owner, size)
-  }
 }

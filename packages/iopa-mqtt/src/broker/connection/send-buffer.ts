@@ -1,3 +1,5 @@
+import type { WriteBatches } from '../ports.ts'
+
 /** What a send buffer writes to. */
 export interface ByteSink {
   /** False asks to wait for the next drain. */
@@ -6,13 +8,13 @@ export interface ByteSink {
 
 const FIRST_BLOCK = 512
 const LARGEST_BLOCK = 65_536
-/** Packets up to this size are copied beside each other; larger ones are written from where they lie. */
+/** Packets up to this size are copied into one block; larger ones are written without a copy. */
 const COPY_LIMIT = 4096
 
 /**
- * What waits to be written to one client. Everything that is appended between two flushes leaves in one write; packets that lie
- * beside each other in the same memory leave without being copied. Nobody waits for it: above its mark it says `full`, and the caller
- * drops (QoS 0), keeps in its queue (QoS 1 and 2), or reads no more from that client (answers).
+ * Bytes to be written to one client. Everything that is appended between two flushes is one write; packets that lie next to each other in
+ * the same memory are not copied. Above its mark it is `full`: the caller then drops a message (QoS 0), queues it (QoS 1 and 2), or stops
+ * reading from the client (acknowledgements).
  */
 export class SendBuffer {
   readonly #sink: ByteSink
@@ -22,11 +24,11 @@ export class SendBuffer {
   /** Whole parts in front of what is open. */
   #parts: Buffer[] = []
   #partsLength = 0
-  /** A range of somebody's memory, open at its end. */
+  /** A range of a received chunk, open at its end. */
   #range: Buffer | null = null
   #rangeStart = 0
   #rangeEnd = 0
-  /** Memory of our own, open at its end. */
+  /** A block of this buffer, open at its end. */
   #block: Buffer | null = null
   #blockStart = 0
   #blockEnd = 0
@@ -35,7 +37,7 @@ export class SendBuffer {
   #blocked = false
   #closed = false
 
-  /** `schedule` arranges for `flush()` once, after what is being done now. */
+  /** `schedule` has `flush()` called once, at the end of the batch. */
   constructor(sink: ByteSink, highWaterMark: number, schedule: (buffer: SendBuffer) => void, counters: { bytesSent: number } = { bytesSent: 0 }) {
     this.#counters = counters
     this.#sink = sink
@@ -48,7 +50,7 @@ export class SendBuffer {
     return this.#partsLength + (this.#rangeEnd - this.#rangeStart) + (this.#blockEnd - this.#blockStart)
   }
 
-  /** True when the peer takes nothing and more waits than the mark allows. */
+  /** True if the peer takes nothing and more waits than the mark allows. */
   get full(): boolean {
     return this.#blocked && this.size >= this.#highWaterMark
   }
@@ -58,7 +60,7 @@ export class SendBuffer {
     return this.#blocked
   }
 
-  /** Appends bytes that nobody changes any more. */
+  /** Appends bytes, which must not change any more. */
   append(bytes: Buffer, start: number, end: number): void {
     if (this.#closed) return
     if (this.#range === bytes && this.#rangeEnd === start && !this.#blocked) {
@@ -89,7 +91,7 @@ export class SendBuffer {
     else bytes.copy(block, at, start, end)
   }
 
-  /** Makes room for bytes that the caller writes into `block` from the returned position, at once. */
+  /** Reserves room for bytes; the caller writes them at once into `block` from the returned position. */
   reserve(length: number): number {
     if (!this.#scheduled && !this.#closed) {
       this.#scheduled = true
@@ -109,12 +111,12 @@ export class SendBuffer {
     return at
   }
 
-  /** The memory that `reserve` gave room in. */
+  /** The block of the last `reserve`. */
   get block(): Buffer {
     return this.#block as Buffer
   }
 
-  /** Writes what waits, in one write, unless the sink has asked to wait. */
+  /** Writes everything in one write, unless the sink has asked to wait. */
   flush(): void {
     this.#scheduled = false
     if (this.#blocked || this.#closed) return
@@ -130,7 +132,7 @@ export class SendBuffer {
     this.flush()
   }
 
-  /** Drops what waits and takes nothing any more. */
+  /** Drops everything, and ignores further bytes. */
   close(): void {
     this.#closed = true
     this.#take()
@@ -194,15 +196,14 @@ export class SendBuffer {
 }
 
 /**
- * Writes the outboxes once what is being done now is done: at the end of the read that is being handled, or when something else, such as
- * a handler that took its time, had an answer. Where many handlers end in one turn of the event loop, the first has its bytes written at
- * once, and those of the others leave together.
+ * Flushes send buffers once per batch: at the end of a read, or after an asynchronous handler has answered. If many handlers end in one turn
+ * of the event loop, the bytes of the first are written at once and those of the others together.
  */
-export class Flusher {
+export class Flusher implements WriteBatches {
   #waiting: SendBuffer[] = []
   #depth = 0
   #queued = false
-  /** True when something was written in this turn, outside of a read. */
+  /** True if something was written in this turn, outside of a batch. */
   #written = false
   readonly #flush = (): void => {
     this.#queued = false
@@ -223,7 +224,6 @@ export class Flusher {
     setImmediate(this.#turn)
   }
 
-  /** Runs `work` and then writes all it produced. */
   batch(work: () => void): void {
     this.begin()
     try {
@@ -243,9 +243,9 @@ export class Flusher {
 
   flush(): void {
     while (this.#waiting.length > 0) {
-      const outboxes = this.#waiting
+      const buffers = this.#waiting
       this.#waiting = []
-      for (const buffer of outboxes) buffer.flush()
+      for (const buffer of buffers) buffer.flush()
     }
   }
 }

@@ -1,50 +1,66 @@
-import type { Context, IopaError, Subscription } from '@iopa/transport'
+import type { Context, IopaError, Subscription, UserWatches } from '@iopa/transport'
 import { REASON } from '../../codec/reason-codes.ts'
-import type { Connection } from './connection.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { WillHandling } from '../ports.ts'
+import type { Session } from '../session/session.ts'
+import type { Sessions } from '../session/sessions.ts'
 
-/** Ends a connection with its user: 0x87 in MQTT 5 (section 3.14.2.1), before that without a word. */
-export class ConnectionValidity {
-  readonly #connection: Connection
+/** The connection of a user. */
+export interface UserConnection {
+  readonly session: Session | null
+  /** True while the client authenticates again. */
+  readonly authenticating: boolean
+  disconnect(reasonCode: number, reasonString: string, will?: WillHandling): void
+}
+
+export interface UserValidityPorts {
+  readonly users: UserWatches
+  readonly sessions: Sessions
+  readonly operation: Pick<Operation, 'settings' | 'clock' | 'batches'>
+}
+
+/** Ends a connection when its user expires or is revoked: with reason code 0x87 in MQTT 5 (section 3.14.2.1). */
+export class UserValidity {
+  readonly #connection: UserConnection
+  readonly #ports: UserValidityPorts
   #watch: Subscription | null = null
-  /** The time in which an authentication that is under way may finish. */
+  /** Timer for an authentication that is under way when the user expires. */
   #grace: unknown = null
 
-  constructor(connection: Connection) {
+  constructor(connection: UserConnection, ports: UserValidityPorts) {
     this.#connection = connection
+    this.#ports = ports
   }
 
-  /** Watches the user whom the run of `by` has set: a CONNECT, or a later authentication. */
+  /** Watches the user that the run of `by` has set: a CONNECT, or a later authentication. */
   watch(context: Context, by: Context): void {
     this.close()
-    const { broker, session } = this.#connection
-    // What the user may see is asked again as often as the user is.
-    const checked = (): void => {
-      session?.authorization.reset()
-      session?.replyAuthorization.reset()
-    }
-    this.#watch = broker.users.watch(context, error => this.#ended(error), { by, checked })
+    const { session } = this.#connection
+    // The authorizations of the user are checked again whenever the user is.
+    const checked = (): void => session?.resetAuthorizations()
+    this.#watch = this.#ports.users.watch(context, error => this.#ended(error), { by, checked })
   }
 
   close(): void {
     this.#watch?.[Symbol.dispose]()
     this.#watch = null
-    if (this.#grace !== null) this.#connection.broker.clock.clearTimeout(this.#grace)
+    if (this.#grace !== null) this.#ports.operation.clock.clearTimeout(this.#grace)
     this.#grace = null
   }
 
   #ended({ code }: IopaError): void {
-    const connection = this.#connection
-    const { broker, session } = connection
+    const { session, authenticating } = this.#connection
+    const { sessions, operation } = this.#ports
     this.#watch = null
-    broker.flusher.batch(() => {
+    operation.batches.batch(() => {
       if (code === 'user-revoked') {
-        if (session !== null) broker.sessions.cut(session)
-      } else if (connection.authenticating) this.#grace = broker.clock.setTimeout(() => this.#expire(), broker.limits.headerTimeout)
+        if (session !== null) sessions.endRevoked(session)
+      } else if (authenticating) this.#grace = operation.clock.setTimeout(() => this.#expire(), operation.settings.limits.headerTimeout)
       else this.#expire()
     })
   }
 
   #expire(): void {
-    this.#connection.disconnect(REASON.NOT_AUTHORIZED, 'this user has to authenticate again', 'pardon')
+    this.#connection.disconnect(REASON.NOT_AUTHORIZED, 'this user has to authenticate again', 'hold')
   }
 }

@@ -2,8 +2,8 @@ import type { Clock, Logger } from '@iopa/transport'
 import type { Store, StoreRecord } from '../../store.ts'
 
 /**
- * What has to be kept, on its way to the store: everything that happens while a write is under way goes with the next one.
- * Without a store it does nothing, and what waits for it goes on at once.
+ * Writes records to the store: everything that is added while a write is under way goes into the next one. Without a store it does nothing,
+ * and calls back at once.
  */
 export class Journal {
   readonly #store: Store | null
@@ -20,19 +20,19 @@ export class Journal {
     this.#clock = clock
   }
 
-  /** True when there is a store. */
+  /** True if there is a store. */
   get active(): boolean {
     return this.#store !== null
   }
 
-  /** Keeps or removes a record, some time soon; its times are of the broker, those of the store are dates. */
+  /** Writes or removes a record soon; its times are those of `clock.elapsed`, the store gets dates. */
   add(record: StoreRecord): void {
     if (this.#store === null) return
     this.#batch.push(moved(record, this.#clock.now() - this.#clock.elapsed()))
     this.#schedule()
   }
 
-  /** Runs `done` when everything added so far is kept, at once when there is nothing to wait for; false when it could not be. */
+  /** Calls back when everything added so far is written, at once when nothing waits; with false when the write failed. */
   kept(done: (kept: boolean) => void): void {
     if (this.#store === null || (this.#batch.length === 0 && this.#writing === null)) {
       done(true)
@@ -47,10 +47,16 @@ export class Journal {
     while (this.#writing !== null || this.#batch.length > 0) await (this.#writing ?? this.#write())
   }
 
+  /** Flushes and closes the store. */
+  async close(): Promise<void> {
+    await this.flush()
+    await this.#store?.close()
+  }
+
   #schedule(): void {
     if (this.#writing !== null || this.#scheduled) return
     this.#scheduled = true
-    // One turn later, so that all that one read brings is one write.
+    // A microtask later, so that everything of one read goes into one write.
     queueMicrotask(() => {
       this.#scheduled = false
       if (this.#writing === null) void this.#write()
@@ -71,7 +77,7 @@ export class Journal {
       }
     )
     this.#writing = settled.then(kept => {
-      // What these bring about waits its turn, and does not pass those behind them.
+      // Records that these callbacks add go into the next write, behind those that wait already.
       for (const done of waiting) done(kept)
       this.#writing = null
       if (this.#batch.length > 0 || this.#waiting.length > 0) this.#schedule()
@@ -81,8 +87,8 @@ export class Journal {
 }
 
 /**
- * The record with its dates moved by so many milliseconds. A running broker measures in time that has passed, which a jump of the wall
- * clock does not change; a store holds dates, which have a meaning after a restart.
+ * The record with its times moved by so many milliseconds. A running broker uses elapsed time, which a jump of the wall clock does not
+ * change; a store holds dates, which stay valid over a restart.
  */
 export function moved(record: StoreRecord, by: number): StoreRecord {
   if (record.kind === 'retained' && record.value && record.value.expiresAt !== 0) {
@@ -98,5 +104,5 @@ export function moved(record: StoreRecord, by: number): StoreRecord {
   return record
 }
 
-// 0 would mean never; a millisecond earlier is as expired.
+// 0 means never; one millisecond earlier is just as expired.
 const date = (time: number, by: number): number => Math.round(time + by) || -1

@@ -1,8 +1,8 @@
-import type { Logger } from '@iopa/transport'
+import type { Clock, Logger } from '@iopa/transport'
 
-/** What a broker has counted since it started. */
-export class Counters {
-  /** PUBLISH packets that came, and that were sent. */
+/** What a broker counts from its start on, and logs as lost. */
+export class Statistics {
+  /** PUBLISH packets received and sent. */
   received = 0
   sent = 0
   /** Bytes of their payloads. */
@@ -13,40 +13,45 @@ export class Counters {
   controlSent = 0
   bytesReceived = 0
   bytesSent = 0
-  /** Messages that a client did not get although it had asked for them: its queue was full, it was slow, its session ended, it may not have them any more. */
+  /** Messages that a subscriber did not get: its queue was full, it was slow, its session ended, or it lost the permission. */
   dropped = 0
   /** Messages of QoS 0 for sessions whose clients were away. */
   absent = 0
   /** Messages that expired while they waited (MQTT 5 section 3.3.2.3.3). */
   outdated = 0
-  /** Connections that came, and CONNECT packets. */
+  /** Connections accepted, and CONNECT packets. */
   sockets = 0
   connects = 0
-  /** Most sessions at a time, as far as was looked. */
+  /** Largest number of sessions seen at a time. */
   mostClients = 0
-  /** Sessions that ended because their time was over. */
+  /** Sessions that expired. */
   expired = 0
   /** Idle sessions that ended to make room for other users. */
   evicted = 0
-  /** Records and writes of the store that were damaged when it was read. */
+  /** Damaged records and writes found in the store. */
   damaged = 0
+  readonly losses: Losses
+
+  constructor(losses: Losses) {
+    this.losses = losses
+  }
 }
 
 /** Milliseconds between two lines about the same kind of loss. */
 const INTERVAL = 10_000
 
-/** Logs what clients have not got, at a bounded rate: one line for each kind in ten seconds, with the number since the last one. */
+/** Logs lost messages at a bounded rate: one line for each kind in ten seconds, with the number since the last line. */
 export class Losses {
   readonly #logger: Logger
   readonly #elapsed: () => number
   readonly #kinds = new Map<string, { since: number; count: number }>()
 
-  constructor(logger: Logger, elapsed: () => number) {
+  constructor(logger: Logger, elapsed: Clock['elapsed']) {
     this.#logger = logger
     this.#elapsed = elapsed
   }
 
-  /** Notes a loss; `what` names its kind, `of` the last one or whose it is. `info` is for what clients have chosen. */
+  /** Logs a loss; `what` is its kind, `of` the last topic or session. `info` is for losses that clients have chosen. */
   note(what: string, of: string | { readonly name: string }, level: 'warn' | 'info' = 'warn'): void {
     const now = this.#elapsed()
     const kind = this.#kinds.get(what)

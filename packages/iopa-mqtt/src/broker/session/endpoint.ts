@@ -10,14 +10,14 @@ const INHERITED: InheritedKeys = {
     request['mqtt.ProtocolVersion'] = connection['mqtt.ProtocolVersion']
     request['mqtt.CleanStart'] = connection['mqtt.CleanStart']
     request['mqtt.KeepAlive'] = connection['mqtt.KeepAlive']
-    // The credentials are those of the first run alone; a step of an enhanced authentication belongs to that.
+    // Credentials exist only during the first run; the steps of an enhanced authentication belong to it.
     const { 'mqtt.UserName': userName, 'mqtt.Password': password } = connection
     if (userName !== undefined) request['mqtt.UserName'] = userName
     if (password !== undefined) request['mqtt.Password'] = password
   }
 }
 
-/** The two ends of an MQTT connection, and whose session it carries. */
+/** The two ends of an MQTT connection, and its session. */
 export class MqttEndpoint implements Endpoint {
   readonly scheme: string
   readonly protocol: string

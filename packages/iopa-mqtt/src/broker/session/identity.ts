@@ -1,9 +1,9 @@
 /*
- * Whose a session is: users are the same when their ids are, and all clients without a user are one user. A session's key is made of
- * both parts, so that the same client identifier under another user is another session (design: MQTT rulings h).
+ * The owner of a session: users are the same if their ids are, and all clients without a user are one user. The key of a session has both
+ * parts, so that the same client identifier under another user is another session (design: MQTT rulings h).
  */
 
-/** What stands for all clients without a user. */
+/** The user key of all clients without a user. */
 export const ANONYMOUS = ''
 
 /** The user of a context as text: equal for equal ids and for nothing else. */
@@ -20,10 +20,10 @@ export const sessionKey = (userKey: string, clientId: string): string => `${user
 /** The user's part of a session's key. */
 export const userOfKey = (key: string): string => key.slice(0, key.lastIndexOf('\0'))
 
-/** Whose share of what all use a session takes: a user's, or that of all who connect without a user from one network. */
+/** The account that a session counts against: its user, or all clients without a user from one network. */
 export const accountOf = (userKey: string, address: string): string => (userKey === ANONYMOUS ? `@${networkOf(address)}` : userKey)
 
-/** An address of IPv4, or the first 64 bits of one of IPv6: what one household or host has. */
+/** An address of IPv4, or the first 64 bits of one of IPv6: one household or host. */
 export function networkOf(address: string): string {
   const [plain = ''] = address.toLowerCase().split('%')
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)
@@ -46,7 +46,7 @@ export function networkOf(address: string): string {
 export const clientName = (userKey: string, clientId: string): string =>
   userKey === ANONYMOUS ? JSON.stringify(clientId) : `${JSON.stringify(clientId)} of user ${userKey}`
 
-/** What a store keeps of a user: the plain JSON of it, and always its id: a restored session keeps its user, even where the rest is not JSON. */
+/** A user as the store keeps it: its plain JSON, and always its id, so that a restored session keeps its user even if the rest is not JSON. */
 export function storedUser(user: unknown): unknown {
   if (user === undefined || user === null) return null
   const { id } = user as { readonly id?: unknown }

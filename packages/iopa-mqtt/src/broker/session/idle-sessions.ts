@@ -1,4 +1,3 @@
-import type { Broker } from '../broker.ts'
 import type { Quota } from '../operation/quota.ts'
 import type { Session } from './session.ts'
 
@@ -7,13 +6,13 @@ const LOOKS = 256
 /** Sessions that end for one request. */
 const MOST_ENDED = 16
 
-/** Sessions whose clients are away, by account, the oldest first: those that end when others need room. Connected sessions never do. */
+/** Sessions whose clients are away, by account, the oldest first: these end when others need room. Connected sessions do not. */
 export class IdleSessions {
-  readonly #broker: Broker
+  readonly #evict: (session: Session) => void
   readonly #byAccount = new Map<string, Set<Session>>()
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  constructor(evict: (session: Session) => void) {
+    this.#evict = evict
   }
 
   add(session: Session): void {
@@ -27,7 +26,7 @@ export class IdleSessions {
     if (idle?.delete(session) && idle.size === 0) this.#byAccount.delete(session.account)
   }
 
-  /** True when an account may hold this much more of a quota, if need be after idle sessions have ended, of which `weight` says what they hold. */
+  /** True if an account may hold this much more of a quota, if necessary after idle sessions have ended; `weight` is what a session holds of it. */
   makeRoom(quota: Quota, account: string, amount: number, weight: (session: Session) => number): boolean {
     for (let ended = 0; !quota.allows(account, amount); ended++) {
       if (ended === MOST_ENDED || !this.#endOne(quota, account, quota.room < amount, weight)) return false
@@ -40,26 +39,23 @@ export class IdleSessions {
     for (let ended = 0; ended < MOST_ENDED && quota.room < amount; ended++) if (!this.#endOne(quota, null, true, weight)) return
   }
 
-  /** Ends the oldest idle session of the account that holds most; where the quota is not used up, of the account that asks. */
+  /** Ends the oldest idle session of the account that holds most; if the quota is not used up, of the account that asks. */
   #endOne(quota: Quota, asking: string | null, full: boolean, weight: (session: Session) => number): boolean {
-    let greediest = asking
+    let largest = asking
     let most = asking === null ? 0 : quota.held(asking)
     if (full) {
       for (const account of this.#byAccount.keys()) {
         const held = quota.held(account)
         if (held <= most || (asking === null && !quota.exceeds(account))) continue
-        greediest = account
+        largest = account
         most = held
       }
     }
-    if (greediest === null) return false
+    if (largest === null) return false
     let looks = 0
-    for (const session of this.#byAccount.get(greediest) ?? []) {
+    for (const session of this.#byAccount.get(largest) ?? []) {
       if (weight(session) > 0) {
-        this.#broker.counters.evicted++
-        this.#broker.losses.note('an idle session ends to make room for other users', session.name)
-        session.lose('messages are dropped, for the session that they wait for ends')
-        this.#broker.sessions.end(session)
+        this.#evict(session)
         return true
       }
       if (++looks === LOOKS) break

@@ -1,54 +1,83 @@
-import { topicMatches } from '../../topics/topic.ts'
-import type { Broker } from '../broker.ts'
+import type { Clock } from '@iopa/transport'
+import type { Turns } from '../operation/turns.ts'
+import type { AuthorizesTopics } from '../ports.ts'
 import type { Message } from '../topics/message.ts'
-import { Recipient, type Subscription } from '../topics/subscription.ts'
-import type { Topic } from '../topics/topic-table.ts'
-import type { Session } from './session.ts'
+import type { RetainedMessages } from '../topics/retained-messages.ts'
+import type { Subscription } from '../topics/subscription.ts'
+import type { Topic, TopicTable } from '../topics/topic-table.ts'
+import type { OutgoingMessages } from './outgoing-messages.ts'
 
-/** Messages that one subscription gets at its beginning, found as they are sent. */
-interface Replay {
+/** The session that has subscribed. */
+export interface SubscribedSession {
+  readonly authorization: AuthorizesTopics
+  readonly outgoing: OutgoingMessages
+  readonly subscriptions: ReadonlyMap<string, Subscription>
+}
+
+/** The states of the app, as messages. */
+export interface StateSource<Of> {
+  /** The names of known topics that a filter matches and that a GET route covers; null stands for a piece of the search without a match. */
+  topics(filter: string): Iterator<string | null>
+  /** Calls back with the present state of a topic as a message for the session; null if there is none. */
+  read(session: Of, topic: Topic, done: (message: Message | null) => void): void
+}
+
+/** Where initial messages come from. */
+export interface InitialMessagePorts<Of> {
+  readonly topics: TopicTable
+  readonly retained: RetainedMessages
+  readonly states: StateSource<Of>
+  readonly operation: { readonly turns: Turns; readonly clock: Clock }
+}
+
+/** The initial messages of one subscription, found as they are sent. */
+interface Search {
   readonly subscription: Subscription
-  /** Null stands for a piece of the search that found nothing. */
+  /** Null stands for a piece of the search without a match. */
   readonly retained: Iterator<Message | null>
   readonly states: Iterator<string | null>
 }
 
-/** What new subscriptions with wildcards, and those of plain topics, get first: retained messages, then states. It goes on as fast as the client reads. */
-export class InitialMessages {
-  readonly #session: Session
-  #waiting: Replay[] | null = null
+/** What a new subscription gets first: the retained messages that it matches, then with wildcards the states. They are sent as fast as the client reads. */
+export class InitialMessages<Of extends SubscribedSession> {
+  readonly #session: Of
+  readonly #ports: InitialMessagePorts<Of>
+  #searches: Search[] | null = null
   #busy = false
 
-  constructor(session: Session) {
+  constructor(session: Of, ports: InitialMessagePorts<Of>) {
     this.#session = session
+    this.#ports = ports
   }
 
   /** `wildcard` adds the states that the filter matches. */
   add(subscription: Subscription, wildcard: boolean): void {
-    const { broker } = this.#session
-    this.#waiting ??= []
-    this.#waiting.push({
+    const { retained, states, operation } = this.#ports
+    const { filter } = subscription
+    const { clock } = operation
+    this.#searches ??= []
+    this.#searches.push({
       subscription,
-      retained: wildcard ? broker.retained.match(subscription.filter, broker.elapsed) : new One(broker, subscription.filter),
-      states: wildcard ? statesOf(this.#session, subscription.filter) : NOTHING
+      retained: wildcard ? retained.match(filter, () => clock.elapsed()) : one(() => retained.get(filter, clock.elapsed())),
+      states: wildcard ? states.topics(filter) : NOTHING
     })
     this.pump()
   }
 
   clear(): void {
-    this.#waiting = null
+    this.#searches = null
   }
 
   pump(): void {
-    const { turns } = this.#session.broker
-    while (this.#waiting !== null && !this.#busy) {
+    while (this.#searches !== null && !this.#busy) {
       if (this.#session.outgoing.congested) return
+      const { turns } = this.#ports.operation
       if (!turns.take()) {
         this.#busy = true
         turns.wait(this.#continue)
         return
       }
-      this.#step(this.#waiting[0] as Replay)
+      this.#step(this.#searches[0] as Search)
     }
   }
 
@@ -57,44 +86,43 @@ export class InitialMessages {
     this.pump()
   }
 
-  #step(replay: Replay): void {
-    const { broker, subscriptions } = this.#session
-    const { subscription } = replay
-    const live = subscriptions.get(subscription.filter) === subscription
-    const retained = live ? replay.retained.next() : DONE
+  #step(search: Search): void {
+    const { topics } = this.#ports
+    const { subscription } = search
+    const live = this.#session.subscriptions.get(subscription.filter) === subscription
+    const retained = live ? search.retained.next() : DONE
     if (!retained.done) {
-      const topic = retained.value && broker.topics.get(retained.value.topic)
+      const topic = retained.value && topics.get(retained.value.topic)
       if (retained.value && topic && !topic.isState) this.#sendRetained(topic, retained.value, subscription)
       return
     }
-    const state = live ? replay.states.next() : DONE
+    const state = live ? search.states.next() : DONE
     if (!state.done) {
-      const topic = state.value === null ? null : broker.topics.get(state.value)
+      const topic = state.value === null ? null : topics.get(state.value)
       if (topic) this.#sendState(topic, subscription)
       return
     }
-    this.#waiting?.shift()
-    if (this.#waiting?.length === 0) this.#waiting = null
+    this.#searches?.shift()
+    if (this.#searches?.length === 0) this.#searches = null
   }
 
-  #sendRetained(topic: Topic, message: Message, subscription: Subscription): void {
+  #sendRetained(topic: Topic, message: Message, { qos, identifiers }: Subscription): void {
+    const { authorization, outgoing } = this.#session
     this.#asynchronously(resume => {
-      this.#session.authorization.ask(topic, allowed => {
-        if (allowed) this.#session.outgoing.give(message, Math.min(message.qos, subscription.qos), true, identifiersOf(subscription), false)
+      authorization.ask(topic, allowed => {
+        if (allowed) outgoing.give(message, Math.min(message.qos, qos), true, identifiers)
         resume()
       }) || resume()
     })
   }
 
-  #sendState(topic: Topic, subscription: Subscription): void {
+  #sendState(topic: Topic, { qos, identifiers }: Subscription): void {
     const session = this.#session
     this.#asynchronously(resume => {
       const asked = session.authorization.ask(topic, allowed => {
         if (!allowed) return resume()
-        void session.broker.states.read(session, topic).then(answer => {
-          const message = answer?.ok && !session.ended ? session.broker.states.messageOf(topic, answer) : null
-          if (message) session.outgoing.give(message, subscription.qos, true, identifiersOf(subscription), true)
-          else if (answer?.status === 404 || answer?.status === 410) session.broker.notified.delete(topic.name)
+        this.#ports.states.read(session, topic, message => {
+          if (message) session.outgoing.give(message, qos, true, identifiers, true)
           resume()
         })
       })
@@ -102,7 +130,7 @@ export class InitialMessages {
     })
   }
 
-  /** Goes on when `work` calls back; a call from inside it does not nest. */
+  /** Continues when `work` calls back; a call from inside `work` does not nest. */
   #asynchronously(work: (resume: () => void) => void): void {
     let inside = true
     this.#busy = true
@@ -114,44 +142,10 @@ export class InitialMessages {
   }
 }
 
-/** Routes whose paths are known first, then what has changed since the start. */
-function* statesOf(session: Session, filter: string): Generator<string | null, void, undefined> {
-  const { routes, notified } = session.broker
-  const fixed = new Set<string>()
-  let looked = 0
-  for (const path of routes.statePaths()) {
-    const topic = path.slice(1)
-    if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) {
-      if (++looked % LOOKS === 0) yield null
-      continue
-    }
-    fixed.add(topic)
-    yield topic
-  }
-  for (const topic of notified.match(filter)) yield topic === null || fixed.has(topic) ? null : topic
-}
-
-/** Paths that are looked at in one piece. */
-const LOOKS = 64
-
-const identifiersOf = (subscription: Subscription): readonly number[] => new Recipient([subscription]).identifiers
-
-/** The retained message of one topic, looked up when it is asked for. */
-class One implements Iterator<Message> {
-  readonly #broker: Broker
-  #topic: string | null
-
-  constructor(broker: Broker, topic: string) {
-    this.#broker = broker
-    this.#topic = topic
-  }
-
-  next(): IteratorResult<Message> {
-    const topic = this.#topic
-    this.#topic = null
-    const message = topic === null ? undefined : this.#broker.retained.get(topic, this.#broker.elapsed())
-    return message === undefined ? DONE : { done: false, value: message }
-  }
+/** Yields what `find` returns when it is asked for. */
+function* one(find: () => Message | undefined): Generator<Message, void, undefined> {
+  const message = find()
+  if (message !== undefined) yield message
 }
 
 const NOTHING: Iterator<string | null> = [][Symbol.iterator]()

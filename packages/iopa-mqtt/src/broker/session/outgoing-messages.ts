@@ -1,55 +1,69 @@
+import { PACKET } from '../../codec/packet-types.ts'
 import { ProtocolError } from '../../codec/protocol-error.ts'
 import { REASON } from '../../codec/reason-codes.ts'
-import type { Connection } from '../connection/connection.ts'
+import type { Operation } from '../operation/operation.ts'
+import type { Quota } from '../operation/quota.ts'
+import type { ClientConnection, Grant, OutgoingQueue } from '../ports.ts'
 import type { Message } from '../topics/message.ts'
-import type { Recipient } from '../topics/subscription.ts'
-import { Delivery, DeliveryQueue, PacketIdentifiers } from './message-queue.ts'
-import type { Session } from './session.ts'
-import { prove } from './topic-authorization.ts'
+import { Delivery, DeliveryQueue } from './delivery-queue.ts'
+import { InflightMessages } from './inflight-messages.ts'
 
-/**
- * The messages on their way to one client: those that wait, and those that were sent and not acknowledged (MQTT 5 sections 4.4, 4.9).
- * What a store keeps of a message names its packet identifier before the message leaves, so that after a restart it is sent again as the
- * same message and not as another one.
- */
-export class OutgoingMessages {
-  readonly #session: Session
+/** The session whose client the messages are for. */
+export interface OutgoingOwner {
+  readonly key: string
+  readonly account: string
+  readonly connection: ClientConnection | null
+  readonly stored: boolean
+  readonly ended: boolean
+  readonly overflowed: boolean
+  /** Counts and logs a message that the client does not get. */
+  drop(why?: string): void
+  /** Counts a message of QoS 0 for a client that is away. */
+  miss(): void
+  /** Ends the session: a message of QoS 1 or 2 found no room. */
+  overflow(): void
+  /** True if a message that waited for the client may still be sent; if that is not known yet, `again` is called when it is. */
+  check(delivery: Delivery, again: () => void): boolean
+  /** Called when nothing waits any more. */
+  drained(): void
+}
+
+/** The messages on their way to one client: those that wait, and those that were sent and not acknowledged (MQTT 5 sections 4.4, 4.9). */
+export class OutgoingMessages implements OutgoingQueue {
+  readonly #owner: OutgoingOwner
+  readonly #operation: Pick<Operation, 'clock' | 'journal' | 'statistics'>
   readonly #queue: DeliveryQueue
-  /** What was sent and not acknowledged, by packet identifier, in order. */
-  readonly #inflight: Map<number, Delivery> = new Map()
-  /** Of `#inflight`, what has not been sent again on this connection. */
+  readonly #inflight: InflightMessages
+  /** Messages in flight that have not been sent again on this connection. */
   #resend: Delivery[] = []
-  /** Messages that this connection has not acknowledged: what its receive maximum bounds. */
+  /** Messages sent and not acknowledged on this connection, bounded by its receive maximum. */
   #unacknowledged = 0
-  readonly #identifiers = new PacketIdentifiers()
-  /** Packet identifiers of messages that are about to be sent. */
-  #reserved: Set<number> | null = null
-  readonly #identifiersInUse = { has: (packetId: number): boolean => this.#inflight.has(packetId) || this.#reserved?.has(packetId) === true }
-  #lastSequence = 0
 
-  constructor(session: Session) {
-    this.#session = session
-    this.#queue = new DeliveryQueue(session.broker.limits, session.broker.queued, session.account)
+  constructor(owner: OutgoingOwner, operation: Pick<Operation, 'settings' | 'clock' | 'journal' | 'statistics'>, queued: Quota) {
+    this.#owner = owner
+    this.#operation = operation
+    this.#queue = new DeliveryQueue(operation.settings.limits, queued, owner.account)
+    this.#inflight = new InflightMessages(operation.journal, owner.key)
   }
 
-  /** True when a further message would have to wait. */
+  /** True if a further message would wait. */
   get congested(): boolean {
-    const { connection } = this.#session
+    const { connection } = this.#owner
     return (
       connection === null ||
       this.#queue.size > 0 ||
       this.#resend.length > 0 ||
-      connection.sender.buffer.full ||
+      connection.sender.full ||
       this.#unacknowledged >= connection.sender.window
     )
   }
 
-  /** True when a message would be lost for want of room in this client's own queue. */
+  /** True if a message would be lost: the client's own queue, the share of its account or the total is full. */
   get full(): boolean {
     return this.#queue.full
   }
 
-  /** True when a message would be lost for want of room in this client's own queue, or in its account's share of all. */
+  /** True if the client's own queue or the share of its account is full. */
   get bound(): boolean {
     return this.#queue.bound
   }
@@ -59,57 +73,57 @@ export class OutgoingMessages {
     return this.#queue.size + this.#inflight.size
   }
 
-  /** Bytes that wait. */
   get bytes(): number {
     return this.#queue.bytes
   }
 
   /** Sends a message that a live subscription matches. */
-  deliver(message: Message, recipient: Recipient): void {
-    this.give(message, Math.min(message.qos, recipient.qos), recipient.retainAsPublished && message.retain, recipient.identifiers, false)
+  deliver(message: Message, recipient: Grant): void {
+    this.give(message, Math.min(message.qos, recipient.qos), recipient.retainAsPublished && message.retain, recipient.identifiers)
   }
 
-  /** Sends a message with this QoS and RETAIN flag, or has it wait. */
-  give(message: Message, qos: number, retain: boolean, identifiers: readonly number[], state: boolean): void {
-    const { connection } = this.#session
+  /** Sends a message with this QoS and RETAIN flag, or queues it; `state` marks a representation that a newer one replaces. */
+  give(message: Message, qos: number, retain: boolean, identifiers: readonly number[], state = false): void {
+    const { connection } = this.#owner
     if (qos === 0) {
       if (connection === null) {
-        if (!this.#session.ended) this.#session.miss()
+        if (!this.#owner.ended) this.#owner.miss()
         return
       }
-      if (!connection.sender.buffer.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
-      else if (!state || !this.#queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#session.drop()
+      if (!connection.sender.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
+      else if (!state || !this.#queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#owner.drop()
       return
     }
-    if (this.#session.ended) return
-    if (this.#session.overflowed) {
-      this.#session.overflow()
+    if (this.#owner.ended) return
+    if (this.#owner.overflowed) {
+      this.#owner.overflow()
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, state)
-    if (!this.#session.stored && !this.congested) this.#transmit(delivery, false)
+    if (!this.#owner.stored && !this.congested) this.#transmit(delivery, false)
     else this.#enqueue(delivery)
   }
 
-  /** Has a delivery wait until the store has kept it; `pump` after that sends it. */
-  stage(message: Message, recipient: Recipient): Delivery | null {
+  /** Queues a message until the store has kept it; `pump` then sends it. */
+  stage(message: Message, recipient: Grant): Delivery | null {
     const qos = Math.min(message.qos, recipient.qos)
-    const delivery = new Delivery(message, qos, recipient.retainAsPublished && message.retain, recipient.identifiers, false)
+    const delivery = new Delivery(message, qos, recipient.retainAsPublished && message.retain, recipient.identifiers)
     delivery.kept = false
     return this.#enqueue(delivery) ? delivery : null
   }
 
-  /** Sends what waits, as far as the client takes it. */
+  /** Sends queued messages as far as the client takes them. */
   pump(): void {
-    const { connection, broker } = this.#session
+    const { connection } = this.#owner
+    const { clock, statistics } = this.#operation
     if (connection === null || !this.#sendAgain(connection)) return
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
-      if (!next.kept || connection.sender.buffer.full || (next.unproven && !this.#prove(next))) return
+      if (!next.kept || connection.sender.full || (next.unchecked && !this.#owner.check(next, this.#pumpOn))) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
-      if (next.cancelled || (next.message.expires && next.message.isExpired(broker.elapsed()))) {
-        if (!next.cancelled) broker.counters.outdated++
+      if (next.cancelled || (next.message.expires && next.message.isExpired(clock.elapsed()))) {
+        if (!next.cancelled) statistics.outdated++
         this.#queue.shift()
-        this.#forget(next)
+        this.#inflight.forget(next)
       } else if (next.sequence > 0 && next.packetId === 0) {
         this.#identify(connection)
         return
@@ -119,10 +133,10 @@ export class OutgoingMessages {
         else this.#transmit(next, false)
       }
     }
-    this.#session.initial.pump()
+    this.#owner.drained()
   }
 
-  /** Gives messages that have been under way for a while bytes of their own, so that they do not hold the chunks they came in. */
+  /** Copies messages in flight out of the chunks that they came in. */
   detach(): void {
     if (this.#inflight.size > 0) for (const { message } of this.#inflight.values()) message.detach()
   }
@@ -133,50 +147,40 @@ export class OutgoingMessages {
     this.#resend = [...this.#inflight.values()]
     for (const delivery of this.#resend) {
       delivery.underWay = false
-      delivery.unproven = !delivery.released
+      delivery.unchecked = !delivery.released
     }
-    for (const delivery of this.#queue.first(this.#queue.size)) delivery.unproven = true
+    for (const delivery of this.#queue.first(this.#queue.size)) delivery.unchecked = true
     this.pump()
   }
 
-  /** PUBACK. */
-  acknowledged(packetId: number): void {
+  /** PUBACK, PUBREC or PUBCOMP (MQTT 5 sections 4.3.2, 4.3.3). @throws ProtocolError for a packet that does not fit the QoS of the message */
+  acknowledge(type: number, packetId: number, reasonCode: number): void {
     const delivery = this.#inflight.get(packetId)
-    if (delivery === undefined) return
-    if (delivery.qos !== 1) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBACK answers a message of QoS 2')
-    this.#settle(delivery)
-    this.pump()
-  }
-
-  /** PUBREC: PUBREL follows once the store has kept that it came (MQTT 5 section 4.3.3); false when the identifier is not known. */
-  received(packetId: number, reasonCode: number): boolean {
-    const delivery = this.#inflight.get(packetId)
-    if (delivery === undefined) return false
-    if (delivery.qos !== 2) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBREC answers a message of QoS 1')
-    if (reasonCode >= REASON.UNSPECIFIED_ERROR) {
+    const { connection } = this.#owner
+    if (delivery === undefined) {
+      // A failure for an unknown identifier needs no PUBREL: the client has dropped the message.
+      if (type === PACKET.PUBREC && reasonCode < REASON.UNSPECIFIED_ERROR)
+        connection?.sender.acknowledge(PACKET.PUBREL, packetId, REASON.PACKET_IDENTIFIER_NOT_FOUND, null)
+      return
+    }
+    if (type === PACKET.PUBACK && delivery.qos !== 1) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBACK answers a message of QoS 2')
+    if (type === PACKET.PUBREC && delivery.qos !== 2) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBREC answers a message of QoS 1')
+    if (type === PACKET.PUBCOMP && !delivery.released)
+      throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBCOMP answers a message that was not released')
+    if (type === PACKET.PUBREC && reasonCode < REASON.UNSPECIFIED_ERROR) {
+      if (connection !== null) this.#release(delivery, connection)
+    } else {
       this.#settle(delivery)
       this.pump()
-    } else if (this.#session.connection !== null) this.#release(delivery, this.#session.connection)
-    return true
+    }
   }
 
-  /** PUBCOMP. */
-  completed(packetId: number): void {
-    const delivery = this.#inflight.get(packetId)
-    if (delivery === undefined) return
-    if (!delivery.released) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBCOMP answers a message that was not released')
-    this.#settle(delivery)
-    this.pump()
-  }
-
-  /** Takes back what a store kept. */
+  /** Adds a message that the store kept. */
   restore(delivery: Delivery): void {
-    this.#lastSequence = Math.max(this.#lastSequence, delivery.sequence)
-    if (delivery.packetId > 0) this.#inflight.set(delivery.packetId, delivery)
-    else this.#queue.restore(delivery)
+    if (!this.#inflight.restore(delivery)) this.#queue.restore(delivery)
   }
 
-  /** Frees what waits; the session is over. */
+  /** Drops everything: the session has ended. */
   clear(): void {
     this.#queue.clear()
     this.#inflight.clear()
@@ -184,56 +188,48 @@ export class OutgoingMessages {
   }
 
   #enqueue(delivery: Delivery): boolean {
-    if (this.#session.overflowed) {
-      this.#session.overflow()
+    if (this.#owner.overflowed) {
+      this.#owner.overflow()
       return false
     }
     delivery.message.detach()
-    const { connection, stored } = this.#session
-    // What leaves as soon as it is kept is stored with its identifier at once.
+    const { connection, stored } = this.#owner
+    // A message that is sent as soon as it is kept is stored together with its packet identifier.
     const leaves =
       stored &&
       connection !== null &&
       this.#resend.length === 0 &&
-      !connection.sender.buffer.full &&
+      !connection.sender.full &&
       this.#unacknowledged + this.#queue.size < connection.sender.window &&
       this.#queue.last?.packetId !== 0
     if (!this.#queue.push(delivery, this.#replaced)) {
-      this.#session.overflow()
+      this.#owner.overflow()
       return false
     }
     if (stored && delivery.qos > 0) {
-      delivery.sequence = ++this.#lastSequence
-      if (leaves) this.#reserve(delivery)
-      this.#update(delivery)
+      this.#inflight.sequence(delivery)
+      if (leaves) this.#inflight.reserve(delivery)
+      this.#inflight.store(delivery)
     }
     if (delivery.kept) this.pump()
     return true
   }
 
-  #reserve(delivery: Delivery): void {
-    delivery.packetId = this.#identifiers.next(this.#identifiersInUse)
-    this.#reserved ??= new Set()
-    this.#reserved.add(delivery.packetId)
-  }
-
-  /** Gives the messages that may leave now their identifiers, has the store keep those, and sends them after that. */
-  #identify(connection: Connection): void {
+  /** Gives messages that may be sent now their packet identifiers, and sends them once the store has kept those. */
+  #identify(connection: ClientConnection): void {
     const next = this.#queue.first(connection.sender.window - this.#unacknowledged)
     const identified: Delivery[] = []
     for (const delivery of next) {
       if (!delivery.kept || delivery.packetId > 0 || delivery.sequence === 0) break
-      this.#reserve(delivery)
+      this.#inflight.reserve(delivery)
       delivery.kept = false
-      this.#update(delivery)
+      this.#inflight.store(delivery)
       identified.push(delivery)
     }
-    this.#session.broker.journal.kept(kept => {
+    this.#operation.journal.kept(kept => {
       for (const delivery of identified) {
         delivery.kept = true
-        if (kept) continue
-        this.#reserved?.delete(delivery.packetId)
-        delivery.packetId = 0
+        if (!kept) this.#inflight.release(delivery)
       }
       if (kept) this.pump()
       else connection.disconnect(REASON.UNSPECIFIED_ERROR, NOT_KEPT)
@@ -241,31 +237,28 @@ export class OutgoingMessages {
   }
 
   #transmit(delivery: Delivery, dup: boolean): void {
-    const connection = this.#session.connection as Connection
-    if (delivery.packetId === 0) delivery.packetId = this.#identifiers.next(this.#identifiersInUse)
-    if (!dup) this.#inflight.set(delivery.packetId, delivery)
-    this.#reserved?.delete(delivery.packetId)
+    const connection = this.#owner.connection as ClientConnection
+    if (!dup) this.#inflight.add(delivery)
     if (connection.sender.publish(delivery.message, delivery.qos, delivery.retain, dup, delivery.packetId, delivery.identifiers)) {
       delivery.underWay = true
       this.#unacknowledged++
       return
     }
     // Too large for this client: for its session it counts as delivered (MQTT 5 section 3.1.2.11.4).
-    this.#session.drop(TOO_LARGE)
-    this.#inflight.delete(delivery.packetId)
-    this.#forget(delivery)
+    this.#owner.drop(TOO_LARGE)
+    this.#inflight.remove(delivery)
   }
 
-  /** Sends again what is left of the last connection, within the receive maximum; true when nothing is. */
-  #sendAgain(connection: Connection): boolean {
+  /** Sends messages in flight again after a reconnection, within the receive maximum; true when none is left. */
+  #sendAgain(connection: ClientConnection): boolean {
     while (this.#resend.length > 0) {
       const next = this.#resend[0] as Delivery
       const live = this.#inflight.get(next.packetId) === next
-      if (live && (connection.sender.buffer.full || (next.unproven && !this.#prove(next)))) return false
-      // What the client may not have any more goes no further; one of QoS 2 that it may have begun is ended there.
+      if (live && (connection.sender.full || (next.unchecked && !this.#owner.check(next, this.#pumpOn)))) return false
+      // A message that the client may not have any more is not sent again; of QoS 2 the client may have begun it, so PUBREL ends it there.
       if (live && next.cancelled && next.qos === 1) this.#settle(next)
       else if (live && (next.released || next.cancelled)) this.#release(next, connection)
-      else if (live && next.qos === 1 && next.message.isExpired(this.#session.broker.elapsed())) this.#settle(next)
+      else if (live && next.qos === 1 && next.message.isExpired(this.#operation.clock.elapsed())) this.#settle(next)
       else if (live) {
         if (this.#unacknowledged >= connection.sender.window) return false
         this.#transmit(next, true)
@@ -275,19 +268,19 @@ export class OutgoingMessages {
     return true
   }
 
-  /** Sends PUBREL when the store has kept that the client has the message. */
-  #release(delivery: Delivery, connection: Connection): void {
+  /** Sends PUBREL once the store has kept that the client has the message. */
+  #release(delivery: Delivery, connection: ClientConnection): void {
     const send = (): void => {
-      if (this.#session.connection === connection && this.#inflight.get(delivery.packetId) === delivery)
-        connection.sender.release(delivery.packetId, REASON.SUCCESS)
+      if (this.#owner.connection === connection && this.#inflight.get(delivery.packetId) === delivery)
+        connection.sender.acknowledge(PACKET.PUBREL, delivery.packetId, REASON.SUCCESS, null)
     }
     delivery.released = true
     if (delivery.sequence === 0 || delivery.releaseKept) {
       send()
       return
     }
-    this.#update(delivery)
-    this.#session.broker.journal.kept(kept => {
+    this.#inflight.store(delivery)
+    this.#operation.journal.kept(kept => {
       delivery.releaseKept ||= kept
       if (kept) send()
       else connection.disconnect(REASON.UNSPECIFIED_ERROR, NOT_KEPT)
@@ -296,30 +289,14 @@ export class OutgoingMessages {
 
   /** The client needs nothing more of this message. */
   #settle(delivery: Delivery): void {
-    this.#inflight.delete(delivery.packetId)
     if (delivery.underWay) this.#unacknowledged--
     delivery.underWay = false
-    this.#forget(delivery)
+    this.#inflight.remove(delivery)
   }
 
-  #prove(delivery: Delivery): boolean {
-    return prove(this.#session, delivery, () => this.pump())
-  }
+  readonly #pumpOn = (): void => this.pump()
 
-  #update(delivery: Delivery): void {
-    if (delivery.sequence === 0) return
-    const { broker, key } = this.#session
-    broker.journal.add({ kind: 'message', clientId: key, sequence: delivery.sequence, value: delivery.toStored() })
-  }
-
-  #forget(delivery: Delivery): void {
-    this.#reserved?.delete(delivery.packetId)
-    if (delivery.sequence === 0) return
-    const { broker, key } = this.#session
-    broker.journal.add({ kind: 'message', clientId: key, sequence: delivery.sequence, value: null })
-  }
-
-  readonly #replaced = (old: Delivery): void => this.#forget(old)
+  readonly #replaced = (old: Delivery): void => this.#inflight.forget(old)
 }
 
 const TOO_LARGE = 'a message is dropped, for its client takes none of that size'

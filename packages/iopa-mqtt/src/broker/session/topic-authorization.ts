@@ -1,153 +1,135 @@
-import type { Context } from '@iopa/transport'
-import { isPassing, isRefusal } from '../app/status-codes.ts'
-import { ALLOWED, DENIED, type Recipient, UNKNOWN } from '../topics/subscription.ts'
-import type { Topic } from '../topics/topic-table.ts'
-import type { Delivery } from './message-queue.ts'
-import type { Session } from './session.ts'
+import type { Operation } from '../operation/operation.ts'
+import {
+  type AccessCheck,
+  ALLOWED,
+  type Authorization,
+  type AuthorizesTopics,
+  DENIED,
+  type Grant,
+  type SessionScope,
+  type TopicView,
+  UNKNOWN
+} from '../ports.ts'
+import { isPassing, isRefusal } from '../status-codes.ts'
 
-/** Milliseconds between two questions whose answer says nothing about the next time. */
+/** Milliseconds until a check whose outcome was temporary runs again. */
 const RETRIES = [100, 1000, 3000, 10_000]
-/** Topics whose verdict a session remembers. */
+/** Topics that a session remembers. */
 const REMEMBERED = 1000
 
+/** The session that is authorized. */
+export interface AuthorizedSession extends SessionScope {
+  readonly ended: boolean
+  drop(): void
+}
+
 /**
- * Whether a session may do something with a topic, such as receive from it. The first time, a request runs in its name; 401 and 403
- * mean never. What was said holds until the session's user changes, or is forgotten for newer topics and asked again.
+ * Whether a session may do something with a topic, such as receive from it. The first time, a request runs in its name; 401 and 403 mean
+ * no. The outcome is valid until the user of the session changes, or until it is forgotten for newer topics.
  */
-export class TopicAuthorization {
-  readonly #session: Session
-  readonly #request: (session: Session, topic: Topic) => Context
+export class TopicAuthorization implements AuthorizesTopics {
+  readonly #session: AuthorizedSession
+  readonly #check: AccessCheck
+  readonly #operation: Pick<Operation, 'settings' | 'turns' | 'statistics'>
   #known: Map<string, boolean> | null = null
-  #asking: Map<string, ((allowed: boolean) => void)[]> | null = null
+  /** The callbacks that wait for a check, by topic. */
+  #checking: Map<string, ((allowed: boolean) => void)[]> | null = null
   #epoch = 0
 
-  /** `request` makes the context whose answer is the verdict. */
-  constructor(session: Session, request: (session: Session, topic: Topic) => Context) {
+  constructor(session: AuthorizedSession, check: AccessCheck, operation: Pick<Operation, 'settings' | 'turns' | 'statistics'>) {
     this.#session = session
-    this.#request = request
+    this.#check = check
+    this.#operation = operation
   }
 
-  /** Forgets everything: the session has another user. */
+  /** Forgets everything: the user of the session has changed. */
   reset(): void {
     this.#epoch++
     this.#known = null
   }
 
-  /** Draws the verdict from the status of a request, and remembers it unless that says nothing about the next time. */
-  conclude(topic: Topic, status: number): boolean {
+  /** Decides from the status of a request, and remembers that unless the status is temporary. */
+  conclude(topic: TopicView, status: number): boolean {
     if (isPassing(status)) return false
-    // Where no route answers GET, the guards of the others have not been asked: what they hide is for users.
+    // Where no route answers GET, the guards of the other routes have not run: what they protect is for users.
     const hidden = status === 405 && topic.isGuarded && this.#session.context['server.User'] === undefined
     const allowed = !hidden && !isRefusal(status)
     this.#remember(topic.name, allowed)
     return allowed
   }
 
-  #remember(topic: string, allowed: boolean): void {
-    const known = (this.#known ??= new Map())
-    if (known.size >= REMEMBERED && !known.has(topic)) known.delete(known.keys().next().value as string)
-    known.set(topic, allowed)
-    // What waits for the same decision goes first, so that no later message passes it.
-    this.#answer(topic, allowed)
-  }
-
-  #answer(topic: string, allowed: boolean): void {
-    const questions = this.#asking?.get(topic)
-    if (questions === undefined) return
-    this.#asking?.delete(topic)
-    if (this.#asking?.size === 0) this.#asking = null
-    for (const done of questions) done(allowed)
-  }
-
-  /** The verdict for a recipient of a topic, where it is known without asking. */
-  of(topic: Topic, recipient: Recipient): typeof UNKNOWN | typeof ALLOWED | typeof DENIED {
-    if (recipient.epoch === this.#epoch) return recipient.verdict
+  of(topic: TopicView, grant: Grant): Authorization {
+    if (grant.epoch === this.#epoch) return grant.authorization
     const known = this.#known?.get(topic.name)
     if (known === undefined) return UNKNOWN
-    recipient.epoch = this.#epoch
-    recipient.verdict = known ? ALLOWED : DENIED
-    return recipient.verdict
+    grant.epoch = this.#epoch
+    grant.authorization = known ? ALLOWED : DENIED
+    return grant.authorization
   }
 
-  /** True when it is known that the session may not. */
   isDenied(topic: string): boolean {
     return this.#known?.get(topic) === false
   }
 
-  /** Calls back once with the verdict, in the order of the questions; at once where the pipeline is synchronous. False when too many wait already. */
-  ask(topic: Topic, done: (allowed: boolean) => void): boolean {
+  ask(topic: TopicView, done: (allowed: boolean) => void): boolean {
     const known = this.#known?.get(topic.name)
     if (known !== undefined) {
       done(known)
       return true
     }
-    const waiting = this.#asking?.get(topic.name)
+    const waiting = this.#checking?.get(topic.name)
     if (waiting) {
-      if (waiting.length >= this.#session.broker.limits.queueMessages) return false
+      if (waiting.length >= this.#operation.settings.limits.queueMessages) return false
       waiting.push(done)
       return true
     }
-    const questions = [done]
-    this.#asking ??= new Map()
-    this.#asking.set(topic.name, questions)
-    this.#run(topic, questions)
+    const callbacks = [done]
+    this.#checking ??= new Map()
+    this.#checking.set(topic.name, callbacks)
+    this.#run(topic, callbacks)
     return true
   }
 
-  #run(topic: Topic, questions: ((allowed: boolean) => void)[], attempt = 0): void {
+  #remember(topic: string, allowed: boolean): void {
+    const known = (this.#known ??= new Map())
+    if (known.size >= REMEMBERED && !known.has(topic)) known.delete(known.keys().next().value as string)
+    known.set(topic, allowed)
+    // Callbacks that wait for this topic go first, so that no later message overtakes theirs.
+    this.#answer(topic, allowed)
+  }
+
+  #answer(topic: string, allowed: boolean): void {
+    const callbacks = this.#checking?.get(topic)
+    if (callbacks === undefined) return
+    this.#checking?.delete(topic)
+    if (this.#checking?.size === 0) this.#checking = null
+    for (const done of callbacks) done(allowed)
+  }
+
+  #run(topic: TopicView, callbacks: ((allowed: boolean) => void)[], attempt = 0): void {
     const session = this.#session
-    const { broker } = session
+    const { turns, statistics } = this.#operation
     const epoch = this.#epoch
-    const ask = (): Context => this.#request(session, topic)
-    broker.authorizations.run(ask, ({ response: { status } }) => {
-      if (this.#asking?.get(topic.name) !== questions) return
+    this.#check(session, topic, status => {
+      if (this.#checking?.get(topic.name) !== callbacks) return
       if (epoch !== this.#epoch && !session.ended) {
-        // The client has come back meanwhile: what is to be sent to it is decided for its present user, and not lost.
-        this.#run(topic, questions)
+        // The client has reconnected meanwhile: its present user decides, and nothing is lost.
+        this.#run(topic, callbacks)
         return
       }
       const current = !session.ended
       const wait = RETRIES[attempt]
       if (current && isPassing(status) && wait !== undefined) {
-        // What was acknowledged is not lost because the app is busy.
-        broker.clock.setTimeout(() => broker.flusher.batch(() => this.#run(topic, questions, attempt + 1)), wait)
+        // An acknowledged message is not lost because the app is busy.
+        turns.later(() => this.#run(topic, callbacks, attempt + 1), wait)
         return
       }
       if (current && isPassing(status)) {
-        broker.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
-        for (let lost = questions.length; lost > 0; lost--) session.drop()
+        statistics.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
+        for (let lost = callbacks.length; lost > 0; lost--) session.drop()
       }
       const allowed = current && this.conclude(topic, status)
       this.#answer(topic.name, allowed)
     })
   }
-}
-
-/** Milliseconds before a question is put again for which there was no room. */
-const ASK_AGAIN = 100
-
-/**
- * Asks whether a client that has come back may still have a message that waited for it. False while that is not known; `again` is called
- * when it is. A message that it may not have is cancelled.
- */
-export function prove(session: Session, delivery: Delivery, again: () => void): boolean {
-  const { broker, authorization } = session
-  const topic = broker.topics.get(delivery.message.topic)
-  if (topic === null || delivery.asking) return topic === null
-  let inside = true
-  delivery.asking = true
-  const asked = authorization.ask(topic, allowed => {
-    delivery.asking = delivery.unproven = false
-    if (!allowed && !delivery.cancelled) {
-      delivery.cancelled = true
-      session.drop('a message is dropped, for the client that it waited for may not have it any more')
-    }
-    if (!inside) again()
-  })
-  inside = false
-  if (!asked) {
-    delivery.asking = false
-    broker.clock.setTimeout(() => broker.flusher.batch(again), ASK_AGAIN)
-  }
-  return !delivery.unproven
 }

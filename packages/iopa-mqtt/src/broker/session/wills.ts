@@ -1,19 +1,15 @@
+import type { Clock } from '@iopa/transport'
 import type { Will } from '../../codec/packets.ts'
 import type { StoredWill } from '../../store.ts'
-import { Publication, type PublicationOwner } from '../app/publication.ts'
-import type { Broker } from '../broker.ts'
 import { Message } from '../topics/message.ts'
 import type { Session } from './session.ts'
 
-/** What the end of a connection means for its will: published, forgotten, kept until the broker is back, or forgotten when the client returns soon. */
-export type WillHandling = 'publish' | 'drop' | 'keep' | 'pardon'
-
-/** A will that waits for its client to vanish (MQTT 5 section 3.1.2.5). */
+/** The will of a session (MQTT 5 section 3.1.2.5). */
 export class PendingWill {
   readonly message: Message
-  /** Seconds between the broken connection and the will. */
+  /** Seconds between the end of the connection and the publication. */
   readonly delayInterval: number
-  /** Seconds, -1 for none; they begin when the will is published. */
+  /** Seconds from the publication on; -1 for none. */
   readonly messageExpiryInterval: number
 
   constructor(message: Message, delayInterval: number, messageExpiryInterval: number) {
@@ -23,7 +19,8 @@ export class PendingWill {
   }
 
   static from({ topic, payload, qos, retain, properties, delayInterval, messageExpiryInterval }: Will): PendingWill {
-    return new PendingWill(Message.of(topic, Buffer.from(topic), payload, qos, retain, properties, 0, null), delayInterval, messageExpiryInterval)
+    const message = Message.of({ name: topic, bytes: Buffer.from(topic) }, { payload, qos, retain, properties })
+    return new PendingWill(message, delayInterval, messageExpiryInterval)
   }
 
   static fromStored({ message, retain, delayInterval, messageExpiryInterval }: StoredWill): PendingWill {
@@ -40,55 +37,55 @@ export class PendingWill {
   }
 }
 
-/** Publishes a session's will as that session's user, and calls back when it has been handled. */
-export function publishWill(broker: Broker, session: Session, done: () => void): void {
-  const { will } = session
-  session.will = null
-  session.willAt = Number.POSITIVE_INFINITY
-  const topic = will ? broker.topics.get(will.message.topic) : null
-  if (!will || !topic) {
-    done()
-    return
-  }
-  const { payload, qos, retain, properties } = will.message
-  const expiresAt = will.messageExpiryInterval < 0 ? 0 : broker.elapsed() + will.messageExpiryInterval * 1000
-  const message = Message.of(topic.name, topic.bytes, payload, qos, retain, properties, expiresAt, session)
-  const owner: PublicationOwner = {
-    handled: () => undefined,
-    done: ({ status, reason }) => {
-      if (status >= 400) broker.losses.note('a will is refused', `that of ${session.name}, ${status} ${reason}`)
-      done()
-    }
-  }
-  broker.publishing.start(new Publication(session, session.context, topic, message, 0, false, true, owner))
-}
+/** Publishes a will in the name of its session, and calls back when its handler has finished. */
+export type WillPublisher = (session: Session, will: PendingWill, done: () => void) => void
 
 /** Milliseconds within which a client whose user has expired may return before its will is published. */
-export const PARDON = 30_000
+export const GRACE = 30_000
 
-/** Sessions that have ended with their user's time, whose wills wait for the client to return. */
-export class GraceWills {
+/** The wills of ended sessions: when they are published, and when the store may forget the session. */
+export class EndedSessions {
   readonly #most: number
-  readonly #now: () => number
-  readonly #release: (session: Session) => void
+  readonly #clock: Clock
+  readonly #publisher: WillPublisher
+  readonly #forget: (key: string) => void
+  /** Keys of sessions that stay in the store until their wills have been published. */
+  readonly #stored = new Set<string>()
+  /** Sessions whose user has expired: their wills are held until the client may have returned. */
   readonly #held = new Map<string, Session>()
 
-  /** `most` are held at a time; `release` publishes the will of one, if it still has one, and forgets it. */
-  constructor(most: number, now: () => number, release: (session: Session) => void) {
+  /** `most` wills are held at a time; `forget` removes a session from the store. */
+  constructor(most: number, clock: Clock, publisher: WillPublisher, forget: (key: string) => void) {
     this.#most = most
-    this.#now = now
-    this.#release = release
+    this.#clock = clock
+    this.#publisher = publisher
+    this.#forget = forget
   }
 
-  /** Takes a session that has ended; it is released at once where there is nothing to wait for, or no room. */
+  /** Publishes the will of a session, if it has one, and calls back when its handler has finished. */
+  publishWill(session: Session, done: () => void): void {
+    const { will } = session
+    session.will = null
+    session.willAt = Number.POSITIVE_INFINITY
+    if (will) this.#publisher(session, will, done)
+    else done()
+  }
+
+  /** Adds a session that has ended; its will is published at once, unless it is to be held and there is room. */
   add(session: Session): void {
-    const waits = session.will !== null && session.pardonedUntil > this.#now()
+    this.#stored.add(session.key)
+    const waits = session.will !== null && session.willHeldUntil > this.#clock.elapsed()
     if (waits && this.#held.size < this.#most) this.#held.set(session.key, session)
     else this.#release(session)
   }
 
-  /** The client of a session is back in time: its will is not published. */
-  grant(key: string): void {
+  /** The store may forget an ended session: a new one has its key. */
+  replace(key: string): void {
+    if (this.#stored.delete(key)) this.#forget(key)
+  }
+
+  /** Deletes a held will: its client has returned in time. */
+  deleteWill(key: string): void {
     const session = this.#held.get(key)
     if (session === undefined) return
     this.#held.delete(key)
@@ -96,23 +93,30 @@ export class GraceWills {
     this.#release(session)
   }
 
-  /** Forgets the wills of a revoked user. */
+  /** Deletes the held wills of a revoked user. */
   revoke(user: string): void {
-    for (const [key, session] of this.#held) if (session.user === user) this.grant(key)
+    for (const [key, session] of this.#held) if (session.user === user) this.deleteWill(key)
   }
 
-  /** Releases those whose time is over. */
+  /** Publishes held wills whose time has passed. */
   sweep(): void {
     for (const [key, session] of this.#held) {
       // In the order in which they ended: the first has the least time left.
-      if (session.pardonedUntil > this.#now()) return
+      if (session.willHeldUntil > this.#clock.elapsed()) return
       this.#held.delete(key)
       this.#release(session)
     }
   }
 
-  /** Ends what is left when the broker closes. */
+  /** Ends the scopes of the sessions when the broker closes. */
   async close(): Promise<void> {
     for (const { context } of this.#held.values()) await context.end('shutdown')
+  }
+
+  #release(session: Session): void {
+    this.publishWill(session, () => {
+      this.replace(session.key)
+      void session.context.end('disconnect')
+    })
   }
 }

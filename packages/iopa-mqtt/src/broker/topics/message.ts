@@ -1,4 +1,4 @@
-import { NO_BYTES } from '../../codec/publish-decoder.ts'
+import { NO_BYTES, PublishFields } from '../../codec/publish-decoder.ts'
 import { type PublishForm, publishSize, writePublish } from '../../codec/publish-encoder.ts'
 import type { StoredMessage } from '../../store.ts'
 
@@ -7,6 +7,39 @@ export interface ByteRange {
   readonly bytes: Buffer
   readonly start: number
   readonly end: number
+}
+
+/** The name of a topic, as text and as UTF-8. */
+export interface TopicName {
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+/** What a message holds; the payload lies in `bytes` from `payloadStart` to `payloadEnd`. */
+export interface MessageContent {
+  readonly bytes: Buffer
+  readonly payloadStart: number
+  readonly payloadEnd: number
+  readonly qos: number
+  readonly retain: boolean
+  readonly properties: Buffer
+  readonly expiresAt: number
+  readonly publisher: object | null
+}
+
+/** What a message holds that the broker or the app makes; without properties, expiry and publisher unless given. */
+export interface MessageInit extends Partial<Pick<MessageContent, 'properties' | 'expiresAt' | 'publisher'>> {
+  readonly payload: Buffer
+  readonly qos: number
+  readonly retain: boolean
+}
+
+/** The fields of a PUBLISH with what its message holds; one object for all connections. */
+export class ReceivedPublish extends PublishFields implements MessageContent {
+  bytes: Buffer = NO_BYTES
+  payloadEnd = 0
+  expiresAt = 0
+  publisher: object | null = null
 }
 
 /** An application message on its way through the broker. */
@@ -23,9 +56,9 @@ export class Message {
   readonly retain: boolean
   /** MQTT 5 properties that are passed on unchanged, encoded. */
   properties: Buffer
-  /** In the time of the broker's `elapsed`; 0 for never. */
+  /** In the time of `clock.elapsed`; 0 for never. */
   readonly expiresAt: number
-  /** Who published it, for no-local; null for the app. */
+  /** The session that published it, for no-local; null for the app. */
   readonly publisher: object | null
   /** Where `bytes` hold the message as a plain PUBLISH of the protocol version `frameVersion`, which is 0 where they do not. */
   frameStart = 0
@@ -33,24 +66,13 @@ export class Message {
   frameVersion = 0
   #version3: ByteRange | null = null
   #version5: ByteRange | null = null
-  /** Retained: whose share of the quotas it takes; empty for the app. */
+  /** Retained: the account whose quota it counts against; empty for the app. */
   account = ''
   #detached = false
 
-  constructor(
-    topic: string,
-    topicBytes: Buffer,
-    bytes: Buffer,
-    payloadStart: number,
-    payloadEnd: number,
-    qos: number,
-    retain: boolean,
-    properties: Buffer,
-    expiresAt: number,
-    publisher: object | null
-  ) {
-    this.topic = topic
-    this.topicBytes = topicBytes
+  constructor(topic: TopicName, { bytes, payloadStart, payloadEnd, qos, retain, properties, expiresAt, publisher }: MessageContent) {
+    this.topic = topic.name
+    this.topicBytes = topic.bytes
     this.bytes = bytes
     this.payloadStart = payloadStart
     this.payloadEnd = payloadEnd
@@ -61,18 +83,9 @@ export class Message {
     this.publisher = publisher
   }
 
-  /** A message whose payload is the whole buffer. */
-  static of(
-    topic: string,
-    topicBytes: Buffer,
-    payload: Buffer,
-    qos: number,
-    retain: boolean,
-    properties: Buffer,
-    expiresAt: number,
-    publisher: object | null
-  ): Message {
-    return new Message(topic, topicBytes, payload, 0, payload.length, qos, retain, properties, expiresAt, publisher)
+  /** A message whose payload is a whole buffer. */
+  static of(topic: TopicName, { payload, qos, retain, properties = NO_BYTES, expiresAt = 0, publisher = null }: MessageInit): Message {
+    return new Message(topic, { bytes: payload, payloadStart: 0, payloadEnd: payload.length, qos, retain, properties, expiresAt, publisher })
   }
 
   get payload(): Buffer {
@@ -85,7 +98,7 @@ export class Message {
     return this.payloadStart === this.payloadEnd
   }
 
-  /** Says that `bytes` hold this message as a plain PUBLISH of QoS 0. */
+  /** Marks `bytes` as holding this message as a plain PUBLISH of QoS 0, which can be forwarded unchanged. */
   forward(version: number, start: number, end: number): void {
     this.frameVersion = version
     this.frameStart = start
@@ -104,7 +117,7 @@ export class Message {
     return range
   }
 
-  /** Gives the message bytes of its own, so that keeping it does not keep the whole chunk that it came in. */
+  /** Copies the message out of the chunk that it came in, so that a queued message does not hold the whole chunk. */
   detach(): this {
     if (this.#detached) return this
     this.#detached = true
@@ -117,17 +130,17 @@ export class Message {
     return this
   }
 
-  /** What it weighs in a queue, in bytes. */
+  /** Its size in a queue, in bytes. */
   get size(): number {
     return this.topicBytes.length + this.payloadEnd - this.payloadStart + this.properties.length + OVERHEAD
   }
 
-  /** Whole seconds that are left, at least 1, or -1 when it does not expire. */
+  /** Whole seconds until it expires, at least 1; -1 if it does not expire. */
   secondsLeft(now: number): number {
     return this.expiresAt === 0 ? -1 : Math.max(1, Math.ceil((this.expiresAt - now) / 1000))
   }
 
-  /** True for a message that may expire: only then the time matters. */
+  /** True for a message that may expire. */
   get expires(): boolean {
     return this.expiresAt !== 0
   }
@@ -142,7 +155,10 @@ export class Message {
 
   static fromStored(stored: StoredMessage, retain: boolean): Message {
     const { topic, payload, qos, properties, expiresAt } = stored
-    const message = Message.of(topic, Buffer.from(topic), asOwn(payload), qos, retain, asOwn(properties), expiresAt, null)
+    const message = Message.of(
+      { name: topic, bytes: Buffer.from(topic) },
+      { payload: asOwn(payload), qos, retain, properties: asOwn(properties), expiresAt }
+    )
     message.account = stored.account ?? ''
     return message
   }

@@ -1,3 +1,5 @@
+import type { Clock } from '@iopa/transport'
+import type { Journal } from '../operation/journal.ts'
 import { APP, Quota } from '../operation/quota.ts'
 import type { Message } from './message.ts'
 import { TopicTree } from './topic-tree.ts'
@@ -5,22 +7,33 @@ import { TopicTree } from './topic-tree.ts'
 /** Messages that one sweep looks at. */
 const SWEPT = 2000
 
-/** The newest retained message of each topic, bounded in number and bytes, of which each account has its share (MQTT 5 section 3.3.1.3). */
+/** Bounds of all retained messages. */
+export interface RetainedLimits {
+  readonly maxRetained: number
+  readonly maxRetainedBytes: number
+}
+
+/** The retained message of each topic (MQTT 5 section 3.3.1.3), bounded in number and bytes; each account has a share of both. */
 export class RetainedMessages {
   readonly #tree = new TopicTree<Message>()
+  readonly #journal: Journal
+  readonly #clock: Clock
   readonly #count: Quota
   readonly #bytes: Quota
   /** Where the search for expired messages stands. */
   #sweeping: Iterator<Message | null, void> | null = null
 
-  /** `limitOf` is what an account may have of either, whatever its share is. */
+  /** `limitOf` is the limit of one account for either, beside its share. */
   constructor(
-    maxCount: number,
-    maxBytes: number,
+    { maxRetained, maxRetainedBytes }: RetainedLimits,
+    journal: Journal,
+    clock: Clock,
     limitOf: (account: string, of: 'retained' | 'retainedBytes') => number = () => Number.POSITIVE_INFINITY
   ) {
-    this.#count = new Quota(maxCount, undefined, account => limitOf(account, 'retained'))
-    this.#bytes = new Quota(maxBytes, undefined, account => limitOf(account, 'retainedBytes'))
+    this.#journal = journal
+    this.#clock = clock
+    this.#count = new Quota(maxRetained, undefined, account => limitOf(account, 'retained'))
+    this.#bytes = new Quota(maxRetainedBytes, undefined, account => limitOf(account, 'retainedBytes'))
   }
 
   get size(): number {
@@ -31,6 +44,30 @@ export class RetainedMessages {
     return this.#bytes.used
   }
 
+  /**
+   * Retains a message that was published with the RETAIN flag; one with an empty payload deletes the retained message of its topic. The store
+   * keeps the change. Returns a function that takes it back, for when the store fails; null if there is no room.
+   */
+  publish(message: Message): (() => void) | null {
+    const { topic } = message
+    const journal = this.#journal
+    const before = journal.active ? this.get(topic, this.#clock.elapsed()) : undefined
+    if (message.isEmpty) {
+      if (this.delete(topic)) journal.add({ kind: 'retained', topic, value: null })
+    } else {
+      if (!this.set(message)) return null
+      if (journal.active) journal.add({ kind: 'retained', topic, value: { ...message.toStored(), account: message.account } })
+    }
+    if (!journal.active) return NO_CHANGE
+    const after = message.isEmpty ? undefined : message
+    return () => {
+      // A later message that was retained meanwhile stays.
+      if (this.get(topic, this.#clock.elapsed()) !== after) return
+      this.delete(topic)
+      if (before) this.restore(before)
+    }
+  }
+
   get(topic: string, now: number): Message | undefined {
     const message = this.#tree.get(topic)
     if (!message?.isExpired(now)) return message
@@ -38,7 +75,7 @@ export class RetainedMessages {
     return undefined
   }
 
-  /** Keeps the message in place of the one before; false when there is no room for it, and the one before stays. */
+  /** Replaces the retained message of the topic; false if there is no room, and the one before stays. */
   set(message: Message): boolean {
     const before = this.#tree.get(message.topic)
     const { account, size } = message
@@ -49,7 +86,7 @@ export class RetainedMessages {
     return true
   }
 
-  /** Takes back a message that a store kept, whatever the share of its account is by now; false when there is no room at all. */
+  /** Adds a message that the store kept, even if its account now exceeds its share; false if there is no room at all. */
   restore(message: Message): boolean {
     if (!this.#count.allows(APP, 1) || !this.#bytes.allows(APP, message.size)) return false
     this.#put(message, this.#tree.get(message.topic))
@@ -75,12 +112,12 @@ export class RetainedMessages {
     this.#bytes.add(account, -size)
   }
 
-  /** The messages that a filter matches, found one after another as they are asked for; null stands for a piece of the search that found none. */
+  /** The messages that a filter matches, found while it is iterated; null stands for a piece of the search without a match. */
   *match(filter: string, now: () => number): Generator<Message | null, void, undefined> {
     for (const message of this.#tree.match(filter)) yield message?.isExpired(now()) ? null : message
   }
 
-  /** Drops expired messages among the next few and returns their topics; called often, it looks at all of them in turn. */
+  /** Deletes expired messages among the next few and returns their topics; repeated calls look at all of them in turn. */
   sweep(now: number): string[] {
     const expired: string[] = []
     this.#sweeping ??= this.#tree.values()
@@ -92,7 +129,13 @@ export class RetainedMessages {
       }
       if (value?.isExpired(now)) expired.push(value.topic)
     }
-    for (const topic of expired) this.delete(topic)
+    for (const topic of expired) {
+      this.delete(topic)
+      this.#journal.add({ kind: 'retained', topic, value: null })
+    }
     return expired
   }
 }
+
+/** Takes nothing back: what a message without the RETAIN flag changes. */
+export const NO_CHANGE = (): void => undefined

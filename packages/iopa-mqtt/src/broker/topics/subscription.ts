@@ -1,37 +1,60 @@
-import type { Session } from '../session/session.ts'
+import type { Authorization, Grant, Subscriber, TopicView } from '../ports.ts'
+import { UNKNOWN } from '../ports.ts'
+
+/** The options of one filter in a SUBSCRIBE (MQTT 5 section 3.8.3.1), and its subscription identifier. */
+export interface SubscriptionOptions {
+  readonly qos: number
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: number
+  /** 0 for none. */
+  readonly identifier: number
+}
 
 /** One filter of one session. */
-export class Subscription {
-  readonly session: Session
+export class Subscription implements SubscriptionOptions {
+  readonly session: Subscriber
   /** As subscribed, `$share/<group>/` included. */
   readonly filter: string
-  qos = 0
-  noLocal = false
-  retainAsPublished = false
-  retainHandling = 0
-  /** 0 for none. */
-  identifier = 0
   readonly group: SharedGroup | null
+  readonly qos: number
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: number
+  readonly identifier: number
 
-  constructor(session: Session, filter: string, group: SharedGroup | null) {
+  constructor(session: Subscriber, filter: string, group: SharedGroup | null, options: SubscriptionOptions) {
     this.session = session
     this.filter = filter
     this.group = group
+    this.qos = options.qos
+    this.noLocal = options.noLocal
+    this.retainAsPublished = options.retainAsPublished
+    this.retainHandling = options.retainHandling
+    this.identifier = options.identifier
+  }
+
+  /** Its subscription identifier as a list, empty for none. */
+  get identifiers(): readonly number[] {
+    return this.identifier > 0 ? [this.identifier] : NONE
   }
 }
 
-/** Sessions that share a filter: each message goes to one of them (MQTT 5 section 4.8.2). */
+/** A shared subscription: each message goes to one of its sessions (MQTT 5 section 4.8.2). */
 export class SharedGroup {
+  /** The part behind `$share/<group>/`. */
   readonly filter: string
   readonly members: Subscription[] = []
   #next = 0
 
-  /** `filter` is the part behind `$share/<group>/`. */
   constructor(filter: string) {
     this.filter = filter
   }
 
-  /** The next member that may have the topic, as far as is known, and is not among `except`: one that is connected and can take more, else that is connected, else that keeps messages until it returns. */
+  /**
+   * The next member not known to be unauthorized and not among `except`: first one that is connected and not congested, then one that is
+   * connected, then one whose session keeps messages until its client returns.
+   */
   pick(topic: string, except: ReadonlySet<Subscription> | null = null): Subscription | null {
     const count = this.members.length
     let best: Subscription | null = null
@@ -41,7 +64,7 @@ export class SharedGroup {
       const index = (this.#next + step) % count
       const member = this.members[index] as Subscription
       const { session } = member
-      const rank = session.connection === null ? (session.persistent ? 1 : 0) : session.outgoing.congested ? 2 : 3
+      const rank = !session.connected ? (session.persistent ? 1 : 0) : session.outgoing.congested ? 2 : 3
       if (rank <= bestRank || session.overflowed || session.authorization.isDenied(topic) || except?.has(member)) continue
       best = member
       bestRank = rank
@@ -51,32 +74,51 @@ export class SharedGroup {
     this.#next = bestIndex + 1
     return best
   }
+
+  /** Finds the next member that may have a topic; one that may not is passed over. Calls back once, with null when there is none. */
+  choose(topic: TopicView, chosen: (member: Subscription | null) => void, except: Set<Subscription> | null = null): void {
+    let passed = except
+    const pass = (member: Subscription): void => {
+      passed ??= new Set()
+      passed.add(member)
+      next()
+    }
+    const next = (): void => {
+      const member = this.pick(topic.name, passed)
+      if (member === null) {
+        chosen(null)
+        return
+      }
+      const asked = member.session.authorization.ask(topic, allowed => {
+        // The member may have unsubscribed meanwhile.
+        if (allowed && this.members.includes(member)) chosen(member)
+        else pass(member)
+      })
+      if (!asked) pass(member)
+    }
+    next()
+  }
 }
 
-/** What is in the trie at a filter. */
-export type Subscriber = Subscription | SharedGroup
+/** What the trie holds at a filter. */
+export type Subscribed = Subscription | SharedGroup
 
-export const UNKNOWN = 0
-export const ALLOWED = 1
-export const DENIED = 2
-
-/** How one session gets the messages of one topic: all its subscriptions that match, taken together (MQTT 5 section 3.3.4). */
-export class Recipient {
-  readonly session: Session
+/** How one session gets the messages of one topic: all its matching subscriptions, taken together (MQTT 5 section 3.3.4). */
+export class Recipient implements Grant {
+  readonly session: Subscriber
   readonly qos: number
   readonly retainAsPublished: boolean
   readonly identifiers: readonly number[]
-  /** For messages that the session itself published: what is left without its no-local subscriptions. */
+  /** For messages that the session itself published: the same without its no-local subscriptions. */
   readonly own: Recipient | null
-  /** What the authorisation of this session for this topic said while its epoch was this. */
-  verdict: typeof UNKNOWN | typeof ALLOWED | typeof DENIED = UNKNOWN
+  authorization: Authorization = UNKNOWN
   epoch = -1
 
   constructor(subscriptions: readonly Subscription[]) {
     this.session = (subscriptions[0] as Subscription).session
     let qos = 0
     let retainAsPublished = false
-    let identifiers: number[] = NONE
+    let identifiers: readonly number[] = NONE
     let noLocal = 0
     for (const subscription of subscriptions) {
       if (subscription.qos > qos) qos = subscription.qos
@@ -92,24 +134,24 @@ export class Recipient {
   }
 }
 
-const NONE: number[] = []
+const NONE: readonly number[] = []
 
-/** Who gets the messages of one topic. */
+/** The sessions and shared subscriptions that match one topic. */
 export class Recipients {
   readonly list: readonly Recipient[]
   readonly groups: readonly SharedGroup[]
 
-  constructor(match: (visit: (subscriber: Subscriber) => void) => void) {
-    const bySession = new Map<Session, Subscription[]>()
+  constructor(match: (visit: (subscribed: Subscribed) => void) => void) {
+    const bySession = new Map<Subscriber, Subscription[]>()
     const groups: SharedGroup[] = []
-    match(subscriber => {
-      if (subscriber instanceof SharedGroup) {
-        groups.push(subscriber)
+    match(subscribed => {
+      if (subscribed instanceof SharedGroup) {
+        groups.push(subscribed)
         return
       }
-      const same = bySession.get(subscriber.session)
-      if (same) same.push(subscriber)
-      else bySession.set(subscriber.session, [subscriber])
+      const same = bySession.get(subscribed.session)
+      if (same) same.push(subscribed)
+      else bySession.set(subscribed.session, [subscribed])
     })
     this.list = Array.from(bySession.values(), subscriptions => new Recipient(subscriptions))
     this.groups = groups

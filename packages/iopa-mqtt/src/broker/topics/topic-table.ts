@@ -3,23 +3,23 @@ import type { PublishFields } from '../../codec/publish-decoder.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import { isMqttString } from '../../codec/utf8.ts'
 import { isCanonicalTopic, isTopicName, levelCount, pathOf } from '../../topics/topic.ts'
-import type { Broker } from '../broker.ts'
+import type { TopicView } from '../ports.ts'
 import type { RouteIndex } from './route-index.ts'
-import { Recipients, type Subscriber } from './subscription.ts'
+import { Recipients, type Subscribed } from './subscription.ts'
 import type { SubscriptionTrie } from './subscription-trie.ts'
 
-/** What the broker knows of one topic name. */
-export class Topic {
+/** A topic name, the routes of its path, and its recipients. */
+export class Topic implements TopicView {
   readonly name: string
   readonly bytes: Buffer
   readonly path: string
-  /** True when a route may have the path; other topics are plain pub/sub. */
+  /** True if a route may have the path; other topics are plain pub/sub. */
   readonly routable: boolean
   /** True when a GET route covers the path: then it is state. */
   readonly isState: boolean
   /** True when any route covers the path. */
   readonly hasRoute: boolean
-  /** As `isState`, and true once a GET was seen to answer where the app's resources are not routes. */
+  /** As `isState`; it becomes true once a GET has answered although the app's resources are not routes. */
   answersGet: boolean
   /** True when each route of the path has a guard of its own. */
   readonly isGuarded: boolean
@@ -43,25 +43,25 @@ const SLOTS = 4096
 const REMEMBERED = 200_000
 
 /**
- * Topics by their bytes. A message's topic is looked up without making a string: a slot for each hash keeps the topic that was last
- * seen there, with the recipients that the subscriptions gave it. It forgets, and then makes them anew.
+ * Topics by their bytes. The topic of a message is looked up without making a string: the slot of a hash keeps the topic that was last
+ * seen there, with its recipients. A topic that was replaced in its slot is made again when it is needed.
  */
 export class TopicTable {
   readonly #slots: (Topic | undefined)[] = new Array(SLOTS)
-  readonly #trie: SubscriptionTrie<object, Subscriber>
+  readonly #trie: SubscriptionTrie<object, Subscribed>
   readonly #routes: RouteIndex
   readonly #maxLevels: number
   readonly #maxLength: number
   #remembered = 0
 
-  constructor(trie: SubscriptionTrie<object, Subscriber>, routes: RouteIndex, maxLevels: number, maxLength: number) {
+  constructor(trie: SubscriptionTrie<object, Subscribed>, routes: RouteIndex, maxLevels: number, maxLength: number) {
     this.#trie = trie
     this.#routes = routes
     this.#maxLevels = maxLevels
     this.#maxLength = maxLength
   }
 
-  /** The topic in these bytes; null when they are no topic name or one beyond the limits. */
+  /** The topic in these bytes; null if they are not a topic name or exceed the limits. */
   find(bytes: Buffer, start: number, end: number): Topic | null {
     const slot = slotOf(bytes, start, end)
     const known = this.#slots[slot]
@@ -70,7 +70,13 @@ export class TopicTable {
     return this.#make(slot, bytes.toString('utf8', start, end), Buffer.from(bytes.subarray(start, end)))
   }
 
-  /** The topic of a name; null when it is none or one beyond the limits. */
+  /** The topic of a path that a route may have; null for any other path. */
+  ofPath(path: string): Topic | null {
+    const topic = path.length > 1 ? this.get(path.slice(1)) : null
+    return topic?.routable === true ? topic : null
+  }
+
+  /** The topic of a name; null if it is not a topic name or exceeds the limits. */
   get(name: string): Topic | null {
     if (!name.isWellFormed()) return null
     const bytes = Buffer.from(name)
@@ -80,7 +86,12 @@ export class TopicTable {
     return bytes.length > this.#maxLength || !isMqttString(bytes, 0, bytes.length) ? null : this.#make(slot, name, bytes)
   }
 
-  /** Who gets its messages, as the subscriptions are now. */
+  /** Changes whenever the recipients of a topic may have changed. */
+  get version(): number {
+    return this.#trie.version
+  }
+
+  /** The recipients of its messages, as the subscriptions are now. */
   recipients(topic: Topic): Recipients {
     const version = this.#trie.version
     if (topic.recipients !== null && topic.version === version) return topic.recipients
@@ -119,14 +130,17 @@ export function sameBytes(known: Buffer, bytes: Buffer, start: number, end: numb
   return true
 }
 
-/** The topics that one connection names, and their aliases (MQTT 5 section 3.3.2.3.4). */
-export class TopicNames {
-  readonly #broker: Broker
+/** The topics that one connection publishes to, and their aliases (MQTT 5 section 3.3.2.3.4). */
+export class TopicAliases {
+  readonly #topics: TopicTable
+  readonly #maximum: number
   #aliases: (Topic | undefined)[] | null = null
-  #lastTopic: Topic | null = null
+  #last: Topic | null = null
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  /** `maximum` is the Topic Alias Maximum of the server. */
+  constructor(topics: TopicTable, maximum: number) {
+    this.#topics = topics
+    this.#maximum = maximum
   }
 
   /** The topic of a PUBLISH; null for one with wildcards or beyond the limits. */
@@ -134,23 +148,22 @@ export class TopicNames {
     const { topicStart, topicEnd, topicAlias } = fields
     if (topicAlias > 0) return this.#aliased(bytes, fields)
     if (topicStart === topicEnd) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a PUBLISH has neither topic nor alias')
-    const last = this.#lastTopic
+    const last = this.#last
     if (last !== null && sameBytes(last.bytes, bytes, topicStart, topicEnd)) return last
-    const topic = this.#broker.topics.find(bytes, topicStart, topicEnd)
-    this.#lastTopic = topic
+    const topic = this.#topics.find(bytes, topicStart, topicEnd)
+    this.#last = topic
     return topic
   }
 
   #aliased(bytes: Buffer, { topicStart, topicEnd, topicAlias }: PublishFields): Topic | null {
-    const broker = this.#broker
-    if (topicAlias > broker.options.topicAliasMaximum) throw new ProtocolError(REASON.TOPIC_ALIAS_INVALID, 'the topic alias is above the maximum')
+    if (topicAlias > this.#maximum) throw new ProtocolError(REASON.TOPIC_ALIAS_INVALID, 'the topic alias is above the maximum')
     this.#aliases ??= []
     if (topicStart === topicEnd) {
       const topic = this.#aliases[topicAlias]
       if (!topic) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'the topic alias was not set')
       return topic
     }
-    const topic = broker.topics.find(bytes, topicStart, topicEnd)
+    const topic = this.#topics.find(bytes, topicStart, topicEnd)
     this.#aliases[topicAlias] = topic ?? undefined
     return topic
   }

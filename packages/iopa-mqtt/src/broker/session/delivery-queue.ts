@@ -1,5 +1,6 @@
 import type { StoredDelivery } from '../../store.ts'
 import { APP, type Quota } from '../operation/quota.ts'
+import type { StagedMessage } from '../ports.ts'
 import { Message } from '../topics/message.ts'
 
 /** Bounds of a queue. */
@@ -8,7 +9,7 @@ export interface QueueLimits {
   readonly queueBytes: number
 }
 
-/** What waits to be sent to one session, first in, first out, bounded in number and bytes; of a state only the newest representation waits. */
+/** Messages that wait to be sent to one session, first in, first out, bounded in number and bytes. Of a state only the newest representation waits. */
 export class DeliveryQueue {
   readonly #limits: QueueLimits
   readonly #total: Quota
@@ -19,7 +20,7 @@ export class DeliveryQueue {
   #bytes = 0
   #states: Map<string, number> | null = null
 
-  /** `account` is whose share of the total it takes. */
+  /** `account` is the account whose share of the total it counts against. */
   constructor(limits: QueueLimits, total: Quota, account: string = APP) {
     this.#account = account
     this.#limits = limits
@@ -34,17 +35,17 @@ export class DeliveryQueue {
     return this.#bytes
   }
 
-  /** True when nothing more fits. */
+  /** True if nothing more fits. */
   get full(): boolean {
     return this.bound || this.#total.room <= 0
   }
 
-  /** True when nothing more fits by its own bounds, or by its account's share of all. */
+  /** True if nothing more fits in this queue, or in the share of its account. */
   get bound(): boolean {
     return this.#count >= this.#limits.queueMessages || this.#bytes >= this.#limits.queueBytes || this.#total.exceeds(this.#account)
   }
 
-  /** Appends a delivery; false when there is no room. What a state replaces is given to `replaced`. */
+  /** Appends a delivery; false if there is no room. `replaced` gets the delivery that a newer state replaces. */
   push(delivery: Delivery, replaced: (old: Delivery) => void): boolean {
     if (delivery.state) {
       const index = this.#states?.get(delivery.message.topic)
@@ -65,7 +66,7 @@ export class DeliveryQueue {
     return true
   }
 
-  /** Appends a delivery whatever the bounds are: one that was acknowledged before the broker started. */
+  /** Appends a delivery beyond the bounds: one that the store kept. */
   restore(delivery: Delivery): void {
     this.#items.push(delivery)
     this.#count++
@@ -76,7 +77,7 @@ export class DeliveryQueue {
     return this.#items[this.#head] ?? undefined
   }
 
-  /** What came last and is not out yet. */
+  /** The newest one. */
   get last(): Delivery | undefined {
     return this.#items[this.#items.length - 1] ?? undefined
   }
@@ -105,7 +106,7 @@ export class DeliveryQueue {
     return delivery
   }
 
-  /** Takes everything out. */
+  /** Removes and returns everything. */
   clear(): Delivery[] {
     const outgoing = this.#items.slice(this.#head).filter((item): item is Delivery => item !== null)
     this.#items = []
@@ -123,7 +124,7 @@ export class DeliveryQueue {
 }
 
 /** One message on its way to one session. */
-export class Delivery {
+export class Delivery implements StagedMessage {
   readonly message: Message
   /** Effective QoS, 0 to 2. */
   readonly qos: number
@@ -133,24 +134,24 @@ export class Delivery {
   packetId = 0
   /** True after PUBREC: only PUBREL is sent from then on. */
   released = false
-  /** True when the store has kept that it was released. */
+  /** True once the store has kept that it was released. */
   releaseKept = false
-  /** True when it was sent on the present connection and not acknowledged. */
+  /** True if it was sent on the present connection and not acknowledged. */
   underWay = false
   /** Place among the stored messages of its session; 0 when it is not stored. */
   sequence = 0
-  /** False while the store has not kept it yet: it is not sent before. */
+  /** False until the store has kept it; it is sent only after that. */
   kept = true
-  /** True when the store could not keep it: its sender was told so, and it is not sent. */
+  /** True if it must not be sent: the store could not keep it and its publisher was refused, or the session lost the authorization. */
   cancelled = false
-  /** True when its client has come back since it was queued: whether it may still have it is asked before it is sent. */
-  unproven = false
-  /** True while that is asked. */
-  asking = false
-  /** True for the representation of a state, which the next one replaces. */
+  /** True if the client has reconnected since it was queued: the authorization is checked again before it is sent. */
+  unchecked = false
+  /** True while that check runs. */
+  checking = false
+  /** True for the representation of a state, which a newer one replaces in the queue. */
   readonly state: boolean
 
-  constructor(message: Message, qos: number, retain: boolean, identifiers: readonly number[], state: boolean) {
+  constructor(message: Message, qos: number, retain: boolean, identifiers: readonly number[], state = false) {
     this.message = message
     this.qos = qos
     this.retain = retain
@@ -170,22 +171,10 @@ export class Delivery {
   }
 
   static fromStored(stored: StoredDelivery, sequence: number): Delivery {
-    const delivery = new Delivery(Message.fromStored(stored.message, stored.retain), stored.qos, stored.retain, stored.subscriptionIdentifiers, false)
+    const delivery = new Delivery(Message.fromStored(stored.message, stored.retain), stored.qos, stored.retain, stored.subscriptionIdentifiers)
     delivery.packetId = stored.packetId
     delivery.released = delivery.releaseKept = stored.released
     delivery.sequence = sequence
     return delivery
-  }
-}
-
-/** Packet identifiers of what a server sends, from 1, each given out again only when it is free (MQTT 5 section 2.2.1). */
-export class PacketIdentifiers {
-  #last = 0
-
-  /** The next one that is not in use; the caller keeps fewer than 65,535 in use. */
-  next(inUse: { has(packetId: number): boolean }): number {
-    do this.#last = this.#last === 65_535 ? 1 : this.#last + 1
-    while (inUse.has(this.#last))
-    return this.#last
   }
 }

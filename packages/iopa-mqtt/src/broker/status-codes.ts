@@ -1,4 +1,4 @@
-import { REASON } from '../../codec/reason-codes.ts'
+import { REASON } from '../codec/reason-codes.ts'
 
 /** The reason code of PUBACK and PUBREC for a handler's status (MQTT 5 section 3.4.2.1). */
 export function publishReasonOf(status: number): number {

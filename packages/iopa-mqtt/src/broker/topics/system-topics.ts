@@ -1,9 +1,12 @@
-import type { Broker } from '../broker.ts'
-import { Message } from '../topics/message.ts'
-import type { Counters } from './statistics.ts'
+import type { Clock } from '@iopa/transport'
+import type { Statistics } from '../operation/statistics.ts'
+import type { Forwarder } from './forwarder.ts'
+import { Message } from './message.ts'
+import type { RetainedMessages } from './retained-messages.ts'
+import type { TopicTable } from './topic-table.ts'
 
-/** What is averaged over minutes, under `$SYS/broker/load/`. */
-const LOADS: Readonly<Record<string, (counters: Counters) => number>> = {
+/** Figures averaged over minutes, under `$SYS/broker/load/`. */
+const LOADS: Readonly<Record<string, (counted: Statistics) => number>> = {
   'messages/received': ({ received, controlReceived }) => received + controlReceived,
   'messages/sent': ({ sent, controlSent }) => sent + controlSent,
   'publish/received': ({ received }) => received,
@@ -15,50 +18,72 @@ const LOADS: Readonly<Record<string, (counters: Counters) => number>> = {
   sockets: ({ sockets }) => sockets
 }
 
-/** Publishes figures of the broker under `$SYS/broker/`, with the names that mosquitto gives them, to those who have subscribed to them. */
-export class Statistics {
-  readonly #broker: Broker
+/** What is counted when figures are published. */
+export interface Figures {
+  readonly sessions: number
+  readonly connected: number
+  /** Messages in the queues of sessions. */
+  readonly waiting: number
+  readonly queuedBytes: number
+  readonly subscriptions: number
+  readonly sharedSubscriptions: number
+}
+
+/** Where the figures come from and go to. */
+export interface SystemTopicsPorts {
+  readonly statistics: Statistics
+  readonly topics: TopicTable
+  readonly retained: RetainedMessages
+  readonly forwarder: Forwarder
+}
+
+/** Publishes figures of the broker under `$SYS/broker/`, with the names that mosquitto uses. */
+export class SystemTopics {
+  readonly #ports: SystemTopicsPorts
+  readonly #clock: Clock
+  readonly #count: () => Figures
   readonly #startedAt: number
   readonly #last = new Map<string, string>()
   readonly #loads = Object.entries(LOADS).map(([name, count]) => ({ name, count, averages: new LoadAverages() }))
   #publishedAt: number
   #mostHeap = 0
 
-  constructor(broker: Broker) {
-    this.#broker = broker
-    this.#startedAt = this.#publishedAt = broker.elapsed()
+  constructor(ports: SystemTopicsPorts, clock: Clock, count: () => Figures) {
+    this.#ports = ports
+    this.#clock = clock
+    this.#count = count
+    this.#startedAt = this.#publishedAt = clock.elapsed()
   }
 
-  /** Publishes what has changed since the last time; retained, so that a new subscriber has every figure at once. */
+  /** Publishes the figures that have changed since the last time; retained, so that a new subscriber gets all of them at once. */
   publish(): void {
-    const now = this.#broker.elapsed()
+    const now = this.#clock.elapsed()
     // Rounded times would not differ from the interval by more than the clock's error.
     const seconds = Math.max(0.001, (now - this.#publishedAt) / 1000)
     this.#publishedAt = now
     const figures = this.#figures(Math.round((now - this.#startedAt) / 1000))
     for (const [name, value] of Object.entries(figures)) this.#send(`$SYS/broker/${name}`, String(value))
     for (const { name, count, averages } of this.#loads) {
-      for (const [minutes, average] of averages.update(count(this.#broker.counters), seconds))
+      for (const [minutes, average] of averages.update(count(this.#ports.statistics), seconds))
         this.#send(`$SYS/broker/load/${name}/${minutes}`, average.toFixed(2))
     }
   }
 
   #figures(uptime: number): Record<string, number | string> {
-    const { counters, sessions, trie, groups, retained, queued } = this.#broker
+    const { statistics: counters, retained } = this.#ports
+    const { sessions, connected, waiting, queuedBytes, subscriptions, sharedSubscriptions } = this.#count()
     const heap = process.memoryUsage().heapUsed
     this.#mostHeap = Math.max(this.#mostHeap, heap)
-    counters.mostClients = Math.max(counters.mostClients, sessions.size)
-    let waiting = 0
-    for (const { outgoing } of sessions) waiting += outgoing.waiting
-    const away = sessions.size - sessions.connected
+    counters.mostClients = Math.max(counters.mostClients, sessions)
+    const away = sessions - connected
     return {
       version: 'iopa 5.0',
       uptime: `${uptime} seconds`,
-      'clients/total': sessions.size,
-      'clients/connected': sessions.connected,
+      'clients/total': sessions,
+      'clients/connected': connected,
       'clients/disconnected': away,
-      // Names of before, which monitors still ask for.
-      'clients/active': sessions.connected,
+      // Older names, which monitors still use.
+      'clients/active': connected,
       'clients/inactive': away,
       'clients/maximum': counters.mostClients,
       'clients/expired': counters.expired,
@@ -67,7 +92,7 @@ export class Statistics {
       'messages/sent': counters.sent + counters.controlSent,
       'messages/stored': retained.size + waiting,
       'store/messages/count': retained.size + waiting,
-      'store/messages/bytes': retained.bytes + queued.used,
+      'store/messages/bytes': retained.bytes + queuedBytes,
       'publish/messages/received': counters.received,
       'publish/messages/sent': counters.sent,
       'publish/messages/dropped': counters.dropped,
@@ -77,35 +102,36 @@ export class Statistics {
       'publish/bytes/sent': counters.payloadSent,
       'bytes/received': counters.bytesReceived,
       'bytes/sent': counters.bytesSent,
-      'subscriptions/count': trie.size,
-      'shared_subscriptions/count': groups.size,
+      'subscriptions/count': subscriptions,
+      'shared_subscriptions/count': sharedSubscriptions,
       'retained messages/count': retained.size,
       'heap/current': heap,
       'heap/maximum': this.#mostHeap,
-      'queues/bytes': queued.used,
+      'queues/bytes': queuedBytes,
       'store/damaged': counters.damaged
     }
   }
 
   #send(name: string, value: string): void {
-    const topic = this.#broker.topics.get(name)
+    const { topics, retained, forwarder } = this.#ports
+    const topic = topics.get(name)
     if (!topic || this.#last.get(name) === value) return
     this.#last.set(name, value)
-    const message = Message.of(topic.name, topic.bytes, Buffer.from(value), 0, true, Buffer.alloc(0), 0, null)
-    this.#broker.retained.set(message)
-    this.#broker.forwarder.relay(message, topic, () => undefined)
+    const message = Message.of(topic, { payload: Buffer.from(value), qos: 0, retain: true })
+    retained.set(message)
+    forwarder.relay(message, topic, () => undefined)
   }
 }
 
-/** Minutes over which averages are made. */
+/** Minutes of the averages. */
 const MINUTES = [1, 5, 15] as const
 
-/** How much of something there is a minute, as exponentially weighted averages over 1, 5 and 15 minutes. */
+/** Events per minute, as exponentially weighted averages over 1, 5 and 15 minutes. */
 export class LoadAverages {
   readonly #averages = MINUTES.map(() => 0)
   #last = 0
 
-  /** Takes the count as it is now, `seconds` after the one before, and gives the averages by name, such as `5min`. */
+  /** Takes the present count, `seconds` after the last one; returns the averages by name, such as `5min`. */
   update(count: number, seconds: number): (readonly [string, number])[] {
     const rate = ((count - this.#last) * 60) / seconds
     this.#last = count
