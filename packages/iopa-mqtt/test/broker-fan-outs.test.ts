@@ -13,7 +13,7 @@ describe('a message for many', () => {
   test('is delivered in slices, after the one before to its topic, and lets others begin after that', async () => {
     const clock = virtualClock()
     let relieved = 0
-    const fanOuts = new FanOuts(new Turns(clock, new Flusher()), () => relieved++)
+    const fanOuts = new FanOuts(new Turns(clock, new Flusher()), { authorizing: false, overwhelmed: false, forwarding: false }, () => relieved++)
     const given: string[] = []
     const add = (topic: string, name: string, length: number): boolean =>
       fanOuts.add(

@@ -89,9 +89,10 @@ export class Broker {
     const subscriptions = new SubscriptionTable(subscribed, journal)
     const topics = new TopicTable(subscriptions.trie, routes, host.limits.pathSegments, settings.maxTopicLength)
     const retained = new RetainedMessages(settings, journal, clock, (account, of) => quotas.limit(account, of))
+    const pressure = { authorizing: false, overwhelmed: false, forwarding: false }
     const resume = (): void => this.#admission.resume()
-    const fanOuts = new FanOuts(turns, resume)
-    const authorizations = new AuthorizationQueue(host, turns, resume)
+    const fanOuts = new FanOuts(turns, pressure, resume)
+    const authorizations = new AuthorizationQueue(host, turns, pressure, resume)
     const queues = {
       get room() {
         return queued.room
@@ -103,7 +104,7 @@ export class Broker {
     this.#subscriptions = subscriptions
     this.#topics = topics
     this.#retained = retained
-    this.#admission = new Admission(host.limits.inFlight, clock, turns, ahead => (ahead ? authorizations.full : authorizations.busy || fanOuts.busy))
+    this.#admission = new Admission(host.limits.inFlight, clock, turns, pressure)
 
     const requests = new Requests(host)
     const observations = new TopicObservations(host, requests, topics)

@@ -15,6 +15,16 @@ export interface WriteBatches {
   batch(work: () => void): void
 }
 
+/** What keeps further messages from beginning. The parts that have too much to do set these; plain fields, for they are read with each message. */
+export interface Backpressure {
+  /** Many authorizations wait. */
+  authorizing: boolean
+  /** So many authorizations wait that no message goes ahead of others, either. */
+  overwhelmed: boolean
+  /** A message is being forwarded in slices. */
+  forwarding: boolean
+}
+
 /** What authorization reads of a topic. */
 export interface TopicView {
   readonly name: string
@@ -136,8 +146,8 @@ export interface ClientConnection {
 export interface PublishingConnection extends ClientConnection {
   /** It counts the messages in work. */
   readonly counted: CountedConnection
-  /** True while nothing is read from it. */
-  readonly paused: boolean
+  /** `paused` while nothing is read from the connection. */
+  readonly reader: { readonly paused: boolean }
   /** True once it is closing. */
   readonly disconnected: boolean
   /** Continues reading. */

@@ -1,5 +1,6 @@
 import type { Clock } from '@iopa/transport'
 import type { Turns } from '../operation/turns.ts'
+import type { Backpressure } from '../ports.ts'
 
 /** Milliseconds without an end and without a beginning after which the handlers at work are taken to wait for what waits here. */
 const STALL = 50
@@ -34,7 +35,7 @@ interface Row {
  */
 export class Admission {
   readonly #clock: Clock
-  readonly #held: (ahead: boolean) => boolean
+  readonly #pressure: Readonly<Backpressure>
   readonly #most: number
   readonly #reserve: number
   #running = 0
@@ -57,11 +58,11 @@ export class Admission {
   #seen = 0
   #timer: unknown = null
 
-  /** `inFlight` is the bound on all work of the listener; while `held` says true, nothing begins, or nothing that goes ahead, and `resume` is called after that. */
-  constructor(inFlight: number, clock: Clock, turns: Turns, held: (ahead: boolean) => boolean) {
+  /** `inFlight` is the bound on all work of the listener; under `pressure` nothing begins, and `resume` is called after that. */
+  constructor(inFlight: number, clock: Clock, turns: Turns, pressure: Readonly<Backpressure>) {
     this.#clock = clock
     this.#turns = turns
-    this.#held = held
+    this.#pressure = pressure
     this.#most = Math.max(1, Math.floor(inFlight * 0.75))
     this.#reserve = Math.max(1, Math.floor(inFlight / 8))
     this.#mostAhead = Math.max(0, inFlight - this.#most - this.#reserve)
@@ -69,14 +70,14 @@ export class Admission {
 
   /** True when work may begin now; it says `leave` when it is done. */
   enter(): boolean {
-    if (this.#running >= this.#most || this.#waiting.size > 0 || this.#held(false)) return false
+    if (this.#running >= this.#most || this.#waiting.size > 0 || this.#pressure.authorizing || this.#pressure.forwarding) return false
     this.#running++
     return true
   }
 
   /** True when work of a user of whom nothing waits may begin ahead of the others, within the last eighth; it says `leaveAhead` when it is done. */
   enterAhead(user: string): boolean {
-    if (this.#waiting.has(user) || this.#ahead.has(user) || this.#ahead.size >= this.#mostAhead || this.#held(true)) return false
+    if (this.#waiting.has(user) || this.#ahead.has(user) || this.#ahead.size >= this.#mostAhead || this.#pressure.overwhelmed) return false
     this.#ahead.add(user)
     return true
   }
@@ -134,9 +135,13 @@ export class Admission {
     this.#letting = false
   }
 
+  get #held(): boolean {
+    return this.#pressure.authorizing || this.#pressure.forwarding
+  }
+
   /** Who has the next turn; undefined while no message may begin. */
   #next(): string | undefined {
-    if (this.#waiting.size === 0 || this.#running >= this.#most || this.#held(false)) return undefined
+    if (this.#waiting.size === 0 || this.#running >= this.#most || this.#held) return undefined
     const fresh = ++this.#freshTurns % 4 > 0 ? this.#fresh.keys().next().value : undefined
     return fresh ?? this.#waiting.keys().next().value
   }
@@ -167,7 +172,7 @@ export class Admission {
   readonly #look = (): void => {
     this.#timer = null
     if (this.#stalled > 0) this.#stalled--
-    if (this.#seen === this.#moves && !this.#held(false)) this.#relieve()
+    if (this.#seen === this.#moves && !this.#held) this.#relieve()
     if (this.#waiting.size > 0) this.#watch()
     else this.#stalled = 0
   }

@@ -1,5 +1,6 @@
 import type { Context, Host } from '@iopa/transport'
 import type { Turns } from '../operation/turns.ts'
+import type { Backpressure } from '../ports.ts'
 
 /** Checks that run at a time. */
 const AT_ONCE = 64
@@ -26,11 +27,12 @@ export class AuthorizationQueue {
   #waiting: Check[] = []
   #head = 0
   #pumping = false
+  readonly #pressure: Backpressure
   readonly #relieved: () => void
-  #busy = false
 
-  /** `relieved` is called when further messages may begin. */
-  constructor(host: Host, turns: Turns, relieved: () => void) {
+  /** It sets `pressure` while many checks wait; `relieved` is called when further messages may begin. */
+  constructor(host: Host, turns: Turns, pressure: Backpressure, relieved: () => void) {
+    this.#pressure = pressure
     this.#relieved = relieved
     this.#host = host.withLimits({ inFlight: Number.MAX_SAFE_INTEGER })
     this.#turns = turns
@@ -41,22 +43,13 @@ export class AuthorizationQueue {
     return this.#waiting.length - this.#head
   }
 
-  /** True while so many checks wait that no further message begins. */
-  get busy(): boolean {
-    return this.#busy
-  }
-
-  /** True while so many checks wait that no message goes ahead of others. */
-  get full(): boolean {
-    return this.waiting >= TOO_MANY
-  }
-
   /** Runs the request that `ask` makes, calls back with its context and ends that; at once if nothing waits, this turn has units left and the pipeline is synchronous. */
   run(ask: () => Context, done: (context: Context) => void): void {
     if (this.#running < AT_ONCE && this.waiting === 0 && this.#turns.take()) this.#start(ask, done)
     else {
       this.#waiting.push({ ask, done })
-      if (this.waiting >= MANY) this.#busy = true
+      if (this.waiting >= MANY) this.#pressure.authorizing = true
+      if (this.waiting >= TOO_MANY) this.#pressure.overwhelmed = true
       this.#pump()
     }
   }
@@ -90,8 +83,9 @@ export class AuthorizationQueue {
         this.#head = 0
       }
       this.#start(ask, done)
-      if (this.#busy && this.waiting < MANY / 2) {
-        this.#busy = false
+      if (this.waiting < TOO_MANY) this.#pressure.overwhelmed = false
+      if (this.#pressure.authorizing && this.waiting < MANY / 2) {
+        this.#pressure.authorizing = false
         this.#relieved()
       }
     }

@@ -100,8 +100,8 @@ export class Publication implements RequestSource {
   }
 
   body(): Body {
-    const { bytes, isEmpty, payloadStart, payloadEnd } = this.message
-    return isEmpty ? null : byteBody(bytes, payloadStart, payloadEnd)
+    const { bytes, payloadStart, payloadEnd } = this.message
+    return payloadStart === payloadEnd ? null : byteBody(bytes, payloadStart, payloadEnd)
   }
 
   /** Sets the keys of a PUBLISH on its context. */

@@ -132,7 +132,7 @@ export class PublishHandler {
     const outer = states.running
     states.running = topic
     // The whole body is needed only for an answer that is published to a Response Topic.
-    const whole = publication.properties.responseTopic === undefined ? false : 'all'
+    const whole = publication.message.properties.length > 0 && publication.properties.responseTopic !== undefined ? 'all' : false
     let inside = true
     host.run(
       context,
@@ -170,7 +170,7 @@ export class PublishHandler {
       publication.reasonCode = publishReasonOf(status)
       publication.reason = answer.error?.detail || reasonPhrase(status)
     }
-    const { responseTopic } = publication.properties
+    const responseTopic = message.properties.length > 0 ? publication.properties.responseTopic : undefined
     // Before the request is acknowledged.
     if (responseTopic !== undefined && !publication.asksToRelay) this.#reply(publication, context, responseTopic)
     const changed = ok && changesState(context['iopa.Method'])

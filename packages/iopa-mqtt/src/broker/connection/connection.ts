@@ -9,7 +9,8 @@ import type { SubscribeHandler } from '../app/subscribe-handler.ts'
 import type { Operation } from '../operation/operation.ts'
 import type { PublishingConnection, WillHandling } from '../ports.ts'
 import type { Session } from '../session/session.ts'
-import { type ConnectingConnection, Handshake, type HandshakePorts } from './handshake.ts'
+import type { ConnectingConnection } from './connect.ts'
+import { Handshake, type HandshakePorts } from './handshake.ts'
 import { PacketReader } from './packet-reader.ts'
 import { PacketSender, type SenderPorts } from './packet-sender.ts'
 import { PublishReceiver, type PublishReceiverPorts } from './publish-receiver.ts'
@@ -32,13 +33,16 @@ const LARGEST_CONNECT = 16_384
 export class Connection implements ByteReceiver, ConnectingConnection, PublishingConnection {
   readonly channel: ByteChannel
   readonly counted: CountedConnection
+  readonly remoteAddress: string
   readonly sender: PacketSender
   readonly #ports: ConnectionPorts
-  readonly #reader: PacketReader
+  readonly reader: PacketReader
   readonly #timeouts: Timeouts
-  readonly #validity: UserValidity
+  readonly validity: UserValidity
   readonly #closed: () => void
+  version = 4
   bridge = false
+  disconnected = false
   session: Session | null = null
   context: Context | null = null
   endpoint: Endpoint | null = null
@@ -49,8 +53,8 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   #receiver: PublishReceiver | null = null
   /** True if CONNECT was accepted. */
   #connected = false
-  /** Why it ended: the reason code of its DISCONNECT context; -1 until then. */
-  #endReason = -1
+  /** Why it ended: the reason code of its DISCONNECT context. */
+  #endReason = 0
 
   /** `closed` is called when the channel is closed. */
   constructor(channel: ByteChannel, counted: CountedConnection, ports: ConnectionPorts, closed: () => void) {
@@ -58,58 +62,38 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     const { headerTimeout, requestTimeout } = settings.limits
     this.channel = channel
     this.counted = counted
+    this.remoteAddress = channel.remoteAddress
     this.#ports = ports
     this.#closed = closed
     this.sender = new PacketSender(channel, ports.sender)
     this.#timeouts = new Timeouts(clock, headerTimeout, requestTimeout)
-    this.#validity = new UserValidity(this, ports)
-    this.#reader = new PacketReader(channel, clock, this.#timeouts, {
+    this.validity = new UserValidity(this, () => this.#handshake?.underWay === true, ports)
+    this.reader = new PacketReader(channel, clock, this.#timeouts, {
       handle: (bytes, start, body, end) => this.#packet(bytes, start, body, end),
       failed: error => this.#failed(error)
     })
-    this.#reader.maxPacketSize = Math.min(LARGEST_CONNECT, settings.maxPacketSize)
-  }
-
-  /** 3, 4 or 5. */
-  get version(): number {
-    return this.sender.version
-  }
-
-  get remoteAddress(): string {
-    return this.channel.remoteAddress
-  }
-
-  get paused(): boolean {
-    return this.#reader.paused
+    this.reader.maxPacketSize = Math.min(LARGEST_CONNECT, settings.maxPacketSize)
   }
 
   get isOpen(): boolean {
     return this.#state === 'open'
   }
 
-  get disconnected(): boolean {
-    return this.#endReason !== -1
-  }
-
-  get authenticating(): boolean {
-    return this.#handshake?.underWay === true
-  }
-
   data(chunk: Uint8Array): void {
     const { clock, batches, statistics } = this.#ports.operation
     this.#timeouts.lastActive = clock.elapsed()
     statistics.bytesReceived += chunk.length
-    if (this.#state === 'new' && this.#reader.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
+    if (this.#state === 'new' && this.reader.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
       this.destroy()
       return
     }
     batches.begin()
-    this.#reader.read(chunk)
+    this.reader.read(chunk)
     batches.end()
   }
 
+  /** A client that has finished sending cannot acknowledge anything. */
   end(): void {
-    // An MQTT client that has finished sending cannot acknowledge anything.
     this.channel.destroy()
   }
 
@@ -124,7 +108,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#reader.close()
+    this.reader.close()
     this.sender.buffer.close()
     this.counted.remove()
     this.#closed()
@@ -136,7 +120,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   isLate(): boolean {
     if (this.#state !== 'open') return this.#state !== 'closed' && this.#timeouts.isPastDeadline
     // While handlers keep the broker from reading, silence proves nothing; but a client that does not take its acknowledgements is late.
-    return this.#timeouts.isSilent(this.paused && !this.sender.full)
+    return this.#timeouts.isSilent(this.reader.paused && !this.sender.full)
   }
 
   /** Ends a connection that is late. */
@@ -158,6 +142,11 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     if (this.#state === 'open') this.#finish(REASON.UNSPECIFIED_ERROR, 'publish')
   }
 
+  speak(version: number): void {
+    this.version = version
+    this.sender.version = version
+  }
+
   refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.sender.send(encodeConnack(this.version, false, code, properties))
@@ -166,7 +155,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   destroy(): void {
     if (this.#state !== 'closed') this.#state = 'closing'
-    this.#reader.close()
+    this.reader.close()
     this.#handshake?.abandon()
     this.channel.destroy()
     this.#ended(REASON.UNSPECIFIED_ERROR, 'publish')
@@ -176,29 +165,25 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     this.#state = 'open'
     this.#connected = true
     this.#handshake = null
-    this.#reader.maxPacketSize = this.#ports.operation.settings.maxPacketSize
+    this.reader.maxPacketSize = this.#ports.operation.settings.maxPacketSize
     this.#timeouts.keepAlive = keepAlive
     this.counted.keepAlive(true)
   }
 
   proceed(): void {
-    if (this.#state === 'connecting') this.#reader.read(null)
+    if (this.#state === 'connecting') this.reader.read(null)
     else this.#resume()
   }
 
-  watchUser(by: Context): void {
-    if (this.context !== null) this.#validity.watch(this.context, by)
-  }
-
   hold(on: boolean): void {
-    this.#reader.held = on
+    this.reader.held = on
     if (!on) this.#resume()
   }
 
   /** Runs the DISCONNECT of an accepted connection, and ends its scope. */
   endScope(): void {
     const { context } = this
-    if (this.#endReason === -1 || context === null) return
+    if (!this.disconnected || context === null) return
     this.context = null
     if (this.#connected) this.#ports.requests.disconnect(context, this.#endReason)
     else void context.end('disconnect')
@@ -271,14 +256,14 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   /** False while the client does not take its acknowledgements, and while a packet is worked on in slices. */
   #reads(): boolean {
-    return !this.#reader.held && !this.sender.full
+    return !this.reader.held && !this.sender.buffer.full
   }
 
   #resume(): void {
     if (this.#state !== 'open') return
     const { batches } = this.#ports.operation
     batches.begin()
-    if ((this.#receiver?.reads ?? true) && this.#reads()) this.#reader.read(null)
+    if ((this.#receiver?.reads ?? true) && this.#reads()) this.reader.read(null)
     batches.end()
   }
 
@@ -299,7 +284,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   #finish(reasonCode: number, will: WillHandling): void {
     this.#state = 'closing'
     this.#timeouts.closing()
-    this.#reader.close()
+    this.reader.close()
     this.sender.buffer.flush()
     this.channel.resume()
     this.channel.end()
@@ -308,8 +293,9 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   /** Leaves the session, once, whatever ends the connection first. Messages in work are finished before the scope ends. */
   #ended(reasonCode: number, will: WillHandling): void {
-    this.#validity.close()
-    if (this.#endReason !== -1) return
+    this.validity.close()
+    if (this.disconnected) return
+    this.disconnected = true
     this.#endReason = reasonCode
     if (this.session !== null) this.#ports.sessions.disconnected(this.session, this, will)
     if ((this.#receiver?.inWork ?? 0) === 0) this.endScope()

@@ -1,48 +1,21 @@
 import { randomBytes } from 'node:crypto'
-import { type ByteChannel, type Context, type Endpoint, type Host, isUnrouted, type RequestSource } from '@iopa/transport'
+import { type Context, type Host, isUnrouted } from '@iopa/transport'
 import { protocolVersionOf } from '../../codec/connect-decoder.ts'
 import type { PacketDecoder } from '../../codec/packet-decoder.ts'
-import { encodeAuth, type encodeConnack } from '../../codec/packet-encoder.ts'
+import { encodeAuth } from '../../codec/packet-encoder.ts'
 import type { AuthPacket, ConnectPacket } from '../../codec/packets.ts'
 import { ProtocolError } from '../../codec/protocol-error.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import { connectHeaders, HeaderSource } from '../app/publication.ts'
 import type { Requests } from '../app/requests.ts'
 import type { Operation } from '../operation/operation.ts'
-import type { ClientConnection } from '../ports.ts'
 import { MqttEndpoint } from '../session/endpoint.ts'
 import { userKeyOf } from '../session/identity.ts'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { PendingWill } from '../session/wills.ts'
 import { connectReasonOf, REFUSED_PROTOCOL_VERSION } from '../status-codes.ts'
-import { acceptingConnack, expiryIntervalOf, keepAliveOf, refusalOf } from './connect-rules.ts'
-import type { PacketSender } from './packet-sender.ts'
-
-/** The connection that a CONNECT came on; the handshake fills in what the packet says. */
-export interface ConnectingConnection extends ClientConnection {
-  readonly channel: ByteChannel
-  readonly sender: PacketSender
-  /** True once CONNACK is sent. */
-  readonly isOpen: boolean
-  context: Context | null
-  endpoint: Endpoint | null
-  source: RequestSource | null
-  bridge: boolean
-  session: Session | null
-  /** Of its CONNECT, null for none (MQTT 5 section 4.12). */
-  authenticationMethod: string | null
-  /** Sends CONNACK with a reason code, and closes. */
-  refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void
-  /** Closes without a packet. */
-  destroy(): void
-  /** CONNACK is about to be sent: packets are read from now on. `keepAlive` is in milliseconds. */
-  opened(keepAlive: number): void
-  /** Continues with the packets that came meanwhile. */
-  proceed(): void
-  /** Watches the user that the run of this context has set. */
-  watchUser(by: Context): void
-}
+import { acceptingConnack, type ConnectingConnection, expiryIntervalOf, keepAliveOf, refusalOf } from './connect.ts'
 
 export interface HandshakePorts {
   readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
@@ -95,7 +68,7 @@ export class Handshake {
     const connection = this.#connection
     const { requests, operation } = this.#ports
     this.#packet = packet
-    connection.sender.version = packet.protocolVersion
+    connection.speak(packet.protocolVersion)
     connection.bridge = packet.bridge
     const refusal = refusalOf(packet)
     if (refusal !== null) {
@@ -155,7 +128,7 @@ export class Handshake {
   #read(bytes: Buffer, start: number, body: number, end: number): ConnectPacket | null {
     const connection = this.#connection
     try {
-      connection.sender.version = protocolVersionOf(bytes, body, end)
+      connection.speak(protocolVersionOf(bytes, body, end))
       const packet = this.#ports.decoder.decode(bytes, start, body, end, connection.version)
       if (packet.type === 'CONNECT') return packet
       connection.destroy()
@@ -163,7 +136,7 @@ export class Handshake {
       if (!(error instanceof ProtocolError)) throw error
       // An unsupported version is refused as in 3.1.1, which every client understands (3.1.1 section 3.1.2.2).
       if (error.reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
-        connection.sender.version = 4
+        connection.speak(4)
         connection.refuse(REFUSED_PROTOCOL_VERSION)
       } else if (connection.version === 5) connection.refuse(error.reasonCode, { reasonString: error.message })
       else connection.destroy()
@@ -297,7 +270,8 @@ export class Handshake {
   }
 
   #watchUser(): void {
-    if (this.#authenticated !== null) this.#connection.watchUser(this.#authenticated)
+    const { context, validity } = this.#connection
+    if (context !== null && this.#authenticated !== null) validity.watch(context, this.#authenticated)
     this.#authenticated = null
   }
 

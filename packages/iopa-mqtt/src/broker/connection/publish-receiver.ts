@@ -37,7 +37,8 @@ export class PublishReceiver implements PublicationOwner {
   #unacknowledged: Publication[] = []
   /** Topics with a message in work, and the messages that wait behind it. */
   #busy: Map<string, Publication[]> | null = null
-  #inWork = 0
+  /** Messages that were received and are not settled. */
+  inWork = 0
   /** Messages in work that no receive maximum bounds: QoS 0, and before MQTT 5 every message. */
   #unbounded = 0
   #unboundedBytes = 0
@@ -53,11 +54,6 @@ export class PublishReceiver implements PublicationOwner {
 
   get scope(): Context {
     return this.#connection.context as Context
-  }
-
-  /** Messages that were received and are not settled. */
-  get inWork(): number {
-    return this.#inWork
   }
 
   /**
@@ -79,7 +75,9 @@ export class PublishReceiver implements PublicationOwner {
     statistics.received++
     statistics.payloadReceived += end - fields.payloadStart
     const { qos, packetId } = fields
-    if (qos > 0 && version === 5) this.#checkReceiveMaximum()
+    const { receipts } = this.#session
+    const open = this.#unacknowledged.length + receipts.size
+    if (qos > 0 && version === 5 && open >= operation.settings.limits.inFlightPerConnection) this.#checkReceiveMaximum()
     if (qos === 2 && this.#isDuplicate(packetId)) return true
     const topic = this.#aliases.topicOf(bytes, fields)
     if (topic === null) {
@@ -96,8 +94,8 @@ export class PublishReceiver implements PublicationOwner {
     publication.packetId = packetId
     publication.dup = fields.dup
     if (qos > 0) this.#unacknowledged.push(publication)
-    if (qos === 2) this.#session.receipts.begin(packetId)
-    this.#inWork++
+    if (qos === 2) receipts.begin(packetId)
+    this.inWork++
     if (qos === 0 || version < 5) {
       this.#unbounded++
       this.#unboundedBytes += message.size
@@ -135,7 +133,7 @@ export class PublishReceiver implements PublicationOwner {
   done(publication: Publication): void {
     if (publication.settled) return
     publication.settled = true
-    this.#inWork--
+    this.inWork--
     const { message } = publication
     publication.giveBack?.()
     if (message.qos === 0 || this.#connection.version < 5) {
@@ -149,7 +147,7 @@ export class PublishReceiver implements PublicationOwner {
   #begin(publication: Publication): void {
     const topic = publication.topic.name
     const waiting = this.#busy?.get(topic)
-    if (waiting === undefined && publication.isRequest) this.#startAside(publication)
+    if (waiting === undefined && publication.message.properties.length > 0 && publication.isRequest) this.#startAside(publication)
     else if (waiting) {
       publication.waited = true
       waiting.push(publication)
@@ -187,9 +185,9 @@ export class PublishReceiver implements PublicationOwner {
 
   #workChanged(): void {
     const connection = this.#connection
-    connection.counted.busy(this.#inWork)
-    if (connection.paused) connection.proceed()
-    if (this.#inWork === 0 && connection.disconnected) connection.endScope()
+    connection.counted.busy(this.inWork)
+    if (connection.reader.paused) connection.proceed()
+    if (this.inWork === 0 && connection.disconnected) connection.endScope()
   }
 
   /** True if the memory for bodies has room for this user; otherwise reading continues when bodies have been released. */

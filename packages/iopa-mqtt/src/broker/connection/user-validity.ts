@@ -8,8 +8,6 @@ import type { Sessions } from '../session/sessions.ts'
 /** The connection of a user. */
 export interface UserConnection {
   readonly session: Session | null
-  /** True while the client authenticates again. */
-  readonly authenticating: boolean
   disconnect(reasonCode: number, reasonString: string, will?: WillHandling): void
 }
 
@@ -22,13 +20,16 @@ export interface UserValidityPorts {
 /** Ends a connection when its user expires or is revoked: with reason code 0x87 in MQTT 5 (section 3.14.2.1). */
 export class UserValidity {
   readonly #connection: UserConnection
+  readonly #authenticates: () => boolean
   readonly #ports: UserValidityPorts
   #watch: Subscription | null = null
   /** Timer for an authentication that is under way when the user expires. */
   #grace: unknown = null
 
-  constructor(connection: UserConnection, ports: UserValidityPorts) {
+  /** `authenticates` is true while the client authenticates again. */
+  constructor(connection: UserConnection, authenticates: () => boolean, ports: UserValidityPorts) {
     this.#connection = connection
+    this.#authenticates = authenticates
     this.#ports = ports
   }
 
@@ -49,13 +50,13 @@ export class UserValidity {
   }
 
   #ended({ code }: IopaError): void {
-    const { session, authenticating } = this.#connection
+    const { session } = this.#connection
     const { sessions, operation } = this.#ports
     this.#watch = null
     operation.batches.batch(() => {
       if (code === 'user-revoked') {
         if (session !== null) sessions.endRevoked(session)
-      } else if (authenticating) this.#grace = operation.clock.setTimeout(() => this.#expire(), operation.settings.limits.headerTimeout)
+      } else if (this.#authenticates()) this.#grace = operation.clock.setTimeout(() => this.#expire(), operation.settings.limits.headerTimeout)
       else this.#expire()
     })
   }

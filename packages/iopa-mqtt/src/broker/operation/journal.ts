@@ -6,6 +6,8 @@ import type { Store, StoreRecord } from '../../store.ts'
  * and calls back at once.
  */
 export class Journal {
+  /** True if there is a store. */
+  readonly active: boolean
   readonly #store: Store | null
   readonly #logger: Logger
   readonly #clock: Clock
@@ -15,14 +17,10 @@ export class Journal {
   #scheduled = false
 
   constructor(store: Store | null, logger: Logger, clock: Clock) {
+    this.active = store !== null
     this.#store = store
     this.#logger = logger
     this.#clock = clock
-  }
-
-  /** True if there is a store. */
-  get active(): boolean {
-    return this.#store !== null
   }
 
   /** Writes or removes a record soon; its times are those of `clock.elapsed`, the store gets dates. */

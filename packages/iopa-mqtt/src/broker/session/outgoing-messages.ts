@@ -58,11 +58,6 @@ export class OutgoingMessages implements OutgoingQueue {
     )
   }
 
-  /** True if a message would be lost: the client's own queue, the share of its account or the total is full. */
-  get full(): boolean {
-    return this.#queue.full
-  }
-
   /** True if the client's own queue or the share of its account is full. */
   get bound(): boolean {
     return this.#queue.bound

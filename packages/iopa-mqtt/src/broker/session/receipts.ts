@@ -16,14 +16,12 @@ export class Receipts {
   /** The session in the store; it is stored while `stored` says so. */
   readonly #session: { readonly key: string; readonly stored: boolean }
   #reasonCodes: Map<number, number> | null = null
+  /** Number of receipts. */
+  size = 0
 
   constructor(session: { readonly key: string; readonly stored: boolean }, journal: Journal) {
     this.#session = session
     this.#journal = journal
-  }
-
-  get size(): number {
-    return this.#reasonCodes?.size ?? 0
   }
 
   /**
@@ -40,17 +38,17 @@ export class Receipts {
 
   /** A message was received, and its handler runs. */
   begin(packetId: number): void {
-    ;(this.#reasonCodes ??= new Map()).set(packetId, IN_WORK)
+    this.#set(packetId, IN_WORK)
   }
 
   /** PUBREC is sent with this reason code. */
   acknowledge(packetId: number, reasonCode: number): void {
-    ;(this.#reasonCodes ??= new Map()).set(packetId, reasonCode)
+    this.#set(packetId, reasonCode)
   }
 
   /** PUBREC is sent with a failure, or the connection ends without: the message may be sent again as a new one. */
   forget(packetId: number): void {
-    this.#reasonCodes?.delete(packetId)
+    if (this.#reasonCodes?.delete(packetId)) this.size--
   }
 
   /** Writes a receipt to the store, if its session is stored. */
@@ -73,7 +71,7 @@ export class Receipts {
     }
     const { key, stored } = this.#session
     if (!stored) {
-      this.#reasonCodes?.delete(packetId)
+      this.forget(packetId)
       done('released')
       return
     }
@@ -81,7 +79,7 @@ export class Receipts {
     this.#journal.add({ kind: 'received', clientId: key, packetId, value: null })
     // With the receipt still in the store, the next message of this identifier would count as this one after a restart.
     this.#journal.kept(kept => {
-      if (kept) this.#reasonCodes?.delete(packetId)
+      if (kept) this.forget(packetId)
       else this.#reasonCodes?.set(packetId, known)
       done(kept ? 'released' : 'failed')
     })
@@ -89,5 +87,12 @@ export class Receipts {
 
   clear(): void {
     this.#reasonCodes = null
+    this.size = 0
+  }
+
+  #set(packetId: number, reasonCode: number): void {
+    this.#reasonCodes ??= new Map()
+    this.#reasonCodes.set(packetId, reasonCode)
+    this.size = this.#reasonCodes.size
   }
 }

@@ -1,4 +1,5 @@
 import type { Turns } from '../operation/turns.ts'
+import type { Backpressure } from '../ports.ts'
 
 /** Deliveries that are one unit of work: most of them only append to what leaves anyway. */
 const IN_ONE_UNIT = 4
@@ -19,6 +20,7 @@ interface FanOut {
  */
 export class FanOuts {
   readonly #turns: Turns
+  readonly #pressure: Backpressure
   readonly #relieved: () => void
   #queue: FanOut[] = []
   /** How many of each topic are under way. */
@@ -27,8 +29,9 @@ export class FanOuts {
   /** Bytes that the queues of their recipients may yet need. */
   bytes = 0
 
-  /** `relieved` is called when none is under way any more. */
-  constructor(turns: Turns, relieved: () => void) {
+  /** It sets `pressure` while a message is under way; `relieved` is called when none is any more. */
+  constructor(turns: Turns, pressure: Backpressure, relieved: () => void) {
+    this.#pressure = pressure
     this.#turns = turns
     this.#relieved = relieved
   }
@@ -46,6 +49,7 @@ export class FanOuts {
   add(topic: string, length: number, size: number, give: (index: number) => void, done: () => void): boolean {
     const fanOut: FanOut = { topic, length, size, give, done, at: 0 }
     this.#queue.push(fanOut)
+    this.#pressure.forwarding = true
     this.#topics.set(topic, (this.#topics.get(topic) ?? 0) + 1)
     this.bytes += length * size
     if (!this.#walking) this.#walk()
@@ -66,6 +70,7 @@ export class FanOuts {
         this.bytes -= (end - before) * first.size
       }
       this.#queue.shift()
+      this.#pressure.forwarding = this.#queue.length > 0
       this.#forget(first.topic)
       first.done()
     }

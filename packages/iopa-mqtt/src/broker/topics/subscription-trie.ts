@@ -5,16 +5,12 @@
 export class SubscriptionTrie<Key, Value> {
   readonly #root: Node<Key, Value> = new Node()
   #size = 0
-  #version = 0
+  /** Changes whenever the outcome of a match may change. */
+  version = 0
 
   /** Number of values. */
   get size(): number {
     return this.#size
-  }
-
-  /** Changes whenever the outcome of a match may change. */
-  get version(): number {
-    return this.#version
   }
 
   /** Sets the value of a key under a filter and returns the one it replaces. */
@@ -31,7 +27,7 @@ export class SubscriptionTrie<Key, Value> {
     }
     const before = node.set(key, value)
     if (before === undefined) this.#size++
-    this.#version++
+    this.version++
     return before
   }
 
@@ -63,7 +59,7 @@ export class SubscriptionTrie<Key, Value> {
       if (parent.children?.size === 0) parent.children = null
     }
     this.#size--
-    this.#version++
+    this.version++
     return true
   }
 

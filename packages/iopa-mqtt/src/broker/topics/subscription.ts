@@ -140,6 +140,7 @@ const NONE: readonly number[] = []
 export class Recipients {
   readonly list: readonly Recipient[]
   readonly groups: readonly SharedGroup[]
+  readonly empty: boolean
 
   constructor(match: (visit: (subscribed: Subscribed) => void) => void) {
     const bySession = new Map<Subscriber, Subscription[]>()
@@ -155,9 +156,6 @@ export class Recipients {
     })
     this.list = Array.from(bySession.values(), subscriptions => new Recipient(subscriptions))
     this.groups = groups
-  }
-
-  get empty(): boolean {
-    return this.list.length === 0 && this.groups.length === 0
+    this.empty = this.list.length === 0 && groups.length === 0
   }
 }

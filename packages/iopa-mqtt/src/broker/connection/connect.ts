@@ -1,10 +1,41 @@
+import type { ByteChannel, Context, Endpoint, RequestSource } from '@iopa/transport'
 import { decodeMessageProperties } from '../../codec/message-properties.ts'
 import { encodeConnack } from '../../codec/packet-encoder.ts'
 import type { ConnectPacket } from '../../codec/packets.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import { type BrokerSettings, FOREVER } from '../../options.ts'
 import { isTopicName } from '../../topics/topic.ts'
+import type { ClientConnection } from '../ports.ts'
+import type { Session } from '../session/session.ts'
 import { connectReasonOf, REFUSED_CLIENT_IDENTIFIER } from '../status-codes.ts'
+import type { PacketSender } from './packet-sender.ts'
+import type { UserValidity } from './user-validity.ts'
+
+/** The connection that a CONNECT came on; the handshake fills in what the packet says. */
+export interface ConnectingConnection extends ClientConnection {
+  readonly channel: ByteChannel
+  readonly sender: PacketSender
+  /** True once CONNACK is sent. */
+  readonly isOpen: boolean
+  context: Context | null
+  endpoint: Endpoint | null
+  source: RequestSource | null
+  bridge: boolean
+  session: Session | null
+  /** Of its CONNECT, null for none (MQTT 5 section 4.12). */
+  authenticationMethod: string | null
+  /** Sets the protocol version: 3, 4 or 5. */
+  speak(version: number): void
+  /** Sends CONNACK with a reason code, and closes. */
+  refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void
+  /** Closes without a packet. */
+  destroy(): void
+  /** CONNACK is about to be sent: packets are read from now on. `keepAlive` is in milliseconds. */
+  opened(keepAlive: number): void
+  /** Continues with the packets that came meanwhile. */
+  proceed(): void
+  readonly validity: UserValidity
+}
 
 /** The Session Expiry Interval in seconds. Before MQTT 5 a session without clean start never expires (3.1.1 section 3.1.2.4); the limit of the server applies. */
 export function expiryIntervalOf(packet: ConnectPacket, { maxSessionExpiry }: BrokerSettings): number {
