@@ -9,15 +9,15 @@ afterEach(async () => {
   expect(await closeLabs()).toBe(0)
 })
 
-const persistent = (sessionExpiryInterval = 100) => ({ clientId: 'c', clean: false, properties: { sessionExpiryInterval } })
+const lasting = (sessionExpiryInterval = 100) => ({ clientId: 'c', clean: false, properties: { sessionExpiryInterval } })
 
 describe('the end of a session', () => {
   it('comes no later than the broker allows, whatever the client says when it leaves', async () => {
     const net = await lab(undefined, { maxSessionExpiry: 10 })
-    const client = await net.client(persistent(5))
+    const client = await net.client(lasting(5))
     await client.leave({ sessionExpiryInterval: 1000 })
     await net.rest(11_000)
-    expect((await net.connect(persistent())).connack.sessionPresent).toBe(false)
+    expect((await net.connect(lasting())).connack.sessionPresent).toBe(false)
   })
 
   it('takes its subscriptions with it', async () => {
@@ -32,12 +32,12 @@ describe('the end of a session', () => {
 
   it('makes room for the messages of others', async () => {
     const net = await lab(undefined, { maxQueuedBytes: 5000 })
-    const away = await net.client(persistent())
+    const away = await net.client(lasting())
     await away.subscribe('a', { qos: 1 })
     await away.vanish()
     const publisher = await net.client()
     for (let index = 0; index < 10; index++) await publisher.put('a', 'x'.repeat(500))
-    const other = { ...persistent(), clientId: 'other' }
+    const other = { ...lasting(), clientId: 'other' }
     const waiting = await net.client(other)
     await waiting.subscribe('b', { qos: 1 })
     await waiting.vanish()
@@ -59,12 +59,12 @@ describe('a session whose client comes back', () => {
       app.use(router()).put('/work', () => undefined)
     })
     const ask = { properties: { responseTopic: 'answers' } }
-    const first = await net.client(persistent())
+    const first = await net.client(lasting())
     expect(await first.put('work', 'x', ask)).toMatchObject({ reasonCode: 0 })
     allowed = false
     expect(await first.put('work', 'x', ask)).toMatchObject({ reasonCode: 0 })
     await first.vanish()
-    const second = await net.client(persistent())
+    const second = await net.client(lasting())
     expect(await second.put('work', 'x', ask)).toMatchObject({ reasonCode: 0x87 })
   })
 
@@ -81,10 +81,10 @@ describe('a session whose client comes back', () => {
         return state
       })
     })
-    const first = await net.client({ ...persistent(), keepalive: 10 })
+    const first = await net.client({ ...lasting(), keepalive: 10 })
     await first.subscribe('state', { qos: 1 })
     await first.vanish()
-    const second = await net.client({ ...persistent(), keepalive: 20 })
+    const second = await net.client({ ...lasting(), keepalive: 20 })
     await second.messages()
     readers.length = 0
     state = '2'
@@ -267,13 +267,13 @@ describe('a message for a client', () => {
   it('that is its own will is left out where it wants nothing of its own', async () => {
     const net = await lab()
     const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const, retain: false }
-    const client = await net.client({ ...persistent(), will })
+    const client = await net.client({ ...lasting(), will })
     await client.subscribe('will', { qos: 1, nl: true })
     const other = await net.client()
     await other.subscribe('will')
     await client.vanish()
     expect(await other.messages()).toEqual(['will gone'])
-    expect(await (await net.client(persistent())).messages()).toEqual([])
+    expect(await (await net.client(lasting())).messages()).toEqual([])
   })
 })
 

@@ -10,7 +10,7 @@ import type { Operation } from '../operation/operation.ts'
 import type { PublishingConnection, WillHandling } from '../ports.ts'
 import type { Session } from '../session/session.ts'
 import type { ConnectingConnection } from './connect.ts'
-import { Handshake, type HandshakePorts } from './handshake.ts'
+import { Handshake, type HandshakePorts, LARGEST_CONNECT } from './handshake.ts'
 import { PacketReader } from './packet-reader.ts'
 import { PacketSender, type SenderPorts } from './packet-sender.ts'
 import { PublishReceiver, type PublishReceiverPorts } from './publish-receiver.ts'
@@ -25,9 +25,6 @@ export interface ConnectionPorts extends HandshakePorts, PublishReceiverPorts, U
 }
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
-
-/** Bytes of a packet before CONNECT is accepted. */
-const LARGEST_CONNECT = 16_384
 
 /** One network connection of a client: reads its packets and ends it (MQTT 5 section 4). */
 export class Connection implements ByteReceiver, ConnectingConnection, PublishingConnection {
@@ -51,7 +48,6 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   #state: State = 'new'
   #handshake: Handshake | null = null
   #receiver: PublishReceiver | null = null
-  /** True if CONNECT was accepted. */
   #connected = false
   /** Why it ended: the reason code of its DISCONNECT context. */
   #endReason = 0

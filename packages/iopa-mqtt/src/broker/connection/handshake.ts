@@ -17,6 +17,9 @@ import { PendingWill } from '../session/wills.ts'
 import { connectReasonOf, REFUSED_PROTOCOL_VERSION } from '../status-codes.ts'
 import { acceptingConnack, type ConnectingConnection, expiryIntervalOf, keepAliveOf, refusalOf } from './connect.ts'
 
+/** Bytes of a packet before CONNECT is accepted. */
+export const LARGEST_CONNECT = 16_384
+
 export interface HandshakePorts {
   readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
   readonly host: Pick<Host, 'run'>

@@ -5,10 +5,11 @@ import { Quota } from '../operation/quota.ts'
 import type { ClientConnection, WillHandling } from '../ports.ts'
 import type { SubscriptionTable } from '../topics/subscription-table.ts'
 import type { Topic } from '../topics/topic-table.ts'
+import { EndedSessions, GRACE, type WillPublisher } from './ended-sessions.ts'
 import { accountOf, sessionKey, userKeyOf } from './identity.ts'
 import { IdleSessions } from './idle-sessions.ts'
 import { Session, type SessionPorts } from './session.ts'
-import { EndedSessions, GRACE, type PendingWill, type WillPublisher } from './wills.ts'
+import type { PendingWill } from './wills.ts'
 
 /** Sessions that one piece of a sweep looks at. */
 const SWEPT = 16
