@@ -14,8 +14,6 @@ import type { PendingWill } from './wills.ts'
 /** Sessions that one piece of a sweep looks at. */
 const SWEPT = 16
 
-const ONE = (): number => 1
-
 /** An accepted CONNECT. */
 export interface SessionRequest {
   readonly clientId: string
@@ -100,7 +98,7 @@ export class Sessions {
     const present = session !== undefined
     if (!session) {
       const address = connection.remoteAddress
-      if (!this.idle.makeRoom(this.#quota, accountOf(user, address), 1, ONE)) return 'full'
+      if (!this.idle.makeRoom(this.#quota, accountOf(user, address), 1, () => 1)) return 'full'
       const { version, source } = connection
       session = new Session({ user, clientId, version, address, context: this.#ports.scope(connection), source }, this.#ports.session)
       this.#ended.replace(key)
