@@ -30,20 +30,20 @@ export const register = (table: RouteTable<Target>, { method, prefix, path, attr
   if (typeof path !== 'string' || (prefix !== '' && path[0] !== '/'))
     throw routeError('invalid-pattern', `The route pattern ${JSON.stringify(path)} is not valid: begin it with "/".`, place)
   const values = chain.slice(0, -1).flat(Number.POSITIVE_INFINITY)
-  const layers = [...values, ...chain.slice(-1)].map(value => layerOf(value, name, place))
-  const [first] = layers
-  if (first === undefined)
+  const middleware = values.map(value => layerOf(value, name, place))
+  if (chain.length === 0)
     throw routeError(
       'invalid-handler',
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
+  const handler = withPreconditions(layerOf(chain.at(-1), name, place), {
+    method,
+    own: attributes.preconditions === 'own',
+    hasGet: asked => table.find('GET', asked) !== undefined
+  })
   const target: Target = {
-    handler: withPreconditions(layers.length === 1 ? first : sequence(layers), {
-      method,
-      own: attributes.preconditions === 'own',
-      hasGet: asked => table.find('GET', asked) !== undefined
-    }),
+    handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),

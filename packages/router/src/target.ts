@@ -4,7 +4,7 @@ import type { Route } from './route-table.ts'
 
 /** What a route leads to. */
 export interface Target {
-  /** The middleware of the route and its handler as one function, behind the check of preconditions. */
+  /** The middleware of the route and, behind the check of preconditions, its handler as one function. */
   readonly handler: MiddlewareFunction
   readonly attributes: RouteAttributes
   /** The names of its middleware, in order. */
