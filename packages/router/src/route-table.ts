@@ -29,7 +29,7 @@ export interface Route<T> {
 }
 
 /** What a lookup found. */
-export interface RouteMatch<T> {
+interface RouteMatch<T> {
   readonly route: Route<T>
   readonly params: PatternParams
 }

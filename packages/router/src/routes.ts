@@ -2,7 +2,7 @@ import type { Context, Next } from '@iopa/appbuilder'
 import type { ContextKey, PathParams, ProvidedBy, Provides, RouteAttributes } from '@iopa/appbuilder/extension'
 
 /** The prefix of a group; nothing for an app. */
-export type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
+type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
 
 /** The keys that middleware says it provides, of one or of an array. */
 export type ProvidedIn<Middleware> = Middleware extends { readonly provides: readonly (infer Key)[] }

@@ -10,7 +10,7 @@ import type { PipelineEntry } from './entries.ts'
 export const NESTED: unique symbol = Symbol.for('iopa.App') as never
 
 /** Where an app is mounted. */
-export interface Place {
+interface Place {
   readonly outer: NestedApp
   readonly prefix: string
 }
