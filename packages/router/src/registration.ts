@@ -1,8 +1,31 @@
 import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
-import { kindOf, parsePattern, type RouteAttributes, sequence, withPreconditions } from '@iopa/appbuilder/extension'
+import { kindOf, parsePattern, type RouteAttributes, type RouteInfo, sequence, withPreconditions } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
 import type { Route, RouteTable } from './route-table.ts'
-import type { Target } from './target.ts'
+
+/** What a route leads to. */
+export interface Target {
+  /** The middleware of the route and, behind the check of preconditions, its handler as one function. */
+  readonly handler: MiddlewareFunction
+  readonly attributes: RouteAttributes
+  /** The names of its middleware, in order. */
+  readonly middleware: readonly string[]
+  /** Keys that its middleware and handler require of the pipeline. */
+  readonly requires: readonly string[]
+  /** True where one of its middleware says who is asking, or refuses. */
+  readonly guarded: boolean
+}
+
+/** A route as discovery and `explain()` see it. */
+export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
+  method,
+  pattern: pattern.text,
+  segments: pattern.text === '/' ? [] : pattern.segments,
+  attributes: value.attributes,
+  ...(value.middleware.length > 0 ? { middleware: value.middleware } : undefined),
+  ...(value.requires.length > 0 ? { requires: value.requires } : undefined),
+  ...(value.guarded ? { guarded: true } : undefined)
+})
 
 /** A mistake in how a route is declared: thrown when it is added, never while a request is routed. */
 export const routeError = (code: string, detail: string, place: () => string): IopaError => {

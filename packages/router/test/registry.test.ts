@@ -102,7 +102,7 @@ describe('middleware of a route', () => {
   test('is named by explain(), in its order', () => {
     const app = appWith().get('/a', user, greeting, context => context.user.id)
     app.put('/a', (_, next) => next())
-    expect(String(app.explain())).toContain('  GET      /a < auth < greeting\n  PUT      /a\n')
+    expect(String(app.explain())).toContain('  GET      /a (auth, greeting)\n  PUT      /a\n')
     expect(app.explain().routes[0]).toMatchObject({ middleware: ['auth', 'greeting'], guarded: true })
   })
 
