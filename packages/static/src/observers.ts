@@ -6,7 +6,7 @@ import { protocolOf } from './protocol.ts'
 import type { Resources } from './resources.ts'
 import { Watcher } from './watcher.ts'
 
-/** A path that somebody observes. */
+/** An observed path. */
 export interface Observed {
   /** What mounts have taken off the path. */
   readonly base: string
