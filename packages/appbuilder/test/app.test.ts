@@ -202,7 +202,7 @@ describe('a client', () => {
     expect((await first('GET')).value.payload).toBe('1')
     await expect(first('FETCH')).rejects.toMatchObject({ status: 501, code: 'not-observable' })
     const fetching = fake()
-    const { connect } = fetching
+    const connect = fetching.connect!
     const other = await new App(quiet)
       .use(Object.assign(fetching, { connect: async () => ({ ...(await connect(new URL('fake://host'))), observable: ['FETCH'] }) }))
       .connect('fake://host')
@@ -362,7 +362,7 @@ describe('a dispatch layer', () => {
 
 describe('the paths of a route', () => {
   const route = (segments: RouteInfo['segments'], instances?: () => string[]): RouteInfo => ({
-    methods: ['GET'],
+    method: 'GET',
     pattern: '/x',
     segments,
     attributes: instances === undefined ? {} : { instances }

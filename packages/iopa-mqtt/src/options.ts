@@ -1,7 +1,7 @@
-import { type ByteNetwork, type Clock, DEFAULT_LIMITS, type Limits, type TlsOptions } from '@iopa/transport'
-import type { RemoteOptions } from './remote/options.ts'
+import { type ByteNetwork, type Clock, DEFAULT_LIMITS, type Host, type Limits, type Listener, type TlsOptions } from '@iopa/transport'
+import type { BrokerCapabilities } from './remote/capabilities.ts'
 import type { Store } from './store.ts'
-import type { WebSocketOptions } from './websocket-options.ts'
+import type { WebSocketNetwork } from './websocket/network.ts'
 
 /** One more place where a broker listens. */
 export interface MqttListenerOptions {
@@ -23,13 +23,13 @@ export interface EmbeddedOptions {
   /** Allows an address off loopback although no middleware provides `server.User`. */
   readonly allowUnauthenticated?: boolean
   readonly tls?: TlsOptions
-  /** Serves MQTT over WebSocket too, for browsers. */
-  readonly websocket?: WebSocketOptions
+  /** Serves MQTT over WebSocket too, for browsers: `websocket({ port })` of `@iopa/mqtt/websocket`. */
+  readonly websocket?: WebSocketNetwork
   /** Where the broker listens as well: clients of all its listeners share sessions, retained messages and subscriptions. */
   readonly listeners?: readonly MqttListenerOptions[]
   /** What of the app's limits is different here. */
   readonly limits?: Partial<Limits> | undefined
-  /** Keeps sessions, queues and retained messages beyond the process; without it they live in memory. */
+  /** Keeps sessions, queues and retained messages beyond the process, such as `disk(path)` of `@iopa/mqtt/disk`; without it they live in memory. */
   readonly store?: Store
   /** `strict`, the default, sends PUBACK and PUBREC in the order of the messages; `any` as soon as each is done. */
   readonly ackOrder?: 'strict' | 'any'
@@ -111,18 +111,64 @@ export interface PublishOptions {
   readonly signal?: AbortSignal
 }
 
-/** What a client says beside the options of every connect. */
-export interface MqttClientOptions extends RemoteOptions {
-  /** QoS of requests and observations, 0 or 1; 1 unless given. With 0 nobody hears that nobody listens, and what a lost connection had on its way is lost. */
-  readonly qos?: 0 | 1
+/** A listener that can publish. */
+export interface MqttListener extends Listener {
+  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
+}
+
+/** The way to a broker elsewhere, made by `bridge()` of `@iopa/mqtt/bridge`. */
+export interface MqttBridge {
+  /** Joins the app to the broker as a worker. Rejects when the broker cannot be reached or refuses the subscriptions. */
+  join(host: Host): Promise<MqttListener>
+}
+
+/** How to reach a broker and how to stay connected to it; the same for bridge and client. */
+export interface RemoteOptions {
   /**
-   * What answers a request. `response`, the default, is whoever handles it, over a Response Topic (MQTT 5 section 4.10); when nobody does, the
-   * request ends with 504. `acknowledgement` is the broker alone: the request resolves with 204 as soon as it has the message, or with the
-   * status that an IOPA broker puts into its acknowledgement. GET always waits for a response.
+   * Names this client to the broker. Give one that stays the same over restarts, and is used by one process only, so that the broker keeps
+   * what was not acknowledged when the process ended. Without it each start has a random one, which holds over reconnects only.
    */
-  readonly answer?: 'response' | 'acknowledgement'
-  /** Goes before every observed topic: `state` where the resources are those of workers on a broker (`statePrefix` there); empty unless given. */
-  readonly statePrefix?: string
+  readonly clientId?: string
+  /** Instead of the user name in the URL. */
+  readonly username?: string
+  /** Instead of the password in the URL. */
+  readonly password?: string
+  /** For `mqtts:` and `wss:`. */
+  readonly tls?: TlsOptions
+  /** For `ws:` and `wss:`: `websocket()` of `@iopa/mqtt/websocket`. */
+  readonly websocket?: WebSocketNetwork
+  /** 5 or 4 (3.1.1) alone; by default 5 is tried, then 4. */
+  readonly protocolVersion?: 4 | 5
+  /** Seconds between signs of life; 60 unless given. A handler may take longer. */
+  readonly keepAlive?: number
+  /** Seconds that the broker keeps the session without a connection (MQTT 5); 3,600 with a `clientId`, else 60. */
+  readonly sessionExpiry?: number
+  /** Milliseconds until the broker has accepted a connection; 10,000 unless given. */
+  readonly connectTimeout?: number
+  /** Waits between attempts to reconnect, in milliseconds: growing from `initial` (1,000) to `maximum` (60,000), spread at random. */
+  readonly reconnect?: { readonly initial?: number; readonly maximum?: number }
+  /** What the broker can do, where it does not say so itself or is wrong; such as `{ shared: true }`. */
+  readonly capabilities?: Partial<BrokerCapabilities>
+}
+
+export const REMOTE_OPTIONS: Record<keyof RemoteOptions, true> = {
+  clientId: true,
+  username: true,
+  password: true,
+  tls: true,
+  websocket: true,
+  protocolVersion: true,
+  keepAlive: true,
+  sessionExpiry: true,
+  connectTimeout: true,
+  reconnect: true,
+  capabilities: true
+}
+
+/** Options of a worker on a broker elsewhere. */
+export interface WorkerOptions {
+  /** `bridge('mqtts://broker.example', { share: 'lights' })` of `@iopa/mqtt/bridge`. */
+  readonly broker: MqttBridge
 }
 
 /** The options of a broker and the limits of its listener, with all defaults. */
