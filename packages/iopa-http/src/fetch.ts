@@ -11,6 +11,7 @@ import type { App } from '@iopa/appbuilder'
 import {
   bodyBudget,
   bodyTooLarge,
+  CAPABILITIES,
   type Context,
   checkOptions,
   countersOf,
@@ -48,6 +49,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
   const host = app.host('fetch').withLimits(options.limits)
   usersOf(host)
   const counters = countersOf(host, 'fetch')
+  host.scope.environment.capabilities[CAPABILITIES.Http] ??= { version: '5.0.0', schemes: ['http', 'https'], observe: true, redirects: true }
   host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)

@@ -126,7 +126,14 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: {
-      [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
+      [CAPABILITIES.Mqtt]: {
+        version: '5.0.0',
+        observe: true,
+        lastingSubscriptions: true,
+        qos: 2,
+        retained: true,
+        mode: 'broker' in options ? 'bridge' : 'embedded'
+      }
     },
     keys: MQTT_KEYS,
     get urls() {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { http } from '@iopa/http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { descriptorsBelow, makeTree, type RawAnswer, rawHttp, SECRET, type Served, serve, type Tree, traversals } from './static-support.ts'
+import { descriptorsBelow, makeTree, type RawAnswer, rawHttp, SECRET, type Served, serve, type Tree, traversals } from './support.ts'
 
 const MIB = 1024 * 1024
 const script = 'x = 1\n'.repeat(1000)
@@ -51,25 +51,25 @@ const get = (target: string, headers: Readonly<Record<string, string>> = {}): Pr
 const text = ({ status, body }: RawAnswer): [number, string] => [status, body.toString()]
 const header = ({ headers }: RawAnswer, name: string): string | undefined => headers.get(name)
 
-describe('the 22 cases', () => {
-  test('1: bytes=0-0 is one byte', async () => {
+describe('a file over HTTP', () => {
+  test('Range bytes=0-0 answers one byte', async () => {
     const answer = await get('/small.txt', { range: 'bytes=0-0' })
     expect([...text(answer), header(answer, 'content-range'), header(answer, 'content-length')]).toEqual([206, '0', 'bytes 0-0/10', '1'])
   })
 
-  test('2: bytes=-3 is the last three bytes', async () => {
+  test('Range bytes=-3 answers the last three bytes', async () => {
     const answer = await get('/small.txt', { range: 'bytes=-3' })
     expect([...text(answer), header(answer, 'content-range')]).toEqual([206, '789', 'bytes 7-9/10'])
   })
 
-  test('3: several ranges are 200', async () => {
+  test('several ranges answer 200 with the whole file', async () => {
     const answer = await get('/small.txt', { range: 'bytes=0-1,5-6' })
     expect([...text(answer), header(answer, 'content-range')]).toEqual([200, '0123456789', undefined])
   })
 
-  test('4: an unknown unit is 200', async () => expect(text(await get('/small.txt', { range: 'lines=1-2' }))).toEqual([200, '0123456789']))
+  test('an unknown range unit answers 200', async () => expect(text(await get('/small.txt', { range: 'lines=1-2' }))).toEqual([200, '0123456789']))
 
-  test('5: a stale If-Range is 200, a current one 206', async () => {
+  test('a stale If-Range answers 200, a current one 206', async () => {
     for (const stale of ['"other"', 'Fri, 17 May 2024 12:30:14 GMT']) {
       expect(text(await get('/small.txt', { range: 'bytes=0-1', 'if-range': stale })), stale).toEqual([200, '0123456789'])
     }
@@ -79,28 +79,28 @@ describe('the 22 cases', () => {
     }
   })
 
-  test('6: If-Modified-Since in the future is 304', async () => {
+  test('If-Modified-Since in the future answers 304', async () => {
     const answer = await get('/small.txt', { 'if-modified-since': 'Fri, 01 Jan 2100 00:00:00 GMT' })
     expect(text(answer)).toEqual([304, ''])
   })
 
-  test('7: If-None-Match: * is 304', async () => expect(text(await get('/small.txt', { 'if-none-match': '*' }))).toEqual([304, '']))
+  test('If-None-Match: * answers 304', async () => expect(text(await get('/small.txt', { 'if-none-match': '*' }))).toEqual([304, '']))
 
-  test('8: an ETag comes by default, strong, and weak by option', async () => {
+  test('has a strong ETag, and a weak one by option', async () => {
     expect(header(await get('/small.txt'), 'etag')).toMatch(/^"[^"]+"$/)
     expect(header(await rawHttp(tuned.port, '/small.txt'), 'etag')).toMatch(/^W\/"[^"]+"$/)
   })
 
-  test('9: Accept-Ranges is advertised on 200', async () => expect(header(await get('/small.txt'), 'accept-ranges')).toBe('bytes'))
+  test('has Accept-Ranges on 200', async () => expect(header(await get('/small.txt'), 'accept-ranges')).toBe('bytes'))
 
-  test('10: text has a charset', async () => {
+  test('has a charset where it is text', async () => {
     expect(header(await get('/small.txt'), 'content-type')).toBe('text/plain; charset=utf-8')
     expect(header(await get('/app.js'), 'content-type')).toBe('text/javascript; charset=utf-8')
     expect(header(await get('/'), 'content-type')).toBe('text/html; charset=utf-8')
     expect(header(await get('/data.json'), 'content-type')).toBe('application/json')
   })
 
-  test('11: POST on a file is 405 with Allow', async () => {
+  test('POST answers 405 with Allow', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
       const answer = await rawHttp(served.port, '/small.txt', { 'content-length': '0' }, method)
       expect([answer.status, header(answer, 'allow')], method).toEqual([405, 'GET, HEAD, OPTIONS'])
@@ -108,42 +108,42 @@ describe('the 22 cases', () => {
     expect((await rawHttp(served.port, '/missing', { 'content-length': '0' }, 'POST')).status).toBe(404)
   })
 
-  test('12: a dotfile is 404, .well-known is served', async () => {
+  test('answers 404 for a dotfile, and serves .well-known', async () => {
     for (const path of ['/.env', '/.git/config', '/.git/', '/.git']) expect((await get(path)).status, path).toBe(404)
     expect(text(await get('/.well-known/security.txt'))).toEqual([200, 'contact'])
   })
 
-  test('13: a symbolic link out of the root is 404, one inside is followed', async () => {
+  test('answers 404 for a symbolic link out of the root, and follows one inside', async () => {
     for (const path of ['/link.txt', '/link/secret.txt', '/sibling/secret.txt', '/link', '/link/']) expect((await get(path)).status, path).toBe(404)
     expect(text(await get('/inside.txt'))).toEqual([200, '0123456789'])
   })
 
-  test('14: Accept-Encoding abbr and br;q=0 get no br', async () => {
+  test('Accept-Encoding abbr and br;q=0 get the plain file', async () => {
     for (const accept of ['abbr', 'br;q=0', 'br;q=0, identity', '']) {
       const answer = await rawHttp(tuned.port, '/app.js', { 'accept-encoding': accept })
       expect([...text(answer), header(answer, 'content-encoding')], accept).toEqual([200, script, undefined])
     }
   })
 
-  test('15: br;q=1.0 gets br', async () => {
+  test('br;q=1.0 gets br', async () => {
     const answer = await rawHttp(tuned.port, '/app.js', { 'accept-encoding': 'br;q=1.0' })
     expect([answer.status, header(answer, 'content-encoding')]).toEqual([200, 'br'])
     expect(Buffer.compare(answer.body, brotliCompressSync(script))).toBe(0)
   })
 
-  test('16: %00 is refused', async () => {
+  test('refuses %00 in the path', async () => {
     for (const path of ['/small.txt%00', '/%00', '/small%00.txt', '/small.txt%00.html']) expect((await get(path)).status, path).toBe(400)
   })
 
-  test('17: a malformed escape is refused', async () => {
+  test('refuses a malformed escape', async () => {
     for (const path of ['/%E0%A4%A', '/%', '/%zz', '/%c0%ae', '/%ff']) expect((await get(path)).status, path).toBe(400)
   })
 
-  test('18: // names nothing', async () => {
+  test('finds nothing at //', async () => {
     for (const path of ['//small.txt', '/docs//index.html', '//']) expect((await get(path)).status, path).toBe(400)
   })
 
-  test('19: precompressed files come by q-value, with Vary, their own ETag and the type of the plain one', async () => {
+  test('serves precompressed files by q-value, with Vary, their own ETag and the type of the plain file', async () => {
     const tags = new Set<string>()
     for (const [accept, encoding] of [
       ['gzip, deflate, br', 'br'],
@@ -165,12 +165,12 @@ describe('the 22 cases', () => {
     expect(header(await rawHttp(tuned.port, '/small.txt', { 'accept-encoding': 'br' }), 'vary')).toBeUndefined()
   })
 
-  test('20: immutable and max-age', async () => {
+  test('has Cache-Control for immutable and maxAge', async () => {
     expect(header(await rawHttp(tuned.port, '/small.txt'), 'cache-control')).toBe('public, max-age=31536000, immutable')
     expect(header(await get('/small.txt'), 'cache-control')).toBeUndefined()
   })
 
-  test('21: a directory without an index is not listed', async () => {
+  test('does not list a directory without an index', async () => {
     for (const path of ['/bare/', '/bare']) {
       const answer = await get(path, { accept: 'application/link-format' })
       expect(answer.body.toString()).not.toContain('x.bin')
@@ -178,7 +178,7 @@ describe('the 22 cases', () => {
     expect((await get('/bare/')).status).toBe(404)
   })
 
-  test('22: what names no file falls through', async () => {
+  test('calls on for a path that names no file', async () => {
     expect((await get('/missing')).status).toBe(404)
     const { app, port } = await serveWithRoute()
     expect(text(await rawHttp(port, '/dynamic'))).toEqual([200, 'dynamic'])
@@ -296,7 +296,7 @@ describe('ranges', () => {
   }, 60_000)
 })
 
-describe('HTTP', () => {
+describe('answers over HTTP', () => {
   test('HEAD is GET without the body, for small and large, cold and warm', async () => {
     for (const path of ['/a.txt', '/big.bin', '/docs/', '/empty.txt']) {
       for (let round = 0; round < 2; round++) {
@@ -431,7 +431,7 @@ describe('HTTP', () => {
     expect(hash.digest('hex')).toBe(createHash('sha256').update(big).digest('hex'))
   }, 30_000)
 
-  test('an observer gets the file as an event, and again after each change', async () => {
+  test('an observer gets the file as an event, and another event after each change', async () => {
     const path = join(tree.root, 'observed.txt')
     writeFileSync(path, 'one')
     const stop = new AbortController()
@@ -454,8 +454,8 @@ describe('HTTP', () => {
   })
 })
 
-describe('safety', () => {
-  test('the traversal corpus gets no byte from outside', async () => {
+describe('files outside the root', () => {
+  test('paths of the traversal corpus read nothing outside the root', async () => {
     const paths = [...traversals(tree.base)]
     expect(paths.length).toBeGreaterThan(1000)
     const statuses = new Map<number, number>()
@@ -499,7 +499,7 @@ describe('safety', () => {
     expect([...seen].some(body => body.includes(SECRET))).toBe(false)
   }, 30_000)
 
-  test('1,000 clients that start a large download and vanish leave no descriptor and no live context', async () => {
+  test('closes the files of 1,000 clients that begin a large download and vanish', async () => {
     const begin = async (): Promise<Socket> => {
       const socket = connect(served.port, '127.0.0.1')
       socket.on('error', () => {})

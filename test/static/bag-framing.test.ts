@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { tcp } from '@iopa/tcp'
 import { udp } from '@iopa/udp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { makeTree, SECRET, type Served, serve, type Tree, traversals } from './static-support.ts'
+import { makeTree, SECRET, type Served, serve, type Tree, traversals } from './support.ts'
 
 let tree: Tree
 let overTcp: Served
@@ -34,7 +34,7 @@ const send = (bag: Record<string, unknown>): void => void socket.write(`${JSON.s
 const next = async (): Promise<Record<string, unknown>> => JSON.parse((await lines.next()).value as string)
 
 describe('files as bags', () => {
-  test('text is a string, JSON a value, other bytes are base64', async () => {
+  test('GET answers text as a string, JSON as a value, other bytes as base64', async () => {
     send({ 'iopa.Path': '/a.txt' })
     expect(await next()).toMatchObject({ 'iopa.StatusCode': 200, 'iopa.Body': '0123456789' })
     send({ 'iopa.Path': '/data.json' })
@@ -43,12 +43,12 @@ describe('files as bags', () => {
     expect(await next()).toMatchObject({ 'iopa.StatusCode': 200, 'iopa.Body': Buffer.from('x').toString('base64'), 'iopa.BodyEncoding': 'base64' })
   })
 
-  test('validators work as headers', async () => {
+  test('validators are header fields', async () => {
     send({ 'iopa.Path': '/a.txt', 'iopa.Headers': { 'if-none-match': '*' } })
     expect(await next()).toMatchObject({ 'iopa.StatusCode': 304 })
   })
 
-  test('an observer hears a change', async () => {
+  test('an observer is notified of a change', async () => {
     const path = join(tree.root, 'watched.txt')
     writeFileSync(path, 'one')
     send({ 'iopa.Path': '/watched.txt', 'iopa.Observe': true, 'iopa.Seq': 1 })
@@ -62,7 +62,7 @@ describe('files as bags', () => {
     await next()
   })
 
-  test('the traversal corpus gets no byte from outside, over TCP and as datagrams', async () => {
+  test('paths of the traversal corpus read nothing outside the root, over TCP and UDP', async () => {
     const paths = traversals(tree.base)
     const other = connect(overTcp.port, '127.0.0.1')
     const answers = createInterface(other)[Symbol.asyncIterator]()

@@ -5,14 +5,14 @@ import { serveStatic } from '@iopa/static'
 import { virtualClock } from '@iopa/testing'
 import type { Listener } from '@iopa/transport'
 import { expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
-import { block2, descriptorsBelow, makeTree, optionOf, RawCoap } from './static-support.ts'
+import { until } from '../abuse-support.ts'
+import { block2, descriptorsBelow, makeTree, optionOf, RawCoap } from './support.ts'
 
 const BLOCK2 = 23
 const OBSERVE = 6
 const MINUTE = 60_000
 
-test('1,000 clients that start a large download and vanish leave no descriptor and no live context', async () => {
+test('closes the files of 1,000 clients that begin a block transfer and vanish', async () => {
   const tree = makeTree({ 'big.bin': Buffer.alloc(3 * 1024 * 1024, 7) })
   const clock = virtualClock()
   const app = new App({ logger: false }).use(serveStatic(tree.root)).use(coap({ port: 0, clock }))
@@ -49,7 +49,7 @@ test('1,000 clients that start a large download and vanish leave no descriptor a
   tree.remove()
 }, 30_000)
 
-test('observers that vanish are given up, and their file is not looked at any more', async () => {
+test('ends the observations of clients that vanish, and stops watching their file', async () => {
   const tree = makeTree()
   const app = new App({ logger: false })
     .use(serveStatic(tree.root, { watchInterval: 20 }))

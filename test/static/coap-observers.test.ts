@@ -8,13 +8,13 @@ import { serveStatic } from '@iopa/static'
 import type { Listener } from '@iopa/transport'
 import type { ParsedPacket } from 'coap-packet'
 import { expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
-import { block2, descriptorsBelow, makeTree, optionOf, RawCoap, uintOf } from './static-support.ts'
+import { until } from '../abuse-support.ts'
+import { block2, descriptorsBelow, makeTree, optionOf, RawCoap, uintOf } from './support.ts'
 
 const SIZE = 2 * 1024 * 1024
 const versions = [randomBytes(SIZE), randomBytes(SIZE + 1), randomBytes(SIZE + 2)] as const
 
-test('raw: the first block is told with Observe, ETag and Size2, and the blocks after it are those of the same version', async () => {
+test('notifies with the first block, ETag and Size2, and serves the other blocks of the same version', async () => {
   const tree = makeTree({ 'big.bin': versions[0] })
   const app = new App({ logger: false }).use(serveStatic(tree.root, { watchInterval: 20 })).use(coap({ port: 0 }))
   const [listener] = (await app.listen()) as [Listener]

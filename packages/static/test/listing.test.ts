@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { linkFormat } from '../src/directory.ts'
+import { linkFormat } from '../src/listing.ts'
 
-test('a directory is a sorted list of links, names percent-encoded', () => {
+test('linkFormat() sorts the links of a directory and percent-encodes their names', () => {
   const entries = [
     { name: 'sub', kind: 'directory' },
     { name: 'a b>.txt', kind: 'file' },

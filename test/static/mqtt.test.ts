@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { mqtt } from '@iopa/mqtt'
 import { connectAsync, type IPublishPacket, type MqttClient } from 'mqtt'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { descriptorsBelow, makeTree, SECRET, type Served, serve, type Tree, traversals } from './static-support.ts'
+import { descriptorsBelow, makeTree, SECRET, type Served, serve, type Tree, traversals } from './support.ts'
 
 let tree: Tree
 let served: Served
@@ -62,7 +62,7 @@ const get = async (topic: string, headers?: Readonly<Record<string, string>>): P
 const userProperty = ({ packet }: (typeof received)[number], name: string): unknown => packet.properties?.userProperties?.[name]
 
 describe('files over MQTT', () => {
-  test('GET by Response Topic brings the file, its type and its validators', async () => {
+  test('GET by Response Topic answers with the file, its type and its validators', async () => {
     const answer = await get('data.json')
     expect([answer.payload.toString(), answer.packet.properties?.contentType, userProperty(answer, 'status')]).toEqual([
       '{"on":true}',
@@ -74,7 +74,7 @@ describe('files over MQTT', () => {
     expect((await get('large.bin')).payload.length).toBe(300_000)
   })
 
-  test('validators and ranges work as user properties', async () => {
+  test('validators and ranges are user properties', async () => {
     const etag = userProperty(await get('a.txt'), 'etag') as string
     const same = await get('a.txt', { 'if-none-match': etag })
     expect([userProperty(same, 'status'), same.payload.length]).toEqual(['304', 0])
@@ -82,12 +82,12 @@ describe('files over MQTT', () => {
     expect([userProperty(part, 'status'), part.payload.toString()]).toEqual(['206', '234'])
   })
 
-  test('a directory is its index, with and without its final slash', async () => {
+  test('GET of a directory answers with its index, with and without the final slash', async () => {
     expect((await get('docs')).payload.toString()).toBe('<p>docs')
     expect((await get('docs/')).payload.toString()).toBe('<p>docs')
   })
 
-  test('a subscriber of its topic gets the file, each change of it, that it goes and that it is back', async () => {
+  test('a subscriber gets the file, each change, its deletion and its return', async () => {
     const path = join(tree.root, 'watched.txt')
     const put = (content: string): void => {
       writeFileSync(`${path}.new`, content)
@@ -109,26 +109,26 @@ describe('files over MQTT', () => {
     unlinkSync(path)
   })
 
-  test('a subscriber of a file that is yet to come hears when it does', async () => {
+  test('a subscriber of a missing file gets it when it is written', async () => {
     await client.subscribeAsync('coming.txt', { qos: 1 })
     writeFileSync(join(tree.root, 'coming.txt'), 'here')
     await message(({ topic, payload }) => topic === 'coming.txt' && payload.toString() === 'here')
     await client.unsubscribeAsync('coming.txt')
   })
 
-  test('a message to a topic that names no file is plain pub/sub', async () => {
+  test('PUBLISH to a topic that names no file is plain pub/sub', async () => {
     await client.subscribeAsync('chat', { qos: 1 })
     await client.publishAsync('chat', 'hello', { qos: 1 })
     expect((await message(({ topic }) => topic === 'chat')).payload.toString()).toBe('hello')
     await client.unsubscribeAsync('chat')
   })
 
-  test('a message to the topic of a file is refused', async () => {
+  test('PUBLISH to the topic of a file is refused', async () => {
     await expect(client.publishAsync('a.txt', 'overwritten', { qos: 1 })).rejects.toThrow()
     expect((await get('a.txt')).payload.toString()).toBe('0123456789')
   })
 
-  test('the traversal corpus gets no byte from outside', async () => {
+  test('paths of the traversal corpus read nothing outside the root', async () => {
     const corpus = traversals(tree.base)
       .flatMap(path => [path, path.slice(1), decodeLoosely(path), decodeLoosely(path).slice(1)])
       .filter(

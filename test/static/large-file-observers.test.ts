@@ -10,8 +10,8 @@ import { tcp } from '@iopa/tcp'
 import { type Listener, parseUrl } from '@iopa/transport'
 import mqttJs from 'mqtt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
-import { descriptorsBelow, makeTree, rawHttp, type Tree } from './static-support.ts'
+import { until } from '../abuse-support.ts'
+import { descriptorsBelow, makeTree, rawHttp, type Tree } from './support.ts'
 
 const SIZE = 3 * 1024 * 1024
 const versions = [randomBytes(SIZE), randomBytes(SIZE + 1), randomBytes(SIZE + 2)] as const
@@ -81,7 +81,7 @@ const observeWith = async (url: string): Promise<{ told: Told[]; stop(): Promise
   }
 }
 
-test('observers of a large file hear every change by a link, with the ETag that GET has, and no descriptor stays open for them', async () => {
+test('observers of a large file get a link with the ETag of GET after each change, and keep no file open', async () => {
   const overHttp = await observeWith(`http://127.0.0.1:${ports.http}`)
   const overTcp = await observeWith(`tcp://127.0.0.1:${ports.tcp}`)
   const overMqtt: Told[] = []
@@ -111,7 +111,7 @@ test('observers of a large file hear every change by a link, with the ETag that 
   await until('no context is left', () => app.live <= 3)
 })
 
-test('an observer in the process gets what stands for the file', async () => {
+test('app.observe() of a large file gives the link to it', async () => {
   replace(versions[1])
   const stopping = new AbortController()
   for await (const answer of app.observe('/big.bin', { signal: stopping.signal })) {

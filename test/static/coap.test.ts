@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { coap } from '@iopa/coap'
 import type { ParsedPacket } from 'coap-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { block2, descriptorsBelow, makeTree, optionOf, RawCoap, SECRET, type Served, serve, type Tree, traversals, uintOf } from './static-support.ts'
+import { block2, descriptorsBelow, makeTree, optionOf, RawCoap, SECRET, type Served, serve, type Tree, traversals, uintOf } from './support.ts'
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024
@@ -39,7 +39,7 @@ afterAll(async () => {
 })
 
 describe('files over CoAP', () => {
-  test('a file comes with Content-Format and ETag', async () => {
+  test('GET of a file answers with Content-Format and ETag', async () => {
     const answer = await client.get(['a.txt'])
     expect([answer.code, answer.payload.toString()]).toEqual(['2.05', '0123456789'])
     expect(optionOf(answer, 'Content-Format')?.length).toBe(0)
@@ -49,7 +49,7 @@ describe('files over CoAP', () => {
     expect((await client.get(['empty.txt'])).code).toBe('2.05')
   })
 
-  test('a client that has it already gets 2.03 and no payload', async () => {
+  test('GET with the current ETag answers 2.03 without payload', async () => {
     const etag = optionOf(await client.get(['a.txt']), 'ETag')!
     const answer = await client.request('0.01', [
       [ETAG, etag],
@@ -65,13 +65,13 @@ describe('files over CoAP', () => {
     expect([valid.code, valid.payload.length]).toEqual(['2.03', 0])
   })
 
-  test('the first block says how large the file is', async () => {
+  test('the first block has the size of the file in Size2', async () => {
     const answer = await client.get(['mid.bin'], [[BLOCK2, block2(0, 2)]])
     expect(uintOf(optionOf(answer, 'Size2'))).toBe(5000)
     expect(Buffer.compare(answer.payload, mid.subarray(0, 64))).toBe(0)
   })
 
-  test('all blocks have the same ETag, and the last one is short', async () => {
+  test('all blocks have one ETag, and the last block is short', async () => {
     const etags = new Set<string>()
     const parts: Buffer[] = []
     for (let num = 0; num < 79; num++) {
@@ -91,7 +91,7 @@ describe('files over CoAP', () => {
     expect(Buffer.compare(answer.payload, mid.subarray(num * 64, num * 64 + 64))).toBe(0)
   })
 
-  test('a block behind the end is an error of the request', async () => {
+  test('GET of a block behind the end answers a client error', async () => {
     expect((await client.get(['mid.bin'], [[BLOCK2, block2(80, 2)]])).code).toMatch(/^4\./)
   })
 
@@ -119,7 +119,7 @@ describe('files over CoAP', () => {
     expect(wanted.size).toBe(0)
   }, 120_000)
 
-  test('a file that changes between two blocks shows it in the ETag or as an error, and never mixes', async () => {
+  test('a file that changes between two blocks gives another ETag or an error, never a mixture', async () => {
     const path = join(tree.root, 'changing.bin')
     for (const change of ['replaced', 'overwritten'] as const) {
       writeFileSync(path, Buffer.alloc(MIB * 2, 'a'))
@@ -137,7 +137,7 @@ describe('files over CoAP', () => {
     }
   })
 
-  test('a directory is a list of links, with and without its final slash', async () => {
+  test('GET of a directory lists links, with and without the final slash', async () => {
     for (const segments of [['bare'], ['bare', '']]) {
       const answer = await client.get(segments)
       expect([answer.code, uintOf(optionOf(answer, 'Content-Format')), answer.payload.toString()]).toEqual([
@@ -151,14 +151,14 @@ describe('files over CoAP', () => {
     for (const hidden of ['.env', '.git', 'link', 'sibling', '</con>', 'a:b']) expect(root).not.toContain(hidden)
   })
 
-  test('what is not there is 4.04, and what cannot be changed 4.05', async () => {
+  test('GET of a missing file answers 4.04, PUT of a file 4.05', async () => {
     expect((await client.get(['missing'])).code).toBe('4.04')
     expect((await client.request('0.03', [[11, 'a.txt']])).code).toBe('4.05')
     expect((await client.request('0.04', [[11, 'a.txt']])).code).toBe('4.05')
     expect((await client.request('0.03', [[11, 'missing']])).code).toBe('4.04')
   })
 
-  test('an observer hears each change of the file', async () => {
+  test('an observer is notified of each change of the file', async () => {
     const path = join(tree.root, 'watched.txt')
     writeFileSync(path, 'one')
     const observer = new RawCoap(served.port)
@@ -205,7 +205,7 @@ describe('files over CoAP', () => {
     }
   )
 
-  test('the traversal corpus gets no byte from outside, as one segment or many', async () => {
+  test('paths of the traversal corpus read nothing outside the root, as one segment or many', async () => {
     const clients = Array.from({ length: 8 }, () => new RawCoap(served.port))
     const paths = traversals(tree.base)
     const tries = paths.flatMap(path => [
