@@ -116,7 +116,7 @@ const withoutBody = ({ status, reason, headerPairs, type }: Answer): BagAnswer =
   payload: null
 })
 
-/** The parts of a bag that a context asks for when somebody reads them. */
+/** The parts of a bag that a context reads on demand. */
 class BagSource implements RequestSource {
   readonly #bag: BagRequest
 

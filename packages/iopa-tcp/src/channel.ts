@@ -62,7 +62,7 @@ export async function connect(
   return channel
 }
 
-/** A client: one connection, made anew when it was lost and something is to be sent or observed. */
+/** A client: one connection, made again when it was lost and something is to be sent or observed. */
 class TcpChannel implements Channel {
   readonly #network: ByteNetwork
   readonly #address: ByteAddress

@@ -36,7 +36,7 @@ export class PeerWatch {
     if (!this.#timers.has('frame')) this.#start('frame', time, check)
   }
 
-  /** Drops the connection when nothing that was written has left until `moved` is called; `stuck` is told before. */
+  /** Drops the connection when nothing that was written has left until `moved` is called; calls `stuck` before. */
   stall(stuck: () => void): void {
     if (this.#leaving || this.#timers.has('stall')) return
     this.#start('stall', this.#idleTimeout, () => {

@@ -5,7 +5,7 @@ const AT_ONCE = 64
 // How long such a connection waits for the peer to close, in milliseconds.
 const LINGER = 1000
 
-/** Refuses connections over the limit: a peer that speaks bags is told 503. */
+/** Refuses connections over the limit: a peer that speaks bags gets 503. */
 export function refusals(bag: boolean, clock: Clock): (channel: ByteChannel) => void {
   let open = 0
   const answer = new Answer()

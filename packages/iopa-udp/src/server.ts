@@ -54,7 +54,7 @@ export class DatagramServer implements DatagramReceiver {
     else this.#bag(bytes, endpoint)
   }
 
-  /** A peer that cannot be reached is nobody's failure: it sends again, or not. */
+  /** A peer that cannot be reached is no failure of this server: the peer sends again, or not. */
   error(): void {}
 
   #bag(bytes: Uint8Array, endpoint: Endpoint): void {
@@ -126,7 +126,7 @@ const encoded = (answer: BagAnswer, seq: Seq): Uint8Array => Buffer.from(`${enco
 /** An answer that is a status and nothing else. */
 const bare = (status: number): BagAnswer => ({ status, reason: reasonPhrase(status), headerPairs: [], type: '', body: undefined, payload: null })
 
-/** The parts of a bag that a context asks for when somebody reads them. */
+/** The parts of a bag that a context reads on demand. */
 class BagSource implements RequestSource {
   readonly #bag: BagRequest
 

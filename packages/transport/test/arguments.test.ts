@@ -16,5 +16,8 @@ describe('requiredPort', () => {
 })
 
 test('listenerUrl puts an IPv6 address into brackets', () => {
-  expect([listenerUrl('coap', '::1', 5683).href, listenerUrl('http', '127.0.0.1', 8080).href]).toEqual(['coap://[::1]:5683', 'http://127.0.0.1:8080/'])
+  expect([listenerUrl('coap', '::1', 5683).href, listenerUrl('http', '127.0.0.1', 8080).href]).toEqual([
+    'coap://[::1]:5683',
+    'http://127.0.0.1:8080/'
+  ])
 })
