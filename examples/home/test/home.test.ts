@@ -1,18 +1,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { type AddressInfo, createServer } from 'node:net'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 
 const run = promisify(execFile)
 const folder = new URL('..', import.meta.url).pathname
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 const present = async (program: string): Promise<boolean> =>
   run('sh', ['-c', `command -v ${program}`]).then(
@@ -60,27 +51,39 @@ const until = async (what: string, condition: () => boolean | Promise<boolean>):
 }
 
 const open = async (env: Record<string, string> = {}): Promise<House> => {
-  const [http, coap, mqtt, tcp, udp] = (await Promise.all([freePort(), freePort(), freePort(), freePort(), freePort()])) as [
-    number,
-    number,
-    number,
-    number,
-    number
-  ]
   const conditions = process.env['TEST_DIST'] ? [] : ['--conditions=@iopa/source']
   const { child, output } = started('node', [...conditions, '--import', 'tsx', 'start.ts'], {
-    HTTP_PORT: String(http),
-    COAP_PORT: String(coap),
-    MQTT_PORT: String(mqtt),
-    TCP_PORT: String(tcp),
-    UDP_PORT: String(udp),
+    HTTP_PORT: '0',
+    COAP_PORT: '0',
+    MQTT_PORT: '0',
+    TCP_PORT: '0',
+    UDP_PORT: '0',
     ...env
   })
   await until('the house is open', () => {
     if (child.exitCode !== null) throw new Error(`the house closed at once: ${output()}`)
     return output().includes('Ctrl-C')
   })
-  return { http: `http://127.0.0.1:${http}`, ports: { http, coap, mqtt, tcp, udp }, process: child, output }
+  // What it prints to type names the ports.
+  const port = (command: RegExp): number => Number(command.exec(output())?.[1])
+  const ports = {
+    http: port(/http:\/\/127\.0\.0\.1:(\d+)/),
+    coap: port(/coap:\/\/127\.0\.0\.1:(\d+)/),
+    mqtt: port(/mosquitto_sub -p (\d+)/),
+    tcp: port(/nc 127\.0\.0\.1 (\d+)/),
+    udp: port(/nc -u -w1 127\.0\.0\.1 (\d+)/)
+  }
+  return { http: `http://127.0.0.1:${ports.http}`, ports, process: child, output }
+}
+
+/** Starts a broker, which cannot let the system choose its port: one that is taken is left for another. */
+const mosquitto = async (): Promise<number> => {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const { child, output } = started('mosquitto', ['-p', String(port)])
+    await until('mosquitto runs or ends', () => /running/.test(output()) || child.exitCode !== null)
+    if (child.exitCode === null) return port
+  }
 }
 
 const put = async (house: House, path: string, body: unknown): Promise<Response> =>
@@ -166,10 +169,7 @@ describe.skipIf(missing.length > 0 && !required)(`home, with ${needed.join(', ')
   })
 
   test('shares a broker with another house: a PUT on one is heard on the other, and both agree', async () => {
-    const broker = await freePort()
-    const mosquitto = started('mosquitto', ['-p', String(broker)])
-    await until('mosquitto runs', () => /running/.test(mosquitto.output()))
-    const env = { MQTT_BROKER: `mqtt://127.0.0.1:${broker}` }
+    const env = { MQTT_BROKER: `mqtt://127.0.0.1:${await mosquitto()}` }
     const [one, two] = await Promise.all([open(env), open(env)])
     const sse = started('curl', ['-sN', '-H', 'accept: text/event-stream', `${two.http}/lights/porch`])
     await until('the observer has the first event', () => sse.output().includes('"level":0'))
