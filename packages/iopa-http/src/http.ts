@@ -1,8 +1,8 @@
 import cluster from 'node:cluster'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
-import { connect } from './client/channel.ts'
+import { openLink } from './client/link.ts'
 import { HTTP_OPTIONS, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
 
@@ -22,7 +22,7 @@ export function http(options: HttpOptions = {}): Transport {
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, redirects: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, options),
-    connect: (url, settings) => upstream(connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings }))
+    open: (url, opening) => openLink(url, network, native, opening)
   }
 }
 

@@ -1,9 +1,9 @@
 import cluster from 'node:cluster'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
-import { connect } from './channel.ts'
 import { framingOf } from './framing-option.ts'
+import { openLink } from './link.ts'
 import { listen } from './listener.ts'
 import { TCP_OPTIONS, type TcpOptions } from './options.ts'
 
@@ -25,7 +25,7 @@ export function tcp(options: TcpOptions = {}): Transport {
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Tcp]: { version: '5.0.0', framing: framing.name, observe: bag, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), framing, bag, network, options),
-    connect: (url, settings) => upstream(connect(url, framing, bag, network, { ...(options.clock && { clock: options.clock }), ...settings }))
+    open: (url, opening) => openLink(url, framing, bag, network, opening)
   }
 }
 

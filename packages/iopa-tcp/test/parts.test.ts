@@ -1,38 +1,9 @@
 import { getEventListeners } from 'node:events'
 import { virtualClock } from '@iopa/testing'
-import { Answer, type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/transport'
+import { type ByteChannel, type ByteReceiver, DEFAULT_LIMITS, outgoing } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
-import { AnswerQueue } from '../src/answer-queue.ts'
-import { ClientSession } from '../src/client-session.ts'
 import { framingOf } from '../src/framing-option.ts'
-
-describe('a queue of answers', () => {
-  const bytes = (count: number): Answer => Answer.received(200, { payload: new Uint8Array(count) })
-  const sizes = async (queue: AnswerQueue): Promise<number[]> => {
-    queue.end()
-    const seen: number[] = []
-    for await (const answer of queue) seen.push(answer.payloadBytes.length)
-    return seen
-  }
-
-  test('keeps the newest that fit in its bytes, and one that does not', async () => {
-    const queue = new AnswerQueue({ queueMessages: 100, queueBytes: 10 })
-    for (const size of [4, 3, 5, 2]) queue.push(bytes(size))
-    expect(await sizes(queue)).toEqual([3, 5, 2])
-    const large = new AnswerQueue({ queueMessages: 100, queueBytes: 10 })
-    for (const size of [4, 50]) large.push(bytes(size))
-    expect(await sizes(large)).toEqual([50])
-  })
-
-  test('has room again for what was read', async () => {
-    const queue = new AnswerQueue({ queueMessages: 100, queueBytes: 10 })
-    for (const size of [5, 5]) queue.push(bytes(size))
-    await queue.next()
-    await queue.next()
-    for (const size of [6, 4]) queue.push(bytes(size))
-    expect(await sizes(queue)).toEqual([6, 4])
-  })
-})
+import { TcpLink } from '../src/link.ts'
 
 test('a line of one byte more than the limit is too long, unless that byte is a carriage return', () => {
   const reader = framingOf('lines').reader(4)
@@ -42,9 +13,7 @@ test('a line of one byte more than the limit is too long, unless that byte is a 
   expect(() => reader.next()).toThrow(expect.objectContaining({ status: 413 }))
 })
 
-describe('a session of a client', () => {
-  const REQUEST = { method: 'GET', path: '/', query: '', headers: [], contentType: '', body: null, observe: undefined }
-
+describe('a TCP link', () => {
   const make = (framing: 'bag' | 'lines') => {
     const clock = virtualClock()
     const written: string[] = []
@@ -60,41 +29,46 @@ describe('a session of a client', () => {
       end: () => undefined,
       destroy: () => undefined
     } as unknown as ByteChannel
-    const settings = { framing: framingOf(framing), bag: framing === 'bag', frameLimit: 1000, limits: DEFAULT_LIMITS, clock, timeout: 100 }
-    const session = new ClientSession(channel, settings)
+    const link = new TcpLink(channel, { framing: framingOf(framing), bag: framing === 'bag', limits: DEFAULT_LIMITS, clock })
     const ended: string[] = []
-    const ask = (name: string, signal?: AbortSignal): void => {
-      session.request({ ...REQUEST, path: `/${name}`, body: Buffer.from(name) }, signal).then(
-        () => ended.push(`${name} answered`),
-        () => ended.push(`${name} given up at ${clock.now() - start}`)
+    const ask = (name: string, signal: AbortSignal = new AbortController().signal): void => {
+      link.request(outgoing({ 'iopa.Path': `/${name}`, 'iopa.Body': Buffer.from(name) }), { signal }).then(
+        answer => ended.push(answer === undefined ? `${name} given up` : `${name} answered`),
+        error => ended.push(`${name} lost, ${error.sent ? 'sent' : 'not sent'}`)
       )
     }
-    const start = clock.now()
     const block = (blocked: boolean): void => {
       writable = !blocked
       if (!blocked) receiver?.drain()
     }
-    return { clock, session, written, ended, ask, block, receive: (text: string) => receiver?.data(Buffer.from(text)) }
+    return { clock, written, ended, ask, block, receive: (text: string) => receiver?.data(Buffer.from(text)), lose: () => receiver?.close() }
   }
 
-  test.each(['bag', 'lines'] as const)('of %s gives up each request after its own time', async framing => {
-    const { clock, ended, ask } = make(framing)
-    ask('a')
-    await clock.advance(40)
-    ask('b')
-    await clock.advance(200)
-    expect(ended).toEqual(['a given up at 100', 'b given up at 140'])
-  })
-
-  test('does not wait for ever behind a plain message that was given up before', async () => {
-    const { clock, ended, ask } = make('lines')
+  test('gives the answer after that of a plain message that was given up to the next one', async () => {
+    const { clock, ended, ask, receive } = make('lines')
     const abort = new AbortController()
     ask('a', abort.signal)
-    abort.abort(new Error('enough'))
-    await clock.advance(40)
     ask('b')
-    await clock.advance(200)
-    expect(ended).toEqual(['a given up at 0', 'b given up at 140'])
+    await clock.settle()
+    abort.abort(new Error('enough'))
+    receive('x\n')
+    await clock.settle()
+    expect(ended).toEqual(['a given up'])
+    receive('y\n')
+    await clock.settle()
+    expect(ended).toEqual(['a given up', 'b answered'])
+  })
+
+  test('says of each request that is lost whether it was sent', async () => {
+    const { clock, ended, ask, block, lose } = make('bag')
+    block(true)
+    ask('a')
+    await clock.settle()
+    ask('b')
+    await clock.settle()
+    lose()
+    await clock.settle()
+    expect(ended).toEqual(['a lost, sent', 'b lost, not sent'])
   })
 
   test('never sends what was given up while the peer did not read', async () => {
@@ -117,6 +91,7 @@ describe('a session of a client', () => {
     const { clock, ended, ask, receive } = make('lines')
     const { signal } = new AbortController()
     ask('a', signal)
+    await clock.settle()
     expect(getEventListeners(signal, 'abort').length).toBe(1)
     receive('x\n')
     await clock.settle()

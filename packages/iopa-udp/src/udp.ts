@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { bodyBudget, CAPABILITIES, checkOptions, markFactory, type Transport } from '@iopa/transport'
 import { datagramNetwork } from '@iopa/transport/node'
-import { connect } from './channel.ts'
+import { openLink } from './link.ts'
 import { listen } from './listener.ts'
 import { UDP_OPTIONS, type UdpOptions } from './options.ts'
 
@@ -17,7 +17,7 @@ export function udp(options: UdpOptions = {}): Transport {
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Udp]: { version: '5.0.0', framing, observe: false } },
     listen: host => listen(host.withLimits(options.limits), network, options),
-    connect: (url, settings) => upstream(connect(url, network, framing === 'raw', { ...(options.clock && { clock: options.clock }), ...settings }))
+    open: (url, opening) => openLink(url, network, framing === 'raw', opening)
   }
 }
 

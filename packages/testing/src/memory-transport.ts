@@ -1,14 +1,9 @@
 import {
   Answer,
-  answerTimeout,
-  type Bag,
-  type Channel,
-  type ConnectOptions,
   type Context,
   channelClosed,
   checkOptions,
-  checkTargetUrl,
-  connectionLost,
+  checkTarget,
   countersOf,
   type Endpoint,
   HeaderMap,
@@ -16,14 +11,16 @@ import {
   IopaError,
   isControlMethod,
   type Limits,
+  type Link,
+  type LinkEnd,
+  type LinkRequestOptions,
   type Listener,
+  linkLost,
   markFactory,
+  type OpenOptions,
   type OutgoingRequest,
-  observationRefused,
-  outgoing,
-  systemClock,
+  type Sink,
   type Transport,
-  upstream,
   usersOf
 } from '@iopa/transport'
 import { MemoryUpload } from './memory-upload.ts'
@@ -40,7 +37,7 @@ const OPTIONS: Record<keyof MemoryOptions, true> = { name: true, limits: true }
 const PROTOCOL = 'MEMORY/1.0'
 
 /**
- * A transport without a network: `connect` of the same transport reaches what `listen` has opened. Its requests pass
+ * A transport without a network: a client of the same transport reaches what `listen` has opened. Its requests pass
  * the pipeline, limits and observation like those of any other.
  */
 export const memory = (options: MemoryOptions = {}): Transport => {
@@ -48,12 +45,11 @@ export const memory = (options: MemoryOptions = {}): Transport => {
   const name = options.name ?? 'app'
   const open = new Map<string, Host>()
   let sessions = 0
-  const connect = async (url: URL, connecting: ConnectOptions): Promise<Channel> => {
-    checkTargetUrl(url)
-    connecting.signal?.throwIfAborted()
+  const openLink = async (url: URL, options: OpenOptions): Promise<Link> => {
+    checkTarget(url, options)
     const host = open.get(url.hostname)
     if (host === undefined) throw new IopaError(502, 'connect-failed', `Cannot connect to memory://${url.hostname}: nothing listens there.`)
-    return channelOf(host, connecting, `memory-${++sessions}`)
+    return new MemoryLink(host, `memory-${++sessions}`)
   }
   return {
     name: 'memory',
@@ -67,7 +63,7 @@ export const memory = (options: MemoryOptions = {}): Transport => {
       open.set(name, own)
       return listenerOf(name, own, open)
     },
-    connect: (url, connecting = {}) => upstream(connect(url, connecting))
+    open: openLink
   }
 }
 
@@ -102,132 +98,95 @@ const endpointOf = (host: Host, session: string): Endpoint => ({
   bodyLimit: host.limits.body
 })
 
-const channelOf = (host: Host, connecting: ConnectOptions, session: string): Channel => {
-  const endpoint = endpointOf(host, session)
-  const connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
-  const clock = connecting.clock ?? systemClock
-  const timeout = connecting.timeout ?? 30_000
+/** The other end of a link: requests run as those of a peer. */
+class MemoryLink implements Link {
+  readonly concurrency: number = Number.POSITIVE_INFINITY
+  readonly closed: Promise<LinkEnd>
+  readonly #host: Host
+  readonly #endpoint: Endpoint
+  readonly #connection: Context
+  /** Fail what waits. */
+  readonly #waiting = new Set<() => void>()
+  #leaving = false
 
-  const waiting = new Set<() => void>()
-  let closed = false
-
-  const contextOf = (request: OutgoingRequest): Context => {
-    request.signal?.throwIfAborted()
-    if (closed) throw channelClosed()
-    if (connection.ended) throw connectionLost()
-    if (isControlMethod(request.method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${request.method}.`)
-    const source = {
-      headers: () => [...request.headers].flat(),
-      contentType: () => request.type,
-      body: () => request.body
-    }
-    return host.create({ method: request.method, path: request.path, query: request.query, rawPath: request.path, endpoint, source }, connection)
+  constructor(host: Host, session: string) {
+    this.#host = host
+    this.#endpoint = endpointOf(host, session)
+    this.#connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null })
+    this.closed = new Promise(resolve => {
+      this.#connection.defer(() => resolve({ reason: this.#leaving ? 'finish' : 'lost' }))
+    })
   }
 
-  /** Settles with `work`, or rejects when the request is aborted, times out, or the channel closes. */
-  const bounded = async <T>(context: Context, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> => {
-    let timer: unknown
-    let stop: () => void = () => undefined
-    let lost: () => void = () => undefined
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+    const { body, method } = message
+    const upload = body === null || body instanceof Uint8Array ? null : new MemoryUpload(body)
+    const context = this.#create(method, upload === null ? message : { ...message, body: upload })
+    try {
+      await this.#until(context, signal, this.#host.invoke(context, 'all'))
+      return receivedCopy(context.response, method)
+    } catch (error) {
+      upload?.cut()
+      throw error
+    } finally {
+      await context.end()
+    }
+  }
+
+  async subscribe(message: OutgoingRequest, sink: Sink, { signal }: LinkRequestOptions): Promise<void> {
+    const context = this.#create('GET', message)
+    context['iopa.Observe'] = true
+    try {
+      const over = new Promise<void>(resolve => context.defer(() => resolve()))
+      await this.#until(context, signal, Promise.all([over, this.#host.observe(context, answer => sink.next(receivedCopy(answer, 'GET')))]))
+    } finally {
+      await context.end('unsubscribe')
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#leaving = true
+    // A context whose handler is still changing something does not end with its link.
+    for (const lost of [...this.#waiting]) lost()
+    await this.#connection.end('disconnect')
+  }
+
+  #create(method: string, { path, query, headers, type, body }: OutgoingRequest): Context {
+    if (this.#connection.ended) throw linkLost({ sent: false })
+    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
+    const source = { headers: () => [...headers].flat(), contentType: () => type, body: () => body }
+    return this.#host.create({ method, path, query, rawPath: path, endpoint: this.#endpoint, source }, this.#connection)
+  }
+
+  /** Settles with `work`, or rejects when the signal aborts, or the link ends. */
+  async #until<T>(context: Context, signal: AbortSignal, work: Promise<T>): Promise<T> {
+    let fail: (error: unknown) => void = () => undefined
     const ended = new Promise<never>((_, reject) => {
-      timer = clock.setTimeout(
-        () => {
-          reject(answerTimeout(timeout))
-          void context.end('disconnect')
-        },
-        timeout,
-        { keep: true }
-      )
-      stop = () => {
-        reject(signal?.reason)
-        void context.end('disconnect')
-      }
-      if (signal?.aborted) stop()
-      signal?.addEventListener('abort', stop, { once: true })
-      lost = () => reject(closed ? channelClosed() : connectionLost())
-      waiting.add(lost)
-      context.defer(reason => {
-        if (reason === 'shutdown' || reason === 'disconnect') lost()
-      })
+      fail = reject
+    })
+    const abort = (): void => {
+      fail(signal.reason)
+      void context.end('disconnect')
+    }
+    const lost = (): void => fail(this.#leaving ? channelClosed() : linkLost({ sent: true }))
+    signal.addEventListener('abort', abort, { once: true })
+    this.#waiting.add(lost)
+    context.defer(reason => {
+      if (reason === 'shutdown' || reason === 'disconnect') lost()
     })
     try {
       return await Promise.race([work, ended])
     } finally {
-      clock.clearTimeout(timer)
-      waiting.delete(lost)
-      signal?.removeEventListener('abort', stop)
+      this.#waiting.delete(lost)
+      signal.removeEventListener('abort', abort)
     }
   }
+}
 
-  const received = async (answer: Answer, method: string): Promise<Answer> => {
-    const payload = method === 'HEAD' || answer.payload === null || answer.isStream ? null : answer.payloadBytes.slice()
-    return Answer.received(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
-  }
-
-  return {
-    async send(request: Bag) {
-      const sent = outgoing(request)
-      const { body } = sent
-      const upload = body === null || body instanceof Uint8Array ? null : new MemoryUpload(body)
-      const context = contextOf(upload === null ? sent : { ...sent, body: upload })
-      try {
-        await bounded(context, sent.signal, host.invoke(context, 'all'))
-        return await received(context.response, sent.method)
-      } catch (error) {
-        upload?.cut()
-        throw error
-      } finally {
-        await context.end()
-      }
-    },
-    async *observe(request: Bag) {
-      const sent = outgoing(request)
-      const context = contextOf({ ...sent, method: 'GET' })
-      context['iopa.Observe'] = true
-      const arrived: Answer[] = []
-      let wake: () => void = () => undefined
-      const stop = (): void => void context.end('unsubscribe')
-      context.defer(() => wake())
-      if (sent.signal?.aborted) stop()
-      sent.signal?.addEventListener('abort', stop, { once: true })
-      try {
-        await bounded(
-          context,
-          sent.signal,
-          host.observe(context, answer => {
-            // A reader that lags gets the newest state.
-            arrived.splice(0, arrived.length, answer)
-            wake()
-          })
-        ).catch((error: unknown) => {
-          if (!sent.signal?.aborted) throw error
-        })
-        for (;;) {
-          const answer = arrived.shift()
-          if (answer !== undefined) {
-            const own = await received(answer, 'GET')
-            if (!own.ok) throw observationRefused(own)
-            yield own
-          } else if (context.ended) {
-            return
-          } else {
-            await new Promise<void>(resolve => {
-              wake = resolve
-            })
-          }
-        }
-      } finally {
-        sent.signal?.removeEventListener('abort', stop)
-        await context.end('unsubscribe')
-      }
-    },
-    async close() {
-      closed = true
-      // A context whose handler is still changing something does not end with its channel.
-      for (const lost of [...waiting]) lost()
-      await connection.end('disconnect')
-    }
-  }
+/** What a peer would have got of an answer. */
+const receivedCopy = (answer: Answer, method: string): Answer => {
+  const payload = method === 'HEAD' || answer.payload === null || answer.isStream ? null : answer.payloadBytes.slice()
+  return Answer.received(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
 }
 
 markFactory('memory', memory)

@@ -5,66 +5,55 @@ import {
   HeaderMap,
   IopaError,
   isIopaError,
+  type Limits,
+  linkLost,
   MEDIA_TYPES,
+  nextChunk,
   type OutgoingRequest,
-  observationRefused
+  type Sink
 } from '@iopa/transport'
 import { EXACT_DATA_FIELD } from '../events/event-format.ts'
 import { EventParser, type ServerEvent } from '../events/event-parser.ts'
-import { type ClientSettings, type Exchange, exchange } from './client-request.ts'
-import type { ConnectionPool } from './connection-pool.ts'
-import { receivedAnswer } from './received-answer.ts'
+import { type Exchange, receivedAnswer } from './exchange.ts'
 
-// Milliseconds before the first reconnect where the server names none, and before any.
-const FIRST_PAUSE = 1_000
-const LONGEST_PAUSE = 60_000
-// A server that names less would be asked again and again.
-const LEAST_PAUSE = 100
-// One that ends each connection at once, though it says something, is asked less and less often, up to this.
-const BRIEF_PAUSE = 5_000
-// A connection that lasts so long has not ended at once.
-const BRIEF = 1_000
+/** What a subscription needs of its link. */
+export interface EventSourceInit {
+  readonly sink: Sink
+  /** The id of the last event of the stream before, where there was one. */
+  readonly resume: unknown
+  readonly clock: Clock
+  readonly limits: Limits
+  exchange(request: OutgoingRequest): Promise<Exchange>
+}
 
-/**
- * Reads a path as server-sent events, and reconnects with growing pauses until the signal aborts or the pool is closed.
- * Throws when the server refuses, or cannot be reached at first.
- */
-export async function* observe(request: OutgoingRequest, pool: ConnectionPool, settings: ClientSettings): AsyncGenerator<Answer> {
-  const { signal } = request
-  const over = (): boolean => signal?.aborted === true || pool.closed
-  let lastEventId = request.headers.get('last-event-id') ?? ''
-  const { clock } = settings
-  let retry = FIRST_PAUSE
-  let told = false
-  let failures = 0
-  let briefs = 0
-  while (!over()) {
-    const begun = clock.elapsed()
-    let heard = false
-    const parser = new EventParser(settings.limits.body)
-    parser.id = lastEventId
-    try {
-      const stream = await open(request, lastEventId, pool, settings)
-      if (stream === null) return
-      for await (const bytes of stream.body()) {
-        for (const event of eventsIn(parser, bytes)) {
-          told = heard = true
-          if (event.name === 'error') throw observationRefused(problemAnswer(event.data))
-          yield answerOf(event)
-        }
-      }
-    } catch (error) {
-      if (over()) return
-      if (!told || !mayPass(error)) throw error
-    }
-    lastEventId = parser.id
-    retry = Math.max(LEAST_PAUSE, parser.retry ?? retry)
-    briefs = heard && clock.elapsed() - begun < BRIEF ? briefs + 1 : 0
-    const least = Math.max(retry, Math.min(BRIEF_PAUSE, LEAST_PAUSE * 2 ** briefs))
-    const time = Math.min(LONGEST_PAUSE, heard ? least : retry * 2 ** ++failures)
-    if (heard) failures = 0
-    if (!over()) await pause(time * (0.5 + Math.random() / 2), clock, signal, pool.closing)
+/** Reads a path as server-sent events. Resolves when the server wants no reconnect (HTML section 9.2.3), and rejects with `linkLost` when the stream ends. */
+export const subscribe = async (message: OutgoingRequest, init: EventSourceInit): Promise<void> => {
+  const { sink, resume, clock, limits } = init
+  const parser = new EventParser(limits.body)
+  parser.id = typeof resume === 'string' ? resume : (message.headers.get('last-event-id') ?? '')
+  const lost = (cause?: unknown): Error => linkLost({ sent: true, retryAfter: parser.retry ?? undefined, resume: parser.id }, cause)
+  let stream: Exchange
+  try {
+    stream = await init.exchange(requestOf(message, parser.id))
+  } catch (error) {
+    throw isIopaError(error) && error.code !== 'disconnected' ? error : lost(error)
   }
+  if (!isEventStream(stream)) return refused(stream, sink, limits.body)
+  sink.accepted()
+  const chunks = stream.body()
+  try {
+    for (;;) {
+      // A stream is silent as long as nothing changes, but a server that lives sends comments.
+      const { done, value } = await nextChunk(chunks, limits.idleTimeout, clock)
+      if (done === true) break
+      for (const event of eventsIn(parser, value)) await sink.next(event.name === 'error' ? problemAnswer(event.data) : answerOf(event))
+    }
+  } catch (error) {
+    throw isIopaError(error) && error.code === 'bad-answer' ? error : lost(error)
+  } finally {
+    void chunks.return(undefined).catch(() => undefined)
+  }
+  throw lost()
 }
 
 /** The problem of an event `error` as the answer that it stands for. */
@@ -79,28 +68,27 @@ const problemAnswer = (data: string): Answer => {
   return Answer.received(status, { type: MEDIA_TYPES.ProblemJson, payload: data })
 }
 
-/** The event stream of a path; null when the server wants no reconnect (HTML section 9.2.3). */
-const open = async (request: OutgoingRequest, lastEventId: string, pool: ConnectionPool, settings: ClientSettings): Promise<Exchange | null> => {
-  const headers = new HeaderMap([...request.headers.pairs()])
+const requestOf = (message: OutgoingRequest, lastEventId: string): OutgoingRequest => {
+  const headers = new HeaderMap([...message.headers.pairs()])
   // The events are asked for first; what they hold is the representation that the other types ask for.
-  const accept = request.headers.getAll('accept').filter(value => !value.includes('text/event-stream'))
+  const accept = message.headers.getAll('accept').filter(value => !value.includes('text/event-stream'))
   headers.set('accept', ['text/event-stream', ...accept].join(', '))
   headers.set(EXACT_DATA_FIELD, 'base64')
   headers.delete('last-event-id')
   if (lastEventId !== '') headers.append('last-event-id', encodeId(lastEventId))
-  // A stream is silent as long as nothing changes, but a server that lives sends comments.
-  const patient = { ...settings, bodyTimeout: settings.limits.idleTimeout }
-  const stream = await exchange({ ...request, method: 'GET', headers, body: null, type: '' }, pool, patient)
-  const { statusCode, headers: fields } = stream.response
-  if (statusCode === 200 && /^text\/event-stream\s*(?:;|$)/i.test(fields['content-type'] ?? '')) return stream
-  const answer = await receivedAnswer('GET', stream, settings.limits.body)
-  if (answer.status === 204) return null
-  if (answer.ok) {
-    await answer.bytes().catch(() => undefined)
-    throw new IopaError(501, 'not-observable', 'The server answers this path, but not as an event stream.')
-  }
-  await answer.collect(settings.limits.body)
-  throw observationRefused(answer)
+  return { ...message, method: 'GET', headers, body: null, type: '' }
+}
+
+const isEventStream = ({ response: { statusCode, headers } }: Exchange): boolean =>
+  statusCode === 200 && /^text\/event-stream\s*(?:;|$)/i.test(headers['content-type'] ?? '')
+
+/** Takes an answer that is no event stream: 204 says that the server wants no reconnect. */
+const refused = async (stream: Exchange, sink: Sink, limit: number): Promise<void> => {
+  const answer = await receivedAnswer('GET', stream)
+  if (answer.status === 204) return
+  await answer.collect(limit)
+  if (answer.ok) throw new IopaError(501, 'not-observable', 'The server answers this path, but not as an event stream.')
+  await sink.next(answer)
 }
 
 /** Field values are bytes: an id beyond ASCII goes as UTF-8, as browsers send it. */
@@ -121,21 +109,3 @@ const answerOf = ({ data, id, type }: ServerEvent): Answer => {
   if (!type.endsWith(BASE64)) return Answer.received(200, { headers, type, payload: data })
   return Answer.received(200, { headers, type: type.slice(0, -BASE64.length), payload: Buffer.from(data, 'base64') })
 }
-
-/** True when the next attempt may succeed where this one did not. */
-const mayPass = (error: unknown): boolean =>
-  isIopaError(error) &&
-  error.code !== 'redirected' &&
-  (error.code === 'disconnected' || error.code === 'connect-failed' || error.code === 'timeout' || [502, 503, 504].includes(error.status))
-
-/** Resolves after the time, or when one of the signals aborts. */
-const pause = (time: number, clock: Clock, ...signals: readonly (AbortSignal | undefined)[]): Promise<void> =>
-  new Promise(resolve => {
-    const wake = (): void => {
-      clock.clearTimeout(timer)
-      for (const signal of signals) signal?.removeEventListener('abort', wake)
-      resolve()
-    }
-    const timer = clock.setTimeout(wake, time, { keep: true })
-    for (const signal of signals) signal?.addEventListener('abort', wake)
-  })

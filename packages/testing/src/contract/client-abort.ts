@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Client, RequestOptions } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { silentPeer } from './peers.ts'
-import { eventually, gate, rejection, served, soon } from './served-app.ts'
+import { eventually, gate, rejection, served, soon, unanswered } from './served-app.ts'
 import { StalledStream } from './stalled-stream.ts'
 import type { TransportSubject } from './subject.ts'
 
@@ -88,15 +88,10 @@ export const clientAbortCases = (subject: TransportSubject): ContractCase[] => {
     {
       name: 'tells a signal that times out from a peer that does not answer',
       run: () =>
-        served(
-          subject,
-          () => new Promise(() => undefined),
-          async ({ client }) => {
-            const error = (await rejection(client.get('/x', { signal: AbortSignal.timeout(30) }))) as Error
-            assert.equal(error.name, 'TimeoutError')
-          },
-          { app: { limits: { requestTimeout: 300 } } }
-        )
+        unanswered(subject, async ({ client }) => {
+          const error = (await rejection(client.get('/x', { signal: AbortSignal.timeout(30) }))) as Error
+          assert.equal(error.name, 'TimeoutError')
+        })
     },
     {
       name: 'rejects at once while the body to be sent is still to come, and gives that up',

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Answer, IopaError } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
-import { relay } from './peers.ts'
-import { eventually, rejection, served, soon } from './served-app.ts'
-import { StalledStream } from './stalled-stream.ts'
+import { rejection, relayed, served, soon, stalling } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'
 
 /** The text of an answer; an answer that is not 2xx throws. */
@@ -50,9 +48,8 @@ export const clientBodyCases = (subject: TransportSubject): ContractCase[] => {
     {
       name: 'does not take a part of an answer for the whole when its time is over',
       run: () =>
-        served(
+        stalling(
           subject,
-          () => new StalledStream(),
           async ({ client }) => {
             const error = (await rejection(client.get('/x').then(textOf))) as IopaError
             assert.deepEqual([error.status, error.code], [504, 'timeout'])
@@ -62,70 +59,45 @@ export const clientBodyCases = (subject: TransportSubject): ContractCase[] => {
     },
     {
       name: 'rejects with the reason of the signal while the body comes, at once',
-      run: async () => {
-        const stream = new StalledStream()
-        await served(
-          subject,
-          () => stream,
-          async ({ client }) => {
-            const stop = new AbortController()
-            const reason = new Error('enough')
-            const reading = rejection(client.get('/x', { signal: stop.signal }).then(textOf))
-            await eventually('the stream stalls', () => stream.stalls)
-            // So that a client that streams has the head, and awaits the rest.
-            await new Promise(resolve => setTimeout(resolve, 20))
-            stop.abort(reason)
-            assert.equal(await reading, reason)
-          },
-          { app: { limits: { requestTimeout: 500 } } }
-        )
-      }
+      run: () =>
+        stalling(subject, async ({ client, stalled }) => {
+          const stop = new AbortController()
+          const reason = new Error('enough')
+          const reading = rejection(client.get('/x', { signal: stop.signal }).then(textOf))
+          await stalled()
+          stop.abort(reason)
+          assert.equal(await reading, reason)
+        })
     },
     {
       name: 'rejects what reads a body when its client closes',
-      run: async () => {
-        const stream = new StalledStream()
-        await served(
-          subject,
-          () => stream,
-          async ({ client }) => {
-            const reading = rejection(client.get('/x').then(textOf))
-            await eventually('the stream stalls', () => stream.stalls)
-            await new Promise(resolve => setTimeout(resolve, 20))
-            await client.close()
-            assert.equal(((await reading) as IopaError).code, 'channel-closed')
-          },
-          { app: { limits: { requestTimeout: 500 } } }
-        )
-      }
+      run: () =>
+        stalling(subject, async ({ client, stalled }) => {
+          const reading = rejection(client.get('/x').then(textOf))
+          await stalled()
+          await client.close()
+          assert.equal(((await reading) as IopaError).code, 'channel-closed')
+        })
     }
   ]
   if (connection && subject.features?.exclusive !== false) {
     cases.push({
       name: 'does not take a part of an answer for the whole when the connection is lost',
-      run: async () => {
-        const stream = new StalledStream()
-        await served(
-          subject,
-          () => stream,
-          async ({ clients, listener }) => {
-            const between = await relay(subject.url(listener))
-            const client = await clients.connect(between.url, { timeout: resends ? 400 : 5000 })
-            try {
+      run: () =>
+        stalling(subject, ({ stalled, ...all }) =>
+          relayed(
+            subject,
+            all,
+            async ({ client, between }) => {
               const reading = rejection(client.get('/x').then(textOf))
-              await eventually('the stream stalls', () => stream.stalls)
-              await new Promise(resolve => setTimeout(resolve, 20))
+              await stalled()
               between.cut()
               const error = (await soon(reading)) as IopaError
               assert.deepEqual([error.status, error.code], resends ? [504, 'timeout'] : [502, 'disconnected'])
-            } finally {
-              await client.close()
-              await between.close()
-            }
-          },
-          { app: { limits: { requestTimeout: 500 } } }
+            },
+            resends ? { timeout: 400 } : {}
+          )
         )
-      }
     })
   }
   return cases

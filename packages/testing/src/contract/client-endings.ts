@@ -3,7 +3,7 @@ import { reply } from '@iopa/appbuilder'
 import type { Client, IopaError } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { relay } from './peers.ts'
-import { eventually, gate, rejection, served, soon } from './served-app.ts'
+import { eventually, gate, rejection, relayed, served, soon, unanswered } from './served-app.ts'
 import { StalledStream } from './stalled-stream.ts'
 import type { TransportSubject } from './subject.ts'
 
@@ -26,27 +26,17 @@ export const clientEndingCases = (subject: TransportSubject): ContractCase[] => 
   const cases: ContractCase[] = [
     {
       name: 'rejects what waits when it closes, and what is asked of it afterwards',
-      run: async () => {
-        const arrived = gate()
-        await served(
-          subject,
-          () => {
-            arrived.open()
-            return new Promise(() => undefined)
-          },
-          async ({ client }) => {
-            const stream = new StalledStream()
-            const waiting = [rejection(client.get('/x')), rejection(client.put('/x', stream))]
-            await arrived.promise
-            await soon(client.close())
-            for (const error of await Promise.all(waiting)) assert.deepEqual(facts(error), CLOSED)
-            await eventually('the body that was still to come is given up', () => stream.returned)
-            const later = [client.get('/x'), client.put('/x', 'y'), client.send({ 'iopa.Path': '/x' }), ...(observe ? [first(client, '/x')] : [])]
-            for (const asked of later) assert.deepEqual(facts(await rejection(asked)), CLOSED)
-          },
-          { app: { limits: { requestTimeout: 300 } } }
-        )
-      }
+      run: () =>
+        unanswered(subject, async ({ client, arrived }) => {
+          const stream = new StalledStream()
+          const waiting = [rejection(client.get('/x')), rejection(client.put('/x', stream))]
+          await arrived
+          await soon(client.close())
+          for (const error of await Promise.all(waiting)) assert.deepEqual(facts(error), CLOSED)
+          await eventually('the body that was still to come is given up', () => stream.returned)
+          const later = [client.get('/x'), client.put('/x', 'y'), client.send({ 'iopa.Path': '/x' }), ...(observe ? [first(client, '/x')] : [])]
+          for (const asked of later) assert.deepEqual(facts(await rejection(asked)), CLOSED)
+        })
     }
   ]
   if (exclusive) {
@@ -89,30 +79,36 @@ export const clientEndingCases = (subject: TransportSubject): ContractCase[] => 
         )
     })
     cases.push({
-      name: 'rejects with 502 disconnected when the connection is lost',
-      run: async () => {
+      name: 'rejects with 502 disconnected when the connection is lost, and asks on another one afterwards',
+      run: () => {
+        let silent = true
         const arrived = gate()
-        await served(
+        return served(
           subject,
           () => {
             arrived.open()
-            return new Promise(() => undefined)
+            return silent ? new Promise(() => undefined) : 'x'
           },
-          async ({ clients, listener }) => {
-            const between = await relay(subject.url(listener))
-            const client = await clients.connect(between.url, { timeout: resends ? 400 : 5000 })
-            try {
-              const waiting = rejection(client.post('/x', 'y'))
-              await arrived.promise
-              between.cut()
-              const [status, code, detail] = facts(await waiting)
-              if (resends) assert.deepEqual([status, code], [504, 'timeout'])
-              else assert.deepEqual([status, code, detail], [502, 'disconnected', 'The connection was lost before the answer came.'])
-            } finally {
-              await client.close()
-              await between.close()
-            }
-          },
+          all =>
+            relayed(
+              subject,
+              all,
+              async ({ client, between }) => {
+                const waiting = rejection(client.post('/x', 'y'))
+                await arrived.promise
+                if (resends) {
+                  between.cut()
+                  const [status, code] = facts(await waiting)
+                  assert.deepEqual([status, code], [504, 'timeout'])
+                  return
+                }
+                between.drop()
+                assert.deepEqual(facts(await waiting), [502, 'disconnected', 'The connection was lost before the answer came.'])
+                silent = false
+                assert.equal(await (await client.get('/x')).text(), 'x')
+              },
+              resends ? { timeout: 400 } : {}
+            ),
           { app: { limits: { requestTimeout: 300 } } }
         )
       }

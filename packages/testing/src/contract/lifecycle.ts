@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { App } from '@iopa/appbuilder'
 import type { IopaError, Listener } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
-import { eventually, gate, served } from './served-app.ts'
+import { eventually, gate, served, unanswered } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'
 
 const quiet = { logger: false } as const
@@ -89,23 +89,13 @@ export const lifecycleCases = (subject: TransportSubject): ContractCase[] => {
     },
     {
       name: 'settles what its client has sent when the client closes',
-      run: async () => {
-        const arrived = gate()
-        await served(
-          subject,
-          () => {
-            arrived.open()
-            return new Promise(() => undefined)
-          },
-          async ({ client }) => {
-            const sent = assert.rejects(client.get('/x'))
-            await arrived.promise
-            await client.close()
-            await sent
-          },
-          { app: { limits: { requestTimeout: 500 } } }
-        )
-      }
+      run: () =>
+        unanswered(subject, async ({ client, arrived }) => {
+          const sent = assert.rejects(client.get('/x'))
+          await arrived
+          await client.close()
+          await sent
+        })
     },
     {
       name: 'answers 503 beyond the requests that may be in work',

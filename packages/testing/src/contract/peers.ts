@@ -45,8 +45,15 @@ export const silentPeer = async (url: string, datagrams: boolean): Promise<Peer>
   return { url: at(url, await listening(server)), close: () => closing(server, sockets) }
 }
 
-/** A relay to the server of a URL whose connections a test cuts; it accepts no further ones then. */
-export const relay = async (url: string): Promise<Peer & { cut(): void }> => {
+/** A relay to the server of a URL. */
+export interface Relay extends Peer {
+  /** Breaks its connections; others may be made. */
+  drop(): void
+  /** Breaks its connections, and accepts no further ones. */
+  cut(): void
+}
+
+export const relay = async (url: string): Promise<Relay> => {
   const sockets = new Set<Socket>()
   const { hostname, port } = new URL(url)
   let open = true
@@ -66,11 +73,16 @@ export const relay = async (url: string): Promise<Peer & { cut(): void }> => {
     }
     socket.pipe(inner).pipe(socket)
   })
+  const drop = (): void => {
+    for (const socket of sockets) socket.resetAndDestroy()
+    sockets.clear()
+  }
   return {
     url: at(url, await listening(server)),
+    drop,
     cut: () => {
       open = false
-      for (const socket of sockets) socket.resetAndDestroy()
+      drop()
     },
     close: () => closing(server, sockets)
   }

@@ -1,5 +1,7 @@
 import { App, type AppOptions, type MiddlewareFunction } from '@iopa/appbuilder'
-import type { Client, Context, Listener } from '@iopa/transport'
+import type { Client, ConnectOptions, Context, Listener } from '@iopa/transport'
+import { type Relay, relay } from './peers.ts'
+import { StalledStream } from './stalled-stream.ts'
 import type { TransportSubject } from './subject.ts'
 
 /** A served app and a client of another app that is connected to it. */
@@ -42,6 +44,61 @@ export const served = async (
   } finally {
     await clients.close({ timeout: 0 })
     await app.close({ timeout: 1000 })
+  }
+}
+
+/** As `served`, by an app whose handler never answers; `arrived` resolves when the first request has come to it. */
+export const unanswered = (
+  subject: TransportSubject,
+  body: (served: Served & { readonly arrived: Promise<Context> }) => Promise<void>,
+  options: Parameters<typeof served>[3] = { app: { limits: { requestTimeout: 300 } } }
+): Promise<void> => {
+  const arrived = gate<Context>()
+  return served(
+    subject,
+    context => {
+      arrived.open(context)
+      return new Promise(() => undefined)
+    },
+    all => body({ ...all, arrived: arrived.promise }),
+    options
+  )
+}
+
+/** As `served`, by an app that answers with a stream of which a part comes and the rest never does; `stalled` resolves when its client may have that part. */
+export const stalling = (
+  subject: TransportSubject,
+  body: (served: Served & { readonly stalled: () => Promise<void> }) => Promise<void>,
+  options: Parameters<typeof served>[3] = { app: { limits: { requestTimeout: 500 } } }
+): Promise<void> => {
+  const stream = new StalledStream()
+  const stalled = async (): Promise<void> => {
+    await eventually('the stream stalls', () => stream.stalls)
+    // So that a client that streams has the head, and awaits the rest.
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  return served(
+    subject,
+    () => stream,
+    all => body({ ...all, stalled }),
+    options
+  )
+}
+
+/** A further client, whose connections lead through a relay that a test cuts. */
+export const relayed = async (
+  subject: TransportSubject,
+  { clients, listener }: Served,
+  body: (relayed: { readonly client: Client; readonly between: Relay }) => Promise<void>,
+  options: ConnectOptions = {}
+): Promise<void> => {
+  const between = await relay(subject.url(listener))
+  const client = await clients.connect(between.url, { timeout: 5000, ...options })
+  try {
+    await body({ client, between })
+  } finally {
+    await client.close()
+    await between.close()
   }
 }
 

@@ -1,0 +1,215 @@
+import { type Agent, type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
+import {
+  Answer,
+  type Body,
+  badAnswer,
+  encodePath,
+  HeaderMap,
+  IopaError,
+  isIopaError,
+  type Limits,
+  linkLost,
+  type OutgoingRequest
+} from '@iopa/transport'
+import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
+
+/** How a request is sent. */
+export interface ExchangeSettings {
+  /** Gives the connection. */
+  readonly agent: Agent
+  readonly authority: string
+  /** The field Authorization of a request that has none; empty for none. */
+  readonly authorization: string
+  readonly limits: Limits
+  readonly signal: AbortSignal
+  /** True where the connection has carried a request before. */
+  readonly reused: boolean
+  /** Called with the milliseconds for which the connection may be used again once it is idle; 0 for not at all. */
+  keep(time: number): void
+}
+
+/** A request whose answer has begun. */
+export interface Exchange {
+  readonly response: IncomingMessage
+  /** The body of the answer; leaving the loop gives up the rest. */
+  body(): AsyncGenerator<Uint8Array>
+}
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
+
+/** Sends a request and waits for the head of its answer. Rejects with 400, with 502, and with `linkLost`. */
+export const exchange = async (request: OutgoingRequest, settings: ExchangeSettings): Promise<Exchange> => {
+  const { signal, keep, limits } = settings
+  const message = start(request, settings)
+  const state: ExchangeState = { message, error: null }
+  const abort = (): void => {
+    keep(0)
+    message.destroy()
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  message.once('close', () => signal.removeEventListener('abort', abort))
+  try {
+    void write(request.body, state)
+    const response = await headOf(message)
+    checkHead(response, limits)
+    keep(message.shouldKeepAlive ? keptFor(response) : 0)
+    const delimited = isDelimited(request.method, response)
+    return { response, body: () => bodyOf(state, response, delimited, keep) }
+  } catch (error) {
+    keep(0)
+    message.destroy()
+    throw state.error ?? failureOf(error, !settings.reused)
+  }
+}
+
+/** A request, and why its body could not be sent. */
+interface ExchangeState {
+  readonly message: ClientRequest
+  error: Error | null
+}
+
+/** How long an idle connection may be used: as long as the server keeps it (RFC 9112 section 9.3), less the time for the way there. */
+const keptFor = ({ headers }: IncomingMessage): number => {
+  const seconds = /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,9})/i.exec(String(headers['keep-alive'] ?? ''))?.[1]
+  if (seconds === undefined) return Number.POSITIVE_INFINITY
+  const kept = Number(seconds) * 1000
+  return kept > 2000 ? kept - 1000 : kept / 2
+}
+
+const start = (request: OutgoingRequest, settings: ExchangeSettings): ClientRequest => {
+  try {
+    const message = startRequest({
+      agent: settings.agent,
+      method: request.method,
+      path: targetOf(request),
+      headers: fieldsOf(request, settings),
+      maxHeaderSize: settings.limits.headerBytes,
+      insecureHTTPParser: false
+    })
+    // Node would drop the fields beyond its bound without a word.
+    message.maxHeadersCount = 0
+    return message
+  } catch (cause) {
+    throw new IopaError(400, 'bad-request', `HTTP cannot carry this request: ${(cause as Error).message}.`, { cause })
+  }
+}
+
+/** The request target; what a query may not hold is escaped. */
+const targetOf = ({ path, query }: OutgoingRequest): string =>
+  encodePath(path) + (query === '' ? '' : `?${query.replace(/[^\x21\x22\x24-\x7e]/gu, encodeURIComponent)}`)
+
+const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, { authority, authorization }: ExchangeSettings): string[] => {
+  const fields: string[] = headers.has('host') ? [] : ['host', authority]
+  if (authorization !== '' && !headers.has('authorization')) fields.push('authorization', authorization)
+  for (const [name, value] of headers) if (!isOfConnection(name) && name.toLowerCase() !== 'content-type') fields.push(name, value)
+  if (type !== '') fields.push('content-type', type)
+  if (body instanceof Uint8Array) fields.push('content-length', String(body.length))
+  else if (body !== null) fields.push('transfer-encoding', 'chunked')
+  else if (!IDEMPOTENT.has(method) || method === 'PUT') fields.push('content-length', '0')
+  return fields
+}
+
+const headOf = (message: ClientRequest): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    message.once('response', resolve)
+    message.on('error', reject)
+    message.once('close', () => reject(new Error('closed without an answer')))
+  })
+
+const checkHead = ({ rawHeaders, headers }: IncomingMessage, { headerCount }: Limits): void => {
+  if (rawHeaders.length > headerCount * 2) throw badAnswer('The answer has too many header fields.')
+  const coding = headers['transfer-encoding']
+  // node:http decodes chunked alone, and reads a body without it up to the end of the connection, whatever ends that.
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
+    throw badAnswer(`The transfer coding '${coding}' of the answer is not understood; the peer must send chunked alone (RFC 9112 section 7).`)
+  }
+}
+
+const write = async (body: Body, state: ExchangeState): Promise<void> => {
+  const { message } = state
+  if (body === null || body instanceof Uint8Array) {
+    message.end(body ?? undefined)
+    return
+  }
+  const chunks = body[Symbol.asyncIterator]()
+  // The request may end while the next chunk is awaited, which may never come.
+  const giveUp = (): void => void chunks.return?.()?.then(undefined, () => undefined)
+  message.once('close', giveUp)
+  try {
+    for (let chunk = await chunks.next(); chunk.done !== true; chunk = await chunks.next()) {
+      if (message.destroyed) return
+      if (!message.write(chunk.value)) await drained(message)
+    }
+    message.off('close', giveUp)
+    message.end()
+  } catch (error) {
+    message.off('close', giveUp)
+    state.error = error as Error
+    message.destroy()
+  }
+}
+
+const drained = (message: ClientRequest): Promise<void> =>
+  new Promise(resolve => {
+    const done = (): void => {
+      message.off('drain', done)
+      message.off('close', done)
+      resolve()
+    }
+    message.on('drain', done)
+    message.on('close', done)
+    if (message.destroyed) done()
+  })
+
+/** False for a body that the end of its connection ends (RFC 9112 section 6.3). */
+const isDelimited = (method: string, { statusCode, headers }: IncomingMessage): boolean =>
+  method === 'HEAD' || isBodyless(statusCode as number) || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+
+async function* bodyOf(
+  { message }: ExchangeState,
+  response: IncomingMessage,
+  delimited: boolean,
+  keep: (time: number) => void
+): AsyncGenerator<Uint8Array> {
+  const { socket } = response
+  let whole = false
+  try {
+    for await (const chunk of response) yield chunk as Uint8Array
+    // node:http takes a connection that has ended for whatever reason as the end of the body: only the peer's own end is one (RFC 9112 section 8).
+    if (!delimited && (!socket.readableEnded || socket.errored)) throw socket.errored ?? new Error('the connection was cut')
+    whole = response.complete && message.writableEnded
+  } catch (error) {
+    throw failureOf(error, true)
+  } finally {
+    // An answer that came before the request was complete leaves a connection that cannot be used again.
+    if (!whole) {
+      keep(0)
+      message.destroy()
+    }
+  }
+}
+
+/** Why no answer came. A server may close a kept connection at the very moment a request leaves on it (RFC 9112 section 9.3.1). */
+const failureOf = (error: unknown, sent: boolean): Error => {
+  if (isIopaError(error)) return error
+  if ((error as { code?: string }).code?.startsWith('HPE_') === true) return badAnswer('The peer sent what is no HTTP answer.', error)
+  return linkLost({ sent }, error)
+}
+
+/** The answer that came. Its body is a stream, unless it has none. */
+export const receivedAnswer = async (method: string, stream: Exchange): Promise<Answer> => {
+  const { response } = stream
+  const status = response.statusCode as number
+  const fields = response.rawHeaders
+  const pairs: string[] = []
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] as string
+    if (!isOfConnection(name) || name.toLowerCase() === 'content-length') pairs.push(name, fields[at + 1] as string)
+  }
+  const parts = { headers: new HeaderMap(pairs), type: response.headers['content-type'] ?? '', reason: response.statusMessage ?? '' }
+  if (method === 'HEAD' || isBodyless(status) || response.headers['content-length'] === '0') {
+    for await (const _ of stream.body());
+    return Answer.received(status, parts)
+  }
+  return Answer.received(status, { ...parts, payload: stream.body() })
+}

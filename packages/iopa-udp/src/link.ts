@@ -1,0 +1,169 @@
+import { randomInt } from 'node:crypto'
+import {
+  Answer,
+  bodyTooLarge,
+  checkTarget,
+  type DatagramChannel,
+  type DatagramNetwork,
+  decodeBagAnswer,
+  decodeBagSeq,
+  encodeBagRequest,
+  IopaError,
+  isLoopback,
+  type Link,
+  type LinkEnd,
+  type LinkRequestOptions,
+  type OpenOptions,
+  type OutgoingRequest,
+  requestBytes
+} from '@iopa/transport'
+import { addressOf } from './address.ts'
+import { MAX_DATAGRAM } from './datagram-limit.ts'
+
+/** Where a link sends to, and what makes its sockets. */
+interface Target {
+  readonly network: DatagramNetwork
+  readonly address: string
+  readonly port: number
+  /** Most bytes of a body. */
+  readonly bodyLimit: number
+}
+
+/** A link to the address of a `udp:` URL; nothing is sent yet. Rejects when the name has no address. */
+export const openLink = async (url: URL, network: DatagramNetwork, raw: boolean, options: OpenOptions): Promise<Link> => {
+  checkTarget(url, options)
+  if (url.port === '' || url.port === '0') throw new IopaError(400, 'no-port', `Write the port: udp://${url.hostname || 'host'}:7001.`)
+  if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS here; use tcps: or coap.')
+  const address = await addressOf(url.hostname.replace(/^\[|\]$/g, ''), 'connect')
+  options.signal.throwIfAborted()
+  const target: Target = { network, address, port: Number(url.port), bodyLimit: options.limits.body }
+  return raw ? new RawLink(target) : new BagLink(target, await bind(target))
+}
+
+/** A socket of its own for the answers, reachable from no farther than the peer is. */
+const bind = ({ network, address }: Target): Promise<DatagramChannel> => {
+  const ipv6 = address.includes(':')
+  return network.bind({ host: isLoopback(address) ? (ipv6 ? '::1' : '127.0.0.1') : ipv6 ? '::' : '0.0.0.0', port: 0 })
+}
+
+/** A datagram that is lost is not sent again: its request times out, and the link itself is never lost. */
+abstract class UdpLink implements Link {
+  readonly concurrency: number = Number.POSITIVE_INFINITY
+  readonly closed: Promise<LinkEnd>
+  protected readonly target: Target
+  #ended: (end: LinkEnd) => void = () => undefined
+
+  constructor(target: Target) {
+    this.target = target
+    this.closed = new Promise(resolve => {
+      this.#ended = resolve
+    })
+  }
+
+  abstract request(message: OutgoingRequest, options: LinkRequestOptions): Promise<Answer>
+
+  subscribe(): Promise<void> {
+    return Promise.reject(new IopaError(501, 'not-observable', 'UDP cannot observe; connect over tcp or coap.'))
+  }
+
+  async close(): Promise<void> {
+    this.#ended({ reason: 'finish' })
+  }
+
+  protected isPeer(address: string, port: number): boolean {
+    return port === this.target.port && address === this.target.address
+  }
+}
+
+interface Waiting {
+  resolve(answer: Answer): void
+  reject(error: unknown): void
+}
+
+/** Bags over one socket: answers are matched by their seq. */
+class BagLink extends UdpLink {
+  readonly #socket: DatagramChannel
+  readonly #waiting = new Map<number, Waiting>()
+  // Who cannot see the requests must not be able to guess an answer's seq.
+  #seq = randomInt(2 ** 47)
+
+  constructor(target: Target, socket: DatagramChannel) {
+    super(target)
+    this.#socket = socket
+    socket.open({ message: (bytes, address, port) => this.#receive(bytes, address, port), error: () => undefined })
+  }
+
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+    const { method, path, query, headers, type } = message
+    const body = await requestBytes(message, this.target.bodyLimit, signal)
+    const seq = ++this.#seq
+    const bytes = Buffer.from(
+      encodeBagRequest({ method, path, query, headers: [...headers.pairs()], contentType: type, body, observe: undefined, seq })
+    )
+    if (bytes.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
+    let abort = (): void => undefined
+    try {
+      return await new Promise<Answer>((resolve, reject) => {
+        abort = () => reject(signal.reason)
+        signal.addEventListener('abort', abort, { once: true })
+        this.#waiting.set(seq, { resolve, reject })
+        this.#socket.send(bytes, this.target.port, this.target.address)
+      })
+    } finally {
+      this.#waiting.delete(seq)
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  override async close(): Promise<void> {
+    await this.#socket.close()
+    await super.close()
+  }
+
+  #receive(bytes: Uint8Array, address: string, port: number): void {
+    if (!this.isPeer(address, port)) return
+    try {
+      const { answer, seq } = decodeBagAnswer(bytes)
+      if (typeof seq === 'number') this.#waiting.get(seq)?.resolve(answer)
+    } catch (error) {
+      this.#refuse(bytes, error)
+    }
+  }
+
+  /** Fails the request whose answer cannot be read; a datagram that is no bag is ignored. */
+  #refuse(bytes: Uint8Array, error: unknown): void {
+    try {
+      const seq = decodeBagSeq(bytes)
+      if (typeof seq === 'number') this.#waiting.get(seq)?.reject(error)
+    } catch {
+      // Any process may send to this port.
+    }
+  }
+}
+
+/** Plain datagrams: nothing in them says what they answer, so each request has a socket of its own. */
+class RawLink extends UdpLink {
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+    const body = (await requestBytes(message, this.target.bodyLimit, signal)) ?? new Uint8Array()
+    if (body.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
+    const socket = await bind(this.target)
+    let abort = (): void => undefined
+    try {
+      signal.throwIfAborted()
+      return await new Promise<Answer>((resolve, reject) => {
+        abort = () => reject(signal.reason)
+        signal.addEventListener('abort', abort, { once: true })
+        socket.open({
+          message: (bytes, address, port) => {
+            if (this.isPeer(address, port)) resolve(Answer.received(200, { payload: bytes }))
+          },
+          error: () => undefined
+        })
+        socket.send(body, this.target.port, this.target.address)
+      })
+    } finally {
+      signal.removeEventListener('abort', abort)
+      await socket.close()
+    }
+  }
+}
