@@ -75,7 +75,7 @@ const answerOf = (context: Context, value: unknown): Answer => {
 }
 
 /** Sends a context: an answer, or a promise of it. */
-type Send = (context: Context) => unknown
+export type Send = (context: Context) => unknown
 
 /** A client over a channel, whose requests run through the app's `dispatch` layers. */
 export const createClient = (channel: Channel, base: URL, dispatch: (send: Send) => Send, factory: ContextFactory, scope: Scope): Client => {
