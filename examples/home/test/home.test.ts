@@ -171,8 +171,8 @@ describe.skipIf(missing.length > 0 && !required)(`home, with ${needed.join(', ')
   })
 
   test('shares a broker with another house: a PUT on one is heard on the other, and both agree', async () => {
-    const env = { MQTT_BROKER: `mqtt://127.0.0.1:${await mosquitto()}` }
-    const [one, two] = await Promise.all([open(env), open(env)])
+    const broker = `mqtt://127.0.0.1:${await mosquitto()}`
+    const [one, two] = await Promise.all([open({ MQTT_BROKER: broker, MQTT_CLIENT_ID: 'one' }), open({ MQTT_BROKER: broker, MQTT_CLIENT_ID: 'two' })])
     const sse = started('curl', ['-sN', '-H', 'accept: text/event-stream', `${two.http}/lights/porch`])
     await until('the observer has the first event', () => sse.output().includes('"level":0'))
     expect((await put(one, '/lights/porch', { on: true, level: 33 })).status).toBe(200)
