@@ -21,6 +21,7 @@ interface Manifest {
   readonly version: string
   readonly dependencies?: Record<string, string>
   readonly peerDependencies?: Record<string, string>
+  readonly peerDependenciesMeta?: Record<string, { readonly optional?: boolean }>
   readonly devDependencies?: Record<string, string>
 }
 
@@ -63,7 +64,7 @@ describe.each(folders)('package %s', folder => {
   })
 
   test('declares what it imports, and depends on the core as ordinary dependency', () => {
-    const declared = Object.keys(manifest.dependencies ?? {})
+    const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
     const used = new Set(
       outside
         .map(({ name }) => name)
@@ -77,9 +78,15 @@ describe.each(folders)('package %s', folder => {
     )
     expect([...used].filter(name => !declared.includes(name))).toEqual([])
     for (const [name, range] of Object.entries(manifest.dependencies ?? {})) if (name.startsWith('@iopa/')) expect(range).toBe('workspace:^')
-    expect(manifest.peerDependencies).toBeUndefined()
     expect(manifest.devDependencies).toBeUndefined()
     expect(manifest.version.split('.')[0]).toBe('5')
+  })
+
+  test('takes ranges of its libraries, and only optional peers', () => {
+    for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies }))
+      if (!name.startsWith('@iopa/')) expect(range, name).toMatch(/^\^/)
+    const optional = Object.keys(manifest.peerDependencies ?? {}).map(name => [name, { optional: true }])
+    expect(manifest.peerDependenciesMeta ?? {}).toEqual(Object.fromEntries(optional))
   })
 
   test('has no circle of imports over more than two files', () => {

@@ -5,6 +5,7 @@ import { App, type Limits, type Transport } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { type MqttTransport, mqtt } from '@iopa/mqtt'
+import { websocket } from '@iopa/mqtt/websocket'
 import { tcp } from '@iopa/tcp'
 import { afterEach, expect, test, vi } from 'vitest'
 
@@ -48,7 +49,7 @@ const UPGRADE = [
 /** A binary message in one frame whose mask is zero. */
 const frame = (bytes: Uint8Array): Buffer => Buffer.concat([Buffer.of(0x82, 0x80 | bytes.length, 0, 0, 0, 0), bytes])
 
-const broker = (): Transport => mqtt({ port: 0, statistics: false, websocket: { port: 0 } })
+const broker = (): Transport => mqtt({ port: 0, statistics: false, websocket: websocket({ port: 0 }) })
 const plain = (): Transport => mqtt({ port: 0, statistics: false })
 const overTcp = (): Transport => coap({ port: 0, tcp: true })
 

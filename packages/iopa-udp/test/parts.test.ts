@@ -1,7 +1,7 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { connect, type DatagramNetwork } from '@iopa/transport'
 import { expect, test } from 'vitest'
-import { FaultBudget } from '../src/fault-budget.ts'
+import { FaultBudget } from '../src/datagram-limit.ts'
 import { udp } from '../src/index.ts'
 
 test('complaints are spent by the second, and each second has new ones', async () => {

@@ -15,15 +15,14 @@ import {
 } from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
-import { HostRules } from '../message/host-rules.ts'
+import { HostRules } from '../message/authority.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
 import { type ConnectionSettings, HttpConnection } from './connection.ts'
-import { TrustedProxies } from './forwarded.ts'
 import { LINGER, Lingering } from './lingering.ts'
-import { ProxiedClients } from './proxied-clients.ts'
+import { ProxiedClients, TrustedProxies } from './proxies.ts'
 
-// Connections over the limit that are told so at once; those beyond are dropped without a word.
+// Connections over the limit that get an answer at the same time; further ones are dropped.
 const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
@@ -55,7 +54,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
   const sweep = sweeper(clock, limits, open)
   let refused = 0
 
-  /** Tells a connection over the limit so, where it can be told. */
+  /** Answers a connection over the limit with 503, or drops it. */
   const refuse = (channel: ByteChannel): void => {
     if (refused >= REFUSED_AT_ONCE) {
       channel.destroy()

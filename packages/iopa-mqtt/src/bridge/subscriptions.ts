@@ -1,5 +1,5 @@
 import { answersMethod, IopaError, isControlMethod, type RouteInfo } from '@iopa/transport'
-import type { SubscribeRequest } from '../remote/message.ts'
+import type { SubscribeRequest } from '../codec/client-encoder.ts'
 import { isTopicFilter, topicMatches } from '../topics/topic.ts'
 import { filtersOf, overlaps, partitionByOverlap, withoutCovered } from './filters.ts'
 
