@@ -10,11 +10,11 @@ export const HEAD = 1
 /** A request is in work, nothing of its answer is written, and a part of its body is still to come. */
 export const RECEIVING = 2
 /** A request is in work that has come whole; nothing of its answer is written. */
-const RECEIVED = 3
+export const RECEIVED = 3
 /** The answer has begun, and a part of the request body is still to come. */
 export const ANSWERING_EARLY = 4
 /** The answer has begun, and the request has come whole. */
-const ANSWERING = 5
+export const ANSWERING = 5
 /** The answer has begun, and the peer has ended its side; the answer is the last. */
 export const HALF_CLOSED = 6
 /** The answer is written; the rest of the request body is read over. */
