@@ -26,17 +26,17 @@ import {
   type Transport,
   upstream
 } from '@iopa/appbuilder'
+import { connectDatagrams } from './client/datagram-client.ts'
+import { connectStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
-import { addressOf } from './datagrams/addresses.ts'
-import { connectDatagrams } from './datagrams/client.ts'
-import { listenDatagrams } from './datagrams/listener.ts'
+import type { Remote } from './exchanges/exchange.ts'
 import { cborCodec } from './formats/cbor-codec.ts'
 import { COAP_KEYS } from './keys.ts'
-import { type TransmissionParameters, transmission } from './parameters.ts'
-import type { Remote } from './server/exchange.ts'
-import { ResourceServer } from './server/resource-server.ts'
-import { connectStreams } from './streams/client.ts'
-import { listenStreams } from './streams/listener.ts'
+import { listenDatagrams } from './listeners/datagram-listener.ts'
+import { listenStreams } from './listeners/stream-listener.ts'
+import { addressOf } from './messages/addresses.ts'
+import { type TransmissionParameters, transmission } from './messages/parameters.ts'
+import { ResourceServer } from './resources/resource-server.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Deduplication, IN_PROGRESS, UNSEEN } from '../src/datagrams/deduplication.ts'
+import { Deduplication, IN_PROGRESS, UNSEEN } from '../src/messages/deduplication.ts'
 
 const budget = (peerBytes = 65_536, bytes = 1 << 20) => ({ peerBytes, bytes, used: 0 })
 const LIFE = 247

@@ -1,10 +1,10 @@
 import type { Context, RandomAccessBody } from '@iopa/appbuilder'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import type { Remote } from '../src/server/exchange.ts'
-import { KeptAnswers } from '../src/server/kept-answers.ts'
-import { diagnostic, type Representation } from '../src/server/representation.ts'
-import type { CoapRequest } from '../src/server/request.ts'
+import type { Remote } from '../src/exchanges/exchange.ts'
+import { KeptAnswers } from '../src/resources/kept-answers.ts'
+import { diagnostic, type Representation } from '../src/resources/representation.ts'
+import type { CoapRequest } from '../src/resources/request.ts'
 import { TurnedClock } from './scripted-channel.ts'
 
 const remote = (sessionId: string) => ({ endpoint: { sessionId } }) as unknown as Remote

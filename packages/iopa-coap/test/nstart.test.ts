@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { ConfirmableListener } from '../src/datagrams/confirmable.ts'
-import type { Peer } from '../src/datagrams/peer.ts'
-import { PeerTable } from '../src/datagrams/peer-table.ts'
-import { Retransmission } from '../src/datagrams/retransmission.ts'
-import { type TransmissionParameters, transmission } from '../src/parameters.ts'
+import type { ConfirmableListener } from '../src/messages/confirmable.ts'
+import { type TransmissionParameters, transmission } from '../src/messages/parameters.ts'
+import type { Peer } from '../src/messages/peer.ts'
+import { PeerTable } from '../src/messages/peer-table.ts'
+import { Retransmission } from '../src/messages/retransmission.ts'
 import { SERVER, virtualHome } from './virtual-home.ts'
 
 const LISTENER: ConfirmableListener = { acknowledged: () => true, reset: () => undefined, expired: () => undefined }

@@ -1,7 +1,7 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { transmission } from '../src/parameters.ts'
+import { transmission } from '../src/messages/parameters.ts'
 import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
 import { rawRequest } from './raw-peer.ts'

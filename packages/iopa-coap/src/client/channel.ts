@@ -1,12 +1,12 @@
 import { setMaxListeners } from 'node:events'
 import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
-import type { ClientLink } from './link.ts'
+import type { ClientLink } from '../exchanges/requester.ts'
+import { Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { until } from '../exchanges/until.ts'
+import { UploadSlots } from '../exchanges/upload-slots.ts'
 import { ClientObservation } from './observation.ts'
 import { type ClientRequest, clientRequest } from './request.ts'
-import { Transfer, type TransferSettings } from './transfer.ts'
-import { until } from './until.ts'
-import { UploadSlots } from './upload-slots.ts'
 
 /** What a channel is made of, the same for datagrams and connections. */
 export interface ClientChannelInit {

@@ -2,9 +2,9 @@ import { type Answer, type Clock, IopaError, observationRefused, type TimerHandl
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
-import type { ClientLink, OpenToken } from './link.ts'
+import type { ClientLink, OpenToken } from '../exchanges/requester.ts'
+import { offered, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { type ClientRequest, clientAnswer } from './request.ts'
-import { offered, Transfer, type TransferSettings } from './transfer.ts'
 
 /** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
 const ORDER_LIFETIME = 128_000

@@ -1,13 +1,13 @@
 import { randomInt } from 'node:crypto'
 import type { Context, Endpoint } from '@iopa/appbuilder'
 import { MAX_SZX } from '../codec/block.ts'
-import type { Remote } from '../server/exchange.ts'
-import type { Observer } from '../server/observers.ts'
+import type { Remote } from '../exchanges/exchange.ts'
+import type { DatagramSubscriber } from '../observers/datagram-notifier.ts'
+import type { Observer } from '../observers/observers.ts'
 import type { Confirmable } from './confirmable.ts'
 import { Deduplication, type DeduplicationBudget } from './deduplication.ts'
 import type { PeerList } from './peer-list.ts'
 import type { PeerTable } from './peer-table.ts'
-import type { DatagramSubscriber } from './subscriber.ts'
 
 // Most peers never need these; they get collections of their own when they do.
 const NO_CONFIRMABLES: Map<number, Confirmable> = new Map()

@@ -11,12 +11,12 @@ import {
   isLoopback,
   mergeLimits
 } from '@iopa/appbuilder'
-import { ClientChannel } from '../client/channel.ts'
-import type { Transmission } from '../parameters.ts'
-import { destinationOf, hostOf } from './addresses.ts'
-import { DatagramLink } from './link.ts'
-import { MessageLayer } from './message-layer.ts'
-import { messageLimits } from './message-limits.ts'
+import { DatagramLink } from '../exchanges/datagram-requester.ts'
+import { destinationOf, hostOf } from '../messages/addresses.ts'
+import { MessageLayer } from '../messages/message-layer.ts'
+import { messageLimits } from '../messages/message-limits.ts'
+import type { Transmission } from '../messages/parameters.ts'
+import { ClientChannel } from './channel.ts'
 
 /** Half of what a server of ours has in work for one peer. */
 const LOOPBACK_NSTART = 32

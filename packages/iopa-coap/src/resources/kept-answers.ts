@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, Context, TimerHandle } from '@iopa/appbuilder'
 import { contentOption } from '../codec/etag.ts'
-import type { Remote } from './exchange.ts'
+import type { Remote } from '../exchanges/exchange.ts'
+import { Snapshots } from '../exchanges/snapshots.ts'
 import { isRandomAccess, type Representation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
-import { Snapshots } from './snapshots.ts'
 
 const COUNT = 1024
 const COUNT_PER_PEER = 16

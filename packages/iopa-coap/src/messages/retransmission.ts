@@ -1,5 +1,5 @@
-import type { Transmission } from '../parameters.ts'
 import { Confirmable, type ConfirmableListener } from './confirmable.ts'
+import type { Transmission } from './parameters.ts'
 import type { Peer } from './peer.ts'
 
 /** What retransmission needs of the message layer. */

@@ -1,5 +1,5 @@
 import { OPTION } from '../codec/options.ts'
-import type { DatagramExchange } from './exchange.ts'
+import type { DatagramExchange } from './datagram-exchange.ts'
 
 /**
  * How many steps a request for a block waits: libcoap 4.3.1 gives up a transfer whose block comes in a separate response.

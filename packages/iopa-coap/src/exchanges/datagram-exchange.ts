@@ -1,9 +1,9 @@
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Exchange, NotificationSource, Subscriber } from '../server/exchange.ts'
-import type { Peer } from './peer.ts'
-import type { Requests } from './requests.ts'
-import { DatagramSubscriber } from './subscriber.ts'
+import type { Peer } from '../messages/peer.ts'
+import { DatagramSubscriber } from '../observers/datagram-notifier.ts'
+import type { Requests } from './datagram-exchanges.ts'
+import type { Exchange, NotificationSource, Subscriber } from './exchange.ts'
 
 /** A request that came in a datagram. */
 export class DatagramExchange implements Exchange {

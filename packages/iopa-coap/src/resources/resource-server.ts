@@ -12,18 +12,18 @@ import {
 } from '@iopa/appbuilder'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, methodOf } from '../codec/codes.ts'
-import { AmplificationGuard } from './amplification.ts'
+import { AmplificationGuard } from '../exchanges/amplification.ts'
+import type { Exchange, Notification, Remote } from '../exchanges/exchange.ts'
+import { Uploads } from '../exchanges/uploads.ts'
+import { type Observer, ObserverRegistry, type Responder } from '../observers/observers.ts'
 import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
 import { ErrorResponses } from './error-responses.ts'
-import type { Exchange, Notification, Remote } from './exchange.ts'
 import { keyOf } from './kept-answers.ts'
-import { type Observer, ObserverRegistry, type Responder } from './observers.ts'
 import { PathCache } from './path-cache.ts'
 import { Refusal } from './refusal.ts'
 import { diagnostic, FormatTable, fitted, isRandomAccess, type Representation, represent } from './representation.ts'
 import { type CoapRequest, readRequest } from './request.ts'
 import { Responses } from './responses.ts'
-import { Uploads } from './uploads.ts'
 
 const NONE = -1
 const SWEEP = 10_000

@@ -1,7 +1,7 @@
 import type { ConnectionUser, Context, Endpoint } from '@iopa/appbuilder'
 import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Observer } from './observers.ts'
+import type { Observer } from '../observers/observers.ts'
 
 /** Who sends requests: an endpoint that datagrams come from, or a connection. */
 export interface Remote {

@@ -16,18 +16,18 @@ import {
   mergeLimits,
   type TimerHandle
 } from '@iopa/appbuilder'
-import { ClientChannel } from '../client/channel.ts'
-import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
-import { unusable } from '../client/request.ts'
-import { until } from '../client/until.ts'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
-import { hostOf } from '../datagrams/addresses.ts'
-import { OVERHEAD } from './connection.ts'
-import { ALPN } from './listener.ts'
-import { StreamSession } from './session.ts'
-import { bertPayload, takesBert } from './signalling.ts'
+import type { ClientLink, OpenToken, TokenListener } from '../exchanges/requester.ts'
+import { OVERHEAD } from '../exchanges/stream-exchanges.ts'
+import { until } from '../exchanges/until.ts'
+import { ALPN } from '../listeners/stream-listener.ts'
+import { hostOf } from '../messages/addresses.ts'
+import { StreamSession } from '../streams/session.ts'
+import { bertPayload, takesBert } from '../streams/signalling.ts'
+import { ClientChannel } from './channel.ts'
+import { unusable } from './request.ts'
 
 const DEFAULT_TIMEOUT = 30_000
 

@@ -2,10 +2,10 @@ import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type ReceivedMessage, readOptions } from '../codec/datagram-codec.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { Exchange, NotificationSource, Remote, Subscriber } from '../server/exchange.ts'
-import type { Observer } from '../server/observers.ts'
-import type { StreamSession } from './session.ts'
-import { bertPayload, takesBert } from './signalling.ts'
+import type { Observer } from '../observers/observers.ts'
+import type { StreamSession } from '../streams/session.ts'
+import { bertPayload, takesBert } from '../streams/signalling.ts'
+import type { Exchange, NotificationSource, Remote, Subscriber } from './exchange.ts'
 
 /** What a message takes beside its payload, in bytes: more is not reserved. */
 export const OVERHEAD = 256

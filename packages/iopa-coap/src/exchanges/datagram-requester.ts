@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
-import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'
 import { CODE } from '../codec/codes.ts'
 import { encode } from '../codec/datagram-codec.ts'
 import { type Message, TYPE, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
-import type { Confirmable, ConfirmableListener } from './confirmable.ts'
-import type { MessageLayer } from './message-layer.ts'
-import type { Peer } from './peer.ts'
+import type { Confirmable, ConfirmableListener } from '../messages/confirmable.ts'
+import type { MessageLayer } from '../messages/message-layer.ts'
+import type { Peer } from '../messages/peer.ts'
+import type { ClientLink, OpenToken, TokenListener } from './requester.ts'
 
 /** Requests to one endpoint over datagrams: a response has to come from there and to carry the token (RFC 7252 section 5.3.2). */
 export class DatagramLink implements ClientLink {

@@ -3,11 +3,11 @@ import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
-import { type AmplificationGuard, ECHO_OPTION, SHORT } from './amplification.ts'
+import { type AmplificationGuard, ECHO_OPTION, SHORT } from '../exchanges/amplification.ts'
+import type { Exchange, Notification, Remote } from '../exchanges/exchange.ts'
+import type { Observer } from '../observers/observers.ts'
 import { type ErrorResponses, shortened } from './error-responses.ts'
-import type { Exchange, Notification, Remote } from './exchange.ts'
 import { type KeptAnswer, KeptAnswers } from './kept-answers.ts'
-import type { Observer } from './observers.ts'
 import {
   diagnostic,
   fitted,

@@ -2,13 +2,13 @@ import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener 
 import { CODE } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
-import type { Transmission } from '../parameters.ts'
-import type { Remote } from '../server/exchange.ts'
-import { LEAVING } from '../server/observers.ts'
-import type { ResourceServer } from '../server/resource-server.ts'
-import { type MessageHandlers, MessageLayer } from './message-layer.ts'
-import { messageLimits } from './message-limits.ts'
-import type { Peer } from './peer.ts'
+import type { Remote } from '../exchanges/exchange.ts'
+import { type MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
+import { messageLimits } from '../messages/message-limits.ts'
+import type { Transmission } from '../messages/parameters.ts'
+import type { Peer } from '../messages/peer.ts'
+import { LEAVING } from '../observers/observers.ts'
+import type { ResourceServer } from '../resources/resource-server.ts'
 
 const NOTHING = new Uint8Array(0)
 

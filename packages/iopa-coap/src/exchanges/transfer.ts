@@ -1,11 +1,11 @@
 import { type Answer, IopaError } from '@iopa/appbuilder'
+import { type ClientRequest, clientAnswer } from '../client/request.ts'
 import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION, Options } from '../codec/options.ts'
-import type { ClientLink } from './link.ts'
-import { type ClientRequest, clientAnswer } from './request.ts'
+import type { ClientLink } from './requester.ts'
 import type { UploadSlots } from './upload-slots.ts'
 
 const NOTHING = new Uint8Array(0)

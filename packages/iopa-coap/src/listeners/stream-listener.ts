@@ -16,11 +16,11 @@ import {
 import { CODE } from '../codec/codes.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION, Options } from '../codec/options.ts'
-import type { Remote } from '../server/exchange.ts'
-import { LEAVING } from '../server/observers.ts'
-import type { ResourceServer } from '../server/resource-server.ts'
-import { StreamConnection, StreamExchange } from './connection.ts'
-import { StreamSession } from './session.ts'
+import type { Remote } from '../exchanges/exchange.ts'
+import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
+import { LEAVING } from '../observers/observers.ts'
+import type { ResourceServer } from '../resources/resource-server.ts'
+import { StreamSession } from '../streams/session.ts'
 
 /** Where connections are served. */
 export interface StreamListenerInit {

@@ -2,10 +2,10 @@ import { CODE } from '../codec/codes.ts'
 import { encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
 import { TYPE } from '../codec/message.ts'
 import type { OptionWriter } from '../codec/option-writer.ts'
-import type { NotificationSource, Subscriber } from '../server/exchange.ts'
-import type { Confirmable, ConfirmableListener } from './confirmable.ts'
-import type { MessageLayer } from './message-layer.ts'
-import type { Peer } from './peer.ts'
+import type { NotificationSource, Subscriber } from '../exchanges/exchange.ts'
+import type { Confirmable, ConfirmableListener } from '../messages/confirmable.ts'
+import type { MessageLayer } from '../messages/message-layer.ts'
+import type { Peer } from '../messages/peer.ts'
 
 const NOTHING = new Uint8Array(0)
 /** Every so many notifications one is confirmable, so that an observer that is gone is noticed (RFC 7641 section 4.5). */

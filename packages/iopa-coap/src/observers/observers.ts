@@ -3,9 +3,9 @@ import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
 import { OPTION } from '../codec/options.ts'
-import { WELL_KNOWN_CORE } from './discovery.ts'
-import type { Exchange, Notification, NotificationSource, Subscriber } from './exchange.ts'
-import type { CoapRequest } from './request.ts'
+import type { Exchange, Notification, NotificationSource, Subscriber } from '../exchanges/exchange.ts'
+import { WELL_KNOWN_CORE } from '../resources/discovery.ts'
+import type { CoapRequest } from '../resources/request.ts'
 
 const NONE = -1
 
