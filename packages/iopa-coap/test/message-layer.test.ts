@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { encodeEmpty, encodeMessage } from '../src/codec/datagram-codec.ts'
+import { encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
 import { TYPE } from '../src/codec/message.ts'
-import { NO_OPTIONS } from '../src/codec/option-writer.ts'
-import { OPTION, Options } from '../src/codec/options.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { NO_OPTIONS, Options } from '../src/codec/options.ts'
 import type { DatagramExchange } from '../src/exchanges/datagram-exchange.ts'
 import { type MessageHandlers, MessageLayer } from '../src/messages/message-layer.ts'
 import type { MessageLimits } from '../src/messages/message-limits.ts'
@@ -289,7 +289,7 @@ describe('what is no request', () => {
 })
 
 describe('a confirmable message of ours', () => {
-  const outgoing = () => encodeMessage(TYPE.CON, CODE.GET, 0, Uint8Array.of(1), 0, 1, NO_OPTIONS, NOTHING)
+  const outgoing = () => encode({ type: TYPE.CON, code: CODE.GET, id: 0, token: Uint8Array.of(1), options: NO_OPTIONS, payload: NOTHING })
   const listener = () => {
     const events: string[] = []
     return {
@@ -412,7 +412,10 @@ describe('a confirmable message of ours', () => {
     let version = 0
     const told = {
       ...listener(),
-      renewal: () => (version++ === 0 ? encodeMessage(TYPE.CON, CODE.CONTENT, 0, Uint8Array.of(1), 0, 1, NO_OPTIONS, bytesOf('new')) : undefined)
+      renewal: () =>
+        version++ === 0
+          ? encode({ type: TYPE.CON, code: CODE.CONTENT, id: 0, token: Uint8Array.of(1), options: NO_OPTIONS, payload: bytesOf('new') })
+          : undefined
     }
     layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), told)
     const [first] = channel.take()

@@ -1,7 +1,7 @@
 import { Answer, type Context } from '@iopa/appbuilder'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { NO_OPTIONS } from '../src/codec/option-writer.ts'
+import { NO_OPTIONS } from '../src/codec/options.ts'
 import type { Exchange, NotificationSource } from '../src/exchanges/exchange.ts'
 import { Observer, type Responder } from '../src/observers/observers.ts'
 import type { CoapRequest } from '../src/resources/request.ts'

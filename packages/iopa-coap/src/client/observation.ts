@@ -1,7 +1,7 @@
 import { type Answer, type Clock, IopaError, observationRefused, type TimerHandle } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
-import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
+import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
 import type { ClientLink, OpenToken } from '../exchanges/requester.ts'
 import { offered, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { type ClientRequest, clientAnswer } from './request.ts'
@@ -289,10 +289,7 @@ export class ClientObservation {
 /** How long an observation that is given up still waits for the answer to that, in milliseconds. */
 const CANCEL_TIMEOUT = 5000
 
-const sameOptions = (a: ClientRequest, b: ClientRequest): boolean =>
-  a.options.size === b.options.size &&
-  a.options.numbers.every((number, at) => number === b.options.numbers[at] && Buffer.compare(a.options.values[at]!, b.options.values[at]!) === 0) &&
-  Buffer.compare(a.payload, b.payload) === 0
+const sameOptions = (a: ClientRequest, b: ClientRequest): boolean => a.options.equals(b.options) && Buffer.compare(a.payload, b.payload) === 0
 
 const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLOCK2) ?? 0) & 8) !== 0
 

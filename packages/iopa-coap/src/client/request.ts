@@ -3,7 +3,8 @@ import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
-import { decodeText, isCritical, OPTION, Options, optionDefinition } from '../codec/options.ts'
+import { isCritical, OPTION, optionDefinition } from '../codec/option-registry.ts'
+import { decodeText, Options } from '../codec/options.ts'
 
 /** A request in the terms of CoAP, before it is cut into blocks. */
 export interface ClientRequest {
@@ -70,12 +71,11 @@ const decodePart = (part: string): string => {
 
 /** The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other. */
 export const unusable = (message: Message): IopaError | undefined => {
-  const critical = message.options.numbers.find((number, at) => {
-    if (!isCritical(number)) return false
+  let critical: number | undefined
+  for (const [number, { length }] of message.options) {
     const definition = optionDefinition(number)
-    const { length } = message.options.values[at]!
-    return definition === undefined || length < definition.min || length > definition.max
-  })
+    if (isCritical(number) && (definition === undefined || length < definition.min || length > definition.max)) critical ??= number
+  }
   return critical === undefined
     ? undefined
     : new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`)

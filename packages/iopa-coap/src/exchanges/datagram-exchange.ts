@@ -1,5 +1,5 @@
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
-import type { OptionWriter } from '../codec/option-writer.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
 import type { Peer } from '../messages/peer.ts'
 import { DatagramSubscriber } from '../observers/datagram-notifier.ts'
 import type { Requests } from './datagram-exchanges.ts'
@@ -27,7 +27,7 @@ export class DatagramExchange implements Exchange {
     this.toMulticast = toMulticast
   }
 
-  respond(code: number, options: OptionWriter, payload: Uint8Array): void {
+  respond(code: number, options: Options, payload: Uint8Array): void {
     if (this.ended) return
     this.ended = true
     this.#requests.respond(this, code, options, payload)

@@ -1,9 +1,9 @@
 import { isLoopback } from '@iopa/appbuilder'
 import { CODE, isSafe } from '../codec/codes.ts'
-import { encodeEmpty, encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
-import { TYPE } from '../codec/message.ts'
-import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
-import { OPTION } from '../codec/options.ts'
+import { encodeEmpty, encodeReply } from '../codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../codec/message.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { ConfirmableListener } from '../messages/confirmable.ts'
 import { fingerprintOf, IN_PROGRESS, UNSEEN } from '../messages/deduplication.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
@@ -14,7 +14,7 @@ import { DatagramExchange } from './datagram-exchange.ts'
 import { Unanswered } from './unanswered.ts'
 
 const EMPTY = new Uint8Array(0)
-const BUSY = new OptionWriter()
+const BUSY = new Options()
 /** What Max-Age says to a peer that is not known yet and finds no room, and to one that has too much in work, in seconds. */
 const BUSY_STRANGER = 60
 const BUSY_PEER = 2
@@ -92,7 +92,7 @@ export class Requests {
     peer.home.load++
     if (this.#inFlight > this.#limits.inFlight || this.#isLoaded(peer)) {
       if (toMulticast) exchange.suppress()
-      else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().uint(OPTION.MAX_AGE, BUSY_PEER), EMPTY)
+      else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().add(OPTION.MAX_AGE, BUSY_PEER), EMPTY)
       return
     }
     try {
@@ -110,12 +110,12 @@ export class Requests {
   }
 
   /** Sends the answer to an exchange; called by it, once. */
-  respond(exchange: DatagramExchange, code: number, options: OptionWriter, payload: Uint8Array): void {
+  respond(exchange: DatagramExchange, code: number, options: Options, payload: Uint8Array): void {
     if (this.#closed) return
     const { remote: peer, message } = exchange
     const piggybacked = message.type === TYPE.CON && !exchange.acknowledged
     const type = piggybacked ? TYPE.ACK : message.type
-    const bytes = encodeMessage(type, code, message.id, message.bytes, message.tokenStart, message.tokenEnd, options, payload)
+    const bytes = encodeReply(message, type, message.id, code, options, payload)
     if (piggybacked) {
       this.#record(peer, message, exchange.fingerprint, bytes)
       this.#layer.transmit(peer, bytes)
@@ -175,13 +175,13 @@ export class Requests {
 
   /** True for a request that was handled although its answer is not kept any more: it is answered with the code of that alone. */
   #repeats(peer: Peer, message: ReceivedMessage, fingerprint: number): boolean {
-    const { id, type, bytes, tokenStart, tokenEnd } = message
+    const { id, type } = message
     const confirmable = type === TYPE.CON
     const at = peer.handled.find(id, fingerprint, this.#layer.seconds, confirmable ? this.#lifetime : this.#nonLifetime)
     if (at < 0) return false
     const code = peer.handled.answer(at)?.[0]
     if (code === undefined || !confirmable) return true
-    const answer = code === CODE.EMPTY ? encodeEmpty(TYPE.ACK, id) : encodeMessage(TYPE.ACK, code, id, bytes, tokenStart, tokenEnd, NO_OPTIONS, EMPTY)
+    const answer = code === CODE.EMPTY ? encodeEmpty(TYPE.ACK, id) : encodeReply(message, TYPE.ACK, id, code, NO_OPTIONS, EMPTY)
     this.#layer.transmit(peer, answer)
     return true
   }
@@ -197,9 +197,8 @@ export class Requests {
 
 /** Says 5.03 to a peer for which there is no room. */
 export const busyAnswer = (message: ReceivedMessage): Uint8Array => {
-  const { id, bytes, tokenStart, tokenEnd } = message
-  const options = BUSY.reset().uint(OPTION.MAX_AGE, BUSY_STRANGER)
-  return encodeMessage(message.type === TYPE.CON ? TYPE.ACK : TYPE.NON, CODE.SERVICE_UNAVAILABLE, id, bytes, tokenStart, tokenEnd, options, EMPTY)
+  const options = BUSY.reset().add(OPTION.MAX_AGE, BUSY_STRANGER)
+  return encodeReply(message, message.type === TYPE.CON ? TYPE.ACK : TYPE.NON, message.id, CODE.SERVICE_UNAVAILABLE, options, EMPTY)
 }
 
 /** A separate response is repeated until it is acknowledged; nobody waits for the outcome. */

@@ -1,6 +1,6 @@
 import type { ConnectionUser, Context, Endpoint } from '@iopa/appbuilder'
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
-import type { OptionWriter } from '../codec/option-writer.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
 import type { Observer } from '../observers/observers.ts'
 
 /** Who sends requests: an endpoint that datagrams come from, or a connection. */
@@ -38,7 +38,7 @@ export interface Exchange {
   /** True when it has been answered, or will not be. */
   readonly ended: boolean
   /** Sends the response; only the first call counts. The options are copied. */
-  respond(code: number, options: OptionWriter, payload: Uint8Array): void
+  respond(code: number, options: Options, payload: Uint8Array): void
   /** Ends it without a response (RFC 7967). */
   suppress(): void
   /** The way to tell whoever sent this request of the states of a source. */
@@ -48,7 +48,7 @@ export interface Exchange {
 /** What a notification says. The options are those of a writer that is used again, so they are to be copied at once. */
 export interface Notification {
   readonly code: number
-  readonly options: OptionWriter
+  readonly options: Options
   readonly payload: Uint8Array
 }
 
@@ -67,7 +67,7 @@ export interface Subscriber {
   /** Tells of a newer state, as soon as the peer may be told; a promise says when a further one makes sense. */
   changed(): Promise<void> | undefined
   /** Sends the last one, for which nobody waits. */
-  dismiss(code: number, options: OptionWriter): void
+  dismiss(code: number, options: Options): void
   /** Forgets what is on its way. */
   close(): void
 }

@@ -1,7 +1,7 @@
 import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@iopa/appbuilder'
 import { BERT, MAX_SZX } from '../codec/block.ts'
-import { type ReceivedMessage, readOptions } from '../codec/datagram-codec.ts'
-import type { OptionWriter } from '../codec/option-writer.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
 import type { Observer } from '../observers/observers.ts'
 import type { StreamSession } from '../streams/session.ts'
 import { bertPayload, takesBert } from '../streams/signalling.ts'
@@ -62,8 +62,8 @@ export class StreamConnection implements Remote {
     return Math.max(16, bertPayload(peer, OVERHEAD) || room)
   }
 
-  send(message: ReceivedMessage, code: number, options: OptionWriter, payload: Uint8Array): void {
-    this.session?.send(code, message.token, readOptions(options.bytes.slice(0, options.length), 0, options.length), payload)
+  send(message: ReceivedMessage, code: number, options: Options, payload: Uint8Array): void {
+    this.session?.send(code, message.token, options, payload)
   }
 
   /** Calls `work` when no request is without its answer. */
@@ -94,7 +94,7 @@ export class StreamExchange implements Exchange {
     remote.counted.busy(++remote.inFlight)
   }
 
-  respond(code: number, options: OptionWriter, payload: Uint8Array): void {
+  respond(code: number, options: Options, payload: Uint8Array): void {
     if (this.ended) return
     this.ended = true
     this.remote.send(this.message, code, options, payload)
@@ -132,7 +132,7 @@ class StreamSubscriber implements Subscriber {
     return session === undefined || session.writable ? undefined : session.drained()
   }
 
-  dismiss(code: number, options: OptionWriter): void {
+  dismiss(code: number, options: Options): void {
     this.#remote.send(this.#message, code, options, NOTHING)
   }
 

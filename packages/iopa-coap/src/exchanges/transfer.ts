@@ -4,7 +4,8 @@ import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/bloc
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
-import { OPTION, Options } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import type { Options } from '../codec/options.ts'
 import type { ClientLink } from './requester.ts'
 import type { UploadSlots } from './upload-slots.ts'
 
@@ -28,14 +29,6 @@ export interface TransferSettings {
 export interface LastPart {
   readonly options: Options
   readonly payload: Uint8Array
-}
-
-/** A copy of options, to be changed. */
-const copyOptions = (options: Options): Options => {
-  const copy = new Options()
-  copy.numbers.push(...options.numbers)
-  copy.values.push(...options.values)
-  return copy
 }
 
 /** One request and its answer, in blocks both ways where they are large (RFC 7959), with an Echo repeated where the server asks for it (RFC 9175). */
@@ -62,7 +55,7 @@ export class Transfer {
   tagged(request: ClientRequest): ClientRequest {
     const { code, options, payload } = request
     if (payload.length <= (code === CODE.FETCH ? 0 : this.#link.maxPayload)) return request
-    return { code, payload, options: copyOptions(options).set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
+    return { code, payload, options: options.copy().set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
   }
 
   /** The whole payload that a response begins. */
@@ -79,7 +72,7 @@ export class Transfer {
   /** Sends the body of a request but for its last block. Whoever waits for the answer sends that; a message instead of it is an answer that came before. */
   async lead({ code, options, payload }: ClientRequest): Promise<LastPart | Message> {
     const { maxPayload, maxSzx } = this.#link
-    const early = copyOptions(options)
+    const early = options.copy()
     if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
     if (payload.length <= maxPayload) return { options: early, payload }
     let szx = maxSzx
@@ -87,7 +80,7 @@ export class Transfer {
       const length = szx === BERT ? maxPayload - (maxPayload % 1024) : blockSize(szx)
       const end = Math.min(payload.length, start + length)
       const more = end < payload.length
-      const block = copyOptions(early).set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
+      const block = early.copy().set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
       if (start === 0) block.set(OPTION.SIZE1, payload.length)
       if (!more) return { options: block, payload: payload.subarray(start, end) }
       const response = await this.#once(code, block, payload.subarray(start, end))
@@ -131,7 +124,8 @@ export class Transfer {
       this.#assertRoom(length)
       if (length % blockSize(szx) !== 0) throw malformed()
       while (grows && szx < this.#link.maxSzx && length % blockSize(szx + 1) === 0) szx++
-      const next = copyOptions(options)
+      const next = options
+        .copy()
         .delete(OPTION.OBSERVE)
         .delete(OPTION.ETAG)
         .set(OPTION.BLOCK2, blockValue(length / blockSize(szx), false, szx))

@@ -1,4 +1,4 @@
-import { OPTION } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
 import type { DatagramExchange } from './datagram-exchange.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
-import { OptionWriter } from '../codec/option-writer.ts'
-import { OPTION } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { Options } from '../codec/options.ts'
 import type { Remote } from '../exchanges/exchange.ts'
 import { type MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits } from '../messages/message-limits.ts'
@@ -75,7 +75,7 @@ class DatagramListener implements Listener {
       request: exchange => {
         if (this.#accepting) server.handle(exchange)
         else if (exchange.toMulticast) exchange.suppress()
-        else exchange.respond(CODE.SERVICE_UNAVAILABLE, new OptionWriter().uint(OPTION.MAX_AGE, 30), NOTHING)
+        else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, 30), NOTHING)
       },
       response: () => false
     }

@@ -14,8 +14,8 @@ import {
   type TlsOptions
 } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
-import { OptionWriter } from '../codec/option-writer.ts'
-import { OPTION, Options } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { Options } from '../codec/options.ts'
 import type { Remote } from '../exchanges/exchange.ts'
 import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
 import { LEAVING } from '../observers/observers.ts'
@@ -99,7 +99,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
 
   const receive = (exchange: StreamExchange): void => {
     if (accepting) server.handle(exchange)
-    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new OptionWriter().uint(OPTION.MAX_AGE, 30), NOTHING)
+    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, 30), NOTHING)
   }
 
   const accept = (channel: ByteChannel): void => {

@@ -1,4 +1,4 @@
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
 import type { Peer } from './peer.ts'
 
 /** What the sender of a confirmable message is told. Exactly one of `acknowledged`, `reset` and `expired` ends it. */

@@ -1,4 +1,4 @@
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
 
 // A record in the ring begins with four words of 32 bits: the position of the record before it in its bucket, when (in seconds), the
 // fingerprint, and message id and length of the answer in one; the answer follows.

@@ -1,7 +1,7 @@
 import { CODE } from '../codec/codes.ts'
-import { encodeMessage, type ReceivedMessage } from '../codec/datagram-codec.ts'
-import { TYPE } from '../codec/message.ts'
-import type { OptionWriter } from '../codec/option-writer.ts'
+import { encodeReply } from '../codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
 import type { NotificationSource, Subscriber } from '../exchanges/exchange.ts'
 import type { Confirmable, ConfirmableListener } from '../messages/confirmable.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
@@ -64,9 +64,8 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
     this.#end('reset')
   }
 
-  dismiss(code: number, options: OptionWriter): void {
-    const { bytes, tokenStart, tokenEnd } = this.#message
-    this.#layer.sendNonConfirmable(this.#peer, encodeMessage(TYPE.NON, code, 0, bytes, tokenStart, tokenEnd, options, NOTHING))
+  dismiss(code: number, options: Options): void {
+    this.#layer.sendNonConfirmable(this.#peer, encodeReply(this.#message, TYPE.NON, 0, code, options, NOTHING))
   }
 
   close(): void {
@@ -105,8 +104,7 @@ export class DatagramSubscriber implements Subscriber, ConfirmableListener {
   #newest(type: number): Uint8Array {
     this.#stale = false
     const { code, options, payload } = this.#source.notification()
-    const { bytes, tokenStart, tokenEnd } = this.#message
-    return encodeMessage(type, code, 0, bytes, tokenStart, tokenEnd, options, payload)
+    return encodeReply(this.#message, type, 0, code, options, payload)
   }
 
   #end(reason: 'reset' | 'disconnect'): void {

@@ -1,8 +1,8 @@
 import type { Answer, Context, Counters, EndReason, Host } from '@iopa/appbuilder'
 import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
-import { OptionWriter } from '../codec/option-writer.ts'
-import { OPTION } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { Options } from '../codec/options.ts'
 import type { Exchange, Notification, NotificationSource, Subscriber } from '../exchanges/exchange.ts'
 import { WELL_KNOWN_CORE } from '../resources/discovery.ts'
 import type { CoapRequest } from '../resources/request.ts'
@@ -10,7 +10,7 @@ import type { CoapRequest } from '../resources/request.ts'
 const NONE = -1
 
 /** Options of the 5.03 that ends the observations of a server that closes: without Max-Age observers would wait a minute before they ask again. */
-export const LEAVING: OptionWriter = new OptionWriter().uint(OPTION.MAX_AGE, 2)
+export const LEAVING: Options = new Options().add(OPTION.MAX_AGE, 2)
 
 /** Bodies of observers may take so many times the limit of one body together. */
 const HELD_BODIES = 16

@@ -1,7 +1,7 @@
 import type { Limits, Logger } from '@iopa/appbuilder'
 import { CODE } from '../codec/codes.ts'
-import { NO_OPTIONS, OptionWriter } from '../codec/option-writer.ts'
-import { OPTION } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
@@ -22,7 +22,7 @@ export interface ErrorResponseSettings {
 /** Answers requests that have come to nothing: refused, over a limit, or failed here. */
 export class ErrorResponses {
   readonly #settings: ErrorResponseSettings
-  readonly #writer = new OptionWriter()
+  readonly #writer = new Options()
 
   constructor(settings: ErrorResponseSettings) {
     this.#settings = settings
@@ -32,20 +32,20 @@ export class ErrorResponses {
   tooLarge(exchange: Exchange, request: CoapRequest): void {
     const { body } = this.#settings.limits
     const options = this.#writer.reset()
-    if (request.block1 !== NONE) options.uint(OPTION.BLOCK1, request.block1 & ~8)
-    exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.uint(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
+    if (request.block1 !== NONE) options.add(OPTION.BLOCK1, request.block1 & ~8)
+    exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.add(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
   }
 
   /** Says that there is no room now. */
   busy(exchange: Exchange, seconds: number): void {
-    exchange.respond(CODE.SERVICE_UNAVAILABLE, this.#writer.reset().uint(OPTION.MAX_AGE, seconds), NOTHING)
+    exchange.respond(CODE.SERVICE_UNAVAILABLE, this.#writer.reset().add(OPTION.MAX_AGE, seconds), NOTHING)
   }
 
   /** Asks the peer to show that it receives at its address (RFC 9175 section 2.4). */
   challenge(exchange: Exchange): void {
     const { guard } = this.#settings
     if (exchange.toMulticast) exchange.suppress()
-    else exchange.respond(CODE.UNAUTHORIZED, this.#writer.reset().opaque(OPTION.ECHO, guard.challenge(exchange.remote)), NOTHING)
+    else exchange.respond(CODE.UNAUTHORIZED, this.#writer.reset().add(OPTION.ECHO, guard.challenge(exchange.remote)), NOTHING)
   }
 
   /** Answers with an error before there is a context, in the form that Accept asks for; a fault of our own is logged, and not told. */
@@ -62,7 +62,7 @@ export class ErrorResponses {
     const { code, detail, option } = refusal
     if (exchange.message.options.uint(OPTION.ACCEPT) === PROBLEM_FORMAT && exchange.remote.verified) {
       const problem = encodeProblem({ detail, responseCode: code, unprocessedOptions: option === undefined ? undefined : [option] })
-      exchange.respond(code, this.#writer.reset().uint(OPTION.CONTENT_FORMAT, PROBLEM_FORMAT), problem)
+      exchange.respond(code, this.#writer.reset().add(OPTION.CONTENT_FORMAT, PROBLEM_FORMAT), problem)
     } else {
       const text = diagnostic(code, detail)
       const room = this.#settings.guard.room(exchange, 0)

@@ -1,5 +1,5 @@
 import { IopaError, joinPath, type PathLimits } from '@iopa/appbuilder'
-import { decodeText } from '../codec/options.ts'
+import { decodeText, OptionWalker } from '../codec/options.ts'
 
 const ENTRIES = 1024
 const LONGEST = 128
@@ -12,6 +12,7 @@ interface Entry {
 /** Reads Uri-Path options, and remembers those that come often: bytes are compared faster than they are decoded. */
 export class PathCache {
   readonly #limits: PathLimits
+  readonly #walker = new OptionWalker()
   readonly #entries = new Map<number, Entry>()
 
   constructor(limits: PathLimits) {
@@ -31,7 +32,7 @@ export class PathCache {
     const entry = this.#entries.get(hash)
     if (entry !== undefined && same(entry.region, bytes, start, length)) return entry.path
     const path = this.#decode(bytes, start, end)
-    // Whoever sends ever new paths shall not make this grow.
+    // Bounded, so that many distinct paths cannot grow it.
     if (this.#entries.size >= ENTRIES) this.#entries.clear()
     this.#entries.set(hash, { region: bytes.slice(start, end), path })
     return path
@@ -39,15 +40,10 @@ export class PathCache {
 
   #decode(bytes: Uint8Array, start: number, end: number): string {
     const segments: string[] = []
-    for (let at = start; at < end; ) {
-      const head = bytes[at++]!
-      if (head >> 4 === 13) at++
-      let length = head & 15
-      if (length === 13) length = bytes[at++]! + 13
-      const segment = decodeText(bytes.subarray(at, at + length))
+    for (const walker = this.#walker.begin(bytes, start, end); walker.next(); ) {
+      const segment = decodeText(bytes.subarray(walker.start, walker.end))
       if (segment === undefined) throw new IopaError(400, 'undecodable-path', 'A Uri-Path option is not valid UTF-8.')
       segments.push(segment)
-      at += length
       if (segments.length > this.#limits.pathSegments) break
     }
     return joinPath(segments, this.#limits)

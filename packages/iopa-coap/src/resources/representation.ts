@@ -2,8 +2,9 @@ import type { Answer, CodecTable, RandomAccessBody } from '@iopa/appbuilder'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
-import type { OptionWriter } from '../codec/option-writer.ts'
-import { DEFAULT_MAX_AGE, encodeText, OPTION } from '../codec/options.ts'
+import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
+import type { Options } from '../codec/options.ts'
+import { encodeText } from '../codec/options.ts'
 import type { CborValue } from '../formats/cbor.ts'
 import { encodeCbor } from '../formats/cbor-encoder.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
@@ -181,19 +182,19 @@ const readLocation = (location: string): Location | undefined => {
 }
 
 /** Writes the options of a message in the order of their numbers. */
-export const writeRepresentation = (writer: OptionWriter, representation: Representation, message: MessageOptions): OptionWriter => {
+export const writeRepresentation = (writer: Options, representation: Representation, message: MessageOptions): Options => {
   const { etag, location, contentFormat, maxAge } = representation
   writer.reset()
-  if (etag !== undefined) writer.opaque(OPTION.ETAG, etag)
-  if (message.observe !== NONE) writer.uint(OPTION.OBSERVE, message.observe)
-  if (location !== undefined) for (const segment of location.path) writer.text(OPTION.LOCATION_PATH, segment)
-  if (contentFormat !== NONE) writer.uint(OPTION.CONTENT_FORMAT, contentFormat)
-  if (maxAge !== NONE && maxAge !== DEFAULT_MAX_AGE) writer.uint(OPTION.MAX_AGE, maxAge)
-  if (location !== undefined) for (const part of location.query) writer.text(OPTION.LOCATION_QUERY, part)
-  if (message.block2 !== NONE) writer.uint(OPTION.BLOCK2, message.block2)
-  if (message.block1 !== NONE) writer.uint(OPTION.BLOCK1, message.block1)
-  if (message.size2 !== NONE) writer.uint(OPTION.SIZE2, message.size2)
-  if (message.size1 !== NONE) writer.uint(OPTION.SIZE1, message.size1)
+  if (etag !== undefined) writer.add(OPTION.ETAG, etag)
+  if (message.observe !== NONE) writer.add(OPTION.OBSERVE, message.observe)
+  if (location !== undefined) for (const segment of location.path) writer.add(OPTION.LOCATION_PATH, segment)
+  if (contentFormat !== NONE) writer.add(OPTION.CONTENT_FORMAT, contentFormat)
+  if (maxAge !== NONE && maxAge !== DEFAULT_MAX_AGE) writer.add(OPTION.MAX_AGE, maxAge)
+  if (location !== undefined) for (const part of location.query) writer.add(OPTION.LOCATION_QUERY, part)
+  if (message.block2 !== NONE) writer.add(OPTION.BLOCK2, message.block2)
+  if (message.block1 !== NONE) writer.add(OPTION.BLOCK1, message.block1)
+  if (message.size2 !== NONE) writer.add(OPTION.SIZE2, message.size2)
+  if (message.size1 !== NONE) writer.add(OPTION.SIZE1, message.size1)
   return writer
 }
 

@@ -2,9 +2,10 @@ import { type Body, byteBody, IopaError, type Limits, type RequestSource } from 
 import { BERT } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { codingOf, typeOfFormat } from '../codec/content-formats.ts'
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
 import { etagHeader } from '../codec/etag.ts'
-import { decodeText, OPTION } from '../codec/options.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { decodeText, decodeUint, OptionWalker } from '../codec/options.ts'
 import type { PathCache } from './path-cache.ts'
 import { Refusal } from './refusal.ts'
 
@@ -116,45 +117,34 @@ const HOST = /^[^\u0000-\u0020\u007f/?#@\\]+$/
 const badOption = (number: number): Refusal =>
   new Refusal(CODE.BAD_OPTION, `Option ${number} is critical and not understood here, or its value is out of range.`, number)
 
+// A request is read to its end before another one is.
+const WALKER = new OptionWalker()
+
 /** Reads the options of a request. @throws Refusal, IopaError for a path that is not canonical. */
 export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: Limits, reliable: boolean): CoapRequest => {
   const request = new CoapRequest(message)
-  const { bytes, optionsEnd } = message
-  let at = message.tokenEnd
-  let number = 0
+  const { bytes, optionsEnd, tokenEnd } = message
   let pathStart = NONE
   let pathEnd = NONE
   let count = 0
-  if (optionsEnd - at > limits.headerBytes) throw new Refusal(CODE.BAD_REQUEST, `The options take more than ${limits.headerBytes} bytes.`)
-  while (at < optionsEnd) {
-    const header = at
-    const head = bytes[at++]!
-    let delta = head >> 4
-    let length = head & 15
-    if (delta === 13) delta = bytes[at++]! + 13
-    else if (delta === 14) {
-      delta = ((bytes[at]! << 8) | bytes[at + 1]!) + 269
-      at += 2
-    }
-    if (length === 13) length = bytes[at++]! + 13
-    else if (length === 14) {
-      length = ((bytes[at]! << 8) | bytes[at + 1]!) + 269
-      at += 2
-    }
-    number += delta
+  let last = NONE
+  if (optionsEnd - tokenEnd > limits.headerBytes) throw new Refusal(CODE.BAD_REQUEST, `The options take more than ${limits.headerBytes} bytes.`)
+  for (const walker = WALKER.begin(bytes, tokenEnd, optionsEnd); walker.next(); ) {
+    const { number, start, end } = walker
+    const length = end - start
     // Of an option that may not be repeated, each further one counts as not understood (RFC 7252 section 5.4.5).
-    const again = delta === 0 && count > 0
+    const again = number === last
+    last = number
     if (++count > limits.headerCount + limits.pathSegments) throw new Refusal(CODE.BAD_REQUEST, 'The request has too many options.')
-    const end = at + length
     switch (number) {
       case OPTION.URI_PATH:
         if (length > 255) throw badOption(number)
-        if (pathStart === NONE) pathStart = header
+        if (pathStart === NONE) pathStart = walker.header
         pathEnd = end
         break
       case OPTION.URI_QUERY:
         if (length > 255) throw badOption(number)
-        request.query = joinQuery(request.query, bytes, at, end, again)
+        request.query = joinQuery(request.query, bytes.subarray(start, end), again)
         break
       case OPTION.IF_MATCH:
         if (length > 8) throw badOption(number)
@@ -165,47 +155,47 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
         request.conditional = true
         break
       case OPTION.URI_HOST: {
-        const host = length < 1 || length > 255 || again ? undefined : decodeText(bytes.subarray(at, end))
+        const host = length < 1 || length > 255 || again ? undefined : decodeText(bytes.subarray(start, end))
         if (host === undefined || !HOST.test(host)) throw badOption(number)
         request.uriHost = host
         break
       }
       case OPTION.URI_PORT:
         if (length > 2 || again) throw badOption(number)
-        request.port = uint(bytes, at, end)
+        request.port = decodeUint(bytes, start, end)
         break
       case OPTION.ACCEPT:
         if (length > 2 || again) throw badOption(number)
-        request.accept = uint(bytes, at, end)
+        request.accept = decodeUint(bytes, start, end)
         break
       case OPTION.BLOCK2:
         if (length > 3 || again) throw badOption(number)
-        request.block2 = uint(bytes, at, end)
+        request.block2 = decodeUint(bytes, start, end)
         break
       case OPTION.BLOCK1:
         if (length > 3 || again) throw badOption(number)
-        request.block1 = uint(bytes, at, end)
+        request.block1 = decodeUint(bytes, start, end)
         break
       case OPTION.ETAG:
         if (length > 0 && length <= 8) request.etagged = true
         break
       case OPTION.OBSERVE:
-        if (length <= 3 && !again) request.observe = uint(bytes, at, end)
+        if (length <= 3 && !again) request.observe = decodeUint(bytes, start, end)
         break
       case OPTION.CONTENT_FORMAT:
-        if (length <= 2 && !again) request.contentFormat = uint(bytes, at, end)
+        if (length <= 2 && !again) request.contentFormat = decodeUint(bytes, start, end)
         break
       case OPTION.SIZE1:
-        if (length <= 4 && !again) request.size1 = uint(bytes, at, end)
+        if (length <= 4 && !again) request.size1 = decodeUint(bytes, start, end)
         break
       case OPTION.SIZE2:
         if (length <= 4 && !again) request.asksSize = true
         break
       case OPTION.ECHO:
-        if (length > 0 && length <= 40 && !again) request.echo = bytes.subarray(at, end)
+        if (length > 0 && length <= 40 && !again) request.echo = bytes.subarray(start, end)
         break
       case OPTION.NO_RESPONSE:
-        if (length <= 1 && !again) request.noResponse = uint(bytes, at, end)
+        if (length <= 1 && !again) request.noResponse = decodeUint(bytes, start, end)
         break
       case OPTION.PROXY_URI:
       case OPTION.PROXY_SCHEME:
@@ -213,7 +203,6 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
       default:
         if ((number & 1) === 1) throw badOption(number)
     }
-    at = end
   }
   if (pathStart !== NONE) request.path = paths.read(bytes, pathStart, pathEnd)
   // The exponent 7 is reserved on datagrams (RFC 7959 section 2.2) and BERT on streams (RFC 8323 section 6).
@@ -222,18 +211,12 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
   return request
 }
 
-const uint = (bytes: Uint8Array, start: number, end: number): number => {
-  let value = 0
-  for (let at = start; at < end; at++) value = value * 256 + bytes[at]!
-  return value
-}
-
 // A literal plus would be read as a space (application/x-www-form-urlencoded).
 const PLAIN = /^[\w.~!$'()*,;:@/?=-]*$/
 
 /** Appends a Uri-Query option to the query string; what would be read as a separator there is escaped (RFC 7252 section 6.5). */
-const joinQuery = (query: string, bytes: Uint8Array, start: number, end: number, more: boolean): string => {
-  const text = decodeText(bytes.subarray(start, end))
+const joinQuery = (query: string, bytes: Uint8Array, more: boolean): string => {
+  const text = decodeText(bytes)
   if (text === undefined) throw new IopaError(400, 'undecodable-query', 'A Uri-Query option is not valid UTF-8.')
   const part = PLAIN.test(text) ? text : encodeURIComponent(text).replace(/%(?:3D|2F|3A|40|3F|2C|3B|24)/g, decodeURIComponent)
   return more ? `${query}&${part}` : part

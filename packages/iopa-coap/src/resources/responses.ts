@@ -1,8 +1,8 @@
 import type { Clock, Context } from '@iopa/appbuilder'
 import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
-import { OptionWriter } from '../codec/option-writer.ts'
-import { OPTION } from '../codec/options.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { Options } from '../codec/options.ts'
 import { type AmplificationGuard, ECHO_OPTION, SHORT } from '../exchanges/amplification.ts'
 import type { Exchange, Notification, Remote } from '../exchanges/exchange.ts'
 import type { Observer } from '../observers/observers.ts'
@@ -57,7 +57,7 @@ interface Reply {
 /** Sends representations as responses and notifications: cut into blocks where they are large, and kept until those have been fetched (RFC 7959 section 2.4). */
 export class Responses {
   readonly #settings: ResponseSettings
-  readonly #writer = new OptionWriter()
+  readonly #writer = new Options()
   readonly #errors: ErrorResponses
   readonly #kept: KeptAnswers
 
@@ -166,7 +166,7 @@ export class Responses {
   proceed(exchange: Exchange, num: number, szx: number): void {
     const { remote } = exchange
     const largest = remote.reliable ? remote.maxSzx : this.#settings.szx
-    const options = this.#writer.reset().uint(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest)))
+    const options = this.#writer.reset().add(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest)))
     this.#offerEcho(exchange, options, 0)
     exchange.respond(CODE.CONTINUE, options, NOTHING)
   }
@@ -266,16 +266,16 @@ export class Responses {
   }
 
   /** Adds an Echo for a peer that is not verified yet, where there is room for one: with the next request it may be sent whole blocks. */
-  #offerEcho(exchange: Exchange, options: OptionWriter, payload: number): void {
+  #offerEcho(exchange: Exchange, options: Options, payload: number): void {
     const { remote, message, toMulticast } = exchange
     if (remote.verified || toMulticast) return
     const length = 4 + message.tokenEnd - message.tokenStart + options.length + (payload === 0 ? 0 : 1 + payload)
     const { guard } = this.#settings
-    if (guard.allows(exchange, length + ECHO_OPTION, payload)) options.opaque(OPTION.ECHO, guard.challenge(remote))
+    if (guard.allows(exchange, length + ECHO_OPTION, payload)) options.add(OPTION.ECHO, guard.challenge(remote))
   }
 
   /** Answers a multicast request at a random moment, and only where there is something to say (RFC 7252 section 8.2). */
-  #respondLater(exchange: Exchange, code: number, options: OptionWriter, payload: Uint8Array): void {
+  #respondLater(exchange: Exchange, code: number, options: Options, payload: Uint8Array): void {
     if (code >> 5 !== 2 || payload.length === 0) {
       exchange.suppress()
       return

@@ -1,6 +1,5 @@
 import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/appbuilder'
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
-import { type Message, TYPE } from '../codec/message.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import { encodeFrame, type Frame, FrameReader } from '../codec/stream-codec.ts'
 import { abort, type Capabilities, ping, pong, release, Signalling } from './signalling.ts'
@@ -101,8 +100,7 @@ export class StreamSession implements ByteReceiver {
   }
 
   send(code: number, token: Uint8Array, options: Options, payload: Uint8Array): void {
-    const message: Message = { type: TYPE.NON, code, id: 0, token, options, payload }
-    this.#write(encodeFrame(message))
+    this.#write(encodeFrame({ code, token, options, payload }))
   }
 
   ping(): void {
