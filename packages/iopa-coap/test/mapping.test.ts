@@ -1,12 +1,13 @@
 import { Answer, CodecTable, DEFAULT_LIMITS, HeaderMap, IopaError, type RandomAccessBody } from '@iopa/appbuilder'
 import { describe, expect, it } from 'vitest'
-import { clientAnswer, clientRequest, unusable } from '../src/client/request.ts'
+import { clientAnswer, clientRequest } from '../src/client/request.ts'
 import { CODE, codeOfMethod, codeOfStatus, formatCode, statusOfCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
 import { etagHeader, etagOption } from '../src/codec/etag.ts'
 import type { ReceivedMessage } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { Options } from '../src/codec/options.ts'
+import { badOptionOf } from '../src/exchanges/requester.ts'
 import { transmission } from '../src/messages/parameters.ts'
 import { PathCache } from '../src/resources/path-cache.ts'
 import { FormatTable, represent, writeRepresentation } from '../src/resources/representation.ts'
@@ -316,13 +317,13 @@ describe('a request of a client', () => {
   })
 
   it('rejects an answer with a critical option that it does not know', () => {
-    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
+    expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
     const refused = { status: 502, code: 'bad-option' }
-    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
+    expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
       ...refused,
       detail: expect.stringContaining(' 2049,')
     })
-    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, new Uint8Array(4)) }))).toMatchObject({
+    expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, new Uint8Array(4)) }))).toMatchObject({
       ...refused,
       detail: expect.stringContaining(` ${OPTION.BLOCK2},`)
     })

@@ -11,14 +11,13 @@ import {
   isLoopback,
   mergeLimits
 } from '@iopa/appbuilder'
-import { DatagramLink } from '../exchanges/datagram-requester.ts'
+import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
-import { messageLimits } from '../messages/message-limits.ts'
-import type { Transmission } from '../messages/parameters.ts'
+import { messageLimits, type Transmission } from '../messages/parameters.ts'
 import { ClientChannel } from './channel.ts'
 
-/** Half of what a server of ours has in work for one peer. */
+/** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
 
 /** What a client over datagrams is made of. */
@@ -49,22 +48,22 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     clock,
     transmission,
     limits: { ...messageLimits(limits), peers: 16 },
-    // RFC 7252 section 4.7 protects networks; to reach loopback there is none between.
+    // NSTART protects networks (RFC 7252 section 4.7); loopback is none.
     nstartLimit: transmission.nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : transmission.nstart),
-    handlers: { request: exchange => exchange.reject(), response: (peer, message) => link.receive(peer, message) },
-    // What cannot be sent is repeated, and then times out.
+    // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const link: DatagramLink = new DatagramLink(layer, layer.peer(address, port)!, clock, options.timeout, szx)
+  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, clock, timeout: options.timeout, szx })
+  layer.open(requester)
   return new ClientChannel({
     host: isIP(host) ? '' : host,
     clock,
     confirmable,
     bodyLimit: limits.body,
     timeout: options.timeout ?? 30_000,
-    link: () => Promise.resolve(link),
+    requester: () => Promise.resolve(requester),
     close: async () => {
-      link.close(channelClosed())
+      requester.close(channelClosed())
       layer.close()
       await channel.close()
     }

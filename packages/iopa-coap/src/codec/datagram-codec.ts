@@ -1,5 +1,6 @@
 import { type Message, ReceivedMessage, TYPE } from './message.ts'
-import { type Options, scanOptions } from './options.ts'
+import { scanOptions } from './option-walker.ts'
+import type { Options } from './options.ts'
 
 // Small messages come out of one slab; that is several times cheaper than an ArrayBuffer for each.
 const allocate = (size: number): Uint8Array => Buffer.allocUnsafe(size)

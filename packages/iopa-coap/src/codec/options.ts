@@ -1,3 +1,5 @@
+import { OptionWalker, SHARED_WALKER } from './option-walker.ts'
+
 /** Value of an option; a number is written in the fewest big-endian bytes, text in UTF-8 (RFC 7252 section 3.2). */
 export type OptionValue = Uint8Array | string | number
 
@@ -5,84 +7,6 @@ const NOTHING = new Uint8Array(0)
 /** Bytes that a list of options begins with, and that the header of one option may take. */
 const FIRST_SIZE = 64
 const HEADER = 5
-
-/**
- * Steps through encoded options (RFC 7252 section 3.1); all code that reads options reads them with this.
- * It checks what it reads, so it walks bytes from the network and bytes that were walked before.
- */
-export class OptionWalker {
-  /** Number of the option. */
-  number = 0
-  /** Offset of its header. */
-  header = 0
-  /** Offsets of its value. */
-  start = 0
-  end = 0
-  /** After the last option: where the options end, at the payload marker or at the limit; -1 where they are malformed. */
-  optionsEnd = 0
-  #bytes: Uint8Array = NOTHING
-  #limit = 0
-
-  /** Starts before the first option. */
-  begin(bytes: Uint8Array, from: number, limit: number): this {
-    this.#bytes = bytes
-    this.#limit = limit
-    this.number = 0
-    this.end = from
-    return this
-  }
-
-  /** Goes to the next option; false where there is none, or a malformed one: a reserved nibble, a value past the limit, a marker without payload, a number over 65535. */
-  next(): boolean {
-    const bytes = this.#bytes
-    const limit = this.#limit
-    let at = this.end
-    if (at >= limit) {
-      this.optionsEnd = at
-      return false
-    }
-    this.header = at
-    const head = bytes[at++]!
-    let delta = head >> 4
-    let length = head & 15
-    if (delta >= 13) {
-      if (delta === 13) delta = at < limit ? bytes[at++]! + 13 : Number.POSITIVE_INFINITY
-      else if (delta === 14) {
-        delta = at + 1 < limit ? ((bytes[at]! << 8) | bytes[at + 1]!) + 269 : Number.POSITIVE_INFINITY
-        at += 2
-      } else {
-        this.optionsEnd = length === 15 && at < limit ? at - 1 : -1
-        return false
-      }
-    }
-    if (length >= 13) {
-      if (length === 13) length = at < limit ? bytes[at++]! + 13 : Number.POSITIVE_INFINITY
-      else if (length === 14) {
-        length = at + 1 < limit ? ((bytes[at]! << 8) | bytes[at + 1]!) + 269 : Number.POSITIVE_INFINITY
-        at += 2
-      } else length = Number.POSITIVE_INFINITY
-    }
-    const number = this.number + delta
-    if (at + length > limit || number > 65_535) {
-      this.optionsEnd = -1
-      return false
-    }
-    this.number = number
-    this.start = at
-    this.end = at + length
-    return true
-  }
-}
-
-// Walks that run to their end before another one can begin share one walker.
-const SHARED = new OptionWalker()
-
-/** Offset where the options that start at `start` end: at the payload marker or at the end of the bytes; -1 where they are malformed. */
-export const scanOptions = (bytes: Uint8Array, start: number): number => {
-  const walker = SHARED.begin(bytes, start, bytes.length)
-  while (walker.next());
-  return walker.optionsEnd
-}
 
 /**
  * The options of one message, in the order of their numbers; equal numbers keep the order in which they were added. They are kept as they are on the wire,
@@ -203,7 +127,7 @@ export class Options implements Iterable<readonly [number: number, value: Uint8A
   }
 
   #walk(): OptionWalker {
-    return SHARED.begin(this.bytes, this.start, this.end)
+    return SHARED_WALKER.begin(this.bytes, this.start, this.end)
   }
 
   #find(number: number): OptionWalker | undefined {

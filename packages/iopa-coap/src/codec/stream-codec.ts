@@ -1,6 +1,7 @@
 import { writeRest } from './datagram-codec.ts'
 import { type Message, ReceivedMessage } from './message.ts'
-import { type Options, scanOptions } from './options.ts'
+import { scanOptions } from './option-walker.ts'
+import type { Options } from './options.ts'
 
 /** Size of a message that every peer takes before it has said otherwise, from the first to the last byte of its frame (RFC 8323 section 5.3.1). */
 export const BASE_MESSAGE_SIZE = 1152

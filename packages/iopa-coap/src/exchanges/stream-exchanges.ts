@@ -2,17 +2,18 @@ import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
-import type { Observer } from '../observers/observers.ts'
 import type { StreamSession } from '../streams/session.ts'
-import { bertPayload, takesBert } from '../streams/signalling.ts'
-import type { Exchange, NotificationSource, Remote, Subscriber } from './exchange.ts'
+import { bertPayload, type Capabilities, takesBert } from '../streams/signalling.ts'
+import type { Exchange, Remote } from './exchange.ts'
 
-/** What a message takes beside its payload, in bytes: more is not reserved. */
-export const OVERHEAD = 256
+/** Bytes that are reserved for the rest of a message beside its payload. */
+const OVERHEAD = 256
+
+/** Bytes of payload that one message to a peer may carry: a multiple of 1,024 where there is room for one, since a block has as many as its option says. */
+export const maxPayloadOf = (peer: Capabilities): number => Math.max(16, bertPayload(peer, OVERHEAD) || peer.maxMessageSize - OVERHEAD)
 
 /** Signals that may wait until requests have been answered. */
 const MOST_AFTERWARDS = 64
-const NOTHING = new Uint8Array(0)
 
 /** A peer on a connection. */
 export class StreamConnection implements Remote {
@@ -21,9 +22,8 @@ export class StreamConnection implements Remote {
   readonly address: string
   readonly port: number
   readonly reliable: boolean = true
-  verified = true
+  readonly verified: boolean = true
   readonly credit: number = Number.POSITIVE_INFINITY
-  observers: Map<string, Observer> | undefined = undefined
   readonly counted: Connection
   user: ConnectionUser | undefined
   session: StreamSession | undefined
@@ -42,24 +42,25 @@ export class StreamConnection implements Remote {
     this.port = endpoint.remotePort
   }
 
-  get pins(): number {
-    return this.#pins
+  pin(): void {
+    this.#pins++
+    // An observer may be silent for long.
+    this.counted.keepAlive(true)
   }
-  set pins(pins: number) {
-    this.#pins = pins
-    // Who observes may be silent for long.
-    this.counted.keepAlive(pins > 0)
+
+  unpin(): void {
+    this.counted.keepAlive(--this.#pins > 0)
   }
+
+  /** A connection proves the address of its peer. */
+  verify(): void {}
 
   get maxSzx(): number {
     return this.session !== undefined && takesBert(this.session.peer) ? BERT : MAX_SZX
   }
 
   get maxPayload(): number {
-    const { peer } = this.session!
-    const room = peer.maxMessageSize - OVERHEAD
-    // A block may have as many bytes as its option says, so a multiple of 1,024 where there is room for one.
-    return Math.max(16, bertPayload(peer, OVERHEAD) || room)
+    return maxPayloadOf(this.session!.peer)
   }
 
   send(message: ReceivedMessage, code: number, options: Options, payload: Uint8Array): void {
@@ -82,7 +83,7 @@ export class StreamConnection implements Remote {
 }
 
 /** A request that came on a connection. */
-export class StreamExchange implements Exchange {
+export class StreamExchange implements Exchange<StreamConnection> {
   readonly remote: StreamConnection
   readonly message: ReceivedMessage
   readonly toMulticast: boolean = false
@@ -105,38 +106,5 @@ export class StreamExchange implements Exchange {
     if (this.ended) return
     this.ended = true
     this.remote.settle()
-  }
-
-  subscriber(source: NotificationSource): Subscriber {
-    return new StreamSubscriber(this.remote, this.message, source)
-  }
-}
-
-/** Tells an observer on its connection; there are no types of messages and nothing to acknowledge (RFC 8323 section 7). */
-class StreamSubscriber implements Subscriber {
-  readonly #remote: StreamConnection
-  readonly #message: ReceivedMessage
-  readonly #source: NotificationSource
-
-  constructor(remote: StreamConnection, message: ReceivedMessage, source: NotificationSource) {
-    this.#remote = remote
-    this.#message = message
-    this.#source = source
-  }
-
-  changed(): Promise<void> | undefined {
-    const { code, options, payload } = this.#source.notification()
-    this.#remote.send(this.#message, code, options, payload)
-    this.#source.delivered()
-    const { session } = this.#remote
-    return session === undefined || session.writable ? undefined : session.drained()
-  }
-
-  dismiss(code: number, options: Options): void {
-    this.#remote.send(this.#message, code, options, NOTHING)
-  }
-
-  close(): void {
-    // What was written cannot be taken back.
   }
 }

@@ -1,17 +1,29 @@
-import { type Answer, IopaError } from '@iopa/appbuilder'
-import { type ClientRequest, clientAnswer } from '../client/request.ts'
+import { IopaError } from '@iopa/appbuilder'
 import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import type { Options } from '../codec/options.ts'
-import type { ClientLink } from './requester.ts'
+import type { Requester } from './requester.ts'
 import type { UploadSlots } from './upload-slots.ts'
 
 const NOTHING = new Uint8Array(0)
-/** How often a body is fetched anew because it changed while its blocks came. */
+/** How often a body is fetched again because it changed while its blocks came. */
 const RESTARTS = 3
+
+/** A request before it is cut into blocks. */
+export interface ClientRequest {
+  readonly code: number
+  readonly options: Options
+  readonly payload: Uint8Array
+}
+
+/** A response, and the whole payload that was put together from its blocks. */
+export interface ClientResponse {
+  readonly message: Message
+  readonly payload: Uint8Array
+}
 
 /** How a transfer is done. */
 export interface TransferSettings {
@@ -33,19 +45,19 @@ export interface LastPart {
 
 /** One request and its answer, in blocks both ways where they are large (RFC 7959), with an Echo repeated where the server asks for it (RFC 9175). */
 export class Transfer {
-  readonly #link: ClientLink
+  readonly #requester: Requester
   readonly #settings: TransferSettings
 
-  constructor(link: ClientLink, settings: TransferSettings) {
-    this.#link = link
+  constructor(requester: Requester, settings: TransferSettings) {
+    this.#requester = requester
     this.#settings = settings
   }
 
   /** Sends a request; rejects when no answer can come. */
-  async run(request: ClientRequest): Promise<Answer> {
+  async run(request: ClientRequest): Promise<ClientResponse> {
     const tagged = this.tagged(request)
-    const response = await this.#upload(tagged)
-    return clientAnswer(response, await this.collect(tagged, response))
+    const message = await this.#upload(tagged)
+    return { message, payload: await this.collect(tagged, message) }
   }
 
   /**
@@ -54,7 +66,7 @@ export class Transfer {
    */
   tagged(request: ClientRequest): ClientRequest {
     const { code, options, payload } = request
-    if (payload.length <= (code === CODE.FETCH ? 0 : this.#link.maxPayload)) return request
+    if (payload.length <= (code === CODE.FETCH ? 0 : this.#requester.maxPayload)) return request
     return { code, payload, options: options.copy().set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
   }
 
@@ -69,9 +81,9 @@ export class Transfer {
     }
   }
 
-  /** Sends the body of a request but for its last block. Whoever waits for the answer sends that; a message instead of it is an answer that came before. */
+  /** Sends the body of a request but for its last block. The caller sends that and waits for the response; a message instead of it is a response that came before. */
   async lead({ code, options, payload }: ClientRequest): Promise<LastPart | Message> {
-    const { maxPayload, maxSzx } = this.#link
+    const { maxPayload, maxSzx } = this.#requester
     const early = options.copy()
     if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
     if (payload.length <= maxPayload) return { options: early, payload }
@@ -99,7 +111,7 @@ export class Transfer {
 
   async #upload(request: ClientRequest): Promise<Message> {
     const { slots, signal } = this.#settings
-    const held = slots !== undefined && request.payload.length > this.#link.maxPayload
+    const held = slots !== undefined && request.payload.length > this.#requester.maxPayload
     if (held) await slots.enter(signal)
     try {
       const last = await this.lead(request)
@@ -123,7 +135,7 @@ export class Transfer {
     for (let more = true; more; ) {
       this.#assertRoom(length)
       if (length % blockSize(szx) !== 0) throw malformed()
-      while (grows && szx < this.#link.maxSzx && length % blockSize(szx + 1) === 0) szx++
+      while (grows && szx < this.#requester.maxSzx && length % blockSize(szx + 1) === 0) szx++
       const next = options
         .copy()
         .delete(OPTION.OBSERVE)
@@ -177,18 +189,18 @@ export class Transfer {
         reject(signal!.reason)
       }
       signal?.addEventListener('abort', abort, { once: true })
-      const link = this.#link
-      const { echo } = link
+      const requester = this.#requester
+      const { echo } = requester
       if (echo !== undefined && !options.has(OPTION.ECHO)) options.set(OPTION.ECHO, echo)
-      link.echo = undefined
+      requester.echo = undefined
       const settled = (): void => {
         signal?.removeEventListener('abort', abort)
       }
-      const open = link.open(code, options, payload, confirmable, {
+      const open = requester.open(code, options, payload, confirmable, {
         response(message) {
           settled()
-          offered(link, message)
-          // The listener may be called before open() has returned, where the link answers at once.
+          offered(requester, message)
+          // The listener may be called before open() has returned, where the requester answers at once.
           queueMicrotask(() => open.close())
           resolve(message)
           return true
@@ -203,9 +215,9 @@ export class Transfer {
 }
 
 /** Keeps an Echo that comes with a success for the next request; one that comes with 4.01 belongs to the request that is repeated. */
-export const offered = (link: ClientLink, message: Message): void => {
+export const offered = (requester: Requester, message: Message): void => {
   const echo = message.code >> 5 === 2 ? message.options.get(OPTION.ECHO) : undefined
-  if (echo !== undefined) link.echo = echo
+  if (echo !== undefined) requester.echo = echo
 }
 
 const malformed = (): IopaError => new IopaError(502, 'bad-block', 'The peer sent a block that does not fit to those before it.')

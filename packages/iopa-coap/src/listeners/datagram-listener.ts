@@ -1,31 +1,20 @@
-import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Host, Listener } from '@iopa/appbuilder'
-import { CODE } from '../codec/codes.ts'
-import { OPTION } from '../codec/option-registry.ts'
-import { Options } from '../codec/options.ts'
-import type { Remote } from '../exchanges/exchange.ts'
-import { type MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
-import { messageLimits } from '../messages/message-limits.ts'
-import type { Transmission } from '../messages/parameters.ts'
+import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Listener } from '@iopa/appbuilder'
+import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
+import { MessageLayer } from '../messages/message-layer.ts'
+import { messageLimits, type Transmission } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
-import { LEAVING } from '../observers/observers.ts'
-import type { ResourceServer } from '../resources/resource-server.ts'
-
-const NOTHING = new Uint8Array(0)
+import { DatagramNotifier } from '../observers/datagram-notifier.ts'
+import { type Server, type ServerSettings, serverOver } from './server.ts'
 
 /** Where datagrams are served. */
 export interface DatagramListenerInit {
-  readonly host: Host
-  readonly clock: Clock
+  readonly settings: ServerSettings
   readonly network: DatagramNetwork
   readonly address: string
   readonly port: number
   /** Multicast groups to join. */
   readonly groups: readonly string[]
   readonly transmission: Transmission
-  /** How many times what it has sent a peer may be sent while it is not verified; Infinity for any. */
-  readonly amplification: number
-  /** Makes what answers requests; `introduce` gives the two ends of a peer. */
-  readonly server: (introduce: (remote: Remote) => Endpoint) => ResourceServer
 }
 
 /** Serves CoAP over UDP. Rejects when it cannot bind. */
@@ -46,48 +35,32 @@ export const listenDatagrams = async (init: DatagramListenerInit): Promise<Liste
 class DatagramListener implements Listener {
   readonly url: URL
   readonly #init: DatagramListenerInit
+  readonly #clock: Clock
   readonly #channel: DatagramChannel
   readonly #groups: DatagramChannel[] = []
   readonly #layer: MessageLayer
-  readonly #server: ResourceServer
-  #accepting = true
+  readonly #exchanges: DatagramExchanges
+  readonly #server: Server<Peer>
   #closing: Promise<void> | undefined
 
   constructor(init: DatagramListenerInit, channel: DatagramChannel) {
-    const { host, clock, transmission, address, amplification } = init
+    const { settings, transmission, address } = init
+    const { host, clock, amplification } = settings
+    const limits = messageLimits(host.limits)
+    const onError = (error: unknown): void => this.#report(error)
     this.#init = init
+    this.#clock = clock
     this.#channel = channel
     this.url = new URL(`coap://${address.includes(':') ? `[${address}]` : address}:${channel.localPort}`)
-    this.#server = init.server(remote => ({
-      scheme: 'coap',
-      protocol: 'CoAP/1',
-      remoteAddress: remote.address,
-      remotePort: remote.port,
-      localAddress: channel.localAddress,
-      localPort: channel.localPort,
-      tls: false,
-      sessionId: `${remote.address} ${remote.port}`,
-      rawTransport: channel.raw,
-      bodyLimit: host.limits.body
-    }))
-    const server = this.#server
-    const handlers: MessageHandlers = {
-      request: exchange => {
-        if (this.#accepting) server.handle(exchange)
-        else if (exchange.toMulticast) exchange.suppress()
-        else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, 30), NOTHING)
-      },
-      response: () => false
-    }
-    this.#layer = new MessageLayer({
-      channel,
-      clock,
-      transmission,
-      limits: messageLimits(host.limits),
-      handlers,
-      amplification,
-      onError: error => this.#report(error)
+    const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError })
+    const server = serverOver<Peer>(settings, {
+      introduce: peer => endpointOf(peer, channel, host.limits.body),
+      notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
+    this.#layer = layer
+    this.#server = server
+    this.#exchanges = new DatagramExchanges(layer, { limits, handle: exchange => server.resources.handle(exchange), onError })
+    layer.open(this.#exchanges)
   }
 
   /** Receives what is sent to a multicast group, on a socket of its own where the system keeps the two apart. */
@@ -100,15 +73,15 @@ class DatagramListener implements Listener {
   }
 
   close(options: { readonly timeout?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeout ?? this.#init.host.limits.drainTimeout)
+    this.#closing ??= this.#close(options.timeout ?? this.#init.settings.host.limits.drainTimeout)
     return this.#closing
   }
 
   async #close(timeout: number): Promise<void> {
-    const { clock } = this.#init
-    this.#accepting = false
+    const clock = this.#clock
+    this.#exchanges.accepting = false
     await Promise.all(this.#groups.map(group => group.close()))
-    for (const peer of this.#layer.peers) this.#dismiss(peer)
+    this.#server.observers.dismiss()
     if (timeout > 0) {
       let handle: unknown
       const late = new Promise<void>(resolve => {
@@ -118,20 +91,25 @@ class DatagramListener implements Listener {
       clock.clearTimeout(handle)
     }
     this.#layer.close()
-    this.#server.close()
+    this.#server.resources.close()
     await this.#channel.close()
   }
 
-  /** Tells observers that nothing more will come (RFC 7641 section 4.2). */
-  #dismiss(peer: Peer): void {
-    for (const { subscriber, context } of [...(peer.observers?.values() ?? [])]) {
-      subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, LEAVING)
-      void context.end('shutdown')
-    }
-  }
-
   #report(error: unknown): void {
-    // That a peer cannot be reached is its own matter and happens all the time.
-    this.#init.host.logger.debug('iopa: coap', error)
+    // Socket errors are not reported louder: an unreachable peer is not our failure.
+    this.#init.settings.host.logger.debug('iopa: coap', error)
   }
 }
+
+const endpointOf = (peer: Peer, channel: DatagramChannel, bodyLimit: number): Endpoint => ({
+  scheme: 'coap',
+  protocol: 'CoAP/1',
+  remoteAddress: peer.address,
+  remotePort: peer.port,
+  localAddress: channel.localAddress,
+  localPort: channel.localPort,
+  tls: false,
+  sessionId: `${peer.address} ${peer.port}`,
+  rawTransport: channel.raw,
+  bodyLimit
+})

@@ -1,14 +1,10 @@
 import {
   type ByteChannel,
   type ByteNetwork,
-  type Clock,
   type Connection,
   Connections,
   ConnectionUser,
-  type Context,
-  type Counters,
   type Endpoint,
-  type Host,
   isUnrouted,
   type Listener,
   type TlsOptions
@@ -16,51 +12,52 @@ import {
 import { CODE } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
-import type { Remote } from '../exchanges/exchange.ts'
 import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
-import { LEAVING } from '../observers/observers.ts'
-import type { ResourceServer } from '../resources/resource-server.ts'
-import { StreamSession } from '../streams/session.ts'
+import { StreamNotifier } from '../observers/stream-notifier.ts'
+import { ALPN, StreamSession } from '../streams/session.ts'
+import { type ServerSettings, serverOver } from './server.ts'
 
 /** Where connections are served. */
 export interface StreamListenerInit {
-  readonly host: Host
-  readonly counters: Counters
-  readonly clock: Clock
+  readonly settings: ServerSettings
   readonly network: ByteNetwork
   readonly address: string
   readonly port: number
   readonly tls: TlsOptions | undefined
-  /** Makes what answers requests. */
-  readonly server: (introduce: (remote: Remote) => Endpoint) => ResourceServer
 }
-
-/** The protocol to offer in TLS (RFC 8323 section 8.2). */
-export const ALPN: readonly string[] = ['coap']
 
 const NOTHING = new Uint8Array(0)
 
 /** Serves CoAP over TCP, or over TLS. Rejects when it cannot bind. */
 export const listenStreams = async (init: StreamListenerInit): Promise<Listener> => {
-  const { host, counters, clock, network, address, port, tls } = init
+  const { network, address, port, tls } = init
+  const { host, counters, clock } = init.settings
   const { limits } = host
   const scheme = tls === undefined ? 'coap+tcp' : 'coaps+tcp'
-  // Every remote brings its endpoint.
-  const server = init.server(remote => remote.endpoint!)
+  const { resources, observers } = serverOver<StreamConnection>(init.settings, {
+    introduce: remote => remote.endpoint,
+    notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
+  })
   const remotes = new WeakMap<Connection, StreamConnection>()
-  const goodbye = (connection: Connection): void => {
+  /** Notifies the observers of a connection that the server closes, and closes it. */
+  const dismiss = (connection: Connection): void => {
     const remote = remotes.get(connection)
-    if (remote?.session === undefined) connection.channel.destroy()
-    else dismiss(remote)
+    if (remote?.session === undefined) {
+      connection.channel.destroy()
+      return
+    }
+    observers.dismiss(remote)
+    remote.reason = 'shutdown'
+    remote.session.release()
   }
-  const connections = new Connections(clock, limits, goodbye, counters)
+  const connections = new Connections(clock, limits, dismiss, counters)
   const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes, messageTimeout: limits.requestTimeout }
   let accepting = true
 
   const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {
     const endpoint = endpointOf(channel, scheme, limits.body)
     const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
-    // Who knows a pre-shared key has shown who it is.
+    // A pre-shared key proves an identity.
     if (channel.pskIdentity !== undefined) context['server.User'] = { id: channel.pskIdentity }
     const remote = new StreamConnection(endpoint, context, counted)
     remotes.set(counted, remote)
@@ -75,15 +72,14 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
       oversized: (code, token) => {
         if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
       },
-      released: () => remote.whenAnswered(() => session.release()),
-      ended: () => remote.whenAnswered(() => session.release()),
+      closing: () => remote.whenAnswered(() => session.release()),
       ready: () => admitted && remote.inFlight < limits.inFlightPerConnection,
       whenAnswered: work => remote.whenAnswered(work),
       ponged: () => counted.touch(),
       closed: () => {
         counted.remove()
         remote.user?.close()
-        server.forget(remote)
+        resources.forget(remote)
         void context.end(remote.reason)
       }
     })
@@ -98,7 +94,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   }
 
   const receive = (exchange: StreamExchange): void => {
-    if (accepting) server.handle(exchange)
+    if (accepting) resources.handle(exchange)
     else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, 30), NOTHING)
   }
 
@@ -117,8 +113,8 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   const close = async (timeout: number): Promise<void> => {
     accepting = false
     const closed = bound.close()
-    await connections.drain(timeout, goodbye)
-    server.close()
+    await connections.drain(timeout, dismiss)
+    resources.close()
     await closed
   }
   return {
@@ -126,16 +122,6 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(bound.reload === undefined ? undefined : { reload: (next: TlsOptions) => bound.reload!(next) })
   }
-}
-
-/** Tells observers that nothing more will come, and ends the connection. */
-const dismiss = (remote: StreamConnection): void => {
-  for (const { subscriber, context } of [...(remote.observers?.values() ?? [])]) {
-    subscriber.dismiss(CODE.SERVICE_UNAVAILABLE, LEAVING)
-    void (context as Context).end('shutdown')
-  }
-  remote.reason = 'shutdown'
-  remote.session!.release()
 }
 
 const endpointOf = (channel: ByteChannel, scheme: string, bodyLimit: number): Endpoint => ({

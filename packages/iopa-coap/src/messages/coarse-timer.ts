@@ -5,7 +5,8 @@ export class CoarseTimer {
   readonly #clock: Clock
   readonly #step: (now: number) => void
   readonly #start: number
-  #seconds = 0
+  /** Seconds since it was made, as of the last step. */
+  seconds = 0
   #timer: TimerHandle
   #length = Number.POSITIVE_INFINITY
 
@@ -15,16 +16,11 @@ export class CoarseTimer {
     this.#start = clock.elapsed()
   }
 
-  /** Seconds since it was made, as of the last step. */
-  get seconds(): number {
-    return this.#seconds
-  }
-
   /** Takes a step within so many milliseconds. */
   arm(milliseconds: number): void {
     if (this.#length <= milliseconds) return
     if (this.#length !== Number.POSITIVE_INFINITY) this.#clock.clearTimeout(this.#timer)
-    else this.#seconds = this.#elapsed(this.#clock.elapsed())
+    else this.seconds = this.#elapsed(this.#clock.elapsed())
     this.#length = milliseconds
     this.#timer = this.#clock.setTimeout(this.#run, milliseconds)
   }
@@ -36,7 +32,7 @@ export class CoarseTimer {
   readonly #run = (): void => {
     this.#length = Number.POSITIVE_INFINITY
     const now = this.#clock.elapsed()
-    this.#seconds = this.#elapsed(now)
+    this.seconds = this.#elapsed(now)
     this.#step(now)
   }
 

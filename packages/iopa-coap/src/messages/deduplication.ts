@@ -1,207 +1,81 @@
-import type { ReceivedMessage } from '../codec/message.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
+import { encodeEmpty, encodeReply } from '../codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../codec/message.ts'
+import { NO_OPTIONS } from '../codec/options.ts'
+import { type AnswerRing, IN_PROGRESS, UNSEEN } from './answer-ring.ts'
 
-// A record in the ring begins with four words of 32 bits: the position of the record before it in its bucket, when (in seconds), the
-// fingerprint, and message id and length of the answer in one; the answer follows.
-const HEADER = 16
-const FIRST_SIZE = 512
-/** Bytes of the ring for each bucket of the index. */
-const BYTES_PER_BUCKET = 64
-const NOWHERE = 0
-/** Positions are counted on for ever; before they leave 31 bits the table starts anew. */
-const LAST_POSITION = 0x7fff0000
+const NOTHING = new Uint8Array(0)
 
-/** Marks a message whose handler runs. */
-export const IN_PROGRESS = -1
-/** Says that an id has not been seen, or so long ago that it may be used again. */
-export const UNSEEN = -2
+/** What deduplication needs of a peer. */
+export interface Deduplicated {
+  readonly duplicates: AnswerRing
+  readonly handled: AnswerRing
+}
 
-/** Tells apart messages of one id: a hash of token and code. */
+/** How long the id of a message belongs to that message, in seconds (RFC 7252 section 4.8.2). */
+export interface MessageLifetimes {
+  /** EXCHANGE_LIFETIME. */
+  readonly confirmable: number
+  /** NON_LIFETIME. */
+  readonly nonConfirmable: number
+}
+
+/** Recognises messages that were received before, and what to repeat for them (RFC 7252 section 4.5). Times are in seconds. */
+export class Deduplication {
+  readonly #confirmable: number
+  readonly #nonConfirmable: number
+
+  constructor({ confirmable, nonConfirmable }: MessageLifetimes) {
+    this.#confirmable = confirmable
+    this.#nonConfirmable = nonConfirmable
+  }
+
+  /** What to send for a request that was received before, empty for nothing; undefined for a new one, which is recorded or marked as in progress. */
+  repeatFor(peer: Deduplicated, message: ReceivedMessage, fingerprint: number, now: number): Uint8Array | undefined {
+    const { id, code } = message
+    const { duplicates } = peer
+    const confirmable = message.type === TYPE.CON
+    const found = duplicates.find(id, fingerprint, now, confirmable ? this.#confirmable : this.#nonConfirmable)
+    if (found !== UNSEEN) return found === IN_PROGRESS || !confirmable ? NOTHING : (duplicates.answer(found) ?? NOTHING)
+    const changes = code !== CODE.GET && !isSafe(code)
+    const again = changes ? this.#codeFor(peer, message, fingerprint, now) : undefined
+    if (again !== undefined) return again
+    if (confirmable) duplicates.begin(id)
+    else {
+      duplicates.record(id, fingerprint, now, undefined)
+      if (changes) peer.handled.record(id, fingerprint, now, undefined)
+    }
+    return undefined
+  }
+
+  /** Keeps the acknowledgement of a request, Empty or with the response. */
+  record(peer: Deduplicated, { id, code }: ReceivedMessage, fingerprint: number, now: number, answer: Uint8Array): void {
+    peer.duplicates.record(id, fingerprint, now, answer)
+    if (code !== CODE.GET && !isSafe(code)) peer.handled.record(id, fingerprint, now, answer.subarray(1, 2))
+  }
+
+  /** What to send for a response that was received before, empty for nothing; undefined for a new one. */
+  repeatForResponse({ duplicates }: Deduplicated, { type, id }: ReceivedMessage, fingerprint: number, now: number): Uint8Array | undefined {
+    const found = duplicates.find(id, fingerprint, now, type === TYPE.CON ? this.#confirmable : this.#nonConfirmable)
+    return found < 0 ? undefined : (duplicates.answer(found) ?? NOTHING)
+  }
+
+  /** For a request that was handled although its answer is not kept any more: only the code of that. */
+  #codeFor({ handled }: Deduplicated, message: ReceivedMessage, fingerprint: number, now: number): Uint8Array | undefined {
+    const { id, type } = message
+    const confirmable = type === TYPE.CON
+    const found = handled.find(id, fingerprint, now, confirmable ? this.#confirmable : this.#nonConfirmable)
+    if (found < 0) return undefined
+    const code = handled.answer(found)?.[0]
+    if (code === undefined || !confirmable) return NOTHING
+    return code === CODE.EMPTY ? encodeEmpty(TYPE.ACK, id) : encodeReply(message, TYPE.ACK, id, code, NO_OPTIONS, NOTHING)
+  }
+}
+
+/** Distinguishes messages of one id: a hash of token, code and length. */
 export const fingerprintOf = (message: ReceivedMessage): number => {
   const { bytes, tokenStart, tokenEnd } = message
   let hash = message.code | (bytes.length << 8)
   for (let at = tokenStart; at < tokenEnd; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
   return hash | 0
 }
-
-/** The bytes that all tables of one message layer may take together. */
-export interface DeduplicationBudget {
-  /** Most bytes of one peer; the oldest records go first. */
-  readonly peerBytes: number
-  /** Bytes beyond which a peer takes only what would leave half of all unused; as `peerBytes` unless given. */
-  readonly share?: number
-  /** Most bytes of all peers together; beyond it a table keeps the size that it has, at least the first. */
-  readonly bytes: number
-  used: number
-}
-
-/**
- * What one peer has sent and what it was answered, so that a message that comes again is answered the same and handled once (RFC 7252 section 4.5).
- * The records lie in one ring of bytes that begins small and doubles up to its limit; then the oldest are overwritten. They are found through
- * buckets that hold the position of their newest record, which holds that of the one before: a position that the ring has passed ends the chain.
- * Nothing is allocated for a message, and nothing has to be deleted.
- */
-export class Deduplication {
-  readonly #budget: DeduplicationBudget
-  /** The ring and behind it the buckets, as bytes and as words of the same memory. */
-  #bytes: Uint8Array = NO_BYTES
-  #words: Int32Array = NO_WORDS
-  /** Bytes of the ring, a power of two. */
-  #size = 0
-  /** Where the next record goes; positions count on while the ring turns, and begin after 0, which is nowhere. */
-  #head = 0
-  /** True when records have been overwritten, so that the ring cannot be copied into a larger one any more. */
-  #lapped = false
-  /** The message whose handler was called and has not returned. */
-  #current = -1
-  /** Messages whose handlers have returned without an answer. */
-  #pending: Set<number> | undefined
-
-  constructor(budget: DeduplicationBudget) {
-    this.#budget = budget
-  }
-
-  /** Bytes that the ring takes. */
-  get bytes(): number {
-    return this.#size
-  }
-
-  /**
-   * Where the answer to a message lies, IN_PROGRESS, or UNSEEN.
-   * An id with another fingerprint is another message: a peer that restarts begins its ids anew, and must not get answers to its former life.
-   */
-  find(id: number, fingerprint: number, now: number, lifetime: number): number {
-    if (id === this.#current || this.#pending?.has(id)) return IN_PROGRESS
-    const size = this.#size
-    if (size === 0) return UNSEEN
-    const words = this.#words
-    const oldest = this.#head - size
-    for (let position = words[this.#bucketOf(id)]!; position > NOWHERE && position >= oldest; ) {
-      const at = position & (size - 1)
-      const word = at >> 2
-      if (words[word + 3]! >>> 16 === id) return words[word + 2] === fingerprint && now - words[word + 1]! < lifetime ? at : UNSEEN
-      position = words[word]!
-    }
-    return UNSEEN
-  }
-
-  /** Marks a message before its handler runs. */
-  begin(id: number): void {
-    this.#current = id
-  }
-
-  /** The handler has returned; `pending` says that its answer is still to come. */
-  leave(id: number, pending: boolean): void {
-    this.#current = -1
-    if (pending) (this.#pending ??= new Set()).add(id)
-  }
-
-  /** Forgets a message that was begun and will have no answer to repeat. */
-  forget(id: number): void {
-    if (this.#current === id) this.#current = -1
-    this.#pending?.delete(id)
-  }
-
-  /**
-   * Keeps an answer; none for a message that is only to be ignored when it comes again.
-   * An answer that does not fit is not kept, but the message is still not handled twice.
-   */
-  record(id: number, fingerprint: number, now: number, answer: Uint8Array | undefined): void {
-    this.forget(id)
-    let length = answer === undefined ? 0 : answer.length
-    let at = this.#reserve(aligned(HEADER + length))
-    if (at < 0) {
-      length = 0
-      at = this.#reserve(HEADER)
-    }
-    const words = this.#words
-    const bucket = this.#bucketOf(id)
-    const word = at >> 2
-    words[word] = words[bucket]!
-    words[word + 1] = now
-    words[word + 2] = fingerprint
-    words[word + 3] = (id << 16) | length
-    words[bucket] = this.#head
-    this.#head += aligned(HEADER + length)
-    if (length > 64) this.#bytes.set(answer!, at + HEADER)
-    else for (let i = 0, to = at + HEADER, bytes = this.#bytes; i < length; i++) bytes[to++] = answer![i]!
-  }
-
-  /** A copy of the answer that find has found, or undefined when there is nothing to repeat. */
-  answer(at: number): Uint8Array | undefined {
-    const length = this.#words[(at >> 2) + 3]! & 0xffff
-    return length === 0 ? undefined : this.#bytes.slice(at + HEADER, at + HEADER + length)
-  }
-
-  /** Gives the bytes back. */
-  clear(): void {
-    this.#budget.used -= this.#size
-    this.#bytes = NO_BYTES
-    this.#words = NO_WORDS
-    this.#size = 0
-    this.#pending = undefined
-    this.#head = 0
-    this.#lapped = false
-  }
-
-  /** Makes room for a record in one piece and returns where in the ring, or -1 when it is larger than that may be. */
-  #reserve(size: number): number {
-    if (size > this.#budget.peerBytes) return -1
-    if (this.#size === 0 || this.#head > LAST_POSITION) this.#allocate(this.#size || FIRST_SIZE)
-    for (;;) {
-      const length = this.#size
-      const at = this.#head & (length - 1)
-      const skipped = at + size > length ? length - at : 0
-      // Position 0 is nowhere, so the first turn of the ring begins at its length.
-      const laps = this.#head + skipped + size > 2 * length
-      if (laps && !this.#lapped && this.#grow()) continue
-      if (size > length) return -1
-      if (laps) this.#lapped = true
-      this.#head += skipped
-      return skipped > 0 ? 0 : at
-    }
-  }
-
-  /** The word that holds the newest position of an id's bucket. */
-  #bucketOf(id: number): number {
-    const size = this.#size
-    return (size >> 2) + (id & (size / BYTES_PER_BUCKET - 1))
-  }
-
-  #allocate(size: number): void {
-    const memory = new ArrayBuffer(size + (4 * size) / BYTES_PER_BUCKET)
-    this.#budget.used += size - this.#size
-    this.#bytes = new Uint8Array(memory)
-    this.#words = new Int32Array(memory)
-    this.#size = size
-    this.#head = size
-    this.#lapped = false
-  }
-
-  #grow(): boolean {
-    const from = this.#size
-    const to = 2 * from
-    const { peerBytes, share = peerBytes, bytes, used } = this.#budget
-    if (to > peerBytes || used + to - from > (to > share ? bytes / 2 : bytes)) return false
-    const former = this.#bytes
-    const end = this.#head - from
-    this.#allocate(to)
-    // In the first turn the records lie one behind the other, from the beginning.
-    this.#bytes.set(former.subarray(0, end))
-    const words = this.#words
-    for (let at = 0; at < end; ) {
-      const word = at >> 2
-      const bucket = this.#bucketOf(words[word + 3]! >>> 16)
-      words[word] = words[bucket]!
-      words[bucket] = to + at
-      at += aligned(HEADER + (words[word + 3]! & 0xffff))
-    }
-    this.#head = to + end
-    return true
-  }
-}
-
-/** Records begin at multiples of four. */
-const aligned = (size: number): number => (size + 3) & ~3
-
-const NO_BYTES = new Uint8Array(0)
-const NO_WORDS = new Int32Array(0)

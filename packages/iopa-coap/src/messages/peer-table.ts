@@ -1,20 +1,26 @@
 import { isLoopback } from '@iopa/appbuilder'
-import type { DeduplicationBudget } from './deduplication.ts'
-import { Peer, type PeerAddress } from './peer.ts'
-import { PeerList } from './peer-list.ts'
+import type { AnswerRingBudget } from './answer-ring.ts'
+import type { MessageLimits } from './parameters.ts'
+import { Peer, type PeerAddress, type PeerKeeper } from './peer.ts'
 
+/** How often peers are looked through, in seconds. */
+const EXPIRE_EVERY = 8
 /** How many peers that were heard lately are spared when room is needed for another one. */
 const LOOK_AT = 64
-/** Notifications that all peers of one address may be sent on trust: beyond what they have sent, before any of them has acknowledged one. */
+/** Confirmable messages that all peers of one address may be sent on trust: beyond what they have sent, before any of them has acknowledged one. */
 const TRUST = 16
+
+/** Bytes of the ids of one peer: all 65,536 that there are, and what any peer may have. */
+const HANDLED_BYTES = 2 * 1024 * 1024
+const HANDLED_SHARE = 32 * 1024
 
 /** Bounds of a peer table. */
 export interface PeerTableInit {
   readonly limit: number
   /** Peers of one address; loopback is not counted. */
   readonly perAddress: number | undefined
-  readonly budget: DeduplicationBudget
-  readonly handledBudget: DeduplicationBudget
+  readonly budget: AnswerRingBudget
+  readonly handledBudget: AnswerRingBudget
   /** Bytes that a peer may be sent before it was heard: 0, or Infinity where all are trusted. */
   readonly credit: number
   /** Gives up what waits for the acknowledgement of a peer that is forgotten. */
@@ -25,17 +31,31 @@ export interface PeerTableInit {
  * The peers that are remembered, bounded. When room is needed, a peer that has never acknowledged anything goes first, then one that was silent for long;
  * busy ones stay. Each peer is in one of three lists, so that room is found without looking through those that cannot make it.
  */
-export class PeerTable {
+export class PeerTable implements PeerKeeper {
   readonly #init: PeerTableInit
   readonly #addresses = new Map<string, PeerAddress>()
   /** In the order in which room is made. One that has become busy moves to the others when its turn comes. */
-  readonly #idle = new PeerList()
-  readonly #busy = new PeerList()
-  readonly #silent = new PeerList()
+  readonly #idle = new PeerList('idle')
+  readonly #busy = new PeerList('busy')
+  readonly #silent = new PeerList('silent')
   #size = 0
+  #expireAt = EXPIRE_EVERY
 
   constructor(init: PeerTableInit) {
     this.#init = init
+  }
+
+  /** The table of a message layer with these limits. */
+  static within(limits: MessageLimits, amplification: number, abandon: (peer: Peer) => void): PeerTable {
+    const { duplicatePeerBytes: peerBytes, duplicateShare: share = peerBytes, duplicateBytes: bytes } = limits
+    return new PeerTable({
+      limit: limits.peers,
+      perAddress: limits.peersPerAddress,
+      budget: { peerBytes, share, bytes, used: 0 },
+      handledBudget: { peerBytes: HANDLED_BYTES, share: HANDLED_SHARE, bytes: bytes / 2, used: 0 },
+      credit: amplification === Number.POSITIVE_INFINITY ? amplification : 0,
+      abandon
+    })
   }
 
   get size(): number {
@@ -60,7 +80,7 @@ export class PeerTable {
     if (this.#size >= limit && !this.#makeRoom()) return undefined
     home = this.#addresses.get(address)
     if (home === undefined) this.#addresses.set(address, (home = { peers: new Map(), load: 0, trust: TRUST }))
-    const peer = new Peer(address, port, now, { table: this, home, budget, handledBudget, credit })
+    const peer = new Peer({ address, port, now, keeper: this, home, budget, handledBudget, credit })
     this.#idle.append(peer)
     this.#size++
     home.peers.set(port, peer)
@@ -70,21 +90,28 @@ export class PeerTable {
   /** Something that kept a peer has ended: it may be forgotten again, unless something else keeps it. */
   rest(peer: Peer): void {
     const { list } = peer
-    if (list === undefined || list === this.#idle) return
+    if (list === 'none' || list === 'idle') return
     if (!peer.busy) this.#move(peer, this.#idle)
-    else if (peer.silent && peer.inFlight === 0 && list === this.#busy) this.#move(peer, this.#silent)
+    else if (peer.silent && peer.inFlight === 0 && list === 'busy') this.#move(peer, this.#silent)
   }
 
   /** A peer has let a message be repeated, and has never acknowledged one. */
   suspect(peer: Peer): void {
     peer.silent = true
-    if (peer.list !== undefined && peer.list !== this.#silent && peer.inFlight === 0) this.#move(peer, this.#silent)
+    if (peer.list !== 'none' && peer.list !== 'silent' && peer.inFlight === 0) this.#move(peer, this.#silent)
   }
 
   /** A peer has acknowledged something. */
   trust(peer: Peer): void {
     peer.silent = false
-    if (peer.list === this.#silent) this.#move(peer, this.#busy)
+    if (peer.list === 'silent') this.#move(peer, this.#busy)
+  }
+
+  /** Called now and then: forgets peers that were silent for the life of an exchange, which have nothing left that a duplicate could ask for. In seconds. */
+  step(now: number, lifetime: number): void {
+    if (now < this.#expireAt) return
+    this.#expireAt = now + EXPIRE_EVERY
+    this.expire(now - lifetime)
   }
 
   /** Forgets those that are idle and were last heard before, in seconds. */
@@ -95,7 +122,7 @@ export class PeerTable {
   clear(): void {
     for (const peer of this) {
       peer.clear()
-      peer.list!.remove(peer)
+      this.#takeOut(peer)
     }
     this.#size = 0
     this.#addresses.clear()
@@ -141,17 +168,62 @@ export class PeerTable {
   }
 
   #move(peer: Peer, to: PeerList): void {
-    peer.list!.remove(peer)
+    this.#takeOut(peer)
     to.append(peer)
   }
 
+  #takeOut(peer: Peer): void {
+    if (peer.list === 'idle') this.#idle.remove(peer)
+    else if (peer.list === 'busy') this.#busy.remove(peer)
+    else if (peer.list === 'silent') this.#silent.remove(peer)
+  }
+
   #forget(peer: Peer): void {
-    peer.list!.remove(peer)
+    this.#takeOut(peer)
     this.#size--
     const { home } = peer
     home.peers.delete(peer.port)
     if (home.peers.size === 0) this.#addresses.delete(peer.address)
     this.#init.abandon(peer)
     peer.clear()
+  }
+}
+
+/** A list through peers, each of which is in one list at most; a Set would be slow at its start, where it has had deletions. */
+class PeerList {
+  readonly #name: 'idle' | 'busy' | 'silent'
+  first: Peer | undefined = undefined
+  #last: Peer | undefined = undefined
+
+  constructor(name: 'idle' | 'busy' | 'silent') {
+    this.#name = name
+  }
+
+  append(peer: Peer): void {
+    const last = this.#last
+    peer.list = this.#name
+    peer.previous = last
+    if (last === undefined) this.first = peer
+    else last.next = peer
+    this.#last = peer
+  }
+
+  remove(peer: Peer): void {
+    const { previous, next } = peer
+    if (previous === undefined) this.first = next
+    else previous.next = next
+    if (next === undefined) this.#last = previous
+    else next.previous = previous
+    peer.previous = peer.next = undefined
+    peer.list = 'none'
+  }
+
+  *[Symbol.iterator](): Generator<Peer> {
+    for (let peer = this.first; peer !== undefined; ) {
+      // The current one may be forgotten meanwhile.
+      const next: Peer | undefined = peer.next
+      yield peer
+      peer = next
+    }
   }
 }

@@ -1,6 +1,7 @@
-import { Confirmable, type ConfirmableListener } from './confirmable.ts'
+import type { Clock } from '@iopa/appbuilder'
+import type { CoarseTimer } from './coarse-timer.ts'
 import type { Transmission } from './parameters.ts'
-import type { Peer } from './peer.ts'
+import { Confirmable, type ConfirmableListener, type Peer } from './peer.ts'
 
 /** What retransmission needs of the message layer. */
 export interface RetransmissionInit {
@@ -12,13 +13,13 @@ export interface RetransmissionInit {
   readonly nstartLimit: number
   /** Confirmable messages that may wait for their turn, for each peer. */
   readonly queue: number
-  now(): number
-  /** The time of the message layer, in seconds. */
-  seconds(): number
-  send(bytes: Uint8Array, peer: Peer, onTrust: boolean): void
-  /** A peer lets a message be repeated, and has never acknowledged one. */
+  readonly clock: Pick<Clock, 'elapsed'>
+  /** The time of the message layer. */
+  readonly timer: Pick<CoarseTimer, 'seconds'>
+  transmit(peer: Peer, bytes: Uint8Array, onTrust: boolean): void
+  /** A peer lets a message be retransmitted, and has never acknowledged one. */
   readonly suspect: (peer: Peer) => void
-  /** Told of faults in a listener. */
+  /** Called with faults in a listener. */
   readonly onError: (error: unknown) => void
 }
 
@@ -38,7 +39,7 @@ export class Retransmission {
 
   /**
    * Sends a message, at once or when those before it are settled; undefined when too many wait.
-   * Without bytes they are asked of its listener when the message leaves; of those there are as many as there are listeners, so they always find a place.
+   * Without bytes its listener makes them when the message is sent; there are at most as many of those as listeners, so they are always queued.
    */
   send(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
     const confirmable = new Confirmable(peer, bytes, listener)
@@ -48,7 +49,7 @@ export class Retransmission {
     return confirmable
   }
 
-  /** Gives up a message without telling its listener. */
+  /** Gives up a message without calling its listener. */
   cancel(confirmable: Confirmable): void {
     if (confirmable.state === 'outstanding') this.end(confirmable)
     else if (confirmable.state === 'queued') {
@@ -60,7 +61,7 @@ export class Retransmission {
   /** Takes a message out that the peer has acknowledged. */
   acknowledge(confirmable: Confirmable): void {
     const { peer } = confirmable
-    if (confirmable.repetitions === 0) peer.window = Math.min(this.#windowOf(peer) + 1, this.#init.nstartLimit)
+    if (confirmable.retransmissions === 0) peer.window = Math.min(this.#windowOf(peer) + 1, this.#init.nstartLimit)
     this.end(confirmable)
   }
 
@@ -130,21 +131,21 @@ export class Retransmission {
     bytes[3] = id & 255
     confirmable.id = id
     confirmable.state = 'outstanding'
-    confirmable.begun = this.#init.seconds()
+    confirmable.sentAt = this.#init.timer.seconds
     confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
-    confirmable.due = this.#init.now() + confirmable.timeout
+    confirmable.due = this.#init.clock.elapsed() + confirmable.timeout
     peer.hold(confirmable)
     const first = this.#first
     if (first !== undefined) first.previous = confirmable
     confirmable.next = first
     this.#first = confirmable
-    this.#init.send(bytes, peer, confirmable.listener.onTrust === true)
+    this.#init.transmit(peer, bytes, confirmable.listener.onTrust === true)
   }
 
   #repeat(confirmable: Confirmable, now: number): void {
     const { peer } = confirmable
-    if (confirmable.repetitions >= this.#init.transmission.maxRetransmit) {
-      if (peer.replied < confirmable.begun) this.abandon(peer)
+    if (confirmable.retransmissions >= this.#init.transmission.maxRetransmit) {
+      if (peer.replied < confirmable.sentAt) this.abandon(peer)
       else {
         this.end(confirmable)
         this.#expire(confirmable)
@@ -152,7 +153,7 @@ export class Retransmission {
       return
     }
     if (peer.replied < 0) this.#init.suspect(peer)
-    confirmable.repetitions++
+    confirmable.retransmissions++
     confirmable.peer.window = 0
     confirmable.timeout *= 2
     confirmable.due = now + confirmable.timeout
@@ -165,7 +166,7 @@ export class Retransmission {
       confirmable.bytes = renewal
       peer.hold(confirmable)
     }
-    this.#init.send(confirmable.bytes!, peer, confirmable.listener.onTrust === true)
+    this.#init.transmit(peer, confirmable.bytes!, confirmable.listener.onTrust === true)
   }
 
   #expire(confirmable: Confirmable): void {

@@ -1,13 +1,12 @@
-import type { Limits, Logger } from '@iopa/appbuilder'
-import { CODE } from '../codec/codes.ts'
+import { isIopaError, type Limits, type Logger } from '@iopa/appbuilder'
+import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
-import { refusalOf } from './refusal.ts'
 import { diagnostic, PROBLEM_FORMAT, type Representation, sizeOf } from './representation.ts'
-import type { CoapRequest } from './request.ts'
+import { type CoapRequest, Refusal } from './request.ts'
 
 const NONE = -1
 const NOTHING = new Uint8Array(0)
@@ -86,3 +85,7 @@ export const shortened = (representation: Representation, room: number): Represe
   while (end > 0 && (text[end]! & 0xc0) === 0x80) end--
   return { ...representation, payload: text.subarray(0, end) }
 }
+
+/** The refusal that an error is to the sender of a request of code `method`; undefined for a fault that is not the sender's. */
+const refusalOf = (error: unknown, method: number): Refusal | undefined =>
+  error instanceof Refusal ? error : isIopaError(error) ? new Refusal(codeOfStatus(error.status, method), error.detail) : undefined

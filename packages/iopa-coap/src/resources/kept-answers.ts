@@ -32,7 +32,7 @@ export interface KeptAnswerSettings {
 
 /**
  * Answers as they were when their first block was sent (RFC 7959 section 2.4), by peer and by what they answer: those in memory for as long as an exchange may last,
- * those that are read in parts for 10 seconds after a block was asked for. Whoever comes later is answered anew, and sees by the ETag whether that is the same.
+ * those that are read in parts for 10 seconds after a block was asked for. Later requests run the handler again; the ETag shows whether the body has changed.
  */
 export class KeptAnswers {
   readonly #clock: Clock
@@ -74,7 +74,7 @@ export class KeptAnswers {
     this.#open.remove(key)
   }
 
-  /** Forgets what is kept for a connection that is gone. */
+  /** Forgets what is kept for a connection that is closed. */
   forget(remote: Remote): void {
     this.#inMemory.forget(remote)
     this.#open.forget(remote)

@@ -1,5 +1,6 @@
 import { IopaError, joinPath, type PathLimits } from '@iopa/appbuilder'
-import { decodeText, OptionWalker } from '../codec/options.ts'
+import { OptionWalker } from '../codec/option-walker.ts'
+import { decodeText } from '../codec/options.ts'
 
 const ENTRIES = 1024
 const LONGEST = 128

@@ -5,9 +5,9 @@ import { codingOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader } from '../codec/etag.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
-import { decodeText, decodeUint, OptionWalker } from '../codec/options.ts'
+import { OptionWalker } from '../codec/option-walker.ts'
+import { decodeText, decodeUint } from '../codec/options.ts'
 import type { PathCache } from './path-cache.ts'
-import { Refusal } from './refusal.ts'
 
 const NONE = -1
 
@@ -108,6 +108,23 @@ export class CoapRequest implements RequestSource {
       key += `\n${number}:${value.length}:${Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1')}`
     }
     return key
+  }
+}
+
+/** Why a request is refused before anything runs. */
+export class Refusal extends Error {
+  /** The response code. */
+  readonly code: number
+  /** A sentence for the peer. */
+  readonly detail: string
+  /** The number of the option that was not understood. */
+  readonly option: number | undefined
+
+  constructor(code: number, detail: string, option?: number) {
+    super(detail)
+    this.code = code
+    this.detail = detail
+    this.option = option
   }
 }
 

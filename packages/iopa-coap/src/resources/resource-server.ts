@@ -1,185 +1,115 @@
-import {
-  type Answer,
-  type Clock,
-  type Context,
-  type Counters,
-  type Endpoint,
-  type Host,
-  holdBytes,
-  isUnrouted,
-  type TimerHandle,
-  usersOf
-} from '@iopa/appbuilder'
+import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/appbuilder'
 import { type Block, readBlock } from '../codec/block.ts'
-import { CODE, methodOf } from '../codec/codes.ts'
-import { AmplificationGuard } from '../exchanges/amplification.ts'
-import type { Exchange, Notification, Remote } from '../exchanges/exchange.ts'
-import { Uploads } from '../exchanges/uploads.ts'
-import { type Observer, ObserverRegistry, type Responder } from '../observers/observers.ts'
+import { CODE, METHODS } from '../codec/codes.ts'
+import type { AmplificationGuard } from '../exchanges/amplification.ts'
+import type { Exchange, Remote } from '../exchanges/exchange.ts'
+import type { Uploads } from '../exchanges/uploads.ts'
 import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
-import { ErrorResponses } from './error-responses.ts'
-import { keyOf } from './kept-answers.ts'
+import type { ErrorResponses } from './error-responses.ts'
+import { type KeptAnswers, keyOf } from './kept-answers.ts'
 import { PathCache } from './path-cache.ts'
-import { Refusal } from './refusal.ts'
-import { diagnostic, FormatTable, fitted, isRandomAccess, type Representation, represent } from './representation.ts'
-import { type CoapRequest, readRequest } from './request.ts'
-import { Responses } from './responses.ts'
+import { diagnostic, type FormatTable, fitted, isRandomAccess, represent } from './representation.ts'
+import { type CoapRequest, Refusal, readRequest } from './request.ts'
+import type { Responses } from './responses.ts'
 
 const NONE = -1
 const SWEEP = 10_000
 const BUSY_SECONDS = 30
 
-/** What a resource server can be told. */
-export interface ResourceServerOptions {
-  readonly counters: Counters
-  /** Size exponent of the largest block on datagrams. */
-  readonly szx: number
-  /** How many times the bytes of its request an answer to an unverified peer may have; Infinity for any. */
-  readonly amplification: number
-  /** Answers to a multicast request are spread over so many milliseconds. */
-  readonly leisure: number
-  /** Milliseconds for which parts of a body, in either direction, are kept. */
-  readonly lifetime: number
-  /** The two ends of a remote that is heard for the first time. */
-  introduce(remote: Remote): Endpoint
+/** Takes the requests that begin or cancel an observation (RFC 7641). */
+export interface Registrar<R extends Remote> {
+  /** True when a request with Observe 0 becomes an observation; otherwise it is answered like any other. */
+  takes(exchange: Exchange<R>, request: CoapRequest): boolean
+  register(exchange: Exchange<R>, request: CoapRequest, context: Context): void
+  /** Ends the observation that a request with Observe 1 names, if there is one. */
+  cancel(exchange: Exchange<R>): void
 }
 
-/** Turns requests into contexts and answers into responses: all of CoAP that is above messages, the same for datagrams and connections. */
-export class ResourceServer implements Responder {
+/** What a resource server is made of. */
+export interface ResourceServerParts<R extends Remote> {
+  readonly guard: AmplificationGuard
+  readonly uploads: Uploads
+  readonly errors: ErrorResponses
+  readonly responses: Responses
+  readonly kept: KeptAnswers
+  readonly formats: FormatTable
+  readonly registrar: Registrar<R>
+  /** The two ends of a remote whose first request this is. */
+  introduce(remote: R): Endpoint
+}
+
+/** Turns requests into contexts and answers into responses, the same for datagrams and connections. */
+export class ResourceServer<R extends Remote> {
   readonly #host: Host
   readonly #clock: Clock
-  readonly #options: ResourceServerOptions
+  readonly #parts: ResourceServerParts<R>
   readonly #paths: PathCache
-  readonly #formats: FormatTable
-  readonly #guard: AmplificationGuard
-  readonly #uploads: Uploads
-  readonly #errors: ErrorResponses
-  readonly #responses: Responses
-  readonly #observers: ObserverRegistry
-  /** The last answer that was rendered for observers: most resources have many, who all get the same. */
-  #rendered: { readonly answer: Answer; readonly accept: number; readonly representation: Representation } | undefined
   #sweep: TimerHandle | undefined
 
-  constructor(host: Host, clock: Clock, options: ResourceServerOptions) {
-    const { limits, logger } = host
-    const { szx, leisure, lifetime, amplification } = options
+  constructor(host: Host, clock: Clock, parts: ResourceServerParts<R>) {
     this.#host = host
     usersOf(host)
     this.#clock = clock
-    this.#options = options
-    this.#paths = new PathCache(limits)
-    this.#formats = new FormatTable(host.scope.environment.codecs)
-    this.#guard = new AmplificationGuard(clock, amplification)
-    this.#uploads = new Uploads(
-      { body: limits.body, bytes: 16 * limits.body, count: 1024, countPerOwner: 16, lifetime },
-      host.scope.environment.bodies
-    )
-    this.#errors = new ErrorResponses({ limits, logger, guard: this.#guard })
-    this.#responses = new Responses({ clock, guard: this.#guard, errors: this.#errors, bytes: 16 * limits.body, szx, leisure, lifetime })
-    this.#observers = new ObserverRegistry(host, this, options.counters)
+    this.#parts = parts
+    this.#paths = new PathCache(host.limits)
   }
 
   /** Answers a request, now or later. Never throws. */
-  handle(exchange: Exchange): void {
+  handle(exchange: Exchange<R>): void {
     const { message, remote } = exchange
+    const host = this.#host
+    const { registrar, errors } = this.#parts
     try {
       const endpoint = (remote.endpoint ??= this.#introduce(remote))
-      const request = readRequest(message, this.#paths, this.#host.limits, remote.reliable)
-      if (request.echo !== undefined && !remote.verified) this.#guard.verify(remote, request.echo)
-      this.#process(exchange, request, endpoint)
+      const request = readRequest(message, this.#paths, host.limits, remote.reliable)
+      const { code } = message
+      if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
+      if (exchange.toMulticast && code !== CODE.GET) {
+        exchange.suppress()
+        return
+      }
+      const method = METHODS[code]
+      if (method === undefined) throw new Refusal(CODE.METHOD_NOT_ALLOWED, 'CoAP has no such method.')
+      if (request.block1 !== NONE) {
+        if (!this.#assemble(exchange, request, readBlock(request.block1))) return
+      } else if (message.bytes.length - message.optionsEnd - 1 > host.limits.body) {
+        errors.tooLarge(exchange, request)
+        return
+      }
+      if (request.block2 > 15 && this.#resume(exchange, request)) return
+      if (request.observe === 1) registrar.cancel(exchange)
+      const observes = request.observe === 0 && registrar.takes(exchange, request)
+      const { path, query } = request
+      const context = host.create({ method, path, query, rawPath: path, endpoint, source: request }, remote.connection)
+      context['coap.Message'] = message
+      if (request.assembled !== undefined) hold(context, request.assembled.buffer.byteLength)
+      if (observes) registrar.register(exchange, request, context)
+      else host.run(context, () => this.#answer(exchange, request, context), true)
     } catch (error) {
-      this.#errors.refuse(exchange, error)
+      errors.refuse(exchange, error)
     }
   }
 
-  /** Forgets what is kept for a connection that is gone. */
-  forget(remote: Remote): void {
-    this.#uploads.forget(remote)
-    this.#responses.forget(remote)
+  /** Forgets what is kept for a connection that is closed. */
+  forget(remote: R): void {
+    this.#parts.uploads.forget(remote)
+    this.#parts.kept.forget(remote)
   }
 
   close(): void {
     if (this.#sweep !== undefined) this.#clock.clearTimeout(this.#sweep)
     this.#sweep = undefined
-    this.#uploads.expire(Number.POSITIVE_INFINITY)
-    this.#responses.close()
+    this.#parts.uploads.expire(Number.POSITIVE_INFINITY)
+    this.#parts.kept.close()
   }
 
-  respondObserved(observer: Observer, answer: Answer): void {
-    const { exchange, request, context } = observer
-    const representation = represent(answer, exchange.message.code, request.accept, this.#formats)
-    observer.contentFormat = representation.contentFormat
-    const accepted = fitted(request, representation).code >> 5 === 2
-    const sent = this.#responses.send(exchange, request, representation, accepted ? observer.sequence : NONE)
-    if (!accepted || !sent) queueMicrotask(() => void context.end('unsubscribe'))
-  }
-
-  notification(observer: Observer, answer: Answer): Notification {
-    let last: Representation
-    try {
-      const representation = this.#render(answer, observer.request.accept)
-      // A representation of another format than the first is no notification any more (RFC 7641 section 4.2).
-      const changed = answer.ok && representation.contentFormat !== observer.contentFormat
-      if (answer.ok && !changed) return this.#responses.notification(observer, representation)
-      last = changed ? FORMAT_CHANGED : representation
-    } catch (error) {
-      this.#host.logger.error('iopa: a CoAP notification could not be made', error)
-      last = FAILED
-    }
-    observer.last = true
-    return this.#responses.lastNotification(last)
-  }
-
-  #introduce(remote: Remote): Endpoint {
-    this.#guard.introduce(remote)
-    return this.#options.introduce(remote)
-  }
-
-  #render(answer: Answer, accept: number): Representation {
-    let rendered = this.#rendered
-    if (rendered?.answer !== answer || rendered.accept !== accept) {
-      rendered = this.#rendered = { answer, accept, representation: represent(answer, CODE.GET, accept, this.#formats) }
-    }
-    return rendered.representation
-  }
-
-  #process(exchange: Exchange, request: CoapRequest, endpoint: Endpoint): void {
-    const { message, remote } = exchange
-    const method = methodOf(message.code)
-    if (exchange.toMulticast && message.code !== CODE.GET) {
-      exchange.suppress()
-      return
-    }
-    if (method === undefined) throw new Refusal(CODE.METHOD_NOT_ALLOWED, 'CoAP has no such method.')
-    if (request.block1 !== NONE) {
-      if (!this.#assemble(exchange, request, readBlock(request.block1))) return
-    } else if (message.bytes.length - message.optionsEnd - 1 > this.#host.limits.body) {
-      this.#errors.tooLarge(exchange, request)
-      return
-    }
-    if (request.block2 > 15 && this.#resume(exchange, request)) return
-    if (request.observe === 1) this.#observers.cancel(exchange)
-    const observes = request.observe === 0 && this.#observers.takes(exchange, request)
-    const context = this.#host.create(
-      { method, path: request.path, query: request.query, rawPath: request.path, endpoint, source: request },
-      remote.connection
-    )
-    context['coap.Message'] = message
-    if (request.assembled !== undefined) hold(context, request.assembled.buffer.byteLength)
-    if (observes) this.#observers.register(exchange, request, context)
-    else
-      this.#host.run(
-        context,
-        () => {
-          remote.user?.look(context)
-          this.#answer(exchange, request, context)
-        },
-        true
-      )
+  #introduce(remote: R): Endpoint {
+    this.#parts.guard.introduce(remote)
+    return this.#parts.introduce(remote)
   }
 
   /** Takes a block of the body; true when it was the last. */
-  #assemble(exchange: Exchange, request: CoapRequest, block: Block): boolean {
+  #assemble(exchange: Exchange<R>, request: CoapRequest, block: Block): boolean {
     const { remote, message } = exchange
     const announced = request.size1 === NONE ? undefined : request.size1
     const origin = {
@@ -187,7 +117,7 @@ export class ResourceServer implements Responder {
       contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat,
       sender: { 'server.User': remote.connection?.['server.User'], 'server.RemoteAddress': remote.address }
     }
-    const result = this.#uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.elapsed(), origin)
+    const result = this.#parts.uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.elapsed(), origin)
     this.#arm()
     switch (result.outcome) {
       case 'complete':
@@ -195,10 +125,10 @@ export class ResourceServer implements Responder {
         request.contentFormat = result.contentFormat ?? request.contentFormat
         return true
       case 'continue':
-        this.#responses.proceed(exchange, block.num, block.szx)
+        this.#parts.responses.proceed(exchange, block.num, block.szx)
         return false
       case 'too-large':
-        this.#errors.tooLarge(exchange, request)
+        this.#parts.errors.tooLarge(exchange, request)
         return false
       case 'incomplete':
         throw new Refusal(
@@ -208,59 +138,54 @@ export class ResourceServer implements Responder {
       case 'malformed':
         throw new Refusal(CODE.BAD_REQUEST, 'The payload is not as long as its block says.')
       default:
-        this.#errors.busy(exchange, BUSY_SECONDS)
+        this.#parts.errors.busy(exchange, BUSY_SECONDS)
         return false
     }
   }
 
-  /** Serves a later block of an answer that was begun; false when it has to be made anew, which only a GET may. */
-  #resume(exchange: Exchange, request: CoapRequest): boolean {
+  /** Serves a later block of an answer that was begun; false when it has to be made again, which only a GET may. */
+  #resume(exchange: Exchange<R>, request: CoapRequest): boolean {
     const again = (error: unknown): void => {
-      // What has changed since is begun anew: the client sees another ETag.
+      // A body that has changed is sent from the start: the client sees another ETag.
       if (exchange.message.code === CODE.GET) this.handle(exchange)
-      else this.#errors.fail(exchange, error)
+      else this.#parts.errors.fail(exchange, error)
     }
-    if (this.#responses.resume(exchange, request, again)) return true
+    if (this.#parts.responses.resume(exchange, request, again)) return true
     if (exchange.message.code === CODE.GET) return false
     throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'The answer that this block belongs to is not kept any more; send the request again.')
   }
 
-  #answer(exchange: Exchange, request: CoapRequest, context: Context): void {
+  #answer(exchange: Exchange<R>, request: CoapRequest, context: Context): void {
+    const { responses, formats, errors } = this.#parts
+    const { message, remote } = exchange
     try {
-      this.#respond(exchange, request, context)
+      remote.user?.look(context)
+      const given =
+        request.path === WELL_KNOWN_CORE && message.code === CODE.GET && isUnrouted(context)
+          ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query, context)), contentFormat: LINK_FORMAT }
+          : represent(context.response, message.code, request.accept, formats)
+      const representation = fitted(request, given)
+      // A body of which parts are read needs its context as long as there are parts to read.
+      if (isRandomAccess(representation.payload)) responses.send(exchange, request, representation, NONE, context)
+      else {
+        responses.send(exchange, request, representation)
+        void context.end()
+      }
     } catch (error) {
-      this.#errors.fail(exchange, error)
-      void context.end()
-    }
-  }
-
-  #respond(exchange: Exchange, request: CoapRequest, context: Context): void {
-    const answer = context.response
-    const { code } = exchange.message
-    const representation =
-      request.path === WELL_KNOWN_CORE && code === CODE.GET && isUnrouted(context)
-        ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query, context)), contentFormat: LINK_FORMAT }
-        : represent(answer, code, request.accept, this.#formats)
-    // A body of which parts are read needs its context as long as there are parts to read.
-    if (isRandomAccess(representation.payload)) this.#responses.send(exchange, request, representation, NONE, context)
-    else {
-      this.#responses.send(exchange, request, representation)
+      errors.fail(exchange, error)
       void context.end()
     }
   }
 
   #arm(): void {
-    if (this.#sweep !== undefined || this.#uploads.size === 0) return
+    if (this.#sweep !== undefined || this.#parts.uploads.size === 0) return
     this.#sweep = this.#clock.setTimeout(() => {
       this.#sweep = undefined
-      this.#uploads.expire(this.#clock.elapsed())
+      this.#parts.uploads.expire(this.#clock.elapsed())
       this.#arm()
     }, SWEEP)
   }
 }
-
-const FAILED = diagnostic(CODE.INTERNAL_SERVER_ERROR, '')
-const FORMAT_CHANGED = diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has another Content-Format now.')
 
 /** Counts a body that was assembled while its request lasts. @throws IopaError 503 when there is no room. */
 const hold = (context: Context, bytes: number): void => {

@@ -3,29 +3,17 @@ import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
-import { type AmplificationGuard, ECHO_OPTION, SHORT } from '../exchanges/amplification.ts'
-import type { Exchange, Notification, Remote } from '../exchanges/exchange.ts'
-import type { Observer } from '../observers/observers.ts'
+import { type AmplificationGuard, clampedForEcho, SHORT } from '../exchanges/amplification.ts'
+import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { type ErrorResponses, shortened } from './error-responses.ts'
-import { type KeptAnswer, KeptAnswers } from './kept-answers.ts'
-import {
-  diagnostic,
-  fitted,
-  isBeginning,
-  isRandomAccess,
-  type MessageOptions,
-  type Representation,
-  sizeOf,
-  writeRepresentation
-} from './representation.ts'
+import type { KeptAnswer, KeptAnswers } from './kept-answers.ts'
+import { diagnostic, isBeginning, isRandomAccess, type MessageOptions, type Representation, sizeOf, writeRepresentation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
 const NOTHING = new Uint8Array(0)
 /** With so much credit an answer that is no longer than the least block fits, whatever options it has. */
 const CREDIT_FOR_SHORT = 96
-/** Size exponent of the largest block of a notification to an unverified peer: 64 bytes. */
-const UNVERIFIED_SZX = 2
 const BARE: MessageOptions = { observe: NONE, block1: NONE, block2: NONE, size1: NONE, size2: NONE }
 const NO_SUCH_BLOCK = diagnostic(CODE.BAD_REQUEST, 'There is no such block.')
 
@@ -34,14 +22,11 @@ export interface ResponseSettings {
   readonly clock: Clock
   readonly guard: AmplificationGuard
   readonly errors: ErrorResponses
-  /** Most bytes of the answers that are kept in memory while their blocks are fetched. */
-  readonly bytes: number
+  readonly kept: KeptAnswers
   /** Size exponent of the largest block on datagrams. */
   readonly szx: number
   /** Answers to a multicast request are spread over so many milliseconds. */
   readonly leisure: number
-  /** Milliseconds for which an answer is kept while its blocks are fetched. */
-  readonly lifetime: number
 }
 
 /** What an answer in blocks is made for. */
@@ -54,7 +39,7 @@ interface Reply {
   lost(error: unknown): void
 }
 
-/** Sends representations as responses and notifications: cut into blocks where they are large, and kept until those have been fetched (RFC 7959 section 2.4). */
+/** Sends representations as responses: cut into blocks where they are large, and kept until those have been fetched (RFC 7959 section 2.4). */
 export class Responses {
   readonly #settings: ResponseSettings
   readonly #writer = new Options()
@@ -62,27 +47,21 @@ export class Responses {
   readonly #kept: KeptAnswers
 
   constructor(settings: ResponseSettings) {
-    const { clock, bytes, lifetime, errors } = settings
+    const { errors, kept } = settings
     this.#settings = settings
     this.#errors = errors
-    this.#kept = new KeptAnswers({ clock, bytes, lifetime })
+    this.#kept = kept
   }
 
   /**
    * Answers a request with what of its representation fits; `observe` is the Observe option or -1.
-   * `context` is what a body of which parts are read depends on; it is ended when that has been read. False when the peer has to be verified first.
+   * `owner` is the context that a body depends on of which parts are read; it is ended when that has been read. False when the peer has to be verified first.
    */
-  send(exchange: Exchange, request: CoapRequest, given: Representation, observe: number = NONE, context?: Context): boolean {
+  send(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number = NONE, owner?: Context): boolean {
     const { remote } = exchange
-    const representation = fitted(request, given)
-    let owner = context
-    if (representation !== given) {
-      void owner?.end()
-      owner = undefined
-    }
     const size = sizeOf(representation)
-    let szx = this.#szxOf(request, remote)
-    let single = request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
+    let szx = szxOf(request, remote, this.#settings.szx)
+    let single = singleSize(request, remote, szx)
     if (!remote.verified && !this.#fits(exchange, request, representation, observe)) {
       const room = this.#room(exchange, representation)
       if (size > room) {
@@ -90,8 +69,8 @@ export class Responses {
           this.#sendWhole(exchange, request, shortened(representation, room))
           return true
         }
-        // What has changed the state is answered in any case: asking for it again would change it again.
-        if (room < 16 && isSafe(exchange.message.code)) {
+        // A request that has changed the state is answered in any case: sending it again would change the state again.
+        if (room < SHORT && isSafe(exchange.message.code)) {
           void owner?.end()
           this.#errors.challenge(exchange)
           return false
@@ -102,7 +81,7 @@ export class Responses {
     }
     if (isBeginning(representation)) {
       this.#kept.remove(remote, request)
-      this.#respond(exchange, request, representation, observe, blockValue(0, true, szx), this.#firstBlock(remote, representation, szx))
+      this.#respond(exchange, request, representation, observe, blockValue(0, true, szx), firstBlock(remote, representation, szx))
       return true
     }
     // What is not the representation has no further blocks: an error, or 2.03 to a block with the ETag that is current.
@@ -131,63 +110,13 @@ export class Responses {
     return true
   }
 
-  /** A notification; of a large representation an observer gets the first block, and fetches the others (RFC 7959 section 3.4). */
-  notification(observer: Observer, representation: Representation): Notification {
-    const { exchange, request } = observer
-    const { remote } = exchange
-    const payload = representation.payload as Uint8Array
-    const size = sizeOf(representation)
-    const beginning = isBeginning(representation)
-    // An unverified peer gets it on trust, so it is short.
-    const szx = remote.verified ? this.#szxOf(request, remote) : Math.min(this.#szxOf(request, remote), UNVERIFIED_SZX)
-    const single = request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
-    let block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
-    let part = payload
-    let size2 = NONE
-    if (size > single || beginning) {
-      // At once: some clients fetch the next block before they acknowledge this one. The blocks after a beginning are not those of a former body.
-      if (beginning) this.#kept.remove(remote, request)
-      else this.#kept.keep(remote, request, representation, undefined)
-      part = this.#firstBlock(remote, representation, szx)
-      block2 = blockValue(0, true, szx)
-      size2 = size
-    }
-    const options = writeRepresentation(this.#writer, representation, { observe: observer.sequence, block1: NONE, block2, size1: NONE, size2 })
-    return { code: representation.code, options, payload: part }
-  }
-
-  /** The last notification, which has no Observe option (RFC 7641 section 4.2). */
-  lastNotification(representation: Representation): Notification {
-    const options = writeRepresentation(this.#writer, representation, BARE)
-    return { code: representation.code, options, payload: representation.payload as Uint8Array }
-  }
-
   /** Asks for the next block of a request (RFC 7959 section 2.3). */
   proceed(exchange: Exchange, num: number, szx: number): void {
     const { remote } = exchange
     const largest = remote.reliable ? remote.maxSzx : this.#settings.szx
     const options = this.#writer.reset().add(OPTION.BLOCK1, blockValue(num, true, Math.min(szx, largest)))
-    this.#offerEcho(exchange, options, 0)
+    if (!remote.verified) this.#offerEcho(exchange, options, 0)
     exchange.respond(CODE.CONTINUE, options, NOTHING)
-  }
-
-  /** Forgets what is kept for a connection that is gone. */
-  forget(remote: Remote): void {
-    this.#kept.forget(remote)
-  }
-
-  close(): void {
-    this.#kept.close()
-  }
-
-  /** The size exponent that a request gets its blocks in: what it asks for, or the largest; never more than that. */
-  #szxOf(request: CoapRequest, remote: Remote): number {
-    const largest = remote.reliable ? remote.maxSzx : this.#settings.szx
-    return request.block2 === NONE ? largest : Math.min(request.block2 & 7, largest)
-  }
-
-  #firstBlock(remote: Remote, { payload }: Representation, szx: number): Uint8Array {
-    return (payload as Uint8Array).subarray(0, lengthOfBlock(szx, remote))
   }
 
   /** Sends the block that a request asks for by its number. */
@@ -196,7 +125,7 @@ export class Responses {
     const { num, szx } = readBlock(request.block2)
     const room = exchange.remote.verified ? Number.POSITIVE_INFINITY : this.#room(exchange, kept.representation)
     if (room < SHORT && isSafe(exchange.message.code)) this.#errors.challenge(exchange)
-    else this.#sendBlock(reply, kept, num * blockSize(szx), clampedForEcho(this.#szxOf(request, exchange.remote), room))
+    else this.#sendBlock(reply, kept, num * blockSize(szx), clampedForEcho(szxOf(request, exchange.remote, this.#settings.szx), room))
   }
 
   #sendBlock(reply: Reply, { representation }: KeptAnswer, start: number, szx: number): void {
@@ -210,7 +139,7 @@ export class Responses {
     const end = Math.min(size, start + lengthOfBlock(szx, remote))
     const more = end < size
     this.#sendPart(reply, representation, blockValue(start / blockSize(szx), more, szx), start, end, () => {
-      // A body that is read in parts is not kept beyond the last one: whatever it holds open is closed.
+      // A body that is read in parts is not kept beyond the last one: so that its file is closed.
       if (!more && isRandomAccess(representation.payload)) this.#kept.remove(remote, request)
     })
   }
@@ -255,7 +184,8 @@ export class Responses {
       // With the first of several blocks, and where it is asked for.
       size2: request.asksSize || (block2 & ~7) === 8 ? this.#size2(exchange, representation) : NONE
     })
-    if (code >> 5 === 2 && (observe !== NONE || (block2 !== NONE && (block2 & 8) !== 0))) this.#offerEcho(exchange, options, part.length)
+    if (!exchange.remote.verified && code >> 5 === 2 && (observe !== NONE || (block2 !== NONE && (block2 & 8) !== 0)))
+      this.#offerEcho(exchange, options, part.length)
     if (exchange.toMulticast) this.#respondLater(exchange, code, options, part)
     else exchange.respond(code, options, part)
   }
@@ -265,13 +195,10 @@ export class Responses {
     return remote.verified && representation.code >> 5 === 2 && representation.code !== CODE.VALID ? sizeOf(representation) : NONE
   }
 
-  /** Adds an Echo for a peer that is not verified yet, where there is room for one: with the next request it may be sent whole blocks. */
+  /** Adds an Echo for an unverified peer, where there is room for one: with its next request it may be sent whole blocks. */
   #offerEcho(exchange: Exchange, options: Options, payload: number): void {
-    const { remote, message, toMulticast } = exchange
-    if (remote.verified || toMulticast) return
-    const length = 4 + message.tokenEnd - message.tokenStart + options.length + (payload === 0 ? 0 : 1 + payload)
-    const { guard } = this.#settings
-    if (guard.allows(exchange, length + ECHO_OPTION, payload)) options.add(OPTION.ECHO, guard.challenge(remote))
+    const echo = exchange.toMulticast ? undefined : this.#settings.guard.offer(exchange, options.length, payload)
+    if (echo !== undefined) options.add(OPTION.ECHO, echo)
   }
 
   /** Answers a multicast request at a random moment, and only where there is something to say (RFC 7252 section 8.2). */
@@ -287,11 +214,10 @@ export class Responses {
 
   /** True when the whole of an answer may be sent to a peer that is not verified. */
   #fits(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number): boolean {
-    const { remote, message } = exchange
     const size = sizeOf(representation)
-    if (size <= SHORT && remote.credit >= CREDIT_FOR_SHORT) return true
+    if (size <= SHORT && exchange.remote.credit >= CREDIT_FOR_SHORT) return true
     const { length } = writeRepresentation(this.#writer, representation, { ...BARE, observe, block2: request.block2, block1: request.block1 })
-    return this.#settings.guard.allows(exchange, 4 + message.tokenEnd - message.tokenStart + length + (size === 0 ? 0 : 1 + size), size)
+    return this.#settings.guard.allows(exchange, length, size)
   }
 
   /** Bytes of payload that an answer may have, beside its own options, those of a block and an ETag. */
@@ -304,17 +230,20 @@ export class Responses {
 /** True for what is cut into blocks, and not an error or a mere code. */
 const isBody = ({ code }: Representation): boolean => code >> 5 === 2 && code !== CODE.VALID
 
+/** The size exponent that a request gets its blocks in: what it asks for, at most the largest. `szx` is the largest on datagrams. */
+export const szxOf = (request: CoapRequest, remote: Remote, szx: number): number => {
+  const largest = remote.reliable ? remote.maxSzx : szx
+  return request.block2 === NONE ? largest : Math.min(request.block2 & 7, largest)
+}
+
 /** Bytes of payload of a block: with BERT as many times 1024 as fit (RFC 8323 section 6). */
 const lengthOfBlock = (szx: number, remote: Remote): number =>
   szx === BERT ? Math.max(1024, remote.maxPayload - (remote.maxPayload % 1024)) : blockSize(szx)
 
-/** The same, smaller where that leaves room for an Echo: the peer that sends it back gets whole blocks. */
-const clampedForEcho = (szx: number, room: number): number =>
-  clamped(szx, room >= 16 + ECHO_OPTION && room < blockSize(szx) ? room - ECHO_OPTION : room)
+/** Bytes of payload that are sent in one message, without blocks. */
+export const singleSize = (request: CoapRequest, remote: Remote, szx: number): number =>
+  request.block2 === NONE && remote.reliable ? remote.maxPayload : lengthOfBlock(szx, remote)
 
-/** The largest exponent up to `szx` whose blocks fit, at least 0. */
-const clamped = (szx: number, room: number): number => {
-  let smaller = szx
-  while (smaller > 0 && blockSize(smaller) > room) smaller--
-  return smaller
-}
+/** The first block of a representation in memory. */
+export const firstBlock = (remote: Remote, { payload }: Representation, szx: number): Uint8Array =>
+  (payload as Uint8Array).subarray(0, lengthOfBlock(szx, remote))

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { Deduplication, IN_PROGRESS, UNSEEN } from '../src/messages/deduplication.ts'
+import { AnswerRing, IN_PROGRESS, UNSEEN } from '../src/messages/answer-ring.ts'
 
 const budget = (peerBytes = 65_536, bytes = 1 << 20) => ({ peerBytes, bytes, used: 0 })
 const LIFE = 247
 const answerOf = (n: number, length: number) => Uint8Array.from({ length }, (_, i) => (n * 31 + i) & 255)
 
-describe('de-duplication', () => {
+describe('the answer ring', () => {
   it('marks a message before it is answered and then gives the answer back', () => {
-    const table = new Deduplication(budget())
+    const table = new AnswerRing(budget())
     expect(table.find(7, 1, 0, LIFE)).toBe(UNSEEN)
     table.begin(7)
     expect(table.find(7, 1, 0, LIFE)).toBe(IN_PROGRESS)
@@ -18,13 +18,13 @@ describe('de-duplication', () => {
   })
 
   it('has nothing to repeat for a message without an answer', () => {
-    const table = new Deduplication(budget())
+    const table = new AnswerRing(budget())
     table.record(7, 1, 0, undefined)
     expect(table.answer(table.find(7, 1, 1, LIFE))).toBeUndefined()
   })
 
   it('lets an id be used again after its lifetime, or with another token', () => {
-    const table = new Deduplication(budget())
+    const table = new AnswerRing(budget())
     table.record(7, 1, 10, answerOf(1, 8))
     expect(table.find(7, 1, 10 + LIFE - 1, LIFE)).toBeGreaterThanOrEqual(0)
     expect(table.find(7, 1, 10 + LIFE, LIFE)).toBe(UNSEEN)
@@ -33,7 +33,7 @@ describe('de-duplication', () => {
 
   it('keeps the newest answers and forgets the oldest when its bytes are used up', () => {
     const shared = budget(4096)
-    const table = new Deduplication(shared)
+    const table = new AnswerRing(shared)
     for (let id = 0; id < 1000; id++) table.record(id, id, 1, answerOf(id, 20))
     expect(shared.used).toBe(4096)
     // 36 bytes each.
@@ -44,7 +44,7 @@ describe('de-duplication', () => {
 
   it('does not grow over what all tables may take together, but for the first 512 bytes of each', () => {
     const shared = budget(65_536, 2048)
-    const tables = [new Deduplication(shared), new Deduplication(shared), new Deduplication(shared)]
+    const tables = [new AnswerRing(shared), new AnswerRing(shared), new AnswerRing(shared)]
     for (const table of tables) for (let id = 0; id < 100; id++) table.record(id, 0, 0, answerOf(id, 30))
     expect(tables.map(table => table.bytes)).toEqual([2048, 512, 512])
     expect(shared.used).toBe(2048 + 512 + 512)
@@ -54,7 +54,7 @@ describe('de-duplication', () => {
   })
 
   it('does not keep an answer that is larger than all it may hold, and still knows the message', () => {
-    const table = new Deduplication(budget(1024))
+    const table = new AnswerRing(budget(1024))
     table.begin(1)
     table.record(1, 0, 0, answerOf(1, 2000))
     expect(table.answer(table.find(1, 0, 0, LIFE))).toBeUndefined()
@@ -67,7 +67,7 @@ describe('de-duplication', () => {
       return seed % n
     }
     for (let run = 0; run < 60; run++) {
-      const table = new Deduplication(budget(512 << random(5)))
+      const table = new AnswerRing(budget(512 << random(5)))
       const model = new Map<number, Uint8Array>()
       for (let step = 0; step < 400; step++) {
         const id = random(120)
