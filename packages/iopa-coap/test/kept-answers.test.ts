@@ -12,7 +12,7 @@ const request = (transferKey: string) => ({ transferKey }) as CoapRequest
 const text = (): Representation => diagnostic(CODE.CONTENT, 'x'.repeat(100))
 const file = (): Representation => {
   const payload: RandomAccessBody = { size: 100, read: async (start, end) => new Uint8Array(end - start), async *[Symbol.asyncIterator]() {} }
-  return { ...diagnostic(CODE.CONTENT, ''), payload }
+  return { ...diagnostic(CODE.CONTENT, ''), payload, size: 100 }
 }
 const owner = (ended: string[], name: string) => ({ end: () => void ended.push(name) }) as unknown as Context
 

@@ -28,7 +28,7 @@ function setUp(handlers: Partial<Handlers> = {}, limits: Partial<MessageLimits> 
   const onError = (error: unknown) => errors.push(error)
   const layer = new MessageLayer({ channel, clock, transmission: transmission(parameters), limits: bounds, onError })
   const { request = exchange => void exchanges.push(exchange), response } = handlers
-  const server = new DatagramExchanges(layer, { limits: bounds, handle: request, onError })
+  const server = new DatagramExchanges(layer, { limits: bounds, handler: { handle: request }, onError })
   layer.open({
     request: (...received) => server.request(...received),
     refusal: message => server.refusal(message),

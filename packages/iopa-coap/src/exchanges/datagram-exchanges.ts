@@ -59,8 +59,8 @@ export class DatagramExchange implements Exchange<Peer> {
 /** How requests are taken. */
 export interface DatagramExchangesInit {
   readonly limits: MessageLimits
-  /** Takes a request. */
-  readonly handle: (exchange: DatagramExchange) => void
+  /** Answers requests, now or later. */
+  readonly handler: { handle(exchange: DatagramExchange): void }
   readonly onError: (error: unknown) => void
 }
 
@@ -68,7 +68,7 @@ export interface DatagramExchangesInit {
 export class DatagramExchanges implements MessageHandlers {
   readonly #layer: MessageLayer
   readonly #limits: MessageLimits
-  readonly #handle: (exchange: DatagramExchange) => void
+  readonly #handler: DatagramExchangesInit['handler']
   readonly #onError: (error: unknown) => void
   /** Requests without a response. */
   inFlight = 0
@@ -78,10 +78,10 @@ export class DatagramExchanges implements MessageHandlers {
   #recent: DatagramExchange[] = []
   #waiting: DatagramExchange[] = []
 
-  constructor(layer: MessageLayer, { limits, handle, onError }: DatagramExchangesInit) {
+  constructor(layer: MessageLayer, { limits, handler, onError }: DatagramExchangesInit) {
     this.#layer = layer
     this.#limits = limits
-    this.#handle = handle
+    this.#handler = handler
     this.#onError = onError
   }
 
@@ -106,7 +106,7 @@ export class DatagramExchanges implements MessageHandlers {
       return false
     }
     try {
-      this.#handle(exchange)
+      this.#handler.handle(exchange)
     } catch (error) {
       this.#onError(error)
       exchange.respond(CODE.INTERNAL_SERVER_ERROR, NO_OPTIONS, EMPTY)

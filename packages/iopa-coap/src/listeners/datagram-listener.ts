@@ -59,7 +59,7 @@ class DatagramListener implements Listener {
     })
     this.#layer = layer
     this.#server = server
-    this.#exchanges = new DatagramExchanges(layer, { limits, handle: exchange => server.resources.handle(exchange), onError })
+    this.#exchanges = new DatagramExchanges(layer, { limits, handler: server.resources, onError })
     layer.open(this.#exchanges)
   }
 

@@ -4,15 +4,7 @@ import { CODE } from '../codec/codes.ts'
 import { Options } from '../codec/options.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import type { KeptAnswers } from '../resources/kept-answers.ts'
-import {
-  diagnostic,
-  type FormatTable,
-  isBeginning,
-  type Representation,
-  represent,
-  sizeOf,
-  writeRepresentation
-} from '../resources/representation.ts'
+import { diagnostic, type FormatTable, type Representation, represent, writeRepresentation } from '../resources/representation.ts'
 import type { CoapRequest } from '../resources/request.ts'
 import { firstBlock, singleSize, szxOf } from '../resources/responses.ts'
 
@@ -106,13 +98,13 @@ export class Notifications {
   #write({ exchange, request, sequence }: Notified, representation: Representation): Notification {
     const { remote } = exchange
     const { kept, szx: largest } = this.#settings
-    const size = sizeOf(representation)
-    const beginning = isBeginning(representation)
+    const { size } = representation
+    let payload = representation.payload as Uint8Array
+    const beginning = payload.length < size
     const wanted = szxOf(request, remote, largest)
     // An unverified peer gets it on trust, so it is short.
     const szx = remote.verified ? wanted : Math.min(wanted, UNVERIFIED_SZX)
     let block2 = request.block2 === NONE ? NONE : blockValue(0, false, szx)
-    let payload = representation.payload as Uint8Array
     let size2 = NONE
     if (size > singleSize(request, remote, szx) || beginning) {
       // At once: some clients fetch the next block before they acknowledge this one. The blocks after a beginning are not those of a former body.

@@ -5,7 +5,7 @@ import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
-import { diagnostic, PROBLEM_FORMAT, type Representation, sizeOf } from './representation.ts'
+import { diagnostic, PROBLEM_FORMAT, type Representation } from './representation.ts'
 import { type CoapRequest, Refusal } from './request.ts'
 
 const NONE = -1
@@ -65,7 +65,7 @@ export class ErrorResponses {
     } else {
       const text = diagnostic(code, detail)
       const room = this.#settings.guard.room(exchange, 0)
-      exchange.respond(code, NO_OPTIONS, (sizeOf(text) > room ? shortened(text, room) : text).payload as Uint8Array)
+      exchange.respond(code, NO_OPTIONS, (text.size > room ? shortened(text, room) : text).payload as Uint8Array)
     }
   }
 
@@ -80,10 +80,9 @@ export class ErrorResponses {
 /** An error whose text is cut, at a character, or left out where it is no plain text. */
 export const shortened = (representation: Representation, room: number): Representation => {
   const text = representation.payload as Uint8Array
-  if (representation.contentFormat !== NONE || room < 16) return { ...representation, contentFormat: NONE, payload: NOTHING }
-  let end = room
+  let end = representation.contentFormat !== NONE || room < 16 ? 0 : room
   while (end > 0 && (text[end]! & 0xc0) === 0x80) end--
-  return { ...representation, payload: text.subarray(0, end) }
+  return { ...representation, contentFormat: NONE, payload: text.subarray(0, end), size: end }
 }
 
 /** The refusal that an error is to the sender of a request of code `method`; undefined for a fault that is not the sender's. */

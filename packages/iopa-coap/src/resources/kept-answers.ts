@@ -3,7 +3,7 @@ import type { Clock, Context, TimerHandle } from '@iopa/appbuilder'
 import { contentOption } from '../codec/etag.ts'
 import type { Remote } from '../exchanges/exchange.ts'
 import { Snapshots } from '../exchanges/snapshots.ts'
-import { isRandomAccess, type Representation } from './representation.ts'
+import type { Representation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
 
 const COUNT = 1024
@@ -50,7 +50,7 @@ export class KeptAnswers {
   /** Keeps an answer in place of the former one to the same request. `owner` is ended when it is not kept any more. */
   keep(remote: Remote, request: CoapRequest, representation: Representation, owner: Context | undefined): KeptAnswer {
     const { payload } = representation
-    const inParts = isRandomAccess(payload)
+    const inParts = !(payload instanceof Uint8Array)
     // One that stays the same over the blocks (RFC 7959 section 2.4).
     if (representation.code >> 5 === 2) representation.etag ??= inParts ? randomBytes(8) : contentOption(payload)
     const kept: KeptAnswer = { representation, held: inParts ? 0 : payload.length, release: () => void owner?.end() }

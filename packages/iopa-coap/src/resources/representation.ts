@@ -23,9 +23,10 @@ export interface Representation {
   etag: Uint8Array | undefined
   /** The Location-Path and Location-Query options, decoded. */
   location: Location | undefined
+  /** The body; or its beginning in memory, where the other blocks are read by requests of their own; or a body that is read in parts. */
   payload: Uint8Array | RandomAccessBody
-  /** Bytes of the whole body where the payload is only its beginning; -1 where it is the body. */
-  whole: number
+  /** Bytes of the whole body. */
+  size: number
 }
 
 interface Location {
@@ -42,23 +43,32 @@ export interface MessageOptions {
   readonly size2: number
 }
 
-/** True for a body of which parts can be read. */
-export const isRandomAccess = (payload: unknown): payload is RandomAccessBody =>
+/** True for a body that is read in parts. */
+const isRandomAccess = (payload: unknown): payload is RandomAccessBody =>
   typeof payload === 'object' &&
   payload !== null &&
   typeof (payload as Partial<RandomAccessBody>).read === 'function' &&
   typeof (payload as Partial<RandomAccessBody>).size === 'number'
 
-/** A representation of nothing but a code and a diagnostic text (RFC 7252 section 5.5.2). */
-export const diagnostic = (code: number, text: string): Representation => ({
+/** A representation with a code and a diagnostic text only (RFC 7252 section 5.5.2). */
+export const diagnostic = (code: number, text: string): Representation => representationOf(code, text === '' ? NOTHING : Buffer.from(text))
+
+const representationOf = (code: number, payload: Uint8Array): Representation => ({
   code,
   contentFormat: NONE,
   maxAge: NONE,
   etag: undefined,
   location: undefined,
-  payload: text === '' ? NOTHING : Buffer.from(text),
-  whole: NONE
+  payload,
+  size: payload.length
 })
+
+/** Gives a representation a body in memory. */
+const setPayload = (representation: Representation, payload: Uint8Array, contentFormat: number): void => {
+  representation.payload = payload
+  representation.size = payload.length
+  representation.contentFormat = contentFormat
+}
 
 /** Content-Format numbers of the types that answers have; an app has few, so they are kept. */
 export class FormatTable {
@@ -83,44 +93,28 @@ export class FormatTable {
 
 /** The answer to a request of code `method`; `accept` is the Content-Format that it prefers, or -1. The payload of a stream must have been collected. */
 export const represent = (answer: Answer, method: number, accept: number, formats: FormatTable): Representation => {
-  const representation: Representation = {
-    code: codeOfStatus(answer.status, method),
-    contentFormat: NONE,
-    maxAge: NONE,
-    etag: undefined,
-    location: undefined,
-    payload: NOTHING,
-    whole: NONE
-  }
-  const { excerpt } = answer
-  if (answer.isProblem) representProblem(representation, answer, accept)
+  const { status, excerpt, isProblem, payload, type, headerPairs } = answer
+  const representation = representationOf(codeOfStatus(status, method), NOTHING)
+  const headed = headerPairs.length > 0
+  if (isProblem) representProblem(representation, answer, accept)
   else if (excerpt !== null) {
     // It has changed again while its beginning was read.
     if (excerpt.start.length === 0) return { ...diagnostic(CODE.SERVICE_UNAVAILABLE, 'The resource is changing; ask again.'), maxAge: 1 }
-    representation.payload = excerpt.start
-    representation.whole = excerpt.size
-    representation.contentFormat = formats.find(excerpt.type)
-  } else {
-    const { payload } = answer
-    if (payload !== null) {
-      representation.payload = isRandomAccess(payload)
-        ? payload
-        : typeof payload === 'string'
-          ? textOf(answer.type, payload)
-          : answer.isStream
-            ? NOTHING
-            : answer.payloadBytes
-      representation.contentFormat = formats.find(answer.type, answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-encoding'))
-    }
+    setPayload(representation, excerpt.start, formats.find(excerpt.type))
+    representation.size = excerpt.size
+  } else if (payload !== null) {
+    const format = formats.find(type, headed ? answer.headers.get('content-encoding') : undefined)
+    if (typeof payload === 'string') setPayload(representation, textOf(type, payload), format)
+    else if (isRandomAccess(payload)) {
+      representation.payload = payload
+      representation.size = payload.size
+      representation.contentFormat = format
+    } else setPayload(representation, answer.isStream ? NOTHING : answer.payloadBytes, format)
   }
-  if (answer.headerPairs.length > 0) readHeaders(representation, answer)
-  if (answer.status >= 300 && answer.status < 400 && answer.status !== 304) readTarget(representation, answer)
+  if (headed) readHeaders(representation, answer)
+  if (status >= 300 && status < 400 && status !== 304) readTarget(representation, answer)
   // RFC 7252 section 5.9.1.3: 2.03 carries no payload.
-  if (representation.code === CODE.VALID) {
-    representation.payload = NOTHING
-    representation.whole = NONE
-    representation.contentFormat = NONE
-  }
+  if (representation.code === CODE.VALID) setPayload(representation, NOTHING, NONE)
   return representation
 }
 
@@ -130,16 +124,9 @@ const textOf = (type: string, text: string): Uint8Array => (type.endsWith('cbor'
 const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem
   if (accept === PROBLEM_FORMAT) {
-    representation.contentFormat = accept
-    representation.payload = encodeProblem({
-      title,
-      detail,
-      responseCode: representation.code,
-      type,
-      status,
-      members: code === undefined ? members : { ...members, code }
-    })
-  } else representation.payload = Buffer.from(detail || title)
+    const problem = { title, detail, responseCode: representation.code, type, status, members: code === undefined ? members : { ...members, code } }
+    setPayload(representation, encodeProblem(problem), accept)
+  } else setPayload(representation, Buffer.from(detail || title), NONE)
 }
 
 const readHeaders = (representation: Representation, answer: Answer): void => {
@@ -163,9 +150,8 @@ const readTarget = (representation: Representation, answer: Answer): void => {
   const location = answer.headers.get('location')
   if (location === undefined) return
   if (/^\/(?!\/)/.test(location)) representation.location = readLocation(location)
-  if (representation.location !== undefined || sizeOf(representation) > 0) return
-  representation.contentFormat = NONE
-  representation.payload = Buffer.from(`The resource is at ${location}`)
+  if (representation.location === undefined && representation.size === 0)
+    setPayload(representation, Buffer.from(`The resource is at ${location}`), NONE)
 }
 
 const readLocation = (location: string): Location | undefined => {
@@ -198,13 +184,6 @@ export const writeRepresentation = (writer: Options, representation: Representat
   return writer
 }
 
-/** Bytes of the whole payload. */
-export const sizeOf = ({ payload, whole }: Representation): number =>
-  whole !== NONE ? whole : isRandomAccess(payload) ? payload.size : payload.length
-
-/** True where the payload is the beginning of a body whose other blocks are read by requests of their own. */
-export const isBeginning = ({ payload, whole }: Representation): boolean => whole !== NONE && whole > (payload as Uint8Array).length
-
 /** What a request is answered with where its handler answers 2.05: 2.03 where the client has that already, 4.06 where Accept cannot be met. */
 export const fitted = (request: CoapRequest, given: Representation): Representation => {
   // If-None-Match asks that there be nothing, of a GET as well (RFC 7252 section 5.10.8.2); for the app it is the `*` that 304 answers.
@@ -214,14 +193,15 @@ export const fitted = (request: CoapRequest, given: Representation): Representat
   const representation = request.etagged ? validated(request, given) : given
   // RFC 7252 section 5.10.4.
   const unfit =
-    representation.code === CODE.CONTENT && request.accept !== NONE && representation.contentFormat !== request.accept && sizeOf(representation) > 0
+    representation.code === CODE.CONTENT && request.accept !== NONE && representation.contentFormat !== request.accept && representation.size > 0
   return unfit ? diagnostic(CODE.NOT_ACCEPTABLE, 'The resource has no representation in the format that Accept asks for.') : representation
 }
 
 /** 2.03 without payload where an ETag of the request is that of the representation (RFC 7252 section 5.10.6.2). */
 const validated = (request: CoapRequest, representation: Representation): Representation => {
-  const { payload } = representation
-  const etag = representation.etag ?? (isRandomAccess(payload) || isBeginning(representation) ? undefined : contentOption(payload))
+  const { payload, size } = representation
+  // Only a whole body in memory has a tag by its content.
+  const etag = representation.etag ?? (payload instanceof Uint8Array && payload.length === size ? contentOption(payload) : undefined)
   if (etag === undefined || !request.etags(OPTION.ETAG).some(tag => sameEtag(tag, etag))) return representation
-  return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING, whole: NONE }
+  return { ...representation, code: CODE.VALID, etag, contentFormat: NONE, payload: NOTHING, size: 0 }
 }

@@ -8,7 +8,7 @@ import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
 import type { ErrorResponses } from './error-responses.ts'
 import { type KeptAnswers, keyOf } from './kept-answers.ts'
 import { PathCache } from './path-cache.ts'
-import { diagnostic, type FormatTable, fitted, isRandomAccess, represent } from './representation.ts'
+import { diagnostic, type FormatTable, fitted, represent } from './representation.ts'
 import { type CoapRequest, Refusal, readRequest } from './request.ts'
 import type { Responses } from './responses.ts'
 
@@ -166,7 +166,7 @@ export class ResourceServer<R extends Remote> {
           : represent(context.response, message.code, request.accept, formats)
       const representation = fitted(request, given)
       // A body of which parts are read needs its context as long as there are parts to read.
-      if (isRandomAccess(representation.payload)) responses.send(exchange, request, representation, NONE, context)
+      if (!(representation.payload instanceof Uint8Array)) responses.send(exchange, request, representation, NONE, context)
       else {
         responses.send(exchange, request, representation)
         void context.end()

@@ -7,7 +7,7 @@ import { type AmplificationGuard, clampedForEcho, SHORT } from '../exchanges/amp
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { type ErrorResponses, shortened } from './error-responses.ts'
 import type { KeptAnswer, KeptAnswers } from './kept-answers.ts'
-import { diagnostic, isBeginning, isRandomAccess, type MessageOptions, type Representation, sizeOf, writeRepresentation } from './representation.ts'
+import { diagnostic, type MessageOptions, type Representation, writeRepresentation } from './representation.ts'
 import type { CoapRequest } from './request.ts'
 
 const NONE = -1
@@ -59,7 +59,8 @@ export class Responses {
    */
   send(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number = NONE, owner?: Context): boolean {
     const { remote } = exchange
-    const size = sizeOf(representation)
+    const { payload, size } = representation
+    const inMemory = payload instanceof Uint8Array
     let szx = szxOf(request, remote, this.#settings.szx)
     let single = singleSize(request, remote, szx)
     if (!remote.verified && !this.#fits(exchange, request, representation, observe)) {
@@ -79,7 +80,7 @@ export class Responses {
         single = Math.min(single, blockSize(szx))
       }
     }
-    if (isBeginning(representation)) {
+    if (inMemory && payload.length < size) {
       this.#kept.remove(remote, request)
       this.#respond(exchange, request, representation, observe, blockValue(0, true, szx), firstBlock(remote, representation, szx))
       return true
@@ -87,8 +88,8 @@ export class Responses {
     // What is not the representation has no further blocks: an error, or 2.03 to a block with the ETag that is current.
     const whole = (size <= single && request.block2 <= 15) || (request.block2 > 15 && !isBody(representation))
     const block2 = request.block2 === NONE || request.block2 > 15 ? NONE : blockValue(0, false, szx)
-    if (whole && !isRandomAccess(representation.payload)) {
-      this.#respond(exchange, request, representation, observe, block2, representation.payload)
+    if (whole && inMemory) {
+      this.#respond(exchange, request, representation, observe, block2, payload)
       return true
     }
     const reply: Reply = { exchange, request, observe, lost: error => this.#errors.fail(exchange, error) }
@@ -131,7 +132,7 @@ export class Responses {
   #sendBlock(reply: Reply, { representation }: KeptAnswer, start: number, szx: number): void {
     const { exchange, request } = reply
     const { remote } = exchange
-    const size = sizeOf(representation)
+    const { size } = representation
     if (start >= size && start > 0) {
       this.#sendWhole(exchange, request, NO_SUCH_BLOCK)
       return
@@ -140,7 +141,7 @@ export class Responses {
     const more = end < size
     this.#sendPart(reply, representation, blockValue(start / blockSize(szx), more, szx), start, end, () => {
       // A body that is read in parts is not kept beyond the last one: so that its file is closed.
-      if (!more && isRandomAccess(representation.payload)) this.#kept.remove(remote, request)
+      if (!more && !(representation.payload instanceof Uint8Array)) this.#kept.remove(remote, request)
     })
   }
 
@@ -154,7 +155,7 @@ export class Responses {
     sent: () => void
   ): void {
     const { payload } = representation
-    if (!isRandomAccess(payload)) {
+    if (payload instanceof Uint8Array) {
       this.#respond(exchange, request, representation, observe, block2, payload.subarray(start, end))
       sent()
     } else
@@ -192,7 +193,7 @@ export class Responses {
 
   /** The size of a body, for the Size2 option; none of an error, and none where each byte counts. */
   #size2({ remote }: Exchange, representation: Representation): number {
-    return remote.verified && representation.code >> 5 === 2 && representation.code !== CODE.VALID ? sizeOf(representation) : NONE
+    return remote.verified && representation.code >> 5 === 2 && representation.code !== CODE.VALID ? representation.size : NONE
   }
 
   /** Adds an Echo for an unverified peer, where there is room for one: with its next request it may be sent whole blocks. */
@@ -214,7 +215,7 @@ export class Responses {
 
   /** True when the whole of an answer may be sent to a peer that is not verified. */
   #fits(exchange: Exchange, request: CoapRequest, representation: Representation, observe: number): boolean {
-    const size = sizeOf(representation)
+    const { size } = representation
     if (size <= SHORT && exchange.remote.credit >= CREDIT_FOR_SHORT) return true
     const { length } = writeRepresentation(this.#writer, representation, { ...BARE, observe, block2: request.block2, block1: request.block1 })
     return this.#settings.guard.allows(exchange, length, size)
@@ -238,7 +239,7 @@ export const szxOf = (request: CoapRequest, remote: Remote, szx: number): number
 
 /** Bytes of payload of a block: with BERT as many times 1024 as fit (RFC 8323 section 6). */
 const lengthOfBlock = (szx: number, remote: Remote): number =>
-  szx === BERT ? Math.max(1024, remote.maxPayload - (remote.maxPayload % 1024)) : blockSize(szx)
+  szx === BERT ? Math.max(1024, remote.maxPayload - (remote.maxPayload % 1024)) : 16 << szx
 
 /** Bytes of payload that are sent in one message, without blocks. */
 export const singleSize = (request: CoapRequest, remote: Remote, szx: number): number =>
