@@ -2,11 +2,12 @@
 import dgram from 'node:dgram'
 import { readdirSync } from 'node:fs'
 import net from 'node:net'
-import { type App, type AppOptions, type Limits, parseUrl, type Transport } from '@iopa/appbuilder'
+import type { App, AppOptions, Limits, Transport } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { tcp } from '@iopa/tcp'
+import { parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { home } from '../examples/home/routes.ts'
 
@@ -220,7 +221,7 @@ export const datagram = async (port: number, bytes: Uint8Array, limit?: number):
 
 // HTTP
 
-export const isHead = (received: Buffer): boolean => received.includes('\r\n\r\n')
+const isHead = (received: Buffer): boolean => received.includes('\r\n\r\n')
 
 /** The status of an HTTP request sent exactly as given; 0 for a close without an answer. */
 export const httpStatus = async (port: number, bytes: string): Promise<number> => {
@@ -290,7 +291,7 @@ export const CSM = 0xe1
 
 /** The code of an answer as `4.04`; empty for none. */
 export const coapCode = (answer: Buffer | null): string => (answer === null ? '' : codeText(answer[1] as number))
-export const codeText = (code: number): string => `${code >> 5}.${String(code & 31).padStart(2, '0')}`
+const codeText = (code: number): string => `${code >> 5}.${String(code & 31).padStart(2, '0')}`
 
 /** The codes of all messages of a stream. */
 export const frameCodes = (received: Buffer): string[] => {
@@ -362,9 +363,9 @@ export const mqttPackets = (received: Buffer): MqttPacket[] => {
   return packets
 }
 
-export const CONNACK = 2
-export const PUBACK = 4
-export const DISCONNECT = 14
+const CONNACK = 2
+const PUBACK = 4
+const DISCONNECT = 14
 
 /** A connection of MQTT 5 that has been accepted. */
 export const mqttPeer = async (port: number, clientId: string): Promise<Peer> => {

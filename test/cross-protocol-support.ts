@@ -1,10 +1,11 @@
 // Observers and changers of every protocol, with clients of other makers where the protocol has one.
 import { request } from 'node:http'
-import { App, type Client, encodePath, type Listener, parseUrl } from '@iopa/appbuilder'
+import { App, type Client } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { tcp } from '@iopa/tcp'
+import { encodePath, type Listener, parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import mqttJs from 'mqtt'
 import { until } from './abuse-support.ts'

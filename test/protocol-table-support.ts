@@ -1,5 +1,5 @@
 // One request of one app on every protocol, through clients of ours, the fetch handler and `app.invoke`.
-import { Answer, App, type AppOptions, type Bag, type Client, HeaderMap, type MiddlewareFunction } from '@iopa/appbuilder'
+import { App, type AppOptions, type Bag, type Client, type MiddlewareFunction } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
@@ -7,6 +7,7 @@ import { mqtt } from '@iopa/mqtt'
 import { type Routes, router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { memory } from '@iopa/testing'
+import { Answer, HeaderMap } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 
 /** The columns of the table. */

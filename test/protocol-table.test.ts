@@ -1,6 +1,7 @@
 // The same request means the same on every protocol, or docs/spec/transport.md says why not: its table is what these tests find.
 import { readFileSync } from 'node:fs'
-import { type Answer, contentTag, IopaError, reply } from '@iopa/appbuilder'
+import { type Answer, IopaError, reply } from '@iopa/appbuilder'
+import { contentTag } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 import { type Ask, open, type Place, PROTOCOLS, type Protocol, tableIn } from './protocol-table-support.ts'
 

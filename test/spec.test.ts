@@ -1,9 +1,10 @@
 // The tables of the documents say what the code says.
 import { readdirSync, readFileSync } from 'node:fs'
-import { App, DEFAULT_LIMITS } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { CAPABILITIES, CONTROL_METHODS, changesState, IOPA, IOPA_VERSION, METHODS, SERVER, SSL, STATUS } from '@iopa/constants'
 import { MQTT_KEYS } from '@iopa/mqtt'
 import { conformance } from '@iopa/testing'
+import { DEFAULT_LIMITS } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const read = (file: string): string => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')

@@ -1,6 +1,7 @@
 // How long a user's observers and connections last, on every protocol: an expiry, a check, and app.revoke (docs/guides/security.md).
 import net from 'node:net'
-import { App, defineMiddleware, IopaError, type User, type Validity } from '@iopa/appbuilder'
+import { App, defineMiddleware, IopaError, type User } from '@iopa/appbuilder'
+import type { Validity } from '@iopa/constants'
 import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'

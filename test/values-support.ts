@@ -1,11 +1,12 @@
 // One app on every protocol whose routes answer with each kind of value, and one way to ask it on each protocol.
-import { Answer, App, type Bag, type Client, HeaderMap, type Listener, type Logger, parseUrl, reply } from '@iopa/appbuilder'
+import { App, type Bag, type Client, type Logger, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
 import { type Routes, router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
+import { Answer, HeaderMap, type Listener, parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { KINDS, type Kind } from './values-kinds.ts'
 

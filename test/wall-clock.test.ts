@@ -1,11 +1,12 @@
 // The wall clock may jump: by an administrator, by NTP, or on a board without a battery. No duration may depend on it.
 // (For MQTT: packages/iopa-mqtt/test/broker-wall-clock.test.ts.)
-import { App, type ByteChannel, type Context, type Transport } from '@iopa/appbuilder'
+import { App, type Context, type Transport } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { type VirtualClock, type VirtualNetwork, virtualClock, virtualNetwork } from '@iopa/testing'
+import type { ByteChannel } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { describe, expect, test } from 'vitest'
 

@@ -1,12 +1,13 @@
 // The app under test: handlers that answer at once, late, in parts, wrongly or never, and state that must stay with its request.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { App, type Context, type Limits, parseUrl, reply } from '@iopa/appbuilder'
+import { App, type Context, type Limits, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { HeaderMap } from '@iopa/context'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
+import { parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 
 export interface Served {

@@ -1,6 +1,7 @@
-import { App, type Logger, parseUrl } from '@iopa/appbuilder'
+import { App, type Logger } from '@iopa/appbuilder'
 import { mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'
+import { parseUrl } from '@iopa/transport'
 
 export interface LoadedApp {
   readonly app: App

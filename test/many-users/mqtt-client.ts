@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteNetwork } from '@iopa/appbuilder'
+import type { ByteChannel, ByteNetwork } from '@iopa/transport'
 import { LASTING, type Ledger } from './ledger.ts'
 import {
   acknowledge,

@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteNetwork, DatagramChannel, DatagramNetwork } from '@iopa/appbuilder'
+import type { ByteChannel, ByteNetwork, DatagramChannel, DatagramNetwork } from '@iopa/transport'
 import { generate, parse } from 'coap-packet'
 import type { Ledger } from './ledger.ts'
 import { tokensIn } from './tokens.ts'

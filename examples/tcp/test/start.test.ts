@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Channel } from '@iopa/appbuilder'
 import { tcp } from '@iopa/tcp'
+import type { Channel } from '@iopa/transport'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const start = fileURLToPath(new URL('../start.ts', import.meta.url))

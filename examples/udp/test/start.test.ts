@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Channel } from '@iopa/appbuilder'
+import type { Channel } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 

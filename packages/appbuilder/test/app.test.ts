@@ -1,22 +1,18 @@
 import { getEventListeners } from 'node:events'
 import {
-  Answer,
   App,
   type Bag,
-  type Channel,
   type ConnectOptions,
   type Context,
   defineMiddleware,
-  type Host,
   IopaError,
   type Limits,
   type Next,
-  outgoing,
-  pathsOfRoute,
-  type RouteInfo,
   reply,
   type Transport
 } from '@iopa/appbuilder'
+import type { RouteInfo } from '@iopa/appbuilder/extension'
+import { Answer, type Channel, type Host, outgoing, pathsOfRoute } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -28,7 +24,9 @@ interface Fake extends Transport {
 }
 
 /** A transport that records, and answers what it is told to. */
-const fake = (options: { fail?: boolean; address?: string; open?: boolean; limits?: Partial<Limits>; scheme?: string } = {}): Fake => {
+const fake = (
+  options: { fail?: boolean; address?: string; allowUnauthenticated?: boolean; limits?: Partial<Limits>; scheme?: string } = {}
+): Fake => {
   const scheme = options.scheme ?? 'fake'
   const log: string[] = []
   const sent: Bag[] = []
@@ -42,7 +40,7 @@ const fake = (options: { fail?: boolean; address?: string; open?: boolean; limit
     async listen(given) {
       const host = given.withLimits(options.limits)
       this.host = host
-      host.assertProtected(options.address ?? '127.0.0.1', options.open)
+      host.assertProtected(options.address ?? '127.0.0.1', options.allowUnauthenticated)
       if (options.fail) throw new IopaError(500, 'bind-failed', 'Port taken.')
       log.push('listen')
       host.scope.defer(reason => void log.push(`scope ${reason}`))
@@ -103,12 +101,12 @@ describe('an app and its transports', () => {
     expect(one.log).toEqual(['listen', 'close 0', 'scope shutdown'])
   })
 
-  test('refuses to listen unprotected off loopback, and names open: true', async () => {
-    await expect(new App(quiet).use(fake({ address: '0.0.0.0' })).listen()).rejects.toThrow(/open: true/)
-    await expect(new App(quiet).use(fake({ address: '::' })).listen()).rejects.toThrow(/open: true/)
+  test('refuses to listen unprotected off loopback, and names allowUnauthenticated: true', async () => {
+    await expect(new App(quiet).use(fake({ address: '0.0.0.0' })).listen()).rejects.toThrow(/allowUnauthenticated: true/)
+    await expect(new App(quiet).use(fake({ address: '::' })).listen()).rejects.toThrow(/allowUnauthenticated: true/)
     const auth = defineMiddleware({ provides: ['server.User'] }, (_, next) => next())
     for (const app of [
-      new App(quiet).use(fake({ address: '0.0.0.0', open: true })),
+      new App(quiet).use(fake({ address: '0.0.0.0', allowUnauthenticated: true })),
       new App(quiet).use(auth).use(fake({ address: '0.0.0.0' })),
       new App(quiet).use(fake({ address: '::1' }))
     ]) {
@@ -364,7 +362,7 @@ describe('a dispatch layer', () => {
 
 describe('the paths of a route', () => {
   const route = (segments: RouteInfo['segments'], instances?: () => string[]): RouteInfo => ({
-    methods: ['GET'],
+    method: 'GET',
     pattern: '/x',
     segments,
     attributes: instances === undefined ? {} : { instances }

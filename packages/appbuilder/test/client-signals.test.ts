@@ -1,5 +1,6 @@
 // Signals and close() end what waits at once, whatever it waits for: a layer, a channel, a handler, a body.
-import { type Answer, App, type Bag, type Channel, type Context, reply, type Transport } from '@iopa/appbuilder'
+import { type Answer, App, type Bag, type Context, reply, type Transport } from '@iopa/appbuilder'
+import type { Channel } from '@iopa/transport'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const

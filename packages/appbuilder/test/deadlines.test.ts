@@ -1,6 +1,7 @@
 // Time passes for requests as it does for the clock, however many of them are cut.
-import { App, type Context, type Host } from '@iopa/appbuilder'
+import { App, type Context } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import type { Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const endpoint = {

@@ -1,4 +1,5 @@
-import { type Answer, App, type RandomAccessBody } from '@iopa/appbuilder'
+import { type Answer, App } from '@iopa/appbuilder'
+import type { RandomAccessBody } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const LIMIT = 100

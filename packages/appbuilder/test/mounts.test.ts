@@ -1,6 +1,7 @@
-import { App, type Context, type Endpoint, type Host, type MiddlewareFunction, type Transport } from '@iopa/appbuilder'
+import { App, type Context, type MiddlewareFunction, type Transport } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
+import type { Endpoint, Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const

@@ -1,5 +1,6 @@
-import { type Answer, App, type Context, type Host, type MiddlewareFunction, type Next, reply } from '@iopa/appbuilder'
+import { type Answer, App, type Context, type MiddlewareFunction, type Next, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
+import type { Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { turns, watch } from './observation-support.ts'
 

@@ -1,15 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import {
-  type Answer,
-  App,
-  type Bag,
-  type Context,
-  defineMiddleware,
-  type HeaderMap,
-  type Host,
-  type MiddlewareFunction,
-  reply
-} from '@iopa/appbuilder'
+import { type Answer, App, type Bag, type Context, defineMiddleware, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import type { HeaderMap, Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { turns, watch } from './observation-support.ts'
 

@@ -1,4 +1,5 @@
-import type { Answer, App, Bag, Context, Host, Logger } from '@iopa/appbuilder'
+import type { Answer, App, Bag, Context, Logger } from '@iopa/appbuilder'
+import type { Host } from '@iopa/transport'
 
 /** One observer in a test, and what it was told. */
 export interface Watching {

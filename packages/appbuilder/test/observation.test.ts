@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Answer, App, type Context, defineMiddleware, type Host, reply } from '@iopa/appbuilder'
+import { type Answer, App, type Context, defineMiddleware, reply } from '@iopa/appbuilder'
+import type { Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const

@@ -1,16 +1,7 @@
-import {
-  App,
-  type Context,
-  defineKeys,
-  defineMiddleware,
-  HeaderMap,
-  IopaError,
-  isUnrouted,
-  type MiddlewareFunction,
-  type Next,
-  reply
-} from '@iopa/appbuilder'
+import { App, type Context, defineKeys, defineMiddleware, IopaError, type MiddlewareFunction, type Next, reply } from '@iopa/appbuilder'
+import { isUnrouted } from '@iopa/appbuilder/extension'
 import { memory, virtualClock } from '@iopa/testing'
+import { HeaderMap } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const

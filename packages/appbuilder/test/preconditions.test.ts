@@ -1,4 +1,5 @@
-import { type Answer, App, type Bag, type Context, contentTag, IopaError, reply } from '@iopa/appbuilder'
+import { type Answer, App, type Bag, type Context, IopaError, reply } from '@iopa/appbuilder'
+import { contentTag } from '@iopa/appbuilder/extension'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'

@@ -1,9 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
 
 // As in an application into which a package manager has put this package twice.
-const copy = async (): Promise<typeof import('@iopa/appbuilder')> => {
+const copy = async (): Promise<typeof import('@iopa/appbuilder') & Pick<typeof import('@iopa/context'), 'HeaderMap'>> => {
   vi.resetModules()
-  return import('@iopa/appbuilder')
+  const { HeaderMap } = await import('@iopa/context')
+  return { ...(await import('@iopa/appbuilder')), HeaderMap }
 }
 const A = await copy()
 const B = await copy()

@@ -1,4 +1,5 @@
-import { App, type Context, type ContextOf, defineMiddleware, type Extension, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { App, type Context, defineMiddleware, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import type { ContextOf, Extension } from '@iopa/appbuilder/extension'
 
 declare module '@iopa/constants' {
   interface IopaKeys {

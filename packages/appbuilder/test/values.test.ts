@@ -4,7 +4,8 @@ import { EventEmitter } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
-import { App, type Codec, type Context, HeaderMap, IopaError, reply } from '@iopa/appbuilder'
+import { App, type Context, IopaError, reply } from '@iopa/appbuilder'
+import { type Codec, HeaderMap } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 const storage = new AsyncLocalStorage<string>()

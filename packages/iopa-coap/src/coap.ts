@@ -1,6 +1,4 @@
 import cluster from 'node:cluster'
-import dgram from 'node:dgram'
-import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
 import {
   type ByteNetwork,
@@ -13,18 +11,17 @@ import {
   checkTlsOptions,
   countersOf,
   type DatagramNetwork,
-  datagramNetwork,
   type Host,
   IopaError,
   type Limits,
   type Listener,
   markFactory,
-  socketNetwork,
   systemClock,
   type TlsOptions,
   type Transport,
   upstream
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
+import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
 import { connectDatagrams } from './client/datagram-client.ts'
 import { connectStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
@@ -54,7 +51,7 @@ export interface CoapOptions {
   /** Serves `coaps+tcp:` with a certificate or with pre-shared keys, on port 5684 or `port`. */
   readonly tls?: TlsOptions & { readonly port?: number }
   /** Serves off loopback although no middleware provides `server.User`. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
   /** Timing of datagrams (RFC 7252 section 4.8). */
   readonly transmission?: TransmissionParameters
@@ -71,7 +68,7 @@ export interface CoapOptions {
   readonly multicast?: boolean | readonly string[]
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
-  readonly channel?: DatagramNetwork & Partial<ByteNetwork>
+  readonly network?: DatagramNetwork & Partial<ByteNetwork>
 }
 
 const OPTIONS: Record<keyof CoapOptions, true> = {
@@ -80,7 +77,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   udp: true,
   tcp: true,
   tls: true,
-  open: true,
+  allowUnauthenticated: true,
   limits: true,
   transmission: true,
   blockSize: true,
@@ -88,7 +85,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   amplification: true,
   multicast: true,
   clock: true,
-  channel: true
+  network: true
 }
 
 /** A listener of CoAP, which may serve several schemes. */
@@ -101,8 +98,8 @@ export interface CoapListener extends Listener {
 export const coap = (options: CoapOptions = {}): Transport => {
   checkOptions('coap()', options, OPTIONS, coap)
   checkTlsOptions('coap()', options.tls, coap, { port: true })
-  const network = options.channel ?? datagramNetwork(dgram)
-  const streams = streamsOf(options.channel) ?? socketNetwork(net, () => import('node:tls'))
+  const network = options.network ?? datagramNetwork()
+  const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3 } = options
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
@@ -113,7 +110,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const counters = countersOf(own, 'coap')
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
-    own.assertProtected(address, options.open)
+    own.assertProtected(address, options.allowUnauthenticated)
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const settings: ServerSettings = {
       host: own,
@@ -160,14 +157,14 @@ export const coap = (options: CoapOptions = {}): Transport => {
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
     codecs: [cborCodec],
-    capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },
+    capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, linkLists: true, blockWise: true, maxPayload: blockSize } },
     listen,
     connect: (url, connecting) => upstream(connect(url, connecting))
   }
 }
 
-const streamsOf = (channel: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
-  channel?.listen === undefined || channel.connect === undefined ? undefined : { listen: channel.listen, connect: channel.connect }
+const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
+  network?.listen === undefined || network.connect === undefined ? undefined : { listen: network.listen, connect: network.connect }
 
 /** Several listeners as one, whose URL is that of the first. */
 const joined = (listeners: readonly Listener[]): CoapListener => {

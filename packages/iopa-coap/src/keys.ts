@@ -1,4 +1,4 @@
-import { defineKeys, type KeysDeclaration } from '@iopa/appbuilder'
+import { defineKeys, type KeysDeclaration } from '@iopa/transport'
 import type { Message } from './codec/message.ts'
 
 declare module '@iopa/constants' {

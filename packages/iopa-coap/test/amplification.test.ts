@@ -1,4 +1,4 @@
-import { systemClock } from '@iopa/appbuilder'
+import { systemClock } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'

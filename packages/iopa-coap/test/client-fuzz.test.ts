@@ -98,7 +98,7 @@ const exercise = async (scheme: 'coap' | 'coap+tcp', random: Random) => {
     })
   }
   const app = new App({ logger: false, clock }).use(
-    coap({ channel: network.machine('10.0.0.2'), transmission: { ackTimeout: 500, maxRetransmit: 2 } })
+    coap({ network: network.machine('10.0.0.2'), transmission: { ackTimeout: 500, maxRetransmit: 2 } })
   )
   const client = await clock.runUntil(app.connect(`${scheme}://${SERVER}`, { timeout: 5000 }))
   const ends = { answered: 0, failed: 0 }

@@ -59,7 +59,7 @@ describe('observations of one client', () => {
     await clock.advance(SECONDS)
     await clock.runUntil(home.app.close())
     const restarted = new App({ logger: false, clock })
-      .use(coap({ host: SERVER, port: 5683, open: true, clock, channel: network.machine(SERVER) }))
+      .use(coap({ host: SERVER, port: 5683, allowUnauthenticated: true, clock, network: network.machine(SERVER) }))
       .use(() => 'back')
     await restarted.listen()
     await clock.advance(20 * SECONDS)

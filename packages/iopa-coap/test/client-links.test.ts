@@ -1,8 +1,9 @@
-import dgram from 'node:dgram'
 import net from 'node:net'
-import { App, datagramNetwork, reply, systemClock } from '@iopa/appbuilder'
+import { App, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
+import { systemClock } from '@iopa/transport'
+import { datagramNetwork } from '@iopa/transport/node'
 import { describe, expect, test } from 'vitest'
 import { blockValue } from '../src/codec/block.ts'
 import { CODE } from '../src/codec/codes.ts'
@@ -109,7 +110,7 @@ describe('an answer in blocks', () => {
       },
       error: () => undefined
     })
-    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, channel: home.network.machine(CLIENT) }))
+    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, network: home.network.machine(CLIENT) }))
     const client = await home.clock.runUntil(app.connect('coap://10.0.0.7'))
     await expect(home.clock.runUntil(client.get('/x'))).rejects.toMatchObject({ status: 502, code: 'bad-block' })
     await home.clock.runUntil(app.close())
@@ -118,7 +119,7 @@ describe('an answer in blocks', () => {
 })
 
 describe('an address', () => {
-  const network = datagramNetwork(dgram)
+  const network = datagramNetwork()
 
   test('of several is the first at which a server answers, and the first of all where none does', async () => {
     await using server = await startEtsi()
@@ -184,14 +185,16 @@ describe('a client', () => {
     const { clock, network } = home
     const start = async (state: string): Promise<App> => {
       const channel = network.machine('10.0.0.8')
-      const app = new App({ logger: false, clock }).use(router()).use(coap({ host: '10.0.0.8', open: true, amplification: false, clock, channel }))
+      const app = new App({ logger: false, clock })
+        .use(router())
+        .use(coap({ host: '10.0.0.8', allowUnauthenticated: true, amplification: false, clock, network: channel }))
       app.get('/state', () => state)
       await app.listen()
       return app
     }
     const first = await start('before')
     const clients = new App({ logger: false, clock }).use(
-      coap({ clock, channel: network.machine(CLIENT), transmission: { ackTimeout: 500, maxRetransmit: 1 } })
+      coap({ clock, network: network.machine(CLIENT), transmission: { ackTimeout: 500, maxRetransmit: 1 } })
     )
     const client = await clock.runUntil(clients.connect('coap://10.0.0.8'))
     const seen: string[] = []

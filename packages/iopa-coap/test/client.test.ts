@@ -1,6 +1,7 @@
-import { App, type Client, type DatagramChannel } from '@iopa/appbuilder'
+import { App, type Client } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
+import type { DatagramChannel } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
@@ -51,7 +52,7 @@ async function scripted(answer: (request: ReceivedMessage, count: number) => Rep
     },
     error: () => {}
   })
-  const app = new App({ logger: false, clock }).use(coap({ clock, channel: network.machine('10.0.0.2'), ...options }))
+  const app = new App({ logger: false, clock }).use(coap({ clock, network: network.machine('10.0.0.2'), ...options }))
   const client: Client = await clock.runUntil(app.connect('coap://10.0.0.1'))
   return { clock, network, client, requests, replies, send, close: () => clock.runUntil(Promise.all([app.close({ timeout: 0 }), client.close()])) }
 }
@@ -240,7 +241,7 @@ describe('a client', () => {
 
   it('rejects what is asked of its channel after it was closed, and what waits then', async () => {
     const { clock, network, close } = await scripted(() => undefined)
-    const channel = await coap({ clock, channel: network.machine('10.0.0.3') }).connect(new URL('coap://10.0.0.1'))
+    const channel = await coap({ clock, network: network.machine('10.0.0.3') }).connect(new URL('coap://10.0.0.1'))
     const waiting = failure(channel.send({ 'iopa.Path': '/x' }))
     await clock.advance(10)
     await clock.runUntil(channel.close())
@@ -359,7 +360,7 @@ describe('an observation of a client', () => {
         close: () => {}
       })
     })
-    const app = new App({ logger: false, clock }).use(coap({ clock, channel: network.machine('10.0.0.2') }))
+    const app = new App({ logger: false, clock }).use(coap({ clock, network: network.machine('10.0.0.2') }))
     const client = await clock.runUntil(app.connect('coap+tcp://10.0.0.1'))
     const answers = client.observe('/x')[Symbol.asyncIterator]()
     for (const text of ['a', 'b', 'c']) {

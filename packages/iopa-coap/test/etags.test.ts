@@ -69,7 +69,7 @@ describe('an entity tag', () => {
       },
       error: () => undefined
     })
-    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, channel: home.network.machine(CLIENT) }))
+    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, network: home.network.machine(CLIENT) }))
     const client = await home.clock.runUntil(app.connect('coap://10.0.0.7'))
     const first = await home.clock.runUntil(client.get('/x'))
     const etag = first.headers.get('etag')!
@@ -84,7 +84,7 @@ describe('an entity tag', () => {
     const seen: (string | undefined)[] = []
     const server = new App({ logger: false, clock: home.clock })
       .use(router())
-      .use(coap({ host: '10.0.0.8', open: true, clock: home.clock, channel: home.network.machine('10.0.0.8') }))
+      .use(coap({ host: '10.0.0.8', allowUnauthenticated: true, clock: home.clock, network: home.network.machine('10.0.0.8') }))
     for (const [at, etag] of ['"deadbeef"', '"0x01fe"', '"v1"', '"0f1e9d8c"'].entries())
       server.get(`/${at}`, ({ headers }) => {
         seen.push(headers.get('if-none-match'))
@@ -92,7 +92,7 @@ describe('an entity tag', () => {
       })
     await server.listen()
     const client = await home.clock.runUntil(
-      new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, channel: home.network.machine(CLIENT) })).connect('coap://10.0.0.8')
+      new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, network: home.network.machine(CLIENT) })).connect('coap://10.0.0.8')
     )
     for (let at = 0; at < 4; at++) {
       const etag = (await home.clock.runUntil(client.get(`/${at}`))).headers.get('etag')!

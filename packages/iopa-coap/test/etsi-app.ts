@@ -1,6 +1,7 @@
-import { App, type Clock, type DatagramNetwork, IopaError, type Listener, reply } from '@iopa/appbuilder'
+import { App, IopaError, reply } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
+import type { Clock, DatagramNetwork, Listener } from '@iopa/transport'
 
 /** Text that is longer than a block of 1,024 bytes, and different in every line. */
 export const LARGE: string = Array.from({ length: 60 }, (_, i) => `line ${String(i).padStart(3, '0')} of a representation that takes blocks\n`).join(

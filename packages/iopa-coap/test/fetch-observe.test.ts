@@ -49,11 +49,21 @@ const house = async ({ network: conditions, coap: options }: HouseOptions = {}) 
   const network = virtualNetwork({ clock, ...conditions })
   const transmission = { ackTimeout: 200, maxRetransmit: 12 }
   const home = wordsApp(
-    { host: SERVER, port: 5683, tcp: true, open: true, amplification: false, transmission, clock, channel: network.machine(SERVER), ...options },
+    {
+      host: SERVER,
+      port: 5683,
+      tcp: true,
+      allowUnauthenticated: true,
+      amplification: false,
+      transmission,
+      clock,
+      network: network.machine(SERVER),
+      ...options
+    },
     { logger: false, clock }
   )
   await home.app.listen()
-  const clientApp = new App({ logger: false, clock }).use(coap({ transmission, clock, channel: network.machine('10.0.0.2') }))
+  const clientApp = new App({ logger: false, clock }).use(coap({ transmission, clock, network: network.machine('10.0.0.2') }))
   return {
     ...home,
     clock,

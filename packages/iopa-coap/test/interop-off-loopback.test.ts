@@ -16,7 +16,7 @@ const ADDRESS = Object.values(networkInterfaces())
 
 const serve = async () => {
   let state = 'state 0'
-  const app = new App({ logger: false }).use(router()).use(coap({ host: ADDRESS!, port: 0, open: true }))
+  const app = new App({ logger: false }).use(router()).use(coap({ host: ADDRESS!, port: 0, allowUnauthenticated: true }))
   app.get('/state', () => state)
   app.get('/large', () => 'large '.repeat(500))
   const [listener] = await app.listen()

@@ -1,4 +1,5 @@
-import { Answer, CodecTable, DEFAULT_LIMITS, HeaderMap, IopaError, type RandomAccessBody } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/appbuilder'
+import { Answer, CodecTable, DEFAULT_LIMITS, HeaderMap, type RandomAccessBody } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { clientAnswer, clientRequest } from '../src/client/request.ts'
 import { CODE, codeOfMethod, codeOfStatus, formatCode, statusOfCode } from '../src/codec/codes.ts'

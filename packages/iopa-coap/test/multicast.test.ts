@@ -20,7 +20,7 @@ const group = async () => {
     const host = `10.0.1.${i}`
     const app = new App({ logger: false, clock })
       .use(router())
-      .use(coap({ host, port: 5683, open: true, multicast: true, amplification: false, channel: network.machine(host) }))
+      .use(coap({ host, port: 5683, allowUnauthenticated: true, multicast: true, amplification: false, network: network.machine(host) }))
     app.get('/test', { rt: i === 7 ? 'lamp' : 'socket' }, () => {
       handled.push(host)
       return `test ${i}`

@@ -90,7 +90,7 @@ describe('on a scripted network', () => {
 
   it('fetches a body anew when its ETag changes between two blocks', async () => {
     const home = await virtualHome()
-    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, channel: home.network.machine(CLIENT) }))
+    const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, network: home.network.machine(CLIENT) }))
     const channel = await home.network.machine('10.0.0.7').bind({ host: '10.0.0.7', port: 5683 })
     let asked = 0
     channel.open({

@@ -1,4 +1,5 @@
-import { Answer, type Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/appbuilder'
+import { Answer } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { NO_OPTIONS } from '../src/codec/options.ts'

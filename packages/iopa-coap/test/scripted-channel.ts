@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel, DatagramReceiver } from '@iopa/appbuilder'
+import type { Clock, DatagramChannel, DatagramReceiver } from '@iopa/transport'
 import { decode, encode } from '../src/codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE } from '../src/codec/message.ts'
 import { Options } from '../src/codec/options.ts'

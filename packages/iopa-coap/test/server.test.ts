@@ -1,7 +1,8 @@
-import { App, IopaError, type Limits, type RandomAccessBody, reply } from '@iopa/appbuilder'
+import { App, IopaError, type Limits, reply } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import type { RandomAccessBody } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
@@ -17,7 +18,7 @@ async function house(limits: Partial<Limits> = {}, options: CoapOptions = {}) {
   const logger = { error: (...data: unknown[]) => void errors.push(data), warn: () => {}, info: () => {}, debug: () => {} }
   const app = new App({ logger, clock })
     .use(router())
-    .use(coap({ host: '10.0.0.1', open: true, amplification: false, limits, channel: network.machine('10.0.0.1'), ...options }))
+    .use(coap({ host: '10.0.0.1', allowUnauthenticated: true, amplification: false, limits, network: network.machine('10.0.0.1'), ...options }))
   const peer = await network.machine('10.0.0.2').bind({ host: '10.0.0.2', port: 0 })
   const inbox: ReceivedMessage[] = []
   peer.open({ message: bytes => void inbox.push(decode(bytes) as ReceivedMessage), error: () => {} })

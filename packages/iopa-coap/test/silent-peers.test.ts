@@ -1,5 +1,5 @@
 // Peers that take and give nothing back must not keep others out.
-import type { DatagramChannel } from '@iopa/appbuilder'
+import type { DatagramChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode, encodeEmpty } from '../src/codec/datagram-codec.ts'

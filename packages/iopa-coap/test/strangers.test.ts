@@ -1,6 +1,7 @@
 // Peers off loopback that have not shown yet that they receive at their address: what they may have, and what they may cost a victim.
-import type { DatagramChannel } from '@iopa/appbuilder'
+
 import { seededRandom } from '@iopa/testing'
+import type { DatagramChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode, encodeEmpty } from '../src/codec/datagram-codec.ts'

@@ -27,9 +27,9 @@ const house = async (conditions: Omit<VirtualNetworkOptions, 'clock'> = {}) => {
         port: 5683,
         udp: false,
         tcp: true,
-        open: true,
+        allowUnauthenticated: true,
         limits: { inFlightPerConnection: 1000 },
-        channel: network.machine(SERVER)
+        network: network.machine(SERVER)
       })
     )
     app.post('/count/:id', async context => {
@@ -45,7 +45,7 @@ const house = async (conditions: Omit<VirtualNetworkOptions, 'clock'> = {}) => {
     return app
   }
   await serve()
-  const clientApp = new App({ logger: false, clock }).use(coap({ channel: network.machine('10.0.0.2') }))
+  const clientApp = new App({ logger: false, clock }).use(coap({ network: network.machine('10.0.0.2') }))
   return {
     clock,
     network,

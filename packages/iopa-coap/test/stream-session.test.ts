@@ -1,4 +1,4 @@
-import { type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/appbuilder'
+import { type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { Options } from '../src/codec/options.ts'

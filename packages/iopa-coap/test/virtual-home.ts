@@ -40,7 +40,9 @@ export async function virtualHome(options: VirtualHomeOptions = {}): Promise<Vir
 
   const server = new App({ logger: false, clock })
     .use(router())
-    .use(coap({ host: SERVER, port: 5683, open: true, amplification: false, clock, channel: network.machine(SERVER), ...options.coap }))
+    .use(
+      coap({ host: SERVER, port: 5683, allowUnauthenticated: true, amplification: false, clock, network: network.machine(SERVER), ...options.coap })
+    )
   const count = (key: string): void => {
     handled.set(key, (handled.get(key) ?? 0) + 1)
   }
@@ -84,7 +86,7 @@ export async function virtualHome(options: VirtualHomeOptions = {}): Promise<Vir
       server.notify('/state')
     },
     async connect(connecting = {}) {
-      const app = new App({ logger: false, clock }).use(coap({ clock, channel: network.machine(CLIENT), ...options.client }))
+      const app = new App({ logger: false, clock }).use(coap({ clock, network: network.machine(CLIENT), ...options.client }))
       apps.push(app)
       return clock.runUntil(app.connect(`coap://${SERVER}`, connecting))
     },

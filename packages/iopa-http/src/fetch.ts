@@ -7,10 +7,11 @@
  * export default { fetch: toFetchHandler(app) }
  */
 
+import type { App } from '@iopa/appbuilder'
 import {
-  type App,
   bodyBudget,
   bodyTooLarge,
+  CAPABILITIES,
   type Context,
   checkOptions,
   countersOf,
@@ -21,7 +22,7 @@ import {
   isIopaError,
   type Limits,
   usersOf
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
@@ -48,6 +49,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
   const host = app.host('fetch').withLimits(options.limits)
   usersOf(host)
   const counters = countersOf(host, 'fetch')
+  host.scope.environment.capabilities[CAPABILITIES.Http] ??= { version: '5.0.0', schemes: ['http', 'https'], observe: true, redirects: true }
   host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)

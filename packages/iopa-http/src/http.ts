@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
-import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { connect } from './client/channel.ts'
 import { HTTP_OPTIONS, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
@@ -13,14 +13,14 @@ import { listen } from './server/listener.ts'
 export function http(options: HttpOptions = {}): Transport {
   checkOptions('http()', options, HTTP_OPTIONS, http)
   checkTlsOptions('http()', options.tls, http)
-  const native = options.channel === undefined
-  const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
+  const native = options.network === undefined
+  const network = options.network ?? socketNetwork()
   return {
     name: 'http',
     schemes: ['http', 'https'],
     clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
-    capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
+    capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, redirects: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, options),
     connect: (url, settings) => upstream(connect(url, network, native, { ...(options.clock && { clock: options.clock }), ...settings }))
   }

@@ -1,4 +1,4 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
 
 /** How observation is rendered as server-sent events. */
 export interface EventOptions {
@@ -12,7 +12,7 @@ export interface EventOptions {
 export interface HttpOptions extends EventOptions {
   /** Address to listen on; default `127.0.0.1`. */
   readonly host?: string
-  /** Port to listen on; 0, the default, lets the system choose. */
+  /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
   /**
    * Names that the Host header may have, with or without a port; `*.example.com` for every name below, `*` for any.
@@ -29,7 +29,7 @@ export interface HttpOptions extends EventOptions {
   readonly limits?: Partial<Limits>
   readonly clock?: Clock
   /** What makes connections; `node:net` and `node:tls` unless given. */
-  readonly channel?: ByteNetwork
+  readonly network?: ByteNetwork
 }
 
 export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
@@ -42,5 +42,5 @@ export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
   tls: true,
   limits: true,
   clock: true,
-  channel: true
+  network: true
 }

@@ -1,4 +1,5 @@
-import { type Context, HeaderMap, IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { type Context, IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { HeaderMap } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { ask, eventually, gate, Peer, parse, serve } from './support.ts'
 

@@ -1,5 +1,6 @@
-import { type Context, HeaderMap, reply } from '@iopa/appbuilder'
+import { type Context, reply } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import { HeaderMap } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { ask, eventually, gate, Peer, parse, serve } from './support.ts'
 import { wireServer } from './wire.ts'

@@ -1,5 +1,6 @@
-import { App, type AppOptions, type Context, HeaderMap, IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { App, type AppOptions, type Context, IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import { HeaderMap } from '@iopa/transport'
 import { build } from 'esbuild'
 import { describe, expect, test } from 'vitest'
 import { type FetchOptions, toFetchHandler } from '../src/fetch.ts'

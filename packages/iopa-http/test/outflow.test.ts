@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { Outflow } from '../src/server/outflow.ts'
 import { ask, parse, serve } from './support.ts'

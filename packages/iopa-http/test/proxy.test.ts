@@ -1,5 +1,6 @@
-import { App, type ByteChannel } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import type { ByteChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type HttpOptions, http } from '../src/index.ts'
 import { ask, eventually, Peer, parse, serve } from './support.ts'
@@ -131,7 +132,7 @@ describe('connections of a proxy', () => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock })
     const app = new App({ logger: false, clock })
-      .use(http({ ...options, host: '0.0.0.0', port: 80, channel: network.machine('10.0.0.1'), clock }))
+      .use(http({ ...options, host: '0.0.0.0', port: 80, network: network.machine('10.0.0.1'), clock }))
       .use(() => 'x')
     await app.listen()
     const answers = async (from: string, client: (number: number) => string): Promise<string[]> => {

@@ -1,5 +1,6 @@
 import net from 'node:net'
-import { App, type AppOptions, type Context, type Listener, type MiddlewareFunction } from '@iopa/appbuilder'
+import { App, type AppOptions, type Context, type MiddlewareFunction } from '@iopa/appbuilder'
+import type { Listener } from '@iopa/transport'
 import { afterEach } from 'vitest'
 import { type HttpOptions, http } from '../src/index.ts'
 
@@ -29,7 +30,7 @@ export const serve = async (handler: MiddlewareFunction<Context>, options: HttpO
   const errors: unknown[][] = []
   const logger = { error: (...data: unknown[]) => void errors.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
   const { app: appOptions, ...rest } = options
-  const app = new App({ logger, ...appOptions }).use(http(rest)).use(handler)
+  const app = new App({ logger, ...appOptions }).use(http({ port: 0, ...rest })).use(handler)
   const [listener] = (await app.listen()) as [Listener]
   atEnd(() => app.close({ timeout: 100 }))
   return { app, listener, port: Number(listener.url.port), origin: listener.url.origin, errors }

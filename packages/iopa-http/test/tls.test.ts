@@ -1,5 +1,6 @@
 import tls from 'node:tls'
-import type { Channel, TlsOptions } from '@iopa/appbuilder'
+import type { TlsOptions } from '@iopa/appbuilder'
+import type { Channel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { http } from '../src/index.ts'
 import { identities } from './certificates.ts'

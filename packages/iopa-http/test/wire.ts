@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import { Duplex } from 'node:stream'
-import { App, type ByteChannel, type ByteNetwork, type ByteReceiver, type Context, HeaderMap } from '@iopa/appbuilder'
+import { App, type Context } from '@iopa/appbuilder'
 import { type VirtualClock, virtualClock } from '@iopa/testing'
+import { type ByteChannel, type ByteNetwork, type ByteReceiver, HeaderMap } from '@iopa/transport'
 import { http } from '../src/index.ts'
 
 /** A request as a server has read it. */
@@ -74,7 +75,7 @@ export const wireServer = async (
   } as unknown as ByteNetwork
   const clock = virtualClock()
   const app = new App({ logger: false, clock })
-    .use(http({ channel: network, clock, hosts: ['*'], limits: { connections: 1e9 } }))
+    .use(http({ port: 8080, network, clock, hosts: ['*'], limits: { connections: 1e9 } }))
     .use(handler as never)
   await app.listen()
   const open = (): WireChannel => {

@@ -18,7 +18,7 @@ import {
   outgoing,
   readRequestBody,
   systemClock
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { Observers } from './client/observers.ts'
 import { answerOfReceipt, PendingRequests } from './client/pending-requests.ts'
 import type { MqttClientOptions } from './client-options.ts'

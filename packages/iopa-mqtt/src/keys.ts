@@ -1,4 +1,4 @@
-import { defineKeys, type KeysDeclaration } from '@iopa/appbuilder'
+import { defineKeys, type KeysDeclaration } from '@iopa/transport'
 
 declare module '@iopa/constants' {
   interface IopaKeys {

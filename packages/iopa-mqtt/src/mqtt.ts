@@ -13,7 +13,7 @@ import {
   markFactory,
   type Transport,
   upstream
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client-options.ts'
@@ -44,7 +44,7 @@ const REMOTE_OPTIONS: Record<keyof RemoteOptions, true> = {
 const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   port: true,
   host: true,
-  open: true,
+  allowUnauthenticated: true,
   tls: true,
   websocket: true,
   listeners: true,
@@ -70,10 +70,10 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   responseInformation: true,
   statistics: true,
   clock: true,
-  channel: true
+  network: true
 }
 
-const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, open: true, tls: true }
+const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, allowUnauthenticated: true, tls: true }
 
 const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
   ...REMOTE_OPTIONS,
@@ -126,7 +126,14 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: {
-      [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
+      [CAPABILITIES.Mqtt]: {
+        version: '5.0.0',
+        observe: true,
+        lastingSubscriptions: true,
+        qos: 2,
+        retained: true,
+        mode: 'broker' in options ? 'bridge' : 'embedded'
+      }
     },
     keys: MQTT_KEYS,
     get urls() {

@@ -1,4 +1,4 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
 import { FOREVER } from './broker/session.ts'
 import type { Store } from './store.ts'
 import type { QuotaOption } from './user-quota.ts'
@@ -11,7 +11,7 @@ export interface MqttListenerOptions {
   /** Address to listen on; 127.0.0.1 unless given. */
   readonly host?: string
   /** Allows an address off loopback although no middleware provides `server.User`. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly tls?: TlsOptions
 }
 
@@ -22,7 +22,7 @@ export interface EmbeddedOptions {
   /** Address to listen on; 127.0.0.1 unless given. */
   readonly host?: string
   /** Allows an address off loopback although no middleware provides `server.User`. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly tls?: TlsOptions
   /** Serves MQTT over WebSocket too, for browsers. */
   readonly websocket?: WebSocketOptions
@@ -75,7 +75,7 @@ export interface EmbeddedOptions {
   readonly statistics?: number | false
   readonly clock?: Clock
   /** What the broker listens on instead of the machine's network; for tests. */
-  readonly channel?: ByteNetwork
+  readonly network?: ByteNetwork
 }
 
 /** The options with everything filled in that a broker reads. */

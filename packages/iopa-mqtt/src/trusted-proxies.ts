@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { BlockList, isIP } from 'node:net'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { ByteChannel, ByteReceiver, Clock, TimerHandle } from '@iopa/appbuilder'
+import type { ByteChannel, ByteReceiver, Clock, TimerHandle } from '@iopa/transport'
 import type { WebSocket } from 'ws'
 
 /** Says that a text frame came where only binary ones may ([MQTT-6.0.0-1]; RFC 6455 section 7.4.1). */

@@ -1,4 +1,4 @@
-import type { TlsOptions } from '@iopa/appbuilder'
+import type { TlsOptions } from '@iopa/transport'
 
 /** What is used of a server of node:http or node:https; named by its members, so that the types of node are not needed. */
 export interface UpgradingServer {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 
 /**
  * Connections that are not WebSockets yet, TLS handshakes included. Each has so many milliseconds, and ends when the listener closes: the

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ByteChannel, type ByteServer, IopaError, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteChannel, type ByteServer, IopaError, type TlsOptions } from '@iopa/transport'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { TrustedProxies } from './trusted-proxies.ts'
 import { type MessageTime, WebSocketChannel } from './websocket-channel.ts'

@@ -1,5 +1,6 @@
-import { App, type Clock, systemClock } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
+import { type Clock, systemClock } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { mqtt } from '../src/mqtt.ts'
 import { until } from './fixtures/peers.ts'

@@ -1,5 +1,6 @@
-import { type ByteChannel, IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
+import type { ByteChannel } from '@iopa/transport'
 import { generate } from 'mqtt-packet'
 import { afterEach, describe, expect, it } from 'vitest'
 import { closeLabs, lab } from './broker/lab.ts'

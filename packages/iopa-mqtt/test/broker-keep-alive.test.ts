@@ -1,6 +1,7 @@
 import net from 'node:net'
-import { App, type Listener } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
+import type { Listener } from '@iopa/transport'
 import { generate, parser } from 'mqtt-packet'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { mqtt } from '../src/mqtt.ts'

@@ -178,8 +178,8 @@ describe('limits', () => {
 
 describe('listening', () => {
   it('off loopback needs authentication, or open', async () => {
-    await expect(new App().use(mqtt({ port: 0, host: '0.0.0.0' })).listen()).rejects.toThrow(/open: true/)
-    const open = new App().use(mqtt({ port: 0, host: '0.0.0.0', open: true }))
+    await expect(new App().use(mqtt({ port: 0, host: '0.0.0.0' })).listen()).rejects.toThrow(/allowUnauthenticated: true/)
+    const open = new App().use(mqtt({ port: 0, host: '0.0.0.0', allowUnauthenticated: true }))
     await open.listen()
     await open.close()
   })

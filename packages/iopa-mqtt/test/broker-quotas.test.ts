@@ -110,7 +110,7 @@ describe('the number of sessions', () => {
   })
 
   test('counts anonymous clients by address', async () => {
-    const net = await lab(withUsers, { maxSessions: 10, host: '10.0.0.1', open: true })
+    const net = await lab(withUsers, { maxSessions: 10, host: '10.0.0.1', allowUnauthenticated: true })
     for (const index of [1, 2]) await idle(net, `ann-${index}`, 1)
     await idle(net, null, 12, 0, { from: '192.0.2.66' })
     await net.client(as(null, 'lamp', { from: '192.0.2.1' }))
@@ -130,7 +130,7 @@ describe('the number of sessions', () => {
 
   test('counts over a restart, anonymous clients too', async () => {
     const store = new HeldStore()
-    const net = await lab(withUsers, { store, maxSessions: 10, host: '10.0.0.1', open: true })
+    const net = await lab(withUsers, { store, maxSessions: 10, host: '10.0.0.1', allowUnauthenticated: true })
     await idle(net, null, 9, 0, { from: '192.0.2.66' })
     const next = await restarted(net, store, withUsers)
     expect([...new Set((await stored(next.store)).map(({ address }) => address))]).toEqual(['192.0.2.66'])

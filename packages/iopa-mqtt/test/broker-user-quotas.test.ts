@@ -25,7 +25,7 @@ const as = (user: string | null, clientId: string, more: ConnectForm = {}): Conn
   ...more
 })
 
-const limited = (quota: QuotaOption): Promise<Lab> => lab(withUsers, { quota, host: '10.0.0.1', open: true })
+const limited = (quota: QuotaOption): Promise<Lab> => lab(withUsers, { quota, host: '10.0.0.1', allowUnauthenticated: true })
 
 describe('the quota of one user', () => {
   test('bounds sessions, and binds no other user', async () => {

@@ -1,7 +1,8 @@
 // How requests of the client end when a connection is lost or cancelled: with one code, and without having been sent.
 import net from 'node:net'
-import { App, type Channel } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
+import type { Channel } from '@iopa/transport'
 import { afterEach, expect, test } from 'vitest'
 import { connectMqtt } from '../src/client.ts'
 import { mqtt } from '../src/mqtt.ts'

@@ -1,5 +1,6 @@
-import { type Context, type Host, IopaError, isControlMethod, type Transport } from '@iopa/appbuilder'
+import { type Context, IopaError, type Transport } from '@iopa/appbuilder'
 import { transportContract } from '@iopa/testing'
+import { type Host, isControlMethod } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
 

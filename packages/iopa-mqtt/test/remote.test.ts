@@ -1,4 +1,4 @@
-import { systemClock } from '@iopa/appbuilder'
+import { systemClock } from '@iopa/transport'
 import type { IPublishPacket, Packet } from 'mqtt-packet'
 import { afterEach, describe, expect, it } from 'vitest'
 import { RemoteBroker, type RemoteBrokerOptions } from '../src/remote/broker.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect as connectSocket } from 'node:net'
-import { type ByteChannel, systemClock } from '@iopa/appbuilder'
+import { type ByteChannel, systemClock } from '@iopa/transport'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ClientOptions, WebSocket } from 'ws'
 import { listenWebSocket, type WebSocketListener } from '../src/websocket.ts'

@@ -9,7 +9,7 @@ import {
   nextChunk,
   type Outbox,
   silenceLimit
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { AnswerOrder } from './answer-order.ts'
 
 // Beyond this many bytes the answers of one turn leave before all of them are made, so that a slow reader is noticed.

@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 
 /** Requests whose answers leave in the order in which they arrived, whatever order they are finished in. */
 export class AnswerOrder {

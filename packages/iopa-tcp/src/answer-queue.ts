@@ -1,4 +1,4 @@
-import type { Answer } from '@iopa/appbuilder'
+import type { Answer } from '@iopa/transport'
 
 /** Bounds of a queue. */
 export interface QueueLimits {

@@ -1,4 +1,4 @@
-import { type BagSeq, decodeBagSeq, IopaError } from '@iopa/appbuilder'
+import { type BagSeq, decodeBagSeq, IopaError } from '@iopa/transport'
 
 // Servers write the seq last: nothing within a body ends like this.
 const LAST_SEQ = /"iopa\.Seq":(\d{1,16})\}\r?$/

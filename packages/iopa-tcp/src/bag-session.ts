@@ -8,7 +8,7 @@ import {
   encodeBagAnswer,
   IopaError,
   type RequestSource
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { foreignProtocol } from './foreign-protocol.ts'
 import { Session } from './session.ts'
 

@@ -20,7 +20,7 @@ import {
   outgoing,
   readRequestBody,
   systemClock
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { ClientSession, type ClientSettings } from './client-session.ts'
 import type { Framing } from './framing.ts'
 

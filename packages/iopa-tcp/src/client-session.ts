@@ -15,7 +15,7 @@ import {
   type Limits,
   Outbox,
   type TimerHandle
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { AnswerQueue } from './answer-queue.ts'
 import { lastSeq, seqOf, tooLarge } from './answer-seq.ts'
 import type { FrameReader, Framing } from './framing.ts'

@@ -1,4 +1,4 @@
-import { type Answer, IopaError, type RequestSource } from '@iopa/appbuilder'
+import { type Answer, IopaError, type RequestSource } from '@iopa/transport'
 import { Session } from './session.ts'
 
 /** A session of plain messages: each frame is a DATA request, the body of its answer a frame. */

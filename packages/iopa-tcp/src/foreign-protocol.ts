@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 const HANDSHAKE = 0x16
 const HTTP = / HTTP\/\d(?:\.\d)?$/

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 /** Cuts one stream of bytes into frames; pure, so that it needs no socket. */
 export interface FrameReader {

@@ -1,4 +1,4 @@
-import { byteBody, IopaError } from '@iopa/appbuilder'
+import { byteBody, IopaError } from '@iopa/transport'
 import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
 import { PartialFrame } from './partial-frame.ts'
 

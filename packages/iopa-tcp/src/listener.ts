@@ -6,8 +6,10 @@ import {
   countersOf,
   type Host,
   type Listener,
+  listenerUrl,
+  requiredPort,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { BagSession } from './bag-session.ts'
 import { DataSession } from './data-session.ts'
 import type { Framing } from './framing.ts'
@@ -17,8 +19,9 @@ import type { Session, SessionSettings } from './session.ts'
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. `bag` says that frames are bags. */
 export async function listen(host: Host, framing: Framing, bag: boolean, network: ByteNetwork, options: TcpOptions): Promise<Listener> {
-  const { host: address = '127.0.0.1', port = 0, tls } = options
-  host.assertProtected(address, options.open)
+  const { host: address = '127.0.0.1', tls } = options
+  const port = requiredPort('tcp', options.port)
+  host.assertProtected(address, options.allowUnauthenticated)
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls ? 'tcps' : 'tcp'
@@ -49,7 +52,7 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
     await closed
   }
   return {
-    url: new URL(`${scheme}://${server.address.includes(':') ? `[${server.address}]` : server.address}:${server.port}`),
+    url: listenerUrl(scheme, server.address, server.port),
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && server.reload && { reload: (next: TlsOptions) => server.reload?.(next) })
   }

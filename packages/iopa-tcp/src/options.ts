@@ -1,22 +1,22 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/appbuilder'
+import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
 import type { FramingOption } from './framing-option.ts'
 
 /** Options of `tcp()`. */
 export interface TcpOptions {
   /** Address to listen on; default `127.0.0.1`. */
   readonly host?: string
-  /** Port to listen on; 0, the default, lets the system choose. */
+  /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
   /** How messages lie in the stream; default `'bag'`. */
   readonly framing?: FramingOption
   /** Serves TLS: the listener's URL is then a `tcps:` one. */
   readonly tls?: TlsOptions
   /** Listens off loopback although no middleware authenticates. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
   readonly clock?: Clock
   /** What makes connections; `node:net` and `node:tls` unless given. */
-  readonly channel?: ByteNetwork
+  readonly network?: ByteNetwork
 }
 
 export const TCP_OPTIONS: Record<keyof TcpOptions, true> = {
@@ -24,8 +24,8 @@ export const TCP_OPTIONS: Record<keyof TcpOptions, true> = {
   port: true,
   framing: true,
   tls: true,
-  open: true,
+  allowUnauthenticated: true,
   limits: true,
   clock: true,
-  channel: true
+  network: true
 }

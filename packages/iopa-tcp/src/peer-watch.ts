@@ -1,4 +1,4 @@
-import type { ByteChannel, Clock, TimerHandle } from '@iopa/appbuilder'
+import type { ByteChannel, Clock, TimerHandle } from '@iopa/transport'
 
 type Purpose = 'first' | 'frame' | 'stall' | 'probe'
 

@@ -1,4 +1,4 @@
-import { type Answer, IopaError } from '@iopa/appbuilder'
+import { type Answer, IopaError } from '@iopa/transport'
 
 /** The error that an answer other than 2xx stands for; its body may say more (RFC 9457). */
 export function refusalError(answer: Answer): IopaError {

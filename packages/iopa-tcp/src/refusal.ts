@@ -1,4 +1,4 @@
-import { Answer, type ByteChannel, type Clock, CodecTable, encodeBagAnswer, IopaError } from '@iopa/appbuilder'
+import { Answer, type ByteChannel, type Clock, CodecTable, encodeBagAnswer, IopaError } from '@iopa/transport'
 
 // Connections that are told so at once; those beyond are dropped without a word.
 const AT_ONCE = 64

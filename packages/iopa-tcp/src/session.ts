@@ -10,7 +10,7 @@ import {
   IopaError,
   isIopaError,
   Outbox
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { AnswerFlow } from './answer-flow.ts'
 import type { FrameReader, Framing } from './framing.ts'
 import { PeerWatch } from './peer-watch.ts'

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
-import net from 'node:net'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, socketNetwork, type Transport, upstream } from '@iopa/appbuilder'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { connect } from './channel.ts'
 import { framingOf } from './framing-option.ts'
 import { listen } from './listener.ts'
@@ -17,7 +17,7 @@ export function tcp(options: TcpOptions = {}): Transport {
   const { framing: option = 'bag' } = options
   const framing = framingOf(option)
   const bag = option === 'bag'
-  const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
+  const network = options.network ?? socketNetwork()
   return {
     name: 'tcp',
     schemes: ['tcp', 'tcps'],

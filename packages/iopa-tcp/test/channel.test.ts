@@ -1,5 +1,7 @@
 import net from 'node:net'
-import { type Answer, App, type ByteNetwork, type Channel, type Context, socketNetwork } from '@iopa/appbuilder'
+import { type Answer, App, type Context } from '@iopa/appbuilder'
+import type { ByteNetwork, Channel } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 import { atEnd, eventually, serve } from './support.ts'
@@ -273,13 +275,13 @@ describe('a channel', () => {
       listen: () => Promise.reject(new Error('no')),
       connect: (_: unknown, signal?: AbortSignal) => new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
     }
-    await expect(tcp({ channel: never }).connect(new URL('tcp://10.0.0.1:7000'), { timeout: 20 })).rejects.toMatchObject({
+    await expect(tcp({ network: never }).connect(new URL('tcp://10.0.0.1:7000'), { timeout: 20 })).rejects.toMatchObject({
       status: 504,
       code: 'timeout'
     })
     const abort = new AbortController()
     setTimeout(() => abort.abort(new Error('enough')), 10)
-    await expect(tcp({ channel: never }).connect(new URL('tcp://10.0.0.1:7000'), { signal: abort.signal })).rejects.toThrow('enough')
+    await expect(tcp({ network: never }).connect(new URL('tcp://10.0.0.1:7000'), { signal: abort.signal })).rejects.toThrow('enough')
   })
 
   test('waits for a peer that does not read, and loses nothing', async () => {
@@ -291,7 +293,7 @@ describe('a channel', () => {
       socket.on('data', chunk => chunks.push(chunk))
     })
     const sockets: net.Socket[] = []
-    const network = socketNetwork(net, () => import('node:tls'))
+    const network = socketNetwork()
     const watched: ByteNetwork = {
       ...network,
       connect: async (...parameters) => {
@@ -300,7 +302,7 @@ describe('a channel', () => {
         return channel
       }
     }
-    const channel = await open(port, { timeout: 3000 }, { channel: watched })
+    const channel = await open(port, { timeout: 3000 }, { network: watched })
     for (let i = 0; i < 200; i++) channel.send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': 'x'.repeat(50_000) }).catch(() => undefined)
     await eventually(() => sockets[0]!.writableLength > 0)
     await later(20)

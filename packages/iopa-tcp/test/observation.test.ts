@@ -1,4 +1,5 @@
-import { App, CAPABILITIES, type Context } from '@iopa/appbuilder'
+import { App, type Context } from '@iopa/appbuilder'
+import { CAPABILITIES } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 import { atEnd, dial, eventually, get, put, type Served, serve } from './support.ts'
@@ -213,7 +214,7 @@ test('closing ends observations', async () => {
 })
 
 test('the transport says what it can do', async () => {
-  const app = new App({ logger: false }).use(tcp({ framing: 'lines' }))
+  const app = new App({ logger: false }).use(tcp({ port: 0, framing: 'lines' }))
   atEnd(() => app.close())
   expect(app.capabilities[CAPABILITIES.Tcp]).toMatchObject({ framing: 'lines', observe: false, tls: false })
 })

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
-import { Answer, type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import { Answer, type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { AnswerQueue } from '../src/answer-queue.ts'
 import { ClientSession } from '../src/client-session.ts'

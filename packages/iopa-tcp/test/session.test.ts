@@ -474,8 +474,8 @@ describe('listening', () => {
   })
 
   test('off loopback without authentication rejects and names the way out', async () => {
-    await expect(serve(() => 'x', { host: '0.0.0.0' })).rejects.toThrow(/open: true/)
-    const { port } = await serve(() => 'x', { host: '0.0.0.0', open: true })
+    await expect(serve(() => 'x', { host: '0.0.0.0' })).rejects.toThrow(/allowUnauthenticated: true/)
+    const { port } = await serve(() => 'x', { host: '0.0.0.0', allowUnauthenticated: true })
     const peer = await dial(port)
     peer.send(get('/'))
     expect((await peer.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 200 })

@@ -1,5 +1,5 @@
 import { isIP, SocketAddress } from 'node:net'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 /** An IP literal as the system writes it, or the address of a name. @throws IopaError 502 when the name has none. */
 export async function addressOf(host: string, use: 'listen' | 'connect'): Promise<string> {

@@ -24,7 +24,7 @@ import {
   outgoing,
   readRequestBody,
   systemClock
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { addressOf } from './address.ts'
 import { MAX_DATAGRAM } from './datagram-limit.ts'
 import { WaitingRequests } from './waiting-requests.ts'

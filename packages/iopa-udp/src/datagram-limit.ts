@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/appbuilder'
+import { isLoopback } from '@iopa/transport'
 
 /** The largest payload of a datagram: 65,535 bytes less the headers of UDP and IPv4 (RFC 768, RFC 791). */
 export const MAX_DATAGRAM = 65_507

@@ -1,4 +1,4 @@
-import type { DatagramChannel, Endpoint, Limits } from '@iopa/appbuilder'
+import type { DatagramChannel, Endpoint, Limits } from '@iopa/transport'
 
 const SLOTS = 1024
 

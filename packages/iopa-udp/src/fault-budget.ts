@@ -1,4 +1,4 @@
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 
 const PER_SECOND = 100
 

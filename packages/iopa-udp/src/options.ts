@@ -1,27 +1,27 @@
-import type { Clock, DatagramNetwork, Limits } from '@iopa/appbuilder'
+import type { Clock, DatagramNetwork, Limits } from '@iopa/transport'
 
 /** Options of `udp()`. */
 export interface UdpOptions {
   /** Address to listen on, of IPv4 or IPv6; default `127.0.0.1`. */
   readonly host?: string
-  /** Port to listen on; 0, the default, lets the system choose. */
+  /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
   /** `'bag'`, the default: a JSON object per datagram. `'raw'`: each datagram is a DATA request. */
   readonly framing?: 'bag' | 'raw'
   /** Listens off loopback although no middleware authenticates. */
-  readonly open?: boolean
+  readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
   readonly clock?: Clock
   /** What makes sockets; `node:dgram` unless given. */
-  readonly channel?: DatagramNetwork
+  readonly network?: DatagramNetwork
 }
 
 export const UDP_OPTIONS: Record<keyof UdpOptions, true> = {
   host: true,
   port: true,
   framing: true,
-  open: true,
+  allowUnauthenticated: true,
   limits: true,
   clock: true,
-  channel: true
+  network: true
 }

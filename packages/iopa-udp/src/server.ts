@@ -16,7 +16,7 @@ import {
   IopaError,
   type RequestSource,
   reasonPhrase
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { answerLimit } from './datagram-limit.ts'
 import { Endpoints } from './endpoints.ts'
 import { FaultBudget } from './fault-budget.ts'

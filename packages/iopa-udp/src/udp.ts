@@ -1,6 +1,6 @@
-import dgram from 'node:dgram'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, datagramNetwork, markFactory, type Transport, upstream } from '@iopa/appbuilder'
+import { bodyBudget, CAPABILITIES, checkOptions, markFactory, type Transport, upstream } from '@iopa/transport'
+import { datagramNetwork } from '@iopa/transport/node'
 import { connect } from './channel.ts'
 import { listen } from './listener.ts'
 import { UDP_OPTIONS, type UdpOptions } from './options.ts'
@@ -10,7 +10,7 @@ export function udp(options: UdpOptions = {}): Transport {
   checkOptions('udp()', options, UDP_OPTIONS, udp)
   const { framing = 'bag' } = options
   if (framing !== 'bag' && framing !== 'raw') throw new TypeError('framing is bag or raw: a datagram needs no other.')
-  const network = options.channel ?? datagramNetwork(dgram)
+  const network = options.network ?? datagramNetwork()
   return {
     name: 'udp',
     schemes: ['udp'],

@@ -1,4 +1,4 @@
-import { type Answer, answerTimeout, type Clock, channelClosed, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { type Answer, answerTimeout, type Clock, channelClosed, IopaError, type TimerHandle } from '@iopa/transport'
 
 /** Who waits for an answer. */
 export interface Waiting {

@@ -15,7 +15,7 @@ const lab = async (handler: (context: Context) => unknown, options: UdpOptions =
   const clock = virtualClock()
   const network = virtualNetwork({ clock })
   const app = new App({ logger: false, clock })
-    .use(udp({ host: '0.0.0.0', port: 7001, open: true, channel: network.machine('10.0.0.1'), ...options }))
+    .use(udp({ host: '0.0.0.0', port: 7001, allowUnauthenticated: true, network: network.machine('10.0.0.1'), ...options }))
     .use(handler)
   atEnd(() => app.close())
   await app.listen()

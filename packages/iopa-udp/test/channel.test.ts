@@ -1,6 +1,7 @@
 import dgram from 'node:dgram'
-import { App, type Channel, type ConnectOptions } from '@iopa/appbuilder'
+import { App, type ConnectOptions } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import type { Channel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type UdpOptions, udp } from '../src/index.ts'
 import { atEnd, serve } from './support.ts'
@@ -170,10 +171,10 @@ describe('a channel of plain datagrams', () => {
 test('on a network that loses datagrams every request settles', async () => {
   const clock = virtualClock()
   const network = virtualNetwork({ clock, loss: 0.3, duplication: 0.2, reordering: 0.2, seed: 7 })
-  const app = new App({ logger: false, clock }).use(udp({ port: 7001, channel: network })).use(context => context.path)
+  const app = new App({ logger: false, clock }).use(udp({ port: 7001, network })).use(context => context.path)
   atEnd(() => app.close())
   await app.listen()
-  const client = await udp({ channel: network, clock }).connect(new URL('udp://127.0.0.1:7001'), { timeout: 1000 })
+  const client = await udp({ network, clock }).connect(new URL('udp://127.0.0.1:7001'), { timeout: 1000 })
   const results = await clock.runUntil(
     Promise.allSettled(Array.from({ length: 200 }, async (_, i) => (await client.send({ 'iopa.Path': `/${i}` })).text()))
   )

@@ -199,14 +199,14 @@ describe('a listener', () => {
   })
 
   test('on a name that has no address rejects', async () => {
-    await expect(serve(() => 'x', { host: 'nowhere.invalid', open: true })).rejects.toMatchObject({ code: 'unknown-host' })
+    await expect(serve(() => 'x', { host: 'nowhere.invalid', allowUnauthenticated: true })).rejects.toMatchObject({ code: 'unknown-host' })
     const { listener } = await serve(() => 'x', { host: 'localhost' })
     expect(listener.url.hostname).toMatch(/127\.0\.0\.1|::1/)
   })
 
   test('off loopback without authentication rejects and names the way out', async () => {
-    await expect(serve(() => 'x', { host: '0.0.0.0' })).rejects.toThrow(/open: true/)
-    await serve(() => 'x', { host: '0.0.0.0', open: true })
+    await expect(serve(() => 'x', { host: '0.0.0.0' })).rejects.toThrow(/allowUnauthenticated: true/)
+    await serve(() => 'x', { host: '0.0.0.0', allowUnauthenticated: true })
   })
 
   test('finishes what is in work when it is closed, and takes nothing more', async () => {

@@ -1,4 +1,5 @@
-import { type Answer, App, type Context, IopaError, isUnrouted, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { type Answer, App, type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { isUnrouted } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 import { router } from '../src/index.ts'
 

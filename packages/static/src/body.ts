@@ -1,6 +1,6 @@
-import { IopaError, type RandomAccessBody } from '@iopa/appbuilder'
-import type { ByteRange } from './ranges.ts'
-import type { OpenFile } from './source.ts'
+import { IopaError } from '@iopa/appbuilder'
+import type { RandomAccessBody } from '@iopa/transport'
+import type { ByteRange, OpenFile } from './source.ts'
 
 const SMALLEST_CHUNK = 64 * 1024
 

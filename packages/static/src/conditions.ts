@@ -1,4 +1,4 @@
-import { parseHttpDate } from '@iopa/appbuilder'
+import { parseHttpDate } from '@iopa/appbuilder/extension'
 
 /** Reads a request header by its lower-case name. */
 export interface RequestHeaders {

@@ -1,4 +1,4 @@
-import { formatHttpDate, parseHttpDate } from '@iopa/appbuilder'
+import { formatHttpDate, parseHttpDate } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 import { asksForWhole, evaluateConditions, rangeApplies } from '../src/conditions.ts'
 

@@ -25,7 +25,7 @@ import {
   type Transport,
   upstream,
   usersOf
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { MemoryUpload } from './memory-upload.ts'
 
 /** Options of the memory transport. */

@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { virtualClock } from '../src/virtual/clock.ts'
 import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual/network.ts'

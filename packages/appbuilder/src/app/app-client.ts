@@ -1,11 +1,10 @@
 import { IopaError, schemeOf, withOrigin } from '@iopa/constants'
 import { abortable, type ContextFactory, Scope } from '@iopa/context'
-import { type Client, createClient } from '../client/client.ts'
-import { marked, upstream } from '../client/upstream.ts'
+import type { Channel, Client, Clock, ConnectOptions, Transport } from '@iopa/transport'
+import { upstream } from '@iopa/transport'
+import { createClient, marked } from '@iopa/transport/host'
 import { compose } from '../pipeline/compose.ts'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
-import type { Clock } from '../transport/clock.ts'
-import type { Channel, ConnectOptions, Transport } from '../transport/transport.ts'
 
 export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = { signal: true, timeout: true, tls: true, clock: true, limits: true }
 

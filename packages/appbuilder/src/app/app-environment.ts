@@ -1,8 +1,7 @@
 import { type Capabilities, type Codec, CodecTable, type Logger } from '@iopa/constants'
 import { type Context, type Environment, isContext, report } from '@iopa/context'
-import { FailureLog } from '../pipeline/failure-log.ts'
-import { type Clock, withinTime } from '../transport/clock.ts'
-import type { Limits } from '../transport/limits.ts'
+import type { Clock, Limits } from '@iopa/transport'
+import { FailureLog, withinTime } from '@iopa/transport/host'
 
 /** What the contexts of one app share. `changed` is called with each path that a context notifies. */
 export const environmentOf = (

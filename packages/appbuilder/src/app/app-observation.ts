@@ -1,7 +1,7 @@
 import type { Bag } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
+import type { Observation } from '@iopa/transport'
 import { observedAnswers } from '../observation/observed-answers.ts'
-import type { Observation } from '../transport/transport.ts'
 
 /** Options of `app.observe`. */
 export interface ObserveOptions {

@@ -1,6 +1,5 @@
 import type { Codec, IopaKeys, Logger } from '@iopa/constants'
-import type { Clock } from '../transport/clock.ts'
-import type { Limits } from '../transport/limits.ts'
+import type { Clock, Limits } from '@iopa/transport'
 
 /** Options of an app. */
 export interface AppOptions<Required extends keyof IopaKeys = keyof IopaKeys> {

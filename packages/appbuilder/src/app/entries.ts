@@ -1,7 +1,7 @@
+import type { RouteInfo, Transport } from '@iopa/transport'
+import { argumentError, checkSurplus, factoryName, kindOf } from '@iopa/transport/host'
 import type { MiddlewareFunction, MiddlewareObject } from '../pipeline/middleware.ts'
-import type { RouteInfo, Transport } from '../transport/transport.ts'
 import type { Extension } from './app-types.ts'
-import { argumentError, checkSurplus, factoryName, kindOf } from './arguments.ts'
 import { type DeclaredEntry, declarationsOf } from './declarations.ts'
 import { type NestedApp, nestedApp } from './nested-app.ts'
 

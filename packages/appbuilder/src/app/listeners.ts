@@ -1,6 +1,6 @@
 import { IopaError, type Logger } from '@iopa/constants'
-import type { ListenerHost } from '../transport/host.ts'
-import type { Listener, Transport } from '../transport/transport.ts'
+import type { Listener, Transport } from '@iopa/transport'
+import type { ListenerHost } from './listener-host.ts'
 
 interface Open {
   readonly transport: Transport

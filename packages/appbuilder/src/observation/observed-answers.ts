@@ -1,7 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
-import { marked } from '../client/upstream.ts'
-import type { Observation } from '../transport/transport.ts'
+import type { Observation } from '@iopa/transport'
+import { marked } from '@iopa/transport/host'
 
 type Next = IteratorResult<Answer, undefined>
 

@@ -1,7 +1,7 @@
 import { IopaError, MEDIA_TYPES, mediaTypeEssence, type User } from '@iopa/constants'
 import { Answer, type Context, type Reads } from '@iopa/context'
+import type { Clock, TimerHandle } from '@iopa/transport'
 import { toIopaError } from '../pipeline/errors.ts'
-import type { Clock, TimerHandle } from '../transport/clock.ts'
 import type { Cause, Chain } from './cause.ts'
 import { excerpted, isExcerpted } from './excerpt.ts'
 import type { Asker } from './inputs.ts'

@@ -265,6 +265,3 @@ const NO_ROUTE: IopaError = Object.freeze(
 export const noRoute: Pipeline = context => {
   if (context.response.noted === null || !answerNoted(context)) context.response.fail(NO_ROUTE)
 }
-
-/** True while the terminal's answer stands: no handler ran. */
-export const isUnrouted = (context: Context): boolean => context.response.error?.code === 'no-route'

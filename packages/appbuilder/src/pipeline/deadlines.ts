@@ -1,4 +1,4 @@
-import type { Clock, TimerHandle } from '../transport/clock.ts'
+import type { Clock, TimerHandle } from '@iopa/transport'
 import type { Run } from './run.ts'
 
 const GENERATIONS = 8

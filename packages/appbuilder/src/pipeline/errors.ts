@@ -1,12 +1,5 @@
 import { type ErrorOrigin, IopaError, isIopaError, originOf } from '@iopa/constants'
 
-/** An error of the core that many requests share. */
-export const sharedError = (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>): IopaError => {
-  const error = new IopaError(status, code, detail, headers === undefined ? {} : { headers })
-  error.stack = `IopaError: ${code}`
-  return Object.freeze(error)
-}
-
 const internal = (cause: unknown): IopaError => new IopaError(500, 'internal-error', '', { cause })
 
 /** A neutral error for one that belongs to another server, or to this app itself: nothing of it is for the peer. */

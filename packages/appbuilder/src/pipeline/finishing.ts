@@ -1,6 +1,6 @@
 import { IopaError, type RandomAccessBody } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
-import type { Clock } from '../transport/clock.ts'
+import type { Clock } from '@iopa/transport'
 
 /** Whether a transport sends a streamed payload whole: false, true except for what can be read in parts, or `all`. */
 export type Whole = boolean | 'all'

@@ -1,7 +1,7 @@
 import type { Context } from '@iopa/context'
+import { sharedError } from '@iopa/transport/host'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
 import { callDone, type ErrorBoundary } from './error-boundary.ts'
-import { sharedError } from './errors.ts'
 import { type Done, Run } from './run.ts'
 
 const TOO_DEEP = sharedError(

@@ -1,6 +1,5 @@
 import type { HeaderFields } from '@iopa/constants'
-import { matchesStrongly, matchesWeakly, tagsIn } from './entity-tags.ts'
-import { parseHttpDate } from './http-dates.ts'
+import { matchesStrongly, matchesWeakly, parseHttpDate, tagsIn } from '@iopa/transport/host'
 
 /** The selected representation that a precondition is about. */
 export interface Current {

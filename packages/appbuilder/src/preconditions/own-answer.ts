@@ -1,7 +1,7 @@
 import { type CodecTable, IopaError } from '@iopa/constants'
 import { type Answer, type Context, encodeBody } from '@iopa/context'
+import { contentTag } from '@iopa/transport/host'
 import { evaluate, namesTags } from './conditions.ts'
-import { contentTag } from './entity-tags.ts'
 
 /** RFC 9110 section 15.4.5: what describes the content stays away; what a cache needs stays. */
 const OF_THE_CONTENT = ['content-type', 'content-length', 'content-encoding', 'content-language', 'content-range', 'last-modified']

@@ -1,8 +1,8 @@
 import { IopaError } from '@iopa/constants'
 import { type Answer, type Context, type ContextFactory, type ContextInit, HeaderMap } from '@iopa/context'
-import type { Clock } from '../transport/clock.ts'
+import type { Clock } from '@iopa/transport'
+import { contentTag } from '@iopa/transport/host'
 import { evaluate, namesTags, type Verdict } from './conditions.ts'
-import { contentTag } from './entity-tags.ts'
 
 /** What a GET that judges a change needs of the app. */
 export interface PreconditionHost {

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/appbuilder'
+import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
 import type { Requester } from '../exchanges/requester.ts'
 import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'

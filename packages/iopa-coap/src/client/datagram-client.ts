@@ -10,7 +10,7 @@ import {
   DEFAULT_LIMITS,
   isLoopback,
   mergeLimits
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, IopaError, observationRefused, type TimerHandle } from '@iopa/appbuilder'
+import { type Answer, type Clock, IopaError, observationRefused, type TimerHandle } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'

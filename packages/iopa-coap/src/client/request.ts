@@ -1,4 +1,4 @@
-import { Answer, type HeaderFields, HeaderMap, IopaError, MEDIA_TYPES, type OutgoingRequest } from '@iopa/appbuilder'
+import { Answer, type HeaderFields, HeaderMap, IopaError, MEDIA_TYPES, type OutgoingRequest } from '@iopa/transport'
 import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'

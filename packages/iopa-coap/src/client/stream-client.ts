@@ -10,7 +10,7 @@ import {
   IopaError,
   isIopaError,
   mergeLimits
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import type { Requester } from '../exchanges/requester.ts'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { until } from '../exchanges/upload-slots.ts'

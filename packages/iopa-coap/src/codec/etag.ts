@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { shortTag, tagOfDigest } from '@iopa/appbuilder'
+import { shortTag, tagOfDigest } from '@iopa/transport'
 
 /** The ETag option of a content that has no other tag: the content tag that the app knows on every protocol. */
 export const contentOption = (content: Uint8Array | string): Uint8Array => bytesOf(tagOfDigest(createHash('sha256').update(content).digest()))

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { type Clock, isLoopback } from '@iopa/appbuilder'
+import { type Clock, isLoopback } from '@iopa/transport'
 import { blockSize } from '../codec/block.ts'
 import type { Exchange, Remote } from './exchange.ts'
 

@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/appbuilder'
+import { isLoopback } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { encodeEmpty, encodeReply } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'

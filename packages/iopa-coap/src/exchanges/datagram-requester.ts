@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE, tokenKey } from '../codec/message.ts'

@@ -1,4 +1,4 @@
-import type { ConnectionUser, Context, Endpoint } from '@iopa/appbuilder'
+import type { ConnectionUser, Context, Endpoint } from '@iopa/transport'
 import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 

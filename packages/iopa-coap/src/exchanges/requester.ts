@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import type { Message } from '../codec/message.ts'
 import { isCritical, optionDefinition } from '../codec/option-registry.ts'
 import type { Options } from '../codec/options.ts'

@@ -1,4 +1,4 @@
-import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@iopa/appbuilder'
+import type { Connection, ConnectionUser, Context, Endpoint, EndReason } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { answerTimeout, type Clock, connectionLost, IopaError, type Limits, type TimerHandle } from '@iopa/appbuilder'
+import { answerTimeout, type Clock, connectionLost, IopaError, type Limits, type TimerHandle } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'

@@ -1,4 +1,4 @@
-import { type BodyHolder, HeldBuffer, type HeldBytes } from '@iopa/appbuilder'
+import { type BodyHolder, HeldBuffer, type HeldBytes } from '@iopa/transport'
 import { BERT, type Block, blockSize, fitsBlock } from '../codec/block.ts'
 
 /** Bounds of the bodies that are being assembled. */

@@ -1,4 +1,4 @@
-import { type Codec, encodeJson, parseJson } from '@iopa/appbuilder'
+import { type Codec, encodeJson, parseJson } from '@iopa/transport'
 import { type CborValue, toJson } from './cbor.ts'
 import { decodeCbor } from './cbor-decoder.ts'
 import { encodeCbor } from './cbor-encoder.ts'

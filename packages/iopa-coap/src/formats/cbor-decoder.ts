@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { type CborKey, CborTag, type CborValue } from './cbor.ts'
 
 /** Bounds of what is read. */

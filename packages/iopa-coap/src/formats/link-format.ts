@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 /** The value of a target attribute: text, a number, `true` for one without value, or a list that is written as words with spaces between. */
 export type LinkAttribute = string | number | boolean | readonly (string | number)[]

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { type CborKey, CborTag, type CborValue, toJson } from './cbor.ts'
 import { decodeCbor } from './cbor-decoder.ts'
 import { encodeCbor } from './cbor-encoder.ts'

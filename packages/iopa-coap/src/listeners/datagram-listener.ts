@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Listener } from '@iopa/appbuilder'
+import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Listener } from '@iopa/transport'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'

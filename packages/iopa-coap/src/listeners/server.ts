@@ -1,4 +1,4 @@
-import type { Clock, Counters, Endpoint, Host } from '@iopa/appbuilder'
+import type { Clock, Counters, Endpoint, Host } from '@iopa/transport'
 import { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { Uploads } from '../exchanges/uploads.ts'

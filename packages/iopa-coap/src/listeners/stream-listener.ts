@@ -8,7 +8,7 @@ import {
   isUnrouted,
   type Listener,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { type Clock, type DatagramChannel, type DatagramNetwork, IopaError } from '@iopa/appbuilder'
+import { type Clock, type DatagramChannel, type DatagramNetwork, IopaError } from '@iopa/transport'
 import { TYPE } from '../codec/message.ts'
 
 /** How long each of several addresses may take to answer a ping, in milliseconds. */

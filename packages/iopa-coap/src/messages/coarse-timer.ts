@@ -1,4 +1,4 @@
-import type { Clock, TimerHandle } from '@iopa/appbuilder'
+import type { Clock, TimerHandle } from '@iopa/transport'
 
 /** The one timer of a message layer: it runs in steps whose length is that of the most urgent thing to do, and keeps the time in seconds. */
 export class CoarseTimer {

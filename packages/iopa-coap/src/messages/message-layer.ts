@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel } from '@iopa/appbuilder'
+import type { Clock, DatagramChannel } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { decode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'

@@ -1,4 +1,4 @@
-import { IopaError, type Limits } from '@iopa/appbuilder'
+import { IopaError, type Limits } from '@iopa/transport'
 
 /** Transmission parameters; times are in milliseconds (RFC 7252 section 4.8). */
 export interface TransmissionParameters {

@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/appbuilder'
+import { isLoopback } from '@iopa/transport'
 import type { AnswerRingBudget } from './answer-ring.ts'
 import type { MessageLimits } from './parameters.ts'
 import { Peer, type PeerAddress, type PeerKeeper } from './peer.ts'

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import type { Endpoint } from '@iopa/appbuilder'
+import type { Endpoint } from '@iopa/transport'
 import { MAX_SZX } from '../codec/block.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import { AnswerRing, type AnswerRingBudget } from './answer-ring.ts'

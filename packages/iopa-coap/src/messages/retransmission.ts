@@ -1,4 +1,4 @@
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 import type { CoarseTimer } from './coarse-timer.ts'
 import type { Transmission } from './parameters.ts'
 import { Confirmable, type ConfirmableListener, type Peer } from './peer.ts'

@@ -1,4 +1,4 @@
-import type { Answer, Logger } from '@iopa/appbuilder'
+import type { Answer, Logger } from '@iopa/transport'
 import { blockValue } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { Options } from '../codec/options.ts'

@@ -1,4 +1,4 @@
-import type { Answer, Context, Counters, EndReason, Host } from '@iopa/appbuilder'
+import type { Answer, Context, Counters, EndReason, Host } from '@iopa/transport'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'

@@ -1,4 +1,4 @@
-import { isIopaError, type Limits, type Logger } from '@iopa/appbuilder'
+import { isIopaError, type Limits, type Logger } from '@iopa/transport'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS, Options } from '../codec/options.ts'

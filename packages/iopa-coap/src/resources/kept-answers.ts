@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Clock, Context, TimerHandle } from '@iopa/appbuilder'
+import type { Clock, Context, TimerHandle } from '@iopa/transport'
 import { contentOption } from '../codec/etag.ts'
 import type { Remote } from '../exchanges/exchange.ts'
 import { Snapshots } from '../exchanges/snapshots.ts'

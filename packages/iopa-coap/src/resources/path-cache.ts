@@ -1,4 +1,4 @@
-import { IopaError, joinPath, type PathLimits } from '@iopa/appbuilder'
+import { IopaError, joinPath, type PathLimits } from '@iopa/transport'
 import { OptionWalker } from '../codec/option-walker.ts'
 import { decodeText } from '../codec/options.ts'
 

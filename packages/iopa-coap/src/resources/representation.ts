@@ -1,4 +1,4 @@
-import type { Answer, CodecTable, RandomAccessBody } from '@iopa/appbuilder'
+import type { Answer, CodecTable, RandomAccessBody } from '@iopa/transport'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'

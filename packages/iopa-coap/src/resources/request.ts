@@ -1,4 +1,4 @@
-import { type Body, byteBody, IopaError, type Limits, type RequestSource } from '@iopa/appbuilder'
+import { type Body, byteBody, IopaError, type Limits, type RequestSource } from '@iopa/transport'
 import { BERT } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { codingOf, typeOfFormat } from '../codec/content-formats.ts'

@@ -1,4 +1,4 @@
-import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/appbuilder'
+import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
 import { type Block, readBlock } from '../codec/block.ts'
 import { CODE, METHODS } from '../codec/codes.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'

@@ -1,4 +1,4 @@
-import type { Clock, Context } from '@iopa/appbuilder'
+import type { Clock, Context } from '@iopa/transport'
 import { BERT, blockSize, blockValue, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'

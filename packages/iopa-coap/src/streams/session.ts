@@ -1,4 +1,4 @@
-import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/appbuilder'
+import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/transport'
 import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import { encodeFrame, type Frame, FrameReader } from '../codec/stream-codec.ts'

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 
 type Done = (error?: Error | null) => void
 

@@ -11,7 +11,7 @@ import {
   mergeLimits,
   outgoing,
   systemClock
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { type ClientSettings, exchange } from './client-request.ts'
 import { ConnectionPool, type Route } from './connection-pool.ts'
 import { observe } from './event-source.ts'

@@ -12,7 +12,7 @@ import {
   type Limits,
   type OutgoingRequest,
   type TimerHandle
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 import type { ConnectionPool } from './connection-pool.ts'
 

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ByteAddress, type ByteNetwork, type Clock, channelClosed, IopaError, isIopaError, type TimerHandle } from '@iopa/appbuilder'
+import { type ByteAddress, type ByteNetwork, type Clock, channelClosed, IopaError, isIopaError, type TimerHandle } from '@iopa/transport'
 import { ChannelStream } from './channel-stream.ts'
 
 /** How a client reaches its server. */

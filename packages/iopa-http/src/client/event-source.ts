@@ -8,7 +8,7 @@ import {
   MEDIA_TYPES,
   type OutgoingRequest,
   observationRefused
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { EXACT_DATA_FIELD } from '../events/event-format.ts'
 import { EventParser, type ServerEvent } from '../events/event-parser.ts'
 import { type ClientSettings, type Exchange, exchange } from './client-request.ts'

@@ -1,4 +1,4 @@
-import { Answer, collectBytes, HeaderMap } from '@iopa/appbuilder'
+import { Answer, collectBytes, HeaderMap } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 import type { Exchange } from './client-request.ts'
 

@@ -1,4 +1,4 @@
-import { type Answer, decodeText } from '@iopa/appbuilder'
+import { type Answer, decodeText } from '@iopa/transport'
 
 /** What an answer looks like as a server-sent event. */
 export interface EventText {

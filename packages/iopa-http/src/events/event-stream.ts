@@ -1,4 +1,4 @@
-import { type Answer, type Clock, type HeaderFields, MEDIA_TYPES, type TimerHandle } from '@iopa/appbuilder'
+import { type Answer, type Clock, type HeaderFields, MEDIA_TYPES, type TimerHandle } from '@iopa/transport'
 import { CONTENT_TYPE_FIELD, EXACT_DATA_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
 
 /** Where the text of an event stream goes. */

@@ -1,4 +1,4 @@
-import { type Answer, type Context, type Counters, type Host, IopaError } from '@iopa/appbuilder'
+import { type Answer, type Context, type Counters, type Host, IopaError } from '@iopa/transport'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
 import { fieldsOf, isObservable } from '../message/answer-fields.ts'
 import { headersOf, responseTo } from './fetch-response.ts'

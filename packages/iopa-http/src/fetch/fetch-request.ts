@@ -1,4 +1,4 @@
-import { type Body, type BodyHolder, type BodyStream, bodyTooLarge, collectBytes, IopaError, type RequestSource } from '@iopa/appbuilder'
+import { type Body, type BodyHolder, type BodyStream, bodyTooLarge, collectBytes, IopaError, type RequestSource } from '@iopa/transport'
 
 /** A web request as the source of a context. */
 export class FetchRequest implements RequestSource {

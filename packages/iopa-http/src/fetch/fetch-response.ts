@@ -1,4 +1,4 @@
-import { type Answer, type Context, type Host, IopaError, nextChunk, silenceLimit } from '@iopa/appbuilder'
+import { type Answer, type Context, type Host, IopaError, nextChunk, silenceLimit } from '@iopa/transport'
 import { lackingEventFields } from '../events/event-stream.ts'
 import { fieldsOf, isBodyless, sizeOf, statedLength } from '../message/answer-fields.ts'
 import { answerTo } from '../message/refusal.ts'

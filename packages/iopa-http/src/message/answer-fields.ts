@@ -1,4 +1,4 @@
-import type { Answer, Payload } from '@iopa/appbuilder'
+import type { Answer, Payload } from '@iopa/transport'
 
 /** True for a field that concerns one connection, not the message (RFC 9110 section 7.6.1), or that follows from the framing used here. */
 export const isOfConnection = (name: string): boolean => {

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, IopaError } from '@iopa/appbuilder'
+import { type Answer, type Clock, IopaError } from '@iopa/transport'
 import { isOfConnection } from './answer-fields.ts'
 import { isToken } from './head-syntax.ts'
 

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { bareReturn, CR, LF, lineEnd, lineFault, parseField, SPACE, TAB } from './head-syntax.ts'
 import { headersTooLarge, malformed } from './refusal.ts'
 import { HeadFields } from './request-head.ts'

@@ -1,4 +1,4 @@
-import type { IopaError } from '@iopa/appbuilder'
+import type { IopaError } from '@iopa/transport'
 import { malformed, otherVersion } from './refusal.ts'
 import type { HeadFields, RequestLine } from './request-head.ts'
 

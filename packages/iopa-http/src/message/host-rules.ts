@@ -1,4 +1,4 @@
-import { IopaError, isLoopback } from '@iopa/appbuilder'
+import { IopaError, isLoopback } from '@iopa/transport'
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
 

@@ -1,4 +1,4 @@
-import { Answer, CodecTable, IopaError } from '@iopa/appbuilder'
+import { Answer, CodecTable, IopaError } from '@iopa/transport'
 
 const CODECS = new CodecTable()
 

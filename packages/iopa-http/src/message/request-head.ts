@@ -1,4 +1,4 @@
-import { hasPreconditionField, IopaError } from '@iopa/appbuilder'
+import { hasPreconditionField, IopaError } from '@iopa/transport'
 import { malformed } from './refusal.ts'
 
 /** The first line of a request (RFC 9112 section 3). */

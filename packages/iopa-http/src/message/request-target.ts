@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 /** The parts of an absolute-form target (RFC 9112 section 3.2.2). */
 export interface AbsoluteTarget {

@@ -1,13 +1,4 @@
-import {
-  type ByteChannel,
-  bodyTooLarge,
-  type ContextInit,
-  decodePath,
-  type Endpoint,
-  IopaError,
-  isControlMethod,
-  type Limits
-} from '@iopa/appbuilder'
+import { type ByteChannel, bodyTooLarge, type ContextInit, decodePath, type Endpoint, IopaError, isControlMethod, type Limits } from '@iopa/transport'
 import type { HostRules } from '../message/host-rules.ts'
 import { malformed } from '../message/refusal.ts'
 import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'

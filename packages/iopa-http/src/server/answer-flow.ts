@@ -8,7 +8,7 @@ import {
   type Host,
   IopaError,
   silenceLimit
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
 import { asksToClose, fieldsOf, isBodyless, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'

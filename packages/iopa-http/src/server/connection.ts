@@ -8,7 +8,7 @@ import {
   IopaError,
   isIopaError,
   type Scope
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { acceptsEventStream } from '../message/accept.ts'
 import type { BodyDecoder } from '../message/body-decoder.ts'
 import { HeadReader } from '../message/head-reader.ts'

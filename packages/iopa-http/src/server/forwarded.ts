@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 
 /** What trusted proxies say of the client and of what it asked for. */
 export interface Forwarded {

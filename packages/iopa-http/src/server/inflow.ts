@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 import type { BodyDecoder } from '../message/body-decoder.ts'
 
 // What a connection keeps unread: beyond it the peer has to wait.

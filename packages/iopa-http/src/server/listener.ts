@@ -9,8 +9,10 @@ import {
   IopaError,
   type Limits,
   type Listener,
+  listenerUrl,
+  requiredPort,
   type TlsOptions
-} from '@iopa/appbuilder'
+} from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
 import { HostRules } from '../message/host-rules.ts'
@@ -26,7 +28,8 @@ const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
 export const listen = async (host: Host, network: ByteNetwork, options: HttpOptions): Promise<Listener> => {
-  const { host: address = '127.0.0.1', port = 0, tls } = options
+  const { host: address = '127.0.0.1', tls } = options
+  const port = requiredPort('http', options.port)
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls === undefined ? 'http' : 'https'
@@ -86,7 +89,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     await closed
   }
   return {
-    url: new URL(`${scheme}://${bound.address.includes(':') ? `[${bound.address}]` : bound.address}:${bound.port}`),
+    url: listenerUrl(scheme, bound.address, bound.port),
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && bound.reload && { reload: (next: TlsOptions) => bound.reload?.(next) })
   }

@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 import type { AnswerHead } from '../message/answer-head.ts'
 
 // Bytes up to which copying two pieces into one costs less than handing the system both.

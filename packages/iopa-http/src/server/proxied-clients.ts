@@ -1,4 +1,4 @@
-import { IopaError, isLoopback } from '@iopa/appbuilder'
+import { IopaError, isLoopback } from '@iopa/transport'
 
 /**
  * The clients behind trusted proxies, by their address. A proxy's connections are those of many clients, so what one

@@ -1,4 +1,4 @@
-import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/appbuilder'
+import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/transport'
 import type { BodySink } from '../message/body-decoder.ts'
 import { ByteCollector } from './byte-collector.ts'
 

@@ -1,4 +1,4 @@
-import type { Body, Context, IopaError, RequestSource } from '@iopa/appbuilder'
+import type { Body, Context, IopaError, RequestSource } from '@iopa/transport'
 import { type BodyDecoder, ChunkedBody, SizedBody } from '../message/body-decoder.ts'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
 import type { Inflow } from './inflow.ts'

@@ -1,4 +1,4 @@
-import { type Context, countersOf, type Host, IopaError, type Listener } from '@iopa/appbuilder'
+import { type Context, countersOf, type Host, IopaError, type Listener } from '@iopa/transport'
 import type {} from '../keys.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import { RemoteBroker } from '../remote/broker.ts'

@@ -1,4 +1,4 @@
-import type { Endpoint } from '@iopa/appbuilder'
+import type { Endpoint } from '@iopa/transport'
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'mqtt+ws:': 80, 'wss:': 443, 'mqtt+wss:': 443 }
 

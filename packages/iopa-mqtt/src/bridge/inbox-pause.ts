@@ -1,4 +1,4 @@
-import type { Clock, HeldBytes } from '@iopa/appbuilder'
+import type { Clock, HeldBytes } from '@iopa/transport'
 import type { Inbox } from './inbox.ts'
 
 /** Milliseconds without a finished message after which the connection is read on: a handler may wait for something that comes in on it. */

@@ -1,4 +1,4 @@
-import type { Limits, User } from '@iopa/appbuilder'
+import type { Limits, User } from '@iopa/transport'
 import type { RemoteOptions } from '../remote/options.ts'
 import type { Store } from '../store.ts'
 import type { AckOrder } from './ack-queue.ts'

@@ -1,4 +1,4 @@
-import { type Answer, type Body, type HeaderFields, HeaderMap, IopaError, isControlMethod, type Limits, type RequestSource } from '@iopa/appbuilder'
+import { type Answer, type Body, type HeaderFields, HeaderMap, IopaError, isControlMethod, type Limits, type RequestSource } from '@iopa/transport'
 import { type InboundMessage, type MessageProperties, type OutboundMessage, userProperty } from '../remote/message.ts'
 
 /** User properties that are not headers. */

@@ -1,4 +1,4 @@
-import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHandle } from '@iopa/appbuilder'
+import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHandle } from '@iopa/transport'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'

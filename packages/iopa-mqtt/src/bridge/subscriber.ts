@@ -1,4 +1,4 @@
-import { type Clock, type Host, IopaError } from '@iopa/appbuilder'
+import { type Clock, type Host, IopaError } from '@iopa/transport'
 import type { Connection } from '../remote/connection.ts'
 import { deferred } from '../remote/deferred.ts'
 import type { SubscribeRequest } from '../remote/message.ts'

@@ -1,4 +1,4 @@
-import { type Answer, type Context, checkPath, type Endpoint, type Host, IopaError } from '@iopa/appbuilder'
+import { type Answer, type Context, checkPath, type Endpoint, type Host, IopaError } from '@iopa/transport'
 import { Losses } from '../broker/losses.ts'
 import type {} from '../keys.ts'
 import { Backoff } from '../remote/backoff.ts'

@@ -1,4 +1,4 @@
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 import type { Turns } from './turns.ts'
 
 /** Milliseconds without an end and without a beginning after which the handlers at work are taken to wait for what waits here. */

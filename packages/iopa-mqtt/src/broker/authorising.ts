@@ -1,4 +1,4 @@
-import type { Context, Host } from '@iopa/appbuilder'
+import type { Context, Host } from '@iopa/transport'
 import type { Turns } from './turns.ts'
 
 /** Decisions that are asked for at a time. */

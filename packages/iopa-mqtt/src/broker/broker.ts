@@ -1,5 +1,5 @@
-import type { ByteChannel, Clock, Connections, Context, Counts, HeldBytes, Host, Limits, UserWatches } from '@iopa/appbuilder'
-import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/appbuilder'
+import type { ByteChannel, Clock, Connections, Context, Counts, HeldBytes, Host, Limits, UserWatches } from '@iopa/transport'
+import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/transport'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { PublishFields } from '../codec/publish-decoder.ts'

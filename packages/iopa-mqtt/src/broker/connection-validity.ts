@@ -1,4 +1,4 @@
-import type { Context, IopaError, Subscription } from '@iopa/appbuilder'
+import type { Context, IopaError, Subscription } from '@iopa/transport'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Connection } from './connection.ts'
 

@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, RequestSource } from '@iopa/appbuilder'
+import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, RequestSource } from '@iopa/transport'
 import { FrameGuard } from '../codec/frame-guard.ts'
 import { encodeConnack, encodeDisconnect, PINGRESP } from '../codec/packet-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'

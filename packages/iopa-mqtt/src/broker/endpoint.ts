@@ -1,4 +1,4 @@
-import type { ByteChannel, Context, Endpoint, InheritedKeys } from '@iopa/appbuilder'
+import type { ByteChannel, Context, Endpoint, InheritedKeys } from '@iopa/transport'
 import type { Session } from './session.ts'
 
 type ChannelEnds = Pick<ByteChannel, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort' | 'tls' | 'raw' | 'clientCertificate'>

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Context, isUnrouted } from '@iopa/appbuilder'
+import { type Context, isUnrouted } from '@iopa/transport'
 import { protocolVersionOf } from '../codec/connect-decoder.ts'
 import { decodeMessageProperties } from '../codec/message-properties.ts'
 import { encodeAuth, encodeConnack } from '../codec/packet-encoder.ts'

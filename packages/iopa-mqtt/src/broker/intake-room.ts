@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import type { Connection } from './connection.ts'
 import type { Publication } from './publication.ts'
 

@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import { encodeReason } from '../codec/message-properties.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import { ProtocolError } from '../codec/protocol-error.ts'

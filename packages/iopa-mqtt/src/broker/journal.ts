@@ -1,4 +1,4 @@
-import type { Clock, Logger } from '@iopa/appbuilder'
+import type { Clock, Logger } from '@iopa/transport'
 import type { Store, StoreRecord } from '../store.ts'
 import { moved } from './stored-time.ts'
 

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
-import net from 'node:net'
-import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, socketNetwork, type TlsOptions } from '@iopa/appbuilder'
+import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, type TlsOptions } from '@iopa/transport'
+import { socketNetwork } from '@iopa/transport/node'
 import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
 import type { PublishOptions } from '../publish-options.ts'
 import type { WebSocketListener } from '../websocket.ts'
@@ -28,12 +28,12 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
       'This app has a broker already: use mqtt() once, and name further ports in its option listeners, such as listeners: [{ port: 8883, tls }].'
     )
   const places: readonly MqttListenerOptions[] = [options, ...(options.listeners ?? [])]
-  for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.open)
+  for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.allowUnauthenticated)
   const clock = options.clock ?? own.clock
   const broker = new Broker(own, brokerOptions(options), clock)
   const counters = countersOf(own, 'mqtt', () => broker.counts)
   const connections = new Connections(clock, own.limits, () => undefined, counters)
-  const network = options.channel ?? socketNetwork(net, () => import('node:tls'))
+  const network = options.network ?? socketNetwork()
   const servers: ByteServer[] = []
   const close = async (timeout: number): Promise<void> => {
     const closed = Promise.all(servers.map(server => server.close()))
@@ -82,7 +82,7 @@ const urlOf = ({ address, port }: ByteServer, secure: boolean): URL =>
 async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: Broker, connections: Connections): Promise<WebSocketListener> {
   const websocket = { ...(options.tls ? { tls: options.tls } : {}), ...options.websocket }
   // Where it joins a server of somebody else, that one has been bound already.
-  if (websocket.server === undefined) host.assertProtected(websocket.host ?? '127.0.0.1', options.open)
+  if (websocket.server === undefined) host.assertProtected(websocket.host ?? '127.0.0.1', options.allowUnauthenticated)
   const { listenWebSocket } = await import('../websocket.ts')
   const { connections: most, headerBytes, headerTimeout, requestTimeout } = host.limits
   const limits = {

@@ -1,4 +1,4 @@
-import type { Logger } from '@iopa/appbuilder'
+import type { Logger } from '@iopa/transport'
 
 /** Milliseconds between two lines about the same kind of loss. */
 const INTERVAL = 10_000

@@ -1,4 +1,4 @@
-import type { Answer, Context } from '@iopa/appbuilder'
+import type { Answer, Context } from '@iopa/transport'
 import type { Recipient } from './recipients.ts'
 import type { Session } from './session.ts'
 import type { Topic } from './topic-table.ts'

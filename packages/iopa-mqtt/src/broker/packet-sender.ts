@@ -1,4 +1,4 @@
-import type { ByteChannel } from '@iopa/appbuilder'
+import type { ByteChannel } from '@iopa/transport'
 import { PACKET } from '../codec/packet-types.ts'
 import { acknowledgementSize, publishSize, writeAcknowledgement, writePublish } from '../codec/publish-encoder.ts'
 import type { Broker } from './broker.ts'

@@ -1,4 +1,4 @@
-import { type Body, byteBody, type Context, hasPreconditionField, type RequestSource } from '@iopa/appbuilder'
+import { type Body, byteBody, type Context, hasPreconditionField, type RequestSource } from '@iopa/transport'
 import { decodeMessageProperties, type MessageProperties } from '../codec/message-properties.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Message } from './message.ts'

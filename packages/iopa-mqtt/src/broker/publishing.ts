@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { type Context, changesState, IopaError, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/appbuilder'
+import { type Context, changesState, IopaError, isControlMethod, isUnrouted, reasonPhrase } from '@iopa/transport'
 import { REASON } from '../codec/reason-codes.ts'
 import { isTopicName } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'

@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import { NO_BYTES } from '../codec/publish-decoder.ts'
 import { asBuffer } from '../codec/utf8.ts'
 import type { Broker } from './broker.ts'

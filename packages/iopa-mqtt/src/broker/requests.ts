@@ -1,4 +1,4 @@
-import type { Context, Endpoint, Host, RequestSource } from '@iopa/appbuilder'
+import type { Context, Endpoint, Host, RequestSource } from '@iopa/transport'
 import type { UserProperties } from '../codec/packets.ts'
 import type { Session } from './session.ts'
 import type { Topic } from './topic-table.ts'

@@ -1,4 +1,4 @@
-import type { User } from '@iopa/appbuilder'
+import type { User } from '@iopa/transport'
 import type { Store, StoredSession, StoreRecord } from '../store.ts'
 import { hasWildcard, parseSharedFilter } from '../topics/topic.ts'
 import type { Broker } from './broker.ts'

@@ -1,4 +1,4 @@
-import type { Context, RequestSource } from '@iopa/appbuilder'
+import type { Context, RequestSource } from '@iopa/transport'
 import type { StoredSession } from '../store.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'

@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import { REASON } from '../codec/reason-codes.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'

@@ -1,4 +1,4 @@
-import { type Answer, type Change, type Context, isIopaError } from '@iopa/appbuilder'
+import { type Answer, type Change, type Context, isIopaError } from '@iopa/transport'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { asBuffer } from '../codec/utf8.ts'
 import { topicOf } from '../topics/topic.ts'

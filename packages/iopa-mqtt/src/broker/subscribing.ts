@@ -1,4 +1,4 @@
-import { type Answer, type Context, isUnrouted } from '@iopa/appbuilder'
+import { type Answer, type Context, isUnrouted } from '@iopa/transport'
 import { encodeSubscriptionAcknowledgement } from '../codec/packet-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../codec/packets.ts'

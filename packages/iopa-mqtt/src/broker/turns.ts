@@ -1,4 +1,4 @@
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 import type { Flusher } from './flusher.ts'
 
 /** Milliseconds of one turn, however slow the machine is. */

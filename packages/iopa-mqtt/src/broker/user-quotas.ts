@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import type { QuotaOption, UserQuota } from '../user-quota.ts'
 import { APP } from './quota.ts'
 

@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
+import type { Context } from '@iopa/transport'
 import { ALLOWED, DENIED, type Recipient, UNKNOWN } from './recipients.ts'
 import type { Session } from './session.ts'
 import { isPassing, isRefusal } from './status.ts'

@@ -1,4 +1,4 @@
-import { Answer, IopaError, observationRefused } from '@iopa/appbuilder'
+import { Answer, IopaError, observationRefused } from '@iopa/transport'
 import { type Connection, ConnectionLost } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
 import { topicMatches } from '../topics/topic.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Answer, HeaderMap, type IopaError } from '@iopa/appbuilder'
+import { Answer, HeaderMap, type IopaError } from '@iopa/transport'
 import { type Deferred, deferred } from '../remote/deferred.ts'
 import { type InboundMessage, type Receipt, userProperty } from '../remote/message.ts'
 

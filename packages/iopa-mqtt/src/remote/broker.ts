@@ -1,5 +1,5 @@
-import type { Clock, TimerHandle } from '@iopa/appbuilder'
-import { IopaError } from '@iopa/appbuilder'
+import type { Clock, TimerHandle } from '@iopa/transport'
+import { IopaError } from '@iopa/transport'
 import { Backoff } from './backoff.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
 import { Connection } from './connection.ts'

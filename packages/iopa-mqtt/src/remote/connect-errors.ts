@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { type ConnectionOptions, nameOf } from './connection-options.ts'
 
 /** No CONNACK in time. */

@@ -1,4 +1,4 @@
-import { type Clock, IopaError, type TlsOptions } from '@iopa/appbuilder'
+import { type Clock, IopaError, type TlsOptions } from '@iopa/transport'
 import type { IClientOptions } from 'mqtt'
 import type { BrokerCapabilities } from './capabilities.ts'
 

@@ -1,4 +1,4 @@
-import { type Clock, connectionLost, IopaError } from '@iopa/appbuilder'
+import { type Clock, connectionLost, IopaError } from '@iopa/transport'
 import type { IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient, Packet } from 'mqtt'
 import { type BrokerCapabilities, capabilitiesOf } from './capabilities.ts'
 import { connectError, timedOut } from './connect-errors.ts'

@@ -1,4 +1,4 @@
-import type { TlsOptions } from '@iopa/appbuilder'
+import type { TlsOptions } from '@iopa/transport'
 import type { BrokerCapabilities } from './capabilities.ts'
 
 /** How to reach a broker and how to stay connected to it; the same for bridge and client. */

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import type { IPublishPacket } from 'mqtt'
 import type { MessageProperties } from './message.ts'
 

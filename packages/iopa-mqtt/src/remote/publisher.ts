@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { type Connection, ConnectionLost } from './connection.ts'
 import { deferred } from './deferred.ts'
 import type { OutboundMessage, Receipt } from './message.ts'

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import { deferred } from './deferred.ts'
 
 /*

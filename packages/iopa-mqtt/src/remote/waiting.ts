@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import type { Clock } from '@iopa/appbuilder'
+import type { Clock } from '@iopa/transport'
 
 /** A controller whose end all work of its owner waits for: each piece listens and takes its listener away, so that many are no leak to be warned of. */
 export const endController = (): AbortController => {

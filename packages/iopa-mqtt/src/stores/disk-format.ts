@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import type { StoredDelivery, StoredMessage, StoredSession, StoredWill, StoreRecord } from '../store.ts'
 
 /*

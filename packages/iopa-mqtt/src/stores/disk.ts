@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { IopaError } from '@iopa/appbuilder'
+import { IopaError } from '@iopa/transport'
 import type { ClassicLevel } from 'classic-level'
 import type { Store, StoreRecord } from '../store.ts'
 import { DAMAGED_PREFIX, decodeRecord, encodeKey, encodeValue, nameOf, ownedRanges } from './disk-format.ts'

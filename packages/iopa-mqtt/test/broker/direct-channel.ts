@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteNetwork, ByteReceiver } from '@iopa/appbuilder'
+import type { ByteChannel, ByteNetwork, ByteReceiver } from '@iopa/transport'
 
 /** A channel without a network: what a test writes is received at once, what the broker writes is counted. */
 export class DirectChannel implements ByteChannel {

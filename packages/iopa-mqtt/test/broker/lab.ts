@@ -1,5 +1,6 @@
-import { App, type ByteChannel, type Host, type Listener } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { type VirtualClock, type VirtualNetwork, virtualClock, virtualNetwork } from '@iopa/testing'
+import type { ByteChannel, Host, Listener } from '@iopa/transport'
 import { generate, type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet, parser } from 'mqtt-packet'
 import { type MqttTransport, mqtt } from '../../src/mqtt.ts'
 import type { EmbeddedOptions } from '../../src/options.ts'
@@ -146,7 +147,7 @@ export class Lab {
     const note = (...data: unknown[]): number => this.errors.push(data)
     this.app = new App({ clock, logger: { error: note, warn: note, info: () => undefined, debug: () => undefined } })
     build(this.app)
-    const transport = mqtt({ port: 1883, statistics: false, channel: this.network, ...options })
+    const transport = mqtt({ port: 1883, statistics: false, network: this.network, ...options })
     this.transport = { ...transport, listen: host => transport.listen((this.host = host)) }
     this.app.use(this.transport)
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Context, IopaError } from '@iopa/appbuilder'
+import type { Context, IopaError } from '@iopa/transport'
 import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
 
 const root = { 'iopa.Method': 'GET', 'iopa.Path': '/' }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Context, IopaError, MiddlewareFunction, Next } from '@iopa/appbuilder'
+import type { MiddlewareFunction, Next } from '@iopa/appbuilder'
+import type { Context, IopaError } from '@iopa/transport'
 import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
 
 const root = { 'iopa.Method': 'GET', 'iopa.Path': '/' }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { type App, type Context, IopaError, parseUrl } from '@iopa/appbuilder'
+import type { App } from '@iopa/appbuilder'
+import { type Context, IopaError, parseUrl } from '@iopa/transport'
 import { memory } from '../memory-transport.ts'
 import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
 

@@ -1,4 +1,5 @@
-import type { AppOptions, App as CoreApp, Transport } from '@iopa/appbuilder'
+import type { AppOptions, App as CoreApp } from '@iopa/appbuilder'
+import type { Transport } from '@iopa/transport'
 
 /** A host under test: ours unless another is given. */
 export interface ConformanceSubject {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Client, RequestOptions } from '@iopa/appbuilder'
+import type { Client, RequestOptions } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { silentPeer } from './peers.ts'
 import { eventually, gate, rejection, served, soon } from './served-app.ts'

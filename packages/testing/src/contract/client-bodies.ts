@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Answer, IopaError } from '@iopa/appbuilder'
+import type { Answer, IopaError } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { relay } from './peers.ts'
 import { eventually, rejection, served, soon } from './served-app.ts'

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { type Client, type IopaError, reply } from '@iopa/appbuilder'
+import { reply } from '@iopa/appbuilder'
+import type { Client, IopaError } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { relay } from './peers.ts'
 import { eventually, gate, rejection, served, soon } from './served-app.ts'

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { App, type Client, type Clock, type Listener, systemClock } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
+import { type Client, type Clock, type Listener, systemClock } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { soon } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'

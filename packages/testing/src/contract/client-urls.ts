@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { IopaError } from '@iopa/appbuilder'
+import type { IopaError } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { rejection, served } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { App, type IopaError, type Listener } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
+import type { IopaError, Listener } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { eventually, gate, served } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'
@@ -166,10 +167,10 @@ export const lifecycleCases = (subject: TransportSubject): ContractCase[] => {
   }
   if (guarded) {
     cases.push({
-      name: 'refuses to listen unprotected off loopback, and names open: true',
+      name: 'refuses to listen unprotected off loopback, and names allowUnauthenticated: true',
       run: async () => {
-        await assert.rejects(new App(quiet).use(subject.transport({ host: '0.0.0.0' })).listen(), /open: true/)
-        const app = new App(quiet).use(subject.transport({ host: '0.0.0.0', open: true }))
+        await assert.rejects(new App(quiet).use(subject.transport({ host: '0.0.0.0' })).listen(), /allowUnauthenticated: true/)
+        const app = new App(quiet).use(subject.transport({ host: '0.0.0.0', allowUnauthenticated: true }))
         await app.listen()
         await app.close({ timeout: 0 })
       }

@@ -1,4 +1,5 @@
-import { App, type AppOptions, type Client, type Context, type Listener, type MiddlewareFunction } from '@iopa/appbuilder'
+import { App, type AppOptions, type MiddlewareFunction } from '@iopa/appbuilder'
+import type { Client, Context, Listener } from '@iopa/transport'
 import type { TransportSubject } from './subject.ts'
 
 /** A served app and a client of another app that is connected to it. */

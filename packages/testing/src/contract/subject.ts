@@ -1,4 +1,5 @@
-import type { AppOptions, Clock, Listener, Transport } from '@iopa/appbuilder'
+import type { AppOptions } from '@iopa/appbuilder'
+import type { Clock, Listener, Transport } from '@iopa/transport'
 
 /** What a protocol can carry; a case that needs more is left out. Everything is true unless said. */
 export interface TransportFeatures {
@@ -40,7 +41,7 @@ export interface TransportSubject {
     readonly host?: string
     readonly port?: number
     readonly limits?: AppOptions['limits']
-    readonly open?: boolean
+    readonly allowUnauthenticated?: boolean
     readonly clock?: Clock
   }): Transport
   /** The URL that a client connects to. */

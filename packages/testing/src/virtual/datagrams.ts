@@ -1,4 +1,4 @@
-import type { DatagramAddress, DatagramChannel, DatagramReceiver } from '@iopa/appbuilder'
+import type { DatagramAddress, DatagramChannel, DatagramReceiver } from '@iopa/transport'
 import type { VirtualClock } from './clock.ts'
 import { keyOf, type NetworkAddress, resolveHost, systemError } from './network-address.ts'
 import { arrivals, delayOf, type NetworkConditions } from './network-conditions.ts'

@@ -1,4 +1,4 @@
-import type { ByteNetwork, DatagramNetwork } from '@iopa/appbuilder'
+import type { ByteNetwork, DatagramNetwork } from '@iopa/transport'
 import type { VirtualClock } from './clock.ts'
 import { type PacketRecord, type PacketScript, VirtualDatagrams } from './datagrams.ts'
 import type { NetworkAddress } from './network-address.ts'

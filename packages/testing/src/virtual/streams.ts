@@ -1,4 +1,4 @@
-import type { ByteAddress, ByteChannel, ByteReceiver, ByteServer } from '@iopa/appbuilder'
+import type { ByteAddress, ByteChannel, ByteReceiver, ByteServer } from '@iopa/transport'
 import type { VirtualClock } from './clock.ts'
 import { keyOf, type NetworkAddress, resolveHost, systemError } from './network-address.ts'
 import { delayOf, type NetworkConditions } from './network-conditions.ts'

@@ -1,0 +1,64 @@
+import { IopaError, withOrigin } from '@iopa/constants'
+import { callSite } from './call-site.ts'
+
+/** An error for a wrong call of the API, with the line of the call. `caller` is the function that was called. */
+export const argumentError = (caller: unknown, code: string, detail: string): IopaError => {
+  const place = callSite(caller)()
+  // Where a handler makes the call, its peer has not, and learns nothing of our files.
+  return withOrigin(new IopaError(500, code, place === '' ? detail : `${detail} (${place})`), 'internal')
+}
+
+/** What kind of thing a value is, for messages. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'string') return `the text ${JSON.stringify(value.slice(0, 60))}`
+  if (typeof value !== 'object' && typeof value !== 'function') return `${typeof value} ${String(value)}`
+  if (typeof value === 'function') return value.name === '' ? 'a function' : `the function '${value.name}'`
+  if (typeof (value as { then?: unknown }).then === 'function') return 'a promise; await it first'
+  return 'an object'
+}
+
+/**
+ * Refuses options that do not exist. `known` has every name, so that the compiler finds one that is missing there:
+ * `const OPTIONS: Record<keyof HttpOptions, true>`. `caller` is the function that was called.
+ * @throws IopaError 500 that names the option.
+ */
+export const checkOptions = (name: string, given: unknown, known: Readonly<Record<string, true>>, caller: unknown): void => {
+  if (given === undefined) return
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw argumentError(caller, 'bad-options', `${name} takes its options as an object, not ${kindOf(given)}.`)
+  for (const option of Object.keys(given)) {
+    if (Object.hasOwn(known, option)) continue
+    const names = Object.keys(known)
+    const choice = names.length === 0 ? 'none' : names.join(', ')
+    throw argumentError(caller, 'unknown-option', `${name} has no option '${option}'; it has ${choice}.`)
+  }
+}
+
+/** A fault in what an app was configured with; nothing of it is for a peer. */
+export const optionError = (detail: string): IopaError => withOrigin(new IopaError(500, 'bad-option', detail), 'internal')
+
+/** The port that a transport without a port of its own was given. @throws IopaError 500 where there is none. */
+export const requiredPort = (name: string, port: number | undefined): number => {
+  if (port === undefined) throw optionError(`${name}() needs a port to listen on: write ${name}({ port: 8080 }), or port: 0 for any free one.`)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw optionError(`The port of ${name}() must be a whole number from 0 to 65535, not ${kindOf(port)}.`)
+  return port
+}
+
+/** Refuses more arguments than a function takes. @throws IopaError 500. */
+export const checkSurplus = (name: string, surplus: readonly unknown[], caller: unknown): void => {
+  if (surplus.length > 0)
+    throw argumentError(caller, 'surplus-argument', `${name} does not take ${kindOf(surplus[0])} as a further argument: remove it.`)
+}
+
+const FACTORY: unique symbol = Symbol.for('iopa.factory') as never
+
+/** Marks a function that makes a transport, a router or other middleware, so that `use(http)` is refused with a sentence. */
+export const markFactory = <F extends (...values: never[]) => unknown>(name: string, factory: F): F =>
+  Object.defineProperty(factory, FACTORY, { value: name })
+
+/** The name of a marked factory; undefined for anything else. */
+export const factoryName = (value: unknown): string | undefined =>
+  typeof value === 'function' ? (value as { [FACTORY]?: string })[FACTORY] : undefined

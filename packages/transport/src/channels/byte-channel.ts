@@ -1,0 +1,71 @@
+import type { TlsOptions } from '../contract/tls.ts'
+
+/** Who takes what arrives on a byte channel. None of these may throw. */
+export interface ByteReceiver {
+  data(chunk: Uint8Array): void
+  /** The peer has finished sending; it may still read. */
+  end(): void
+  /** Everything written has left; writing may go on after `write` has returned false. */
+  drain(): void
+  /** Last call. */
+  close(error?: Error): void
+}
+
+/** A connection that carries bytes both ways, such as a TCP socket. */
+export interface ByteChannel {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: boolean
+  /** The socket below, for those who know its type. */
+  readonly raw: unknown
+  /** Bytes written that have not left yet. */
+  readonly buffered: number
+  /** Starts delivery to its one receiver. */
+  open(receiver: ByteReceiver): void
+  /** False when the writer should wait for `drain`. Never throws; a write after the end is dropped. */
+  write(bytes: Uint8Array | string): boolean
+  /** The same for several pieces, with one call of the system and without copying them. */
+  writeAll?(pieces: readonly Uint8Array[]): boolean
+  pause(): void
+  resume(): void
+  /** Ends the sending side after what was written. */
+  end(): void
+  /** Drops the connection; `close` follows. */
+  destroy(): void
+  /** Makes `destroy` a reset from now on, until all has left that was written before `end`: for data that ends with the connection. */
+  resetUnlessEnded?(): void
+  /** The peer's certificate, where TLS asked for one. */
+  clientCertificate?(): unknown
+  /** Identity of the pre-shared key, where TLS used one. */
+  readonly pskIdentity?: string | undefined
+}
+
+/** Where to listen or to connect to. */
+export interface ByteAddress {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  readonly tls?: TlsOptions | undefined
+  /** Application protocols to offer (RFC 7301). */
+  readonly alpn?: readonly string[] | undefined
+}
+
+/** A place that accepts channels. */
+export interface ByteServer {
+  readonly address: string
+  readonly port: number
+  /** Stops accepting; channels live on. */
+  close(): Promise<void>
+  /** Takes new certificates for the connections to come. */
+  reload?(tls: TlsOptions): void
+}
+
+/** What makes byte channels: `node:net`, or the virtual network of a test. */
+export interface ByteNetwork {
+  /** Rejects when it cannot bind. `failed` is called for each connection that could not be accepted. */
+  listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void): Promise<ByteServer>
+  /** Rejects when it cannot connect, or when `signal` aborts first. */
+  connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>
+}

@@ -1,0 +1,208 @@
+import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
+import {
+  type Answer,
+  abandonValue,
+  abortable,
+  applyValue,
+  type Context,
+  type ContextFactory,
+  checkBag,
+  decodePath,
+  encodeBody,
+  HeaderMap,
+  isContext,
+  type Scope
+} from '@iopa/context'
+import { checkOptions, checkSurplus } from '../arguments/arguments.ts'
+import type { Channel } from '../contract/transport.ts'
+import { channelClosed } from './failures.ts'
+import { observedRemotely } from './observed-remotely.ts'
+import { marked, marking } from './upstream.ts'
+
+/** Options of one request. */
+export interface RequestOptions {
+  readonly headers?: HeadersInit
+  /** Content type of the body; without one it follows from the value. */
+  readonly type?: string
+  /** Aborts the request, or ends the observation. */
+  readonly signal?: AbortSignal
+}
+
+const REQUEST_OPTIONS: Record<keyof RequestOptions, true> = { headers: true, type: true, signal: true }
+const NO_OPTIONS: RequestOptions = {}
+
+/** @throws IopaError 500 for options that do not exist and further arguments, with the line of the call of `caller`. */
+const checkRequest = (name: string, options: RequestOptions, surplus: readonly unknown[], caller: unknown): void => {
+  if (options !== NO_OPTIONS) checkOptions(name, options, REQUEST_OPTIONS, caller)
+  checkSurplus(name, surplus, caller)
+}
+
+/** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
+export interface Client {
+  get(path: string, options?: RequestOptions): Promise<Answer>
+  /** A body of null is JSON null; undefined is no body. */
+  put(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
+  post(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
+  patch(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
+  delete(path: string, options?: RequestOptions): Promise<Answer>
+  /** Sends a bag. */
+  send(request: Bag): Promise<Answer>
+  /** The representation now and after each change, until the signal aborts or the loop is left. */
+  observe(path: string, options?: RequestOptions): AsyncIterable<Answer>
+  /** The same for the request of a bag, whose method is GET or another one that the protocol observes with, such as FETCH over CoAP. */
+  observe(request: Bag): AsyncIterable<Answer>
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const isAnswer = (value: unknown): value is Answer => typeof value === 'object' && value !== null && 'headerPairs' in value && 'payload' in value
+
+/** What a dispatch pipeline came to: the peer's answer, also where a layer did not return it, or one that a layer has made. */
+const answerOf = (context: Context, value: unknown): Answer => {
+  const outcome = value ?? context.response.value
+  if (isAnswer(outcome)) {
+    outcome.useCodecs(context.environment.codecs)
+    return outcome
+  }
+  const answer = context.response
+  if (value !== undefined && value !== answer && value !== answer.value && !answer.sealed) {
+    answer.value = value
+    applyValue(answer, value)
+  }
+  if (!answer.hasStatus && answer.body === undefined) answer.status = 204
+  answer.seal(context.environment.codecs)
+  return answer
+}
+
+/** Sends a context: an answer, or a promise of it. */
+export type Send = (context: Context) => unknown
+
+/** A client over a channel, whose requests run through the app's `dispatch` layers. */
+export const createClient = (channel: Channel, base: URL, dispatch: (send: Send) => Send, factory: ContextFactory, scope: Scope): Client => {
+  const prefix = channel.prefix ?? decodePath(base.pathname || '/').replace(/\/$/, '')
+
+  const bag = (method: string, path: string, body: unknown, options: RequestOptions): Bag => {
+    const query = path.indexOf('?')
+    const own = query < 0 ? path : path.slice(0, query)
+    return {
+      'iopa.Method': method,
+      // A path is below that of the URL, with or without a slash before it.
+      'iopa.Path': own === '' ? prefix || '/' : own.startsWith('/') ? prefix + own : `${prefix}/${own}`,
+      'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
+      ...(options.headers === undefined ? undefined : { 'iopa.Headers': options.headers }),
+      ...(options.type === undefined ? undefined : { 'iopa.ContentType': options.type }),
+      ...(body === undefined ? undefined : body === null ? nullBody(options) : { 'iopa.Body': body }),
+      ...(options.signal === undefined ? undefined : { 'iopa.CallCancelled': options.signal })
+    }
+  }
+
+  // In a bag null says that there is no body; to the methods of a client it is a value like any other.
+  const nullBody = ({ type, headers }: RequestOptions): Bag => {
+    const stated = type ?? (headers === undefined ? undefined : HeaderMap.from(headers).get('content-type')) ?? ''
+    const { payload, type: encoded } = encodeBody(null, stated, scope.environment.codecs)
+    return { 'iopa.Body': payload, 'iopa.ContentType': encoded }
+  }
+
+  const contextOf = (request: Bag): Context => {
+    checkBag(request)
+    const context = factory.promote({ ...request, 'iopa.Scheme': base.protocol.slice(0, -1) }, scope)
+    context['iopa.Host'] = base.hostname.replace(/^\[|\]$/g, '')
+    if (base.port !== '') context['iopa.Port'] = Number(base.port)
+    return context
+  }
+
+  const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
+  const send = async (request: Bag): Promise<Answer> => {
+    const own = !isContext(request)
+    const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
+    // The reason of the caller's own signal stays as it is, and goes before what its abort has led to.
+    const failed = (error: unknown): unknown => {
+      const signal = request['iopa.CallCancelled']
+      return signal?.aborted && (own || error === signal.reason) ? signal.reason : marked(scope.ended ? channelClosed() : error, 'upstream')
+    }
+    let streams = false
+    try {
+      // What was cancelled before is not sent; no layer and no channel makes the caller wait after that.
+      const { signal } = context
+      const answer = answerOf(context, await abortable(signal, async () => sendContext(context), abandonValue))
+      // A body that is still to come ends with the context.
+      streams = own && answer.isStream
+      if (streams) answer.whenRead(() => void context.end(), signal, failed)
+      return answer
+    } catch (error) {
+      throw failed(error)
+    } finally {
+      if (own && !streams) await context.end()
+    }
+  }
+
+  async function* answers(observing: Bag, signal: AbortSignal, stop: () => void): AsyncGenerator<Answer> {
+    const method = observing['iopa.Method'] ?? 'GET'
+    if (method !== 'GET' && channel.observable?.includes(method) !== true)
+      throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
+    if (scope.ended) throw marked(channelClosed(), 'upstream')
+    const context = marking('upstream', () => contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal }))
+    let left = false
+    // Its end from outside, as by close(), does not wait for the peer.
+    context.defer(() => {
+      if (!left) stop()
+    })
+    try {
+      // The layers see the observing request once, before it leaves; what comes back is a sequence.
+      const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)
+      yield* (started ?? context.response.value) as AsyncIterable<Answer>
+    } finally {
+      left = true
+      await context.end('unsubscribe')
+    }
+  }
+
+  const observe = (request: string | Bag, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): AsyncIterable<Answer> => {
+    checkRequest('observe()', options, surplus, observe)
+    const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
+    return observedRemotely(observing['iopa.CallCancelled'], (signal, stop) => answers(observing, signal, stop))
+  }
+
+  /** A method without a body: `get`, `delete`. */
+  const asking = (name: string) => {
+    const method = name.toUpperCase()
+    const ask = (path: string, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<Answer> => {
+      try {
+        checkRequest(`${name}()`, options, surplus, ask)
+        return send(bag(method, path, undefined, options))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return ask
+  }
+
+  /** A method with a body: `put`, `post`, `patch`. */
+  const sending = (name: string) => {
+    const method = name.toUpperCase()
+    const ask = (path: string, body: unknown, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<Answer> => {
+      try {
+        checkRequest(`${name}()`, options, surplus, ask)
+        return send(bag(method, path, body, options))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    return ask
+  }
+
+  // The channel belongs to the scope.
+  const close = async (): Promise<void> => scope.end()
+
+  return {
+    get: asking('get'),
+    put: sending('put'),
+    post: sending('post'),
+    patch: sending('patch'),
+    delete: asking('delete'),
+    send,
+    observe,
+    close,
+    [Symbol.asyncDispose]: close
+  }
+}

@@ -1,0 +1,120 @@
+import type { Logger } from '@iopa/constants'
+import type { Context } from '@iopa/context'
+import type { Clock, TimerHandle } from '../contract/clock.ts'
+import type { Host } from '../contract/host.ts'
+
+/** What a transport of an app has now, and what it has refused since it began to listen. */
+export interface Counts {
+  /** Requests in work. */
+  readonly inFlight: number
+  /** Open connections; 0 for a transport of datagrams. */
+  readonly connections: number
+  readonly observers: number
+  /** Sessions of MQTT, of clients that are away too. */
+  readonly sessions: number
+  /** Requests that were answered 503 `overloaded`, beyond `limits.inFlight`. */
+  readonly shed: number
+  /** Connections that were refused over a limit, and those that the system could not accept. */
+  readonly refused: number
+  /** Messages that a peer did not get although it had asked for them. */
+  readonly dropped: number
+}
+
+/** The name of what `countersOf` keeps. */
+export const COUNTERS = 'iopa.counters'
+
+/** Milliseconds between two lines about what was refused. */
+const INTERVAL = 1000
+
+/** The counters of one listener. Its transport adds to the plain numbers. */
+export class Counters {
+  connections = 0
+  observers = 0
+  shed = 0
+  refused = 0
+  dropped = 0
+  readonly name: string
+  /** What the transport counts by itself. */
+  readonly own: (() => Partial<Counts>) | undefined
+  readonly inFlight: () => number
+  readonly #note: (line: string) => void
+
+  constructor(name: string, host: Host, own: (() => Partial<Counts>) | undefined, note: (line: string) => void) {
+    this.name = name
+    this.own = own
+    this.#note = note
+    this.inFlight = host.load(() => {
+      this.shed++
+      note(`${name} shed requests`)
+    })
+  }
+
+  /** A connection was refused over a limit. */
+  readonly refuse = (): void => {
+    this.refused++
+    this.#note(`${this.name} refused connections`)
+  }
+
+  /** The system could not accept a connection, as where it has no descriptor left. */
+  readonly failed = (): void => {
+    this.refused++
+    this.#note(`${this.name} failed to accept connections`)
+  }
+
+  /** Counts an observer for as long as its context lasts. */
+  observed(context: Context): void {
+    this.observers++
+    context.defer(() => void this.observers--)
+  }
+}
+
+/** The counters of all listeners of an app, and the log of what they refuse: one line a second at most. */
+export class AppCounters {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #all: Counters[] = []
+  readonly #noted = new Map<string, number>()
+  #timer: TimerHandle | null = null
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock
+    this.#logger = logger
+  }
+
+  begin(name: string, host: Host, own: (() => Partial<Counts>) | undefined): Counters {
+    const counters = new Counters(name, host, own, line => this.#note(line))
+    this.#all.push(counters)
+    host.scope.defer(() => this.#flush())
+    return counters
+  }
+
+  /** By the name of the transport; those of one name are added up. */
+  read(): Record<string, Counts> {
+    const counts: Record<string, Record<keyof Counts, number>> = {}
+    for (const counters of this.#all) {
+      const { connections, observers, shed, refused, dropped } = counters
+      const now: Counts = { inFlight: counters.inFlight(), connections, observers, sessions: 0, shed, refused, dropped, ...counters.own?.() }
+      const sum = (counts[counters.name] ??= { inFlight: 0, connections: 0, observers: 0, sessions: 0, shed: 0, refused: 0, dropped: 0 })
+      for (const key of Object.keys(sum) as (keyof Counts)[]) sum[key] += now[key]
+    }
+    return counts
+  }
+
+  #note(what: string): void {
+    this.#noted.set(what, (this.#noted.get(what) ?? 0) + 1)
+    this.#timer ??= this.#clock.setTimeout(() => this.#flush(), INTERVAL)
+  }
+
+  #flush(): void {
+    if (this.#timer === null) return
+    this.#clock.clearTimeout(this.#timer)
+    this.#timer = null
+    const counts = Array.from(this.#noted, ([what, times]) => `${what}: ${times}`)
+    this.#noted.clear()
+    this.#logger.warn(`iopa: within a second ${counts.join('; ')}`)
+  }
+}
+
+/** The counters of a listener, which `app.counters()` shows from then on; `own` reads what the transport counts by itself. */
+export const countersOf = (host: Host, name: string, own?: () => Partial<Counts>): Counters =>
+  host.shared(COUNTERS, () => new AppCounters(host.clock, host.logger)).begin(name, host, own)

@@ -1,0 +1,66 @@
+import type { Bag, Codec, KeysDeclaration } from '@iopa/constants'
+import type { Answer, HeldBytes } from '@iopa/context'
+import type { Clock } from './clock.ts'
+import type { Host } from './host.ts'
+import type { Limits } from './limits.ts'
+import type { TlsOptions } from './tls.ts'
+
+/** A protocol: it listens for an app and connects for a client. A factory function makes one; its classes stay private. */
+export interface Transport {
+  /** Such as `coap`. */
+  readonly name: string
+  /** Without colons, such as `coap`, `coap+tcp`. */
+  readonly schemes: readonly string[]
+  /** What the transport can do, under its URN in `server.Capabilities`. */
+  readonly capabilities?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Codecs that its protocol brings to the app, for every protocol; one that the app was given goes before. */
+  readonly codecs?: readonly Codec[]
+  /** Namespaces whose keys it sets; `build` checks their owners. */
+  readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+  /** True in a worker of a cluster, whose observers do not hear of changes that other workers make. */
+  readonly clustered?: boolean
+  /** What bounds the bodies in memory, made with `bodyBudget` for `limits.bodyMemory`. An app has one, of the first of its transports that has any. */
+  bodies?(limit: number): HeldBytes
+  /** Binds and serves. Rejects when it cannot. */
+  listen(host: Host): Promise<Listener>
+  /** Opens a channel to another machine. Rejects when it cannot. */
+  connect(url: URL, options?: ConnectOptions): Promise<Channel>
+}
+
+/** A transport that serves. */
+export interface Listener {
+  /** Where it listens, with the port that the system chose. */
+  readonly url: URL
+  /** Stops accepting, finishes what is in work within `timeout` ms, then forces. A second call waits for the first. */
+  close(options?: { readonly timeout?: number }): Promise<void>
+  /** Takes new certificates for the connections to come. */
+  reload?(tls: TlsOptions): void
+}
+
+/** Options of every connect. */
+export interface ConnectOptions {
+  /** Aborts the connecting; a channel that is open ignores it. */
+  readonly signal?: AbortSignal
+  /** Milliseconds to connect, and for each request to be answered; 30,000 unless given. */
+  readonly timeout?: number
+  readonly tls?: TlsOptions
+  readonly clock?: Clock
+  readonly limits?: Partial<Limits>
+}
+
+/** A way to another machine. A request is a bag, or a context made by `app.connect`; `outgoing` reads both. */
+export interface Channel {
+  /** What goes before the path of every request, where it is not the path of the URL. */
+  readonly prefix?: string
+  /** Methods beside GET that `observe` takes; none unless given. */
+  readonly observable?: readonly string[]
+  /** Resolves with whatever status the peer answers; rejects when no answer can come. `iopa.CallCancelled` aborts it. */
+  send(request: Bag): Promise<Answer>
+  /** The first answer and each one after a change; ends when `iopa.CallCancelled` aborts, throws when the peer refuses. */
+  observe(request: Bag): AsyncIterable<Answer>
+  close(): Promise<void>
+}
+
+/** The URL of a listener, with the brackets that an IPv6 address needs (RFC 3986 section 3.2.2). */
+export const listenerUrl = (scheme: string, address: string, port: number): URL =>
+  new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`)

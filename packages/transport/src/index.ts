@@ -1,0 +1,106 @@
+/**
+ * What a transport is made of: the contract between a protocol and an app, networks, clocks, limits, the counting of
+ * connections, and the bag codec. The author of a transport needs this package and no other.
+ *
+ * @example
+ * export const echo = (): Transport => ({ name: 'echo', schemes: ['echo'], listen, connect })
+ */
+
+export type { Bag, Body, Capabilities, Codec, HeaderFields, HeadersInit, KeysDeclaration, Logger, RandomAccessBody, User } from '@iopa/constants'
+export {
+  CAPABILITIES,
+  CodecTable,
+  changesState,
+  DEFAULT_PORTS,
+  decodeText,
+  defineKeys,
+  encodeJson,
+  IOPA_VERSION,
+  IopaError,
+  isControlMethod,
+  isIopaError,
+  MEDIA_TYPES,
+  METHODS,
+  parseJson,
+  reasonPhrase,
+  STATUS,
+  schemeOf
+} from '@iopa/constants'
+export type {
+  BodyHolder,
+  BodyStream,
+  Context,
+  ContextInit,
+  Endpoint,
+  EndReason,
+  Excerpt,
+  HeldBytes,
+  InheritedKeys,
+  PathLimits,
+  Payload,
+  RequestSource
+} from '@iopa/context'
+export {
+  Answer,
+  abortable,
+  bodyTooLarge,
+  byteBody,
+  checkPath,
+  collectBytes,
+  concatBytes,
+  decodePath,
+  encodeBody,
+  encodePath,
+  HeaderMap,
+  hasPreconditionField,
+  holdBytes,
+  isLoopback,
+  joinPath,
+  parseUrl,
+  readBody,
+  Scope
+} from '@iopa/context'
+export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag-codec.ts'
+export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './bags/bag-codec.ts'
+export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './channels/byte-channel.ts'
+export type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceiver } from './channels/datagram-channel.ts'
+export { nextChunk, silenceLimit } from './channels/next-chunk.ts'
+export type { OutboxLimits } from './channels/outbox.ts'
+export { Outbox } from './channels/outbox.ts'
+export type { Client, RequestOptions } from './client/client.ts'
+export { answerTimeout, badAnswer, channelClosed, connectionLost, observationRefused } from './client/failures.ts'
+export type { OutgoingRequest } from './client/outgoing.ts'
+export { outgoing } from './client/outgoing.ts'
+export type { RequestBodyBounds } from './client/request-body.ts'
+export { readRequestBody } from './client/request-body.ts'
+export type { UsedUrlParts } from './client/target-url.ts'
+export { checkTargetUrl } from './client/target-url.ts'
+export { upstream } from './client/upstream.ts'
+export { bodyBudget, HeldBuffer } from './connections/body-budget.ts'
+export type { Connection } from './connections/connections.ts'
+export { Connections } from './connections/connections.ts'
+export type { Counters, Counts } from './connections/counters.ts'
+export { countersOf } from './connections/counters.ts'
+export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
+export { systemClock } from './contract/clock.ts'
+export type { Change, Host, Observation, Subscription } from './contract/host.ts'
+export type { Limits } from './contract/limits.ts'
+export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
+export type { MethodContract, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme } from './contract/resources.ts'
+export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
+export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
+export type { TlsOptions } from './contract/tls.ts'
+export { checkTlsOptions } from './contract/tls.ts'
+export type { Channel, ConnectOptions, Listener, Transport } from './contract/transport.ts'
+export { listenerUrl } from './contract/transport.ts'
+export type { Constraint } from './patterns/constraint.ts'
+export type { PathParams } from './patterns/path-params.ts'
+export type { Pattern, PatternSegment } from './patterns/pattern.ts'
+export { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, parsePattern } from './patterns/pattern.ts'
+export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
+export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
+export { ConnectionUser } from './users/connection-user.ts'
+export type { UserWatches, WatchOptions } from './users/user-watches.ts'
+export { usersOf } from './users/user-watches.ts'
+export { shortTag, tagOfDigest } from './validators/entity-tags.ts'

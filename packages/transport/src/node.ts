@@ -1,0 +1,8 @@
+/**
+ * Sockets and TLS of Node, as networks for a transport. Nothing else of the core imports a built-in module.
+ */
+
+export type { DgramModule } from './node/socket-datagrams.ts'
+export { datagramNetwork } from './node/socket-datagrams.ts'
+export type { NetModule, TlsModule } from './node/socket-network.ts'
+export { socketNetwork } from './node/socket-network.ts'

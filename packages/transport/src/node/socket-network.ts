@@ -1,0 +1,152 @@
+import nodeNet from 'node:net'
+import { IopaError } from '@iopa/constants'
+import type { ByteAddress, ByteNetwork, ByteServer } from '../channels/byte-channel.ts'
+import { keysOf, PreSharedKeys, usedKey } from './pre-shared-keys.ts'
+import { SocketChannel, type SocketLike } from './socket-channel.ts'
+import { clientTls, type IdentityCheck, isCertificate, KEEP_ALIVE, reloadedTls, serverTls } from './tls-context.ts'
+
+interface ServerLike {
+  address(): { address: string; port: number } | string | null
+  listen(options: { host: string; port: number; backlog?: number }, listening: () => void): unknown
+  close(done: () => void): unknown
+  once(event: string, listener: (...values: never[]) => void): unknown
+  on(event: string, listener: (...values: never[]) => void): unknown
+  off(event: string, listener: (...values: never[]) => void): unknown
+  setSecureContext?(options: object): unknown
+}
+
+/** The parts of `node:net` that a network needs; loosely typed, for its functions have many forms. */
+export interface NetModule {
+  createServer(...given: never[]): unknown
+  connect(...given: never[]): unknown
+}
+
+/** The parts of `node:tls` that a network needs. */
+export interface TlsModule extends IdentityCheck {
+  createServer(...given: never[]): unknown
+  connect(...given: never[]): unknown
+}
+
+type Make = (options: object, connected?: (socket: SocketLike) => void) => unknown
+
+/** Modules in place of `node:net` and `node:tls`, for tests. */
+export interface SocketModules {
+  readonly net?: NetModule
+  readonly tls?: () => Promise<TlsModule>
+}
+
+/** The network of `node:net` and `node:tls`, which is loaded when it is first needed. */
+export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }: SocketModules = {}): ByteNetwork => ({
+  listen: async (address, accept, failed = () => undefined) => {
+    const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
+    const connected = (socket: SocketLike): void => {
+      const identity = keys?.identityOf(socket)
+      // Where keys are asked for, who has not proven one does not come in.
+      if (keys !== undefined && identity === undefined) socket.destroy()
+      else accept(new SocketChannel(socket, identity))
+    }
+    const server = (
+      address.tls === undefined
+        ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
+        : ((await tls()).createServer as Make)(serverTls(address, keys), connected)
+    ) as ServerLike
+    const handshakes = address.tls === undefined ? null : new Handshakes(server, failed)
+    await listening(server, address, failed)
+    return serverOf(server, address, handshakes, keys)
+  },
+  connect: async (address, signal) => {
+    signal?.throwIfAborted()
+    const secured = address.tls === undefined ? undefined : await tls()
+    const socket = (
+      secured === undefined
+        ? (net.connect as Make)({ host: address.host, port: address.port, allowHalfOpen: true })
+        : (secured.connect as Make)(clientTls(address, secured))
+    ) as SocketLike & ServerLike
+    const ready = address.tls === undefined ? 'connect' : 'secureConnect'
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => {
+        socket.destroy()
+        reject(signal?.reason)
+      }
+      const failed = (error: Error): void => {
+        signal?.removeEventListener('abort', abort)
+        reject(new IopaError(502, 'connect-failed', `Cannot connect to ${address.host}:${address.port}: ${error.message}.`, { cause: error }))
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      socket.once('error', failed)
+      socket.once(ready, () => {
+        if (address.tls?.psk !== undefined && !usedKey(socket) && !isCertificate(socket.getPeerCertificate?.())) {
+          socket.destroy()
+          failed(new Error('the server has shown neither the key nor a certificate'))
+          return
+        }
+        signal?.removeEventListener('abort', abort)
+        socket.off('error', failed)
+        resolve()
+      })
+    })
+    return new SocketChannel(socket)
+  }
+})
+
+const MOST_HANDSHAKES = 1000
+
+/** Connections whose TLS handshake is not over: nobody else knows them yet, so they are counted and ended here. */
+class Handshakes {
+  readonly #open = new Map<string, SocketLike>()
+
+  constructor(server: ServerLike, refused: () => void) {
+    server.on('connection', (raw: SocketLike) => {
+      if (this.#open.size >= MOST_HANDSHAKES) {
+        refused()
+        raw.destroy()
+        return
+      }
+      const peer = peerOf(raw)
+      this.#open.set(peer, raw)
+      const isOpen = (): boolean => this.#open.get(peer) === raw
+      raw.on('end', () => void (isOpen() && raw.destroy()))
+      raw.on('close', () => void (isOpen() && this.#open.delete(peer)))
+    })
+    server.on('secureConnection', (socket: SocketLike) => void this.#open.delete(peerOf(socket)))
+    // A handshake that fails is that peer's matter.
+    server.on('tlsClientError', (_: Error, socket: SocketLike) => void socket?.destroy())
+  }
+
+  destroy(): void {
+    for (const raw of [...this.#open.values()]) raw.destroy()
+  }
+}
+
+const peerOf = (socket: SocketLike): string => `${socket.remoteAddress} ${socket.remotePort}`
+
+const listening = (server: ServerLike, { host, port }: ByteAddress, refused: () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const failed = (error: Error): void =>
+      reject(new IopaError(500, 'bind-failed', `Cannot listen on ${host}:${port}: ${error.message}.`, { cause: error }))
+    server.once('error', failed)
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', failed)
+      // Running out of descriptors on accept must not end the process.
+      server.on('error', refused)
+      resolve()
+    })
+  })
+
+const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes | null, keys: PreSharedKeys | undefined): ByteServer => {
+  const bound = server.address() as { address: string; port: number }
+  return {
+    address: bound.address,
+    port: bound.port,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        handshakes?.destroy()
+      }),
+    reload: next => {
+      const tls = reloadedTls(asked.tls ?? {}, next)
+      server.setSecureContext?.(serverTls({ ...asked, tls }, keys))
+      keys?.replace(keysOf(tls))
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import { IopaError } from '@iopa/constants'
+import type { ByteAddress } from '../channels/byte-channel.ts'
+import type { TlsOptions } from '../contract/tls.ts'
+import { keysOf, type PreSharedKeys } from './pre-shared-keys.ts'
+
+/** A connection that only waits, such as that of an observer, would never learn that its peer has lost power (RFC 1122 section 4.2.3.6). */
+export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
+
+const MIN_VERSION = 'TLSv1.2'
+
+// Pre-shared keys with TLS 1.2 (RFC 4279, RFC 8442). In TLS 1.3 a peer may name an identity and then finish the handshake with a certificate.
+const PSK_CIPHERS = 'ECDHE-PSK-AES128-GCM-SHA256:ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-AES128-CCM8:PSK-AES128-CBC-SHA256'
+/** The suite with a short tag that RFC 7252 section 9.1.3.1 asks for is below the first level; certificates, which the level would protect, are not used with it. */
+const PSK_ALONE = `${PSK_CIPHERS}@SECLEVEL=0`
+const PSK_OR_CERTIFICATE = `${PSK_CIPHERS}:HIGH:!aNULL:!eNULL:!kRSAPSK:!SRP`
+
+// SSL_OP_NO_TICKET and SSL_OP_NO_RENEGOTIATION of OpenSSL.
+const NO_TICKET = 0x4000
+const NO_RENEGOTIATION = 0x40000000
+
+/** Options of tls.createServer; with `keys` the listener takes PSK suites alone. @throws IopaError 500 without a key, or for options that contradict each other. */
+export const serverTls = (address: ByteAddress, keys: PreSharedKeys | undefined): object => {
+  const tls = address.tls ?? {}
+  checkServer(tls)
+  const common = {
+    minVersion: tls.minVersion ?? MIN_VERSION,
+    allowHalfOpen: true,
+    noDelay: true,
+    ...KEEP_ALIVE,
+    handshakeTimeout: 10_000,
+    ...(address.alpn === undefined ? {} : { ALPNProtocols: address.alpn })
+  }
+  if (keys !== undefined) {
+    // A resumed session asks for no key, so none is resumed: a key that was removed must not connect.
+    return { ...common, maxVersion: MIN_VERSION, ciphers: PSK_ALONE, secureOptions: NO_TICKET | NO_RENEGOTIATION, pskCallback: keys.lookup }
+  }
+  const { key, cert, ca, requestCert = false } = tls
+  return { ...common, key, cert, ca, requestCert, rejectUnauthorized: requestCert }
+}
+
+const checkServer = (tls: TlsOptions): void => {
+  if (tls.psk !== undefined) {
+    keysOf(tls)
+    if (tls.requestCert === true)
+      throw new IopaError(500, 'psk-without-certificates', 'A listener with psk asks for no certificates: serve requestCert on a second listener.')
+  } else if (tls.key === undefined || tls.cert === undefined) {
+    throw new IopaError(500, 'tls-without-key', 'tls needs key and cert, or psk.')
+  } else if (tls.requestCert === true && tls.ca === undefined) {
+    // Without it every certificate of a public authority would do.
+    throw new IopaError(500, 'tls-without-ca', 'requestCert needs ca: the authorities whose certificates clients may show.')
+  }
+}
+
+/** Fills in what new options of a listener leave out. @throws IopaError 500 where they change how clients prove who they are, which needs a new listener. */
+export const reloadedTls = (before: TlsOptions, next: TlsOptions): TlsOptions => {
+  const { requestCert = before.requestCert === true, ca = before.ca } = next
+  if ((before.psk === undefined) !== (next.psk === undefined) || requestCert !== (before.requestCert === true))
+    throw new IopaError(500, 'tls-reload', 'reload takes new keys and certificates, but psk and requestCert stay as they were: listen again.')
+  return { ...next, requestCert, ...(ca === undefined ? {} : { ca }) }
+}
+
+/** The parts of `node:tls` that check who a server is. */
+export interface IdentityCheck {
+  checkServerIdentity(host: string, certificate: never): Error | undefined
+}
+
+/** Options of tls.connect: the server is verified unless `verify` is false. @throws IopaError 500 for keys that cannot be used. */
+export const clientTls = (address: ByteAddress, { checkServerIdentity }: IdentityCheck): object => {
+  const tls = address.tls ?? {}
+  return {
+    host: address.host,
+    port: address.port,
+    key: tls.key,
+    cert: tls.cert,
+    ca: tls.ca,
+    minVersion: tls.minVersion ?? MIN_VERSION,
+    rejectUnauthorized: tls.verify !== false,
+    allowHalfOpen: true,
+    // An IP address is no server name (RFC 6066 section 3).
+    ...(tls.serverName !== undefined ? { servername: tls.serverName } : /^[\d.]+$|:/.test(address.host) ? {} : { servername: address.host }),
+    ...(address.alpn === undefined ? {} : { ALPNProtocols: address.alpn }),
+    ...(tls.psk === undefined ? {} : pskClient(tls, checkServerIdentity))
+  }
+}
+
+const pskClient = (tls: TlsOptions, checkServerIdentity: IdentityCheck['checkServerIdentity']): object => {
+  const [[identity, psk] = ['', new Uint8Array(0)]] = keysOf(tls)
+  return {
+    // A server that does not know the key must not get by with any certificate: only what `ca` or a certificate of our own asks for is taken beside it.
+    ciphers: keyAlone(tls) ? PSK_ALONE : PSK_OR_CERTIFICATE,
+    maxVersion: MIN_VERSION,
+    pskCallback: () => ({ identity, psk }),
+    // With a PSK suite there is no certificate whose name could be checked.
+    checkServerIdentity: (host: string, certificate: object | undefined) =>
+      isCertificate(certificate) ? checkServerIdentity(host, certificate as never) : undefined
+  }
+}
+
+/** True when a client has a pre-shared key and nothing for certificates. */
+const keyAlone = ({ psk, ca, key, cert }: TlsOptions): boolean => psk !== undefined && ca === undefined && key === undefined && cert === undefined
+
+/** True for what a peer has shown as certificate; Node gives an empty object where it has shown none. */
+export const isCertificate = (certificate: unknown): boolean =>
+  typeof certificate === 'object' && certificate !== null && Object.keys(certificate).length > 0

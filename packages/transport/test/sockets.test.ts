@@ -1,0 +1,109 @@
+import dgram from 'node:dgram'
+import { EventEmitter, once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import net from 'node:net'
+import { systemClock } from '@iopa/transport'
+import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
+import { describe, expect, test } from 'vitest'
+import { SocketChannel } from '../src/node/socket-channel.ts'
+
+const descriptors = (): number => readdirSync('/proc/self/fd').length
+const soon = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 20))
+
+describe('the network of sockets', () => {
+  test('tells a receiver once that its channel is closed, also where it was closed before it was opened', async () => {
+    const network = socketNetwork()
+    for (const open of ['before', 'after'] as const) {
+      let closes = 0
+      const receiver = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => void closes++ }
+      const server = await network.listen({ host: '127.0.0.1', port: 0 }, channel => {
+        if (open === 'before') channel.open(receiver)
+        channel.destroy()
+        if (open === 'after') channel.open(receiver)
+      })
+      const socket = net.connect(server.port, '127.0.0.1')
+      await once(socket, 'close')
+      await soon()
+      expect(closes).toBe(1)
+      await server.close()
+    }
+  })
+
+  test('resets a connection whose data ends with it when that is cut, and not when all has left', async () => {
+    const network = socketNetwork()
+    const receiver = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined }
+    for (const [ended, ending] of [
+      [false, 'ECONNRESET'],
+      [true, 'end']
+    ] as const) {
+      const server = await network.listen({ host: '127.0.0.1', port: 0 }, channel => {
+        channel.open(receiver)
+        channel.resetUnlessEnded?.()
+        channel.write('some of it')
+        if (ended) channel.end()
+        setTimeout(() => channel.destroy(), 20)
+      })
+      const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }).resume()
+      let seen = ''
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        seen ||= error.code ?? ''
+      })
+      socket.on('end', () => {
+        seen ||= 'end'
+        socket.end()
+      })
+      await new Promise(resolve => socket.on('close', resolve))
+      expect(seen).toBe(ending)
+      await server.close()
+    }
+  })
+
+  test('resets such a connection at once, also while a peer that reads nothing has most of it to take', () => {
+    const calls = (state: object): string[] => {
+      const made: string[] = []
+      const call = (name: string) => () => made.push(name)
+      const socket = { on: () => undefined, resetAndDestroy: call('reset'), destroy: call('destroy'), writableFinished: false, ...state }
+      const channel = new SocketChannel(socket as never)
+      channel.resetUnlessEnded()
+      channel.destroy()
+      return made
+    }
+    expect(calls({})).toEqual(['reset', 'destroy'])
+    expect(calls({ writableFinished: true })).toEqual(['destroy'])
+    expect(calls({ encrypted: true })).toEqual(['destroy'])
+  })
+
+  test.skipIf(process.platform !== 'linux')('holds no descriptor of a socket that could not be bound', async () => {
+    const taken = dgram.createSocket('udp4').bind(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const before = descriptors()
+    const network = datagramNetwork()
+    for (let count = 0; count < 10; count++) {
+      await expect(network.bind({ host: '127.0.0.1', port: taken.address().port })).rejects.toMatchObject({ code: 'bind-failed' })
+    }
+    await soon()
+    expect(descriptors()).toBe(before)
+    taken.close()
+  })
+
+  test('asks the system to notice peers that have vanished without a word', async () => {
+    const asked: object[] = []
+    const server = Object.assign(new EventEmitter(), {
+      listen: (_: object, listening: () => void) => listening(),
+      address: () => ({ address: '127.0.0.1', port: 1 })
+    })
+    const fake = { createServer: (options: never) => (asked.push(options), server), connect: () => undefined }
+    await socketNetwork({ net: fake }).listen({ host: '127.0.0.1', port: 0 }, () => undefined)
+    expect(asked[0]).toMatchObject({ keepAlive: true, keepAliveInitialDelay: 60_000 })
+  })
+})
+
+describe('the clock of the machine', () => {
+  test('does not take a time beyond its range for none', async () => {
+    let ran = 0
+    const handles = [Number.POSITIVE_INFINITY, 2 ** 31, 2 ** 40].map(time => systemClock.setTimeout(() => void ran++, time))
+    await soon()
+    for (const handle of handles) systemClock.clearTimeout(handle)
+    expect(ran).toBe(0)
+  })
+})
