@@ -11,7 +11,7 @@ describe('the answer ring', () => {
     expect(table.find(7, 1, 0, LIFE)).toBe(UNSEEN)
     table.begin(7)
     expect(table.find(7, 1, 0, LIFE)).toBe(IN_PROGRESS)
-    table.leave(7, true)
+    table.suspend(7)
     expect(table.find(7, 1, 0, LIFE)).toBe(IN_PROGRESS)
     table.record(7, 1, 0, answerOf(7, 20))
     expect(table.answer(table.find(7, 1, 100, LIFE))).toEqual(answerOf(7, 20))

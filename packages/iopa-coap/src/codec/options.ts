@@ -64,7 +64,7 @@ export class Options implements Iterable<readonly [number: number, value: Uint8A
       }
       this.end += size
     } else {
-      const bytes = typeof value === 'string' ? encodeText(value) : value
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value
       this.#begin(number, bytes.length)
       this.bytes.set(bytes, this.end)
       this.end += bytes.length
@@ -214,22 +214,6 @@ export const decodeUint = (bytes: Uint8Array, start = 0, end: number = bytes.len
   let value = 0
   for (let at = start; at < end; at++) value = value * 256 + bytes[at]!
   return value
-}
-
-/** Text up to this length is written character by character, which is faster than a call into the runtime. */
-const SHORT_TEXT = 48
-
-/** The bytes of a text in UTF-8. */
-export const encodeText = (text: string): Uint8Array => {
-  const { length } = text
-  if (length > SHORT_TEXT) return Buffer.from(text)
-  const bytes = Buffer.allocUnsafe(length)
-  for (let at = 0; at < length; at++) {
-    const unit = text.charCodeAt(at)
-    if (unit > 127) return Buffer.from(text)
-    bytes[at] = unit
-  }
-  return bytes
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -79,10 +79,10 @@ export class AnswerRing {
     this.#current = id
   }
 
-  /** The handler has returned; `pending` says that its answer is still to come. */
-  leave(id: number, pending: boolean): void {
-    this.#current = -1
-    if (pending) (this.#pending ??= new Set()).add(id)
+  /** The handler has returned, and the answer is still to come. */
+  suspend(id: number): void {
+    if (this.#current === id) this.#current = -1
+    ;(this.#pending ??= new Set()).add(id)
   }
 
   /** Forgets a message that was begun and will have no answer to repeat. */

@@ -210,10 +210,9 @@ export class MessageLayer {
       if (repeat.length > 0) this.transmit(peer, repeat)
       return
     }
-    const pending = this.#handlers.request(peer, message, fingerprint, toMulticast)
-    if (message.type !== TYPE.CON) return
-    peer.duplicates.leave(message.id, pending)
-    if (pending) this.#timer.arm(TICK)
+    if (!this.#handlers.request(peer, message, fingerprint, toMulticast)) return
+    peer.duplicates.suspend(message.id)
+    this.#timer.arm(TICK)
   }
 
   #receiveResponse(peer: Peer, message: ReceivedMessage): void {
