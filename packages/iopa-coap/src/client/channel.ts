@@ -1,12 +1,11 @@
 import { setMaxListeners } from 'node:events'
 import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
-import type { ClientLink } from './link.ts'
+import type { Requester } from '../exchanges/requester.ts'
+import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { UploadSlots, until } from '../exchanges/upload-slots.ts'
 import { ClientObservation } from './observation.ts'
-import { type ClientRequest, clientRequest } from './request.ts'
-import { Transfer, type TransferSettings } from './transfer.ts'
-import { until } from './until.ts'
-import { UploadSlots } from './upload-slots.ts'
+import { clientAnswer, clientRequest } from './request.ts'
 
 /** What a channel is made of, the same for datagrams and connections. */
 export interface ClientChannelInit {
@@ -19,9 +18,9 @@ export interface ClientChannelInit {
   readonly bodyLimit: number
   /** Milliseconds for the body of a request to be read. */
   readonly timeout: number
-  /** The link to use now. */
-  link(): Promise<ClientLink>
-  /** Ends the link, and all that waits on it. */
+  /** The requester to use now; after a loss it may be another one. */
+  requester(): Promise<Requester>
+  /** Closes it, and fails all that waits on it. */
   close(): Promise<void>
 }
 
@@ -48,7 +47,8 @@ export class ClientChannel implements Channel {
   async send(bag: Bag): Promise<Answer> {
     const { request, settings } = await this.#prepare(bag)
     try {
-      const answer = await new Transfer(await until(this.#link(), settings.signal), settings).run(request)
+      const { message, payload } = await new Transfer(await until(this.#requester(), settings.signal), settings).run(request)
+      const answer = clientAnswer(message, payload)
       if (this.#observations.size > 0) this.#succeeded(request, answer)
       return answer
     } catch (error) {
@@ -61,7 +61,7 @@ export class ClientChannel implements Channel {
     if (bag['iopa.CallCancelled']?.aborted) return
     const { request, settings } = await this.#prepare(bag)
     if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
-    const observation = new ClientObservation({ request, link: () => this.#link(), clock: this.#init.clock, settings })
+    const observation = new ClientObservation({ request, requester: () => this.#requester(), clock: this.#init.clock, settings })
     this.#observations.add(observation)
     try {
       yield* observation.answers()
@@ -76,10 +76,10 @@ export class ClientChannel implements Channel {
     return this.#closed
   }
 
-  async #link(): Promise<ClientLink> {
-    const link = await this.#init.link()
-    link.heard = this.#heard
-    return link
+  async #requester(): Promise<Requester> {
+    const requester = await this.#init.requester()
+    requester.heard = this.#heard
+    return requester
   }
 
   /** The server lives: observations that wait to try again since it could not be reached do so now, all of them where it had been lost. */

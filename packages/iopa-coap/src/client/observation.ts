@@ -1,10 +1,10 @@
 import { type Answer, type Clock, IopaError, observationRefused, type TimerHandle } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
-import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
-import type { ClientLink, OpenToken } from './link.ts'
-import { type ClientRequest, clientAnswer } from './request.ts'
-import { offered, Transfer, type TransferSettings } from './transfer.ts'
+import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
+import type { OpenRequest, Requester } from '../exchanges/requester.ts'
+import { type ClientRequest, offered, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { clientAnswer } from './request.ts'
 
 /** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
 const ORDER_LIFETIME = 128_000
@@ -15,8 +15,8 @@ const LONGEST_RETRY = 60_000
 /** What an observation needs beside the request. */
 export interface ClientObservationInit {
   readonly request: ClientRequest
-  /** Gives the link to use now; after a loss it may be another one. */
-  readonly link: () => Promise<ClientLink>
+  /** The requester to use now; after a loss it may be another one. */
+  readonly requester: () => Promise<Requester>
   readonly clock: Clock
   readonly settings: TransferSettings
 }
@@ -27,12 +27,12 @@ export interface ClientObservationInit {
  */
 export class ClientObservation {
   readonly #init: ClientObservationInit
-  #open: OpenToken | undefined
-  #link: ClientLink | undefined
+  #open: OpenRequest | undefined
+  #requester: Requester | undefined
   /** The request as it was last registered. */
   #request: ClientRequest
   /** What is left of the observation while it is being cancelled. */
-  #cancelling: OpenToken | undefined
+  #cancelling: OpenRequest | undefined
   /** True when an Echo was sent for the registration under way. */
   #echoed = false
   #timer: TimerHandle | undefined
@@ -90,28 +90,28 @@ export class ClientObservation {
     const { request, settings } = this.#init
     this.#disarm()
     try {
-      const link = await this.#init.link()
+      const requester = await this.#init.requester()
       if (this.#ended) return
-      const transfer = new Transfer(link, settings)
+      const transfer = new Transfer(requester, settings)
       const tagged = transfer.tagged(request)
       const last = await transfer.lead(tagged)
       if (this.#ended) return
       this.#sequence = -1
       if ('code' in last) {
-        this.#receive(last, link)
+        this.#receive(last, requester)
         return
       }
       this.#request = tagged
       const options = last.options.set(OPTION.OBSERVE, 0)
-      const proof = echo ?? link.echo
-      link.echo = undefined
+      const proof = echo ?? requester.echo
+      requester.echo = undefined
       if (proof !== undefined) options.set(OPTION.ECHO, proof)
-      // The same token on the same link replaces the registration; a new one would leave the old one behind.
-      if (this.#open !== undefined && this.#link === link) this.#open.send(request.code, options, last.payload)
+      // The same token at the same server replaces the registration; a new one would leave the old one behind.
+      if (this.#open !== undefined && this.#requester === requester) this.#open.send(request.code, options, last.payload)
       else {
-        this.#link = link
-        this.#open = link.open(request.code, options, last.payload, settings.confirmable, {
-          response: message => this.#receive(message, link),
+        this.#requester = requester
+        this.#open = requester.open(request.code, options, last.payload, settings.confirmable, {
+          response: message => this.#receive(message, requester),
           failed: error => this.#lost(error)
         })
       }
@@ -120,7 +120,7 @@ export class ClientObservation {
     }
   }
 
-  #receive(message: Message, link: ClientLink): boolean {
+  #receive(message: Message, requester: Requester): boolean {
     const { clock } = this.#init
     const sequence = message.options.uint(OPTION.OBSERVE)
     if (this.#ended) {
@@ -135,8 +135,8 @@ export class ClientObservation {
       return true
     }
     // A connection keeps the order by itself, and its numbers mean nothing (RFC 8323 section 7.1).
-    if (!link.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
-    offered(link, message)
+    if (!requester.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
+    offered(requester, message)
     this.#echoed = false
     this.#retry = RETRY
     this.#prompted = false
@@ -173,7 +173,7 @@ export class ClientObservation {
       return true
     }
     const { signal } = (this.#collecting = new AbortController())
-    new Transfer(link, { ...this.#init.settings, signal }).collect(this.#request, message).then(
+    new Transfer(requester, { ...this.#init.settings, signal }).collect(this.#request, message).then(
       payload => settle(clientAnswer(message, payload)),
       (error: unknown) => {
         if (generation === this.#generation) this.#retryAfter(error)
@@ -192,7 +192,7 @@ export class ClientObservation {
   #arm(message: Message): void {
     this.#disarm()
     // On a connection the registration lasts as long as that.
-    if (this.#link?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
+    if (this.#requester?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
     const age = message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE
     const wait = Math.min(age, 1_000_000) * 1000 + 5000 + Math.random() * 10_000
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait, { keep: true })
@@ -271,13 +271,13 @@ export class ClientObservation {
   }
 
   /** Tells the server at once, and not with a reset of the next notification (RFC 7641 section 3.6). */
-  async #cancel(open: OpenToken): Promise<void> {
+  async #cancel(open: OpenRequest): Promise<void> {
     const { clock, settings } = this.#init
     this.#cancelling = open
     clock.setTimeout(() => open.close(), CANCEL_TIMEOUT)
     try {
       // The signal has stopped the observation, and must not stop this.
-      const last = await new Transfer(this.#link!, { ...settings, signal: undefined }).lead(this.#request)
+      const last = await new Transfer(this.#requester!, { ...settings, signal: undefined }).lead(this.#request)
       if ('code' in last) open.close()
       else open.send(this.#request.code, last.options.set(OPTION.OBSERVE, 1), last.payload)
     } catch {
@@ -289,10 +289,7 @@ export class ClientObservation {
 /** How long an observation that is given up still waits for the answer to that, in milliseconds. */
 const CANCEL_TIMEOUT = 5000
 
-const sameOptions = (a: ClientRequest, b: ClientRequest): boolean =>
-  a.options.size === b.options.size &&
-  a.options.numbers.every((number, at) => number === b.options.numbers[at] && Buffer.compare(a.options.values[at]!, b.options.values[at]!) === 0) &&
-  Buffer.compare(a.payload, b.payload) === 0
+const sameOptions = (a: ClientRequest, b: ClientRequest): boolean => a.options.equals(b.options) && Buffer.compare(a.payload, b.payload) === 0
 
 const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLOCK2) ?? 0) & 8) !== 0
 

@@ -7,13 +7,13 @@ import { Broker } from './broker.ts'
 
 /** A broker on a network. */
 export interface BrokerListener extends MqttListener {
-  /** Where it listens: the address of the options, those of `listeners`, then that for browsers. */
+  /** Addresses: of the options, of `listeners`, then the one for browsers. */
   readonly urls: readonly URL[]
   /** Where browsers connect; null without the option. */
   readonly websocketUrl: URL | null
 }
 
-/** The name of what says whose broker it is. */
+/** The key of the one broker of an app (see `host.shared`). */
 const BROKER = 'mqtt.broker'
 
 /** Starts a broker and has it listen. Rejects when an address cannot be bound. */

@@ -6,10 +6,10 @@ import type { Message } from './topics/message.ts'
  * these instead.
  */
 
-/** Gathers what is written to clients: one write per client and batch. */
+/** Groups writes to clients: one write per client and batch. */
 export interface WriteBatches {
   begin(): void
-  /** Writes what was appended since `begin`. */
+  /** Writes everything that was appended since `begin`. */
   end(): void
   /** Runs `work` and then writes what it produced. */
   batch(work: () => void): void
@@ -94,7 +94,7 @@ export interface Subscriber {
   overflow(): void
 }
 
-/** In whose name a request of a session runs. */
+/** The context and headers with which requests of a session run. */
 export interface SessionScope {
   readonly context: Context
   readonly source: RequestSource | null

@@ -31,16 +31,16 @@ export function publishReasonOf(status: number): number {
   }
 }
 
-/** True for an answer that keeps a client from what it asked for: 401, 403, and a redirection, such as to a login. */
+/** True for an answer that denies access: 401, 403, and a redirection, such as to a login. */
 export const isRefusal = (status: number): boolean => status === 401 || status === 403 || (status >= 300 && status < 400)
 
-/** True when a client of MQTT 3, which cannot be told of a failure, gets a plain acknowledgement for this status. */
+/** True if a client of MQTT 3, which has no reason codes, gets a plain acknowledgement for this status. */
 export function acknowledgesFailure(status: number, refusal: 'close' | 'acknowledge'): boolean {
   if (status === 401 || status === 403) return refusal === 'acknowledge'
   return status < 500 && status !== 408 && status !== 413 && status !== 429 && status !== 431
 }
 
-/** True for an answer that says nothing about the next time. */
+/** True for a temporary failure: the next request may succeed. */
 export const isPassing = (status: number): boolean => status >= 500 || status === 429
 
 /** The code of CONNACK for the status of a CONNECT: a reason code (MQTT 5 section 3.2.2.2), or a return code before that (3.1.1 section 3.2.2.3). */

@@ -2,9 +2,9 @@ import type { Clock } from '@iopa/transport'
 import type { Turns } from '../operation/turns.ts'
 import type { Backpressure } from '../ports.ts'
 
-/** Milliseconds without an end and without a beginning after which the handlers at work are taken to wait for what waits here. */
+/** Milliseconds in which no message began or ended: the running handlers are then assumed to wait for a message that waits here. */
 const STALL = 50
-/** Looks without such a stall after which the newest messages have no turns of their own any more. */
+/** Checks without such a stall after which the newest messages lose their extra turns. */
 const CALM = 40
 
 interface Waiting {
@@ -15,23 +15,23 @@ interface Waiting {
   readonly place: number
 }
 
-/** What waits of one user, in the order of arrival. */
+/** The waiting messages of one user, in the order of arrival. */
 interface Row {
   readonly waiting: Waiting[]
-  /** True when its newest message has had the last turn. */
+  /** True if the last turn was for its newest message. */
   newest: boolean
 }
 
 /**
- * Lets PUBLISH packets begin: at most three quarters of `limits.inFlight` are at work, the others wait, round robin by user, so that a
- * client within its receive maximum waits and is not refused, and one user with many messages does not keep the others waiting. A
- * deadline begins when the work does.
+ * Admits PUBLISH packets to the pipeline. At most three quarters of `limits.inFlight` run; the others wait, round robin by user. So a client
+ * within its receive maximum waits and is not refused, and a user with many messages does not delay the others. The deadline of a message
+ * starts when its handler does.
  *
- * Users who have had no turn since they wait have three of four turns. One of whom nothing waits may begin one message in the last eighth:
- * a client with little to say waits for no other.
+ * Users who had no turn since they began to wait get three of four turns. A user without waiting messages may begin one message in the last
+ * eighth: a client with few messages does not wait for the others.
  *
- * A handler may wait for a message of its publisher. Where all that may be at work do, a further eighth of `limits.inFlight` lets the
- * newest messages go ahead, a few at a time: what the handlers wait for is among those, for it was sent after what they handle.
+ * A handler may wait for another message of its publisher. If all running handlers do, a further eighth of `limits.inFlight` lets the newest
+ * messages go ahead, a few at a time: the message that a handler waits for was sent after the one that it handles.
  */
 export class Admission {
   readonly #clock: Clock
@@ -39,17 +39,17 @@ export class Admission {
   readonly #most: number
   readonly #reserve: number
   #running = 0
-  /** What waits, by user; the user at the front has the next turn. */
+  /** Waiting messages by user; the first user has the next turn. */
   readonly #waiting: Map<string, Row> = new Map()
-  /** Of these, users who have had no turn since they wait: they have three of four. */
+  /** Users who had no turn since they began to wait. */
   readonly #fresh: Set<string> = new Set()
   #freshTurns = 0
-  /** Users with a message that went ahead of what waits. */
+  /** Users with a running message that went ahead. */
   readonly #ahead: Set<string> = new Set()
   readonly #mostAhead: number
   readonly #turns: Turns
   #letting = false
-  /** Looks for which the newest messages have every second turn; 0 for none. */
+  /** Checks for which the newest messages still get every second turn. */
   #stalled = 0
   #places = 0
   #newest = false
@@ -68,27 +68,27 @@ export class Admission {
     this.#mostAhead = Math.max(0, inFlight - this.#most - this.#reserve)
   }
 
-  /** True when work may begin now; it says `leave` when it is done. */
+  /** True if a message may begin now; call `leave` when it is done. */
   enter(): boolean {
     if (this.#running >= this.#most || this.#waiting.size > 0 || this.#pressure.authorizing || this.#pressure.forwarding) return false
     this.#running++
     return true
   }
 
-  /** True when work of a user of whom nothing waits may begin ahead of the others, within the last eighth; it says `leaveAhead` when it is done. */
+  /** True if a message of a user without waiting messages may go ahead, within the last eighth; call `leaveAhead` when it is done. */
   enterAhead(user: string): boolean {
     if (this.#waiting.has(user) || this.#ahead.has(user) || this.#ahead.size >= this.#mostAhead || this.#pressure.overwhelmed) return false
     this.#ahead.add(user)
     return true
   }
 
-  /** Work that went ahead is done. */
+  /** A message that went ahead is done. */
   leaveAhead(user: string): void {
-    // No move: it says nothing about those that wait.
+    // Not counted as a move: it does not show that waiting messages progress.
     this.#ahead.delete(user)
   }
 
-  /** Has work wait for its turn; it is then counted as begun. */
+  /** Queues a message; `begin` is called when it has its turn, and it then counts as running. */
   wait(user: string, begin: () => void): void {
     const row = this.#waiting.get(user)
     const last = { begin, since: this.#clock.elapsed(), place: ++this.#places }
@@ -100,20 +100,20 @@ export class Admission {
     this.#watch()
   }
 
-  /** Work is done. */
+  /** A message is done. */
   leave(): void {
     this.#running--
     this.#moves++
     if (this.#waiting.size > 0 && !this.#letting) this.#let()
   }
 
-  /** What was held may begin. */
+  /** Messages may begin again after backpressure. */
   resume(): void {
     this.#moves++
     if (this.#waiting.size > 0 && !this.#letting) this.#let()
   }
 
-  /** Drops what waits. */
+  /** Drops all waiting messages. */
   close(): void {
     this.#waiting.clear()
     this.#fresh.clear()
@@ -121,7 +121,7 @@ export class Admission {
     this.#timer = null
   }
 
-  /** Work that is done at once does not nest. */
+  /** Starts waiting messages, in a loop: those that are handled at once must not nest. */
   #let(): void {
     this.#letting = true
     for (let user = this.#next(); user !== undefined; user = this.#next()) {
@@ -139,7 +139,7 @@ export class Admission {
     return this.#pressure.authorizing || this.#pressure.forwarding
   }
 
-  /** Who has the next turn; undefined while no message may begin. */
+  /** The user with the next turn; undefined while no message may begin. */
   #next(): string | undefined {
     if (this.#waiting.size === 0 || this.#running >= this.#most || this.#held) return undefined
     const fresh = ++this.#freshTurns % 4 > 0 ? this.#fresh.keys().next().value : undefined
@@ -148,11 +148,11 @@ export class Admission {
 
   readonly #letOn = (): void => this.#let()
 
-  /** Begins one message of a user, who then has the last turn. */
+  /** Starts one message of a user, who then goes to the end. */
   #start(user: string): void {
     const row = this.#waiting.get(user) as Row
     const { waiting } = row
-    // Where a user's messages wait for long, the newest ones have every second turn: its handlers may wait for one of them.
+    // If messages of a user wait for long, every second turn is for the newest: its handlers may wait for one of them.
     row.newest = !row.newest && this.#clock.elapsed() - (waiting[0] as Waiting).since > STALL
     const { begin } = (this.#newest || row.newest ? waiting.pop() : waiting.shift()) as Waiting
     this.#waiting.delete(user)
@@ -177,7 +177,7 @@ export class Admission {
     else this.#stalled = 0
   }
 
-  /** Nothing has moved: the newest few messages begin, as far as there is room. */
+  /** Nothing has moved: starts the newest few messages, as far as there is room. */
   #relieve(): void {
     const most = Math.min(this.#most + this.#reserve, this.#running + Math.ceil(this.#reserve / 16))
     for (let turns = this.#waiting.size; turns > 0 && this.#running < most && this.#waiting.size > 0; turns--) {

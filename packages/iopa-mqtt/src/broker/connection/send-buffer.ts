@@ -21,7 +21,7 @@ export class SendBuffer {
   readonly #highWaterMark: number
   readonly #schedule: (buffer: SendBuffer) => void
   readonly #counters: { bytesSent: number }
-  /** Whole parts in front of what is open. */
+  /** Whole parts before the open range or block. */
   #parts: Buffer[] = []
   #partsLength = 0
   /** A range of a received chunk, open at its end. */

@@ -2,20 +2,20 @@ import { IopaError } from '@iopa/transport'
 import type { QuotaOption, UserQuota } from '../../options.ts'
 import { APP } from './quota.ts'
 
-/** Accounts whose limits are remembered between two looks. */
+/** Accounts whose limits are remembered until the next `forget`. */
 const REMEMBERED = 10_000
 const NONE: UserQuota = {}
 const NAMES: ReadonlySet<string> = new Set<keyof UserQuota>(['sessions', 'subscriptions', 'retained', 'retainedBytes', 'queuedBytes'])
 
-/** What single users may have, as the option `quota` says. */
+/** The limits of single users, from the option `quota`. */
 export class UserQuotas {
   readonly #limits: (user: string | null, network: string) => UserQuota | undefined
   #known = new Map<string, UserQuota>()
-  /** What was known before the last `forget`: it counts on while the function fails. */
+  /** The limits before the last `forget`: valid while the function fails. */
   #before: ReadonlyMap<string, UserQuota> = this.#known
   readonly #failed: (error: unknown) => void
 
-  /** `failed` is called when the function of the option throws, or gives no limits; then its user has those of before, or none of its own. */
+  /** `failed` is called when the function throws or returns something else than limits; the limits before then stay valid. */
   constructor(option: QuotaOption | undefined, failed: (error: unknown) => void) {
     this.#failed = failed
     if (typeof option === 'function') this.#limits = option
@@ -27,12 +27,12 @@ export class UserQuotas {
     }
   }
 
-  /** How much of something an account may have; Infinity for as much as its share. */
+  /** The limit of an account; Infinity if only its share bounds it. */
   limit(account: string, of: keyof UserQuota): number {
     return (account === APP ? NONE : this.#of(account))[of] ?? Number.POSITIVE_INFINITY
   }
 
-  /** Has the function asked again: its answers may have changed. */
+  /** Calls the function again from now on: its answers may have changed. */
   forget(): void {
     this.#before = this.#known
     this.#known = new Map()
@@ -58,10 +58,10 @@ export class UserQuotas {
   }
 }
 
-/** The id of the user whose account it is (see `userKeyOf`). */
+/** The user id of an account (see `userKeyOf`). */
 const idOf = (account: string): string => (account.startsWith('"') ? (JSON.parse(account) as string) : account.slice(account.indexOf(' ') + 1))
 
-/** @throws IopaError 500 for a Map, a list, a promise and the like, whose entries say nothing */
+/** @throws IopaError 500 for a Map, an array, a promise and other objects that are not plain */
 const assertPlain = (value: unknown, sentence: string): void => {
   const prototype: unknown = typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined
   if (prototype === null || (prototype !== undefined && Object.getPrototypeOf(prototype) === null && !Array.isArray(value))) return
@@ -72,7 +72,7 @@ const assertPlain = (value: unknown, sentence: string): void => {
 const kindOf = (value: unknown): string =>
   typeof value === 'object' && value !== null ? `a ${value.constructor.name}` : value === null ? 'null' : `a ${typeof value}`
 
-/** @throws IopaError 500 for what is no quota */
+/** @throws IopaError 500 for an invalid quota */
 const assertQuota = (quota: UserQuota): void => {
   assertPlain(quota, 'The quota of a user has to be an object of numbers')
   for (const [name, value] of Object.entries(quota)) {

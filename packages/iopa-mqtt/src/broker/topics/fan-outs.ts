@@ -1,10 +1,10 @@
 import type { Turns } from '../operation/turns.ts'
 import type { Backpressure } from '../ports.ts'
 
-/** Deliveries that are one unit of work: most of them only append to what leaves anyway. */
+/** Deliveries per unit of work: most of them only append to a send buffer. */
 const IN_ONE_UNIT = 4
 
-/** One message on its way to many. */
+/** One message that is being forwarded to many recipients. */
 interface FanOut {
   readonly topic: string
   readonly length: number
@@ -15,18 +15,18 @@ interface FanOut {
 }
 
 /**
- * Messages for many recipients, in slices: one after another, each topic in order. While one is under way no further message begins, but
- * those of clients with nothing else at work: the others would only have to wait longer.
+ * Forwards messages to many recipients in slices, one message after another, each topic in order. Meanwhile no further message is admitted,
+ * except of users without running messages.
  */
 export class FanOuts {
   readonly #turns: Turns
   readonly #pressure: Backpressure
   readonly #relieved: () => void
   #queue: FanOut[] = []
-  /** How many of each topic are under way. */
+  /** Number of messages under way by topic. */
   readonly #topics = new Map<string, number>()
   #walking = false
-  /** Bytes that the queues of their recipients may yet need. */
+  /** Bytes that the queues of the remaining recipients may need. */
   bytes = 0
 
   /** It sets `pressure` while a message is under way; `relieved` is called when none is any more. */
@@ -40,12 +40,12 @@ export class FanOuts {
     return this.#queue.length > 0
   }
 
-  /** True while a message to this topic is under way: the next one comes after it. */
+  /** True while a message to this topic is under way: the next one must follow it. */
   has(topic: string): boolean {
     return this.#topics.has(topic)
   }
 
-  /** Calls `give` for every index below `length`, after what was added before, and then `done`; true when all of that has been done at once. */
+  /** Calls `give` for every index below `length`, after the messages added before, and then `done`; true if all of that was done at once. */
   add(topic: string, length: number, size: number, give: (index: number) => void, done: () => void): boolean {
     const fanOut: FanOut = { topic, length, size, give, done, at: 0 }
     this.#queue.push(fanOut)

@@ -1,6 +1,6 @@
 import { answersMethod, type PatternSegment, pathsOfRoute, type RouteInfo } from '@iopa/transport'
 
-/** Which paths the app's routes cover: a path with a GET route is state, one without any is a stream of messages. */
+/** The paths that routes of the app cover: a path with a GET route is state, a path without any route is a stream of messages. */
 export class RouteIndex {
   /** By their first segment where that is static; the others under the empty name. */
   readonly #byFirst = new Map<string, RouteInfo[]>()

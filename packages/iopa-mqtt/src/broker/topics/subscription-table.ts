@@ -38,7 +38,7 @@ export class SubscriptionTable {
     const subscription = new Subscription(session, filter, group, options)
     // Before the subscription that it replaces is removed: a group without members would end, and messages that wait for a member be lost.
     group?.members.push(subscription)
-    // Always a new object: what is on its way to the subscription before is not for this one.
+    // Always a new object: messages on their way to the subscription before are not for this one.
     this.remove(session, filter)
     session.subscriptions.set(filter, subscription)
     this.#quota.add(session.account, 1)

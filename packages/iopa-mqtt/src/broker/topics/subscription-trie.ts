@@ -40,7 +40,7 @@ export class SubscriptionTrie<Key, Value> {
     return node.get(key)
   }
 
-  /** Takes a key off a filter, and the levels that nobody needs any more with it. */
+  /** Removes a key from a filter, and levels that are empty after that. */
   delete(filter: string, key: Key): boolean {
     const path: Node<Key, Value>[] = [this.#root]
     const levels = filter.split('/')
@@ -70,7 +70,7 @@ export class SubscriptionTrie<Key, Value> {
   }
 }
 
-/** Most filters are those of one session, whose value needs no map of its own. */
+/** Most filters have the value of one session, which needs no map. */
 class Node<Key, Value> {
   children: Map<string, Node<Key, Value>> | null = null
   #key: Key | undefined = undefined

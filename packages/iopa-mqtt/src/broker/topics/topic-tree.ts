@@ -27,7 +27,7 @@ export class TopicTree<Value> {
     return before
   }
 
-  /** Removes a topic, and the levels that nothing needs any more with it. */
+  /** Removes a topic, and levels that are empty after that. */
   delete(topic: string): Value | undefined {
     const node = this.#find(topic)
     const before = node?.value
@@ -45,8 +45,8 @@ export class TopicTree<Value> {
   }
 
   /**
-   * The values whose topic matches the filter, found as they are asked for; the tree may change meanwhile. It yields null after every
-   * few nodes that hold nothing, so that the caller can stop a search that finds little.
+   * The values whose topic matches the filter, found while it is iterated; the tree may change meanwhile. It yields null after every few
+   * nodes without a value, so that the caller can pause a search that finds little.
    */
   *match(filter: string): Generator<Value | null, void, undefined> {
     yield* walk(this.#root, filter.split('/'), 0, new Effort())
