@@ -1,5 +1,5 @@
 import type { Capabilities, CodecTable, Logger, User } from '@iopa/constants'
-import type { Context } from './context-types.ts'
+import type { Context } from './context.ts'
 import type { Endpoint } from './endpoint.ts'
 
 /** Runs changes of one path one after another while one of them has a precondition. */

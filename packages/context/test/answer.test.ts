@@ -1,7 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { CodecTable, IopaError, originOf } from '@iopa/constants'
-import { Answer, applyValue, HeaderMap, reply } from '@iopa/context'
+import { Answer, reply } from '@iopa/context'
+import { applyValue, HeaderMap, receivedAnswer } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { bench, request } from './environment.ts'
 
@@ -145,7 +146,7 @@ describe('an answer', () => {
       false,
       'hi'
     ])
-    const copy = sealed(Answer.received(404, { type: 'text/plain', payload: 'gone', headers: new HeaderMap(['x-b', '2']) }))
+    const copy = sealed(receivedAnswer(404, { type: 'text/plain', payload: 'gone', headers: new HeaderMap(['x-b', '2']) }))
     expect([copy.status, copy.type, copy.payload, copy.headers.get('X-B')]).toEqual([404, 'text/plain', 'gone', '2'])
   })
 
@@ -374,7 +375,7 @@ describe('the status of an answer', () => {
 describe('an answer that was received', () => {
   test('gives the problem that its body tells of', () => {
     const problem = '{"type":"about:blank","title":"Conflict","status":409,"code":"busy","detail":"Later.","field":"a"}'
-    const answer = Answer.received(409, { type: 'application/problem+json', payload: new TextEncoder().encode(problem) })
+    const answer = receivedAnswer(409, { type: 'application/problem+json', payload: new TextEncoder().encode(problem) })
     expect(answer.problem).toEqual(JSON.parse(problem))
     expect([answer.error?.code, answer.error?.detail, answer.error?.extensions, originOf(answer.error)]).toEqual([
       'busy',
@@ -392,42 +393,42 @@ describe('an answer that was received', () => {
     ['application/problem+json', '{', ''],
     ['text/plain', 'x'.repeat(2000), '']
   ])('with %j and %j has an error of its status', (type, payload, detail) => {
-    const answer = Answer.received(404, { type, payload })
+    const answer = receivedAnswer(404, { type, payload })
     expect([answer.error?.status, answer.error?.code, answer.error?.detail]).toEqual([404, 'status-404', detail])
     expect(answer.problem).toMatchObject({ status: 404, title: 'Not Found' })
   })
 
   test('has no error below 400, nor before its stream has been read', async () => {
-    expect(Answer.received(200, { payload: 'x' }).error).toBeNull()
+    expect(receivedAnswer(200, { payload: 'x' }).error).toBeNull()
     async function* body(): AsyncGenerator<Uint8Array> {
       yield new TextEncoder().encode('{"code":"busy"}')
     }
-    const streamed = Answer.received(409, { type: 'application/problem+json', payload: body() })
+    const streamed = receivedAnswer(409, { type: 'application/problem+json', payload: body() })
     expect(streamed.error).toBeNull()
     await streamed.json()
     expect(streamed.error?.code).toBe('busy')
   })
 
   test.each([204, 205, 304])('of status %i has the value undefined', async status => {
-    expect(await Answer.received(status).json()).toBeUndefined()
-    expect(await Answer.received(status, { payload: new Uint8Array(0) }).json()).toBeUndefined()
+    expect(await receivedAnswer(status).json()).toBeUndefined()
+    expect(await receivedAnswer(status, { payload: new Uint8Array(0) }).json()).toBeUndefined()
   })
 
   test('is read with the codecs that its client was given', async () => {
     const cbor = new CodecTable([{ mediaType: 'application/cbor', encode: () => '', decode: bytes => bytes.length }])
     const parts = { type: 'application/cbor', payload: new Uint8Array(3) }
-    expect(await Answer.received(200, { ...parts, codecs: cbor }).json()).toBe(3)
-    const later = Answer.received(200, parts)
+    expect(await receivedAnswer(200, { ...parts, codecs: cbor }).json()).toBe(3)
+    const later = receivedAnswer(200, parts)
     later.useCodecs(cbor)
     expect(await later.json()).toBe(3)
-    await expect(Answer.received(200, parts).json()).rejects.toMatchObject({ status: 415 })
+    await expect(receivedAnswer(200, parts).json()).rejects.toMatchObject({ status: 415 })
   })
 
   test('blames its sender for a body that cannot be read', async () => {
     const failures = [
-      Answer.received(200, { type: 'text/html', payload: 'x' }).json(),
-      Answer.received(200, { payload: '{' }).json(),
-      Answer.received(200, { payload: new Uint8Array([0xff]) }).text()
+      receivedAnswer(200, { type: 'text/html', payload: 'x' }).json(),
+      receivedAnswer(200, { payload: '{' }).json(),
+      receivedAnswer(200, { payload: new Uint8Array([0xff]) }).text()
     ]
     for (const failure of failures) expect(originOf(await failure.catch((error: unknown) => error))).toBe('upstream')
     const { response } = request(bench().factory)

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { CodecTable } from '@iopa/constants'
-import { applyValue } from '@iopa/context'
+import { applyValue } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { bench, request } from './environment.ts'
 

@@ -1,5 +1,6 @@
 import { CodecTable } from '@iopa/constants'
-import { type Context, ContextFactory, type ContextInit, type Endpoint, type Environment, type RequestSource } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { ContextFactory, type ContextInit, type Endpoint, type Environment, type RequestSource } from '@iopa/context/host'
 
 export interface Bench {
   readonly environment: Environment

@@ -26,23 +26,23 @@ export {
   STATUS,
   schemeOf
 } from '@iopa/constants'
+export type { EndReason, Excerpt, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
 export type {
+  AnsweredContext,
   BodyHolder,
   BodyStream,
-  Context,
   ContextInit,
   Endpoint,
-  EndReason,
-  Excerpt,
   HeldBytes,
   InheritedKeys,
+  OwnedContext as Context,
   PathLimits,
-  Payload,
   RequestSource
-} from '@iopa/context'
+} from '@iopa/context/host'
 export {
-  Answer,
   abortable,
+  answerToError,
+  answerUnrun,
   bodyTooLarge,
   byteBody,
   checkPath,
@@ -58,8 +58,9 @@ export {
   joinPath,
   parseUrl,
   readBody,
+  receivedAnswer,
   Scope
-} from '@iopa/context'
+} from '@iopa/context/host'
 export { checkOptions, markFactory } from './arguments/arguments.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag-codec.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './bags/bag-codec.ts'

@@ -1,5 +1,6 @@
 import { IopaError, isControlMethod, isIopaError, mediaTypeEssence, reasonPhrase } from '@iopa/constants'
-import { Answer, checkPath, HeaderMap, type PathLimits, type Payload } from '@iopa/context'
+import type { Payload, ReceivedAnswer, SealedAnswer } from '@iopa/context'
+import { checkPath, HeaderMap, type PathLimits, receivedAnswer } from '@iopa/context/host'
 import { memberText } from './json-member.ts'
 
 /** Matches answers to requests: a whole number, or a string of up to 64 characters. */
@@ -292,7 +293,7 @@ function textOf(bytes: Uint8Array): string | undefined {
 }
 
 /** Reads one line or datagram as an answer. @throws IopaError 502 for one that is none. */
-export function decodeBagAnswer(line: Uint8Array): { readonly answer: Answer; readonly seq: BagSeq | undefined } {
+export function decodeBagAnswer(line: Uint8Array): { readonly answer: ReceivedAnswer & SealedAnswer; readonly seq: BagSeq | undefined } {
   try {
     const text = textOf(line) ?? ''
     const bag = parse(text)
@@ -303,7 +304,7 @@ export function decodeBagAnswer(line: Uint8Array): { readonly answer: Answer; re
     if (typeof reason !== 'string') throw bad('bag-type', 'iopa.ReasonPhrase is not a string.')
     const headers = headersOf(bag['iopa.Headers'], LIMITS)
     const { body, type } = bodyOf(bag, text, contentTypeOf(bag['iopa.ContentType'], headers))
-    return { answer: Answer.received(status, { headers: new HeaderMap(headers), type, payload: body, reason }), seq }
+    return { answer: receivedAnswer(status, { headers: new HeaderMap(headers), type, payload: body, reason }), seq }
   } catch (cause) {
     throw new IopaError(502, 'bad-answer', 'The peer sent a line that is not an answer.', { cause })
   }
