@@ -1,4 +1,4 @@
-import type { PathParams } from '../src/path-params.ts'
+import type { PathParams } from '../../src/patterns/path-params.ts'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 const same = <A, B>(_: Same<A, B>): void => {}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parsePattern } from '../src/pattern.ts'
+import { parsePattern } from '../../src/patterns/pattern.ts'
 
 const shapes = (text: string): string[] =>
   parsePattern(text).variants.map(variant =>

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { constraintOf } from '../src/constraint.ts'
-import { parseRegex, type RegexNode } from '../src/regex-syntax.ts'
+import { constraintOf } from '../../src/patterns/constraint.ts'
+import { parseRegex, type RegexNode } from '../../src/patterns/regex-syntax.ts'
 
 const verdictOn = (source: string): 'accepted' | 'ambiguous' | 'refused' => {
   try {

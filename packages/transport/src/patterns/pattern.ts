@@ -1,21 +1,19 @@
+import { IopaError } from '@iopa/constants'
 import { type Constraint, constraintOf } from './constraint.ts'
-import { routeError } from './errors.ts'
 
-/** One segment of a pattern: literal text, a parameter that fills the segment, or a tail that takes all that is left. */
-export type Segment =
+/** One segment of a pattern: literal text, a parameter that fills the segment, or a tail that takes the rest of the path. */
+export type PatternSegment =
   | { readonly kind: 'static'; readonly value: string }
-  | { readonly kind: 'param'; readonly name: string; readonly constraint: Constraint | undefined }
-  | { readonly kind: 'tail'; readonly name: string }
+  | { readonly kind: 'param'; readonly name: string; readonly constraint?: Constraint; readonly optional?: boolean }
+  | { readonly kind: 'tail'; readonly name: string; readonly optional?: boolean }
 
 /** A pattern in parsed form. */
 export interface Pattern {
   readonly text: string
-  /** All its segments, those of optional parameters included. */
-  readonly segments: readonly Segment[]
-  /** Which of them may be left out, by index. */
-  readonly optional: ReadonlySet<number>
-  /** What it stands for, one list for each way of leaving out optional segments, the fullest first. */
-  readonly variants: readonly (readonly Segment[])[]
+  /** All its segments, those that may be left out included. */
+  readonly segments: readonly PatternSegment[]
+  /** What it stands for: one list for each way of leaving out optional segments, the fullest first. */
+  readonly variants: readonly (readonly PatternSegment[])[]
 }
 
 /** Most segments of a pattern or a path. */
@@ -29,25 +27,20 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const COLON_PARAM = /^:([A-Za-z_][A-Za-z0-9_]*)/
 const ESCAPE = /%[0-9A-Fa-f]{2}/
 
-interface Parsed {
-  readonly segment: Segment
-  readonly optional: boolean
-}
-
-/** Parses a pattern such as `/lights/{id:[0-9]+}`; throws with a sentence that says what to write instead. */
+/** Parses a pattern such as `/lights/{id:[0-9]+}`. @throws IopaError 500 with a sentence that says what to write instead. */
 export const parsePattern = (text: string): Pattern => {
   if (typeof text !== 'string' || text[0] !== '/') throw invalid(String(text), 'begin it with "/"')
   const raws = splitSegments(text)
   if (raws.length > MAX_SEGMENTS) throw invalid(text, `use at most ${MAX_SEGMENTS} segments`)
-  const parsed = raws.map((raw, index) => parseSegment(text, raw, index === raws.length - 1))
-  const segments = parsed.map(({ segment }) => segment)
+  const segments = raws.map((raw, index) => parseSegment(text, raw, index === raws.length - 1))
   const names = segments.flatMap(segment => (segment.kind === 'static' ? [] : [segment.name]))
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw invalid(text, `give each parameter its own name; "${twice}" is used twice`)
-  const optional = new Set(parsed.flatMap((item, index) => (item.optional ? [index] : [])))
-  if (optional.size > MAX_OPTIONALS) throw invalid(text, `use at most ${MAX_OPTIONALS} optional segments`)
-  return { text, segments, optional, variants: variantsOf(parsed) }
+  if (segments.filter(isOptional).length > MAX_OPTIONALS) throw invalid(text, `use at most ${MAX_OPTIONALS} optional segments`)
+  return { text, segments, variants: variantsOf(segments) }
 }
+
+const isOptional = (segment: PatternSegment): boolean => segment.kind !== 'static' && segment.optional === true
 
 /** Splits on `/` outside braces, for a regex may contain one. */
 const splitSegments = (text: string): string[] => {
@@ -68,7 +61,7 @@ const splitSegments = (text: string): string[] => {
   return raws
 }
 
-const parseSegment = (text: string, raw: string, last: boolean): Parsed => {
+const parseSegment = (text: string, raw: string, last: boolean): PatternSegment => {
   if (raw.length > MAX_SEGMENT_LENGTH) throw invalid(text, `use at most ${MAX_SEGMENT_LENGTH} characters in a segment`)
   const optional = raw.endsWith('?') && (raw[0] === '{' || raw[0] === ':' || raw[0] === '*')
   const body = optional ? raw.slice(0, -1) : raw
@@ -81,11 +74,11 @@ const parseSegment = (text: string, raw: string, last: boolean): Parsed => {
           ? ({ kind: 'tail', name: '*' } as const)
           : parseLiteral(text, body, last)
   if (segment.kind === 'tail' && !last) throw invalid(text, `move "${raw}" to the end; a tail takes all that is left of the path`)
-  return { segment, optional }
+  return optional && segment.kind !== 'static' ? { ...segment, optional } : segment
 }
 
 /** `{id}`, `{id:regex}` or `{rest*}`. */
-const parseBraces = (text: string, raw: string): Segment => {
+const parseBraces = (text: string, raw: string): PatternSegment => {
   if (closingBrace(raw) !== raw.length - 1) throw partial(text, raw)
   const body = raw.slice(1, -1)
   const colon = body.indexOf(':')
@@ -93,20 +86,20 @@ const parseBraces = (text: string, raw: string): Segment => {
   const name = colon === -1 ? (tail ? body.slice(0, -1) : body) : body.slice(0, colon)
   if (!NAME.test(name)) throw invalid(text, `name a parameter with letters, digits and "_"; "${name}" is not such a name`)
   if (tail) return { kind: 'tail', name }
-  return { kind: 'param', name, constraint: colon === -1 ? undefined : constraintOf(text, body.slice(colon + 1)) }
+  return colon === -1 ? { kind: 'param', name } : { kind: 'param', name, constraint: constraintOf(text, body.slice(colon + 1)) }
 }
 
 /** `:id`, or `:id{regex}` as IOPA 4 wrote it. */
-const parseColon = (text: string, raw: string): Segment => {
+const parseColon = (text: string, raw: string): PatternSegment => {
   const name = COLON_PARAM.exec(raw)?.[1]
   if (name === undefined) throw invalid(text, `name the parameter "${raw}" with letters, digits and "_"`)
   const rest = raw.slice(name.length + 1)
-  if (rest === '') return { kind: 'param', name, constraint: undefined }
+  if (rest === '') return { kind: 'param', name }
   if (rest[0] !== '{' || closingBrace(rest) !== rest.length - 1) throw partial(text, raw)
   return { kind: 'param', name, constraint: constraintOf(text, rest.slice(1, -1)) }
 }
 
-const parseLiteral = (text: string, raw: string, last: boolean): Segment => {
+const parseLiteral = (text: string, raw: string, last: boolean): PatternSegment => {
   if (raw === '' && !last) throw invalid(text, 'remove the empty segment; a path has none but a final one')
   if (raw === '.' || raw === '..') throw invalid(text, `remove the segment "${raw}"; no path has one`)
   if (/[\\\0]/.test(raw)) throw invalid(text, 'remove the backslash or NUL; no path has one')
@@ -128,17 +121,17 @@ const closingBrace = (raw: string): number => {
 }
 
 /** The fullest variant first, then those that leave out what stands further right: of two of one shape the first is taken. */
-const variantsOf = (parsed: readonly Parsed[]): readonly (readonly Segment[])[] =>
-  parsed
-    .reduceRight<readonly (readonly Segment[])[]>(
-      (rest, { segment, optional }) => [...rest.map(variant => [segment, ...variant]), ...(optional ? rest : [])],
+const variantsOf = (segments: readonly PatternSegment[]): readonly (readonly PatternSegment[])[] =>
+  segments
+    .reduceRight<readonly (readonly PatternSegment[])[]>(
+      (rest, segment) => [...rest.map(variant => [segment, ...variant]), ...(isOptional(segment) ? rest : [])],
       [[]]
     )
-    // Leaving out all that there is leaves the root.
+    // Without any segment the root is left.
     .map(variant => (variant.length === 0 ? [{ kind: 'static', value: '' }] : variant))
 
 const invalid = (text: string, advice: string): Error =>
-  routeError('invalid-pattern', `The route pattern ${JSON.stringify(text)} is not valid: ${advice}.`)
+  new IopaError(500, 'invalid-pattern', `The route pattern ${JSON.stringify(text)} is not valid: ${advice}.`)
 
 const partial = (text: string, raw: string): Error =>
   invalid(

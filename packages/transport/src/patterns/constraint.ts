@@ -1,4 +1,4 @@
-import { routeError } from './errors.ts'
+import { IopaError } from '@iopa/constants'
 import { type Automaton, automatonOf, isAmbiguous } from './regex-automaton.ts'
 import { parseRegex, type RegexNode } from './regex-syntax.ts'
 
@@ -6,6 +6,8 @@ import { parseRegex, type RegexNode } from './regex-syntax.ts'
 export interface Constraint {
   readonly source: string
   readonly regex: RegExp
+  /** True when the regex matches the whole segment. */
+  test(segment: string): boolean
   /** How many different characters it admits: of two constraints at one place, the narrower is tried first. */
   readonly breadth: number
 }
@@ -18,7 +20,7 @@ export interface Constraint {
  */
 export const constraintOf = (pattern: string, source: string): Constraint => {
   const refused = (why: string): Error =>
-    routeError('invalid-constraint', `The regex "${source}" in the route pattern ${JSON.stringify(pattern)} is refused: ${why}.`)
+    new IopaError(500, 'invalid-constraint', `The regex "${source}" in the route pattern ${JSON.stringify(pattern)} is refused: ${why}.`)
   if (source === '') throw refused('it is empty; leave out the ":" to accept any segment')
   let node: RegexNode
   let automaton: Automaton
@@ -34,5 +36,6 @@ export const constraintOf = (pattern: string, source: string): Constraint => {
     throw refused(
       'it can match the same text in more than one way, so that a hostile path could take quadratic or exponential time; leave each text one way to match, as in [a-z]+(?:-[a-z]+)*'
     )
-  return { source, regex, breadth: automaton.alphabet.filter((_, letter) => automaton.letters.some(set => set[letter] === 1)).length }
+  const breadth = automaton.alphabet.filter((_, letter) => automaton.letters.some(set => set[letter] === 1)).length
+  return { source, regex, test: segment => regex.test(segment), breadth }
 }
