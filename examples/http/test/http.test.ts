@@ -5,14 +5,14 @@ import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { http } from '@iopa/http'
-import type { Channel } from '@iopa/transport'
+import { type Client, connect } from '@iopa/transport'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const start = fileURLToPath(new URL('../start.ts', import.meta.url))
 const tsx = createRequire(import.meta.url).resolve('tsx/cli')
 let server: ChildProcess
 let url: string
-let channel: Channel
+let channel: Client
 
 beforeAll(async () => {
   server = spawn(process.execPath, [tsx, '--conditions=@iopa/source', start], {
@@ -20,7 +20,7 @@ beforeAll(async () => {
     stdio: ['ignore', 'pipe', 'inherit']
   })
   ;[url] = (await once(createInterface(server.stdout!), 'line')) as [string]
-  channel = await http().connect(new URL(url))
+  channel = await connect(http(), new URL(url))
 })
 
 afterAll(async () => {

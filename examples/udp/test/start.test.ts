@@ -4,14 +4,14 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Channel } from '@iopa/transport'
+import { type Client, connect } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const start = fileURLToPath(new URL('../start.ts', import.meta.url))
 const tsx = createRequire(import.meta.url).resolve('tsx/cli')
 let server: ChildProcess
-let channel: Channel
+let channel: Client
 
 beforeAll(async () => {
   server = spawn(process.execPath, [tsx, '--conditions=@iopa/source', start], {
@@ -19,7 +19,7 @@ beforeAll(async () => {
     stdio: ['ignore', 'pipe', 'inherit']
   })
   const [url] = (await once(createInterface(server.stdout!), 'line')) as [string]
-  channel = await udp().connect(new URL(url), { timeout: 5000 })
+  channel = await connect(udp(), new URL(url), { timeout: 5000 })
 })
 
 afterAll(async () => {

@@ -202,7 +202,7 @@ describe('a client', () => {
     expect((await first('GET')).value.payload).toBe('1')
     await expect(first('FETCH')).rejects.toMatchObject({ status: 501, code: 'not-observable' })
     const fetching = fake()
-    const { connect } = fetching
+    const connect = fetching.connect!
     const other = await new App(quiet)
       .use(Object.assign(fetching, { connect: async () => ({ ...(await connect(new URL('fake://host'))), observable: ['FETCH'] }) }))
       .connect('fake://host')

@@ -1,7 +1,7 @@
-import { App, type Client } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
-import type { DatagramChannel } from '@iopa/transport'
+import { type Client, connect, type DatagramChannel } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
@@ -240,7 +240,7 @@ describe('a client', () => {
 
   it('rejects what is asked of its channel after it was closed, and what waits then', async () => {
     const { clock, network, close } = await scripted(() => undefined)
-    const channel = await coap({ clock, network: network.machine('10.0.0.3') }).connect(new URL('coap://10.0.0.1'))
+    const channel = await connect(coap({ clock, network: network.machine('10.0.0.3') }), new URL('coap://10.0.0.1'))
     const waiting = failure(channel.send({ 'iopa.Path': '/x' }))
     await clock.advance(10)
     await clock.runUntil(channel.close())

@@ -262,6 +262,7 @@ describe('a request of a client', () => {
     type: '',
     body: null,
     signal: undefined,
+    bag: {},
     ...parts
   })
 

@@ -1,8 +1,10 @@
 // How answers, connections and event streams end for a client, and what it makes of that.
+
 import { getEventListeners } from 'node:events'
 import net from 'node:net'
-import { App, type Client, type ConnectOptions } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import { type Client, type ConnectOptions, connect } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 import { http } from '../src/index.ts'
 import { atEnd, serve } from './support.ts'
@@ -26,7 +28,7 @@ const scripted = async (answer: (socket: net.Socket, number: number, request: st
   return (server.address() as net.AddressInfo).port
 }
 
-const connect = async (port: number, options: ConnectOptions = {}): Promise<Client> => {
+const dial = async (port: number, options: ConnectOptions = {}): Promise<Client> => {
   const app = new App({ logger: false }).use(http())
   atEnd(() => app.close({ timeout: 0 }))
   return app.connect(`http://127.0.0.1:${port}`, { timeout: 3000, ...options })
@@ -37,26 +39,26 @@ describe('a body that the end of its connection ends', () => {
 
   test('is whole where the peer ends the connection', async () => {
     const port = await scripted(socket => socket.end(`${HEAD}whole`))
-    expect(await (await (await connect(port)).get('/')).text()).toBe('whole')
+    expect(await (await (await dial(port)).get('/')).text()).toBe('whole')
   })
 
   test('rejects where the connection is reset', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`, () => setTimeout(() => socket.resetAndDestroy(), 20)))
-    const answer = await (await connect(port)).get('/')
+    const answer = await (await dial(port)).get('/')
     await expect(answer.text()).rejects.toMatchObject({ status: 502, code: 'disconnected' })
   })
 
   test('rejects where its time is over', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
-    const answer = await (await connect(port, { timeout: 60 })).get('/')
+    const answer = await (await dial(port, { timeout: 60 })).get('/')
     await expect(answer.text()).rejects.toMatchObject({ status: 504, code: 'timeout' })
   })
 
   test('rejects where its signal aborts, over a channel as over a client', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
-    const channel = await http().connect(new URL(`http://127.0.0.1:${port}`))
+    const channel = await connect(http(), new URL(`http://127.0.0.1:${port}`))
     atEnd(() => channel.close())
-    const client = await connect(port)
+    const client = await dial(port)
     for (const peer of [channel, client]) {
       const stop = new AbortController()
       const answer = await peer.send({ 'iopa.Path': '/', 'iopa.CallCancelled': stop.signal })
@@ -73,7 +75,7 @@ describe('a body that the end of its connection ends', () => {
       const body = coding.endsWith('chunked') ? '4\r\npart\r\n' : 'part'
       const head = HEAD.replace('\r\n\r\n', `\r\nTransfer-Encoding: ${coding}\r\n\r\n`)
       const port = await scripted(socket => socket.write(head + body, () => setTimeout(() => socket.resetAndDestroy(), 20)))
-      const client = await connect(port)
+      const client = await dial(port)
       const failure = { status: 502, code: coding === 'chunked' ? 'disconnected' : 'bad-answer' }
       await expect(client.get('/').then(answer => answer.text())).rejects.toMatchObject(failure)
     }
@@ -81,7 +83,7 @@ describe('a body that the end of its connection ends', () => {
 
   test('rejects where the client closes', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
-    const client = await connect(port)
+    const client = await dial(port)
     const text = (await client.get('/')).text()
     setTimeout(() => void client.close(), 10)
     await expect(text).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
@@ -101,7 +103,7 @@ describe('the body of an answer, read chunk by chunk', () => {
     ['in chunks', 'Transfer-Encoding: chunked\r\n', '4\r\npart\r\n'],
     ['by the end of the connection', '', 'part']
   ])('rejects with the reason of the signal: one that ends %s', async (_, fields, bytes) => {
-    const client = await connect(await scripted(socket => socket.write(head(fields) + bytes)))
+    const client = await dial(await scripted(socket => socket.write(head(fields) + bytes)))
     const stop = new AbortController()
     const { body } = await client.get('/', { signal: stop.signal })
     const reason = new Error('enough')
@@ -110,7 +112,7 @@ describe('the body of an answer, read chunk by chunk', () => {
   })
 
   test('lets go of a signal that lives on', async () => {
-    const client = await connect(await scripted(socket => socket.write(`${head('Transfer-Encoding: chunked\r\n')}4\r\npart\r\n0\r\n\r\n`)))
+    const client = await dial(await scripted(socket => socket.write(`${head('Transfer-Encoding: chunked\r\n')}4\r\npart\r\n0\r\n\r\n`)))
     const { signal } = new AbortController()
     for (let count = 0; count < 5; count++) expect(await parts((await client.get('/', { signal })).body)).toBe('part')
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
@@ -130,7 +132,7 @@ describe('an idle connection', () => {
     ['', 19_500, '1']
   ])('is used as long as the server keeps it: %j, after %i ms by connection %s', async (field, idle, connection) => {
     const clock = virtualClock()
-    const client = await connect(await scripted(answerTo(field)), { clock })
+    const client = await dial(await scripted(answerTo(field)), { clock })
     expect(await (await client.get('/')).text()).toBe('1')
     await new Promise(resolve => setImmediate(resolve))
     await clock.advance(idle)
@@ -154,7 +156,7 @@ describe('an event stream', () => {
     })
     const stop = new AbortController()
     const reading = (async () => {
-      for await (const _ of (await connect(port, { clock })).observe('/', { signal: stop.signal }));
+      for await (const _ of (await dial(port, { clock })).observe('/', { signal: stop.signal }));
     })()
     // Two minutes, in steps that let sockets take their turns.
     for (let step = 0; step < 240; step++) {
@@ -175,7 +177,7 @@ describe('an event stream', () => {
       context.response.type = type
       return payload
     })
-    const client = await connect(port)
+    const client = await dial(port)
     for (type of ['text/plain', 'application/json', 'text/plain; charset=utf-8', 'application/octet-stream']) {
       for (const text of texts) {
         for (payload of [text, Buffer.from(text)]) {

@@ -1,14 +1,14 @@
 import http from 'node:http'
 import net from 'node:net'
-import type { Answer, Bag, ConnectOptions, Context, IopaError } from '@iopa/appbuilder'
+import type { Answer, Bag, Context, IopaError } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
-import type { Channel } from '@iopa/transport'
+import { type Client, type ConnectOptions, connect } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { http as transport } from '../src/index.ts'
 import { atEnd, eventually, gate, serve } from './support.ts'
 
-const connect = async (port: number, options: ConnectOptions = {}): Promise<Channel> => {
-  const channel = await transport().connect(new URL(`http://127.0.0.1:${port}`), { timeout: 3000, ...options })
+const dial = async (port: number, options: ConnectOptions = {}): Promise<Client> => {
+  const channel = await connect(transport(), new URL(`http://127.0.0.1:${port}`), { timeout: 3000, ...options })
   atEnd(() => channel.close())
   return channel
 }
@@ -45,7 +45,7 @@ describe('a channel', () => {
       await new Promise(resolve => setTimeout(resolve, 1))
       return context['server.SessionId']
     })
-    const channel = await connect(port)
+    const channel = await dial(port)
     const sessions = new Set<string>()
     for (let number = 0; number < 10; number++) sessions.add(await (await channel.send(get('/'))).text())
     expect(sessions.size).toBe(1)
@@ -60,7 +60,7 @@ describe('a channel', () => {
       context['iopa.QueryString'],
       [...context.headers].map(([name]) => name.toLowerCase())
     ])
-    const channel = await connect(port)
+    const channel = await dial(port)
     const headers = { connection: 'close', 'transfer-encoding': 'chunked', 'content-length': '9', 'x-own': 'yes' }
     const answer = await channel.send(get('/küche/a b?c', { 'iopa.QueryString': 'a=ü b&c=d#e', 'iopa.Headers': headers }))
     expect(await answer.json()).toEqual(['/küche/a b?c', '/k%C3%BCche/a%20b%3Fc', 'a=%C3%BC%20b&c=d%23e', ['host', 'x-own', 'connection']])
@@ -73,7 +73,7 @@ describe('a channel', () => {
         for await (const chunk of context.body as AsyncIterable<Uint8Array>) yield chunk
       })()
     )
-    const channel = await connect(port)
+    const channel = await dial(port)
     const body = (async function* () {
       yield new TextEncoder().encode('one ')
       await go.promise
@@ -95,7 +95,7 @@ describe('a channel', () => {
         for (; made < 1000; made++) yield new Uint8Array(64 * 1024)
       })()
     )
-    const channel = await connect(port)
+    const channel = await dial(port)
     const answer = await channel.send(get('/'))
     await new Promise(resolve => setTimeout(resolve, 200))
     expect(made).toBeLessThan(400)
@@ -108,7 +108,7 @@ describe('a channel', () => {
         for (;;) yield new Uint8Array(1000)
       })()
     )
-    const channel = await connect(port)
+    const channel = await dial(port)
     const answer = await channel.send(get('/'))
     for await (const _ of answer.payload as AsyncIterable<Uint8Array>) break
     await eventually('the server has noticed', () => app.live <= 1)
@@ -118,7 +118,7 @@ describe('a channel', () => {
     const port = await foreign((_, response) => {
       response.writeHead(207, 'Many', { 'set-cookie': ['a=1', 'b=2'], 'content-type': 'text/plain' }).end('x')
     })
-    const answer = await (await connect(port)).send(get('/'))
+    const answer = await (await dial(port)).send(get('/'))
     expect([answer.status, answer.reason, answer.type, answer.headers.getAll('Set-Cookie'), await answer.text()]).toEqual([
       207,
       'Many',
@@ -139,7 +139,7 @@ describe('a channel', () => {
         response.end('parts')
       }
     })
-    const channel = await connect(port)
+    const channel = await dial(port)
     const head = await channel.send(get('/', { 'iopa.Method': 'HEAD' }))
     expect([head.headers.get('content-length'), (await head.bytes()).length]).toEqual(['77', 0])
     for (const status of [204, 304]) expect((await channel.send(get(`/${status}`))).status).toBe(status)
@@ -153,7 +153,7 @@ describe('a channel', () => {
       response.writeEarlyHints({ link: '</a>; rel=preload' })
       response.end('x')
     })
-    expect(await (await (await connect(port)).send(get('/'))).text()).toBe('x')
+    expect(await (await (await dial(port)).send(get('/'))).text()).toBe('x')
   })
 
   test('repeats a request that a kept connection has lost, but not one that may have been done', async () => {
@@ -167,7 +167,7 @@ describe('a channel', () => {
         else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx')
       })
     })
-    const channel = await connect(port)
+    const channel = await dial(port)
     expect((await channel.send(get('/'))).status).toBe(200)
     expect((await channel.send(get('/'))).status).toBe(200)
     await expect(channel.send(get('/', { 'iopa.Method': 'POST', 'iopa.Body': 'x' }))).rejects.toMatchObject({ status: 502, code: 'disconnected' })
@@ -184,14 +184,14 @@ describe('a request rejects', () => {
         probe.close(() => resolve(own))
       })
     })
-    await expect(connect(free)).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
-    await connect(port)
+    await expect(dial(free)).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
+    await dial(port)
   })
 
   test('when connecting is given up', async () => {
     const stop = new AbortController()
     stop.abort(new Error('enough'))
-    await expect(connect(1, { signal: stop.signal })).rejects.toThrow('enough')
+    await expect(dial(1, { signal: stop.signal })).rejects.toThrow('enough')
   })
 
   test('when the server closes before or within its answer', async () => {
@@ -200,7 +200,7 @@ describe('a request rejects', () => {
       const port = await scripted(socket => {
         socket.once('data', () => socket.end(answer))
       })
-      const channel = await connect(port)
+      const channel = await dial(port)
       const whole = channel.send(get('/')).then(received => received.bytes())
       await expect(whole).rejects.toMatchObject({ status: 502, code: 'disconnected' })
     }
@@ -217,7 +217,7 @@ describe('a request rejects', () => {
       const port = await scripted(socket => {
         socket.once('data', () => socket.write(answer))
       })
-      await expect((await connect(port)).send(get('/'))).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
+      await expect((await dial(port)).send(get('/'))).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
     }
   })
 
@@ -231,7 +231,7 @@ describe('a request rejects', () => {
           asked.open()
         })
       })
-      const channel = await connect(port, { clock, timeout: 1000 })
+      const channel = await dial(port, { clock, timeout: 1000 })
       const sent = channel.send(get('/')).catch((error: IopaError) => error.code)
       await asked.promise
       await new Promise(resolve => setTimeout(resolve, 20))
@@ -249,7 +249,7 @@ describe('a request rejects', () => {
         await new Promise(() => undefined)
       })()
     })
-    const channel = await connect(port)
+    const channel = await dial(port)
     const reason = new Error('enough')
     const before = new AbortController()
     before.abort(reason)
@@ -270,12 +270,12 @@ describe('a request rejects', () => {
       yield new Uint8Array(10)
       throw new Error('no more')
     })()
-    await expect((await connect(port)).send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': body })).rejects.toThrow('no more')
+    await expect((await dial(port)).send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': body })).rejects.toThrow('no more')
   })
 
   test('when HTTP cannot carry it', async () => {
     const { port } = await serve(() => 'x')
-    const channel = await connect(port)
+    const channel = await dial(port)
     await expect(channel.send(get('/', { 'iopa.Method': 'NO METHOD' }))).rejects.toMatchObject({ status: 400, code: 'bad-request' })
     await expect(channel.send(get('/', { 'iopa.Headers': { 'x-name': '名' } }))).rejects.toMatchObject({ status: 400, code: 'bad-request' })
     await expect(channel.send(get('//a'))).rejects.toMatchObject({ status: 400 })
@@ -283,7 +283,7 @@ describe('a request rejects', () => {
 
   test('when the channel has been closed, before or meanwhile', async () => {
     const { port } = await serve(() => new Promise(() => undefined))
-    const channel = await connect(port)
+    const channel = await dial(port)
     const sent = channel.send(get('/')).catch((error: IopaError) => error.code)
     await new Promise(resolve => setTimeout(resolve, 20))
     await channel.close()
@@ -294,7 +294,7 @@ describe('a request rejects', () => {
 
   test('beyond the number that may be under way', async () => {
     const { port } = await serve(() => new Promise(() => undefined))
-    const channel = await connect(port, { limits: { inFlight: 1 } })
+    const channel = await dial(port, { limits: { inFlight: 1 } })
     void channel.send(get('/')).catch(() => undefined)
     await expect(channel.send(get('/'))).rejects.toMatchObject({ status: 503, code: 'overloaded' })
   })
@@ -317,7 +317,7 @@ describe('an observation', () => {
       context.response.type = 'image/png'
       return bytes
     })
-    for await (const answer of (await connect(port)).observe(get('/'))) {
+    for await (const answer of (await dial(port)).observe(get('/'))) {
       expect([answer.status, answer.type, answer.headers.get('etag'), [...(await answer.bytes())]]).toEqual([200, 'image/png', '"v1"', [...bytes]])
       break
     }
@@ -330,7 +330,7 @@ describe('an observation', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream;charset=utf-8' })
       response.end(`retry: 1\nid: ${lastIds.length}ü\ndata: event ${lastIds.length}\n\n`)
     })
-    expect(await read((await connect(port)).observe(get('/')), 3)).toEqual(['event 1', 'event 2', 'event 3'])
+    expect(await read((await dial(port)).observe(get('/')), 3)).toEqual(['event 1', 'event 2', 'event 3'])
     expect(lastIds).toEqual([undefined, Buffer.from('1ü').toString('latin1'), Buffer.from('2ü').toString('latin1')])
   })
 
@@ -346,7 +346,7 @@ describe('an observation', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(`retry: 1000\ndata: ${times.length}\n\n`)
     })
-    const reading = read((await connect(port, { clock })).observe(get('/')), 3)
+    const reading = read((await dial(port, { clock })).observe(get('/')), 3)
     const turns = setInterval(() => void clock.advance(50), 1)
     expect(await reading).toEqual(['1', '7', '8'])
     clearInterval(turns)
@@ -362,7 +362,7 @@ describe('an observation', () => {
     let n = 0
     const { app, port } = await serve(() => ({ n }), { retry: 10 })
     const seen: unknown[] = []
-    for await (const answer of (await connect(port)).observe(get('/'))) {
+    for await (const answer of (await dial(port)).observe(get('/'))) {
       seen.push(await answer.json())
       if (seen.length === 2) break
       await app.close()
@@ -379,7 +379,7 @@ describe('an observation', () => {
     })
     const stop = new AbortController()
     const seen: string[] = []
-    for await (const answer of (await connect(port)).observe(get('/', { 'iopa.CallCancelled': stop.signal }))) {
+    for await (const answer of (await dial(port)).observe(get('/', { 'iopa.CallCancelled': stop.signal }))) {
       seen.push(await answer.text())
       setTimeout(() => stop.abort(), 20)
     }
@@ -388,7 +388,7 @@ describe('an observation', () => {
 
   test('ends when the channel is closed', async () => {
     const { port } = await serve(() => 'x')
-    const channel = await connect(port)
+    const channel = await dial(port)
     let seen = 0
     for await (const _ of channel.observe(get('/'))) {
       seen++
@@ -406,7 +406,7 @@ describe('an observation', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end('data: x\n\nevent: error\ndata: {"status":410,"code":"gone"}\n\n')
     })
-    const channel = await connect(port)
+    const channel = await dial(port)
     await expect(read(channel.observe(get('/forbidden')), 1)).rejects.toMatchObject({
       status: 403,
       code: 'refused',
@@ -419,7 +419,7 @@ describe('an observation', () => {
     const port = await foreign((request, response) => {
       response.writeHead(request.url === '/none' ? 204 : 200, { 'content-type': 'text/plain' }).end(request.url === '/none' ? undefined : 'x')
     })
-    const channel = await connect(port)
+    const channel = await dial(port)
     await expect(read(channel.observe(get('/plain')), 1)).rejects.toMatchObject({ status: 501, code: 'not-observable' })
     expect(await read(channel.observe(get('/none')), 1)).toEqual([])
   })
@@ -429,7 +429,7 @@ describe('an observation', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(`data: ${'x'.repeat(5000)}\n\n`)
     })
-    const channel = await connect(port, { limits: { body: 1000 } })
+    const channel = await dial(port, { limits: { body: 1000 } })
     await expect(read(channel.observe(get('/')), 1)).rejects.toMatchObject({ status: 502, code: 'bad-answer' })
   })
 })

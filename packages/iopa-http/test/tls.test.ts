@@ -1,6 +1,6 @@
 import tls from 'node:tls'
 import type { TlsOptions } from '@iopa/appbuilder'
-import type { Channel } from '@iopa/transport'
+import { type Client, connect } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { http } from '../src/index.ts'
 import { identities } from './certificates.ts'
@@ -9,8 +9,8 @@ import { atEnd, eventually, Peer, serve } from './support.ts'
 const { ca, of } = identities('server', 'renewed', 'client')
 const server = of['server'] as { key: string; cert: string }
 
-const connect = async (port: number, settings: TlsOptions, host = 'localhost'): Promise<Channel> => {
-  const channel = await http().connect(new URL(`https://${host}:${port}`), { tls: settings, timeout: 3000 })
+const dial = async (port: number, settings: TlsOptions, host = 'localhost'): Promise<Client> => {
+  const channel = await connect(http(), new URL(`https://${host}:${port}`), { tls: settings, timeout: 3000 })
   atEnd(() => channel.close())
   return channel
 }
@@ -28,7 +28,7 @@ describe('over TLS', () => {
       tls: server
     })
     expect(listener.url.protocol).toBe('https:')
-    const answer = await (await connect(port, { ca })).send({ 'iopa.Path': '/' })
+    const answer = await (await dial(port, { ca })).send({ 'iopa.Path': '/' })
     expect(await answer.json()).toEqual(['https', true, null])
   })
 
@@ -39,26 +39,26 @@ describe('over TLS', () => {
 
   test('a client verifies the server unless it says otherwise', async () => {
     const { port } = await serve(() => 'x', { tls: server })
-    await expect(connect(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
-    await expect(connect(port, { ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
-    for (const settings of [{ ca }, { verify: false }]) expect((await (await connect(port, settings)).send({ 'iopa.Path': '/' })).status).toBe(200)
-    expect((await (await connect(port, { ca }, '127.0.0.1')).send({ 'iopa.Path': '/' })).status).toBe(200)
+    await expect(dial(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
+    await expect(dial(port, { ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
+    for (const settings of [{ ca }, { verify: false }]) expect((await (await dial(port, settings)).send({ 'iopa.Path': '/' })).status).toBe(200)
+    expect((await (await dial(port, { ca }, '127.0.0.1')).send({ 'iopa.Path': '/' })).status).toBe(200)
   })
 
   test('a client shows a certificate where one is asked for, and the handler sees it', async () => {
     const { port } = await serve(context => (context['ssl.ClientCertificate'] as { subject: { CN: string } }).subject.CN, {
       tls: { ...server, ca, requestCert: true }
     })
-    expect(await (await (await connect(port, { ca, ...of['client'] })).send({ 'iopa.Path': '/' })).text()).toBe('client')
+    expect(await (await (await dial(port, { ca, ...of['client'] })).send({ 'iopa.Path': '/' })).text()).toBe('client')
     // With TLS 1.3 the refusal comes after the handshake.
-    await expect(connect(port, { ca }).then(channel => channel.send({ 'iopa.Path': '/' }))).rejects.toMatchObject({ name: 'IopaError' })
+    await expect(dial(port, { ca }).then(channel => channel.send({ 'iopa.Path': '/' }))).rejects.toMatchObject({ name: 'IopaError' })
   })
 
   test('observers are told', async () => {
     let n = 0
     const { app, port } = await serve(() => ({ n }), { tls: server })
     const seen: unknown[] = []
-    for await (const answer of (await connect(port, { ca })).observe({ 'iopa.Path': '/' })) {
+    for await (const answer of (await dial(port, { ca })).observe({ 'iopa.Path': '/' })) {
       seen.push(await answer.json())
       if (++n === 3) break
       app.notify('/')
@@ -80,7 +80,7 @@ describe('over TLS', () => {
   test('a request without TLS is dropped, and the listener stays', async () => {
     const { app, port } = await serve(() => 'x', { tls: server })
     await new Peer(port).send('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n').untilEnd()
-    expect((await (await connect(port, { ca })).send({ 'iopa.Path': '/' })).status).toBe(200)
+    expect((await (await dial(port, { ca })).send({ 'iopa.Path': '/' })).status).toBe(200)
     await eventually('the connection of the client is left', () => app.live === 1)
   })
 
@@ -91,6 +91,6 @@ describe('over TLS', () => {
   })
 
   test('tls for a plain URL is refused', async () => {
-    await expect(http().connect(new URL('http://localhost:1'), { tls: { ca } })).rejects.toMatchObject({ code: 'tls-scheme' })
+    await expect(connect(http(), new URL('http://localhost:1'), { tls: { ca } })).rejects.toMatchObject({ code: 'tls-scheme' })
   })
 })

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type net from 'node:net'
 import { App, type Context } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
+import { connect } from '@iopa/transport'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
@@ -91,7 +92,7 @@ describe('on a network that cuts and joins at random', () => {
       return context.path === '/level' ? { ...state } : context.path
     })
     await app.listen()
-    const channel = await clock.runUntil(tcp({ network: network, clock }).connect(new URL('tcp://127.0.0.1:7000')))
+    const channel = await clock.runUntil(connect(tcp({ network: network, clock }), new URL('tcp://127.0.0.1:7000')))
     return { clock, app, channel, state }
   }
 

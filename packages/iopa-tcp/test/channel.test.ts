@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { type Answer, App, type Context } from '@iopa/appbuilder'
-import type { ByteNetwork, Channel } from '@iopa/transport'
+import { type ByteNetwork, type Client, type ConnectOptions, connect } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import { describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
@@ -8,12 +8,8 @@ import { atEnd, eventually, serve } from './support.ts'
 
 const later = (ms: number, value?: unknown): Promise<unknown> => new Promise(resolve => setTimeout(() => resolve(value), ms))
 
-const open = async (
-  port: number,
-  options: Parameters<ReturnType<typeof tcp>['connect']>[1] = {},
-  own: Parameters<typeof tcp>[0] = {}
-): Promise<Channel> => {
-  const channel = await tcp(own).connect(new URL(`tcp://127.0.0.1:${port}`), options)
+const open = async (port: number, options: ConnectOptions = {}, own: Parameters<typeof tcp>[0] = {}): Promise<Client> => {
+  const channel = await connect(tcp(own), new URL(`tcp://127.0.0.1:${port}`), options)
   atEnd(() => channel.close())
   return channel
 }
@@ -263,10 +259,10 @@ describe('a channel', () => {
     const { port, app } = await serve(() => 'x')
     await app.close()
     const url = new URL(`tcp://127.0.0.1:${port}`)
-    await expect(tcp().connect(url)).rejects.toMatchObject({ name: 'IopaError', code: 'connect-failed' })
-    await expect(tcp().connect(new URL('tcp://127.0.0.1'))).rejects.toMatchObject({ code: 'no-port' })
-    await expect(tcp().connect(url, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
-    await expect(tcp().connect(url, { tls: {} })).rejects.toMatchObject({ code: 'tls-scheme' })
+    await expect(connect(tcp(), url)).rejects.toMatchObject({ name: 'IopaError', code: 'connect-failed' })
+    await expect(connect(tcp(), new URL('tcp://127.0.0.1'))).rejects.toMatchObject({ code: 'no-port' })
+    await expect(connect(tcp(), url, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
+    await expect(connect(tcp(), url, { tls: {} })).rejects.toMatchObject({ code: 'tls-scheme' })
   })
 
   test('gives up connecting after the time', async () => {
@@ -275,13 +271,13 @@ describe('a channel', () => {
       listen: () => Promise.reject(new Error('no')),
       connect: (_: unknown, signal?: AbortSignal) => new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
     }
-    await expect(tcp({ network: never }).connect(new URL('tcp://10.0.0.1:7000'), { timeout: 20 })).rejects.toMatchObject({
+    await expect(connect(tcp({ network: never }), new URL('tcp://10.0.0.1:7000'), { timeout: 20 })).rejects.toMatchObject({
       status: 504,
       code: 'timeout'
     })
     const abort = new AbortController()
     setTimeout(() => abort.abort(new Error('enough')), 10)
-    await expect(tcp({ network: never }).connect(new URL('tcp://10.0.0.1:7000'), { signal: abort.signal })).rejects.toThrow('enough')
+    await expect(connect(tcp({ network: never }), new URL('tcp://10.0.0.1:7000'), { signal: abort.signal })).rejects.toThrow('enough')
   })
 
   test('waits for a peer that does not read, and loses nothing', async () => {

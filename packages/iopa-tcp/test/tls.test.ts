@@ -1,5 +1,6 @@
 import tls from 'node:tls'
 import type { TlsOptions } from '@iopa/appbuilder'
+import { connect } from '@iopa/transport'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 import { type Certificates, certificates, hasOpenssl } from './certificates.ts'
@@ -21,8 +22,8 @@ const dialTls = async (port: number, options: tls.ConnectionOptions): Promise<Pe
   return new Peer(socket)
 }
 
-const connect = (port: number, settings: TlsOptions, host = 'localhost') =>
-  tcp().connect(new URL(`tcps://${host}:${port}`), { tls: settings, timeout: 3000 })
+const secured = (port: number, settings: TlsOptions, host = 'localhost') =>
+  connect(tcp(), new URL(`tcps://${host}:${port}`), { tls: settings, timeout: 3000 })
 
 describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
   test('a bag is answered, and the context says that it came safely', async () => {
@@ -45,14 +46,14 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
 
   test('a client verifies the server unless it says otherwise', async () => {
     const { port } = await serve(() => 'safe', { tls: made.server })
-    await expect(connect(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
-    await expect(connect(port, { ca: made.ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
+    await expect(secured(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
+    await expect(secured(port, { ca: made.ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
     for (const settings of [{ ca: made.ca }, { verify: false }]) {
-      const channel = await connect(port, settings)
+      const channel = await secured(port, settings)
       atEnd(() => channel.close())
       expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('safe')
     }
-    const byAddress = await connect(port, { ca: made.ca }, '127.0.0.1')
+    const byAddress = await secured(port, { ca: made.ca }, '127.0.0.1')
     atEnd(() => byAddress.close())
     expect((await byAddress.send({ 'iopa.Path': '/' })).status).toBe(200)
   })
@@ -61,11 +62,11 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     const { port } = await serve(context => (context['ssl.ClientCertificate'] as { subject: { CN: string } }).subject.CN, {
       tls: { ...made.server, ca: made.ca, requestCert: true }
     })
-    const channel = await connect(port, { ca: made.ca, ...made.client })
+    const channel = await secured(port, { ca: made.ca, ...made.client })
     atEnd(() => channel.close())
     expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('client')
     // With TLS 1.3 the refusal comes after the handshake.
-    const refused = connect(port, { ca: made.ca }).then(async without => {
+    const refused = secured(port, { ca: made.ca }).then(async without => {
       atEnd(() => without.close())
       await without.send({ 'iopa.Path': '/' })
     })

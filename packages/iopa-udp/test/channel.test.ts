@@ -1,15 +1,15 @@
 import dgram from 'node:dgram'
-import { App, type ConnectOptions } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
-import type { Channel } from '@iopa/transport'
+import { type Client, type ConnectOptions, connect } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type UdpOptions, udp } from '../src/index.ts'
 import { atEnd, serve } from './support.ts'
 
 const later = (ms: number, value?: unknown): Promise<unknown> => new Promise(resolve => setTimeout(() => resolve(value), ms))
 
-const open = async (port: number, options: ConnectOptions = {}, own: UdpOptions = {}, host = '127.0.0.1'): Promise<Channel> => {
-  const channel = await udp(own).connect(new URL(`udp://${host}:${port}`), options)
+const open = async (port: number, options: ConnectOptions = {}, own: UdpOptions = {}, host = '127.0.0.1'): Promise<Client> => {
+  const channel = await connect(udp(own), new URL(`udp://${host}:${port}`), options)
   atEnd(() => channel.close())
   return channel
 }
@@ -110,7 +110,7 @@ describe('a channel', () => {
     setTimeout(() => abort.abort(new Error('enough')), 10)
     await expect(sent).rejects.toThrow('enough')
     await expect(channel.send({ 'iopa.Path': '/', 'iopa.CallCancelled': abort.signal })).rejects.toThrow('enough')
-    await expect(udp().connect(new URL(`udp://127.0.0.1:${port}`), { signal: abort.signal })).rejects.toThrow('enough')
+    await expect(connect(udp(), new URL(`udp://127.0.0.1:${port}`), { signal: abort.signal })).rejects.toThrow('enough')
   })
 
   test('refuses more requests at once than its limit, and what no datagram can hold', async () => {
@@ -143,9 +143,9 @@ describe('a channel', () => {
   })
 
   test('cannot be opened without a port, to a name without an address, or with TLS', async () => {
-    await expect(udp().connect(new URL('udp://127.0.0.1'))).rejects.toMatchObject({ code: 'no-port' })
-    await expect(udp().connect(new URL('udp://nowhere.invalid:7001'))).rejects.toMatchObject({ code: 'connect-failed' })
-    await expect(udp().connect(new URL('udp://127.0.0.1:7001'), { tls: {} })).rejects.toMatchObject({ code: 'tls-scheme' })
+    await expect(connect(udp(), new URL('udp://127.0.0.1'))).rejects.toMatchObject({ code: 'no-port' })
+    await expect(connect(udp(), new URL('udp://nowhere.invalid:7001'))).rejects.toMatchObject({ code: 'connect-failed' })
+    await expect(connect(udp(), new URL('udp://127.0.0.1:7001'), { tls: {} })).rejects.toMatchObject({ code: 'tls-scheme' })
   })
 })
 
@@ -174,7 +174,7 @@ test('on a network that loses datagrams every request settles', async () => {
   const app = new App({ logger: false, clock }).use(udp({ port: 7001, network: network })).use(context => context.path)
   atEnd(() => app.close())
   await app.listen()
-  const client = await udp({ network: network, clock }).connect(new URL('udp://127.0.0.1:7001'), { timeout: 1000 })
+  const client = await connect(udp({ network: network, clock }), new URL('udp://127.0.0.1:7001'), { timeout: 1000 })
   const results = await clock.runUntil(
     Promise.allSettled(Array.from({ length: 200 }, async (_, i) => (await client.send({ 'iopa.Path': `/${i}` })).text()))
   )

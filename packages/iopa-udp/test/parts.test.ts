@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
-import type { DatagramNetwork } from '@iopa/transport'
+import { connect, type DatagramNetwork } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { FaultBudget } from '../src/fault-budget.ts'
 import { udp } from '../src/index.ts'
@@ -67,7 +67,7 @@ test('a channel of plain datagrams closes the socket of each request, answered o
   }
   const peer = await inner.bind({ host: '127.0.0.1', port: 7001 })
   peer.open({ message: (bytes, address, port) => peer.send(bytes, port, address), error: () => undefined })
-  const channel = await udp({ framing: 'raw', network: network, clock }).connect(new URL('udp://127.0.0.1:7001'), { clock })
+  const channel = await connect(udp({ framing: 'raw', network: network, clock }), new URL('udp://127.0.0.1:7001'), { clock })
   const answer = await clock.runUntil(channel.send({ 'iopa.Body': 'x' }))
   expect(await answer.text()).toBe('x')
   await clock.settle()

@@ -4,7 +4,9 @@
 
 export { argumentError, checkSurplus, factoryName, kindOf } from './arguments/arguments.ts'
 export { callSite } from './arguments/call-site.ts'
-export { createClient } from './client/client.ts'
+export { AnswerQueue, NEWEST_ONLY } from './client/answer-queue.ts'
+export type { ClientOwner } from './client/connect.ts'
+export { CONNECT_OPTIONS, connectWith, transportFor } from './client/connect.ts'
 export { marked, markedCopy, marking } from './client/upstream.ts'
 export type { AppCounters } from './connections/counters.ts'
 export { COUNTERS } from './connections/counters.ts'

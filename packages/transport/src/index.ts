@@ -3,7 +3,7 @@
  * connections, and the bag codec. The author of a transport needs this package and no other.
  *
  * @example
- * export const echo = (): Transport => ({ name: 'echo', schemes: ['echo'], listen, connect })
+ * export const echo = (): Transport => ({ name: 'echo', schemes: ['echo'], listen, open })
  */
 
 export type { Bag, Body, Capabilities, Codec, HeaderFields, HeadersInit, KeysDeclaration, Logger, RandomAccessBody, User } from '@iopa/constants'
@@ -70,11 +70,12 @@ export { nextChunk, silenceLimit } from './channels/next-chunk.ts'
 export type { OutboxLimits } from './channels/outbox.ts'
 export { Outbox } from './channels/outbox.ts'
 export type { Client, RequestOptions } from './client/client.ts'
-export { answerTimeout, badAnswer, channelClosed, connectionLost, observationRefused } from './client/failures.ts'
+export { connect } from './client/connect.ts'
+export { answerTimeout, badAnswer, channelClosed, connectionLost, linkLost, lossOf, observationRefused, overloaded } from './client/failures.ts'
 export type { OutgoingRequest } from './client/outgoing.ts'
 export { outgoing } from './client/outgoing.ts'
 export type { RequestBodyBounds } from './client/request-body.ts'
-export { readRequestBody } from './client/request-body.ts'
+export { readRequestBody, requestBytes } from './client/request-body.ts'
 export type { UsedUrlParts } from './client/target-url.ts'
 export { checkTargetUrl } from './client/target-url.ts'
 export { upstream } from './client/upstream.ts'
@@ -91,6 +92,7 @@ export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { MethodContract, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme } from './contract/resources.ts'
 export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
 export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
+export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { Channel, ConnectOptions, Listener, Transport } from './contract/transport.ts'

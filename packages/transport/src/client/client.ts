@@ -151,6 +151,8 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
       // The layers see the observing request once, before it leaves; what comes back is a sequence.
       const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)
       yield* (started ?? context.response.value) as AsyncIterable<Answer>
+    } catch (error) {
+      throw marked(error, 'upstream')
     } finally {
       left = true
       await context.end('unsubscribe')

@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/constants'
 import type { Answer } from '@iopa/context'
+import type { LinkLoss } from '../contract/link.ts'
 
 /** `close` was called: what waits ends with this, and so does what is asked afterwards. */
 export const channelClosed = (): IopaError => new IopaError(503, 'channel-closed', 'The client is closed: connect again.')
@@ -7,6 +8,20 @@ export const channelClosed = (): IopaError => new IopaError(503, 'channel-closed
 /** The connection is gone. */
 export const connectionLost = (cause?: unknown): IopaError =>
   new IopaError(502, 'disconnected', 'The connection was lost before the answer came.', cause === undefined ? {} : { cause })
+
+/** The same as the error of a link: says whether the peer may have acted on the request. */
+export const linkLost = (loss: LinkLoss, cause?: unknown): IopaError & LinkLoss => lossOf(connectionLost(cause), loss)
+
+/** `error` as that of a link that was lost; for a peer that says why it closes. */
+export const lossOf = (error: IopaError, loss: LinkLoss): IopaError & LinkLoss => Object.assign(error, loss)
+
+/** What an error says of the loss of a link; undefined where the link was not lost. */
+export const lossIn = (error: unknown): LinkLoss | undefined =>
+  typeof error === 'object' && error !== null && typeof (error as Partial<LinkLoss>).sent === 'boolean' ? (error as LinkLoss) : undefined
+
+/** More requests or observations wait than the client may have at once. */
+export const overloaded = (limit: number, what = 'requests wait for an answer'): IopaError =>
+  new IopaError(503, 'overloaded', `${limit} ${what} on this client; wait for some of them.`)
 
 /** No answer came within `ms` milliseconds, or as long as the protocol waits. */
 export const answerTimeout = (ms?: number): IopaError =>

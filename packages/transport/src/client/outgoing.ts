@@ -4,7 +4,7 @@ import { checkPath, encodeBody, HeaderMap } from '@iopa/context'
 const utf8 = new TextEncoder()
 const DEFAULT_CODECS = new CodecTable()
 
-/** A request as a channel sends it. */
+/** A request as a link sends it. */
 export interface OutgoingRequest {
   readonly method: string
   /** Canonical, not percent-encoded. */
@@ -15,6 +15,8 @@ export interface OutgoingRequest {
   readonly type: string
   readonly body: Body
   readonly signal: AbortSignal | undefined
+  /** What it was made of: for keys of the protocol's own namespace. */
+  readonly bag: Bag
 }
 
 /** Reads a bag or a context as a request to send. @throws IopaError 400 for an illegal path. */
@@ -37,6 +39,7 @@ export const outgoing = (request: Bag, codecs: CodecTable = DEFAULT_CODECS): Out
     headers,
     type,
     body,
-    signal: request['iopa.CallCancelled']
+    signal: request['iopa.CallCancelled'],
+    bag: request
   }
 }

@@ -4,6 +4,7 @@ import type { HeldBytes } from '@iopa/context/host'
 import type { Clock } from './clock.ts'
 import type { Host } from './host.ts'
 import type { Limits } from './limits.ts'
+import type { Credentials, Link, OpenOptions } from './link.ts'
 import type { TlsOptions } from './tls.ts'
 
 /** A protocol: it listens for an app and connects for a client. A factory function makes one; its classes stay private. */
@@ -24,8 +25,12 @@ export interface Transport {
   bodies?(limit: number): HeldBytes
   /** Binds and serves. Rejects when it cannot. */
   listen(host: Host): Promise<Listener>
+  /** Methods beside GET that can be observed; none unless given. */
+  readonly observable?: readonly string[]
+  /** Opens a connection to another machine. Rejects with an IopaError, or with any error where the machine cannot be reached. */
+  open?(url: URL, options: OpenOptions): Promise<Link>
   /** Opens a channel to another machine. Rejects when it cannot. */
-  connect(url: URL, options?: ConnectOptions): Promise<Channel>
+  connect?(url: URL, options?: ConnectOptions): Promise<Channel>
 }
 
 /** A transport that serves. */
@@ -40,11 +45,15 @@ export interface Listener {
 
 /** Options of every connect. */
 export interface ConnectOptions {
-  /** Aborts the connecting; a channel that is open ignores it. */
+  /** Aborts the connecting; a client that is open ignores it. */
   readonly signal?: AbortSignal
-  /** Milliseconds to connect, and for each request to be answered; 30,000 unless given. */
+  /** Milliseconds to connect, for each request to be answered, and between two parts of a body; 30,000 unless given. */
   readonly timeout?: number
   readonly tls?: TlsOptions
+  /** User name and password, where the protocol has a place for them; those of the URL unless given. */
+  readonly credentials?: Credentials
+  /** Most connections for requests where one connection carries one request at a time; 64 unless given. */
+  readonly maxLinks?: number
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
 }

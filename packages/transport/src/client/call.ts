@@ -1,0 +1,68 @@
+import type { Clock, TimerHandle } from '../contract/clock.ts'
+import { answerTimeout } from './failures.ts'
+
+/** One thing that a caller waits for: it ends with the caller's signal, at its deadline, and when its client closes. */
+export class Call {
+  readonly #controller = new AbortController()
+  readonly #caller: AbortSignal | undefined
+  readonly #clock: Clock
+  readonly #calls: Set<Call>
+  readonly #callerAborted = (): void => this.abort(this.#caller?.reason)
+  #timer: TimerHandle | null = null
+  #reject: ((reason: unknown) => void) | null = null
+
+  /** Is one of `calls` until `end`. @throws the reason of a signal that has aborted */
+  constructor(caller: AbortSignal | undefined, clock: Clock, calls: Set<Call>) {
+    caller?.throwIfAborted()
+    this.#caller = caller
+    this.#clock = clock
+    this.#calls = calls
+    calls.add(this)
+    caller?.addEventListener('abort', this.#callerAborted, { once: true })
+  }
+
+  /** For the link: aborts with what the caller gets. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  get aborted(): boolean {
+    return this.#controller.signal.aborted
+  }
+
+  /** The peer is awaited from now on, for so many milliseconds at most. */
+  await(timeout: number): void {
+    this.rest()
+    if (Number.isFinite(timeout)) this.#timer = this.#clock.setTimeout(() => this.abort(answerTimeout(timeout)), timeout, { keep: true })
+  }
+
+  /** The peer is not awaited any more. */
+  rest(): void {
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** What `work` comes to; rejects at once when the call aborts. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.signal.throwIfAborted()
+      this.#reject = reject
+      work().then(resolve, reject)
+    })
+  }
+
+  abort(reason: unknown): void {
+    if (this.aborted) return
+    this.rest()
+    this.#controller.abort(reason)
+    this.#reject?.(reason)
+  }
+
+  /** The call is over. */
+  end(): void {
+    this.rest()
+    this.#reject = null
+    this.#calls.delete(this)
+    this.#caller?.removeEventListener('abort', this.#callerAborted)
+  }
+}

@@ -1,0 +1,144 @@
+import { CodecTable, IopaError, isIopaError, schemeOf } from '@iopa/constants'
+import { abortable, ContextFactory, type Environment, Scope } from '@iopa/context'
+import { checkOptions } from '../arguments/arguments.ts'
+import { systemClock } from '../contract/clock.ts'
+import { DEFAULT_LIMITS, mergeLimits } from '../contract/limits.ts'
+import type { Credentials, Link } from '../contract/link.ts'
+import type { Channel, ConnectOptions, Transport } from '../contract/transport.ts'
+import { type Client, createClient, type Send } from './client.ts'
+import { ClientEngine, DEFAULT_TIMEOUT } from './engine.ts'
+import { marked, upstream } from './upstream.ts'
+
+export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
+  signal: true,
+  timeout: true,
+  tls: true,
+  credentials: true,
+  maxLinks: true,
+  clock: true,
+  limits: true
+}
+
+const MAX_LINKS = 64
+
+/** What a client belongs to: an app, or itself. */
+export interface ClientOwner {
+  readonly factory: ContextFactory
+  readonly scope: Scope
+  /** Wraps what sends a request with the `dispatch` layers. */
+  dispatch(send: Send): Send
+}
+
+/**
+ * A client of one transport, without an app: `connect(tcp(), 'tcp://127.0.0.1:7000')`. It is the same as that of `app.connect`, which adds the layers
+ * and the codecs of its app. Rejects when it cannot connect.
+ */
+export const connect = async (transport: Transport, url: string | URL, options: ConnectOptions = {}): Promise<Client> => {
+  checkOptions('connect()', options, CONNECT_OPTIONS, connect)
+  const { clock = systemClock } = options
+  const environment: Environment = {
+    live: 0,
+    lastId: 0,
+    capabilities: transport.capabilities ?? {},
+    logger: console,
+    codecs: new CodecTable(transport.codecs),
+    bodyLimit: mergeLimits(DEFAULT_LIMITS, options.limits).body,
+    changes: null,
+    now: () => clock.now(),
+    notify: () => undefined
+  }
+  const owner = { factory: new ContextFactory(environment), scope: new Scope(environment, null), dispatch: (send: Send) => send }
+  return connectWith(transport, new URL(url), options, owner)
+}
+
+/** A client of a transport, within the scope of its owner. */
+export const connectWith = async (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner): Promise<Client> => {
+  // A connection that comes too late is closed.
+  const connecting = (): Promise<Channel> => opened(transport, url, options)
+  const channel = await abortable(options.signal, connecting, late => void late.close())
+  const scope = new Scope(owner.scope.environment, owner.scope)
+  scope.defer(() => channel.close())
+  try {
+    return createClient(channel, url, send => owner.dispatch(send), owner.factory, scope)
+  } catch (error) {
+    await scope.end()
+    throw marked(error, 'upstream')
+  }
+}
+
+const opened = async (transport: Transport, url: URL, options: ConnectOptions): Promise<Channel> => {
+  if (transport.open === undefined) {
+    const { maxLinks: _, credentials: __, ...rest } = options
+    return upstream(transport.connect!(url, rest))
+  }
+  const { clock = systemClock, timeout, tls, maxLinks = MAX_LINKS } = options
+  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+  const credentials = options.credentials ?? credentialsOf(url)
+  const target = new URL(url)
+  target.username = target.password = ''
+  const open = (signal: AbortSignal): Promise<Link> =>
+    within(signal, timeout ?? DEFAULT_TIMEOUT, target, clock, limit => transport.open!(target, { signal: limit, clock, limits, tls, credentials }))
+  const giveUp = new AbortController()
+  const abort = (): void => giveUp.abort(options.signal?.reason)
+  options.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    const first = await open(giveUp.signal)
+    return new ClientEngine({ open, first, clock, limits, timeout, maxLinks, observable: transport.observable })
+  } catch (error) {
+    throw error === options.signal?.reason ? error : marked(error, 'upstream')
+  } finally {
+    options.signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** Opens a link in time. @throws IopaError 504 `timeout`, 502 `connect-failed`; the reason of `signal` */
+const within = async (
+  signal: AbortSignal,
+  timeout: number,
+  { host, protocol }: URL,
+  clock: NonNullable<ConnectOptions['clock']>,
+  open: (signal: AbortSignal) => Promise<Link>
+): Promise<Link> => {
+  const limit = new AbortController()
+  const abort = (): void => limit.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  const place = host === '' ? protocol : host
+  const late = (): void => limit.abort(new IopaError(504, 'timeout', `No connection to ${place} within ${timeout} ms.`))
+  const timer = clock.setTimeout(late, timeout, { keep: true })
+  try {
+    // No protocol makes the caller wait after the time; a connection that comes too late is closed.
+    return await abortable(
+      limit.signal,
+      () => open(limit.signal),
+      link => void link.close()
+    )
+  } catch (cause) {
+    if (limit.signal.aborted) throw limit.signal.reason
+    if (isIopaError(cause)) throw cause
+    throw new IopaError(502, 'connect-failed', `Cannot connect to ${place}.`, { cause })
+  } finally {
+    clock.clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** User name and password of a URL; undefined for none. */
+const credentialsOf = ({ username, password }: URL): Credentials | undefined =>
+  username === '' && password === '' ? undefined : { username: decoded(username), password: decoded(password) }
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** The transport among these that has the scheme of a URL. @throws IopaError 500 where none has */
+export const transportFor = (transports: readonly Transport[], url: URL): Transport => {
+  const scheme = schemeOf(url.protocol)
+  const transport = transports.find(({ schemes }) => schemes.includes(scheme))
+  if (transport !== undefined) return transport
+  const known = transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'
+  throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${known}.`)
+}
