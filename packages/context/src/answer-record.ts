@@ -18,9 +18,9 @@ import { asyncScope, inAsyncScope } from './async-scope.ts'
 import { collectBytes } from './body.ts'
 import { ANSWER } from './brands.ts'
 import { streamOf } from './byte-body.ts'
-import type { BodyHolder } from './environment.ts'
 import { HeaderMap } from './header-map.ts'
 import { abandonValue } from './held-bodies.ts'
+import type { BodyHolder } from './held-bytes.ts'
 import { observed } from './observed.ts'
 import type { Payload } from './payload-stream.ts'
 import { type Problem, problemIn, problemOf, problemText } from './problem.ts'
@@ -182,20 +182,16 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
     return this.content === undefined && this.status >= 400
   }
 
+  get encoded(): boolean {
+    return typeof this.content !== 'string'
+  }
+
   get excerpt(): Excerpt | null {
     return this.rare?.excerpt ?? null
   }
   set excerpt(excerpt: Excerpt | null) {
     if (this.state !== OPEN) throw sealedError()
     rareOf(this).excerpt = excerpt
-  }
-
-  /** True when the handler has judged the preconditions of its request itself. */
-  get judged(): boolean {
-    return this.rare?.judged === true
-  }
-  set judged(judged: boolean) {
-    rareOf(this).judged = judged
   }
 
   get sealed(): boolean {

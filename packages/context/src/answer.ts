@@ -1,5 +1,5 @@
 import type { Capabilities, CodecTable, HeaderFields, HeadersInit, IopaError } from '@iopa/constants'
-import type { BodyHolder } from './environment.ts'
+import type { BodyHolder } from './held-bytes.ts'
 import type { Payload } from './payload-stream.ts'
 import type { Problem } from './problem.ts'
 import type { SendingCallback } from './sending-callbacks.ts'
@@ -98,6 +98,8 @@ export interface SealedAnswer extends AnswerHead {
   readonly problem: Problem
   /** True when the body is the problem itself and nothing that a handler wrote. */
   readonly isProblem: boolean
+  /** True for a text that a codec made of a value, false where the payload is text that a handler wrote. */
+  readonly encoded: boolean
   /** What the payload is a link to, where the body was too large for observers; null for an answer that is whole. */
   readonly excerpt: Excerpt | null
   /** Path of the resource that answered; empty when no router says. */
@@ -113,3 +115,6 @@ export interface ReceivedAnswer extends AnswerHead, AnswerContent {
   /** Chunks of bytes, whatever the protocol. A stream is read once; content in memory as often as wanted. */
   readonly body: AsyncIterable<Uint8Array>
 }
+
+/** The answer as a client's connection hands it over: complete and sealed. */
+export interface LinkAnswer extends Omit<SealedAnswer, keyof ReceivedAnswer>, ReceivedAnswer {}

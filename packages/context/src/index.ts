@@ -10,7 +10,7 @@
  */
 
 export type { EndReason } from './abort-reasons.ts'
-export type { Answer, Excerpt, ReceivedAnswer, SealedAnswer, SealedHeaders } from './answer.ts'
+export type { Answer, Excerpt, LinkAnswer, ReceivedAnswer, SealedAnswer, SealedHeaders } from './answer.ts'
 export type { BaseContext, Context } from './context.ts'
 export type { Payload } from './payload-stream.ts'
 export type { Problem } from './problem.ts'

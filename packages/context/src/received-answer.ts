@@ -1,11 +1,11 @@
 import type { CodecTable } from '@iopa/constants'
-import type { ReceivedAnswer, SealedAnswer } from './answer.ts'
-import { type ReceivedParts, rareOf, SEALED } from './answer-fields.ts'
+import type { LinkAnswer, ReceivedAnswer } from './answer.ts'
+import { OPEN, type ReceivedParts, rareOf, SEALED } from './answer-fields.ts'
 import { AnswerRecord } from './answer-record.ts'
 import { endingStream } from './payload-stream.ts'
 
 /** An answer as it came from a peer: sealed, its payload as received; `codecs` are those of `json()`. */
-export const receivedAnswer = (status: number, parts: ReceivedParts = {}): ReceivedAnswer & SealedAnswer => {
+export const receivedAnswer = (status: number, parts: ReceivedParts = {}): LinkAnswer => {
   const answer = new AnswerRecord()
   answer.code = status
   if (parts.reason !== undefined) rareOf(answer).reason = parts.reason
@@ -35,8 +35,8 @@ export const whenRead = (answer: AnswerRecord, done: () => void, signal?: AbortS
   if (own) answer.content = answer.wire
 }
 
-/** A sealed answer for the client that asked: from now on its body is a stream of bytes, whatever a handler returned. */
-export const handOver = (answer: AnswerRecord): ReceivedAnswer & SealedAnswer => {
-  answer.received = true
-  return answer as unknown as ReceivedAnswer & SealedAnswer
+/** An answer for the client that asked. Once it is sealed its body is a stream of bytes, whatever a handler returned. */
+export const handOver = (answer: AnswerRecord): LinkAnswer => {
+  answer.received = answer.state !== OPEN
+  return answer as unknown as LinkAnswer
 }

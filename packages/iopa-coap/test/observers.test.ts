@@ -1,5 +1,6 @@
 import type { Context } from '@iopa/appbuilder'
-import { Answer } from '@iopa/transport'
+import type { Context as OwnedContext } from '@iopa/transport'
+import { receivedAnswer } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { NO_OPTIONS } from '../src/codec/option-writer.ts'
@@ -7,7 +8,7 @@ import type { Exchange, NotificationSource } from '../src/server/exchange.ts'
 import { Observer, type Responder } from '../src/server/observers.ts'
 import type { CoapRequest } from '../src/server/request.ts'
 
-const answer = (payload: string) => Answer.received(200, { payload })
+const answer = (payload: string) => receivedAnswer(200, { payload })
 
 /** An observer whose peer is told of each state at once. */
 const observing = (sequence: number) => {
@@ -29,7 +30,7 @@ const observing = (sequence: number) => {
       return { code: CODE.CONTENT, options: NO_OPTIONS, payload: new Uint8Array(0) }
     }
   }
-  const observer = new Observer(exchange, {} as CoapRequest, context, sequence, responder)
+  const observer = new Observer(exchange, {} as CoapRequest, context as OwnedContext, sequence, responder)
   observer.deliver(answer('first'))
   return { observer, told, ends, source: source! }
 }

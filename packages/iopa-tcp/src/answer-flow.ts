@@ -1,5 +1,5 @@
 import {
-  type Answer,
+  answerUnrun,
   ConnectionUser,
   type Context,
   type Endpoint,
@@ -8,6 +8,7 @@ import {
   type IopaError,
   nextChunk,
   type Outbox,
+  type SealedAnswer,
   silenceLimit
 } from '@iopa/transport'
 import { AnswerOrder } from './answer-order.ts'
@@ -43,13 +44,12 @@ export abstract class AnswerFlow {
     this.endpoint = endpoint
     this.connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
     // No pipeline runs for a connection, so there is nothing to wait for before its keys are inherited.
-    this.connection.response.status = 204
-    this.connection.response.seal(this.connection.environment.codecs)
+    answerUnrun(this.connection, 204)
     this.user = new ConnectionUser(host, this.connection, error => this.userEnded(error))
   }
 
   /** Writes an answer by `put`. */
-  protected abstract write(answer: Answer, request: Context): void
+  protected abstract write(answer: SealedAnswer, request: Context): void
   /** True when an answer's stream is written piece by piece, as it comes. */
   protected abstract get streams(): boolean
   /** Sends what is finished, and reads on, at the end of this turn. */
@@ -86,8 +86,7 @@ export abstract class AnswerFlow {
   /** Answers with an error what never became a request. */
   protected refuse(error: IopaError, seq?: number | string): void {
     const request = this.answering(seq)
-    request.response.fail(error)
-    this.answer(request)
+    this.answer(request, error)
   }
 
   /** A context for an answer that is given without the pipeline. */
@@ -97,9 +96,9 @@ export abstract class AnswerFlow {
     return request
   }
 
-  /** Sends an answer that was given without the pipeline, in its turn. */
-  protected answer(request: Context): void {
-    request.response.seal(request.environment.codecs)
+  /** Sends an answer that is given without the pipeline, in its turn: the problem of an error, or a status. */
+  protected answer(request: Context, outcome: IopaError | number): void {
+    answerUnrun(request, outcome)
     this.#enter(request, request['iopa.Seq'] === undefined)
     this.#done(request)
   }

@@ -1,4 +1,4 @@
-import type { Answer } from '@iopa/transport'
+import type { LinkAnswer } from '@iopa/transport'
 
 /** Bounds of a queue. */
 export interface QueueLimits {
@@ -10,11 +10,11 @@ export interface QueueLimits {
  * Answers of an observation on their way to the loop that reads them. When the loop is slow the oldest ones go: an
  * observer is owed the newest state, not those in between.
  */
-export class AnswerQueue implements AsyncIterableIterator<Answer> {
+export class AnswerQueue implements AsyncIterableIterator<LinkAnswer> {
   readonly #limits: QueueLimits
-  readonly #answers: Answer[] = []
+  readonly #answers: LinkAnswer[] = []
   #bytes = 0
-  #waiting: { resolve: (result: IteratorResult<Answer>) => void; reject: (error: unknown) => void } | null = null
+  #waiting: { resolve: (result: IteratorResult<LinkAnswer>) => void; reject: (error: unknown) => void } | null = null
   #over = false
   #error: unknown
 
@@ -22,7 +22,7 @@ export class AnswerQueue implements AsyncIterableIterator<Answer> {
     this.#limits = limits
   }
 
-  push(answer: Answer): void {
+  push(answer: LinkAnswer): void {
     if (this.#over) return
     if (this.#waiting !== null) {
       this.#waiting.resolve({ done: false, value: answer })
@@ -54,7 +54,7 @@ export class AnswerQueue implements AsyncIterableIterator<Answer> {
     this.#error = undefined
   }
 
-  next(): Promise<IteratorResult<Answer>> {
+  next(): Promise<IteratorResult<LinkAnswer>> {
     const answer = this.#answers.shift()
     if (answer !== undefined) {
       this.#bytes -= answer.payloadBytes.length
@@ -66,7 +66,7 @@ export class AnswerQueue implements AsyncIterableIterator<Answer> {
     return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error)
   }
 
-  return(): Promise<IteratorResult<Answer>> {
+  return(): Promise<IteratorResult<LinkAnswer>> {
     this.cut()
     return Promise.resolve({ done: true, value: undefined })
   }

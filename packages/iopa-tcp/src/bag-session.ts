@@ -1,5 +1,4 @@
 import {
-  type Answer,
   type BagAnswer,
   type BagRequest,
   bodyTooLarge,
@@ -7,7 +6,8 @@ import {
   decodeBagRequest,
   encodeBagAnswer,
   IopaError,
-  type RequestSource
+  type RequestSource,
+  type SealedAnswer
 } from '@iopa/transport'
 import { foreignProtocol } from './foreign-protocol.ts'
 import { Session } from './session.ts'
@@ -42,7 +42,7 @@ export class BagSession extends Session {
     this.refuse(error)
   }
 
-  protected write(answer: Answer, request: Context): void {
+  protected write(answer: SealedAnswer, request: Context): void {
     this.#line(request.requestedMethod === 'HEAD' || answer.isStream ? withoutBody(answer) : answer, request['iopa.Seq'])
   }
 
@@ -85,7 +85,7 @@ export class BagSession extends Session {
       entered()
       this.schedule()
     })
-    const deliver = (answer: Answer): void | Promise<void> => {
+    const deliver = (answer: SealedAnswer): void | Promise<void> => {
       if (request.ended) return
       if (!this.outbox.writable) return this.drained().then(() => deliver(answer))
       this.#line(answer, seq)
@@ -102,17 +102,16 @@ export class BagSession extends Session {
   #unobserve(seq: number | string): void {
     void this.#observations.get(seq)?.end('unsubscribe')
     const request = this.answering(seq)
-    request.response.status = 204
-    this.answer(request)
+    this.answer(request, 204)
   }
 }
 
-const withoutBody = ({ status, reason, headerPairs, type }: Answer): BagAnswer => ({
+const withoutBody = ({ status, reason, headerPairs, type }: SealedAnswer): BagAnswer => ({
   status,
   reason,
   headerPairs,
   type,
-  body: undefined,
+  encoded: false,
   payload: null
 })
 

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events'
 import {
-  type Answer,
   abortable,
   type Bag,
   type BagRequest,
@@ -14,6 +13,7 @@ import {
   DEFAULT_LIMITS,
   IopaError,
   isIopaError,
+  type LinkAnswer,
   mergeLimits,
   type OutgoingRequest,
   observationRefused,
@@ -79,7 +79,7 @@ class TcpChannel implements Channel {
     setMaxListeners(0, this.#closing.signal)
   }
 
-  async send(request: Bag): Promise<Answer> {
+  async send(request: Bag): Promise<LinkAnswer> {
     const out = outgoing(request)
     const message = await this.#message(out)
     out.signal?.throwIfAborted()
@@ -87,7 +87,7 @@ class TcpChannel implements Channel {
     return session.request(message, out.signal)
   }
 
-  async *observe(request: Bag): AsyncGenerator<Answer> {
+  async *observe(request: Bag): AsyncGenerator<LinkAnswer> {
     if (!this.#settings.bag) throw new IopaError(501, 'not-observable', 'Only bags can observe; connect with the framing of bags.')
     const out = outgoing(request)
     const { signal } = out
@@ -159,7 +159,7 @@ class TcpChannel implements Channel {
   }
 
   /** One connection's part of an observation. */
-  async *#answers(message: Omit<BagRequest, 'seq'>, signal: AbortSignal | undefined): AsyncGenerator<Answer> {
+  async *#answers(message: Omit<BagRequest, 'seq'>, signal: AbortSignal | undefined): AsyncGenerator<LinkAnswer> {
     const session = await this.open(signal)
     const { seq, answers } = session.observe(message)
     const abort = (): void => answers.cut()

@@ -1,5 +1,4 @@
 import {
-  Answer,
   answerTimeout,
   type BagRequest,
   type BagSeq,
@@ -13,7 +12,9 @@ import {
   encodeBagRequest,
   IopaError,
   type Limits,
+  type LinkAnswer,
   Outbox,
+  receivedAnswer,
   type TimerHandle
 } from '@iopa/transport'
 import { AnswerQueue } from './answer-queue.ts'
@@ -36,7 +37,7 @@ export interface ClientSettings {
 
 interface Waiting {
   readonly due: number
-  resolve(answer: Answer): void
+  resolve(answer: LinkAnswer): void
   reject(error: unknown): void
 }
 
@@ -82,7 +83,7 @@ export class ClientSession implements ByteReceiver {
   }
 
   /** Sends a request and waits for its answer. */
-  request(request: Omit<BagRequest, 'seq'>, signal: AbortSignal | undefined): Promise<Answer> {
+  request(request: Omit<BagRequest, 'seq'>, signal: AbortSignal | undefined): Promise<LinkAnswer> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       const seq = this.#next()
@@ -201,7 +202,7 @@ export class ClientSession implements ByteReceiver {
       const waiting = this.#waiting.get(first.value)
       this.#waiting.delete(first.value)
       if (this.#reader.overlong === true) waiting?.reject(tooLarge())
-      else waiting?.resolve(Answer.received(200, { payload: frame }))
+      else waiting?.resolve(receivedAnswer(200, { payload: frame }))
       return
     }
     if (this.#reader.overlong === true) {

@@ -1,4 +1,4 @@
-import { type Answer, IopaError, type RequestSource } from '@iopa/transport'
+import { IopaError, type RequestSource, type SealedAnswer } from '@iopa/transport'
 import { Session } from './session.ts'
 
 /** A session of plain messages: each frame is a DATA request, the body of its answer a frame. */
@@ -17,7 +17,7 @@ export class DataSession extends Session {
     if (this.holds(request, frame.length)) this.run(request, true)
   }
 
-  protected write(answer: Answer): void {
+  protected write(answer: SealedAnswer): void {
     const { payload } = answer
     // A body that the status leaves out is still a stream.
     if (payload === null || answer.isStream) return

@@ -1,4 +1,4 @@
-import { Answer, type ByteChannel, type Clock, CodecTable, encodeBagAnswer, IopaError } from '@iopa/transport'
+import { answerToError, type ByteChannel, type Clock, encodeBagAnswer, IopaError } from '@iopa/transport'
 
 // Connections that are told so at once; those beyond are dropped without a word.
 const AT_ONCE = 64
@@ -8,11 +8,9 @@ const LINGER = 1000
 /** Refuses connections over the limit: a peer that speaks bags is told 503. */
 export function refusals(bag: boolean, clock: Clock): (channel: ByteChannel) => void {
   let open = 0
-  const answer = new Answer()
-  answer.fail(
+  const answer = answerToError(
     new IopaError(503, 'too-many-connections', 'The server has as many connections as it may have; try again.', { headers: { 'retry-after': '10' } })
   )
-  answer.seal(new CodecTable())
   const line = Buffer.from(`${encodeBagAnswer(answer, undefined)}\n`)
 
   return channel => {

@@ -1,13 +1,13 @@
 import { getEventListeners } from 'node:events'
 import { virtualClock } from '@iopa/testing'
-import { Answer, type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/transport'
+import { type ByteChannel, type ByteReceiver, DEFAULT_LIMITS, type LinkAnswer, receivedAnswer } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { AnswerQueue } from '../src/answer-queue.ts'
 import { ClientSession } from '../src/client-session.ts'
 import { framingOf } from '../src/framing-option.ts'
 
 describe('a queue of answers', () => {
-  const bytes = (count: number): Answer => Answer.received(200, { payload: new Uint8Array(count) })
+  const bytes = (count: number): LinkAnswer => receivedAnswer(200, { payload: new Uint8Array(count) })
   const sizes = async (queue: AnswerQueue): Promise<number[]> => {
     queue.end()
     const seen: number[] = []

@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import {
-  Answer,
   abortable,
   type Bag,
   bodyTooLarge,
@@ -19,10 +18,12 @@ import {
   IopaError,
   isLoopback,
   type Limits,
+  type LinkAnswer,
   mergeLimits,
   type OutgoingRequest,
   outgoing,
   readRequestBody,
+  receivedAnswer,
   systemClock
 } from '@iopa/transport'
 import { addressOf } from './address.ts'
@@ -63,7 +64,7 @@ const bind = ({ network, address }: Settings): Promise<DatagramChannel> => {
   return network.bind({ host: isLoopback(address) ? (ipv6 ? '::1' : '127.0.0.1') : ipv6 ? '::' : '0.0.0.0', port: 0 })
 }
 
-const notObservable = (): AsyncIterable<Answer> => ({
+const notObservable = (): AsyncIterable<LinkAnswer> => ({
   [Symbol.asyncIterator]: () => ({
     next: () => Promise.reject(new IopaError(501, 'not-observable', 'UDP cannot observe; connect over tcp or coap.'))
   })
@@ -109,7 +110,7 @@ class BagChannel implements Channel {
     socket.open({ message: (bytes, address, port) => this.#receive(bytes, address, port), error: () => undefined })
   }
 
-  async send(request: Bag): Promise<Answer> {
+  async send(request: Bag): Promise<LinkAnswer> {
     const out = outgoing(request)
     const body = await bodyOf(out, this.#settings, this.#closing.signal)
     const seq = ++this.#seq
@@ -121,7 +122,7 @@ class BagChannel implements Channel {
     })
   }
 
-  observe(): AsyncIterable<Answer> {
+  observe(): AsyncIterable<LinkAnswer> {
     return notObservable()
   }
 
@@ -164,7 +165,7 @@ class RawChannel implements Channel {
     this.#waiting = new WaitingRequests(settings.clock, settings.timeout, settings.limits.inFlight)
   }
 
-  async send(request: Bag): Promise<Answer> {
+  async send(request: Bag): Promise<LinkAnswer> {
     const out = outgoing(request)
     const body = (await bodyOf(out, this.#settings, this.#closing.signal)) ?? new Uint8Array()
     if (body.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
@@ -172,13 +173,13 @@ class RawChannel implements Channel {
     const { address, port } = this.#settings
     let socket: DatagramChannel | undefined
     try {
-      return await new Promise<Answer>((resolve, reject) => {
+      return await new Promise<LinkAnswer>((resolve, reject) => {
         this.#waiting.add(number, out.signal, { resolve, reject })
         const opened = (own: DatagramChannel): void => {
           socket = own
           own.open({
             message: (bytes, from, fromPort) => {
-              if (fromPort === port && from === address) this.#waiting.take(number)?.resolve(Answer.received(200, { payload: bytes }))
+              if (fromPort === port && from === address) this.#waiting.take(number)?.resolve(receivedAnswer(200, { payload: bytes }))
             },
             error: () => undefined
           })
@@ -194,7 +195,7 @@ class RawChannel implements Channel {
     }
   }
 
-  observe(): AsyncIterable<Answer> {
+  observe(): AsyncIterable<LinkAnswer> {
     return notObservable()
   }
 

@@ -1,8 +1,8 @@
-import { type Answer, answerTimeout, type Clock, channelClosed, IopaError, type TimerHandle } from '@iopa/transport'
+import { answerTimeout, type Clock, channelClosed, IopaError, type LinkAnswer, type TimerHandle } from '@iopa/transport'
 
 /** Who waits for an answer. */
 export interface Waiting {
-  resolve(answer: Answer): void
+  resolve(answer: LinkAnswer): void
   reject(error: unknown): void
 }
 

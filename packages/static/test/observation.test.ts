@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, App, type Context, reply } from '@iopa/appbuilder'
+import { App, type Context, type ReceivedAnswer, reply } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type FileSource, fileSystem, memory, serveStatic } from '../src/index.ts'
 
@@ -30,7 +30,7 @@ const appOf = (source: FileSource, watchInterval = 10): App => {
 }
 
 /** The texts of an observation, one after the other. */
-const texts = (observation: AsyncIterable<Answer>): (() => Promise<string | undefined>) => {
+const texts = (observation: AsyncIterable<ReceivedAnswer>): (() => Promise<string | undefined>) => {
   const iterator = observation[Symbol.asyncIterator]()
   return async () => {
     const { value, done } = await iterator.next()

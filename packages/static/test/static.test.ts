@@ -1,7 +1,8 @@
+import type { LinkAnswer } from '@iopa/context'
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, App, type Bag, type Context, reply } from '@iopa/appbuilder'
+import { App, type Bag, type Context, type ReceivedAnswer, reply } from '@iopa/appbuilder'
 import type { RandomAccessBody } from '@iopa/transport'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FileSource, type MemorySource, memory, type Representation, type StaticOptions, serveStatic } from '../src/index.ts'
@@ -27,7 +28,7 @@ const appOf = (options: StaticOptions = {}, source: FileSource = files): App => 
   return app
 }
 
-const ask = (app: App, path: string, bag: Bag = {}): Promise<Answer> => app.invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, ...bag })
+const ask = (app: App, path: string, bag: Bag = {}): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, ...bag })
 
 describe('serveStatic', () => {
   test('answers a file with its facts', async () => {
@@ -55,8 +56,8 @@ describe('serveStatic', () => {
     const app = appOf()
     await ask(app, '/a.txt')
     const [one, two] = [await ask(app, '/a.txt'), await ask(app, '/a.txt')]
-    expect(one.payload).toBe(two.payload)
-    expect(one.headerPairs).toBe(two.headerPairs)
+    expect((one as LinkAnswer).payload).toBe((two as LinkAnswer).payload)
+    expect((one as LinkAnswer).headerPairs).toBe((two as LinkAnswer).headerPairs)
   })
 
   test('adds to the headers that came before', async () => {
@@ -79,7 +80,7 @@ describe('serveStatic', () => {
   test('a range of an empty file is 416, and a HEAD or a failed If-Range is not', async () => {
     files.set('/empty.txt', '')
     const app = appOf()
-    const range = (headers: Record<string, string>, method = 'GET'): Promise<Answer> =>
+    const range = (headers: Record<string, string>, method = 'GET'): Promise<ReceivedAnswer> =>
       ask(app, '/empty.txt', { 'iopa.Method': method, 'iopa.Headers': headers })
     for (const value of ['bytes=0-', 'bytes=0-0', 'bytes=-1']) {
       const answer = await range({ range: value })
@@ -135,7 +136,7 @@ describe('serveStatic', () => {
     expect([head.status, head.type, opens]).toEqual([200, 'text/plain; charset=utf-8', 0])
     const get = await ask(app, '/a.txt')
     expect(opens).toBe(1)
-    expect(head.headerPairs).toEqual(get.headerPairs)
+    expect((head as LinkAnswer).headerPairs).toEqual((get as LinkAnswer).headerPairs)
   })
 
   test('the body of HEAD knows its size without being read', async () => {
@@ -391,7 +392,7 @@ describe('serveStatic', () => {
     const app = new App({ logger: false }).use(serveStatic(folder))
     apps.push(app)
     const answer = await ask(app, '/big.bin')
-    const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+    const iterator = ((answer as LinkAnswer).payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
     await iterator.next()
     truncateSync(path, 1 << 20)
     await expect(iterator.next()).rejects.toThrow(/shorter/)

@@ -1,5 +1,4 @@
 import {
-  Answer,
   answerTimeout,
   type Bag,
   type Channel,
@@ -16,11 +15,14 @@ import {
   IopaError,
   isControlMethod,
   type Limits,
+  type LinkAnswer,
   type Listener,
   markFactory,
   type OutgoingRequest,
   observationRefused,
   outgoing,
+  receivedAnswer,
+  type SealedAnswer,
   systemClock,
   type Transport,
   upstream,
@@ -159,9 +161,9 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
     }
   }
 
-  const received = async (answer: Answer, method: string): Promise<Answer> => {
+  const received = async (answer: SealedAnswer, method: string): Promise<LinkAnswer> => {
     const payload = method === 'HEAD' || answer.payload === null || answer.isStream ? null : answer.payloadBytes.slice()
-    return Answer.received(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
+    return receivedAnswer(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
   }
 
   return {
@@ -184,7 +186,7 @@ const channelOf = (host: Host, connecting: ConnectOptions, session: string): Cha
       const sent = outgoing(request)
       const context = contextOf({ ...sent, method: 'GET' })
       context['iopa.Observe'] = true
-      const arrived: Answer[] = []
+      const arrived: SealedAnswer[] = []
       let wake: () => void = () => undefined
       const stop = (): void => void context.end('unsubscribe')
       context.defer(() => wake())

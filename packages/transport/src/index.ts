@@ -26,7 +26,7 @@ export {
   STATUS,
   schemeOf
 } from '@iopa/constants'
-export type { EndReason, Excerpt, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
+export type { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
 export type {
   AnsweredContext,
   BodyHolder,
@@ -86,13 +86,13 @@ export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
-export type { Change, Host, Observation, Subscription } from './contract/host.ts'
+export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
+export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
 export type { MethodContract, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme } from './contract/resources.ts'
 export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
 export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
-export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { Channel, ConnectOptions, Listener, Transport } from './contract/transport.ts'

@@ -1,4 +1,4 @@
-import { type Answer, IopaError } from '@iopa/transport'
+import { IopaError, type LinkAnswer } from '@iopa/transport'
 import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
@@ -49,7 +49,7 @@ export class Transfer {
   }
 
   /** Sends a request; rejects when no answer can come. */
-  async run(request: ClientRequest): Promise<Answer> {
+  async run(request: ClientRequest): Promise<LinkAnswer> {
     const tagged = this.tagged(request)
     const response = await this.#upload(tagged)
     return clientAnswer(response, await this.collect(tagged, response))

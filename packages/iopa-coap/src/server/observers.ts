@@ -1,4 +1,4 @@
-import type { Answer, Context, Counters, EndReason, Host } from '@iopa/transport'
+import type { Context, Counters, EndReason, Host, SealedAnswer } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { OptionWriter } from '../codec/option-writer.ts'
@@ -9,6 +9,9 @@ import type { CoapRequest } from './request.ts'
 
 const NONE = -1
 
+/** Bytes of the largest block (RFC 7959 section 2.2): a large body begins with one. */
+const LARGEST_BLOCK = 1024
+
 /** Options of the 5.03 that ends the observations of a server that closes: without Max-Age observers would wait a minute before they ask again. */
 export const LEAVING: OptionWriter = new OptionWriter().uint(OPTION.MAX_AGE, 2)
 
@@ -18,9 +21,9 @@ const HELD_BODIES = 16
 /** What an observer needs of the server: the two ways in which an answer leaves. */
 export interface Responder {
   /** Answers the registering request. */
-  respondObserved(observer: Observer, answer: Answer): void
+  respondObserved(observer: Observer, answer: SealedAnswer): void
   /** Makes the next notification; it is the last one where the observer is marked so. Never throws. */
-  notification(observer: Observer, answer: Answer): Notification
+  notification(observer: Observer, answer: SealedAnswer): Notification
 }
 
 /** One observation of one resource by one peer (RFC 7641). */
@@ -35,7 +38,7 @@ export class Observer implements NotificationSource {
   contentFormat: number = NONE
   /** True when the observation ends with the notification that was made last. */
   last = false
-  #newest: Answer | undefined
+  #newest: SealedAnswer | undefined
   #first = true
   readonly #responder: Responder
 
@@ -49,7 +52,7 @@ export class Observer implements NotificationSource {
   }
 
   /** Sends the first answer as response and each later one as notification. */
-  deliver(answer: Answer): Promise<void> | undefined {
+  deliver(answer: SealedAnswer): Promise<void> | undefined {
     if (this.#first) {
       this.#first = false
       this.#responder.respondObserved(this, answer)
@@ -124,7 +127,7 @@ export class ObserverRegistry {
     })
     this.#counters.observed(context)
     this.#host
-      .observe(context, answer => observer.deliver(answer))
+      .observe(context, answer => observer.deliver(answer), { excerpt: LARGEST_BLOCK })
       .then(
         ({ active }) => {
           remote.user?.look(context)

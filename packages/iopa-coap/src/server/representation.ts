@@ -1,4 +1,4 @@
-import type { Answer, CodecTable, RandomAccessBody } from '@iopa/transport'
+import type { CodecTable, RandomAccessBody, SealedAnswer } from '@iopa/transport'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
@@ -81,7 +81,7 @@ export class FormatTable {
 }
 
 /** The answer to a request of code `method`; `accept` is the Content-Format that it prefers, or -1. The payload of a stream must have been collected. */
-export const represent = (answer: Answer, method: number, accept: number, formats: FormatTable): Representation => {
+export const represent = (answer: SealedAnswer, method: number, accept: number, formats: FormatTable): Representation => {
   const representation: Representation = {
     code: codeOfStatus(answer.status, method),
     contentFormat: NONE,
@@ -126,7 +126,7 @@ export const represent = (answer: Answer, method: number, accept: number, format
 /** The bytes of a text; under a content type of CBOR it is the JSON of the value that is meant. @throws SyntaxError where it is none. */
 const textOf = (type: string, text: string): Uint8Array => (type.endsWith('cbor') ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
 
-const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
+const representProblem = (representation: Representation, answer: SealedAnswer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem
   if (accept === PROBLEM_FORMAT) {
     representation.contentFormat = accept
@@ -141,7 +141,7 @@ const representProblem = (representation: Representation, answer: Answer, accept
   } else representation.payload = Buffer.from(detail || title)
 }
 
-const readHeaders = (representation: Representation, answer: Answer): void => {
+const readHeaders = (representation: Representation, answer: SealedAnswer): void => {
   const { headers } = answer
   const etag = headers.get('etag')
   if (etag !== undefined) representation.etag = etagOption(etag)
@@ -158,7 +158,7 @@ const readHeaders = (representation: Representation, answer: Answer): void => {
 }
 
 /** CoAP has no redirects: 5.00 says where by Location-Path and Location-Query, or in its diagnostic payload for another server. */
-const readTarget = (representation: Representation, answer: Answer): void => {
+const readTarget = (representation: Representation, answer: SealedAnswer): void => {
   const location = answer.headers.get('location')
   if (location === undefined) return
   if (/^\/(?!\/)/.test(location)) representation.location = readLocation(location)

@@ -1,5 +1,4 @@
 import {
-  type Answer,
   type Clock,
   type Context,
   type Counters,
@@ -7,6 +6,7 @@ import {
   type Host,
   holdBytes,
   isUnrouted,
+  type SealedAnswer,
   type TimerHandle,
   usersOf
 } from '@iopa/transport'
@@ -57,7 +57,7 @@ export class ResourceServer implements Responder {
   readonly #responses: Responses
   readonly #observers: ObserverRegistry
   /** The last answer that was rendered for observers: most resources have many, who all get the same. */
-  #rendered: { readonly answer: Answer; readonly accept: number; readonly representation: Representation } | undefined
+  #rendered: { readonly answer: SealedAnswer; readonly accept: number; readonly representation: Representation } | undefined
   #sweep: TimerHandle | undefined
 
   constructor(host: Host, clock: Clock, options: ResourceServerOptions) {
@@ -105,7 +105,7 @@ export class ResourceServer implements Responder {
     this.#responses.close()
   }
 
-  respondObserved(observer: Observer, answer: Answer): void {
+  respondObserved(observer: Observer, answer: SealedAnswer): void {
     const { exchange, request, context } = observer
     const representation = represent(answer, exchange.message.code, request.accept, this.#formats)
     observer.contentFormat = representation.contentFormat
@@ -114,7 +114,7 @@ export class ResourceServer implements Responder {
     if (!accepted || !sent) queueMicrotask(() => void context.end('unsubscribe'))
   }
 
-  notification(observer: Observer, answer: Answer): Notification {
+  notification(observer: Observer, answer: SealedAnswer): Notification {
     let last: Representation
     try {
       const representation = this.#render(answer, observer.request.accept)
@@ -135,7 +135,7 @@ export class ResourceServer implements Responder {
     return this.#options.introduce(remote)
   }
 
-  #render(answer: Answer, accept: number): Representation {
+  #render(answer: SealedAnswer, accept: number): Representation {
     let rendered = this.#rendered
     if (rendered?.answer !== answer || rendered.accept !== accept) {
       rendered = this.#rendered = { answer, accept, representation: represent(answer, CODE.GET, accept, this.#formats) }

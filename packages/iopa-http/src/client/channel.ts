@@ -1,5 +1,4 @@
 import {
-  type Answer,
   type Bag,
   type ByteNetwork,
   type Channel,
@@ -8,6 +7,7 @@ import {
   checkTargetUrl,
   DEFAULT_LIMITS,
   IopaError,
+  type LinkAnswer,
   mergeLimits,
   outgoing,
   systemClock
@@ -15,7 +15,7 @@ import {
 import { type ClientSettings, exchange } from './client-request.ts'
 import { ConnectionPool, type Route } from './connection-pool.ts'
 import { observe } from './event-source.ts'
-import { receivedAnswer } from './received-answer.ts'
+import { answerOfExchange } from './received-answer.ts'
 
 /** Opens a channel to the server of a URL. Rejects when it cannot be reached. */
 export const connect = async (url: URL, network: ByteNetwork, native: boolean, options: ConnectOptions = {}): Promise<Channel> => {
@@ -60,7 +60,7 @@ class HttpChannel implements Channel {
     return this.#requests.open(signal)
   }
 
-  async send(request: Bag): Promise<Answer> {
+  async send(request: Bag): Promise<LinkAnswer> {
     const { limits } = this.#settings
     if (this.#requests.closed) throw channelClosed()
     if (this.#inFlight >= limits.inFlight) {
@@ -69,13 +69,13 @@ class HttpChannel implements Channel {
     this.#inFlight++
     try {
       const out = outgoing(request)
-      return await receivedAnswer(out.method, await exchange(out, this.#requests, this.#settings), limits.body)
+      return await answerOfExchange(out.method, await exchange(out, this.#requests, this.#settings), limits.body)
     } finally {
       this.#inFlight--
     }
   }
 
-  observe(request: Bag): AsyncIterable<Answer> {
+  observe(request: Bag): AsyncIterable<LinkAnswer> {
     if (this.#requests.closed) throw channelClosed()
     return observe(outgoing(request), this.#observations, this.#settings)
   }

@@ -1,19 +1,20 @@
 import {
-  Answer,
   badAnswer,
   type Clock,
   HeaderMap,
   IopaError,
   isIopaError,
+  type LinkAnswer,
   MEDIA_TYPES,
   type OutgoingRequest,
-  observationRefused
+  observationRefused,
+  receivedAnswer
 } from '@iopa/transport'
 import { EXACT_DATA_FIELD } from '../events/event-format.ts'
 import { EventParser, type ServerEvent } from '../events/event-parser.ts'
 import { type ClientSettings, type Exchange, exchange } from './client-request.ts'
 import type { ConnectionPool } from './connection-pool.ts'
-import { receivedAnswer } from './received-answer.ts'
+import { answerOfExchange } from './received-answer.ts'
 
 // Milliseconds before the first reconnect where the server names none, and before any.
 const FIRST_PAUSE = 1_000
@@ -29,7 +30,7 @@ const BRIEF = 1_000
  * Reads a path as server-sent events, and reconnects with growing pauses until the signal aborts or the pool is closed.
  * Throws when the server refuses, or cannot be reached at first.
  */
-export async function* observe(request: OutgoingRequest, pool: ConnectionPool, settings: ClientSettings): AsyncGenerator<Answer> {
+export async function* observe(request: OutgoingRequest, pool: ConnectionPool, settings: ClientSettings): AsyncGenerator<LinkAnswer> {
   const { signal } = request
   const over = (): boolean => signal?.aborted === true || pool.closed
   let lastEventId = request.headers.get('last-event-id') ?? ''
@@ -68,7 +69,7 @@ export async function* observe(request: OutgoingRequest, pool: ConnectionPool, s
 }
 
 /** The problem of an event `error` as the answer that it stands for. */
-const problemAnswer = (data: string): Answer => {
+const problemAnswer = (data: string): LinkAnswer => {
   let status = 500
   try {
     const stated: unknown = JSON.parse(data).status
@@ -76,7 +77,7 @@ const problemAnswer = (data: string): Answer => {
   } catch {
     // It does not say more.
   }
-  return Answer.received(status, { type: MEDIA_TYPES.ProblemJson, payload: data })
+  return receivedAnswer(status, { type: MEDIA_TYPES.ProblemJson, payload: data })
 }
 
 /** The event stream of a path; null when the server wants no reconnect (HTML section 9.2.3). */
@@ -93,7 +94,7 @@ const open = async (request: OutgoingRequest, lastEventId: string, pool: Connect
   const stream = await exchange({ ...request, method: 'GET', headers, body: null, type: '' }, pool, patient)
   const { statusCode, headers: fields } = stream.response
   if (statusCode === 200 && /^text\/event-stream\s*(?:;|$)/i.test(fields['content-type'] ?? '')) return stream
-  const answer = await receivedAnswer('GET', stream, settings.limits.body)
+  const answer = await answerOfExchange('GET', stream, settings.limits.body)
   if (answer.status === 204) return null
   if (answer.ok) {
     await answer.bytes().catch(() => undefined)
@@ -116,10 +117,10 @@ const eventsIn = (parser: EventParser, bytes: Uint8Array): ServerEvent[] => {
 
 const BASE64 = ';base64'
 
-const answerOf = ({ data, id, type }: ServerEvent): Answer => {
+const answerOf = ({ data, id, type }: ServerEvent): LinkAnswer => {
   const headers = new HeaderMap(/^(?:W\/)?"[^"]*"$/.test(id) ? ['etag', id] : [])
-  if (!type.endsWith(BASE64)) return Answer.received(200, { headers, type, payload: data })
-  return Answer.received(200, { headers, type: type.slice(0, -BASE64.length), payload: Buffer.from(data, 'base64') })
+  if (!type.endsWith(BASE64)) return receivedAnswer(200, { headers, type, payload: data })
+  return receivedAnswer(200, { headers, type: type.slice(0, -BASE64.length), payload: Buffer.from(data, 'base64') })
 }
 
 /** True when the next attempt may succeed where this one did not. */

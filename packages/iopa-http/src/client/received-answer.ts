@@ -1,9 +1,9 @@
-import { Answer, collectBytes, HeaderMap } from '@iopa/transport'
+import { collectBytes, HeaderMap, type LinkAnswer, receivedAnswer } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 import type { Exchange } from './client-request.ts'
 
 /** The answer that came: its body in memory when it says that it is no longer than `limit` bytes, else as a stream. */
-export const receivedAnswer = async (method: string, stream: Exchange, limit: number): Promise<Answer> => {
+export const answerOfExchange = async (method: string, stream: Exchange, limit: number): Promise<LinkAnswer> => {
   const { response } = stream
   const status = response.statusCode as number
   const fields = response.rawHeaders
@@ -16,8 +16,8 @@ export const receivedAnswer = async (method: string, stream: Exchange, limit: nu
   const length = Number(response.headers['content-length'] ?? Number.NaN)
   if (method === 'HEAD' || isBodyless(status) || length === 0) {
     for await (const _ of stream.body());
-    return Answer.received(status, parts)
+    return receivedAnswer(status, parts)
   }
-  if (length <= limit) return Answer.received(status, { ...parts, payload: await collectBytes(stream.body(), limit) })
-  return Answer.received(status, { ...parts, payload: stream.body() })
+  if (length <= limit) return receivedAnswer(status, { ...parts, payload: await collectBytes(stream.body(), limit) })
+  return receivedAnswer(status, { ...parts, payload: stream.body() })
 }

@@ -1,5 +1,4 @@
 import {
-  type Answer,
   type ByteChannel,
   type Clock,
   type Connection,
@@ -7,10 +6,11 @@ import {
   type Counters,
   type Host,
   IopaError,
+  type SealedAnswer,
   silenceLimit
 } from '@iopa/transport'
 import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
-import { asksToClose, fieldsOf, isBodyless, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
+import { asksToClose, fieldsOf, isBodyless, isEventStream, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import type { AnswerHead, AnswerHeads, Framing } from '../message/answer-head.ts'
 import { Outflow } from './outflow.ts'
 import type { PeerWatch } from './peer-watch.ts'
@@ -74,7 +74,7 @@ export abstract class AnswerFlow {
     this.#wake?.()
   }
 
-  protected write(request: HttpRequest, answer: Answer): void {
+  protected write(request: HttpRequest, answer: SealedAnswer): void {
     try {
       this.#write(request, answer)
     } catch (error) {
@@ -95,7 +95,7 @@ export abstract class AnswerFlow {
       if (chunked && events !== null) this.outflow.text(LAST_CHUNK)
       this.settle(request)
     })
-    const deliver = (answer: Answer): Promise<void> | void => {
+    const deliver = (answer: SealedAnswer): Promise<void> | void => {
       if (this.request !== request) return
       if (events === null) {
         if (!isObservable(answer)) return this.write(request, answer)
@@ -116,7 +116,7 @@ export abstract class AnswerFlow {
       return delivered
     }
     counters.observed(context)
-    host.observe(context, deliver).catch((error: unknown) => this.#fail(request, error))
+    host.observe(context, deliver, { passes: isEventStream }).catch((error: unknown) => this.#fail(request, error))
   }
 
   /** Ends a request whose answer is on its way to the peer, or will never be. */
@@ -150,19 +150,19 @@ export abstract class AnswerFlow {
     return { length, chunked, connection: request.closes ? 'close' : request.minor === 0 ? 'keep-alive' : '' }
   }
 
-  #head(request: HttpRequest, answer: Answer, length: number | null, bodyless = false): AnswerHead {
+  #head(request: HttpRequest, answer: SealedAnswer, length: number | null, bodyless = false): AnswerHead {
     const { status, reason, headerPairs, type } = answer
     return this.#settings.heads.format(status, reason, headerPairs, type, this.#framing(request, length, bodyless))
   }
 
-  #streamHead(request: HttpRequest, answer: Answer, length: number | null): AnswerHead {
+  #streamHead(request: HttpRequest, answer: SealedAnswer, length: number | null): AnswerHead {
     const lacking = lackingEventFields(answer)
     if (lacking.length === 0) return this.#head(request, answer, length)
     const { status, reason, headerPairs, type } = answer
     return this.#settings.heads.format(status, reason, [...headerPairs, ...lacking], type, this.#framing(request, length))
   }
 
-  #write(request: HttpRequest, answer: Answer): void {
+  #write(request: HttpRequest, answer: SealedAnswer): void {
     const { status, payload } = answer
     // A stream may be made of the body that is still to come, so what of that is left over is judged at its end.
     const unfinishable = answer.isStream ? request.unread && (request.expectation !== '' || request.failed) : this.unfinishable(request)
@@ -198,7 +198,7 @@ export abstract class AnswerFlow {
     this.settle(request)
   }
 
-  #begin(request: HttpRequest, answer: Answer, length: number, body: Uint8Array): void {
+  #begin(request: HttpRequest, answer: SealedAnswer, length: number, body: Uint8Array): void {
     this.outflow.head(this.#head(request, answer, length))
     request.begun = true
     void this.#writeParts(request, body)
@@ -304,7 +304,7 @@ const LAST_CHUNK = '0\r\n\r\n'
 const chunkOf = (text: string): string => `${textLength(text).toString(16)}\r\n${text}\r\n`
 
 /** Gives up a streamed body that nobody will read. */
-export const discard = (answer: Answer): void => {
+export const discard = (answer: SealedAnswer): void => {
   if (!answer.isStream) return
   const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
   void iterator.return?.().catch(() => undefined)

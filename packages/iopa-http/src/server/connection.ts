@@ -1,5 +1,4 @@
 import {
-  Answer,
   type ByteChannel,
   type ByteReceiver,
   type Connection,
@@ -7,6 +6,7 @@ import {
   type Context,
   IopaError,
   isIopaError,
+  receivedAnswer,
   type Scope
 } from '@iopa/transport'
 import { acceptsEventStream } from '../message/accept.ts'
@@ -29,7 +29,7 @@ export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
   readonly lingering: Lingering
 }
 
-const SERVER_OPTIONS = Answer.received(204)
+const SERVER_OPTIONS = receivedAnswer(204)
 
 /**
  * One connection: its requests are answered one after another, those that were pipelined wait unread behind the one in

@@ -1,4 +1,13 @@
-import { type Answer, type Body, type HeaderFields, HeaderMap, IopaError, isControlMethod, type Limits, type RequestSource } from '@iopa/transport'
+import {
+  type Body,
+  type HeaderFields,
+  HeaderMap,
+  IopaError,
+  isControlMethod,
+  type Limits,
+  type RequestSource,
+  type SealedAnswer
+} from '@iopa/transport'
 import { type InboundMessage, type MessageProperties, type OutboundMessage, userProperty } from '../remote/message.ts'
 
 /** User properties that are not headers. */
@@ -65,7 +74,7 @@ const headersOf = ({ userProperties }: MessageProperties, { headerCount, headerB
 }
 
 /** An answer as a message to the Response Topic (MQTT 5 section 4.10): the status and the headers are user properties. */
-export const responseOf = (answer: Answer, request: InboundMessage, topic: string): OutboundMessage => {
+export const responseOf = (answer: SealedAnswer, request: InboundMessage, topic: string): OutboundMessage => {
   const { correlationData } = request.properties
   return {
     topic,

@@ -1,4 +1,4 @@
-import { type Answer, type Context, checkPath, type Endpoint, type Host, IopaError } from '@iopa/transport'
+import { answerUnrun, type Context, checkPath, type Endpoint, type Host, IopaError, type SealedAnswer } from '@iopa/transport'
 import { Losses } from '../broker/losses.ts'
 import type {} from '../keys.ts'
 import { Backoff } from '../remote/backoff.ts'
@@ -191,7 +191,7 @@ export class Worker {
   }
 
   /** The app's answer, its payload in memory; null for a topic that no route can have. */
-  async #invoke(message: InboundMessage): Promise<Answer | null> {
+  async #invoke(message: InboundMessage): Promise<SealedAnswer | null> {
     const { host, connection, endpoint } = this.#options
     if (!isCanonicalTopic(message.topic)) return null
     const path = pathOf(message.topic)
@@ -216,7 +216,7 @@ export class Worker {
     }
   }
 
-  async #respond(message: InboundMessage, answer: Answer): Promise<void> {
+  async #respond(message: InboundMessage, answer: SealedAnswer): Promise<void> {
     const { host, broker } = this.#options
     const topic = message.properties.responseTopic!
     const late = new AbortController()
@@ -239,7 +239,7 @@ export class Worker {
   }
 
   /** Publishes the message to its dead-letter topic. What cannot be had there either is logged and acknowledged, for it would block all others. */
-  async #bury(message: InboundMessage, answer: Answer, attempts: number): Promise<boolean> {
+  async #bury(message: InboundMessage, answer: SealedAnswer, attempts: number): Promise<boolean> {
     const { broker, deadLetter } = this.#options
     const topic = deadLetter(message.topic)
     const drop = (because = ''): true => {
@@ -305,12 +305,12 @@ const publishable = ({ contentType, correlationData, payloadFormatIndicator }: I
 })
 
 /** The answer to a message that is refused before the app sees it. */
-const refused = (error: unknown, host: Host, connection: Context, endpoint: Endpoint): Answer => {
+const refused = (error: unknown, host: Host, connection: Context, endpoint: Endpoint): SealedAnswer => {
   const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null }, connection)
-  context.response.fail(
+  const answer = answerUnrun(
+    context,
     error instanceof Error && error.name === 'IopaError' ? (error as IopaError) : new IopaError(500, 'internal-error', '', { cause: error })
   )
-  context.response.seal(context.environment.codecs)
   void context.end()
-  return context.response
+  return answer
 }

@@ -1,4 +1,4 @@
-import type { Answer, Context } from '@iopa/transport'
+import type { Context, SealedAnswer } from '@iopa/transport'
 import type { Recipient } from './recipients.ts'
 import type { Session } from './session.ts'
 import type { Topic } from './topic-table.ts'
@@ -30,7 +30,7 @@ export class ObservedTopic {
  * Observes a topic in the name of a session; `first` gets the first answer. An answer that is not 2xx ends the observation,
  * the subscription stays, and the next change of the path observes it anew.
  */
-export function observeTopic(session: Session, topic: Topic, first: (answer: Answer) => void): void {
+export function observeTopic(session: Session, topic: Topic, first: (answer: SealedAnswer) => void): void {
   const { broker } = session
   session.observed ??= new Map()
   void session.observed.get(topic.name)?.context.end('unsubscribe')
@@ -38,7 +38,7 @@ export function observeTopic(session: Session, topic: Topic, first: (answer: Ans
   const observed = new ObservedTopic(topic, context)
   session.observed.set(topic.name, observed)
   let told = false
-  const deliver = (answer: Answer): void => {
+  const deliver = (answer: SealedAnswer): void => {
     if (told) {
       // What a store keeps has to be there before its cause is acknowledged, so such a session is told by a feed.
       if (!session.stored) broker.states.tell(session, topic, answer, observed.recipient(session))
@@ -50,7 +50,7 @@ export function observeTopic(session: Session, topic: Topic, first: (answer: Ans
     first(answer)
   }
   // The connection ends with its user; the session outlives it.
-  broker.host.observe(context, deliver, true).then(
+  broker.host.observe(context, deliver, { lasting: true }).then(
     observation => {
       if (!observation.active) unobserve(session, topic.name, observed)
     },

@@ -1,4 +1,4 @@
-import { type Answer, type Change, type Context, isIopaError } from '@iopa/transport'
+import { type Change, type Context, isIopaError, type SealedAnswer } from '@iopa/transport'
 import { encodeMessageProperties } from '../codec/message-properties.ts'
 import { asBuffer } from '../codec/utf8.ts'
 import { topicOf } from '../topics/topic.ts'
@@ -87,7 +87,7 @@ export class States {
   }
 
   /** The answer to a GET of a topic in the name of a session; null when none could be had. */
-  read(session: Session, topic: Topic): Promise<Answer | null> {
+  read(session: Session, topic: Topic): Promise<SealedAnswer | null> {
     const { host } = this.#broker
     return host.represent(topic.path, session.context).catch((error: unknown) => {
       host.logger.error(`iopa: ${topic.path} could not be read for an MQTT client`, error)
@@ -96,14 +96,14 @@ export class States {
   }
 
   /** Sends a session the representation that this answer is; 404 and 410 are an empty payload, anything else is nothing. */
-  tell(session: Session, topic: Topic, answer: Answer, recipient: Recipient | null): void {
+  tell(session: Session, topic: Topic, answer: SealedAnswer, recipient: Recipient | null): void {
     if (recipient === null || session.ended) return
     const message = this.messageOf(topic, answer)
     if (message) session.deliveries.give(message, recipient.qos, false, recipient.identifiers, true)
   }
 
   /** The answer as a message to the topic's subscribers, or null when there is nothing to tell them. */
-  messageOf(topic: Topic, answer: Answer): Message | null {
+  messageOf(topic: Topic, answer: SealedAnswer): Message | null {
     if (answer.ok) {
       const properties = representationProperties(answer)
       return Message.of(topic.name, topic.bytes, asBuffer(answer.payloadBytes), 2, false, properties, 0, null)
@@ -167,10 +167,14 @@ const isChangeOf = (origin: Context, path: string): boolean =>
   origin.response.resource === path || origin['iopa.PathBase'] + origin['iopa.Path'] === path
 
 /** True when no route has answered. */
-const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
+const isNoRoute = (answer: SealedAnswer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
 
 /** Content type and headers of an answer, as properties of a message. */
-export function representationProperties(answer: Answer, further: readonly (readonly [string, string])[] = [], correlationData?: Uint8Array): Buffer {
+export function representationProperties(
+  answer: SealedAnswer,
+  further: readonly (readonly [string, string])[] = [],
+  correlationData?: Uint8Array
+): Buffer {
   const pairs = answer.headerPairs
   const userProperties: (readonly [string, string])[] = [...further]
   for (let at = 0; at < pairs.length; at += 2) userProperties.push([pairs[at] as string, pairs[at + 1] as string])

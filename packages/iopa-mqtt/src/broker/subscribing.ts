@@ -1,4 +1,4 @@
-import { type Answer, type Context, isUnrouted } from '@iopa/transport'
+import { type Context, isUnrouted, type SealedAnswer } from '@iopa/transport'
 import { encodeSubscriptionAcknowledgement } from '../codec/packet-encoder.ts'
 import { PACKET } from '../codec/packet-types.ts'
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../codec/packets.ts'
@@ -234,7 +234,7 @@ function readFirst(session: Session, subscription: Subscription, wantsFirst: boo
     if (session.subscriptions.get(filter) === subscription) remove(session, filter)
     done({ code: subscribeReasonOf(status, session.version) })
   }
-  const answered = (answer: Answer): void => {
+  const answered = (answer: SealedAnswer): void => {
     const { status } = answer
     if (isRefusal(status) || isPassing(status)) refused(status === 503 ? 429 : status)
     else if (!wantsFirst) done({ code: qos })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Answer, IopaError } from '@iopa/transport'
+import type { IopaError, ReceivedAnswer } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { relay } from './peers.ts'
 import { eventually, rejection, served, soon } from './served-app.ts'
@@ -7,7 +7,7 @@ import { StalledStream } from './stalled-stream.ts'
 import type { TransportSubject } from './subject.ts'
 
 /** The text of an answer; an answer that is not 2xx throws. */
-const textOf = async (answer: Answer): Promise<string> => {
+const textOf = async (answer: ReceivedAnswer): Promise<string> => {
   const text = await answer.text()
   assert.ok(answer.ok, `answered ${answer.status}`)
   return text

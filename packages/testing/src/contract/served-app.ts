@@ -1,5 +1,6 @@
+import type { Context } from '@iopa/appbuilder'
 import { App, type AppOptions, type MiddlewareFunction } from '@iopa/appbuilder'
-import type { Client, Context, Listener } from '@iopa/transport'
+import type { Client, Listener } from '@iopa/transport'
 import type { TransportSubject } from './subject.ts'
 
 /** A served app and a client of another app that is connected to it. */

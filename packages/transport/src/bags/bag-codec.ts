@@ -1,5 +1,5 @@
 import { IopaError, isControlMethod, isIopaError, mediaTypeEssence, reasonPhrase } from '@iopa/constants'
-import type { Payload, ReceivedAnswer, SealedAnswer } from '@iopa/context'
+import type { LinkAnswer, Payload } from '@iopa/context'
 import { checkPath, HeaderMap, type PathLimits, receivedAnswer } from '@iopa/context/host'
 import { memberText } from './json-member.ts'
 
@@ -43,8 +43,8 @@ export interface BagAnswer {
   readonly reason: string
   readonly headerPairs: readonly string[]
   readonly type: string
-  /** What the handler wrote. */
-  readonly body: unknown
+  /** True for a text that a codec made of a value, so its JSON needs no proof. */
+  readonly encoded: boolean
   /** What goes over the wire; a stream must have been collected. */
   readonly payload: Payload
 }
@@ -235,8 +235,7 @@ export function encodeBagAnswer(answer: BagAnswer, seq: BagSeq | undefined): str
     throw new TypeError('collect the answer before it is encoded')
   let line = `{"iopa.StatusCode":${status}`
   if (reason !== reasonPhrase(status)) line += `,"iopa.ReasonPhrase":${JSON.stringify(reason)}`
-  // A value that is no string was encoded by a codec of the app, so its JSON needs no proof.
-  line += headersMember(answer.headerPairs) + bodyMembers(payload, answer.type, typeof payload === 'string' && typeof answer.body !== 'string')
+  line += headersMember(answer.headerPairs) + bodyMembers(payload, answer.type, typeof payload === 'string' && answer.encoded)
   return line + seqMember(seq)
 }
 
@@ -293,7 +292,7 @@ function textOf(bytes: Uint8Array): string | undefined {
 }
 
 /** Reads one line or datagram as an answer. @throws IopaError 502 for one that is none. */
-export function decodeBagAnswer(line: Uint8Array): { readonly answer: ReceivedAnswer & SealedAnswer; readonly seq: BagSeq | undefined } {
+export function decodeBagAnswer(line: Uint8Array): { readonly answer: LinkAnswer; readonly seq: BagSeq | undefined } {
   try {
     const text = textOf(line) ?? ''
     const bag = parse(text)

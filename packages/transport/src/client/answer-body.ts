@@ -1,4 +1,5 @@
-import { Answer, HeaderMap } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
+import { HeaderMap, receivedAnswer } from '@iopa/context/host'
 import type { Call } from './call.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
@@ -54,8 +55,8 @@ class AnswerBody implements AsyncIterableIterator<Uint8Array, undefined> {
 }
 
 /** An answer whose body is still to come, within the deadlines of its call; `release` is called at its end. */
-export const awaitedAnswer = (answer: Answer, call: Call, timeout: number, release: () => void): Answer =>
-  Answer.received(answer.status, {
+export const awaitedAnswer = (answer: LinkAnswer, call: Call, timeout: number, release: () => void): LinkAnswer =>
+  receivedAnswer(answer.status, {
     headers: new HeaderMap([...answer.headerPairs]),
     type: answer.type,
     reason: answer.reason,

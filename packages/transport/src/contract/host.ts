@@ -20,10 +20,23 @@ export interface Observation {
   close(reason?: EndReason): void | Promise<void>
 }
 
+/** How a transport wants an observation. */
+export interface HostObserveOptions {
+  /** True where the transport itself ends the observation when its user expires or is revoked. */
+  readonly lasting?: boolean
+  /** Bytes of the start of a body that is too large for observers: they come with the link that takes its place. 0 unless given. */
+  readonly excerpt?: number
+  /** True for a streamed answer that the transport delivers as it is: the handler itself tells of its events, and nothing is observed. */
+  passes?(answer: SealedAnswer): boolean
+}
+
 /** Something to dispose. */
 export interface Subscription {
   [Symbol.dispose](): void
 }
+
+/** Takes a context whose run is done. Written as a method, so that a function for any context of the transport fits. */
+export type RunDone = { done(context: AnsweredContext): void }['done']
 
 /** The app as a transport sees it. */
 export interface Host {
@@ -48,15 +61,15 @@ export interface Host {
    * With `whole`, a streamed payload is collected before that, within the deadline: all of it with `'all'`, else what
    * cannot be read in parts. A body that HEAD or the status leaves out stays a stream; it need not be read.
    */
-  run(context: OwnedContext, done: (context: AnsweredContext) => void, whole?: boolean | 'all'): void
+  run(context: OwnedContext, done: RunDone, whole?: boolean | 'all'): void
   /** As `run`, as a promise that never rejects. */
   invoke(context: OwnedContext, whole?: boolean | 'all'): Promise<void>
   /**
    * Registers the observer, runs the GET that it is, delivers the answer and then one after each change; the next
    * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context, and with a 401 when
-   * its user expires or is revoked, unless `lasting`: then the transport sees to that.
+   * its user expires or is revoked.
    */
-  observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, lasting?: boolean): Promise<Observation>
+  observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options?: HostObserveOptions): Promise<Observation>
   /** One value for all listeners of the app: made by `create` the first time, for as long as the app lasts. */
   shared<T>(key: string, create: () => T): T
   /** Every change of any path: for filters and bridges. */
