@@ -325,3 +325,26 @@ describe('represent', () => {
     expect(answers[1]).toBe(answers[4])
   })
 })
+
+describe('media types wanted', () => {
+  test('an observer of server-sent events and one in process share the run of a change', async () => {
+    let gets = 0
+    const app = new App({ logger: false }).use(context => {
+      context.headers.get('accept')
+      gets++
+      return 'x'
+    })
+    const host = app.host()
+    const observing = ['text/event-stream, */*;q=0.1', '', '*/*'].map(accept =>
+      app.create({ 'iopa.Path': '/x', 'iopa.Observe': true, 'iopa.Headers': accept === '' ? {} : { accept } })
+    )
+    for (const context of observing) await host.observe(context, () => undefined)
+    app.notify('/x')
+    for (let turn = 0; turn < 4; turn++) await new Promise(resolve => setImmediate(resolve))
+    gets = 0
+    app.notify('/x')
+    for (let turn = 0; turn < 4; turn++) await new Promise(resolve => setImmediate(resolve))
+    expect(gets).toBe(1)
+    await app.close()
+  })
+})
