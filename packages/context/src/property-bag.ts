@@ -22,7 +22,7 @@ import { RequestParts } from './request-parts.ts'
 import type { RunContext } from './run-context.ts'
 import { Scope } from './scope.ts'
 import { addScopeMembers } from './scope-members.ts'
-import { contextOf, PARTS, RECORD, SCOPE } from './slots.ts'
+import { BEHIND, PARTS, RECORD, SCOPE } from './slots.ts'
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
 
@@ -262,7 +262,16 @@ Object.setPrototypeOf(PropertyBag.prototype, null)
 
 /** A context for a request that a transport has received, within a scope or another context. */
 export const createContext = (environment: Environment, init: ContextInit, parent: Scope | Context | null): RunContext =>
-  new PropertyBag(environment, init, (parent === null ? null : contextOf(parent)) as PropertyBag | Scope | null) as unknown as RunContext
+  new PropertyBag(
+    environment,
+    init,
+    parent === null || parent instanceof Scope ? parent : (((parent as Behind)[BEHIND] ?? parent) as PropertyBag)
+  ) as unknown as RunContext
+
+/** A context that may be the view of a mount. */
+interface Behind {
+  readonly [BEHIND]?: object
+}
 
 /** What views of a context forward. */
 export const MEMBERS: object = PropertyBag.prototype

@@ -1,6 +1,6 @@
 import { IopaError, type Logger } from '@iopa/constants'
 import type { EndReason, SealedAnswer } from '@iopa/context'
-import { type ContextInit, createContext, isLoopback, type OwnedContext, type RunContext, type Scope } from '@iopa/context/host'
+import { type ContextInit, createContext, type Environment, isLoopback, type OwnedContext, type RunContext, type Scope } from '@iopa/context/host'
 import type { Change, Clock, Host, HostObserveOptions, Observation, RouteInfo, Subscription } from '@iopa/transport'
 import { type Limits, mergeLimits } from '@iopa/transport'
 import type { ObservationRegistry } from '../observation/observation.ts'
@@ -32,6 +32,7 @@ export class ListenerHost implements Host {
   readonly #name: string
   readonly #app: ListenerApp
   readonly #runner: Runner
+  readonly #environment: Environment
 
   constructor(name: string, app: ListenerApp, scope: Scope, limits: Limits) {
     this.#name = name
@@ -39,6 +40,7 @@ export class ListenerHost implements Host {
     this.scope = scope
     this.limits = limits
     const { clock, changed } = app
+    this.#environment = scope.environment
     this.#runner = new Runner({ codecs: scope.environment.codecs, limits, clock, pipeline: () => app.pipeline(), changed })
     this.run = this.#runner.run as Host['run']
     scope.defer(() => this.#runner.close())
@@ -73,7 +75,7 @@ export class ListenerHost implements Host {
   }
 
   create(init: ContextInit, parent: OwnedContext | Scope = this.scope): OwnedContext {
-    return createContext(this.scope.environment, init, parent)
+    return createContext(this.#environment, init, parent)
   }
 
   invoke(context: OwnedContext, whole: boolean | 'all' = false): Promise<void> {
@@ -81,7 +83,7 @@ export class ListenerHost implements Host {
   }
 
   observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options: HostObserveOptions = {}): Promise<Observation> {
-    const { environment } = this.scope
+    const environment = this.#environment
     environment.observed?.()
     environment.observed = undefined
     return this.#app.registry.observe(context as RunContext, deliver, this.run, this.limits, options)
