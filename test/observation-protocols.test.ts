@@ -1,5 +1,5 @@
 // What an observer may rely on, on every protocol and inside the process: the table "Alike on every protocol" of docs/spec/observation.md.
-import { type Answer, App, type Client, type Transport } from '@iopa/appbuilder'
+import { App, type Client, type ReceivedAnswer, type Transport } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
@@ -10,7 +10,7 @@ import { memory } from '@iopa/testing'
 import { afterEach, describe, expect, test } from 'vitest'
 import { until } from './abuse-support.ts'
 
-type Observe = (path: string, options?: { signal?: AbortSignal }) => AsyncIterable<Answer>
+type Observe = (path: string, options?: { signal?: AbortSignal }) => AsyncIterable<ReceivedAnswer>
 
 /** An app whose state is at /n, and one way to observe it. */
 interface Served {
@@ -80,7 +80,8 @@ const soon = async <T>(work: Promise<T>): Promise<T> => {
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
-const n = async (next: IteratorResult<Answer, unknown>): Promise<unknown> => (next.done ? 'done' : ((await next.value.json()) as { n: number }).n)
+const n = async (next: IteratorResult<ReceivedAnswer, unknown>): Promise<unknown> =>
+  next.done ? 'done' : ((await next.value.json()) as { n: number }).n
 
 describe.each(WAYS)('an observation over %s', way => {
   test('ends at once, without a request, where its signal has aborted before', async () => {
@@ -142,7 +143,7 @@ describe.each(WAYS)('an observation over %s', way => {
   const again = way === 'coap' ? 'gets the next different state after' : 'gets'
   test(`${again} a change that leaves the state as it was`, async () => {
     const { observe, app } = await served(way)
-    const put = (value: number): Promise<Answer> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/n', 'iopa.Body': { n: value } })
+    const put = (value: number): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/n', 'iopa.Body': { n: value } })
     const seen: unknown[] = []
     for await (const answer of observe('/n')) {
       seen.push(((await answer.json()) as { n: number }).n)

@@ -7,7 +7,7 @@ import { mqtt } from '@iopa/mqtt'
 import { type Routes, router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { memory } from '@iopa/testing'
-import { Answer, HeaderMap } from '@iopa/transport'
+import { HeaderMap, type ReceivedAnswer, receivedAnswer } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 
 /** The columns of the table. */
@@ -25,7 +25,7 @@ export interface Ask {
 export interface Place {
   readonly app: App & Routes
   /** Resolves with the answer; rejects when none comes. */
-  ask(method: string, path: string, options?: Ask): Promise<Answer>
+  ask(method: string, path: string, options?: Ask): Promise<ReceivedAnswer>
   /** The client; undefined for the fetch handler and `app.invoke`, which have none. */
   readonly client: Client | undefined
   readonly fetch: ((request: Request) => Promise<Response>) | undefined
@@ -103,13 +103,13 @@ export const open = async (
   }
 }
 
-const received = async (response: Response): Promise<Answer> => {
+const received = async (response: Response): Promise<ReceivedAnswer> => {
   const headers = new HeaderMap()
   response.headers.forEach((value, name) => {
     headers.append(name, value)
   })
   const bytes = new Uint8Array(await response.arrayBuffer())
-  return Answer.received(response.status, {
+  return receivedAnswer(response.status, {
     headers,
     type: response.headers.get('content-type') ?? '',
     payload: bytes.length === 0 ? null : bytes

@@ -1,6 +1,6 @@
 // The same request means the same on every protocol, or docs/spec/transport.md says why not: its table is what these tests find.
 import { readFileSync } from 'node:fs'
-import { type Answer, IopaError, reply } from '@iopa/appbuilder'
+import { IopaError, type ReceivedAnswer, reply } from '@iopa/appbuilder'
 import { contentTag } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 import { type Ask, open, type Place, PROTOCOLS, type Protocol, tableIn } from './protocol-table-support.ts'
@@ -8,7 +8,7 @@ import { type Ask, open, type Place, PROTOCOLS, type Protocol, tableIn } from '.
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 /** What came: a status, and the error of a client as its code. */
-const outcomeOf = async (asked: Promise<Answer>): Promise<string> => {
+const outcomeOf = async (asked: Promise<ReceivedAnswer>): Promise<string> => {
   try {
     return String((await asked).status)
   } catch (error) {
@@ -27,7 +27,7 @@ const counted = (outcomes: readonly string[]): string => {
 }
 
 /** 200 and 204 of a change are one: CoAP has one code for them. */
-const statusOf = async (answer: Promise<Answer>): Promise<string> => outcomeOf(answer)
+const statusOf = async (answer: Promise<ReceivedAnswer>): Promise<string> => outcomeOf(answer)
 
 const lamp = (place: { runs: number; status?: number; etag?: string | undefined }) => (app: Place['app']) => {
   let state = 'off'
@@ -314,7 +314,7 @@ const ROWS: Readonly<Record<string, (protocol: Protocol) => Promise<string>>> = 
 }
 
 /** The data of the first two events. */
-const firstEvents = async (response: Response, change: () => Promise<Answer>): Promise<string> => {
+const firstEvents = async (response: Response, change: () => Promise<ReceivedAnswer>): Promise<string> => {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
   const decoder = new TextDecoder()
   let text = ''

@@ -6,7 +6,7 @@ import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
 import { type Routes, router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
-import { Answer, HeaderMap, type Listener, parseUrl } from '@iopa/transport'
+import { HeaderMap, type Listener, parseUrl, type ReceivedAnswer, receivedAnswer } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import { KINDS, type Kind } from './values-kinds.ts'
 
@@ -24,7 +24,7 @@ export interface Got {
 }
 
 const NO_BYTES = new Uint8Array(0)
-const gotOf = async (answer: Answer): Promise<Got> => ({
+const gotOf = async (answer: ReceivedAnswer): Promise<Got> => ({
   status: answer.status,
   type: answer.type,
   bytes: Uint8Array.from(await answer.bytes())
@@ -45,7 +45,7 @@ export class ValueTown {
   readonly lines: string[] = []
   readonly app: App & Routes
   readonly #peers = new Map<Protocol, Peer>()
-  readonly #asking = new Map<Protocol, (request: Bag) => Promise<Answer>>()
+  readonly #asking = new Map<Protocol, (request: Bag) => Promise<ReceivedAnswer>>()
   readonly #clients: App
   /** What was received by `/received/:id`. */
   readonly received: Map<string, Got> = new Map()
@@ -113,8 +113,8 @@ export class ValueTown {
   }
 
   /** Sends a bag, and gives the answer. */
-  ask(protocol: Protocol, request: Bag): Promise<Answer> {
-    return (this.#asking.get(protocol) as (request: Bag) => Promise<Answer>)(request)
+  ask(protocol: Protocol, request: Bag): Promise<ReceivedAnswer> {
+    return (this.#asking.get(protocol) as (request: Bag) => Promise<ReceivedAnswer>)(request)
   }
 
   /** Closes the clients. */
@@ -128,7 +128,7 @@ export class ValueTown {
   }
 }
 
-const fetched = async (handle: (request: Request) => Promise<Response>, request: Bag): Promise<Answer> => {
+const fetched = async (handle: (request: Request) => Promise<Response>, request: Bag): Promise<ReceivedAnswer> => {
   const { 'iopa.Method': method = 'GET', 'iopa.Path': path = '/', 'iopa.Headers': headers = {}, 'iopa.Body': body } = request
   const response = await handle(
     new Request(`http://localhost${path}`, {
@@ -139,7 +139,7 @@ const fetched = async (handle: (request: Request) => Promise<Response>, request:
   )
   const pairs: string[] = []
   response.headers.forEach((value, name) => void pairs.push(name, value))
-  return Answer.received(response.status, {
+  return receivedAnswer(response.status, {
     headers: new HeaderMap(pairs),
     type: response.headers.get('content-type') ?? '',
     payload: new Uint8Array(await response.arrayBuffer())
@@ -159,7 +159,7 @@ const causeOf = ({ cause }: Error): string => (cause instanceof Error ? `(${caus
 
 const statusOf = (error: unknown): number => (error as { status?: number }).status ?? 0
 
-const firstOf = async (answers: AsyncIterable<Answer>): Promise<Got> => {
+const firstOf = async (answers: AsyncIterable<ReceivedAnswer>): Promise<Got> => {
   try {
     for await (const answer of answers) return await gotOf(answer)
     return { status: 0, bytes: NO_BYTES, type: '' }
@@ -189,7 +189,7 @@ const clientPeer = (client: Client, received: Map<string, Got>): Peer => ({
 })
 
 /** In process nothing is sent, so the answer to HEAD still has the body that a transport leaves out. */
-const sentOf = async (method: string, answer: Answer): Promise<Got> => {
+const sentOf = async (method: string, answer: ReceivedAnswer): Promise<Got> => {
   if (method !== 'HEAD') return gotOf(answer)
   await answer.bytes().catch(() => undefined)
   return { status: answer.status, type: answer.type, bytes: NO_BYTES }

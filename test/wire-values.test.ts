@@ -1,6 +1,6 @@
 // What a peer cannot read is not sent: one logged 500 on every protocol, and the other requests of the connection go on.
 // What a peer sends is read in the same way on every protocol.
-import { type Answer, type Context, reply } from '@iopa/appbuilder'
+import { type Context, type ReceivedAnswer, reply } from '@iopa/appbuilder'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PROTOCOLS, type Protocol, ValueTown } from './values-support.ts'
 
@@ -76,11 +76,11 @@ beforeAll(async () => {
 afterAll(() => town.close())
 
 describe.each(PROTOCOLS)('%s', protocol => {
-  const get = (path: string): Promise<Answer> => town.ask(protocol, { 'iopa.Method': 'GET', 'iopa.Path': path })
+  const get = (path: string): Promise<ReceivedAnswer> => town.ask(protocol, { 'iopa.Method': 'GET', 'iopa.Path': path })
 
   test('answers 500, and logs once, for what its peer could not read; other requests go on', async () => {
     const faults: string[] = []
-    const others: Promise<Answer>[] = []
+    const others: Promise<ReceivedAnswer>[] = []
     for (const [at, name] of NAMES.entries()) {
       const path = `/unreadable/${at}/${protocol}`
       const before = town.lines.length

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { App, type Context, type Limits, reply } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
-import { HeaderMap } from '@iopa/context'
+import { HeaderMap } from '@iopa/context/host'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'

@@ -1,8 +1,10 @@
 // A file that is too large for an event: its observers on every protocol hear that it has changed, and get the rest with GET.
+
 import { randomBytes } from 'node:crypto'
 import { renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { serveStatic } from '@iopa/static'
@@ -115,8 +117,8 @@ test('app.observe() of a large file gives the link to it', async () => {
   replace(versions[1])
   const stopping = new AbortController()
   for await (const answer of app.observe('/big.bin', { signal: stopping.signal })) {
-    expect(answer.excerpt).toMatchObject({ size: SIZE + 1, type: 'application/octet-stream' })
-    expect(Buffer.compare(answer.excerpt!.start, versions[1].subarray(0, 1024))).toBe(0)
+    expect((answer as LinkAnswer).excerpt).toMatchObject({ size: SIZE + 1, type: 'application/octet-stream' })
+    expect(Buffer.compare((answer as LinkAnswer).excerpt!.start, versions[1].subarray(0, 1024))).toBe(0)
     stopping.abort()
   }
 })

@@ -10,7 +10,7 @@
 
 export type { Bag, Logger, User } from '@iopa/constants'
 export { defineKeys, IopaError, isIopaError } from '@iopa/constants'
-export type { Answer, Context, Reply } from '@iopa/context'
+export type { Answer, Context, ReceivedAnswer, Reply } from '@iopa/context'
 export { reply } from '@iopa/context'
 export type { Client, ConnectOptions, Counts, Limits, RequestOptions, TlsOptions, Transport } from '@iopa/transport'
 export { App, App as AppBuilder } from './app/app.ts'

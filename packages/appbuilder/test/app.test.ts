@@ -12,7 +12,9 @@ import {
   type Transport
 } from '@iopa/appbuilder'
 import type { RouteInfo } from '@iopa/appbuilder/extension'
-import { Answer, type Channel, type Host, outgoing, pathsOfRoute } from '@iopa/transport'
+import type { LinkAnswer } from '@iopa/context'
+import type { AnswerRecord } from '@iopa/context/host'
+import { type Channel, type Host, outgoing, pathsOfRoute, receivedAnswer } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -52,7 +54,7 @@ const fake = (
         send: async request => {
           sent.push(request)
           const { method, path, query, headers, type, body } = outgoing(request)
-          return Answer.received(200, {
+          return receivedAnswer(200, {
             type: 'application/json',
             payload: JSON.stringify({
               method,
@@ -66,7 +68,7 @@ const fake = (
         },
         async *observe(request) {
           sent.push(request)
-          for (const payload of ['1', '2']) yield Answer.received(200, { payload })
+          for (const payload of ['1', '2']) yield receivedAnswer(200, { payload })
         },
         close: async () => void log.push('closed')
       }
@@ -83,7 +85,11 @@ describe('an app and its transports', () => {
       .use(two)
       .use(context => Object.keys(context['server.Capabilities']))
     expect((await app.listen()).map(({ url }) => url.href)).toEqual(['fake://127.0.0.1:1', 'other://127.0.0.1:1'])
-    expect((await app.invoke({ 'iopa.Path': '/' })).value).toEqual(['urn:io.iopa:app', 'urn:io.iopa:fake', 'urn:io.iopa:other'])
+    expect(((await app.invoke({ 'iopa.Path': '/' })) as unknown as AnswerRecord).value).toEqual([
+      'urn:io.iopa:app',
+      'urn:io.iopa:fake',
+      'urn:io.iopa:other'
+    ])
     await expect(app.listen()).rejects.toThrow(/already/)
     await Promise.all([app.close({ timeout: 5 }), app.close()])
     expect(one.log).toEqual(['listen', 'close 5', 'scope shutdown'])
@@ -181,7 +187,7 @@ describe('a client', () => {
   test('observes as a sequence', async () => {
     const client = await new App(quiet).use(fake()).connect('fake://host')
     const seen: unknown[] = []
-    for await (const answer of client.observe('/x')) seen.push(answer.payload)
+    for await (const answer of client.observe('/x')) seen.push((answer as LinkAnswer).payload)
     expect(seen).toEqual(['1', '2'])
   })
 

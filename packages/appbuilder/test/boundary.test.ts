@@ -1,5 +1,7 @@
 // Whatever handlers, errors and loggers do: the answer leaves, once, and nothing gets past the error boundary.
-import { type Answer, App, type Context, IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+
+import { App, type Context, IopaError, type MiddlewareFunction, type ReceivedAnswer, reply } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -17,7 +19,7 @@ afterAll(async () => {
 })
 
 /** The answer, or a failure where none comes at all. */
-const answered = (app: App, path = '/'): Promise<Answer> =>
+const answered = (app: App, path = '/'): Promise<ReceivedAnswer> =>
   Promise.race([app.invoke({ 'iopa.Path': path }), new Promise<never>((_, reject) => setTimeout(() => reject(new Error('no answer came')), 500))])
 
 const refuse = (): never => {
@@ -105,7 +107,7 @@ describe('an answer leaves', () => {
     ['a cycle', cycle]
   ])('as its problem where an extension has no JSON form: %s', async (_, extensions) => {
     const app = new App(quiet).use(() => Promise.reject(new IopaError(422, 'invalid', 'Not so.', { extensions })))
-    expect(JSON.parse((await answered(app)).payload as string)).toEqual({
+    expect(JSON.parse(((await answered(app)) as LinkAnswer).payload as string)).toEqual({
       type: 'about:blank',
       title: 'Unprocessable Content',
       status: 422,
@@ -123,12 +125,12 @@ describe('a thenable that is no promise', () => {
   ]
 
   test.each(thenables)('%s is awaited as a value of a handler', async (_, thenable) => {
-    expect((await answered(new App(quiet).use(() => thenable('x')))).payload).toBe('x')
+    expect(((await answered(new App(quiet).use(() => thenable('x')))) as LinkAnswer).payload).toBe('x')
   })
 
   test.each(thenables)('%s is awaited below a mount', async (_, thenable) => {
     const app = new App(quiet).mount('/m', () => thenable('x'))
-    expect((await answered(app, '/m')).payload).toBe('x')
+    expect(((await answered(app, '/m')) as LinkAnswer).payload).toBe('x')
   })
 
   test.each(thenables)('%s is a promise where next gives it', async (_, thenable) => {
@@ -136,7 +138,7 @@ describe('a thenable that is no promise', () => {
       .use((_, next) => next().finally(() => undefined))
       .use((_, next) => thenable(next()))
       .use(() => 'x')
-    expect((await answered(app)).payload).toBe('x')
+    expect(((await answered(app)) as LinkAnswer).payload).toBe('x')
   })
 
   test('that fails is a 500', async () => {

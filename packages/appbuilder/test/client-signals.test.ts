@@ -1,5 +1,6 @@
 // Signals and close() end what waits at once, whatever it waits for: a layer, a channel, a handler, a body.
-import { type Answer, App, type Bag, type Context, reply, type Transport } from '@iopa/appbuilder'
+import { App, type Bag, type Context, reply, type Transport } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
 import type { Channel } from '@iopa/transport'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
@@ -60,11 +61,11 @@ describe('a client', () => {
   test('does not begin where its signal has aborted, and leaves no listener behind', async () => {
     const sent: Bag[] = []
     const layers = vi.fn((_: Context, next: () => Promise<unknown>) => next())
-    const send = async (bag: Bag): Promise<Answer> => {
+    const send = async (bag: Bag): Promise<LinkAnswer> => {
       sent.push(bag)
       return (await appOf()
         .use(() => 'x')
-        .invoke({})) as Answer
+        .invoke({})) as LinkAnswer
     }
     const client = await appOf().use(fake({ send })).use({ dispatch: layers }).connect('fake://host')
     await expect(client.put('/', 'x', { signal: AbortSignal.abort('before') })).rejects.toBe('before')

@@ -1,5 +1,7 @@
 // Time passes for requests as it does for the clock, however many of them are cut.
+
 import { App, type Context } from '@iopa/appbuilder'
+import type { OwnedContext } from '@iopa/context/host'
 import { virtualClock } from '@iopa/testing'
 import type { Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
@@ -34,9 +36,9 @@ describe('deadlines', () => {
     const begin = (left: number): void => {
       const began = clock.now()
       const context = contextOf(host, '/')
-      host.run(context, () => {
+      host.run(context as OwnedContext, () => {
         cut.push(clock.now() - began)
-        void context.end()
+        void (context as OwnedContext).end()
         if (left > 0) begin(left - 1)
       })
     }
@@ -58,9 +60,9 @@ describe('deadlines', () => {
     const statuses: number[] = []
     const run = (path: string, then: () => void): void => {
       const context = contextOf(host, path)
-      host.run(context, () => {
+      host.run(context as OwnedContext, () => {
         if (path !== '/hang') statuses.push(context.response.status)
-        void context.end()
+        void (context as OwnedContext).end()
         then()
       })
     }

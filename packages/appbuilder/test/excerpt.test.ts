@@ -1,4 +1,5 @@
-import { type Answer, App } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
+import type { SealedAnswer } from '@iopa/context'
 import type { RandomAccessBody } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
@@ -29,9 +30,9 @@ const observed = async (body: () => AsyncIterable<Uint8Array>, query = '', statu
     context.response.body = body()
     return undefined
   })
-  const answers: Answer[] = []
+  const answers: SealedAnswer[] = []
   const context = app.create({ 'iopa.Path': '/big file', 'iopa.QueryString': query, 'iopa.Observe': true })
-  const { active } = await app.host().observe(context, answer => void answers.push(answer))
+  const { active } = await app.host().observe(context, answer => void answers.push(answer), { excerpt: 1024 })
   return { app, context, answers, active }
 }
 

@@ -1,4 +1,6 @@
-import { type Answer, App, type Context, type MiddlewareFunction, type Next, reply } from '@iopa/appbuilder'
+import { App, type Context, type MiddlewareFunction, type Next, reply } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
+import type { OwnedContext } from '@iopa/context/host'
 import { router } from '@iopa/router'
 import type { Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
@@ -19,7 +21,7 @@ const states = (options: Parameters<typeof router>[0] = {}) => {
   return { state, routes }
 }
 
-const put = (app: App, path: string): Promise<Answer> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': path })
+const put = (app: App, path: string): Promise<unknown> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': path })
 
 /** Takes /v1 off the path, and puts it back where `restored`. */
 const rewriting =
@@ -96,7 +98,7 @@ describe.each(KINDS)('one state at two paths by %s', (name, build, ...paths) => 
     const { app, host } = setUp()
     const watching = paths.map(path => watch(app, host, { 'iopa.Path': path }))
     await Promise.all(watching.map(({ active }) => active))
-    const answer = await app.invoke({ 'iopa.Path': '/n' })
+    const answer = (await app.invoke({ 'iopa.Path': '/n' })) as LinkAnswer
     host.deliver('/n', answer)
     expect(watching.map(({ answers }) => answers.at(-1) === answer)).toEqual([true, true])
   })
@@ -147,7 +149,7 @@ test('an observer of a path whose resource moves gets the changes of the current
   await put(app, '/items/a')
   await turns(3)
   expect(watching.payloads).toEqual(['a0', 'a1', 'b0', 'b1'])
-  await watching.context.end('unsubscribe')
+  await (watching.context as OwnedContext).end('unsubscribe')
 })
 
 test('observers of one path that read different resources are told of their own alone', async () => {

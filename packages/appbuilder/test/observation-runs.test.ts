@@ -1,4 +1,5 @@
 import { App, type Context, reply } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { recorder, turns, watch } from './observation-support.ts'
@@ -68,7 +69,7 @@ describe('a cycle of notifications', () => {
     app.notify('/a')
     await turns(3)
     const answer = await app.invoke({ 'iopa.Path': '/other' })
-    expect(answer.payload).toBe('here')
+    expect((answer as LinkAnswer).payload).toBe('here')
     await new Promise(resolve => setTimeout(resolve, 100))
     const before = { ...runs }
     await new Promise(resolve => setTimeout(resolve, 200))

@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type Answer, App, type Bag, type Context, defineMiddleware, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { App, type Bag, type Context, defineMiddleware, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import type { SealedAnswer } from '@iopa/context'
+import type { OwnedContext } from '@iopa/context/host'
 import type { HeaderMap, Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { turns, watch } from './observation-support.ts'
@@ -17,7 +19,7 @@ interface Peer {
 let sessions = 0
 
 /** An observer of /x that comes from elsewhere. */
-const arrive = (host: Host, peer: Peer): Context => {
+const arrive = (host: Host, peer: Peer): OwnedContext => {
   const session = `s${++sessions}`
   const endpoint = {
     scheme: 'test',
@@ -155,7 +157,7 @@ describe('observers', () => {
     ['whether there is TLS', context => context['server.TLS'], {}, {}],
     ['the certificate', certificate, {}, {}],
     ['the session', context => context['server.SessionId'], {}, {}],
-    ['the endpoint', context => context.endpoint.sessionId, {}, {}],
+    ['the endpoint', context => (context as OwnedContext).endpoint.sessionId, {}, {}],
     ['the socket', context => context['server.RawTransport'], {}, {}],
     ['the connection', context => context.connection?.id, {}, {}],
     ['the observing context', context => context['server.ParentContext']?.['iopa.Id'], {}, {}],
@@ -207,7 +209,7 @@ describe('observers', () => {
     const auth = defineMiddleware({ neutral: true }, (context, next) => (context.headers.get('x-id') === refused ? reply(401) : next()))
     const app = new App({ logger: false }).use(auth).use(() => 'state')
     const host = app.host()
-    const told: Answer[][] = [[], [], []]
+    const told: SealedAnswer[][] = [[], [], []]
     for (const [at, name] of ['a', 'b', 'c'].entries())
       await host.observe(arrive(host, headers({ 'x-id': name })), answer => void told[at]?.push(answer))
     refused = 'a'
@@ -241,7 +243,7 @@ describe('observers', () => {
     const host = app.host()
     const contexts = [1, 2].map(() => arrive(host, { user: { id: 'ann' } }))
     const told: unknown[][] = [[], []]
-    for (const [at, context] of contexts.entries()) await host.observe(context, answer => void told[at]?.push(answer.payload))
+    for (const [at, context] of contexts.entries()) await host.observe(context as OwnedContext, answer => void told[at]?.push(answer.payload))
     gate = new Promise(resolve => (open = resolve))
     app.notify('/x')
     await turns(2)
@@ -316,10 +318,33 @@ describe('represent', () => {
   test('gives callers the same answer as far as they are equal in what is read', async () => {
     const app = new App({ logger: false }).use(context => `${context.host} ${context.user?.id}`)
     const host = app.host()
-    const ask = (peer: Peer): Promise<Answer> => host.represent('/x', arrive(host, peer))
+    const ask = (peer: Peer): Promise<SealedAnswer> => host.represent('/x', arrive(host, peer))
     const peers = [{ host: 'a' }, { host: 'b' }, { host: 'a', user: { id: 'ann' } }, { host: 'a' }, { host: 'b' }]
     const answers = await Promise.all(peers.map(ask))
     expect(answers.map(({ payload }) => payload)).toEqual(['a undefined', 'b undefined', 'a ann', 'a undefined', 'b undefined'])
     expect(answers[1]).toBe(answers[4])
+  })
+})
+
+describe('media types wanted', () => {
+  test('an observer of server-sent events and one in process share the run of a change', async () => {
+    let gets = 0
+    const app = new App({ logger: false }).use(context => {
+      context.headers.get('accept')
+      gets++
+      return 'x'
+    })
+    const host = app.host()
+    const observing = ['text/event-stream, */*;q=0.1', '', '*/*'].map(accept =>
+      app.create({ 'iopa.Path': '/x', 'iopa.Observe': true, 'iopa.Headers': accept === '' ? {} : { accept } })
+    )
+    for (const context of observing) await host.observe(context, () => undefined)
+    app.notify('/x')
+    for (let turn = 0; turn < 4; turn++) await new Promise(resolve => setImmediate(resolve))
+    gets = 0
+    app.notify('/x')
+    for (let turn = 0; turn < 4; turn++) await new Promise(resolve => setImmediate(resolve))
+    expect(gets).toBe(1)
+    await app.close()
   })
 })

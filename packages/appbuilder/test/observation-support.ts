@@ -1,10 +1,11 @@
-import type { Answer, App, Bag, Context, Logger } from '@iopa/appbuilder'
+import type { App, Bag, Context, Logger } from '@iopa/appbuilder'
+import type { SealedAnswer } from '@iopa/context'
 import type { Host } from '@iopa/transport'
 
 /** One observer in a test, and what it was told. */
 export interface Watching {
   readonly context: Context
-  readonly answers: Answer[]
+  readonly answers: SealedAnswer[]
   readonly payloads: unknown[]
   readonly active: Promise<boolean>
 }
@@ -12,7 +13,7 @@ export interface Watching {
 /** Observes with a bag, as a transport does. */
 export const watch = (app: App, host: Host, bag: Bag): Watching => {
   const context = app.create({ 'iopa.Observe': true, ...bag })
-  const answers: Answer[] = []
+  const answers: SealedAnswer[] = []
   const observation = host.observe(context, answer => void answers.push(answer))
   return {
     context,

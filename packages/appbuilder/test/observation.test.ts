@@ -1,6 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Answer, App, type Context, defineMiddleware, reply } from '@iopa/appbuilder'
+import { App, type Context, defineMiddleware, reply } from '@iopa/appbuilder'
+import type { LinkAnswer, SealedAnswer } from '@iopa/context'
+import type { OwnedContext } from '@iopa/context/host'
 import type { Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
@@ -22,26 +24,35 @@ const turns = async (count = 20): Promise<void> => {
 
 interface Watching {
   readonly context: Context
-  readonly answers: Answer[]
+  readonly answers: SealedAnswer[]
   readonly payloads: unknown[]
   /** Lets deliveries finish one by one when the observer is slow. */
   release(): void
   readonly active: Promise<boolean>
 }
 
-const watch = (app: App, host: Host, path: string, options: { headers?: Record<string, string>; query?: string; slow?: boolean } = {}): Watching => {
+const watch = (
+  app: App,
+  host: Host,
+  path: string,
+  options: { headers?: Record<string, string>; query?: string; slow?: boolean; passes?: (answer: SealedAnswer) => boolean } = {}
+): Watching => {
   const context = app.create({
     'iopa.Path': path,
     'iopa.QueryString': options.query ?? '',
     'iopa.Headers': options.headers ?? {},
     'iopa.Observe': true
   })
-  const answers: Answer[] = []
+  const answers: SealedAnswer[] = []
   let release = (): void => undefined
-  const observation = host.observe(context, answer => {
-    answers.push(answer)
-    if (options.slow) return new Promise<void>(resolve => (release = resolve))
-  })
+  const observation = host.observe(
+    context,
+    answer => {
+      answers.push(answer)
+      if (options.slow) return new Promise<void>(resolve => (release = resolve))
+    },
+    options.passes === undefined ? {} : { passes: options.passes }
+  )
   return {
     context,
     answers,
@@ -70,7 +81,7 @@ const counter = (before: (app: App) => unknown = () => undefined) => {
     if (state.fail > 0) return reply(state.fail)
     return now
   })
-  const put = (n: number): Promise<Answer> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/n', 'iopa.Body': n })
+  const put = (n: number): Promise<unknown> => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/n', 'iopa.Body': n })
   return { app, state, host: app.host(), put }
 }
 
@@ -122,12 +133,13 @@ describe('observation 1: observing is a GET, and nothing is lost or out of order
     expect(await allowed.active).toBe(true)
   })
 
-  test('hands an event stream of the handler’s own on as it is, to those who asked for one', async () => {
+  test('delivers an event stream of a handler as it is, where the transport passes it', async () => {
     const app = new App(quiet).use(context => {
       context.response.type = 'text/event-stream'
       return new Set(['data: 1\n\n'])
     })
-    const watching = watch(app, app.host(), '/x', { headers: { accept: 'text/event-stream' } })
+    const options = { passes: (answer: SealedAnswer) => answer.type === 'text/event-stream' }
+    const watching = watch(app, app.host(), '/x', { headers: { accept: 'text/event-stream' }, ...options })
     expect([await watching.active, watching.answers[0]?.isStream]).toEqual([false, true])
   })
 
@@ -318,7 +330,7 @@ describe('observation 3: a notification re-runs GET', () => {
     state.gate = new Promise(resolve => (open = resolve))
     await put(1)
     await turns()
-    void first.context.end('disconnect')
+    void (first.context as OwnedContext).end('disconnect')
     state.gate = null
     open()
     await turns(60)
@@ -433,7 +445,7 @@ describe('observation 6: every observer gets the newest state', () => {
       await put(n)
       await turns()
     }
-    await slow.context.end('unsubscribe')
+    await (slow.context as OwnedContext).end('unsubscribe')
     slow.release()
     await turns()
     expect(slow.payloads).toEqual(['0', '1'])
@@ -465,7 +477,7 @@ describe('observation 7: its cost and its end', () => {
     const watching = Array.from({ length: 50 }, () => watch(app, host, '/n'))
     await Promise.all(watching.map(({ active }) => active))
     expect(app.live).toBe(before + 50)
-    for (const { context } of watching) void context.end('disconnect')
+    for (const { context } of watching) void (context as OwnedContext).end('disconnect')
     await put(1)
     await turns()
     expect([app.live, watching.every(({ answers }) => answers.length === 1)]).toEqual([before, true])
@@ -497,7 +509,7 @@ describe('observation 7: its cost and its end', () => {
     for (let count = 0; count < 3; count++) {
       const watching = watch(app, host, '/x')
       expect(await watching.active).toBe(true)
-      await watching.context.end('unsubscribe')
+      await (watching.context as OwnedContext).end('unsubscribe')
     }
   })
 
@@ -510,7 +522,7 @@ describe('observation 7: its cost and its end', () => {
     for (let count = 0; count < 500; count++) {
       const watching = watch(app, host, `/${count}${rest}`)
       await watching.active
-      await watching.context.end('unsubscribe')
+      await (watching.context as OwnedContext).end('unsubscribe')
     }
     // The paths alone come to 30 MB.
     expect(usedHeap() - before).toBeLessThan(8 * 1024 * 1024)
@@ -534,7 +546,7 @@ describe('observation 7: its cost and its end', () => {
     const { app, host, state } = counter()
     const watching = watch(app, host, '/n')
     await watching.active
-    const answer = await app.invoke({ 'iopa.Path': '/n' })
+    const answer = (await app.invoke({ 'iopa.Path': '/n' })) as LinkAnswer
     state.gets = 0
     host.deliver('/n', answer)
     expect([watching.answers.at(-1) === answer, state.gets]).toEqual([true, 0])
@@ -638,7 +650,7 @@ describe('app.observe', () => {
     const stop = new AbortController()
     const seen: unknown[] = []
     for await (const answer of app.observe('/n', { signal: stop.signal })) {
-      seen.push(answer.payload)
+      seen.push((answer as LinkAnswer).payload)
       if (seen.length < 3) void put(seen.length)
       else stop.abort()
     }

@@ -1,5 +1,7 @@
 import { App, type Context, defineKeys, defineMiddleware, IopaError, type MiddlewareFunction, type Next, reply } from '@iopa/appbuilder'
 import { isUnrouted } from '@iopa/appbuilder/extension'
+import type { LinkAnswer } from '@iopa/context'
+import type { AnswerRecord } from '@iopa/context/host'
 import { memory, virtualClock } from '@iopa/testing'
 import { HeaderMap } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
@@ -30,7 +32,7 @@ describe('a pipeline', () => {
       .use(layer('b'))
       .use(() => 'x')
       .invoke(at('/'))
-    expect([order, answer.payload]).toEqual([['a in', 'b in', 'b out', 'a out'], 'x'])
+    expect([order, (answer as LinkAnswer).payload]).toEqual([['a in', 'b in', 'b out', 'a out'], 'x'])
   })
 
   test('writes what a handler returned before it unwinds, so that a forgotten return loses nothing', async () => {
@@ -45,7 +47,7 @@ describe('a pipeline', () => {
       })
       .use(async () => ({ on: true }))
     const answer = await app.invoke(at('/'))
-    expect([seen, answer.payload, answer.value]).toEqual([[{ on: true }], '{"on":true}', { on: true }])
+    expect([seen, (answer as LinkAnswer).payload, (answer as unknown as AnswerRecord).value]).toEqual([[{ on: true }], '{"on":true}', { on: true }])
   })
 
   test('writes what a layer in the middle has answered, at once or later, before the layers around it go on', async () => {
@@ -59,7 +61,7 @@ describe('a pipeline', () => {
         .use(gate)
         .use(() => 'the handler, which no gate lets through')
     const answers = [await appWith(() => 'closed').invoke(at('/')), await appWith(async () => 'closed later').invoke(at('/'))]
-    expect([seen, answers.map(({ payload }) => payload)]).toEqual([
+    expect([seen, answers.map(answer => (answer as LinkAnswer).payload)]).toEqual([
       ['closed', 'closed later'],
       ['closed', 'closed later']
     ])
@@ -67,12 +69,12 @@ describe('a pipeline', () => {
 
   test('replaces the body by what the outermost layer returns instead', async () => {
     const app = new App(quiet).use(async (_, next) => ({ wrapped: await next() })).use(async () => 1)
-    expect((await app.invoke(at('/'))).payload).toBe('{"wrapped":1}')
+    expect(((await app.invoke(at('/'))) as LinkAnswer).payload).toBe('{"wrapped":1}')
     const inner = new App(quiet)
       .use((_, next) => next())
       .use((_, next) => (void next(), 'other'))
       .use(() => 'first')
-    expect((await inner.invoke(at('/'))).payload).toBe('other')
+    expect(((await inner.invoke(at('/'))) as LinkAnswer).payload).toBe('other')
   })
 
   test('does not write a value again that passes outward, so that edits on the way stay', async () => {
@@ -106,7 +108,7 @@ describe('a pipeline', () => {
       .use(async (context, next) => (context.path === '/slow' ? (await null, next()) : next()))
       .use(context => context.path)
     const answers = await Promise.all(['/slow', '/a', '/slow', '/b'].map(path => app.invoke(at(path))))
-    expect(answers.map(answer => answer.payload)).toEqual(['/slow', '/a', '/slow', '/b'])
+    expect(answers.map(answer => (answer as LinkAnswer).payload)).toEqual(['/slow', '/a', '/slow', '/b'])
   })
 
   test('refuses a second next(), and runs the inner pipeline once', async () => {
@@ -119,7 +121,7 @@ describe('a pipeline', () => {
         return value
       })
       .use(() => ++ran)
-    expect([(await app.invoke(at('/'))).payload, ran, (second as IopaError).code]).toEqual(['1', 1, 'next-called-twice'])
+    expect([((await app.invoke(at('/'))) as LinkAnswer).payload, ran, (second as IopaError).code]).toEqual(['1', 1, 'next-called-twice'])
   })
 
   test('runs the rest with other contexts by next.invoke, as often as needed', async () => {
@@ -134,7 +136,7 @@ describe('a pipeline', () => {
       })
       .use(context => context.path)
     const answer = await app.invoke(at('/x'))
-    expect([answer.payload, app.live]).toEqual(['["/x/a","/x/b"]', 0])
+    expect([(answer as LinkAnswer).payload, app.live]).toEqual(['["/x/a","/x/b"]', 0])
   })
 
   test('treats a synchronous throw and an async rejection the same', async () => {
@@ -194,7 +196,7 @@ describe('a pipeline', () => {
         await null
         throw new Error('x')
       })
-    expect((await app.invoke(at('/'))).payload).toBe('caught')
+    expect(((await app.invoke(at('/'))) as LinkAnswer).payload).toBe('caught')
   })
 
   test('survives a handler that nobody waits for and that fails later', async () => {
@@ -227,7 +229,7 @@ describe('a pipeline', () => {
     const none = await app.invoke(at('/none'))
     expect([none.status, none.error?.code, none.headers.get('x-a'), none.type]).toEqual([404, 'no-route', '1', 'application/problem+json'])
     const fallback = await app.invoke(at('/fallback'))
-    expect([fallback.status, fallback.payload]).toEqual([200, 'fallback'])
+    expect([fallback.status, (fallback as LinkAnswer).payload]).toEqual([200, 'fallback'])
   })
 
   test('answers 404 to GET and HEAD and 204 to the rest when a handler sets nothing', async () => {
@@ -297,7 +299,7 @@ describe('a pipeline', () => {
     let calls = 0
     const app = new App(quiet).use((context, _ = undefined as never) => (calls++, context.path))
     expect(calls).toBe(0)
-    expect((await app.invoke(at('/a'))).payload).toBe('/a')
+    expect(((await app.invoke(at('/a'))) as LinkAnswer).payload).toBe('/a')
   })
 
   test.each([null, 1, 'x', {}, [], { run: () => 1 }])('refuses %j as middleware', value => {
@@ -510,7 +512,7 @@ describe('mount and fork', () => {
       })
       .mount('/a', show)
       .mount('/a/b/', context => `deep ${context.path}`)
-    const payloads = await Promise.all(['/a', '/a/', '/a/x', '/a/b/c', '/ab'].map(async path => (await app.invoke(at(path))).payload))
+    const payloads = await Promise.all(['/a', '/a/', '/a/x', '/a/b/c', '/ab'].map(async path => ((await app.invoke(at(path))) as LinkAnswer).payload))
     expect(payloads.slice(0, 4)).toEqual(['/a|/', '/a|/', '/a|/x', 'deep /c'])
     expect(JSON.parse(payloads[4] as string).code).toBe('no-route')
     expect(outside).toEqual(['|/a', '|/a/', '|/a/x', '|/a/b/c', '|/ab'])
@@ -541,13 +543,13 @@ describe('mount and fork', () => {
     let state = 1
     const inner = new App(quiet).use((context, next) => (context.path === '/state' ? state : next()))
     const app = new App(quiet).mount('/in', inner).use(() => 'outer')
-    expect((await app.invoke(at('/in/state'))).payload).toBe('1')
-    expect((await app.invoke(at('/in/none'))).payload).toBe('outer')
+    expect(((await app.invoke(at('/in/state'))) as LinkAnswer).payload).toBe('1')
+    expect(((await app.invoke(at('/in/none'))) as LinkAnswer).payload).toBe('outer')
     const seen: unknown[] = []
     const stop = new AbortController()
     const watching = (async () => {
       for await (const answer of app.observe('/in/state', { signal: stop.signal })) {
-        seen.push(answer.payload)
+        seen.push((answer as LinkAnswer).payload)
         if (seen.length === 2) stop.abort()
         else {
           state = 2
@@ -566,9 +568,9 @@ describe('mount and fork', () => {
         branch => branch.use((context, next) => (context.method === 'PUT' ? next() : Object.keys(context['server.Capabilities'])))
       )
       .use(() => 'main')
-    expect((await app.invoke(at('/fork'))).payload).toBe('["urn:io.iopa:app"]')
+    expect(((await app.invoke(at('/fork'))) as LinkAnswer).payload).toBe('["urn:io.iopa:app"]')
     expect((await app.invoke(at('/fork', 'PUT'))).error?.code).toBe('no-route')
-    expect((await app.invoke(at('/other'))).payload).toBe('main')
+    expect(((await app.invoke(at('/other'))) as LinkAnswer).payload).toBe('main')
   })
 })
 
@@ -577,7 +579,7 @@ describe('two apps', () => {
     const events = process.eventNames().length
     const one = new App(quiet).use(() => 'one')
     const two = new App(quiet)
-    expect((await one.invoke(at('/'))).payload).toBe('one')
+    expect(((await one.invoke(at('/'))) as LinkAnswer).payload).toBe('one')
     expect((await two.invoke(at('/'))).status).toBe(404)
     one.capabilities['urn:x'] = { a: 1 }
     expect(two.capabilities['urn:x']).toBeUndefined()
@@ -600,6 +602,6 @@ describe('two apps', () => {
   test('take a prebuilt list of headers by reference', async () => {
     const pairs = ['etag', '"1"']
     const answer = await new App(quiet).use(context => ((context.response.headers = new HeaderMap(pairs)), 'x')).invoke(at('/'))
-    expect(answer.headerPairs).toBe(pairs)
+    expect((answer as LinkAnswer).headerPairs).toBe(pairs)
   })
 })

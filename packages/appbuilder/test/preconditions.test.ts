@@ -1,5 +1,6 @@
-import { type Answer, App, type Bag, type Context, IopaError, reply } from '@iopa/appbuilder'
+import { App, type Bag, type Context, IopaError, type ReceivedAnswer, reply } from '@iopa/appbuilder'
 import { contentTag } from '@iopa/appbuilder/extension'
+import type { LinkAnswer } from '@iopa/context'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
@@ -7,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 const quiet = { logger: false } as const
 const appOf = () => new App(quiet).use(router())
 
-const send = (app: App, method: string, path: string, headers: Record<string, string | string[]> = {}, more: Bag = {}): Promise<Answer> =>
+const send = (app: App, method: string, path: string, headers: Record<string, string | string[]> = {}, more: Bag = {}): Promise<ReceivedAnswer> =>
   app.invoke({ ...more, 'iopa.Method': method, 'iopa.Path': path, 'iopa.Headers': headers })
 
 /** A promise that the test settles. */
@@ -70,7 +71,7 @@ describe('a read with a precondition', () => {
       ['etag', '"v1"'],
       ['cache-control', 'no-cache']
     ])
-    expect([answer.payload, answer.type]).toEqual([null, ''])
+    expect([(answer as LinkAnswer).payload, answer.type]).toEqual([null, ''])
   })
 
   test('gives a content without a tag the tag of that content, in whatever form the handler wrote it', async () => {
@@ -118,7 +119,7 @@ describe('a read with a precondition', () => {
       return reply(200, source, { etag: '"s"' })
     })
     const answer = await send(streams, 'GET', '/s', { 'if-none-match': '"s"' })
-    expect([answer.status, answer.payload, closed, streams.live]).toEqual([304, null, 1, 0])
+    expect([answer.status, (answer as LinkAnswer).payload, closed, streams.live]).toEqual([304, null, 1, 0])
   })
 })
 
@@ -523,7 +524,7 @@ describe('changes of one path', () => {
 
   test('a handler that starts a change and does not wait for it leaves it no turn', async () => {
     const app = appOf()
-    const started: Promise<Answer>[] = []
+    const started: Promise<ReceivedAnswer>[] = []
     app
       .get('/a', () => 'x')
       .put('/a', context => {

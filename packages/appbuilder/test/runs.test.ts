@@ -1,5 +1,8 @@
+import { App, type AppOptions, type Context, IopaError, type MiddlewareFunction, type ReceivedAnswer, reply } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
+import type { OwnedContext } from '@iopa/context/host'
 // A run ends once, whatever middleware and handlers do with its promises: the answer leaves, `done` comes once, nothing is lost.
-import { type Answer, App, type AppOptions, type Context, IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { type AnswerRecord, sealAnswer } from '@iopa/context/host'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 const loose: unknown[] = []
@@ -24,7 +27,7 @@ const logging = () => {
 const within = <T>(work: Promise<T>, ms = 1000): Promise<T> =>
   Promise.race([work, new Promise<never>((_, reject) => setTimeout(() => reject(new Error('it does not settle')), ms))])
 
-const answered = (app: App, path = '/', method = 'GET'): Promise<Answer> => within(app.invoke({ 'iopa.Path': path, 'iopa.Method': method }))
+const answered = (app: App, path = '/', method = 'GET'): Promise<ReceivedAnswer> => within(app.invoke({ 'iopa.Path': path, 'iopa.Method': method }))
 
 /** Calls the host as a transport does, and counts how often `done` comes. */
 const run = async (app: App, path: string, method = 'GET') => {
@@ -145,7 +148,7 @@ describe('a promise that a middleware lets go', () => {
         return rest.catch(() => 'caught')
       }
       const answer = await answered(new App({ logger: false }).use(late).use(inner).use(handler))
-      expect([answer.status, answer.payload]).toEqual([200, 'caught'])
+      expect([answer.status, (answer as LinkAnswer).payload]).toEqual([200, 'caught'])
     })
   })
 
@@ -210,7 +213,7 @@ describe('a promise that a middleware lets go', () => {
       })
       .use(boom)
     const answer = await answered(app)
-    expect([answer.status, answer.payload]).toEqual([200, 'instead'])
+    expect([answer.status, (answer as LinkAnswer).payload]).toEqual([200, 'instead'])
   })
 
   test('of next.invoke is a 500 where nothing waits for it', async () => {
@@ -272,7 +275,7 @@ describe('next() after the answer has been sealed', () => {
     const { logger, text } = logging()
     let ran = 0
     const app = new App({ logger }).use(named('late', (_, next) => (setTimeout(next, 1), setTimeout(next, 2), 'x'))).use(() => void ran++)
-    expect((await answered(app)).payload).toBe('x')
+    expect(((await answered(app)) as LinkAnswer).payload).toBe('x')
     await pause(20)
     expect([ran, text().length]).toEqual([0, 1])
     expect(text()[0]).toMatch(/'late'/)
@@ -311,7 +314,7 @@ describe('promises of a body', () => {
       throw new Error('the peer has gone')
     })()
     const answer = await within(app.invoke({ 'iopa.Method': 'PUT', 'iopa.ContentType': 'application/json', 'iopa.Body': failing }))
-    expect(answer.payload).toBe('failed')
+    expect((answer as LinkAnswer).payload).toBe('failed')
   })
 
   test.each(['bytes', 'text', 'json'] as const)('that %s() of an answer gave may be awaited after they were rejected', async read => {
@@ -382,7 +385,7 @@ describe('a failed handler', () => {
     const changes: string[] = []
     app.host('test').changes(({ path }) => void changes.push(path))
     const answer = await answered(app, '/x', 'PUT')
-    expect([answer.status, answer.payload, changes]).toEqual([status, payload, []])
+    expect([answer.status, (answer as LinkAnswer).payload, changes]).toEqual([status, payload, []])
   })
 
   test('that runs again and succeeds is a change', async () => {
@@ -465,7 +468,7 @@ describe('a context that is invoked within its own run', () => {
   test('is handed back as it is where its answer has been sealed', async () => {
     const app = new App({ logger: false }).use(context => {
       context.response.status = 201
-      void context.response.seal(context.environment.codecs)
+      void sealAnswer(context.response as AnswerRecord, (context as OwnedContext).environment.codecs)
       return pause(1)
     })
     const { status, count } = await run(app, '/a')

@@ -1,9 +1,9 @@
 import { describe, expect, test, vi } from 'vitest'
 
 // As in an application into which a package manager has put this package twice.
-const copy = async (): Promise<typeof import('@iopa/appbuilder') & Pick<typeof import('@iopa/context'), 'HeaderMap'>> => {
+const copy = async (): Promise<typeof import('@iopa/appbuilder') & Pick<typeof import('@iopa/context/host'), 'HeaderMap'>> => {
   vi.resetModules()
-  const { HeaderMap } = await import('@iopa/context')
+  const { HeaderMap } = await import('@iopa/context/host')
   return { ...(await import('@iopa/appbuilder')), HeaderMap }
 }
 const A = await copy()

@@ -5,6 +5,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
 import { App, type Context, IopaError, reply } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/context'
 import { type Codec, HeaderMap } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
@@ -451,7 +452,7 @@ describe('a value', () => {
   test.each([204, 205])('has no content with status %i', async status => {
     const stream = new PassThrough()
     const answer = await appOf(() => reply(status, stream, { 'content-length': '3' })).app.invoke(get)
-    expect([answer.status, answer.payload, answer.type, answer.headers.has('content-length'), stream.destroyed]).toEqual([
+    expect([answer.status, (answer as LinkAnswer).payload, answer.type, answer.headers.has('content-length'), stream.destroyed]).toEqual([
       status,
       null,
       '',
@@ -462,7 +463,7 @@ describe('a value', () => {
 
   test('has no body in a redirect with null', async () => {
     const answer = await appOf(() => reply(302, null, { location: '/b' })).app.invoke(get)
-    expect([answer.status, answer.payload, answer.type, answer.headers.get('location')]).toEqual([302, null, '', '/b'])
+    expect([answer.status, (answer as LinkAnswer).payload, answer.type, answer.headers.get('location')]).toEqual([302, null, '', '/b'])
   })
 
   test('is not taken out of a generator for HEAD', async () => {
@@ -484,7 +485,7 @@ describe('a value', () => {
         })
         const answer = await app.invoke({ ...get, 'iopa.Method': 'HEAD' })
         expect([answer.status, taken], method).toEqual([200, 0])
-        await (answer.payload as AsyncIterableIterator<Uint8Array>).return?.()
+        await ((answer as LinkAnswer).payload as AsyncIterableIterator<Uint8Array>).return?.()
       }
     }
   })
@@ -728,7 +729,7 @@ describe('a stream', () => {
   ])('%s is destroyed', async (_, handle) => {
     const { app } = appOf(handle)
     const answer = await app.invoke(get)
-    if (answer.isStream) await (answer.payload as AsyncIterableIterator<Uint8Array>).return?.()
+    if ((answer as LinkAnswer).isStream) await ((answer as LinkAnswer).payload as AsyncIterableIterator<Uint8Array>).return?.()
     expect((await closed()).every(Boolean)).toBe(true)
   })
 
@@ -741,7 +742,7 @@ describe('a stream', () => {
     }
     for (const body of [stream, iterable]) {
       const answer = await appOf(() => body).app.invoke(get)
-      const iterator = answer.payload as AsyncIterableIterator<Uint8Array>
+      const iterator = (answer as LinkAnswer).payload as AsyncIterableIterator<Uint8Array>
       await iterator.return?.()
       await iterator.return?.()
     }

@@ -137,7 +137,7 @@ export interface IopaKeys extends CoreKeys {}
 export type ExtensionKey = Exclude<keyof IopaKeys, keyof CoreKeys>
 
 /** Headers as an app writes them. */
-export type HeadersInit = HeaderFields | Readonly<Record<string, string | readonly string[]>>
+export type HeadersInit = Iterable<[name: string, value: string]> | Readonly<Record<string, string | readonly string[]>>
 
 /** A plain object of keys: what `app.invoke()` and a client take. */
 export type Bag = { -readonly [K in Exclude<keyof IopaKeys, 'iopa.Headers' | 'iopa.Body'>]?: IopaKeys[K] | undefined } & {

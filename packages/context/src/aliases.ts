@@ -1,5 +1,5 @@
 import type { HeaderFields, Logger, User } from '@iopa/constants'
-import type { BaseContext, Context } from './context-types.ts'
+import type { BaseContext, Context } from './context.ts'
 import { formatUrl } from './url.ts'
 
 /** The aliases: live mirrors of keys. Each is written out, for a getter that all of them shared would cost many times as much. */

@@ -1,10 +1,22 @@
 import { type CodecTable, IopaError, isIopaError, withOrigin } from '@iopa/constants'
-import type { Answer } from './answer.ts'
-import { hasNoContent } from './answer-parts.ts'
 import { collectBytes, decodeJson } from './body.ts'
 import { textOf } from './charset.ts'
-import type { Encoded, Payload } from './encoding.ts'
-import { KIND, kindOf } from './value-kind.ts'
+import type { Encoded } from './encoding.ts'
+import type { Payload } from './payload-stream.ts'
+import { KIND, type Kind, kindOf } from './value-kind.ts'
+
+/** The answer that is read. */
+export interface ReadableAnswer {
+  readonly sealed: boolean
+  readonly status: number
+  readonly body: unknown
+  readonly payload: Payload
+  readonly payloadBytes: Uint8Array<ArrayBuffer>
+  readonly headers: { has(name: string): boolean }
+  type: string
+  setBody(body: unknown, kind: Kind): void
+  collect(limit: number): Promise<void>
+}
 
 /** The content of an answer: as it is or would be sent, and as bytes. */
 interface Content {
@@ -15,14 +27,14 @@ interface Content {
 
 /** Reads an answer: what a client has received, or what would be sent if the answer were sealed now. A stream that was read stays readable. */
 export class AnswerReading {
-  readonly #answer: Answer
+  readonly #answer: ReadableAnswer
   readonly #encode: () => Encoded
   readonly #origin: 'upstream' | 'internal'
   readonly #limit: number
   #collecting: Promise<Content> | null = null
 
   /** `encode` gives what sealing would send; `limit` bounds what is read before that. */
-  constructor(answer: Answer, encode: () => Encoded, origin: 'upstream' | 'internal', limit: number) {
+  constructor(answer: ReadableAnswer, encode: () => Encoded, origin: 'upstream' | 'internal', limit: number) {
     this.#answer = answer
     this.#encode = encode
     this.#origin = origin
@@ -41,7 +53,7 @@ export class AnswerReading {
   async json(codecs: CodecTable): Promise<unknown> {
     const { payload, bytes, type } = await this.#content()
     const { status } = this.#answer
-    if (payload === null || (bytes.length === 0 && (hasNoContent(status) || status === 304))) return undefined
+    if (payload === null || (bytes.length === 0 && (status === 204 || status === 205 || status === 304))) return undefined
     return this.#judge(() => decodeJson(bytes, type, codecs))
   }
 

@@ -1,19 +1,42 @@
-import type { Answer } from './answer.ts'
-import { assignHeaders } from './header-map.ts'
+import type { HeadersInit } from '@iopa/constants'
+import { assignHeaders, type HeaderMap } from './header-map.ts'
 import { abandonValue } from './held-bodies.ts'
-import { sendPromptly } from './payload-stream.ts'
+import type { Payload } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
+import { sendPromptly } from './source-streams.ts'
 import { KIND, type Kind, kindOf } from './value-kind.ts'
 
+/** What a value is written to: the answer of a context. */
+export interface ValueTarget {
+  /** The status that was set; 0 for none. */
+  readonly code: number
+  status: number
+  type: string
+  body: unknown
+  readonly headers: HeaderMap
+  setBody(body: unknown, kind: Kind): void
+  noteLength(): void
+}
+
+/** An answer that a handler returned: of a client, or of another run. */
+interface ReturnedAnswer {
+  readonly status: number
+  readonly type: string
+  readonly sealed: boolean
+  readonly payload: Payload
+  readonly body: unknown
+  readonly headers: HeadersInit
+}
+
 /** Writes what a handler returned to the answer; undefined changes nothing, an Error is thrown. */
-export const applyValue = (answer: Answer, value: unknown): void => {
+export const applyValue = (answer: ValueTarget, value: unknown): void => {
   if (value === undefined || value === answer) return
   if (typeof value !== 'object' || value === null) answer.body = value
   else applyKind(answer, value, kindOf(value), true)
 }
 
 /** Writes an object of a known kind; `whole` also writes the status of what has one. */
-export const applyKind = (answer: Answer, value: object, kind: Kind, whole: boolean): void => {
+export const applyKind = (answer: ValueTarget, value: object, kind: Kind, whole: boolean): void => {
   if (kind === KIND.Error) throw value
   if (kind !== KIND.Reply && kind !== KIND.Answer && kind !== KIND.Response) {
     answer.setBody(value, kind)
@@ -21,7 +44,7 @@ export const applyKind = (answer: Answer, value: object, kind: Kind, whole: bool
   }
   try {
     if (kind === KIND.Reply) applyReply(answer, value as Reply, whole)
-    else if (kind === KIND.Answer) applyAnswer(answer, value as Answer, whole)
+    else if (kind === KIND.Answer) applyAnswer(answer, value as ReturnedAnswer, whole)
     else applyResponse(answer, value as Response, whole)
   } catch (error) {
     // A status or header that is none: its body may not have been taken yet.
@@ -30,16 +53,16 @@ export const applyKind = (answer: Answer, value: object, kind: Kind, whole: bool
   }
 }
 
-const applyReply = (answer: Answer, value: Reply, whole: boolean): void => {
-  if (whole || !answer.hasStatus) answer.status = value.status
+const applyReply = (answer: ValueTarget, value: Reply, whole: boolean): void => {
+  if (whole || answer.code === 0) answer.status = value.status
   if (value.body !== undefined) answer.body = value.body
   if (value.headers !== undefined) assignHeaders(answer.headers, value.headers)
 }
 
-const applyAnswer = (answer: Answer, value: Answer, whole: boolean): void => {
-  if (value === answer) return
+const applyAnswer = (answer: ValueTarget, value: ReturnedAnswer, whole: boolean): void => {
+  if ((value as unknown) === answer) return
   const { status, type } = value
-  if (status !== 0 && (whole || !answer.hasStatus)) answer.status = status
+  if (status !== 0 && (whole || answer.code === 0)) answer.status = status
   answer.body = value.sealed ? (value.payload ?? undefined) : value.body
   assignHeaders(answer.headers, value.headers)
   if (type !== '') {
@@ -49,9 +72,9 @@ const applyAnswer = (answer: Answer, value: Answer, whole: boolean): void => {
   answer.noteLength()
 }
 
-const applyResponse = (answer: Answer, value: Response, whole: boolean): void => {
+const applyResponse = (answer: ValueTarget, value: Response, whole: boolean): void => {
   const { body, status } = value
-  if (whole || !answer.hasStatus) answer.status = status
+  if (whole || answer.code === 0) answer.status = status
   answer.body = body === null ? undefined : sendPromptly(body)
   const { headers } = answer
   const decoded = body !== null && isDecoded(value)

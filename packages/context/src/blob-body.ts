@@ -1,5 +1,5 @@
 import type { RandomAccessBody } from '@iopa/constants'
-import { chunksOf } from './payload-stream.ts'
+import { chunksOf } from './source-streams.ts'
 
 /** A Blob or File as a body: it knows its size, and any part of it can be read. */
 export class BlobBody implements RandomAccessBody {

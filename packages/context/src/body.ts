@@ -1,6 +1,6 @@
 import { type Body, type Codec, type CodecTable, IopaError, mediaTypeEssence } from '@iopa/constants'
 import { checkJsonCharset, textOf } from './charset.ts'
-import type { BodyHolder } from './environment.ts'
+import type { BodyHolder } from './held-bytes.ts'
 
 /** A stream that can also be read whole, faster than by iterating; a transport may give one as body. */
 export interface BodyStream extends AsyncIterable<Uint8Array> {

@@ -1,5 +1,3 @@
-import type { Answer } from './answer.ts'
-
 // Two copies of this package may be loaded, so what a copy has made is recognised by a brand and never by its class.
 
 /** Brand of every Answer. */
@@ -15,4 +13,4 @@ const APP: unique symbol = Symbol.for('iopa.App') as never
 export const isBrandedApp = (value: object): boolean => APP in value
 
 /** True for an Answer of any copy of this package. */
-export const isBrandedAnswer = (value: object): value is Answer => ANSWER in value
+export const isBrandedAnswer = (value: object): boolean => ANSWER in value

@@ -1,3 +1,5 @@
+import type { Payload } from './payload-stream.ts'
+
 /**
  * Bytes that are also a stream of one chunk: `for await` over plain bytes gives numbers, where the same loop over a
  * streamed body gives chunks. A class, because a property of each view costs several times as much; without a species, which would slow down
@@ -16,3 +18,10 @@ export const byteBody = (bytes: Uint8Array, start = 0, end: number = bytes.lengt
 /** The same memory as plain bytes. */
 export const plainBytes = (bytes: Uint8Array): Uint8Array =>
   bytes instanceof ByteBody ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes
+
+/** A payload as chunks of bytes: one chunk where it is in memory. */
+export const streamOf = (payload: Payload): AsyncIterable<Uint8Array> => {
+  if (payload === null) return new ByteBody(0)
+  if (typeof payload === 'string') return byteBody(new TextEncoder().encode(payload))
+  return payload instanceof Uint8Array ? byteBody(payload) : payload
+}

@@ -1,9 +1,13 @@
 import { type Logger, withOrigin } from '@iopa/constants'
 import { addAliases } from './aliases.ts'
 import type { Answer } from './answer.ts'
-import { CORE_KEYS, PropertyBag } from './context.ts'
-import type { Context } from './context-types.ts'
+import type { AnswerRecord } from './answer-record.ts'
+import type { Context } from './context.ts'
 import { checkPath } from './path.ts'
+import { CORE_KEYS, MEMBERS } from './property-bag.ts'
+import { segmentsOf } from './request-parts.ts'
+import type { RunContext } from './run-context.ts'
+import { BEHIND, RECORD } from './slots.ts'
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>)
 
@@ -23,25 +27,30 @@ export const fullPath = (base: string, path: string): string => (path === '/' &&
  * the reference; every other key and method is that of the context. So neither side sees the path of the other, also
  * where both work at the same time, and a body generator or a disposer that runs later still has the inner path.
  */
-export class ContextView {
+class ContextView {
   // Fields with initial values are defined, where an assignment would go to the context.
   'iopa.Path' = '/'
   'iopa.PathBase' = ''
   'iopa.Params': Readonly<Record<string, string>> = NO_PARAMS
   'iopa.Route' = ''
-  readonly #context: Context
+  readonly [BEHIND]: RunContext
+  readonly [RECORD]: AnswerRecord
+  readonly #context: RunContext
   /** The view around this one, of the mount around its mount. */
   readonly #outer: ContextView | null
   #logger: Logger | null
   #segments: readonly string[] | null = null
   #segmentsOf = ''
 
-  constructor(context: Context, prefix: string, logger: Logger | null) {
+  constructor(context: RunContext, prefix: string, logger: Logger | null) {
     this['iopa.Path'] = context['iopa.Path'].slice(prefix.length) || '/'
     this['iopa.PathBase'] = context['iopa.PathBase'] + prefix
     // A view of a view would pay for each level on each access.
     const isView = #context in context
-    this.#context = isView ? context.#context : context
+    const behind: RunContext = isView ? context.#context : context
+    this.#context = behind
+    this[BEHIND] = behind
+    this[RECORD] = behind[RECORD]
     this.#outer = isView ? (context as unknown as ContextView) : null
     this.#logger = logger ?? (isView ? context.#logger : null)
     const names = Object.keys(this.#context)
@@ -76,7 +85,7 @@ export class ContextView {
     const path = this['iopa.Path']
     if (this.#segments === null || this.#segmentsOf !== path) {
       this.#segmentsOf = path
-      this.#segments = path === '/' || path === '' ? [] : path.slice(1).split('/')
+      this.#segments = segmentsOf(path)
     }
     return this.#segments
   }
@@ -90,7 +99,7 @@ export class ContextView {
   }
 
   /** A context within this one, whose path is this view's path followed by `path`. @throws IopaError 400 for an illegal path. */
-  child(path: string, method = 'GET'): Context {
+  child(path: string, method = 'GET'): RunContext {
     const own = this['iopa.Path']
     const base = own.endsWith('/') ? own.slice(0, -1) : own
     const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
@@ -112,27 +121,20 @@ export class ContextView {
     }
   }
 
-  /** The context behind a view; any other value as it is. */
-  static contextOf<T>(value: T): T | Context {
-    return typeof value === 'object' && value !== null && #context in value ? value.#context : value
-  }
-
-  /** True where the path is the path base itself, without a slash after it: relative links would lead out of the mount. */
-  static isMountPath(context: Context): boolean {
-    if (!(#context in context)) return false
-    const outer = (context.#outer ?? context.#context) as Context
-    return context['iopa.Path'] === '/' && outer['iopa.PathBase'] + outer['iopa.Path'] === context['iopa.PathBase']
+  /** The view, or the context, around this one. */
+  static outerOf(context: RunContext): RunContext | null {
+    return #context in context ? ((context.#outer ?? context.#context) as RunContext) : null
   }
 
   static {
     const view = ContextView.prototype as unknown as Record<string | symbol, unknown>
     addAliases(view)
-    const methods = PropertyBag.prototype as unknown as object
+    const methods = MEMBERS
     for (const name of Reflect.ownKeys(methods)) {
       if (Object.hasOwn(view, name)) continue
       const { value, set } = Object.getOwnPropertyDescriptor(methods, name) as PropertyDescriptor
       if (typeof value === 'function') define(view, name, { value: forwarded(name) })
-      else if (typeof name === 'symbol' || value !== undefined) define(view, name, { value })
+      else if (value !== undefined) define(view, name, { value })
       else define(view, name, set === undefined ? { get: getter(name) } : { get: getter(name), set: setter(name) })
     }
     for (const name of CORE_KEYS) if (!OWN_KEYS.has(name)) define(view, name, { get: getter(name), set: setter(name) })
@@ -170,4 +172,14 @@ export class ContextView {
       Object.defineProperty(on, name, { ...descriptor, enumerable: false, configurable: true })
     }
   }
+}
+
+/** The context as the app mounted at `prefix` sees it; what is logged there goes to `logger`, where there is one. */
+export const viewOf = (context: RunContext, prefix: string, logger: Logger | null): RunContext =>
+  new ContextView(context, prefix, logger) as unknown as RunContext
+
+/** True where the path is the path base itself, without a slash after it: relative links would lead out of the mount. */
+export const isMountPath = (context: Context): boolean => {
+  const outer = ContextView.outerOf(context as RunContext)
+  return outer !== null && context['iopa.Path'] === '/' && outer['iopa.PathBase'] + outer['iopa.Path'] === context['iopa.PathBase']
 }

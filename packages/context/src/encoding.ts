@@ -1,15 +1,12 @@
 import { type CodecTable, describeValue, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
-import type { Answer } from './answer.ts'
 import { BlobBody, multipartOf } from './blob-body.ts'
 import { bytesOfView } from './bytes.ts'
 import { textUnder } from './charset.ts'
 import { abandonValue, abandonWithin } from './held-bodies.ts'
-import { chunksOf, type Source, sendPromptly } from './payload-stream.ts'
+import type { Payload } from './payload-stream.ts'
 import type { Reply } from './reply.ts'
+import { chunksOf, type Source, sendPromptly } from './source-streams.ts'
 import { KIND, type Kind, kindOf, unsendable } from './value-kind.ts'
-
-/** A body as it goes over the wire; a string is UTF-8 text. */
-export type Payload = string | Uint8Array | AsyncIterable<Uint8Array> | null
 
 /** A payload and the content type that says what it is. */
 export interface Encoded {
@@ -51,7 +48,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
     case KIND.Reply:
       return encodeBody((body as Reply).body, type, codecs)
     case KIND.Answer: {
-      const answer = body as Answer
+      const answer = body as { readonly sealed: boolean; readonly payload: Payload; readonly type: string; readonly body: unknown }
       if (answer.sealed) return { payload: answer.payload, type: type || answer.type }
       return encodeBody(answer.body, type || answer.type, codecs)
     }

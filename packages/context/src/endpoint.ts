@@ -1,4 +1,4 @@
-import type { Context } from './context-types.ts'
+import type { Context } from './context.ts'
 
 /** The keys that a transport sets on its connections, and how a request of one gets them. */
 export interface InheritedKeys {

@@ -2,14 +2,14 @@ import type { Bag } from '@iopa/constants'
 import { checkMethodCase, IopaError } from '@iopa/constants'
 import { checkBag } from './bag-check.ts'
 import { CONTEXT } from './brands.ts'
-import { PropertyBag } from './context.ts'
+import type { Context } from './context.ts'
 import type { ContextInit } from './context-init.ts'
-import type { Context } from './context-types.ts'
-import { ContextView } from './context-view.ts'
 import { type Endpoint, localEndpoint } from './endpoint.ts'
 import type { Environment } from './environment.ts'
 import { checkPath } from './path.ts'
 import { bodyOfBag, copyKnownKeys, endpointOfBag } from './promotion.ts'
+import { createContext } from './property-bag.ts'
+import type { RunContext } from './run-context.ts'
 import type { Scope } from './scope.ts'
 
 /** Makes contexts of one shape and knows how many of them live. */
@@ -28,13 +28,12 @@ export class ContextFactory {
   }
 
   /** A context for a request that a transport has received. */
-  create(init: ContextInit, parent: Scope | Context | null = null): Context {
-    const above = parent instanceof ContextView ? ContextView.contextOf(parent) : parent
-    return new PropertyBag(this.#environment, init, above as PropertyBag | Scope | null) as unknown as Context
+  create(init: ContextInit, parent: Scope | Context | null = null): RunContext {
+    return createContext(this.#environment, init, parent)
   }
 
   /** A context from a plain object of keys, which is trusted: it comes from inside the process. @throws IopaError 400 for an illegal path. */
-  promote(bag: Bag, parent: Scope | Context | null = null): Context {
+  promote(bag: Bag, parent: Scope | Context | null = null): RunContext {
     checkBag(bag)
     const given = bag['iopa.Path'] ?? '/'
     const query = bag['iopa.QueryString'] ?? ''
@@ -65,7 +64,7 @@ export class ContextFactory {
 }
 
 /** Ends a context with a signal that lives longer than it. */
-const endWith = (signal: AbortSignal, context: Context): void => {
+const endWith = (signal: AbortSignal, context: RunContext): void => {
   const abort = (): void => void context.end('disconnect')
   if (signal.aborted) abort()
   else {

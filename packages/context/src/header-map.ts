@@ -154,4 +154,5 @@ export const assignHeaders = (target: HeaderMap, init: HeadersInit): void => {
   } else for (const name of Object.keys(init)) target.set(name, init[name] as string | readonly string[])
 }
 
-const isHeaderFields = (init: HeadersInit): init is HeaderFields => typeof (init as HeaderFields)[Symbol.iterator] === 'function'
+const isHeaderFields = (init: HeadersInit): init is Iterable<[name: string, value: string]> =>
+  typeof (init as HeaderFields)[Symbol.iterator] === 'function'

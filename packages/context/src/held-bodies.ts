@@ -1,5 +1,6 @@
 import { isPlainObject } from '@iopa/constants'
-import { chunksOf, heed, type PayloadStream, type Source } from './payload-stream.ts'
+import type { PayloadStream } from './payload-stream.ts'
+import { chunksOf, heed, type Source } from './source-streams.ts'
 import { KIND, kindOf } from './value-kind.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { Bag, Body, CodecTable } from '@iopa/constants'
-import type { Context } from './context-types.ts'
+import type { Context } from './context.ts'
 import { encodeBody } from './encoding.ts'
 import type { Endpoint } from './endpoint.ts'
 import { PayloadStream } from './payload-stream.ts'

@@ -1,4 +1,3 @@
-import type { PropertyBag } from './context.ts'
 import { HeaderMap } from './header-map.ts'
 
 /** What a run may read of its peer, as bits. `Private` stands for all inputs that are not compared: a run that reads one is not shared. */
@@ -62,7 +61,7 @@ const READS = Symbol('reads')
 const VALUES = Symbol('values')
 
 /** A context whose reads are recorded. */
-type TrackedBag = PropertyBag & { [READS]: Reads; [VALUES]: Record<string, unknown> }
+type TrackedBag = Record<string, unknown> & { [READS]: Reads; [VALUES]: Record<string, unknown> }
 
 /** The record of a context; undefined for an ordinary one. */
 export const readsOf = (context: object): Reads | undefined => (context as Partial<TrackedBag>)[READS]

@@ -1,5 +1,5 @@
 import type { HeadersInit } from '@iopa/constants'
-import { heed } from './payload-stream.ts'
+import { heed } from './source-streams.ts'
 
 const REPLY: unique symbol = Symbol.for('iopa.reply') as never
 

@@ -1,7 +1,7 @@
 import { describeValue, isIopaError, isOpaque, isPlainObject } from '@iopa/constants'
 import { isBrandedAnswer, isBrandedApp } from './brands.ts'
-import { isNodeStream, isWebStream, wasUsed } from './payload-stream.ts'
 import { isReply } from './reply.ts'
+import { isNodeStream, isWebStream, wasUsed } from './source-streams.ts'
 
 /** What a value is, and so how it is sent. One function decides it for handlers, bags and clients alike. */
 export const KIND = {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { CodecTable } from '@iopa/constants'
-import { applyValue } from '@iopa/context'
+import { applyValue, sealAnswer } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { bench, request } from './environment.ts'
 
@@ -20,7 +20,7 @@ describe.skipIf(process.getBuiltinModule === undefined)('what a request register
     })
     await storage.run('transport', async () => {
       context.response.body = 'x'
-      await context.response.seal(new CodecTable())
+      await sealAnswer(context.response, new CodecTable())
       await context.end('disconnect')
     })
     expect(seen.splice(0)).toEqual(Array(5).fill('request'))
@@ -62,7 +62,7 @@ describe.skipIf(process.getBuiltinModule === undefined)('what a request register
     storage.run('request', () => applyValue(context.response, make()))
     await storage.run('transport', async () => {
       // A synchronous generator is looked at when the answer is sealed, which a host does within the request.
-      await storage.run('request', async () => context.response.seal(new CodecTable()))
+      await storage.run('request', async () => sealAnswer(context.response, new CodecTable()))
       expect(await context.response.text()).toBe('a')
     })
     expect(seen.splice(0)).toEqual(['request', 'request'])
@@ -81,7 +81,7 @@ describe.skipIf(process.getBuiltinModule === undefined)('what a request register
       })()
     })
     await storage.run('transport', async () => {
-      void context.response.seal(new CodecTable())
+      void sealAnswer(context.response, new CodecTable())
       const iterator = (context.response.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
       await iterator.next()
       await context.end('disconnect')

@@ -1,5 +1,5 @@
 import { CodecTable } from '@iopa/constants'
-import { type Context, ContextFactory, type ContextInit, type Endpoint, type Environment, type RequestSource } from '@iopa/context'
+import { ContextFactory, type ContextInit, type Endpoint, type Environment, type RequestSource, type RunContext } from '@iopa/context/host'
 
 export interface Bench {
   readonly environment: Environment
@@ -45,9 +45,9 @@ export const request = (
   factory: ContextFactory,
   path = '/a',
   source: RequestSource | null = null,
-  parent: Context | null = null,
+  parent: RunContext | null = null,
   method = 'GET'
-): Context => {
+): RunContext => {
   const init: ContextInit = { method, path, query: 'x=1', rawPath: path, endpoint, source }
   return factory.create(init, parent)
 }

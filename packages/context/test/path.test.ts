@@ -1,4 +1,4 @@
-import { checkPath, decodePath, encodePath, joinPath } from '@iopa/context'
+import { checkPath, decodePath, encodePath, joinPath } from '@iopa/context/host'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 

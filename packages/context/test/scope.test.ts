@@ -1,4 +1,4 @@
-import { Scope } from '@iopa/context'
+import { Scope } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { bench, request } from './environment.ts'
 

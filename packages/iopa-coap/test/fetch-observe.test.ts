@@ -1,4 +1,4 @@
-import { type Answer, App, type Bag } from '@iopa/appbuilder'
+import { App, type Bag, type ReceivedAnswer } from '@iopa/appbuilder'
 import { type CoapListener, type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { type VirtualNetworkOptions, virtualClock, virtualNetwork } from '@iopa/testing'
@@ -81,7 +81,7 @@ const fetching = (path: string, body: string, stop?: AbortController): Bag => ({
   ...(stop === undefined ? undefined : { 'iopa.CallCancelled': stop.signal })
 })
 
-const collect = (answers: AsyncIterable<Answer>) => {
+const collect = (answers: AsyncIterable<ReceivedAnswer>) => {
   const texts: string[] = []
   const done = (async () => {
     for await (const answer of answers) texts.push(Buffer.from(await answer.bytes()).toString())

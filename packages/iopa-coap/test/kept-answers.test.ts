@@ -1,5 +1,4 @@
-import type { Context } from '@iopa/appbuilder'
-import type { RandomAccessBody } from '@iopa/transport'
+import type { Context, RandomAccessBody } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import type { Remote } from '../src/exchanges/exchange.ts'

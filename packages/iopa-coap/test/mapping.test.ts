@@ -1,6 +1,7 @@
 import { IopaError } from '@iopa/appbuilder'
-import { Answer, CodecTable, DEFAULT_LIMITS, HeaderMap, type RandomAccessBody } from '@iopa/transport'
+import { CodecTable, DEFAULT_LIMITS, HeaderMap, type RandomAccessBody, type SealedAnswer } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
+import { AnswerRecord, sealAnswer } from '../../context/src/host.ts'
 import { clientAnswer, clientRequest } from '../src/client/request.ts'
 import { CODE, codeOfMethod, codeOfStatus, formatCode, statusOfCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
@@ -20,17 +21,17 @@ const formats = new FormatTable(new CodecTable())
 const NONE = { observe: -1, block1: -1, block2: -1, size1: -1, size2: -1 }
 
 /** An answer as a handler makes it. */
-const answerOf = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => {
-  const answer = new Answer()
+const answerOf = (status: number, body: unknown, headers: Record<string, string> = {}): SealedAnswer => {
+  const answer = new AnswerRecord()
   answer.status = status
   answer.headers = headers
   if (body !== undefined) answer.body = body
-  answer.seal(new CodecTable())
+  sealAnswer(answer, new CodecTable())
   return answer
 }
 
 /** The options that an answer has on the wire. */
-const optionsOf = (answer: Answer, method: number = CODE.GET): Options =>
+const optionsOf = (answer: SealedAnswer, method: number = CODE.GET): Options =>
   writeRepresentation(new Options(), represent(answer, method, -1, formats), NONE)
 
 const read = (request: Parameters<typeof rawRequest>[1], code: number = CODE.GET) =>
@@ -118,9 +119,9 @@ describe('an answer', () => {
       contentFormat: -1,
       payload: new Uint8Array(0)
     })
-    const failed = new Answer()
+    const failed = new AnswerRecord()
     failed.fail(new IopaError(409, 'taken', 'Somebody was faster.'))
-    failed.seal(new CodecTable())
+    sealAnswer(failed, new CodecTable())
     const told = represent(failed, CODE.PUT, -1, formats)
     expect([formatCode(told.code), told.contentFormat, Buffer.from(told.payload as Uint8Array).toString()]).toEqual([
       '4.09',

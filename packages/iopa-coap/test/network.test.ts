@@ -1,4 +1,4 @@
-import { type Answer, App } from '@iopa/appbuilder'
+import { App, type ReceivedAnswer } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { type PacketRecord, seededRandom } from '@iopa/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -23,7 +23,7 @@ afterEach(() => {
 })
 
 const messageOf = ({ bytes }: PacketRecord): ReceivedMessage => decode(bytes) as ReceivedMessage
-const textOf = async (answer: Answer): Promise<string> => Buffer.from(await answer.bytes()).toString()
+const textOf = async (answer: ReceivedAnswer): Promise<string> => Buffer.from(await answer.bytes()).toString()
 
 describe('on a scripted network', () => {
   it('answers 1,000 requests over 30 % loss, and runs each handler exactly once', async () => {
@@ -253,7 +253,7 @@ describe('on a scripted network', () => {
 })
 
 describe('observation on a scripted network', () => {
-  const collect = (answers: AsyncIterable<Answer>): { texts: string[]; done: Promise<void> } => {
+  const collect = (answers: AsyncIterable<ReceivedAnswer>): { texts: string[]; done: Promise<void> } => {
     const texts: string[] = []
     const done = (async () => {
       for await (const answer of answers) texts.push(await textOf(answer))

@@ -1,5 +1,6 @@
 import type { Context } from '@iopa/appbuilder'
-import { Answer } from '@iopa/transport'
+import type { Context as OwnedContext } from '@iopa/transport'
+import { receivedAnswer } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { NO_OPTIONS } from '../src/codec/options.ts'
@@ -8,7 +9,7 @@ import type { NotificationSource } from '../src/observers/notifications.ts'
 import { Observer, type ObserverPorts } from '../src/observers/observers.ts'
 import type { CoapRequest } from '../src/resources/request.ts'
 
-const answer = (payload: string) => Answer.received(200, { payload })
+const answer = (payload: string) => receivedAnswer(200, { payload })
 
 /** An observer that is notified of each state at once. */
 const observing = (sequence: number) => {
@@ -19,7 +20,7 @@ const observing = (sequence: number) => {
     source = given
     return { changed: () => void source!.notification(), dismiss: () => {}, close: () => {} }
   }
-  const context = { end: (reason: string) => void ends.push(reason) } as unknown as Context
+  const context = { end: (reason: string) => void ends.push(reason) } as unknown as OwnedContext
   const ports: ObserverPorts = {
     respond: () => {},
     notification: (observer, { payload }) => {

@@ -1,5 +1,5 @@
-import type { Context } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import type { Context } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import type { HttpOptions } from '../src/index.ts'
 import { eventually, gate, Peer, serve } from './support.ts'
@@ -63,7 +63,7 @@ describe('a body that ends with the connection', () => {
   test('is reset when its request is ended by the app', async () => {
     let context: Context | undefined
     const { port } = await serve(own => {
-      context = own
+      context = own as Context
       return (async function* () {
         yield bytes('half')
         await new Promise(resolve => own.signal.addEventListener('abort', resolve))
@@ -129,7 +129,7 @@ describe('a client that has ended its side', () => {
       const go = gate()
       let context: Context | undefined
       const { app, port } = await serve(own => {
-        context = own
+        context = own as Context
         void own.signal
         return (async function* () {
           yield bytes('half')
@@ -155,7 +155,7 @@ describe('a client that has ended its side', () => {
       let context: Context | undefined
       const { app, port } = await serve(
         own => {
-          context = own
+          context = own as Context
           void own.signal
           return (async function* () {
             yield bytes('half')

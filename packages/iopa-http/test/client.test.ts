@@ -1,7 +1,8 @@
 import http from 'node:http'
 import net from 'node:net'
-import type { Answer, Bag, Context, IopaError } from '@iopa/appbuilder'
+import type { Bag, Context, IopaError, ReceivedAnswer } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
+import type { LinkAnswer } from '@iopa/transport'
 import { type Client, type ConnectOptions, connect } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { http as transport } from '../src/index.ts'
@@ -81,7 +82,7 @@ describe('a client', () => {
     })()
     const answer = await channel.send({ 'iopa.Method': 'POST', 'iopa.Path': '/', 'iopa.Body': body })
     let text = ''
-    for await (const chunk of answer.payload as AsyncIterable<Uint8Array>) {
+    for await (const chunk of (answer as LinkAnswer).payload as AsyncIterable<Uint8Array>) {
       text += Buffer.from(chunk)
       go.open()
     }
@@ -110,7 +111,7 @@ describe('a client', () => {
     )
     const channel = await dial(port)
     const answer = await channel.send(get('/'))
-    for await (const _ of answer.payload as AsyncIterable<Uint8Array>) break
+    for await (const _ of (answer as LinkAnswer).payload as AsyncIterable<Uint8Array>) break
     await eventually('the server has noticed', () => app.live <= 1)
   })
 
@@ -301,7 +302,7 @@ describe('a request rejects', () => {
 })
 
 describe('an observation', () => {
-  const read = async (answers: AsyncIterable<Answer>, count: number): Promise<string[]> => {
+  const read = async (answers: AsyncIterable<ReceivedAnswer>, count: number): Promise<string[]> => {
     const seen: string[] = []
     for await (const answer of answers) {
       seen.push(await answer.text())

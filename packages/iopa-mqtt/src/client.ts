@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import {
-  type Answer,
   answerTimeout,
   type Bag,
   type Channel,
@@ -12,6 +11,7 @@ import {
   DEFAULT_LIMITS,
   IopaError,
   type Limits,
+  type LinkAnswer,
   mergeLimits,
   type OutgoingRequest,
   outgoing,
@@ -106,7 +106,7 @@ class MqttChannel implements Channel {
     return this.#broker.start(signal)
   }
 
-  async send(bag: Bag): Promise<Answer> {
+  async send(bag: Bag): Promise<LinkAnswer> {
     const request = outgoing(bag)
     // What was cancelled before is not sent.
     request.signal?.throwIfAborted()
@@ -124,7 +124,7 @@ class MqttChannel implements Channel {
     }
   }
 
-  async *observe(bag: Bag): AsyncGenerator<Answer> {
+  async *observe(bag: Bag): AsyncGenerator<LinkAnswer> {
     const request = outgoing(bag)
     const filter = this.#statePrefix + topicFor(request)
     if (!isTopicFilter(filter)) throw new IopaError(400, 'bad-topic', `'${request.path}' is no topic filter.`)
@@ -159,7 +159,7 @@ class MqttChannel implements Channel {
   }
 
   /** Request and response of MQTT 5. */
-  async #request(request: OutgoingRequest, topic: string, bag: Bag, signal: AbortSignal): Promise<Answer> {
+  async #request(request: OutgoingRequest, topic: string, bag: Bag, signal: AbortSignal): Promise<LinkAnswer> {
     const reading = request.method === 'GET' || request.method === 'HEAD'
     const wantsResponse = reading || this.#answer === 'response'
     if (!wantsResponse) return answerOfReceipt(await this.#publish(request, topic, bag, {}, signal), 204)
@@ -184,7 +184,7 @@ class MqttChannel implements Channel {
   }
 
   /** MQTT 3.1.1 knows publishing and subscribing alone. */
-  async #simple(request: OutgoingRequest, topic: string, bag: Bag, signal: AbortSignal): Promise<Answer> {
+  async #simple(request: OutgoingRequest, topic: string, bag: Bag, signal: AbortSignal): Promise<LinkAnswer> {
     if (request.method === 'GET') return this.#retained(topic, signal, this.#timeout)
     if (request.method === 'PUT' || request.method === 'DELETE') return answerOfReceipt(await this.#publish(request, topic, bag, {}, signal), 204)
     throw new IopaError(501, 'not-in-mqtt-3', `The broker speaks MQTT 3.1.1, which has no way to say ${request.method}: use GET, PUT or DELETE.`)
@@ -208,7 +208,7 @@ class MqttChannel implements Channel {
   }
 
   /** The first message of a subscription: the retained one, or what an IOPA broker answers to a GET of it. 404 when there is none in time. */
-  async #retained(topic: string, signal: AbortSignal, wait: number): Promise<Answer> {
+  async #retained(topic: string, signal: AbortSignal, wait: number): Promise<LinkAnswer> {
     const observer = this.#observers.add(topic)
     const timer = this.#clock.setTimeout(() => observer.end(), wait, { keep: true })
     const stop = (): void => observer.end(signal.reason)

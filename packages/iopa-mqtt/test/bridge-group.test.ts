@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Answer } from '@iopa/appbuilder'
+import type { ReceivedAnswer } from '@iopa/appbuilder'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { HouseOptions } from './fixtures/house.ts'
@@ -126,7 +126,8 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     const ending = new AbortController()
     const seen: string[] = []
     const observing = (async () => {
-      for await (const answer of two.app.observe('/lights/hall', { signal: ending.signal }) as AsyncIterable<Answer>) seen.push(await answer.text())
+      for await (const answer of two.app.observe('/lights/hall', { signal: ending.signal }) as AsyncIterable<ReceivedAnswer>)
+        seen.push(await answer.text())
     })()
     await until(() => seen.length === 1)
     await one.put('hall', 'on')
@@ -143,7 +144,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     const ending = new AbortController()
     const seen: string[] = []
     const observing = (async () => {
-      for await (const answer of two.app.observe('/mode', { signal: ending.signal }) as AsyncIterable<Answer>) seen.push(await answer.text())
+      for await (const answer of two.app.observe('/mode', { signal: ending.signal }) as AsyncIterable<ReceivedAnswer>) seen.push(await answer.text())
     })()
     await until(() => seen.length === 1)
     one.mode = 'night'
@@ -162,7 +163,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     const ending = new AbortController()
     const last: string[] = []
     const observing = workers.map(async ({ app }, index) => {
-      for await (const answer of app.observe('/lights', { signal: ending.signal }) as AsyncIterable<Answer>) last[index] = await answer.text()
+      for await (const answer of app.observe('/lights', { signal: ending.signal }) as AsyncIterable<ReceivedAnswer>) last[index] = await answer.text()
     })
     for (let round = 0; round < 10; round++) {
       await Promise.all(workers.map((worker, number) => worker.put(`light-${number}`, `${round}`)))

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { type Answer, App, type ConnectOptions, IopaError } from '@iopa/appbuilder'
+import { App, type ConnectOptions, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import type { Channel } from '@iopa/transport'
+import type { Channel, LinkAnswer } from '@iopa/transport'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { MqttClientOptions } from '../src/client.ts'
@@ -34,7 +34,8 @@ const observe = (channel: Channel, path: string): { seen: string[]; ended: Promi
   const seen: string[] = []
   const ending = new AbortController()
   const ended = (async () => {
-    for await (const answer of channel.observe({ 'iopa.Path': path, 'iopa.CallCancelled': ending.signal })) seen.push(await (answer as Answer).text())
+    for await (const answer of channel.observe({ 'iopa.Path': path, 'iopa.CallCancelled': ending.signal }))
+      seen.push(await (answer as LinkAnswer).text())
   })().catch((error: unknown) => error)
   return { seen, ended, stop: () => ending.abort() }
 }
@@ -307,7 +308,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     for (let n = 0; n < 50; n++) await other.publishAsync('fast', String(n), { qos: 1 })
     await new Promise(resolve => setTimeout(resolve, 50))
     const rest: string[] = []
-    for (let n = 0; n < 5; n++) rest.push(await ((await iterator.next()).value as Answer).text())
+    for (let n = 0; n < 5; n++) rest.push(await ((await iterator.next()).value as LinkAnswer).text())
     expect(rest).toEqual(['45', '46', '47', '48', '49'])
     await iterator.return?.()
   })

@@ -1,14 +1,13 @@
-import { type Context, IopaError, type Transport } from '@iopa/appbuilder'
+import { IopaError, type Transport } from '@iopa/appbuilder'
 import { transportContract } from '@iopa/testing'
-import { type Host, isControlMethod } from '@iopa/transport'
+import { answerUnrun, type Context, type Host, isControlMethod } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
 
 /** The handlers of the contract take whatever comes and know only requests; here CONNECT and SUBSCRIBE find nobody, which accepts them. */
 const withoutControl = (host: Host): Host => {
   const refuse = (context: Context): Context => {
-    context.response.fail(new IopaError(404, 'no-route'))
-    context.response.seal(context.environment.codecs)
+    answerUnrun(context, new IopaError(404, 'no-route'))
     return context
   }
   return new Proxy(host, {
@@ -16,10 +15,10 @@ const withoutControl = (host: Host): Host => {
       if (key === 'withLimits') return (limits: Parameters<Host['withLimits']>[0]) => withoutControl(target.withLimits(limits))
       if (key === 'run')
         return (context: Context, done: (context: Context) => void, ...whole: [Parameters<Host['run']>[2]?]) =>
-          isControlMethod(context.method) ? done(refuse(context)) : target.run(context, done, ...whole)
+          isControlMethod(context.method) ? done(refuse(context)) : target.run(context as Context, done, ...whole)
       if (key === 'invoke')
         return async (context: Context, ...whole: [Parameters<Host['invoke']>[1]?]) =>
-          isControlMethod(context.method) ? void refuse(context) : target.invoke(context, ...whole)
+          isControlMethod(context.method) ? void refuse(context) : target.invoke(context as Context, ...whole)
       const value: unknown = Reflect.get(target, key, target)
       return typeof value === 'function' ? value.bind(target) : value
     }

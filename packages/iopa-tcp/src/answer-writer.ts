@@ -1,5 +1,5 @@
 import {
-  type Answer,
+  answerUnrun,
   type ConnectionUser,
   type Context,
   type Endpoint,
@@ -8,6 +8,7 @@ import {
   type IopaError,
   nextChunk,
   type Outbox,
+  type SealedAnswer,
   silenceLimit
 } from '@iopa/transport'
 
@@ -19,7 +20,7 @@ export interface AnswerFormat {
   /** True when a stream is written piece by piece, as it comes. */
   readonly streams: boolean
   /** Hands the bytes of an answer to `out`, in order. @throws IopaError for what the format cannot carry. */
-  write(answer: Answer, request: Context, out: AnswerOutput): void
+  write(answer: SealedAnswer, request: Context, out: AnswerOutput): void
 }
 
 /** Where the bytes of answers go. */
@@ -111,8 +112,7 @@ export class AnswerWriter implements AnswerOutput {
   /** Answers with an error what never became a request. */
   refuse(error: IopaError, seq?: number | string): void {
     const request = this.answering(seq)
-    request.response.fail(error)
-    this.answer(request)
+    this.answer(request, error)
   }
 
   /** A context for an answer that is given without the pipeline. */
@@ -123,8 +123,8 @@ export class AnswerWriter implements AnswerOutput {
   }
 
   /** Sends an answer that was given without the pipeline, in its turn. */
-  answer(request: Context): void {
-    request.response.seal(request.environment.codecs)
+  answer(request: Context, outcome: IopaError | number): void {
+    answerUnrun(request, outcome)
     this.#enter(request, request['iopa.Seq'] === undefined)
     this.#done(request)
   }
@@ -136,7 +136,7 @@ export class AnswerWriter implements AnswerOutput {
   }
 
   /** Writes an answer out of turn, with all others of this turn of the event loop: to an observer. */
-  send(answer: Answer, request: Context): void {
+  send(answer: SealedAnswer, request: Context): void {
     this.#format.write(answer, request, this)
     this.#flushMany()
   }

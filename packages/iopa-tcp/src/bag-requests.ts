@@ -1,5 +1,4 @@
 import {
-  type Answer,
   type BagAnswer,
   type BagRequest,
   bodyTooLarge,
@@ -7,7 +6,8 @@ import {
   decodeBagRequest,
   encodeBagAnswer,
   IopaError,
-  type RequestSource
+  type RequestSource,
+  type SealedAnswer
 } from '@iopa/transport'
 import type { AnswerFormat } from './answer-writer.ts'
 import type { FrameReceiver, RequestPorts } from './frame-receiver.ts'
@@ -90,7 +90,7 @@ export class BagRequests implements FrameReceiver {
       entered()
       schedule()
     })
-    const deliver = (answer: Answer): void | Promise<void> => {
+    const deliver = (answer: SealedAnswer): void | Promise<void> => {
       if (request.ended) return
       const waits = answers.waits()
       if (waits !== undefined) return waits.then(() => deliver(answer))
@@ -108,17 +108,16 @@ export class BagRequests implements FrameReceiver {
     void this.#observations.get(seq)?.end('unsubscribe')
     const { answers } = this.#ports
     const request = answers.answering(seq)
-    request.response.status = 204
-    answers.answer(request)
+    answers.answer(request, 204)
   }
 }
 
-const withoutBody = ({ status, reason, headerPairs, type }: Answer): BagAnswer => ({
+const withoutBody = ({ status, reason, headerPairs, type }: SealedAnswer): BagAnswer => ({
   status,
   reason,
   headerPairs,
   type,
-  body: undefined,
+  encoded: false,
   payload: null
 })
 

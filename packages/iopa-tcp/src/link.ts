@@ -1,5 +1,4 @@
 import {
-  Answer,
   type BagRequest,
   type BagSeq,
   type ByteChannel,
@@ -13,6 +12,7 @@ import {
   IopaError,
   type Limits,
   type Link,
+  type LinkAnswer,
   type LinkEnd,
   type LinkRequestOptions,
   linkLost,
@@ -20,6 +20,7 @@ import {
   type OpenOptions,
   Outbox,
   type OutgoingRequest,
+  receivedAnswer,
   requestBytes,
   type Sink
 } from '@iopa/transport'
@@ -52,7 +53,7 @@ interface Waiting {
   /** Takes the answers of a subscription; null for a request. */
   readonly sink: Sink | null
   sent: boolean
-  resolve(answer: Answer | undefined): void
+  resolve(answer: LinkAnswer | undefined): void
   reject(error: unknown): void
   /** Stops listening to the signal. */
   settled(): void
@@ -103,9 +104,9 @@ export class TcpLink implements Link {
     })
   }
 
-  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
     const body = await requestBytes(message, this.#init.limits.body, signal)
-    return (await this.#ask(message, body, null, signal)) as Answer
+    return (await this.#ask(message, body, null, signal)) as LinkAnswer
   }
 
   async subscribe(message: OutgoingRequest, sink: Sink, { signal }: LinkRequestOptions): Promise<void> {
@@ -126,7 +127,7 @@ export class TcpLink implements Link {
   }
 
   /** Resolves with the answer to a request, or when its signal aborts; rejects when neither can come. */
-  #ask(message: OutgoingRequest, body: Uint8Array | null, sink: Sink | null, signal: AbortSignal): Promise<Answer | undefined> {
+  #ask(message: OutgoingRequest, body: Uint8Array | null, sink: Sink | null, signal: AbortSignal): Promise<LinkAnswer | undefined> {
     return new Promise((resolve, reject) => {
       if (this.#gone) throw this.#loss(false)
       const seq = ++this.#seq
@@ -214,7 +215,7 @@ export class TcpLink implements Link {
     this.#waiting.delete(seq)
     waiting?.settled()
     if (this.#reader.overlong === true) waiting?.reject(tooLarge())
-    else waiting?.resolve(Answer.received(200, { payload: frame }))
+    else waiting?.resolve(receivedAnswer(200, { payload: frame }))
   }
 
   /** Fails the request, or the observation, whose answer cannot be read; the others go on. Without a seq it is that of none. */

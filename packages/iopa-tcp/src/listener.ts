@@ -1,5 +1,5 @@
 import {
-  Answer,
+  answerToError,
   type ByteChannel,
   type ByteNetwork,
   type Clock,
@@ -13,6 +13,7 @@ import {
   type Listener,
   listenerUrl,
   requiredPort,
+  type SealedAnswer,
   type TlsOptions
 } from '@iopa/transport'
 import type { Framing } from './framing.ts'
@@ -74,11 +75,9 @@ const LINGER = 1000
 /** Refuses connections over the limit: a peer that speaks bags gets a 503. */
 function refusals(bag: boolean, clock: Clock): (channel: ByteChannel) => void {
   let open = 0
-  const answer = new Answer()
-  answer.fail(
+  const answer = answerToError(
     new IopaError(503, 'too-many-connections', 'The server has as many connections as it may have; try again.', { headers: { 'retry-after': '10' } })
   )
-  answer.seal(new CodecTable())
   const line = Buffer.from(`${encodeBagAnswer(answer, undefined)}\n`)
 
   return channel => {

@@ -1,7 +1,7 @@
-import { type Answer, IopaError } from '@iopa/transport'
+import { IopaError, type SealedAnswer } from '@iopa/transport'
 
 /** The error that an answer other than 2xx stands for; its body may say more (RFC 9457). */
-export function refusalError(answer: Answer): IopaError {
+export function refusalError(answer: SealedAnswer): IopaError {
   let problem: { readonly code?: unknown; readonly detail?: unknown } = {}
   try {
     const value: unknown = JSON.parse(Buffer.from(answer.payloadBytes).toString())

@@ -1,4 +1,5 @@
 import {
+  answerUnrun,
   type ByteChannel,
   type ByteReceiver,
   type Clock,
@@ -82,8 +83,7 @@ export class Session implements ByteReceiver {
     const endpoint = endpointOf(channel, settings)
     this.#connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
     // No pipeline runs for a connection, so there is nothing to wait for before its keys are inherited.
-    this.#connection.response.status = 204
-    this.#connection.response.seal(this.#connection.environment.codecs)
+    answerUnrun(this.#connection, 204)
     this.#user = new ConnectionUser(host, this.#connection, error => this.#userEnded(error))
     const schedule = (): void => this.#schedule()
     this.#answers = new AnswerWriter({

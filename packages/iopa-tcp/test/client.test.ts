@@ -1,5 +1,6 @@
 import net from 'node:net'
-import { type Answer, App, type Context } from '@iopa/appbuilder'
+import { App, type Context, type ReceivedAnswer } from '@iopa/appbuilder'
+import type { LinkAnswer } from '@iopa/transport'
 import { type ByteNetwork, type Client, type ConnectOptions, connect } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import { describe, expect, test } from 'vitest'
@@ -330,7 +331,7 @@ describe('observing through a client', () => {
     const { port, app } = await state()
     const channel = await open(port)
     const abort = new AbortController()
-    const seen: Answer[] = []
+    const seen: ReceivedAnswer[] = []
     for await (const answer of channel.observe({ 'iopa.Path': '/level', 'iopa.CallCancelled': abort.signal })) {
       seen.push(answer)
       setTimeout(() => abort.abort(), 10)
@@ -425,7 +426,7 @@ describe('a client of plain messages', () => {
     const channel = await open(port, {}, { framing: 'lengthPrefixed' })
     const bodies = Array.from({ length: 200 }, (_, i) => Buffer.alloc(1 + ((i * 7919) % 60_000), i))
     const answers = await Promise.all(bodies.map(body => channel.send({ 'iopa.Body': body })))
-    for (const [i, answer] of answers.entries()) expect(Buffer.from(answer.payloadBytes).equals(bodies[i]!)).toBe(true)
+    for (const [i, answer] of answers.entries()) expect(Buffer.from((answer as LinkAnswer).payloadBytes).equals(bodies[i]!)).toBe(true)
   })
 
   test('is not confused by the answer to a request that was given up', async () => {

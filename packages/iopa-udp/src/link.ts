@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto'
 import {
-  Answer,
   bodyTooLarge,
   checkTarget,
   type DatagramChannel,
@@ -11,10 +10,12 @@ import {
   IopaError,
   isLoopback,
   type Link,
+  type LinkAnswer,
   type LinkEnd,
   type LinkRequestOptions,
   type OpenOptions,
   type OutgoingRequest,
+  receivedAnswer,
   requestBytes
 } from '@iopa/transport'
 import { addressOf } from './address.ts'
@@ -60,7 +61,7 @@ abstract class UdpLink implements Link {
     })
   }
 
-  abstract request(message: OutgoingRequest, options: LinkRequestOptions): Promise<Answer>
+  abstract request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer>
 
   subscribe(): Promise<void> {
     return Promise.reject(new IopaError(501, 'not-observable', 'UDP cannot observe; connect over tcp or coap.'))
@@ -76,7 +77,7 @@ abstract class UdpLink implements Link {
 }
 
 interface Waiting {
-  resolve(answer: Answer): void
+  resolve(answer: LinkAnswer): void
   reject(error: unknown): void
 }
 
@@ -93,7 +94,7 @@ class BagLink extends UdpLink {
     socket.open({ message: (bytes, address, port) => this.#receive(bytes, address, port), error: () => undefined })
   }
 
-  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
     const { method, path, query, headers, type } = message
     const body = await requestBytes(message, this.target.bodyLimit, signal)
     const seq = ++this.#seq
@@ -103,7 +104,7 @@ class BagLink extends UdpLink {
     if (bytes.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
     let abort = (): void => undefined
     try {
-      return await new Promise<Answer>((resolve, reject) => {
+      return await new Promise<LinkAnswer>((resolve, reject) => {
         abort = () => reject(signal.reason)
         signal.addEventListener('abort', abort, { once: true })
         this.#waiting.set(seq, { resolve, reject })
@@ -143,19 +144,19 @@ class BagLink extends UdpLink {
 
 /** Plain datagrams: nothing in them says what they answer, so each request has a socket of its own. */
 class RawLink extends UdpLink {
-  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
     const body = (await requestBytes(message, this.target.bodyLimit, signal)) ?? new Uint8Array()
     if (body.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
     const socket = await bind(this.target)
     let abort = (): void => undefined
     try {
       signal.throwIfAborted()
-      return await new Promise<Answer>((resolve, reject) => {
+      return await new Promise<LinkAnswer>((resolve, reject) => {
         abort = () => reject(signal.reason)
         signal.addEventListener('abort', abort, { once: true })
         socket.open({
           message: (bytes, address, port) => {
-            if (this.isPeer(address, port)) resolve(Answer.received(200, { payload: bytes }))
+            if (this.isPeer(address, port)) resolve(receivedAnswer(200, { payload: bytes }))
           },
           error: () => undefined
         })

@@ -1,11 +1,11 @@
 import {
-  type Answer,
+  type AnsweredContext,
+  answerUnrun,
   type BagAnswer,
   type BagRequest,
   bodyTooLarge,
   byteBody,
   type Clock,
-  type Context,
   type DatagramChannel,
   type DatagramReceiver,
   decodeBagRequest,
@@ -15,7 +15,8 @@ import {
   holdBytes,
   IopaError,
   type RequestSource,
-  reasonPhrase
+  reasonPhrase,
+  type SealedAnswer
 } from '@iopa/transport'
 import { answerLimit, FaultBudget } from './datagram-limit.ts'
 import { Endpoints } from './endpoints.ts'
@@ -87,12 +88,10 @@ export class DatagramServer implements DatagramReceiver {
 
   #refuse(error: IopaError, endpoint: Endpoint, size: number, seq: Seq): void {
     const request = this.#host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null })
-    request.response.fail(error)
-    request.response.seal(request.environment.codecs)
-    this.#send(request, request.response, size, seq)
+    this.#send(request, answerUnrun(request, error), size, seq)
   }
 
-  #send(request: Context, answer: Answer, size: number, seq: Seq): void {
+  #send(request: AnsweredContext, answer: SealedAnswer, size: number, seq: Seq): void {
     const limit = answerLimit(request.endpoint.remoteAddress, size)
     if (this.#raw) {
       // A body that the status leaves out is still a stream.
@@ -109,11 +108,11 @@ export class DatagramServer implements DatagramReceiver {
     else this.#write(request, bare(answer.isProblem ? answer.status : 413), seq)
   }
 
-  #write(request: Context, answer: BagAnswer | null, seq: Seq): void {
+  #write(request: AnsweredContext, answer: BagAnswer | null, seq: Seq): void {
     this.#transmit(request, answer && encoded(answer, seq))
   }
 
-  #transmit(request: Context, bytes: Uint8Array | null): void {
+  #transmit(request: AnsweredContext, bytes: Uint8Array | null): void {
     const { remotePort, remoteAddress } = request.endpoint
     if (bytes !== null) this.#channel.send(bytes, remotePort, remoteAddress)
     void request.end()
@@ -123,7 +122,7 @@ export class DatagramServer implements DatagramReceiver {
 const encoded = (answer: BagAnswer, seq: Seq): Uint8Array => Buffer.from(`${encodeBagAnswer(answer, seq)}\n`)
 
 /** An answer that is a status and nothing else. */
-const bare = (status: number): BagAnswer => ({ status, reason: reasonPhrase(status), headerPairs: [], type: '', body: undefined, payload: null })
+const bare = (status: number): BagAnswer => ({ status, reason: reasonPhrase(status), headerPairs: [], type: '', encoded: false, payload: null })
 
 /** The parts of a bag that a context reads on demand. */
 class BagSource implements RequestSource {

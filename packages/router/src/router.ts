@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import { type AppHandle, checkOptions, type Extension, markFactory, noteMethods } from '@iopa/appbuilder/extension'
-import { fullPath } from '@iopa/context'
+import { fullPath, RECORD, type RunContext } from '@iopa/context/host'
 import { CAPABILITIES, IOPA_VERSION } from '@iopa/transport'
 import { announced, type Target } from './registration.ts'
 import { appMethods, registryOf } from './route-methods.ts'
@@ -45,7 +45,8 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       context['iopa.Params'] = match.params
       context['iopa.Route'] = route.pattern.text
       const base = context['iopa.PathBase']
-      context.response.resource = exact && base === '' ? context['iopa.Path'] : fullPath(base, table.canonical(context['iopa.Path']))
+      const resource = exact && base === '' ? context['iopa.Path'] : fullPath(base, table.canonical(context['iopa.Path']))
+      ;(context as RunContext)[RECORD].resource = resource
       return route.value.handler(context, next)
     },
     routes: () => table.routes.map(announced),

@@ -1,10 +1,11 @@
-import { type Answer, App, type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { App, type Context, IopaError, type MiddlewareFunction, type Next, type ReceivedAnswer } from '@iopa/appbuilder'
 import { isUnrouted } from '@iopa/appbuilder/extension'
+import type { LinkAnswer } from '@iopa/context'
 import { describe, expect, test } from 'vitest'
 import { router } from '../src/index.ts'
 
 const appWith = () => new App({ logger: false }).use(router())
-const send = (app: App, method: string, path: string): Promise<Answer> => app.invoke({ 'iopa.Method': method, 'iopa.Path': path })
+const send = (app: App, method: string, path: string): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Method': method, 'iopa.Path': path })
 const verdict = async (app: App, method: string, path: string) => {
   const answer = await send(app, method, path)
   return [answer.status, answer.headers.get('allow')]
@@ -252,17 +253,17 @@ describe('the resource that answers', () => {
     const inner = new App({ logger: false }).use(router({ trailingSlash: 'ignore' }))
     inner.get('/', () => 'root').get('/a', () => 'a')
     const app = new App({ logger: false }).mount('/m', inner)
-    const resource = async (path: string) => (await send(app, 'GET', path)).resource
+    const resource = async (path: string) => ((await send(app, 'GET', path)) as LinkAnswer).resource
     expect([await resource('/m'), await resource('/m/'), await resource('/m/a'), await resource('/m/a/')]).toEqual(['/m', '/m', '/m/a', '/m/a'])
     const root = new App({ logger: false }).use(router({ trailingSlash: 'ignore' })).get('/', () => 'x')
-    expect((await send(root, 'GET', '/')).resource).toBe('/')
+    expect(((await send(root, 'GET', '/')) as LinkAnswer).resource).toBe('/')
     expect(
       (
-        await send(
+        (await send(
           appWith().get('/a/', () => 'x'),
           'GET',
           '/a/'
-        )
+        )) as LinkAnswer
       ).resource
     ).toBe('/a/')
   })

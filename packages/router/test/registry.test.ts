@@ -1,9 +1,9 @@
-import { type Answer, App, defineMiddleware, IopaError } from '@iopa/appbuilder'
+import { App, defineMiddleware, IopaError, type ReceivedAnswer } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { router } from '../src/index.ts'
 
 const appWith = (options = {}) => new App({ logger: false }).use(router(options))
-const get = (app: App, path: string): Promise<Answer> => app.invoke({ 'iopa.Path': path })
+const get = (app: App, path: string): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Path': path })
 
 describe('the registry of an app', () => {
   test('adds a route with attributes and a chain, as a package does that knows no router', async () => {
@@ -111,7 +111,7 @@ describe('middleware of a route', () => {
     const app = appWith().get('/a', () => 'a')
     app.put('/a', guard, () => undefined)
     app.put('/b', () => undefined).get('/b', () => 'b')
-    const change = (path: string): Promise<Answer> =>
+    const change = (path: string): Promise<ReceivedAnswer> =>
       app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': path, 'iopa.Headers': { 'if-match': '"other"' }, 'iopa.Body': 'x' })
     expect([(await change('/a')).status, (await change('/b')).status]).toEqual([401, 412])
   })

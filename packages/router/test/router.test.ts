@@ -1,12 +1,13 @@
-import { type Answer, App, type Bag, type Context, defineMiddleware, type IopaError, type MiddlewareFunction, reply } from '@iopa/appbuilder'
+import { App, type Bag, type Context, defineMiddleware, type IopaError, type MiddlewareFunction, type ReceivedAnswer, reply } from '@iopa/appbuilder'
 import { isUnrouted } from '@iopa/appbuilder/extension'
+import type { LinkAnswer } from '@iopa/context'
 import { CAPABILITIES } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { type RouterOptions, router } from '../src/index.ts'
 
 const appWith = (options: RouterOptions = {}) => new App({ logger: false }).use(router(options))
 
-const send = (app: App, method: string, path: string, bag: Bag = {}): Promise<Answer> =>
+const send = (app: App, method: string, path: string, bag: Bag = {}): Promise<ReceivedAnswer> =>
   app.invoke({ ...bag, 'iopa.Method': method, 'iopa.Path': path })
 
 const thrownBy = (run: () => unknown): IopaError => {
@@ -172,7 +173,7 @@ describe('a request that no route matches', () => {
     })
     const answer = await send(app, 'HEAD', '/lights/hall')
     expect([answer.status, answer.type, answer.headers.get('x-method')]).toEqual([200, 'application/json', 'HEAD'])
-    expect(answer.body).toEqual({ id: 'hall', route: '/lights/:id' })
+    expect(await answer.json()).toEqual({ id: 'hall', route: '/lights/:id' })
   })
 
   test('is answered alike by HEAD and GET, whatever the handler does', async () => {
@@ -227,7 +228,12 @@ describe('a request that no route matches', () => {
 
   test('is 204 with Allow where it is OPTIONS', async () => {
     const answer = await send(lights(), 'OPTIONS', '/lights/1')
-    expect([answer.status, answer.error, answer.headers.get('allow'), answer.payload]).toEqual([204, null, 'GET, HEAD, OPTIONS, PUT', null])
+    expect([answer.status, answer.error, answer.headers.get('allow'), (answer as LinkAnswer).payload]).toEqual([
+      204,
+      null,
+      'GET, HEAD, OPTIONS, PUT',
+      null
+    ])
     expect((await send(lights(), 'OPTIONS', '/nothing')).status).toBe(404)
   })
 

@@ -1,4 +1,5 @@
 import { type Context, IopaError } from '@iopa/appbuilder'
+import type { Environment, OwnedContext } from '@iopa/context/host'
 import { withoutSlash } from './listing.ts'
 import { type Lookup, stateOf } from './lookup.ts'
 import type { StaticSettings } from './options.ts'
@@ -24,7 +25,7 @@ export class Observers {
   readonly #resources: Resources
   readonly #settings: StaticSettings
   /** By app: one middleware may serve in several. */
-  readonly #watchers = new WeakMap<Context['environment'], Watcher>()
+  readonly #watchers = new WeakMap<Environment, Watcher>()
   readonly #subscriptions = new WeakMap<Context, Map<string, () => void>>()
 
   constructor(lookup: Lookup, resources: Resources, settings: StaticSettings) {
@@ -56,7 +57,7 @@ export class Observers {
 
   /** True when an observer has seen a file at the path, so that there being none is news. */
   hasSeen(context: Context, observed: Observed): boolean {
-    return this.#watchers.get(context.environment)?.hasSeen(keyOf(observed)) ?? false
+    return this.#watchers.get((context as OwnedContext).environment)?.hasSeen(keyOf(observed)) ?? false
   }
 
   // A subscription outlives the file: it hears that the file has gone, and that it is back.
@@ -81,7 +82,7 @@ export class Observers {
   }
 
   #watcherOf(context: Context): Watcher {
-    const { environment } = context
+    const { environment } = context as OwnedContext
     let watcher = this.#watchers.get(environment)
     if (watcher === undefined) {
       const { clock, watchInterval } = this.#settings

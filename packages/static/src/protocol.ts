@@ -1,4 +1,5 @@
 import type { Context } from '@iopa/appbuilder'
+import type { OwnedContext } from '@iopa/context/host'
 
 /** What a protocol says of itself in its capability (docs/spec/keys.md), as far as it matters for files. */
 export interface Protocol {
@@ -15,7 +16,7 @@ const NONE: Protocol = {}
 /** The protocol of a request: the capability that names its scheme. */
 export const protocolOf = (context: Context): Protocol => {
   const scheme = context['iopa.Scheme']
-  for (const capability of Object.values(context.environment.capabilities)) {
+  for (const capability of Object.values((context as OwnedContext).environment.capabilities)) {
     const { schemes } = capability as { schemes?: unknown }
     if (Array.isArray(schemes) && schemes.includes(scheme)) return capability
   }

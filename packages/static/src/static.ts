@@ -1,6 +1,6 @@
 import { type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
 import { isUnrouted, markFactory, noteMethods } from '@iopa/appbuilder/extension'
-import { ContextView } from '@iopa/context'
+import { isMountPath } from '@iopa/context/host'
 import { changesState, encodePath, HeaderMap, isControlMethod } from '@iopa/transport'
 import { asksForWhole } from './conditions.ts'
 import { encodingChoice } from './encodings.ts'
@@ -70,7 +70,7 @@ class StaticFiles {
       return fallback === undefined || path === fallback ? next() : this.#orFallback(context, next, fallback)
     }
     if (resource.kind === 'directory') return this.#directory(context, next, path)
-    if (path === '/' && ContextView.isMountPath(context) && protocolOf(context).redirects === true) return this.#redirect(context, next, path)
+    if (path === '/' && isMountPath(context) && protocolOf(context).redirects === true) return this.#redirect(context, next, path)
     const headers = context['iopa.Headers']
     let representation: FileRepresentation | undefined = resource.plain
     if (resource.encoded.length > 0) {
@@ -208,7 +208,7 @@ const send = (context: Context, status: number, headers: string[], { mediaType }
 /** Sets fields from a flat list; what middleware has set before stays unless the list says otherwise. */
 const setHeaders = (context: Context, pairs: string[]): void => {
   const { response } = context
-  if (response.headerPairs.length === 0) {
+  if (response.headers[Symbol.iterator]().next().done === true) {
     response.headers = new HeaderMap(pairs)
     return
   }

@@ -1,5 +1,6 @@
 // What is bounded stays bounded: the memory of the cache, what is loaded at once, what one connection has watched, and how old an answer may be.
 import type { App, Context } from '@iopa/appbuilder'
+import type { OwnedContext } from '@iopa/context/host'
 import type { Endpoint } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { BoundedCache } from '../src/cache.ts'
@@ -139,7 +140,7 @@ describe('subscriptions of one connection', () => {
     const host = app.host()
     const endpoint: Endpoint = { ...app.create({}).endpoint, protocol: 'MQTT/5.0', scheme: 'mqtt' }
     const make = (method: string, path: string, parent?: Context): Context =>
-      host.create({ method, path, query: '', rawPath: path, endpoint, source: null }, parent)
+      host.create({ method, path, query: '', rawPath: path, endpoint, source: null }, parent as OwnedContext)
     const connection = make('CONNECT', '/')
     return {
       connection,
@@ -147,12 +148,12 @@ describe('subscriptions of one connection', () => {
         const context = make('GET', path, connection)
         context['iopa.Observe'] = true
         await app.invoke(context)
-        await context.end()
+        await (context as OwnedContext).end()
       },
       async unsubscribe(path: string): Promise<void> {
         const context = make('UNSUBSCRIBE', path, connection)
         await app.invoke(context)
-        await context.end()
+        await (context as OwnedContext).end()
       }
     }
   }
@@ -171,7 +172,7 @@ describe('subscriptions of one connection', () => {
     for (const name of names) await observe(name)
     const seen = await watched()
     expect([seen.size, seen.has('/2'), seen.has('/3'), seen.has('/1002')]).toEqual([1000, false, true, true])
-    await connection.end('disconnect')
+    await (connection as OwnedContext).end('disconnect')
     expect((await watched()).size).toBe(0)
   })
 
@@ -182,6 +183,6 @@ describe('subscriptions of one connection', () => {
     await observe('/b')
     await unsubscribe('/a')
     expect([...(await watched())]).toEqual(['/b'])
-    await connection.end('disconnect')
+    await (connection as OwnedContext).end('disconnect')
   })
 })

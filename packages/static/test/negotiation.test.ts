@@ -1,4 +1,5 @@
 import type { Answer, IopaError } from '@iopa/appbuilder'
+import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
 import { describe, expect, test } from 'vitest'
 import { fileSystem, memory, type StaticOptions, serveStatic } from '../src/index.ts'
 import { appWithProtocols } from './protocols.ts'
@@ -7,7 +8,7 @@ const files = memory()
 // Equal in size, time and content, so that nothing but the coding tells them apart.
 for (const path of ['/a.js', '/a.js.br', '/a.js.gz']) files.set(path, 'same', { lastModified: 1_700_000_000_000 })
 
-const ask = (options: StaticOptions, accept: string, path = '/a.js'): Promise<Answer> =>
+const ask = (options: StaticOptions, accept: string, path = '/a.js'): Promise<ReceivedAnswer> =>
   appWithProtocols()
     .use(serveStatic(files, { precompressed: true, ...options }))
     .invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, 'iopa.Headers': { 'accept-encoding': accept } })
@@ -34,7 +35,7 @@ test('a listing that the client has is 304 without a body', async () => {
   const bag = { 'iopa.Method': 'GET', 'iopa.Path': '/', 'iopa.Scheme': 'coap' }
   const etag = (await app.invoke(bag)).headers.get('etag')!
   const answer = await app.invoke({ ...bag, 'iopa.Headers': { 'if-none-match': etag } })
-  expect([answer.status, answer.payload]).toEqual([304, null])
+  expect([answer.status, (answer as LinkAnswer).payload]).toEqual([304, null])
   const failed = await app.invoke({ ...bag, 'iopa.Headers': { 'if-match': '"other"' } })
   expect(failed.status).toBe(412)
 })

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, unlinkSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Answer, type App, type Context, reply } from '@iopa/appbuilder'
+import type { ReceivedAnswer } from '@iopa/context'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type FileSource, fileSystem, memory, serveStatic } from '../src/index.ts'
 import { appWithProtocols } from './protocols.ts'
@@ -31,7 +32,7 @@ const appOf = (source: FileSource, watchInterval = 10): App => {
 }
 
 /** The texts of an observation, one after the other. */
-const texts = (observation: AsyncIterable<Answer>): (() => Promise<string | undefined>) => {
+const texts = (observation: AsyncIterable<ReceivedAnswer>): (() => Promise<string | undefined>) => {
   const iterator = observation[Symbol.asyncIterator]()
   return async () => {
     const { value, done } = await iterator.next()

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Answer, type App, type Bag, type Context, reply } from '@iopa/appbuilder'
+import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
 import type { RandomAccessBody } from '@iopa/transport'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FileSource, type MemorySource, memory, type Representation, type StaticOptions, serveStatic } from '../src/index.ts'
@@ -28,7 +29,7 @@ const appOf = (options: StaticOptions = {}, source: FileSource = files): App => 
   return app
 }
 
-const ask = (app: App, path: string, bag: Bag = {}): Promise<Answer> => app.invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, ...bag })
+const ask = (app: App, path: string, bag: Bag = {}): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, ...bag })
 
 describe('serveStatic', () => {
   test('answers a file with its facts', async () => {
@@ -56,8 +57,8 @@ describe('serveStatic', () => {
     const app = appOf()
     await ask(app, '/a.txt')
     const [one, two] = [await ask(app, '/a.txt'), await ask(app, '/a.txt')]
-    expect(one.payload).toBe(two.payload)
-    expect(one.headerPairs).toBe(two.headerPairs)
+    expect((one as LinkAnswer).payload).toBe((two as LinkAnswer).payload)
+    expect((one as LinkAnswer).headerPairs).toBe((two as LinkAnswer).headerPairs)
   })
 
   test('adds to the headers that came before', async () => {
@@ -80,7 +81,7 @@ describe('serveStatic', () => {
   test('a range of an empty file is 416, and a HEAD or a failed If-Range is not', async () => {
     files.set('/empty.txt', '')
     const app = appOf()
-    const range = (headers: Record<string, string>, method = 'GET'): Promise<Answer> =>
+    const range = (headers: Record<string, string>, method = 'GET'): Promise<ReceivedAnswer> =>
       ask(app, '/empty.txt', { 'iopa.Method': method, 'iopa.Headers': headers })
     for (const value of ['bytes=0-', 'bytes=0-0', 'bytes=-1']) {
       const answer = await range({ range: value })
@@ -136,7 +137,7 @@ describe('serveStatic', () => {
     expect([head.status, head.type, opens]).toEqual([200, 'text/plain; charset=utf-8', 0])
     const get = await ask(app, '/a.txt')
     expect(opens).toBe(1)
-    expect(head.headerPairs).toEqual(get.headerPairs)
+    expect((head as LinkAnswer).headerPairs).toEqual((get as LinkAnswer).headerPairs)
   })
 
   test('the body of HEAD knows its size without being read', async () => {
@@ -394,7 +395,7 @@ describe('serveStatic', () => {
     const app = appWithProtocols().use(serveStatic(folder))
     apps.push(app)
     const answer = await ask(app, '/big.bin')
-    const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+    const iterator = ((answer as LinkAnswer).payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
     await iterator.next()
     truncateSync(path, 1 << 20)
     await expect(iterator.next()).rejects.toThrow(/shorter/)

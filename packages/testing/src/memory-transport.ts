@@ -1,5 +1,4 @@
 import {
-  Answer,
   type Context,
   channelClosed,
   checkOptions,
@@ -12,6 +11,7 @@ import {
   isControlMethod,
   type Limits,
   type Link,
+  type LinkAnswer,
   type LinkEnd,
   type LinkRequestOptions,
   type Listener,
@@ -19,6 +19,8 @@ import {
   markFactory,
   type OpenOptions,
   type OutgoingRequest,
+  receivedAnswer,
+  type SealedAnswer,
   type Sink,
   type Transport,
   usersOf
@@ -118,7 +120,7 @@ class MemoryLink implements Link {
     })
   }
 
-  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
     const { body, method } = message
     const upload = body === null || body instanceof Uint8Array ? null : new MemoryUpload(body)
     const context = this.#create(method, upload === null ? message : { ...message, body: upload })
@@ -184,9 +186,9 @@ class MemoryLink implements Link {
 }
 
 /** What a peer would have got of an answer. */
-const receivedCopy = (answer: Answer, method: string): Answer => {
+const receivedCopy = (answer: SealedAnswer, method: string): LinkAnswer => {
   const payload = method === 'HEAD' || answer.payload === null || answer.isStream ? null : answer.payloadBytes.slice()
-  return Answer.received(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
+  return receivedAnswer(answer.status, { headers: new HeaderMap([...answer.headerPairs]), type: answer.type, payload, reason: answer.reason })
 }
 
 markFactory('memory', memory)

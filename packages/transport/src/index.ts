@@ -26,23 +26,23 @@ export {
   STATUS,
   schemeOf
 } from '@iopa/constants'
+export type { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
 export type {
+  AnsweredContext,
   BodyHolder,
   BodyStream,
-  Context,
   ContextInit,
   Endpoint,
-  EndReason,
-  Excerpt,
   HeldBytes,
   InheritedKeys,
+  OwnedContext as Context,
   PathLimits,
-  Payload,
   RequestSource
-} from '@iopa/context'
+} from '@iopa/context/host'
 export {
-  Answer,
   abortable,
+  answerToError,
+  answerUnrun,
   bodyTooLarge,
   byteBody,
   checkPath,
@@ -58,8 +58,9 @@ export {
   joinPath,
   parseUrl,
   readBody,
+  receivedAnswer,
   Scope
-} from '@iopa/context'
+} from '@iopa/context/host'
 export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag-codec.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './bags/bag-codec.ts'
@@ -85,7 +86,7 @@ export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
-export type { Change, Host, Observation, Subscription } from './contract/host.ts'
+export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'

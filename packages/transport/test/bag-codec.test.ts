@@ -1,5 +1,5 @@
 import { CodecTable, reasonPhrase } from '@iopa/constants'
-import { Answer } from '@iopa/context'
+import { AnswerRecord, sealAnswer } from '@iopa/context/host'
 import { type BagAnswer, type BagFault, type BagRequest, decodeBagAnswer, decodeBagRequest, encodeBagAnswer, encodeBagRequest } from '@iopa/transport'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -253,7 +253,15 @@ describe('the body of a request', () => {
 describe('an answer in a bag', () => {
   const line = ({ seq, ...parts }: Partial<BagAnswer> & { seq?: number | string } = {}): string =>
     encodeBagAnswer(
-      { status: 200, reason: reasonPhrase(parts.status ?? 200), headerPairs: [], type: '', body: parts.payload, payload: null, ...parts },
+      {
+        status: 200,
+        reason: reasonPhrase(parts.status ?? 200),
+        headerPairs: [],
+        type: '',
+        encoded: typeof parts.payload !== 'string',
+        payload: null,
+        ...parts
+      },
       seq
     )
   const bagOf = (parts: Parameters<typeof line>[0]): Record<string, unknown> => JSON.parse(line(parts))
@@ -274,11 +282,11 @@ describe('an answer in a bag', () => {
   })
 
   test('is what an answer of the core says', () => {
-    const answer = new Answer()
+    const answer = new AnswerRecord()
     answer.status = 201
     answer.headers.set('location', '/lights/9')
     answer.body = { on: true }
-    answer.seal(new CodecTable())
+    sealAnswer(answer, new CodecTable())
     expect(JSON.parse(encodeBagAnswer(answer, 1))).toEqual({
       'iopa.StatusCode': 201,
       'iopa.Headers': { location: '/lights/9' },
@@ -297,10 +305,10 @@ describe('an answer in a bag', () => {
   test('is one line whatever the body holds', () => {
     for (const type of ['application/json', 'text/plain', 'application/octet-stream', '']) {
       for (const payload of ['{\r\n  "a": "b"\n}\n', bytes('{\r\n  "a": "b"\n}\n')]) {
-        for (const body of [payload, {}]) expect(line({ type, payload, body, headerPairs: ['a', 'b'] })).not.toMatch(/[\r\n]/)
+        for (const encoded of [false, true]) expect(line({ type, payload, encoded, headerPairs: ['a', 'b'] })).not.toMatch(/[\r\n]/)
       }
     }
-    expect(bagOf({ type: 'application/json', payload: '{\n "a": 1\n}', body: {} })['iopa.Body']).toEqual({ a: 1 })
+    expect(bagOf({ type: 'application/json', payload: '{\n "a": 1\n}', encoded: true })['iopa.Body']).toEqual({ a: 1 })
   })
 
   test('never lets a body that only claims to be JSON add keys or break the line', () => {

@@ -1,6 +1,6 @@
 // JSON text passes through a bag unchanged: it is parsed when the reader asks for the value, and not before.
 import { CodecTable } from '@iopa/constants'
-import { Answer } from '@iopa/context'
+import { AnswerRecord, sealAnswer } from '@iopa/context/host'
 import { decodeBagAnswer, decodeBagRequest, encodeBagAnswer, encodeBagRequest } from '@iopa/transport'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -26,11 +26,11 @@ const request = (body: string): string =>
     seq: 1
   })
 const answer = (body: unknown): string => {
-  const answer = new Answer()
+  const answer = new AnswerRecord()
   answer.status = 200
   answer.body = body
   answer.type = 'application/json'
-  answer.seal(new CodecTable())
+  sealAnswer(answer, new CodecTable())
   return encodeBagAnswer(answer, 1)
 }
 
@@ -147,11 +147,11 @@ describe('text in a bag', () => {
   })
 
   test('of an answer in another charset leaves as base64', () => {
-    const answer = new Answer()
+    const answer = new AnswerRecord()
     answer.status = 200
     answer.type = 'text/plain; charset=iso-8859-1'
     answer.body = Uint8Array.of(0xe9)
-    answer.seal(new CodecTable())
+    sealAnswer(answer, new CodecTable())
     expect([...decodeBagAnswer(bytes(encodeBagAnswer(answer, 1))).answer.payloadBytes]).toEqual([0xe9])
   })
 })

@@ -1,4 +1,5 @@
 import { App, type Context, type Transport } from '@iopa/appbuilder'
+import type { OwnedContext } from '@iopa/context/host'
 import { bodyBudget, type Host } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
@@ -42,7 +43,7 @@ describe('the bodies that an app holds in memory', () => {
     await first.bytes()
     const second = requestOf(host, '127.0.0.1', 200 * KIB)
     await expect(second.bytes()).rejects.toMatchObject({ status: 503, code: 'bodies-in-memory' })
-    await first.end()
+    await (first as OwnedContext).end()
     expect((await requestOf(host, '127.0.0.1', 200 * KIB).bytes()).length).toBe(200 * KIB)
   })
 

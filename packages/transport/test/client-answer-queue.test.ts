@@ -1,9 +1,10 @@
-import { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
+import { receivedAnswer } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { AnswerQueue } from '../src/client/answer-queue.ts'
 
 describe('a queue of answers', () => {
-  const bytes = (count: number): Answer => Answer.received(200, { payload: new Uint8Array(count) })
+  const bytes = (count: number): LinkAnswer => receivedAnswer(200, { payload: new Uint8Array(count) })
   const sizes = async (queue: AnswerQueue): Promise<number[]> => {
     queue.end()
     const seen: number[] = []

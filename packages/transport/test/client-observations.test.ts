@@ -1,8 +1,8 @@
-import type { Answer } from '@iopa/context'
+import type { ReceivedAnswer } from '@iopa/context'
 import { describe, expect, test } from 'vitest'
 import { connected, FakePeer, state, unreachable } from './fake-links.ts'
 
-const next = async (answers: AsyncIterator<Answer>): Promise<unknown> => {
+const next = async (answers: AsyncIterator<ReceivedAnswer>): Promise<unknown> => {
   const step = await answers.next()
   return step.done === true ? 'ended' : step.value.text()
 }

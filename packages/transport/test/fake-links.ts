@@ -1,4 +1,5 @@
-import { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
+import { receivedAnswer } from '@iopa/context/host'
 import { type VirtualClock, virtualClock } from '@iopa/testing'
 import {
   type Client,
@@ -43,7 +44,7 @@ export class FakeLink implements Link {
     })
   }
 
-  request(message: OutgoingRequest, { signal }: { readonly signal: AbortSignal }): Promise<Answer> {
+  request(message: OutgoingRequest, { signal }: { readonly signal: AbortSignal }): Promise<LinkAnswer> {
     return new Promise((resolve, reject) => {
       this.#ask({
         link: this,
@@ -51,7 +52,7 @@ export class FakeLink implements Link {
         signal,
         resume: undefined,
         sink: null,
-        answer: (text = message.path, status = 200) => resolve(Answer.received(status, { type: 'text/plain', payload: text })),
+        answer: (text = message.path, status = 200) => resolve(receivedAnswer(status, { type: 'text/plain', payload: text })),
         reject,
         end: () => undefined
       })
@@ -67,7 +68,7 @@ export class FakeLink implements Link {
         signal,
         resume,
         sink,
-        answer: (text = message.path, status = 200) => void sink.next(Answer.received(status, { type: 'text/plain', payload: text })),
+        answer: (text = message.path, status = 200) => void sink.next(receivedAnswer(status, { type: 'text/plain', payload: text })),
         reject,
         end: resolve
       })

@@ -1,5 +1,6 @@
-import { type Answer, App } from '@iopa/appbuilder'
+import { App } from '@iopa/appbuilder'
 import type { Validity } from '@iopa/constants'
+import type { SealedAnswer } from '@iopa/context'
 import { virtualClock } from '@iopa/testing'
 import { type Host, usersOf } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -47,12 +48,12 @@ const observe = async (host: Host, id: string, valid?: Validity, slow = false, a
   context['server.User'] = valid === undefined ? { id } : { id, valid }
   const told: number[] = []
   let release: () => void = () => undefined
-  const deliver = (answer: Answer): Promise<void> | void => {
+  const deliver = (answer: SealedAnswer): Promise<void> | void => {
     told.push(answer.status)
     if (!answer.ok) void context.end()
     if (slow) return new Promise(resolve => (release = resolve))
   }
-  const begun = host.observe(context, deliver)
+  const begun = host.observe(context, deliver, { passes: ({ type }) => type === 'text/event-stream' })
   if (!slow) await begun
   else await clock.settle()
   return { told, release: () => release() }

@@ -1,5 +1,5 @@
 import { type Capabilities, type Codec, CodecTable, type Logger } from '@iopa/constants'
-import { type Context, type Environment, isContext, report } from '@iopa/context'
+import { type Environment, isContext, type RunContext, report } from '@iopa/context/host'
 import type { Clock, Limits } from '@iopa/transport'
 import { FailureLog, withinTime } from '@iopa/transport/host'
 
@@ -8,7 +8,7 @@ export const environmentOf = (
   { limits, clock, logger }: { readonly limits: Limits; readonly clock: Clock; readonly logger: Logger },
   capabilities: Capabilities,
   codecs: Iterable<Codec> | undefined,
-  changed: (path: string, origin: Context | null) => void
+  changed: (path: string, origin: RunContext | null) => void
 ): Environment => ({
   live: 0,
   lastId: 0,
@@ -19,7 +19,7 @@ export const environmentOf = (
   bodyLimit: limits.body,
   failures: new FailureLog(clock, logger, limits.failureLogs),
   now: () => clock.now(),
-  notify: (path, origin) => changed(path, isContext(origin) ? origin : null),
+  notify: (path, origin) => changed(path, isContext(origin) ? (origin as RunContext) : null),
   bounded: (work, hurry) => bounded(work, hurry, limits.drainTimeout, clock, logger)
 })
 

@@ -1,5 +1,6 @@
 import type { Bag } from '@iopa/constants'
-import type { Answer, Context } from '@iopa/context'
+import type { ReceivedAnswer, SealedAnswer } from '@iopa/context'
+import type { RunContext } from '@iopa/context/host'
 import type { Observation } from '@iopa/transport'
 import { observedAnswers } from '../observation/observed-answers.ts'
 
@@ -14,11 +15,11 @@ export const OBSERVE_OPTIONS: Record<keyof ObserveOptions, true> = { signal: tru
 
 /** The answers to an observation that the app itself makes; each iteration is an observer of its own. */
 export const ownObservation = (
-  create: (bag: Bag) => Context,
-  observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>,
+  create: (bag: Bag) => RunContext,
+  observe: (context: RunContext, deliver: (answer: SealedAnswer) => void) => Promise<Observation>,
   path: string,
   { signal, headers }: ObserveOptions
-): AsyncIterable<Answer> => {
+): AsyncIterable<ReceivedAnswer> => {
   const query = path.indexOf('?')
   const bag: Bag = {
     'iopa.Method': 'GET',

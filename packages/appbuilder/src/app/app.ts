@@ -1,30 +1,19 @@
-import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, IopaError, type IopaKeys, type Logger, originOf, type User } from '@iopa/constants'
-import {
-  type Answer,
-  abandonValue,
-  abortable,
-  type BaseContext,
-  type Context,
-  ContextFactory,
-  checkPath,
-  type Environment,
-  isContext,
-  Scope
-} from '@iopa/context'
+import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, type IopaKeys, type Logger, type User } from '@iopa/constants'
+import type { BaseContext, Context, EndReason, ReceivedAnswer } from '@iopa/context'
+import { ContextFactory, checkPath, type Environment, type OwnedContext, type RunContext, Scope } from '@iopa/context/host'
 import type { Client, ConnectOptions, Counts, Host, Listener, RouteInfo, Transport, UserWatches } from '@iopa/transport'
 import { type Clock, checkOptions, DEFAULT_LIMITS, type Limits, markFactory, mergeLimits, systemClock } from '@iopa/transport'
-import { type AppCounters, CONNECT_OPTIONS, COUNTERS, checkSurplus, markedCopy, marking, USERS, withinTime } from '@iopa/transport/host'
+import { type AppCounters, CONNECT_OPTIONS, COUNTERS, checkSurplus, marking, USERS, withinTime } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
 import { renewed } from '../observation/renewal.ts'
-import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
-import { Dispatcher, SHUT_DOWN } from '../pipeline/dispatcher.ts'
-import type { MiddlewareFunction } from '../pipeline/middleware.ts'
-import { sequence } from '../pipeline/sequence.ts'
+import { Runner, SHUT_DOWN } from '../pipeline/runner.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import { connectClient } from './app-client.ts'
 import { environmentOf } from './app-environment.ts'
+import { invoked } from './app-invoke.ts'
 import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
 import { APP_OPTIONS, type AppOptions } from './app-options.ts'
+import { AppPipeline } from './app-pipeline.ts'
 import type { AppHandle, Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
@@ -32,11 +21,10 @@ import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf } from './explain.ts'
 import { extendApp } from './extension.ts'
-import { type HostContext, ListenerHost } from './listener-host.ts'
+import { type ListenerApp, ListenerHost } from './listener-host.ts'
 import { Listeners } from './listeners.ts'
 import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp, observedPaths, oneNameOf } from './nested-app.ts'
 import { missingRouter, type RouteRegistry } from './route-registry.ts'
-import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
 
@@ -60,16 +48,14 @@ export class App<Required extends keyof IopaKeys = never> {
   readonly #registry: ObservationRegistry
   /** What listeners share, by name. */
   readonly #shared = new Map<string, unknown>()
-  readonly #dispatcher: Dispatcher
-  readonly #notifier: Dispatcher
-  readonly #entries: PipelineEntry[] = []
+  readonly #runner: Runner
+  readonly #notifier: Runner
+  readonly #pipeline: AppPipeline
   readonly #transports: Transport[] = []
   readonly #listeners: Listeners
   /** This app as the apps around it see it. */
   readonly #self: NestedApp
-  #nests = false
   #routes: RouteRegistry | null = null
-  #pipeline: ComposedPipeline | null = null
   #closing: Promise<void> | null = null
 
   constructor(options: AppOptions<Required> = {}) {
@@ -81,24 +67,25 @@ export class App<Required extends keyof IopaKeys = never> {
     this.#environment = environmentOf(this, this.#capabilities, options.codecs, (path, origin) => this.#changed(path, origin))
     this.#factory = new ContextFactory(this.#environment)
     this.#scope = new Scope(this.#environment, null)
+    this.#pipeline = new AppPipeline(this.logger, () => checkBuild(this.#self, this.#transports))
     // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
-    this.#notifier = this.#dispatcherWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
+    this.#notifier = this.#runnerWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
     this.#registry = new ObservationRegistry({
       users: () => this.#users,
       clock: this.clock,
       logger: this.logger,
       limits: this.limits,
-      run: (context, done) => this.#notifier.run(context, done),
+      run: this.#notifier.run,
       renew: (question, as, reads) => renewed(this.#factory, question, as, reads)
     })
-    this.#dispatcher = this.#dispatcherWith(this.limits)
+    this.#runner = this.#runnerWith(this.limits)
     this.#environment.changes = new ConditionalChanges({
       factory: this.#factory,
       clock: this.clock,
       timeout: this.limits.requestTimeout,
       bodyLimit: this.limits.body,
       nameOf: path => oneNameOf(this.#self, path),
-      run: (context, done) => this.#notifier.run(context, done)
+      run: this.#notifier.run
     })
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
     this.#self = this.#nested(options)
@@ -123,7 +110,7 @@ export class App<Required extends keyof IopaKeys = never> {
 
   /** Adds middleware, an extension, a transport, or an app, which runs as one mounted at `/`. @throws IopaError 500 after `build`, and for anything else. */
   readonly use: Use = function use(this: App, value: unknown, ...options: unknown[]): App {
-    this.#assertOpen('use')
+    this.#pipeline.assertOpen('use')
     if (isTransport(value)) {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
@@ -133,7 +120,7 @@ export class App<Required extends keyof IopaKeys = never> {
       for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
       return this
     }
-    this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#entries.length + 1, caller: use, app: this, options }))
+    this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#pipeline.entries.length + 1, caller: use, app: this, options }))
     if (isExtension(value)) {
       this.#routes ??= value.registry ?? null
       extendApp(this, value, this.#handle())
@@ -146,30 +133,30 @@ export class App<Required extends keyof IopaKeys = never> {
    * a view of the context, whose path begins behind the prefix. Of neighbouring mounts the most specific one runs.
    */
   readonly mount: Mount = function mount(this: App, path: unknown, handler: unknown, ...surplus: never[]): App {
-    this.#assertOpen('mount')
+    this.#pipeline.assertOpen('mount')
     checkSurplus('mount()', surplus, mount)
-    this.#add(mountEntry(path, handler, { position: this.#entries.length + 1, caller: mount, app: this }))
+    this.#add(mountEntry(path, handler, { position: this.#pipeline.entries.length + 1, caller: mount, app: this }))
     return this
   } as Mount
 
   /** Sends the contexts for which `when` is true through a pipeline of their own, and never back into this one. */
   fork(when: (context: BaseContext) => boolean, build: (branch: App & Provides<ProvidedBy<this>>) => unknown, ...surplus: never[]): this {
-    this.#assertOpen('fork')
+    this.#pipeline.assertOpen('fork')
     checkSurplus('fork()', surplus, this.fork)
     const { logger, limits, clock } = this
     const codecs = this.#environment.codecs
-    this.#add(forkEntry(when, build, () => new App({ logger, limits, clock, codecs }), this.#entries.length + 1, this.fork))
+    this.#add(forkEntry(when, build, () => new App({ logger, limits, clock, codecs }), this.#pipeline.entries.length + 1, this.fork))
     return this
   }
 
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
   build(): (context: Context) => Promise<unknown> {
-    const pipeline = this.#composed()
+    const pipeline = this.#pipeline.compose()
     // Not asynchronous by itself: that would wait once more for the promise of the pipeline.
     return context => {
       try {
         if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
-        return Promise.resolve(pipeline(context))
+        return Promise.resolve(pipeline(context as RunContext))
       } catch (error) {
         return Promise.reject(error)
       }
@@ -180,36 +167,23 @@ export class App<Required extends keyof IopaKeys = never> {
    * Runs a request of this process through the pipeline: a bag, which is trusted, or a context. Resolves with its answer, whatever the status;
    * rejects with the reason of the bag's `iopa.CallCancelled` as soon as that aborts.
    */
-  async invoke(request: Bag | Context): Promise<Answer> {
-    const own = !isContext(request)
-    const context = own ? this.create(request) : (request as Context)
-    const signal = own ? (request as Bag)['iopa.CallCancelled'] : undefined
-    await (signal === undefined
-      ? this.#ran(context)
-      : abortable(
-          signal,
-          () => this.#ran(context),
-          () => abandonValue(context.response)
-        ))
-    const answer = context.response
-    if (own) {
-      const { error } = answer
-      if (error !== null && originOf(error) === undefined) answer.setError(markedCopy(error, 'internal'))
-      // A streamed body may still read from what the scope owns.
-      if (answer.isStream) answer.whenRead(() => void context.end(), signal)
-      else await context.end()
-    }
-    return answer
-  }
-
-  #ran(context: Context): Promise<void> {
-    return new Promise(resolve => this.#dispatcher.run(context, () => resolve()))
+  invoke(request: Bag | Context): Promise<ReceivedAnswer> {
+    return invoked(request, bag => this.#create(bag), this.#runner.run)
   }
 
   /** A context from a bag; its owner ends it. */
-  create(bag: Bag): Context {
+  create(bag: Bag): OwnedContext {
+    return this.#create(bag)
+  }
+
+  #create(bag: Bag): RunContext {
     // What is wrong with it is no fault of a peer whose request may be in work.
     return marking('internal', () => this.#factory.promote(bag, this.#scope))
+  }
+
+  /** Runs `dispose` when the app closes, after its listeners: it closes what the app has opened. The last one given runs first. */
+  defer(dispose: (reason: EndReason) => unknown): void {
+    this.#scope.defer(dispose)
   }
 
   /** A host of its own, for what is no transport: a fetch handler, a test. It ends with the app. */
@@ -238,16 +212,16 @@ export class App<Required extends keyof IopaKeys = never> {
   /** A client for the scheme of `url`. Rejects for a scheme that no transport of this app has, or when it cannot connect. */
   async connect(url: string | URL, options: ConnectOptions = {}): Promise<Client> {
     checkOptions('connect()', options, CONNECT_OPTIONS, this.connect)
-    const layers = dispatchLayersOf(this.#entries)
+    const layers = this.#pipeline.dispatchLayers()
     return connectClient({ transports: this.#transports, layers, factory: this.#factory, scope: this.#scope, clock: this.clock }, url, options)
   }
 
   /** The representation of `path` now and after each change, inside this process. Throws when its GET is not 2xx. */
-  observe(path: string, options: ObserveOptions = {}): AsyncIterable<Answer> {
+  observe(path: string, options: ObserveOptions = {}): AsyncIterable<ReceivedAnswer> {
     checkOptions('observe()', options, OBSERVE_OPTIONS, this.observe)
     return ownObservation(
-      bag => this.create(bag),
-      (observing, deliver) => this.#registry.observe(observing, deliver, (first, done) => this.#dispatcher.run(first, done), this.limits),
+      bag => this.#create(bag),
+      (observing, deliver) => this.#registry.observe(observing, deliver, this.#runner.run, this.limits, {}),
       path,
       options
     )
@@ -290,8 +264,7 @@ export class App<Required extends keyof IopaKeys = never> {
   }
 
   #add(entry: PipelineEntry): void {
-    this.#entries.push(entry)
-    this.#nests ||= entry.app !== null
+    this.#pipeline.add(entry)
     attach(this.#self, entry)
   }
 
@@ -305,7 +278,7 @@ export class App<Required extends keyof IopaKeys = never> {
       },
       notifyWhere: (matches, known = []) => {
         // Before the first request there are no observers.
-        if (this.#pipeline === null) return
+        if (!this.#pipeline.isFixed) return
         const paths = new Set(known)
         for (const path of observedPaths(this.#self)) if (matches(path)) paths.add(path)
         for (const path of paths) this.#changed(path, null)
@@ -313,19 +286,10 @@ export class App<Required extends keyof IopaKeys = never> {
     }
   }
 
-  #composed(): ComposedPipeline {
-    if (this.#pipeline !== null) return this.#pipeline
-    checkBuild(this.#self, this.#transports)
-    const { layers, names } = layersOf(this.#entries, this.logger, false)
-    this.#pipeline = compose(layers, noRoute, names, true)
-    for (const { app } of this.#entries) app?.build()
-    return this.#pipeline
-  }
-
   #nested(options: AppOptions): NestedApp {
     const own = this
     return {
-      entries: this.#entries,
+      entries: this.#pipeline.entries,
       transports: this.#transports,
       options,
       limits: this.limits,
@@ -337,45 +301,31 @@ export class App<Required extends keyof IopaKeys = never> {
         return own.#closing !== null
       },
       get nests() {
-        return own.#nests
+        return own.#pipeline.nests
       },
-      build: () => void this.#composed(),
-      pipelineWithin: branch => this.#within(branch),
+      build: () => void this.#pipeline.compose(),
+      pipelineWithin: branch => this.#pipeline.within(branch, () => this.#closing !== null),
       changed: (path, origin) => this.#registry.changed(path, origin),
       observed: () => this.#registry.paths(),
       close: settings => this.close(settings)
     }
   }
 
-  /** This app's pipeline within another: what it does not route goes on there, from a branch nowhere. */
-  #within(branch: boolean): MiddlewareFunction {
-    let run: MiddlewareFunction | null = null
-    return (context, next) => {
-      if (this.#closing !== null) throw SHUT_DOWN
-      if (run === null) {
-        const { layers, names } = layersOf(this.#entries, this.logger, true)
-        run = sequence(layers, branch ? noRoute : undefined, names)
-      }
-      return run(context, next)
-    }
-  }
-
   /** A change of a path of this app is one of the app around it, and of every app mounted at or above that path. */
-  readonly #changed = (path: string, origin: Context | null): void => {
-    if (this.#nests || this.#self.places.length > 0) changedEverywhere(this.#self, path, origin)
+  readonly #changed = (path: string, origin: RunContext | null): void => {
+    if (this.#pipeline.nests || this.#self.places.length > 0) changedEverywhere(this.#self, path, origin)
     else this.#registry.changed(path, origin)
     if (path.length > 1 && path.charCodeAt(path.length - 1) === SLASH && ignoresSlash(this.#self, path))
       changedEverywhere(this.#self, path.slice(0, -1), origin)
   }
 
   #hostFor(name: string): ListenerHost {
-    const app: HostContext = {
-      factory: this.#factory,
+    const app: ListenerApp = {
       registry: this.#registry,
       shared: this.#shared,
       clock: this.clock,
       logger: totalLogger(this.logger),
-      pipeline: () => this.#composed(),
+      pipeline: () => this.#pipeline.compose(),
       changed: this.#changed,
       notify: path => this.notify(path),
       routes: as => listedRoutes(coverageOf(this.#self), as),
@@ -391,7 +341,7 @@ export class App<Required extends keyof IopaKeys = never> {
       void this.#scope.end('shutdown')
     }
     this.#environment.failures?.flush()
-    this.#dispatcher.close()
+    this.#runner.close()
     this.#notifier.close()
   }
 
@@ -401,13 +351,9 @@ export class App<Required extends keyof IopaKeys = never> {
     await this.#listeners.settled()
   }
 
-  #dispatcherWith(limits: Limits): Dispatcher {
-    return new Dispatcher(() => this.#composed(), this.#environment.codecs, limits, this.clock, this.#changed)
-  }
-
-  #assertOpen(what: string): void {
-    if (this.#pipeline !== null)
-      throw new IopaError(500, 'already-built', `${what}() after build(): the pipeline is fixed; add everything before the first request.`)
+  #runnerWith(limits: Limits): Runner {
+    const { codecs } = this.#environment
+    return new Runner({ codecs, limits, clock: this.clock, pipeline: () => this.#pipeline.compose(), changed: this.#changed })
   }
 }
 

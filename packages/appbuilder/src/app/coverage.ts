@@ -1,5 +1,6 @@
 import { IopaError } from '@iopa/constants'
-import { type Context, fullPath } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { fullPath } from '@iopa/context/host'
 import { isUnrouted, type PatternSegment, type RouteInfo } from '@iopa/transport'
 import { prefixed } from '@iopa/transport/host'
 import { hasPassed } from '../pipeline/guard-trail.ts'

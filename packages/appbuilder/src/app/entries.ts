@@ -126,8 +126,8 @@ const objectEntry = (object: MiddlewareObject, at: EntryPlace, fallback: string)
     ...declarationsOf(object, fallback),
     app: null,
     answers: typeof routes !== 'function' && (at.kind === 'mount' || (object as { answers?: unknown }).answers === true),
-    invoke: typeof object.invoke === 'function' ? (context, next) => object.invoke?.(context, next) : undefined,
-    dispatch: typeof object.dispatch === 'function' ? (context, next) => object.dispatch?.(context, next) : undefined,
+    invoke: typeof object.invoke === 'function' ? object.invoke.bind(object) : undefined,
+    dispatch: typeof object.dispatch === 'function' ? object.dispatch.bind(object) : undefined,
     routes: typeof routes === 'function' ? () => routes.call(object) : undefined
   }
 }

@@ -1,44 +1,49 @@
 import { IopaError, type Logger } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, type ContextInit, type EndReason, isLoopback, type Scope } from '@iopa/context'
-import type { Change, Clock, Host, Observation, RouteInfo, Subscription } from '@iopa/transport'
+import type { EndReason, SealedAnswer } from '@iopa/context'
+import { type ContextInit, createContext, type Environment, isLoopback, type OwnedContext, type RunContext, type Scope } from '@iopa/context/host'
+import type { Change, Clock, Host, HostObserveOptions, Observation, RouteInfo, Subscription } from '@iopa/transport'
 import { type Limits, mergeLimits } from '@iopa/transport'
 import type { ObservationRegistry } from '../observation/observation.ts'
 import type { ComposedPipeline } from '../pipeline/compose.ts'
-import { Dispatcher } from '../pipeline/dispatcher.ts'
-import type { Whole } from '../pipeline/finishing.ts'
+import { Runner } from '../pipeline/runner.ts'
 
 /** What the hosts of one app share. */
-export interface HostContext {
-  readonly factory: ContextFactory
+export interface ListenerApp {
   readonly registry: ObservationRegistry
   readonly shared: Map<string, unknown>
   readonly clock: Clock
   readonly logger: Logger
   pipeline(): ComposedPipeline
   /** A change of a path, for observers here, around and within. */
-  readonly changed: (path: string, origin: Context | null) => void
+  readonly changed: (path: string, origin: RunContext | null) => void
   notify(path: string): void
   /** The routes that `as` may know of; null for all of them. */
-  routes(as: Context | null): Iterable<RouteInfo>
+  routes(as: OwnedContext | null): Iterable<RouteInfo>
   /** What answers although no middleware before it provides `server.User`; empty when there is nothing. */
   exposed(): readonly string[]
 }
 
-/** The app as one listener sees it: its limits, its dispatcher, its scope. */
+/** The app as one listener sees it: its limits, its runner, its scope. */
 export class ListenerHost implements Host {
   readonly scope: Scope
   readonly limits: Limits
+  /** That of the runner itself: no step of its own on the way of a request. */
+  readonly run: Host['run']
   readonly #name: string
-  readonly #app: HostContext
-  readonly #dispatcher: Dispatcher
+  readonly #app: ListenerApp
+  readonly #runner: Runner
+  readonly #environment: Environment
 
-  constructor(name: string, app: HostContext, scope: Scope, limits: Limits) {
+  constructor(name: string, app: ListenerApp, scope: Scope, limits: Limits) {
     this.#name = name
     this.#app = app
     this.scope = scope
     this.limits = limits
-    this.#dispatcher = new Dispatcher(() => app.pipeline(), scope.environment.codecs, limits, app.clock, app.changed)
-    scope.defer(() => this.#dispatcher.close())
+    const { clock, changed } = app
+    this.#environment = scope.environment
+    this.#runner = new Runner({ codecs: scope.environment.codecs, limits, clock, pipeline: () => app.pipeline(), changed })
+    this.run = this.#runner.run as Host['run']
+    scope.defer(() => this.#runner.close())
   }
 
   get signal(): AbortSignal {
@@ -69,23 +74,19 @@ export class ListenerHost implements Host {
     )
   }
 
-  create(init: ContextInit, parent: Context | Scope = this.scope): Context {
-    return this.#app.factory.create(init, parent)
+  create(init: ContextInit, parent: OwnedContext | Scope = this.scope): OwnedContext {
+    return createContext(this.#environment, init, parent)
   }
 
-  run(context: Context, done: (context: Context) => void, whole: Whole = false): void {
-    this.#dispatcher.run(context, done, whole)
+  invoke(context: OwnedContext, whole: boolean | 'all' = false): Promise<void> {
+    return new Promise(resolve => this.run(context, () => resolve(), whole))
   }
 
-  invoke(context: Context, whole: Whole = false): Promise<void> {
-    return new Promise(resolve => this.#dispatcher.run(context, () => resolve(), whole))
-  }
-
-  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void, lasting?: boolean): Promise<Observation> {
-    const { environment } = this.scope
+  observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options: HostObserveOptions = {}): Promise<Observation> {
+    const environment = this.#environment
     environment.observed?.()
     environment.observed = undefined
-    return this.#app.registry.observe(context, deliver, (observing, done) => this.run(observing, done), this.limits, lasting)
+    return this.#app.registry.observe(context as RunContext, deliver, this.run, this.limits, options)
   }
 
   shared<T>(key: string, create: () => T): T {
@@ -106,11 +107,11 @@ export class ListenerHost implements Host {
     return subscription
   }
 
-  represent(path: string, as: Context): Promise<Answer> {
-    return this.#app.registry.represent(path, as)
+  represent(path: string, as: OwnedContext): Promise<SealedAnswer> {
+    return this.#app.registry.represent(path, as as RunContext)
   }
 
-  deliver(path: string, answer: Answer): void {
+  deliver(path: string, answer: SealedAnswer): void {
     this.#app.registry.deliver(path, answer)
   }
 
@@ -118,18 +119,18 @@ export class ListenerHost implements Host {
     this.#app.notify(path)
   }
 
-  routes(as?: Context): Iterable<RouteInfo> {
+  routes(as?: OwnedContext): Iterable<RouteInfo> {
     return this.#app.routes(as === undefined || as['server.User'] !== undefined ? null : as)
   }
 
   load(shed: () => void): () => number {
-    this.#dispatcher.shed = shed
-    return () => this.#dispatcher.inFlight
+    this.#runner.shed = shed
+    return () => this.#runner.inFlight
   }
 
   /** Resolves when nothing is in work any more. */
   idle(): Promise<void> {
-    return this.#dispatcher.idle()
+    return this.#runner.idle()
   }
 
   end(reason: EndReason): void | Promise<void> {

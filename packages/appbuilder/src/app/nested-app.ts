@@ -1,5 +1,5 @@
 import { CAPABILITIES, type Capabilities, type CodecTable, IopaError, type Logger } from '@iopa/constants'
-import { type Context, fullPath } from '@iopa/context'
+import { fullPath, type RunContext } from '@iopa/context/host'
 import type { Limits, Transport } from '@iopa/transport'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { isBelow } from '../pipeline/mount.ts'
@@ -34,7 +34,7 @@ export interface NestedApp {
   /** Its pipeline within another one; a branch of `fork` ends with no-route instead of calling on. */
   pipelineWithin(branch: boolean): MiddlewareFunction
   /** Tells its own observers of a change. */
-  changed(path: string, origin: Context | null): void
+  changed(path: string, origin: RunContext | null): void
   /** Paths that its own observers observe. */
   observed(): Iterable<string>
   close(options: { readonly timeout: number }): Promise<void>
@@ -95,7 +95,7 @@ const namesOf = (app: NestedApp, path: string): Map<NestedApp, Set<string>> | nu
 }
 
 /** Tells the observers of a path of `app`, and those of the same resource in the apps around it and within it, at each of their places. */
-export const changedEverywhere = (app: NestedApp, path: string, origin: Context | null): void => {
+export const changedEverywhere = (app: NestedApp, path: string, origin: RunContext | null): void => {
   const names = namesOf(app, path)
   if (names === null) app.changed(path, origin)
   else for (const [at, paths] of names) for (const own of paths) at.changed(own, origin)

@@ -1,5 +1,5 @@
 import type { Logger } from '@iopa/constants'
-import { report } from '@iopa/context'
+import { report } from '@iopa/context/host'
 
 /** The logger for transports: what it throws, or rejects with, does not reach them. */
 export const totalLogger = (logger: Logger): Logger => {

@@ -1,12 +1,13 @@
 import type { User } from '@iopa/constants'
-import { type Answer, type Context, READ } from '@iopa/context'
+import type { SealedAnswer } from '@iopa/context'
+import { READ, type RunContext } from '@iopa/context/host'
 import { hasCredentials, type Question } from './question.ts'
-import type { Run } from './run.ts'
+import type { SharedRun } from './shared-run.ts'
 
 /** A receiver of the answer of a run, alone or with others. */
 export interface Asker {
   readonly question: Question
-  readonly context: Context
+  readonly context: RunContext
   /** Differs for each. */
   readonly id: number
   /** True for one whose answers are its own, whatever the run reads. */
@@ -16,14 +17,16 @@ export interface Asker {
   /** Its inputs as they were asked for last, and which: they are made once. Those of its user may change. */
   inputs: string
   inputBits: number
+  /** Bytes of the start of a body that is too large for observers, which its transport asks for. */
+  readonly excerpt: number
   /** True while it is owed an answer whose run has not begun. */
   waits: boolean
   /** Gets the answer of a run; null where the run has failed. */
-  told(answer: Answer | null, run: Run): void
+  told(answer: SealedAnswer | null, run: SharedRun): void
 }
 
 /** True if a request never shares a run: it has credentials that no middleware has checked, or a body that is not compared. */
-export const isAlone = (question: Question, context: Context): boolean =>
+export const isAlone = (question: Question, context: RunContext): boolean =>
   question.content === null || (context['server.User'] === undefined && hasCredentials(context))
 
 /** What two askers of a path must have in common to get the same answer, when a run reads `bits`. */
@@ -41,7 +44,7 @@ const inputsOf = (asker: Asker, bits: number): string => {
   const { question, context } = asker
   const parts = [question.content as string]
   if ((bits & READ.Query) !== 0) parts.push(`query ${question.query}`)
-  if ((bits & READ.Accept) !== 0) parts.push(`accept ${question.accept}`)
+  if ((bits & READ.Accept) !== 0) parts.push(`accept ${question.media}`)
   if ((bits & OF_THE_PEER) === 0) return parts.join('\n')
   if ((bits & READ.Host) !== 0) parts.push(`host ${context['iopa.Host']}`)
   if ((bits & READ.Port) !== 0) parts.push(`port ${context['iopa.Port']}`)
@@ -121,7 +124,7 @@ const ordered = (value: unknown, depth: number): unknown => {
 }
 
 /** True for an answer that only its requester may see (RFC 9111 section 5.2.2.7), or that varies with more than Accept. */
-export const isPrivate = (answer: Answer): boolean => {
+export const isPrivate = (answer: SealedAnswer): boolean => {
   const headers = answer.headers
   if (headers.getAll('cache-control').some(value => /(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])/i.test(value))) return true
   return headers.getAll('vary').some(value => value.split(',').some(field => !['', 'accept'].includes(field.trim().toLowerCase())))

@@ -1,29 +1,23 @@
 import { IopaError } from '@iopa/constants'
-import { type Answer, type Context, Reads } from '@iopa/context'
-import type { Change, Clock, Limits, Observation, Subscription, UserWatches } from '@iopa/transport'
-import { silentLogger } from '../app/silent-logger.ts'
+import type { SealedAnswer } from '@iopa/context'
+import { type RunContext, sealAnswer } from '@iopa/context/host'
+import type { Change, HostObserveOptions, Limits, Observation, Subscription, UserWatches } from '@iopa/transport'
 import { type Cause, cycleOf, isInChain, Once, OUTSIDE } from './cause.ts'
 import { Changes } from './changes.ts'
 import { type Asker, Identities, isAlone } from './inputs.ts'
 import { Observer } from './observer.ts'
 import { PathRuns } from './path-runs.ts'
-import { getOf, type Question, questionOf } from './question.ts'
+import { getOf, questionOf } from './question.ts'
 import { ResourceIndex } from './resource-index.ts'
-import { collected, failed, isOwnEventStream, type Run, resourceOf, within } from './run.ts'
+import { RunStarter, type RunStarterHost } from './run-starter.ts'
 import { RunsUnderWay } from './runs-under-way.ts'
+import { collected, failed, resourceOf, type SharedRun, within } from './shared-run.ts'
 import { Turns } from './turns.ts'
 
 /** What the registry needs of the app. */
-export interface ObservationHost {
-  readonly clock: Clock
-  readonly logger: Context['logger']
-  readonly limits: Pick<Limits, 'body' | 'requestTimeout'>
+export interface ObservationHost extends RunStarterHost {
   /** The watched users, once a transport listens. */
   users(): UserWatches | undefined
-  /** Runs the pipeline; the answer is sealed when `done` is called. */
-  run(context: Context, done: (context: Context) => void): void
-  /** What was asked, on behalf of `as`, as a child of its scope; `reads` records what the run reads of its peer. */
-  renew(question: Question, as: Context, reads: Reads): Context
 }
 
 /** Milliseconds between the runs of a path that seems to notify itself. */
@@ -45,7 +39,7 @@ export class ObservationRegistry {
   readonly #changes = new Changes()
   readonly #runs = new RunsUnderWay()
   readonly #said = new Once()
-  #order = 0
+  readonly #starter: RunStarter
   /** Observers whose first GET has not been delivered. */
   readonly #muted = new Set<Observer>()
   /** Observers and listeners in all. */
@@ -53,6 +47,7 @@ export class ObservationRegistry {
 
   constructor(host: ObservationHost) {
     this.#host = host
+    this.#starter = new RunStarter(host, this.#runs)
   }
 
   /** Observers of every path. */
@@ -62,17 +57,17 @@ export class ObservationRegistry {
 
   /** Registers, runs the GET, delivers its answer, and only then tells of changes: one that came in between is delivered after it. */
   async observe(
-    context: Context,
-    deliver: (answer: Answer) => Promise<void> | void,
+    context: RunContext,
+    deliver: (answer: SealedAnswer) => Promise<void> | void,
     run: ObservationHost['run'],
     limits: Pick<Limits, 'observers' | 'requestTimeout'>,
-    lasting = false
+    { lasting = false, excerpt = 0, passes }: HostObserveOptions
   ): Promise<Observation> {
-    const observer = new Observer(context, questionOf(context), deliver, this.#observers)
+    const observer = new Observer(context, questionOf(context), excerpt, deliver, this.#observers)
     if (this.observers >= limits.observers) {
       observer.removed = true
       context.response.fail(tooMany())
-      context.response.seal(context.environment.codecs)
+      void sealAnswer(context.response, context.environment.codecs)
       await observer.deliverFirst(context.response)
       return { active: false, close: reason => context.end(reason) }
     }
@@ -82,13 +77,13 @@ export class ObservationRegistry {
     context.defer(() => this.#remove(observer))
     try {
       await new Promise<void>(resolve => run(context, () => resolve()))
-      if (isOwnEventStream(context)) {
+      if (context.response.isStream && passes?.(context.response) === true) {
         this.#remove(observer)
         this.#watch(context, () => void context.end('timeout'))
         await observer.deliverFirst(context.response)
         return { active: false, close: reason => context.end(reason) }
       }
-      const answer = await this.#collected(context, limits.requestTimeout)
+      const answer = await this.#collected(context, limits.requestTimeout, excerpt)
       if (!answer.ok) this.#remove(observer)
       else if (!lasting) this.#watch(context, error => observer.end(failed(context, error)))
       await observer.deliverFirst(answer)
@@ -107,7 +102,7 @@ export class ObservationRegistry {
   }
 
   /** Tells who observes `path`, or hears of the resource there. What a run changes on the way to where it came from is ignored. */
-  changed(path: string, origin: Context | null): void {
+  changed(path: string, origin: RunContext | null): void {
     if (this.active === 0) return
     const cause = this.#runs.causeOf(origin)
     const { chain } = cause
@@ -132,7 +127,7 @@ export class ObservationRegistry {
   }
 
   /** Hands observers of `path` an answer that was not made by running GET here. It is no change of this app. */
-  deliver(path: string, answer: Answer): void {
+  deliver(path: string, answer: SealedAnswer): void {
     if (this.#muted.size > 0) this.#changes.add(path)
     const observers = new Set(this.#paths.get(path)?.observers as ReadonlySet<Observer> | undefined)
     for (const others of this.#resources.at(path)?.values() ?? []) for (const observer of others) observers.add(observer)
@@ -152,7 +147,7 @@ export class ObservationRegistry {
   }
 
   /** The answer to a GET that begins after this call; callers whose inputs are equal, or are not read, get the same one. */
-  represent(path: string, as: Context): Promise<Answer> {
+  represent(path: string, as: RunContext): Promise<SealedAnswer> {
     const question = getOf(path, as)
     return new Promise(resolve => {
       const asker: Asker = {
@@ -160,6 +155,7 @@ export class ObservationRegistry {
         context: as,
         id: as['iopa.Id'],
         alone: isAlone(question, as),
+        excerpt: 0,
         removed: false,
         inputs: '',
         waits: false,
@@ -175,7 +171,7 @@ export class ObservationRegistry {
       for (const listener of this.#listeners) listener(change)
       return
     }
-    this.#runs.onBehalfOf(change.origin, () => {
+    this.#runs.onBehalfOf(change.origin as RunContext | null, () => {
       for (const listener of this.#listeners) listener(change)
     })
   }
@@ -209,39 +205,8 @@ export class ObservationRegistry {
   readonly #runHost = {
     turns: this.#turns,
     identities: this.#identities,
-    start: (leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run => {
-      const reads = new Reads()
-      const context = this.#host.renew(leader.question, leader.context, reads)
-      const run: Run = {
-        leader,
-        askers,
-        user: leader.context['server.User'],
-        context,
-        reads,
-        cause,
-        chain: { path: leader.question.path, above: cause.chain },
-        order: ++this.#order,
-        since: this.#changes.count,
-        resource: leader.question.path,
-        over: false
-      }
-      this.#runs.add(run)
-      const finish = (answer: Answer | null): void => {
-        run.over = true
-        this.#runs.delete(run)
-        reads.pause()
-        if (answer?.ok) run.resource = resourceOf(context)
-        finished(run, answer)
-        // What it still does, and fails to do, is over.
-        if (answer === null) context['server.Logger'] = silentLogger
-        void context.end(answer === null ? 'timeout' : 'finish')
-      }
-      this.#answer(run).then(finish, (error: unknown) => {
-        this.#host.logger.error(`iopa: a notification of ${run.chain.path} failed`, error)
-        finish(null)
-      })
-      return run
-    },
+    start: (leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: SharedRun, answer: SealedAnswer | null) => void): SharedRun =>
+      this.#starter.start(leader, askers, cause, this.#changes.count, finished),
     elapsed: (): number => this.#host.clock.elapsed(),
     hold: (path: string, release: () => void): (() => void) => {
       this.#logCycle(`${path} -> ${path}`)
@@ -253,38 +218,16 @@ export class ObservationRegistry {
     }
   }
 
-  /** The collected answer of a run; null, which is logged, when there is none in time. */
-  #answer(run: Run): Promise<Answer | null> {
-    const { clock, limits, logger } = this.#host
-    let done = false
-    const ran = new Promise<void>(resolve => {
-      this.#runs.as(run, () =>
-        this.#host.run(run.context, () => {
-          done = true
-          resolve()
-        })
-      )
-    })
-    if (done && !run.context.response.isStream) return Promise.resolve(run.context.response)
-    const answer = ran.then(() => (run.context.response.isStream ? collected(run.context, limits.body) : run.context.response))
-    return within<Answer | null>(clock, limits.requestTimeout, answer, () => {
-      logger.error(
-        `iopa: a notification of ${run.chain.path} has no answer after ${limits.requestTimeout} ms; its observers are told of the next change`
-      )
-      return null
-    })
-  }
-
-  #collected(context: Context, time: number): Promise<Answer> | Answer {
+  #collected(context: RunContext, time: number, excerpt: number): Promise<SealedAnswer> | SealedAnswer {
     if (!context.response.isStream) return context.response
-    return within(this.#host.clock, time, collected(context, this.#host.limits.body), () => {
+    return within(this.#host.clock, time, collected(context, this.#host.limits.body, excerpt), () => {
       context['server.Logger'].error(`iopa: the body of ${context} could not be read within ${time} ms`)
       return failed(context, tooLate())
     })
   }
 
   /** Until the context ends. */
-  #watch(context: Context, ended: (error: IopaError) => void): void {
+  #watch(context: RunContext, ended: (error: IopaError) => void): void {
     const watch = this.#host.users()?.watch(context, ended)
     if (watch) context.defer(() => watch[Symbol.dispose]())
   }

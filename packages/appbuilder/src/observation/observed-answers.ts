@@ -1,9 +1,10 @@
 import { IopaError } from '@iopa/constants'
-import type { Answer, Context } from '@iopa/context'
+import type { LinkAnswer, SealedAnswer } from '@iopa/context'
+import { type AnswerRecord, handOver, type RunContext } from '@iopa/context/host'
 import type { Observation } from '@iopa/transport'
 import { marked } from '@iopa/transport/host'
 
-type Next = IteratorResult<Answer, undefined>
+type Next = IteratorResult<LinkAnswer, undefined>
 
 interface Reader {
   readonly resolve: (next: Next) => void
@@ -18,25 +19,25 @@ const DONE: Next = { done: true, value: undefined }
  */
 export const observedAnswers = (
   signal: AbortSignal | undefined,
-  open: () => Context,
-  observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
-): AsyncIterable<Answer> => ({ [Symbol.asyncIterator]: () => new ObservedAnswers(signal, open, observe) })
+  open: () => RunContext,
+  observe: (context: RunContext, deliver: (answer: SealedAnswer) => void) => Promise<Observation>
+): AsyncIterable<LinkAnswer> => ({ [Symbol.asyncIterator]: () => new ObservedAnswers(signal, open, observe) })
 
-class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
+class ObservedAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
   readonly #signal: AbortSignal | undefined
-  readonly #open: () => Context
-  readonly #observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
+  readonly #open: () => RunContext
+  readonly #observe: (context: RunContext, deliver: (answer: SealedAnswer) => void) => Promise<Observation>
   readonly #readers: Reader[] = []
-  #context: Context | null = null
-  #newest: Answer | null = null
+  #context: RunContext | null = null
+  #newest: LinkAnswer | null = null
   /** Thrown once, after what has come before. */
   #failure: { readonly error: unknown } | null = null
   #over = false
 
   constructor(
     signal: AbortSignal | undefined,
-    open: () => Context,
-    observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
+    open: () => RunContext,
+    observe: (context: RunContext, deliver: (answer: SealedAnswer) => void) => Promise<Observation>
   ) {
     this.#signal = signal
     this.#open = open
@@ -82,7 +83,7 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
       this.#over = true
       return
     }
-    let context: Context
+    let context: RunContext
     try {
       context = this.#context = this.#open()
     } catch (error) {
@@ -107,15 +108,16 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
     this.#observe(context, answer => this.#deliver(answer)).catch((error: unknown) => this.#fail(error))
   }
 
-  #deliver(answer: Answer): void {
+  #deliver(answer: SealedAnswer): void {
     if (this.#over) return
     if (!answer.ok) {
       this.#fail(marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal'))
       return
     }
     const reader = this.#readers.shift()
-    if (reader === undefined) this.#newest = answer
-    else reader.resolve({ done: false, value: answer })
+    const received = handOver(answer as AnswerRecord)
+    if (reader === undefined) this.#newest = received
+    else reader.resolve({ done: false, value: received })
   }
 
   #fail(error: unknown): void {

@@ -1,7 +1,8 @@
-import type { Answer, Context } from '@iopa/context'
+import type { SealedAnswer } from '@iopa/context'
+import type { RunContext } from '@iopa/context/host'
 import { type Asker, isAlone, isPrivate } from './inputs.ts'
 import type { Question } from './question.ts'
-import type { Run } from './run.ts'
+import type { SharedRun } from './shared-run.ts'
 
 /** What an observer tells the registry. */
 export interface ObserverHost {
@@ -12,13 +13,14 @@ export interface ObserverHost {
 
 /** One observer: it gets the newest answer when the delivery before has finished, and skips those in between. */
 export class Observer implements Asker {
-  readonly context: Context
+  readonly context: RunContext
   readonly question: Question
-  readonly #deliver: (answer: Answer) => Promise<void> | void
+  readonly excerpt: number
+  readonly #deliver: (answer: SealedAnswer) => Promise<void> | void
   readonly #host: ObserverHost
   #busy = false
   #last = false
-  #newest: Answer | null = null
+  #newest: SealedAnswer | null = null
   #alone: boolean | null = null
   #order = 0
   inputs = ''
@@ -28,9 +30,10 @@ export class Observer implements Asker {
   resource: string
   removed = false
 
-  constructor(context: Context, question: Question, deliver: (answer: Answer) => Promise<void> | void, host: ObserverHost) {
+  constructor(context: RunContext, question: Question, excerpt: number, deliver: (answer: SealedAnswer) => Promise<void> | void, host: ObserverHost) {
     this.context = context
     this.question = question
+    this.excerpt = excerpt
     this.resource = question.path
     this.#deliver = deliver
     this.#host = host
@@ -46,7 +49,7 @@ export class Observer implements Asker {
   }
 
   /** Delivers the answer to the observing request itself. */
-  async deliverFirst(answer: Answer): Promise<void> {
+  async deliverFirst(answer: SealedAnswer): Promise<void> {
     if (answer.ok && isPrivate(answer)) this.#alone = true
     this.inputBits = -1
     try {
@@ -56,7 +59,7 @@ export class Observer implements Asker {
     }
   }
 
-  told(answer: Answer | null, run: Run): void {
+  told(answer: SealedAnswer | null, run: SharedRun): void {
     if (answer === null || this.removed) return
     // Runs with other inputs may overlap; the later one has read the newer state.
     if (run.order < this.#order) return
@@ -66,7 +69,7 @@ export class Observer implements Asker {
   }
 
   /** Delivers a notification, or keeps it until the delivery before has finished. One that is not 2xx is the last. */
-  push(answer: Answer): void {
+  push(answer: SealedAnswer): void {
     if (this.#busy) {
       this.#newest = answer
       return
@@ -88,7 +91,7 @@ export class Observer implements Asker {
   }
 
   /** Delivers a last answer, in place of those that wait. */
-  end(answer: Answer): void {
+  end(answer: SealedAnswer): void {
     this.#host.remove(this)
     this.#last = true
     this.push(answer)

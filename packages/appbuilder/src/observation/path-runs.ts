@@ -1,7 +1,8 @@
-import { type Answer, READ } from '@iopa/context'
+import type { SealedAnswer } from '@iopa/context'
+import { READ } from '@iopa/context/host'
 import { type Cause, OUTSIDE } from './cause.ts'
 import { type Asker, type Identities, isPrivate, keyOf, Users } from './inputs.ts'
-import type { Run } from './run.ts'
+import type { SharedRun } from './shared-run.ts'
 import type { Turns } from './turns.ts'
 
 /** What the runs of a path need of the registry. */
@@ -9,7 +10,7 @@ export interface RunHost {
   readonly turns: Turns
   readonly identities: Identities
   /** Begins a GET, and calls `finished` once, never before it returns. */
-  start(leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: Run, answer: Answer | null) => void): Run
+  start(leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: SharedRun, answer: SealedAnswer | null) => void): SharedRun
   /** Milliseconds that have passed. */
   elapsed(): number
   /** Runs `release` after a while, for a path that seems to notify itself; what it returns cancels that. */
@@ -36,7 +37,7 @@ export class PathRuns {
   readonly #host: RunHost
   /** Those who are owed an answer, by their inputs. */
   readonly #waiting = new Map<string, Asker[]>()
-  readonly #active = new Map<string, Run>()
+  readonly #active = new Map<string, SharedRun>()
   /** All observers are owed an answer, and have not been put to those who wait. */
   #dirty = false
   /** All observers wait. */
@@ -223,7 +224,7 @@ export class PathRuns {
   }
 
   /** Gives all but the leader of a run that has turned out private runs of their own. */
-  #split(run: Run): void {
+  #split(run: SharedRun): void {
     const { leader, askers } = run
     if (run.over || askers.length === 1) return
     const others = askers.filter(asker => asker !== leader && !asker.removed)
@@ -234,12 +235,12 @@ export class PathRuns {
     this.#schedule()
   }
 
-  #again(askers: Iterable<Asker>, run: Run): void {
+  #again(askers: Iterable<Asker>, run: SharedRun): void {
     this.#add(askers)
     this.#cause ??= run.cause
   }
 
-  #finished(key: string, run: Run, answer: Answer | null): void {
+  #finished(key: string, run: SharedRun, answer: SealedAnswer | null): void {
     this.#active.delete(key)
     const { leader, askers } = run
     const bits = run.reads.bits | (answer !== null && isPrivate(answer) ? READ.Private : 0)

@@ -1,4 +1,4 @@
-import type { Context } from '@iopa/context'
+import type { RunContext } from '@iopa/context/host'
 
 /** A body that is longer is not worth keeping as part of a key. */
 const LONGEST_BODY = 1024
@@ -11,34 +11,42 @@ export interface Question {
   readonly rawPath: string
   /** Media types that it takes, as `accepted` writes them. */
   readonly accept: string
+  /** The same media types without their weights, in the order of preference: what observers are compared by. */
+  readonly media: string
   /** The body of a FETCH with its type and coding, which are part of what it asks (RFC 8132 section 2); null for one that is too long to be compared. */
   readonly content: string | null
 }
 
 /** The question of a context that has not run. */
-export const questionOf = (context: Context): Question => ({
-  method: context['iopa.Method'] === 'FETCH' ? 'FETCH' : 'GET',
-  path: context['iopa.PathBase'] + context['iopa.Path'],
-  query: context['iopa.QueryString'],
-  rawPath: context['server.RawPath'],
-  accept: accepted(context['iopa.Headers'].getAll('accept')),
-  content: context['iopa.Method'] === 'FETCH' ? contentOf(context) : ''
-})
+export const questionOf = (context: RunContext): Question => {
+  const accept = accepted(context['iopa.Headers'].getAll('accept'))
+  return {
+    method: context['iopa.Method'] === 'FETCH' ? 'FETCH' : 'GET',
+    path: context['iopa.PathBase'] + context['iopa.Path'],
+    query: context['iopa.QueryString'],
+    rawPath: context['server.RawPath'],
+    accept,
+    media: unweighted(accept),
+    content: context['iopa.Method'] === 'FETCH' ? contentOf(context) : ''
+  }
+}
 
 /** A GET of `path` in the name of a context that has asked something else, or the same. */
-export const getOf = (path: string, as: Context): Question => {
+export const getOf = (path: string, as: RunContext): Question => {
   const own = as['iopa.PathBase'] + as['iopa.Path'] === path
+  const accept = accepted(as['iopa.Headers'].getAll('accept'))
   return {
     method: 'GET',
     path,
     query: own ? as['iopa.QueryString'] : '',
     rawPath: own ? as['server.RawPath'] : path,
-    accept: accepted(as['iopa.Headers'].getAll('accept')),
+    accept,
+    media: unweighted(accept),
     content: ''
   }
 }
 
-const contentOf = (context: Context): string | null => {
+const contentOf = (context: RunContext): string | null => {
   const body = context['iopa.Body']
   if (body !== null && (!(body instanceof Uint8Array) || body.length > LONGEST_BODY)) return null
   const coding = context['iopa.Headers'].get('content-encoding') ?? ''
@@ -67,17 +75,23 @@ const accepted = (fields: readonly string[]): string => {
   return types.map(({ text, weight }) => (weight === 1 ? text : `${text};q=${weight}`)).join(', ')
 }
 
+/** Without weights; taking anything is the same as asking for nothing. */
+const unweighted = (accept: string): string => {
+  const media = accept.replace(/;q=[\d.]+(?=, |$)/g, '')
+  return media === '*/*' ? '' : media
+}
+
 // Elements of a list; a comma within a quoted string does not end one.
 const ELEMENT = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g
 
 /** True where an authorization, a cookie or a certificate came with the request. */
-export const hasCredentials = (context: Context): boolean => {
+export const hasCredentials = (context: RunContext): boolean => {
   const headers = context['iopa.Headers']
   return headers.has('authorization') || headers.has('cookie') || context['ssl.ClientCertificate'] !== undefined
 }
 
 /** Header fields of the run of a notification: those that do not ask about a state that the observer had once (RFC 9110 sections 13 and 14, HTML section 9.2.4). */
-export const fieldsOf = (question: Question, as: Context): string[] => {
+export const fieldsOf = (question: Question, as: RunContext): string[] => {
   const pairs: string[] = []
   for (const [name, value] of as['iopa.Headers']) {
     const lower = name.toLowerCase()

@@ -1,11 +1,11 @@
-import { type Context, type ContextFactory, type ContextInit, type Reads, TrackedHeaders, trackReads } from '@iopa/context'
+import { type ContextFactory, type ContextInit, type Reads, type RunContext, TrackedHeaders, trackReads } from '@iopa/context/host'
 import { fieldsOf, type Question, unrecorded } from './question.ts'
 
 /**
  * The context of a notification: what the observer `as` asked, as it asked it, with its headers, peer and user, within its scope. What it reads of
  * its peer is recorded.
  */
-export const renewed = (factory: ContextFactory, question: Question, as: Context, reads: Reads): Context => {
+export const renewed = (factory: ContextFactory, question: Question, as: RunContext, reads: Reads): RunContext => {
   const fetches = question.method === 'FETCH'
   const init: ContextInit = {
     method: question.method,

@@ -1,15 +1,15 @@
-import { type Context, type Reads, readsOf } from '@iopa/context'
+import { type Reads, type RunContext, readsOf } from '@iopa/context/host'
 import { type Cause, OUTSIDE } from './cause.ts'
-import type { Run } from './run.ts'
+import type { SharedRun } from './shared-run.ts'
 
 /** Paths of runs of which one may have caused a change that does not say who made it; more of them tell nothing. */
 const MOST_SUSPECTS = 256
 
 /** The runs of all paths that have not ended, and which of them is running right now. */
 export class RunsUnderWay {
-  readonly #runs = new Map<Reads, Run>()
+  readonly #runs = new Map<Reads, SharedRun>()
   /** The run whose synchronous part is running. */
-  #current: Run | null = null
+  #current: SharedRun | null = null
 
   get size(): number {
     return this.#runs.size
@@ -20,16 +20,16 @@ export class RunsUnderWay {
     return this.#current === null ? OUTSIDE : { chain: this.#current.chain, suspects: null }
   }
 
-  add(run: Run): void {
+  add(run: SharedRun): void {
     this.#runs.set(run.reads, run)
   }
 
-  delete(run: Run): void {
+  delete(run: SharedRun): void {
     this.#runs.delete(run.reads)
   }
 
   /** Does `work` as a part of `run`. */
-  as(run: Run, work: () => void): void {
+  as(run: SharedRun, work: () => void): void {
     const outer = this.#current
     this.#current = run
     try {
@@ -40,7 +40,7 @@ export class RunsUnderWay {
   }
 
   /** Does `work` as a part of the run that `origin` belongs to, if any; what it looks at there is no read of that run. */
-  onBehalfOf(origin: Context | null, work: () => void): void {
+  onBehalfOf(origin: RunContext | null, work: () => void): void {
     const reads = origin === null ? undefined : readsOf(origin)
     if (reads === undefined) {
       work()
@@ -51,7 +51,7 @@ export class RunsUnderWay {
   }
 
   /** Why a path changes, as far as can be told: a context of a run, or what runs right now, says it; else any run under way may have done it. */
-  causeOf(origin: Context | null): Cause {
+  causeOf(origin: RunContext | null): Cause {
     if (this.#runs.size === 0) return OUTSIDE
     for (let context = origin; context !== null; context = context['server.ParentContext']) {
       const reads = readsOf(context)

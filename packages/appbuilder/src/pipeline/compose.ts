@@ -1,12 +1,13 @@
 import { IopaError } from '@iopa/constants'
-import { type Answer, abandonValue, applyValue, type Context, report } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { type AnswerRecord, abandonValue, OPEN, RECORD, type RunContext, report } from '@iopa/context/host'
 import type { MiddlewareFunction, Next } from './middleware.ts'
 import { answerNoted } from './noted-methods.ts'
-import { noteSuccess, RUNNING, Run } from './run.ts'
+import { RUNNING, Run } from './run.ts'
 import { WatchedPromise } from './watched-promise.ts'
 
 /** Runs a context: the handler's value or a promise of it; throws or rejects with what a handler threw. */
-export type Pipeline = (context: Context) => unknown
+export type Pipeline = (context: RunContext) => unknown
 
 /** A pipeline made of layers. */
 export interface ComposedPipeline extends Pipeline {
@@ -29,55 +30,48 @@ const calledTwice = (): IopaError =>
 const calledLate = (): IopaError =>
   new IopaError(500, 'next-called-late', 'A middleware called next() after the answer had been sent; call it before the middleware returns.')
 
-/** Writes a returned value to the answer, once: what passes outward unchanged is not written again. */
-export const applyReturned = (answer: Answer, value: unknown): void => {
-  // The answer itself comes back from a run within this one.
-  if (value === undefined || value === answer.value || value === answer) return
-  if (answer.sealed) {
-    if (!(answer.run instanceof Run) || answer.run.returned(value)) abandonValue(value)
-  } else {
-    answer.value = value
-    applyValue(answer, value)
-  }
+/** Writes a returned value to the answer, once; one that comes too late is given up. */
+export const applyReturned = (answer: AnswerRecord, value: unknown): void => {
+  if (answer.take(value)) return
+  if (!(answer.run instanceof Run) || answer.run.returned(value)) abandonValue(value)
 }
 
 /** A rejection for a middleware, which the run keeps until it is known whether something waits for it. */
-const rejected = (context: Context, error: unknown, by: string): Promise<never> => {
+const rejected = (context: RunContext, error: unknown, by: string): Promise<never> => {
   const promise = WatchedPromise.rejection(error, context, by, lost)
   Run.around(context)?.watch(promise)
   return promise
 }
 
 /** The rest of a pipeline has thrown below a middleware. */
-const failed = (context: Context, error: unknown, by: string): Promise<never> => {
+const failed = (context: RunContext, error: unknown, by: string): Promise<never> => {
   Run.of(context)?.fail(error)
   return rejected(context, error, by)
 }
 
 /** A call of `next()` that does not run the rest. */
-const refused = (context: Context, by: string): Promise<never> => {
-  const { response } = context
-  if (!response.sealed) return rejected(context, calledTwice(), by)
+const refused = (context: RunContext, by: string): Promise<never> => {
+  if (context[RECORD].state === OPEN) return rejected(context, calledTwice(), by)
   const error = calledLate()
   if (Run.of(context)?.notesOver() !== false) overdue(context, error, by)
   return WatchedPromise.rejection(error, context, by, lost)
 }
 
 /** Logs what went wrong after the answer was sealed. A body that is still on its way is broken off. */
-const overdue = (context: Context, error: unknown, by: string): void => {
+const overdue = (context: RunContext, error: unknown, by: string): void => {
   report(context['server.Logger'], `iopa: ${context}: '${by}' failed after the answer had been sent`, error)
-  if (context.response.isStream) void context.end('reset')
+  if (context[RECORD].isStream) void context.end('reset')
 }
 
 /** A promise of the rest was rejected, and nothing waits for it: it belongs to the run around it, or comes after that. */
 const lost = (promise: WatchedPromise): void => {
   const run = Run.around(promise.at)
-  if (run !== null && !run.context.response.sealed) run.watch(promise)
+  if (run !== null && run.context[RECORD].state === OPEN) run.watch(promise)
   else if (run?.blamed !== true) overdue(promise.at, promise.error, promise.by)
 }
 
 /** What `next()` gives while the rest is at work: a middleware waits for it, or hands it on. */
-const watched = (context: Context, work: Promise<unknown>, by: string): Promise<unknown> => {
+const watched = (context: RunContext, work: Promise<unknown>, by: string): Promise<unknown> => {
   if (work instanceof WatchedPromise && work.rejected) return rejected(context, work.error, by)
   const promise = new WatchedPromise(work, context, by, lost)
   Run.around(context)?.watch(promise)
@@ -85,12 +79,12 @@ const watched = (context: Context, work: Promise<unknown>, by: string): Promise<
 }
 
 /** True outside of a run, in a pipeline that `build` gave: its caller hears how it ends. */
-const isAlone = (context: Context): boolean => context.response.run === null && context['server.ParentContext'] === null
+const isAlone = (context: RunContext): boolean => context[RECORD].run === null && context['server.ParentContext'] === null
 
 /** What a middleware returned that called on: the promise of the rest as it is, where it hands that on. If it returned none, nothing waits. */
-const left = (context: Context, value: unknown, by: string): unknown => {
+const left = (context: RunContext, value: unknown, by: string): unknown => {
   if (value instanceof WatchedPromise) return value.passedOn
-  const { run } = context.response
+  const { run } = context[RECORD]
   if (run !== RUNNING && run instanceof Run && run.pending > 0 && run.careless === null && !isThenable(value)) run.careless = { by, at: context }
   return value
 }
@@ -98,7 +92,7 @@ const left = (context: Context, value: unknown, by: string): unknown => {
 /**
  * Composes layers, the first outermost, before `terminal`. Nothing is allocated per layer but its `next`; a pipeline
  * whose handlers are synchronous stays so, even where a layer returns the promise of `next()`. `whole` says that a
- * dispatcher runs it, which writes what comes out of the outermost layer to the answer.
+ * runner runs it, which writes what comes out of the outermost layer to the answer.
  */
 export const compose = (
   layers: readonly MiddlewareFunction[],
@@ -111,8 +105,8 @@ export const compose = (
   let settledPromise: Promise<unknown> | null = null
   let settledValue: unknown
 
-  const promised = (context: Context, value: unknown): Promise<unknown> => {
-    applyReturned(context.response, value)
+  const promised = (context: RunContext, value: unknown): Promise<unknown> => {
+    applyReturned(context[RECORD], value)
     if (settledPromise === null || settledValue !== value) {
       settledPromise = Promise.resolve(value)
       settledValue = value
@@ -120,7 +114,7 @@ export const compose = (
     return settledPromise
   }
 
-  const settle = (rest: Pipeline, context: Context, name: string): Promise<unknown> => {
+  const settle = (rest: Pipeline, context: RunContext, name: string): Promise<unknown> => {
     try {
       const value = rest(context)
       return isThenable(value) ? new WatchedPromise(asPromise(value), context, name, lost) : promised(context, value)
@@ -130,14 +124,14 @@ export const compose = (
   }
 
   const layer = (middleware: MiddlewareFunction, name: string, rest: Pipeline, outermost: boolean): Pipeline => {
-    const invokeRest = (other: Context): Promise<unknown> => settle(rest, other, name)
+    const invokeRest = (other: Context): Promise<unknown> => settle(rest, other as RunContext, name)
     return context => {
-      let waiting: Context | null = context
+      let waiting: RunContext | null = context
       // The promise of a rest that is still at work, which a middleware can let go of.
       let given: unknown = null
       const next = ((): unknown => {
         const own = waiting
-        if (own === null || own.response.sealed) return (given = refused(context, name))
+        if (own === null || own[RECORD].state !== OPEN) return (given = refused(context, name))
         waiting = null
         try {
           const value = rest(own)
@@ -161,12 +155,12 @@ export const compose = (
 
   // As layer. A function of its own, so that the engine learns that layers call on and the innermost one does not: that is a tenth of the whole.
   const innermost = (middleware: MiddlewareFunction, name: string, outermost: boolean): Pipeline => {
-    const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other, name)
+    const invokeTerminal = (other: Context): Promise<unknown> => settle(terminal, other as RunContext, name)
     return context => {
-      let waiting: Context | null = context
+      let waiting: RunContext | null = context
       let given: unknown = null
       const next = ((): unknown => {
-        if (waiting === null || context.response.sealed) return (given = refused(context, name))
+        if (waiting === null || context[RECORD].state !== OPEN) return (given = refused(context, name))
         waiting = null
         try {
           const value = terminal(context)
@@ -200,21 +194,22 @@ export const compose = (
 }
 
 /** What a layer returned that did not call on: it becomes the answer as soon as it is known. */
-const handled = (context: Context, value: unknown, outermost: boolean): unknown => {
-  const answer = context.response
+const handled = (context: RunContext, value: unknown, outermost: boolean): unknown => {
+  const answer = context[RECORD]
   if (!isThenable(value)) {
-    applyReturned(answer, value)
-    noteSuccess(answer)
+    if (!answer.take(value)) applyReturned(answer, value)
+    // Only a run that remembers a failure needs to know of a success.
+    if (answer.run !== RUNNING && answer.run instanceof Run) answer.run.succeed()
     return value
   }
-  // No middleware is there to let go of it, and the dispatcher waits for it.
+  // No middleware is there to let go of it, and the runner waits for it.
   if (outermost && answer.run === RUNNING) return value
   const run = Run.of(context)
   return run === null ? settledLater(answer, value) : pendingIn(run, answer, value)
 }
 
 /** A handler at work outside of a run, in a pipeline that `build` gave: its caller hears how it ends. */
-const settledLater = (answer: Answer, value: PromiseLike<unknown>): Promise<unknown> => {
+const settledLater = (answer: AnswerRecord, value: PromiseLike<unknown>): Promise<unknown> => {
   const applied: Promise<unknown> = asPromise(value).then(
     settled => {
       applyReturned(answer, settled)
@@ -230,7 +225,7 @@ const settledLater = (answer: Answer, value: PromiseLike<unknown>): Promise<unkn
 }
 
 /** A handler at work in a run, which remembers how it ends. */
-const pendingIn = (run: Run, answer: Answer, value: PromiseLike<unknown>): Promise<unknown> => {
+const pendingIn = (run: Run, answer: AnswerRecord, value: PromiseLike<unknown>): Promise<unknown> => {
   const fail = (error: unknown): never => {
     run.fail(error)
     throw error
@@ -256,12 +251,12 @@ const pendingIn = (run: Run, answer: Answer, value: PromiseLike<unknown>): Promi
   return applied
 }
 
-/** The error of a request that nobody handles. */
+/** The error of a request that nothing handles. */
 const NO_ROUTE: IopaError = Object.freeze(
   Object.assign(new IopaError(404, 'no-route', 'There is nothing at this path.'), { stack: 'IopaError: no-route' })
 )
 
 /** The end of every pipeline: no handler has answered. Routes that the run has passed may have the path for other methods. */
 export const noRoute: Pipeline = context => {
-  if (context.response.noted === null || !answerNoted(context)) context.response.fail(NO_ROUTE)
+  if (context[RECORD].rare?.noted == null || !answerNoted(context)) context[RECORD].fail(NO_ROUTE)
 }

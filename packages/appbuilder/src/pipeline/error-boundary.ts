@@ -1,8 +1,6 @@
 import { type CodecTable, IopaError } from '@iopa/constants'
-import { type Context, report } from '@iopa/context'
-import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
+import { OPEN, RECORD, type RunContext, refuseAnswer, report, sealAnswer } from '@iopa/context/host'
 import { toIopaError } from './errors.ts'
-import type { Done } from './run.ts'
 
 /** Turns whatever was thrown into an answer: nothing gets past it, whatever errors, callbacks and loggers do. */
 export class ErrorBoundary {
@@ -13,11 +11,11 @@ export class ErrorBoundary {
   }
 
   /** Makes the error the answer, sealed or not; one of 500 and more is logged, with the middleware that is to blame. */
-  fail(context: Context, error: unknown, trouble?: { readonly by: string; readonly at?: Context; readonly error?: unknown }): void {
+  fail(context: RunContext, error: unknown, trouble?: { readonly by: string; readonly at?: RunContext; readonly error?: unknown }): void {
     const visible = toIopaError(error)
-    const { response } = context
+    const response = context[RECORD]
     try {
-      if (response.sealed) response.refuse(visible, this.#codecs)
+      if (response.state !== OPEN) refuseAnswer(response, visible, this.#codecs)
       else response.fail(visible)
     } catch (fault) {
       // What the error itself asks for, such as a header that no message can carry, must not get past this boundary.
@@ -29,50 +27,36 @@ export class ErrorBoundary {
     else this.#log(trouble.at ?? context, visible, trouble.error ?? visible, trouble.by)
   }
 
-  #log(context: Context, visible: IopaError, error: unknown, by = ''): void {
+  #log(context: RunContext, visible: IopaError, error: unknown, by = ''): void {
     if (context.environment.failures?.take() === false) return
     const line = `iopa: ${context} ${context['iopa.Protocol']} answered ${visible.status} ${visible.code}${by === '' ? '' : ` by '${by}'`}`
     // A shared error has no stack of its own.
     report(context['server.Logger'], line, isShared(error) ? visible.detail : error)
   }
 
-  /** Judges the preconditions of a read and seals its answer; a promise comes back where its callbacks are asynchronous. */
-  seal(context: Context): void | Promise<void> {
-    try {
-      judgeOwnAnswer(context, this.#codecs)
-      return context.response.seal(this.#codecs)
-    } catch (error) {
-      this.failAgain(context, error)
-    }
-  }
-
   /** Makes the error the answer whose sealing failed. */
-  failAgain(context: Context, error: unknown): void {
+  failAgain(context: RunContext, error: unknown): void {
     this.fail(context, error)
     this.sealNow(context)
   }
 
   /** Seals an answer that has failed; its callbacks have run, or are not waited for. */
-  sealNow(context: Context): void {
-    const answer = context.response
+  sealNow(context: RunContext): void {
+    const answer = context[RECORD]
     const { error } = answer
-    const sealing = answer.seal(this.#codecs)
+    const sealing = sealAnswer(answer, this.#codecs)
     if (sealing === undefined) return
     sealing.catch(() => undefined)
-    if (answer.sealed) return
+    if (answer.state !== OPEN) return
     answer.fail(error ?? new IopaError(500, 'internal-error'))
-    void answer.seal(this.#codecs)
+    void sealAnswer(answer, this.#codecs)
   }
 }
 
-/** Hands an answer to the caller of a run, which may fail. */
-export const callDone = (context: Context, done: Done): void => {
-  try {
-    done(context)
-  } catch (error) {
-    report(context['server.Logger'], 'iopa: a transport failed to send an answer', error)
-    void context.end('reset')
-  }
+/** A caller could not send an answer that it was handed. */
+export const notSent = (context: RunContext, error: unknown): void => {
+  report(context['server.Logger'], 'iopa: a transport failed to send an answer', error)
+  void context.end('reset')
 }
 
 const isShared = (error: unknown): boolean => {

@@ -1,5 +1,5 @@
 import { IopaError, type RandomAccessBody } from '@iopa/constants'
-import type { Answer, Context } from '@iopa/context'
+import { type AnswerRecord, headReady, RECORD, type RunContext, whenRead } from '@iopa/context/host'
 import type { Clock } from '@iopa/transport'
 
 /** Whether a transport sends a streamed payload whole: false, true except for what can be read in parts, or `all`. */
@@ -18,22 +18,22 @@ const FIRST_CHUNK = 100
 const isRandomAccess = (payload: unknown): boolean => typeof (payload as Partial<RandomAccessBody>).read === 'function'
 
 /** True where the method that was asked for, or the status, leaves the body out (RFC 9110 sections 9.3.2 and 6.4.1). */
-const isBodyless = (context: Context, { status }: Answer): boolean =>
+const isBodyless = (context: RunContext, { status }: AnswerRecord): boolean =>
   context.requestedMethod === 'HEAD' || status === 204 || status === 205 || status === 304
 
 /** What the streamed payload of an answer has to be waited for; null where its head may leave at once. */
-export const awaitStream = (context: Context, whole: Whole, limit: number, clock: Clock): StreamWait | null => {
-  const answer = context.response
+export const awaitStream = (context: RunContext, whole: Whole, limit: number, clock: Clock): StreamWait | null => {
+  const answer = context[RECORD]
   const collects = whole === 'all' || (whole && !isRandomAccess(answer.payload))
   if (collects && !isBodyless(context, answer)) return collected(context, limit)
-  const first = answer.ready()
+  const first = headReady(answer)
   return first === null ? null : { ready: within(first, FIRST_CHUNK, clock), giveUp: () => undefined }
 }
 
-const collected = (context: Context, limit: number): StreamWait => {
-  const answer = context.response
+const collected = (context: RunContext, limit: number): StreamWait => {
+  const answer = context[RECORD]
   // A stream that gives its source up at once, also where that is silent.
-  answer.whenRead(() => undefined)
+  whenRead(answer, () => undefined)
   const stream = answer.payload as AsyncIterableIterator<Uint8Array>
   let given = false
   const giveUp = (): void => {

@@ -1,5 +1,6 @@
 import { IopaError, withOrigin } from '@iopa/constants'
-import { type Context, fullPath } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { fullPath, RECORD, type RunContext } from '@iopa/context/host'
 import { isBelow } from './mount.ts'
 
 /** A guard that runs for a path alone: its middleware, which is what passing it means, and the path below that of the app it is in. */
@@ -14,16 +15,18 @@ type GuardTrail =
   | { readonly passed: unknown; readonly before: null; readonly base: string; readonly above: GuardTrail | null }
   | { readonly passed: null; readonly before: readonly BoundGuard[]; readonly base: string; readonly above: GuardTrail | null }
 
-const trailOf = (context: Context): GuardTrail | null => context.response.guards as GuardTrail | null
+const trailOf = (context: Context): GuardTrail | null => (context as RunContext)[RECORD].guards as GuardTrail | null
 
 /** Notes that a run is in the hands of a guard: what it calls has passed it. */
 export const notePassed = (context: Context, passed: unknown): void => {
-  context.response.guards = { passed, before: null, base: '', above: trailOf(context) }
+  const record = (context as RunContext)[RECORD]
+  record.guards = { passed, before: null, base: '', above: trailOf(context) }
 }
 
 /** Notes the guards that stand before an app, for what answers within it. */
 export const noteBefore = (context: Context, before: readonly BoundGuard[]): void => {
-  context.response.guards = { passed: null, before, base: context['iopa.PathBase'], above: trailOf(context) }
+  const record = (context as RunContext)[RECORD]
+  record.guards = { passed: null, before, base: context['iopa.PathBase'], above: trailOf(context) }
 }
 
 /** True when the run has passed a guard. */

@@ -1,5 +1,6 @@
 import type { Logger } from '@iopa/constants'
-import { type Context, ContextView, checkPath } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { checkPath, type RunContext, viewOf } from '@iopa/context/host'
 import { asPromise, isThenable } from './compose.ts'
 import type { MiddlewareFunction } from './middleware.ts'
 import { sequence } from './sequence.ts'
@@ -32,7 +33,7 @@ export const mountPrefix = (path: unknown): string => {
 
 /** Runs `handler` with a view of the context whose path begins behind the prefix; what it logs goes to `logger`, where there is one. */
 export const mounted = (prefix: string, handler: MiddlewareFunction, logger: Logger | null): MiddlewareFunction => {
-  if (logger === null) return (context, next) => handler(new ContextView(context, prefix, null) as unknown as Context, next)
+  if (logger === null) return (context, next) => handler(viewOf(context as RunContext, prefix, null), next)
   const failed = (context: Context, error: unknown): never => {
     // The boundary that logs the error belongs to the app around.
     ;(context as { 'server.Logger': Logger })['server.Logger'] = logger
@@ -40,7 +41,7 @@ export const mounted = (prefix: string, handler: MiddlewareFunction, logger: Log
   }
   return (context, next) => {
     try {
-      const value = handler(new ContextView(context, prefix, logger) as unknown as Context, next)
+      const value = handler(viewOf(context as RunContext, prefix, logger), next)
       return isThenable(value) ? asPromise(value).catch((error: unknown) => failed(context, error)) : value
     } catch (error) {
       return failed(context, error)

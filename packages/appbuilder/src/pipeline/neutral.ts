@@ -1,4 +1,5 @@
-import { type Context, READ, readsOf } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { READ, readsOf } from '@iopa/context/host'
 import { asPromise, isThenable } from './compose.ts'
 import type { MiddlewareFunction, Next } from './middleware.ts'
 

@@ -1,5 +1,8 @@
 import { IopaError, isControlMethod } from '@iopa/constants'
-import { type Context, fullPath } from '@iopa/context'
+import type { Context } from '@iopa/context'
+import { fullPath, type NotedMethods, RECORD, type RunContext, rareOf } from '@iopa/context/host'
+
+const notedIn = (context: Context): NotedMethods | null => (context as RunContext)[RECORD].rare?.noted ?? null
 
 const pathOf = (context: Context): string => fullPath(context['iopa.PathBase'], context['iopa.Path'])
 
@@ -9,18 +12,23 @@ const pathOf = (context: Context): string => fullPath(context['iopa.PathBase'], 
  */
 export const noteMethods = (context: Context, methods: readonly string[], shown: readonly string[] = methods): void => {
   const isAskable = (name: string): boolean => !isControlMethod(name)
-  if (methods.some(isAskable)) context.response.note(pathOf(context), shown.filter(isAskable))
+  if (!methods.some(isAskable)) return
+  const path = pathOf(context)
+  const earlier = notedIn(context)
+  const own = shown.filter(isAskable)
+  // A note of another path is forgotten.
+  rareOf((context as RunContext)[RECORD]).noted = { path, methods: new Set(earlier?.path === path ? [...earlier.methods, ...own] : own) }
 }
 
 /** True when a route or a file on the way has the path of the request, for other methods. */
-export const isNoted = (context: Context): boolean => context.response.noted?.path === pathOf(context)
+export const isNoted = (context: Context): boolean => notedIn(context)?.path === pathOf(context)
 
 /** Answers OPTIONS (RFC 9110 section 9.3.7) or 405 (section 15.5.6) from the notes of this run; false where there are none. */
 export const answerNoted = (context: Context): boolean => {
   const method = context['iopa.Method']
-  // A transport's own control requests are no business of routes that do not name them.
+  // A transport's own control requests do not concern routes that do not name them.
   if (!isNoted(context) || isControlMethod(method)) return false
-  const noted = context.response.noted?.methods ?? new Set<string>()
+  const noted = notedIn(context)?.methods ?? new Set<string>()
   const allow = [...new Set([...noted, ...(noted.has('GET') ? ['HEAD'] : []), 'OPTIONS'])].sort().join(', ')
   if (method === 'OPTIONS') {
     context.response.status = 204

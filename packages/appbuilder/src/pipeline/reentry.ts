@@ -1,7 +1,7 @@
-import type { Context } from '@iopa/context'
+import { OPEN, RECORD, type RunContext } from '@iopa/context/host'
 import { sharedError } from '@iopa/transport/host'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
-import { callDone, type ErrorBoundary } from './error-boundary.ts'
+import { type ErrorBoundary, notSent } from './error-boundary.ts'
 import { type Done, Run } from './run.ts'
 
 const TOO_DEEP = sharedError(
@@ -11,26 +11,30 @@ const TOO_DEEP = sharedError(
 )
 
 /** Runs a context that is in a run already, or has been: the run around it seals the answer. */
-export const reenter = (context: Context, done: Done, pipeline: () => ComposedPipeline, boundary: ErrorBoundary): void => {
+export const reenter = (context: RunContext, done: Done, host: { pipeline(): ComposedPipeline }, boundary: ErrorBoundary): void => {
   let over = false
-  const run = context.response.sealed ? null : (Run.of(context) as Run)
+  const run = context[RECORD].state !== OPEN ? null : (Run.of(context) as Run)
   const end = (): void => {
     if (over) return
     over = true
     run?.leave(end)
-    callDone(context, done)
+    try {
+      done(context)
+    } catch (error) {
+      notSent(context, error)
+    }
   }
   if (run === null) {
     end()
     return
   }
   const failed = (error: unknown): void => {
-    if (!over && !context.response.sealed) boundary.fail(context, error)
+    if (!over && context[RECORD].state === OPEN) boundary.fail(context, error)
     end()
   }
   const settled = (value: unknown): void => {
     try {
-      if (!over) applyReturned(context.response, value)
+      if (!over) applyReturned(context[RECORD], value)
       end()
     } catch (error) {
       failed(error)
@@ -41,7 +45,7 @@ export const reenter = (context: Context, done: Done, pipeline: () => ComposedPi
     return
   }
   try {
-    const composed = pipeline()
+    const composed = host.pipeline()
     const value = composed.unwrap(composed(context))
     if (isThenable(value)) asPromise(value).then(settled, failed)
     else settled(value)

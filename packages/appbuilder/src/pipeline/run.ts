@@ -1,8 +1,8 @@
-import { type Answer, type Context, ContextView } from '@iopa/context'
+import { type AnsweredContext, contextOf, RECORD, type RunContext } from '@iopa/context/host'
 import type { LostPromise, WatchedPromise } from './watched-promise.ts'
 
 /** Hands a finished answer to the caller of a run. */
-export type Done = (context: Context) => void
+export type Done = (context: AnsweredContext) => void
 
 /** Marks the answer of a run that has nothing to remember yet: a synchronous run without trouble stays so. */
 export const RUNNING: object = Object.freeze({})
@@ -25,7 +25,7 @@ interface Trouble {
 
 /** What a run remembers that is asynchronous, nested or in trouble. Its `done` is called exactly once. */
 export class Run {
-  readonly context: Context
+  readonly context: RunContext
   /** Null once it has been called. */
   done: Done | null = null
   /** Whether streamed payloads are collected before `done`; `all` includes those that can be read in parts. */
@@ -37,7 +37,7 @@ export class Run {
   /** Handlers whose promise has not settled. */
   pending = 0
   /** A middleware that returned while the handler that it called was still at work. */
-  careless: { readonly by: string; readonly at: Context } | null = null
+  careless: { readonly by: string; readonly at: RunContext } | null = null
   /** It has been logged that a middleware did not wait. */
   blamed = false
   /** The pipeline has settled; the answer may have left before. */
@@ -55,21 +55,21 @@ export class Run {
   #watched: WatchedPromise | null = null
 
   /** A mounted middleware may be the first to need it: transports know the context alone, not the view of a mount. */
-  constructor(context: Context) {
-    this.context = ContextView.contextOf(context)
+  constructor(context: RunContext) {
+    this.context = contextOf(context)
   }
 
   /** The run that the answer of a context belongs to, which begins to remember; null outside of one. */
-  static of(context: Context): Run | null {
-    const { run } = context.response
+  static of(context: RunContext): Run | null {
+    const { run } = context[RECORD]
     if (run instanceof Run) return run
     // A mount may ask with its view; what a transport gets back is the context that it gave.
-    return run === RUNNING ? (context.response.run = new Run(ContextView.contextOf(context))) : null
+    return run === RUNNING ? (context[RECORD].run = new Run(contextOf(context))) : null
   }
 
   /** The run of a context or of one around it. */
-  static around(context: Context): Run | null {
-    for (let at: Context | null = context; at !== null; at = at['server.ParentContext'] as Context | null) {
+  static around(context: RunContext): Run | null {
+    for (let at: RunContext | null = context; at !== null; at = at['server.ParentContext']) {
       const run = Run.of(at)
       if (run !== null) return run
     }
@@ -78,12 +78,12 @@ export class Run {
 
   /** A handler has failed. What has been set until now is its own; what is set afterwards takes its place. */
   fail(error: unknown): void {
-    const answer = this.context.response
+    const answer = this.context[RECORD]
     const own = this.#own
     this.failed = true
     own.error = error
-    own.status = answer.hasStatus ? answer.status : 0
-    own.body = answer.body
+    own.status = answer.code
+    own.body = answer.content
   }
 
   /** A handler has succeeded, also where another one had failed before. */
@@ -94,9 +94,9 @@ export class Run {
   /** The error of a failed handler in whose place nothing has been set; null where there is none. */
   unanswered(value: unknown): { readonly error: unknown } | null {
     if (!this.failed || value !== undefined) return null
-    const answer = this.context.response
+    const answer = this.context[RECORD]
     const own = this.#own
-    const same = (answer.hasStatus ? answer.status : 0) === own.status && answer.body === own.body
+    const same = answer.code === own.status && answer.content === own.body
     return same ? { error: own.error } : null
   }
 
@@ -154,9 +154,4 @@ export class Run {
   get #own(): Trouble {
     return (this.#trouble ??= { error: undefined, status: 0, body: undefined, late: undefined, nested: null, overNoted: false })
   }
-}
-
-/** Notes that a handler has succeeded: only a run that remembers a failure needs to know. */
-export const noteSuccess = (answer: Answer): void => {
-  if (answer.run !== RUNNING && answer.run instanceof Run) answer.run.succeed()
 }

@@ -1,11 +1,11 @@
-import type { Context } from '@iopa/context'
+import type { RunContext } from '@iopa/context/host'
 
 /** What a middleware did with a promise that nothing waited for. */
 export interface LostPromise {
   /** The middleware that let it go. */
   readonly by: string
   /** The context as that middleware sees it: its logger hears of the loss. */
-  readonly at: Context
+  readonly at: RunContext
   /** False while the work goes on. */
   readonly rejected: boolean
   readonly error: unknown
@@ -27,7 +27,7 @@ const takeFunctions = (resolve: (value: never) => void, reject: (error: unknown)
  */
 export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromise {
   readonly by: string
-  readonly at: Context
+  readonly at: RunContext
   rejected = false
   error: unknown = undefined
   /** A run keeps it, and the one that the run was given before. */
@@ -39,7 +39,7 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
   #observed = false
 
   /** `lost` is called when the work is rejected while nothing waits for it. */
-  constructor(work: Promise<T>, at: Context, by: string, lost: (promise: WatchedPromise) => void) {
+  constructor(work: Promise<T>, at: RunContext, by: string, lost: (promise: WatchedPromise) => void) {
     super(takeFunctions as never)
     const resolve = resolveLast as (value: T) => void
     const reject = rejectLast
@@ -68,7 +68,7 @@ export class WatchedPromise<T = unknown> extends Promise<T> implements LostPromi
   }
 
   /** A rejection that was handed to the middleware `by`. */
-  static rejection(error: unknown, at: Context, by: string, lost: (promise: WatchedPromise) => void): WatchedPromise<never> {
+  static rejection(error: unknown, at: RunContext, by: string, lost: (promise: WatchedPromise) => void): WatchedPromise<never> {
     const promise = new WatchedPromise<never>(Promise.reject(error), at, by, lost)
     promise.rejected = promise.#settled = true
     promise.error = error

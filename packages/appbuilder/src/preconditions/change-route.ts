@@ -1,5 +1,5 @@
 import { changesState } from '@iopa/constants'
-import type { Context } from '@iopa/context'
+import { RECORD, type RunContext, rareOf } from '@iopa/context/host'
 import type { MiddlewareFunction, Next } from '../pipeline/middleware.ts'
 
 /** What a router knows of a route when it adds it. */
@@ -20,14 +20,15 @@ export interface PreconditionOptions {
 export const withPreconditions = (handler: MiddlewareFunction, { method, own, hasGet }: PreconditionOptions): MiddlewareFunction => {
   const mayChange = method === undefined || changesState(method)
   if (!mayChange && !own) return handler
-  const inTurn = (context: Context, next: Next): unknown => {
+  const inTurn = (context: RunContext, next: Next): unknown => {
     const judged = !own && context.hasPrecondition
     const { changes } = context.environment
     if (changes === null || (changes.active === 0 && !judged)) return handler(context, next)
     return changes.run(context, judged, hasGet(context['iopa.Path']), () => handler(context, next))
   }
   return (context, next) => {
-    if (own) context.response.judged = true
-    return mayChange && changesState(context['iopa.Method']) ? inTurn(context, next) : handler(context, next)
+    const run = context as RunContext
+    if (own) rareOf(run[RECORD]).judged = true
+    return mayChange && changesState(run['iopa.Method']) ? inTurn(run, next) : handler(context, next)
   }
 }

@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import { type ChangeOrder, type Context, ContextView } from '@iopa/context'
+import { type ChangeOrder, contextOf, type RunContext } from '@iopa/context/host'
 import { closesCircle, isWithin, Lane, Turn, type Waiting } from './lanes.ts'
 import { preconditionFailed } from './own-answer.ts'
 import { judgeChange, type PreconditionHost } from './precondition-request.ts'
@@ -15,7 +15,7 @@ export class ConditionalChanges implements ChangeOrder {
   readonly #host: PreconditionHost
   readonly #lanes = new Map<string, Lane>()
   /** The innermost turn of a context. */
-  readonly #turns = new Map<Context, Turn>()
+  readonly #turns = new Map<RunContext, Turn>()
   readonly #nesting = runNesting<Turn>()
   active = 0
 
@@ -23,7 +23,7 @@ export class ConditionalChanges implements ChangeOrder {
     this.#host = host
   }
 
-  run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown {
+  run(context: RunContext, judged: boolean, readable: boolean, handler: () => unknown): unknown {
     const outer = this.#outerOf(context)
     const path = this.#host.nameOf(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'])
     const judgement = judged ? { readable } : null
@@ -41,9 +41,9 @@ export class ConditionalChanges implements ChangeOrder {
   }
 
   /** The innermost turn that a run is nested in: by the context around it, or by the code that started it. */
-  #outerOf(context: Context): Turn | null {
+  #outerOf(context: RunContext): Turn | null {
     if (this.active === 0) return null
-    for (let at: Context | null = ContextView.contextOf(context); at !== null; at = at['server.ParentContext']) {
+    for (let at: RunContext | null = contextOf(context); at !== null; at = at['server.ParentContext']) {
       const turn = this.#turns.get(at)
       if (turn !== undefined) return turn
     }
@@ -52,16 +52,16 @@ export class ConditionalChanges implements ChangeOrder {
     return turn
   }
 
-  #begin(lane: Lane, context: Context, outer: Turn | null): Turn {
+  #begin(lane: Lane, context: RunContext, outer: Turn | null): Turn {
     const turn = new Turn(context, outer, lane)
     lane.holder = turn
-    this.#turns.set(ContextView.contextOf(context), turn)
+    this.#turns.set(contextOf(context), turn)
     this.active++
     return turn
   }
 
   /** Resolves with the turn of this change; rejects when the request is over before. */
-  #wait(lane: Lane, context: Context, outer: Turn | null): Promise<Turn> {
+  #wait(lane: Lane, context: RunContext, outer: Turn | null): Promise<Turn> {
     for (let turn = outer; turn !== null; turn = turn.outer) turn.awaited.add(lane)
     return new Promise<Turn>((resolve, reject) => {
       const waiting: Waiting = { context, outer, start: resolve }
@@ -96,7 +96,7 @@ export class ConditionalChanges implements ChangeOrder {
   }
 
   /** True when the precondition holds; otherwise the answer says why not. */
-  async #holds(context: Context, readable: boolean): Promise<boolean> {
+  async #holds(context: RunContext, readable: boolean): Promise<boolean> {
     const judgement = await judgeChange(this.#host, context, readable)
     if (judgement === 'proceed') return true
     const answer = context.response
@@ -120,8 +120,8 @@ export class ConditionalChanges implements ChangeOrder {
     turn.over = true
     const { lane, outer, context } = turn
     // Of a mount it has the view, of which there may be several.
-    const own = ContextView.contextOf(context)
-    if (outer !== null && ContextView.contextOf(outer.context) === own && !outer.over) this.#turns.set(own, outer)
+    const own = contextOf(context)
+    if (outer !== null && contextOf(outer.context) === own && !outer.over) this.#turns.set(own, outer)
     else this.#turns.delete(own)
     lane.holder = null
     const next = lane.waiting.shift()
@@ -132,4 +132,4 @@ export class ConditionalChanges implements ChangeOrder {
   }
 }
 
-const isOver = (context: Context): boolean => context.ended || context.response.sealed
+const isOver = (context: RunContext): boolean => context.ended || context.response.sealed

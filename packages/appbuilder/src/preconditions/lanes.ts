@@ -1,8 +1,8 @@
-import type { Context } from '@iopa/context'
+import type { RunContext } from '@iopa/context/host'
 
 /** A change that has the turn of its path. */
 export class Turn {
-  readonly context: Context
+  readonly context: RunContext
   /** The turn that this change is nested in. */
   readonly outer: Turn | null
   readonly lane: Lane
@@ -12,7 +12,7 @@ export class Turn {
   readonly awaited: Set<Lane> = new Set()
   over = false
 
-  constructor(context: Context, outer: Turn | null, lane: Lane) {
+  constructor(context: RunContext, outer: Turn | null, lane: Lane) {
     this.context = context
     this.outer = outer
     this.lane = lane
@@ -21,7 +21,7 @@ export class Turn {
 
 /** A change that waits for its turn. */
 export interface Waiting {
-  readonly context: Context
+  readonly context: RunContext
   readonly outer: Turn | null
   start(turn: Turn): void
 }

@@ -1,5 +1,5 @@
 import { type CodecTable, IopaError } from '@iopa/constants'
-import { type Answer, type Context, encodeBody } from '@iopa/context'
+import { type AnswerRecord, encodeBody, OPEN, RECORD, type RunContext } from '@iopa/context/host'
 import { contentTag } from '@iopa/transport/host'
 import { evaluate, namesTags } from './conditions.ts'
 
@@ -16,10 +16,10 @@ export const preconditionFailed = (): IopaError =>
  * Judges the preconditions of a read by the answer that its handler gave (RFC 9110 section 13.2.1), before that is sealed. Observers are not judged: each
  * protocol tells a first answer from later ones by itself.
  */
-export const judgeOwnAnswer = (context: Context, codecs: CodecTable): void => {
+export const judgeOwnAnswer = (context: RunContext, codecs: CodecTable): void => {
   if (context['iopa.Observe'] === true || !context.hasPrecondition || !isRead(context['iopa.Method'])) return
-  const answer = context.response
-  if (answer.status !== 200 || answer.sealed || answer.judged) return
+  const answer = context[RECORD]
+  if (answer.status !== 200 || answer.state !== OPEN || answer.rare?.judged === true) return
   const { headers } = context
   const etag = answer.headers.get('etag') ?? (namesTags(headers) ? tagged(answer, codecs) : undefined)
   const verdict = evaluate(headers, { exists: true, etag, lastModified: answer.headers.get('last-modified') }, true)
@@ -33,7 +33,7 @@ export const judgeOwnAnswer = (context: Context, codecs: CodecTable): void => {
 }
 
 /** Gives an answer whose content is in memory the tag of that content; undefined for a stream. */
-const tagged = (answer: Answer, codecs: CodecTable): string | undefined => {
+const tagged = (answer: AnswerRecord, codecs: CodecTable): string | undefined => {
   if (answer.body === undefined || isLazy(answer.body)) return undefined
   const { payload, type } = encodeBody(answer.body, answer.headers.get('content-type') ?? answer.type, codecs)
   answer.body = payload ?? undefined

@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import { type Answer, type Context, type ContextFactory, type ContextInit, HeaderMap } from '@iopa/context'
+import { type AnswerRecord, type ContextFactory, type ContextInit, HeaderMap, type RunContext } from '@iopa/context/host'
 import type { Clock } from '@iopa/transport'
 import { contentTag } from '@iopa/transport/host'
 import { evaluate, namesTags, type Verdict } from './conditions.ts'
@@ -15,17 +15,17 @@ export interface PreconditionHost {
   /** One name for a resource that several paths lead to, since its app is mounted at several places. */
   nameOf(path: string): string
   /** Runs the whole app; the answer is sealed when `done` is called. */
-  run(context: Context, done: (context: Context) => void): void
+  run(context: RunContext, done: () => void): void
 }
 
 /** They concern the change, not the GET. */
 const OF_THE_CHANGE = /^(?:if-.*|range|content-.*|transfer-encoding|expect|trailer|accept|last-event-id)$/i
 
 /** What a precondition came to: the verdict, or the answer of a GET that failed. */
-export type Judgement = Exclude<Verdict, 'not-modified'> | Answer
+export type Judgement = Exclude<Verdict, 'not-modified'> | AnswerRecord
 
 /** Judges the precondition of a change by a GET of its path in the name of its user. Unless it is `readable`, a route may or may not answer that GET. */
-export const judgeChange = async (host: PreconditionHost, change: Context, readable: boolean): Promise<Judgement> => {
+export const judgeChange = async (host: PreconditionHost, change: RunContext, readable: boolean): Promise<Judgement> => {
   const { requestedPath } = change
   const path = change['iopa.PathBase'] + change['iopa.Path']
   // Middleware that rewrote the path will do so again; a redirect within the app began at the new path.
@@ -34,10 +34,10 @@ export const judgeChange = async (host: PreconditionHost, change: Context, reada
 }
 
 /** The judgement by what is at `path`; null where the request named another path than the change has now, and something else answers there. */
-const judgeAt = async (host: PreconditionHost, change: Context, path: string, readable: boolean): Promise<Judgement | null> => {
+const judgeAt = async (host: PreconditionHost, change: RunContext, path: string, readable: boolean): Promise<Judgement | null> => {
   const context = preconditionRequest(host.factory, change, path)
   try {
-    const answer = await new Promise<Answer>(resolve => host.run(context, () => resolve(context.response)))
+    const answer = await new Promise<AnswerRecord>(resolve => host.run(context, () => resolve(context.response)))
     if (path !== change['iopa.PathBase'] + change['iopa.Path'] && answer.resource !== change.response.resource) return null
     if (!readable && answer.resource === '') return 'proceed'
     const exists = answer.ok
@@ -51,7 +51,7 @@ const judgeAt = async (host: PreconditionHost, change: Context, path: string, re
 }
 
 /** A GET of the path of a change, as its user, without its conditions, that asks for the content type of the change first. */
-const preconditionRequest = (factory: ContextFactory, change: Context, path: string): Context => {
+const preconditionRequest = (factory: ContextFactory, change: RunContext, path: string): RunContext => {
   const init: ContextInit = {
     method: 'GET',
     path,
@@ -68,7 +68,7 @@ const preconditionRequest = (factory: ContextFactory, change: Context, path: str
   return context
 }
 
-const headersOf = (change: Context): HeaderMap => {
+const headersOf = (change: RunContext): HeaderMap => {
   const pairs: string[] = []
   for (const [name, value] of change.headers) if (!OF_THE_CHANGE.test(name)) pairs.push(name, value)
   const type = change['iopa.ContentType']
@@ -79,7 +79,7 @@ const headersOf = (change: Context): HeaderMap => {
 }
 
 /** The tag of the content of an answer that states none. */
-const tagOf = async ({ clock, timeout, bodyLimit }: PreconditionHost, answer: Answer): Promise<string> => {
+const tagOf = async ({ clock, timeout, bodyLimit }: PreconditionHost, answer: AnswerRecord): Promise<string> => {
   if (!answer.isStream) return contentTag(answer.payload === null ? '' : (answer.payload as string | Uint8Array))
   let late: unknown
   const limit = new Promise<never>((_, reject) => {

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { type Answer, type Bag, type Channel, type Clock, channelClosed, IopaError, outgoing, readRequestBody } from '@iopa/transport'
+import { type Bag, type Channel, type Clock, channelClosed, IopaError, type LinkAnswer, outgoing, readRequestBody } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
 import type { Requester } from '../exchanges/requester.ts'
 import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
@@ -44,7 +44,7 @@ export class ClientChannel implements Channel {
     setMaxListeners(0, this.#closing.signal)
   }
 
-  async send(bag: Bag): Promise<Answer> {
+  async send(bag: Bag): Promise<LinkAnswer> {
     const { request, settings } = await this.#prepare(bag)
     try {
       const { message, payload } = await new Transfer(await until(this.#requester(), settings.signal), settings).run(request)
@@ -57,7 +57,7 @@ export class ClientChannel implements Channel {
     }
   }
 
-  async *observe(bag: Bag): AsyncGenerator<Answer> {
+  async *observe(bag: Bag): AsyncGenerator<LinkAnswer> {
     if (bag['iopa.CallCancelled']?.aborted) return
     const { request, settings } = await this.#prepare(bag)
     if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
@@ -90,7 +90,7 @@ export class ClientChannel implements Channel {
   }
 
   /** The server answers: observations that wait to try again do so now, and one to which this answer is news. */
-  #succeeded(request: ClientRequest, answer: Answer): void {
+  #succeeded(request: ClientRequest, answer: LinkAnswer): void {
     for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
   }
 

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, IopaError, observationRefused, type TimerHandle } from '@iopa/transport'
+import { type Clock, IopaError, type LinkAnswer, observationRefused, type TimerHandle } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
@@ -41,8 +41,8 @@ export class ClientObservation {
   /** True while it waits since the server could not be reached, until it is prompted to try again. */
   #unreached = false
   #prompted = false
-  #newest: Answer | undefined
-  #last: Answer | undefined
+  #newest: LinkAnswer | undefined
+  #last: LinkAnswer | undefined
   #ended = false
   #error: unknown
   #wake: (() => void) | undefined
@@ -61,7 +61,7 @@ export class ClientObservation {
     this.#request = init.request
   }
 
-  async *answers(): AsyncGenerator<Answer> {
+  async *answers(): AsyncGenerator<LinkAnswer> {
     const { signal } = this.#init.settings
     const abort = (): void => this.#end(undefined)
     if (signal?.aborted) return
@@ -148,7 +148,7 @@ export class ClientObservation {
       this.#arm(message)
       return true
     }
-    const settle = (answer: Answer): void => {
+    const settle = (answer: LinkAnswer): void => {
       if (this.#ended || generation !== this.#generation) return
       if (answer.status === 503 && !this.#first) {
         // The server goes away for a while, or has no room now: what it says of the time is heeded, unless it answers before.
@@ -217,7 +217,7 @@ export class ClientObservation {
   }
 
   /** True when the answer to a request like that of the observation is another one than was told last. */
-  missed(request: ClientRequest, answer: Answer): boolean {
+  missed(request: ClientRequest, answer: LinkAnswer): boolean {
     return (
       this.#last !== undefined &&
       request.code === this.#init.request.code &&
@@ -293,5 +293,5 @@ const sameOptions = (a: ClientRequest, b: ClientRequest): boolean => a.options.e
 
 const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLOCK2) ?? 0) & 8) !== 0
 
-const sameAnswer = (a: Answer, b: Answer): boolean =>
+const sameAnswer = (a: LinkAnswer, b: LinkAnswer): boolean =>
   a.status === b.status && a.type === b.type && Buffer.compare(a.payloadBytes, b.payloadBytes) === 0

@@ -1,4 +1,4 @@
-import { Answer, type HeaderFields, HeaderMap, IopaError, MEDIA_TYPES, type OutgoingRequest } from '@iopa/transport'
+import { type HeaderFields, HeaderMap, IopaError, type LinkAnswer, MEDIA_TYPES, type OutgoingRequest, receivedAnswer } from '@iopa/transport'
 import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'
@@ -64,7 +64,7 @@ const decodePart = (part: string): string => {
 }
 
 /** The answer that a response is; `payload` is the whole of it, put together from blocks. */
-export const clientAnswer = (message: Message, payload: Uint8Array): Answer => {
+export const clientAnswer = (message: Message, payload: Uint8Array): LinkAnswer => {
   const { options, code } = message
   const headers: string[] = []
   for (const tag of options.getAll(OPTION.ETAG)) headers.push('etag', etagHeader(tag))
@@ -78,7 +78,7 @@ export const clientAnswer = (message: Message, payload: Uint8Array): Answer => {
   if (coding !== undefined) headers.push('content-encoding', coding)
   // Without a format the payload of an error is a text for people (RFC 7252 section 5.5.2).
   const type = format !== undefined ? typeOfFormat(format) : code >= 128 && payload.length > 0 ? MEDIA_TYPES.Text : ''
-  return Answer.received(status, { headers: new HeaderMap(headers), type, payload: payload.length > 0 ? payload : null, reason: formatCode(code) })
+  return receivedAnswer(status, { headers: new HeaderMap(headers), type, payload: payload.length > 0 ? payload : null, reason: formatCode(code) })
 }
 
 const locationOf = (options: Options): string => {

@@ -1,4 +1,4 @@
-import type { Answer, Logger } from '@iopa/transport'
+import type { Logger, SealedAnswer } from '@iopa/transport'
 import { blockValue } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { Options } from '../codec/options.ts'
@@ -66,14 +66,14 @@ export class Notifications {
   readonly #settings: NotificationSettings
   readonly #writer = new Options()
   /** The last answer that was rendered: most resources have many observers, who all get the same. */
-  #rendered: { readonly answer: Answer; readonly accept: number; readonly representation: Representation } | undefined
+  #rendered: { readonly answer: SealedAnswer; readonly accept: number; readonly representation: Representation } | undefined
 
   constructor(settings: NotificationSettings) {
     this.#settings = settings
   }
 
   /** The notification of an answer; the last one where the answer is an error or of another format than the first (RFC 7641 section 4.2). Never throws. */
-  next(observer: Notified, answer: Answer): Notification {
+  next(observer: Notified, answer: SealedAnswer): Notification {
     const { formats, logger } = this.#settings
     const { accept } = observer.request
     let last: Representation

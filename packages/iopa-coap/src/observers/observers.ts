@@ -1,4 +1,4 @@
-import type { Answer, Context, Counters, EndReason, Host } from '@iopa/transport'
+import type { Context, Counters, EndReason, Host, SealedAnswer } from '@iopa/transport'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { tokenKey } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
@@ -10,6 +10,9 @@ import type { CoapRequest } from '../resources/request.ts'
 import type { Registrar } from '../resources/resource-server.ts'
 import type { Responses } from '../resources/responses.ts'
 import type { Notification, NotificationSource, Notifications, Notifier } from './notifications.ts'
+
+/** Bytes of the largest block (RFC 7959 section 2.2), with which an observer of a large body begins. */
+const LARGEST_BLOCK = 1024
 
 const NONE = -1
 
@@ -76,7 +79,7 @@ export class Observers<R extends Remote> implements Registrar<R> {
     })
     counters.observed(context)
     host
-      .observe(context, answer => observer.deliver(answer))
+      .observe(context, answer => observer.deliver(answer), { excerpt: LARGEST_BLOCK })
       .then(
         ({ active }) => {
           remote.user?.look(context)
@@ -111,7 +114,7 @@ export class Observers<R extends Remote> implements Registrar<R> {
     }
   }
 
-  #respond(observer: Observer, answer: Answer): void {
+  #respond(observer: Observer, answer: SealedAnswer): void {
     const { formats, responses } = this.#init
     const { exchange, request, context } = observer
     const given = represent(answer, exchange.message.code, request.accept, formats)
@@ -146,9 +149,9 @@ export class Observers<R extends Remote> implements Registrar<R> {
 /** What an observer needs of the server. */
 export interface ObserverPorts {
   /** Answers the registering request. */
-  respond(observer: Observer, answer: Answer): void
+  respond(observer: Observer, answer: SealedAnswer): void
   /** Makes the next notification; it is the last one where the observer is marked so. Never throws. */
-  notification(observer: Observer, answer: Answer): Notification
+  notification(observer: Observer, answer: SealedAnswer): Notification
   /** The remote did not acknowledge a notification, so it would not acknowledge others either (RFC 7641 section 4.5). */
   disconnected(remote: Remote): void
 }
@@ -176,7 +179,7 @@ export class Observer implements NotificationSource {
   contentFormat: number = NONE
   /** True when the observation ends with the notification that was made last. */
   last = false
-  #newest: Answer | undefined
+  #newest: SealedAnswer | undefined
   #first = true
   readonly #ports: ObserverPorts
 
@@ -190,7 +193,7 @@ export class Observer implements NotificationSource {
   }
 
   /** Sends the first answer as response and each later one as notification. */
-  deliver(answer: Answer): Promise<void> | undefined {
+  deliver(answer: SealedAnswer): Promise<void> | undefined {
     if (this.#first) {
       this.#first = false
       this.#ports.respond(this, answer)

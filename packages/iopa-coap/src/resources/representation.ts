@@ -1,4 +1,4 @@
-import type { Answer, CodecTable, RandomAccessBody } from '@iopa/transport'
+import type { CodecTable, RandomAccessBody, SealedAnswer } from '@iopa/transport'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
@@ -91,7 +91,7 @@ export class FormatTable {
 }
 
 /** The answer to a request of code `method`; `accept` is the Content-Format that it prefers, or -1. The payload of a stream must have been collected. */
-export const represent = (answer: Answer, method: number, accept: number, formats: FormatTable): Representation => {
+export const represent = (answer: SealedAnswer, method: number, accept: number, formats: FormatTable): Representation => {
   const { status, excerpt, isProblem, payload, type, headerPairs } = answer
   const representation = representationOf(codeOfStatus(status, method), NOTHING)
   const headed = headerPairs.length > 0
@@ -136,7 +136,7 @@ const encodeText = (text: string): Uint8Array => {
 /** The bytes of a text; under a content type of CBOR it is the JSON of the value that is meant. @throws SyntaxError where it is none. */
 const textOf = (type: string, text: string): Uint8Array => (type.endsWith('cbor') ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
 
-const representProblem = (representation: Representation, answer: Answer, accept: number): void => {
+const representProblem = (representation: Representation, answer: SealedAnswer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem
   if (accept === PROBLEM_FORMAT) {
     const problem = { title, detail, responseCode: representation.code, type, status, members: code === undefined ? members : { ...members, code } }
@@ -144,7 +144,7 @@ const representProblem = (representation: Representation, answer: Answer, accept
   } else setPayload(representation, Buffer.from(detail || title), NONE)
 }
 
-const readHeaders = (representation: Representation, answer: Answer): void => {
+const readHeaders = (representation: Representation, answer: SealedAnswer): void => {
   const { headers } = answer
   const etag = headers.get('etag')
   if (etag !== undefined) representation.etag = etagOption(etag)
@@ -161,7 +161,7 @@ const readHeaders = (representation: Representation, answer: Answer): void => {
 }
 
 /** CoAP has no redirects: 5.00 says where by Location-Path and Location-Query, or in its diagnostic payload for another server. */
-const readTarget = (representation: Representation, answer: Answer): void => {
+const readTarget = (representation: Representation, answer: SealedAnswer): void => {
   const location = answer.headers.get('location')
   if (location === undefined) return
   if (/^\/(?!\/)/.test(location)) representation.location = readLocation(location)

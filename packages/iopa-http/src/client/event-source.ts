@@ -1,20 +1,21 @@
 import {
-  Answer,
   badAnswer,
   type Clock,
   HeaderMap,
   IopaError,
   isIopaError,
   type Limits,
+  type LinkAnswer,
   linkLost,
   MEDIA_TYPES,
   nextChunk,
   type OutgoingRequest,
+  receivedAnswer,
   type Sink
 } from '@iopa/transport'
 import { EXACT_DATA_FIELD } from '../events/event-format.ts'
 import { EventParser, type ServerEvent } from '../events/event-parser.ts'
-import { type Exchange, receivedAnswer } from './exchange.ts'
+import { answerOfExchange, type Exchange } from './exchange.ts'
 
 /** What a subscription needs of its link. */
 export interface EventSourceInit {
@@ -57,7 +58,7 @@ export const subscribe = async (message: OutgoingRequest, init: EventSourceInit)
 }
 
 /** The problem of an event `error` as the answer that it stands for. */
-const problemAnswer = (data: string): Answer => {
+const problemAnswer = (data: string): LinkAnswer => {
   let status = 500
   try {
     const stated: unknown = JSON.parse(data).status
@@ -65,7 +66,7 @@ const problemAnswer = (data: string): Answer => {
   } catch {
     // It does not say more.
   }
-  return Answer.received(status, { type: MEDIA_TYPES.ProblemJson, payload: data })
+  return receivedAnswer(status, { type: MEDIA_TYPES.ProblemJson, payload: data })
 }
 
 const requestOf = (message: OutgoingRequest, lastEventId: string): OutgoingRequest => {
@@ -84,7 +85,7 @@ const isEventStream = ({ response: { statusCode, headers } }: Exchange): boolean
 
 /** Takes an answer that is no event stream: 204 says that the server wants no reconnect. */
 const refused = async (stream: Exchange, sink: Sink, limit: number): Promise<void> => {
-  const answer = await receivedAnswer('GET', stream)
+  const answer = await answerOfExchange('GET', stream)
   if (answer.status === 204) return
   await answer.collect(limit)
   if (answer.ok) throw new IopaError(501, 'not-observable', 'The server answers this path, but not as an event stream.')
@@ -104,8 +105,8 @@ const eventsIn = (parser: EventParser, bytes: Uint8Array): ServerEvent[] => {
 
 const BASE64 = ';base64'
 
-const answerOf = ({ data, id, type }: ServerEvent): Answer => {
+const answerOf = ({ data, id, type }: ServerEvent): LinkAnswer => {
   const headers = new HeaderMap(/^(?:W\/)?"[^"]*"$/.test(id) ? ['etag', id] : [])
-  if (!type.endsWith(BASE64)) return Answer.received(200, { headers, type, payload: data })
-  return Answer.received(200, { headers, type: type.slice(0, -BASE64.length), payload: Buffer.from(data, 'base64') })
+  if (!type.endsWith(BASE64)) return receivedAnswer(200, { headers, type, payload: data })
+  return receivedAnswer(200, { headers, type: type.slice(0, -BASE64.length), payload: Buffer.from(data, 'base64') })
 }

@@ -1,6 +1,5 @@
 import { type Agent, type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
 import {
-  Answer,
   type Body,
   badAnswer,
   encodePath,
@@ -8,8 +7,10 @@ import {
   IopaError,
   isIopaError,
   type Limits,
+  type LinkAnswer,
   linkLost,
-  type OutgoingRequest
+  type OutgoingRequest,
+  receivedAnswer
 } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
 
@@ -197,7 +198,7 @@ const failureOf = (error: unknown, sent: boolean): Error => {
 }
 
 /** The answer that came. Its body is a stream, unless it has none. */
-export const receivedAnswer = async (method: string, stream: Exchange): Promise<Answer> => {
+export const answerOfExchange = async (method: string, stream: Exchange): Promise<LinkAnswer> => {
   const { response } = stream
   const status = response.statusCode as number
   const fields = response.rawHeaders
@@ -209,7 +210,7 @@ export const receivedAnswer = async (method: string, stream: Exchange): Promise<
   const parts = { headers: new HeaderMap(pairs), type: response.headers['content-type'] ?? '', reason: response.statusMessage ?? '' }
   if (method === 'HEAD' || isBodyless(status) || response.headers['content-length'] === '0') {
     for await (const _ of stream.body());
-    return Answer.received(status, parts)
+    return receivedAnswer(status, parts)
   }
-  return Answer.received(status, { ...parts, payload: stream.body() })
+  return receivedAnswer(status, { ...parts, payload: stream.body() })
 }

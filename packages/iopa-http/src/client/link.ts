@@ -1,7 +1,6 @@
 import { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  type Answer,
   type ByteNetwork,
   type Clock,
   type Credentials,
@@ -9,6 +8,7 @@ import {
   IopaError,
   type Limits,
   type Link,
+  type LinkAnswer,
   type LinkEnd,
   type LinkRequestOptions,
   type OpenOptions,
@@ -18,7 +18,7 @@ import {
 } from '@iopa/transport'
 import { ChannelStream } from './channel-stream.ts'
 import { subscribe } from './event-source.ts'
-import { type Exchange, exchange, receivedAnswer } from './exchange.ts'
+import { answerOfExchange, type Exchange, exchange } from './exchange.ts'
 
 /** Connects to the server of an `http:` or `https:` URL. `native` says that the channels of the network are sockets of node:net. */
 export const openLink = async (url: URL, network: ByteNetwork, native: boolean, options: OpenOptions): Promise<Link> => {
@@ -75,8 +75,8 @@ class HttpLink implements Link {
     return this.#kept
   }
 
-  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<Answer> {
-    return receivedAnswer(message.method, await this.#exchange(message, signal))
+  async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
+    return answerOfExchange(message.method, await this.#exchange(message, signal))
   }
 
   subscribe(message: OutgoingRequest, sink: Sink, { signal, resume }: SubscribeOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { type Answer, decodeText } from '@iopa/transport'
+import { decodeText, type SealedAnswer } from '@iopa/transport'
 
 /** What an answer looks like as a server-sent event. */
 export interface EventText {
@@ -11,14 +11,14 @@ export interface EventText {
 }
 
 // One answer goes to all observers that share it, so it is written out once.
-const TEXTS = new WeakMap<Answer, EventText>()
-const EXACT_TEXTS = new WeakMap<Answer, EventText>()
+const TEXTS = new WeakMap<SealedAnswer, EventText>()
+const EXACT_TEXTS = new WeakMap<SealedAnswer, EventText>()
 
 /**
  * The event that says what a path is like now (HTML section 9.2.5). A carriage return cannot arrive as it is. In text, JSON and XML it becomes a
  * line feed, which browsers can use; with `exact`, and anywhere else, the data is base64.
  */
-export const eventOf = (answer: Answer, exact: boolean): EventText => {
+export const eventOf = (answer: SealedAnswer, exact: boolean): EventText => {
   const texts = exact ? EXACT_TEXTS : TEXTS
   let event = texts.get(answer)
   if (event === undefined) {
@@ -33,7 +33,7 @@ export const eventOf = (answer: Answer, exact: boolean): EventText => {
 }
 
 /** The event that ends a stream because its path is gone, or no longer open to the observer. */
-export const errorEvent = (answer: Answer): string => `event: error\n${dataLines(JSON.stringify(answer.problem))}\n`
+export const errorEvent = (answer: SealedAnswer): string => `event: error\n${dataLines(JSON.stringify(answer.problem))}\n`
 
 /** A line that no peer takes for anything; it shows that the connection lives. */
 export const HEARTBEAT = ':\n\n'
@@ -55,7 +55,7 @@ const dataLines = (data: string): string => {
 }
 
 /** The payload as text; null for bytes that are none, or that reading would change. */
-const textOf = (answer: Answer): string | null => {
+const textOf = (answer: SealedAnswer): string | null => {
   const { payload } = answer
   let text: string
   if (typeof payload === 'string') text = payload

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, type HeaderFields, MEDIA_TYPES, type TimerHandle } from '@iopa/transport'
+import { type Clock, type HeaderFields, MEDIA_TYPES, type SealedAnswer, type TimerHandle } from '@iopa/transport'
 import { CONTENT_TYPE_FIELD, EXACT_DATA_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
 
 /** Where the text of an event stream goes. */
@@ -16,7 +16,7 @@ const UNBUFFERED: readonly string[] = ['cache-control', 'no-store, no-transform'
 const EVENT_STREAM_FIELDS: readonly string[] = ['content-type', 'text/event-stream', ...UNBUFFERED]
 
 /** The fields for proxies that an event stream of a handler's own lacks. */
-export const lackingEventFields = ({ type, headerPairs }: Answer): readonly string[] => {
+export const lackingEventFields = ({ type, headerPairs }: SealedAnswer): readonly string[] => {
   if (!type.startsWith(MEDIA_TYPES.EventStream)) return []
   const names = headerPairs.filter((_, at) => at % 2 === 0).map(name => name.toLowerCase())
   return UNBUFFERED.filter((_, at) => !names.includes(UNBUFFERED[at - (at % 2)] as string))
@@ -62,7 +62,7 @@ export class EventStream {
   }
 
   /** Begins with the first answer, which is left out when the observer has seen it before. */
-  begin(answer: Answer, retry: number, request: HeaderFields): Promise<void> | void {
+  begin(answer: SealedAnswer, retry: number, request: HeaderFields): Promise<void> | void {
     this.#heartbeats.add(this)
     this.#exact = request.get(EXACT_DATA_FIELD) === 'base64'
     const lastEventId = request.get('last-event-id') ?? ''
@@ -71,7 +71,7 @@ export class EventStream {
   }
 
   /** Writes an answer; one that is not 2xx is the last. Wait for what it returns before the next. */
-  deliver(answer: Answer): Promise<void> | void {
+  deliver(answer: SealedAnswer): Promise<void> | void {
     return this.#write(answer.ok ? this.#event(answer) : errorEvent(answer))
   }
 
@@ -86,7 +86,7 @@ export class EventStream {
     this.#heartbeats.delete(this)
   }
 
-  #event(answer: Answer): string {
+  #event(answer: SealedAnswer): string {
     const { type, text } = eventOf(answer, this.#exact)
     if (type === this.#type) return text
     this.#type = type

@@ -1,6 +1,6 @@
-import { type Answer, type Context, type Counters, type Host, IopaError } from '@iopa/transport'
+import { type Context, type Counters, type Host, IopaError, type SealedAnswer } from '@iopa/transport'
 import { EventStream, eventStreamFields, type Heartbeats } from '../events/event-stream.ts'
-import { fieldsOf, isObservable } from '../message/answer-fields.ts'
+import { fieldsOf, isEventStream, isObservable } from '../message/answer-fields.ts'
 import { headersOf, responseTo } from './fetch-response.ts'
 
 /** Answers an observing GET with an event stream, or as any other when there is nothing to observe. */
@@ -28,7 +28,7 @@ export const observe = (
     },
     drained: (): Promise<void> => new Promise(done => (wake = done))
   }
-  const begin = (answer: Answer): Promise<void> | void => {
+  const begin = (answer: SealedAnswer): Promise<void> | void => {
     let headers: Headers
     try {
       headers = headersOf(eventStreamFields(fieldsOf(answer)))
@@ -60,7 +60,7 @@ export const observe = (
     controller = null
   })
   counters.observed(context)
-  void host.observe(context, answer => {
+  const deliver = (answer: SealedAnswer): Promise<void> | void => {
     if (context.ended) {
       // If no event stream was started, the caller still waits for the response.
       if (events === null && !answer.isStream) resolve(responseTo(context, answer, host))
@@ -74,5 +74,6 @@ export const observe = (
     const delivered = events.deliver(answer)
     if (!answer.ok) void context.end()
     return delivered
-  })
+  }
+  void host.observe(context, deliver, { passes: isEventStream })
 }

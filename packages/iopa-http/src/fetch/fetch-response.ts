@@ -1,10 +1,10 @@
-import { type Answer, type Context, type Host, IopaError, nextChunk, silenceLimit } from '@iopa/transport'
+import { type Context, type Host, IopaError, nextChunk, type SealedAnswer, silenceLimit } from '@iopa/transport'
 import { lackingEventFields } from '../events/event-stream.ts'
 import { fieldsOf, isBodyless, sizeOf, statedLength } from '../message/answer-fields.ts'
 import { answerTo } from '../message/refusal.ts'
 
 /** The response to a request for which there is a context; it ends at once, or when a streamed body has been read. */
-export const responseTo = (context: Context, answer: Answer, host: Host): Response => {
+export const responseTo = (context: Context, answer: SealedAnswer, host: Host): Response => {
   try {
     return written(context, answer, host)
   } catch (error) {
@@ -27,7 +27,7 @@ export const headersOf = (fields: readonly string[]): Headers => {
   return headers
 }
 
-const written = (context: Context, answer: Answer, host: Host): Response => {
+const written = (context: Context, answer: SealedAnswer, host: Host): Response => {
   const headers = headersOf(fieldsOf(answer))
   const length = answer.isStream ? (sizeOf(answer.payload as AsyncIterable<Uint8Array>) ?? statedLength(answer)) : null
   if (length !== null) headers.set('content-length', String(length))
@@ -43,12 +43,12 @@ const written = (context: Context, answer: Answer, host: Host): Response => {
 }
 
 /** What a Response takes; of memory that threads share, or that can grow, it takes only a copy. */
-const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> =>
+const bodyOf = ({ payload }: SealedAnswer): string | Uint8Array<ArrayBuffer> =>
   payload instanceof Uint8Array && !isFixed(payload.buffer) ? payload.slice() : (payload as string | Uint8Array<ArrayBuffer>)
 
 const isFixed = (buffer: ArrayBufferLike): boolean => buffer instanceof ArrayBuffer && (buffer as { resizable?: boolean }).resizable !== true
 
-const iteratorOf = ({ payload }: Answer): AsyncIterator<Uint8Array> => (payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+const iteratorOf = ({ payload }: SealedAnswer): AsyncIterator<Uint8Array> => (payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
 
 /** A streamed body that is read only as fast as the client takes it. */
 const streamOf = (context: Context, payload: AsyncIterable<Uint8Array>, { limits, clock }: Host): ReadableStream<Uint8Array> => {

@@ -1,4 +1,4 @@
-import type { Answer, Payload } from '@iopa/transport'
+import type { Payload, SealedAnswer } from '@iopa/transport'
 
 /** True for a field that concerns one connection, not the message (RFC 9110 section 7.6.1), or that follows from the framing used here. */
 export const isOfConnection = (name: string): boolean => {
@@ -21,7 +21,7 @@ export const isOfConnection = (name: string): boolean => {
 }
 
 /** The header fields of an answer without those of the connection: a flat list to add to. */
-export const fieldsOf = (answer: Answer): string[] => {
+export const fieldsOf = (answer: SealedAnswer): string[] => {
   const pairs = answer.headerPairs
   const fields: string[] = []
   for (let at = 0; at < pairs.length; at += 2) {
@@ -33,20 +33,23 @@ export const fieldsOf = (answer: Answer): string[] => {
 }
 
 /** The content length that a handler has set; null without a valid one. */
-export const statedLength = (answer: Answer): number | null => {
+export const statedLength = (answer: SealedAnswer): number | null => {
   const value = answer.headerPairs.length === 0 ? undefined : answer.headers.get('content-length')
   return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : null
 }
 
 /** True when a handler has asked to close the connection. */
-export const asksToClose = (answer: Answer): boolean =>
+export const asksToClose = (answer: SealedAnswer): boolean =>
   answer.headerPairs.length > 0 && answer.headers.getAll('connection').some(value => value.toLowerCase().includes('close'))
 
 /** True for a status whose answer never has a body (RFC 9110 section 6.4.1). */
 export const isBodyless = (status: number): boolean => status === 204 || status === 304 || status < 200
 
+/** True for an event stream that a handler writes: it is sent as it is. */
+export const isEventStream = (answer: SealedAnswer): boolean => /^text\/event-stream[\t ]*(?:;|$)/i.test(answer.type)
+
 /** True for a first answer to an observer that an event stream can begin with: 204 and 205 say that there is no representation. */
-export const isObservable = (answer: Answer): boolean => answer.ok && !answer.isStream && answer.status !== 204 && answer.status !== 205
+export const isObservable = (answer: SealedAnswer): boolean => answer.ok && !answer.isStream && answer.status !== 204 && answer.status !== 205
 
 /** Length of a stream in bytes, or null if unknown. */
 export const sizeOf = (stream: AsyncIterable<Uint8Array>): number | null => {

@@ -1,4 +1,4 @@
-import { type Answer, type Clock, IopaError } from '@iopa/transport'
+import { type Clock, IopaError, type SealedAnswer } from '@iopa/transport'
 import { isOfConnection } from './answer-fields.ts'
 import { isToken } from './head-syntax.ts'
 
@@ -58,7 +58,7 @@ export class AnswerHeads {
   }
 
   /** An answer in memory as the bytes that end a connection (RFC 9112 section 9.6). @throws IopaError 500. */
-  last(answer: Answer, bodyless = false): Uint8Array {
+  last(answer: SealedAnswer, bodyless = false): Uint8Array {
     const body = answer.payloadBytes
     const framing: Framing = { length: body.length, chunked: false, connection: 'close' }
     const text = this.format(answer.status, answer.reason, answer.headerPairs, answer.type, framing)

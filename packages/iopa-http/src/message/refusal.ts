@@ -1,14 +1,7 @@
-import { Answer, CodecTable, IopaError } from '@iopa/transport'
-
-const CODECS = new CodecTable()
+import { answerToError, IopaError, type SealedAnswer } from '@iopa/transport'
 
 /** The problem answer for an error that arises before there is a context. */
-export const answerTo = (error: IopaError): Answer => {
-  const answer = new Answer()
-  answer.fail(error)
-  answer.seal(CODECS)
-  return answer
-}
+export const answerTo: (error: IopaError) => SealedAnswer = answerToError
 
 /** The error for bytes that are no request (RFC 9112); `fault` completes the sentence, and says what to send instead. */
 export const malformed = (fault: string): IopaError => new IopaError(400, 'malformed-request', `The request is malformed: ${fault}.`)

@@ -1,5 +1,4 @@
 import {
-  Answer,
   type ByteChannel,
   bodyTooLarge,
   type Context,
@@ -10,7 +9,9 @@ import {
   isControlMethod,
   isIopaError,
   type Limits,
-  type Scope
+  receivedAnswer,
+  type Scope,
+  type SealedAnswer
 } from '@iopa/transport'
 import { absoluteTarget, type HostRules, isSameAuthority } from '../message/authority.ts'
 import { answerTo, malformed } from '../message/refusal.ts'
@@ -67,7 +68,7 @@ export class Admission {
   }
 
   /** The context of a request, or the answer to one that needs none or is refused: 204, 400, 413, 414, 417, 421, 431, 501, 503. */
-  admit(request: HttpRequest): Context | Answer {
+  admit(request: HttpRequest): Context | SealedAnswer {
     try {
       return this.#admit(request)
     } catch (error) {
@@ -83,7 +84,7 @@ export class Admission {
     request.client = ''
   }
 
-  #admit(request: HttpRequest): Context | Answer {
+  #admit(request: HttpRequest): Context | SealedAnswer {
     const { limits } = this.#rules
     const { method, fields } = request
     if (fields.pairs.length > limits.headerCount * 2) {
@@ -156,7 +157,7 @@ export class Admission {
   }
 }
 
-const SERVER_OPTIONS = Answer.received(204)
+const SERVER_OPTIONS = receivedAnswer(204)
 
 const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
 

@@ -1,8 +1,8 @@
-import { type Answer, type ByteChannel, type Context, type Counters, type Host, IopaError } from '@iopa/transport'
+import { type ByteChannel, type Context, type Counters, type Host, IopaError, type SealedAnswer } from '@iopa/transport'
 import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
 import { type HttpMachine, NO_LENGTH, UNKNOWN_LENGTH } from '../machine/http-machine.ts'
 import { ANSWER_CUT } from '../machine/transitions.ts'
-import { asksToClose, fieldsOf, isBodyless, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
+import { asksToClose, fieldsOf, isBodyless, isEventStream, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
 import { type AnswerHeads, chunkSize, LAST_CHUNK } from '../message/answer-head.ts'
 import { answerTo } from '../message/refusal.ts'
 import { type BodyWriter, GIVEN_UP, PART } from './body-writer.ts'
@@ -51,7 +51,7 @@ export class AnswerWriter {
   }
 
   /** Writes an answer; where that fails, the request fails. */
-  write(request: HttpRequest, answer: Answer): void {
+  write(request: HttpRequest, answer: SealedAnswer): void {
     try {
       this.#write(request, answer)
     } catch (error) {
@@ -93,7 +93,7 @@ export class AnswerWriter {
       if (events === null) this.#machine.closes = true
       this.#complete(request, chunked && events !== null)
     })
-    const deliver = (answer: Answer): Promise<void> | void => {
+    const deliver = (answer: SealedAnswer): Promise<void> | void => {
       if (request.over) return
       if (events === null) {
         if (!isObservable(answer)) return this.write(request, answer)
@@ -111,10 +111,10 @@ export class AnswerWriter {
       return delivered
     }
     counters.observed(context)
-    host.observe(context, deliver).catch((error: unknown) => this.fail(request, error))
+    host.observe(context, deliver, { passes: isEventStream }).catch((error: unknown) => this.fail(request, error))
   }
 
-  #beginEvents(request: HttpRequest, answer: Answer): void {
+  #beginEvents(request: HttpRequest, answer: SealedAnswer): void {
     if (this.#settings.closing) this.#machine.closes = true
     const head = this.#machine.respond(200, 'OK', eventStreamFields(fieldsOf(answer)), '', UNKNOWN_LENGTH, true)
     this.#buffer.head(head, this.#machine.ascii)
@@ -122,7 +122,7 @@ export class AnswerWriter {
     if (request.minor === 0) this.#channel.resetUnlessEnded?.()
   }
 
-  #write(request: HttpRequest, answer: Answer): void {
+  #write(request: HttpRequest, answer: SealedAnswer): void {
     const machine = this.#machine
     const { payload, isStream, status, reason, headerPairs, type } = answer
     if (this.#settings.closing || (headerPairs.length > 0 && asksToClose(answer))) machine.closes = true
@@ -165,7 +165,7 @@ export class AnswerWriter {
     void this.#bodies.writeParts(request, body).then(() => this.#complete(request, false))
   }
 
-  #stream(request: HttpRequest, answer: Answer, body: AsyncIterable<Uint8Array>): void {
+  #stream(request: HttpRequest, answer: SealedAnswer, body: AsyncIterable<Uint8Array>): void {
     const machine = this.#machine
     const { status, reason, headerPairs, type } = answer
     const length = lengthOf(body) ?? statedLength(answer)
@@ -190,14 +190,14 @@ export class AnswerWriter {
 const chunkOf = (text: string): string => `${chunkSize(textLength(text))}${text}\r\n`
 
 /** The content length of a body that is left out: a handler may answer HEAD, or 304, with it (RFC 9110 section 8.6). */
-const lengthLeftOut = (request: HttpRequest, answer: Answer): number => {
+const lengthLeftOut = (request: HttpRequest, answer: SealedAnswer): number => {
   const { payload, status } = answer
   if (request.method === 'HEAD' && payload !== null) return lengthOf(payload) ?? statedLength(answer) ?? NO_LENGTH
   return (status === 204 ? null : statedLength(answer)) ?? NO_LENGTH
 }
 
 /** Gives up a streamed body that is not sent. */
-export const discard = (answer: Answer): void => {
+export const discard = (answer: SealedAnswer): void => {
   if (!answer.isStream) return
   const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
   void iterator.return?.().catch(() => undefined)

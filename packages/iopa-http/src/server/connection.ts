@@ -1,5 +1,4 @@
 import {
-  Answer,
   type ByteChannel,
   type ByteReceiver,
   type Clock,
@@ -184,7 +183,7 @@ export class HttpConnection implements ByteReceiver {
     const request = new HttpRequest(machine.head, limits.body, this.#port)
     this.#request = request
     const context = this.#admission.admit(request)
-    if (context instanceof Answer) {
+    if ('sealed' in context) {
       machine.body.refused = true
       if (request.doubtful) machine.closes = true
       this.#answers.write(request, context)

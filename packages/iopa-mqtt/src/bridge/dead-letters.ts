@@ -1,4 +1,4 @@
-import type { Answer, Clock, IopaError } from '@iopa/transport'
+import type { Clock, IopaError, SealedAnswer } from '@iopa/transport'
 import type { Losses } from '../broker/operation/statistics.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { InboundMessage } from '../remote/message.ts'
@@ -37,7 +37,7 @@ export class DeadLetters {
    * Publishes the message to its dead-letter topic. Where that fails for good it is logged, for it would block all others. Resolves with true
    * when the message may be acknowledged, with false when `stopping` aborts before.
    */
-  async publish(message: InboundMessage, answer: Answer, attempts: number, stopping: AbortSignal): Promise<boolean> {
+  async publish(message: InboundMessage, answer: SealedAnswer, attempts: number, stopping: AbortSignal): Promise<boolean> {
     const { broker, clock, losses, retry } = this.#options
     const topic = this.#topicOf(message.topic)
     const drop = (because = ''): true => {

@@ -1,5 +1,5 @@
 import {
-  type Answer,
+  answerUnrun,
   type Body,
   type Context,
   checkPath,
@@ -10,7 +10,8 @@ import {
   IopaError,
   isControlMethod,
   type Limits,
-  type RequestSource
+  type RequestSource,
+  type SealedAnswer
 } from '@iopa/transport'
 import type {} from '../keys.ts'
 import { type InboundMessage, type MessageProperties, type OutboundMessage, userProperty } from '../remote/message.ts'
@@ -80,7 +81,7 @@ const headersOf = ({ userProperties }: MessageProperties, { headerCount, headerB
 }
 
 /** An answer as a message to the Response Topic (MQTT 5 section 4.10): the status and the headers are user properties. */
-export const responseOf = (answer: Answer, request: InboundMessage, topic: string): OutboundMessage => {
+export const responseOf = (answer: SealedAnswer, request: InboundMessage, topic: string): OutboundMessage => {
   const { correlationData } = request.properties
   return {
     topic,
@@ -121,7 +122,7 @@ export interface RequestParent {
 }
 
 /** Runs the app for a message: its answer, the payload in memory; null for a topic that no route can have. */
-export const invokeFor = async (message: InboundMessage, parent: RequestParent): Promise<Answer | null> => {
+export const invokeFor = async (message: InboundMessage, parent: RequestParent): Promise<SealedAnswer | null> => {
   const { host, connection, endpoint } = parent
   if (!isCanonicalTopic(message.topic)) return null
   const path = pathOf(message.topic)
@@ -157,14 +158,14 @@ const describe = (context: Context, { topic, qos, retain, dup, properties }: Inb
 }
 
 /** The answer to a message that is refused before the app sees it. */
-const refused = (error: unknown, { host, connection, endpoint }: RequestParent): Answer => {
+const refused = (error: unknown, { host, connection, endpoint }: RequestParent): SealedAnswer => {
   const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null }, connection)
-  context.response.fail(
+  const answer = answerUnrun(
+    context,
     error instanceof Error && error.name === 'IopaError' ? (error as IopaError) : new IopaError(500, 'internal-error', '', { cause: error })
   )
-  context.response.seal(context.environment.codecs)
   void context.end()
-  return context.response
+  return answer
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883, 'ws:': 80, 'mqtt+ws:': 80, 'wss:': 443, 'mqtt+wss:': 443 }

@@ -1,4 +1,4 @@
-import { Answer, type Context, type Endpoint, type Host, IopaError, type TimerHandle } from '@iopa/transport'
+import { type Context, type Endpoint, type Host, IopaError, receivedAnswer, type TimerHandle } from '@iopa/transport'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
@@ -251,7 +251,7 @@ export class StateExchange {
       if (status === 405 || code === 'no-route') {
         if (this.#derived.has(path)) return
         const payload = gone ? null : message.payload
-        host.deliver(path, Answer.received(gone ? 404 : 200, { type: message.contentType, payload }))
+        host.deliver(path, receivedAnswer(gone ? 404 : 200, { type: message.contentType, payload }))
         return
       }
       if (gone && (status === 404 || status === 410)) return

@@ -1,4 +1,4 @@
-import { type Answer, IopaError } from '@iopa/transport'
+import { IopaError, type SealedAnswer } from '@iopa/transport'
 import type { Losses } from '../broker/operation/statistics.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
@@ -146,7 +146,7 @@ export class Worker {
     }
   }
 
-  async #respond(message: InboundMessage, answer: Answer, topic: string): Promise<void> {
+  async #respond(message: InboundMessage, answer: SealedAnswer, topic: string): Promise<void> {
     const { host, broker, losses, mayRespondTo } = this.#parts
     const late = new AbortController()
     if (!isTopicName(topic) || !mayRespondTo(topic)) {

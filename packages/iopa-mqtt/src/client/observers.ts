@@ -1,4 +1,4 @@
-import { Answer, IopaError, observationRefused } from '@iopa/transport'
+import { IopaError, type LinkAnswer, observationRefused, receivedAnswer } from '@iopa/transport'
 import { type Connection, ConnectionLost } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
 import { topicMatches } from '../topics/topic.ts'
@@ -45,7 +45,7 @@ export class Observer {
   }
 
   /** The messages as answers. One that says that the state is gone, or that it may not be had, throws. */
-  async *answers(): AsyncGenerator<Answer> {
+  async *answers(): AsyncGenerator<LinkAnswer> {
     for (;;) {
       const message = this.#queue.shift()
       if (message) {
@@ -70,7 +70,7 @@ export class Observer {
 const refusalOf = (filter: string, code: number): IopaError => {
   const status = code === 0x87 ? 403 : code === 0x97 ? 429 : code === 0x8f || code === 0xa2 ? 400 : 502
   const said = `The broker refuses a subscription to ${filter} (0x${code.toString(16)}).`
-  return observationRefused(Answer.received(status, { type: 'text/plain', payload: said }))
+  return observationRefused(receivedAnswer(status, { type: 'text/plain', payload: said }))
 }
 
 /** All observers of a client. Those of one filter share its subscription, which is made again on each new connection. */

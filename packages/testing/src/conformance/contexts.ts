@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import type { Context, IopaError } from '@iopa/transport'
-import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
+import type { Context } from '@iopa/appbuilder'
+import type { IopaError } from '@iopa/transport'
+import { type ConformanceStatement, type ConformanceSubject, valueIn } from './statement.ts'
 
 const root = { 'iopa.Method': 'GET', 'iopa.Path': '/' }
 const bagOf = (context: Context): Record<string, unknown> => context as unknown as Record<string, unknown>
@@ -109,7 +110,7 @@ export const contextStatements = ({ createApp }: ConformanceSubject): Conformanc
       const answers = await Promise.all(['/two', '/three'].map(path => app.invoke({ 'iopa.Path': path })))
       assert.deepEqual([first['iopa.Path'], first.response.headers.get('x-path')], ['/one', '/one'])
       assert.deepEqual(
-        answers.map(answer => [answer.value, answer.headers.get('x-path')]),
+        answers.map(answer => [valueIn(answer), answer.headers.get('x-path')]),
         [
           ['/two', '/two'],
           ['/three', '/three']

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { MiddlewareFunction, Next } from '@iopa/appbuilder'
 import type { Context, IopaError } from '@iopa/transport'
-import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
+import { type ConformanceStatement, type ConformanceSubject, valueIn } from './statement.ts'
 
 const root = { 'iopa.Method': 'GET', 'iopa.Path': '/' }
 
@@ -97,7 +97,7 @@ export const pipelineStatements = ({ createApp }: ConformanceSubject): Conforman
           .use(layer)
           .use(() => 'reached')
           .invoke(root)
-        assert.equal(answer.value, 'reached', form)
+        assert.equal(await answer.text(), 'reached', form)
       }
     }
   },
@@ -112,7 +112,7 @@ export const pipelineStatements = ({ createApp }: ConformanceSubject): Conforman
           await next()
         })
         .use(async () => value)
-      assert.equal((await app.invoke(root)).value, value)
+      assert.equal(valueIn(await app.invoke(root)), value)
       const passing = createApp()
         .use((_, next) => next())
         .use(() => value)
@@ -180,7 +180,7 @@ export const pipelineStatements = ({ createApp }: ConformanceSubject): Conforman
           return 'inner'
         })
       const answer = await app.invoke({ 'iopa.Path': '/first' })
-      assert.deepEqual([outer, seen, answer.status, answer.value], [1, ['/first/other'], 200, 'inner'])
+      assert.deepEqual([outer, seen, answer.status, await answer.text()], [1, ['/first/other'], 200, 'inner'])
     }
   },
   {
@@ -215,9 +215,9 @@ export const pipelineStatements = ({ createApp }: ConformanceSubject): Conforman
     name: 'invoke before an explicit build builds once; use after build is refused.',
     run: async () => {
       const app = createApp().use(() => 'x')
-      assert.equal((await app.invoke(root)).value, 'x')
+      assert.equal(await (await app.invoke(root)).text(), 'x')
       assert.throws(() => app.use(() => 'y'), Error)
-      assert.equal((await app.invoke(root)).value, 'x')
+      assert.equal(await (await app.invoke(root)).text(), 'x')
     }
   },
   {
@@ -227,7 +227,7 @@ export const pipelineStatements = ({ createApp }: ConformanceSubject): Conforman
       const one = createApp().mount('/a', () => 'one')
       const two = createApp()
       one.capabilities['urn:acme:x'] = { a: 1 }
-      assert.equal((await one.invoke({ 'iopa.Path': '/a' })).value, 'one')
+      assert.equal(await (await one.invoke({ 'iopa.Path': '/a' })).text(), 'one')
       const answer = await two.invoke({ 'iopa.Path': '/a' })
       assert.deepEqual([answer.status, (answer.error as IopaError).code, two.capabilities['urn:acme:x'], two.live], [404, 'no-route', undefined, 0])
     }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import type { App } from '@iopa/appbuilder'
-import { type Context, IopaError, parseUrl } from '@iopa/transport'
+import type { App, Context } from '@iopa/appbuilder'
+import { IopaError, parseUrl } from '@iopa/transport'
 import { memory } from '../memory-transport.ts'
-import type { ConformanceStatement, ConformanceSubject } from './statement.ts'
+import { type ConformanceStatement, type ConformanceSubject, valueIn } from './statement.ts'
 
-const payload = async (app: App, path: string): Promise<unknown> => (await app.invoke({ 'iopa.Path': path })).value
+const payload = async (app: App, path: string): Promise<unknown> => valueIn(await app.invoke({ 'iopa.Path': path }))
 
 /** Statements 23 to 30: URLs, mounting, errors, answers, transports. */
 export const requestStatements = ({ createApp, transport = () => memory() }: ConformanceSubject): ConformanceStatement[] => [
@@ -41,7 +41,7 @@ export const requestStatements = ({ createApp, transport = () => memory() }: Con
         'iopa.Port': 81
       }
       const answer = await app.invoke(bag)
-      assert.deepEqual(answer.value, ['/base', '/ä b/100%', '/base/ä b/100%', 'x=%20', '::1', 81, 'http'])
+      assert.deepEqual(valueIn(answer), ['/base', '/ä b/100%', '/base/ä b/100%', 'x=%20', '::1', 81, 'http'])
       assert.equal(seen.length, 1)
     }
   },

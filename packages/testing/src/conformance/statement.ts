@@ -17,3 +17,6 @@ export interface ConformanceStatement {
   /** Rejects with an AssertionError where the statement does not hold. */
   run(): Promise<void>
 }
+
+/** What the innermost handler returned: the core keeps it with the answer. */
+export const valueIn = (answer: object): unknown => (answer as { readonly value?: unknown }).value

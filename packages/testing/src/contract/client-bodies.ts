@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import type { Answer, IopaError } from '@iopa/transport'
+import type { IopaError, ReceivedAnswer } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { rejection, relayed, served, soon, stalling } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'
 
 /** The text of an answer; an answer that is not 2xx throws. */
-const textOf = async (answer: Answer): Promise<string> => {
+const textOf = async (answer: ReceivedAnswer): Promise<string> => {
   const text = await answer.text()
   assert.ok(answer.ok, `answered ${answer.status}`)
   return text

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import type { Context } from '@iopa/appbuilder'
 import { reply } from '@iopa/appbuilder'
-import type { Context } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { eventually, served } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import type { Context } from '@iopa/appbuilder'
 import { reply } from '@iopa/appbuilder'
-import { type Context, IopaError } from '@iopa/transport'
+import { IopaError } from '@iopa/transport'
 import type { ContractCase } from './case.ts'
 import { eventually, gate, served } from './served-app.ts'
 import type { TransportSubject } from './subject.ts'

@@ -1,5 +1,6 @@
+import type { Context } from '@iopa/appbuilder'
 import { App, type AppOptions, type MiddlewareFunction } from '@iopa/appbuilder'
-import type { Client, ConnectOptions, Context, Listener } from '@iopa/transport'
+import type { Client, ConnectOptions, Listener } from '@iopa/transport'
 import { type Relay, relay } from './peers.ts'
 import { StalledStream } from './stalled-stream.ts'
 import type { TransportSubject } from './subject.ts'

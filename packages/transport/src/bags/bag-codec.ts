@@ -1,5 +1,6 @@
 import { IopaError, isControlMethod, isIopaError, mediaTypeEssence, reasonPhrase } from '@iopa/constants'
-import { Answer, checkPath, HeaderMap, type PathLimits, type Payload } from '@iopa/context'
+import type { LinkAnswer, Payload } from '@iopa/context'
+import { checkPath, HeaderMap, type PathLimits, receivedAnswer } from '@iopa/context/host'
 import { memberText } from './json-member.ts'
 
 /** Matches answers to requests: a whole number, or a string of up to 64 characters. */
@@ -42,8 +43,8 @@ export interface BagAnswer {
   readonly reason: string
   readonly headerPairs: readonly string[]
   readonly type: string
-  /** What the handler wrote. */
-  readonly body: unknown
+  /** True for a text that a codec made of a value, so its JSON needs no proof. */
+  readonly encoded: boolean
   /** What goes over the wire; a stream must have been collected. */
   readonly payload: Payload
 }
@@ -234,8 +235,7 @@ export function encodeBagAnswer(answer: BagAnswer, seq: BagSeq | undefined): str
     throw new TypeError('collect the answer before it is encoded')
   let line = `{"iopa.StatusCode":${status}`
   if (reason !== reasonPhrase(status)) line += `,"iopa.ReasonPhrase":${JSON.stringify(reason)}`
-  // A value that is no string was encoded by a codec of the app, so its JSON needs no proof.
-  line += headersMember(answer.headerPairs) + bodyMembers(payload, answer.type, typeof payload === 'string' && typeof answer.body !== 'string')
+  line += headersMember(answer.headerPairs) + bodyMembers(payload, answer.type, typeof payload === 'string' && answer.encoded)
   return line + seqMember(seq)
 }
 
@@ -292,7 +292,7 @@ function textOf(bytes: Uint8Array): string | undefined {
 }
 
 /** Reads one line or datagram as an answer. @throws IopaError 502 for one that is none. */
-export function decodeBagAnswer(line: Uint8Array): { readonly answer: Answer; readonly seq: BagSeq | undefined } {
+export function decodeBagAnswer(line: Uint8Array): { readonly answer: LinkAnswer; readonly seq: BagSeq | undefined } {
   try {
     const text = textOf(line) ?? ''
     const bag = parse(text)
@@ -303,7 +303,7 @@ export function decodeBagAnswer(line: Uint8Array): { readonly answer: Answer; re
     if (typeof reason !== 'string') throw bad('bag-type', 'iopa.ReasonPhrase is not a string.')
     const headers = headersOf(bag['iopa.Headers'], LIMITS)
     const { body, type } = bodyOf(bag, text, contentTypeOf(bag['iopa.ContentType'], headers))
-    return { answer: Answer.received(status, { headers: new HeaderMap(headers), type, payload: body, reason }), seq }
+    return { answer: receivedAnswer(status, { headers: new HeaderMap(headers), type, payload: body, reason }), seq }
   } catch (cause) {
     throw new IopaError(502, 'bad-answer', 'The peer sent a line that is not an answer.', { cause })
   }

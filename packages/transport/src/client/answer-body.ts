@@ -1,4 +1,5 @@
-import { Answer, collectBytes, HeaderMap } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
+import { collectBytes, HeaderMap, receivedAnswer } from '@iopa/context/host'
 import type { Call } from './call.ts'
 
 type Step = IteratorResult<Uint8Array, undefined>
@@ -57,10 +58,10 @@ class AnswerBody implements AsyncIterableIterator<Uint8Array, undefined> {
  * An answer whose body is still to come, within the deadlines of its call; `release` is called at its end. A body that says that it is no longer than
  * `limit` bytes is awaited.
  */
-export const awaitedAnswer = async (answer: Answer, call: Call, timeout: number, limit: number, release: () => void): Promise<Answer> => {
+export const awaitedAnswer = async (answer: LinkAnswer, call: Call, timeout: number, limit: number, release: () => void): Promise<LinkAnswer> => {
   const body = new AnswerBody(answer.payload as AsyncIterable<Uint8Array>, call, timeout, release)
   const short = Number(answer.headers.get('content-length') ?? Number.NaN) <= limit
-  return Answer.received(answer.status, {
+  return receivedAnswer(answer.status, {
     headers: new HeaderMap([...answer.headerPairs]),
     type: answer.type,
     reason: answer.reason,

@@ -1,6 +1,6 @@
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 
-type Next = IteratorResult<Answer, undefined>
+type Next = IteratorResult<LinkAnswer, undefined>
 
 interface Reader {
   readonly resolve: (next: Next) => void
@@ -22,7 +22,7 @@ const DONE: Next = { done: true, value: undefined }
 /** Answers of an observation on their way to the loop that reads them. Where the loop is slow the oldest go: the newest state is never lost. */
 export class AnswerQueue {
   readonly #limits: AnswerQueueLimits
-  readonly #answers: Answer[] = []
+  readonly #answers: LinkAnswer[] = []
   readonly #readers: Reader[] = []
   #bytes = 0
   #over = false
@@ -38,7 +38,7 @@ export class AnswerQueue {
     return this.#over
   }
 
-  push(answer: Answer): void {
+  push(answer: LinkAnswer): void {
     if (this.#over) return
     const reader = this.#readers.shift()
     if (reader !== undefined) {
@@ -48,7 +48,7 @@ export class AnswerQueue {
     this.#answers.push(answer)
     this.#bytes += sizeOf(answer)
     while (this.#answers.length > 1 && (this.#answers.length > this.#limits.queueMessages || this.#bytes > this.#limits.queueBytes)) {
-      this.#bytes -= sizeOf(this.#answers.shift() as Answer)
+      this.#bytes -= sizeOf(this.#answers.shift() as LinkAnswer)
     }
   }
 
@@ -96,4 +96,4 @@ export class AnswerQueue {
   }
 }
 
-const sizeOf = (answer: Answer): number => (answer.isStream ? 0 : answer.payloadBytes.length)
+const sizeOf = (answer: LinkAnswer): number => (answer.isStream ? 0 : answer.payloadBytes.length)

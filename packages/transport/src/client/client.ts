@@ -1,18 +1,22 @@
 import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
+import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
 import {
-  type Answer,
+  type AnswerRecord,
   abandonValue,
   abortable,
-  applyValue,
-  type Context,
   type ContextFactory,
   checkBag,
   decodePath,
   encodeBody,
   HeaderMap,
+  handOver,
   isContext,
-  type Scope
-} from '@iopa/context'
+  type RunContext,
+  type Scope,
+  sealAnswer,
+  useCodecs,
+  whenRead
+} from '@iopa/context/host'
 import { checkOptions, checkSurplus } from '../arguments/arguments.ts'
 import type { Channel } from '../contract/transport.ts'
 import { channelClosed } from './failures.ts'
@@ -39,43 +43,40 @@ const checkRequest = (name: string, options: RequestOptions, surplus: readonly u
 
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
 export interface Client {
-  get(path: string, options?: RequestOptions): Promise<Answer>
+  get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
   /** A body of null is JSON null; undefined is no body. */
-  put(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
-  post(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
-  patch(path: string, body: unknown, options?: RequestOptions): Promise<Answer>
-  delete(path: string, options?: RequestOptions): Promise<Answer>
+  put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
+  post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
+  patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
+  delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
   /** Sends a bag. */
-  send(request: Bag): Promise<Answer>
+  send(request: Bag): Promise<ReceivedAnswer>
   /** The representation now and after each change, until the signal aborts or the loop is left. */
-  observe(path: string, options?: RequestOptions): AsyncIterable<Answer>
+  observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>
   /** The same for the request of a bag, whose method is GET or another one that the protocol observes with, such as FETCH over CoAP. */
-  observe(request: Bag): AsyncIterable<Answer>
+  observe(request: Bag): AsyncIterable<ReceivedAnswer>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const isAnswer = (value: unknown): value is Answer => typeof value === 'object' && value !== null && 'headerPairs' in value && 'payload' in value
+const isAnswer = (value: unknown): value is LinkAnswer => typeof value === 'object' && value !== null && 'headerPairs' in value && 'payload' in value
 
 /** What a dispatch pipeline came to: the peer's answer, also where a layer did not return it, or one that a layer has made. */
-const answerOf = (context: Context, value: unknown): Answer => {
+const answerOf = (context: RunContext, value: unknown): LinkAnswer => {
   const outcome = value ?? context.response.value
   if (isAnswer(outcome)) {
-    outcome.useCodecs(context.environment.codecs)
+    useCodecs(outcome, context.environment.codecs)
     return outcome
   }
   const answer = context.response
-  if (value !== undefined && value !== answer && value !== answer.value && !answer.sealed) {
-    answer.value = value
-    applyValue(answer, value)
-  }
-  if (!answer.hasStatus && answer.body === undefined) answer.status = 204
-  answer.seal(context.environment.codecs)
-  return answer
+  answer.take(value)
+  if (answer.code === 0 && answer.content === undefined) answer.status = 204
+  void sealAnswer(answer, context.environment.codecs)
+  return handOver(answer)
 }
 
 /** Sends a context: an answer, or a promise of it. */
-export type Send = (context: Context) => unknown
+export type Send = (context: RunContext) => unknown
 
 /** A client over a channel, whose requests run through the app's `dispatch` layers. */
 export const createClient = (channel: Channel, base: URL, dispatch: (send: Send) => Send, factory: ContextFactory, scope: Scope): Client => {
@@ -103,7 +104,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     return { 'iopa.Body': payload, 'iopa.ContentType': encoded }
   }
 
-  const contextOf = (request: Bag): Context => {
+  const contextOf = (request: Bag): RunContext => {
     checkBag(request)
     const context = factory.promote({ ...request, 'iopa.Scheme': base.protocol.slice(0, -1) }, scope)
     context['iopa.Host'] = base.hostname.replace(/^\[|\]$/g, '')
@@ -112,9 +113,9 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
   }
 
   const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
-  const send = async (request: Bag): Promise<Answer> => {
+  const send = async (request: Bag): Promise<LinkAnswer> => {
     const own = !isContext(request)
-    const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as Context)
+    const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as RunContext)
     // The reason of the caller's own signal stays as it is, and goes before what its abort has led to.
     const failed = (error: unknown): unknown => {
       const signal = request['iopa.CallCancelled']
@@ -127,7 +128,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
       const answer = answerOf(context, await abortable(signal, async () => sendContext(context), abandonValue))
       // A body that is still to come ends with the context.
       streams = own && answer.isStream
-      if (streams) answer.whenRead(() => void context.end(), signal, failed)
+      if (streams) whenRead(answer as unknown as AnswerRecord, () => void context.end(), signal, failed)
       return answer
     } catch (error) {
       throw failed(error)
@@ -136,7 +137,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     }
   }
 
-  async function* answers(observing: Bag, signal: AbortSignal, stop: () => void): AsyncGenerator<Answer> {
+  async function* answers(observing: Bag, signal: AbortSignal, stop: () => void): AsyncGenerator<LinkAnswer> {
     const method = observing['iopa.Method'] ?? 'GET'
     if (method !== 'GET' && channel.observable?.includes(method) !== true)
       throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
@@ -150,7 +151,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     try {
       // The layers see the observing request once, before it leaves; what comes back is a sequence.
       const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)
-      yield* (started ?? context.response.value) as AsyncIterable<Answer>
+      yield* (started ?? context.response.value) as AsyncIterable<LinkAnswer>
     } catch (error) {
       throw marked(error, 'upstream')
     } finally {
@@ -159,7 +160,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     }
   }
 
-  const observe = (request: string | Bag, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): AsyncIterable<Answer> => {
+  const observe = (request: string | Bag, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): AsyncIterable<LinkAnswer> => {
     checkRequest('observe()', options, surplus, observe)
     const observing = typeof request === 'string' ? bag('GET', request, undefined, options) : request
     return observedRemotely(observing['iopa.CallCancelled'], (signal, stop) => answers(observing, signal, stop))
@@ -168,7 +169,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
   /** A method without a body: `get`, `delete`. */
   const asking = (name: string) => {
     const method = name.toUpperCase()
-    const ask = (path: string, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<Answer> => {
+    const ask = (path: string, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<LinkAnswer> => {
       try {
         checkRequest(`${name}()`, options, surplus, ask)
         return send(bag(method, path, undefined, options))
@@ -182,7 +183,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
   /** A method with a body: `put`, `post`, `patch`. */
   const sending = (name: string) => {
     const method = name.toUpperCase()
-    const ask = (path: string, body: unknown, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<Answer> => {
+    const ask = (path: string, body: unknown, options: RequestOptions = NO_OPTIONS, ...surplus: never[]): Promise<LinkAnswer> => {
       try {
         checkRequest(`${name}()`, options, surplus, ask)
         return send(bag(method, path, body, options))

@@ -1,5 +1,5 @@
 import { CodecTable, IopaError, isIopaError, schemeOf } from '@iopa/constants'
-import { abortable, ContextFactory, type Environment, Scope } from '@iopa/context'
+import { abortable, ContextFactory, type Environment, Scope } from '@iopa/context/host'
 import { checkOptions } from '../arguments/arguments.ts'
 import { systemClock } from '../contract/clock.ts'
 import { DEFAULT_LIMITS, mergeLimits } from '../contract/limits.ts'

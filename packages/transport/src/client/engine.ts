@@ -1,5 +1,5 @@
 import type { Bag } from '@iopa/constants'
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
 import type { Link } from '../contract/link.ts'
@@ -73,7 +73,7 @@ export class ClientEngine implements Channel {
   }
 
   /** Resolves with whatever status the peer answers; rejects when no answer can come. */
-  async send(request: Bag): Promise<Answer> {
+  async send(request: Bag): Promise<LinkAnswer> {
     const out = outgoing(request)
     const { limits, clock, timeout } = this.#init
     let call: Call | undefined
@@ -95,7 +95,7 @@ export class ClientEngine implements Channel {
   }
 
   /** The first answer and each one after a change. Each iteration observes by itself. */
-  observe(request: Bag): AsyncIterable<Answer> {
+  observe(request: Bag): AsyncIterable<LinkAnswer> {
     return { [Symbol.asyncIterator]: () => new RemoteObservation(outgoing(request), this.#owner) }
   }
 
@@ -105,7 +105,7 @@ export class ClientEngine implements Channel {
     return this.#closing
   }
 
-  async #attempt(out: OutgoingRequest, call: Call, timeout: number | undefined): Promise<Answer> {
+  async #attempt(out: OutgoingRequest, call: Call, timeout: number | undefined): Promise<LinkAnswer> {
     for (let attempt = 1; ; attempt++) {
       const entry = this.#requests.take() ?? (await this.#connected(call, timeout))
       const limit = timeout ?? entry.link.requestTimeout ?? DEFAULT_TIMEOUT

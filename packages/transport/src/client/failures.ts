@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 import type { LinkLoss } from '../contract/link.ts'
 
 /** `close` was called: what waits ends with this, and so does what is asked afterwards. */
@@ -32,7 +32,7 @@ export const badAnswer = (detail: string, cause?: unknown): IopaError =>
   new IopaError(502, 'bad-answer', detail, cause === undefined ? {} : { cause })
 
 /** The peer does not let a path be observed, or not any more. What it says itself, its code and sentence, is the cause. */
-export const observationRefused = (answer: Answer): IopaError => {
+export const observationRefused = (answer: LinkAnswer): IopaError => {
   const { status } = answer
   const location = answer.headers.get('location')
   // CoAP has no status for a redirect: it is a 5.00 that says where (docs/spec/transport.md).
@@ -42,7 +42,7 @@ export const observationRefused = (answer: Answer): IopaError => {
 }
 
 /** The problem in an answer (RFC 9457), or its text. */
-const statedError = (answer: Answer): IopaError => {
+const statedError = (answer: LinkAnswer): IopaError => {
   const { status, type, payloadBytes, reason } = answer
   const text = new TextDecoder().decode(payloadBytes)
   let problem: { readonly code?: unknown; readonly detail?: unknown } = {}

@@ -1,5 +1,5 @@
 import { isIopaError } from '@iopa/constants'
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
 import type { Sink } from '../contract/link.ts'
@@ -38,7 +38,7 @@ export interface ObservationOwner {
  * One iteration over the answers of a peer. It subscribes on one link after another until the reader or the peer ends it. A failure before the first
  * subscription was accepted is the reader's; after that it tries again, unless the peer refuses.
  */
-export class RemoteObservation implements AsyncIterableIterator<Answer, undefined> {
+export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, undefined> {
   readonly #request: OutgoingRequest
   readonly #owner: ObservationOwner
   readonly #queue: AnswerQueue
@@ -64,13 +64,13 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
     this.#queue = new AnswerQueue(owner.limits)
   }
 
-  next(): Promise<IteratorResult<Answer, undefined>> {
+  next(): Promise<IteratorResult<LinkAnswer, undefined>> {
     // The first read begins: a sequence without a reader would never end.
     this.#running ??= this.#run()
     return this.#queue.next()
   }
 
-  async return(): Promise<IteratorResult<Answer, undefined>> {
+  async return(): Promise<IteratorResult<LinkAnswer, undefined>> {
     this.stop()
     await this.#running
     return { done: true, value: undefined }
@@ -158,7 +158,7 @@ export class RemoteObservation implements AsyncIterableIterator<Answer, undefine
     this.#owner.answered(this)
   }
 
-  #take(answer: Answer): void {
+  #take(answer: LinkAnswer): void {
     if (this.#call === null || this.#call.aborted) return
     if (answer.ok) {
       this.#accept()

@@ -1,25 +1,25 @@
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 
-type Next = IteratorResult<Answer, undefined>
+type Next = IteratorResult<LinkAnswer, undefined>
 
 const DONE: Next = { done: true, value: undefined }
 
 /** Opens what is read: it ends when `signal` aborts, and calls `stop` when nothing more can come. */
-type Open = (signal: AbortSignal, stop: () => void) => AsyncIterator<Answer>
+type Open = (signal: AbortSignal, stop: () => void) => AsyncIterator<LinkAnswer>
 
 /**
  * The answers of a peer, as a sequence that ends at once with its signal, or when it is left, also while an answer is awaited: an async generator
  * would wait for that answer first. Each iteration observes by itself.
  */
-export const observedRemotely = (given: AbortSignal | undefined, open: Open): AsyncIterable<Answer> => ({
+export const observedRemotely = (given: AbortSignal | undefined, open: Open): AsyncIterable<LinkAnswer> => ({
   [Symbol.asyncIterator]: () => new RemoteAnswers(given, open)
 })
 
-class RemoteAnswers implements AsyncIterableIterator<Answer, undefined> {
+class RemoteAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
   readonly #signal: AbortSignal | undefined
   readonly #open: Open
   readonly #stopping = new AbortController()
-  #answers: AsyncIterator<Answer> | null = null
+  #answers: AsyncIterator<LinkAnswer> | null = null
   /** Resolve the calls that wait. */
   readonly #waiting = new Set<(next: Next) => void>()
   #over = false

@@ -1,5 +1,5 @@
 import { type Bag, type Body, CodecTable, type HeadersInit } from '@iopa/constants'
-import { checkPath, encodeBody, HeaderMap } from '@iopa/context'
+import { checkPath, encodeBody, HeaderMap } from '@iopa/context/host'
 
 const utf8 = new TextEncoder()
 const DEFAULT_CODECS = new CodecTable()

@@ -1,4 +1,4 @@
-import { abortable, readBody } from '@iopa/context'
+import { abortable, readBody } from '@iopa/context/host'
 import type { Clock } from '../contract/clock.ts'
 import { answerTimeout } from './failures.ts'
 import type { OutgoingRequest } from './outgoing.ts'

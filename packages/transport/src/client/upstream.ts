@@ -1,5 +1,5 @@
 import { type Bag, type ErrorOrigin, IopaError, isIopaError, originOf, withOrigin } from '@iopa/constants'
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 import type { Channel } from '../contract/transport.ts'
 
 /** The error, marked with its origin; a copy where it cannot be marked, for many share it. */
@@ -44,14 +44,14 @@ export const upstream = async (connecting: Promise<Channel>): Promise<Channel> =
   const failed = (request: Bag, error: unknown): unknown => (error === request['iopa.CallCancelled']?.reason ? error : marked(error, 'upstream'))
   return Object.assign(channel, {
     [MARKED]: true,
-    async send(request: Bag): Promise<Answer> {
+    async send(request: Bag): Promise<LinkAnswer> {
       try {
         return await send.call(channel, request)
       } catch (error) {
         throw failed(request, error)
       }
     },
-    observe: (request: Bag): AsyncIterable<Answer> =>
+    observe: (request: Bag): AsyncIterable<LinkAnswer> =>
       markedAnswers(
         marking('upstream', () => observe.call(channel, request)),
         error => failed(request, error)
@@ -59,9 +59,9 @@ export const upstream = async (connecting: Promise<Channel>): Promise<Channel> =
   })
 }
 
-const markedAnswers = (answers: AsyncIterable<Answer>, failed: (error: unknown) => unknown): AsyncIterableIterator<Answer> => {
-  let iterator: AsyncIterator<Answer> | null = null
-  const begun = (): AsyncIterator<Answer> => (iterator ??= answers[Symbol.asyncIterator]())
+const markedAnswers = (answers: AsyncIterable<LinkAnswer>, failed: (error: unknown) => unknown): AsyncIterableIterator<LinkAnswer> => {
+  let iterator: AsyncIterator<LinkAnswer> | null = null
+  const begun = (): AsyncIterator<LinkAnswer> => (iterator ??= answers[Symbol.asyncIterator]())
   return {
     next: () =>
       begun()

@@ -1,5 +1,5 @@
-import type { BodyHolder, HeldBytes } from '@iopa/context'
-import { isLoopback } from '@iopa/context'
+import type { BodyHolder, HeldBytes } from '@iopa/context/host'
+import { isLoopback } from '@iopa/context/host'
 import { sharedError } from '../errors/shared-error.ts'
 
 const NO_ROOM = sharedError(503, 'bodies-in-memory', 'The server holds as many bodies in memory as it may; try again later.', { 'retry-after': '1' })

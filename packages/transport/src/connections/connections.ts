@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/context'
+import { isLoopback } from '@iopa/context/host'
 import type { ByteChannel } from '../channels/byte-channel.ts'
 import type { Clock, TimerHandle } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'

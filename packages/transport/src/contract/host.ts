@@ -1,4 +1,6 @@
-import type { Answer, Context, ContextInit, EndReason, Scope } from '@iopa/context'
+import type { Logger } from '@iopa/constants'
+import type { EndReason, SealedAnswer } from '@iopa/context'
+import type { AnsweredContext, ContextInit, OwnedContext, Scope } from '@iopa/context/host'
 import type { Clock } from './clock.ts'
 import type { Limits } from './limits.ts'
 import type { RouteInfo } from './routes.ts'
@@ -7,7 +9,7 @@ import type { RouteInfo } from './routes.ts'
 export interface Change {
   readonly path: string
   /** The context that caused it; null for `app.notify`. It may have ended. */
-  readonly origin: Context | null
+  readonly origin: OwnedContext | null
 }
 
 /** A registration that tells of changes until its context ends. */
@@ -18,10 +20,23 @@ export interface Observation {
   close(reason?: EndReason): void | Promise<void>
 }
 
+/** How a transport wants an observation. */
+export interface HostObserveOptions {
+  /** True where the transport itself ends the observation when its user expires or is revoked. */
+  readonly lasting?: boolean
+  /** Bytes of the start of a body that is too large for observers: they come with the link that takes its place. 0 unless given. */
+  readonly excerpt?: number
+  /** True for a streamed answer that the transport delivers as it is: the handler itself tells of its events, and nothing is observed. */
+  passes?(answer: SealedAnswer): boolean
+}
+
 /** Something to dispose. */
 export interface Subscription {
   [Symbol.dispose](): void
 }
+
+/** Takes a context whose run is done. Written as a method, so that a function for any context of the transport fits. */
+export type RunDone = { done(context: AnsweredContext): void }['done']
 
 /** The app as a transport sees it. */
 export interface Host {
@@ -31,7 +46,7 @@ export interface Host {
   /** Aborts when the listener shuts down. */
   readonly signal: AbortSignal
   readonly clock: Clock
-  readonly logger: Context['logger']
+  readonly logger: Logger
   /** This host with the limits that a transport's own options override. */
   withLimits(limits: Partial<Limits> | undefined): Host
   /**
@@ -40,29 +55,29 @@ export interface Host {
    */
   assertProtected(address: string, allowUnauthenticated: boolean | undefined): void
   /** A context of the one shape; its parent is a connection's context, else the listener's scope. */
-  create(init: ContextInit, parent?: Context | Scope): Context
+  create(init: ContextInit, parent?: OwnedContext | Scope): OwnedContext
   /**
    * Runs the pipeline and calls `done` once, synchronously where all handlers are; then `context.response` is sealed. Never throws.
    * With `whole`, a streamed payload is collected before that, within the deadline: all of it with `'all'`, else what
    * cannot be read in parts. A body that HEAD or the status leaves out stays a stream; it need not be read.
    */
-  run(context: Context, done: (context: Context) => void, whole?: boolean | 'all'): void
+  run(context: OwnedContext, done: RunDone, whole?: boolean | 'all'): void
   /** As `run`, as a promise that never rejects. */
-  invoke(context: Context, whole?: boolean | 'all'): Promise<void>
+  invoke(context: OwnedContext, whole?: boolean | 'all'): Promise<void>
   /**
    * Registers the observer, runs the GET that it is, delivers the answer and then one after each change; the next
    * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context, and with a 401 when
-   * its user expires or is revoked, unless `lasting`: then the transport sees to that.
+   * its user expires or is revoked.
    */
-  observe(context: Context, deliver: (answer: Answer) => Promise<void> | void, lasting?: boolean): Promise<Observation>
+  observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options?: HostObserveOptions): Promise<Observation>
   /** One value for all listeners of the app: made by `create` the first time, for as long as the app lasts. */
   shared<T>(key: string, create: () => T): T
   /** Every change of any path: for filters and bridges. */
   changes(listener: (change: Change) => void): Subscription
   /** A GET of `path` with user, headers and peer of `as`, shared with callers that are equal to it; bytes, not a stream. */
-  represent(path: string, as: Context): Promise<Answer>
+  represent(path: string, as: OwnedContext): Promise<SealedAnswer>
   /** Hands observers of `path` the last known representation, where no GET route here could make one. */
-  deliver(path: string, answer: Answer): void
+  deliver(path: string, answer: SealedAnswer): void
   /** Tells observers that `path` has changed. */
   notify(path: string): void
   /** Reads how many requests of this host are in work; `shed` is called for each one that is refused as too many. For `countersOf`. */
@@ -73,5 +88,5 @@ export interface Host {
    * Every route of the app, mounts included. With `as` only those that this context may know of: what stands behind a guard
    * (middleware that provides `server.User`) is left out for a context without a user that has not passed it.
    */
-  routes(as?: Context): Iterable<RouteInfo>
+  routes(as?: OwnedContext): Iterable<RouteInfo>
 }

@@ -1,4 +1,4 @@
-import type { Answer } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
 import type { OutgoingRequest } from '../client/outgoing.ts'
 import type { Clock } from './clock.ts'
 import type { Limits } from './limits.ts'
@@ -27,7 +27,7 @@ export interface Link {
    * Sends one request; resolves with any answer, whatever its status. Rejects with `linkLost` where the link ends first, and with an IopaError for what
    * the protocol cannot carry. After `signal` has aborted, also while a streamed body is read, the outcome does not matter: release what the request holds.
    */
-  request(message: OutgoingRequest, options: LinkRequestOptions): Promise<Answer>
+  request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer>
   /**
    * Gives the sink the current answer and one after each change. Resolves when the peer has ended the subscription for good, or after `signal` has
    * aborted, without waiting for the peer; rejects as `request` does.
@@ -40,7 +40,7 @@ export interface Link {
 /** Takes the answers of a subscription. */
 export interface Sink {
   /** One answer, whatever its status; one that is not 2xx is the last. The next may be given when the promise has settled. */
-  next(answer: Answer): void | Promise<void>
+  next(answer: LinkAnswer): void | Promise<void>
   /** The peer has accepted the subscription: from now on its answers may take any time. `next` says so too. */
   accepted(): void
 }

@@ -1,5 +1,6 @@
 import type { Bag, Codec, KeysDeclaration } from '@iopa/constants'
-import type { Answer, HeldBytes } from '@iopa/context'
+import type { LinkAnswer } from '@iopa/context'
+import type { HeldBytes } from '@iopa/context/host'
 import type { Clock } from './clock.ts'
 import type { Host } from './host.ts'
 import type { Limits } from './limits.ts'
@@ -64,9 +65,9 @@ export interface Channel {
   /** Methods beside GET that `observe` takes; none unless given. */
   readonly observable?: readonly string[]
   /** Resolves with whatever status the peer answers; rejects when no answer can come. `iopa.CallCancelled` aborts it. */
-  send(request: Bag): Promise<Answer>
+  send(request: Bag): Promise<LinkAnswer>
   /** The first answer and each one after a change; ends when `iopa.CallCancelled` aborts, throws when the peer refuses. */
-  observe(request: Bag): AsyncIterable<Answer>
+  observe(request: Bag): AsyncIterable<LinkAnswer>
   close(): Promise<void>
 }
 

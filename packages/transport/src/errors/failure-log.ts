@@ -1,5 +1,5 @@
 import type { Logger } from '@iopa/constants'
-import { report } from '@iopa/context'
+import { report } from '@iopa/context/host'
 import type { Clock, TimerHandle } from '../contract/clock.ts'
 
 /** Bounds what failures of one kind, such as failing requests, write into the log. */

@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import { checkPath } from '@iopa/context'
+import { checkPath } from '@iopa/context/host'
 import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, type PatternSegment } from './pattern.ts'
 
 /** The parameters of a path, by name; a name that an optional segment left out is missing. */

@@ -1,4 +1,4 @@
-import { type Answer, type Context, isIopaError } from '@iopa/transport'
+import { type Context, isIopaError, type SealedAnswer } from '@iopa/transport'
 import { encodeMessageProperties } from '../../codec/message-properties.ts'
 import { NO_BYTES } from '../../codec/publish-decoder.ts'
 import { asBuffer } from '../../codec/utf8.ts'
@@ -9,7 +9,7 @@ import type { Topic } from '../topics/topic-table.ts'
 import type { Publication } from './publication.ts'
 
 /** The answer to a GET as a message to the subscribers of its topic; 404 and 410 are an empty payload, any other failure is null. */
-export function stateMessage(topic: Topic, answer: Answer): Message | null {
+export function stateMessage(topic: Topic, answer: SealedAnswer): Message | null {
   if (answer.ok)
     return Message.of(topic, { payload: asBuffer(answer.payloadBytes), qos: 2, retain: false, properties: representationProperties(answer) })
   const gone = (answer.status === 404 && !isNoRoute(answer)) || answer.status === 410
@@ -19,7 +19,7 @@ export function stateMessage(topic: Topic, answer: Answer): Message | null {
 }
 
 /** Sends a state to a session, which gets it as `grant` says; null for a session that does not. */
-export function sendState(session: Session, topic: Topic, answer: Answer, grant: Grant | null): void {
+export function sendState(session: Session, topic: Topic, answer: SealedAnswer, grant: Grant | null): void {
   if (grant === null || session.ended) return
   const message = stateMessage(topic, answer)
   if (message) session.outgoing.give(message, grant.qos, false, grant.identifiers, true)
@@ -37,10 +37,10 @@ export function replyMessage(topic: Topic, { message, properties: { correlationD
 }
 
 /** True if no route has answered. */
-const isNoRoute = (answer: Answer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
+const isNoRoute = (answer: SealedAnswer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
 
 /** Content type and headers of an answer, as properties of a message. */
-function representationProperties(answer: Answer, further: readonly (readonly [string, string])[] = [], correlationData?: Uint8Array): Buffer {
+function representationProperties(answer: SealedAnswer, further: readonly (readonly [string, string])[] = [], correlationData?: Uint8Array): Buffer {
   const pairs = answer.headerPairs
   const userProperties: (readonly [string, string])[] = [...further]
   for (let at = 0; at < pairs.length; at += 2) userProperties.push([pairs[at] as string, pairs[at + 1] as string])

@@ -1,4 +1,4 @@
-import type { Answer, Change, Context, Host } from '@iopa/transport'
+import type { Change, Context, Host, SealedAnswer } from '@iopa/transport'
 import { topicMatches } from '../../topics/topic.ts'
 import { MqttEndpoint } from '../session/endpoint.ts'
 import type { StateSource } from '../session/initial-messages.ts'
@@ -77,7 +77,7 @@ export class StateUpdates implements StateSource<Session> {
   }
 
   /** The answer to a GET of a topic in the name of a session; null if it failed. */
-  get(session: Session, topic: Topic): Promise<Answer | null> {
+  get(session: Session, topic: Topic): Promise<SealedAnswer | null> {
     const { host } = this.#ports
     return host.represent(topic.path, session.context).catch((error: unknown) => {
       host.logger.error(`iopa: ${topic.path} could not be read for an MQTT client`, error)

@@ -1,4 +1,4 @@
-import { type Answer, type Context, type Host, isUnrouted } from '@iopa/transport'
+import { type Context, type Host, isUnrouted, type SealedAnswer } from '@iopa/transport'
 import { encodeSubscriptionAcknowledgement } from '../../codec/packet-encoder.ts'
 import { PACKET } from '../../codec/packet-types.ts'
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../codec/packets.ts'
@@ -190,7 +190,7 @@ export class SubscribeHandler {
       return
     }
     const retained = (): void => session.initial.add(subscription, false)
-    const answered = (answer: Answer): void => {
+    const answered = (answer: SealedAnswer): void => {
       const { status } = answer
       if (isRefusal(status) || isPassing(status)) {
         if (isCurrent()) subscriptions.remove(session, filter)

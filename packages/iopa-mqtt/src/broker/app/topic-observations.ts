@@ -1,4 +1,4 @@
-import type { Answer, Context, Host } from '@iopa/transport'
+import type { Context, Host, SealedAnswer } from '@iopa/transport'
 import type { Observed, Session } from '../session/session.ts'
 import type { Recipient } from '../topics/subscription.ts'
 import type { Topic, TopicTable } from '../topics/topic-table.ts'
@@ -21,14 +21,14 @@ export class TopicObservations {
    * Observes a topic in the name of a session; `first` gets the first answer. An answer that is not 2xx ends the observation. The subscription
    * stays, and the next change of the path starts a new observation.
    */
-  observe(session: Session, topic: Topic, first: (answer: Answer) => void): void {
+  observe(session: Session, topic: Topic, first: (answer: SealedAnswer) => void): void {
     session.observed ??= new Map()
     void session.observed.get(topic.name)?.context.end('unsubscribe')
     const context = this.#requests.read(session, topic)
     const observed = new ObservedTopic(topic, context)
     session.observed.set(topic.name, observed)
     let answered = false
-    const deliver = (answer: Answer): void => {
+    const deliver = (answer: SealedAnswer): void => {
       if (answered) {
         // A stored session gets states by StateUpdates: the store must have them before their cause is acknowledged.
         if (!session.stored) sendState(session, topic, answer, observed.recipient(session, this.#topics))
@@ -40,7 +40,7 @@ export class TopicObservations {
       first(answer)
     }
     // The connection ends with its user; the session outlives it.
-    this.#host.observe(context, deliver, true).then(
+    this.#host.observe(context, deliver, { lasting: true }).then(
       observation => {
         if (!observation.active) session.unobserve(topic.name, observed)
       },

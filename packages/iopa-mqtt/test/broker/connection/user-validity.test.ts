@@ -1,5 +1,6 @@
 import { type App, IopaError, type User } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
+import type { Context as OwnedContext } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { HeldStore, restarted } from '../held-store.ts'
 import { type ConnectForm, closeLabs, type Lab, lab, type TestClient } from '../lab.ts'
@@ -17,7 +18,7 @@ const forAMinute = (app: App): App =>
     const method = context['mqtt.AuthenticationMethod']
     const id = method === undefined ? context['mqtt.UserName'] : String(context['mqtt.AuthenticationData'])
     if (id === 'nobody') throw new IopaError(401, 'who', 'Say who you are.')
-    if (id !== undefined) context.user = { id, valid: { until: context.environment.now() + MINUTE } } satisfies User
+    if (id !== undefined) context.user = { id, valid: { until: (context as OwnedContext).environment.now() + MINUTE } } satisfies User
     return next()
   })
 

@@ -1,22 +1,14 @@
 import { type Capabilities, type CodecTable, IopaError, isIopaError } from '@iopa/constants'
+import type { Excerpt } from './answer.ts'
 import type { AnswerReading } from './answer-reading.ts'
 import type { AsyncScope } from './async-scope.ts'
-import type { Payload } from './encoding.ts'
 import type { HeaderMap } from './header-map.ts'
 import type { HeldBodies } from './held-bodies.ts'
+import type { Payload } from './payload-stream.ts'
 import type { SendingCallback } from './sending-callbacks.ts'
+import type { Kind } from './value-kind.ts'
 
-/** What an answer to an observer stands for, when the body is larger than observers may be sent: the answer is a link to it then. */
-export interface Excerpt {
-  /** Content type of the body. */
-  readonly type: string
-  /** Bytes of the whole body. */
-  readonly size: number
-  /** The first 1,024 bytes of the body. Empty if they could not be read: then the body has changed again, and the next notification follows. */
-  readonly start: Uint8Array
-}
-
-/** What a path answers although no route has answered the request. */
+/** The methods of a path that no route has answered. */
 export interface NotedMethods {
   /** Path base and path. */
   readonly path: string
@@ -43,6 +35,11 @@ export interface ReceivedParts {
   readonly codecs?: CodecTable
 }
 
+export const OPEN = 0
+export const SEALED = 1
+/** Sealed, and the payload is the problem, whose text is made when it is read. */
+export const SEALED_PROBLEM = 2
+
 /** What few answers have. */
 export interface RareParts {
   /** Custom reason phrase; empty means the registered one. */
@@ -60,20 +57,40 @@ export interface RareParts {
   codecs: CodecTable | null
 }
 
-export const rareParts = (): RareParts => ({
-  reason: '',
-  excerpt: null,
-  judged: false,
-  noted: null,
-  callbacks: [],
-  held: null,
-  bodyScope: null,
-  lengthOfBody: false,
-  reading: null,
-  codecs: null
-})
+/** The state of one answer: what sealing reads and fixes. Accessors over it are in `answer-record.ts`. */
+export interface AnswerFields {
+  /** The context that this answers; null for an answer that came from a peer. */
+  readonly owner: AnswerOwner | null
+  state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM
+  /** The status that was set; 0 for none. */
+  code: number
+  mediaType: string
+  fields: HeaderMap | null
+  /** The value of the body, and its kind. */
+  content: unknown
+  kind: Kind
+  /** The encoded body. */
+  wire: Payload
+  failure: IopaError | null
+  rare: RareParts | null
+}
 
-/** The error of a GET whose handler had nothing to say. */
+/** The rare parts of an answer, made on first use. */
+export const rareOf = (answer: AnswerFields): RareParts =>
+  (answer.rare ??= {
+    reason: '',
+    excerpt: null,
+    judged: false,
+    noted: null,
+    callbacks: [],
+    held: null,
+    bodyScope: null,
+    lengthOfBody: false,
+    reading: null,
+    codecs: null
+  })
+
+/** The error of a GET whose handler set nothing. */
 export const NOT_FOUND: IopaError = Object.freeze(
   Object.assign(new IopaError(404, 'not-found', 'There is nothing at this path.'), { stack: 'IopaError: not-found' })
 )
@@ -81,26 +98,8 @@ export const NOT_FOUND: IopaError = Object.freeze(
 export const sealedError = (): IopaError =>
   new IopaError(500, 'answer-sent', 'The answer has been sent; set status and body before the handler returns.')
 
-/** Headers that describe the body whose place an error takes (RFC 9110 section 8, RFC 9111). */
-export const REPRESENTATION_HEADERS: readonly string[] = [
-  'content-type',
-  'content-length',
-  'content-encoding',
-  'content-language',
-  'content-location',
-  'content-range',
-  'etag',
-  'last-modified',
-  'cache-control',
-  'expires',
-  'location'
-]
-
 /** RFC 9112 section 4: a reason phrase is horizontal tab, space, and visible or opaque octets. */
 export const BAD_REASON: RegExp = /[^\t\x20-\x7e\x80-\xff]/
-
-/** True for a status whose answer has no content (RFC 9110 sections 15.3.5 and 15.3.6). */
-export const hasNoContent = (status: number): boolean => status === 204 || status === 205
 
 /** The status that an error gives to an answer. */
 export const statusOfError = (error: unknown): number => (isIopaError(error) && error.status >= 400 && error.status <= 599 ? error.status : 500)

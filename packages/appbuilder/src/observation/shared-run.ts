@@ -1,5 +1,6 @@
-import { IopaError, MEDIA_TYPES, mediaTypeEssence, type User } from '@iopa/constants'
-import { Answer, type Context, type Reads } from '@iopa/context'
+import { IopaError, type User } from '@iopa/constants'
+import type { SealedAnswer } from '@iopa/context'
+import { AnswerRecord, type Reads, type RunContext, sealAnswer } from '@iopa/context/host'
 import type { Clock, TimerHandle } from '@iopa/transport'
 import { toIopaError } from '../pipeline/errors.ts'
 import type { Cause, Chain } from './cause.ts'
@@ -7,12 +8,12 @@ import { excerpted, isExcerpted } from './excerpt.ts'
 import type { Asker } from './inputs.ts'
 
 /** One GET under way for those who asked. */
-export interface Run {
+export interface SharedRun {
   readonly leader: Asker
   askers: readonly Asker[]
   /** The leader's user when the run began. */
   readonly user: User | undefined
-  readonly context: Context
+  readonly context: RunContext
   readonly reads: Reads
   /** Why it was begun. */
   readonly cause: Cause
@@ -38,17 +39,17 @@ export const within = <T>(clock: Clock, time: number, work: Promise<T>, late: ()
 }
 
 /** Path of the resource that has answered: what its router says, else the path as the run has left it. */
-export const resourceOf = (context: Context): string => context.response.resource || context['iopa.PathBase'] + context['iopa.Path']
+export const resourceOf = (context: RunContext): string => context.response.resource || context['iopa.PathBase'] + context['iopa.Path']
 
 /** The answer with its payload in memory: all of it, or an excerpt of what is too large; another one that says why where the stream fails. */
-export const collected = async (context: Context, limit: number): Promise<Answer> => {
+export const collected = async (context: RunContext, limit: number, excerpt: number): Promise<SealedAnswer> => {
   const answer = context.response
   try {
-    if (answer.ok && isExcerpted(answer.payload, limit)) return await excerpted(context, answer.payload)
+    if (answer.ok && isExcerpted(answer.payload, limit)) return await excerpted(context, answer.payload, excerpt)
     await answer.collect(limit)
     return answer
   } catch (error) {
-    // Who has ended it has logged why.
+    // The code that ended it has logged why.
     if (!context.ended) context['server.Logger'].error(`iopa: the body of ${context} could not be read`, error)
     const visible = toIopaError(error)
     return failed(context, new IopaError(visible.status, visible.code, visible.detail))
@@ -56,13 +57,9 @@ export const collected = async (context: Context, limit: number): Promise<Answer
 }
 
 /** An answer to a context that says what went wrong. */
-export const failed = (context: Context, error: IopaError): Answer => {
-  const answer = new Answer(context)
+export const failed = (context: RunContext, error: IopaError): SealedAnswer => {
+  const answer = new AnswerRecord(context)
   answer.fail(error)
-  answer.seal(context.environment.codecs)
+  void sealAnswer(answer, context.environment.codecs)
   return answer
 }
-
-/** True where the handler tells of its events itself; they are no state that could be told again. */
-export const isOwnEventStream = ({ response, headers }: Context): boolean =>
-  response.isStream && mediaTypeEssence(response.type) === MEDIA_TYPES.EventStream && (headers.get('accept') ?? '').includes(MEDIA_TYPES.EventStream)

@@ -1,11 +1,13 @@
 import { type CodecTable, changesState, type IopaError } from '@iopa/constants'
-import { Answer, applyValue, type Context } from '@iopa/context'
+import { type AnswerRecord, OPEN, RECORD, type RunContext, SCOPE, sealAnswer } from '@iopa/context/host'
 import type { Clock, Limits } from '@iopa/transport'
 import { sharedError } from '@iopa/transport/host'
+import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
-import { callDone, ErrorBoundary } from './error-boundary.ts'
+import { ErrorBoundary, notSent } from './error-boundary.ts'
 import { toIopaError } from './errors.ts'
+import { faultOf, hasSucceededLate } from './faults.ts'
 import { awaitStream, type Whole } from './finishing.ts'
 import { reenter } from './reentry.ts'
 import { type Done, RUNNING, Run } from './run.ts'
@@ -14,17 +16,25 @@ const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as m
 const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
 /** The answer to every request after the app has been closed. */
 export const SHUT_DOWN: IopaError = sharedError(503, 'shutdown', 'The server is shutting down.')
-const MISSING_AWAIT = sharedError(500, 'missing-await', 'A middleware finished before the handler that it called: return or await next().')
-const LOST = sharedError(500, 'lost-rejection', 'A middleware did not wait for what it had called: return or await next(), and call it once.')
 
-/** Runs requests of one listener: the error boundary, the bound on work, the deadline, and the sealing of answers. */
-export class Dispatcher {
-  readonly #pipeline: () => ComposedPipeline
+/** What a runner needs of its app. */
+export interface RunnerHost {
+  readonly codecs: CodecTable
+  readonly limits: Limits
+  readonly clock: Clock
+  /** The pipeline; asked for once. */
+  pipeline(): ComposedPipeline
+  /** A 2xx answer has changed the state of a path. */
+  changed(path: string, origin: RunContext): void
+}
+
+/** Runs requests of one listener through the pipeline: the error boundary, the bound on work, the deadline, and the sealing of answers. */
+export class Runner {
+  readonly #host: RunnerHost
+  readonly #codecs: CodecTable
   readonly #boundary: ErrorBoundary
-  readonly #limits: Limits
-  readonly #clock: Clock
-  readonly #changed: (path: string, origin: Context) => void
   readonly #deadlines: Deadlines
+  readonly #mostInFlight: number
   /** The pipeline, once it has been asked for: from then on it is fixed. */
   #composed: ComposedPipeline | null = null
   #inFlight = 0
@@ -32,14 +42,12 @@ export class Dispatcher {
   shed: (() => void) | undefined
   readonly #idle: (() => void)[] = []
 
-  /** `changed` hears of each path whose state a 2xx answer has changed. */
-  constructor(pipeline: () => ComposedPipeline, codecs: CodecTable, limits: Limits, clock: Clock, changed: (path: string, origin: Context) => void) {
-    this.#pipeline = pipeline
-    this.#boundary = new ErrorBoundary(codecs)
-    this.#limits = limits
-    this.#clock = clock
-    this.#changed = changed
-    this.#deadlines = new Deadlines(clock, limits.requestTimeout, run => this.#cut(run, TIMED_OUT))
+  constructor(host: RunnerHost) {
+    this.#host = host
+    this.#codecs = host.codecs
+    this.#boundary = new ErrorBoundary(host.codecs)
+    this.#mostInFlight = host.limits.inFlight
+    this.#deadlines = new Deadlines(host.clock, host.limits.requestTimeout, run => this.#cut(run, TIMED_OUT))
   }
 
   get inFlight(): number {
@@ -47,38 +55,40 @@ export class Dispatcher {
   }
 
   /** Runs the pipeline; `done` is called once, and never throws out of here. A context that is in a run already runs within that. */
-  run(context: Context, done: Done, whole: Whole = false): void {
-    const answer = context.response
-    if (answer.run !== null || answer.sealed) {
-      reenter(context, done, this.#pipeline, this.#boundary)
+  readonly run = (context: RunContext, done: Done, whole: Whole = false): void => {
+    const answer = context[RECORD]
+    if (answer.run !== null || answer.state !== OPEN) {
+      reenter(context, done, this.#host, this.#boundary)
       return
     }
     answer.run = RUNNING
-    const excess = this.#inFlight++ >= this.#limits.inFlight
-    if ((excess || context.ended) && this.#refused(context, excess)) {
-      this.#finish(context, done, whole)
+    const excess = this.#inFlight++ >= this.#mostInFlight
+    if ((excess || context[SCOPE].ended) && this.#refused(context, excess)) {
+      this.#finish(context, answer, done, whole)
       return
     }
     try {
-      const pipeline = (this.#composed ??= this.#pipeline())
-      const value = pipeline.unwrap(pipeline(context))
-      if (isThenable(value)) {
-        this.#await(context, value, done, whole)
-        return
+      const pipeline = (this.#composed ??= this.#host.pipeline())
+      let value = pipeline(context)
+      if (typeof value === 'object' && value !== null) {
+        value = pipeline.unwrap(value)
+        if (isThenable(value)) {
+          this.#await(context, value, done, whole)
+          return
+        }
       }
-      const { run } = answer
-      if (run === RUNNING || !this.#faulty(run as Run, value)) this.#settle(context, value, run !== RUNNING && (run as Run).failed)
+      this.#settle(context, answer, value)
     } catch (error) {
       this.#boundary.fail(context, error)
     }
-    this.#finish(context, done, whole)
+    this.#finish(context, answer, done, whole)
   }
 
   /** Answers a request that must not run any more, or not yet; false for one whose peer alone has left. */
-  #refused(context: Context, excess: boolean): boolean {
+  #refused(context: RunContext, excess: boolean): boolean {
     const shutDown = context.ended && context.endReason === 'shutdown'
     if (!shutDown && excess) this.shed?.()
-    if (shutDown || excess) context.response.fail(shutDown ? SHUT_DOWN : OVERLOADED)
+    if (shutDown || excess) context[RECORD].fail(shutDown ? SHUT_DOWN : OVERLOADED)
     return shutDown || excess
   }
 
@@ -87,7 +97,7 @@ export class Dispatcher {
     return this.#inFlight === 0 ? Promise.resolve() : new Promise(resolve => this.#idle.push(resolve))
   }
 
-  /** Answers what is still in work: nobody waits for its handlers any more. */
+  /** Answers what is still in work: nothing waits for its handlers any more. */
   close(): void {
     for (const run of this.#deadlines.close()) {
       run.settled = true
@@ -95,9 +105,9 @@ export class Dispatcher {
     }
   }
 
-  #await(context: Context, value: PromiseLike<unknown>, done: Done, whole: Whole): void {
+  #await(context: RunContext, value: PromiseLike<unknown>, done: Done, whole: Whole): void {
     const run = this.#timed(context, done, whole)
-    // A change must be known whatever becomes of the peer, so its scope lives as long as the handler.
+    // A change must be known even if the peer leaves, so its scope lives as long as the handler.
     if (changesState(context['iopa.Method'])) {
       run.held = true
       context.hold()
@@ -116,7 +126,7 @@ export class Dispatcher {
   }
 
   /** The run of a context, under its deadline. */
-  #timed(context: Context, done: Done, whole: Whole): Run {
+  #timed(context: RunContext, done: Done, whole: Whole): Run {
     const run = Run.of(context) as Run
     if (run.done === null) {
       run.done = done
@@ -141,66 +151,46 @@ export class Dispatcher {
       return
     }
     this.#boundary.fail(run.context, error)
-    this.#finish(run.context, run.done, run.whole)
+    this.#finish(run.context, run.context[RECORD], run.done, run.whole)
   }
 
-  #complete(context: Context, value: unknown, done: Done, whole: Whole): void {
-    const { run } = context.response
+  #complete(context: RunContext, value: unknown, done: Done, whole: Whole): void {
+    const answer = context[RECORD]
     try {
-      if (run === RUNNING || !this.#faulty(run as Run, value)) this.#settle(context, value, run !== RUNNING && (run as Run).failed)
+      this.#settle(context, answer, value)
     } catch (error) {
       this.#boundary.fail(context, error)
     }
-    this.#finish(context, done, whole)
+    this.#finish(context, answer, done, whole)
   }
 
-  /** Fails the answer of a run whose middleware let go of a promise, or swallowed an error and set nothing in its place. */
-  #faulty(run: Run, value: unknown): boolean {
-    const { context } = run
-    const lost = run.lost()
-    if (lost !== null) {
-      run.blamed = true
-      const { error } = lost
-      const visible = !lost.rejected ? MISSING_AWAIT : toIopaError(error).code === 'next-called-twice' ? error : LOST
-      this.#boundary.fail(context, visible, lost.rejected ? lost : { by: lost.by, at: lost.at })
-    } else if (run.pending > 0) {
-      run.blamed = true
-      this.#boundary.fail(context, MISSING_AWAIT, run.careless ?? { by: this.#around() })
-    } else {
-      const swallowed = run.unanswered(value)
-      if (swallowed === null) return false
-      this.#boundary.fail(context, swallowed.error)
+  /** The pipeline has come to its end: writes its value, and notifies observers of a change. */
+  #settle(context: RunContext, answer: AnswerRecord, value: unknown): void {
+    const run = answer.run as Run
+    let failed = false
+    if (run !== RUNNING) {
+      const fault = faultOf(run, value, this.#composed)
+      if (fault !== null) {
+        this.#boundary.fail(context, fault.error, fault.trouble)
+        return
+      }
+      failed = run.failed
     }
-    return true
-  }
-
-  /** The middleware around the handler, for a fault of one of them. */
-  #around(): string {
-    return (this.#composed ?? this.#pipeline()).names.slice(0, -1).join("' or '")
-  }
-
-  #settle(context: Context, value: unknown, failed: boolean): void {
-    const answer = context.response
-    if (value !== undefined) applyReturned(answer, value)
-    if (changesState(context['iopa.Method']) && answer.ok && !failed) this.#tell(context)
+    if (value !== undefined && value !== answer.value) applyReturned(answer, value)
+    const method = context['iopa.Method']
+    // GET first: most requests need no look-up.
+    if (method !== 'GET' && !failed && changesState(method) && answer.ok) this.#tell(context)
   }
 
   /** Tells observers of what a request has changed. */
-  #tell(context: Context): void {
-    this.#changed(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
+  #tell(context: RunContext): void {
+    this.#host.changed(context[RECORD].resource || context['iopa.PathBase'] + context['iopa.Path'], context)
   }
 
   /** A handler has finished after its answer had left: what it returned says whether the state has changed. */
   #late(run: Run, value: unknown): void {
-    const { context } = run
-    try {
-      applyReturned(context.response, value)
-      const verdict = new Answer()
-      applyValue(verdict, run.late)
-      if (changesState(context['iopa.Method']) && !run.failed && (!verdict.hasStatus || verdict.ok)) this.#tell(context)
-    } catch {
-      // It returned an error, or what no answer can be made of.
-    }
+    const succeeded = hasSucceededLate(run, value)
+    if (succeeded && changesState(run.context['iopa.Method'])) this.#tell(run.context)
     this.#release(run)
   }
 
@@ -211,10 +201,9 @@ export class Dispatcher {
     this.#release(run)
   }
 
-  /** Seals the answer, and hands it over: at once where nothing has to be waited for. */
-  #finish(context: Context, done: Done, whole: Whole): void {
-    const answer = context.response
-    const sealing = this.#boundary.seal(context)
+  /** Judges the preconditions of a read, seals the answer, and hands it over: at once where nothing has to be waited for. */
+  #finish(context: RunContext, answer: AnswerRecord, done: Done, whole: Whole): void {
+    const sealing = this.#seal(context, answer)
     if (sealing !== undefined) {
       const run = this.#timed(context, done, whole)
       run.settled = true
@@ -226,21 +215,33 @@ export class Dispatcher {
           this.#sealed(run)
         }
       )
-    } else if (answer.isStream) this.#stream(context, done, whole)
-    else this.#over(context, done)
+      return
+    }
+    const { wire } = answer
+    if (typeof wire === 'object' && wire !== null && answer.isStream) this.#stream(context, done, whole)
+    else this.#over(context, answer, done)
+  }
+
+  #seal(context: RunContext, answer: AnswerRecord): void | Promise<void> {
+    try {
+      if (context['iopa.Observe'] !== true && context.hasPrecondition) judgeOwnAnswer(context, this.#codecs)
+      return sealAnswer(answer, this.#codecs)
+    } catch (error) {
+      this.#boundary.failAgain(context, error)
+    }
   }
 
   #sealed(run: Run): void {
     if (run.done === null) return
-    if (run.context.response.isStream) this.#stream(run.context, run.done, run.whole)
-    else this.#over(run.context, run.done)
+    if (run.context[RECORD].isStream) this.#stream(run.context, run.done, run.whole)
+    else this.#over(run.context, run.context[RECORD], run.done)
   }
 
   /** Waits for a stream: for all of it where the transport sends it whole, else for its first chunk, so that one that fails at once is an error. */
-  #stream(context: Context, done: Done, whole: Whole): void {
-    const wait = awaitStream(context, whole, this.#limits.body, this.#clock)
+  #stream(context: RunContext, done: Done, whole: Whole): void {
+    const wait = awaitStream(context, whole, this.#host.limits.body, this.#host.clock)
     if (wait === null) {
-      this.#over(context, done)
+      this.#over(context, context[RECORD], done)
       return
     }
     const run = this.#timed(context, done, whole)
@@ -248,14 +249,14 @@ export class Dispatcher {
     run.giveUp = wait.giveUp
     context.defer(() => {
       wait.giveUp()
-      if (run.done !== null) this.#over(context, done)
+      if (run.done !== null) this.#over(context, context[RECORD], done)
     })
     wait.ready.then(
-      () => run.done !== null && this.#over(context, done),
+      () => run.done !== null && this.#over(context, context[RECORD], done),
       (error: unknown) => {
         if (run.done === null) return
         this.#boundary.fail(context, error)
-        this.#over(context, done)
+        this.#over(context, context[RECORD], done)
       }
     )
   }
@@ -266,17 +267,17 @@ export class Dispatcher {
     if (done === null) return
     if (error === TIMED_OUT) context.planEnd('timeout')
     run.giveUp?.()
-    if (context.response.sealed) this.#boundary.fail(context, error)
+    if (context[RECORD].state !== OPEN) this.#boundary.fail(context, error)
     else {
       if (error === TIMED_OUT) this.#boundary.fail(context, error)
-      else context.response.fail(error)
+      else context[RECORD].fail(error)
       this.#boundary.sealNow(context)
     }
-    this.#over(context, done)
+    this.#over(context, context[RECORD], done)
   }
 
-  #over(context: Context, done: Done): void {
-    const { run } = context.response
+  #over(context: RunContext, answer: AnswerRecord, done: Done): void {
+    const { run } = answer
     if (run !== RUNNING && run instanceof Run) {
       if (run.done !== null) this.#deadlines.remove(run)
       run.done = null
@@ -288,20 +289,24 @@ export class Dispatcher {
     }
     this.#inFlight--
     if (this.#inFlight === 0 && this.#idle.length > 0) for (const resolve of this.#idle.splice(0)) resolve()
-    callDone(context, done)
+    try {
+      done(context)
+    } catch (error) {
+      notSent(context, error)
+    }
   }
 
   #release(run: Run): void {
-    if (run.limit !== null) this.#clock.clearTimeout(run.limit)
+    if (run.limit !== null) this.#host.clock.clearTimeout(run.limit)
     run.limit = null
     run.context.release()
   }
 
   /** A handler is at work whose answer or peer has left: its scope waits for it, but not for ever. */
   #limit(run: Run): void {
-    run.limit ??= this.#clock.setTimeout(() => {
+    run.limit ??= this.#host.clock.setTimeout(() => {
       if (run.done === null) run.settled = true
       this.#release(run)
-    }, this.#limits.drainTimeout)
+    }, this.#host.limits.drainTimeout)
   }
 }
