@@ -5,6 +5,8 @@ import type { Options } from '../codec/options.ts'
 export interface TokenListener {
   /** A response to the request, or a notification. False gives it back as one that nobody waits for. */
   response(message: Message): boolean
+  /** The server has received the request, and will respond later. */
+  received?(): void
   /** No response will come any more. */
   failed(error: unknown): void
 }

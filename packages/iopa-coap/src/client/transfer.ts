@@ -16,6 +16,8 @@ const RESTARTS = 3
 export interface TransferSettings {
   readonly confirmable: boolean
   readonly signal: AbortSignal | undefined
+  /** Says what is waited for now: that the server receives a message, or that it answers one. */
+  readonly awaits?: ((what: 'receipt' | 'answer') => void) | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
   /** Bodies in blocks that are under way to this server; none where that needs no bound. */
@@ -172,7 +174,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable } = this.#settings
+    const { signal, confirmable, awaits } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -190,7 +192,11 @@ export class Transfer {
       const settled = (): void => {
         signal?.removeEventListener('abort', abort)
       }
+      awaits?.('receipt')
       const open = link.open(code, options, payload, confirmable, {
+        received() {
+          awaits?.('answer')
+        },
         response(message) {
           settled()
           offered(link, message)

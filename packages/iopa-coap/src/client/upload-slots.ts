@@ -1,4 +1,4 @@
-import { until } from './until.ts'
+import { abortable } from '@iopa/transport'
 
 /** How many bodies in blocks a client sends at once to one server, which keeps no more than that of one endpoint. */
 const MOST = 16
@@ -20,7 +20,7 @@ export class UploadSlots {
       this.#waiting.push(resolve)
     })
     try {
-      await until(free, signal)
+      await abortable(signal, () => free)
     } catch (error) {
       const at = this.#waiting.indexOf(turn)
       if (at >= 0) this.#waiting.splice(at, 1)

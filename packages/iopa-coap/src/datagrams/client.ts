@@ -1,17 +1,16 @@
 import { isIP } from 'node:net'
 import {
-  type Channel,
-  type Clock,
-  type ConnectOptions,
   channelClosed,
-  checkTargetUrl,
+  checkTarget,
   type DatagramChannel,
   type DatagramNetwork,
-  DEFAULT_LIMITS,
+  IopaError,
   isLoopback,
-  mergeLimits
+  type Link,
+  type LinkEnd,
+  type OpenOptions
 } from '@iopa/transport'
-import { ClientChannel } from '../client/channel.ts'
+import { CoapLink } from '../client/coap-link.ts'
 import type { Transmission } from '../parameters.ts'
 import { destinationOf, hostOf } from './addresses.ts'
 import { DatagramLink } from './link.ts'
@@ -24,8 +23,7 @@ const LOOPBACK_NSTART = 32
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {
   readonly url: URL
-  readonly options: ConnectOptions
-  readonly clock: Clock
+  readonly options: OpenOptions
   readonly network: DatagramNetwork
   readonly transmission: Transmission
   /** Size exponent of the largest block. */
@@ -33,16 +31,16 @@ export interface DatagramClientInit {
   readonly confirmable: boolean
 }
 
-/** Opens a channel to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
-export const connectDatagrams = async (init: DatagramClientInit): Promise<Channel> => {
-  const { url, options, clock, network, transmission, szx, confirmable } = init
-  checkTargetUrl(url)
-  options.signal?.throwIfAborted()
+/** A link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
+export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
+  const { url, options, network, transmission, szx, confirmable } = init
+  const { signal, clock, limits, tls } = options
+  checkTarget(url, options)
+  if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
   const host = hostOf(url)
   const port = url.port === '' ? 5683 : Number(url.port)
-  const address = await destinationOf({ host, port, network, clock, signal: options.signal })
-  options.signal?.throwIfAborted()
-  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+  const address = await destinationOf({ host, port, network, clock, signal })
+  signal.throwIfAborted()
   const channel: DatagramChannel = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
   const layer = new MessageLayer({
     channel,
@@ -51,22 +49,29 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     limits: { ...messageLimits(limits), peers: 16 },
     // RFC 7252 section 4.7 protects networks; to reach loopback there is none between.
     nstartLimit: transmission.nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : transmission.nstart),
-    handlers: { request: exchange => exchange.reject(), response: (peer, message) => link.receive(peer, message) },
+    handlers: { request: exchange => exchange.reject(), response: (peer, message) => tokens.receive(peer, message) },
     // What cannot be sent is repeated, and then times out.
     onError: () => undefined
   })
-  const link: DatagramLink = new DatagramLink(layer, layer.peer(address, port)!, clock, options.timeout, szx)
-  return new ClientChannel({
+  const tokens: DatagramLink = new DatagramLink(layer, layer.peer(address, port)!, szx)
+  let ended: (end: LinkEnd) => void = () => undefined
+  const closed = new Promise<LinkEnd>(resolve => {
+    ended = resolve
+  })
+  return new CoapLink({
     host: isIP(host) ? '' : host,
     clock,
     confirmable,
     bodyLimit: limits.body,
-    timeout: options.timeout ?? 30_000,
-    link: () => Promise.resolve(link),
+    tokens,
+    closed,
+    // The message layer gives up what is not acknowledged.
+    requestTimeout: Number.POSITIVE_INFINITY,
     close: async () => {
-      link.close(channelClosed())
+      tokens.close(channelClosed())
       layer.close()
       await channel.close()
+      ended({ reason: 'finish' })
     }
   })
 }

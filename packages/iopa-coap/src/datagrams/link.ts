@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/transport'
+import { answerTimeout, IopaError } from '@iopa/transport'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'
 import { CODE } from '../codec/codes.ts'
@@ -19,16 +19,11 @@ export class DatagramLink implements ClientLink {
   heard: (() => void) | undefined = undefined
   readonly #layer: MessageLayer
   readonly #peer: Peer
-  readonly #clock: Clock
-  readonly #timeout: number | undefined
   readonly #waiting = new Map<string, DatagramToken>()
 
-  /** `timeout` in milliseconds bounds each request; undefined leaves that to the message layer, and to 30 s once a request was received. */
-  constructor(layer: MessageLayer, peer: Peer, clock: Clock, timeout: number | undefined, szx: number) {
+  constructor(layer: MessageLayer, peer: Peer, szx: number) {
     this.#layer = layer
     this.#peer = peer
-    this.#clock = clock
-    this.#timeout = timeout
     this.maxSzx = szx
     this.maxPayload = 16 << szx
     // It is kept as long as the link: its message ids and what it was answered belong to this conversation.
@@ -40,9 +35,7 @@ export class DatagramLink implements ClientLink {
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
     }
-    const open: DatagramToken = new DatagramToken(this.#layer, this.#peer, this.#clock, this.#timeout, token, confirmable, listener, forget, () =>
-      this.heard?.()
-    )
+    const open: DatagramToken = new DatagramToken(this.#layer, this.#peer, token, confirmable, listener, forget, () => this.heard?.())
     const key = tokenKey(token)
     this.#waiting.set(key, open)
     open.send(code, options, payload)
@@ -65,22 +58,17 @@ export class DatagramLink implements ClientLink {
 class DatagramToken implements OpenToken, ConfirmableListener {
   readonly #layer: MessageLayer
   readonly #peer: Peer
-  readonly #clock: Clock
-  readonly #timeout: number | undefined
   readonly #token: Uint8Array
   readonly #confirmable: boolean
   readonly #listener: TokenListener
   readonly #forget: () => void
   readonly #heard: () => void
   #underway: Confirmable | undefined
-  #timer: TimerHandle | undefined
   #closed = false
 
   constructor(
     layer: MessageLayer,
     peer: Peer,
-    clock: Clock,
-    timeout: number | undefined,
     token: Uint8Array,
     confirmable: boolean,
     listener: TokenListener,
@@ -89,8 +77,6 @@ class DatagramToken implements OpenToken, ConfirmableListener {
   ) {
     this.#layer = layer
     this.#peer = peer
-    this.#clock = clock
-    this.#timeout = timeout
     this.#token = token
     this.#confirmable = confirmable
     this.#listener = listener
@@ -102,13 +88,12 @@ class DatagramToken implements OpenToken, ConfirmableListener {
     this.#stop()
     const bytes = encode({ type: this.#confirmable ? TYPE.CON : TYPE.NON, code, id: 0, token: this.#token, options, payload })
     if (this.#confirmable) {
-      if (this.#timeout !== undefined) this.#arm(this.#timeout)
       this.#underway = this.#layer.sendConfirmable(this.#peer, bytes, this)
       if (this.#underway === undefined)
-        this.fail(new IopaError(503, 'queue-full', 'Too many requests wait for this peer; wait for some of them first.'))
+        this.fail(new IopaError(503, 'overloaded', 'Too many requests wait for this peer; wait for some of them first.'))
     } else {
-      this.#arm(this.#timeout ?? ANSWER_TIMEOUT)
       this.#layer.sendNonConfirmable(this.#peer, bytes)
+      this.#listener.received?.()
     }
   }
 
@@ -127,7 +112,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
     this.#heard()
     if (message.code === CODE.EMPTY) {
       this.#underway = undefined
-      this.#arm(this.#timeout ?? ANSWER_TIMEOUT)
+      this.#listener.received?.()
       return true
     }
     if (tokenKey(message.token) !== tokenKey(this.#token)) return false
@@ -143,7 +128,7 @@ class DatagramToken implements OpenToken, ConfirmableListener {
 
   expired(): void {
     this.#underway = undefined
-    this.fail(this.#late())
+    this.fail(answerTimeout())
   }
 
   fail(error: unknown): void {
@@ -158,23 +143,9 @@ class DatagramToken implements OpenToken, ConfirmableListener {
     this.#forget()
   }
 
-  #arm(milliseconds: number): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = this.#clock.setTimeout(() => this.fail(this.#late()), milliseconds, { keep: true })
-  }
-
-  #late(): IopaError {
-    return answerTimeout(this.#timeout)
-  }
-
   #stop(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = undefined
     const underway = this.#underway
     this.#underway = undefined
     if (underway !== undefined) this.#layer.cancel(underway)
   }
 }
-
-/** How long an answer may take once the request was received, in milliseconds. */
-const ANSWER_TIMEOUT = 30_000

@@ -1,25 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
-  answerTimeout,
+  abortable,
   type ByteNetwork,
-  type Channel,
-  type Clock,
-  type ConnectOptions,
   channelClosed,
-  checkTargetUrl,
-  connectionLost,
-  DEFAULT_LIMITS,
+  checkTarget,
   IopaError,
-  isIopaError,
   type Limits,
-  mergeLimits,
-  type TimerHandle
+  type Link,
+  type LinkEnd,
+  linkLost,
+  type OpenOptions,
+  overloaded
 } from '@iopa/transport'
-import { ClientChannel } from '../client/channel.ts'
+import { CoapLink } from '../client/coap-link.ts'
 import type { ClientLink, OpenToken, TokenListener } from '../client/link.ts'
 import { unusable } from '../client/request.ts'
-import { until } from '../client/until.ts'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
@@ -29,85 +25,35 @@ import { ALPN } from './listener.ts'
 import { StreamSession } from './session.ts'
 import { bertPayload, takesBert } from './signalling.ts'
 
-const DEFAULT_TIMEOUT = 30_000
-
-/** What a client over connections is made of. */
-export interface StreamClientInit {
-  readonly url: URL
-  readonly options: ConnectOptions
-  readonly clock: Clock
-  readonly network: ByteNetwork
-}
-
-/** Opens a channel to the server of a `coap+tcp:` or `coaps+tcp:` URL; when the connection is lost, the next request makes a new one. Rejects when it cannot connect. */
-export const connectStreams = async (init: StreamClientInit): Promise<Channel> => {
-  const { url, options, clock, network } = init
-  checkTargetUrl(url)
+/** A link to the server of a `coap+tcp:` or `coaps+tcp:` URL, as soon as that has said what it can do. */
+export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions): Promise<Link> => {
+  const { signal, clock, limits, tls } = options
+  checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
   const host = hostOf(url)
-  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
-  const timeout = options.timeout ?? DEFAULT_TIMEOUT
-  const closing = new AbortController()
-  let link: StreamLink | undefined
-  let connecting: Promise<StreamLink> | undefined
-
-  const open = async (signal?: AbortSignal): Promise<StreamLink> => {
-    const deadline = new AbortController()
-    const abort = (): void => deadline.abort(closing.signal.aborted ? closing.signal.reason : signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true })
-    closing.signal.addEventListener('abort', abort, { once: true })
-    const timer = clock.setTimeout(() => deadline.abort(new IopaError(504, 'timeout', `No connection to ${url.host} in time.`)), timeout, {
-      keep: true
-    })
-    try {
-      signal?.throwIfAborted()
-      const channel = await network.connect(
-        {
-          host,
-          port: url.port === '' ? (secure ? 5684 : 5683) : Number(url.port),
-          tls: secure ? (options.tls ?? {}) : undefined,
-          alpn: secure ? ALPN : undefined
-        },
-        deadline.signal
-      )
-      const fresh = new StreamLink(clock, limits, timeout)
-      fresh.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, fresh)
-      await until(fresh.capable, deadline.signal).catch((error: unknown) => {
-        fresh.session!.destroy()
-        throw error
-      })
-      return fresh
-    } catch (cause) {
-      if (deadline.signal.aborted) throw deadline.signal.reason
-      if (isIopaError(cause)) throw cause
-      throw new IopaError(502, 'connect-failed', `Cannot connect to ${url.host}.`, { cause })
-    } finally {
-      clock.clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-      closing.signal.removeEventListener('abort', abort)
-    }
-  }
-  const current = async (): Promise<ClientLink> => {
-    closing.signal.throwIfAborted()
-    if (link !== undefined && !link.gone) return link
-    connecting ??= open().finally(() => {
-      connecting = undefined
-    })
-    link = await connecting
-    return link
-  }
-  link = await open(options.signal)
-  return new ClientChannel({
+  const channel = await network.connect(
+    {
+      host,
+      port: url.port === '' ? (secure ? 5684 : 5683) : Number(url.port),
+      tls: secure ? (tls ?? {}) : undefined,
+      alpn: secure ? ALPN : undefined
+    },
+    signal
+  )
+  const tokens = new StreamLink(limits)
+  const session = (tokens.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, tokens))
+  await abortable(signal, () => tokens.capable).catch((error: unknown) => {
+    session.destroy()
+    throw error
+  })
+  return new CoapLink({
     host: isIP(host) ? '' : host,
     clock,
     confirmable: true,
     bodyLimit: limits.body,
-    timeout,
-    link: current,
-    close: async () => {
-      closing.abort(channelClosed())
-      await link?.close(channelClosed())
-    }
+    tokens,
+    closed: tokens.unusable,
+    close: () => tokens.close(channelClosed())
   })
 }
 
@@ -120,19 +66,21 @@ class StreamLink implements ClientLink {
   gone = false
   /** Resolves when the server has said what it can do. */
   readonly capable: Promise<void>
-  readonly #clock: Clock
-  readonly #timeout: number
+  /** Resolves when no further request can be sent. */
+  readonly unusable: Promise<LinkEnd>
   readonly #waiting = new Map<string, StreamToken>()
   readonly #limits: Limits
   #opened: () => void = () => undefined
   #refused: (error: unknown) => void = () => undefined
   #left: () => void = () => undefined
+  #leaving: (end: LinkEnd) => void = () => undefined
   readonly #away: Promise<void>
 
-  constructor(clock: Clock, limits: Limits, timeout: number) {
-    this.#clock = clock
+  constructor(limits: Limits) {
     this.#limits = limits
-    this.#timeout = timeout
+    this.unusable = new Promise(resolve => {
+      this.#leaving = resolve
+    })
     this.capable = new Promise((resolve, reject) => {
       this.#opened = resolve
       this.#refused = reject
@@ -154,13 +102,9 @@ class StreamLink implements ClientLink {
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: TokenListener): OpenToken {
     const token = randomBytes(8)
     const key = tokenKey(token)
-    const open = new StreamToken(this, this.#clock, this.#timeout, token, listener, () => this.#forget(key))
+    const open = new StreamToken(this, token, listener, () => this.#forget(key))
     if (this.gone || this.#waiting.size >= this.#limits.queueMessages) {
-      queueMicrotask(() =>
-        open.fail(
-          this.gone ? connectionLost() : new IopaError(503, 'queue-full', 'Too many requests wait on this connection; wait for some of them first.')
-        )
-      )
+      queueMicrotask(() => open.fail(this.gone ? linkLost({ sent: false }) : overloaded(this.#limits.queueMessages)))
       return open
     }
     this.#waiting.set(key, open)
@@ -191,13 +135,13 @@ class StreamLink implements ClientLink {
 
   released(): void {
     // What is in flight may still be answered; the next request makes a new connection.
-    this.gone = true
+    this.#leave({ reason: 'finish' })
     if (this.#waiting.size === 0) this.session!.release()
   }
 
   ended(): void {
     // No answer can come any more.
-    this.#fail(connectionLost())
+    this.#fail(linkLost({ sent: true }))
     this.session!.release()
   }
 
@@ -213,7 +157,7 @@ class StreamLink implements ClientLink {
   ponged(): void {}
 
   closed(reason: string): void {
-    const error = connectionLost(reason === '' ? undefined : new Error(reason))
+    const error = linkLost({ sent: true }, reason === '' ? undefined : new Error(reason))
     this.#refused(error)
     this.#fail(error)
     this.#left()
@@ -224,34 +168,32 @@ class StreamLink implements ClientLink {
     if (this.gone && this.#waiting.size === 0) this.session!.release()
   }
 
-  #fail(error: IopaError): void {
+  #leave(end: LinkEnd): void {
     this.gone = true
+    this.#leaving(end)
+  }
+
+  #fail(error: IopaError): void {
+    this.#leave({ reason: 'lost', error })
     for (const open of [...this.#waiting.values()]) open.fail(error)
   }
 }
 
 class StreamToken implements OpenToken {
   readonly #link: StreamLink
-  readonly #clock: Clock
-  readonly #timeout: number
   readonly #token: Uint8Array
   readonly #listener: TokenListener
   readonly #forget: () => void
-  #timer: TimerHandle | undefined
   #closed = false
 
-  constructor(link: StreamLink, clock: Clock, timeout: number, token: Uint8Array, listener: TokenListener, forget: () => void) {
+  constructor(link: StreamLink, token: Uint8Array, listener: TokenListener, forget: () => void) {
     this.#link = link
-    this.#clock = clock
-    this.#timeout = timeout
     this.#token = token
     this.#listener = listener
     this.#forget = forget
   }
 
   send(code: number, options: Options, payload: Uint8Array): void {
-    this.#disarm()
-    this.#timer = this.#clock.setTimeout(() => this.fail(answerTimeout(this.#timeout)), this.#timeout, { keep: true })
     this.#link.session!.send(code, this.#token, options, payload)
   }
 
@@ -261,7 +203,6 @@ class StreamToken implements OpenToken {
       this.fail(error)
       return
     }
-    this.#disarm()
     this.#listener.response(message)
   }
 
@@ -273,12 +214,6 @@ class StreamToken implements OpenToken {
 
   close(): void {
     this.#closed = true
-    this.#disarm()
     this.#forget()
-  }
-
-  #disarm(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = undefined
   }
 }

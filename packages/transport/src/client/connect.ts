@@ -5,8 +5,9 @@ import { systemClock } from '../contract/clock.ts'
 import { DEFAULT_LIMITS, mergeLimits } from '../contract/limits.ts'
 import type { Credentials, Link } from '../contract/link.ts'
 import type { Channel, ConnectOptions, Transport } from '../contract/transport.ts'
+import { DEFAULT_TIMEOUT } from './call.ts'
 import { type Client, createClient, type Send } from './client.ts'
-import { ClientEngine, DEFAULT_TIMEOUT } from './engine.ts'
+import { ClientEngine } from './engine.ts'
 import { marked, upstream } from './upstream.ts'
 
 export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {

@@ -5,7 +5,7 @@ import type { Limits } from '../contract/limits.ts'
 import type { Link } from '../contract/link.ts'
 import type { Channel } from '../contract/transport.ts'
 import { awaitedAnswer } from './answer-body.ts'
-import { Call } from './call.ts'
+import { Call, DEFAULT_TIMEOUT } from './call.ts'
 import { channelClosed, lossIn, overloaded } from './failures.ts'
 import { LinkPool, type PooledLink } from './link-pool.ts'
 import { type ObservationOwner, RemoteObservation } from './observation.ts'
@@ -26,9 +26,6 @@ export interface ClientEngineInit {
   /** Methods beside GET that observe. */
   readonly observable: readonly string[] | undefined
 }
-
-/** Milliseconds for an answer, unless the caller or the protocol says. */
-export const DEFAULT_TIMEOUT = 30_000
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
 /** How often an idempotent request is sent that no peer can have acted on. */
@@ -57,13 +54,12 @@ export class ClientEngine implements Channel {
     const { idleTimeout } = limits
     this.#requests = new LinkPool({ open, clock, maxLinks, idleTimeout })
     this.#requests.add(first)
-    const { timeout = DEFAULT_TIMEOUT } = init
     this.#subscriptions =
       first.concurrency === 1 ? new LinkPool({ open, clock, maxLinks: limits.observersPerConnection, idleTimeout: 0 }) : this.#requests
     this.#owner = {
       clock,
       limits,
-      timeout,
+      timeout: init.timeout,
       calls: this.#calls,
       pool: this.#subscriptions,
       begun: observation => this.#begun(observation),
@@ -111,7 +107,7 @@ export class ClientEngine implements Channel {
       const limit = timeout ?? entry.link.requestTimeout ?? DEFAULT_TIMEOUT
       let streams = false
       try {
-        if (attempt === 1) call.await(limit)
+        if (attempt === 1) call.await(limit, timeout ?? DEFAULT_TIMEOUT)
         const answer = await call.run(() => entry.link.request(out, call))
         call.rest()
         if (this.#observations.size > 0 && answer.status < 500) this.#answered(null)
