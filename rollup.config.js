@@ -4,7 +4,7 @@ import { dts } from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 
 const manifest = JSON.parse(readFileSync('./package.json', 'utf8'))
-const names = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })
+const names = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
 const external = id => id.startsWith('node:') || id.startsWith('@iopa/') || names.some(name => id === name || id.startsWith(`${name}/`))
 
 const input = Object.fromEntries(

@@ -9,14 +9,14 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 const rounds = Number(process.env.ROUNDS ?? 5)
 const seconds = Number(process.env.SECONDS ?? 1)
 
-const median = values => {
+export const median = values => {
   const sorted = [...values].sort((a, b) => a - b)
   const half = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
 }
 const round = value => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2))
 
-const table = (head, rows) => {
+export const table = (head, rows) => {
   for (const row of [head, head.map((_, at) => (at === 0 ? '---' : '---:')), ...rows]) console.log(`| ${row.join(' | ')} |`)
   console.log()
 }
@@ -29,10 +29,10 @@ const freePort = async () => {
   return port
 }
 
-/** A contender in a process of its own, which tells its cpu time. */
-const launch = async (name, file, options) => {
+/** A contender in a process of its own: serve.mjs, which tells its cpu time when asked, or repeat.mjs, which runs the case that it is asked for. */
+export const launch = async (name, file, options, script = 'serve.mjs') => {
   const port = await freePort()
-  const child = fork(join(here, 'serve.mjs'), [file, JSON.stringify({ port, host: '127.0.0.1', ...options })], {
+  const child = fork(join(here, script), [file, JSON.stringify({ port, host: '127.0.0.1', ...options })], {
     env: { ...process.env, NODE_ENV: 'production' }
   })
   const reply = () =>
@@ -45,18 +45,18 @@ const launch = async (name, file, options) => {
   return {
     name,
     port,
-    cpu: () => {
+    ask: question => {
       const answer = reply()
-      child.send('cpu')
+      child.send(question)
       return answer
     },
     stop: () => child.kill()
   }
 }
 
+const peersIn = folder => readdirSync(folder).map(file => [basename(file, '.mjs'), join(folder, file)])
 const contenders = suite => {
-  const folder = join(here, 'peers', suite.peers)
-  const peers = readdirSync(folder).map(file => [basename(file, '.mjs'), join(folder, file)])
+  const peers = suite.peers === undefined ? [] : peersIn(join(here, 'peers', suite.peers))
   return [['iopa', join(here, 'servers', suite.ours)], ...peers]
 }
 
@@ -70,9 +70,9 @@ export const compareServers = async (name, suite) => {
     for (let turn = 0; turn < rounds; turn++) {
       for (let at = 0; at < servers.length; at++) {
         const server = servers[(at + turn) % servers.length]
-        const before = await server.cpu()
+        const before = await server.ask('cpu')
         const done = await load(server.port, seconds)
-        measured.get(server).push({ rate: done / seconds, cpu: ((await server.cpu()) - before) / done })
+        measured.get(server).push({ rate: done / seconds, cpu: ((await server.ask('cpu')) - before) / done })
       }
     }
     const base = measured.get(servers.find(server => server.name === suite.baseline))
@@ -94,7 +94,7 @@ export const compareServers = async (name, suite) => {
 /** Times functions in this process, in turn: nanoseconds of one run, best round. */
 export const compareRuns = async (name, suite) => {
   for (const [title, make] of Object.entries(suite.cases)) {
-    const runs = Object.entries(make())
+    const runs = Object.entries(make(suite.build))
     const best = new Map(runs.map(([contender]) => [contender, Number.POSITIVE_INFINITY]))
     for (let turn = 0; turn < rounds + 2; turn++) {
       for (const [contender, run] of runs) {

@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'iopa-bench-'))
 writeFileSync(join(folder, 'small.html'), `<!doctype html>${'x'.repeat(1024 - 15)}`)
 writeFileSync(join(folder, 'big.bin'), Buffer.alloc(1 << 20, 'y'))
 
-/** Suites of servers: `iopa` from servers/, the others from peers/<name>/. */
+/** Suites of servers: `iopa` from servers/, the others from peers/<name>/, where there are any. */
 export const serverSuites = {
   http: {
     ours: 'http.mjs',
@@ -35,6 +35,11 @@ export const serverSuites = {
     peers: 'mqtt',
     baseline: 'aedes',
     cases: { 'QoS 0, window 8': mqttLoad(8, 0), 'QoS 0, window 1000': mqttLoad(1000, 0), 'QoS 1, window 100': mqttLoad(100, 1) }
+  },
+  'mqtt-route': {
+    ours: 'mqtt-dispatch.mjs',
+    baseline: 'iopa',
+    cases: { 'QoS 0 to a route that publishes, window 100': mqttLoad(100, 0, { to: 'req', from: 'res' }) }
   },
   static: {
     ours: 'static.mjs',
@@ -96,8 +101,8 @@ const passing = {
 const handler = async context => {
   context.hits = (context.hits ?? 0) + 1
 }
-const composed = make => () => {
-  const ours = composer(Array.from({ length: 10 }, make), handler)
+const composed = make => build => {
+  const ours = build(Array.from({ length: 10 }, make), handler)
   const theirs = koaCompose([...Array.from({ length: 10 }, make), handler])
   return {
     'iopa, a fresh context each': async count => {
@@ -113,10 +118,17 @@ const composed = make => () => {
   }
 }
 
-/** Suites of functions in one process. */
+/** Suites of functions in one process: each case gets what `build` of the module makes ours with, and the first of its contenders is ours. */
 export const microSuites = {
-  router: { baseline: 'find-my-way', cases: { 'eight routes, a mix': () => ({ iopa: each(router(routes)), 'find-my-way': each(findMyWayOf()) }) } },
+  router: {
+    module: 'router.mjs',
+    build: router,
+    baseline: 'find-my-way',
+    cases: { 'eight routes, a mix': build => ({ iopa: each(build(routes)), 'find-my-way': each(findMyWayOf()) }) }
+  },
   compose: {
+    module: 'composer.mjs',
+    build: composer,
     baseline: 'koa-compose, an empty object each',
     cases: Object.fromEntries(Object.entries(passing).map(([name, make]) => [`ten layers that ${name}`, composed(make)]))
   }

@@ -221,7 +221,7 @@ export const datagram = async (port: number, bytes: Uint8Array, limit?: number):
 
 // HTTP
 
-export const isHead = (received: Buffer): boolean => received.includes('\r\n\r\n')
+const isHead = (received: Buffer): boolean => received.includes('\r\n\r\n')
 
 /** The status of an HTTP request sent exactly as given; 0 for a close without an answer. */
 export const httpStatus = async (port: number, bytes: string): Promise<number> => {
@@ -291,7 +291,7 @@ export const CSM = 0xe1
 
 /** The code of an answer as `4.04`; empty for none. */
 export const coapCode = (answer: Buffer | null): string => (answer === null ? '' : codeText(answer[1] as number))
-export const codeText = (code: number): string => `${code >> 5}.${String(code & 31).padStart(2, '0')}`
+const codeText = (code: number): string => `${code >> 5}.${String(code & 31).padStart(2, '0')}`
 
 /** The codes of all messages of a stream. */
 export const frameCodes = (received: Buffer): string[] => {
@@ -363,9 +363,9 @@ export const mqttPackets = (received: Buffer): MqttPacket[] => {
   return packets
 }
 
-export const CONNACK = 2
-export const PUBACK = 4
-export const DISCONNECT = 14
+const CONNACK = 2
+const PUBACK = 4
+const DISCONNECT = 14
 
 /** A connection of MQTT 5 that has been accepted. */
 export const mqttPeer = async (port: number, clientId: string): Promise<Peer> => {

@@ -60,7 +60,7 @@ const holding = (bodyMemory: number, limits: Partial<Limits> = {}): { app: App; 
 describe('the budget of bodies in memory', () => {
   test('counts the answers that a transport sends whole while they are collected', async () => {
     const { app, release } = holding(300 * KIB)
-    const [port] = await serve(app, tcp())
+    const [port] = await serve(app, tcp({ port: 0 }))
     const client = await connect(`tcp://127.0.0.1:${port}`)
     const first = client.get('/stream?hold')
     await vi.waitFor(() => expect(app.counters().tcp?.inFlight).toBe(1))
@@ -74,11 +74,11 @@ describe('the budget of bodies in memory', () => {
   test.each([
     ['coap', 60, () => coap({ port: 0 })],
     ['coap+tcp', 60, () => coap({ port: 0, udp: false, tcp: true })],
-    ['tcp', 60, () => tcp()],
+    ['tcp', 60, () => tcp({ port: 0 })],
     ['udp', 40, () => udp({ port: 0 })]
   ] as const)('has no room for a body over %s while another protocol holds it, and has room again after that', async (scheme, size, make) => {
     const { app, release } = holding(210 * KIB)
-    const [web, port] = await serve(app, http(), make())
+    const [web, port] = await serve(app, http({ port: 0 }), make())
     const one = await connect(`http://127.0.0.1:${web}`)
     const body = new Uint8Array(size * KIB)
     const first = one.put('/hold', new Uint8Array(180 * KIB))
@@ -102,7 +102,7 @@ describe('the budget of bodies in memory', () => {
 
   test('counts a line of TCP that has begun, and gives it back when the connection ends', async () => {
     const { app } = holding(230 * KIB)
-    const [port] = (await serve(app, tcp())) as [number]
+    const [port] = (await serve(app, tcp({ port: 0 }))) as [number]
     const begun = `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(120 * KIB)}`
     const first = dial(port)
     first.write(begun)
@@ -128,7 +128,7 @@ describe('the budget of bodies in memory', () => {
     const app = new App({ logger: false, limits: { bodyMemory: 800 * KIB } })
       .use(user)
       .use(async context => ({ length: (await context.bytes()).length })) as unknown as App
-    const [port] = (await serve(app, http())) as [number]
+    const [port] = (await serve(app, http({ port: 0 }))) as [number]
     const head = (id: string, length: number): string => `PUT / HTTP/1.1\r\nHost: localhost\r\nX-User: ${id}\r\nContent-Length: ${length}\r\n\r\n`
     const drips = Array.from({ length: 20 }, () => {
       const socket = dial(port)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -7,34 +7,28 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const run = promisify(execFile)
 const root = realpathSync(new URL('..', import.meta.url).pathname)
-const FOLDERS = {
-  constants: [],
-  context: ['constants'],
-  appbuilder: ['constants', 'context'],
-  router: ['appbuilder'],
-  'iopa-http': ['appbuilder'],
-  'iopa-tcp': ['appbuilder'],
-  'iopa-udp': ['appbuilder'],
-  'iopa-coap': ['appbuilder', 'constants'],
-  'iopa-mqtt': ['appbuilder', 'constants'],
-  static: ['appbuilder']
-} as const
-type Folder = keyof typeof FOLDERS
+const packages = join(root, 'packages')
+const manifestOf = (folder: string): { name: string; dependencies?: Record<string, string> } =>
+  JSON.parse(readFileSync(join(packages, folder, 'package.json'), 'utf8'))
+const folderOf = new Map(readdirSync(packages).map(folder => [manifestOf(folder).name, folder]))
+const coreOf = (folder: string): string[] => Object.keys(manifestOf(folder).dependencies ?? {}).flatMap(name => folderOf.get(name) ?? [])
+/** What an app names in its package.json; what these need of the core it cannot import. */
+const WANTED = ['appbuilder', 'router', 'static', ...[...folderOf.values()].filter(folder => folder.startsWith('iopa-'))]
 const nameOf = (folder: string): string => folder.replace('iopa-', '')
 
 /** As pnpm installs: each package sees its own dependencies and no others, and the app sees what it has named. */
-const install = (place: string, wanted: readonly Folder[]): void => {
+const install = (place: string, wanted: readonly string[]): void => {
   const homeOf = (folder: string): string => join(place, 'node_modules/.pnpm', nameOf(folder), 'node_modules/@iopa', nameOf(folder))
   const link = (folder: string, into: string): void => {
     const at = join(into, '@iopa', nameOf(folder))
     mkdirSync(dirname(at), { recursive: true })
     if (!existsSync(at)) symlinkSync(homeOf(folder), at)
   }
-  const add = (folder: Folder): void => {
+  const add = (folder: string): void => {
     if (existsSync(homeOf(folder))) return
     mkdirSync(homeOf(folder), { recursive: true })
-    for (const part of ['package.json', 'dist']) cpSync(join(root, 'packages', folder, part), join(homeOf(folder), part), { recursive: true })
-    for (const dependency of FOLDERS[folder]) {
+    for (const part of ['package.json', 'dist']) cpSync(join(packages, folder, part), join(homeOf(folder), part), { recursive: true })
+    for (const dependency of coreOf(folder)) {
       add(dependency)
       link(dependency, join(homeOf(folder), '../..'))
     }
@@ -131,8 +125,7 @@ describe.skipIf(!built)('an app that installed with pnpm, without types of node 
   let place: string
   beforeAll(() => {
     place = realpathSync(mkdtempSync(join(tmpdir(), 'iopa-consumer-')))
-    // @iopa/constants and @iopa/context are not named, so the app cannot import them.
-    install(place, Object.keys(FOLDERS).filter(folder => !['constants', 'context'].includes(folder)) as Folder[])
+    install(place, WANTED)
     writeFileSync(join(place, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
     writeFileSync(join(place, 'app.ts'), APP)
     writeFileSync(join(place, 'all.ts'), ALL)

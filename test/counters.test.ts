@@ -46,7 +46,8 @@ test('requests in work, connections and observers are counted by transport, and 
   const app = new App({ logger: false }).use(router())
   app.get('/state', () => 'on')
   app.get('/held', () => held.then(() => 'done'))
-  for (const transport of [http(), tcp(), udp({ port: 0 }), coap({ port: 0, tcp: true }), mqtt({ port: 0, statistics: false })]) app.use(transport)
+  for (const transport of [http({ port: 0 }), tcp({ port: 0 }), udp({ port: 0 }), coap({ port: 0, tcp: true }), mqtt({ port: 0, statistics: false })])
+    app.use(transport)
   const ports = await serve(app)
   const names = ['http', 'tcp', 'udp', 'coap', 'mqtt']
   expect(app.counters()).toEqual(Object.fromEntries(names.map(name => [name, NONE])))
@@ -91,7 +92,7 @@ test('observers of fetch are counted until their stream is cancelled', async () 
 
 test('requests that are shed and connections that are refused are counted, and logged in one line a second', async () => {
   const limits = { inFlight: 1, connections: 3 }
-  const app = new App({ logger: logging() }).use(http({ limits })).use(() => new Promise(() => undefined))
+  const app = new App({ logger: logging() }).use(http({ port: 0, limits })).use(() => new Promise(() => undefined))
   const [port] = (await serve(app)) as [number]
   const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
   const first = await dial(port)
@@ -118,9 +119,9 @@ test.each([
 ] as const)('%s counts a connection that the system could not accept, and serves on', async (name, make) => {
   let server: net.Server | undefined
   const createServer = (...given: never[]): unknown => (server = (net.createServer as (...values: never[]) => net.Server)(...given))
-  const channel = socketNetwork({ net: { ...net, createServer } })
+  const network = socketNetwork({ net: { ...net, createServer } })
   const make2 = make as (options: object) => ReturnType<typeof tcp>
-  const transport = name === 'mqtt' ? mqtt({ port: 0, statistics: false, network: channel }) : make2({ channel })
+  const transport = name === 'mqtt' ? mqtt({ port: 0, statistics: false, network }) : make2({ port: 0, network })
   const app = new App({ logger: logging() }).use(transport).use(() => 'on')
   const [port] = (await serve(app)) as [number]
   server?.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE', syscall: 'accept' }))

@@ -12,6 +12,7 @@ import { App, type Context, type Transport } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { type HttpOptions, http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
+import { websocket } from '@iopa/mqtt/websocket'
 import { tcp } from '@iopa/tcp'
 import { udp } from '@iopa/udp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -213,7 +214,7 @@ describe('where others stand between', () => {
     await once(joined, 'listening')
     const { port } = joined.address() as net.AddressInfo
     {
-      await using server = await serve(mqtt({ port: 0, statistics: false, websocket: { server: joined } }))
+      await using server = await serve(mqtt({ port: 0, statistics: false, websocket: websocket({ server: joined }) }))
       const connect = async (name: string): Promise<Seen | undefined> => {
         const socket = secure(port, pair(name))
         socket.write(`GET /mqtt HTTP/1.1\r\nHost: localhost\r\n${UPGRADE}\r\n`)

@@ -35,7 +35,6 @@ describe.skipIf(!built)('what is published', () => {
       platform: 'node',
       format: 'esm',
       outfile: file,
-      external: ['classic-level'],
       logLevel: 'silent'
     })
     expect((await run(process.execPath, [file], { cwd: place, timeout: 10_000 })).stdout.trim()).toBe(`${name}:`)

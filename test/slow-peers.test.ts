@@ -5,6 +5,7 @@ import { App, type Limits, type Transport } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { type MqttTransport, mqtt } from '@iopa/mqtt'
+import { websocket } from '@iopa/mqtt/websocket'
 import { tcp } from '@iopa/tcp'
 import { afterEach, expect, test, vi } from 'vitest'
 
@@ -48,17 +49,17 @@ const UPGRADE = [
 /** A binary message in one frame whose mask is zero. */
 const frame = (bytes: Uint8Array): Buffer => Buffer.concat([Buffer.of(0x82, 0x80 | bytes.length, 0, 0, 0, 0), bytes])
 
-const broker = (): Transport => mqtt({ port: 0, statistics: false, websocket: { port: 0 } })
+const broker = (): Transport => mqtt({ port: 0, statistics: false, websocket: websocket({ port: 0 }) })
 const plain = (): Transport => mqtt({ port: 0, statistics: false })
 const overTcp = (): Transport => coap({ port: 0, tcp: true })
 
 /** What is sent at once, and what follows byte by byte. */
 const drips: [string, () => Transport, Uint8Array | string, Uint8Array | string][] = [
-  ['a head of HTTP', http, '', `GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(100)}`],
-  ['a line of TCP', tcp, '', `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(100)}"}\n`],
+  ['a head of HTTP', () => http({ port: 0 }), '', `GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(100)}`],
+  ['a line of TCP', () => tcp({ port: 0 }), '', `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(100)}"}\n`],
   [
     'a line of TCP while another is observed',
-    tcp,
+    () => tcp({ port: 0 }),
     '{"iopa.Method":"GET","iopa.Path":"/","iopa.Observe":true,"iopa.Seq":1}\n',
     `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(100)}"}\n`
   ],
@@ -91,9 +92,9 @@ test('a message that comes byte by byte ends its connection in time', async () =
 
 test('a connection that says nothing ends in time', async () => {
   const silent: [string, () => Transport][] = [
-    ['http', http],
-    ['tcp', tcp],
-    ['tcp, plain messages', () => tcp({ framing: 'raw' })],
+    ['http', () => http({ port: 0 })],
+    ['tcp', () => tcp({ port: 0 })],
+    ['tcp, plain messages', () => tcp({ port: 0, framing: 'raw' })],
     ['coap', overTcp],
     ['mqtt', plain],
     ['mqtt over WebSocket', broker]

@@ -14,7 +14,7 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/iopa-mqtt/src/broker/restoring.ts': 'dates in the store',
   'packages/static/src/memory.ts': 'Last-Modified, and a name for this start',
   'packages/static/src/representation.ts': 'Last-Modified',
-  'packages/static/src/resources.ts': 'compared with the dates of files',
+  'packages/static/src/lookup.ts': 'compared with the dates of files',
   'packages/testing/src/contract/served-app.ts': 'a limit of a test',
   'packages/testing/src/virtual/datagrams.ts': 'the time of a datagram in the trace'
 }

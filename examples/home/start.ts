@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
+import { bridge } from '@iopa/mqtt/bridge'
 import { tcp } from '@iopa/tcp'
 import { udp } from '@iopa/udp'
 import { home } from './routes.ts'
@@ -24,7 +25,7 @@ const clientId = env['MQTT_CLIENT_ID'] ?? `home-${hostname()}-${ports.http}`
 const app = home([
   http({ host, port: ports.http }),
   coap({ host, port: ports.coap }),
-  broker === undefined ? mqtt({ host, port: ports.mqtt }) : mqtt({ broker, share: 'home', clientId }),
+  broker === undefined ? mqtt({ host, port: ports.mqtt }) : mqtt({ broker: bridge(broker, { share: 'home', clientId }) }),
   tcp({ host, port: ports.tcp }),
   udp({ host, port: ports.udp })
 ])

@@ -2,10 +2,10 @@ import type { Ledger } from './ledger.ts'
 
 /** How a connection treats its answers. */
 export const MODES = ['read', 'read', 'read', 'slow', 'abort', 'reset'] as const
-export type Mode = (typeof MODES)[number]
+type Mode = (typeof MODES)[number]
 
 /** What one connection of one protocol does. */
-export interface Drive {
+interface Drive {
   readonly port: number
   readonly ledger: Ledger
   readonly random: () => number

@@ -36,7 +36,7 @@ export const runManyUsers = async (steps: number, seed: number, progress: (text:
 }
 
 /** Runs one world; what it throws is a fault, too. */
-export const runWorld = async (seed: number, steps: readonly Step[]): Promise<WorldResult> => {
+const runWorld = async (seed: number, steps: readonly Step[]): Promise<WorldResult> => {
   try {
     return await new World(seed).run(steps)
   } catch (error) {

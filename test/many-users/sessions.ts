@@ -1,4 +1,4 @@
-import type { Publish, Subscribe, Will } from './mqtt-packets.ts'
+import type { Publish, Subscribe } from './mqtt-packets.ts'
 import { matches, type Rights, shared } from './rights.ts'
 
 /** One subscription of a session, with the places in the order of events at which it began and ended. */
@@ -145,5 +145,3 @@ export const subscriptionModel = (form: Subscribe, askedAt: number): Subscriptio
     endedAt: Number.POSITIVE_INFINITY
   }
 }
-
-export type { Will }

@@ -28,7 +28,7 @@ export interface WorldForm {
   readonly queue: number
 }
 
-export const worldForm = (seed: number): WorldForm => {
+const worldForm = (seed: number): WorldForm => {
   const random = seededRandom(seed ^ 0x5eed)
   const pick = <T>(...list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const queue = pick(1000, 1000, 15)

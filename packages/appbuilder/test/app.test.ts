@@ -362,7 +362,7 @@ describe('a dispatch layer', () => {
 
 describe('the paths of a route', () => {
   const route = (segments: RouteInfo['segments'], instances?: () => string[]): RouteInfo => ({
-    methods: ['GET'],
+    method: 'GET',
     pattern: '/x',
     segments,
     attributes: instances === undefined ? {} : { instances }

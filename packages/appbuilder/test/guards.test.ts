@@ -1,5 +1,5 @@
 import { App, type Context, defineMiddleware, IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
-import type { RouteInfo } from '@iopa/appbuilder/extension'
+import { parsePattern, type RouteInfo } from '@iopa/appbuilder/extension'
 import { describe, expect, test } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -25,7 +25,7 @@ const routes = (...patterns: readonly (string | readonly [string, Segments])[]) 
   routes: (): RouteInfo[] =>
     patterns.map(item => {
       const [pattern, segments] = typeof item === 'string' ? [item, literal(item)] : item
-      return { methods: ['GET'], pattern, segments, attributes: {} }
+      return { method: 'GET', pattern, segments, attributes: {} }
     })
 })
 const warnings = () => {
@@ -107,10 +107,7 @@ describe('a guard of a path', () => {
 
   test.each<[string, (app: App) => App]>([
     ['a route elsewhere', app => app.use(routes('/administration', '/a/admin')).mount('/admin', guard())],
-    [
-      'a parameter that cannot be the path',
-      app => app.use(routes(['/:n', [{ kind: 'param', name: 'n', constraint: /^[0-9]+$/ }]])).mount('/admin', guard())
-    ],
+    ['a parameter that cannot be the path', app => app.use(routes(['/:n', parsePattern('/{n:[0-9]+}').segments])).mount('/admin', guard())],
     ['a mount elsewhere', app => app.mount('/public', answering).mount('/admin', guard())],
     [
       'an app with a guard of its own',

@@ -1,3 +1,4 @@
+import type { IopaErrorCode } from './error-codes.ts'
 import { reasonPhrase } from './statuses.ts'
 
 /** What `new IopaError(status, code, detail, options)` takes last. */
@@ -18,14 +19,14 @@ export class IopaError extends Error {
   override readonly name = 'IopaError'
   /** Neutral status, 400 to 599. */
   readonly status: number
-  /** Stable kebab-case identifier, such as `no-route`. */
-  readonly code: string
+  /** Stable kebab-case identifier, such as `no-route`: one of docs/spec/errors.md, or one of your own. */
+  readonly code: IopaErrorCode | (string & {})
   /** A sentence for the peer that says what to do; empty when there is nothing to add to the status. */
   readonly detail: string
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly extensions: Readonly<Record<string, unknown>> | undefined
 
-  constructor(status: number, code: string, detail = '', options: IopaErrorOptions = {}) {
+  constructor(status: number, code: IopaErrorCode | (string & {}), detail = '', options: IopaErrorOptions = {}) {
     super(detail || `${reasonPhrase(status)} (${code})`, 'cause' in options ? { cause: options.cause } : undefined)
     this.status = status
     this.code = code

@@ -10,6 +10,7 @@ export type { Capabilities, Capability } from './capabilities.ts'
 export { CAPABILITIES } from './capabilities.ts'
 export type { Codec } from './codecs.ts'
 export { CodecTable, decodeText, jsonCodec, octetStreamCodec, textCodec } from './codecs.ts'
+export type { IopaErrorCode } from './error-codes.ts'
 export type { ErrorOrigin, IopaErrorOptions } from './errors.ts'
 export { IopaError, isIopaError, originOf, withOrigin } from './errors.ts'
 export type {

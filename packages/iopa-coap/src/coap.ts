@@ -160,7 +160,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
     codecs: [cborCodec],
-    capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, blockWise: true, maxPayload: blockSize } },
+    capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, linkLists: true, blockWise: true, maxPayload: blockSize } },
     listen,
     observable: ['FETCH'],
     open: openLink

@@ -35,7 +35,7 @@ const PRINTED =
   /v:(?:1|Reliable|TCP|TLS|WS|WSS|UDP) (?:t:(\w+) )?c:([\w.]+) (?:i:(\w+) )?\{(\w*)\} \[ ?(.*?) ?\](?: :: '([\s\S]*?)'(?=\n)| :: (?:binary data length \d+\s*)?)?/g
 
 /** The messages in what libcoap has printed, sent and received ones. */
-export const printedMessages = (text: string): PrintedMessage[] =>
+const printedMessages = (text: string): PrintedMessage[] =>
   Array.from(text.matchAll(PRINTED), ([, type = '', code = '', id = '', token = '', options = '', payload]) => ({
     type,
     code,

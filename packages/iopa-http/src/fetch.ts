@@ -11,6 +11,7 @@ import type { App } from '@iopa/appbuilder'
 import {
   bodyBudget,
   bodyTooLarge,
+  CAPABILITIES,
   type Context,
   checkOptions,
   countersOf,
@@ -22,13 +23,12 @@ import {
   type Limits,
   usersOf
 } from '@iopa/transport'
-import { Heartbeats } from './events/event-stream.ts'
+import { acceptsEventStream, Heartbeats } from './events/event-stream.ts'
 import { observe } from './fetch/fetch-events.ts'
 import { FetchRequest } from './fetch/fetch-request.ts'
 import { refusal, responseTo } from './fetch/fetch-response.ts'
-import { acceptsEventStream } from './message/accept.ts'
+import { HostRules } from './message/authority.ts'
 import { isMethod } from './message/head-syntax.ts'
-import { HostRules } from './message/host-rules.ts'
 import type { EventOptions } from './options.ts'
 
 /** Options of `toFetchHandler()`. */
@@ -48,6 +48,7 @@ export const toFetchHandler = (app: Pick<App, 'host'>, options: FetchOptions = {
   const host = app.host('fetch').withLimits(options.limits)
   usersOf(host)
   const counters = countersOf(host, 'fetch')
+  host.scope.environment.capabilities[CAPABILITIES.Http] ??= { version: '5.0.0', schemes: ['http', 'https'], observe: true, redirects: true }
   host.scope.environment.bodies ??= bodyBudget(host.limits.bodyMemory)
   const rules = new HostRules(options.hosts ?? ['*'], '')
   const heartbeats = new Heartbeats(host.clock, options.heartbeat ?? 15_000)
@@ -86,7 +87,7 @@ const admit = (host: Host, rules: HostRules, request: Request, remoteAddress: st
     const { protocol, host: authority, port, pathname, search } = new URL(request.url)
     rules.check(authority)
     if (!isMethod(method)) throw new IopaError(400, 'bad-method', 'A method is capital letters and hyphens.')
-    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
+    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
     if (Number(request.headers.get('content-length') ?? 0) > limits.body) throw bodyTooLarge(limits.body)
     const scheme = protocol.slice(0, -1)
     const endpoint = {

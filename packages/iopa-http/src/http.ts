@@ -20,7 +20,7 @@ export function http(options: HttpOptions = {}): Transport {
     schemes: ['http', 'https'],
     clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
-    capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, tls: options.tls !== undefined } },
+    capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, redirects: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, options),
     open: (url, opening) => openLink(url, network, native, opening)
   }

@@ -12,7 +12,7 @@ export interface EventOptions {
 export interface HttpOptions extends EventOptions {
   /** Address to listen on; default `127.0.0.1`. */
   readonly host?: string
-  /** Port to listen on; 0, the default, lets the system choose. */
+  /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
   /**
    * Names that the Host header may have, with or without a port; `*.example.com` for every name below, `*` for any.

@@ -2,7 +2,7 @@ import { seededRandom } from '@iopa/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type BodyDecoder, ChunkedBody, SizedBody } from '../src/message/body-decoder.ts'
-import { ByteCollector } from '../src/server/byte-collector.ts'
+import { ByteCollector } from '../src/server/request-body.ts'
 
 /** What a decoder makes of bytes that come in pieces of `size`, and how many of them it has taken. */
 const decode = (decoder: BodyDecoder, text: string, size = text.length): { readonly body: string; readonly taken: number } => {

@@ -4,7 +4,7 @@ import { http } from '../src/index.ts'
 
 describe('http keeps the contract of transports', () => {
   const cases = transportContract({
-    transport: ({ allowUnauthenticated: _, limits, ...options }) => http({ ...options, ...(limits && { limits }) }),
+    transport: ({ allowUnauthenticated: _, limits, ...options }) => http({ port: 0, ...options, ...(limits && { limits }) }),
     url: listener => listener.url.href,
     // HTTP listens where it is told to; its guard is the Host header.
     features: { guarded: false, credentials: 'authorization' }

@@ -13,7 +13,8 @@ const heads = (text: string, size = text.length, limit = 16_384): RequestHead[] 
     const piece = all.subarray(from, from + size)
     for (let at = 0; at < piece.length; ) {
       at = reader.read(piece, at)
-      if (reader.head !== null) found.push(reader.head)
+      // The next head overwrites the record.
+      if (reader.complete) found.push({ ...reader.head } as RequestHead)
     }
   }
   return found
@@ -119,10 +120,10 @@ describe('a head', () => {
     expect(reader.begun).toBe(false)
     for (const character of FULL.slice(0, -1)) {
       reader.read(bytes(character), 0)
-      expect([reader.begun, reader.head]).toEqual([true, null])
+      expect([reader.begun, reader.complete]).toEqual([true, false])
     }
     reader.read(bytes('\n'), 0)
-    expect([reader.begun, reader.head?.method]).toEqual([false, 'POST'])
+    expect([reader.begun, reader.complete, reader.head.method]).toEqual([false, true, 'POST'])
   })
 
   test('has a version that is spoken here, or says so', () => {

@@ -30,7 +30,7 @@ export const serve = async (handler: MiddlewareFunction<Context>, options: HttpO
   const errors: unknown[][] = []
   const logger = { error: (...data: unknown[]) => void errors.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
   const { app: appOptions, ...rest } = options
-  const app = new App({ logger, ...appOptions }).use(http(rest)).use(handler)
+  const app = new App({ logger, ...appOptions }).use(http({ port: 0, ...rest })).use(handler)
   const [listener] = (await app.listen()) as [Listener]
   atEnd(() => app.close({ timeout: 100 }))
   return { app, listener, port: Number(listener.url.port), origin: listener.url.origin, errors }

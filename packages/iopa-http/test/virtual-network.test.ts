@@ -7,7 +7,7 @@ import { http } from '../src/index.ts'
 const onVirtualNetwork = async (handler: (context: Context) => unknown, conditions: object = {}) => {
   const clock = virtualClock()
   const network = virtualNetwork({ clock, ...conditions })
-  const app = new App({ logger: false, clock }).use(http({ port: 80, network: network, clock })).use(handler as never)
+  const app = new App({ logger: false, clock }).use(http({ port: 80, network, clock })).use(handler as never)
   const [listener] = await app.listen()
   const client = await clock.runUntil(app.connect(listener?.url as URL, { timeout: 10_000 }))
   return { app, client, clock }

@@ -75,7 +75,7 @@ export const wireServer = async (
   } as unknown as ByteNetwork
   const clock = virtualClock()
   const app = new App({ logger: false, clock })
-    .use(http({ network: network, clock, hosts: ['*'], limits: { connections: 1e9 } }))
+    .use(http({ port: 8080, network, clock, hosts: ['*'], limits: { connections: 1e9 } }))
     .use(handler as never)
   await app.listen()
   const open = (): WireChannel => {

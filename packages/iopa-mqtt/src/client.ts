@@ -11,7 +11,6 @@ import {
   connectionLost,
   DEFAULT_LIMITS,
   IopaError,
-  isControlMethod,
   type Limits,
   mergeLimits,
   type OutgoingRequest,
@@ -21,12 +20,27 @@ import {
 } from '@iopa/transport'
 import { Observers } from './client/observers.ts'
 import { answerOfReceipt, PendingRequests } from './client/pending-requests.ts'
-import type { MqttClientOptions } from './client-options.ts'
+import { isRetained, isWebSocket, messageOf, topicFor } from './client/request-message.ts'
+import type { RemoteOptions } from './options.ts'
 import { RemoteBroker } from './remote/broker.ts'
 import { type Connection, ConnectionLost } from './remote/connection.ts'
 import type { InboundMessage, MessageProperties } from './remote/message.ts'
 import { abortable, endController } from './remote/waiting.ts'
-import { isTopicFilter, isTopicName, topicOf } from './topics/topic.ts'
+import { isTopicFilter, isTopicName } from './topics/topic.ts'
+
+/** What a client says beside the options of every connect. */
+export interface MqttClientOptions extends RemoteOptions {
+  /** QoS of requests and observations, 0 or 1; 1 unless given. With 0 nobody hears that nobody listens, and what a lost connection had on its way is lost. */
+  readonly qos?: 0 | 1
+  /**
+   * What answers a request. `response`, the default, is whoever handles it, over a Response Topic (MQTT 5 section 4.10); when nobody does, the
+   * request ends with 504. `acknowledgement` is the broker alone: the request resolves with 204 as soon as it has the message, or with the
+   * status that an IOPA broker puts into its acknowledgement. GET always waits for a response.
+   */
+  readonly answer?: 'response' | 'acknowledgement'
+  /** Goes before every observed topic: `state` where the resources are those of workers on a broker (`statePrefix` there); empty unless given. */
+  readonly statePrefix?: string
+}
 
 /** Opens a channel to a broker: `mqtt:`, `mqtts:`, `ws:` or `wss:`. Rejects when it cannot. */
 export const connectMqtt = async (url: URL, options: ConnectOptions & MqttClientOptions = {}): Promise<Channel> => {
@@ -186,15 +200,7 @@ class MqttChannel implements Channel {
   ): Promise<Awaited<ReturnType<RemoteBroker['publish']>>> {
     const bounds = { limit: this.#limits.body, clock: this.#clock, timeout: this.#timeout, closing: this.#closed.signal }
     const payload = (await readRequestBody({ ...request, signal }, bounds)) ?? new Uint8Array(0)
-    const retain = isRetained(request, bag)
-    const userProperties: Record<string, string | string[]> = {}
-    for (const [name] of request.headers) {
-      const lower = name.toLowerCase()
-      if (lower !== 'content-type') userProperties[lower] = request.headers.getAll(name)
-    }
-    userProperties['method'] = request.method
-    const type = request.type === '' ? {} : { contentType: request.type }
-    const message = { topic, payload, qos: this.#qos, retain, properties: { ...properties, ...type, userProperties } }
+    const message = messageOf(request, bag, { topic, payload, qos: this.#qos, properties })
     return this.#broker.publish(message, signal, again).catch((error: IopaError) => {
       // What is not sent again, such as QoS 0, is lost with its connection.
       throw error.code === 'connection-lost' ? connectionLost(error) : error
@@ -276,15 +282,4 @@ class MqttChannel implements Channel {
     }
     return { signal: controller.signal, clear }
   }
-}
-
-const isWebSocket = ({ protocol }: URL): boolean => /^(mqtt\+)?wss?:$/.test(protocol)
-
-/** An empty retained message is what takes a retained one away (MQTT 5 section 3.3.1.3). */
-const isRetained = ({ method }: OutgoingRequest, bag: Bag): boolean => bag['mqtt.Retain'] ?? method === 'DELETE'
-
-const topicFor = ({ path, query, method }: OutgoingRequest): string => {
-  if (query !== '') throw new IopaError(400, 'no-query-in-mqtt', 'A topic has no query: send what it says as headers or in the body.')
-  if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
-  return topicOf(path)
 }

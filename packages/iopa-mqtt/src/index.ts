@@ -8,15 +8,22 @@
  * await app.listen()
  */
 
-export type { BridgeOptions } from './bridge/options.ts'
-export type { MqttClientOptions } from './client-options.ts'
+export type { MqttClientOptions } from './client.ts'
 export { MQTT_KEYS } from './keys.ts'
 export type { MqttOptions, MqttTransport } from './mqtt.ts'
 export { mqtt } from './mqtt.ts'
-export type { EmbeddedOptions, MqttListenerOptions } from './options.ts'
-export type { PublishOptions } from './publish-options.ts'
+export type {
+  EmbeddedOptions,
+  MqttBridge,
+  MqttListener,
+  MqttListenerOptions,
+  PublishOptions,
+  QuotaOption,
+  RemoteOptions,
+  UserQuota,
+  WorkerOptions
+} from './options.ts'
 export type { BrokerCapabilities } from './remote/capabilities.ts'
-export type { RemoteOptions } from './remote/options.ts'
 export type {
   Store,
   StoredDelivery,
@@ -32,8 +39,5 @@ export type {
   StoredWill,
   StoreRecord
 } from './store.ts'
-export type { DiskStoreOptions } from './stores/disk.ts'
-export { diskStore } from './stores/disk.ts'
 export { memoryStore } from './stores/memory.ts'
-export type { QuotaOption, UserQuota } from './user-quota.ts'
-export type { UpgradingServer, WebSocketOptions } from './websocket-options.ts'
+export type { UpgradingServer, WebSocketNetwork, WebSocketOptions } from './websocket/network.ts'

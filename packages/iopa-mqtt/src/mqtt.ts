@@ -14,31 +14,22 @@ import {
   type Transport,
   upstream
 } from '@iopa/transport'
-import type { BridgeOptions } from './bridge/options.ts'
 import { listenEmbedded } from './broker/listener.ts'
-import type { MqttClientOptions } from './client-options.ts'
+import type { MqttClientOptions } from './client.ts'
 import { MQTT_KEYS } from './keys.ts'
-import type { EmbeddedOptions, MqttListenerOptions } from './options.ts'
-import type { PublishOptions } from './publish-options.ts'
-import type { RemoteOptions } from './remote/options.ts'
+import {
+  type EmbeddedOptions,
+  type MqttListener,
+  type MqttListenerOptions,
+  type PublishOptions,
+  REMOTE_OPTIONS,
+  type WorkerOptions
+} from './options.ts'
 
-/** What `mqtt()` takes: the options of the embedded broker, or with `broker` those of a worker on another one. */
-export type MqttOptions = (EmbeddedOptions | BridgeOptions) & {
+/** What `mqtt()` takes: the options of the embedded broker, or with `broker` the way to another one. */
+export type MqttOptions = (EmbeddedOptions | WorkerOptions) & {
   /** For the clients that `app.connect('mqtt://...')` makes. */
   readonly client?: MqttClientOptions
-}
-
-const REMOTE_OPTIONS: Record<keyof RemoteOptions, true> = {
-  clientId: true,
-  username: true,
-  password: true,
-  tls: true,
-  protocolVersion: true,
-  keepAlive: true,
-  sessionExpiry: true,
-  connectTimeout: true,
-  reconnect: true,
-  capabilities: true
 }
 
 const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
@@ -75,20 +66,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
 
 const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, host: true, allowUnauthenticated: true, tls: true }
 
-const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
-  ...REMOTE_OPTIONS,
-  broker: true,
-  share: true,
-  topics: true,
-  statePrefix: true,
-  window: true,
-  ackOrder: true,
-  retry: true,
-  deadLetter: true,
-  user: true,
-  limits: true,
-  outbox: true
-}
+const WORKER_OPTIONS: Record<keyof WorkerOptions, true> = { broker: true }
 
 const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTIONS, qos: true, answer: true, statePrefix: true }
 
@@ -107,26 +85,32 @@ export interface MqttTransport extends Transport {
 }
 
 /**
- * MQTT for an app: its own broker, to which clients connect and whose packets are requests of the app, or with `broker` a place
- * among the workers of an existing broker.
+ * MQTT for an app: its own broker, to which clients connect and whose packets are requests of the app, or with `broker` a place among the
+ * workers of another broker.
+ * @throws IopaError 500 for an option that does not exist or is not what it should be
  */
 export function mqtt(options: MqttOptions = {}): MqttTransport {
-  checkOptions('mqtt()', options, { ...('broker' in options ? BRIDGE_OPTIONS : EMBEDDED_OPTIONS), client: true }, mqtt)
+  const worker = 'broker' in options ? options.broker : null
+  if (worker !== null) assertBridge(worker)
+  checkOptions('mqtt()', options, { ...(worker === null ? EMBEDDED_OPTIONS : WORKER_OPTIONS), client: true }, mqtt)
   checkOptions("'client' of mqtt()", options.client, CLIENT_OPTIONS, mqtt)
-  checkTlsOptions('mqtt()', options.tls, mqtt)
-  for (const place of ('listeners' in options && options.listeners) || []) {
-    checkOptions("'listeners' of mqtt()", place, LISTENER_OPTIONS, mqtt)
-    checkTlsOptions("'listeners' of mqtt()", place.tls, mqtt)
-  }
+  if (!('broker' in options)) checkEmbedded(options)
   let websocketUrl: URL | null = null
   let urls: readonly URL[] = []
-  let listening: (Listener & { publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> }) | null = null
+  let listening: MqttListener | null = null
   return {
     name: 'mqtt',
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: {
-      [CAPABILITIES.Mqtt]: { version: '5.0.0', observe: true, qos: 2, retained: true, mode: 'broker' in options ? 'bridge' : 'embedded' }
+      [CAPABILITIES.Mqtt]: {
+        version: '5.0.0',
+        observe: true,
+        lastingSubscriptions: true,
+        qos: 2,
+        retained: true,
+        mode: worker === null ? 'embedded' : 'bridge'
+      }
     },
     keys: MQTT_KEYS,
     get urls() {
@@ -136,7 +120,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
       return websocketUrl
     },
     async listen(host: Host): Promise<Listener> {
-      if ('broker' in options) return (listening = await listenBridge(options, host))
+      if ('broker' in options) return (listening = await options.broker.join(host))
       const listener = await listenEmbedded(options, host)
       websocketUrl = listener.websocketUrl
       urls = listener.urls
@@ -153,9 +137,28 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
   }
 }
 
-async function listenBridge(options: BridgeOptions, host: Host): ReturnType<typeof import('./bridge/bridge.ts')['listenBridge']> {
-  const bridge = await import('./bridge/bridge.ts')
-  return bridge.listenBridge(options, host)
+function checkEmbedded(options: EmbeddedOptions): void {
+  checkTlsOptions('mqtt()', options.tls, mqtt)
+  for (const place of options.listeners ?? []) {
+    checkOptions("'listeners' of mqtt()", place, LISTENER_OPTIONS, mqtt)
+    checkTlsOptions("'listeners' of mqtt()", place.tls, mqtt)
+  }
+  // A caller without types may give the options themselves.
+  if (options.websocket !== undefined && typeof options.websocket.listen !== 'function')
+    throw new IopaError(
+      500,
+      'websocket-expected',
+      "'websocket' of mqtt() takes what websocket() returns: npm install ws, import { websocket } from '@iopa/mqtt/websocket', then mqtt({ websocket: websocket({ port: 8083 }) })."
+    )
+}
+
+function assertBridge(broker: unknown): void {
+  if (typeof (broker as Partial<WorkerOptions['broker']> | undefined)?.join === 'function') return
+  throw new IopaError(
+    500,
+    'bridge-expected',
+    "'broker' of mqtt() takes what bridge() returns: import { bridge } from '@iopa/mqtt/bridge', then mqtt({ broker: bridge('mqtts://broker.example', { share: 'lights' }) })."
+  )
 }
 
 markFactory('mqtt', mqtt)

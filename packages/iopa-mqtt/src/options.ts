@@ -1,8 +1,7 @@
-import type { ByteNetwork, Clock, Limits, TlsOptions } from '@iopa/transport'
-import { FOREVER } from './broker/session.ts'
+import type { ByteNetwork, Clock, Host, Limits, Listener, TlsOptions } from '@iopa/transport'
+import type { BrokerCapabilities } from './remote/capabilities.ts'
 import type { Store } from './store.ts'
-import type { QuotaOption } from './user-quota.ts'
-import type { WebSocketOptions } from './websocket-options.ts'
+import type { WebSocketNetwork } from './websocket/network.ts'
 
 /** One more place where a broker listens. */
 export interface MqttListenerOptions {
@@ -24,13 +23,13 @@ export interface EmbeddedOptions {
   /** Allows an address off loopback although no middleware provides `server.User`. */
   readonly allowUnauthenticated?: boolean
   readonly tls?: TlsOptions
-  /** Serves MQTT over WebSocket too, for browsers. */
-  readonly websocket?: WebSocketOptions
+  /** Serves MQTT over WebSocket too, for browsers: `websocket({ port })` of `@iopa/mqtt/websocket`. */
+  readonly websocket?: WebSocketNetwork
   /** Where the broker listens as well: clients of all its listeners share sessions, retained messages and subscriptions. */
   readonly listeners?: readonly MqttListenerOptions[]
   /** What of the app's limits is different here. */
   readonly limits?: Partial<Limits> | undefined
-  /** Keeps sessions, queues and retained messages beyond the process; without it they live in memory. */
+  /** Keeps sessions, queues and retained messages beyond the process, such as `disk(path)` of `@iopa/mqtt/disk`; without it they live in memory. */
   readonly store?: Store
   /** `strict`, the default, sends PUBACK and PUBREC in the order of the messages; `any` as soon as each is done. */
   readonly ackOrder?: 'strict' | 'any'
@@ -78,6 +77,100 @@ export interface EmbeddedOptions {
   readonly network?: ByteNetwork
 }
 
+/** What one user may have in a broker at most; what is left out is bounded by the user's share alone. */
+export interface UserQuota {
+  /** Sessions, connected or not. */
+  readonly sessions?: number
+  /** Subscriptions of all sessions. */
+  readonly subscriptions?: number
+  /** Retained messages, and their bytes. */
+  readonly retained?: number
+  readonly retainedBytes?: number
+  /** Bytes that wait in the queues of all sessions. */
+  readonly queuedBytes?: number
+}
+
+/**
+ * Quotas by user id, or a function that gives them. For clients without a user it is called with null and their network: an address of
+ * IPv4, or the first 64 bits of one of IPv6, such as `2001:db8:0:1::/64`. Its answers are asked for again every ten seconds.
+ */
+export type QuotaOption = Readonly<Record<string, UserQuota>> | ((user: string | null, network: string) => UserQuota | undefined)
+
+/** What a message that the app publishes may say beside its payload; properties go out with MQTT 5 alone. */
+export interface PublishOptions {
+  /** 0 unless given. */
+  readonly qos?: 0 | 1 | 2
+  readonly retain?: boolean
+  readonly contentType?: string
+  /** Seconds. */
+  readonly messageExpiryInterval?: number
+  /** True says that the payload is UTF-8. */
+  readonly payloadFormatIndicator?: boolean
+  readonly userProperties?: Readonly<Record<string, string | readonly string[]>>
+  /** Gives up waiting, where there is something to wait for: a connection, or the answer of another broker. */
+  readonly signal?: AbortSignal
+}
+
+/** A listener that can publish. */
+export interface MqttListener extends Listener {
+  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
+}
+
+/** The way to a broker elsewhere, made by `bridge()` of `@iopa/mqtt/bridge`. */
+export interface MqttBridge {
+  /** Joins the app to the broker as a worker. Rejects when the broker cannot be reached or refuses the subscriptions. */
+  join(host: Host): Promise<MqttListener>
+}
+
+/** How to reach a broker and how to stay connected to it; the same for bridge and client. */
+export interface RemoteOptions {
+  /**
+   * Names this client to the broker. Give one that stays the same over restarts, and is used by one process only, so that the broker keeps
+   * what was not acknowledged when the process ended. Without it each start has a random one, which holds over reconnects only.
+   */
+  readonly clientId?: string
+  /** Instead of the user name in the URL. */
+  readonly username?: string
+  /** Instead of the password in the URL. */
+  readonly password?: string
+  /** For `mqtts:` and `wss:`. */
+  readonly tls?: TlsOptions
+  /** For `ws:` and `wss:`: `websocket()` of `@iopa/mqtt/websocket`. */
+  readonly websocket?: WebSocketNetwork
+  /** 5 or 4 (3.1.1) alone; by default 5 is tried, then 4. */
+  readonly protocolVersion?: 4 | 5
+  /** Seconds between signs of life; 60 unless given. A handler may take longer. */
+  readonly keepAlive?: number
+  /** Seconds that the broker keeps the session without a connection (MQTT 5); 3,600 with a `clientId`, else 60. */
+  readonly sessionExpiry?: number
+  /** Milliseconds until the broker has accepted a connection; 10,000 unless given. */
+  readonly connectTimeout?: number
+  /** Waits between attempts to reconnect, in milliseconds: growing from `initial` (1,000) to `maximum` (60,000), spread at random. */
+  readonly reconnect?: { readonly initial?: number; readonly maximum?: number }
+  /** What the broker can do, where it does not say so itself or is wrong; such as `{ shared: true }`. */
+  readonly capabilities?: Partial<BrokerCapabilities>
+}
+
+export const REMOTE_OPTIONS: Record<keyof RemoteOptions, true> = {
+  clientId: true,
+  username: true,
+  password: true,
+  tls: true,
+  websocket: true,
+  protocolVersion: true,
+  keepAlive: true,
+  sessionExpiry: true,
+  connectTimeout: true,
+  reconnect: true,
+  capabilities: true
+}
+
+/** Options of a worker on a broker elsewhere. */
+export interface WorkerOptions {
+  /** `bridge('mqtts://broker.example', { share: 'lights' })` of `@iopa/mqtt/bridge`. */
+  readonly broker: MqttBridge
+}
+
 /** The options with everything filled in that a broker reads. */
 export type BrokerOptions = Required<
   Pick<
@@ -107,6 +200,8 @@ export type BrokerOptions = Required<
 }
 
 const MIB = 1024 * 1024
+/** A session expiry interval that never ends (MQTT 5 section 3.1.2.11.2). */
+const FOREVER = 0xffff_ffff
 
 export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
   store: options.store ?? null,

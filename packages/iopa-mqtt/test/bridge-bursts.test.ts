@@ -3,6 +3,7 @@ import { router } from '@iopa/router'
 import { connectAsync } from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import { afterEach, expect, it } from 'vitest'
+import { bridge } from '../src/bridge.ts'
 import { mqtt } from '../src/mqtt.ts'
 import { house } from './fixtures/house.ts'
 import { describeWith, mosquitto, until } from './fixtures/peers.ts'
@@ -78,7 +79,7 @@ it('writes one line for messages that fail for good, and one for responses where
   const note = (...data: unknown[]): unknown => lines.push(data.map(String).join(' '))
   const app = new App({ logger: { error: note, warn: note, info: () => undefined, debug: () => undefined } })
     .use(router())
-    .use(mqtt({ broker: broker.url, statePrefix: false, deadLetter: false }))
+    .use(mqtt({ broker: bridge(broker.url, { statePrefix: false, deadLetter: false }) }))
   app.put('/lights/:id', () => {
     seen++
     throw new IopaError(422, 'no', 'Not such a light.')
@@ -105,7 +106,7 @@ it('waits while the bodies in memory have no room, and handles everything when t
   const gate = new Promise<void>(resolve => (release = resolve))
   let entered = 0
   const app = new App({ logger: false, limits: { bodyMemory: 500 * 1024 } }).use(
-    mqtt({ broker: broker.url, statePrefix: false, window: 50, topics: ['lights/#'] })
+    mqtt({ broker: bridge(broker.url, { statePrefix: false, window: 50, topics: ['lights/#'] }) })
   )
   app.use(async context => {
     await context.bytes()

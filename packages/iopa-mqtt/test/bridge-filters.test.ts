@@ -1,17 +1,17 @@
-import type { RouteSegment } from '@iopa/appbuilder/extension'
+import { type PatternSegment, parsePattern } from '@iopa/appbuilder/extension'
 import { array, assert, constantFrom, property } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { covers, filtersOf, overlaps, partitionByOverlap, withoutCovered } from '../src/bridge/filters.ts'
 import { topicMatches } from '../src/topics/topic.ts'
 
-const text = (value: string): RouteSegment => ({ kind: 'static', value })
-const id: RouteSegment = { kind: 'param', name: 'id' }
-const maybe: RouteSegment = { kind: 'param', name: 'id', optional: true }
-const digits: RouteSegment = { kind: 'param', name: 'id', constraint: /^[0-9]+$/ }
-const rest: RouteSegment = { kind: 'tail', name: 'rest' }
+const text = (value: string): PatternSegment => ({ kind: 'static', value })
+const id: PatternSegment = { kind: 'param', name: 'id' }
+const maybe: PatternSegment = { kind: 'param', name: 'id', optional: true }
+const digits: PatternSegment = parsePattern('/{id:[0-9]+}').segments[0] as PatternSegment
+const rest: PatternSegment = { kind: 'tail', name: 'rest' }
 
 describe('filters of routes', () => {
-  it.each<[string, RouteSegment[], string[]]>([
+  it.each<[string, PatternSegment[], string[]]>([
     ['/lights/hall', [text('lights'), text('hall')], ['lights/hall']],
     ['/lights/:id', [text('lights'), id], ['lights/+']],
     ['/lights/{id:[0-9]+}/level', [text('lights'), digits, text('level')], ['lights/+/level']],

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { Answer } from '@iopa/appbuilder'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import type { BridgeOptions } from '../src/bridge/options.ts'
+import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, nats, type Peer, until } from './fixtures/peers.ts'
 
@@ -18,13 +18,13 @@ let prefix = ''
 let tests = 0
 const houses: House[] = []
 
-const open = async (options: Partial<BridgeOptions> = {}): Promise<House> => {
+const open = async (options: Partial<HouseOptions> = {}): Promise<House> => {
   const opened = await house({ broker: broker.url, statePrefix: prefix, reconnect: { initial: 20, maximum: 200 }, ...options })
   houses.push(opened)
   return opened
 }
 
-const three = (options: Partial<BridgeOptions> = {}): Promise<House[]> => Promise.all([open(options), open(options), open(options)])
+const three = (options: Partial<HouseOptions> = {}): Promise<House[]> => Promise.all([open(options), open(options), open(options)])
 
 /** The values of a light on all instances. */
 const values = (light: string): Promise<string[]> => Promise.all(houses.map(({ get }) => get(light)))
@@ -65,7 +65,7 @@ const setUp = (start: () => Promise<Peer>, protocolVersion: 4 | 5): void => {
 }
 
 /** Changes the same lights on all instances at the same time, and checks what must hold whatever the order. */
-const concurrentPuts = async (options: Partial<BridgeOptions>): Promise<void> => {
+const concurrentPuts = async (options: Partial<HouseOptions>): Promise<void> => {
   const workers = await three(options)
   const lights = ['hall', 'kitchen', 'porch']
   let changes = 0
@@ -93,7 +93,7 @@ const concurrentPuts = async (options: Partial<BridgeOptions>): Promise<void> =>
 describeWith(['mosquitto'], 'workers on one mosquitto', () => {
   setUp(() => mosquitto(), 5)
 
-  it.each<[string, Partial<BridgeOptions>]>([
+  it.each<[string, Partial<HouseOptions>]>([
     ['in a group, with MQTT 5', { share: 'house' }],
     ['in a group, with MQTT 3.1.1', { share: 'house', protocolVersion: 4 }],
     ['each for itself', {}]

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { AckQueue, type AckSlot } from '../src/bridge/ack-queue.ts'
+import { AckQueue, type AckSlot } from '../src/bridge/acknowledgements.ts'
 import { Inbox } from '../src/bridge/inbox.ts'
-import { outcomeOf } from '../src/bridge/outcome.ts'
-import { Backoff } from '../src/remote/backoff.ts'
+import { outcomeOf } from '../src/bridge/worker.ts'
+import { Backoff } from '../src/remote/waiting.ts'
 
 describe('acknowledgements', () => {
   it('leave in the order of arrival, whatever the order of completion', () => {

@@ -2,6 +2,7 @@ import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { type Clock, systemClock } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
+import { bridge } from '../src/bridge.ts'
 import { mqtt } from '../src/mqtt.ts'
 import { until } from './fixtures/peers.ts'
 import { connack, type ScriptedBroker, scriptedBroker, type Visit } from './fixtures/scripted-broker.ts'
@@ -39,7 +40,7 @@ const worker = async (broker: ScriptedBroker): Promise<{ lights: Map<string, str
   const lights = new Map<string, string>()
   const app = new App({ logger: false, clock })
     .use(router())
-    .use(mqtt({ broker: broker.url, reconnect: { initial: 20, maximum: 20 }, connectTimeout: 60_000 }))
+    .use(mqtt({ broker: bridge(broker.url, { reconnect: { initial: 20, maximum: 20 }, connectTimeout: 60_000 }) }))
   app.get('/lights/:id', ({ params }) => lights.get(params.id))
   app.put('/lights/:id', async context => void lights.set(context.params.id, await context.text()))
   await app.listen()

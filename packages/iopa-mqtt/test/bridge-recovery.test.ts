@@ -1,13 +1,13 @@
 import { connectAsync } from 'mqtt'
 import { afterEach, expect, test } from 'vitest'
-import type { BridgeOptions } from '../src/bridge/options.ts'
+import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, nats, type Peer, until } from './fixtures/peers.ts'
 
 const houses: House[] = []
 const peers: Peer[] = []
 
-const open = async (peer: Peer, options: Partial<BridgeOptions> = {}, hook: House['hook'] = null): Promise<House> => {
+const open = async (peer: Peer, options: Partial<HouseOptions> = {}, hook: House['hook'] = null): Promise<House> => {
   const opened = await house({ broker: peer.url, reconnect: { initial: 20, maximum: 200 }, ...options }, hook)
   houses.push(opened)
   return opened

@@ -5,9 +5,10 @@ import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { connectAsync } from 'mqtt'
 import { afterEach, expect, test } from 'vitest'
-import type { BridgeOptions } from '../src/bridge/options.ts'
+import type { BridgeOptions } from '../src/bridge.ts'
+import { bridge } from '../src/bridge.ts'
 import { mqtt } from '../src/mqtt.ts'
-import { diskStore } from '../src/stores/disk.ts'
+import { disk } from '../src/stores/disk.ts'
 import { memoryStore } from '../src/stores/memory.ts'
 import { describeWith, mosquitto, type Peer, until } from './fixtures/peers.ts'
 
@@ -36,7 +37,7 @@ const worker = async (peer: Peer, options: Partial<BridgeOptions> = {}, order: (
   const log = (...data: unknown[]): unknown => errors.push(data.join(' '))
   const app = new App({ logger: { error: log, warn: () => undefined, info: () => undefined, debug: () => undefined } })
     .use(router())
-    .use(mqtt({ broker: peer.url, reconnect: { initial: 20, maximum: 200 }, ...options }))
+    .use(mqtt({ broker: bridge(peer.url, { reconnect: { initial: 20, maximum: 200 }, ...options }) }))
   app.get('/lights', () =>
     order([...lights.keys()])
       .map(id => `${id} ${lights.get(id)}`)
@@ -121,7 +122,7 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
   test('keeps it in an outbox on disk, from which the next start takes and shares it', async () => {
     const peer = await broker()
     const folder = await mkdtemp(join(tmpdir(), 'iopa-outbox-'))
-    const one = await worker(peer, { outbox: diskStore(folder) })
+    const one = await worker(peer, { outbox: disk(folder) })
     await one.put('attic', 'old')
     const { states } = await watched(peer)
     await until(() => states['state/lights/attic'] === 'old')
@@ -131,13 +132,13 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     await one.app.close({ timeout: 50 })
     expect(one.errors.join()).toContain('the outbox keeps them')
     await peer.start()
-    const two = await worker(peer, { outbox: diskStore(folder) })
+    const two = await worker(peer, { outbox: disk(folder) })
     await until(() => states['state/lights/hall'] === 'on' && states['state/lights/attic'] === 'new')
     expect(Object.fromEntries(two.lights)).toEqual({ hall: 'on', attic: 'new' })
     await two.app.close()
     // What the broker has is forgotten.
     const left: string[] = []
-    const store = diskStore(folder)
+    const store = disk(folder)
     for await (const record of store.load()) left.push(record.kind)
     await store.close()
     expect(left).toEqual([])

@@ -1,6 +1,6 @@
 import type { Packet } from 'mqtt-packet'
 import { afterEach, expect, it } from 'vitest'
-import type { BridgeOptions } from '../src/bridge/options.ts'
+import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { until } from './fixtures/peers.ts'
 import { connack, type ScriptedBroker, scriptedBroker, type Visit } from './fixtures/scripted-broker.ts'
@@ -23,7 +23,7 @@ const serve = async (): Promise<ScriptedBroker> => {
 }
 
 /** A worker whose handlers wait until they are told to go on. */
-const work = async (broker: ScriptedBroker, options: Partial<BridgeOptions> = {}): Promise<{ worker: House; held: Map<string, () => void> }> => {
+const work = async (broker: ScriptedBroker, options: Partial<HouseOptions> = {}): Promise<{ worker: House; held: Map<string, () => void> }> => {
   const held = new Map<string, () => void>()
   const hook: House['hook'] = ({ path }) => new Promise<void>(resolve => held.set(path.slice('/lights/'.length), resolve))
   const worker = await house({ broker: broker.url, statePrefix: false, reconnect: { initial: 5, maximum: 20 }, ...options }, hook)

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { Aedes } from 'aedes'
 import { connectAsync, type IClientPublishOptions, type IPublishPacket, type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import type { BridgeOptions } from '../src/bridge/options.ts'
+import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, type Peer, until } from './fixtures/peers.ts'
 
@@ -14,7 +14,7 @@ let prefix = ''
 let tests = 0
 const houses: House[] = []
 
-const open = async (options: Partial<BridgeOptions> = {}): Promise<House> => {
+const open = async (options: Partial<HouseOptions> = {}): Promise<House> => {
   const opened = await house({ broker: broker.url, statePrefix: prefix, retry: { initial: 10, maximum: 40 }, reconnect: { initial: 50 }, ...options })
   houses.push(opened)
   return opened

@@ -137,7 +137,7 @@ describe('mutated packets', () => {
       if (context.body === null) throw new Error('a handler of a test may fail')
     })
     routed.put('/a/:b', () => new Promise<void>(resolve => setImmediate(resolve)))
-    app.use(mqtt({ network: network, maxQueuedBytes: 1_000_000, maxRetained: 1000, maxSessionExpiry: 5 }))
+    app.use(mqtt({ network, maxQueuedBytes: 1_000_000, maxRetained: 1000, maxSessionExpiry: 5 }))
     await app.listen()
 
     const connected = (clientId: string, clean: boolean): DirectChannel => {

@@ -7,6 +7,7 @@ import { App } from '@iopa/appbuilder'
 import mqttJs from 'mqtt'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type MqttOptions, type MqttTransport, mqtt } from '../src/mqtt.ts'
+import { websocket } from '../src/websocket.ts'
 import { certificate } from './fixtures/certificate.ts'
 
 let tls: { key: string; cert: string }
@@ -42,7 +43,7 @@ const portOf = (url: URL | undefined): string => String(url?.port)
 
 describe('one broker with several listeners', () => {
   test('shares subscriptions, retained messages and take-over', async () => {
-    const { urls, websocketUrl } = await served({ listeners: [{ port: 0, tls }], websocket: { port: 0 } })
+    const { urls, websocketUrl } = await served({ listeners: [{ port: 0, tls }], websocket: websocket({ port: 0 }) })
     expect(urls.map(({ protocol }) => protocol)).toEqual(['mqtt:', 'mqtts:', 'ws:'])
     const [plain, secure, web] = urls
     expect(web).toEqual(websocketUrl)
@@ -137,7 +138,7 @@ describe('a WebSocket listener behind a proxy', () => {
     [['10.0.0.0/8'], '127.0.0.1']
   ])('with trustProxy %j takes the client for %s', async (trustProxy, address) => {
     const seen: string[] = []
-    const { websocketUrl } = await served({ websocket: { port: 0, ...(trustProxy && { trustProxy }) } }, app =>
+    const { websocketUrl } = await served({ websocket: websocket({ port: 0, ...(trustProxy && { trustProxy }) }) }, app =>
       app.use((context, next) => {
         if (context.method === 'CONNECT') seen.push(context.remoteAddress)
         return next()
@@ -148,6 +149,6 @@ describe('a WebSocket listener behind a proxy', () => {
   })
 
   test('refuses a proxy that is no address', async () => {
-    await expect(served({ websocket: { port: 0, trustProxy: ['proxy.example'] } })).rejects.toMatchObject({ code: 'bad-proxy' })
+    await expect(served({ websocket: websocket({ port: 0, trustProxy: ['proxy.example'] }) })).rejects.toMatchObject({ code: 'bad-proxy' })
   })
 })

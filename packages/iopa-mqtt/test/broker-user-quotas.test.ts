@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { accountOf, userKeyOf } from '../src/broker/identity.ts'
 import { UserQuotas } from '../src/broker/user-quotas.ts'
 import { mqtt } from '../src/mqtt.ts'
-import type { QuotaOption } from '../src/user-quota.ts'
+import type { QuotaOption } from '../src/options.ts'
 import { type ConnectForm, closeLabs, type Lab, lab } from './broker/lab.ts'
 
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { App } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Store, StoreRecord } from '../src/store.ts'
-import { diskStore } from '../src/stores/disk.ts'
+import { disk } from '../src/stores/disk.ts'
 import { memoryStore } from '../src/stores/memory.ts'
 import { HeldStore, restarted } from './broker/held-store.ts'
 import { type ConnectForm, closeLabs, type Lab, lab } from './broker/lab.ts'
@@ -131,10 +131,10 @@ class DiskBetweenRuns implements Store {
 
   async *load(): AsyncGenerator<StoreRecord> {
     await this.#written
-    const disk = diskStore(this.#path, { sync: false })
+    const store = disk(this.#path, { sync: false })
     const records: StoreRecord[] = []
-    for await (const record of disk.load()) records.push(record)
-    await disk.close()
+    for await (const record of store.load()) records.push(record)
+    await store.close()
     this.#memory = memoryStore()
     await this.#memory.write(records)
     yield* records
@@ -150,11 +150,11 @@ class DiskBetweenRuns implements Store {
 
   async #save(): Promise<void> {
     await rm(this.#path, { recursive: true, force: true })
-    const disk = diskStore(this.#path, { sync: false })
+    const store = disk(this.#path, { sync: false })
     const records: StoreRecord[] = []
     for await (const record of this.#memory.load()) records.push(record)
-    await disk.write(records)
-    await disk.close()
+    await store.write(records)
+    await store.close()
   }
 }
 

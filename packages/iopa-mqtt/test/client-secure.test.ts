@@ -4,9 +4,11 @@ import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import type { Listener } from '@iopa/transport'
 import { afterEach, expect, it } from 'vitest'
-import { listenBridge } from '../src/bridge/bridge.ts'
+import { joinBroker } from '../src/bridge/bridge.ts'
+import { bridge } from '../src/bridge.ts'
 import { connectMqtt } from '../src/client.ts'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
+import { websocket } from '../src/websocket.ts'
 import { certificate } from './fixtures/certificate.ts'
 import { describeWith, freePort, until } from './fixtures/peers.ts'
 
@@ -41,17 +43,22 @@ describeWith(['openssl'], 'a client with TLS', () => {
 
   it.each(['mqtts', 'wss'])('authenticates itself, and verifies the broker, over %s', async scheme => {
     const port = await freePort()
-    const listener = await serve({ tls: secret, websocket: { port } })
+    const listener = await serve({ tls: secret, websocket: websocket({ port }) })
     const url = new URL(scheme === 'wss' ? `wss://127.0.0.1:${port}/` : listener.url)
     const asked = { 'iopa.Method': 'GET', 'iopa.Path': '/who' }
-    await expect(connectMqtt(url, { username: 'ann', password: 'se:cret' })).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
-    await expect(connectMqtt(url, { username: 'ann', password: 'wrong', tls: { ca: secret.cert } })).rejects.toMatchObject({ status: 401 })
-    const channel = await connectMqtt(url, { username: 'ann', password: 'se:cret', tls: { ca: secret.cert } })
+    await expect(connectMqtt(url, { websocket: websocket(), username: 'ann', password: 'se:cret' })).rejects.toMatchObject({
+      status: 502,
+      code: 'connect-failed'
+    })
+    await expect(connectMqtt(url, { websocket: websocket(), username: 'ann', password: 'wrong', tls: { ca: secret.cert } })).rejects.toMatchObject({
+      status: 401
+    })
+    const channel = await connectMqtt(url, { websocket: websocket(), username: 'ann', password: 'se:cret', tls: { ca: secret.cert } })
     closing.push(() => channel.close())
     expect(await (await channel.send(asked)).text()).toBe('ann')
     url.username = 'ann'
     url.password = 'se%3Acret'
-    const unverified = await connectMqtt(url, { tls: { verify: false } })
+    const unverified = await connectMqtt(url, { websocket: websocket(), tls: { verify: false } })
     closing.push(() => unverified.close())
     expect(await (await unverified.send(asked)).text()).toBe('ann')
   })
@@ -65,7 +72,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
     const worker = new App({ logger: false }).use(router()).use({
       name: 'mqtt',
       schemes: ['mqtt'],
-      listen: host => listenBridge({ broker: url, tls: { ca: secret.cert }, statePrefix: false }, host),
+      listen: host => joinBroker(url, { tls: { ca: secret.cert }, statePrefix: false }, host),
       connect: () => Promise.reject(new Error('not here'))
     })
     worker.put('/work/:id', async context => void seen.push(`${context.params.id} ${await context.text()}`))
@@ -84,12 +91,30 @@ it('reaches a broker over WebSocket, whose path is no part of the paths asked fo
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   closing.push(() => server.close())
-  const app = new App({ logger: false }).use(router()).use(mqtt({ port: 0, websocket: { server, path: '/iot' } }))
+  const app = new App({ logger: false }).use(router()).use(mqtt({ port: 0, websocket: websocket({ server, path: '/iot' }) }))
   app.get('/lights/hall', () => 'on')
   await app.listen()
   closing.push(() => app.close({ timeout: 50 }))
   const { port } = server.address() as { port: number }
-  const client = await new App({ logger: false }).use(mqtt()).connect(`ws://127.0.0.1:${port}/iot`)
+  const client = await new App({ logger: false }).use(mqtt({ client: { websocket: websocket() } })).connect(`ws://127.0.0.1:${port}/iot`)
   closing.push(() => client.close())
   expect(await (await client.get('/lights/hall')).text()).toBe('on')
+})
+
+it.each([
+  ['ws', async (url: string) => new App({ logger: false }).use(mqtt()).connect(url)],
+  [
+    'wss',
+    async (url: string) =>
+      new App({ logger: false })
+        .use(router())
+        .use(mqtt({ broker: bridge(url, { topics: ['a'] }) }))
+        .listen()
+  ]
+] as const)('names what to install and to import for a URL of %s', async (scheme, reach) => {
+  await expect(reach(`${scheme}://127.0.0.1:1/`)).rejects.toMatchObject({
+    status: 500,
+    code: 'websocket-missing',
+    message: expect.stringMatching(/npm install ws, import \{ websocket \} from '@iopa\/mqtt\/websocket'/)
+  })
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Store, StoreRecord } from '../src/store.ts'
-import { diskStore } from '../src/stores/disk.ts'
+import { disk } from '../src/stores/disk.ts'
 import { closeLabs, lab } from './broker/lab.ts'
 
 let folder: string
@@ -30,7 +30,7 @@ const retained = (index: number): StoreRecord => ({
 })
 
 async function fill(): Promise<void> {
-  const store = diskStore(folder, { sync: false })
+  const store = disk(folder, { sync: false })
   for (let index = 0; index < COUNT; index++) await store.write([retained(index)])
   await store.close()
 }
@@ -72,7 +72,7 @@ describe('a store with one flipped bit', () => {
   test.each([0.1, 0.37, 0.5, 0.77, 0.95])('in its log, at %d, names the loss and serves every other record', async at => {
     await fill()
     await flip(await named('.log'), at, 3)
-    const store = diskStore(folder)
+    const store = disk(folder)
     const intact = await read(store)
     expect(store.damage?.()).toHaveLength(1)
     expect(store.damage?.()[0]).toMatch(/\.log/)
@@ -89,7 +89,7 @@ describe('a store with one flipped bit', () => {
   test('in the last write of its log names the loss', async () => {
     await fill()
     await flip(await named('.log'), 0.9999)
-    const store = diskStore(folder)
+    const store = disk(folder)
     expect(await read(store)).toBe(COUNT - 1)
     expect(store.damage?.()).toEqual([expect.stringContaining('1 write in')])
     await store.close()
@@ -99,7 +99,7 @@ describe('a store with one flipped bit', () => {
     await fill()
     await compact()
     await flip(await named('.ldb'), at, 5)
-    const store = diskStore(folder)
+    const store = disk(folder)
     try {
       const intact = await read(store)
       expect(intact + (store.damage?.().length ?? 0)).toBe(COUNT)
@@ -108,7 +108,7 @@ describe('a store with one flipped bit', () => {
       expect(error).toMatchObject({ status: 500, code: 'store-damaged' })
       expect((error as Error).message).toMatch(/repair: true/)
       await store.close()
-      const repaired = diskStore(folder, { repair: true })
+      const repaired = disk(folder, { repair: true })
       expect(await read(repaired)).toBeGreaterThan(0)
       await repaired.close()
     }
@@ -126,7 +126,7 @@ describe('a store with one flipped bit', () => {
       altered[at] = (altered[at] as number) ^ 1
       await database.put(key, altered)
       await database.close()
-      const store = diskStore(folder)
+      const store = disk(folder)
       expect(await read(store)).toBe(COUNT - 1)
       expect(store.damage?.()).toEqual([expect.stringContaining('t/7')])
       await store.close()
@@ -144,10 +144,10 @@ describe('a store with one flipped bit', () => {
     const bytes = await readFile(join(folder, file))
     bytes[Math.floor(bytes.length / 2)] = (bytes[Math.floor(bytes.length / 2)] as number) ^ 4
     await writeFile(join(folder, file), bytes)
-    const store = diskStore(folder)
+    const store = disk(folder)
     await expect(read(store)).rejects.toMatchObject({ status: 500, code: 'store-damaged', message: expect.stringContaining('repair: true') })
     await store.close()
-    const repaired = diskStore(folder, { repair: true })
+    const repaired = disk(folder, { repair: true })
     expect(await read(repaired)).toBe(COUNT)
     await repaired.close()
   })
@@ -158,7 +158,7 @@ describe('a log', () => {
     await fill()
     const file = join(folder, await named('.log'))
     await writeFile(file, spoil(await readFile(file)))
-    const store = diskStore(folder)
+    const store = disk(folder)
     const intact = await read(store)
     await store.close()
     return { intact, damage: store.damage?.() }
@@ -190,7 +190,7 @@ describe('a broker on a damaged store', () => {
   test('logs what is lost, counts it and serves the rest', async () => {
     await fill()
     await flip(await named('.log'), 0.5)
-    const net = await lab(undefined, { store: diskStore(folder), statistics: 1 })
+    const net = await lab(undefined, { store: disk(folder), statistics: 1 })
     expect(net.errors.flat().join()).toMatch(/\.log/)
     const client = await net.client()
     await client.subscribe('t/+')

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { StoredMessage, StoreRecord } from '../src/store.ts'
-import { diskStore } from '../src/stores/disk.ts'
+import { disk } from '../src/stores/disk.ts'
 import { storeContract } from './store-contract.ts'
 
 let folder: string
@@ -58,7 +58,7 @@ const retained = (topic: string, text: string): StoreRecord => ({ kind: 'retaine
 
 describe('the disk store', () => {
   it('gives back every kind of record as it was written', async () => {
-    const store = diskStore(folder)
+    const store = disk(folder)
     expect(await records(store)).toEqual([])
     const written = [
       session('a'),
@@ -76,7 +76,7 @@ describe('the disk store', () => {
   })
 
   it('replaces a record under the same key and removes it when its value is null', async () => {
-    const store = diskStore(folder, { sync: false })
+    const store = disk(folder, { sync: false })
     await store.write([retained('t', 'one'), retained('u', 'two')])
     await store.write([retained('t', 'three'), { kind: 'retained', topic: 'u', value: null }])
     expect(await records(store)).toEqual([retained('t', 'three')])
@@ -84,7 +84,7 @@ describe('the disk store', () => {
   })
 
   it('yields the messages of a client by ascending sequence, beyond 2^32 too', async () => {
-    const store = diskStore(folder)
+    const store = disk(folder)
     const sequences = [2 ** 40, 3, 255, 2 ** 32, 16, 2 ** 53 - 1]
     await store.write(sequences.map(sequence => delivery('a', sequence)))
     const read = (await records(store)).map(record => (record.kind === 'message' ? record.sequence : -1))
@@ -93,7 +93,7 @@ describe('the disk store', () => {
   })
 
   it('removes what belongs to a session with it, and nothing of a client whose id begins alike', async () => {
-    const store = diskStore(folder)
+    const store = disk(folder)
     await store.write([
       session('a'),
       subscription('a', 'x/#'),
@@ -111,7 +111,7 @@ describe('the disk store', () => {
   })
 
   it('writes batches that arrive meanwhile together, and each in its order', async () => {
-    const store = diskStore(folder)
+    const store = disk(folder)
     await Promise.all(Array.from({ length: 2000 }, (_, n) => store.write([retained(`t/${n % 10}`, String(n))])))
     const read = await records(store)
     expect(read.map(record => new TextDecoder().decode((record.value as StoredMessage).payload)).sort()).toEqual([
@@ -130,15 +130,15 @@ describe('the disk store', () => {
   })
 
   it('says that another broker uses the folder', async () => {
-    const store = diskStore(folder)
+    const store = disk(folder)
     await store.write([retained('t', 'x')])
-    await expect(records(diskStore(folder))).rejects.toMatchObject({ status: 503, code: 'store-locked' })
+    await expect(records(disk(folder))).rejects.toMatchObject({ status: 503, code: 'store-locked' })
     await store.close()
-    expect(await records(diskStore(folder))).toHaveLength(1)
+    expect(await records(disk(folder))).toHaveLength(1)
   })
 
   it('rejects a write when the folder cannot be opened', async () => {
-    const store = diskStore(join(folder, 'nowhere', '\0'))
+    const store = disk(join(folder, 'nowhere', '\0'))
     await expect(store.write([retained('t', 'x')])).rejects.toMatchObject({ code: 'store-unavailable' })
   })
 
@@ -155,7 +155,7 @@ describe('the disk store', () => {
     expect((await exited)[1]).toBe('SIGKILL')
     const acknowledged = printed.split('\n').slice(0, -1)
     expect(acknowledged.length).toBeGreaterThan(1000)
-    const store = diskStore(folder)
+    const store = disk(folder)
     const kept = new Set((await records(store)).map(record => (record as { topic: string }).topic))
     await store.close()
     expect(acknowledged.filter(number => !kept.has(`house/${number}`))).toEqual([])
@@ -164,5 +164,5 @@ describe('the disk store', () => {
 
 storeContract('the disk store', () => {
   const path = join(tmpdir(), `iopa-mqtt-${randomUUID()}`)
-  return { open: () => diskStore(path), dispose: () => rm(path, { recursive: true, force: true }) }
+  return { open: () => disk(path), dispose: () => rm(path, { recursive: true, force: true }) }
 })

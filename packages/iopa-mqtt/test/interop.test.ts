@@ -9,6 +9,7 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { MqttOptions } from '../src/mqtt.ts'
 import { mqtt } from '../src/mqtt.ts'
+import { websocket } from '../src/websocket.ts'
 import { describeWith, until } from './fixtures/peers.ts'
 
 const closing: (() => unknown)[] = []
@@ -132,7 +133,7 @@ describe('MQTT.js on the embedded broker', () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     closing.push(() => server.close())
-    await home({ websocket: { server } })
+    await home({ websocket: websocket({ server }) })
     await exchange(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/mqtt`, { protocolVersion })
   })
 })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Connection, ConnectionLost } from '../src/remote/connection.ts'
-import { deferred } from '../src/remote/deferred.ts'
 import type { OutboundMessage, Receipt } from '../src/remote/message.ts'
 import { Publisher } from '../src/remote/publisher.ts'
+import { deferred } from '../src/remote/waiting.ts'
 
 const RECEIPT: Receipt = { reasonCode: 0, reasonString: '', userProperties: {} }
 

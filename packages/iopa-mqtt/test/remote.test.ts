@@ -1,8 +1,9 @@
 import { systemClock } from '@iopa/transport'
 import type { IPublishPacket, Packet } from 'mqtt-packet'
 import { afterEach, describe, expect, it } from 'vitest'
+import { decodeServerPacket, type ServerPublish } from '../src/codec/server-decoder.ts'
 import { RemoteBroker, type RemoteBrokerOptions } from '../src/remote/broker.ts'
-import { publishProperties } from '../src/remote/publish-properties.ts'
+import { encodePublish, inbound, type MessageProperties } from '../src/remote/message.ts'
 import { until } from './fixtures/peers.ts'
 import { connack, type ScriptedBroker, scriptedBroker } from './fixtures/scripted-broker.ts'
 
@@ -190,7 +191,7 @@ describe('a lasting connection to a broker', () => {
     })
     const options = {
       connectTimeout: 40,
-      connected: async (connection: { subscribe(requests: readonly { filter: string; qos: 1 }[]): Promise<number[]> }) =>
+      connected: async (connection: { subscribe(requests: readonly { filter: string; qos: 1 }[]): Promise<readonly number[]> }) =>
         void (await connection.subscribe([{ filter: 'a', qos: 1 }]))
     }
     await expect(remote(url, options).start()).rejects.toMatchObject({ status: 504, code: 'timeout' })
@@ -203,17 +204,30 @@ describe('a lasting connection to a broker', () => {
 })
 
 describe('properties of a message', () => {
-  it('that are empty are left out, for MQTT.js would drop the packet', () => {
-    expect(publishProperties({ userProperties: {} })).toBeUndefined()
-    expect(publishProperties({ userProperties: { a: [], b: ['1', '2'], c: '' } })).toEqual({ userProperties: { b: ['1', '2'], c: '' } })
-    expect(
-      publishProperties({ contentType: 'a/b', correlationData: Uint8Array.of(1), payloadFormatIndicator: true, messageExpiryInterval: 1.5 })
-    ).toEqual({
-      contentType: 'a/b',
-      correlationData: Buffer.from([1]),
-      payloadFormatIndicator: true,
-      messageExpiryInterval: 1
-    })
+  const encoded = (properties: MessageProperties, version = 5): ServerPublish => {
+    const packet = encodePublish({ topic: 'a', payload: Buffer.from('x'), qos: 0, properties }, version)(0)
+    return decodeServerPacket(packet, 0, 2, packet.length, version) as ServerPublish
+  }
+
+  it('are sent as they are, and those without a value left out', () => {
+    expect(encoded({ userProperties: {} }).properties).toEqual({})
+    expect(encoded({ userProperties: { a: [], b: ['1', '2'], c: '' } }).properties.userProperties).toEqual([
+      ['b', '1'],
+      ['b', '2'],
+      ['c', '']
+    ])
+    const packet = encoded({ contentType: 'a/b', correlationData: Uint8Array.of(1), payloadFormatIndicator: true, messageExpiryInterval: 1.5 })
+    expect(packet.properties).toEqual({ contentType: 'a/b', correlationData: Buffer.from([1]), payloadFormatIndicator: true })
+    expect(packet.messageExpiryInterval).toBe(1)
+  })
+
+  it('stay out of MQTT 3.1.1', () => {
+    expect(encoded({ contentType: 'a/b', messageExpiryInterval: 3 }, 4)).toMatchObject({ properties: {}, messageExpiryInterval: undefined })
+  })
+
+  it('come in by name, where one that repeats has all its values', () => {
+    const packet = encoded({ userProperties: { a: ['1', '2'], __proto__x: 'y' }, messageExpiryInterval: 7 })
+    expect(inbound(packet).properties).toEqual({ userProperties: { a: ['1', '2'], __proto__x: 'y' }, messageExpiryInterval: 7 })
   })
 
   it.each([
@@ -223,6 +237,6 @@ describe('properties of a message', () => {
     [{ correlationData: new Uint8Array(70_000) }],
     [{ messageExpiryInterval: -1 }]
   ])('that MQTT cannot carry are refused', properties => {
-    expect(() => publishProperties(properties)).toThrow(expect.objectContaining({ status: 400, code: 'bad-property' }))
+    expect(() => encoded(properties)).toThrow(expect.objectContaining({ status: 400, code: 'bad-property' }))
   })
 })

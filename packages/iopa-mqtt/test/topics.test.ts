@@ -166,7 +166,7 @@ describe('a route with a constraint', () => {
       { kind: 'static', value: 'rooms' },
       { kind: 'param', name: 'number', constraint: /^[0-9]+$/ }
     ] as const
-    const routes = new RouteIndex([{ methods: ['GET'], segments } as unknown as RouteInfo])
+    const routes = new RouteIndex([{ method: 'GET', segments } as unknown as RouteInfo])
     expect(routes.hasGet('/rooms/7')).toBe(true)
     expect(routes.hasGet('/rooms/hall')).toBe(false)
     expect(routes.hasAny('/rooms/hall')).toBe(false)

@@ -8,6 +8,7 @@ import { router } from '@iopa/router'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { mqtt } from '../src/mqtt.ts'
+import { websocket } from '../src/websocket.ts'
 import { describeWith, until } from './fixtures/peers.ts'
 
 const PAGE = `<!doctype html><title>lights</title><script src="/mqtt.js"></script><script>
@@ -29,7 +30,7 @@ describeWith(['chromium'], 'a page in a browser', () => {
   let port: number
   let light = 'off'
   const lights = (behind: Server) => {
-    const house = new App({ logger: false }).use(router()).use(mqtt({ port: 0, websocket: { server: behind } }))
+    const house = new App({ logger: false }).use(router()).use(mqtt({ port: 0, websocket: websocket({ server: behind }) }))
     house.get('/lights/hall', () => light)
     house.put('/lights/hall', async context => void (light = await context.text()))
     return house

@@ -1,6 +1,5 @@
 import { byteBody, IopaError } from '@iopa/transport'
-import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
-import { PartialFrame } from './partial-frame.ts'
+import { type FrameReader, type Framing, frameTooLong, PartialFrame } from './framing.ts'
 
 /** Frames whose length is known before their payload. */
 export interface LengthFormat {

@@ -1,11 +1,10 @@
-import { type FrameReader, type Framing, frameTooLong } from './framing.ts'
-import { PartialFrame } from './partial-frame.ts'
+import { type FrameReader, type Framing, frameTooLong, PartialFrame } from './framing.ts'
 
 const LF = 10
 const CR = 13
 const EMPTY = new Uint8Array()
 const SUFFIX = Uint8Array.of(LF)
-// Of a line that is skipped so many bytes are kept: its last members say which one it was.
+// Bytes kept of the end of a skipped line: its last members say whose answer it was.
 const TAIL = 128
 
 /** Messages that end with a line feed, or with carriage return and line feed; `empty` says whether an empty line is a message. */

@@ -1,23 +1,28 @@
 import {
+  Answer,
   type ByteChannel,
   type ByteNetwork,
+  type Clock,
+  CodecTable,
   type Connection,
   Connections,
   countersOf,
+  encodeBagAnswer,
   type Host,
+  IopaError,
   type Listener,
+  listenerUrl,
+  requiredPort,
   type TlsOptions
 } from '@iopa/transport'
-import { BagSession } from './bag-session.ts'
-import { DataSession } from './data-session.ts'
 import type { Framing } from './framing.ts'
 import type { TcpOptions } from './options.ts'
-import { refusals } from './refusal.ts'
-import type { Session, SessionSettings } from './session.ts'
+import { Session, type SessionSettings } from './session.ts'
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. `bag` says that frames are bags. */
 export async function listen(host: Host, framing: Framing, bag: boolean, network: ByteNetwork, options: TcpOptions): Promise<Listener> {
-  const { host: address = '127.0.0.1', port = 0, tls } = options
+  const { host: address = '127.0.0.1', tls } = options
+  const port = requiredPort('tcp', options.port)
   host.assertProtected(address, options.allowUnauthenticated)
   const { limits } = host
   const clock = options.clock ?? host.clock
@@ -25,9 +30,9 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
   // A body of the largest size fits in base64, with its headers and path beside it.
   const frameLimit = bag ? Math.ceil((limits.body * 4) / 3) + 64 * 1024 : limits.body
   const counters = countersOf(host, 'tcp')
-  const settings: SessionSettings = { host, counters, clock, framing, frameLimit, scheme, closing: false }
+  const settings: SessionSettings = { host, counters, clock, framing, bag, frameLimit, scheme, closing: false }
   const sessions = new WeakMap<Connection, Session>()
-  const connections = new Connections(clock, limits, connection => sessions.get(connection)?.leave('timeout'), counters)
+  const connections = new Connections(clock, limits, connection => sessions.get(connection)?.finish('timeout'), counters)
   const refuse = refusals(bag, clock)
 
   const accept = (channel: ByteChannel): void => {
@@ -37,7 +42,7 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
       return
     }
     probe(channel.raw, limits.idleTimeout)
-    sessions.set(connection, bag ? new BagSession(channel, connection, settings) : new DataSession(channel, connection, settings))
+    sessions.set(connection, new Session(channel, connection, settings))
   }
   const server = await network.listen({ host: address, port, tls }, accept, counters.failed)
 
@@ -45,18 +50,51 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
   const close = async (timeout: number): Promise<void> => {
     settings.closing = true
     const closed = server.close()
-    await connections.drain(timeout, connection => sessions.get(connection)?.leave('shutdown'))
+    await connections.drain(timeout, connection => sessions.get(connection)?.finish('shutdown'))
     await closed
   }
   return {
-    url: new URL(`${scheme}://${server.address.includes(':') ? `[${server.address}]` : server.address}:${server.port}`),
+    url: listenerUrl(scheme, server.address, server.port),
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && server.reload && { reload: (next: TlsOptions) => server.reload?.(next) })
   }
 }
 
-/** Lets the system find out that a silent peer has gone: one that observes may be silent for ever. */
+/** Turns on TCP keep-alive: a peer that observes may send nothing, and the system finds out when it has gone. */
 function probe(socket: unknown, delay: number): void {
   const { setKeepAlive } = (socket ?? {}) as { setKeepAlive?: (on: boolean, delay: number) => void }
   if (delay < 2 ** 31) setKeepAlive?.call(socket, true, delay)
+}
+
+// Connections over the limit that get an answer at the same time; further ones are dropped.
+const AT_ONCE = 64
+// How long such a connection waits for the peer to close, in milliseconds.
+const LINGER = 1000
+
+/** Refuses connections over the limit: a peer that speaks bags gets a 503. */
+function refusals(bag: boolean, clock: Clock): (channel: ByteChannel) => void {
+  let open = 0
+  const answer = new Answer()
+  answer.fail(
+    new IopaError(503, 'too-many-connections', 'The server has as many connections as it may have; try again.', { headers: { 'retry-after': '10' } })
+  )
+  answer.seal(new CodecTable())
+  const line = Buffer.from(`${encodeBagAnswer(answer, undefined)}\n`)
+
+  return channel => {
+    if (!bag || open >= AT_ONCE) return channel.destroy()
+    open++
+    const timer = clock.setTimeout(() => channel.destroy(), LINGER)
+    channel.open({
+      data: () => undefined,
+      end: () => channel.end(),
+      drain: () => undefined,
+      close: () => {
+        open--
+        clock.clearTimeout(timer)
+      }
+    })
+    channel.write(line)
+    channel.end()
+  }
 }

@@ -5,7 +5,7 @@ import type { FramingOption } from './framing-option.ts'
 export interface TcpOptions {
   /** Address to listen on; default `127.0.0.1`. */
   readonly host?: string
-  /** Port to listen on; 0, the default, lets the system choose. */
+  /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
   /** How messages lie in the stream; default `'bag'`. */
   readonly framing?: FramingOption

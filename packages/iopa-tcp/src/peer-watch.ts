@@ -36,7 +36,7 @@ export class PeerWatch {
     if (!this.#timers.has('frame')) this.#start('frame', time, check)
   }
 
-  /** Drops the connection when nothing that was written has left until `moved` is called; `stuck` is told before. */
+  /** Drops the connection when what was written does not leave within the idle timeout; calls `stuck` before. `moved` ends the wait. */
   stall(stuck: () => void): void {
     if (this.#leaving || this.#timers.has('stall')) return
     this.#start('stall', this.#idleTimeout, () => {
@@ -59,7 +59,7 @@ export class PeerWatch {
     })
   }
 
-  /** A peer that has finished sending and one that has gone look the same until something is written to them, twice. */
+  /** Finds out whether a peer that has finished sending has gone: only two writes in a row show that. */
   probe(write: () => void): void {
     if (this.#timers.has('probe')) return
     const again = (): void => {

@@ -3,7 +3,10 @@ import {
   type ByteReceiver,
   type Clock,
   type Connection,
+  ConnectionUser,
+  type Context,
   type Counters,
+  type Endpoint,
   type EndReason,
   HeldBuffer,
   type Host,
@@ -11,8 +14,13 @@ import {
   isIopaError,
   Outbox
 } from '@iopa/transport'
-import { AnswerFlow } from './answer-flow.ts'
-import type { FrameReader, Framing } from './framing.ts'
+import { AnswerWriter } from './answer-writer.ts'
+import { BagRequests, bagFormat } from './bag-requests.ts'
+import { DataRequests, dataFormat } from './data-requests.ts'
+import type { FrameReceiver } from './frame-receiver.ts'
+import type { Framing } from './framing.ts'
+import { TcpMachine } from './machine/tcp-machine.ts'
+import { BROKEN, CLOSE, CLOSED, FAULT, FINISH, FINISHING, PEER_END, STOP, STOPPED } from './machine/transitions.ts'
 import { PeerWatch } from './peer-watch.ts'
 
 /** What the sessions of one listener share. */
@@ -21,6 +29,8 @@ export interface SessionSettings {
   readonly counters: Counters
   readonly clock: Clock
   readonly framing: Framing
+  /** Frames are bags. */
+  readonly bag: boolean
   /** The longest frame, in bytes. */
   readonly frameLimit: number
   readonly scheme: string
@@ -32,120 +42,119 @@ export interface SessionSettings {
 const SPACE = Uint8Array.of(0x20)
 
 /**
- * One connection of a listener: frames come in, requests run, answers leave. What was finished while a chunk was read
- * leaves in one write at its end, later answers with all others of the same turn of the event loop.
+ * One connection of a listener: carries bytes between a channel and a machine, and frames to their receiver. What was
+ * finished while a chunk was read leaves in one write at its end, later answers with all others of the same turn of the
+ * event loop.
  */
-export abstract class Session extends AnswerFlow implements ByteReceiver {
-  protected readonly counters: Counters
-  /** What has come of a frame, among the bodies in memory. */
-  readonly #held: HeldBuffer
-  protected readonly framing: Framing
-  protected readonly counted: Connection
+export class Session implements ByteReceiver {
+  readonly #channel: ByteChannel
+  readonly #counted: Connection
   readonly #settings: SessionSettings
   /** Most requests in work. */
   readonly #most: number
-  readonly #channel: ByteChannel
+  readonly #machine: TcpMachine
+  readonly #outbox: Outbox
   readonly #watch: PeerWatch
-  readonly #reader: FrameReader
-  readonly #chunks: Uint8Array[] = []
-  #frames = 0
+  /** What has come of a frame, among the bodies in memory. */
+  readonly #held: HeldBuffer
+  /** A frame has begun and is not complete. */
+  #holding = false
+  readonly #connection: Context
+  readonly #user: ConnectionUser
+  readonly #answers: AnswerWriter
+  readonly #requests: FrameReceiver
   #pumping = false
   #scheduled = false
   #paused = false
-  /** The peer has finished sending. */
-  #ended = false
-  /** Nothing more is read: the stream has ended, or cannot be understood any more. */
-  #stopped = false
-  /** The peer has broken the framing, or has not ended a message in time: what it observes ends, too. */
-  #broken = false
   #silent = true
-  #leaving = false
   #reason: EndReason = 'disconnect'
 
   constructor(channel: ByteChannel, counted: Connection, settings: SessionSettings) {
-    const { host, clock, framing } = settings
-    super(host, new Outbox(channel, host.limits), {
-      scheme: settings.scheme,
-      protocol: 'TCP/1.0',
-      remoteAddress: channel.remoteAddress,
-      remotePort: channel.remotePort,
-      localAddress: channel.localAddress,
-      localPort: channel.localPort,
-      tls: channel.tls,
-      sessionId: `${channel.localAddress}:${channel.localPort}-${channel.remoteAddress}:${channel.remotePort}`,
-      rawTransport: channel.raw,
-      bodyLimit: host.limits.body,
-      clientCertificate: () => channel.clientCertificate?.()
-    })
-    this.framing = framing
-    this.counted = counted
-    this.#settings = settings
-    this.counters = settings.counters
-    this.#held = new HeldBuffer(host.scope.environment.bodies)
-    this.#most = host.limits.inFlightPerConnection
+    const { host, clock, framing, counters, bag } = settings
     this.#channel = channel
+    this.#counted = counted
+    this.#settings = settings
+    this.#most = host.limits.inFlightPerConnection
+    this.#machine = new TcpMachine(framing.reader(settings.frameLimit))
+    this.#outbox = new Outbox(channel, host.limits)
     this.#watch = new PeerWatch(channel, clock, host.limits.idleTimeout)
-    this.#reader = framing.reader(settings.frameLimit)
-    if (Number.isFinite(host.limits.headerTimeout)) this.#watch.first(host.limits.headerTimeout, () => this.leave('timeout'))
+    this.#held = new HeldBuffer(host.scope.environment.bodies)
+    const endpoint = endpointOf(channel, settings)
+    this.#connection = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
+    // No pipeline runs for a connection, so there is nothing to wait for before its keys are inherited.
+    this.#connection.response.status = 204
+    this.#connection.response.seal(this.#connection.environment.codecs)
+    this.#user = new ConnectionUser(host, this.#connection, error => this.#userEnded(error))
+    const schedule = (): void => this.#schedule()
+    this.#answers = new AnswerWriter({
+      host,
+      endpoint,
+      connection: this.#connection,
+      user: this.#user,
+      outbox: this.#outbox,
+      format: bag ? bagFormat : dataFormat(framing),
+      schedule,
+      drained: () => this.#drained(),
+      destroy: () => channel.destroy()
+    })
+    const ports = { host, endpoint, connection: this.#connection, answers: this.#answers, counted, counters, schedule }
+    this.#requests = bag ? new BagRequests(ports) : new DataRequests(ports)
+    if (Number.isFinite(host.limits.headerTimeout)) this.#watch.first(host.limits.headerTimeout, () => this.finish('timeout'))
     channel.open(this)
   }
 
-  /** Takes one frame; an error that it throws ends the session. */
-  protected abstract receive(frame: Uint8Array): void
-  /** True while something beside requests in work keeps the session open. */
-  protected abstract get occupied(): boolean
-
   data(chunk: Uint8Array): void {
-    this.counted.touch()
+    this.#counted.touch()
     if (this.#silent) {
       this.#silent = false
       this.#watch.spoken()
     }
-    if (this.#stopped) return
+    if (this.#machine.state >= STOPPED) return
     if (!this.#ready && !this.#paused) {
       this.#paused = true
       this.#channel.pause()
     }
-    this.#chunks.push(chunk)
+    this.#machine.receive(chunk)
     this.#pump()
   }
 
   end(): void {
-    this.#ended = true
+    if (!this.#machine.may(PEER_END)) return
+    this.#machine.step(PEER_END)
     this.#pump()
   }
 
   drain(): void {
-    this.counted.touch()
-    this.outbox.onDrain()
+    this.#counted.touch()
+    this.#outbox.onDrain()
     this.#watch.moved()
     this.#pump()
   }
 
   close(): void {
-    this.closed = true
+    this.#machine.step(CLOSE)
+    this.#answers.close()
     this.#held.free()
     this.#watch.close()
-    this.user.close()
-    this.outbox.onClose()
-    this.counted.remove()
-    void this.connection.end(this.#reason)
+    this.#user.close()
+    this.#outbox.onClose()
+    this.#counted.remove()
+    void this.#connection.end(this.#reason)
   }
 
   /** Ends the connection when everything written has left; `reason` is that of its scope. */
-  leave(reason: EndReason): void {
-    if (this.#leaving || this.closed) return
-    this.#leaving = true
-    this.#stopped = true
+  finish(reason: EndReason): void {
+    if (!this.#machine.may(FINISH)) return
+    this.#machine.step(FINISH)
     this.#reason = reason
-    this.outbox.flush()
+    this.#outbox.flush()
     this.#channel.end()
     // The peer's end is only seen by reading on.
     if (this.#paused) this.#channel.resume()
     this.#watch.leave()
   }
 
-  protected schedule(): void {
+  #schedule(): void {
     if (this.#scheduled || this.#pumping) return
     this.#scheduled = true
     queueMicrotask(() => {
@@ -154,102 +163,95 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     })
   }
 
-  protected drained(): Promise<void> {
+  #drained(): Promise<void> {
     this.#watchStall()
-    return this.outbox.drained()
+    return this.#outbox.drained()
   }
 
-  protected userEnded(error: IopaError): void {
-    if (this.closed || this.#leaving) return
-    this.#stop()
-    this.unauthorized(error)
-    this.schedule()
-  }
-
-  /** Says why the connection ends, where the framing has words for it. */
-  protected unauthorized(_error: IopaError): void {}
-
-  protected destroy(): void {
-    this.#channel.destroy()
+  #userEnded(error: IopaError): void {
+    if (!this.#machine.may(STOP)) return
+    this.#stop(STOP)
+    this.#requests.userEnded(error)
+    this.#schedule()
   }
 
   get #ready(): boolean {
-    return !this.#stopped && !this.#settings.closing && this.inFlight < this.#most && this.outbox.writable
+    const { closing } = this.#settings
+    return this.#machine.state < STOPPED && !closing && this.#answers.inFlight < this.#most && this.#outbox.writable
   }
 
   #pump(): void {
-    if (this.#pumping || this.closed) return
+    if (this.#pumping || this.#machine.state === CLOSED) return
     this.#pumping = true
-    this.outbox.cork()
-    this.sendFinished()
+    this.#outbox.cork()
+    this.#answers.sendFinished()
     try {
       this.#read()
     } catch (error) {
-      this.#stop()
-      this.#broken = true
-      if (!isIopaError(error)) this.host.logger.error('iopa: a TCP session failed', error)
-      this.refuse(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
+      if (!isIopaError(error)) this.#settings.host.logger.error('iopa: a TCP session failed', error)
+      this.#fail(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
     }
-    this.outbox.uncork()
+    this.#outbox.uncork()
     this.#pumping = false
-    this.counted.busy(this.inFlight)
-    if (!this.closed && !this.#leaving) this.#rest()
-  }
-
-  /** After all that could be done at once: waits for the peer, or leaves. */
-  #rest(): void {
-    if (this.#stopped && this.inFlight === 0) {
-      if (this.#broken || !this.occupied) {
-        this.leave('disconnect')
-        return
-      }
-      this.#watch.probe(() => {
-        if (this.outbox.writable) this.outbox.write(SPACE)
-      })
-    } else if (this.#paused && this.#chunks.length === 0 && this.#ready) {
-      this.#paused = false
-      this.#channel.resume()
-    }
-    if (this.#reader.pending > 0) this.#watchFrame()
-    if (!this.outbox.writable) this.#watchStall()
+    this.#counted.busy(this.#answers.inFlight)
+    if (this.#machine.state < FINISHING) this.#rest()
   }
 
   #read(): void {
+    const machine = this.#machine
     while (this.#ready) {
-      const frame = this.#reader.next()
-      this.#held.resize(this.#reader.room ?? this.#reader.pending, this.connection)
-      if (frame !== null) {
-        this.#frames++
-        this.receive(frame)
-        continue
+      const frame = machine.next()
+      // A frame that lies whole in a chunk takes no room.
+      if (frame === null || this.#holding) {
+        const { room } = machine
+        this.#holding = room > 0
+        this.#held.resize(room, this.#connection)
       }
-      const chunk = this.#chunks.shift()
-      if (chunk !== undefined) this.#reader.push(chunk)
-      else {
-        if (!this.#ended) return
-        this.#stop()
-        const last = this.#reader.end()
-        if (last !== null) this.receive(last)
-      }
+      if (frame === null) return
+      this.#requests.receive(frame)
     }
   }
 
-  #stop(): void {
-    this.#stopped = true
+  /** After all that could be done at once: waits for the peer, or ends the connection. */
+  #rest(): void {
+    const machine = this.#machine
+    if (machine.state >= STOPPED && this.#answers.inFlight === 0) {
+      if (machine.state === BROKEN || !this.#requests.occupied) {
+        this.finish('disconnect')
+        return
+      }
+      this.#watch.probe(() => {
+        if (this.#outbox.writable) this.#outbox.write(SPACE)
+      })
+    } else if (this.#paused && machine.empty && this.#ready) {
+      this.#paused = false
+      this.#channel.resume()
+    }
+    if (machine.pending > 0) this.#watchFrame()
+    if (!this.#outbox.writable) this.#watchStall()
+  }
+
+  /** Reads no more. */
+  #stop(event: typeof STOP | typeof FAULT): void {
+    if (this.#machine.may(event)) this.#machine.step(event)
     this.#held.free()
-    this.#chunks.length = 0
+  }
+
+  /** The bytes of the peer cannot be understood any more: says so, and ends after what is in work. */
+  #fail(error: IopaError): void {
+    this.#stop(FAULT)
+    this.#answers.refuse(error)
   }
 
   /** A message that has begun must be whole within the time of a request, however slowly its bytes come. */
   #watchFrame(): void {
-    const { requestTimeout } = this.host.limits
-    const frames = this.#frames
+    const { requestTimeout } = this.#settings.host.limits
+    const machine = this.#machine
+    const { frames } = machine
     this.#watch.frame(requestTimeout, () => {
-      if (this.#stopped || this.#reader.pending === 0) return
-      if (frames !== this.#frames || this.#paused) return this.#watchFrame()
-      this.#stop()
-      this.#broken = true
-      this.refuse(new IopaError(408, 'frame-timeout', `A message must be whole within ${requestTimeout} ms.`))
+      if (machine.state >= STOPPED || machine.pending === 0) return
+      if (frames !== machine.frames || this.#paused) return this.#watchFrame()
+      this.#fail(new IopaError(408, 'frame-timeout', `A message must be whole within ${requestTimeout} ms.`))
       this.#pump()
     })
   }
@@ -260,3 +262,17 @@ export abstract class Session extends AnswerFlow implements ByteReceiver {
     })
   }
 }
+
+const endpointOf = (channel: ByteChannel, { scheme, host }: SessionSettings): Endpoint => ({
+  scheme,
+  protocol: 'TCP/1.0',
+  remoteAddress: channel.remoteAddress,
+  remotePort: channel.remotePort,
+  localAddress: channel.localAddress,
+  localPort: channel.localPort,
+  tls: channel.tls,
+  sessionId: `${channel.localAddress}:${channel.localPort}-${channel.remoteAddress}:${channel.remotePort}`,
+  rawTransport: channel.raw,
+  bodyLimit: host.limits.body,
+  clientCertificate: () => channel.clientCertificate?.()
+})

@@ -84,7 +84,7 @@ describe('on a network that cuts and joins at random', () => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock, seed, splitting: 7, coalescing: 0.5, delay: [1, 20], window: 512 })
     const state = { level: 0 }
-    const app = new App({ logger: false, clock }).use(tcp({ port: 7000, network: network, ...options })).use(async (context: Context) => {
+    const app = new App({ logger: false, clock }).use(tcp({ port: 7000, network, ...options })).use(async (context: Context) => {
       if (context.method === 'PUT') {
         state.level = ((await context.json()) as { level: number }).level
         return undefined
@@ -92,7 +92,7 @@ describe('on a network that cuts and joins at random', () => {
       return context.path === '/level' ? { ...state } : context.path
     })
     await app.listen()
-    const channel = await clock.runUntil(connect(tcp({ network: network }), 'tcp://127.0.0.1:7000', { clock }))
+    const channel = await clock.runUntil(connect(tcp({ network }), 'tcp://127.0.0.1:7000', { clock }))
     return { clock, app, channel, state }
   }
 

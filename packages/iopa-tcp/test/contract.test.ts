@@ -3,6 +3,6 @@ import { describe, test } from 'vitest'
 import { tcp } from '../src/index.ts'
 
 describe('the transport contract holds for tcp', () => {
-  const cases = transportContract({ transport: options => tcp(options), url: ({ url }) => url.href, features: { cancel: false } })
+  const cases = transportContract({ transport: options => tcp({ port: 0, ...options }), url: ({ url }) => url.href, features: { cancel: false } })
   for (const { name, run } of cases) test(name, run)
 })

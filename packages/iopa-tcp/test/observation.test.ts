@@ -214,7 +214,7 @@ test('closing ends observations', async () => {
 })
 
 test('the transport says what it can do', async () => {
-  const app = new App({ logger: false }).use(tcp({ framing: 'lines' }))
+  const app = new App({ logger: false }).use(tcp({ port: 0, framing: 'lines' }))
   atEnd(() => app.close())
   expect(app.capabilities[CAPABILITIES.Tcp]).toMatchObject({ framing: 'lines', observe: false, tls: false })
 })

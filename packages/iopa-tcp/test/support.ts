@@ -33,7 +33,7 @@ export async function serve(
   const logger: Logger = { error: (...data) => errors.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
   const { appLimits, ...rest } = options
   const app = new App({ logger, ...(appLimits && { limits: appLimits }) })
-  app.use(tcp(rest))
+  app.use(tcp({ port: 0, ...rest }))
   app.use(handler as never)
   const [listener] = await app.listen()
   atEnd(() => app.close({ timeout: 200 }))

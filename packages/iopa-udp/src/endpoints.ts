@@ -2,7 +2,7 @@ import type { DatagramChannel, Endpoint, Limits } from '@iopa/transport'
 
 const SLOTS = 1024
 
-/** Endpoints of the latest peers, so that a peer that sends again costs nothing; bounded, for anybody may pretend to be many peers. */
+/** Endpoints of the latest peers, so that a peer that sends again costs nothing; bounded, as addresses can be forged. */
 export class Endpoints {
   readonly #channel: DatagramChannel
   readonly #limits: Limits

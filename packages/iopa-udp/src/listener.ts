@@ -1,11 +1,12 @@
-import { countersOf, type DatagramNetwork, type Host, type Listener } from '@iopa/transport'
+import { countersOf, type DatagramNetwork, type Host, type Listener, listenerUrl, requiredPort } from '@iopa/transport'
 import { addressOf } from './address.ts'
 import type { UdpOptions } from './options.ts'
 import { DatagramServer } from './server.ts'
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
 export async function listen(host: Host, network: DatagramNetwork, options: UdpOptions): Promise<Listener> {
-  const { host: address = '127.0.0.1', port = 0, framing = 'bag' } = options
+  const { host: address = '127.0.0.1', framing = 'bag' } = options
+  const port = requiredPort('udp', options.port)
   host.assertProtected(address, options.allowUnauthenticated)
   countersOf(host, 'udp')
   const clock = options.clock ?? host.clock
@@ -26,7 +27,7 @@ export async function listen(host: Host, network: DatagramNetwork, options: UdpO
   }
   const { localAddress, localPort } = channel
   return {
-    url: new URL(`udp://${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`),
+    url: listenerUrl('udp', localAddress, localPort),
     close: ({ timeout = host.limits.drainTimeout } = {}) => (closing ??= close(timeout))
   }
 }

@@ -4,7 +4,7 @@ import type { Clock, DatagramNetwork, Limits } from '@iopa/transport'
 export interface UdpOptions {
   /** Address to listen on, of IPv4 or IPv6; default `127.0.0.1`. */
   readonly host?: string
-  /** Port to listen on; 0, the default, lets the system choose. */
+  /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
   /** `'bag'`, the default: a JSON object per datagram. `'raw'`: each datagram is a DATA request. */
   readonly framing?: 'bag' | 'raw'

@@ -17,9 +17,8 @@ import {
   type RequestSource,
   reasonPhrase
 } from '@iopa/transport'
-import { answerLimit } from './datagram-limit.ts'
+import { answerLimit, FaultBudget } from './datagram-limit.ts'
 import { Endpoints } from './endpoints.ts'
-import { FaultBudget } from './fault-budget.ts'
 
 type Seq = number | string | undefined
 
@@ -46,7 +45,7 @@ export class DatagramServer implements DatagramReceiver {
   }
 
   message(bytes: Uint8Array, address: string, port: number): void {
-    // Nobody can be answered at port 0 (RFC 768).
+    // Port 0 cannot be answered (RFC 768).
     if (this.closing || port === 0) return
     const endpoint = this.#endpoints.of(address, port)
     if (this.#raw)
@@ -54,7 +53,7 @@ export class DatagramServer implements DatagramReceiver {
     else this.#bag(bytes, endpoint)
   }
 
-  /** A peer that cannot be reached is nobody's failure: it sends again, or not. */
+  /** Ignores socket errors: an unreachable peer is not a failure of this server. */
   error(): void {}
 
   #bag(bytes: Uint8Array, endpoint: Endpoint): void {
@@ -105,7 +104,7 @@ export class DatagramServer implements DatagramReceiver {
       request.requestedMethod === 'HEAD' || answer.isStream ? { ...bare(answer.status), headerPairs: answer.headerPairs, type: answer.type } : answer,
       seq
     )
-    // A refusal says the most with its status alone.
+    // Of a refusal that is too long only the status is sent.
     if (bytes.length <= limit) this.#transmit(request, bytes)
     else this.#write(request, bare(answer.isProblem ? answer.status : 413), seq)
   }
@@ -126,7 +125,7 @@ const encoded = (answer: BagAnswer, seq: Seq): Uint8Array => Buffer.from(`${enco
 /** An answer that is a status and nothing else. */
 const bare = (status: number): BagAnswer => ({ status, reason: reasonPhrase(status), headerPairs: [], type: '', body: undefined, payload: null })
 
-/** The parts of a bag that a context asks for when somebody reads them. */
+/** The parts of a bag that a context reads on demand. */
 class BagSource implements RequestSource {
   readonly #bag: BagRequest
 

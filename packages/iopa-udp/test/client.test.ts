@@ -171,10 +171,10 @@ describe('a channel of plain datagrams', () => {
 test('on a network that loses datagrams every request settles', async () => {
   const clock = virtualClock()
   const network = virtualNetwork({ clock, loss: 0.3, duplication: 0.2, reordering: 0.2, seed: 7 })
-  const app = new App({ logger: false, clock }).use(udp({ port: 7001, network: network })).use(context => context.path)
+  const app = new App({ logger: false, clock }).use(udp({ port: 7001, network })).use(context => context.path)
   atEnd(() => app.close())
   await app.listen()
-  const client = await connect(udp({ network: network }), new URL('udp://127.0.0.1:7001'), { timeout: 1000, clock })
+  const client = await connect(udp({ network }), new URL('udp://127.0.0.1:7001'), { timeout: 1000, clock })
   const results = await clock.runUntil(
     Promise.allSettled(Array.from({ length: 200 }, async (_, i) => (await client.send({ 'iopa.Path': `/${i}` })).text()))
   )

@@ -5,6 +5,6 @@ import { udp } from '../src/index.ts'
 describe('the transport contract holds for udp', () => {
   // A datagram says nothing of who is there: no connection to fail, no observer, no request taken back.
   const features = { observe: false, connection: false, cancel: false }
-  const cases = transportContract({ transport: options => udp(options), url: ({ url }) => url.href, features })
+  const cases = transportContract({ transport: options => udp({ port: 0, ...options }), url: ({ url }) => url.href, features })
   for (const { name, run } of cases) test(name, run)
 })

@@ -1,7 +1,7 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { connect, type DatagramNetwork } from '@iopa/transport'
 import { expect, test } from 'vitest'
-import { FaultBudget } from '../src/fault-budget.ts'
+import { FaultBudget } from '../src/datagram-limit.ts'
 import { udp } from '../src/index.ts'
 
 test('complaints are spent by the second, and each second has new ones', async () => {
@@ -33,7 +33,7 @@ test('a client of plain datagrams closes the socket of each request, answered or
   }
   const peer = await inner.bind({ host: '127.0.0.1', port: 7001 })
   peer.open({ message: (bytes, address, port) => peer.send(bytes, port, address), error: () => undefined })
-  const channel = await connect(udp({ framing: 'raw', network: network, clock }), new URL('udp://127.0.0.1:7001'), { clock })
+  const channel = await connect(udp({ framing: 'raw', network, clock }), new URL('udp://127.0.0.1:7001'), { clock })
   const answer = await clock.runUntil(channel.send({ 'iopa.Body': 'x' }))
   expect(await answer.text()).toBe('x')
   await clock.settle()

@@ -27,7 +27,7 @@ export interface Served {
 export async function serve(handler: (context: Context) => unknown, options: UdpOptions = {}): Promise<Served> {
   const errors: unknown[][] = []
   const logger: Logger = { error: (...data) => errors.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
-  const app = new App({ logger }).use(udp(options)).use(handler)
+  const app = new App({ logger }).use(udp({ port: 0, ...options })).use(handler)
   const [listener] = await app.listen()
   atEnd(() => app.close({ timeout: 200 }))
   return { app, listener: listener!, port: Number(listener!.url.port), errors }

@@ -6,7 +6,7 @@
  * app.get('/lights/:id', ({ params }) => lights.get(params.id))
  */
 
-export type { PathParams } from './path-params.ts'
+export type { PathParams } from '@iopa/appbuilder/extension'
 export type { RouterOptions } from './router.ts'
 export { router } from './router.ts'
-export type { AddMethodRoute, AddRoute, RouteChain, RouteGroup, RouteHandler, RouteMiddleware, Routes } from './routes.ts'
+export type { AddMethodRoute, AddRoute, GroupMiddleware, RouteChain, RouteGroup, RouteHandler, RouteMiddleware, Routes } from './routes.ts'

@@ -1,16 +1,16 @@
-import type { Segment } from './pattern.ts'
+import type { PatternParams, PatternSegment } from '@iopa/transport'
 
-/** The parameters of one match: own properties on a prototype that ends in null, so that `__proto__` is a name like any other. */
-export type Params = Readonly<Record<string, string>>
-
-/** Makes the parameters of one route from the path and, for the n-th of them, where it starts and ends. */
-export type ParamsMaker = (path: string, starts: readonly number[], ends: readonly number[]) => Params
+/**
+ * Makes the parameters of one route from the path and, for the n-th of them, where it starts and ends: own properties on a prototype that ends in
+ * null, so that `__proto__` is a name like any other.
+ */
+export type ParamsMaker = (path: string, starts: readonly number[], ends: readonly number[]) => PatternParams
 
 /** What a match without parameters gets. */
-export const NO_PARAMS: Params = Object.freeze(Object.create(null))
+export const NO_PARAMS: PatternParams = Object.freeze(Object.create(null))
 
 /** The maker for a route; `compile: false` does without `new Function`, which workers and a strict CSP forbid. */
-export const paramsMaker = (segments: readonly Segment[], compile: boolean): ParamsMaker => {
+export const paramsMaker = (segments: readonly PatternSegment[], compile: boolean): ParamsMaker => {
   const names = segments.flatMap(segment => (segment.kind === 'static' ? [] : [segment.name]))
   if (names.length === 0) return () => NO_PARAMS
   return compile ? compiledMaker(names) : plainMaker(names)

@@ -1,5 +1,4 @@
-import type { Constraint } from './constraint.ts'
-import type { Segment } from './pattern.ts'
+import type { Constraint, PatternSegment } from '@iopa/transport'
 
 /** A parameter edge with a constraint. */
 interface ConstrainedEdge<E> {
@@ -48,11 +47,58 @@ export class RouteNode<E> {
   }
 
   /** The child that a segment of a pattern leads to, made when it is not there yet. */
-  child(segment: Segment): RouteNode<E> {
+  child(segment: PatternSegment): RouteNode<E> {
     if (segment.kind === 'tail') return (this.tail ??= new RouteNode(''))
     if (segment.kind === 'static') return segment.value === '' ? (this.slash ??= new RouteNode('')) : this.#addLiteral(segment.value)
     if (segment.constraint === undefined) return (this.param ??= new RouteNode(''))
     return this.#addConstrained(segment.constraint)
+  }
+
+  /**
+   * Calls `clear` on the node that the segments from `at` on lead to, and removes the nodes that lead nowhere after that. True where that node has no
+   * entry left.
+   */
+  remove(segments: readonly PatternSegment[], at: number, clear: (node: RouteNode<E>) => void): boolean {
+    const segment = segments[at]
+    if (segment === undefined) {
+      clear(this)
+      return this.methods === undefined && this.all === undefined
+    }
+    const child = this.#childOf(segment)
+    if (child === undefined) return false
+    const bare = child.remove(segments, at + 1, clear)
+    if (child.#isEmpty) this.#drop(segment, child)
+    return bare
+  }
+
+  get #isEmpty(): boolean {
+    const leadsOn = this.slash ?? this.param ?? this.tail ?? this.constrained[0] ?? this.#literals[0]
+    return leadsOn === undefined && this.methods === undefined && this.all === undefined
+  }
+
+  #childOf(segment: PatternSegment): RouteNode<E> | undefined {
+    if (segment.kind === 'tail') return this.tail
+    if (segment.kind === 'static') return segment.value === '' ? this.slash : this.literal(segment.value, 0, segment.value.length)
+    const { constraint } = segment
+    return constraint === undefined ? this.param : this.constrained.find(edge => edge.constraint.source === constraint.source)?.node
+  }
+
+  #drop(segment: PatternSegment, child: RouteNode<E>): void {
+    if (segment.kind === 'tail') this.tail = undefined
+    else if (segment.kind === 'static') {
+      if (segment.value === '') this.slash = undefined
+      else this.#dropLiteral(child)
+    } else if (segment.constraint === undefined) this.param = undefined
+    else this.constrained = this.constrained.filter(edge => edge.node !== child)
+  }
+
+  #dropLiteral(child: RouteNode<E>): void {
+    this.#literals.splice(this.#literals.indexOf(child), 1)
+    if (this.#byText !== undefined) this.#byText.delete(child.#text)
+    else {
+      this.#buckets.fill(undefined)
+      for (const other of this.#literals) this.#link(other)
+    }
   }
 
   #addLiteral(text: string): RouteNode<E> {

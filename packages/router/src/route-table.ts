@@ -1,7 +1,15 @@
-import { isControlMethod } from '@iopa/transport'
-import { routeError } from './errors.ts'
-import { allowsCompiling, NO_PARAMS, type Params, type ParamsMaker, paramsMaker } from './params.ts'
-import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, parsePattern, type Segment } from './pattern.ts'
+import { IopaError } from '@iopa/appbuilder'
+import {
+  isControlMethod,
+  MAX_SEGMENT_LENGTH,
+  MAX_SEGMENTS,
+  matchPattern,
+  type Pattern,
+  type PatternParams,
+  type PatternSegment,
+  parsePattern
+} from '@iopa/transport'
+import { allowsCompiling, NO_PARAMS, type ParamsMaker, paramsMaker } from './params.ts'
 import { RouteNode } from './route-node.ts'
 
 /** What `routeTable()` takes. */
@@ -21,15 +29,19 @@ export interface Route<T> {
 }
 
 /** What a lookup found. */
-export interface RouteMatch<T> {
+interface RouteMatch<T> {
   readonly route: Route<T>
-  readonly params: Params
+  readonly params: PatternParams
 }
 
 /** A table from method and path to a value. */
 export interface RouteTable<T> {
   /** Adds a route; throws when the pattern is not valid, or when another route has its method and shape. */
   add(method: string | undefined, pattern: string, value: T, place?: () => string): Route<T>
+  /** Removes a route; false where it is not in the table. */
+  remove(route: Route<T>): boolean
+  /** True when the pattern of a route matches the path. */
+  matches(route: Route<T>, path: string): boolean
   /** The most specific route for a method and a decoded path. */
   find(method: string, path: string): RouteMatch<T> | undefined
   /** The methods that some route matching the path answers, sorted; empty when no route matches it. `counts` says which routes count; default all. */
@@ -80,8 +92,8 @@ class SegmentTrie<T> implements RouteTable<T> {
     const pattern = parsePattern(text)
     const route: Route<T> = { method, pattern, value, place }
     // Two variants of one pattern may have one shape (`/{a}?/{b}?`); the first takes it.
-    const variants = new Map<RouteNode<Entry<T>>, readonly Segment[]>()
-    for (const segments of pattern.variants.map(variant => this.#trimmed(variant))) {
+    const variants = new Map<RouteNode<Entry<T>>, readonly PatternSegment[]>()
+    for (const segments of this.#variantsOf(pattern)) {
       const node = segments.reduce((parent, segment) => parent.child(segment), this.#root)
       if (!variants.has(node)) variants.set(node, segments)
     }
@@ -90,7 +102,7 @@ class SegmentTrie<T> implements RouteTable<T> {
       if (earlier !== undefined) throw duplicate(route, earlier.route)
     }
     for (const [node, segments] of variants) {
-      const dynamic = segments.some(segment => segment.kind !== 'static')
+      const dynamic = isDynamic(segments)
       const entry: Entry<T> = { route, makeParams: paramsMaker(segments, this.#compile), fixed: dynamic ? undefined : { route, params: NO_PARAMS } }
       if (method === undefined) node.all = entry
       else (node.methods ??= new Map()).set(method, entry)
@@ -99,6 +111,28 @@ class SegmentTrie<T> implements RouteTable<T> {
     this.#nowhere = ''
     this.routes.push(route)
     return route
+  }
+
+  remove(route: Route<T>): boolean {
+    const at = this.routes.indexOf(route)
+    if (at < 0) return false
+    this.routes.splice(at, 1)
+    const { method, pattern } = route
+    const clear = (node: RouteNode<Entry<T>>): void => {
+      if (method === undefined) node.all = undefined
+      else if (node.methods?.delete(method) && node.methods.size === 0) node.methods = undefined
+    }
+    for (const segments of this.#variantsOf(pattern)) {
+      const bare = this.#root.remove(segments, 0, clear)
+      if (bare && !isDynamic(segments)) this.#statics.delete(textOf(segments))
+    }
+    return true
+  }
+
+  matches({ pattern }: Route<T>, path: string): boolean {
+    if (matchPattern(pattern, path) !== undefined) return true
+    // Both forms of a path are one resource.
+    return this.#ignoreSlash && matchPattern(pattern, this.#limitOf(path) < path.length ? path.slice(0, -1) : `${path}/`) !== undefined
   }
 
   find(method: string, path: string): RouteMatch<T> | undefined {
@@ -131,13 +165,16 @@ class SegmentTrie<T> implements RouteTable<T> {
     return limit === path.length ? path : path.slice(0, limit)
   }
 
-  #trimmed(segments: readonly Segment[]): readonly Segment[] {
-    const last = segments.at(-1)
-    return this.#ignoreSlash && segments.length > 1 && last?.kind === 'static' && last.value === '' ? segments.slice(0, -1) : segments
+  #variantsOf({ variants }: Pattern): readonly (readonly PatternSegment[])[] {
+    if (!this.#ignoreSlash) return variants
+    return variants.map(segments => {
+      const last = segments.at(-1)
+      return segments.length > 1 && last?.kind === 'static' && last.value === '' ? segments.slice(0, -1) : segments
+    })
   }
 
-  #addStatic(segments: readonly Segment[], node: RouteNode<Entry<T>>): void {
-    const path = segments.map(segment => `/${segment.kind === 'static' ? segment.value : ''}`).join('')
+  #addStatic(segments: readonly PatternSegment[], node: RouteNode<Entry<T>>): void {
+    const path = textOf(segments)
     this.#statics.set(path, node)
     while (this.#staticEnds.length <= path.length) this.#staticEnds.push(0)
     this.#staticEnds[path.length]! |= 1 << (path.charCodeAt(path.length - 1) & 31)
@@ -227,6 +264,11 @@ class SegmentTrie<T> implements RouteTable<T> {
   }
 }
 
+const isDynamic = (segments: readonly PatternSegment[]): boolean => segments.some(segment => segment.kind !== 'static')
+
+/** The path of a variant without parameters. */
+const textOf = (segments: readonly PatternSegment[]): string => segments.map(segment => `/${segment.kind === 'static' ? segment.value : ''}`).join('')
+
 /** What a tail takes is not bounded by the pattern; a short path cannot be over the limits. */
 const isWithinLimits = (path: string): boolean => {
   if (path.length <= MAX_SEGMENTS) return true
@@ -245,7 +287,8 @@ const duplicate = (later: Route<unknown>, earlier: Route<unknown>): Error => {
     const where = place()
     return `${method ?? 'all methods'} ${pattern.text}${where === '' ? '' : ` (${where})`}`
   }
-  return routeError(
+  return new IopaError(
+    500,
     'duplicate-route',
     `The route ${name(later)} matches the same paths as ${name(earlier)}; remove one of them, or give them different methods or constraints.`
   )

@@ -1,12 +1,11 @@
-import { callRoute, checkOptions, type Extension, markFactory, noteMethods } from '@iopa/appbuilder/extension'
+import { IopaError } from '@iopa/appbuilder'
+import { type AppHandle, checkOptions, type Extension, markFactory, noteMethods } from '@iopa/appbuilder/extension'
 import { fullPath } from '@iopa/context'
 import { CAPABILITIES, IOPA_VERSION } from '@iopa/transport'
-import { announced } from './announcement.ts'
-import { routeError } from './errors.ts'
-import { methodsFor } from './registration.ts'
+import { appMethods, registryOf } from './route-methods.ts'
 import { type RouteTableOptions, routeTable } from './route-table.ts'
 import type { Routes } from './routes.ts'
-import type { Target } from './target.ts'
+import { announced, type Target } from './target.ts'
 
 /** Options of a router. */
 export interface RouterOptions extends RouteTableOptions {}
@@ -24,14 +23,14 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
   const table = routeTable<Target>(options)
   // Each path has one form.
   const exact = options.trailingSlash !== 'ignore'
-  let used = false
+  let home: AppHandle | undefined
   return {
     name: 'router',
     extend(app) {
-      if (used) throw routeError('router-in-use', 'This router belongs to an app already; make one with router() for each app.')
-      used = true
+      if (home !== undefined) throw new IopaError(500, 'router-in-use', 'This router belongs to an app already; make one with router() for each app.')
+      home = app
       app.capabilities[CAPABILITIES.Router] = { version: IOPA_VERSION, trailingSlash: options.trailingSlash ?? 'strict' }
-      return methodsFor(table, '')
+      return appMethods(table)
     },
     invoke(context, next) {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
@@ -47,9 +46,10 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       context['iopa.Route'] = route.pattern.text
       const base = context['iopa.PathBase']
       context.response.resource = exact && base === '' ? context['iopa.Path'] : fullPath(base, table.canonical(context['iopa.Path']))
-      return callRoute(context, next, route.value, table)
+      return route.value.handler(context, next)
     },
-    routes: () => announced(table)
+    routes: () => table.routes.map(announced),
+    registry: registryOf(table, (matches, known) => home?.notifyWhere(matches, known))
   }
 }
 

@@ -1,47 +1,143 @@
-import type { Next } from '@iopa/appbuilder'
-import type { ContextOf, ProvidedBy, Provides, RouteAttributes } from '@iopa/appbuilder/extension'
-import type { PathParams } from './path-params.ts'
+import type { Context, Next } from '@iopa/appbuilder'
+import type { ContextKey, PathParams, ProvidedBy, Provides, RouteAttributes } from '@iopa/appbuilder/extension'
 
 /** The prefix of a group; nothing for an app. */
-export type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
+type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
 
-/** Handles what a pattern matches; the names in the pattern are the names in `context.params`. */
-export type RouteHandler<Owner, Path extends string> = (context: ContextOf<Owner, PathParams<`${PrefixOf<Owner>}${Path}`>>, next: Next) => unknown
+/** The keys that middleware says it provides, of one or of an array. */
+export type ProvidedIn<Middleware> = Middleware extends { readonly provides: readonly (infer Key)[] }
+  ? Extract<Key, ContextKey>
+  : Middleware extends readonly (infer Item)[]
+    ? ProvidedIn<Item>
+    : never
+
+/**
+ * Handles what a pattern matches: `context.params` has the names in the pattern, and the keys that the app, the group and the middleware of the
+ * route provide are there.
+ */
+export type RouteHandler<Owner, Path extends string, Provided extends ContextKey = never> = (
+  context: Context<ProvidedBy<Owner> | Provided, PathParams<`${PrefixOf<Owner>}${Path}`>>,
+  next: Next
+) => unknown
+
+/** One layer of a route: a function, or an object with `invoke`. */
+type Layer<Owner, Path extends string, Provided extends ContextKey = never> =
+  | RouteHandler<Owner, Path, Provided>
+  | { readonly invoke: RouteHandler<Owner, Path, Provided> }
 
 /** What runs before the handler of a route: a function, an object with `invoke`, or an array of them. */
-export type RouteMiddleware<Owner, Path extends string> =
-  | RouteHandler<Owner, Path>
-  | { readonly invoke: RouteHandler<Owner, Path> }
-  | readonly RouteMiddleware<Owner, Path>[]
+export type RouteMiddleware<Owner, Path extends string, Provided extends ContextKey = never> =
+  | Layer<Owner, Path, Provided>
+  | readonly (Layer<Owner, Path, Provided> | readonly Layer<Owner, Path, Provided>[])[]
 
-/** Adds a route for one method, or for all of them. */
+/** Middleware, and the handler last. */
+export type RouteChain<Owner, Path extends string, Provided extends ContextKey = never> = readonly [
+  RouteMiddleware<Owner, Path, Provided>,
+  ...RouteMiddleware<Owner, Path, Provided>[],
+  Layer<Owner, Path, Provided>
+]
+
+/**
+ * Adds a route for one method, or for all of them: `(path, attributes?, ...middleware, handler)`. Middleware runs in order before the
+ * handler. What the first three say they provide is typed for those behind them.
+ */
 export interface AddRoute {
   /** @throws IopaError 500 where the pattern is not valid or is taken. */
   <Owner, const Path extends string>(this: Owner, path: Path, handler: RouteHandler<Owner, Path>): Owner
-  /** With what discovery says of it. */
+  /** With what the route says of itself. */
   <Owner, const Path extends string>(this: Owner, path: Path, attributes: RouteAttributes, handler: RouteHandler<Owner, Path>): Owner
-  /** With middleware of its own, which runs in order before the handler, the last argument. */
-  <Owner, const Path extends string>(this: Owner, path: Path, ...chain: RouteChain<Owner, Path>): Owner
-  /** With both. */
-  <Owner, const Path extends string>(this: Owner, path: Path, attributes: RouteAttributes, ...chain: RouteChain<Owner, Path>): Owner
+  /** With one middleware of its own. */
+  <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>>(
+    this: Owner,
+    path: Path,
+    first: A,
+    handler: Layer<Owner, Path, ProvidedIn<A>>
+  ): Owner
+  <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>>(
+    this: Owner,
+    path: Path,
+    attributes: RouteAttributes,
+    first: A,
+    handler: Layer<Owner, Path, ProvidedIn<A>>
+  ): Owner
+  /** With two. */
+  <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>, B extends RouteMiddleware<Owner, Path, ProvidedIn<A>>>(
+    this: Owner,
+    path: Path,
+    first: A,
+    second: B,
+    handler: Layer<Owner, Path, ProvidedIn<A> | ProvidedIn<B>>
+  ): Owner
+  <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>, B extends RouteMiddleware<Owner, Path, ProvidedIn<A>>>(
+    this: Owner,
+    path: Path,
+    attributes: RouteAttributes,
+    first: A,
+    second: B,
+    handler: Layer<Owner, Path, ProvidedIn<A> | ProvidedIn<B>>
+  ): Owner
+  /** With three and more. */
+  <
+    Owner,
+    const Path extends string,
+    A extends RouteMiddleware<Owner, Path>,
+    B extends RouteMiddleware<Owner, Path, ProvidedIn<A>>,
+    C extends RouteMiddleware<Owner, Path, ProvidedIn<A> | ProvidedIn<B>>
+  >(
+    this: Owner,
+    path: Path,
+    first: A,
+    second: B,
+    third: C,
+    ...rest: RouteRest<Owner, Path, ProvidedIn<A> | ProvidedIn<B> | ProvidedIn<C>>
+  ): Owner
+  <
+    Owner,
+    const Path extends string,
+    A extends RouteMiddleware<Owner, Path>,
+    B extends RouteMiddleware<Owner, Path, ProvidedIn<A>>,
+    C extends RouteMiddleware<Owner, Path, ProvidedIn<A> | ProvidedIn<B>>
+  >(
+    this: Owner,
+    path: Path,
+    attributes: RouteAttributes,
+    first: A,
+    second: B,
+    third: C,
+    ...rest: RouteRest<Owner, Path, ProvidedIn<A> | ProvidedIn<B> | ProvidedIn<C>>
+  ): Owner
 }
 
-/** Middleware, and the handler last. */
-export type RouteChain<Owner, Path extends string> = readonly [
-  RouteMiddleware<Owner, Path>,
-  ...RouteMiddleware<Owner, Path>[],
-  RouteHandler<Owner, Path> | { readonly invoke: RouteHandler<Owner, Path> }
+/** More middleware, where there is any, and the handler. */
+type RouteRest<Owner, Path extends string, Provided extends ContextKey> = readonly [
+  ...RouteMiddleware<Owner, Path, Provided>[],
+  Layer<Owner, Path, Provided>
 ]
 
-/** Adds a route for a method of any name. */
+/** Adds a route for a method of any name: `(method, path, attributes?, ...middleware, handler)`. */
 export interface AddMethodRoute {
   /** @throws IopaError 500 where the pattern is not valid or is taken. */
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, handler: RouteHandler<Owner, Path>): Owner
-  /** With what discovery says of it. */
+  /** With what the route says of itself. */
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, attributes: RouteAttributes, handler: RouteHandler<Owner, Path>): Owner
-  /** With middleware of its own, which runs in order before the handler, the last argument. */
+  /** With one middleware of its own. */
+  <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>>(
+    this: Owner,
+    method: string,
+    path: Path,
+    first: A,
+    handler: Layer<Owner, Path, ProvidedIn<A>>
+  ): Owner
+  <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>>(
+    this: Owner,
+    method: string,
+    path: Path,
+    attributes: RouteAttributes,
+    first: A,
+    handler: Layer<Owner, Path, ProvidedIn<A>>
+  ): Owner
+  /** With several, whose keys are not typed. */
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, ...chain: RouteChain<Owner, Path>): Owner
-  /** With both. */
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, attributes: RouteAttributes, ...chain: RouteChain<Owner, Path>): Owner
 }
 
@@ -67,4 +163,10 @@ export interface Routes {
 }
 
 /** Routes below a prefix; their handlers see what the app around them provides. */
-export type RouteGroup<Owner, Prefix extends string> = Routes & Provides<ProvidedBy<Owner>> & { readonly prefix: Prefix }
+export type RouteGroup<Owner, Prefix extends string> = Routes & GroupMiddleware & Provides<ProvidedBy<Owner>> & { readonly prefix: Prefix }
+
+/** Middleware of a group. */
+export interface GroupMiddleware {
+  /** Adds middleware for all routes of the group and of the groups within it. @throws IopaError 500 where the group has a route already. */
+  use<Owner, Middleware extends RouteMiddleware<Owner, ''>>(this: Owner, middleware: Middleware): Owner & Provides<ProvidedIn<Middleware>>
+}

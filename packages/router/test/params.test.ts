@@ -1,6 +1,6 @@
+import { parsePattern } from '@iopa/transport'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { allowsCompiling, paramsMaker } from '../src/params.ts'
-import { parsePattern } from '../src/pattern.ts'
 import { routeTable } from '../src/route-table.ts'
 
 afterEach(() => {

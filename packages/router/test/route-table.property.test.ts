@@ -1,7 +1,6 @@
-import { isControlMethod } from '@iopa/transport'
+import { isControlMethod, type PatternSegment, parsePattern } from '@iopa/transport'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parsePattern, type Segment } from '../src/pattern.ts'
 import { routeTable } from '../src/route-table.ts'
 
 /*
@@ -15,10 +14,10 @@ interface NaiveRoute {
 
 const RANK = { static: 0, param: 2, tail: 3 }
 
-const rankOf = (segment: Segment): readonly [number, number, string] =>
+const rankOf = (segment: PatternSegment): readonly [number, number, string] =>
   segment.kind === 'param' && segment.constraint ? [1, segment.constraint.breadth, segment.constraint.source] : [RANK[segment.kind], 0, '']
 
-const isBefore = (one: readonly Segment[], two: readonly Segment[]): boolean => {
+const isBefore = (one: readonly PatternSegment[], two: readonly PatternSegment[]): boolean => {
   for (let i = 0; i < Math.min(one.length, two.length); i++) {
     const a = rankOf(one[i]!)
     const b = rankOf(two[i]!)
@@ -30,15 +29,15 @@ const isBefore = (one: readonly Segment[], two: readonly Segment[]): boolean => 
 const trim = <T>(list: readonly T[], isEmpty: (item: T) => boolean): readonly T[] =>
   list.length > 1 && isEmpty(list.at(-1)!) ? list.slice(0, -1) : list
 
-const formsOf = (pattern: string, ignoreSlash: boolean): readonly (readonly Segment[])[] => {
+const formsOf = (pattern: string, ignoreSlash: boolean): readonly (readonly PatternSegment[])[] => {
   const forms = parsePattern(pattern).variants
   return ignoreSlash ? forms.map(form => trim(form, segment => segment.kind === 'static' && segment.value === '')) : forms
 }
 
-const shapeOf = (form: readonly Segment[]): string =>
+const shapeOf = (form: readonly PatternSegment[]): string =>
   JSON.stringify(form.map(segment => (segment.kind === 'static' ? ['text', segment.value] : rankOf(segment))))
 
-const paramsOf = (form: readonly Segment[], path: string, ignoreSlash: boolean): Record<string, string> | undefined => {
+const paramsOf = (form: readonly PatternSegment[], path: string, ignoreSlash: boolean): Record<string, string> | undefined => {
   const raw = path.slice(1).split('/')
   const segments = ignoreSlash ? trim(raw, text => text === '') : raw
   const params: Record<string, string> = {}
@@ -66,7 +65,7 @@ const naiveFind = (
   path: string,
   ignoreSlash: boolean
 ): { route: NaiveRoute; params: Record<string, string> } | undefined => {
-  let best: { route: NaiveRoute; form: readonly Segment[]; params: Record<string, string> } | undefined
+  let best: { route: NaiveRoute; form: readonly PatternSegment[]; params: Record<string, string> } | undefined
   for (const route of routes) {
     if (route.method === undefined ? isControlMethod(method) : route.method !== method) continue
     for (const form of formsOf(route.pattern, ignoreSlash)) {

@@ -312,28 +312,24 @@ describe('a router', () => {
           .get('/{page}?', () => 1)
           .get('/f/{rest*}?', { obs: true }, () => 1)
       )
+    const number = { kind: 'param', name: 'id', constraint: expect.objectContaining({ source: '[0-9]+' }) }
+    const light = { pattern: '/lights/{id:[0-9]+}', segments: [{ kind: 'static', value: 'lights' }, number] }
+    const files = {
+      pattern: '/files/{rest*}',
+      segments: [
+        { kind: 'static', value: 'files' },
+        { kind: 'tail', name: 'rest' }
+      ]
+    }
     expect([...app.routes()]).toEqual([
-      { methods: ['GET'], pattern: '/', segments: [], attributes: {} },
+      { method: 'GET', pattern: '/', segments: [], attributes: {} },
+      // Attributes belong to one method.
+      { method: 'GET', ...light, attributes: { rt: 'light', ct: 50, title: 'A light' } },
+      { method: 'PUT', ...light, attributes: { if: 'actuator', sz: 12 } },
+      { method: undefined, ...files, attributes: { discoverable: false } },
+      { method: 'GET', ...files, attributes: {} },
       {
-        methods: ['GET', 'PUT'],
-        pattern: '/lights/{id:[0-9]+}',
-        segments: [
-          { kind: 'static', value: 'lights' },
-          { kind: 'param', name: 'id', constraint: /^(?:[0-9]+)$/u }
-        ],
-        attributes: { rt: 'light', ct: 50, title: 'A light', if: 'actuator', sz: 12 }
-      },
-      {
-        methods: [],
-        pattern: '/files/{rest*}',
-        segments: [
-          { kind: 'static', value: 'files' },
-          { kind: 'tail', name: 'rest' }
-        ],
-        attributes: { discoverable: false }
-      },
-      {
-        methods: ['GET'],
+        method: 'GET',
         pattern: '/api/x/',
         segments: [
           { kind: 'static', value: 'api' },
@@ -343,7 +339,7 @@ describe('a router', () => {
         attributes: {}
       },
       {
-        methods: ['GET'],
+        method: 'GET',
         pattern: '/api/{page}?',
         segments: [
           { kind: 'static', value: 'api' },
@@ -352,7 +348,7 @@ describe('a router', () => {
         attributes: {}
       },
       {
-        methods: ['GET'],
+        method: 'GET',
         pattern: '/api/f/{rest*}?',
         segments: [
           { kind: 'static', value: 'api' },
@@ -447,7 +443,7 @@ describe('routes behind a guard of their own', () => {
     const host = app.host()
     const context = app.create({ 'iopa.Path': '/.well-known/core' })
     await host.invoke(context)
-    const listed = () => Array.from(host.routes(context), ({ methods, pattern }) => `${methods} ${pattern}`)
+    const listed = () => Array.from(host.routes(context), ({ method, pattern }) => `${method} ${pattern}`)
     expect(listed()).toEqual(['GET /open'])
     context['server.User'] = { id: 'ann' }
     expect(listed()).toEqual(['GET /open', 'PUT /open', 'GET /secret'])

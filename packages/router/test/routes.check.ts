@@ -85,3 +85,59 @@ declare const pattern: string
 app.get(pattern, ({ params }) => params['id']?.length)
 // @ts-expect-error so each may be missing
 app.get(pattern, ({ params }) => params['id'].length)
+
+// What the middleware of a route or of a group provides is there for what stands behind it, and nowhere else.
+const user = defineMiddleware({ name: 'user', provides: ['server.User'] }, (_, next) => next())
+const greeting = defineMiddleware({ name: 'greeting', requires: ['server.User'] }, (_, next) => next())
+app.get('/:id', tenant, context => context['routes-check.Tenant'].id + context.params.id)
+app.get('/:id', { rt: 'x' }, tenant, user, context => context['routes-check.Tenant'].id + context.user.id)
+app.get('/:id', tenant, user, greeting, context => context['routes-check.Tenant'].id + context.user.id + context.params.id)
+app.get('/', [tenant, user], context => context['routes-check.Tenant'].id + context.user.id)
+app.get(
+  '/',
+  user,
+  (context, next) => (context.user.id === '' ? undefined : next()),
+  context => context.user.id
+)
+app.on('FETCH', '/:id', user, context => context.user.id + context.params.id)
+app.get(
+  '/',
+  user,
+  greeting,
+  tenant,
+  (_, next) => next(),
+  context => context.user.id + context['routes-check.Tenant'].id
+)
+app.group('/g/:id', group =>
+  group
+    .use(tenant)
+    .use(user)
+    .use(greeting)
+    .get('/', context => context['routes-check.Tenant'].id + context.user.id + context.params.id)
+)
+// @ts-expect-error nothing before it provides the user
+app.get('/', greeting, () => 1)
+// @ts-expect-error the user comes after it
+app.get('/', greeting, user, () => 1)
+// @ts-expect-error nothing provides a tenant
+app.get('/', user, context => context['routes-check.Tenant'].id)
+// @ts-expect-error nothing before it provides the user
+app.group('/g', group => group.use(greeting))
+// @ts-expect-error an attribute is no middleware
+app.get('/', user, { rt: 'x' }, () => 1)
+
+// Attributes are typed, and packages add some.
+declare module '@iopa/transport' {
+  interface RouteAttributes {
+    readonly 'routes-check'?: { readonly unit: string }
+  }
+}
+declare module '@iopa/appbuilder' {
+  interface RouteAttributes {
+    readonly room?: string
+  }
+}
+app.get('/', { 'routes-check': { unit: 'lx' }, room: 'hall' }, () => 1)
+for (const { attributes } of app.routes()) attributes['routes-check']?.unit === attributes.room
+// @ts-expect-error a wrong type
+app.get('/', { room: 1 }, () => 1)

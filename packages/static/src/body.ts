@@ -1,7 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { RandomAccessBody } from '@iopa/transport'
-import type { ByteRange } from './ranges.ts'
-import type { OpenFile } from './source.ts'
+import type { ByteRange, OpenFile } from './source.ts'
 
 const SMALLEST_CHUNK = 64 * 1024
 

@@ -7,7 +7,6 @@
  */
 
 export type { Encoding } from './encodings.ts'
-export type { EtagPolicy } from './etags.ts'
 export type { FileSystemOptions, SymlinkPolicy } from './file-system.ts'
 export { fileSystem } from './file-system.ts'
 export type { MediaTypeOptions } from './media-types.ts'
@@ -15,7 +14,6 @@ export type { MemoryContent, MemoryFileOptions, MemorySource } from './memory.ts
 export { memory } from './memory.ts'
 export type { DotfilePolicy, NamePolicy } from './names.ts'
 export type { CacheOptions, HeaderOption, StaticOptions } from './options.ts'
-export type { ByteRange } from './ranges.ts'
-export type { Representation } from './representation.ts'
-export type { DirectoryEntry, FileInfo, FileSource, OpenFile } from './source.ts'
+export type { EtagPolicy, Representation } from './representation.ts'
+export type { ByteRange, DirectoryEntry, FileInfo, FileSource, OpenFile } from './source.ts'
 export { serveStatic } from './static.ts'

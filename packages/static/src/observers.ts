@@ -1,7 +1,9 @@
 import { type Context, IopaError } from '@iopa/appbuilder'
-import { withoutSlash } from './directory.ts'
+import { withoutSlash } from './listing.ts'
+import { type Lookup, stateOf } from './lookup.ts'
 import type { StaticSettings } from './options.ts'
-import { type Resources, stateOf } from './resources.ts'
+import { protocolOf } from './protocol.ts'
+import type { Resources } from './resources.ts'
 import { Watcher } from './watcher.ts'
 
 /** A path that somebody observes. */
@@ -18,13 +20,15 @@ const MAX_PER_CONNECTION = 1000
 
 /** Watches what is observed, for as long as it is, and tells the app of changes. */
 export class Observers {
+  readonly #lookup: Lookup
   readonly #resources: Resources
   readonly #settings: StaticSettings
   /** By app: one middleware may serve in several. */
   readonly #watchers = new WeakMap<Context['environment'], Watcher>()
   readonly #subscriptions = new WeakMap<Context, Map<string, () => void>>()
 
-  constructor(resources: Resources, settings: StaticSettings) {
+  constructor(lookup: Lookup, resources: Resources, settings: StaticSettings) {
+    this.#lookup = lookup
     this.#resources = resources
     this.#settings = settings
   }
@@ -38,7 +42,7 @@ export class Observers {
     else this.#subscribe(connection, key, watcher, state)
   }
 
-  /** Ends what a subscription of an MQTT client began. */
+  /** Ends what a lasting subscription began. */
   unsubscribe(context: Context): void {
     const connection = subscriberOf(context)
     const watches = connection === null ? undefined : this.#subscriptions.get(connection)
@@ -55,7 +59,7 @@ export class Observers {
     return this.#watchers.get(context.environment)?.hasSeen(keyOf(observed)) ?? false
   }
 
-  // An MQTT subscription outlives the file: it hears that the file has gone, and that it is back.
+  // A subscription outlives the file: it hears that the file has gone, and that it is back.
   #subscribe(connection: Context, key: string, watcher: Watcher, state: string): void {
     let watches = this.#subscriptions.get(connection)
     if (watches === undefined) {
@@ -99,15 +103,15 @@ export class Observers {
   }
 
   async #stateOf({ path, listed }: Observed): Promise<string> {
-    return listed ? ((await this.#resources.directory(withoutSlash(path)))?.version ?? '') : stateOf(await this.#resources.refresh(path))
+    return listed ? ((await this.#lookup.directory(withoutSlash(path)))?.version ?? '') : stateOf(await this.#resources.refresh(path))
   }
 }
 
 /** The error for a file that an observer has seen and that is not there now. */
 export const fileGone = (): IopaError => new IopaError(404, 'file-gone', 'The file is not there any more')
 
-/** The connection of an MQTT client; null for all others, whose observation ends with what they observe. */
-const subscriberOf = (context: Context): Context | null => (context['iopa.Protocol'].startsWith('MQTT') ? context.connection : null)
+/** The connection of a client whose subscriptions last; null for all others, whose observation ends with what they observe. */
+const subscriberOf = (context: Context): Context | null => (protocolOf(context).lastingSubscriptions === true ? context.connection : null)
 
 // A path holds no NUL.
 const keyOf = ({ base, path, listed }: Observed): string => `${base}\0${path}\0${listed ? 'list' : ''}`

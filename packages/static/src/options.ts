@@ -1,11 +1,10 @@
 import { checkOptions } from '@iopa/appbuilder/extension'
 import { type Clock, checkPath, systemClock } from '@iopa/transport'
 import type { Encoding } from './encodings.ts'
-import type { EtagPolicy } from './etags.ts'
 import type { SymlinkPolicy } from './file-system.ts'
 import type { MediaTypeOptions } from './media-types.ts'
 import type { DotfilePolicy, NamePolicy } from './names.ts'
-import type { Representation } from './representation.ts'
+import type { EtagPolicy, Representation } from './representation.ts'
 import type { ResourceOptions } from './resources.ts'
 
 /** What the cache keeps. */
@@ -48,8 +47,11 @@ export interface StaticOptions extends MediaTypeOptions {
   readonly symlinks?: SymlinkPolicy
   /** Redirects a directory asked for without its final slash; on by default. */
   readonly redirect?: boolean
-  /** Lists directories as links (RFC 6690): to CoAP clients by default, with `true` to whoever accepts application/link-format, with `false` to nobody. */
-  readonly listing?: boolean | 'coap'
+  /**
+   * Lists directories as links (RFC 6690). `auto`, the default: for protocols whose clients read such lists, as CoAP's do. `true`: also for requests
+   * that accept application/link-format. `false`: never.
+   */
+  readonly listing?: boolean | 'auto'
   readonly cache?: CacheOptions
   /** Milliseconds between two looks at an observed file, 500 by default. */
   readonly watchInterval?: number
@@ -64,7 +66,7 @@ export interface StaticOptions extends MediaTypeOptions {
 /** The options with every choice made. */
 export interface StaticSettings extends ResourceOptions {
   readonly redirect: boolean
-  readonly listing: boolean | 'coap'
+  readonly listing: boolean | 'auto'
   readonly watchInterval: number
   readonly fallback: string | undefined
   readonly clock: Clock
@@ -120,7 +122,7 @@ export const settingsOf = (options: StaticOptions): StaticSettings => {
     maxFiles: bound('cache.maxFiles', cache.maxFiles, 10_000),
     maxFileSize: bound('cache.maxFileSize', cache.maxFileSize, MIB),
     redirect: options.redirect ?? true,
-    listing: options.listing ?? 'coap',
+    listing: options.listing ?? 'auto',
     watchInterval: Math.max(1, bound('watchInterval', options.watchInterval, 500)),
     fallback: options.fallback === undefined ? undefined : checkPath(options.fallback),
     clock,

@@ -11,6 +11,12 @@ export interface FileInfo {
   readonly mediaType?: string
 }
 
+/** A part of a file: bytes `start` to `end`, the end not included. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
 /** An open file; what it reads and what it says about itself belong to the same file, whatever happens to the path meanwhile. */
 export interface OpenFile {
   readonly info: FileInfo

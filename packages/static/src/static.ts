@@ -1,23 +1,21 @@
-import { createHash } from 'node:crypto'
 import { type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
 import { isUnrouted, markFactory, noteMethods } from '@iopa/appbuilder/extension'
 import { ContextView } from '@iopa/context'
 import { changesState, encodePath, HeaderMap, isControlMethod } from '@iopa/transport'
-import { asksForWhole, evaluateConditions } from './conditions.ts'
-import { linkFormat, withoutSlash } from './directory.ts'
+import { asksForWhole } from './conditions.ts'
 import { encodingChoice } from './encodings.ts'
 import { fileSystem } from './file-system.ts'
+import { judgeListing, LINK_FORMAT, linkFormat, MAX_LISTED, withoutSlash } from './listing.ts'
+import { type FileResource, Lookup, type Resource, stateOf } from './lookup.ts'
 import { fileGone, Observers } from './observers.ts'
 import { checkStaticOptions, type StaticOptions, type StaticSettings, settingsOf } from './options.ts'
+import { protocolOf } from './protocol.ts'
 import { type Rendering, render } from './rendering.ts'
 import type { FileRepresentation } from './representation.ts'
-import { type FileResource, type Resource, Resources, stateOf } from './resources.ts'
+import { Resources } from './resources.ts'
 import type { FileSource } from './source.ts'
 
-/** Members of a directory in one listing. */
-const MAX_LISTED = 1000
 const READABLE: readonly string[] = ['GET', 'HEAD']
-const LINK_FORMAT = 'application/link-format'
 
 /**
  * Middleware that answers GET and HEAD with the files of a folder or of another source, on every protocol of the app.
@@ -36,14 +34,16 @@ markFactory('serveStatic', serveStatic)
 
 class StaticFiles {
   readonly #settings: StaticSettings
+  readonly #lookup: Lookup
   readonly #resources: Resources
   readonly #choose = encodingChoice()
   readonly #observers: Observers
 
   constructor(source: FileSource, settings: StaticSettings) {
     this.#settings = settings
-    this.#resources = new Resources(source, settings)
-    this.#observers = new Observers(this.#resources, settings)
+    this.#lookup = new Lookup(source, settings)
+    this.#resources = new Resources(source, this.#lookup, settings)
+    this.#observers = new Observers(this.#lookup, this.#resources, settings)
   }
 
   // Stays synchronous for what the cache knows.
@@ -70,7 +70,7 @@ class StaticFiles {
       return fallback === undefined || path === fallback ? next() : this.#orFallback(context, next, fallback)
     }
     if (resource.kind === 'directory') return this.#directory(context, next, path)
-    if (path === '/' && ContextView.isMountPath(context) && isHttp(context)) return this.#redirect(context, next, path)
+    if (path === '/' && ContextView.isMountPath(context) && protocolOf(context).redirects === true) return this.#redirect(context, next, path)
     const headers = context['iopa.Headers']
     let representation: FileRepresentation | undefined = resource.plain
     if (resource.encoded.length > 0) {
@@ -113,7 +113,7 @@ class StaticFiles {
     if (this.#lists(context)) return this.#list(context, next, path)
     if (path.endsWith('/')) return next()
     // Only where links in a page resolve against the path does the slash matter.
-    return isHttp(context) ? this.#redirect(context, next, `${path}/`) : this.#look(context, next, `${path}/`)
+    return protocolOf(context).redirects === true ? this.#redirect(context, next, `${path}/`) : this.#look(context, next, `${path}/`)
   }
 
   /** Sends the client to a directory with its final slash; `path` ends with it. */
@@ -128,25 +128,22 @@ class StaticFiles {
   /** True when a directory is to be listed for this request. */
   #lists(context: Context): boolean {
     const { listing } = this.#settings
-    if (listing === false || !this.#resources.canList) return false
-    if (context['iopa.Scheme'].startsWith('coap')) return true
+    if (listing === false || !this.#lookup.canList) return false
+    if (protocolOf(context).linkLists === true) return true
     return listing === true && (context['iopa.Headers'].get('accept')?.includes(LINK_FORMAT) ?? false)
   }
 
   async #list(context: Context, next: Next, asked: string): Promise<unknown> {
     const path = withoutSlash(asked)
-    const info = await this.#resources.directory(path)
+    const info = await this.#lookup.directory(path)
     // With a final slash and no directory it names nothing; without one it may have become a file meanwhile.
     if (info === undefined) return next()
     const base = context['iopa.PathBase'] + (path === '/' ? '/' : `${path}/`)
-    const links = linkFormat(base, await this.#resources.list(path, MAX_LISTED), this.#settings)
-    const etag = `"${createHash('sha256').update(links).digest('base64url').slice(0, 22)}"`
-    const verdict = evaluateConditions(context['iopa.Headers'], { etag, lastModified: info.lastModified })
-    if (verdict === 412)
-      throw new IopaError(412, 'precondition-failed', 'The directory has changed: read it again, and send the new ETag in If-Match')
+    const links = linkFormat(base, await this.#lookup.list(path, MAX_LISTED), this.#settings)
+    const { status, etag } = judgeListing(links, info, context['iopa.Headers'])
     setHeaders(context, ['etag', etag, 'vary', 'accept'])
-    context.response.status = verdict
-    if (verdict === 304) return undefined
+    context.response.status = status
+    if (status === 304) return undefined
     context.response.type = LINK_FORMAT
     context.response.body = links
     return undefined
@@ -181,7 +178,7 @@ class StaticFiles {
     const base = context['iopa.PathBase']
     const directory = withoutSlash(path)
     // The state is taken before the content: a change in between is then told once too often, and never missed.
-    const listing = this.#lists(context) ? await this.#resources.directory(directory) : undefined
+    const listing = this.#lists(context) ? await this.#lookup.directory(directory) : undefined
     const resource = listing === undefined ? await this.#resources.refresh(path) : undefined
     const value = listing === undefined ? await this.#answer(context, next, path, resource) : await this.#list(context, next, path)
     const observed = { base, path, listed: listing !== undefined }
@@ -194,8 +191,6 @@ class StaticFiles {
     return value
   }
 }
-
-const isHttp = (context: Context): boolean => context['iopa.Scheme'].startsWith('http')
 
 const cut = (bytes: Uint8Array, { range: { start, end } }: Rendering): Uint8Array =>
   end - start === bytes.length ? bytes : bytes.subarray(start, end)

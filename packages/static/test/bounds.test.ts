@@ -1,26 +1,30 @@
 // What is bounded stays bounded: the memory of the cache, what is loaded at once, what one connection has watched, and how old an answer may be.
-import { App, type Context } from '@iopa/appbuilder'
+import type { App, Context } from '@iopa/appbuilder'
 import type { Endpoint } from '@iopa/transport'
 import { afterEach, describe, expect, test } from 'vitest'
 import { BoundedCache } from '../src/cache.ts'
 import { type FileSource, memory, serveStatic } from '../src/index.ts'
-import { type FileResource, type ResourceOptions, Resources } from '../src/resources.ts'
+import { type FileResource, Lookup } from '../src/lookup.ts'
+import { type ResourceOptions, Resources } from '../src/resources.ts'
+import { appWithProtocols } from './protocols.ts'
 
-const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources =>
-  new Resources(source, {
+const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources => {
+  const settings = {
     index: [],
     extensions: [],
     encodings: [],
-    etag: 'strong',
+    etag: 'strong' as const,
     dotfiles: [],
-    names: 'portable',
+    names: 'portable' as const,
     headers: () => ({}),
     maxBytes: 1 << 20,
     maxFiles: 1000,
     maxFileSize: 1 << 16,
     now: () => performance.now(),
     ...options
-  })
+  }
+  return new Resources(source, new Lookup(source, settings), settings)
+}
 
 describe('memory', () => {
   test('what entries come to hold counts as soon as they hold it', () => {
@@ -103,7 +107,7 @@ describe('age', () => {
 
   test('of what is known ends when the file has gone at its opening', async () => {
     const files = memory({ '/a': 'one' })
-    const app = new App({ logger: false }).use(serveStatic({ stat: path => files.stat(path), open: async () => undefined }))
+    const app = appWithProtocols().use(serveStatic({ stat: path => files.stat(path), open: async () => undefined }))
     const ask = async (method: string) => (await app.invoke({ 'iopa.Method': method, 'iopa.Path': '/a' })).status
     expect([await ask('HEAD'), await ask('GET')]).toEqual([200, 404])
     files.delete('/a')
@@ -131,7 +135,7 @@ describe('subscriptions of one connection', () => {
         return files.stat(path)
       }
     }
-    app = new App({ logger: false }).use(serveStatic(source, { watchInterval: 5 }))
+    app = appWithProtocols().use(serveStatic(source, { watchInterval: 5 }))
     const host = app.host()
     const endpoint: Endpoint = { ...app.create({}).endpoint, protocol: 'MQTT/5.0', scheme: 'mqtt' }
     const make = (method: string, path: string, parent?: Context): Context =>

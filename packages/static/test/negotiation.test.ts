@@ -1,13 +1,14 @@
-import { type Answer, App, type IopaError } from '@iopa/appbuilder'
+import type { Answer, IopaError } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { fileSystem, memory, type StaticOptions, serveStatic } from '../src/index.ts'
+import { appWithProtocols } from './protocols.ts'
 
 const files = memory()
 // Equal in size, time and content, so that nothing but the coding tells them apart.
 for (const path of ['/a.js', '/a.js.br', '/a.js.gz']) files.set(path, 'same', { lastModified: 1_700_000_000_000 })
 
 const ask = (options: StaticOptions, accept: string, path = '/a.js'): Promise<Answer> =>
-  new App({ logger: false })
+  appWithProtocols()
     .use(serveStatic(files, { precompressed: true, ...options }))
     .invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, 'iopa.Headers': { 'accept-encoding': accept } })
 
@@ -29,7 +30,7 @@ describe('negotiation', () => {
 })
 
 test('a listing that the client has is 304 without a body', async () => {
-  const app = new App({ logger: false }).use(serveStatic(files))
+  const app = appWithProtocols().use(serveStatic(files))
   const bag = { 'iopa.Method': 'GET', 'iopa.Path': '/', 'iopa.Scheme': 'coap' }
   const etag = (await app.invoke(bag)).headers.get('etag')!
   const answer = await app.invoke({ ...bag, 'iopa.Headers': { 'if-none-match': etag } })

@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, App, type Context, reply } from '@iopa/appbuilder'
+import { type Answer, type App, type Context, reply } from '@iopa/appbuilder'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type FileSource, fileSystem, memory, serveStatic } from '../src/index.ts'
+import { appWithProtocols } from './protocols.ts'
 
 const apps: App[] = []
 const folders: string[] = []
@@ -24,7 +25,7 @@ const folderWith = (name: string, content: string): string => {
 }
 
 const appOf = (source: FileSource, watchInterval = 10): App => {
-  const app = new App({ logger: false }).use(serveStatic(source, { watchInterval }))
+  const app = appWithProtocols().use(serveStatic(source, { watchInterval }))
   apps.push(app)
   return app
 }
@@ -95,7 +96,7 @@ describe('observing a file', () => {
 
   test('works below a mount, by the whole path', async () => {
     const files = memory({ '/a.txt': 'one' })
-    const app = new App({ logger: false }).mount('/files', serveStatic(files, { watchInterval: 10 }))
+    const app = appWithProtocols().mount('/files', serveStatic(files, { watchInterval: 10 }))
     apps.push(app)
     const stop = new AbortController()
     const next = texts(app.observe('/files/a.txt', { signal: stop.signal }))
@@ -144,7 +145,7 @@ describe('observing a file', () => {
   test('serves several apps with one middleware', async () => {
     const files = memory({ '/a.txt': 'one' })
     const middleware = serveStatic(files, { watchInterval: 10 })
-    const both = [0, 1].map(() => new App({ logger: false }).use(middleware))
+    const both = [0, 1].map(() => appWithProtocols().use(middleware))
     apps.push(...both)
     const stop = new AbortController()
     const nexts = both.map(app => texts(app.observe('/a.txt', { signal: stop.signal })))

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { BoundedCache } from '../src/cache.ts'
 import { fileSystem } from '../src/file-system.ts'
+import { type FileResource, Lookup } from '../src/lookup.ts'
 import { memory } from '../src/memory.ts'
-import { type FileResource, type ResourceOptions, Resources } from '../src/resources.ts'
+import { type ResourceOptions, Resources } from '../src/resources.ts'
 import type { FileSource, OpenFile } from '../src/source.ts'
 
 const folders: string[] = []
@@ -18,21 +19,23 @@ afterAll(() => {
   for (const path of folders) rmSync(path, { recursive: true, force: true })
 })
 
-const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources =>
-  new Resources(source, {
+const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {}): Resources => {
+  const settings = {
     index: ['index.html'],
     extensions: [],
     encodings: [],
-    etag: 'strong',
+    etag: 'strong' as const,
     dotfiles: ['.well-known'],
-    names: 'portable',
+    names: 'portable' as const,
     headers: () => ({}),
     maxBytes: 1 << 20,
     maxFiles: 1000,
     maxFileSize: 1 << 16,
     now: () => performance.now(),
     ...options
-  })
+  }
+  return new Resources(source, new Lookup(source, settings), settings)
+}
 
 /** A source that counts what it is asked for. */
 const counted = (source: FileSource): FileSource & { stats: number; opens: number; closes: number } => {

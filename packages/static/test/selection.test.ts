@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { encodingChoice } from '../src/encodings.ts'
 import { mediaTypeOf } from '../src/media-types.ts'
-import { selectRange } from '../src/ranges.ts'
+import { selectRange } from '../src/rendering.ts'
 
 describe('ranges', () => {
   test.each([

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, App, type Bag, type Context, reply } from '@iopa/appbuilder'
+import { type Answer, type App, type Bag, type Context, reply } from '@iopa/appbuilder'
 import type { RandomAccessBody } from '@iopa/transport'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FileSource, type MemorySource, memory, type Representation, type StaticOptions, serveStatic } from '../src/index.ts'
+import { appWithProtocols } from './protocols.ts'
 
 let files: MemorySource
 let apps: App[] = []
@@ -22,7 +23,7 @@ afterEach(async () => {
 })
 
 const appOf = (options: StaticOptions = {}, source: FileSource = files): App => {
-  const app = new App({ logger: false }).use(serveStatic(source, options))
+  const app = appWithProtocols().use(serveStatic(source, options))
   apps.push(app)
   return app
 }
@@ -60,7 +61,7 @@ describe('serveStatic', () => {
   })
 
   test('adds to the headers that came before', async () => {
-    const app = new App({ logger: false })
+    const app = appWithProtocols()
       .use((context, next) => {
         context.response.headers.set('vary', 'origin')
         context.response.headers.set('x-before', 'yes')
@@ -107,7 +108,7 @@ describe('serveStatic', () => {
   })
 
   test('works below a mount', async () => {
-    const app = new App({ logger: false }).mount('/files', serveStatic(files))
+    const app = appWithProtocols().mount('/files', serveStatic(files))
     apps.push(app)
     expect(await (await ask(app, '/files/a.txt')).text()).toBe('0123456789')
     expect(await (await ask(app, '/files/docs/')).text()).toBe('d')
@@ -210,7 +211,7 @@ describe('serveStatic', () => {
     })
 
     test('without a final slash redirect on HTTP, query kept, mount and names encoded', async () => {
-      const app = new App({ logger: false }).mount('/f é', serveStatic(files))
+      const app = appWithProtocols().mount('/f é', serveStatic(files))
       apps.push(app)
       const answer = await ask(app, '/f é/sp ace', { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' })
       expect([answer.status, answer.headers.get('location')]).toEqual([301, '/f%20%C3%A9/sp%20ace/?a=b'])
@@ -219,10 +220,10 @@ describe('serveStatic', () => {
 
     test('at which they are mounted redirect on HTTP too, so that links of their index stay below the mount', async () => {
       const bag = { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' }
-      const inner = new App({ logger: false }).mount('/docs', serveStatic(files))
-      const middleware = new App({ logger: false }).mount('/docs', serveStatic(files))
-      const nested = new App({ logger: false }).mount('/outer', inner)
-      const ownApp = new App({ logger: false }).mount('/docs', new App({ logger: false }).use(serveStatic(files)))
+      const inner = appWithProtocols().mount('/docs', serveStatic(files))
+      const middleware = appWithProtocols().mount('/docs', serveStatic(files))
+      const nested = appWithProtocols().mount('/outer', inner)
+      const ownApp = appWithProtocols().mount('/docs', appWithProtocols().use(serveStatic(files)))
       apps.push(middleware, nested, ownApp)
       for (const [app, path] of [
         [middleware, '/docs'],
@@ -239,16 +240,18 @@ describe('serveStatic', () => {
         expect(await (await ask(app, `${path}/`, bag)).text()).toBe('<p>')
         expect(await (await ask(app, path, { 'iopa.Scheme': 'mqtt' })).text()).toBe('<p>')
       }
-      const plain = new App({ logger: false }).mount('/docs', serveStatic(files, { redirect: false }))
+      const plain = appWithProtocols().mount('/docs', serveStatic(files, { redirect: false }))
       apps.push(plain)
       expect((await ask(plain, '/docs', bag)).status).toBe(404)
       expect((await ask(plain, '/docs/', bag)).status).toBe(200)
       expect((await ask(appOf(), '/', bag)).status).toBe(200)
-      expect((await ask(new App({ logger: false }).use(appOf()), '/', bag)).status).toBe(200)
+      expect((await ask(appWithProtocols().use(appOf()), '/', bag)).status).toBe(200)
     })
 
     test('at which they are mounted go on where they have no index', async () => {
-      const app = new App({ logger: false }).mount('/docs', serveStatic(files, { index: [] })).use(() => 'further on')
+      const app = appWithProtocols()
+        .mount('/docs', serveStatic(files, { index: [] }))
+        .use(() => 'further on')
       apps.push(app)
       expect(await (await ask(app, '/docs', { 'iopa.Scheme': 'http' })).text()).toBe('further on')
     })
@@ -259,7 +262,7 @@ describe('serveStatic', () => {
     })
 
     test('are lists of links for CoAP, with and without a final slash', async () => {
-      const app = new App({ logger: false }).mount('/files', serveStatic(files))
+      const app = appWithProtocols().mount('/files', serveStatic(files))
       apps.push(app)
       for (const path of ['/files/docs', '/files/docs/']) {
         const answer = await ask(app, path, { 'iopa.Scheme': 'coap' })
@@ -388,7 +391,7 @@ describe('serveStatic', () => {
     const folder = mkdtempSync(join(tmpdir(), 'iopa-truncate-'))
     const path = join(folder, 'big.bin')
     writeFileSync(path, Buffer.alloc(3 << 20, 1))
-    const app = new App({ logger: false }).use(serveStatic(folder))
+    const app = appWithProtocols().use(serveStatic(folder))
     apps.push(app)
     const answer = await ask(app, '/big.bin')
     const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()

@@ -2,8 +2,12 @@ import type { IopaKeys } from '@iopa/constants'
 import type { Context } from '@iopa/context'
 import type { RouteInfo, Transport } from '@iopa/transport'
 import type { DeclaredMiddleware, MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
+import type { RouteRegistry } from './route-registry.ts'
 
 declare const PROVIDED: unique symbol
+
+/** The name of a key of contexts: of the core, of packages or of the app. */
+export type ContextKey = keyof IopaKeys
 
 /** Marks the type of an app with the keys that its middleware provides. */
 export interface Provides<Key extends keyof IopaKeys> {
@@ -30,6 +34,10 @@ export type Check<Required extends keyof IopaKeys, Provided> = [Exclude<Required
 export interface AppHandle {
   /** What the app can do, by URN; an extension adds what it can. */
   readonly capabilities: Record<string, Record<string, unknown>>
+  /** The routes of the app. @throws IopaError 500 where no router has been used. */
+  readonly registry: RouteRegistry
+  /** Notifies observers of the `known` paths, and of every path that is observed and `matches`: another route answers there from now on, or none. */
+  notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void
 }
 
 /** Middleware that adds methods to the app, such as a router's `get`. */
@@ -41,6 +49,8 @@ export interface Extension<Methods extends object> {
   dispatch?(context: Context, next: Next): unknown
   /** Its routes, for discovery. */
   routes?(): Iterable<RouteInfo>
+  /** Set by a router: where other packages add routes. */
+  readonly registry?: RouteRegistry
 }
 
 /** An app, as far as `use` and `mount` know it by its type. */

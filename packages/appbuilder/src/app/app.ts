@@ -25,7 +25,7 @@ import { connectClient } from './app-client.ts'
 import { environmentOf } from './app-environment.ts'
 import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
 import { APP_OPTIONS, type AppOptions } from './app-options.ts'
-import type { Mount, ProvidedBy, Provides, Use } from './app-types.ts'
+import type { AppHandle, Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
 import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
@@ -34,7 +34,8 @@ import { type Explanation, explanationOf } from './explain.ts'
 import { extendApp } from './extension.ts'
 import { type HostContext, ListenerHost } from './listener-host.ts'
 import { Listeners } from './listeners.ts'
-import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp, oneNameOf } from './nested-app.ts'
+import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp, observedPaths, oneNameOf } from './nested-app.ts'
+import { missingRouter, type RouteRegistry } from './route-registry.ts'
 import { dispatchLayersOf, layersOf } from './run-order.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
@@ -67,6 +68,7 @@ export class App<Required extends keyof IopaKeys = never> {
   /** This app as the apps around it see it. */
   readonly #self: NestedApp
   #nests = false
+  #routes: RouteRegistry | null = null
   #pipeline: ComposedPipeline | null = null
   #closing: Promise<void> | null = null
 
@@ -113,6 +115,12 @@ export class App<Required extends keyof IopaKeys = never> {
     return this.#capabilities
   }
 
+  /** Where packages add routes and remove them, also while the app listens. @throws IopaError 500 where no router has been used. */
+  get registry(): RouteRegistry {
+    if (this.#routes === null) throw missingRouter()
+    return this.#routes
+  }
+
   /** Adds middleware, an extension, a transport, or an app, which runs as one mounted at `/`. @throws IopaError 500 after `build`, and for anything else. */
   readonly use: Use = function use(this: App, value: unknown, ...options: unknown[]): App {
     this.#assertOpen('use')
@@ -121,12 +129,15 @@ export class App<Required extends keyof IopaKeys = never> {
       this.#transports.push(value)
       if (value.clustered) this.#environment.observed = () => this.logger.warn(CLUSTERED)
       this.#environment.bodies ??= value.bodies?.(this.limits.bodyMemory)
-      for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { ...capability }
+      for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { schemes: value.schemes, ...capability }
       for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
       return this
     }
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#entries.length + 1, caller: use, app: this, options }))
-    if (isExtension(value)) extendApp(this, value)
+    if (isExtension(value)) {
+      this.#routes ??= value.registry ?? null
+      extendApp(this, value, this.#handle())
+    }
     return this
   } as Use
 
@@ -284,6 +295,24 @@ export class App<Required extends keyof IopaKeys = never> {
     attach(this.#self, entry)
   }
 
+  /** This app as its extensions see it. */
+  #handle(): AppHandle {
+    const own = this
+    return {
+      capabilities: this.#capabilities,
+      get registry() {
+        return own.registry
+      },
+      notifyWhere: (matches, known = []) => {
+        // Before the first request there are no observers.
+        if (this.#pipeline === null) return
+        const paths = new Set(known)
+        for (const path of observedPaths(this.#self)) if (matches(path)) paths.add(path)
+        for (const path of paths) this.#changed(path, null)
+      }
+    }
+  }
+
   #composed(): ComposedPipeline {
     if (this.#pipeline !== null) return this.#pipeline
     checkBuild(this.#self, this.#transports)
@@ -313,6 +342,7 @@ export class App<Required extends keyof IopaKeys = never> {
       build: () => void this.#composed(),
       pipelineWithin: branch => this.#within(branch),
       changed: (path, origin) => this.#registry.changed(path, origin),
+      observed: () => this.#registry.paths(),
       close: settings => this.close(settings)
     }
   }

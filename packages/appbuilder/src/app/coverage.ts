@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/constants'
 import { type Context, fullPath } from '@iopa/context'
-import { isUnrouted, type RouteInfo, type RouteSegment } from '@iopa/transport'
+import { isUnrouted, type PatternSegment, type RouteInfo } from '@iopa/transport'
 import { prefixed } from '@iopa/transport/host'
 import { hasPassed } from '../pipeline/guard-trail.ts'
 import { isBelow } from '../pipeline/mount.ts'
@@ -41,7 +41,7 @@ export interface Coverage {
   readonly misplaced: readonly { readonly guard: string; readonly path: string; readonly answering: string }[]
 }
 
-const isOptional = (segment: RouteSegment): boolean => 'optional' in segment && segment.optional === true
+const isOptional = (segment: PatternSegment): boolean => 'optional' in segment && segment.optional === true
 
 /** True when the pattern of a route may match `path` or something below it; optional segments are taken both ways. */
 const routeReaches = ({ segments }: RouteInfo, path: string): boolean => {
@@ -59,7 +59,7 @@ const routeReaches = ({ segments }: RouteInfo, path: string): boolean => {
   return from(0, 0)
 }
 
-const methodsOf = (route: RouteInfo): string => `${route.methods.join(' ') || '*'} ${route.pattern}`
+const labelOf = ({ method, pattern }: RouteInfo): string => `${method ?? '*'} ${pattern}`
 
 /** Walks the pipeline of an app and of all apps within it. @throws IopaError 500 where an app is mounted within itself. */
 export const coverageOf = (app: NestedApp): Coverage => {
@@ -97,7 +97,7 @@ export const coverageOf = (app: NestedApp): Coverage => {
           const route = prefixed(prefix, inner)
           const path = literalOf(route)
           answering.push({
-            label: methodsOf(route),
+            label: labelOf(route),
             route,
             guards: route.guarded === true ? [...covering(path), OF_THE_ROUTE] : covering(path),
             reaches: below => routeReaches(route, below)

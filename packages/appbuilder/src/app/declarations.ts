@@ -1,4 +1,5 @@
 import { IopaError, type KeysDeclaration } from '@iopa/constants'
+import type { RouteInfo } from '@iopa/transport'
 
 /** What one entry of a pipeline says of itself. */
 export interface DeclaredEntry {
@@ -9,7 +10,7 @@ export interface DeclaredEntry {
   /** True when what it reads of a peer does not shape representations. */
   readonly neutral?: boolean
   /** Set on a router: what stands after it does not run for its routes. */
-  readonly routes?: (() => Iterable<unknown>) | undefined
+  readonly routes?: (() => Iterable<RouteInfo>) | undefined
 }
 
 const CORE_NAMESPACES: ReadonlySet<string> = new Set(['iopa', 'server', 'ssl'])
@@ -81,6 +82,16 @@ const checkRequired = (entries: readonly CheckedEntry[], inherited: ReadonlySet<
   entries.forEach((entry, at) => {
     const provided = given(entry.prefix)
     if (entry.app !== null) checkRequired(entry.app.entries, provided)
+    // Middleware of a route requires keys of what stands before the router.
+    for (const { method, pattern, requires } of entry.routes?.() ?? []) {
+      const missing = requires?.filter(key => !provided.has(key)) ?? []
+      if (missing.length > 0)
+        throw new IopaError(
+          500,
+          'missing-key',
+          `The route ${method ?? '*'} ${pattern} requires ${list(missing)}, which nothing before it provides: add middleware that does before '${entry.name}', or to the route.`
+        )
+    }
     const missing = entry.requires.filter(key => !provided.has(key))
     if (missing.length > 0) {
       const later = entries.slice(at + 1).find(other => other.provides.some(key => missing.includes(key)))

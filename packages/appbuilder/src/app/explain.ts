@@ -45,7 +45,9 @@ export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => 
             `  ${entry.name}${entry.requires.length > 0 ? ` requires ${entry.requires.join(', ')}` : ''}${entry.provides.length > 0 ? ` provides ${entry.provides.join(', ')}` : ''}`
         ),
         'routes',
-        ...routes.map(route => `  ${(route.methods.join(' ') || '*').padEnd(16)} ${route.pattern}`),
+        ...routes.map(
+          ({ method = '*', pattern, middleware = [] }) => `  ${[method.padEnd(8), pattern, ...middleware.map(name => `< ${name}`)].join(' ')}`
+        ),
         ...(open.length > 0 ? ['open', ...open.map(sentence => `  ${sentence}`)] : []),
         ...(keys.length > 0 ? ['keys', ...keys.map(({ namespace, owner, names }) => `  ${namespace}.* of ${owner}: ${names.join(', ')}`)] : []),
         'transports',

@@ -10,7 +10,7 @@ import type { PipelineEntry } from './entries.ts'
 export const NESTED: unique symbol = Symbol.for('iopa.App') as never
 
 /** Where an app is mounted. */
-export interface Place {
+interface Place {
   readonly outer: NestedApp
   readonly prefix: string
 }
@@ -35,6 +35,8 @@ export interface NestedApp {
   pipelineWithin(branch: boolean): MiddlewareFunction
   /** Tells its own observers of a change. */
   changed(path: string, origin: Context | null): void
+  /** Paths that its own observers observe. */
+  observed(): Iterable<string>
   close(options: { readonly timeout: number }): Promise<void>
 }
 
@@ -97,6 +99,14 @@ export const changedEverywhere = (app: NestedApp, path: string, origin: Context 
   const names = namesOf(app, path)
   if (names === null) app.changed(path, origin)
   else for (const [at, paths] of names) for (const own of paths) at.changed(own, origin)
+}
+
+/** The paths of `app` that are observed, in it or through the apps around it. */
+export const observedPaths = (app: NestedApp): ReadonlySet<string> => {
+  const paths = new Set(app.observed())
+  for (const { outer, prefix } of app.places)
+    for (const path of observedPaths(outer)) if (isBelow(prefix, path)) paths.add(path.slice(prefix.length) || '/')
+  return paths
 }
 
 /** One name for all paths of `app` that lead to the same resource. */

@@ -47,7 +47,7 @@ export class ObservationRegistry {
   readonly #said = new Once()
   #order = 0
   /** Observers whose first GET has not been delivered. */
-  #muted = 0
+  #muted = new Set<Observer>()
   /** Observers and listeners in all. */
   active = 0
 
@@ -77,7 +77,7 @@ export class ObservationRegistry {
       return { active: false, close: reason => context.end(reason) }
     }
     this.active++
-    this.#muted++
+    this.#muted.add(observer)
     const since = this.#changes.count
     context.defer(() => this.#remove(observer))
     try {
@@ -94,9 +94,16 @@ export class ObservationRegistry {
       await observer.deliverFirst(answer)
       if (!observer.removed) this.#unmute(observer, since)
     } finally {
-      this.#muted--
+      this.#muted.delete(observer)
     }
     return { active: !observer.removed, close: reason => context.end(reason ?? 'unsubscribe') }
+  }
+
+  /** The paths that are observed, and those of resources that are observed by another path. */
+  *paths(): Generator<string> {
+    yield* this.#paths.keys()
+    yield* this.#resources.paths()
+    for (const { question } of this.#muted) yield question.path
   }
 
   /** Tells who observes `path`, or hears of the resource there. What a run changes on the way to where it came from is ignored. */
@@ -108,7 +115,7 @@ export class ObservationRegistry {
       if (chain.path !== path) this.#logCycle(cycleOf(chain, path))
       return
     }
-    if (this.#muted > 0 || this.#runs.size > 0) this.#changes.add(path)
+    if (this.#muted.size > 0 || this.#runs.size > 0) this.#changes.add(path)
     this.#paths.get(path)?.refresh(cause)
     const others = this.#resources.at(path)
     if (others !== undefined) {
@@ -126,7 +133,7 @@ export class ObservationRegistry {
 
   /** Hands observers of `path` an answer that was not made by running GET here. It is no change of this app. */
   deliver(path: string, answer: Answer): void {
-    if (this.#muted > 0) this.#changes.add(path)
+    if (this.#muted.size > 0) this.#changes.add(path)
     const observers = new Set(this.#paths.get(path)?.observers as ReadonlySet<Observer> | undefined)
     for (const others of this.#resources.at(path)?.values() ?? []) for (const observer of others) observers.add(observer)
     for (const observer of observers) observer.push(answer)

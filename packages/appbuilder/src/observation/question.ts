@@ -49,7 +49,7 @@ const contentOf = (context: Context): string | null => {
  * The media types that Accept asks for, the most wanted first, in one form for equal wishes (RFC 9110 section 12.5.1): without those of weight 0
  * and without `text/event-stream`, which says how to deliver and not what. Empty for everything.
  */
-export const accepted = (fields: readonly string[]): string => {
+const accepted = (fields: readonly string[]): string => {
   if (fields.length === 0) return ''
   const types: { readonly text: string; readonly weight: number }[] = []
   for (const field of fields) {
@@ -88,7 +88,7 @@ export const fieldsOf = (question: Question, as: Context): string[] => {
 }
 
 /** Fields that only the first request may carry. */
-export const OF_THE_FIRST_REQUEST: ReadonlySet<string> = new Set([
+const OF_THE_FIRST_REQUEST: ReadonlySet<string> = new Set([
   'if-match',
   'if-none-match',
   'if-modified-since',

@@ -5,6 +5,11 @@ import type { PathRuns } from './path-runs.ts'
 export class ResourceIndex {
   readonly #observers = new Map<string, Map<PathRuns, Set<Observer>>>()
 
+  /** The resources that observers hear of under another path than their own. */
+  paths(): Iterable<string> {
+    return this.#observers.keys()
+  }
+
   /** Those who hear of the resource at `path`, by the path that they observe. */
   at(path: string): ReadonlyMap<PathRuns, ReadonlySet<Observer>> | undefined {
     return this.#observers.get(path)

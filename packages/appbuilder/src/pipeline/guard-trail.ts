@@ -10,7 +10,7 @@ export interface BoundGuard {
 }
 
 /** What a run has met of guards, the latest first: one that it passed, or those that stand before an app that it entered. */
-export type GuardTrail =
+type GuardTrail =
   | { readonly passed: unknown; readonly before: null; readonly base: string; readonly above: GuardTrail | null }
   | { readonly passed: null; readonly before: readonly BoundGuard[]; readonly base: string; readonly above: GuardTrail | null }
 

@@ -1,31 +1,33 @@
 import { changesState } from '@iopa/constants'
-import type { ChangeOrder, Context } from '@iopa/context'
-import type { Next } from '../pipeline/middleware.ts'
+import type { Context } from '@iopa/context'
+import type { MiddlewareFunction, Next } from '../pipeline/middleware.ts'
 
-/** A route as a router found it. */
-export interface CallableRoute {
-  readonly handler: (context: Context, next: Next) => unknown
+/** What a router knows of a route when it adds it. */
+export interface PreconditionOptions {
+  /** The method of the route; undefined for every method. */
+  readonly method: string | undefined
   /** True where the handler judges the preconditions of its requests itself. */
-  readonly judges: boolean
-}
-
-/** Where a router finds its routes. */
-export interface RouteLookup {
-  find(method: string, path: string): unknown
+  readonly own: boolean
+  /** True when a route answers GET of this path. */
+  hasGet(path: string): boolean
 }
 
 /**
- * Calls the handler of a route. A change with a precondition is judged first, where the path has a GET route, and changes of one path take turns while
- * such a change is under way (RFC 9110 section 13.2.1: after all checks that come before it). Any other request pays one comparison.
+ * The handler of a route behind the check of preconditions, made once. Changes with a precondition are judged by GET of their path, and changes of
+ * one path take turns while such a change is under way (RFC 9110 section 13.2.1: after all checks that come before it). A route of a method that changes
+ * nothing gets its handler back.
  */
-export const callRoute = (context: Context, next: Next, route: CallableRoute, routes: RouteLookup): unknown => {
-  if (route.judges) context.response.judged = true
-  if (!changesState(context['iopa.Method'])) return route.handler(context, next)
-  const judged = !route.judges && context.hasPrecondition
-  const { changes } = context.environment
-  if (changes === null || (changes.active === 0 && !judged)) return route.handler(context, next)
-  return takeTurn(changes, judged, context, next, route, routes)
+export const withPreconditions = (handler: MiddlewareFunction, { method, own, hasGet }: PreconditionOptions): MiddlewareFunction => {
+  const mayChange = method === undefined || changesState(method)
+  if (!mayChange && !own) return handler
+  const inTurn = (context: Context, next: Next): unknown => {
+    const judged = !own && context.hasPrecondition
+    const { changes } = context.environment
+    if (changes === null || (changes.active === 0 && !judged)) return handler(context, next)
+    return changes.run(context, judged, hasGet(context['iopa.Path']), () => handler(context, next))
+  }
+  return (context, next) => {
+    if (own) context.response.judged = true
+    return mayChange && changesState(context['iopa.Method']) ? inTurn(context, next) : handler(context, next)
+  }
 }
-
-const takeTurn = (changes: ChangeOrder, judged: boolean, context: Context, next: Next, route: CallableRoute, routes: RouteLookup): unknown =>
-  changes.run(context, judged, routes.find('GET', context['iopa.Path']) !== undefined, () => route.handler(context, next))

@@ -1,4 +1,4 @@
-import { type Context, type Host, pathsOfRoute } from '@iopa/transport'
+import { answersMethod, type Context, type Host, pathsOfRoute } from '@iopa/transport'
 import { filterLinks, hrefOf, type Link, type LinkAttribute, serializeLinks } from '../formats/link-format.ts'
 
 /** Where a server lists its resources (RFC 6690 section 4). */
@@ -11,7 +11,7 @@ export const LINK_FORMAT = 40
 const linksOf = (host: Host, as: Context): Link[] => {
   const links = new Map<string, Record<string, LinkAttribute>>()
   for (const route of host.routes(as)) {
-    const { methods, attributes } = route
+    const { attributes } = route
     if (attributes.discoverable === false) continue
     for (const path of pathsOfRoute(route)) {
       if (path === WELL_KNOWN_CORE) continue
@@ -22,7 +22,7 @@ const linksOf = (host: Host, as: Context): Link[] => {
         const value = attributes[name]
         if (value !== undefined && !(name in known)) known[name] = value
       }
-      if (methods.length === 0 || methods.includes('GET')) known['obs'] = true
+      if (answersMethod(route, 'GET')) known['obs'] = true
     }
   }
   return Array.from(links, ([href, attributes]) => ({ href, attributes }))

@@ -54,7 +54,7 @@ export const observe = (
   context.defer(reason => {
     events?.close()
     pulled()
-    // A reader that waits must not wait for ever where the request was aborted.
+    // A waiting reader must end when the request is aborted.
     if (reason === 'disconnect') controller?.error(request.reason ?? new IopaError(502, 'disconnected', 'The event stream has ended.'))
     else controller?.close()
     controller = null

@@ -50,7 +50,7 @@ class FetchBody implements BodyStream {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     if (this.#request.bodyUsed || this.#request.body === null) {
-      throw new IopaError(500, 'body-used', 'Somebody has begun to read the body; use context.bytes(), text() or json(), which remember it.')
+      throw new IopaError(500, 'body-used', 'The body is being read already; use context.bytes(), text() or json(), which remember it.')
     }
     const reader = this.#request.body.getReader()
     let length = 0

@@ -42,7 +42,7 @@ const written = (context: Context, answer: Answer, host: Host): Response => {
   return response
 }
 
-/** What a Response takes; of memory that threads share, or that can grow, it takes a copy alone. */
+/** What a Response takes; of memory that threads share, or that can grow, it takes only a copy. */
 const bodyOf = ({ payload }: Answer): string | Uint8Array<ArrayBuffer> =>
   payload instanceof Uint8Array && !isFixed(payload.buffer) ? payload.slice() : (payload as string | Uint8Array<ArrayBuffer>)
 

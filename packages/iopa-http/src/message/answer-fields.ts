@@ -42,13 +42,13 @@ export const statedLength = (answer: Answer): number | null => {
 export const asksToClose = (answer: Answer): boolean =>
   answer.headerPairs.length > 0 && answer.headers.getAll('connection').some(value => value.toLowerCase().includes('close'))
 
-/** True for an answer that has no body whatever its handler says (RFC 9110 section 6.4.1). */
+/** True for a status whose answer never has a body (RFC 9110 section 6.4.1). */
 export const isBodyless = (status: number): boolean => status === 204 || status === 304 || status < 200
 
-/** True for a first answer to an observer that an event stream can begin with: 204 and 205 say that there is nothing to show. */
+/** True for a first answer to an observer that an event stream can begin with: 204 and 205 say that there is no representation. */
 export const isObservable = (answer: Answer): boolean => answer.ok && !answer.isStream && answer.status !== 204 && answer.status !== 205
 
-/** True for a stream that knows its length. */
+/** Length of a stream in bytes, or null if unknown. */
 export const sizeOf = (stream: AsyncIterable<Uint8Array>): number | null => {
   const { size } = stream as { readonly size?: unknown }
   return typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 ? size : null

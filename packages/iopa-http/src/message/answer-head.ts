@@ -4,19 +4,18 @@ import { isToken } from './head-syntax.ts'
 
 /** How the body of an answer is delimited, and whether another answer may follow (RFC 9112 sections 6 and 9.3). */
 export interface Framing {
-  /** For Content-Length; null for none. */
-  readonly length: number | null
+  /** For Content-Length; below 0 for none. */
+  readonly length: number
   readonly chunked: boolean
   /** For Connection; empty for none. */
   readonly connection: '' | 'close' | 'keep-alive'
 }
 
-/** A head as it goes out. */
-export interface AnswerHead {
-  readonly text: string
-  /** True when the text is ASCII, so that its UTF-8 is its Latin-1. */
-  readonly ascii: boolean
-}
+/** What ends a chunked body (RFC 9112 section 7.1). */
+export const LAST_CHUNK = '0\r\n\r\n'
+
+/** The line before a chunk of `length` bytes; CR LF follows the chunk. */
+export const chunkSize = (length: number): string => `${length.toString(16)}\r\n`
 
 /** Writes heads of answers; what is the same in most of them is written once. */
 export class AnswerHeads {
@@ -27,18 +26,19 @@ export class AnswerHeads {
   #dated: unknown = null
   #type = ''
   #typeLine = ''
-  #ascii = true
+  /** True when the head that was made last is ASCII, so that its UTF-8 is its Latin-1. */
+  ascii = true
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
   /**
-   * The head of an answer; `fields` are those of `pairs` that concern the message, then `type`.
+   * The head of an answer: of `pairs` those fields that concern the message, then `type`. `ascii` says what it is made of.
    * @throws IopaError 500 for names, values and reasons that HTTP cannot carry (RFC 9110 section 5.5).
    */
-  format(status: number, reason: string, pairs: readonly string[], type: string, { length, chunked, connection }: Framing): AnswerHead {
-    this.#ascii = true
+  format(status: number, reason: string, pairs: readonly string[], type: string, { length, chunked, connection }: Framing): string {
+    this.ascii = true
     let text = this.#statusLine(status, reason)
     let dated = false
     for (let at = 0; at < pairs.length; at += 2) {
@@ -50,18 +50,18 @@ export class AnswerHeads {
       text += `${name}: ${value}\r\n`
     }
     if (type !== '') text += this.#typeField(type)
-    if (length !== null) text += `content-length: ${length}\r\n`
+    if (length >= 0) text += `content-length: ${length}\r\n`
     else if (chunked) text += 'transfer-encoding: chunked\r\n'
     if (!dated) text += this.#dateField()
     if (connection !== '') text += `connection: ${connection}\r\n`
-    return { text: `${text}\r\n`, ascii: this.#ascii }
+    return `${text}\r\n`
   }
 
   /** An answer in memory as the bytes that end a connection (RFC 9112 section 9.6). @throws IopaError 500. */
   last(answer: Answer, bodyless = false): Uint8Array {
     const body = answer.payloadBytes
     const framing: Framing = { length: body.length, chunked: false, connection: 'close' }
-    const { text } = this.format(answer.status, answer.reason, answer.headerPairs, answer.type, framing)
+    const text = this.format(answer.status, answer.reason, answer.headerPairs, answer.type, framing)
     const head = Buffer.from(text, 'latin1')
     return bodyless ? head : Buffer.concat([head, body])
   }
@@ -77,7 +77,7 @@ export class AnswerHeads {
     if (known?.reason === reason) return known.line
     this.#checkValue(reason, 'The reason phrase')
     const line = `HTTP/1.1 ${status} ${reason}\r\n`
-    if (known === undefined && this.#ascii) this.#statuses.set(status, { reason, line })
+    if (known === undefined && this.ascii) this.#statuses.set(status, { reason, line })
     return line
   }
 
@@ -85,7 +85,7 @@ export class AnswerHeads {
     if (type === this.#type) return this.#typeLine
     this.#checkValue(type, "The value of 'content-type'")
     const line = `content-type: ${type}\r\n`
-    if (this.#ascii) {
+    if (this.ascii) {
       this.#type = type
       this.#typeLine = line
     }
@@ -119,7 +119,7 @@ export class AnswerHeads {
       if (unit > 255 || unit === 127 || (unit < 32 && unit !== 9)) {
         throw new IopaError(500, 'bad-header-value', `'${name}' of an answer holds a character that HTTP cannot carry; encode it.`)
       }
-      if (unit > 127) this.#ascii = false
+      if (unit > 127) this.ascii = false
     }
   }
 }

@@ -14,7 +14,7 @@ export interface BodyDecoder {
   decode(bytes: Uint8Array, at: number, sink: BodySink | null): number
 }
 
-/** Who takes the pieces of a body, which are views of what came in. */
+/** Takes the pieces of a body, which are views of what came in. */
 export interface BodySink {
   /** False to get no more for now. */
   push(piece: Uint8Array): boolean
@@ -42,7 +42,7 @@ export class SizedBody implements BodyDecoder {
   }
 }
 
-// Bytes of all chunk extensions of a body; nobody reads them (RFC 9112 section 7.1.1).
+// Limit for all chunk extensions of a body, in bytes; they are not used (RFC 9112 section 7.1.1).
 const EXTENSIONS = 16 * 1024
 // A size of more digits is beyond any body, and beyond exact numbers.
 const SIZE = /^0*([\da-f]{1,13})(;.*)?$/i

@@ -1,6 +1,6 @@
 import { bareReturn, LF, lineEnd, parseField, parseRequestLine } from './head-syntax.ts'
 import { headersTooLarge, malformed } from './refusal.ts'
-import { HeadFields, type RequestHead, type RequestLine } from './request-head.ts'
+import { HeadFields, RequestHead } from './request-head.ts'
 
 // Bytes that are turned into text at once: what follows a head in the same chunk is mostly no head.
 const WINDOW = 4096
@@ -13,8 +13,10 @@ const EMPTY_LINES = 4
  * its length. After an error there is nothing to be read any more.
  */
 export class HeadReader {
-  /** The head that the last `read` has completed; null when more bytes are needed. */
-  head: RequestHead | null = null
+  /** The head that the last `read` has completed, where `complete` says so; the next one overwrites it. */
+  readonly head: RequestHead = new RequestHead()
+  /** False when more bytes are needed. */
+  complete = false
   readonly #limit: number
   /** Bytes of the head so far, that lie before the current window. */
   #read = 0
@@ -23,7 +25,8 @@ export class HeadReader {
   #rest = ''
   /** It ends with a CR. */
   #returned = false
-  #line: RequestLine | null = null
+  /** The request line has come. */
+  #lineRead = false
   #fields: HeadFields | null = null
   /** The header section of the last request as text, and what it says: most requests of a connection repeat it. */
   #lastText = ''
@@ -36,21 +39,22 @@ export class HeadReader {
 
   /** True when a head has begun and is not complete. */
   get begun(): boolean {
-    return this.#line !== null || this.#rest !== '' || this.#returned
+    return this.#lineRead || this.#rest !== '' || this.#returned
   }
 
   /** Forgets what makes the next request cheaper: to be called when none is expected soon. */
   forget(): void {
     this.#lastText = ''
     this.#last = null
+    this.head.clear()
   }
 
   /** Reads on from `at` and returns where it has stopped: behind the head, or at the end. @throws IopaError 400, 413, 431, 505. */
   read(chunk: Uint8Array, at: number): number {
-    this.head = null
+    this.complete = false
     const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
     let from = at
-    while (from < bytes.length && this.head === null) {
+    while (from < bytes.length && !this.complete) {
       from += this.#readText(bytes.toString('latin1', from, Math.min(bytes.length, from + WINDOW)), bytes, from)
     }
     return from
@@ -73,12 +77,13 @@ export class HeadReader {
       if (this.#rest !== '') {
         this.#rest += text.slice(at, end)
         if (this.#takeRest()) return this.#finish(next)
-      } else if (this.#line !== null) {
+      } else if (this.#lineRead) {
         if (end === at) return this.#finish(next)
         parseField(text, at, end, this.#fields as HeadFields)
       } else if (end === at) this.#skipEmptyLine()
       else {
-        this.#line = parseRequestLine(text, at, end)
+        parseRequestLine(text, at, end, this.head)
+        this.#lineRead = true
         const whole = this.#readFields(text, next, bytes, offset)
         if (whole > 0) return this.#finish(whole)
         this.#fields = new HeadFields()
@@ -99,7 +104,7 @@ export class HeadReader {
     const blank = text.indexOf('\r\n\r\n', from - 2)
     if (blank < 0) return 0
     const end = blank + 4
-    // Cut from a text of its own, header values that somebody keeps hold no more than the head.
+    // Cut from a text of its own, header values that the app keeps hold no more than the head.
     const own = bytes.toString('latin1', offset + from, offset + end)
     const fields = new HeadFields()
     for (let at = 0, stop = 0; at < own.length - 2; at = stop + 2) {
@@ -125,12 +130,13 @@ export class HeadReader {
   #takeRest(): boolean {
     const line = this.#rest
     this.#rest = ''
-    if (this.#line !== null) {
+    if (this.#lineRead) {
       if (line === '') return true
       parseField(line, 0, line.length, this.#fields as HeadFields)
     } else if (line === '') this.#skipEmptyLine()
     else {
-      this.#line = parseRequestLine(line, 0, line.length)
+      parseRequestLine(line, 0, line.length, this.head)
+      this.#lineRead = true
       this.#fields = new HeadFields()
     }
     return false
@@ -142,9 +148,9 @@ export class HeadReader {
 
   #finish(at: number): number {
     if (this.#read + at > this.#limit) throw headersTooLarge(this.#limit)
-    const { method, target, minor } = this.#line as RequestLine
-    this.head = { method, target, minor, fields: this.#fields as HeadFields }
-    this.#line = null
+    this.head.fields = this.#fields as HeadFields
+    this.complete = true
+    this.#lineRead = false
     this.#fields = null
     this.#read = 0
     this.#emptyLines = 0

@@ -1,6 +1,6 @@
 import type { IopaError } from '@iopa/transport'
 import { malformed, otherVersion } from './refusal.ts'
-import type { HeadFields, RequestLine } from './request-head.ts'
+import type { HeadFields, RequestHead } from './request-head.ts'
 
 export const CR = 13
 export const LF = 10
@@ -43,14 +43,14 @@ export const lineFault = (unit: number): IopaError =>
 /** The error for a CR that no LF follows. */
 export const bareReturn = (): IopaError => malformed('it has a CR without LF; end lines with CR LF (RFC 9112 section 2.2)')
 
-/** The request line from `from` to `end`. @throws IopaError 400, 505. */
-export const parseRequestLine = (text: string, from: number, end: number): RequestLine => {
+/** Reads the request line from `from` to `end` into `head`. @throws IopaError 400, 505. */
+export const parseRequestLine = (text: string, from: number, end: number, head: RequestHead): void => {
   let at = from
   if (FIRST_OF_METHOD[text.charCodeAt(at)] === 1) while (at < end && METHOD[text.charCodeAt(at)] === 1) at++
   if (at === from || at === end || text.charCodeAt(at) !== SPACE) {
     throw malformed('it does not begin with a method in capital letters and a space (RFC 9112 section 3)')
   }
-  const method = methodOf(text.slice(from, at))
+  head.method = methodOf(text.slice(from, at))
   const begin = ++at
   for (let unit = 0; at < end; at++) {
     unit = text.charCodeAt(at)
@@ -61,11 +61,11 @@ export const parseRequestLine = (text: string, from: number, end: number): Reque
       'its first line is not a method, a target and a version with one space between them; escape other characters of the target as %20'
     )
   }
-  const target = text.slice(begin, at)
+  head.target = text.slice(begin, at)
   const version = text.slice(at + 1, end)
-  if (version === 'HTTP/1.1') return { method, target, minor: 1 }
-  if (version === 'HTTP/1.0') return { method, target, minor: 0 }
-  throw /^HTTP\/\d\.\d$/.test(version) ? otherVersion() : malformed('its first line does not end with HTTP/1.1')
+  if (version === 'HTTP/1.1') head.minor = 1
+  else if (version === 'HTTP/1.0') head.minor = 0
+  else throw /^HTTP\/\d\.\d$/.test(version) ? otherVersion() : malformed('its first line does not end with HTTP/1.1')
 }
 
 /** The header line from `from` to `end`, whose characters have been checked. @throws IopaError 400. */

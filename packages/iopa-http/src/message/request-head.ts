@@ -1,19 +1,6 @@
 import { hasPreconditionField, IopaError } from '@iopa/transport'
 import { malformed } from './refusal.ts'
 
-/** The first line of a request (RFC 9112 section 3). */
-export interface RequestLine {
-  readonly method: string
-  readonly target: string
-  /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
-  readonly minor: 0 | 1
-}
-
-/** A request without its body. */
-export interface RequestHead extends RequestLine {
-  readonly fields: HeadFields
-}
-
 const is = (name: string, title: string, lower: string): boolean => name === title || name === lower || name.toLowerCase() === lower
 
 /**
@@ -36,8 +23,9 @@ export class HeadFields {
   closes = false
   /** `Connection: keep-alive`, which HTTP/1.0 needs. */
   keepsAlive = false
+  /** One of them states a precondition. */
+  conditional = false
   #lengths = 0
-  #conditional: boolean | null = null
 
   /** Adds a field. @throws IopaError 400, 413 for one that makes the framing doubtful (RFC 9112 section 6.3). */
   add(name: string, value: string): void {
@@ -53,6 +41,11 @@ export class HeadFields {
         if (is(name, 'Accept', 'accept')) this.accept = this.accept === '' ? value : `${this.accept}, ${value}`
         else if (is(name, 'Expect', 'expect')) this.expectation = this.expectation === '' ? value : `${this.expectation}, ${value}`
         break
+      case 8:
+      case 13:
+      case 19:
+        this.conditional ||= hasPreconditionField([name, value])
+        break
       case 10:
         if (is(name, 'Connection', 'connection')) this.#connection(value)
         break
@@ -65,6 +58,7 @@ export class HeadFields {
         break
       case 17:
         if (is(name, 'Transfer-Encoding', 'transfer-encoding')) this.#coding(value)
+        else this.conditional ||= hasPreconditionField([name, value])
     }
   }
 
@@ -72,11 +66,6 @@ export class HeadFields {
   complete(): this {
     Object.freeze(this.pairs)
     return this
-  }
-
-  /** True when one of them states a precondition; to be asked for when they are complete. */
-  get conditional(): boolean {
-    return (this.#conditional ??= hasPreconditionField(this.pairs))
   }
 
   #connection(value: string): void {
@@ -101,6 +90,23 @@ export class HeadFields {
     if (value === '') throw malformed('its Transfer-Encoding is empty; leave it out, or send chunked')
     this.coding = value
     this.length = -1
+  }
+}
+
+const NO_FIELDS = new HeadFields().complete()
+
+/** A request without its body, as a reader fills it in: the next request of the connection overwrites it. */
+export class RequestHead {
+  method = ''
+  target = ''
+  /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
+  minor: 0 | 1 = 1
+  fields: HeadFields = NO_FIELDS
+
+  /** Holds nothing of the last request any more. */
+  clear(): void {
+    this.target = ''
+    this.fields = NO_FIELDS
   }
 }
 

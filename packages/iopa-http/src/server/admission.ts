@@ -1,13 +1,26 @@
-import { type ByteChannel, bodyTooLarge, type ContextInit, decodePath, type Endpoint, IopaError, isControlMethod, type Limits } from '@iopa/transport'
-import type { HostRules } from '../message/host-rules.ts'
-import { malformed } from '../message/refusal.ts'
-import { absoluteTarget, isSameAuthority } from '../message/request-target.ts'
-import { type TrustedProxies, unmapped } from './forwarded.ts'
-import type { ProxiedClients } from './proxied-clients.ts'
+import {
+  Answer,
+  type ByteChannel,
+  bodyTooLarge,
+  type Context,
+  decodePath,
+  type Endpoint,
+  type Host,
+  IopaError,
+  isControlMethod,
+  isIopaError,
+  type Limits,
+  type Scope
+} from '@iopa/transport'
+import { absoluteTarget, type HostRules, isSameAuthority } from '../message/authority.ts'
+import { answerTo, malformed } from '../message/refusal.ts'
+import type { HeadFields } from '../message/request-head.ts'
+import { type ProxiedClients, type TrustedProxies, unmapped } from './proxies.ts'
 import type { HttpRequest } from './request.ts'
 
 /** What every request of a listener is checked against. */
 export interface AdmissionRules {
+  readonly host: Host
   readonly scheme: string
   readonly limits: Limits
   readonly hosts: HostRules
@@ -15,9 +28,13 @@ export interface AdmissionRules {
   readonly clients: ProxiedClients
 }
 
-/** Checks the requests of one connection before a context is made of them. */
+/** Checks the requests of one connection, and makes their contexts. */
 export class Admission {
+  /** The context of the connection. */
+  readonly connection: Context
   readonly #rules: AdmissionRules
+  /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
+  readonly #parent: Context | Scope
   readonly #endpoint: Endpoint
   readonly #proxies: TrustedProxies | null
   #oldEndpoint: Endpoint | null = null
@@ -44,28 +61,37 @@ export class Admission {
       bodyLimit: rules.limits.body,
       clientCertificate: () => certificateOf(channel)
     }
+    this.connection = rules.host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null })
+    // The requests on the connection of a proxy come from many clients (RFC 9110 section 3.3).
+    this.#parent = this.#proxies === null ? this.connection : rules.host.scope
   }
 
-  /** True for the connection of a proxy: its requests come from many clients (RFC 9110 section 3.3). */
-  get proxied(): boolean {
-    return this.#proxies !== null
+  /** The context of a request, or the answer to one that needs none or is refused: 204, 400, 413, 414, 417, 421, 431, 501, 503. */
+  admit(request: HttpRequest): Context | Answer {
+    try {
+      return this.#admit(request)
+    } catch (error) {
+      request.doubtful = isUnusual(request)
+      return answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
+    }
   }
 
-  /** What the context of the connection is made of. */
-  connection(): ContextInit {
-    return { method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.#endpoint, source: null }
+  /** Call it once for each request that was handed to `admit`, when it is over. */
+  leave(request: HttpRequest): void {
+    if (request.client === '') return
+    this.#rules.clients.leave(request.client)
+    request.client = ''
   }
 
-  /** What the context of a request is made of. @throws IopaError 400, 413, 414, 417, 421, 431, 501, 503, 505. */
-  admit(request: HttpRequest): ContextInit {
+  #admit(request: HttpRequest): Context | Answer {
     const { limits } = this.#rules
     const { method, fields } = request
     if (fields.pairs.length > limits.headerCount * 2) {
       throw new IopaError(431, 'too-many-headers', `The request has more than ${limits.headerCount} header fields; send fewer.`)
     }
-    if (fields.length !== 0) checkBody(request, limits)
+    if (fields.length !== 0) checkBody(fields, limits)
     let endpoint = request.minor === 0 ? this.#old(request) : this.#endpoint
-    if (request.expectation !== '') checkExpectation(request)
+    if (fields.expectation !== '' && request.minor > 0) checkExpectation(fields.expectation)
     switch (method) {
       case 'GET':
       case 'POST':
@@ -75,7 +101,7 @@ export class Admission {
       case 'HEAD':
         break
       default:
-        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `${method} is no method that a peer may ask for.`)
+        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
     }
     let { target } = request
     if (target.charCodeAt(0) !== SLASH && target !== '*') target = fromAbsolute(request, target)
@@ -85,7 +111,7 @@ export class Admission {
     }
     if (this.#proxies !== null) endpoint = this.#forwarded(request, endpoint, this.#proxies)
     // All that may become the host of the context is checked: this is what the context makes it of.
-    const host = fields.host === null && request.addressed === '' ? this.#ownHost : request.authority()
+    const host = request.addressed !== '' ? request.addressed : (fields.host ?? this.#ownHost)
     if (host !== this.#host) {
       this.#rules.hosts.check(host)
       this.#host = host
@@ -94,16 +120,11 @@ export class Admission {
     const mark = target.indexOf('?')
     const rawPath = mark < 0 ? target : target.slice(0, mark)
     // OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
-    const path = rawPath === '*' && method === 'OPTIONS' ? '*' : decodePath(rawPath, limits)
+    const path = rawPath === '*' && method === 'OPTIONS' ? null : decodePath(rawPath, limits)
     if (this.#proxies !== null) this.#enter(request, endpoint.remoteAddress)
-    return { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
-  }
-
-  /** Says that a request is over; call it once for each that was handed to `admit`. */
-  leave(request: HttpRequest): void {
-    if (request.client === '') return
-    this.#rules.clients.leave(request.client)
-    request.client = ''
+    if (path === null) return SERVER_OPTIONS
+    const init = { method, path, query: mark < 0 ? '' : target.slice(mark + 1), rawPath, endpoint, source: request }
+    return this.#rules.host.create(init, this.#parent)
   }
 
   #enter(request: HttpRequest, client: string): void {
@@ -111,9 +132,8 @@ export class Admission {
     request.client = client
   }
 
-  /** HTTP/1.0: no chunked coding, and no expectations (RFC 9112 section 6.1, RFC 9110 section 10.1.1). */
+  /** HTTP/1.0 has no chunked coding (RFC 9112 section 6.1); its expectations are ignored (RFC 9110 section 10.1.1). */
   #old(request: HttpRequest): Endpoint {
-    request.expectation = ''
     if (request.fields.coding !== '') throw new IopaError(400, 'coding-in-http-1.0', 'HTTP/1.0 has no Transfer-Encoding.')
     this.#oldEndpoint ??= { ...this.#endpoint, protocol: 'HTTP/1.0' }
     return this.#oldEndpoint
@@ -136,35 +156,33 @@ export class Admission {
   }
 }
 
+const SERVER_OPTIONS = Answer.received(204)
+
 const USUAL: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
 
 /** True for a request of a kind that, once refused, may be the middle of something that another server reads otherwise. */
-export const isUnusual = ({ method, target }: HttpRequest): boolean => !USUAL.has(method) || !target.startsWith('/')
+const isUnusual = ({ method, target }: HttpRequest): boolean => !USUAL.has(method) || !target.startsWith('/')
 
 const SLASH = 47
 
-/** The framing must be beyond doubt, and the body within its limit, before anybody answers (RFC 9112 section 6). */
-const checkBody = (request: HttpRequest, limits: Limits): void => {
-  const { length, coding } = request.fields
+/** The framing must be beyond doubt, and the body within its limit, before a context is made (RFC 9112 section 6). */
+const checkBody = ({ length, coding }: HeadFields, limits: Limits): void => {
   if (length > limits.body) throw bodyTooLarge(limits.body)
   if (coding === '' || coding.toLowerCase() === 'chunked') return
   const codings = coding.toLowerCase().split(',')
   const chunked = codings.map(name => name.trim() === 'chunked')
-  request.break(
-    // Where chunked is not the last coding, and that once, nobody can say where the body ends (RFC 9112 section 6.3).
-    chunked.indexOf(true) === codings.length - 1
-      ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use chunked alone.`)
-      : malformed('its Transfer-Encoding does not end with chunked; send chunked alone')
-  )
-  throw request.fault
+  // Where chunked is not the last coding, or comes twice, the end of the body is not known (RFC 9112 section 6.3).
+  throw chunked.indexOf(true) === codings.length - 1
+    ? new IopaError(501, 'unknown-coding', `The transfer coding '${coding}' is not understood; use only chunked.`)
+    : malformed('its Transfer-Encoding does not end with chunked; send only chunked')
 }
 
-const checkExpectation = (request: HttpRequest): void => {
-  if (request.expectation.toLowerCase() === '100-continue') return
+const checkExpectation = (expectation: string): void => {
+  if (expectation.toLowerCase() === '100-continue') return
   throw new IopaError(417, 'unknown-expectation', "The only expectation that can be met is '100-continue'.")
 }
 
-/** Two hosts in one request are one too many: whoever stands before this server may have read the other one. */
+/** A request with two hosts is refused: a proxy before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
   const { scheme, authority, rest } = absoluteTarget(target)
   const { host } = request.fields

@@ -2,324 +2,298 @@ import {
   Answer,
   type ByteChannel,
   type ByteReceiver,
+  type Clock,
   type Connection,
   ConnectionUser,
   type Context,
   IopaError,
-  isIopaError,
-  type Scope
+  isIopaError
 } from '@iopa/transport'
-import { acceptsEventStream } from '../message/accept.ts'
-import type { BodyDecoder } from '../message/body-decoder.ts'
-import { HeadReader } from '../message/head-reader.ts'
-import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE } from '../message/refusal.ts'
-import type { RequestHead } from '../message/request-head.ts'
-import { Admission, type AdmissionRules, isUnusual } from './admission.ts'
-import { AnswerFlow, type AnswerSettings, discard } from './answer-flow.ts'
-import { DiscardedBody } from './discarded-body.ts'
-import { HalfClosedPeer } from './half-closed-peer.ts'
-import { Inflow } from './inflow.ts'
-import type { Linger, Lingering } from './lingering.ts'
+import { acceptsEventStream } from '../events/event-stream.ts'
+import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
+import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
+import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { Admission, type AdmissionRules } from './admission.ts'
+import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'
+import { BodyWriter } from './body-writer.ts'
+import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
+import type { Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
-import type { BodyPort } from './request-body.ts'
+import { BodyPort } from './request-body.ts'
+import { WriteBuffer } from './write-buffer.ts'
 
 /** What the connections of one listener share. */
 export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
+  readonly clock: Clock
   readonly lingering: Lingering
 }
 
-const SERVER_OPTIONS = Answer.received(204)
-
 /**
- * One connection: its requests are answered one after another, those that were pipelined wait unread behind the one in
- * work. What is answered at once leaves in one write, however many requests one read has brought.
+ * One connection: carries bytes between a channel and a machine, and requests between the machine and the app. What is
+ * answered at once leaves in one write, however many requests one read has brought.
  */
-export class HttpConnection extends AnswerFlow implements ByteReceiver, BodyPort {
-  protected readonly watch: PeerWatch
+export class HttpConnection implements ByteReceiver {
+  readonly #channel: ByteChannel
+  readonly #counted: Connection
   readonly #settings: ConnectionSettings
+  readonly #machine: HttpMachine
+  readonly #buffer: WriteBuffer
+  readonly #watch: PeerWatch
+  /** Where the bodies of requests come from. */
+  readonly #port: BodyPort
+  readonly #bodies: BodyWriter
+  readonly #answers: AnswerWriter
   readonly #admission: Admission
-  readonly #context: Context
-  /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
-  readonly #parent: Context | Scope
+  readonly #check: ConnectionCheck
   readonly #user: ConnectionUser
-  readonly #inflow: Inflow
-  readonly #heads: HeadReader
+  /** Middleware has set a user on the connection. */
+  #named = false
   readonly #closed: () => void
-  readonly #done = (context: Context): void => this.#answered(context)
-  /** The rest of the last body, that nobody wants. */
-  #discarded: DiscardedBody | null = null
+  /** The request in work. */
+  #request: HttpRequest | null = null
   #reading = false
-  #flushing: ReturnType<typeof setImmediate> | null = null
-  /** Since this side has ended the connection; null before that. */
-  #linger: Linger | null = null
-  /** The peer has ended its side, and the answer that has begun still leaves. */
-  #halfClosed: HalfClosedPeer | null = null
+  /** The channel has been told to read no more for now. */
+  #paused = false
+  /** This side has ended the connection. */
+  #ended = false
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
-    super(channel, counted, settings)
+    const { host, clock, heads, limits } = settings
+    this.#channel = channel
+    this.#counted = counted
     this.#settings = settings
+    const machine = (this.#machine = new HttpMachine(heads, limits))
+    const buffer = (this.#buffer = new WriteBuffer(channel))
+    const watch = (this.#watch = new PeerWatch(clock.elapsed()))
+    this.#port = new BodyPort(machine, buffer, watch, () => this.#readOn())
+    const bodies = (this.#bodies = new BodyWriter({ channel, counted, machine, buffer, watch, clock }))
+    this.#answers = new AnswerWriter({ channel, machine, buffer, bodies, settings, settle: (request, reason) => this.#settle(request, reason) })
     this.#admission = new Admission(channel, settings)
-    this.#context = settings.host.create(this.#admission.connection())
-    this.#parent = this.#admission.proxied ? settings.host.scope : this.#context
-    this.#user = new ConnectionUser(settings.host, this.#context, () => {
-      // The next request on a new connection has to say who it is.
-      if (this.request === null) this.#leave()
-      else this.request.closes = true
+    this.#check = new ConnectionCheck({ channel, machine, buffer, watch, limits })
+    // The next request on a new connection has to say who it is.
+    this.#user = new ConnectionUser(host, this.#admission.connection, () => {
+      if (this.#request === null) this.finish()
+      else machine.closes = true
     })
-    this.#inflow = new Inflow(channel)
-    this.#heads = new HeadReader(settings.limits.headerBytes)
     this.#closed = closed
-    this.watch = new PeerWatch(settings.clock.elapsed())
     channel.open(this)
   }
 
   data(chunk: Uint8Array): void {
-    if (this.gone) return
-    if (this.#linger !== null) {
-      this.#inflow.received += chunk.length
-      return
-    }
-    this.#inflow.push(chunk)
-    this.read()
+    if (this.#reading) this.#machine.push(chunk)
+    else this.#read(chunk)
   }
 
   end(): void {
-    const { request } = this
-    // An answer that has begun leaves as a whole. Events have no end that the peer could wait for: it has gone.
-    if (request?.begun === true && !request.endless) {
-      request.closes = true
-      this.#halfClosed = new HalfClosedPeer(request, this.#inflow, this.outflow)
+    const machine = this.#machine
+    if (!machine.may(PEER_END)) return
+    const incomplete = machine.state === HEAD
+    machine.step(this.#request?.endless === true ? PEER_GONE : PEER_END)
+    if (machine.state === HALF_CLOSED) {
+      machine.closes = true
+      this.#starve()
+      this.#check.halfClosed()
       return
     }
     this.#vanish()
-    if (this.#linger !== null) return
-    if (request === null && this.#heads.begun) this.#leaveWith(INCOMPLETE)
-    else this.#leave()
+    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(answerTo(INCOMPLETE)))
+    this.#endOutput()
   }
 
-  override drain(): void {
-    super.drain()
-    this.read()
+  drain(): void {
+    this.#counted.touch()
+    this.#buffer.drained()
+    this.#watch.waited('drain')
+    this.#bodies.drain()
+    this.#readOn()
   }
 
   close(): void {
+    this.#machine.step(CLOSE)
     this.#vanish()
     this.#user.close()
-    if (this.#flushing !== null) clearImmediate(this.#flushing)
-    this.#linger?.end()
-    this.counted.remove()
+    this.#buffer.close()
+    this.#check.close()
+    this.#counted.remove()
     this.#closed()
   }
 
-  /** Ends the connection when nothing is in work on it. */
+  /** Ends the connection, unless a request is in work on it. */
   finish(): void {
-    if (this.request === null) this.#leave(this.#discarded !== null)
+    const discarding = this.#machine.state === DISCARDING
+    if (this.#machine.may(FINISH)) this.#finish(discarding)
   }
 
-  /** Ends an observation: nobody will tell the observer of changes any more. */
+  /** Ends an observation: the observer hears of no further change. */
   endEvents(): void {
-    if (this.request?.context?.['iopa.Observe'] === true) void this.request.context.end('shutdown')
+    if (this.#request?.context?.['iopa.Observe'] === true) void this.#request.context.end('shutdown')
   }
 
   /** Drops a connection whose peer keeps others waiting: it does not read, or does not send what it has begun to. */
   sweep(now: number): void {
-    const { limits } = this.#settings
-    const { received } = this.#inflow
-    const { buffered } = this.channel
-    if (!this.outflow.writable || (this.#linger !== null && buffered > 0)) this.watch.ensureDrain()
-    this.#halfClosed?.probe()
-    if (this.watch.stalled(now, limits.idleTimeout, received, buffered)) this.channel.destroy()
-    else if (this.request !== null && this.#halfClosed?.gone(now, this.watch, received) === true) this.channel.destroy()
-    else if (this.watch.silent(now, limits.idleTimeout, received)) this.stall(limits.idleTimeout)
-    else if (this.#linger !== null) {
-      if (this.#linger.over(now, received, buffered)) this.channel.destroy()
-    } else if (this.request === null) this.#await(now, limits.headerTimeout)
-  }
-
-  begin(): void {
-    const { request } = this
-    // The client may wait with its body until it is asked for (RFC 9110 section 10.1.1).
-    if (request === null || request.expectation === '' || request.begun) return
-    request.expectation = ''
-    this.outflow.text('HTTP/1.1 100 Continue\r\n\r\n')
-    this.outflow.flush()
-  }
-
-  whole(most: number): Uint8Array | null {
-    const decoder = this.request?.decoder ?? null
-    const length = this.request?.fields.length ?? -1
-    return decoder === null || length < 0 || length > most ? null : this.#inflow.whole(decoder, length)
-  }
-
-  waits(waiting: boolean): void {
-    if (waiting) this.watch.wait('body')
-    else this.watch.waited('body')
+    switch (this.#check.look(now)) {
+      case DEAD:
+        this.#channel.destroy()
+        break
+      case BODY_STALLED: {
+        const { idleTimeout } = this.#settings.limits
+        const error = new IopaError(500, 'body-stalled', `The body made no progress for ${idleTimeout} ms.`)
+        if (this.#request !== null) this.#answers.fail(this.#request, error)
+        break
+      }
+      case HEAD_LATE:
+        this.#finishWith(headerTimeout(this.#settings.limits.headerTimeout))
+    }
   }
 
   /** Goes on with what has come, as far as it can be answered or is wanted. */
-  read(): void {
-    if (this.#reading || this.gone) return
+  #readOn(): void {
+    if (!this.#reading) this.#read(null)
+  }
+
+  #read(chunk: Uint8Array | null): void {
+    const machine = this.#machine
+    const buffer = this.#buffer
+    if (machine.state === DISCARDING) this.#counted.touch()
     this.#reading = true
     try {
-      while (!this.#inflow.empty && this.#linger === null && this.#step());
+      let event = chunk === null ? machine.next(!buffer.blocked) : machine.receive(chunk, !buffer.blocked)
+      while (event === NEXT_REQUEST) {
+        this.#start()
+        event = machine.next(!buffer.blocked)
+      }
+      if (event === OVERLONG) this.#finish(true)
     } catch (error) {
       this.#malformed(error)
     }
     this.#reading = false
-    this.#halfClosed?.starve(this.#inflow)
-    if (this.#linger !== null) return
-    if (this.request === null || !this.outflow.pending) this.outflow.flush()
+    if (machine.state === HALF_CLOSED) this.#starve()
+    if (machine.state >= LINGERING) return
+    if (this.#request === null) buffer.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
-    else this.#flushing ??= setImmediate(this.#flushLate)
-    this.#inflow.regulate()
+    else buffer.flushSoon()
+    if (machine.full !== this.#paused) this.#regulate()
   }
 
-  /** False when nothing more can be done with what has come. */
-  #step(): boolean {
-    const inflow = this.#inflow
-    if (this.request !== null) return this.#feed(this.request)
-    if (this.#discarded !== null) {
-      this.counted.touch()
-      this.#discarded.take(inflow)
-      if (this.#discarded.done) this.#discarded = null
-      else if (this.#discarded.tooLong) this.#leave(true)
-      return true
-    }
-    if (!this.outflow.writable) return false
-    const heads = this.#heads
-    inflow.advance(heads.read(inflow.chunk, inflow.at))
-    if (heads.head !== null) this.#start(heads.head)
-    return true
-  }
-
-  /** Hands the body in work what has come of it. */
-  #feed({ stream, decoder }: HttpRequest): boolean {
-    if (stream === null || decoder === null || !stream.wanted) return false
-    const inflow = this.#inflow
-    inflow.advance(decoder.decode(inflow.chunk, inflow.at, stream))
-    if (decoder.done) stream.end()
-    return true
-  }
-
-  #start(head: RequestHead): void {
+  /** Runs the request that the machine has read, or answers it without a context. */
+  #start(): void {
     const { host, limits } = this.#settings
-    this.counted.touch()
-    this.watch.begin()
-    const request = new HttpRequest(head, limits.body, limits.headerBytes, this)
-    this.request = request
-    const context = this.#admit(request)
-    if (context === null) return
+    const machine = this.#machine
+    const request = new HttpRequest(machine.head, limits.body, this.#port)
+    this.#request = request
+    const context = this.#admission.admit(request)
+    if (context instanceof Answer) {
+      machine.body.refused = true
+      if (request.doubtful) machine.closes = true
+      this.#answers.write(request, context)
+      return
+    }
     request.context = context
     const { accept } = request.fields
-    if (accept !== '' && request.method === 'GET' && acceptsEventStream(accept)) this.observe(request, context)
+    if (accept !== '' && request.method === 'GET' && acceptsEventStream(accept)) this.#answers.observe(request, context)
     else host.run(context, this.#done)
-    if (this.request === request) this.counted.busy(1)
+    if (this.#request === request) this.#counted.busy(1)
   }
 
-  /** The context of a request; null when it has been answered without one. */
-  #admit(request: HttpRequest): Context | null {
-    try {
-      const init = this.#admission.admit(request)
-      if (init.path !== '*') return this.#settings.host.create(init, this.#parent)
-      this.write(request, SERVER_OPTIONS)
-    } catch (error) {
-      if (isUnusual(request)) request.closes = true
-      this.write(request, answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
-    }
-    return null
-  }
-
-  #answered(context: Context): void {
-    const { request } = this
+  readonly #done = (context: Context): void => {
+    const request = this.#request
+    const answer = context.response
     if (request?.context !== context) {
-      discard(context.response)
+      discard(answer)
       return
     }
     // A deadline that ran out while the body came is no early answer: the rest has no more time.
-    if (request.unread && context.response.error?.code === 'timeout') request.closes = request.late = true
-    this.write(request, context.response)
+    if (this.#machine.state === RECEIVING && answer.error?.code === 'timeout') this.#machine.closes = request.late = true
+    this.#answers.write(request, answer)
   }
 
-  protected unfinishable(request: HttpRequest): boolean {
-    return request.isUnfinishable(this.#inflow)
-  }
-
-  protected settled(request: HttpRequest): void {
-    this.#admission.leave(request)
-    if (request.context !== null) this.#user.look(request.context)
-    if (request.closes) this.#leave(request.unread, request.late)
-    else {
-      if (request.unread) this.#discarded = new DiscardedBody(request.decoder as BodyDecoder, 2 * this.#settings.limits.body)
-      this.read()
-    }
-  }
-
-  protected refuse(request: HttpRequest): void {
-    request.closes = true
-    this.outflow.bytes(this.#settings.heads.last(answerTo(new IopaError(500, 'internal-error')), request.method === 'HEAD'))
+  #settle(request: HttpRequest, reason: 'finish' | 'reset'): void {
+    const { context } = request
+    this.#request = null
+    request.over = true
+    // The body must not be read into that of the next request.
+    if (request.fields.length !== 0) request.break(OVER)
+    if (context !== null) {
+      void context.end(reason)
+      const named = this.#admission.connection['server.User'] !== undefined
+      if (named || this.#named) this.#user.look(context)
+      this.#named = named
+      this.#counted.busy(0)
+    } else this.#counted.touch()
+    if (request.client !== '') this.#admission.leave(request)
+    const { state } = this.#machine
+    if (state === LINGERING) this.#endOutput(this.#machine.body.unread, request.late)
+    else if (state !== CLOSED && !this.#reading) this.#read(null)
   }
 
   #malformed(error: unknown): void {
-    const { request } = this
+    const machine = this.#machine
     const fault = isIopaError(error) ? error : new IopaError(500, 'internal-error')
     if (!isIopaError(error)) this.#settings.host.logger.error('iopa: an HTTP connection failed', error)
+    machine.measure()
     // There is nothing to say within a body whose request has been answered.
-    if (this.#discarded !== null) this.#leave(true)
-    else if (request === null) this.#leaveWith(fault)
-    else request.break(fault)
+    if (machine.state === DISCARDING) this.#finish(true)
+    else if (this.#request === null) this.#finishWith(fault)
+    else this.#break(this.#request, fault)
   }
 
-  readonly #flushLate = (): void => {
-    this.#flushing = null
-    this.outflow.flush()
+  /** The body of the request in work will never be complete. */
+  #break(request: HttpRequest, fault: IopaError): void {
+    this.#machine.body.broken = true
+    request.break(fault)
+  }
+
+  /** After its end the peer sends nothing more: a body that is not complete never will be. */
+  #starve(): void {
+    const { body, empty } = this.#machine
+    if (this.#request !== null && body.unread && empty) this.#break(this.#request, DISCONNECTED)
+  }
+
+  #regulate(): void {
+    this.#paused = this.#machine.full
+    if (this.#paused) this.#channel.pause()
+    else this.#channel.resume()
   }
 
   /** Says why, and ends the connection. */
-  #leaveWith(error: IopaError): void {
-    if (this.#linger !== null) return
-    this.outflow.bytes(this.#settings.heads.last(answerTo(error)))
-    this.#leave()
+  #finishWith(error: IopaError): void {
+    if (!this.#machine.may(FINISH)) return
+    this.#buffer.bytes(this.#settings.heads.last(answerTo(error)))
+    this.#finish()
   }
 
-  /** Ends the connection after what was written; what the peer still sends is thrown away. */
-  #leave(owing = false, late = false): void {
-    if (this.#linger !== null) return
-    this.#linger = this.#settings.lingering.begin(owing, late)
-    this.outflow.flush()
-    this.channel.end()
-    this.#inflow.discard()
+  /** Ends the connection, on which no request is in work. */
+  #finish(owing = false): void {
+    this.#machine.step(FINISH)
+    this.#endOutput(owing)
   }
 
-  /** Ends the wait for the rest of a header or of a body. */
-  #await(now: number, limit: number): void {
-    const { begun } = this.#heads
-    const { received } = this.#inflow
-    const discarding = this.#discarded !== null
-    const owing = begun || received === 0 || discarding
-    if (!owing) this.#heads.forget()
-    // A header has its time in all. The rest of a body that nobody reads may take long, as long as it comes.
-    if (!this.watch.late(now, limit, owing, discarding ? received : 0)) return
-    if (begun && this.outflow.writable) {
-      this.#leaveWith(headerTimeout(limit))
-    } else this.channel.destroy()
+  /** Ends this side after what was written; what the peer still sends, of a body that it owes or not, is thrown away. */
+  #endOutput(owing = false, late = false): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#check.lingers(this.#settings.lingering.begin(owing, late))
+    this.#buffer.flush()
+    this.#channel.end()
+    this.#machine.drop()
+    if (this.#paused) this.#regulate()
   }
 
   /** The peer has gone: what is in work for it ends. */
   #vanish(): void {
-    if (this.gone) return
-    this.gone = true
-    const { request } = this
-    this.request = null
-    this.abandon()
+    const request = this.#request
     const reason = this.#settings.closing ? 'shutdown' : 'disconnect'
+    this.#request = null
+    this.#machine.abandon()
     if (request !== null) {
-      this.#admission.leave(request)
-      request.chunked = false
+      request.over = true
+      this.#bodies.abandon()
+      if (request.client !== '') this.#admission.leave(request)
       request.break(DISCONNECTED)
       void request.context?.end(reason)
     }
-    void this.#context.end(reason)
+    void this.#admission.connection.end(reason)
   }
 }

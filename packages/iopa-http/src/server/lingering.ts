@@ -29,7 +29,7 @@ export class Lingering {
   }
 }
 
-/** How long one such connection takes in what its peer sends: while bytes arrive, and not for ever. */
+/** How long one such connection takes in what its peer sends: while bytes arrive, up to a limit. */
 export class Linger {
   readonly #all: Lingering
   readonly #gap: number

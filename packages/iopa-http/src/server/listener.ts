@@ -9,24 +9,26 @@ import {
   IopaError,
   type Limits,
   type Listener,
+  listenerUrl,
+  requiredPort,
   type TlsOptions
 } from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
-import { HostRules } from '../message/host-rules.ts'
+import { HostRules } from '../message/authority.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
 import { type ConnectionSettings, HttpConnection } from './connection.ts'
-import { TrustedProxies } from './forwarded.ts'
 import { LINGER, Lingering } from './lingering.ts'
-import { ProxiedClients } from './proxied-clients.ts'
+import { ProxiedClients, TrustedProxies } from './proxies.ts'
 
-// Connections over the limit that are told so at once; those beyond are dropped without a word.
+// Connections over the limit that get an answer at the same time; further ones are dropped.
 const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
 export const listen = async (host: Host, network: ByteNetwork, options: HttpOptions): Promise<Listener> => {
-  const { host: address = '127.0.0.1', port = 0, tls } = options
+  const { host: address = '127.0.0.1', tls } = options
+  const port = requiredPort('http', options.port)
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls === undefined ? 'http' : 'https'
@@ -52,7 +54,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
   const sweep = sweeper(clock, limits, open)
   let refused = 0
 
-  /** Tells a connection over the limit so, where it can be told. */
+  /** Answers a connection over the limit with 503, or drops it. */
   const refuse = (channel: ByteChannel): void => {
     if (refused >= REFUSED_AT_ONCE) {
       channel.destroy()
@@ -86,7 +88,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     await closed
   }
   return {
-    url: new URL(`${scheme}://${bound.address.includes(':') ? `[${bound.address}]` : bound.address}:${bound.port}`),
+    url: listenerUrl(scheme, bound.address, bound.port),
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && bound.reload && { reload: (next: TlsOptions) => bound.reload?.(next) })
   }

@@ -43,11 +43,6 @@ export class PeerWatch {
     this.#owingSince = now
   }
 
-  /** A request has come. */
-  begin(): void {
-    this.#owingSince = -1
-  }
-
   /** Says what the peer is awaited for: to send more of the body, or to read. */
   wait(what: 'body' | 'drain'): void {
     this.#waitOf(what).begin()
@@ -85,8 +80,8 @@ export class PeerWatch {
   }
 
   /**
-   * True when the peer owes the rest of a header or of a body for `limit` ms, in which `progress` has not changed. To be
-   * asked only while no request is in work.
+   * True when the peer owes the rest of a header or of a body for `limit` ms, in which `progress` has not changed. Ask only
+   * while no request is in work.
    */
   late(now: number, limit: number, owing: boolean, progress: number): boolean {
     if (!owing) this.#owingSince = -1

@@ -1,26 +1,55 @@
 import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/transport'
-import type { BodySink } from '../message/body-decoder.ts'
-import { ByteCollector } from './byte-collector.ts'
+import type { HttpMachine } from '../machine/http-machine.ts'
+import type { BodyReader } from '../machine/incoming-body.ts'
+import { ANSWERING_EARLY } from '../machine/transitions.ts'
+import type { PeerWatch } from './peer-watch.ts'
+import type { WriteBuffer } from './write-buffer.ts'
 
-/** Where the body of the request in work comes from. */
-export interface BodyPort {
-  /** Somebody begins to read the body. */
-  begin(): void
-  /** The whole body, when it has come already and is no longer than `most`. */
-  whole(most: number): Uint8Array | null
+/** Where the bodies of the requests of one connection come from. */
+export class BodyPort {
+  readonly #machine: HttpMachine
+  readonly #buffer: WriteBuffer
+  readonly #watch: PeerWatch
   /** More is wanted: hands over what there is. */
-  read(): void
-  /** Somebody begins or ends to wait for the peer. */
-  waits(waiting: boolean): void
+  readonly read: () => void
+
+  constructor(machine: HttpMachine, buffer: WriteBuffer, watch: PeerWatch, read: () => void) {
+    this.#machine = machine
+    this.#buffer = buffer
+    this.#watch = watch
+    this.read = read
+  }
+
+  /** `reader` begins to read the body of the request in work. */
+  begin(reader: BodyReader): void {
+    const { body, state } = this.#machine
+    body.reader = reader
+    // The client may wait with its body until it is asked for (RFC 9110 section 10.1.1).
+    if (!body.expectsContinue || state >= ANSWERING_EARLY) return
+    body.expectsContinue = false
+    this.#buffer.text('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#buffer.flush()
+  }
+
+  /** The whole body, when it has come already and has at most `most` bytes. */
+  whole(most: number): Uint8Array | null {
+    return this.#machine.whole(most)
+  }
+
+  /** A reader begins or ends to wait for the peer. */
+  waits(waiting: boolean): void {
+    if (waiting) this.#watch.wait('body')
+    else this.#watch.waited('body')
+  }
 }
 
 /** The body of a request as it comes in: read whole, or chunk by chunk with back-pressure; at most `limit` bytes of it. */
-export class RequestBody implements BodyStream, BodySink {
+export class RequestBody implements BodyStream, BodyReader {
   readonly #port: BodyPort
   readonly #limit: number
   #begun = false
   #ended = false
-  /** Somebody waits for the next piece, or for all. */
+  /** A reader waits for the next piece, or for all. */
   #wanted = false
   #read = 0
   #most: number
@@ -41,7 +70,7 @@ export class RequestBody implements BodyStream, BodySink {
     return this.#error !== null
   }
 
-  /** True while somebody waits for more. */
+  /** True while a reader waits for more. */
   get wanted(): boolean {
     return this.#wanted && !this.#ended && this.#error === null
   }
@@ -99,7 +128,7 @@ export class RequestBody implements BodyStream, BodySink {
     this.#notify()
   }
 
-  /** Ends the reading with an error; whoever waits for a chunk gets it. */
+  /** Ends the reading with an error, which a waiting reader gets. */
   fail(error: IopaError): void {
     if (this.#error !== null || this.#ended) return
     this.#error = error
@@ -131,10 +160,11 @@ export class RequestBody implements BodyStream, BodySink {
       throw new IopaError(
         500,
         'body-used',
-        'The body is a stream that somebody has begun to read; use context.bytes(), text() or json(), which remember it.'
+        'The body is a stream that is being read already; use context.bytes(), text() or json(), which remember it.'
       )
     this.#begun = true
-    this.#port.begin()
+    // The port serves the request in work, which may be another one by now.
+    if (this.#error === null) this.#port.begin(this)
   }
 
   #more(): Promise<void> {
@@ -151,5 +181,62 @@ export class RequestBody implements BodyStream, BodySink {
     const wake = this.#wake
     this.#wake = null
     wake?.()
+  }
+}
+
+// A piece that is shorter is copied at once: by itself it could cost more than its bytes.
+const SMALL = 4096
+const SMALLEST_BLOCK = 1024
+const LARGEST_BLOCK = 16 * 1024
+
+/**
+ * Gathers bytes that come in pieces. A single piece stays a view, long ones are joined once, when all are there; many
+ * small ones cost no more than their bytes.
+ */
+export class ByteCollector {
+  /** Bytes gathered so far. */
+  length = 0
+  readonly #pieces: Uint8Array[] = []
+  /** Holds small pieces: those from `from` to `to` are not among the pieces yet. */
+  #block: Uint8Array | null = null
+  #from = 0
+  #to = 0
+
+  add(piece: Uint8Array): void {
+    if (piece.length >= SMALL || this.length === 0) {
+      this.#endBlock()
+      this.#pieces.push(piece)
+    } else this.#copy(piece)
+    this.length += piece.length
+  }
+
+  take(): Uint8Array {
+    this.#endBlock()
+    if (this.#pieces.length < 2) return this.#pieces[0] ?? new Uint8Array(0)
+    // Every byte is written, so none has to be zero before. Not from the pool, which is shared.
+    const all = new Uint8Array(Buffer.allocUnsafeSlow(this.length).buffer)
+    let at = 0
+    for (const piece of this.#pieces) {
+      all.set(piece, at)
+      at += piece.length
+    }
+    return all
+  }
+
+  #copy(piece: Uint8Array): void {
+    if (this.#block === null || this.#block.length - this.#to < piece.length) {
+      this.#endBlock()
+      const size = Math.min(LARGEST_BLOCK, Math.max(SMALLEST_BLOCK, this.length))
+      this.#block = Buffer.allocUnsafeSlow(Math.max(size, piece.length))
+      this.#from = this.#to = 0
+    }
+    this.#block.set(piece, this.#to)
+    this.#to += piece.length
+  }
+
+  #endBlock(): void {
+    if (this.#block === null || this.#from === this.#to) return
+    this.#pieces.push(this.#block.subarray(this.#from, this.#to))
+    this.#from = this.#to
   }
 }

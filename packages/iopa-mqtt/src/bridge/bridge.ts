@@ -1,28 +1,62 @@
-import { type Context, countersOf, type Host, IopaError, type Listener } from '@iopa/transport'
+import { type Context, countersOf, type Host, IopaError, type Limits, type User } from '@iopa/transport'
+import { Losses } from '../broker/losses.ts'
 import type {} from '../keys.ts'
-import type { PublishOptions } from '../publish-options.ts'
+import type { MqttListener, PublishOptions, RemoteOptions } from '../options.ts'
 import { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
-import { assertHandOff } from '../remote/self-test.ts'
 import { within } from '../remote/waiting.ts'
+import type { Store } from '../store.ts'
 import { isTopicName, topicMatches } from '../topics/topic.ts'
-import { BrokerEndpoint } from './endpoint.ts'
-import type { BridgeOptions } from './options.ts'
+import type { AckOrder } from './acknowledgements.ts'
+import { DeadLetters } from './dead-letters.ts'
+import { BrokerEndpoint } from './requests.ts'
 import { StateExchange } from './state-exchange.ts'
 import { Subscriber } from './subscriber.ts'
 import { planOf, purposeOf, type SubscriptionPlan } from './subscriptions.ts'
 import { Worker } from './worker.ts'
 
-/** A worker on a broker. */
-export interface BridgeListener extends Listener {
-  /** Plain publish; resolves once the broker has it. @throws IopaError 502 when the broker refuses, 503 when too many messages wait. */
-  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
+/** Options of `bridge()`: the app is a worker on a broker or cluster. */
+export interface BridgeOptions extends RemoteOptions {
+  /**
+   * Name of the group that this worker belongs to: each command goes to one of the group (`$share/<share>/...`). Without it, or where the broker
+   * has no shared subscriptions, every worker gets every command.
+   */
+  readonly share?: string
+  /** Filters of the command topics; those of the app's routes unless given. */
+  readonly topics?: readonly string[]
+  /** Where the state of a resource is kept for all workers: `<statePrefix>/<topic>`, retained. `state` unless given; false shares no state. */
+  readonly statePrefix?: string | false
+  /** Commands that are worked on at the same time; 64 unless given. */
+  readonly window?: number
+  /** `strict`, the default, acknowledges in the order of arrival ([MQTT-4.6.0-2]); `any` as soon as a command is done. */
+  readonly ackOrder?: AckOrder
+  /** How a command that fails for a passing reason (408, 5xx) is tried again. */
+  readonly retry?: {
+    /** Attempts in all; 5 unless given. */
+    readonly attempts?: number
+    /** Milliseconds to wait before the second; 200 unless given. */
+    readonly initial?: number
+    /** Milliseconds to wait at most; 10,000 unless given. */
+    readonly maximum?: number
+  }
+  /**
+   * Where commands go that failed for good: `<deadLetter>/<topic>`, or what the function says. `dead` unless given; false only logs them.
+   */
+  readonly deadLetter?: string | false | ((topic: string) => string)
+  /** Who the messages of the broker act as (`server.User`): the broker has authenticated their publishers and does not say who they are. */
+  readonly user?: User
+  readonly limits?: Partial<Limits>
+  /**
+   * Keeps changed states that the broker does not have yet beyond the process: `disk(path)`, with a folder of its own. The next start
+   * puts them into the app and publishes them. Without it they are lost with the process.
+   */
+  readonly outbox?: Store
 }
 
 /** Joins the app to a broker as a worker. Rejects when the broker cannot be reached or refuses the subscriptions. */
-export const listenBridge = async (options: BridgeOptions, host: Host): Promise<BridgeListener> => {
-  const bridge = new Bridge(options, host.withLimits(options.limits))
+export const joinBroker = async (broker: string | URL, options: BridgeOptions, host: Host): Promise<MqttListener> => {
+  const bridge = new Bridge(broker, options, host.withLimits(options.limits))
   await bridge.start()
   return bridge
 }
@@ -39,7 +73,7 @@ const KEEPING = 1000
 const PACKET_ROOM = 65_536
 const SCHEMES = ['mqtt:', 'mqtts:', 'ws:', 'wss:', 'mqtt+ws:', 'mqtt+wss:']
 
-class Bridge implements BridgeListener {
+class Bridge implements MqttListener {
   /** Of the broker, without credentials. */
   readonly url: URL
   #options: BridgeOptions
@@ -58,17 +92,16 @@ class Bridge implements BridgeListener {
   /** Keeps the process alive while the broker is away, as a listening socket would. */
   #hold: ReturnType<typeof setInterval> | null = null
 
-  constructor(options: BridgeOptions, host: Host) {
+  constructor(broker: string | URL, options: BridgeOptions, host: Host) {
     const { statePrefix = 'state', window = 64, retry = {}, share = null, user } = options
     assertNames(share, statePrefix)
-    const url = brokerUrl(options.broker)
+    const url = brokerUrl(broker)
     this.url = new URL(url)
     this.url.username = this.url.password = ''
     this.#options = options
     this.#host = host
     this.#statePrefix = statePrefix
     this.#plan = planOf(host.routes(), options.topics, statePrefix)
-    this.#deadLetters = deadLettersOf(options.deadLetter ?? 'dead', topic => this.#isOurs(topic))
     this.#subscriber = new Subscriber({ plan: this.#plan, statePrefix, share, clock: host.clock, logger: host.logger })
     this.#broker = new RemoteBroker({
       ...options,
@@ -99,21 +132,34 @@ class Bridge implements BridgeListener {
             replaceable: this.#plan.replaceable,
             outbox: options.outbox ?? null
           })
+    const losses = new Losses(host.logger, () => host.clock.elapsed())
+    const attempts = Math.max(1, retry.attempts ?? 5)
+    const waits = { initial: retry.initial ?? 200, maximum: retry.maximum ?? 10_000 }
+    const isOurs = (topic: string): boolean => this.#isOurs(topic)
+    this.#deadLetters = new DeadLetters({
+      topics: options.deadLetter ?? 'dead',
+      isOurs,
+      broker: this.#broker,
+      clock: host.clock,
+      losses,
+      attempts,
+      retry: waits
+    })
     countersOf(host, 'mqtt', () => ({ dropped: this.#worker.dropped }))
     this.#worker = new Worker({
       ...shared,
       window,
       ackOrder: options.ackOrder ?? 'strict',
-      attempts: Math.max(1, retry.attempts ?? 5),
-      retry: { initial: retry.initial ?? 200, maximum: retry.maximum ?? 10_000 },
-      deadLetter: topic => this.#deadLetters.topicOf(topic),
+      attempts,
+      retry: waits,
+      deadLetters: this.#deadLetters,
+      losses,
       mayRespondTo: topic => !topic.startsWith('$') && !this.#deadLetters.includes(topic) && !this.#isOurs(topic),
       applyState: message => this.#state?.receive(message) ?? Promise.resolve()
     })
   }
 
   async start(): Promise<void> {
-    await assertHandOff()
     this.#hold = setInterval(() => {}, 0x7fffffff)
     try {
       // Before the states of the broker come, which are older.
@@ -200,25 +246,6 @@ class Bridge implements BridgeListener {
       purposeOf(this.#plan, this.#statePrefix, topic, []) === 'state' ||
       this.#plan.commands.some(({ filters }) => filters.some(filter => topicMatches(filter, topic)))
     )
-  }
-}
-
-interface DeadLetters {
-  topicOf(topic: string): string | null
-  /** True for a topic that holds dead letters: what is there is no command, whatever filter it matches. */
-  includes(topic: string): boolean
-}
-
-const deadLettersOf = (option: NonNullable<BridgeOptions['deadLetter']>, isOurs: (topic: string) => boolean): DeadLetters => {
-  if (option === false) return { topicOf: () => null, includes: () => false }
-  if (typeof option === 'string') return { topicOf: topic => `${option}/${topic}`, includes: topic => topic.startsWith(`${option}/`) }
-  return {
-    topicOf: topic => {
-      const dead = option(topic)
-      // There it would come back as a command, and fail again.
-      return isTopicName(dead) && !isOurs(dead) ? dead : null
-    },
-    includes: () => false
   }
 }
 

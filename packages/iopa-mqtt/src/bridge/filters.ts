@@ -1,4 +1,4 @@
-import type { RouteSegment } from '@iopa/transport'
+import type { PatternSegment } from '@iopa/transport'
 
 /**
  * The topic filters that catch every topic of a route: a parameter is `+`, a tail is `#`, an optional segment makes two filters. A constrained
@@ -7,7 +7,7 @@ import type { RouteSegment } from '@iopa/transport'
  *
  * @example filtersOf([{ kind: 'static', value: 'lights' }, { kind: 'param', name: 'id' }]) // ['lights/+']
  */
-export const filtersOf = (segments: readonly RouteSegment[]): string[] => {
+export const filtersOf = (segments: readonly PatternSegment[]): string[] => {
   let filters: string[][] = [[]]
   for (const segment of segments) {
     const level = levelOf(segment)
@@ -18,7 +18,7 @@ export const filtersOf = (segments: readonly RouteSegment[]): string[] => {
   return [...new Set(filters.map(levels => levels.join('/')).filter(filter => filter !== ''))]
 }
 
-const levelOf = (segment: RouteSegment): string | null => {
+const levelOf = (segment: PatternSegment): string | null => {
   if (segment.kind === 'tail') return '#'
   if (segment.kind === 'param') return '+'
   return /[+#\0]/.test(segment.value) ? null : segment.value

@@ -1,8 +1,7 @@
 import { type Clock, type Host, IopaError } from '@iopa/transport'
+import type { SubscribeRequest } from '../codec/client-encoder.ts'
 import type { Connection } from '../remote/connection.ts'
-import { deferred } from '../remote/deferred.ts'
-import type { SubscribeRequest } from '../remote/message.ts'
-import { within } from '../remote/waiting.ts'
+import { deferred, within } from '../remote/waiting.ts'
 import { parseSharedFilter } from '../topics/topic.ts'
 import { catchesState, requestsOf, type SubscriptionGroup, type SubscriptionPlan } from './subscriptions.ts'
 

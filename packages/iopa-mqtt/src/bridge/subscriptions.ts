@@ -1,5 +1,5 @@
-import { IopaError, isControlMethod, type RouteInfo } from '@iopa/transport'
-import type { SubscribeRequest } from '../remote/message.ts'
+import { answersMethod, IopaError, isControlMethod, type RouteInfo } from '@iopa/transport'
+import type { SubscribeRequest } from '../codec/client-encoder.ts'
 import { isTopicFilter, topicMatches } from '../topics/topic.ts'
 import { filtersOf, overlaps, partitionByOverlap, withoutCovered } from './filters.ts'
 
@@ -33,11 +33,11 @@ export const planOf = (routes: Iterable<RouteInfo>, topics: readonly string[] | 
   const stateful: string[] = []
   const replaceable: string[] = []
   let everything = false
-  for (const { methods, segments } of routes) {
-    if (methods.length > 0 && methods.every(isControlMethod)) continue
-    const filters = filtersOf(segments)
-    if (methods.length === 0 || methods.includes('GET')) stateful.push(...filters)
-    if (methods.length === 0 || methods.includes('PUT')) replaceable.push(...filters)
+  for (const route of routes) {
+    if (route.method !== undefined && isControlMethod(route.method)) continue
+    const filters = filtersOf(route.segments)
+    if (answersMethod(route, 'GET')) stateful.push(...filters)
+    if (answersMethod(route, 'PUT')) replaceable.push(...filters)
     // A tail at the root, such as that of a folder of files, must not subscribe to all that a broker carries.
     if (filters.includes('#')) everything = true
     else if (topics === undefined) commands.push(...filters)

@@ -1,114 +1,103 @@
-import { type Answer, type Context, checkPath, type Endpoint, type Host, IopaError } from '@iopa/transport'
-import { Losses } from '../broker/losses.ts'
-import type {} from '../keys.ts'
-import { Backoff } from '../remote/backoff.ts'
+import { type Answer, IopaError } from '@iopa/transport'
+import type { Losses } from '../broker/losses.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
-import { endController, pause, within } from '../remote/waiting.ts'
-import { isCanonicalTopic, isTopicName, pathOf } from '../topics/topic.ts'
-import { type AckOrder, AckQueue, type AckSlot } from './ack-queue.ts'
+import { Backoff, endController, pause, within } from '../remote/waiting.ts'
+import { isTopicName } from '../topics/topic.ts'
+import { Acknowledgements, type AckOrder, type Delivery } from './acknowledgements.ts'
+import type { DeadLetters } from './dead-letters.ts'
 import { Inbox } from './inbox.ts'
 import { InboxPause } from './inbox-pause.ts'
-import { outcomeOf } from './outcome.ts'
-import { MessageSource, methodOf, responseOf } from './request.ts'
+import { invokeFor, type RequestParent, responseOf } from './requests.ts'
 
-/** A message in the hands of the worker, and how to acknowledge it. */
-interface Job {
-  readonly message: InboundMessage
-  connection: Connection
-  slot: AckSlot | null
-  /** Worked on; its acknowledgement may have to wait for others, or may have missed its connection. */
-  done: boolean
+/** A message in the hands of the worker. */
+interface Job extends Delivery {
   /** Gives back what was counted of it with the bodies in memory. */
   giveBack?: (() => void) | undefined
 }
 
 /** What a `Worker` needs. */
-export interface WorkerOptions {
-  readonly host: Host
-  /** Parent of all requests. */
-  readonly connection: Context
-  readonly endpoint: Endpoint
+export interface WorkerParts extends RequestParent {
   readonly broker: RemoteBroker
+  readonly deadLetters: DeadLetters
+  readonly losses: Losses
   readonly window: number
   readonly ackOrder: AckOrder
   readonly attempts: number
   readonly retry: { readonly initial: number; readonly maximum: number }
-  /** The dead-letter topic of a topic, or null when there is none. */
-  deadLetter(topic: string): string | null
   /** Whether a response may be published to a topic: not where it would pass for a command, a state or a dead letter. */
   mayRespondTo(topic: string): boolean
   /** Applies a message from a state topic; must not reject. */
   applyState(message: InboundMessage): Promise<void>
 }
 
-/**
- * Works on messages at least once: each is acknowledged when the app is done with it, never before, and in the order of arrival. A message that
- * the broker sends again after a reconnect, because it could not be acknowledged yet, is not started a second time: the work goes on, or has
- * been done, and is acknowledged on the new connection.
- */
+/** Handles messages at least once: each is acknowledged when the app is done with it, never before, and in the order of arrival. */
 export class Worker {
-  #options: WorkerOptions
+  #parts: WorkerParts
   #commands: Inbox<Job>
   /** Apart, so that commands that are held cannot keep the state from coming in. */
   #states: Inbox<Job>
-  #queues = new WeakMap<Connection, AckQueue>()
-  /** QoS 1 messages not acknowledged yet, by packet identifier, which a resumed session keeps (MQTT 5 section 4.4). */
-  #unacknowledged = new Map<number, Job>()
+  #acknowledgements: Acknowledgements
   #stopping = endController()
   readonly #pauses: InboxPause
-  readonly #losses: Losses
   /** QoS 0 messages that found no room. */
   dropped = 0
 
-  constructor(options: WorkerOptions) {
-    const { limits } = options.host
-    this.#options = options
-    this.#pauses = new InboxPause(options.host.clock)
-    this.#losses = new Losses(options.host.logger, () => options.host.clock.elapsed())
+  constructor(parts: WorkerParts) {
+    const { limits } = parts.host
+    this.#parts = parts
+    this.#acknowledgements = new Acknowledgements(parts.ackOrder)
+    this.#pauses = new InboxPause(parts.host.clock)
     const bounds = {
-      window: options.window,
+      window: parts.window,
       maxWaiting: limits.queueMessages,
       maxWaitingBytes: Math.max(limits.queueBytes, limits.body * 2, WAITING_BYTES),
       keyOf: ({ message }: Job) => message.topic,
       sizeOf: ({ message }: Job) => message.payload.length + message.topic.length
     }
-    this.#commands = new Inbox<Job>({ ...bounds, run: job => this.#run(job, () => this.#work(job)) })
-    this.#states = new Inbox<Job>({ ...bounds, run: job => this.#run(job, () => options.applyState(job.message).then(() => true)) })
+    this.#commands = new Inbox<Job>({ ...bounds, run: job => this.#run(job, () => this.#handle(job)) })
+    this.#states = new Inbox<Job>({ ...bounds, run: job => this.#run(job, () => parts.applyState(job.message).then(() => true)) })
   }
 
   /** Takes a message of a connection; `state` says that it comes from a state topic. Where a promise comes back, the connection reads on when it settles. */
   receive(message: InboundMessage, connection: Connection, state: boolean): void | Promise<void> {
-    // On a connection that has been told to go nothing can be acknowledged; the next one brings it again.
+    // On a connection that is ending nothing can be acknowledged; the next one brings it again.
     if (message.qos === 1 && !connection.connected) return
-    const slot = message.qos === 1 ? this.#queueOf(connection).add(message.packetId) : null
-    if (slot) {
-      const known = this.#unacknowledged.get(message.packetId)
-      if (known && message.dup && known.connection !== connection && isSame(known.message, message)) {
-        known.connection = connection
-        known.slot = slot
-        if (known.done) this.#queueOf(connection).complete(slot)
-        return
-      }
-    }
-    const job: Job = { message, connection, slot, done: false }
+    const job: Job | null = this.#acknowledgements.take(message, connection)
+    if (job === null) return
     const inbox = state ? this.#states : this.#commands
     if (inbox.offer(job)) {
-      if (slot) this.#unacknowledged.set(message.packetId, job)
+      this.#acknowledgements.remember(job)
       return this.#count(job) ?? (inbox.full ? this.#pauses.until(inbox) : undefined)
-    } else if (slot) {
-      this.#options.host.logger.warn(`iopa: the broker has more messages under way than agreed; the connection is renewed`)
+    } else if (job.slot) {
+      this.#parts.host.logger.warn(`iopa: the broker has more messages under way than agreed; the connection is renewed`)
       connection.destroy(RECEIVE_MAXIMUM_EXCEEDED)
     } else {
       this.dropped++
-      this.#losses.note('a message of QoS 0 finds no room and is dropped', message.topic)
+      this.#parts.losses.note('a message of QoS 0 finds no room and is dropped', message.topic)
     }
+  }
+
+  /** Acknowledges a message that is not for this app. */
+  skip(message: InboundMessage, connection: Connection): void {
+    this.#acknowledgements.skip(message, connection)
+  }
+
+  /** The broker has lost our session: nothing comes again under its old identifier. */
+  forget(): void {
+    this.#acknowledgements.forget()
+  }
+
+  /** Waits until everything taken has been handled, or `timeout` milliseconds; then gives up what is held, unacknowledged. */
+  async drain(timeout: number): Promise<void> {
+    await within(timeout, this.#parts.host.clock, Promise.all([this.#commands.idle(), this.#states.idle()]))
+    this.#stopping.abort()
   }
 
   /** Counts a message among the bodies in memory until it is settled; where they have no room for more, the connection waits. */
   #count(job: Job): Promise<void> | undefined {
-    const { host, endpoint } = this.#options
+    const { host, endpoint } = this.#parts
     const { bodies } = host.scope.environment
     if (bodies === undefined) return undefined
     const owner = bodies.ownerOf({ 'server.User': undefined, 'server.RemoteAddress': endpoint.remoteAddress })
@@ -123,105 +112,45 @@ export class Worker {
     return bodies.tight && !bodies.hasRoom(owner, 1) ? this.#pauses.untilFreed(bodies) : undefined
   }
 
-  /** Acknowledges a message that is not for this app. */
-  skip(message: InboundMessage, connection: Connection): void {
-    if (message.qos !== 1) return
-    const queue = this.#queueOf(connection)
-    queue.complete(queue.add(message.packetId))
-  }
-
-  /** The broker has lost our session: nothing comes again under its old identifier. */
-  forget(): void {
-    for (const [packetId, { done }] of this.#unacknowledged) if (done) this.#unacknowledged.delete(packetId)
-  }
-
-  /** Waits until everything taken has been worked on, or `timeout` milliseconds; then gives up what is held, unacknowledged. */
-  async drain(timeout: number): Promise<void> {
-    await within(timeout, this.#options.host.clock, Promise.all([this.#commands.idle(), this.#states.idle()]))
-    this.#stopping.abort()
-  }
-
-  #queueOf(connection: Connection): AckQueue {
-    let queue = this.#queues.get(connection)
-    if (!queue) {
-      queue = new AckQueue(this.#options.ackOrder, packetId => {
-        // What cannot be acknowledged any more is remembered: it comes again, and is not worked on again.
-        if (!connection.connected) return
-        connection.acknowledge(packetId)
-        if (this.#unacknowledged.get(packetId)?.connection === connection) this.#unacknowledged.delete(packetId)
-      })
-      this.#queues.set(connection, queue)
-    }
-    return queue
-  }
-
   async #run(job: Job, work: () => Promise<boolean>): Promise<void> {
-    const { message } = job
     try {
       const settled = await work()
       job.giveBack?.()
       if (!settled) return
     } catch (error) {
-      // Nothing above lets an error through but a defect of ours; the message counts as worked on, for it would fail the same way again.
-      this.#options.host.logger.error(`iopa: a message to ${message.topic} could not be worked on`, error)
+      // Only a defect of ours gets here; the message counts as handled, for it would fail the same way again.
+      this.#parts.host.logger.error(`iopa: a message to ${job.message.topic} could not be worked on`, error)
     }
-    job.done = true
     job.giveBack?.()
-    if (job.slot) this.#queueOf(job.connection).complete(job.slot)
+    this.#acknowledgements.complete(job)
   }
 
   /** True when the message may be acknowledged; false leaves it to the broker. */
-  async #work(job: Job): Promise<boolean> {
-    const { message } = job
-    const backoff = new Backoff(this.#options.retry)
+  async #handle({ message }: Job): Promise<boolean> {
+    const { attempts, retry, deadLetters, host } = this.#parts
+    const backoff = new Backoff(retry)
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#invoke(message)
+      const answer = await invokeFor(message, this.#parts)
       if (answer === null) return true
-      const { status } = answer
       if (message.properties.responseTopic !== undefined) {
-        await this.#respond(message, answer)
+        await this.#respond(message, answer, message.properties.responseTopic)
         return true
       }
-      const outcome = outcomeOf(status)
+      const outcome = outcomeOf(answer.status)
       if (outcome === 'acknowledge' || message.qos === 0) return true
-      if (outcome === 'dead-letter' || (outcome === 'retry' && attempt >= this.#options.attempts)) return this.#bury(message, answer, attempt)
+      if (outcome === 'dead-letter' || (outcome === 'retry' && attempt >= attempts))
+        return deadLetters.publish(message, answer, attempt, this.#stopping.signal)
       const after = Number(answer.headers.get('retry-after')) * 1000
-      if (!(await this.#pause(after > 0 ? Math.max(Math.min(after, this.#options.retry.maximum), backoff.next()) : backoff.next()))) return false
+      const wait = after > 0 ? Math.max(Math.min(after, retry.maximum), backoff.next()) : backoff.next()
+      if (!(await pause(wait, host.clock, this.#stopping.signal))) return false
     }
   }
 
-  /** The app's answer, its payload in memory; null for a topic that no route can have. */
-  async #invoke(message: InboundMessage): Promise<Answer | null> {
-    const { host, connection, endpoint } = this.#options
-    if (!isCanonicalTopic(message.topic)) return null
-    const path = pathOf(message.topic)
-    let context: Context
-    try {
-      checkPath(path, host.limits)
-      context = host.create(
-        { method: methodOf(message), path, query: '', rawPath: message.topic, endpoint, source: new MessageSource(message, host.limits) },
-        connection
-      )
-      describe(context, message)
-    } catch (error) {
-      return refused(error, host, connection, endpoint)
-    }
-    try {
-      await host.invoke(context, message.properties.responseTopic === undefined ? false : 'all')
-      return context.response
-    } catch (error) {
-      return refused(error, host, connection, endpoint)
-    } finally {
-      void context.end()
-    }
-  }
-
-  async #respond(message: InboundMessage, answer: Answer): Promise<void> {
-    const { host, broker } = this.#options
-    const topic = message.properties.responseTopic!
+  async #respond(message: InboundMessage, answer: Answer, topic: string): Promise<void> {
+    const { host, broker, losses, mayRespondTo } = this.#parts
     const late = new AbortController()
-    if (!isTopicName(topic) || !this.#options.mayRespondTo(topic)) {
-      this.#losses.note('a request asks for a response where this worker does not publish', `to ${topic}, from ${message.topic}`)
+    if (!isTopicName(topic) || !mayRespondTo(topic)) {
+      losses.note('a request asks for a response where this worker does not publish', `to ${topic}, from ${message.topic}`)
       return
     }
     // A response that cannot be published while its requester waits is of no use any more.
@@ -232,85 +161,36 @@ export class Worker {
     try {
       await broker.publish(responseOf(answer, message, topic), late.signal)
     } catch (error) {
-      this.#losses.note('the response to a request could not be published', `${message.topic}: ${String(error)}`)
+      losses.note('the response to a request could not be published', `${message.topic}: ${String(error)}`)
     } finally {
       host.clock.clearTimeout(timer)
     }
   }
-
-  /** Publishes the message to its dead-letter topic. What cannot be had there either is logged and acknowledged, for it would block all others. */
-  async #bury(message: InboundMessage, answer: Answer, attempts: number): Promise<boolean> {
-    const { broker, deadLetter } = this.#options
-    const topic = deadLetter(message.topic)
-    const drop = (because = ''): true => {
-      const why = `${answer.status} ${answer.error?.code ?? answer.reason} after ${attempts} attempt${attempts === 1 ? '' : 's'}`
-      this.#losses.note('a message failed for good and is dropped', `${message.topic} (${why})${because}`)
-      return true
-    }
-    if (topic === null) return drop()
-    const userProperties = {
-      ...message.properties.userProperties,
-      status: String(answer.status),
-      reason: answer.error?.detail || answer.reason,
-      attempts: String(attempts),
-      'original-topic': message.topic
-    }
-    const backoff = new Backoff(this.#options.retry)
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const receipt = await broker.publish(
-          { topic, payload: message.payload, qos: 1, properties: { ...publishable(message.properties), userProperties } },
-          this.#stopping.signal
-        )
-        if (receipt.reasonCode < 0x80) return true
-        if (attempt >= this.#options.attempts) return drop(`: the broker refuses ${topic} (0x${receipt.reasonCode.toString(16)})`)
-      } catch (error) {
-        if (this.#stopping.signal.aborted) return false
-        if ((error as IopaError).status === 413) return drop(': with its reason it is too large for the broker')
-      }
-      if (!(await this.#pause(backoff.next()))) return false
-    }
-  }
-
-  /** Resolves with true after `milliseconds`, with false when the worker stops before. */
-  #pause(milliseconds: number): Promise<boolean> {
-    return pause(milliseconds, this.#options.host.clock, this.#stopping.signal)
-  }
 }
 
-/** What only MQTT knows of a request. */
-const describe = (context: Context, { topic, qos, retain, dup, properties }: InboundMessage): void => {
-  context['mqtt.Topic'] = topic
-  context['mqtt.Qos'] = qos
-  context['mqtt.Retain'] = retain
-  context['mqtt.Dup'] = dup
-  if (properties.responseTopic !== undefined) context['mqtt.ResponseTopic'] = properties.responseTopic
-  if (properties.correlationData !== undefined) context['mqtt.CorrelationData'] = properties.correlationData
-}
-
-/** Bytes of commands that wait behind held ones. */
 /** Bytes of a message that the number of messages bounds well enough. */
 const UNCOUNTED = 16 * 1024
+/** Bytes of commands that wait behind held ones. */
 const WAITING_BYTES = 16 * 1024 * 1024
 /** MQTT 5 section 2.4. */
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
 
-const isSame = (one: InboundMessage, other: InboundMessage): boolean => one.topic === other.topic && Buffer.compare(one.payload, other.payload) === 0
+/**
+ * What a worker does with a message once the app has answered it. A broker never offers a message elsewhere because of a negative
+ * acknowledgement ([MQTT-4.8.2-6] makes it discard the message), so the worker acknowledges positively and keeps what failed itself.
+ *
+ * - `acknowledge`: done, or not for this app (404, 405).
+ * - `dead-letter`: it will fail the same way again; it goes to the dead-letter topic, then it is acknowledged.
+ * - `retry`: it may succeed later; tried again with growing waits, a limited number of times, then `dead-letter`.
+ * - `hold`: the app has no room (429, 503); tried again with growing waits for as long as the connection lives, so that the broker's own
+ *   queue fills instead of the dead-letter topic.
+ */
+type Outcome = 'acknowledge' | 'dead-letter' | 'retry' | 'hold'
 
-/** The properties that a publisher may set again (those about our own subscriptions may not). */
-const publishable = ({ contentType, correlationData, payloadFormatIndicator }: InboundMessage['properties']): InboundMessage['properties'] => ({
-  ...(contentType === undefined ? {} : { contentType }),
-  ...(correlationData === undefined ? {} : { correlationData }),
-  ...(payloadFormatIndicator === undefined ? {} : { payloadFormatIndicator })
-})
-
-/** The answer to a message that is refused before the app sees it. */
-const refused = (error: unknown, host: Host, connection: Context, endpoint: Endpoint): Answer => {
-  const context = host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null }, connection)
-  context.response.fail(
-    error instanceof Error && error.name === 'IopaError' ? (error as IopaError) : new IopaError(500, 'internal-error', '', { cause: error })
-  )
-  context.response.seal(context.environment.codecs)
-  void context.end()
-  return context.response
+/** The outcome of a neutral status, 100 to 599. */
+export const outcomeOf = (status: number): Outcome => {
+  if (status < 400 || status === 404 || status === 405 || status === 410) return 'acknowledge'
+  if (status === 429 || status === 503) return 'hold'
+  if (status === 408 || status === 425 || status >= 500) return status === 501 || status === 505 ? 'dead-letter' : 'retry'
+  return 'dead-letter'
 }

@@ -1,18 +1,16 @@
 import cluster from 'node:cluster'
-import { type ByteServer, Connections, countersOf, type Host, IopaError, type Listener, type TlsOptions } from '@iopa/transport'
+import { type ByteServer, Connections, countersOf, type Host, IopaError, type TlsOptions } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
-import { brokerOptions, type EmbeddedOptions, type MqttListenerOptions } from '../options.ts'
-import type { PublishOptions } from '../publish-options.ts'
-import type { WebSocketListener } from '../websocket.ts'
+import { brokerOptions, type EmbeddedOptions, type MqttListener, type MqttListenerOptions } from '../options.ts'
+import type { WebSocketListener, WebSocketNetwork } from '../websocket/network.ts'
 import { Broker } from './broker.ts'
 
 /** A broker on a network. */
-export interface BrokerListener extends Listener {
+export interface BrokerListener extends MqttListener {
   /** Where it listens: the address of the options, those of `listeners`, then that for browsers. */
   readonly urls: readonly URL[]
   /** Where browsers connect; null without the option. */
   readonly websocketUrl: URL | null
-  publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>
 }
 
 /** The name of what says whose broker it is. */
@@ -44,7 +42,7 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   try {
     if (cluster.isWorker)
       host.logger.warn(
-        'iopa: an embedded MQTT broker in a worker of a cluster: its clients, sessions and retained messages are not those of the other workers. Run one process, or join a broker with mqtt({ broker, share }).'
+        'iopa: an embedded MQTT broker in a worker of a cluster: its clients, sessions and retained messages are not those of the other workers. Run one process, or join a broker with mqtt({ broker: bridge(url, { share }) }).'
       )
     await broker.start()
     const urls: URL[] = []
@@ -53,7 +51,7 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
       servers.push(server)
       urls.push(urlOf(server, tls !== undefined))
     }
-    const browsers = options.websocket ? await listenForBrowsers(options, own, broker, connections) : null
+    const browsers = options.websocket ? await listenForBrowsers(options.websocket, options, own, broker, connections) : null
     if (browsers) {
       servers.push(browsers)
       urls.push(browsers.url)
@@ -78,12 +76,17 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
 const urlOf = ({ address, port }: ByteServer, secure: boolean): URL =>
   new URL(`${secure ? 'mqtts' : 'mqtt'}://${address.includes(':') ? `[${address}]` : address}:${port}`)
 
-/** Loads what serves WebSocket only where it is wanted. */
-async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: Broker, connections: Connections): Promise<WebSocketListener> {
-  const websocket = { ...(options.tls ? { tls: options.tls } : {}), ...options.websocket }
-  // Where it joins a server of somebody else, that one has been bound already.
-  if (websocket.server === undefined) host.assertProtected(websocket.host ?? '127.0.0.1', options.allowUnauthenticated)
-  const { listenWebSocket } = await import('../websocket.ts')
+/** Serves WebSocket beside the other ports, or within a server that exists. */
+async function listenForBrowsers(
+  websocket: WebSocketNetwork,
+  { tls, allowUnauthenticated }: EmbeddedOptions,
+  host: Host,
+  broker: Broker,
+  connections: Connections
+): Promise<WebSocketListener> {
+  const { server, host: address = '127.0.0.1' } = websocket.options
+  // A server that exists has been bound already.
+  if (server === undefined) host.assertProtected(address, allowUnauthenticated)
   const { connections: most, headerBytes, headerTimeout, requestTimeout } = host.limits
   const limits = {
     maxPayload: broker.maxPacketSize,
@@ -93,5 +96,5 @@ async function listenForBrowsers(options: EmbeddedOptions, host: Host, broker: B
     clock: broker.clock,
     messageTimeout: requestTimeout
   }
-  return listenWebSocket(websocket, limits, channel => broker.accept(channel, connections))
+  return websocket.listen(tls, limits, channel => broker.accept(channel, connections))
 }

@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/transport'
-import type { QuotaOption, UserQuota } from '../user-quota.ts'
+import type { QuotaOption, UserQuota } from '../options.ts'
 import { APP } from './quota.ts'
 
 /** Accounts whose limits are remembered between two looks. */

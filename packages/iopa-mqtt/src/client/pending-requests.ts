@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Answer, HeaderMap, type IopaError } from '@iopa/transport'
-import { type Deferred, deferred } from '../remote/deferred.ts'
 import { type InboundMessage, type Receipt, userProperty } from '../remote/message.ts'
+import { type Deferred, deferred } from '../remote/waiting.ts'
 
 /** Requests that wait for a message on the Response Topic, by their Correlation Data (MQTT 5 section 4.10.2). */
 export class PendingRequests {

@@ -66,7 +66,7 @@ export interface UnsubscribePacket {
   readonly filters: readonly string[]
 }
 
-export interface PingPacket {
+interface PingPacket {
   readonly type: 'PINGREQ'
 }
 

@@ -1,15 +1,11 @@
-import type { Clock, TimerHandle } from '@iopa/transport'
-import { IopaError } from '@iopa/transport'
-import { Backoff } from './backoff.ts'
+import { type Clock, IopaError, type TimerHandle } from '@iopa/transport'
+import type { RemoteOptions } from '../options.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
 import { Connection } from './connection.ts'
-import { type ConnectionOptions, nameOf } from './connection-options.ts'
-import { type Deferred, deferred } from './deferred.ts'
 import type { InboundMessage, OutboundMessage, Receipt } from './message.ts'
-import type { RemoteOptions } from './options.ts'
+import { type ConnectionOptions, credentialsOf, elsewhere, nameOf } from './network-connection.ts'
 import { Publisher } from './publisher.ts'
-import { credentialsOf, elsewhere } from './server-address.ts'
-import { abortable, either, endController, limited } from './waiting.ts'
+import { abortable, Backoff, type Deferred, deferred, either, endController, limited } from './waiting.ts'
 
 /** What a `RemoteBroker` needs of its owner. */
 export interface RemoteBrokerOptions extends RemoteOptions {
@@ -169,7 +165,7 @@ export class RemoteBroker {
   }
 
   #connectionOptions(protocolVersion: 4 | 5): Omit<ConnectionOptions, 'signal'> {
-    const { clean, keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, capabilities, clock } = this.#options
+    const { clean, keepAlive = 60, connectTimeout = 10_000, receiveMaximum, maximumPacketSize, tls, websocket, capabilities, clock } = this.#options
     return {
       url: this.#server,
       protocolVersion,
@@ -179,6 +175,7 @@ export class RemoteBroker {
       keepAlive,
       ...credentialsOf(this.url, this.#options),
       tls,
+      websocket,
       receiveMaximum,
       maximumPacketSize,
       connectTimeout,

@@ -1,3 +1,5 @@
+import type { ConnackFields } from '../codec/server-decoder.ts'
+
 /** What a broker can do, as it has said itself (MQTT 5 section 3.2.2.3) or as was given or found out (MQTT 3.1.1 says nothing). */
 export interface BrokerCapabilities {
   /** 5, or 4 for MQTT 3.1.1. */
@@ -17,32 +19,16 @@ export interface BrokerCapabilities {
   readonly responseInformation: string
 }
 
-/** The part of a CONNACK's properties that speaks of capabilities. */
-export interface ConnackProperties {
-  readonly sharedSubscriptionAvailable?: boolean
-  readonly retainAvailable?: boolean
-  readonly maximumQoS?: number
-  readonly wildcardSubscriptionAvailable?: boolean
-  readonly subscriptionIdentifiersAvailable?: boolean
-  readonly receiveMaximum?: number
-  readonly maximumPacketSize?: number
-  readonly responseInformation?: string
-}
-
 /** Reads capabilities off a CONNACK; `known` has the last word, for brokers that say too much or nothing. */
-export const capabilitiesOf = (
-  protocolVersion: 4 | 5,
-  properties: ConnackProperties | undefined,
-  known: Partial<BrokerCapabilities> = {}
-): BrokerCapabilities => ({
-  shared: protocolVersion === 5 ? properties?.sharedSubscriptionAvailable !== false : undefined,
-  retain: properties?.retainAvailable !== false,
-  maximumQos: (properties?.maximumQoS ?? 2) as 0 | 1 | 2,
-  wildcards: properties?.wildcardSubscriptionAvailable !== false,
-  subscriptionIdentifiers: protocolVersion === 5 && properties?.subscriptionIdentifiersAvailable !== false,
-  receiveMaximum: properties?.receiveMaximum ?? 65_535,
-  maximumPacketSize: properties?.maximumPacketSize ?? 268_435_455,
-  responseInformation: properties?.responseInformation ?? '',
+export const capabilitiesOf = (protocolVersion: 4 | 5, properties: ConnackFields, known: Partial<BrokerCapabilities> = {}): BrokerCapabilities => ({
+  shared: protocolVersion === 5 ? properties.sharedSubscriptionAvailable !== false : undefined,
+  retain: properties.retainAvailable !== false,
+  maximumQos: properties.maximumQos ?? 2,
+  wildcards: properties.wildcardSubscriptionAvailable !== false,
+  subscriptionIdentifiers: protocolVersion === 5 && properties.subscriptionIdentifiersAvailable !== false,
+  receiveMaximum: properties.receiveMaximum ?? 65_535,
+  maximumPacketSize: properties.maximumPacketSize ?? 268_435_455,
+  responseInformation: properties.responseInformation ?? '',
   ...known,
   protocolVersion
 })

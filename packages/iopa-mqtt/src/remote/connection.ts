@@ -1,11 +1,16 @@
-import { type Clock, connectionLost, IopaError } from '@iopa/transport'
-import type { IConnackPacket, IDisconnectPacket, IPublishPacket, MqttClient, Packet } from 'mqtt'
+import { type ByteChannel, type Clock, connectionLost, IopaError } from '@iopa/transport'
+import { encodeClientDisconnect, encodeConnect, encodeSubscribe, encodeUnsubscribe, type SubscribeRequest } from '../codec/client-encoder.ts'
+import { PACKET } from '../codec/packet-types.ts'
+import { ProtocolError } from '../codec/protocol-error.ts'
+import { acknowledgementSize, writeAcknowledgement } from '../codec/publish-encoder.ts'
+import { REASON } from '../codec/reason-codes.ts'
+import type { Acknowledgement, ConnackPacket, ServerPacket, ServerPublish } from '../codec/server-decoder.ts'
 import { type BrokerCapabilities, capabilitiesOf } from './capabilities.ts'
-import { connectError, timedOut } from './connect-errors.ts'
-import { type ConnectionOptions, clientOptions, nameOf } from './connection-options.ts'
-import { deferred } from './deferred.ts'
-import type { InboundMessage, MessageProperties, OutboundMessage, Receipt, SubscribeRequest } from './message.ts'
-import { publishProperties } from './publish-properties.ts'
+import { Exchanges } from './exchanges.ts'
+import { encodePublish, type InboundMessage, inbound, NO_RECEIPT, type OutboundMessage, type Receipt, receiptOf } from './message.ts'
+import { type ConnectionOptions, connectError, nameOf, openChannel, timedOut } from './network-connection.ts'
+import { PacketChannel } from './packet-channel.ts'
+import { abortable, deferred } from './waiting.ts'
 
 /** Why a connection is gone. */
 export interface Closure {
@@ -25,50 +30,63 @@ export class ConnectionLost extends IopaError {
   }
 }
 
-const EMPTY: Readonly<Record<string, string | readonly string[]>> = Object.freeze({})
-const DEFERRED = new Error('acknowledged later')
 /** Milliseconds that a broker has to close after our DISCONNECT. */
 const GOODBYE = 1000
-
-/** MQTT.js leaves it on: a request would wait 40 ms for the acknowledgement that the broker's TCP delays. */
-const undelayed = (stream: object): void => void (stream as { setNoDelay?(on: boolean): unknown }).setNoDelay?.(true)
+/** Bytes of the largest packet that MQTT has (MQTT 5 section 2.1.4). */
+const LARGEST_PACKET = 268_435_460
 
 /**
- * One network connection to a broker, over MQTT.js. A new connection is a new object with a new client below it, so that a packet
- * identifier, an acknowledgement or a pending publish can never reach a connection that it does not belong to.
- *
- * MQTT.js works on one packet after another and waits for `handleMessage`, so a handler must not run inside it: it would hold back pings and
- * the acknowledgements that the handler itself waits for. Each message is handed off at once with an "error", upon which MQTT.js sends no
- * acknowledgement; `acknowledge` sends it when the work is done.
+ * One network connection to a broker. A new connection is a new object, so that a packet identifier, an acknowledgement or a pending publish
+ * can never reach a connection that it does not belong to.
  */
 export class Connection {
-  readonly capabilities: BrokerCapabilities
-  readonly sessionPresent: boolean
-  /** The client identifier in use: ours, or the one that the broker assigned. */
-  readonly clientId: string
   /** Resolves when the connection is gone; never rejects. */
   readonly closed: Promise<Closure>
-  #client: MqttClient
-  #clock: Clock
-  /** The last acknowledgement of a PUBLISH of ours: MQTT.js gives it to nobody, but reports the publish in the same turn. */
-  #ack: Packet | null = null
+  readonly #options: ConnectionOptions
+  readonly #clock: Clock
+  readonly #packets: PacketChannel
+  readonly #receive: (message: InboundMessage) => void | Promise<void>
+  readonly #connack = deferred<ConnackPacket>()
+  #accepted: ConnackPacket | null = null
+  #capabilities: BrokerCapabilities
+  #closure: Closure = { reasonCode: 0, serverReference: '', error: null }
   #ending = false
-  /** Rejects what is under way. */
-  #pending = new Set<(error: Error) => void>()
+  readonly #exchanges = new Exchanges()
+  /** QoS 2 messages that were delivered and are not released yet (MQTT 5 section 4.3.3). */
+  readonly #unreleased = new Set<number>()
 
-  private constructor(client: MqttClient, options: ConnectionOptions, connack: IConnackPacket, closed: Promise<Closure>) {
-    this.#client = client
+  private constructor(channel: ByteChannel, options: ConnectionOptions, receive: (message: InboundMessage) => void | Promise<void>) {
+    const { protocolVersion, maximumPacketSize, clientId, clean, keepAlive, username, password, sessionExpiry, receiveMaximum } = options
+    this.#options = options
     this.#clock = options.clock
+    this.#receive = receive
+    this.#capabilities = capabilitiesOf(protocolVersion, {}, options.capabilities)
+    const { promise: closed, resolve: close } = deferred<Closure>()
     this.closed = closed
-    void closed.then(({ error }) => {
-      for (const reject of this.#pending) reject(new ConnectionLost('The connection to the broker was lost.', { cause: error }))
+    // Rejected when nobody waits any more, at the latest.
+    this.#connack.promise.catch(() => {})
+    // MQTT 3.1.1 has no way to tell a broker what we take.
+    this.#packets = new PacketChannel(channel, protocolVersion, protocolVersion === 5 ? maximumPacketSize : LARGEST_PACKET, {
+      packet: packet => this.#take(packet),
+      broken: error => this.#fail(error),
+      closed: error => {
+        this.#end(error)
+        close(this.#closure)
+      }
     })
-    this.sessionPresent = connack.sessionPresent
-    this.clientId = connack.properties?.assignedClientIdentifier ?? options.clientId
-    this.capabilities = capabilitiesOf(options.protocolVersion, connack.properties, options.capabilities)
-    client.on('packetreceive', packet => {
-      if (packet.cmd === 'puback' || packet.cmd === 'pubrec' || packet.cmd === 'pubcomp') this.#ack = packet
-    })
+    this.#packets.write(
+      encodeConnect({
+        protocolVersion,
+        clientId,
+        cleanStart: clean,
+        keepAlive,
+        userName: username,
+        password,
+        sessionExpiryInterval: sessionExpiry,
+        receiveMaximum,
+        maximumPacketSize
+      })
+    )
   }
 
   /**
@@ -76,60 +94,47 @@ export class Connection {
    * settles, if it gives one. @throws IopaError
    */
   static async open(options: ConnectionOptions, receive: (message: InboundMessage) => void | Promise<void>): Promise<Connection> {
-    const { clock, connectTimeout, signal, url } = options
+    const { clock, connectTimeout, signal } = options
     signal?.throwIfAborted()
-    const { connect } = await import('mqtt')
-    signal?.throwIfAborted()
-    const { promise: closed, resolve: close } = deferred<Closure>()
-    const { promise: opened, resolve, reject } = deferred<IConnackPacket>()
-    const client = connect(clientOptions(options))
-    undelayed(client.stream)
-    client.handleMessage = (packet, callback) => {
-      const handedOff = (): void => callback(packet.qos === 1 ? DEFERRED : undefined)
-      const pause = receive(inbound(packet))
-      if (pause === undefined) handedOff()
-      else void pause.then(handedOff)
-    }
-    let closure: Closure = { reasonCode: 0, serverReference: '', error: null }
-    client.on('disconnect', (packet: IDisconnectPacket) => {
-      closure = { reasonCode: packet.reasonCode ?? 0, serverReference: packet.properties?.serverReference ?? '', error: null }
-      client.end(true)
-    })
-    client.on('packetreceive', packet => {
-      if (packet.cmd === 'connack' && packet.properties?.serverReference) closure = { ...closure, serverReference: packet.properties.serverReference }
-    })
-    client.on('error', error => {
-      closure = { ...closure, error }
-      reject(connectError(error, options, closure.serverReference))
-    })
-    client.on('close', () => {
-      close(closure)
-      reject(connectionLost(new Error(`The broker ${nameOf(url)} closed the connection before it accepted it.`)))
-    })
-    client.on('connect', resolve)
-    const abort = (): void => reject(signal?.reason)
+    const giveUp = new AbortController()
+    const abort = (): void => giveUp.abort(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    const timer = clock.setTimeout(() => reject(timedOut(options)), connectTimeout, { keep: true })
+    const timer = clock.setTimeout(() => giveUp.abort(timedOut(options)), connectTimeout, { keep: true })
+    let connection: Connection | undefined
     try {
-      const connack = await opened
-      return new Connection(client, options, connack, closed)
+      connection = new Connection(await openChannel(options, giveUp.signal), options, receive)
+      await abortable(connection.#connack.promise, giveUp.signal)
+      return connection
     } catch (error) {
-      client.end(true)
-      throw error
+      connection?.destroy()
+      throw giveUp.signal.aborted ? giveUp.signal.reason : error
     } finally {
       clock.clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
     }
   }
 
+  get capabilities(): BrokerCapabilities {
+    return this.#capabilities
+  }
+
+  get sessionPresent(): boolean {
+    return this.#accepted?.sessionPresent === true
+  }
+
+  /** The client identifier in use: ours, or the one that the broker assigned. */
+  get clientId(): string {
+    return this.#accepted?.properties.assignedClientIdentifier ?? this.#options.clientId
+  }
+
   /** False once the connection is gone or has been told to go. */
   get connected(): boolean {
-    return this.#client.connected && !this.#ending
+    return this.#accepted !== null && !this.#ending
   }
 
   /** Acknowledges a QoS 1 message of this connection; does nothing once it is gone, since the broker then sends the message again. */
   acknowledge(packetId: number): void {
-    if (this.connected) this.#client['_sendPacket']({ cmd: 'puback', messageId: packetId, reasonCode: 0 })
+    if (this.connected) this.#acknowledge(PACKET.PUBACK, packetId)
   }
 
   /**
@@ -138,46 +143,27 @@ export class Connection {
    */
   async publish(message: OutboundMessage, signal?: AbortSignal): Promise<Receipt> {
     signal?.throwIfAborted()
-    const { topic, payload, qos, retain = false } = message
-    const properties = this.capabilities.protocolVersion === 5 ? publishProperties(message.properties) : undefined
-    let packetId = 0
-    let abort = (): void => {}
-    return this.#settle<Receipt>((resolve, reject) => {
-      abort = () => {
-        reject(signal?.reason)
-        if (packetId !== 0) this.#client.removeOutgoingMessage(packetId)
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#client.publish(topic, payload as Buffer, properties ? { qos, retain, properties } : { qos, retain }, error => {
-        const ack = qos > 0 && this.#ack?.messageId === packetId ? this.#ack : null
-        this.#ack = null
-        if (error && !ack) reject(new ConnectionLost('The message was not acknowledged.', { cause: error }))
-        else resolve(receiptOf(ack))
-      })
-      if (qos > 0) packetId = this.#client.getLastMessageId()
-    }).finally(() => signal?.removeEventListener('abort', abort))
+    const encode = encodePublish(message, this.#options.protocolVersion)
+    if (message.qos === 0) {
+      this.#assertConnected()
+      this.#packets.write(encode(0))
+      await abortable(this.#packets.drained(), signal)
+      if (!this.connected) throw new ConnectionLost('The message may not have left.', { cause: this.#closure.error })
+      return NO_RECEIPT
+    }
+    const awaits = message.qos === 1 ? PACKET.PUBACK : PACKET.PUBREC
+    return receiptOf(await abortable(this.#exchange(awaits, encode), signal))
   }
 
   /** Subscribes with one packet; resolves with a reason code per filter, 0x80 and more being refusals. Rejects with ConnectionLost. */
-  subscribe(requests: readonly SubscribeRequest[], identifier = 0): Promise<number[]> {
-    const map: Record<string, { qos: 0 | 1 | 2; nl: boolean; rap: boolean; rh: number }> = {}
-    for (const { filter, qos, noLocal = false, retainAsPublished = false, retainHandling = 0 } of requests) {
-      map[filter] = { qos, nl: noLocal, rap: retainAsPublished, rh: retainHandling }
-    }
-    const withIdentifier = identifier > 0 && this.capabilities.subscriptionIdentifiers
-    const properties = withIdentifier ? { properties: { subscriptionIdentifier: identifier } } : {}
-    return this.#settle<number[]>((resolve, reject) => {
-      this.#client.subscribe(map, { qos: 0, ...properties }, (error, _granted, packet) => {
-        if (packet) resolve(packet.granted as number[])
-        else reject(new ConnectionLost('the subscription was not acknowledged', { cause: error }))
-      })
-    })
+  async subscribe(requests: readonly SubscribeRequest[], identifier = 0): Promise<readonly number[]> {
+    const used = this.#capabilities.subscriptionIdentifiers ? identifier : 0
+    const version = this.#options.protocolVersion
+    return (await this.#exchange(PACKET.SUBACK, packetId => encodeSubscribe(version, packetId, requests, used))).reasonCodes
   }
 
-  unsubscribe(filters: readonly string[]): Promise<void> {
-    return this.#settle((resolve, reject) => {
-      this.#client.unsubscribe([...filters], error => (error ? reject(new ConnectionLost('', { cause: error })) : resolve()))
-    })
+  async unsubscribe(filters: readonly string[]): Promise<void> {
+    await this.#exchange(PACKET.UNSUBACK, packetId => encodeUnsubscribe(this.#options.protocolVersion, packetId, filters))
   }
 
   /** Says goodbye; resolves when the connection is gone. `sessionExpiry` (seconds, MQTT 5) replaces that of the CONNECT. */
@@ -191,55 +177,116 @@ export class Connection {
     if (reasonCode !== 0) this.#goodbye(reasonCode)
     else {
       this.#ending = true
-      this.#client.end(true)
+      this.#packets.destroy()
     }
   }
 
   #goodbye(reasonCode: number, sessionExpiryInterval?: number): void {
-    const client = this.#client
+    const { protocolVersion } = this.#options
+    const silent = !this.connected || (reasonCode !== 0 && protocolVersion === 4)
     this.#ending = true
-    if (!client.connected || (reasonCode !== 0 && this.capabilities.protocolVersion === 4)) {
-      client.end(true)
+    if (silent) {
+      this.#packets.destroy()
       return
     }
-    const properties = sessionExpiryInterval === undefined ? {} : { properties: { sessionExpiryInterval } }
-    // `end(false)` would wait for every acknowledgement of our messages, without a limit.
-    client['_sendPacket']({ cmd: 'disconnect', reasonCode, ...properties }, () => setImmediate(() => client.stream.end()))
-    const timer = this.#clock.setTimeout(() => client.end(true), GOODBYE)
+    this.#packets.write(encodeClientDisconnect(protocolVersion, reasonCode, sessionExpiryInterval))
+    this.#packets.end()
+    const timer = this.#clock.setTimeout(() => this.#packets.destroy(), GOODBYE)
     void this.closed.then(() => this.#clock.clearTimeout(timer))
   }
 
-  #settle<T>(start: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
-    if (!this.connected) return Promise.reject(new ConnectionLost('There is no connection to the broker.'))
-    let pending: (error: unknown) => void
-    return new Promise<T>((resolve, reject) => {
-      pending = reject
-      this.#pending.add(pending)
-      start(resolve, reject)
-    }).finally(() => this.#pending.delete(pending))
+  #take(packet: ServerPacket): void | Promise<void> {
+    if (packet.type === PACKET.CONNACK) return this.#accept(packet)
+    if (this.#accepted === null) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a broker sends CONNACK before anything else')
+    switch (packet.type) {
+      case PACKET.PUBLISH:
+        return this.#deliver(packet)
+      case PACKET.PUBREL:
+        this.#acknowledge(PACKET.PUBCOMP, packet.packetId, this.#unreleased.delete(packet.packetId) ? 0 : REASON.PACKET_IDENTIFIER_NOT_FOUND)
+        return
+      case PACKET.PUBREC:
+        this.#release(packet)
+        return
+      case PACKET.DISCONNECT:
+        this.#closure = { reasonCode: packet.reasonCode, serverReference: packet.serverReference, error: null }
+        this.destroy()
+        return
+      case PACKET.PINGRESP:
+        return
+      default:
+        this.#exchanges.settle(packet)
+    }
   }
-}
 
-const inbound = (packet: IPublishPacket): InboundMessage => {
-  const { properties } = packet
-  const identifiers = properties?.subscriptionIdentifier as number | number[] | undefined
-  return {
-    topic: packet.topic,
-    payload: typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload,
-    qos: packet.qos,
-    retain: packet.retain,
-    dup: packet.dup,
-    packetId: packet.messageId ?? 0,
-    subscriptionIdentifiers: identifiers === undefined ? [] : Array.isArray(identifiers) ? identifiers : [identifiers],
-    properties: (properties ?? {}) as MessageProperties
+  #accept(connack: ConnackPacket): void {
+    if (this.#accepted !== null) throw new ProtocolError(REASON.PROTOCOL_ERROR, 'a broker sends CONNACK once')
+    const { reasonCode, properties } = connack
+    if (reasonCode !== 0) {
+      const { serverReference = '' } = properties
+      const refusal = Object.assign(new Error(`Connection refused (0x${reasonCode.toString(16)})`), { code: reasonCode })
+      this.#connack.reject(connectError(refusal, this.#options, serverReference))
+      this.#closure = { reasonCode: 0, serverReference, error: refusal }
+      this.destroy()
+      return
+    }
+    this.#accepted = connack
+    this.#capabilities = capabilitiesOf(this.#options.protocolVersion, properties, this.#options.capabilities)
+    this.#packets.keepAlive((properties.serverKeepAlive ?? this.#options.keepAlive) * 1000, this.#clock)
+    this.#connack.resolve(connack)
   }
-}
 
-const receiptOf = (packet: Packet | null): Receipt => {
-  if (!packet || !('reasonCode' in packet)) return { reasonCode: 0, reasonString: '', userProperties: EMPTY }
-  const { reasonCode, properties } = packet as {
-    reasonCode?: number
-    properties?: { reasonString?: string; userProperties?: Receipt['userProperties'] }
+  #deliver(publish: ServerPublish): void | Promise<void> {
+    const { qos, packetId } = publish
+    if (qos === 2) {
+      const again = this.#unreleased.has(packetId)
+      this.#unreleased.add(packetId)
+      this.#acknowledge(PACKET.PUBREC, packetId)
+      if (again) return
+    }
+    return this.#receive(inbound(publish))
   }
-  return { reasonCode: reasonCode ?? 0, reasonString: properties?.reasonString ?? '', userProperties: properties?.userProperties ?? EMPTY }
+
+  #acknowledge(type: number, packetId: number, reasonCode = 0): void {
+    const version = this.#options.protocolVersion
+    const packet = Buffer.allocUnsafe(acknowledgementSize(version, reasonCode, null))
+    writeAcknowledgement(packet, 0, type, packetId, version, reasonCode, null)
+    this.#packets.write(packet)
+  }
+
+  #release(pubrec: Acknowledgement): void {
+    const reasonCode = this.#exchanges.release(pubrec)
+    if (reasonCode !== null) this.#acknowledge(PACKET.PUBREL, pubrec.packetId, reasonCode)
+  }
+
+  async #exchange(awaits: number, encode: (packetId: number) => Buffer): Promise<Acknowledgement> {
+    this.#assertConnected()
+    const packetId = this.#exchanges.freePacketId()
+    if (packetId === 0) throw new ConnectionLost('The broker has not acknowledged 65,535 packets.')
+    const packet = encode(packetId)
+    const acknowledged = this.#exchanges.wait(packetId, awaits)
+    this.#packets.write(packet)
+    return acknowledged
+  }
+
+  #assertConnected(): void {
+    if (!this.connected) throw new ConnectionLost('There is no connection to the broker.')
+  }
+
+  /** The broker breaks the protocol (MQTT 5 section 4.13). */
+  #fail(error: Error): void {
+    this.#closure = { ...this.#closure, error }
+    this.destroy(error instanceof ProtocolError ? error.reasonCode : 0)
+  }
+
+  #end(error: Error | null): void {
+    this.#ending = true
+    this.#closure = { ...this.#closure, error: this.#closure.error ?? error }
+    const { error: reason } = this.#closure
+    this.#connack.reject(
+      reason === null
+        ? connectionLost(new Error(`The broker ${nameOf(this.#options.url)} closed the connection before it accepted it.`))
+        : connectError(reason, this.#options, '')
+    )
+    this.#exchanges.end(() => new ConnectionLost('The connection to the broker was lost.', { cause: reason }))
+  }
 }

@@ -1,8 +1,7 @@
 import { IopaError } from '@iopa/transport'
 import { type Connection, ConnectionLost } from './connection.ts'
-import { deferred } from './deferred.ts'
 import type { OutboundMessage, Receipt } from './message.ts'
-import { abortable } from './waiting.ts'
+import { abortable, deferred } from './waiting.ts'
 
 /** Publishes over one connection after another: at most as many messages at once as the broker takes, those of QoS 1 until they are answered. */
 export class Publisher {
@@ -71,7 +70,7 @@ export class Publisher {
   /** `alone` waits until no other message is under way, and has the others wait; `sent` is called when the message leaves. */
   async #send(connection: Connection, message: OutboundMessage, signal: AbortSignal | undefined, alone: boolean, sent: () => void): Promise<Receipt> {
     if (message.qos === 0) return connection.publish(message, signal)
-    // MQTT.js does not look at the broker's Receive Maximum (MQTT 5 section 4.9).
+    // The broker's Receive Maximum (MQTT 5 section 4.9).
     const most = Math.min(connection.capabilities.receiveMaximum, MAX_IN_FLIGHT)
     while (this.#inFlight >= most || this.#alone !== null || (alone && this.#inFlight > 0)) {
       const turn = deferred<void>()

@@ -13,7 +13,7 @@ const FIRST = 2
 const LAST = 4
 
 /** One change of a batch; `value` is null for a removal. */
-export interface LoggedChange {
+interface LoggedChange {
   readonly key: string
   readonly value: Uint8Array | null
 }

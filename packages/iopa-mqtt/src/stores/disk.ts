@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IopaError } from '@iopa/transport'
-import type { ClassicLevel } from 'classic-level'
+import { ClassicLevel } from 'classic-level'
 import type { Store, StoreRecord } from '../store.ts'
 import { DAMAGED_PREFIX, decodeRecord, encodeKey, encodeValue, nameOf, ownedRanges } from './disk-format.ts'
 import { type DamagedLog, damagedLogs } from './disk-log.ts'
 
-/** Options of `diskStore`. */
-export interface DiskStoreOptions {
+/** Options of `disk`. */
+export interface DiskOptions {
   /**
    * True (the default) waits for fsync, so that a power cut loses nothing either; false survives the end of the process only,
    * which is faster on slow disks.
@@ -25,9 +25,9 @@ export interface DiskStoreOptions {
  * A store in a folder of its own, on LevelDB. Batches that arrive while one is being written leave together in the next
  * (group commit), so the number of fsyncs follows the disk and not the number of messages.
  *
- * @example mqtt({ port: 1883, store: diskStore('/var/lib/house/mqtt') })
+ * @example mqtt({ port: 1883, store: disk('/var/lib/house/mqtt') })
  */
-export const diskStore = (path: string, options: DiskStoreOptions = {}): Store => new DiskStore(path, options.sync ?? true, options.repair ?? false)
+export const disk = (path: string, options: DiskOptions = {}): Store => new DiskStore(path, options.sync ?? true, options.repair ?? false)
 
 type Database = ClassicLevel<string, Uint8Array>
 type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
@@ -155,14 +155,13 @@ const damaged = (path: string, cause: unknown): IopaError =>
   new IopaError(
     500,
     'store-damaged',
-    `The store ${path} is damaged: restore a copy of the folder, or open it once with diskStore(path, { repair: true }), which keeps what can be read.`,
+    `The store ${path} is damaged: restore a copy of the folder, or open it once with disk(path, { repair: true }), which keeps what can be read.`,
     { cause }
   )
 
 const isLevelError = (error: unknown): boolean => error instanceof Error && String((error as { code?: unknown }).code).startsWith('LEVEL_')
 
 const open = async (path: string, repair: boolean): Promise<Database> => {
-  const { ClassicLevel } = await import('classic-level')
   if (repair) await ClassicLevel.repair(path)
   const database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {

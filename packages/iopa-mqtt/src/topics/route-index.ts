@@ -1,4 +1,4 @@
-import { pathsOfRoute, type RouteInfo, type RouteSegment } from '@iopa/transport'
+import { answersMethod, type PatternSegment, pathsOfRoute, type RouteInfo } from '@iopa/transport'
 
 /** Which paths the app's routes cover: a path with a GET route is state, one without any is a stream of messages. */
 export class RouteIndex {
@@ -49,9 +49,9 @@ export class RouteIndex {
   }
 }
 
-const answersGet = (route: RouteInfo): boolean => route.methods.length === 0 || route.methods.includes('GET')
+const answersGet = (route: RouteInfo): boolean => answersMethod(route, 'GET')
 
-function matchFrom(pattern: readonly RouteSegment[], at: number, segments: readonly string[], from: number): boolean {
+function matchFrom(pattern: readonly PatternSegment[], at: number, segments: readonly string[], from: number): boolean {
   const segment = pattern[at]
   if (!segment) return from === segments.length
   if (segment.kind === 'tail') return true

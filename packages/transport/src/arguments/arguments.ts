@@ -36,6 +36,17 @@ export const checkOptions = (name: string, given: unknown, known: Readonly<Recor
   }
 }
 
+/** A fault in what an app was configured with; nothing of it is for a peer. */
+export const optionError = (detail: string): IopaError => withOrigin(new IopaError(500, 'bad-option', detail), 'internal')
+
+/** The port that a transport without a port of its own was given. @throws IopaError 500 where there is none. */
+export const requiredPort = (name: string, port: number | undefined): number => {
+  if (port === undefined) throw optionError(`${name}() needs a port to listen on: write ${name}({ port: 8080 }), or port: 0 for any free one.`)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw optionError(`The port of ${name}() must be a whole number from 0 to 65535, not ${kindOf(port)}.`)
+  return port
+}
+
 /** Refuses more arguments than a function takes. @throws IopaError 500. */
 export const checkSurplus = (name: string, surplus: readonly unknown[], caller: unknown): void => {
   if (surplus.length > 0)

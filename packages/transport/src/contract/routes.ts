@@ -1,43 +1,52 @@
 import type { Context } from '@iopa/context'
+import type { PatternSegment } from '../patterns/pattern.ts'
 
-/** A route as its router announces it. */
+/** A route as its router announces it: one for each method of a pattern. */
 export interface RouteInfo {
-  /** Empty for every method. */
-  readonly methods: readonly string[]
+  /** The method that it answers; undefined for every method without a route of its own on the pattern. */
+  readonly method: string | undefined
   /** With the prefix of the mounts around it. */
   readonly pattern: string
-  readonly segments: readonly RouteSegment[]
+  /** The root has none; a trailing slash is a final empty one. */
+  readonly segments: readonly PatternSegment[]
   readonly attributes: RouteAttributes
+  /** The names of the middleware that runs before the handler, in order; missing where there is none. */
+  readonly middleware?: readonly string[]
+  /** Keys that the route requires of the pipeline before it; missing where there are none. */
+  readonly requires?: readonly string[]
   /** True where a guard stands among the middleware of the route itself. */
   readonly guarded?: boolean
 }
 
-/** One segment of a pattern. */
-export type RouteSegment =
-  | { readonly kind: 'static'; readonly value: string }
-  | { readonly kind: 'param'; readonly name: string; readonly constraint?: RegExp; readonly optional?: boolean }
-  | { readonly kind: 'tail'; readonly name: string; readonly optional?: boolean }
-
-/** What discovery says of a route (RFC 6690 section 3). */
-export interface RouteAttributes {
-  /** Resource types, separated by spaces. */
+/** The attributes that the core reads. */
+export interface CoreRouteAttributes {
+  /** Resource types, separated by spaces (RFC 6690 section 3.1). */
   readonly rt?: string
-  /** Interface descriptions, separated by spaces. */
+  /** Interface descriptions, separated by spaces (RFC 6690 section 3.2). */
   readonly if?: string
   /** Content-Format numbers. */
   readonly ct?: number | readonly number[]
   readonly title?: string
-  /** Size in bytes. */
+  /** Size in bytes (RFC 6690 section 3.3). */
   readonly sz?: number
   /** True says that it can be observed (RFC 7641 section 6); every GET route can, unless false. */
   readonly obs?: boolean
-  /** The paths that exist now below a pattern with params, for discovery and for wildcards: `() => ['/lights/hall']`. */
+  /** The paths that exist now below a pattern with parameters, for discovery and for wildcards: `() => ['/lights/hall']`. */
   readonly instances?: () => Iterable<string>
   /** `own` leaves the preconditions of its requests to the handler; otherwise the app judges them (RFC 9110 section 13). */
   readonly preconditions?: 'own'
   /** False hides the route from discovery. */
   readonly discoverable?: boolean
 }
+
+/**
+ * What a route says of itself, for its one method. Packages add attributes:
+ * `declare module '@iopa/transport' { interface RouteAttributes { readonly summary?: string } }`; apps name `@iopa/appbuilder` instead.
+ */
+export interface RouteAttributes extends CoreRouteAttributes {}
+
+/** True when the route answers requests of this method. */
+export const answersMethod = ({ method }: RouteInfo, asked: string): boolean => method === undefined || method === asked
 
 /** The concrete paths of a route: its own when it has no params, else the instances that it names now. */
 export const pathsOfRoute = (route: RouteInfo): Iterable<string> => {
@@ -50,7 +59,7 @@ export const pathsOfRoute = (route: RouteInfo): Iterable<string> => {
 /** A route as it is reached through a mount. */
 export const prefixed = (prefix: string, route: RouteInfo): RouteInfo => {
   if (prefix === '') return route
-  const segments: RouteSegment[] = prefix
+  const segments: PatternSegment[] = prefix
     .slice(1)
     .split('/')
     .map(value => ({ kind: 'static', value }))

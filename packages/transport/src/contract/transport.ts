@@ -69,3 +69,7 @@ export interface Channel {
   observe(request: Bag): AsyncIterable<Answer>
   close(): Promise<void>
 }
+
+/** The URL of a listener, with the brackets that an IPv6 address needs (RFC 3986 section 3.2.2). */
+export const listenerUrl = (scheme: string, address: string, port: number): URL =>
+  new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`)

@@ -1,0 +1,42 @@
+// Written by pnpm api.
+
+// fetch.d.ts
+/// <reference lib="esnext.disposable" />
+import { App } from "@iopa/appbuilder";
+import { Limits } from "@iopa/transport";
+import { EventOptions } from "./index.js";
+interface FetchOptions extends EventOptions {
+    readonly hosts?: readonly string[];
+    readonly limits?: Partial<Limits>;
+    readonly remoteAddress?: (request: Request) => string;
+}
+declare const toFetchHandler: (app: Pick<App, "host">, options?: FetchOptions) => ((request: Request) => Promise<Response>);
+export { toFetchHandler };
+export type { FetchOptions };
+
+// index.d.ts
+/// <reference lib="esnext.disposable" />
+import { Transport } from "@iopa/transport";
+import { H as HttpOptions } from "./options.js";
+export { E as EventOptions } from "./options.js";
+declare function http(options?: HttpOptions): Transport;
+export { HttpOptions, http };
+
+// options.d.ts
+/// <reference lib="esnext.disposable" />
+import { TlsOptions, Limits, Clock, ByteNetwork } from "@iopa/transport";
+interface EventOptions {
+    readonly retry?: number;
+    readonly heartbeat?: number;
+}
+interface HttpOptions extends EventOptions {
+    readonly host?: string;
+    readonly port?: number;
+    readonly hosts?: readonly string[];
+    readonly trustProxy?: readonly string[];
+    readonly tls?: TlsOptions;
+    readonly limits?: Partial<Limits>;
+    readonly clock?: Clock;
+    readonly network?: ByteNetwork;
+}
+export type { EventOptions as E, HttpOptions as H };

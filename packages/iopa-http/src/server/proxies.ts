@@ -1,0 +1,119 @@
+import { BlockList, isIP } from 'node:net'
+import { IopaError, isLoopback } from '@iopa/transport'
+
+/** What trusted proxies say of the client and of its request. */
+export interface Forwarded {
+  readonly address: string
+  readonly port: number
+  readonly scheme: string
+  /** Empty when the proxies left the Host header as it was. */
+  readonly host: string
+}
+
+const LOOPBACK = ['127.0.0.0/8', '::1/128']
+
+/** Which peers are trusted proxies, and what they say of their clients. */
+export class TrustedProxies {
+  readonly #list = new BlockList()
+
+  /** `proxies` are addresses, subnets or `loopback`. @throws IopaError 500 for anything else. */
+  constructor(proxies: readonly string[]) {
+    for (const proxy of proxies.flatMap(name => (name === 'loopback' ? LOOPBACK : [name]))) {
+      const [address = '', prefix] = proxy.split('/')
+      const version = isIP(address)
+      const bits = prefix === undefined ? (version === 6 ? 128 : 32) : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
+      if (version === 0 || bits < 0 || bits > (version === 6 ? 128 : 32)) {
+        throw new IopaError(500, 'bad-proxy', `'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8' or 'loopback'.`)
+      }
+      this.#list.addSubnet(address, bits, version === 6 ? 'ipv6' : 'ipv4')
+    }
+  }
+
+  has(address: string): boolean {
+    const plain = unmapped(address)
+    const version = isIP(plain)
+    return version !== 0 && this.#list.check(plain, version === 6 ? 'ipv6' : 'ipv4')
+  }
+
+  /**
+   * The client behind the proxies: the last address in X-Forwarded-For that is not a trusted proxy. What stands before it
+   * was written by peers that are not trusted.
+   */
+  read(header: (name: string) => string[], peer: { readonly address: string; readonly port: number; readonly scheme: string }): Forwarded {
+    const chain = listOf(header('x-forwarded-for'))
+    let { address, port } = peer
+    let hops = 0
+    for (let at = chain.length - 1; at >= 0 && this.has(address); at--) {
+      const node = nodeOf(chain[at] as string)
+      if (node === null) break
+      address = node.address
+      port = node.port
+      hops++
+    }
+    const scheme = fromHop(listOf(header('x-forwarded-proto')), hops)?.toLowerCase()
+    return {
+      address,
+      port,
+      scheme: scheme === 'http' || scheme === 'https' ? scheme : peer.scheme,
+      host: fromHop(listOf(header('x-forwarded-host')), hops) ?? ''
+    }
+  }
+}
+
+const listOf = (values: readonly string[]): string[] =>
+  values
+    .join(',')
+    .split(',')
+    .map(value => value.trim())
+    .filter(value => value !== '')
+
+/** Of a list to which every proxy adds, what the outermost trusted one has written; a list of one was set by the nearest. */
+const fromHop = (values: readonly string[], hops: number): string | undefined => values[Math.max(0, values.length - Math.max(1, hops))]
+
+/** Address and port of `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`. */
+const nodeOf = (text: string): { readonly address: string; readonly port: number } | null => {
+  if (isIP(text) !== 0) return { address: unmapped(text), port: 0 }
+  const parts = /^(?:\[(.+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text)
+  const address = parts?.[1] ?? parts?.[2] ?? ''
+  return isIP(address) === 0 ? null : { address: unmapped(address), port: Number(parts?.[3] ?? 0) }
+}
+
+/** An IPv4 address that a socket of both families shows as IPv6. */
+export const unmapped = (address: string): string =>
+  address.toLowerCase().startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address
+
+/**
+ * The clients behind trusted proxies, by their address. A proxy's connections are those of many clients, so what one
+ * client may have is counted by its requests in work; each of them holds a connection of the proxy.
+ */
+export class ProxiedClients {
+  readonly #limit: number
+  readonly #refused: () => void
+  readonly #requests = new Map<string, number>()
+
+  /** A client may have `limit` requests in work, those that observe included; `refused` is called for each one beyond. */
+  constructor(limit: number, refused: () => void) {
+    this.#limit = limit
+    this.#refused = refused
+  }
+
+  /** Counts a request in. @throws IopaError 503 over the limit; clients on loopback are not counted, as for connections. */
+  enter(address: string): void {
+    if (isLoopback(address)) return
+    const requests = this.#requests.get(address) ?? 0
+    if (requests >= this.#limit) {
+      this.#refused()
+      throw new IopaError(503, 'too-many-connections', 'This client has as many connections as it may have; close some of them.', {
+        headers: { 'retry-after': '10' }
+      })
+    }
+    this.#requests.set(address, requests + 1)
+  }
+
+  /** Counts a request out that was counted in. */
+  leave(address: string): void {
+    const requests = this.#requests.get(address) ?? 0
+    if (requests > 1) this.#requests.set(address, requests - 1)
+    else this.#requests.delete(address)
+  }
+}

@@ -1,0 +1,148 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type ByteChannel, IopaError, type TlsOptions } from '@iopa/transport'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { isOriginAllowed, TrustedProxies } from './admission.ts'
+import { WebSocketChannel } from './channel.ts'
+import type { UpgradingServer, WebSocketLimits, WebSocketListener, WebSocketOptions } from './network.ts'
+import { Upgrades } from './upgrades.ts'
+
+/** Serves MQTT over WebSocket and gives each connection as a channel of bytes. Rejects when the port cannot be bound. */
+export const listenWebSocket = async (
+  options: WebSocketOptions,
+  limits: WebSocketLimits,
+  accept: (channel: ByteChannel) => void
+): Promise<WebSocketListener> => {
+  const endpoint = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: limits.maxPayload,
+    perMessageDeflate: false,
+    handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
+  })
+  const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
+  const take: Accept = (opened, socket, { headers }) =>
+    accept(new WebSocketChannel(opened, socket, limits, proxies?.clientOf(socket.remoteAddress ?? '', headers)))
+  return options.server ? attach(options.server, options, endpoint, take) : listen(options, limits, endpoint, take)
+}
+
+/** Takes a WebSocket whose handshake was done. */
+type Accept = (opened: WebSocket, socket: Socket, request: IncomingMessage) => void
+
+const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoint: WebSocketServer, accept: Accept): Promise<WebSocketListener> => {
+  const { host = '127.0.0.1', port = 0, tls, path } = options
+  // Upgrades have a time of their own: that of Node is judged before what came in a blocked event loop is read.
+  const times = { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 1000 }
+  const settings = { ...times, maxHeaderSize: limits.headerBytes, noDelay: true }
+  let current = tls
+  const server = tls
+    ? (await import('node:https')).createServer({ ...settings, ...secureOptions(tls) })
+    : (await import('node:http')).createServer(settings)
+  server.maxConnections = limits.connections
+  const upgrades = new Upgrades(limits.clock, limits.headerTimeout)
+  server.on('connection', (socket: Socket) => upgrades.await(socket))
+  if (tls) server.on('secureConnection', (socket: Socket) => upgrades.secured(socket))
+  server.on('request', (_request, response) => {
+    response
+      .writeHead(426, { connection: 'close', upgrade: 'websocket', 'content-type': 'text/plain' })
+      .end('This port speaks MQTT over WebSocket.\n')
+  })
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgrades.came(socket)
+    if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
+    else refuse(socket, 404, 'There is no WebSocket at this path.')
+  })
+  server.on('clientError', (_error, socket) => socket.destroy())
+  await new Promise<void>((resolve, reject) => {
+    const failed = (error: Error): void =>
+      reject(new IopaError(500, 'bind-failed', `Cannot listen on ${host}:${port}: ${error.message}.`, { cause: error }))
+    server.once('error', failed)
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', failed)
+      // Running out of descriptors on accept must not end the process.
+      server.on('error', () => {})
+      resolve()
+    })
+  })
+  return {
+    ...addressOf(server, path ?? '/'),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        upgrades.end()
+      }),
+    reload: fresh => {
+      if (!('setSecureContext' in server)) return
+      // Node keeps asking for certificates as it did, so what is left out stays as it was.
+      const { ca = current?.ca } = fresh
+      current = { ...fresh, requestCert: current?.requestCert === true, ...(ca === undefined ? {} : { ca }) }
+      server.setSecureContext(secureOptions(current))
+    }
+  }
+}
+
+const attach = (server: UpgradingServer, options: WebSocketOptions, endpoint: WebSocketServer, accept: Accept): WebSocketListener => {
+  const path = options.path ?? '/mqtt'
+  const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
+    // Others may serve other paths of this server; only where nobody else does, the request is ours to refuse.
+    else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.')
+  }
+  const listener = take as (...values: unknown[]) => void
+  server.on('upgrade', listener)
+  return { ...addressOf(server, path), close: async () => void server.off('upgrade', listener) }
+}
+
+const upgrade = (
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  { origins = [] }: WebSocketOptions,
+  endpoint: WebSocketServer,
+  accept: Accept
+): void => {
+  const { origin, host = '' } = request.headers
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
+  if (!isOriginAllowed(origin, host, (socket as Socket).localAddress ?? '', origins)) {
+    refuse(socket, 403, 'Pages of this origin may not connect: list it in the origins of the server.')
+  } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
+    refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.")
+  } else {
+    endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
+  }
+}
+
+/** Answers in plain HTTP, for there is no WebSocket yet. */
+const refuse = (socket: Duplex, status: number, detail: string): void => {
+  socket.on('error', () => {})
+  const body = `${detail}\n`
+  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n`
+  socket.end(head + body, () => socket.destroy())
+}
+
+const REASONS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found' }
+
+const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/'
+
+const addressOf = (server: UpgradingServer, path: string): { address: string; port: number; url: URL } => {
+  const bound = server.address()
+  const { address, port } = typeof bound === 'object' && bound !== null ? bound : { address: '127.0.0.1', port: 0 }
+  const scheme = 'setSecureContext' in server ? 'wss' : 'ws'
+  return { address, port, url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}${path}`) }
+}
+
+const secureOptions = ({ key, cert, ca, psk, requestCert = false, minVersion = 'TLSv1.2' }: TlsOptions): object => {
+  if (psk !== undefined) throw new IopaError(500, 'psk-without-websocket', 'WebSockets have no pre-shared keys: give websocket.tls a key and cert.')
+  // Without it every certificate of a public authority would do.
+  if (requestCert && ca === undefined)
+    throw new IopaError(500, 'tls-without-ca', 'requestCert needs ca: the authorities whose certificates clients may show.')
+  return {
+    ...(key === undefined ? {} : { key }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(ca === undefined ? {} : { ca }),
+    requestCert,
+    rejectUnauthorized: requestCert,
+    minVersion
+  }
+}

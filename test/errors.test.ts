@@ -1,0 +1,46 @@
+// docs/spec/errors.md, the type IopaErrorCode and the sources name the same codes.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { raisedCodes } from './error-codes.ts'
+
+const root = join(import.meta.dirname, '..')
+
+/** Codes that are raised with two statuses. Each is to become two codes; none is added. */
+const TWO_STATUSES = ['answer-too-large', 'bad-option', 'disconnected', 'no-content-format', 'reset', 'segment-too-long', 'unknown-host']
+
+const documented = [...readFileSync(join(root, 'docs/spec/errors.md'), 'utf8').matchAll(/^\| `([^`]+)` \| ([^|]+) \| (.+) \|$/gm)].map(
+  ([, code = '', status = '', meaning = '']) => ({ code, statuses: status.split(', ').map(Number), meaning })
+)
+const typed = [...readFileSync(join(root, 'packages/constants/src/error-codes.ts'), 'utf8').matchAll(/\| '([^']+)'/g)].map(match => match[1])
+
+// What the contract suite raises on purpose is an example.
+const raised = raisedCodes().filter(({ file }) => !file.startsWith('testing/src/contract/'))
+
+describe('error codes', () => {
+  test('are documented and raised alike', () => {
+    expect(documented.map(({ code }) => code).sort()).toEqual([...new Set(raised.map(({ code }) => code))].sort())
+  })
+
+  test('are documented once, with a meaning', () => {
+    expect(new Set(documented.map(({ code }) => code)).size).toBe(documented.length)
+    for (const { meaning } of documented) expect(meaning).toMatch(/^[A-Z`].*\.$/)
+  })
+
+  test('are known to TypeScript', () => {
+    expect(typed).toEqual(documented.map(({ code }) => code).sort())
+  })
+
+  test('have the status that the sources give them', () => {
+    const statuses = new Map(documented.map(({ code, statuses }) => [code, statuses]))
+    for (const { code, status, file } of raised) {
+      if (status !== null && code !== 'refused' && statuses.has(code))
+        expect({ code, file, listed: statuses.get(code)?.includes(status) }).toEqual({ code, file, listed: true })
+    }
+  })
+
+  test('have one status each', () => {
+    const several = documented.filter(({ statuses }) => statuses.length > 1).map(({ code }) => code)
+    expect(several.filter(code => !TWO_STATUSES.includes(code) && code !== 'refused')).toEqual([])
+  })
+})
