@@ -6,10 +6,10 @@ import type { Listener } from '@iopa/transport'
 import { afterEach, expect, it } from 'vitest'
 import { joinBroker } from '../src/bridge/bridge.ts'
 import { bridge } from '../src/bridge.ts'
-import { connectMqtt } from '../src/client.ts'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
 import { websocket } from '../src/websocket.ts'
 import { certificate } from './fixtures/certificate.ts'
+import { connectMqtt } from './fixtures/connect-mqtt.ts'
 import { describeWith, freePort, until } from './fixtures/peers.ts'
 
 const closing: (() => unknown)[] = []

@@ -2,7 +2,7 @@ import type { Bag } from '@iopa/constants'
 import type { Answer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
-import type { Link } from '../contract/link.ts'
+import type { Link, LinkLoss } from '../contract/link.ts'
 import type { Channel } from '../contract/transport.ts'
 import { awaitedAnswer } from './answer-body.ts'
 import { Call, DEFAULT_TIMEOUT } from './call.ts'
@@ -116,7 +116,7 @@ export class ClientEngine implements Channel {
         call.end()
         return answer
       } catch (error) {
-        if (call.aborted || attempt === ATTEMPTS || lossIn(error)?.sent !== false || !isRepeatable(out)) throw error
+        if (call.aborted || attempt === ATTEMPTS || !isRepeatable(out, lossIn(error))) throw error
       } finally {
         if (!streams) this.#requests.release(entry)
       }
@@ -154,4 +154,5 @@ export class ClientEngine implements Channel {
   }
 }
 
-const isRepeatable = ({ method, body }: OutgoingRequest): boolean => IDEMPOTENT.has(method) && (body === null || body instanceof Uint8Array)
+const isRepeatable = ({ method, body }: OutgoingRequest, loss: LinkLoss | undefined): boolean =>
+  (loss?.repeat === true || (loss?.sent === false && IDEMPOTENT.has(method))) && (body === null || body instanceof Uint8Array)

@@ -73,6 +73,8 @@ export interface LinkEnd {
 export interface LinkLoss {
   /** False where the peer cannot have acted on the request: the core may send an idempotent one again. */
   readonly sent: boolean
+  /** True where the core may send any request again, such as one that was under way when the peer closed the connection because of another one. */
+  readonly repeat?: boolean
   /** Milliseconds after which the peer wants to be asked again. */
   readonly retryAfter?: number | undefined
   /** Handed to the next `subscribe` of the same observation, such as the id of the last event. */
