@@ -73,7 +73,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
       name: 'mqtt',
       schemes: ['mqtt'],
       listen: host => joinBroker(url, { tls: { ca: secret.cert }, statePrefix: false }, host),
-      connect: () => Promise.reject(new Error('not here'))
+      open: () => Promise.reject(new Error('not here'))
     })
     worker.put('/work/:id', async context => void seen.push(`${context.params.id} ${await context.text()}`))
     const [joined] = await worker.listen()

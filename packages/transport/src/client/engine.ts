@@ -3,9 +3,9 @@ import type { Answer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
 import type { Link, LinkLoss } from '../contract/link.ts'
-import type { Channel } from '../contract/transport.ts'
 import { awaitedAnswer } from './answer-body.ts'
 import { Call, DEFAULT_TIMEOUT } from './call.ts'
+import type { Requester } from './client.ts'
 import { channelClosed, lossIn, overloaded } from './failures.ts'
 import { LinkPool, type PooledLink } from './link-pool.ts'
 import { type ObservationOwner, RemoteObservation } from './observation.ts'
@@ -32,7 +32,7 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE',
 const ATTEMPTS = 3
 
 /** The policy of every client, over links that have none: pooling, deadlines, abort, bounds, retries, and observing again after a loss. */
-export class ClientEngine implements Channel {
+export class ClientEngine implements Requester {
   readonly prefix?: string
   readonly observable?: readonly string[]
   readonly #init: ClientEngineInit
@@ -150,7 +150,7 @@ export class ClientEngine implements Channel {
     const reason = channelClosed()
     for (const observation of [...this.#observations]) observation.stop()
     for (const call of [...this.#calls]) call.abort(reason)
-    await Promise.all([this.#requests.close(), this.#subscriptions.close()])
+    await Promise.all([...new Set([this.#requests, this.#subscriptions])].map(pool => pool.close()))
   }
 }
 
