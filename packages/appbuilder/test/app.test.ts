@@ -1,18 +1,7 @@
 import { getEventListeners } from 'node:events'
-import {
-  App,
-  type Bag,
-  type ConnectOptions,
-  type Context,
-  defineMiddleware,
-  IopaError,
-  type Limits,
-  type Next,
-  reply,
-  type Transport
-} from '@iopa/appbuilder'
+import { App, type Bag, type Context, defineMiddleware, IopaError, type Limits, type Next, reply, type Transport } from '@iopa/appbuilder'
 import type { RouteInfo } from '@iopa/appbuilder/extension'
-import { Answer, type Channel, type Host, outgoing, pathsOfRoute } from '@iopa/transport'
+import { Answer, type Host, type Link, type OpenOptions, pathsOfRoute } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -46,12 +35,14 @@ const fake = (
       host.scope.defer(reason => void log.push(`scope ${reason}`))
       return { url: new URL(`${scheme}://127.0.0.1:1`), close: async settings => void log.push(`close ${settings?.timeout}`) }
     },
-    async connect(url: URL, connecting?: ConnectOptions): Promise<Channel> {
-      log.push(`connect ${url} ${typeof connecting?.clock}`)
+    async open(url: URL, opening: OpenOptions): Promise<Link> {
+      log.push(`open ${url} ${typeof opening.clock}`)
       return {
-        send: async request => {
-          sent.push(request)
-          const { method, path, query, headers, type, body } = outgoing(request)
+        concurrency: Number.POSITIVE_INFINITY,
+        closed: new Promise(() => undefined),
+        request: async message => {
+          sent.push(message.bag)
+          const { method, path, query, headers, type, body } = message
           return Answer.received(200, {
             type: 'application/json',
             payload: JSON.stringify({
@@ -64,9 +55,9 @@ const fake = (
             })
           })
         },
-        async *observe(request) {
-          sent.push(request)
-          for (const payload of ['1', '2']) yield Answer.received(200, { payload })
+        subscribe: async (message, sink) => {
+          sent.push(message.bag)
+          for (const payload of ['1', '2']) void sink.next(Answer.received(200, { payload }))
         },
         close: async () => void log.push('closed')
       }
@@ -147,7 +138,7 @@ describe('an app and its transports', () => {
 })
 
 describe('a client', () => {
-  test('sends through the channel of its scheme, with prefix, query, headers and body', async () => {
+  test('sends through the transport of its scheme, with prefix, query, headers and body', async () => {
     const transport = fake()
     const app = new App(quiet).use(transport)
     const client = await app.connect('fake://host:7/base/')
@@ -157,7 +148,7 @@ describe('a client', () => {
     expect(((await (await client.post('/b', 'text', { type: 'text/x' })).json()) as { type: string }).type).toBe('text/x')
     expect(app.live).toBe(0)
     await client.close()
-    expect(transport.log).toEqual(['connect fake://host:7/base/ object', 'closed'])
+    expect(transport.log).toEqual(['open fake://host:7/base/ object', 'closed'])
   })
 
   test('runs dispatch layers in reverse order of use, around every request', async () => {
@@ -181,7 +172,7 @@ describe('a client', () => {
   test('observes as a sequence', async () => {
     const client = await new App(quiet).use(fake()).connect('fake://host')
     const seen: unknown[] = []
-    for await (const answer of client.observe('/x')) seen.push(answer.payload)
+    for await (const answer of client.observe('/x')) seen.push(await answer.text())
     expect(seen).toEqual(['1', '2'])
   })
 
@@ -199,14 +190,11 @@ describe('a client', () => {
   test('observes with another method only where its protocol does', async () => {
     const client = await new App(quiet).use(fake()).connect('fake://host')
     const first = (method: string) => client.observe({ 'iopa.Method': method, 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()
-    expect((await first('GET')).value.payload).toBe('1')
+    expect(await (await first('GET')).value.text()).toBe('1')
     await expect(first('FETCH')).rejects.toMatchObject({ status: 501, code: 'not-observable' })
-    const fetching = fake()
-    const connect = fetching.connect!
-    const other = await new App(quiet)
-      .use(Object.assign(fetching, { connect: async () => ({ ...(await connect(new URL('fake://host'))), observable: ['FETCH'] }) }))
-      .connect('fake://host')
-    expect((await other.observe({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()).value.payload).toBe('1')
+    const other = await new App(quiet).use({ ...fake(), observable: ['FETCH'] }).connect('fake://host')
+    const fetched = await other.observe({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()
+    expect(await fetched.value.text()).toBe('1')
   })
 
   test('rejects for a scheme without a transport, and says which there are', async () => {
@@ -241,7 +229,7 @@ describe('an app that is closed', () => {
         await bound
         return { url: new URL('slow://127.0.0.1'), close: async () => void log.push('close') }
       },
-      connect: () => Promise.reject(new Error('none'))
+      open: () => Promise.reject(new Error('none'))
     }
     return { transport, log, bind }
   }
@@ -284,7 +272,7 @@ describe('an app that is closed', () => {
       name: 'stuck',
       schemes: ['stuck'],
       listen: async () => ({ url: new URL('stuck://127.0.0.1'), close: () => new Promise(() => undefined) }),
-      connect: () => Promise.reject(new Error('none'))
+      open: () => Promise.reject(new Error('none'))
     }
     for (const transport of [stuck, fake()]) {
       const app = new App({ logger, limits: { drainTimeout: 20 } }).use(transport).use(context => {
