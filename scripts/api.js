@@ -29,6 +29,12 @@ const typesOf = folder => {
   return `// Written by pnpm api.\n\n${parts.join('\n')}`
 }
 
+const unbuilt = readdirSync(packages).filter(folder => !existsSync(join(packages, folder, 'dist')))
+if (unbuilt.length > 0) {
+  console.error(`Not built: ${unbuilt.join(', ')}. Run pnpm build first.`)
+  process.exit(1)
+}
+
 const check = process.argv.includes('--check')
 const scratch = mkdtempSync(join(tmpdir(), 'iopa-api-'))
 let changed = 0

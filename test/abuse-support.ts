@@ -96,7 +96,7 @@ export class Peer {
   received: Buffer = Buffer.alloc(0)
   /** The other side has ended or dropped the connection. */
   ended = false
-  #notify: (() => void)[] = []
+  readonly #notify: (() => void)[] = []
 
   private constructor(socket: net.Socket) {
     this.socket = socket

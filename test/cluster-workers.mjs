@@ -8,14 +8,13 @@ import { router } from '@iopa/router'
 import { udp } from '@iopa/udp'
 
 if (cluster.isPrimary) {
-  const [, , udpPort, coapPort] = process.argv
-  cluster.setupPrimary({ args: [udpPort, coapPort] })
+  cluster.setupPrimary({ args: process.argv.slice(2) })
   for (let number = 0; number < 2; number++) cluster.fork().on('message', told => process.send(told))
 } else {
-  const [udpPort, coapPort] = process.argv.slice(2).map(Number)
+  const coapPort = Number(process.argv[2])
   const warnings = []
   const logger = { error: () => undefined, warn: line => warnings.push(line), info: () => undefined, debug: () => undefined }
-  const app = new App({ logger }).use(router()).use(http({ port: 0 })).use(mqtt({ port: 0 })).use(udp({ port: udpPort }))
+  const app = new App({ logger }).use(router()).use(http({ port: 0 })).use(mqtt({ port: 0 })).use(udp({ port: 0 }))
   app.get('/a', () => 'a')
   const [web, , datagrams] = await app.listen()
   const atStart = warnings.length

@@ -95,7 +95,7 @@ const APP = `
 `
 
 const ALL = `
-  import { App } from '@iopa/appbuilder'
+  import { App, defineMiddleware } from '@iopa/appbuilder'
   import { coap } from '@iopa/coap'
   import { http } from '@iopa/http'
   import { toFetchHandler } from '@iopa/http/fetch'
@@ -106,8 +106,20 @@ const ALL = `
   import { udp } from '@iopa/udp'
   declare module '@iopa/appbuilder' {
     interface IopaKeys { 'acme.Room': string }
+    interface RouteAttributes { readonly acme?: { readonly room: string } }
   }
   const app = new App().use(router()).use(http()).use(coap()).use(mqtt()).use(tcp()).use(udp()).use(serveStatic('public'))
+  // Attributes of the app and of the core are side by side, and typed.
+  app.get('/hall', { rt: 'room', acme: { room: 'hall' } }, () => 1)
+  for (const { attributes } of app.routes()) attributes.acme?.room.concat(attributes.rt ?? '')
+  // @ts-expect-error a wrong type
+  app.get('/hall', { acme: { room: 1 } }, () => 1)
+  // What middleware of a route provides is there for its handler.
+  const user = defineMiddleware({ name: 'user', provides: ['server.User'] }, (_, next) => next())
+  app.get('/me/:id', user, (context, next) => (context.user.id === '' ? undefined : next()), context => context.user.id + context.params.id)
+  app.group('/us', group => group.use(user).get('/:id', context => context.user.id + context.params.id))
+  // @ts-expect-error nothing before it provides a user
+  app.get('/me', context => context['server.User'].id)
   // Keys of packages and keys of the app are side by side.
   app.get('/:id', context => [context.params.id, context['mqtt.Topic'], context['coap.Confirmable'], context['acme.Room']?.length])
   export const handler = toFetchHandler(app)

@@ -8,7 +8,7 @@ import { type Changing, type Credentials, type Observing, Town, type Watching } 
 const ANN: Credentials = { user: 'ann', password: 'of ann' }
 const BOB: Credentials = { user: 'bob', password: 'of bob' }
 const LIAR: Credentials = { user: 'ann', password: 'guessed' }
-/** Protocols on which somebody can say who they are; CoAP over UDP has no such thing here. */
+/** Protocols that carry the identity of a client; CoAP over UDP has no such thing here. */
 const KNOWING: readonly Observing[] = ['http', 'coap+tcp', 'mqtt', 'tcp']
 
 const users = new Map<string, User>([

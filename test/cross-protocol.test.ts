@@ -1,4 +1,4 @@
-// One state, every protocol: whoever changes it, by whatever protocol, everybody who observes it hears the newest of it (design: observation).
+// One state, every protocol: a change by any protocol reaches the observers on all protocols.
 import { App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'

@@ -40,7 +40,7 @@ const install = (place: string): void => {
 
 const isBuiltin = (id: string): boolean => id.startsWith('node:') || builtinModules.includes(id)
 
-describe.skipIf(!built)('the root entry, without optional peers', () => {
+describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_000 }, () => {
   let place: string
   beforeAll(() => {
     place = realpathSync(mkdtempSync(join(tmpdir(), 'iopa-roots-')))

@@ -1,4 +1,4 @@
-// Requests change the store, the store answers, and whoever listens is told: written once, for every protocol.
+// Requests change the store, the store answers, and observers get the change: written once, for every protocol.
 import { App, type AppOptions, reply, type Transport } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { HomeStore } from './store.ts'

@@ -31,6 +31,10 @@ const app = home([
 ])
 await app.listen()
 
+// A port of 0 lets the system choose one.
+for (const { name, urls } of app.explain().transports) {
+  if (name in ports && urls[0] !== undefined) ports[name as keyof typeof ports] = Number(new URL(urls[0]).port) || ports[name as keyof typeof ports]
+}
 const hall = '{"iopa.Method":"GET","iopa.Path":"/lights/hall","iopa.Observe":true,"iopa.Seq":1}'
 const change = '{"iopa.Method":"PUT","iopa.Path":"/lights/hall","iopa.Body":{"on":true,"level":70}}'
 console.log(`The house is open. Watch the light in the hall in one terminal, change it in another:

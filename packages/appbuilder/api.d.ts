@@ -4,7 +4,7 @@
 /// <reference lib="esnext.disposable" />
 import { IopaKeys, KeysDeclaration } from "@iopa/constants";
 import { Context } from "@iopa/context";
-import { RouteInfo, Transport } from "@iopa/transport";
+import { RouteAttributes, RouteInfo, Transport } from "@iopa/transport";
 interface Next {
     (): Promise<unknown>;
     invoke(context: Context): Promise<unknown>;
@@ -33,7 +33,14 @@ type DefinedMiddleware<Required extends keyof IopaKeys, Provided extends keyof I
     readonly keys?: KeysDeclaration | readonly KeysDeclaration[];
     readonly neutral?: boolean;
 };
+interface RouteRegistry {
+    add(method: string | undefined, pattern: string, attributes: RouteAttributes, chain: readonly (MiddlewareFunction | MiddlewareObject)[]): RegisteredRoute;
+}
+interface RegisteredRoute {
+    remove(): void;
+}
 declare const PROVIDED: unique symbol;
+type ContextKey = keyof IopaKeys;
 interface Provides<Key extends keyof IopaKeys> {
     readonly [PROVIDED]?: {
         readonly [K in Key]: true;
@@ -55,6 +62,8 @@ type Check<Required extends keyof IopaKeys, Provided> = [
 };
 interface AppHandle {
     readonly capabilities: Record<string, Record<string, unknown>>;
+    readonly registry: RouteRegistry;
+    notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void;
 }
 interface Extension<Methods extends object> {
     readonly name: string;
@@ -62,6 +71,7 @@ interface Extension<Methods extends object> {
     invoke?(context: Context, next: Next): unknown;
     dispatch?(context: Context, next: Next): unknown;
     routes?(): Iterable<RouteInfo>;
+    readonly registry?: RouteRegistry;
 }
 interface Mountable {
     readonly use: Use;
@@ -90,31 +100,29 @@ interface Use {
     <This, Options extends readonly unknown[]>(this: This, middleware: new (app: never, ...options: Options) => MiddlewareObject, ...options: Options): This;
     <This, Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never>(this: This, middleware: DeclaredMiddleware<Required, Provided> & Check<Required, ProvidedBy<This>>): This & Provides<Provided>;
 }
-export { defineMiddleware as h };
-export type { AppHandle as A, Check as C, Declarations as D, Extension as E, MiddlewareFunction as M, Next as N, PlainMiddlewareObject as P, RequiredBy as R, Use as U, ContextOf as a, DeclaredMiddleware as b, DefinedMiddleware as c, Mount as d, ProvidedBy as e, Provides as f, MiddlewareObject as g };
+export { defineMiddleware as k };
+export type { AppHandle as A, Check as C, Declarations as D, Extension as E, MiddlewareFunction as M, Next as N, PlainMiddlewareObject as P, RegisteredRoute as R, Use as U, ContextKey as a, ContextOf as b, DeclaredMiddleware as c, DefinedMiddleware as d, Mount as e, ProvidedBy as f, Provides as g, RequiredBy as h, RouteRegistry as i, MiddlewareObject as j };
 
 // extension.d.ts
 /// <reference lib="esnext.disposable" />
-export { RouteAttributes, RouteInfo, RouteSegment, checkOptions, isUnrouted, markFactory } from "@iopa/transport";
+export { MethodContract, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, ResourceContract, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, checkOptions, expandPattern, isUnrouted, markFactory, matchPattern, parsePattern, pathsOfRoute } from "@iopa/transport";
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from "@iopa/transport/host";
-import { MiddlewareFunction, Next } from "./index.js";
-export { A as AppHandle, C as Check, a as ContextOf, D as Declarations, b as DeclaredMiddleware, c as DefinedMiddleware, E as Extension, d as Mount, P as PlainMiddlewareObject, e as ProvidedBy, f as Provides, R as RequiredBy, U as Use } from "./app-types.js";
+import { MiddlewareFunction } from "./index.js";
+export { A as AppHandle, C as Check, a as ContextKey, b as ContextOf, D as Declarations, c as DeclaredMiddleware, d as DefinedMiddleware, E as Extension, e as Mount, P as PlainMiddlewareObject, f as ProvidedBy, g as Provides, R as RegisteredRoute, h as RequiredBy, i as RouteRegistry, U as Use } from "./app-types.js";
 import { Context } from "@iopa/context";
 import "@iopa/constants";
 type Pipeline = (context: Context) => unknown;
 declare const noteMethods: (context: Context, methods: readonly string[], shown?: readonly string[]) => void;
 declare const isNoted: (context: Context) => boolean;
 declare const sequence: (layers: readonly MiddlewareFunction[], terminal?: Pipeline, names?: readonly string[]) => MiddlewareFunction;
-interface CallableRoute {
-    readonly handler: (context: Context, next: Next) => unknown;
-    readonly judges: boolean;
+interface PreconditionOptions {
+    readonly method: string | undefined;
+    readonly own: boolean;
+    hasGet(path: string): boolean;
 }
-interface RouteLookup {
-    find(method: string, path: string): unknown;
-}
-declare const callRoute: (context: Context, next: Next, route: CallableRoute, routes: RouteLookup) => unknown;
-export { callRoute, isNoted, noteMethods, sequence };
-export type { CallableRoute, Pipeline, RouteLookup };
+declare const withPreconditions: (handler: MiddlewareFunction, { method, own, hasGet }: PreconditionOptions) => MiddlewareFunction;
+export { isNoted, noteMethods, sequence, withPreconditions };
+export type { Pipeline, PreconditionOptions };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
@@ -122,10 +130,10 @@ import { Bag, IopaKeys as IopaKeys$1, Logger, Codec, Capabilities, User, CoreKey
 export { Bag, IopaError, Logger, User, defineKeys, isIopaError } from "@iopa/constants";
 import { BaseContext, Context, Answer } from "@iopa/context";
 export { Answer, Context, Reply, reply } from "@iopa/context";
-import { Limits, Clock, RouteInfo, Host, Listener, ConnectOptions, Client, Counts } from "@iopa/transport";
+import { Limits, Clock, RouteInfo, Host, Listener, ConnectOptions, Client, Counts, CoreRouteAttributes } from "@iopa/transport";
 export { Client, ConnectOptions, Counts, Limits, RequestOptions, TlsOptions, Transport } from "@iopa/transport";
-import { Use, Mount, Provides, ProvidedBy } from "./extension.js";
-export { M as MiddlewareFunction, g as MiddlewareObject, N as Next, h as defineMiddleware } from "./app-types.js";
+import { RouteRegistry, Use, Mount, Provides, ProvidedBy } from "./extension.js";
+export { M as MiddlewareFunction, j as MiddlewareObject, N as Next, k as defineMiddleware } from "./app-types.js";
 interface ObserveOptions {
     readonly signal?: AbortSignal;
     readonly headers?: Bag["iopa.Headers"];
@@ -169,6 +177,7 @@ declare class App<Required extends keyof IopaKeys$1 = never> {
     constructor(options?: AppOptions<Required>);
     get live(): number;
     get capabilities(): Capabilities;
+    get registry(): RouteRegistry;
     readonly use: Use;
     readonly mount: Mount;
     fork(when: (context: BaseContext) => boolean, build: (branch: App & Provides<ProvidedBy<this>>) => unknown, ...surplus: never[]): this;
@@ -197,5 +206,13 @@ declare module "@iopa/constants" {
     interface IopaKeys extends AppKeys {
     }
 }
+interface RouteAttributes extends CoreRouteAttributes {
+}
+interface AppAttributes extends RouteAttributes {
+}
+declare module "@iopa/transport" {
+    interface RouteAttributes extends AppAttributes {
+    }
+}
 export { App, App as AppBuilder };
-export type { AppOptions, Explanation, IopaKeys, ObserveOptions };
+export type { AppOptions, Explanation, IopaKeys, ObserveOptions, RouteAttributes };

@@ -1,4 +1,4 @@
-// CoAP observers of a file that is larger than a notification may be: the first block is told, the rest is fetched (RFC 7959 section 2.6).
+// CoAP observers of a file that is larger than a notification may be: observers get the first block and fetch the rest (RFC 7959 section 2.6).
 import { randomBytes } from 'node:crypto'
 import { renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -66,7 +66,7 @@ test('ends the observations of clients that vanish, and stops watching their fil
     client.close()
   }
   expect(app.live).toBeGreaterThanOrEqual(live + 50)
-  // A notification that must be acknowledged, to whom nobody acknowledges it.
+  // A notification that must be acknowledged, which the client does not do.
   const telling = setInterval(() => app.notify('/a.txt'), 5)
   await until(
     'they are given up',

@@ -132,7 +132,7 @@ describe('files over CoAP', () => {
       const second = await one.get(['changing.bin'], [[BLOCK2, block2(1, 6)]])
       one.close()
       const sameTag = optionOf(first, 'ETag')!.equals(optionOf(second, 'ETag') ?? Buffer.alloc(0))
-      // Under one ETag there is one content: the old one, as long as somebody reads it.
+      // Under one ETag there is one content: the old one, as long as a reader is left.
       expect([second.code, second.payload.toString()], change).toEqual(['2.05', (sameTag ? 'a' : 'b').repeat(1024)])
     }
   })

@@ -12,7 +12,7 @@ interface Fake extends Transport {
   host: Host | null
 }
 
-/** A transport that records, and answers what it is told to. */
+/** A transport that records its requests and gives the answers of the test. */
 const fake = (
   options: { fail?: boolean; address?: string; allowUnauthenticated?: boolean; limits?: Partial<Limits>; scheme?: string } = {}
 ): Fake => {
@@ -214,7 +214,7 @@ describe('a client', () => {
 })
 
 describe('an app that is closed', () => {
-  /** A transport that binds when it is told to. */
+  /** A transport that binds on request. */
   const slow = () => {
     let bind = (): void => undefined
     const bound = new Promise<void>(resolve => {

@@ -1,6 +1,6 @@
 import { App, type Context, reply } from '@iopa/appbuilder'
 import { virtualClock } from '@iopa/testing'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { recorder, turns, watch } from './observation-support.ts'
 
 /** An app that counts the runs of each path, and what GET of them does. */
@@ -121,8 +121,7 @@ describe('a cycle of notifications', () => {
       app.notify('/sensor')
       await new Promise(resolve => setTimeout(resolve, 2))
     }
-    await new Promise(resolve => setTimeout(resolve, 300))
-    expect(watching.payloads.at(-1)).toBe('60')
+    await vi.waitFor(() => expect(watching.payloads.at(-1)).toBe('60'), { timeout: 3000, interval: 10 })
   })
 })
 

@@ -2,7 +2,7 @@ import { IopaError } from './errors.ts'
 
 /** What one key is for. */
 export interface KeyDeclaration {
-  /** One sentence for whoever meets the key. */
+  /** One sentence for the reader of the key. */
   readonly doc?: string
   /** True keeps the value out of logs and of `inspect`. */
   readonly redact?: boolean

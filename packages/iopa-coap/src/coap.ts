@@ -9,7 +9,6 @@ import {
   checkTlsOptions,
   countersOf,
   type DatagramNetwork,
-  type Endpoint,
   type Host,
   IopaError,
   type Limits,
@@ -21,17 +20,16 @@ import {
   type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
+import { openDatagrams } from './client/datagram-client.ts'
+import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
-import { addressOf } from './datagrams/addresses.ts'
-import { openDatagrams } from './datagrams/client.ts'
-import { listenDatagrams } from './datagrams/listener.ts'
 import { cborCodec } from './formats/cbor-codec.ts'
 import { COAP_KEYS } from './keys.ts'
-import { type TransmissionParameters, transmission } from './parameters.ts'
-import type { Remote } from './server/exchange.ts'
-import { ResourceServer } from './server/resource-server.ts'
-import { openStreams } from './streams/client.ts'
-import { listenStreams } from './streams/listener.ts'
+import { listenDatagrams } from './listeners/datagram-listener.ts'
+import type { ServerSettings } from './listeners/server.ts'
+import { listenStreams } from './listeners/stream-listener.ts'
+import { addressOf } from './messages/addresses.ts'
+import { type TransmissionParameters, transmission } from './messages/parameters.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684
@@ -112,33 +110,29 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const clock = options.clock ?? host.clock
     own.assertProtected(address, options.allowUnauthenticated)
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
-    const server = (introduce: (remote: Remote) => Endpoint): ResourceServer =>
-      new ResourceServer(own, clock, {
-        counters,
-        szx: szxFor(blockSize),
-        amplification: factor,
-        leisure: parameters.leisure,
-        lifetime: parameters.exchangeLifetime,
-        introduce
-      })
+    const settings: ServerSettings = {
+      host: own,
+      clock,
+      counters,
+      szx: szxFor(blockSize),
+      amplification: factor,
+      leisure: parameters.leisure,
+      lifetime: parameters.exchangeLifetime
+    }
     const listeners: Listener[] = []
     const { port = DEFAULT_PORT, multicast = false } = options
     const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
     try {
-      if (options.udp !== false)
-        listeners.push(
-          await listenDatagrams({ host: own, clock, network, address, port, groups, transmission: parameters, amplification: factor, server })
-        )
+      if (options.udp !== false) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters }))
       if (options.tcp === true) {
-        const open = (at: number): Promise<Listener> =>
-          listenStreams({ host: own, counters, clock, network: streams, address, port: at, tls: undefined, server })
+        const open = (at: number): Promise<Listener> => listenStreams({ settings, network: streams, address, port: at, tls: undefined })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
         // The port that the system has chosen for UDP may be taken in TCP.
         listeners.push(await open(chosen).catch((error: unknown) => (port === 0 && chosen !== 0 ? open(0) : Promise.reject(error))))
       }
       if (options.tls !== undefined) {
         const { port: tlsPort = port === 0 ? 0 : DEFAULT_TLS_PORT, ...tls } = options.tls
-        listeners.push(await listenStreams({ host: own, counters, clock, network: streams, address, port: tlsPort, tls, server }))
+        listeners.push(await listenStreams({ settings, network: streams, address, port: tlsPort, tls }))
       }
     } catch (error) {
       await Promise.all(listeners.map(listener => listener.close({ timeout: 0 })))
@@ -167,8 +161,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
   }
 }
 
-const streamsOf = (channel: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
-  channel?.listen === undefined || channel.connect === undefined ? undefined : { listen: channel.listen, connect: channel.connect }
+const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
+  network?.listen === undefined || network.connect === undefined ? undefined : { listen: network.listen, connect: network.connect }
 
 /** Several listeners as one, whose URL is that of the first. */
 const joined = (listeners: readonly Listener[]): CoapListener => {

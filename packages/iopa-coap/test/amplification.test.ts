@@ -1,11 +1,11 @@
 import { systemClock } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
-import { decode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { OPTION } from '../src/codec/options.ts'
-import { AmplificationGuard } from '../src/server/amplification.ts'
-import { EchoValues } from '../src/server/echo.ts'
-import type { Exchange, Remote } from '../src/server/exchange.ts'
+import { decode } from '../src/codec/datagram-codec.ts'
+import type { ReceivedMessage } from '../src/codec/message.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { AmplificationGuard, EchoValues } from '../src/exchanges/amplification.ts'
+import type { Exchange, Remote } from '../src/exchanges/exchange.ts'
 import { type RawRequest, rawRequest } from './raw-peer.ts'
 import { CLIENT, SERVER, virtualHome } from './virtual-home.ts'
 
@@ -154,22 +154,22 @@ describe('an Echo value', () => {
   })
 })
 
-describe('a peer', () => {
-  const introduced = (address: string, factor: number, reliable = false): boolean => {
-    const remote = { address, reliable, verified: false } as Remote
-    new AmplificationGuard(systemClock, factor).introduce(remote)
-    return remote.verified
+describe('an unverified remote', () => {
+  const verified = (address: string, factor: number, reliable = false): boolean => {
+    let proven = false
+    new AmplificationGuard(systemClock, factor).introduce({ address, reliable, verify: () => void (proven = true) } as unknown as Remote)
+    return proven
   }
 
-  it('is trusted on loopback, on a connection, or where everybody is', () => {
-    expect([introduced('127.0.0.1', 3), introduced('::1', 3), introduced('10.0.0.2', 3, true)]).toEqual([true, true, true])
-    expect(introduced('10.0.0.2', Number.POSITIVE_INFINITY)).toBe(true)
-    expect([introduced('10.0.0.2', 3), introduced('2001:db8::1', 3)]).toEqual([false, false])
+  it('is only one off loopback, without a connection and with a factor', () => {
+    expect([verified('127.0.0.1', 3), verified('::1', 3), verified('10.0.0.2', 3, true)]).toEqual([true, true, true])
+    expect(verified('10.0.0.2', Number.POSITIVE_INFINITY)).toBe(true)
+    expect([verified('10.0.0.2', 3), verified('2001:db8::1', 3)]).toEqual([false, false])
   })
 
-  it('that is not has room for so many times its request, less header, token, marker and options of the answer', () => {
+  it('limits the payload to the factor times its request, less header, token, marker and options', () => {
     const exchange = {
-      remote: { verified: false },
+      remote: { verified: false, credit: Number.POSITIVE_INFINITY },
       message: { bytes: new Uint8Array(20), tokenStart: 4, tokenEnd: 8 }
     } as unknown as Exchange
     expect(new AmplificationGuard(systemClock, 3).room(exchange, 7)).toBe(60 - 4 - 4 - 1 - 7)

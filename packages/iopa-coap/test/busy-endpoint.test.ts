@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
-import { decode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { TYPE } from '../src/codec/message.ts'
+import { decode } from '../src/codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
 import { rawRequest } from './raw-peer.ts'
 import { SERVER, virtualHome } from './virtual-home.ts'
 

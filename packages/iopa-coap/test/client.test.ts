@@ -4,9 +4,10 @@ import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
 import { type Client, connect, type DatagramChannel } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { decode, encode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { TYPE } from '../src/codec/message.ts'
-import { OPTION, Options, type OptionValue } from '../src/codec/options.ts'
+import { decode, encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { Options, type OptionValue } from '../src/codec/options.ts'
 import { encodeFrame, FrameReader, isMessage } from '../src/codec/stream-codec.ts'
 import { Signalling } from '../src/streams/signalling.ts'
 
@@ -345,9 +346,7 @@ describe('an observation of a client', () => {
             send = payload =>
               channel.write(
                 encodeFrame({
-                  type: TYPE.NON,
                   code: CODE.CONTENT,
-                  id: 0,
                   token: frame.token,
                   options: new Options().add(OPTION.OBSERVE),
                   payload: Buffer.from(payload)

@@ -2,10 +2,10 @@ import type { Context } from '@iopa/appbuilder'
 import type { RandomAccessBody } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import type { Remote } from '../src/server/exchange.ts'
-import { KeptAnswers } from '../src/server/kept-answers.ts'
-import { diagnostic, type Representation } from '../src/server/representation.ts'
-import type { CoapRequest } from '../src/server/request.ts'
+import type { Remote } from '../src/exchanges/exchange.ts'
+import { KeptAnswers } from '../src/resources/kept-answers.ts'
+import { diagnostic, type Representation } from '../src/resources/representation.ts'
+import type { CoapRequest } from '../src/resources/request.ts'
 import { TurnedClock } from './scripted-channel.ts'
 
 const remote = (sessionId: string) => ({ endpoint: { sessionId } }) as unknown as Remote
@@ -13,7 +13,7 @@ const request = (transferKey: string) => ({ transferKey }) as CoapRequest
 const text = (): Representation => diagnostic(CODE.CONTENT, 'x'.repeat(100))
 const file = (): Representation => {
   const payload: RandomAccessBody = { size: 100, read: async (start, end) => new Uint8Array(end - start), async *[Symbol.asyncIterator]() {} }
-  return { ...diagnostic(CODE.CONTENT, ''), payload }
+  return { ...diagnostic(CODE.CONTENT, ''), payload, size: 100 }
 }
 const owner = (ended: string[], name: string) => ({ end: () => void ended.push(name) }) as unknown as Context
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
-import { OPTION } from '../src/codec/options.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
 import { startEtsi } from './etsi-app.ts'
 import { line, RawPeer, rawRequest } from './raw-peer.ts'
 

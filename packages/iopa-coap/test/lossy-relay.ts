@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { decode, isMalformed, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import { decode, isMalformed } from '../src/codec/datagram-codec.ts'
+import type { ReceivedMessage } from '../src/codec/message.ts'
 
 /** A datagram that passes through a relay. */
 export interface Relayed {

@@ -1,16 +1,18 @@
 import { IopaError } from '@iopa/appbuilder'
 import { Answer, CodecTable, DEFAULT_LIMITS, HeaderMap, type RandomAccessBody } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
-import { clientAnswer, clientRequest, unusable } from '../src/client/request.ts'
+import { clientAnswer, clientRequest } from '../src/client/request.ts'
 import { CODE, codeOfMethod, codeOfStatus, formatCode, statusOfCode } from '../src/codec/codes.ts'
-import { decode, type ReceivedMessage, readOptions } from '../src/codec/datagram-codec.ts'
+import { decode } from '../src/codec/datagram-codec.ts'
 import { etagHeader, etagOption } from '../src/codec/etag.ts'
-import { OptionWriter } from '../src/codec/option-writer.ts'
-import { OPTION, Options } from '../src/codec/options.ts'
-import { transmission } from '../src/parameters.ts'
-import { PathCache } from '../src/server/path-cache.ts'
-import { FormatTable, represent, writeRepresentation } from '../src/server/representation.ts'
-import { readRequest } from '../src/server/request.ts'
+import type { ReceivedMessage } from '../src/codec/message.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { Options } from '../src/codec/options.ts'
+import { badOptionOf } from '../src/exchanges/requester.ts'
+import { transmission } from '../src/messages/parameters.ts'
+import { PathCache } from '../src/resources/path-cache.ts'
+import { FormatTable, represent, writeRepresentation } from '../src/resources/representation.ts'
+import { readRequest } from '../src/resources/request.ts'
 import { rawRequest } from './raw-peer.ts'
 import { message } from './scripted-channel.ts'
 
@@ -28,10 +30,8 @@ const answerOf = (status: number, body: unknown, headers: Record<string, string>
 }
 
 /** The options that an answer has on the wire. */
-const optionsOf = (answer: Answer, method: number = CODE.GET): Options => {
-  const written = writeRepresentation(new OptionWriter(), represent(answer, method, -1, formats), NONE)
-  return readOptions(written.bytes.slice(0, written.length), 0, written.length)
-}
+const optionsOf = (answer: Answer, method: number = CODE.GET): Options =>
+  writeRepresentation(new Options(), represent(answer, method, -1, formats), NONE)
 
 const read = (request: Parameters<typeof rawRequest>[1], code: number = CODE.GET) =>
   readRequest(decode(rawRequest(code, request)) as ReceivedMessage, new PathCache(DEFAULT_LIMITS), DEFAULT_LIMITS, false)
@@ -102,7 +102,8 @@ describe('an answer', () => {
     expect(options.getAll(OPTION.LOCATION_QUERY).map(value => Buffer.from(value).toString())).toEqual(['x=1', 'y=ä'])
     expect(Buffer.from(options.get(OPTION.ETAG)!).toString()).toBe('v1')
     expect(options.uint(OPTION.MAX_AGE)).toBe(90)
-    expect([...options.numbers]).toEqual([...options.numbers].sort((a, b) => a - b))
+    const numbers = [...options].map(([number]) => number)
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
   })
 
   it('says how long to wait as Max-Age, and leaves out the default of 60', () => {
@@ -140,18 +141,16 @@ describe('an answer', () => {
   })
 
   it('writes options of any length', () => {
-    const writer = new OptionWriter()
-    writer
-      .opaque(OPTION.ETAG, new Uint8Array(8))
-      .text(OPTION.LOCATION_PATH, 'x'.repeat(255))
-      .text(OPTION.LOCATION_PATH, 'y'.repeat(300))
-      .uint(OPTION.MAX_AGE, 0xffffffff)
-      .empty(OPTION.SIZE1)
-      .uint(2000, 5)
-    const options = readOptions(writer.bytes.slice(0, writer.length), 0, writer.length)
-    expect(options.numbers).toEqual([4, 8, 8, 14, 60, 2000])
+    const options = new Options()
+      .add(OPTION.ETAG, new Uint8Array(8))
+      .add(OPTION.LOCATION_PATH, 'x'.repeat(255))
+      .add(OPTION.LOCATION_PATH, 'y'.repeat(300))
+      .add(OPTION.MAX_AGE, 0xffffffff)
+      .add(OPTION.SIZE1)
+      .add(2000, 5)
+    expect([...options].map(([number]) => number)).toEqual([4, 8, 8, 14, 60, 2000])
     expect(options.uint(OPTION.MAX_AGE)).toBe(0xffffffff)
-    expect(options.values[2]).toHaveLength(300)
+    expect(options.getAll(OPTION.LOCATION_PATH)[1]).toHaveLength(300)
   })
 })
 
@@ -320,13 +319,13 @@ describe('a request of a client', () => {
   })
 
   it('rejects an answer with a critical option that it does not know', () => {
-    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
+    expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
     const refused = { status: 502, code: 'bad-option' }
-    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
+    expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
       ...refused,
       detail: expect.stringContaining(' 2049,')
     })
-    expect(unusable(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, new Uint8Array(4)) }))).toMatchObject({
+    expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, new Uint8Array(4)) }))).toMatchObject({
       ...refused,
       detail: expect.stringContaining(` ${OPTION.BLOCK2},`)
     })

@@ -1,35 +1,47 @@
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { encodeEmpty, encodeMessage } from '../src/codec/datagram-codec.ts'
+import { encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
 import { TYPE } from '../src/codec/message.ts'
-import { NO_OPTIONS } from '../src/codec/option-writer.ts'
-import { OPTION, Options } from '../src/codec/options.ts'
-import type { DatagramExchange } from '../src/datagrams/exchange.ts'
-import { type MessageHandlers, MessageLayer } from '../src/datagrams/message-layer.ts'
-import type { MessageLimits } from '../src/datagrams/message-limits.ts'
-import { type TransmissionParameters, transmission } from '../src/parameters.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { NO_OPTIONS, Options } from '../src/codec/options.ts'
+import { type DatagramExchange, DatagramExchanges } from '../src/exchanges/datagram-exchanges.ts'
+import { type MessageHandlers, MessageLayer } from '../src/messages/message-layer.ts'
+import type { MessageLimits } from '../src/messages/parameters.ts'
+import { type TransmissionParameters, transmission } from '../src/messages/parameters.ts'
 import { datagram, ScriptedChannel, TurnedClock } from './scripted-channel.ts'
 
 const NOTHING = new Uint8Array(0)
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 
-function setUp(handlers: Partial<MessageHandlers> = {}, limits: Partial<MessageLimits> = {}, parameters: TransmissionParameters = {}) {
+/** What a test does with requests and responses. */
+interface Handlers {
+  request(exchange: DatagramExchange): void
+  readonly response: MessageHandlers['response']
+}
+
+function setUp(handlers: Partial<Handlers> = {}, limits: Partial<MessageLimits> = {}, parameters: TransmissionParameters = {}) {
   const channel = new ScriptedChannel()
   const clock = new TurnedClock()
   const errors: unknown[] = []
   const exchanges: DatagramExchange[] = []
-  const layer = new MessageLayer({
-    channel,
-    clock,
-    transmission: transmission(parameters),
-    limits: { peers: 100, inFlight: 1024, inFlightPerPeer: 64, duplicatePeerBytes: 65_536, duplicateBytes: 1 << 24, queue: 1000, ...limits },
-    handlers: { request: exchange => void exchanges.push(exchange), response: () => false, ...handlers },
-    onError: error => errors.push(error)
+  const bounds = { peers: 100, inFlight: 1024, inFlightPerPeer: 64, duplicatePeerBytes: 65_536, duplicateBytes: 1 << 24, queue: 1000, ...limits }
+  const onError = (error: unknown) => errors.push(error)
+  const layer = new MessageLayer({ channel, clock, transmission: transmission(parameters), limits: bounds, onError })
+  const { request = exchange => void exchanges.push(exchange), response } = handlers
+  const server = new DatagramExchanges(layer, { limits: bounds, handler: { handle: request }, onError })
+  layer.open({
+    request: (...received) => server.request(...received),
+    refusal: message => server.refusal(message),
+    response: response ?? (() => server.response()),
+    step: () => server.step(),
+    get idle() {
+      return server.idle
+    }
   })
-  return { channel, clock, layer, errors, exchanges }
+  return { channel, clock, layer, server, errors, exchanges }
 }
 
-const answerAtOnce: Partial<MessageHandlers> = { request: exchange => exchange.respond(CODE.CONTENT, NO_OPTIONS, bytesOf('hi')) }
+const answerAtOnce: Partial<Handlers> = { request: exchange => exchange.respond(CODE.CONTENT, NO_OPTIONS, bytesOf('hi')) }
 
 describe('a request', () => {
   it('that is confirmable and answered at once gets a piggybacked response with its id and token', () => {
@@ -211,14 +223,14 @@ describe('a request', () => {
   })
 
   it('over the limit of its peer is answered 5.03 with Max-Age, and not handled', () => {
-    const { channel, exchanges, layer } = setUp({}, { inFlightPerPeer: 2 })
+    const { channel, exchanges, server } = setUp({}, { inFlightPerPeer: 2 })
     for (let id = 0; id < 4; id++) channel.deliver(datagram({ code: CODE.GET, id }))
     expect(exchanges).toHaveLength(2)
     const refused = channel.take()
     expect(refused).toMatchObject([{ code: CODE.SERVICE_UNAVAILABLE }, { code: CODE.SERVICE_UNAVAILABLE }])
     expect(refused[0]!.options.uint(OPTION.MAX_AGE)).toBe(2)
     for (const exchange of exchanges) exchange.respond(CODE.CONTENT, NO_OPTIONS, NOTHING)
-    expect(layer.inFlight).toBe(0)
+    expect(server.inFlight).toBe(0)
   })
 
   it('without a response is acknowledged all the same when it is confirmable', () => {
@@ -289,7 +301,7 @@ describe('what is no request', () => {
 })
 
 describe('a confirmable message of ours', () => {
-  const outgoing = () => encodeMessage(TYPE.CON, CODE.GET, 0, Uint8Array.of(1), 0, 1, NO_OPTIONS, NOTHING)
+  const outgoing = () => encode({ type: TYPE.CON, code: CODE.GET, id: 0, token: Uint8Array.of(1), options: NO_OPTIONS, payload: NOTHING })
   const listener = () => {
     const events: string[] = []
     return {
@@ -412,7 +424,10 @@ describe('a confirmable message of ours', () => {
     let version = 0
     const told = {
       ...listener(),
-      renewal: () => (version++ === 0 ? encodeMessage(TYPE.CON, CODE.CONTENT, 0, Uint8Array.of(1), 0, 1, NO_OPTIONS, bytesOf('new')) : undefined)
+      renewal: () =>
+        version++ === 0
+          ? encode({ type: TYPE.CON, code: CODE.CONTENT, id: 0, token: Uint8Array.of(1), options: NO_OPTIONS, payload: bytesOf('new') })
+          : undefined
     }
     layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), told)
     const [first] = channel.take()

@@ -1,6 +1,7 @@
 import { encode } from '../src/codec/datagram-codec.ts'
 import type { Message } from '../src/codec/message.ts'
-import { OPTION, OPTIONS, Options } from '../src/codec/options.ts'
+import { OPTION, OPTIONS } from '../src/codec/option-registry.ts'
+import { Options } from '../src/codec/options.ts'
 
 export type Random = () => number
 

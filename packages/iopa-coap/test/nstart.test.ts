@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { ConfirmableListener } from '../src/datagrams/confirmable.ts'
-import type { Peer } from '../src/datagrams/peer.ts'
-import { PeerTable } from '../src/datagrams/peer-table.ts'
-import { Retransmission } from '../src/datagrams/retransmission.ts'
-import { type TransmissionParameters, transmission } from '../src/parameters.ts'
+import { type TransmissionParameters, transmission } from '../src/messages/parameters.ts'
+import type { ConfirmableListener, Peer } from '../src/messages/peer.ts'
+import { PeerTable } from '../src/messages/peer-table.ts'
+import { Retransmission } from '../src/messages/retransmission.ts'
 import { SERVER, virtualHome } from './virtual-home.ts'
 
 const LISTENER: ConfirmableListener = { acknowledged: () => true, reset: () => undefined, expired: () => undefined }
@@ -25,10 +24,10 @@ const sender = (nstartLimit: number, parameters: TransmissionParameters = {}) =>
     transmission: transmission(parameters),
     nstartLimit,
     queue: 1000,
-    now: () => now,
-    seconds: () => now / 1000,
+    clock: { elapsed: () => now },
+    timer: { seconds: 0 },
     suspect: () => undefined,
-    send: () => undefined,
+    transmit: () => undefined,
     onError: error => {
       throw error
     }

@@ -2,34 +2,34 @@ import type { Context } from '@iopa/appbuilder'
 import { Answer } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { NO_OPTIONS } from '../src/codec/option-writer.ts'
-import type { Exchange, NotificationSource } from '../src/server/exchange.ts'
-import { Observer, type Responder } from '../src/server/observers.ts'
-import type { CoapRequest } from '../src/server/request.ts'
+import { NO_OPTIONS } from '../src/codec/options.ts'
+import type { Exchange } from '../src/exchanges/exchange.ts'
+import type { NotificationSource } from '../src/observers/notifications.ts'
+import { Observer, type ObserverPorts } from '../src/observers/observers.ts'
+import type { CoapRequest } from '../src/resources/request.ts'
 
 const answer = (payload: string) => Answer.received(200, { payload })
 
-/** An observer whose peer is told of each state at once. */
+/** An observer that is notified of each state at once. */
 const observing = (sequence: number) => {
   const ends: string[] = []
   const told: string[] = []
   let source: NotificationSource | undefined
-  const exchange = {
-    subscriber: (given: NotificationSource) => {
-      source = given
-      return { changed: () => void source!.notification(), dismiss: () => {}, close: () => {} }
-    }
-  } as unknown as Exchange
+  const notifier = (given: NotificationSource) => {
+    source = given
+    return { changed: () => void source!.notification(), dismiss: () => {}, close: () => {} }
+  }
   const context = { end: (reason: string) => void ends.push(reason) } as unknown as Context
-  const responder: Responder = {
-    respondObserved: () => {},
+  const ports: ObserverPorts = {
+    respond: () => {},
     notification: (observer, { payload }) => {
       told.push(`${observer.sequence} ${payload}`)
       observer.last = payload === 'bye'
       return { code: CODE.CONTENT, options: NO_OPTIONS, payload: new Uint8Array(0) }
-    }
+    },
+    disconnected: () => {}
   }
-  const observer = new Observer(exchange, {} as CoapRequest, context, sequence, responder)
+  const observer = new Observer({ exchange: {} as Exchange, request: {} as CoapRequest, context, sequence, ports, notifier })
   observer.deliver(answer('first'))
   return { observer, told, ends, source: source! }
 }

@@ -1,9 +1,10 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { formatCode } from '../src/codec/codes.ts'
-import { decode, encode, isMalformed, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { type Message, TYPE } from '../src/codec/message.ts'
-import { OPTION, Options } from '../src/codec/options.ts'
+import { decode, encode, isMalformed } from '../src/codec/datagram-codec.ts'
+import { type Message, type ReceivedMessage, TYPE } from '../src/codec/message.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { Options } from '../src/codec/options.ts'
 
 /** What a request of a test needs beyond a code. */
 export interface RawRequest {

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import type { ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import type { ReceivedMessage } from '../src/codec/message.ts'
 import { type Message, TYPE } from '../src/codec/message.ts'
-import { OPTION, Options } from '../src/codec/options.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { Options } from '../src/codec/options.ts'
 import { encodeFrame, FrameReader, isMessage } from '../src/codec/stream-codec.ts'
 import type { RawRequest } from './raw-peer.ts'
 

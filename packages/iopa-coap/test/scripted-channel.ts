@@ -1,6 +1,6 @@
 import type { Clock, DatagramChannel, DatagramReceiver } from '@iopa/transport'
-import { decode, encode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { type Message, TYPE } from '../src/codec/message.ts'
+import { decode, encode } from '../src/codec/datagram-codec.ts'
+import { type Message, type ReceivedMessage, TYPE } from '../src/codec/message.ts'
 import { Options } from '../src/codec/options.ts'
 
 /** A clock whose hands a test turns. */

@@ -18,7 +18,7 @@ describe('a server against anything', () => {
     process.on('uncaughtException', onFault)
     const clock = virtualClock()
     const network = virtualNetwork({ clock, traceLength: 10 })
-    const server = await startEtsi({ clock, channel: network, separateAfter: 200 })
+    const server = await startEtsi({ clock, network, separateAfter: 200 })
     const random = seededRandom(8323)
     const to = { address: '127.0.0.1', port: server.port }
     const attack = async (count: number): Promise<void> => {

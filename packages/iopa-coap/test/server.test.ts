@@ -5,9 +5,9 @@ import { virtualClock, virtualNetwork } from '@iopa/testing'
 import type { RandomAccessBody } from '@iopa/transport'
 import { describe, expect, it } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
-import { decode, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { TYPE } from '../src/codec/message.ts'
-import { OPTION } from '../src/codec/options.ts'
+import { decode } from '../src/codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
 import { type RawRequest, rawRequest } from './raw-peer.ts'
 
 /** A server at 10.0.0.1 and a raw peer at 10.0.0.2; `ask` gives the answer and how many times the request's bytes it has. */

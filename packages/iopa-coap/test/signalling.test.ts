@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { TYPE } from '../src/codec/message.ts'
 import { Options } from '../src/codec/options.ts'
 import { encodeFrame, FrameReader } from '../src/codec/stream-codec.ts'
 import { abort, bertPayload, type ConnectionEvent, isBertPayload, ping, pong, release, Signalling, takesBert } from '../src/streams/signalling.ts'
 
 const unhex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'))
 const frame = (code: number, options = new Options(), token = '', payload = ''): Uint8Array =>
-  encodeFrame({ type: TYPE.NON, id: 0, code, token: unhex(token), options, payload: Buffer.from(payload) })
+  encodeFrame({ code, token: unhex(token), options, payload: Buffer.from(payload) })
 
 const connection = (bytes: Uint8Array[], signalling = new Signalling({ maxMessageSize: 4096, blockWise: true })) => {
   const reader = new FrameReader(4096)
@@ -88,7 +87,7 @@ describe('signalling over a byte stream (RFC 8323 section 5)', () => {
   })
 
   it('tells of an oversized request so that it can be answered, and aborts at an oversized signal', () => {
-    const large = encodeFrame({ type: TYPE.NON, id: 0, code: CODE.PUT, token: unhex('aa'), options: new Options(), payload: new Uint8Array(5000) })
+    const large = encodeFrame({ code: CODE.PUT, token: unhex('aa'), options: new Options(), payload: new Uint8Array(5000) })
     expect(connection([CSM, large]).last).toEqual({ kind: 'oversized', code: CODE.PUT, token: unhex('aa'), size: large.length })
     large[3] = CODE.PING
     expect(abortOf(connection([CSM, large]).last)).toMatchObject({ kind: 'aborted' })

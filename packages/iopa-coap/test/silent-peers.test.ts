@@ -2,9 +2,9 @@
 import type { DatagramChannel } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
-import { decode, encodeEmpty, type ReceivedMessage } from '../src/codec/datagram-codec.ts'
-import { TYPE } from '../src/codec/message.ts'
-import { OPTION } from '../src/codec/options.ts'
+import { decode, encodeEmpty } from '../src/codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
 import { rawRequest } from './raw-peer.ts'
 import { SERVER, type VirtualHome, virtualHome } from './virtual-home.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Snapshots } from '../src/server/snapshots.ts'
+import { Snapshots } from '../src/exchanges/snapshots.ts'
 
 const LIMITS = { bytes: 1000, count: 3, countPerOwner: 2, lifetime: 60_000 }
 const of = (held: number) => ({ held })

@@ -1,7 +1,7 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import { transmission } from '../src/parameters.ts'
+import { transmission } from '../src/messages/parameters.ts'
 import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
 import { rawRequest } from './raw-peer.ts'
@@ -15,7 +15,7 @@ describe('over a long time', () => {
   it(`holds no more memory after ${rounds} exchange lifetimes than after two`, { timeout: 120_000 * (rounds / 6) }, async () => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock, traceLength: 10 })
-    const server = await startEtsi({ clock, channel: network })
+    const server = await startEtsi({ clock, network })
     const to = { address: '127.0.0.1', port: server.port }
     const { exchangeLifetime } = transmission()
     let id = 0

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
-import type { ReceivedMessage } from '../src/codec/datagram-codec.ts'
+import type { ReceivedMessage } from '../src/codec/message.ts'
 import { type Message, TYPE } from '../src/codec/message.ts'
-import { OPTION, Options } from '../src/codec/options.ts'
+import { OPTION } from '../src/codec/option-registry.ts'
+import { Options } from '../src/codec/options.ts'
 import { encodeFrame, FrameReader, isMessage, sizeOfFrame } from '../src/codec/stream-codec.ts'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -29,7 +29,7 @@ describe('a server on connections against anything', () => {
     process.on('uncaughtException', onFault)
     const clock = virtualClock()
     const network = virtualNetwork({ clock, splitting: 40, coalescing: 0.3 })
-    const server = await startEtsi({ clock, channel: network, udp: false, tcp: true, separateAfter: 50 })
+    const server = await startEtsi({ clock, network, udp: false, tcp: true, separateAfter: 50 })
     const random = seededRandom(8323)
     const connection = async (): Promise<void> => {
       const channel = await clock.runUntil(network.connect({ host: '127.0.0.1', port: server.port }))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { BERT } from '../src/codec/block.ts'
-import { Uploads } from '../src/server/uploads.ts'
+import { Uploads } from '../src/exchanges/uploads.ts'
 
 const LIMITS = { body: 4096, bytes: 8192, count: 4, countPerOwner: 2, lifetime: 60_000 }
 const fill = (length: number, value = 1) => new Uint8Array(length).fill(value)

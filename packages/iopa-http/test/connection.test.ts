@@ -47,7 +47,7 @@ describe('what one read brings', () => {
 })
 
 describe('a body', () => {
-  test('that somebody keeps beyond its request reads nothing of the next one', async () => {
+  test('that the app keeps beyond its request reads nothing of the next one', async () => {
     let kept: AsyncIterable<Uint8Array> | undefined
     const { open } = await wireServer(async context => {
       if (context.path === '/keep') {
@@ -64,7 +64,7 @@ describe('a body', () => {
     channel.destroy()
   })
 
-  test('that nobody reads is skipped, chunked or not, when it is there', async () => {
+  test('that the app does not read is skipped, chunked or not, when it has come', async () => {
     const { open } = await wireServer(context => `<${context.path}>`)
     const channel = open()
     const chunked = 'POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n'
@@ -82,7 +82,7 @@ describe('a body', () => {
 })
 
 describe('HTTP/1.0', () => {
-  test('keeps the connection when it asks for it, and is told so', async () => {
+  test('keeps the connection when it asks for that, and the answer says so', async () => {
     const { port } = await serve(context => `<${context.path}>`)
     const peer = new Peer(port).send('GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
     expect(parse(await peer.until(/<\/1>$/)).headers['connection']).toBe('keep-alive')

@@ -20,7 +20,7 @@ describe.skipIf(missing)('curl', () => {
     expect(await curl('-I', origin)).toMatch(/^HTTP\/1\.1 200 OK\r\n(?:.|\s)*content-length: 7\r\n/)
   })
 
-  test('is told which header its JSON lacks', async () => {
+  test('gets an error that names the header its JSON lacks', async () => {
     const { origin } = await serve(context => context.json())
     expect(JSON.parse(await curl('-d', '{"on":true}', origin))).toMatchObject({
       status: 415,

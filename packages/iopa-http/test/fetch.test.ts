@@ -109,7 +109,7 @@ describe('the fetch handler', () => {
     expect([refused.status, refused.headers.get('content-type')]).toEqual([421, 'application/problem+json'])
   })
 
-  test('tells the address of the client when it is told', async () => {
+  test('has the address of the client when remoteAddress gives it', async () => {
     const { request } = handle(context => context.remoteAddress, { remoteAddress: ({ headers }) => headers.get('cf-connecting-ip') ?? '' })
     expect(await (await request('/', { headers: { 'cf-connecting-ip': '203.0.113.7' } })).text()).toBe('203.0.113.7')
   })

@@ -61,14 +61,14 @@ describe('a head', () => {
     }
   })
 
-  test('that repeats the fields of the one before shares them, and nobody can change them', () => {
+  test('that repeats the fields of the one before shares them, frozen', () => {
     const [first, second, third] = heads(`${FULL}${FULL}${FULL.replace('/a', '/b').replace('example', 'elsewhere')}`)
     expect(second?.fields).toBe(first?.fields)
     expect(third).toMatchObject({ target: '/b?b', fields: { host: 'elsewhere.com' } })
     expect(Object.isFrozen(first?.fields.pairs)).toBe(true)
   })
 
-  test('that begins as the one before but goes on in another way is read anew', () => {
+  test('that begins as the one before but goes on in another way is parsed again', () => {
     const text = 'GET / HTTP/1.1\r\nA: b\r\n\r\n'
     const found = heads(`${text}GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n${text}GET / HTTP/1.1\r\nA: bc\r\n\r\nGET / HTTP/1.1\r\n\r\n`)
     expect(found.map(head => head.fields.pairs.join())).toEqual(['A,b', 'A,b,C,d', 'A,b', 'A,bc', ''])
@@ -115,7 +115,7 @@ describe('a head', () => {
     expect(heads(`${FULL}${'\r\n'.repeat(4)}${FULL}${'\r\n'.repeat(4)}`)).toHaveLength(2)
   })
 
-  test('is told from a rest of one', () => {
+  test('is complete only with its last byte', () => {
     const reader = new HeadReader(1000)
     expect(reader.begun).toBe(false)
     for (const character of FULL.slice(0, -1)) {

@@ -15,7 +15,7 @@ describe('a listener on loopback answers for', () => {
     test(`not '${host}'`, async () => expect(await status(host)).toBe(421))
   }
 
-  test('one connection for each host anew', async () => {
+  test('checks the host of every request of a connection', async () => {
     const { port } = await serve(context => context.host)
     const get = (host: string, last = ''): string => `GET / HTTP/1.1\r\nHost: ${host}\r\n${last}\r\n`
     const text = await ask(port, get('localhost') + get('evil.example') + get('localhost') + get('127.0.0.1', 'Connection: close\r\n'))

@@ -65,8 +65,8 @@ describe('a peer that owes its body while it reads its answer late', () => {
   })
 })
 
-describe('a watch', () => {
-  test('keeps what it awaits of the peer apart: neither wait hides, ends or renews the other', () => {
+describe('a peer watch', () => {
+  test('times the body and the drain of a peer separately', () => {
     const watch = new PeerWatch(0)
     watch.wait('body')
     expect(watch.stalled(0, 10, 1, 5)).toBe(false)

@@ -96,7 +96,7 @@ describe('pipelined requests', () => {
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400', 'HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200'])
   })
 
-  test('behind a body that nobody has read are answered', async () => {
+  test('behind a body that the app does not read are answered', async () => {
     const { port } = await serve(context => `<${context.path}>`)
     const text = await new Peer(port).send(put('/1', 'unread') + put('/2', 'unread') + get('/3', 'Connection: close\r\n')).untilEnd()
     expect(bodies(text)).toEqual(['</1>', '</2>', '</3>'])

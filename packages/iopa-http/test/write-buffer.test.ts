@@ -21,8 +21,8 @@ const noting = (writable = true) => {
 
 const head = 'HTTP/1.1 200 OK\r\n\r\n'
 
-describe('what leaves', () => {
-  test('is handed to the system as it is where it is long, and with its head in one call', () => {
+describe('a write buffer', () => {
+  test('hands long bytes to the channel uncopied, and with their head in one call', () => {
     for (const size of [4097, 8192, 65_536, 65_537, 200_000]) {
       const { calls, buffer } = noting()
       const body = new Uint8Array(size)
@@ -35,7 +35,7 @@ describe('what leaves', () => {
     }
   })
 
-  test('is joined where it is short', () => {
+  test('joins short pieces', () => {
     const { calls, buffer } = noting()
     buffer.head(head, true)
     buffer.bytes(new Uint8Array(4096))
@@ -46,7 +46,7 @@ describe('what leaves', () => {
     expect(calls[0]).toHaveLength(1)
   })
 
-  test('waits for the peer when the channel says so', () => {
+  test('is blocked until the channel drains', () => {
     const { buffer } = noting(false)
     buffer.head(head, true)
     buffer.bytes(new Uint8Array(10_000))

@@ -1,4 +1,4 @@
-import type { ByteNetwork, Clock, Host, Limits, Listener, TlsOptions } from '@iopa/transport'
+import { type ByteNetwork, type Clock, DEFAULT_LIMITS, type Host, type Limits, type Listener, type TlsOptions } from '@iopa/transport'
 import type { BrokerCapabilities } from './remote/capabilities.ts'
 import type { Store } from './store.ts'
 import type { WebSocketNetwork } from './websocket/network.ts'
@@ -171,57 +171,66 @@ export interface WorkerOptions {
   readonly broker: MqttBridge
 }
 
-/** The options with everything filled in that a broker reads. */
-export type BrokerOptions = Required<
-  Pick<
-    EmbeddedOptions,
-    | 'ackOrder'
-    | 'refusal'
-    | 'replies'
-    | 'clientIds'
-    | 'sendWindow'
-    | 'topicAliasMaximum'
-    | 'maxKeepAlive'
-    | 'maxSessionExpiry'
-    | 'maxSessions'
-    | 'maxSubscriptions'
-    | 'maxRetained'
-    | 'maxRetainedBytes'
-    | 'maxQueuedBytes'
-    | 'maxTopicLength'
-    | 'statistics'
-  >
-> & {
-  readonly quota: QuotaOption | undefined
-  readonly maxSubscriptionsPerSession: number | undefined
-  readonly store: Store | null
+/** The options of a broker and the limits of its listener, with all defaults. */
+export interface BrokerSettings
+  extends Required<
+    Pick<
+      EmbeddedOptions,
+      | 'ackOrder'
+      | 'refusal'
+      | 'replies'
+      | 'clientIds'
+      | 'sendWindow'
+      | 'topicAliasMaximum'
+      | 'maxKeepAlive'
+      | 'maxSessionExpiry'
+      | 'maxSessions'
+      | 'maxSubscriptions'
+      | 'maxSubscriptionsPerSession'
+      | 'maxRetained'
+      | 'maxRetainedBytes'
+      | 'maxQueuedBytes'
+      | 'maxPacketSize'
+      | 'maxTopicLength'
+      | 'statistics'
+    >
+  > {
+  readonly limits: Limits
   readonly responseInformation: string | undefined
-  readonly maxPacketSize: number | undefined
 }
 
-const MIB = 1024 * 1024
-/** A session expiry interval that never ends (MQTT 5 section 3.1.2.11.2). */
-const FOREVER = 0xffff_ffff
+/** A Session Expiry Interval that never ends (MQTT 5 section 3.1.2.11.2). */
+export const FOREVER = 0xffff_ffff
 
-export const brokerOptions = (options: EmbeddedOptions): BrokerOptions => ({
-  store: options.store ?? null,
-  ackOrder: options.ackOrder ?? 'strict',
-  refusal: options.refusal ?? 'close',
-  replies: options.replies ?? 'user',
-  clientIds: options.clientIds ?? 'user',
-  sendWindow: Math.min(60_000, options.sendWindow ?? 256),
-  topicAliasMaximum: Math.min(65_535, options.topicAliasMaximum ?? 32),
-  maxKeepAlive: Math.min(65_535, options.maxKeepAlive ?? 3600),
-  maxSessionExpiry: Math.min(FOREVER, options.maxSessionExpiry ?? 604_800),
-  maxSessions: options.maxSessions ?? 20_000,
-  maxSubscriptions: options.maxSubscriptions ?? 100_000,
-  maxRetained: options.maxRetained ?? 100_000,
-  maxRetainedBytes: options.maxRetainedBytes ?? 64 * MIB,
-  maxQueuedBytes: options.maxQueuedBytes ?? 256 * MIB,
-  maxTopicLength: Math.min(65_535, options.maxTopicLength ?? 1024),
-  responseInformation: options.responseInformation,
-  maxPacketSize: options.maxPacketSize,
-  statistics: options.statistics ?? 10,
-  quota: options.quota,
-  maxSubscriptionsPerSession: options.maxSubscriptionsPerSession
-})
+const MIB = 1024 * 1024
+/** Bytes of a packet beside its payload. */
+const PACKET_OVERHEAD = 65_536
+/** Subscriptions of one session unless given. */
+const SUBSCRIPTIONS = 10_000
+
+export function brokerSettings(options: EmbeddedOptions, limits: Limits): BrokerSettings {
+  const { observersPerConnection } = limits
+  return {
+    limits,
+    ackOrder: options.ackOrder ?? 'strict',
+    refusal: options.refusal ?? 'close',
+    replies: options.replies ?? 'user',
+    clientIds: options.clientIds ?? 'user',
+    sendWindow: Math.min(60_000, options.sendWindow ?? 256),
+    topicAliasMaximum: Math.min(65_535, options.topicAliasMaximum ?? 32),
+    maxKeepAlive: Math.min(65_535, options.maxKeepAlive ?? 3600),
+    maxSessionExpiry: Math.min(FOREVER, options.maxSessionExpiry ?? 604_800),
+    maxSessions: options.maxSessions ?? 20_000,
+    maxSubscriptions: options.maxSubscriptions ?? 100_000,
+    maxSubscriptionsPerSession:
+      options.maxSubscriptionsPerSession ??
+      (observersPerConnection === DEFAULT_LIMITS.observersPerConnection ? SUBSCRIPTIONS : observersPerConnection),
+    maxRetained: options.maxRetained ?? 100_000,
+    maxRetainedBytes: options.maxRetainedBytes ?? 64 * MIB,
+    maxQueuedBytes: options.maxQueuedBytes ?? 256 * MIB,
+    maxPacketSize: options.maxPacketSize ?? limits.body + PACKET_OVERHEAD,
+    maxTopicLength: Math.min(65_535, options.maxTopicLength ?? 1024),
+    responseInformation: options.responseInformation,
+    statistics: options.statistics ?? 10
+  }
+}

@@ -1,10 +1,10 @@
 import type { RouteInfo } from '@iopa/appbuilder/extension'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RouteIndex } from '../src/topics/route-index.ts'
-import { SubscriptionTrie } from '../src/topics/subscription-trie.ts'
+import { RouteIndex } from '../src/broker/topics/route-index.ts'
+import { SubscriptionTrie } from '../src/broker/topics/subscription-trie.ts'
+import { TopicTree } from '../src/broker/topics/topic-tree.ts'
 import { isCanonicalTopic, isTopicFilter, isTopicName, levelCount, parseSharedFilter, pathOf, topicMatches, topicOf } from '../src/topics/topic.ts'
-import { TopicTree } from '../src/topics/topic-tree.ts'
 
 /** Null stands for a piece of a search that found nothing. */
 const isFound = (topic: string | null): topic is string => topic !== null

@@ -23,7 +23,7 @@ export interface AnswerFormat {
 }
 
 /** Where the bytes of answers go. */
-export interface AnswerOutput {
+interface AnswerOutput {
   put(bytes: Uint8Array): void
 }
 

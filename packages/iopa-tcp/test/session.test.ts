@@ -302,7 +302,7 @@ describe('a session', () => {
     expect(await peer.answers(11)).toHaveLength(11)
   })
 
-  test('over the limit of connections is told 503 and closed', async () => {
+  test('over the limit of connections gets a 503 and is closed', async () => {
     const { port, app } = await serve(() => 'x', { limits: { connections: 2 } })
     const first = [await dial(port), await dial(port)]
     for (const peer of first) peer.send(get('/'))

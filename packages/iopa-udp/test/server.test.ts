@@ -89,7 +89,7 @@ describe('a bag in a datagram', () => {
     expect(app.live).toBe(0)
   })
 
-  test('that is an answer itself is not answered, or two servers would talk for ever', async () => {
+  test('that is an answer itself is not answered, so that two servers do not answer each other without end', async () => {
     const { port } = await serve(context => context.path)
     const peer = await dial(port)
     peer.send({ 'iopa.StatusCode': 400, 'iopa.Seq': 1 })

@@ -1,8 +1,31 @@
 import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
-import { kindOf, parsePattern, type RouteAttributes, sequence, withPreconditions } from '@iopa/appbuilder/extension'
+import { kindOf, parsePattern, type RouteAttributes, type RouteInfo, sequence, withPreconditions } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
 import type { Route, RouteTable } from './route-table.ts'
-import type { Target } from './target.ts'
+
+/** What a route leads to. */
+export interface Target {
+  /** The middleware of the route and, behind the check of preconditions, its handler as one function. */
+  readonly handler: MiddlewareFunction
+  readonly attributes: RouteAttributes
+  /** The names of its middleware, in order. */
+  readonly middleware: readonly string[]
+  /** Keys that its middleware and handler require of the pipeline. */
+  readonly requires: readonly string[]
+  /** True where one of its middleware says who is asking, or refuses. */
+  readonly guarded: boolean
+}
+
+/** A route as discovery and `explain()` see it. */
+export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
+  method,
+  pattern: pattern.text,
+  segments: pattern.text === '/' ? [] : pattern.segments,
+  attributes: value.attributes,
+  ...(value.middleware.length > 0 ? { middleware: value.middleware } : undefined),
+  ...(value.requires.length > 0 ? { requires: value.requires } : undefined),
+  ...(value.guarded ? { guarded: true } : undefined)
+})
 
 /** A mistake in how a route is declared: thrown when it is added, never while a request is routed. */
 export const routeError = (code: string, detail: string, place: () => string): IopaError => {
@@ -30,20 +53,20 @@ export const register = (table: RouteTable<Target>, { method, prefix, path, attr
   if (typeof path !== 'string' || (prefix !== '' && path[0] !== '/'))
     throw routeError('invalid-pattern', `The route pattern ${JSON.stringify(path)} is not valid: begin it with "/".`, place)
   const values = chain.slice(0, -1).flat(Number.POSITIVE_INFINITY)
-  const layers = [...values, ...chain.slice(-1)].map(value => layerOf(value, name, place))
-  const [first] = layers
-  if (first === undefined)
+  const middleware = values.map(value => layerOf(value, name, place))
+  if (chain.length === 0)
     throw routeError(
       'invalid-handler',
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
+  const handler = withPreconditions(layerOf(chain.at(-1), name, place), {
+    method,
+    own: attributes.preconditions === 'own',
+    hasGet: asked => table.find('GET', asked) !== undefined
+  })
   const target: Target = {
-    handler: withPreconditions(layers.length === 1 ? first : sequence(layers), {
-      method,
-      own: attributes.preconditions === 'own',
-      hasGet: asked => table.find('GET', asked) !== undefined
-    }),
+    handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),

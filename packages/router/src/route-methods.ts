@@ -1,8 +1,7 @@
 import { type AppHandle, callSite, kindOf, pathsOfRoute, type RouteAttributes, type RouteRegistry } from '@iopa/appbuilder/extension'
-import { checkMethod, checkPrefix, isMiddleware, register, routeError } from './registration.ts'
+import { announced, checkMethod, checkPrefix, isMiddleware, register, routeError, type Target } from './registration.ts'
 import type { RouteTable } from './route-table.ts'
 import type { AddMethodRoute, AddRoute, RouteGroup, Routes } from './routes.ts'
-import { announced, type Target } from './target.ts'
 
 /** What the routes of a group share; an app is the group without a prefix. */
 interface Group {

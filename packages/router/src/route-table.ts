@@ -74,7 +74,7 @@ class SegmentTrie<T> implements RouteTable<T> {
   readonly #root = new RouteNode<Entry<T>>('')
   // Paths without parameters, whole; and for each length, a bit for each last character such a path has, so that most others are never hashed.
   readonly #statics = new Map<string, RouteNode<Entry<T>>>()
-  #staticEnds: number[] = [0]
+  readonly #staticEnds: number[] = [0]
   // Where the parameters of the lookup at hand lie; a lookup is synchronous and runs no foreign code.
   readonly #starts: number[] = Array<number>(MAX_SEGMENTS).fill(0)
   readonly #ends: number[] = Array<number>(MAX_SEGMENTS).fill(0)

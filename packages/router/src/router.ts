@@ -2,10 +2,10 @@ import { IopaError } from '@iopa/appbuilder'
 import { type AppHandle, checkOptions, type Extension, markFactory, noteMethods } from '@iopa/appbuilder/extension'
 import { fullPath } from '@iopa/context'
 import { CAPABILITIES, IOPA_VERSION } from '@iopa/transport'
+import { announced, type Target } from './registration.ts'
 import { appMethods, registryOf } from './route-methods.ts'
 import { type RouteTableOptions, routeTable } from './route-table.ts'
 import type { Routes } from './routes.ts'
-import { announced, type Target } from './target.ts'
 
 /** Options of a router. */
 export interface RouterOptions extends RouteTableOptions {}

@@ -5,7 +5,7 @@ import type { ContextKey, PathParams, ProvidedBy, Provides, RouteAttributes } fr
 type PrefixOf<Owner> = Owner extends { readonly prefix: infer Prefix extends string } ? Prefix : ''
 
 /** The keys that middleware says it provides, of one or of an array. */
-export type ProvidedIn<Middleware> = Middleware extends { readonly provides: readonly (infer Key)[] }
+type ProvidedIn<Middleware> = Middleware extends { readonly provides: readonly (infer Key)[] }
   ? Extract<Key, ContextKey>
   : Middleware extends readonly (infer Item)[]
     ? ProvidedIn<Item>

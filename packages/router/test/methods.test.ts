@@ -59,7 +59,7 @@ describe('a route with a guard of its own', () => {
     const app = guarded()
     expect(await verdict(app, 'DELETE', '/open')).toEqual([405, 'GET, HEAD, OPTIONS'])
     expect(await verdict(app, 'OPTIONS', '/open')).toEqual([204, 'GET, HEAD, OPTIONS'])
-    // The path is taken all the same: over MQTT it is no topic for everybody.
+    // The path is taken all the same: over MQTT it is not a public topic.
     expect(await verdict(app, 'DELETE', '/hidden')).toEqual([405, 'OPTIONS'])
     expect(await verdict(app, 'OPTIONS', '/hidden')).toEqual([204, 'OPTIONS'])
     expect((await send(app, 'PUT', '/hidden')).status).toBe(401)

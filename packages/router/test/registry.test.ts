@@ -102,8 +102,18 @@ describe('middleware of a route', () => {
   test('is named by explain(), in its order', () => {
     const app = appWith().get('/a', user, greeting, context => context.user.id)
     app.put('/a', (_, next) => next())
-    expect(String(app.explain())).toContain('  GET      /a < auth < greeting\n  PUT      /a\n')
+    expect(String(app.explain())).toContain('  GET      /a (auth, greeting)\n  PUT      /a\n')
     expect(app.explain().routes[0]).toMatchObject({ middleware: ['auth', 'greeting'], guarded: true })
+  })
+
+  test('runs before preconditions are judged, so that a guard answers first', async () => {
+    const guard = defineMiddleware({ name: 'auth', provides: ['server.User'] }, () => new IopaError(401, 'who-is-it'))
+    const app = appWith().get('/a', () => 'a')
+    app.put('/a', guard, () => undefined)
+    app.put('/b', () => undefined).get('/b', () => 'b')
+    const change = (path: string): Promise<Answer> =>
+      app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': path, 'iopa.Headers': { 'if-match': '"other"' }, 'iopa.Body': 'x' })
+    expect([(await change('/a')).status, (await change('/b')).status]).toEqual([401, 412])
   })
 
   test('may require what the route or the pipeline provides; build() names the route where nothing does', () => {

@@ -36,7 +36,7 @@ describe('a route', () => {
     expect(seen.map(item => (typeof item === 'object' ? { ...item } : item))).toEqual([params, params, '/lights/:id/{part}', '/lights/:id/{part}'])
   })
 
-  test.each(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const)('is added by %s() for that method alone', async name => {
+  test.each(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const)('is added by %s() for that method only', async name => {
     const app = appWith()
     app[name]('/a', () => reply(201, 'x'))
     expect((await send(app, name.toUpperCase(), '/a')).status).toBe(201)
@@ -433,7 +433,7 @@ describe('a router', () => {
 })
 
 describe('routes behind a guard of their own', () => {
-  test('are announced apart, and listed for users alone', async () => {
+  test('are announced apart, and listed only for users', async () => {
     const guard = defineMiddleware({ name: 'auth', provides: ['server.User'] }, (_, next) => next())
     const app = new App({ logger: false }).use(router())
     app

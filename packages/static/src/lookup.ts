@@ -29,7 +29,7 @@ export interface FileResource {
 }
 
 /** A path that names a directory without an index, or a directory asked for without its final slash. */
-export interface DirectoryResource {
+interface DirectoryResource {
   readonly kind: 'directory'
   readonly info: FileInfo
 }

@@ -6,7 +6,7 @@ import { protocolOf } from './protocol.ts'
 import type { Resources } from './resources.ts'
 import { Watcher } from './watcher.ts'
 
-/** A path that somebody observes. */
+/** A path with observers. */
 export interface Observed {
   /** What mounts have taken off the path. */
   readonly base: string

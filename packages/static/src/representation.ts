@@ -55,7 +55,7 @@ export class FileRepresentation implements Representation {
   readonly validators: string[]
   /** The content, once it has been read into the cache. */
   bytes: Uint8Array | undefined = undefined
-  /** The reading of the content that is under way, shared by everybody who waits for it. */
+  /** The reading of the content that is under way, shared by all requests that wait for it. */
   loading: Promise<FileRepresentation | undefined> | undefined = undefined
   readonly #source: FileSource
   readonly #budget: ChunkBudget

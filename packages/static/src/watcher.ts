@@ -12,7 +12,7 @@ interface Watched {
 const CONCURRENCY = 16
 
 /**
- * Looks at paths again and again while somebody observes them, and tells which have changed.
+ * Looks at paths in rounds while they have observers, and tells which have changed.
  * Looking works on every file system and source; a busy one is never asked twice at a time, for a round begins when the last one has ended.
  */
 export class Watcher {

@@ -126,7 +126,7 @@ describe('observing a file', () => {
     await Promise.all(observers.map(next => next()))
     expect(app.live).toBe(0)
     const last = source.looks
-    await new Promise(done => setTimeout(done, 100))
+    await new Promise(done => setTimeout(done, 50))
     expect(source.looks).toBeLessThanOrEqual(last + 1)
   })
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { virtualClock } from '../src/virtual/clock.ts'
 import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual/network.ts'
 
@@ -25,7 +25,7 @@ const pair = async (options: Omit<VirtualNetworkOptions, 'clock'> = {}) => {
 }
 
 describe('virtual datagrams', () => {
-  it('arrive after the delay, with the address they came from', async () => {
+  test('arrive after the delay, with the address they came from', async () => {
     const { clock, a, received, send } = await pair({ delay: 25 })
     send(7)
     await clock.advance(24)
@@ -34,7 +34,7 @@ describe('virtual datagrams', () => {
     expect(received).toEqual([{ value: 7, time: 25, from: `127.0.0.1:${a.localPort}`, toMulticast: false }])
   })
 
-  it('are lost, doubled and overtaken as often as the conditions say', async () => {
+  test('are lost, doubled and overtaken as often as the conditions say', async () => {
     const run = async (options: Omit<VirtualNetworkOptions, 'clock'>) => {
       const { clock, send, values } = await pair(options)
       for (let i = 0; i < 2000; i++) {
@@ -55,7 +55,7 @@ describe('virtual datagrams', () => {
     expect(await run({ loss: 1 })).toEqual([])
   })
 
-  it('have the same faults for the same seed, and others for another', async () => {
+  test('have the same faults for the same seed, and others for another', async () => {
     const run = async (seed: number) => {
       const { clock, send, values } = await pair({ seed, loss: 0.3, duplication: 0.2, reordering: 0.2, delay: [1, 30] })
       for (let i = 0; i < 200; i++) send(i)
@@ -66,7 +66,7 @@ describe('virtual datagrams', () => {
     expect(await run(4)).not.toEqual(await run(5))
   })
 
-  it('obey a script, packet by packet', async () => {
+  test('obey a script, packet by packet', async () => {
     const fates: (undefined | 'drop' | 'pass' | number[])[] = ['drop', 'pass', [5, 50], undefined]
     const { clock, network, received, send } = await pair({ loss: 1, delay: 10, script: ({ number }) => fates[number - 1] })
     for (let i = 1; i <= 4; i++) send(i)
@@ -84,7 +84,7 @@ describe('virtual datagrams', () => {
     expect(received.at(-1)!.value).toBe(5)
   })
 
-  it('are copied, so that neither sender nor script nor another receiver changes what arrives', async () => {
+  test('are copied, so that neither sender nor script nor another receiver changes what arrives', async () => {
     const { clock, a, b, network, values } = await pair({ duplication: 1 })
     const sent = bytes(1)
     a.send(sent, b.localPort, '127.0.0.1')
@@ -100,7 +100,7 @@ describe('virtual datagrams', () => {
     expect([values().at(-1), sent[0]]).toEqual([42, 9])
   })
 
-  it('are lost over the mtu, and refused with an error where no system takes them', async () => {
+  test('are lost over the mtu, and refused with an error where no system takes them', async () => {
     const { clock, a, b, errors, values, network } = await pair({ mtu: 100 })
     a.send(new Uint8Array(101), b.localPort, '127.0.0.1')
     a.send(new Uint8Array(100), b.localPort, '127.0.0.1')
@@ -111,7 +111,7 @@ describe('virtual datagrams', () => {
     expect(network.trace.map(({ fate }) => fate)).toEqual(['too-large', 'delivered', 'too-large'])
   })
 
-  it('go nowhere from a closed channel or to nobody', async () => {
+  test('go nowhere from a closed channel or to nobody', async () => {
     const { clock, a, b, network, values } = await pair()
     await b.close()
     a.send(bytes(1), b.localPort, '127.0.0.1')
@@ -122,7 +122,7 @@ describe('virtual datagrams', () => {
     expect(network.trace.map(({ fate }) => fate)).toEqual(['unreachable', 'closed'])
   })
 
-  it('take a port once, unless it is shared, and free it on close', async () => {
+  test('take a port once, unless it is shared, and free it on close', async () => {
     const { network, b } = await pair()
     await expect(network.bind({ host: '127.0.0.1', port: b.localPort })).rejects.toMatchObject({ code: 'EADDRINUSE' })
     await b.close()
@@ -130,7 +130,7 @@ describe('virtual datagrams', () => {
     expect((await network.bind({ host: '127.0.0.1', port: again.localPort, shared: true })).localPort).toBe(again.localPort)
   })
 
-  it('reach every member of a group, and tell them so', async () => {
+  test('reach every member of a group, and tell them so', async () => {
     const { clock, network, a } = await pair()
     const heard: string[] = []
     const members = []
@@ -150,14 +150,14 @@ describe('virtual datagrams', () => {
     expect(heard).toHaveLength(3)
   })
 
-  it('can be sent in anybody’s name, even from port 0', async () => {
+  test('can be sent in anybody’s name, even from port 0', async () => {
     const { clock, network, b, received } = await pair()
     network.inject(bytes(3), { address: '203.0.113.9', port: 0 }, { address: '127.0.0.1', port: b.localPort })
     await clock.advance(10)
     expect(received[0]).toMatchObject({ value: 3, from: '203.0.113.9:0' })
   })
 
-  it('leave a trace that is bounded', async () => {
+  test('leave a trace that is bounded', async () => {
     const { clock, network, send } = await pair({ traceLength: 10 })
     for (let i = 0; i < 1000; i++) send(1)
     await clock.advance(10)

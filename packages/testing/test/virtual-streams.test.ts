@@ -1,5 +1,5 @@
 import type { ByteChannel } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { virtualClock } from '../src/virtual/clock.ts'
 import { type VirtualNetworkOptions, virtualNetwork } from '../src/virtual/network.ts'
 
@@ -31,14 +31,14 @@ const connection = async (options: Omit<VirtualNetworkOptions, 'clock'> = {}) =>
 }
 
 describe('virtual streams', () => {
-  it('connect two ends that know each other’s address', async () => {
+  test('connect two ends that know each other’s address', async () => {
     const { client, far, server } = await connection()
     expect([client.remotePort, far.localPort]).toEqual([server.port, server.port])
     expect(client.localPort).toBe(far.remotePort)
     expect([client.tls, client.raw]).toEqual([false, null])
   })
 
-  it('carry bytes both ways, each write in its own piece after the delay', async () => {
+  test('carry bytes both ways, each write in its own piece after the delay', async () => {
     const { clock, client, far, near, there } = await connection({ delay: 10 })
     client.write('one')
     client.write(Uint8Array.of(0x32))
@@ -51,7 +51,7 @@ describe('virtual streams', () => {
     expect(near.text()).toBe('back')
   })
 
-  it('cut and join writes, and lose nothing of their order', async () => {
+  test('cut and join writes, and lose nothing of their order', async () => {
     const sent = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251))
     for (const seed of [1, 2, 3]) {
       const { clock, client, there } = await connection({ seed, splitting: 60, coalescing: 0.5, delay: [1, 40] })
@@ -68,7 +68,7 @@ describe('virtual streams', () => {
     expect(there.chunks).toHaveLength(1)
   })
 
-  it('make a writer wait for a reader that has paused', async () => {
+  test('make a writer wait for a reader that has paused', async () => {
     const { clock, client, far, near, there } = await connection({ window: 1000 })
     far.pause()
     expect(client.write(new Uint8Array(10_000))).toBe(true)
@@ -80,7 +80,7 @@ describe('virtual streams', () => {
     expect([there.size(), client.buffered, near.events]).toEqual([20_000, 0, ['drain']])
   })
 
-  it('stop at a pause in the middle of what has arrived', async () => {
+  test('stop at a pause in the middle of what has arrived', async () => {
     const { clock, client, far } = await connection()
     let text = ''
     const data = (chunk: Uint8Array): void => {
@@ -97,7 +97,7 @@ describe('virtual streams', () => {
     expect(text).toBe('ab')
   })
 
-  it('end one direction and still carry the other', async () => {
+  test('end one direction and still carry the other', async () => {
     const { clock, client, far, near, there } = await connection()
     client.write('question')
     client.end()
@@ -110,7 +110,7 @@ describe('virtual streams', () => {
     expect([near.text(), near.events, there.events]).toEqual(['answer', ['end', 'close'], ['end', 'close']])
   })
 
-  it('show a dropped connection as an end, and answer later writes with a reset', async () => {
+  test('show a dropped connection as an end, and answer later writes with a reset', async () => {
     const { clock, client, far, near, there } = await connection()
     client.write('last words')
     await clock.advance(10)
@@ -123,7 +123,7 @@ describe('virtual streams', () => {
     expect(there.events).toEqual(['end', 'close ECONNRESET'])
   })
 
-  it('close the other side too when it ends after a drop', async () => {
+  test('close the other side too when it ends after a drop', async () => {
     const { clock, client, far, there } = await connection()
     client.destroy()
     await clock.advance(10)
@@ -132,7 +132,7 @@ describe('virtual streams', () => {
     expect(there.events).toEqual(['end', 'close'])
   })
 
-  it('reset the peer when something was left unread', async () => {
+  test('reset the peer when something was left unread', async () => {
     const { clock, client, far, near, there } = await connection()
     far.pause()
     client.write('unread')
@@ -142,7 +142,7 @@ describe('virtual streams', () => {
     expect([near.events, there.events]).toEqual([['close ECONNRESET'], ['close']])
   })
 
-  it('break when the network does, on both sides at once', async () => {
+  test('break when the network does, on both sides at once', async () => {
     const { clock, network, client, far, near, there } = await connection()
     client.write('never arrives')
     network.disconnect()
@@ -154,7 +154,7 @@ describe('virtual streams', () => {
     expect(near.events).toHaveLength(1)
   })
 
-  it('refuse where nobody listens, where the port is taken, and where only one side speaks TLS', async () => {
+  test('refuse where nobody listens, where the port is taken, and where only one side speaks TLS', async () => {
     const { clock, network, server } = await connection()
     const connect = (port: number, tls?: object) => clock.runUntil(network.connect({ host: 'localhost', port, ...(tls && { tls }) }))
     await expect(connect(1)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
@@ -164,7 +164,7 @@ describe('virtual streams', () => {
     await expect(connect(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  it('stop connecting when the signal aborts', async () => {
+  test('stop connecting when the signal aborts', async () => {
     const { clock, network, server } = await connection({ delay: 100 })
     const abort = new AbortController()
     const waiting = network.connect({ host: '127.0.0.1', port: server.port }, abort.signal)

@@ -46,7 +46,8 @@ export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => 
         ),
         'routes',
         ...routes.map(
-          ({ method = '*', pattern, middleware = [] }) => `  ${[method.padEnd(8), pattern, ...middleware.map(name => `< ${name}`)].join(' ')}`
+          ({ method = '*', pattern, middleware = [] }) =>
+            `  ${[method.padEnd(8), pattern, ...(middleware.length > 0 ? [`(${middleware.join(', ')})`] : [])].join(' ')}`
         ),
         ...(open.length > 0 ? ['open', ...open.map(sentence => `  ${sentence}`)] : []),
         ...(keys.length > 0 ? ['keys', ...keys.map(({ namespace, owner, names }) => `  ${namespace}.* of ${owner}: ${names.join(', ')}`)] : []),

@@ -43,7 +43,7 @@ export class Listeners {
           await host.end('shutdown')
           throw error
         }
-        // Somebody may have closed the app while this one was being bound.
+        // The app may have been closed while this one was being bound.
         this.#assertNotClosed()
       }
     } catch (error) {

@@ -6,7 +6,7 @@ const START = 1024
 const LINK_FORMAT = 'application/link-format'
 const NOTHING = new Uint8Array(0)
 
-/** True for a body that is told by an excerpt: large, and a GET can read any part of it. */
+/** True for a body that observers get as an excerpt: large, and a GET can read any part of it. */
 export const isExcerpted = (payload: Answer['payload'], limit: number): payload is RandomAccessBody =>
   typeof payload === 'object' && payload !== null && typeof (payload as Partial<RandomAccessBody>).read === 'function' && sizeOf(payload) > limit
 

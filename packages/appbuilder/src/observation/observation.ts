@@ -47,7 +47,7 @@ export class ObservationRegistry {
   readonly #said = new Once()
   #order = 0
   /** Observers whose first GET has not been delivered. */
-  #muted = new Set<Observer>()
+  readonly #muted = new Set<Observer>()
   /** Observers and listeners in all. */
   active = 0
 

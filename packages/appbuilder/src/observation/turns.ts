@@ -9,7 +9,7 @@ const later: Later = callback => {
 /** Counts the turns of the event loop that a caller has asked for. */
 export class Turns {
   #number = 0
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
   #asked = false
 
   /** Grows with each turn in which something has run. */

@@ -30,7 +30,7 @@ export class Dispatcher {
   #inFlight = 0
   /** Called for each request that is refused, as there are too many in work. */
   shed: (() => void) | undefined
-  #idle: (() => void)[] = []
+  readonly #idle: (() => void)[] = []
 
   /** `changed` hears of each path whose state a 2xx answer has changed. */
   constructor(pipeline: () => ComposedPipeline, codecs: CodecTable, limits: Limits, clock: Clock, changed: (path: string, origin: Context) => void) {

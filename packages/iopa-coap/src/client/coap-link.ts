@@ -11,11 +11,11 @@ import {
   type SubscribeOptions
 } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
-import type { ClientLink } from './link.ts'
+import type { Requester } from '../exchanges/requester.ts'
+import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { UploadSlots } from '../exchanges/upload-slots.ts'
 import { ClientObservation } from './observation.ts'
-import { type ClientRequest, clientRequest } from './request.ts'
-import { Transfer, type TransferSettings } from './transfer.ts'
-import { UploadSlots } from './upload-slots.ts'
+import { clientAnswer, clientRequest } from './request.ts'
 
 /** What a link is made of, the same for datagrams and connections. */
 export interface CoapLinkInit {
@@ -26,7 +26,7 @@ export interface CoapLinkInit {
   readonly confirmable: boolean
   /** Most bytes of an answer, and of a request whose body is a stream. */
   readonly bodyLimit: number
-  readonly tokens: ClientLink
+  readonly requester: Requester
   readonly closed: Promise<LinkEnd>
   /** Milliseconds until a request is acknowledged; undefined where the transport below is reliable. */
   readonly requestTimeout?: number
@@ -52,13 +52,14 @@ export class CoapLink implements Link {
     this.#init = init
     this.closed = init.closed
     if (init.requestTimeout !== undefined) this.requestTimeout = init.requestTimeout
-    init.tokens.heard = () => this.#heard()
+    init.requester.heard = () => this.#heard()
   }
 
   async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<Answer> {
     const request = await this.#read(message, options.signal)
     try {
-      const answer = await new Transfer(this.#init.tokens, this.#settings(message, options)).run(request)
+      const response = await new Transfer(this.#init.requester, this.#settings(message, options)).run(request)
+      const answer = clientAnswer(response.message, response.payload)
       // An observation to which this answer is news has missed a notification.
       for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
       return answer
@@ -71,9 +72,9 @@ export class CoapLink implements Link {
   async subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void> {
     const request = await this.#read(message, options.signal)
     if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
-    const { tokens, clock } = this.#init
+    const { requester, clock } = this.#init
     const settings = this.#settings(message, options)
-    const observation = new ClientObservation({ request, tokens, clock, settings, sink, last: options.resume as Answer | undefined })
+    const observation = new ClientObservation({ request, requester, clock, settings, sink, last: options.resume as Answer | undefined })
     this.#observations.add(observation)
     try {
       await observation.run(options.signal)

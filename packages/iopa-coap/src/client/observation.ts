@@ -1,10 +1,10 @@
 import { type Answer, type Clock, IopaError, isIopaError, lossOf, type Sink, type TimerHandle } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
-import { DEFAULT_MAX_AGE, OPTION } from '../codec/options.ts'
-import type { ClientLink, OpenToken } from './link.ts'
-import { type ClientRequest, clientAnswer } from './request.ts'
-import { offered, Transfer, type TransferSettings } from './transfer.ts'
+import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
+import type { OpenRequest, Requester } from '../exchanges/requester.ts'
+import { type ClientRequest, offered, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { clientAnswer } from './request.ts'
 
 /** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
 const ORDER_LIFETIME = 128_000
@@ -12,7 +12,7 @@ const ORDER_LIFETIME = 128_000
 /** What an observation needs beside the request. */
 export interface ClientObservationInit {
   readonly request: ClientRequest
-  readonly tokens: ClientLink
+  readonly requester: Requester
   readonly clock: Clock
   readonly settings: TransferSettings
   readonly sink: Sink
@@ -26,11 +26,11 @@ export interface ClientObservationInit {
  */
 export class ClientObservation {
   readonly #init: ClientObservationInit
-  #open: OpenToken | undefined
+  #open: OpenRequest | undefined
   /** The request as it was last registered. */
   #request: ClientRequest
   /** What is left of the observation while it is being cancelled. */
-  #cancelling: OpenToken | undefined
+  #cancelling: OpenRequest | undefined
   /** True when an Echo was sent for the registration under way. */
   #echoed = false
   #timer: TimerHandle | undefined
@@ -69,10 +69,10 @@ export class ClientObservation {
   }
 
   async #register(echo?: Uint8Array): Promise<void> {
-    const { request, settings, tokens } = this.#init
+    const { request, settings, requester } = this.#init
     this.#disarm()
     try {
-      const transfer = new Transfer(tokens, settings)
+      const transfer = new Transfer(requester, settings)
       const tagged = transfer.tagged(request)
       const last = await transfer.lead(tagged)
       if (this.#ended) return
@@ -83,13 +83,13 @@ export class ClientObservation {
       }
       this.#request = tagged
       const options = last.options.set(OPTION.OBSERVE, 0)
-      const proof = echo ?? tokens.echo
-      tokens.echo = undefined
+      const proof = echo ?? requester.echo
+      requester.echo = undefined
       if (proof !== undefined) options.set(OPTION.ECHO, proof)
       // The same token replaces the registration; a new one would leave the old one behind.
       if (this.#open !== undefined) this.#open.send(request.code, options, last.payload)
       else
-        this.#open = tokens.open(request.code, options, last.payload, settings.confirmable, {
+        this.#open = requester.open(request.code, options, last.payload, settings.confirmable, {
           received: () => settings.awaits?.('answer'),
           response: message => this.#receive(message),
           failed: error => {
@@ -103,7 +103,7 @@ export class ClientObservation {
   }
 
   #receive(message: Message): boolean {
-    const { clock, tokens, sink } = this.#init
+    const { clock, requester, sink } = this.#init
     const sequence = message.options.uint(OPTION.OBSERVE)
     if (this.#ended) {
       // The answer to the cancellation, or a notification that was under way and is rejected.
@@ -117,8 +117,8 @@ export class ClientObservation {
       return true
     }
     // A connection keeps the order by itself, and its numbers mean nothing (RFC 8323 section 7.1).
-    if (!tokens.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
-    offered(tokens, message)
+    if (!requester.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
+    offered(requester, message)
     this.#echoed = false
     if (sequence !== undefined) this.#sequence = sequence
     this.#heard = clock.elapsed()
@@ -155,7 +155,7 @@ export class ClientObservation {
       return true
     }
     const { signal } = (this.#collecting = new AbortController())
-    new Transfer(tokens, { ...this.#init.settings, signal }).collect(this.#request, message).then(
+    new Transfer(requester, { ...this.#init.settings, signal }).collect(this.#request, message).then(
       payload => settle(clientAnswer(message, payload)),
       (error: unknown) => {
         if (generation === this.#generation) this.#lose(error)
@@ -174,7 +174,7 @@ export class ClientObservation {
   #arm(message: Message): void {
     this.#disarm()
     // On a connection the registration lasts as long as that.
-    if (this.#init.tokens.reliable && message.code !== CODE.SERVICE_UNAVAILABLE) return
+    if (this.#init.requester.reliable && message.code !== CODE.SERVICE_UNAVAILABLE) return
     const wait = ageOf(message) + 5000 + Math.random() * 10_000
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait, { keep: true })
   }
@@ -230,13 +230,13 @@ export class ClientObservation {
   }
 
   /** Tells the server at once, and not with a reset of the next notification (RFC 7641 section 3.6). */
-  async #cancel(open: OpenToken): Promise<void> {
+  async #cancel(open: OpenRequest): Promise<void> {
     const { clock, settings } = this.#init
     this.#cancelling = open
     clock.setTimeout(() => open.close(), CANCEL_TIMEOUT)
     try {
       // The signal has stopped the observation, and must not stop this.
-      const last = await new Transfer(this.#init.tokens, { ...settings, signal: undefined, awaits: undefined }).lead(this.#request)
+      const last = await new Transfer(this.#init.requester, { ...settings, signal: undefined, awaits: undefined }).lead(this.#request)
       if ('code' in last) open.close()
       else open.send(this.#request.code, last.options.set(OPTION.OBSERVE, 1), last.payload)
     } catch {
@@ -248,10 +248,7 @@ export class ClientObservation {
 /** How long an observation that is given up still waits for the answer to that, in milliseconds. */
 const CANCEL_TIMEOUT = 5000
 
-const sameOptions = (a: ClientRequest, b: ClientRequest): boolean =>
-  a.options.size === b.options.size &&
-  a.options.numbers.every((number, at) => number === b.options.numbers[at] && Buffer.compare(a.options.values[at]!, b.options.values[at]!) === 0) &&
-  Buffer.compare(a.payload, b.payload) === 0
+const sameOptions = (a: ClientRequest, b: ClientRequest): boolean => a.options.equals(b.options) && Buffer.compare(a.payload, b.payload) === 0
 
 /** For how long a representation is fresh, in milliseconds. */
 const ageOf = (message: Message): number => Math.min(message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE, 1_000_000) * 1000

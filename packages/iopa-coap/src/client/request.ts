@@ -3,14 +3,9 @@ import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
-import { decodeText, isCritical, OPTION, Options, optionDefinition } from '../codec/options.ts'
-
-/** A request in the terms of CoAP, before it is cut into blocks. */
-export interface ClientRequest {
-  readonly code: number
-  readonly options: Options
-  readonly payload: Uint8Array
-}
+import { OPTION } from '../codec/option-registry.ts'
+import { decodeText, Options } from '../codec/options.ts'
+import type { ClientRequest } from '../exchanges/transfer.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -66,19 +61,6 @@ const decodePart = (part: string): string => {
   } catch {
     throw new IopaError(400, 'undecodable-query', 'The query holds an escape that is not valid UTF-8.')
   }
-}
-
-/** The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other. */
-export const unusable = (message: Message): IopaError | undefined => {
-  const critical = message.options.numbers.find((number, at) => {
-    if (!isCritical(number)) return false
-    const definition = optionDefinition(number)
-    const { length } = message.options.values[at]!
-    return definition === undefined || length < definition.min || length > definition.max
-  })
-  return critical === undefined
-    ? undefined
-    : new IopaError(502, 'bad-option', `The answer has the critical option ${critical}, which is not understood here.`)
 }
 
 /** The answer that a response is; `payload` is the whole of it, put together from blocks. */

@@ -42,10 +42,8 @@ export const CODE = {
   ABORT: 229
 } as const
 
-const METHODS: readonly (string | undefined)[] = [undefined, 'GET', 'POST', 'PUT', 'DELETE', 'FETCH', 'PATCH', 'iPATCH']
-
-/** The method of a request code, or undefined for a code that names none. */
-export const methodOf = (code: number): string | undefined => METHODS[code]
+/** Methods by request code; undefined for a code that names none. */
+export const METHODS: readonly (string | undefined)[] = [undefined, 'GET', 'POST', 'PUT', 'DELETE', 'FETCH', 'PATCH', 'iPATCH']
 
 /** The request code of a method, in any case, or undefined for one that CoAP does not have. */
 export const codeOfMethod = (method: string): number | undefined => {

@@ -1,158 +1,73 @@
-/** Option numbers (RFC 7252 section 5.10, 7641, 7959, 7967, 8613, 8768, 9175, 9177). */
-export const OPTION = {
-  IF_MATCH: 1,
-  URI_HOST: 3,
-  ETAG: 4,
-  IF_NONE_MATCH: 5,
-  OBSERVE: 6,
-  URI_PORT: 7,
-  LOCATION_PATH: 8,
-  URI_PATH: 11,
-  CONTENT_FORMAT: 12,
-  MAX_AGE: 14,
-  URI_QUERY: 15,
-  HOP_LIMIT: 16,
-  ACCEPT: 17,
-  LOCATION_QUERY: 20,
-  BLOCK2: 23,
-  BLOCK1: 27,
-  SIZE2: 28,
-  PROXY_URI: 35,
-  PROXY_SCHEME: 39,
-  SIZE1: 60,
-  ECHO: 252,
-  NO_RESPONSE: 258,
-  REQUEST_TAG: 292
-} as const
+import { OptionWalker, SHARED_WALKER } from './option-walker.ts'
 
-/** How the value of an option is read. */
-export type OptionFormat = 'empty' | 'opaque' | 'uint' | 'string'
-
-/** What the registry knows of an option. */
-export interface OptionDefinition {
-  readonly number: number
-  readonly name: string
-  readonly format: OptionFormat
-  /** Bounds of the value's length in bytes; a value outside them makes the option unrecognised (RFC 7252 section 5.4.3). */
-  readonly min: number
-  readonly max: number
-  readonly repeatable: boolean
-}
-
-const option = (number: number, name: string, format: OptionFormat, min: number, max: number, repeatable = false): OptionDefinition => ({
-  number,
-  name,
-  format,
-  min,
-  max,
-  repeatable
-})
-
-/** The options that this implementation recognises. */
-export const OPTIONS: readonly OptionDefinition[] = [
-  option(OPTION.IF_MATCH, 'If-Match', 'opaque', 0, 8, true),
-  option(OPTION.URI_HOST, 'Uri-Host', 'string', 1, 255),
-  option(OPTION.ETAG, 'ETag', 'opaque', 1, 8, true),
-  option(OPTION.IF_NONE_MATCH, 'If-None-Match', 'empty', 0, 0),
-  option(OPTION.OBSERVE, 'Observe', 'uint', 0, 3),
-  option(OPTION.URI_PORT, 'Uri-Port', 'uint', 0, 2),
-  option(OPTION.LOCATION_PATH, 'Location-Path', 'string', 0, 255, true),
-  option(OPTION.URI_PATH, 'Uri-Path', 'string', 0, 255, true),
-  option(OPTION.CONTENT_FORMAT, 'Content-Format', 'uint', 0, 2),
-  option(OPTION.MAX_AGE, 'Max-Age', 'uint', 0, 4),
-  option(OPTION.URI_QUERY, 'Uri-Query', 'string', 0, 255, true),
-  option(OPTION.HOP_LIMIT, 'Hop-Limit', 'uint', 1, 1),
-  option(OPTION.ACCEPT, 'Accept', 'uint', 0, 2),
-  option(OPTION.LOCATION_QUERY, 'Location-Query', 'string', 0, 255, true),
-  option(OPTION.BLOCK2, 'Block2', 'uint', 0, 3),
-  option(OPTION.BLOCK1, 'Block1', 'uint', 0, 3),
-  option(OPTION.SIZE2, 'Size2', 'uint', 0, 4),
-  option(OPTION.PROXY_URI, 'Proxy-Uri', 'string', 1, 1034),
-  option(OPTION.PROXY_SCHEME, 'Proxy-Scheme', 'string', 1, 255),
-  option(OPTION.SIZE1, 'Size1', 'uint', 0, 4),
-  option(OPTION.ECHO, 'Echo', 'opaque', 1, 40),
-  option(OPTION.NO_RESPONSE, 'No-Response', 'uint', 0, 1),
-  option(OPTION.REQUEST_TAG, 'Request-Tag', 'opaque', 0, 8, true)
-]
-
-const BY_NUMBER: (OptionDefinition | undefined)[] = []
-for (const definition of OPTIONS) BY_NUMBER[definition.number] = definition
-
-/** The definition of an option number, or undefined when it is not recognised. */
-export const optionDefinition = (number: number): OptionDefinition | undefined => BY_NUMBER[number]
-
-/** Odd numbers are critical: who does not recognise one must reject the message (RFC 7252 section 5.4.6). */
-export const isCritical = (number: number): boolean => (number & 1) === 1
-
-/** What an option can be set to; a number becomes the shortest big-endian bytes, text becomes UTF-8. */
+/** Value of an option; a number is written in the fewest big-endian bytes, text in UTF-8 (RFC 7252 section 3.2). */
 export type OptionValue = Uint8Array | string | number
 
 const NOTHING = new Uint8Array(0)
-const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** Bytes that a list of options begins with, and that the header of one option may take. */
+const FIRST_SIZE = 64
+const HEADER = 5
 
-/** A non-negative integer in the fewest big-endian bytes; zero is empty (RFC 7252 section 3.2). */
-const encodeUint = (value: number): Uint8Array => {
-  if (value === 0) return NOTHING
-  let length = 1
-  for (let rest = value; rest >= 256; rest = Math.floor(rest / 256)) length++
-  const bytes = new Uint8Array(length)
-  for (let i = length - 1, rest = value; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256
-  return bytes
-}
-
-/** A big-endian integer of any length up to six bytes; leading zeros are accepted. */
-export const decodeUint = (bytes: Uint8Array): number => {
-  let value = 0
-  for (let i = 0; i < bytes.length; i++) value = value * 256 + bytes[i]!
-  return value
-}
-
-/** Text up to this length is written character by character, which is faster than the way into the runtime and back. */
-const SHORT_TEXT = 48
-
-/** The bytes of a text in UTF-8. */
-export const encodeText = (text: string): Uint8Array => {
-  const { length } = text
-  if (length > SHORT_TEXT) return Buffer.from(text)
-  const bytes = Buffer.allocUnsafe(length)
-  for (let at = 0; at < length; at++) {
-    const unit = text.charCodeAt(at)
-    if (unit > 127) return Buffer.from(text)
-    bytes[at] = unit
-  }
-  return bytes
-}
-
-/** The text of bytes, or undefined when they are not UTF-8. */
-export const decodeText = (bytes: Uint8Array): string | undefined => {
-  try {
-    return decoder.decode(bytes)
-  } catch {
-    return undefined
-  }
-}
-
-/** The options of one message, in the order of their numbers; equal numbers keep the order in which they were added. */
+/**
+ * The options of one message, in the order of their numbers; equal numbers keep the order in which they were added. They are kept as they are on the wire,
+ * so that a received message is read in place and a written one is copied into its message as it is.
+ */
 export class Options implements Iterable<readonly [number: number, value: Uint8Array]> {
-  readonly numbers: number[] = []
-  readonly values: Uint8Array[] = []
+  /** The encoded options, from `start` to `end`. */
+  bytes: Uint8Array
+  start: number
+  end: number
+  /** Number of the last option; -1 where it has to be looked up. */
+  #last: number
+  /** False for options that lie in a received message, which is not to be written to. */
+  #writable: boolean
 
-  get size(): number {
-    return this.numbers.length
+  /** No options; or those that lie in the bytes of a message, which are not copied. */
+  constructor(bytes: Uint8Array = NOTHING, start = 0, end: number = start) {
+    this.bytes = bytes
+    this.start = start
+    this.end = end
+    this.#last = start === end ? 0 : -1
+    this.#writable = false
   }
 
-  /** Adds a value behind those that the option has. */
+  /** Bytes of all options. */
+  get length(): number {
+    return this.end - this.start
+  }
+
+  /** How many there are. */
+  get size(): number {
+    let size = 0
+    for (const walker = this.#walk(); walker.next(); ) size++
+    return size
+  }
+
+  /** Removes all of them, and keeps the memory for others. */
+  reset(): this {
+    this.start = 0
+    this.end = 0
+    this.#last = 0
+    return this
+  }
+
+  /** Adds a value after those that the option has. Fast where numbers ascend. */
   add(number: number, value: OptionValue = NOTHING): this {
-    const bytes = typeof value === 'number' ? encodeUint(value) : typeof value === 'string' ? encoder.encode(value) : value
-    let at = this.numbers.length
-    while (at > 0 && this.numbers[at - 1]! > number) at--
-    if (at === this.numbers.length) {
-      this.numbers.push(number)
-      this.values.push(bytes)
+    if (this.#last < 0) this.#last = this.#lastNumber()
+    if (number < this.#last) return this.#insert(number, value)
+    if (typeof value === 'number') {
+      const size = sizeOfUint(value)
+      this.#begin(number, size)
+      for (let at = this.end + size - 1, rest = value; at >= this.end; at--) {
+        this.bytes[at] = rest
+        rest = rest < 0x100000000 ? rest >>> 8 : Math.floor(rest / 256)
+      }
+      this.end += size
     } else {
-      this.numbers.splice(at, 0, number)
-      this.values.splice(at, 0, bytes)
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value
+      this.#begin(number, bytes.length)
+      this.bytes.set(bytes, this.end)
+      this.end += bytes.length
     }
     return this
   }
@@ -163,31 +78,41 @@ export class Options implements Iterable<readonly [number: number, value: Uint8A
   }
 
   delete(number: number): this {
-    for (let at = this.numbers.indexOf(number); at >= 0; at = this.numbers.indexOf(number)) {
-      this.numbers.splice(at, 1)
-      this.values.splice(at, 1)
-    }
-    return this
+    return this.has(number) ? this.#rewrite([...this].filter(([other]) => other !== number)) : this
+  }
+
+  /** The same options in bytes of their own. */
+  copy(): Options {
+    const copy = new Options(this.bytes.slice(this.start, this.end), 0, this.length)
+    copy.#writable = true
+    return copy
+  }
+
+  /** True when both are the same bytes. */
+  equals(other: Options): boolean {
+    return Buffer.compare(this.bytes.subarray(this.start, this.end), other.bytes.subarray(other.start, other.end)) === 0
   }
 
   has(number: number): boolean {
-    return this.numbers.includes(number)
+    return this.#find(number) !== undefined
   }
 
   /** The first value of the option, as bytes. */
   get(number: number): Uint8Array | undefined {
-    const at = this.numbers.indexOf(number)
-    return at < 0 ? undefined : this.values[at]
+    const found = this.#find(number)
+    return found && this.bytes.subarray(found.start, found.end)
   }
 
   getAll(number: number): Uint8Array[] {
-    return this.values.filter((_, at) => this.numbers[at] === number)
+    const values: Uint8Array[] = []
+    for (const walker = this.#walk(); walker.next(); ) if (walker.number === number) values.push(this.bytes.subarray(walker.start, walker.end))
+    return values
   }
 
   /** The first value of the option, as an integer. */
   uint(number: number): number | undefined {
-    const bytes = this.get(number)
-    return bytes && decodeUint(bytes)
+    const found = this.#find(number)
+    return found && decodeUint(this.bytes, found.start, found.end)
   }
 
   /** The first value of the option as text; undefined also when it is not UTF-8. */
@@ -197,9 +122,107 @@ export class Options implements Iterable<readonly [number: number, value: Uint8A
   }
 
   *[Symbol.iterator](): Iterator<readonly [number: number, value: Uint8Array]> {
-    for (let at = 0; at < this.numbers.length; at++) yield [this.numbers[at]!, this.values[at]!]
+    const walker = new OptionWalker().begin(this.bytes, this.start, this.end)
+    while (walker.next()) yield [walker.number, this.bytes.subarray(walker.start, walker.end)]
+  }
+
+  #walk(): OptionWalker {
+    return SHARED_WALKER.begin(this.bytes, this.start, this.end)
+  }
+
+  #find(number: number): OptionWalker | undefined {
+    for (const walker = this.#walk(); walker.next() && walker.number <= number; ) if (walker.number === number) return walker
+    return undefined
+  }
+
+  #lastNumber(): number {
+    let last = 0
+    for (const walker = this.#walk(); walker.next(); ) last = walker.number
+    return last
+  }
+
+  #insert(number: number, value: OptionValue): this {
+    const all = [...this]
+    const place = all.findIndex(([other]) => other > number)
+    return this.#rewrite([...all.slice(0, place), [number, value], ...all.slice(place)])
+  }
+
+  #rewrite(all: readonly (readonly [number: number, value: OptionValue])[]): this {
+    // The values lie in the old bytes.
+    this.bytes = NOTHING
+    this.#writable = false
+    this.reset()
+    for (const [number, value] of all) this.add(number, value)
+    return this
+  }
+
+  /** Writes the header of an option behind the others, and makes room for its value. */
+  #begin(number: number, length: number): void {
+    if (!this.#writable || this.end + HEADER + length > this.bytes.length) this.#grow(HEADER + length)
+    this.end = writeHeader(this.bytes, this.end, number - this.#last, length)
+    this.#last = number
+  }
+
+  #grow(more: number): void {
+    const wider = new Uint8Array(Math.max(FIRST_SIZE, 2 * (this.length + more)))
+    wider.set(this.bytes.subarray(this.start, this.end))
+    this.end = this.length
+    this.start = 0
+    this.bytes = wider
+    this.#writable = true
   }
 }
 
-/** What Max-Age means when it is absent, in seconds (RFC 7252 section 5.10.5). */
-export const DEFAULT_MAX_AGE = 60
+/** No options at all; they are not to be added to. */
+export const NO_OPTIONS: Options = new Options()
+
+/** Writes the header of one option and returns where its value goes. */
+const writeHeader = (target: Uint8Array, start: number, delta: number, length: number): number => {
+  let at = start + 1
+  let head = 0
+  if (delta < 13) head = delta << 4
+  else if (delta < 269) {
+    head = 13 << 4
+    target[at++] = delta - 13
+  } else {
+    head = 14 << 4
+    target[at++] = (delta - 269) >> 8
+    target[at++] = (delta - 269) & 255
+  }
+  if (length < 13) head |= length
+  else if (length < 269) {
+    head |= 13
+    target[at++] = length - 13
+  } else {
+    head |= 14
+    target[at++] = (length - 269) >> 8
+    target[at++] = (length - 269) & 255
+  }
+  target[start] = head
+  return at
+}
+
+const sizeOfUint = (value: number): number => {
+  if (value < 0x100) return value === 0 ? 0 : 1
+  let size = 2
+  for (let limit = 0x10000; value >= limit; limit *= 256) size++
+  return size
+}
+
+/** The big-endian integer between two offsets, of any length up to six bytes; leading zeros are accepted. */
+export const decodeUint = (bytes: Uint8Array, start = 0, end: number = bytes.length): number => {
+  let value = 0
+  for (let at = start; at < end; at++) value = value * 256 + bytes[at]!
+  return value
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The text of bytes, or undefined when they are not UTF-8. */
+export const decodeText = (bytes: Uint8Array): string | undefined => {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return undefined
+  }
+}

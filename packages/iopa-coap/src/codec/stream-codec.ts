@@ -1,5 +1,7 @@
-import { ReceivedMessage, scanOptions, sizeOfOptions, writeOptions } from './datagram-codec.ts'
-import { type Message, TYPE } from './message.ts'
+import { writeRest } from './datagram-codec.ts'
+import { type Message, ReceivedMessage } from './message.ts'
+import { scanOptions } from './option-walker.ts'
+import type { Options } from './options.ts'
 
 /** Size of a message that every peer takes before it has said otherwise, from the first to the last byte of its frame (RFC 8323 section 5.3.1). */
 export const BASE_MESSAGE_SIZE = 1152
@@ -27,7 +29,7 @@ const NOTHING = new Uint8Array(0)
 
 /**
  * Cuts a byte stream into messages, in whatever pieces it arrives (RFC 8323 section 3.2). Never throws and holds at most one incomplete frame.
- * Messages keep the chunks they came in, so whoever pushes a chunk gives it away.
+ * Messages keep the chunks they came in, so the caller must not use a chunk for anything else.
  */
 export class FrameReader {
   readonly #maxMessageSize: number
@@ -100,7 +102,7 @@ export class FrameReader {
       const frame = bytes.subarray(at, end)
       const optionsEnd = scanOptions(frame, tokenEnd - at)
       if (optionsEnd < 0) return this.#break(frames, 'options that cannot be read')
-      frames.push(new ReceivedMessage(TYPE.NON, code, 0, frame, tokenStart - at, tokenEnd - at, optionsEnd))
+      frames.push(new ReceivedMessage(frame, code, tokenStart - at, optionsEnd))
       at = end
     }
     this.#needed = 2
@@ -137,16 +139,18 @@ function lengthAt(bytes: Uint8Array, at: number, nibble: number): number {
   return bytes[at]! * 0x100_0000 + bytes[at + 1]! * 0x1_0000 + bytes[at + 2]! * 0x100 + bytes[at + 3]! + 65_805
 }
 
+/** A message over TCP, which has no type and no id. */
+export type FrameMessage = Pick<Message, 'code' | 'token' | 'options' | 'payload'>
+
 /** Bytes that a message takes as a frame. */
-export function sizeOfFrame(message: Message): number {
-  const body = sizeOfBody(message)
-  return 2 + extendedSize(body) + message.token.length + body
+export function sizeOfFrame({ token, options, payload }: FrameMessage): number {
+  const body = sizeOfBody(options, payload)
+  return 2 + extendedSize(body) + token.length + body
 }
 
-/** Writes a message as a frame into one new buffer; its type and id do not exist here. */
-export function encodeFrame(message: Message): Uint8Array {
-  const { code, token, options, payload } = message
-  const body = sizeOfBody(message)
+/** Writes a message as a frame into one new buffer. */
+export function encodeFrame({ code, token, options, payload }: FrameMessage): Uint8Array {
+  const body = sizeOfBody(options, payload)
   const extended = extendedSize(body)
   const bytes = new Uint8Array(2 + extended + token.length + body)
   bytes[0] = ((extended === 0 ? body : extended === 4 ? 15 : 12 + extended) << 4) | token.length
@@ -157,14 +161,10 @@ export function encodeFrame(message: Message): Uint8Array {
   }
   bytes[1 + extended] = code
   bytes.set(token, 2 + extended)
-  const at = writeOptions(options, bytes, 2 + extended + token.length)
-  if (payload.length > 0) {
-    bytes[at] = 0xff
-    bytes.set(payload, at + 1)
-  }
+  writeRest(bytes, 2 + extended + token.length, options, payload)
   return bytes
 }
 
-const sizeOfBody = ({ options, payload }: Message): number => sizeOfOptions(options) + (payload.length > 0 ? payload.length + 1 : 0)
+const sizeOfBody = (options: Options, payload: Uint8Array): number => options.length + (payload.length > 0 ? payload.length + 1 : 0)
 
 const extendedSize = (body: number): number => (body < 13 ? 0 : body < 269 ? 1 : body < 65_805 ? 2 : 4)

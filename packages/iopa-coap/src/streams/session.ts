@@ -1,9 +1,11 @@
 import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, type TimerHandle } from '@iopa/transport'
-import type { ReceivedMessage } from '../codec/datagram-codec.ts'
-import { type Message, TYPE } from '../codec/message.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import { encodeFrame, type Frame, FrameReader } from '../codec/stream-codec.ts'
 import { abort, type Capabilities, ping, pong, release, Signalling } from './signalling.ts'
+
+/** The protocol to offer in TLS (RFC 8323 section 8.2). */
+export const ALPN: readonly string[] = ['coap']
 
 const NOTHING = new Uint8Array(0)
 /** Beyond this many bytes the answers of one read leave before all of them are made, so that a slow reader is noticed. */
@@ -18,10 +20,8 @@ export interface StreamHandlers {
   message(message: ReceivedMessage): void
   /** A message over the size that was agreed; its body was skipped. */
   oversized(code: number, token: Uint8Array): void
-  /** The peer is about to close (RFC 8323 section 5.5). */
-  released(): void
-  /** The peer has finished sending. */
-  ended(): void
+  /** The peer closes: it has sent a Release (RFC 8323 section 5.5), or has finished sending. */
+  closing(finished: boolean): void
   /** False while no further message is to be taken; `resume` says that it is again. */
   ready(): boolean
   /** Calls `work` when everything that was received before has been answered. */
@@ -101,8 +101,7 @@ export class StreamSession implements ByteReceiver {
   }
 
   send(code: number, token: Uint8Array, options: Options, payload: Uint8Array): void {
-    const message: Message = { type: TYPE.NON, code, id: 0, token, options, payload }
-    this.#write(encodeFrame(message))
+    this.#write(encodeFrame({ code, token, options, payload }))
   }
 
   ping(): void {
@@ -138,7 +137,7 @@ export class StreamSession implements ByteReceiver {
     this.resume()
   }
 
-  /** Takes what was received, as far as there is room for what comes of it: who does not read answers shall not send requests either. */
+  /** Takes received messages while there is room for their answers: a peer that does not read answers must not send more requests. */
   resume(): void {
     if (this.#taking || this.closed) return
     this.#taking = true
@@ -158,7 +157,7 @@ export class StreamSession implements ByteReceiver {
       if (pause) this.#channel.pause()
       else this.#channel.resume()
     }
-    if (this.#finished && !pause) this.#handlers.ended()
+    if (this.#finished && !pause) this.#handlers.closing(true)
   }
 
   drain(): void {
@@ -204,7 +203,7 @@ export class StreamSession implements ByteReceiver {
         this.#handlers.ponged()
         break
       case 'release':
-        this.#handlers.released()
+        this.#handlers.closing(false)
         break
       case 'aborted':
         this.#reason = event.reason || 'The peer has aborted the connection'

@@ -1,6 +1,7 @@
 import { CODE, classOf, formatCode } from '../codec/codes.ts'
-import { type Message, TYPE } from '../codec/message.ts'
-import { decodeText, decodeUint, isCritical, Options } from '../codec/options.ts'
+import type { Message } from '../codec/message.ts'
+import { isCritical } from '../codec/option-registry.ts'
+import { decodeText, decodeUint, Options } from '../codec/options.ts'
 import { BASE_MESSAGE_SIZE, encodeFrame, type Frame, isMessage } from '../codec/stream-codec.ts'
 
 /** What a side of a connection can do, as its CSM says (RFC 8323 section 5.3). */
@@ -85,7 +86,7 @@ export class Signalling {
         : { kind: 'oversized', code: frame.code, token: frame.token, size: frame.size }
     }
     if (kind !== 7) return { kind: 'message', message: frame }
-    const critical = frame.options.numbers.find(isCritical)
+    const critical = criticalOf(frame.options)
     if (critical !== undefined) {
       return frame.code === CODE.CSM
         ? error('The CSM has a critical option that is not understood', critical)
@@ -145,10 +146,15 @@ export const bertPayload = (peer: Capabilities, overhead: number): number =>
 /** True when a BERT payload has a length that it may have: whole blocks while more follow, anything at the end. */
 export const isBertPayload = (length: number, more: boolean): boolean => !more || (length > 0 && length % 1024 === 0)
 
+const criticalOf = (options: Options): number | undefined => {
+  for (const [number] of options) if (isCritical(number)) return number
+  return undefined
+}
+
 const flag = (number: number, set: boolean): Options => (set ? new Options().add(number) : new Options())
 
 const signal = (code: number, options: Options, token: Uint8Array = NOTHING, payload: Uint8Array = NOTHING): Uint8Array =>
-  encodeFrame({ type: TYPE.NON, code, id: 0, token, options, payload })
+  encodeFrame({ code, token, options, payload })
 
 const error = (reason: string, badOption?: number): ConnectionEvent => ({ kind: 'error', reason, bytes: abort(reason, badOption) })
 

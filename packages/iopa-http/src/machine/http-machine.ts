@@ -44,6 +44,9 @@ const MOST_CHUNKS = 16
 
 const NOTHING = new Uint8Array(0)
 
+/** Of the head that is being made: filled in and read at once, so that all machines share it. */
+const FRAMING: { -readonly [key in keyof Framing]: Framing[key] } = { length: 0, chunked: false, connection: '' }
+
 /**
  * The server side of one HTTP/1.1 connection without input and output: bytes go in, requests and parts of bodies come
  * out; answers go in, the text of their heads comes out, and what may follow. What may happen when is in `transitions.ts`.
@@ -72,7 +75,6 @@ export class HttpMachine implements UnreadBytes {
   #laterBytes = 0
   readonly #heads: HeadReader
   readonly #answers: AnswerHeads
-  readonly #framing: { -readonly [key in keyof Framing]: Framing[key] } = { length: 0, chunked: false, connection: '' }
 
   /** `answers` makes the heads of answers; many machines share it. */
   constructor(answers: AnswerHeads, limits: IncomingLimits) {
@@ -175,11 +177,10 @@ export class HttpMachine implements UnreadBytes {
     const chunked = length === UNKNOWN_LENGTH && minor > 0
     // Without chunks the body ends with the connection (RFC 9112 section 6.3).
     if (length === UNKNOWN_LENGTH && minor === 0) this.closes = true
-    const framing = this.#framing
-    framing.length = length
-    framing.chunked = chunked
-    framing.connection = this.closes ? 'close' : minor === 0 ? 'keep-alive' : ''
-    const text = this.#answers.format(status, reason, pairs, type, framing)
+    FRAMING.length = length
+    FRAMING.chunked = chunked
+    FRAMING.connection = this.closes ? 'close' : minor === 0 ? 'keep-alive' : ''
+    const text = this.#answers.format(status, reason, pairs, type, FRAMING)
     this.ascii = this.#answers.ascii
     this.chunked = chunked
     this.step(ANSWER)

@@ -15,7 +15,7 @@ export interface CheckPorts {
 }
 
 /** Nothing is to be done. */
-export const HEALTHY = 0
+const HEALTHY = 0
 /** The peer keeps others waiting, or has gone: the connection is to be dropped. */
 export const DEAD = 1
 /** The body of the answer makes no progress. */

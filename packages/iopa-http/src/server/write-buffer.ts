@@ -22,10 +22,6 @@ export class WriteBuffer {
   blocked = false
 
   #flushing: ReturnType<typeof setImmediate> | null = null
-  readonly #flushLate = (): void => {
-    this.#flushing = null
-    this.flush()
-  }
 
   constructor(channel: ByteChannel) {
     this.#channel = channel
@@ -79,7 +75,7 @@ export class WriteBuffer {
 
   /** Writes everything that waits, and what is added in this turn of the event loop, at its end. */
   flushSoon(): void {
-    if (this.#waiting > 0) this.#flushing ??= setImmediate(this.#flushLate)
+    if (this.#waiting > 0) this.#flushing ??= setImmediate(WriteBuffer.#flushLate, this)
   }
 
   /** The channel is gone. */
@@ -90,6 +86,11 @@ export class WriteBuffer {
   /** The channel's `drain`. */
   drained(): void {
     this.blocked = false
+  }
+
+  static #flushLate(buffer: WriteBuffer): void {
+    buffer.#flushing = null
+    buffer.flush()
   }
 
   /** Writes long pieces as they are, and short ones joined. */

@@ -1,5 +1,5 @@
 import { type Context, countersOf, type Host, IopaError, type Limits, type User } from '@iopa/transport'
-import { Losses } from '../broker/losses.ts'
+import { Losses } from '../broker/operation/statistics.ts'
 import type {} from '../keys.ts'
 import type { MqttListener, PublishOptions, RemoteOptions } from '../options.ts'
 import { RemoteBroker } from '../remote/broker.ts'

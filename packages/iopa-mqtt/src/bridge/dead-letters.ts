@@ -1,5 +1,5 @@
 import type { Answer, Clock, IopaError } from '@iopa/transport'
-import type { Losses } from '../broker/losses.ts'
+import type { Losses } from '../broker/operation/statistics.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { InboundMessage } from '../remote/message.ts'
 import { Backoff, pause } from '../remote/waiting.ts'

@@ -1,5 +1,5 @@
 import { type Answer, IopaError } from '@iopa/transport'
-import type { Losses } from '../broker/losses.ts'
+import type { Losses } from '../broker/operation/statistics.ts'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'

@@ -1,254 +1,295 @@
-import type { ByteChannel, Clock, Connections, Context, Counts, HeldBytes, Host, Limits, UserWatches } from '@iopa/transport'
-import { DEFAULT_LIMITS, IopaError, usersOf } from '@iopa/transport'
-import { encodeMessageProperties } from '../codec/message-properties.ts'
+import { type ByteChannel, type Clock, type Connections, type Counts, type Host, type UserWatches, usersOf } from '@iopa/transport'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
-import { PublishFields } from '../codec/publish-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
-import type { BrokerOptions, PublishOptions } from '../options.ts'
-import { RouteIndex } from '../topics/route-index.ts'
-import { SubscriptionTrie } from '../topics/subscription-trie.ts'
-import { Admission } from './admission.ts'
-import { Authorising } from './authorising.ts'
-import { Connection } from './connection.ts'
-import { Counters } from './counters.ts'
-import { Distribution } from './distribution.ts'
-import { Flusher } from './flusher.ts'
-import { Journal } from './journal.ts'
-import { Losses } from './losses.ts'
-import { Message } from './message.ts'
-import { NotifiedTopics } from './notified-topics.ts'
-import { OutgoingForm } from './outgoing-form.ts'
-import { Publishing } from './publishing.ts'
-import { Quota } from './quota.ts'
-import { Requests } from './requests.ts'
-import { restore } from './restoring.ts'
-import { RetainedMessages } from './retained.ts'
-import { Sessions } from './sessions.ts'
-import { States } from './states.ts'
-import { Statistics } from './statistics.ts'
-import type { SharedGroup, Subscriber } from './subscription.ts'
-import { TopicTable } from './topic-table.ts'
-import { Turns } from './turns.ts'
-import { UserQuotas } from './user-quotas.ts'
+import { brokerSettings, type EmbeddedOptions, type PublishOptions } from '../options.ts'
+import { Admission } from './app/admission.ts'
+import { AppPublisher } from './app/app-publisher.ts'
+import { AuthorizationQueue } from './app/authorization-queue.ts'
+import { PublishHandler } from './app/publish-handler.ts'
+import { Requests } from './app/requests.ts'
+import { StateUpdates } from './app/state-updates.ts'
+import { SubscribeHandler } from './app/subscribe-handler.ts'
+import { TopicObservations } from './app/topic-observations.ts'
+import { Connection, type ConnectionPorts } from './connection/connection.ts'
+import { OutgoingForm } from './connection/packet-sender.ts'
+import { Flusher } from './connection/send-buffer.ts'
+import { Journal } from './operation/journal.ts'
+import type { Operation } from './operation/operation.ts'
+import { Quota } from './operation/quota.ts'
+import { Losses, Statistics } from './operation/statistics.ts'
+import { Turns } from './operation/turns.ts'
+import { UserQuotas } from './operation/user-quotas.ts'
+import type { AccessCheck } from './ports.ts'
+import { restore } from './restore.ts'
+import type { SessionPorts } from './session/session.ts'
+import { Sessions } from './session/sessions.ts'
+import { FanOuts } from './topics/fan-outs.ts'
+import { Forwarder } from './topics/forwarder.ts'
+import { ReceivedPublish } from './topics/message.ts'
+import { RetainedMessages } from './topics/retained-messages.ts'
+import { RouteIndex } from './topics/route-index.ts'
+import { SubscriptionTable } from './topics/subscription-table.ts'
+import { SystemTopics } from './topics/system-topics.ts'
+import { TopicTable } from './topics/topic-table.ts'
 
-/** Milliseconds between two looks at what has expired. */
+/** Milliseconds between two sweeps over connections, sessions and retained messages. */
 const SWEEP = 500
-/** Subscriptions of one session, where nothing else is said. */
-const SUBSCRIPTIONS = 10_000
 /** Milliseconds for which the quota of a user is remembered. */
 const QUOTAS = 10_000
-/** Room in a packet for what is beside its payload. */
-const PACKET_OVERHEAD = 65_536
-/** Topics of changed states that a subscription with wildcards finds. */
-const NOTIFIED = 10_000
 
-/** An MQTT broker within an app: it holds the parts together and knows nothing of the network. */
+/** An MQTT broker: it creates the parts, connects them, and runs their periodic work. */
 export class Broker {
-  readonly host: Host
-  /** The bodies in memory of the app. */
-  readonly bodies: HeldBytes | undefined
-  readonly options: BrokerOptions
-  readonly limits: Limits
-  readonly clock: Clock
-  /** Milliseconds that pass whatever is done to the wall clock: every duration. */
-  readonly elapsed: () => number
-  /** Bytes of a packet that a client may send. */
-  readonly maxPacketSize: number
-  /** Subscriptions of one session. */
-  readonly maxSubscriptions: number
-  readonly trie: SubscriptionTrie<object, Subscriber> = new SubscriptionTrie()
-  readonly groups: Map<string, SharedGroup> = new Map()
-  readonly routes: RouteIndex
-  readonly topics: TopicTable
-  readonly retained: RetainedMessages
-  readonly notified: NotifiedTopics = new NotifiedTopics(NOTIFIED)
-  readonly quotas: UserQuotas
-  /** Bytes that wait for clients. */
-  readonly queued: Quota
-  /** Subscriptions of all sessions. */
-  readonly subscribed: Quota
-  readonly journal: Journal
-  readonly flusher: Flusher = new Flusher()
-  /** Long walks, in slices. */
-  readonly turns: Turns
-  readonly authorising: Authorising
-  readonly admission: Admission
-  readonly losses: Losses
-  readonly decoder: PacketDecoder
-  /** Filled by each PUBLISH that is read. */
-  readonly fields: PublishFields = new PublishFields()
-  /** Filled by each PUBLISH that is written. */
-  readonly form: OutgoingForm = new OutgoingForm()
-  readonly counters: Counters = new Counters()
-  readonly users: UserWatches
-  readonly requests: Requests
-  readonly sessions: Sessions
-  readonly distribution: Distribution
-  readonly publishing: Publishing
-  readonly states: States
-  readonly #statistics: Statistics
+  readonly #host: Host
+  readonly #store: EmbeddedOptions['store']
+  readonly #operation: Operation
+  readonly #quotas: UserQuotas
+  readonly #queued: Quota
+  readonly #subscriptions: SubscriptionTable
+  readonly #topics: TopicTable
+  readonly #retained: RetainedMessages
+  readonly #admission: Admission
+  readonly #requests: Requests
+  readonly #observations: TopicObservations
+  readonly #states: StateUpdates
+  readonly #sessions: Sessions
+  readonly #session: SessionPorts
+  readonly #users: UserWatches
+  readonly #publisher: AppPublisher
+  readonly #systemTopics: SystemTopics
+  readonly #connection: ConnectionPorts
   readonly #open = new Map<ByteChannel, Connection>()
-  /** When the last sweep began: what had expired by then is over. */
-  sweptAt = 0
+  #closed = false
   #sweepTimer: unknown = null
-  #nextStatistics: number
+  #nextFigures: number
+  #quotasAskedAt = 0
 
-  constructor(host: Host, options: BrokerOptions, clock: Clock) {
-    this.host = host
-    this.bodies = host.scope.environment.bodies
-    this.options = options
-    this.limits = host.limits
-    this.clock = clock
-    this.elapsed = () => clock.elapsed()
-    this.maxPacketSize = options.maxPacketSize ?? host.limits.body + PACKET_OVERHEAD
-    const { observersPerConnection } = host.limits
-    const most = observersPerConnection === DEFAULT_LIMITS.observersPerConnection ? SUBSCRIPTIONS : observersPerConnection
-    this.maxSubscriptions = options.maxSubscriptionsPerSession ?? most
-    this.quotas = new UserQuotas(options.quota, error => this.losses.note('the function in the option quota has failed', String(error)))
-    this.routes = new RouteIndex(host.routes())
-    this.topics = new TopicTable(this.trie, this.routes, host.limits.pathSegments, options.maxTopicLength)
-    this.retained = new RetainedMessages(options.maxRetained, options.maxRetainedBytes, (account, of) => this.quotas.limit(account, of))
-    this.queued = new Quota(
-      options.maxQueuedBytes,
-      () => this.sessions.accounts > 1,
-      account => this.quotas.limit(account, 'queuedBytes')
+  constructor(host: Host, options: EmbeddedOptions, clock: Clock) {
+    this.#host = host
+    this.#store = options.store
+    const settings = brokerSettings(options, host.limits)
+    const { logger } = host
+    const batches = new Flusher()
+    const turns = new Turns(clock, batches)
+    const statistics = new Statistics(new Losses(logger, () => clock.elapsed()))
+    const journal = new Journal(options.store ?? null, logger, clock)
+    const operation: Operation = { settings, clock, turns, batches, journal, statistics, logger }
+    this.#operation = operation
+
+    const quotas = new UserQuotas(options.quota, error => statistics.losses.note('the function in the option quota has failed', String(error)))
+    this.#quotas = quotas
+    const queued = new Quota(
+      settings.maxQueuedBytes,
+      () => this.#sessions.accounts > 1,
+      account => quotas.limit(account, 'queuedBytes')
     )
-    this.subscribed = new Quota(options.maxSubscriptions, undefined, account => this.quotas.limit(account, 'subscriptions'))
-    this.turns = new Turns(clock, this.flusher)
-    this.admission = new Admission(host.limits.inFlight, clock, this.turns, ahead =>
-      ahead ? this.authorising.full : this.authorising.busy || this.distribution.fanOuts.busy
+    this.#queued = queued
+    const subscribed = new Quota(settings.maxSubscriptions, undefined, account => quotas.limit(account, 'subscriptions'))
+
+    const routes = new RouteIndex(host.routes())
+    const subscriptions = new SubscriptionTable(subscribed, journal)
+    const topics = new TopicTable(subscriptions.trie, routes, host.limits.pathSegments, settings.maxTopicLength)
+    const retained = new RetainedMessages(settings, journal, clock, (account, of) => quotas.limit(account, of))
+    const pressure = { authorizing: false, overwhelmed: false, forwarding: false }
+    const resume = (): void => this.#admission.resume()
+    const fanOuts = new FanOuts(turns, pressure, resume)
+    const authorizations = new AuthorizationQueue(host, turns, pressure, resume)
+    const queues = {
+      get room() {
+        return queued.room
+      },
+      allowance: (account: string) => queued.allowance(account),
+      relieve: (missing: number) => turns.wait(() => this.#sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.bytes))
+    }
+    const forwarder = new Forwarder({ topics, fanOuts, queues, authorizations })
+    this.#subscriptions = subscriptions
+    this.#topics = topics
+    this.#retained = retained
+    this.#admission = new Admission(host.limits.inFlight, clock, turns, pressure)
+
+    const requests = new Requests(host)
+    const observations = new TopicObservations(host, requests, topics)
+    const states = new StateUpdates({ host, topics, routes, observations })
+    const publish = new PublishHandler({ host, admission: this.#admission, states, topics, forwarder, retained }, operation)
+    this.#requests = requests
+    this.#observations = observations
+    this.#states = states
+
+    const receive: AccessCheck = (scope, topic, done) =>
+      authorizations.run(
+        () => requests.read(scope, topic),
+        context => done(context.response.status)
+      )
+    const reply: AccessCheck = (scope, topic, done) =>
+      authorizations.run(
+        () => requests.reply(scope, topic),
+        context => done(context.response.status)
+      )
+    this.#session = {
+      operation,
+      queued,
+      checks: { receive, reply },
+      initial: { topics, retained, states, operation },
+      overflowed: session => this.#sessions.endOverflowed(session)
+    }
+    const sessions = new Sessions(
+      {
+        session: this.#session,
+        subscriptions,
+        scope: connection => requests.scope(connection),
+        publishWill: publish.publishWill,
+        observe: (session, topic) => observations.observe(session, topic, () => undefined)
+      },
+      account => quotas.limit(account, 'sessions')
     )
-    this.authorising = new Authorising(host, this.turns, () => this.admission.resume())
-    this.losses = new Losses(host.logger, this.elapsed)
-    this.journal = new Journal(options.store, host.logger, clock)
-    this.decoder = new PacketDecoder(host.limits.headerCount)
-    this.users = usersOf(host)
-    this.requests = new Requests(host)
-    this.sessions = new Sessions(this)
-    this.distribution = new Distribution(this)
-    this.publishing = new Publishing(this)
-    this.states = new States(this)
-    this.#statistics = new Statistics(this)
-    this.#nextStatistics = clock.elapsed()
+    this.#sessions = sessions
+    const subscribe = new SubscribeHandler(
+      {
+        host,
+        requests,
+        topics,
+        subscriptions,
+        observations,
+        hasRoom: session =>
+          session.subscriptions.size < settings.maxSubscriptionsPerSession &&
+          sessions.idle.makeRoom(subscribed, session.account, 1, idle => idle.subscriptions.size)
+      },
+      operation
+    )
+
+    this.#users = usersOf(host)
+    this.#publisher = new AppPublisher({ topics, retained, forwarder, operation })
+    this.#systemTopics = new SystemTopics({ statistics, topics, retained, forwarder }, clock, () => this.#figures())
+    this.#nextFigures = clock.elapsed()
+    this.#connection = {
+      operation,
+      host,
+      requests,
+      sessions,
+      topics,
+      publish,
+      subscribe,
+      users: this.#users,
+      bodies: host.scope.environment.bodies,
+      decoder: new PacketDecoder(host.limits.headerCount),
+      fields: new ReceivedPublish(),
+      sender: { settings, clock, statistics, batches, form: new OutgoingForm() }
+    }
   }
 
-  /** Takes back what the store kept, and begins to hear of changes. */
+  /** Bytes of a packet that a client may send. */
+  get maxPacketSize(): number {
+    return this.#operation.settings.maxPacketSize
+  }
+
+  /** Reads the store, and begins to follow changes of paths and revocations of users. */
   async start(): Promise<void> {
-    if (this.options.store) await restore(this, this.options.store)
-    this.host.changes(this.states.changed)
-    this.sweptAt = this.elapsed()
-    const revocations = this.users.revocations(id => this.flusher.batch(() => this.sessions.revoke(id)))
-    this.host.scope.defer(() => revocations[Symbol.dispose]())
+    const sessions = this.#sessions
+    if (this.#store)
+      await restore(this.#store, {
+        operation: this.#operation,
+        session: this.#session,
+        sessions,
+        subscriptions: this.#subscriptions,
+        topics: this.#topics,
+        retained: this.#retained,
+        requests: this.#requests,
+        observe: (session, topic) => this.#observations.observe(session, topic, () => this.#states.changed({ path: topic.path, origin: null }))
+      })
+    this.#host.changes(this.#states.changed)
+    sessions.sweptAt = this.#operation.clock.elapsed()
+    const revocations = this.#users.revocations(id => this.#operation.batches.batch(() => sessions.revoke(id)))
+    this.#host.scope.defer(() => revocations[Symbol.dispose]())
     this.#arm()
   }
 
-  /** What it counts by itself for `app.counters()`. */
+  /** Its part of `app.counters()`. */
   get counts(): Partial<Counts> {
     let observers = 0
-    for (const { observed } of this.sessions) observers += observed?.size ?? 0
-    return { observers, sessions: this.sessions.size, dropped: this.counters.dropped }
+    for (const { observed } of this.#sessions) observers += observed?.size ?? 0
+    return { observers, sessions: this.#sessions.size, dropped: this.#operation.statistics.dropped }
   }
 
   /** Serves a connection. */
   accept(channel: ByteChannel, connections: Connections): void {
     const counted = connections.admit(channel)
-    this.counters.sockets++
+    this.#operation.statistics.sockets++
     if (counted === null) {
       channel.destroy()
       return
     }
-    const connection = new Connection(this, channel, counted, () => this.#open.delete(channel))
+    const connection = new Connection(channel, counted, this.#connection, () => this.#open.delete(channel))
     this.#open.set(channel, connection)
     channel.open(connection)
   }
 
-  /**
-   * Publishes from inside the app: plain pub/sub, past the pipeline. Resolves when the store has kept what it is to keep.
-   * @throws IopaError 400 for what is no topic, 409 for one that a route covers, 503 when there is no room or the store fails
-   */
-  async publish(name: string, payload: string | Uint8Array, options: PublishOptions = {}): Promise<void> {
-    const topic = this.topics.get(name)
-    if (topic === null || name.startsWith('$')) throw new IopaError(400, 'bad-topic', `'${name}' is not a topic that messages can be published to.`)
-    if (topic.isState)
-      throw new IopaError(409, 'topic-is-state', `'${name}' is the state of ${topic.path}: change it there, or call app.notify('${topic.path}').`)
-    const { qos = 0, retain = false, messageExpiryInterval, userProperties = {} } = options
-    const expiresAt = messageExpiryInterval === undefined ? 0 : this.elapsed() + messageExpiryInterval * 1000
-    const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-    const pairs = Object.entries(userProperties).flatMap(([key, values]) => [values].flat().map(value => [key, value] as const))
-    const properties = encodeMessageProperties({ ...options, userProperties: pairs })
-    const message = Message.of(topic.name, topic.bytes, bytes, qos, retain, properties, expiresAt, null)
-    const kept = await new Promise<boolean>(resolve => {
-      this.flusher.batch(() => this.publishing.share(message, topic, resolve))
-    })
-    if (!kept) throw new IopaError(503, 'not-kept', `The message to '${name}' was not kept: the store fails. It was given to no client.`)
+  /** Publishes a message of the app (see `AppPublisher`). */
+  publish(name: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void> {
+    return this.#publisher.publish(name, payload, options)
   }
 
-  /** Tells middleware that a connection has ended, and ends its scope. */
-  farewell(context: Context, reasonCode: number, connected: boolean): void {
-    if (!connected) {
-      void context.end('disconnect')
-      return
-    }
-    const leaving = this.requests.control('DISCONNECT', '/', context.endpoint, null, context)
-    leaving['mqtt.ReasonCode'] = reasonCode
-    this.host.run(leaving, () => {
-      void leaving.end()
-      void context.end('disconnect')
-    })
-  }
-
-  /** Says goodbye to one connection. */
-  dismiss(channel: ByteChannel): void {
+  /** Ends one connection: the server shuts down. */
+  disconnect(channel: ByteChannel): void {
     this.#open.get(channel)?.disconnect(REASON.SERVER_SHUTTING_DOWN, '')
   }
 
-  /** Ends what is left, once no connection is. */
+  /** Ends everything else, after all connections have ended. */
   async close(): Promise<void> {
-    if (this.#sweepTimer !== null) this.clock.clearTimeout(this.#sweepTimer)
+    if (this.#sweepTimer !== null) this.#operation.clock.clearTimeout(this.#sweepTimer)
     this.#sweepTimer = null
     this.#closed = true
-    this.admission.close()
-    await this.journal.flush()
-    await this.options.store?.close()
-    await this.sessions.close()
+    this.#admission.close()
+    await this.#operation.journal.close()
+    await this.#sessions.close()
   }
-
-  #closed = false
-  #quotasAskedAt = 0
 
   #arm(): void {
     if (this.#closed) return
-    this.#sweepTimer = this.clock.setTimeout(() => {
-      this.flusher.batch(() => this.#sweep())
+    const { clock, batches } = this.#operation
+    this.#sweepTimer = clock.setTimeout(() => {
+      batches.batch(() => this.#sweep())
       this.#arm()
     }, SWEEP)
   }
 
-  /** Closes connections that have been silent, or have not gone, for too long. */
+  #sweep(): void {
+    const { clock, settings } = this.#operation
+    const now = clock.elapsed()
+    if (this.#quotasAskedAt + QUOTAS <= now) {
+      this.#quotasAskedAt = now
+      this.#quotas.forget()
+    }
+    this.#sweepConnections()
+    this.#sessions.sweep(now)
+    if (settings.statistics !== false && this.#nextFigures <= now) {
+      this.#nextFigures = now + settings.statistics * 1000
+      this.#systemTopics.publish()
+    }
+    this.#retained.sweep(now)
+  }
+
+  /** Ends connections that have been silent for too long, or have not closed in time. */
   #sweepConnections(): void {
     const late = [...this.#open.values()].filter(connection => connection.isLate())
     if (late.length === 0) return
-    // After a turn that took long, what a client has sent in time is still to be read: it gets the chance before its connection is closed.
+    // After a long turn, packets that clients have sent in time are still to be read; they are read before.
     setImmediate(() => {
-      this.flusher.batch(() => {
+      this.#operation.batches.batch(() => {
         for (const connection of late) if (connection.isLate()) connection.expire()
       })
     })
   }
 
-  #sweep(): void {
-    const now = this.elapsed()
-    this.sweptAt = now
-    if (this.#quotasAskedAt + QUOTAS <= now) {
-      this.#quotasAskedAt = now
-      this.quotas.forget()
+  #figures(): ReturnType<ConstructorParameters<typeof SystemTopics>[2]> {
+    const sessions = this.#sessions
+    let waiting = 0
+    for (const { outgoing } of sessions) waiting += outgoing.waiting
+    return {
+      sessions: sessions.size,
+      connected: sessions.connected,
+      waiting,
+      queuedBytes: this.#queued.used,
+      subscriptions: this.#subscriptions.trie.size,
+      sharedSubscriptions: this.#subscriptions.groups
     }
-    this.#sweepConnections()
-    this.sessions.sweep()
-    if (this.options.statistics !== false && this.#nextStatistics <= now) {
-      this.#nextStatistics = now + this.options.statistics * 1000
-      this.#statistics.publish()
-    }
-    for (const topic of this.retained.sweep(now)) this.journal.add({ kind: 'retained', topic, value: null })
   }
 }

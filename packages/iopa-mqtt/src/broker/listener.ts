@@ -1,19 +1,19 @@
 import cluster from 'node:cluster'
-import { type ByteServer, Connections, countersOf, type Host, IopaError, type TlsOptions } from '@iopa/transport'
+import { type ByteServer, Connections, countersOf, type Host, IopaError, listenerUrl, type TlsOptions } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
-import { brokerOptions, type EmbeddedOptions, type MqttListener, type MqttListenerOptions } from '../options.ts'
+import type { EmbeddedOptions, MqttListener, MqttListenerOptions } from '../options.ts'
 import type { WebSocketListener, WebSocketNetwork } from '../websocket/network.ts'
 import { Broker } from './broker.ts'
 
 /** A broker on a network. */
 export interface BrokerListener extends MqttListener {
-  /** Where it listens: the address of the options, those of `listeners`, then that for browsers. */
+  /** Addresses: of the options, of `listeners`, then the one for browsers. */
   readonly urls: readonly URL[]
   /** Where browsers connect; null without the option. */
   readonly websocketUrl: URL | null
 }
 
-/** The name of what says whose broker it is. */
+/** The key of the one broker of an app (see `host.shared`). */
 const BROKER = 'mqtt.broker'
 
 /** Starts a broker and has it listen. Rejects when an address cannot be bound. */
@@ -28,14 +28,14 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   const places: readonly MqttListenerOptions[] = [options, ...(options.listeners ?? [])]
   for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.allowUnauthenticated)
   const clock = options.clock ?? own.clock
-  const broker = new Broker(own, brokerOptions(options), clock)
+  const broker = new Broker(own, options, clock)
   const counters = countersOf(own, 'mqtt', () => broker.counts)
   const connections = new Connections(clock, own.limits, () => undefined, counters)
   const network = options.network ?? socketNetwork()
   const servers: ByteServer[] = []
   const close = async (timeout: number): Promise<void> => {
     const closed = Promise.all(servers.map(server => server.close()))
-    await connections.drain(timeout, ({ channel }) => broker.dismiss(channel))
+    await connections.drain(timeout, ({ channel }) => broker.disconnect(channel))
     await closed
     await broker.close()
   }
@@ -73,13 +73,12 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   }
 }
 
-const urlOf = ({ address, port }: ByteServer, secure: boolean): URL =>
-  new URL(`${secure ? 'mqtts' : 'mqtt'}://${address.includes(':') ? `[${address}]` : address}:${port}`)
+const urlOf = ({ address, port }: ByteServer, secure: boolean): URL => listenerUrl(secure ? 'mqtts' : 'mqtt', address, port)
 
 /** Serves WebSocket beside the other ports, or within a server that exists. */
 async function listenForBrowsers(
   websocket: WebSocketNetwork,
-  { tls, allowUnauthenticated }: EmbeddedOptions,
+  { tls, allowUnauthenticated, clock }: EmbeddedOptions,
   host: Host,
   broker: Broker,
   connections: Connections
@@ -93,7 +92,7 @@ async function listenForBrowsers(
     connections: most,
     headerBytes,
     headerTimeout,
-    clock: broker.clock,
+    clock: clock ?? host.clock,
     messageTimeout: requestTimeout
   }
   return websocket.listen(tls, limits, channel => broker.accept(channel, connections))

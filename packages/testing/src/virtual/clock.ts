@@ -31,11 +31,11 @@ export interface VirtualClockOptions {
   readonly start?: number
 }
 
-// A timer that sets itself anew for the same instant would hold time still for ever.
+// A timer that sets itself again for the same instant would stop the time for ever.
 const CALLBACKS_AT_ONE_INSTANT = 1_000_000
 const TURNS_TO_SETTLE = 10_000
 
-/** A clock that stands still until it is told to move; the same calls give the same order of events every time. */
+/** A clock that stands still until a test moves it; the same calls give the same order of events every time. */
 export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualClock {
   const queue = new TimerQueue()
   let time = 0

@@ -130,7 +130,7 @@ export class VirtualDatagrams {
     const receivers = [...(group ?? this.#sockets.get(key)?.slice(0, 1) ?? [])]
     if (receivers.length === 0 && record.fate === 'underway') record.fate = 'unreachable'
     else if (receivers.length > 0) record.fate = record.fate === 'delivered' || record.fate === 'duplicated' ? 'duplicated' : 'delivered'
-    // A copy for each: whoever receives bytes may keep them.
+    // A copy for each receiver, which may keep the bytes.
     for (const { receiver } of receivers) receiver?.message(record.bytes.slice(), record.from.address, record.from.port, group !== undefined)
   }
 

@@ -1,6 +1,6 @@
 /**
  * Tells where the caller of `method` stands, as `file:line`; empty where the engine does not tell.
- * The trace is captured now and only read when somebody asks, which is what costs.
+ * The trace is captured now and only read on request, which is what costs.
  */
 export const callSite = (method: unknown): (() => string) => {
   const holder: { stack?: string } = {}

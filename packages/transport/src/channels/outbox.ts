@@ -17,7 +17,7 @@ export class Outbox {
   #corked = 0
   #scheduled = false
   #blocked = false
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
   #closed = false
 
   constructor(channel: ByteChannel, limits: OutboxLimits) {

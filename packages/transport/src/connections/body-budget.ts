@@ -26,7 +26,7 @@ class BodyBudget implements HeldBytes {
   refused = 0
   readonly #holders = new Map<object, number>()
   readonly #owners = new Map<string, number>()
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
 
   constructor(limit: number) {
     this.limit = limit

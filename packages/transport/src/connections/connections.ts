@@ -68,7 +68,7 @@ export class Connections {
   #sweeps = 0
   #timer: TimerHandle | null = null
   #closing: ((connection: Connection) => void) | null = null
-  #empty: (() => void)[] = []
+  readonly #empty: (() => void)[] = []
 
   /** `onIdle` is called for a connection without traffic for `idleTimeout`; it should say goodbye and destroy the channel. */
   constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, 'connections' | 'refuse'>) {

@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts'
 import type { Limits } from './limits.ts'
 import type { RouteInfo } from './routes.ts'
 
-/** A path whose state has changed, or that somebody has named. */
+/** A path whose state has changed, or that a handler has named. */
 export interface Change {
   readonly path: string
   /** The context that caused it; null for `app.notify`. It may have ended. */

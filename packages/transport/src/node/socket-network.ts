@@ -30,7 +30,7 @@ export interface TlsModule extends IdentityCheck {
 type Make = (options: object, connected?: (socket: SocketLike) => void) => unknown
 
 /** Modules in place of `node:net` and `node:tls`, for tests. */
-export interface SocketModules {
+interface SocketModules {
   readonly net?: NetModule
   readonly tls?: () => Promise<TlsModule>
 }

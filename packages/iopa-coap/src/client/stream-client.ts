@@ -1,0 +1,38 @@
+import { isIP } from 'node:net'
+import { abortable, type ByteNetwork, channelClosed, checkTarget, type Link, type OpenOptions } from '@iopa/transport'
+import { StreamRequester } from '../exchanges/stream-requester.ts'
+import { hostOf } from '../messages/addresses.ts'
+import { ALPN, StreamSession } from '../streams/session.ts'
+import { CoapLink } from './coap-link.ts'
+
+/** A link to the server of a `coap+tcp:` or `coaps+tcp:` URL, as soon as that has said what it can do. */
+export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions): Promise<Link> => {
+  const { signal, clock, limits, tls } = options
+  checkTarget(url, options)
+  const secure = url.protocol === 'coaps+tcp:'
+  const host = hostOf(url)
+  const channel = await network.connect(
+    {
+      host,
+      port: url.port === '' ? (secure ? 5684 : 5683) : Number(url.port),
+      tls: secure ? (tls ?? {}) : undefined,
+      alpn: secure ? ALPN : undefined
+    },
+    signal
+  )
+  const requester = new StreamRequester({ limits })
+  const session = (requester.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, requester))
+  await abortable(signal, () => requester.capable).catch((error: unknown) => {
+    session.destroy()
+    throw error
+  })
+  return new CoapLink({
+    host: isIP(host) ? '' : host,
+    clock,
+    confirmable: true,
+    bodyLimit: limits.body,
+    requester,
+    closed: requester.unusable,
+    close: () => requester.close(channelClosed())
+  })
+}

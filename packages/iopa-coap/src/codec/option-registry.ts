@@ -1,0 +1,88 @@
+/** Option numbers (RFC 7252 section 5.10, 7641, 7959, 7967, 8613, 8768, 9175, 9177). */
+export const OPTION = {
+  IF_MATCH: 1,
+  URI_HOST: 3,
+  ETAG: 4,
+  IF_NONE_MATCH: 5,
+  OBSERVE: 6,
+  URI_PORT: 7,
+  LOCATION_PATH: 8,
+  URI_PATH: 11,
+  CONTENT_FORMAT: 12,
+  MAX_AGE: 14,
+  URI_QUERY: 15,
+  HOP_LIMIT: 16,
+  ACCEPT: 17,
+  LOCATION_QUERY: 20,
+  BLOCK2: 23,
+  BLOCK1: 27,
+  SIZE2: 28,
+  PROXY_URI: 35,
+  PROXY_SCHEME: 39,
+  SIZE1: 60,
+  ECHO: 252,
+  NO_RESPONSE: 258,
+  REQUEST_TAG: 292
+} as const
+
+/** How the value of an option is read. */
+export type OptionFormat = 'empty' | 'opaque' | 'uint' | 'string'
+
+/** What the registry knows of an option. */
+export interface OptionDefinition {
+  readonly number: number
+  readonly name: string
+  readonly format: OptionFormat
+  /** Bounds of the value's length in bytes; a value outside them makes the option unrecognised (RFC 7252 section 5.4.3). */
+  readonly min: number
+  readonly max: number
+  readonly repeatable: boolean
+}
+
+const option = (number: number, name: string, format: OptionFormat, min: number, max: number, repeatable = false): OptionDefinition => ({
+  number,
+  name,
+  format,
+  min,
+  max,
+  repeatable
+})
+
+/** The options that this implementation recognises. */
+export const OPTIONS: readonly OptionDefinition[] = [
+  option(OPTION.IF_MATCH, 'If-Match', 'opaque', 0, 8, true),
+  option(OPTION.URI_HOST, 'Uri-Host', 'string', 1, 255),
+  option(OPTION.ETAG, 'ETag', 'opaque', 1, 8, true),
+  option(OPTION.IF_NONE_MATCH, 'If-None-Match', 'empty', 0, 0),
+  option(OPTION.OBSERVE, 'Observe', 'uint', 0, 3),
+  option(OPTION.URI_PORT, 'Uri-Port', 'uint', 0, 2),
+  option(OPTION.LOCATION_PATH, 'Location-Path', 'string', 0, 255, true),
+  option(OPTION.URI_PATH, 'Uri-Path', 'string', 0, 255, true),
+  option(OPTION.CONTENT_FORMAT, 'Content-Format', 'uint', 0, 2),
+  option(OPTION.MAX_AGE, 'Max-Age', 'uint', 0, 4),
+  option(OPTION.URI_QUERY, 'Uri-Query', 'string', 0, 255, true),
+  option(OPTION.HOP_LIMIT, 'Hop-Limit', 'uint', 1, 1),
+  option(OPTION.ACCEPT, 'Accept', 'uint', 0, 2),
+  option(OPTION.LOCATION_QUERY, 'Location-Query', 'string', 0, 255, true),
+  option(OPTION.BLOCK2, 'Block2', 'uint', 0, 3),
+  option(OPTION.BLOCK1, 'Block1', 'uint', 0, 3),
+  option(OPTION.SIZE2, 'Size2', 'uint', 0, 4),
+  option(OPTION.PROXY_URI, 'Proxy-Uri', 'string', 1, 1034),
+  option(OPTION.PROXY_SCHEME, 'Proxy-Scheme', 'string', 1, 255),
+  option(OPTION.SIZE1, 'Size1', 'uint', 0, 4),
+  option(OPTION.ECHO, 'Echo', 'opaque', 1, 40),
+  option(OPTION.NO_RESPONSE, 'No-Response', 'uint', 0, 1),
+  option(OPTION.REQUEST_TAG, 'Request-Tag', 'opaque', 0, 8, true)
+]
+
+const BY_NUMBER: (OptionDefinition | undefined)[] = []
+for (const definition of OPTIONS) BY_NUMBER[definition.number] = definition
+
+/** The definition of an option number, or undefined when it is not recognised. */
+export const optionDefinition = (number: number): OptionDefinition | undefined => BY_NUMBER[number]
+
+/** True for an odd number: an endpoint that does not recognise a critical option must reject the message (RFC 7252 section 5.4.6). */
+export const isCritical = (number: number): boolean => (number & 1) === 1
+
+/** What Max-Age means when it is absent, in seconds (RFC 7252 section 5.10.5). */
+export const DEFAULT_MAX_AGE = 60

@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { answerTimeout, IopaError } from '@iopa/transport'
+import { CODE } from '../codec/codes.ts'
+import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
+import { type Message, type ReceivedMessage, TYPE, tokenKey } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
+import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
+import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
+import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
+
+/** What requests over datagrams need. */
+export interface DatagramRequesterInit {
+  readonly layer: MessageLayer
+  readonly peer: Peer
+  /** Size exponent of the largest block. */
+  readonly szx: number
+}
+
+/** Requests to one endpoint over datagrams: a response has to come from there and to carry the token (RFC 7252 section 5.3.2). It answers no requests. */
+export class DatagramRequester implements Requester, MessageHandlers {
+  readonly reliable: boolean = false
+  readonly maxSzx: number
+  readonly maxPayload: number
+  echo: Uint8Array | undefined = undefined
+  heard: (() => void) | undefined = undefined
+  readonly idle: boolean = true
+  readonly #init: DatagramRequesterInit
+  readonly #waiting = new Map<string, OpenDatagramRequest>()
+
+  constructor(init: DatagramRequesterInit) {
+    const { peer, szx } = init
+    this.#init = init
+    this.maxSzx = szx
+    this.maxPayload = 16 << szx
+    // Kept as long as this: its message ids and the answers to its messages belong to this conversation.
+    peer.pin()
+  }
+
+  open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest {
+    const token = randomBytes(8)
+    const key = tokenKey(token)
+    const forget = (): void => {
+      if (this.#waiting.get(key) === open) this.#waiting.delete(key)
+    }
+    const open: OpenDatagramRequest = new OpenDatagramRequest(this.#init, { token, confirmable, listener, forget, heard: () => this.heard?.() })
+    this.#waiting.set(key, open)
+    open.send(code, options, payload)
+    return open
+  }
+
+  request(peer: Peer, message: ReceivedMessage): boolean {
+    this.#init.layer.reset(peer, message)
+    return false
+  }
+
+  refusal({ id }: ReceivedMessage): Uint8Array {
+    return encodeEmpty(TYPE.RST, id)
+  }
+
+  step(): boolean {
+    return false
+  }
+
+  response(peer: Peer, message: Message): boolean {
+    if (peer !== this.#init.peer) return false
+    this.heard?.()
+    return this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false
+  }
+
+  /** Fails everything that waits. */
+  close(error: IopaError): void {
+    for (const open of [...this.#waiting.values()]) open.fail(error)
+  }
+}
+
+/** What one request over datagrams is made of. */
+interface OpenDatagramRequestInit {
+  readonly token: Uint8Array
+  readonly confirmable: boolean
+  readonly listener: ResponseListener
+  /** Takes the token out. */
+  readonly forget: () => void
+  readonly heard: () => void
+}
+
+class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
+  readonly #requester: DatagramRequesterInit
+  readonly #init: OpenDatagramRequestInit
+  #confirmable: Confirmable | undefined
+  #closed = false
+
+  constructor(requester: DatagramRequesterInit, init: OpenDatagramRequestInit) {
+    this.#requester = requester
+    this.#init = init
+  }
+
+  send(code: number, options: Options, payload: Uint8Array): void {
+    const { layer, peer } = this.#requester
+    const { token, confirmable } = this.#init
+    this.#stop()
+    const id = confirmable ? 0 : peer.nextId()
+    const bytes = encode({ type: confirmable ? TYPE.CON : TYPE.NON, code, id, token, options, payload })
+    if (confirmable) {
+      this.#confirmable = layer.sendConfirmable(peer, bytes, this)
+      if (this.#confirmable === undefined)
+        this.fail(new IopaError(503, 'overloaded', 'Too many requests wait for this peer; wait for some of them first.'))
+    } else {
+      layer.transmit(peer, bytes)
+      this.#init.listener.received?.()
+    }
+  }
+
+  receive(message: Message): boolean {
+    const error = badOptionOf(message)
+    if (error !== undefined) {
+      this.fail(error)
+      return false
+    }
+    // A response is an acknowledgement too: that one was lost (RFC 7252 section 5.2.2).
+    this.#stop()
+    return this.#init.listener.response(message)
+  }
+
+  acknowledged(message: Message): boolean {
+    this.#init.heard()
+    if (message.code === CODE.EMPTY) {
+      this.#confirmable = undefined
+      this.#init.listener.received?.()
+      return true
+    }
+    if (tokenKey(message.token) !== tokenKey(this.#init.token)) return false
+    this.#confirmable = undefined
+    this.receive(message)
+    return true
+  }
+
+  reset(): void {
+    this.#confirmable = undefined
+    this.fail(new IopaError(502, 'reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
+  }
+
+  expired(): void {
+    this.#confirmable = undefined
+    this.fail(answerTimeout())
+  }
+
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.close()
+    this.#init.listener.failed(error)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#stop()
+    this.#init.forget()
+  }
+
+  #stop(): void {
+    const confirmable = this.#confirmable
+    this.#confirmable = undefined
+    if (confirmable !== undefined) this.#requester.layer.cancel(confirmable)
+  }
+}

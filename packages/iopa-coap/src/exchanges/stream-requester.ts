@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto'
+import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iopa/transport'
+import { BERT, MAX_SZX } from '../codec/block.ts'
+import { type Message, tokenKey } from '../codec/message.ts'
+import type { Options } from '../codec/options.ts'
+import type { StreamHandlers, StreamSession } from '../streams/session.ts'
+import { takesBert } from '../streams/signalling.ts'
+import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
+import { maxPayloadOf } from './stream-exchanges.ts'
+
+/** What requests on a connection need. */
+export interface StreamRequesterInit {
+  readonly limits: Limits
+}
+
+/** Requests on one connection; each has its token, and responses come in any order. It answers no requests. */
+export class StreamRequester implements Requester, StreamHandlers {
+  readonly reliable: boolean = true
+  echo: Uint8Array | undefined = undefined
+  heard: (() => void) | undefined = undefined
+  session: StreamSession | undefined
+  /** False once the connection closes, so that a request needs another one. */
+  usable = true
+  /** Resolves when the server has sent its capabilities. */
+  readonly capable: Promise<void>
+  readonly #init: StreamRequesterInit
+  readonly #waiting = new Map<string, OpenStreamRequest>()
+  #opened: () => void = () => undefined
+  #refused: (error: unknown) => void = () => undefined
+  #left: () => void = () => undefined
+  #leaving: (end: LinkEnd) => void = () => undefined
+  /** Resolves when no further request can be sent. */
+  readonly unusable: Promise<LinkEnd>
+  readonly #away: Promise<void>
+
+  constructor(init: StreamRequesterInit) {
+    this.#init = init
+    this.capable = new Promise((resolve, reject) => {
+      this.#opened = resolve
+      this.#refused = reject
+    })
+    this.unusable = new Promise(resolve => {
+      this.#leaving = resolve
+    })
+    this.#away = new Promise(resolve => {
+      this.#left = resolve
+    })
+  }
+
+  get maxSzx(): number {
+    return takesBert(this.session!.peer) ? BERT : MAX_SZX
+  }
+
+  get maxPayload(): number {
+    return maxPayloadOf(this.session!.peer)
+  }
+
+  open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
+    const token = randomBytes(8)
+    const key = tokenKey(token)
+    const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
+    if (!this.usable || this.#waiting.size >= this.#init.limits.queueMessages) {
+      queueMicrotask(() => open.fail(this.usable ? overloaded(this.#init.limits.queueMessages) : linkLost({ sent: false })))
+      return open
+    }
+    this.#waiting.set(key, open)
+    open.send(code, options, payload)
+    return open
+  }
+
+  /** Fails what waits with an error, and closes the connection. */
+  async close(error: IopaError): Promise<void> {
+    this.#fail(error)
+    this.session?.release()
+    await this.#away
+  }
+
+  opened(): void {
+    this.#opened()
+  }
+
+  message(message: Message): void {
+    this.heard?.()
+    if (message.code >= 64) this.#waiting.get(tokenKey(message.token))?.receive(message)
+  }
+
+  oversized(_code: number, token: Uint8Array): void {
+    const { body } = this.#init.limits
+    this.#waiting
+      .get(tokenKey(token))
+      ?.fail(new IopaError(502, 'answer-too-large', `The answer is larger than ${body} bytes; raise limits.body to take it.`))
+  }
+
+  closing(finished: boolean): void {
+    // After a Release what is in flight may still be answered; when the peer has finished sending no response can come.
+    this.#leave({ reason: 'finish' })
+    if (finished) this.#fail(linkLost({ sent: true }))
+    if (finished || this.#waiting.size === 0) this.session!.release()
+  }
+
+  ready(): boolean {
+    return true
+  }
+
+  whenAnswered(work: () => void): void {
+    work()
+  }
+
+  ponged(): void {}
+
+  closed(reason: string): void {
+    const error = linkLost({ sent: true }, reason === '' ? undefined : new Error(reason))
+    this.#refused(error)
+    this.#fail(error)
+    this.#left()
+  }
+
+  #forget(key: string): void {
+    this.#waiting.delete(key)
+    if (!this.usable && this.#waiting.size === 0) this.session!.release()
+  }
+
+  #leave(end: LinkEnd): void {
+    this.usable = false
+    this.#leaving(end)
+  }
+
+  #fail(error: IopaError): void {
+    this.#leave({ reason: 'lost', error })
+    for (const open of [...this.#waiting.values()]) open.fail(error)
+  }
+}
+
+/** What one request on a connection is made of. */
+interface OpenStreamRequestInit {
+  readonly token: Uint8Array
+  readonly listener: ResponseListener
+  /** Takes the token out. */
+  readonly forget: () => void
+}
+
+class OpenStreamRequest implements OpenRequest {
+  readonly #requester: StreamRequester
+  readonly #init: OpenStreamRequestInit
+  #closed = false
+
+  constructor(requester: StreamRequester, init: OpenStreamRequestInit) {
+    this.#requester = requester
+    this.#init = init
+  }
+
+  send(code: number, options: Options, payload: Uint8Array): void {
+    this.#requester.session!.send(code, this.#init.token, options, payload)
+  }
+
+  receive(message: Message): void {
+    const error = badOptionOf(message)
+    if (error !== undefined) {
+      this.fail(error)
+      return
+    }
+    this.#init.listener.response(message)
+  }
+
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.close()
+    this.#init.listener.failed(error)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#init.forget()
+  }
+}

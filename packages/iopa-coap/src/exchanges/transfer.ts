@@ -1,0 +1,229 @@
+import { IopaError } from '@iopa/transport'
+import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
+import { sameEtag } from '../codec/etag.ts'
+import type { Message } from '../codec/message.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import type { Options } from '../codec/options.ts'
+import type { Requester } from './requester.ts'
+import type { UploadSlots } from './upload-slots.ts'
+
+const NOTHING = new Uint8Array(0)
+/** How often a body is fetched again because it changed while its blocks came. */
+const RESTARTS = 3
+
+/** A request before it is cut into blocks. */
+export interface ClientRequest {
+  readonly code: number
+  readonly options: Options
+  readonly payload: Uint8Array
+}
+
+/** A response, and the whole payload that was put together from its blocks. */
+export interface ClientResponse {
+  readonly message: Message
+  readonly payload: Uint8Array
+}
+
+/** How a transfer is done. */
+export interface TransferSettings {
+  readonly confirmable: boolean
+  readonly signal: AbortSignal | undefined
+  /** Says what is waited for now: that the server receives a message, or that it answers one. */
+  readonly awaits?: ((what: 'receipt' | 'answer') => void) | undefined
+  /** Most bytes of an answer. */
+  readonly bodyLimit: number
+  /** Bodies in blocks that are under way to this server; none where that needs no bound. */
+  readonly slots?: UploadSlots | undefined
+  /** The next Request-Tag, of at most four bytes. */
+  nextTag(): number
+}
+
+/** What is left of a request when the blocks before it have been taken: all of it, or the last block of its body. */
+export interface LastPart {
+  readonly options: Options
+  readonly payload: Uint8Array
+}
+
+/** One request and its answer, in blocks both ways where they are large (RFC 7959), with an Echo repeated where the server asks for it (RFC 9175). */
+export class Transfer {
+  readonly #requester: Requester
+  readonly #settings: TransferSettings
+
+  constructor(requester: Requester, settings: TransferSettings) {
+    this.#requester = requester
+    this.#settings = settings
+  }
+
+  /** Sends a request; rejects when no answer can come. */
+  async run(request: ClientRequest): Promise<ClientResponse> {
+    const tagged = this.tagged(request)
+    const message = await this.#upload(tagged)
+    return { message, payload: await this.collect(tagged, message) }
+  }
+
+  /**
+   * The request with a Request-Tag of its own where it takes several messages that must not be mixed up with those of another (RFC 9175 section 3.3):
+   * where its body is large, and where its body is the question but does not go with later blocks of the answer.
+   */
+  tagged(request: ClientRequest): ClientRequest {
+    const { code, options, payload } = request
+    if (payload.length <= (code === CODE.FETCH ? 0 : this.#requester.maxPayload)) return request
+    return { code, payload, options: options.copy().set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
+  }
+
+  /** The whole payload that a response begins. */
+  async collect(request: ClientRequest, first: Message): Promise<Uint8Array> {
+    let response = first
+    for (let restarts = 0; ; restarts++) {
+      const payload = await this.#download(request, response)
+      if (payload !== undefined) return payload
+      if (restarts === RESTARTS) throw new IopaError(502, 'unstable-answer', 'The answer changed again and again while its blocks were fetched.')
+      response = await this.#upload(request)
+    }
+  }
+
+  /** Sends the body of a request but for its last block. The caller sends that and waits for the response; a message instead of it is a response that came before. */
+  async lead({ code, options, payload }: ClientRequest): Promise<LastPart | Message> {
+    const { maxPayload, maxSzx } = this.#requester
+    const early = options.copy()
+    if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
+    if (payload.length <= maxPayload) return { options: early, payload }
+    let szx = maxSzx
+    for (let start = 0; ; ) {
+      const length = szx === BERT ? maxPayload - (maxPayload % 1024) : blockSize(szx)
+      const end = Math.min(payload.length, start + length)
+      const more = end < payload.length
+      const block = early.copy().set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
+      if (start === 0) block.set(OPTION.SIZE1, payload.length)
+      if (!more) return { options: block, payload: payload.subarray(start, end) }
+      const response = await this.#once(code, block, payload.subarray(start, end))
+      const agreed = response.options.uint(OPTION.BLOCK1)
+      const size = agreed === undefined ? szx : Math.min(szx, readBlock(agreed).szx)
+      if (response.code === CODE.REQUEST_ENTITY_TOO_LARGE && start === 0 && size < szx) {
+        // Not the body is too large but the block (RFC 7959 section 2.9.3).
+        szx = size
+        continue
+      }
+      if (agreed === undefined || response.code >> 5 !== 2) return response
+      szx = size
+      start = end
+    }
+  }
+
+  async #upload(request: ClientRequest): Promise<Message> {
+    const { slots, signal } = this.#settings
+    const held = slots !== undefined && request.payload.length > this.#requester.maxPayload
+    if (held) await slots.enter(signal)
+    try {
+      const last = await this.lead(request)
+      return 'code' in last ? last : await this.#once(request.code, last.options, last.payload)
+    } finally {
+      if (held) slots.leave()
+    }
+  }
+
+  /** The rest of a payload; undefined when it is not the same any more. */
+  async #download({ code, options }: ClientRequest, first: Message): Promise<Uint8Array | undefined> {
+    const value = first.options.uint(OPTION.BLOCK2)
+    if (value !== undefined && !fitsBlock(readBlock(value), first.payload.length)) throw malformed()
+    if (value === undefined || value < 8 || (value & 8) === 0) return first.payload
+    const etag = first.options.get(OPTION.ETAG)
+    const parts = [first.payload]
+    let length = first.payload.length
+    let { szx } = readBlock(value)
+    // A server that offers an Echo sends small blocks because it has not verified this address yet.
+    let grows = first.options.has(OPTION.ECHO)
+    for (let more = true; more; ) {
+      this.#assertRoom(length)
+      if (length % blockSize(szx) !== 0) throw malformed()
+      while (grows && szx < this.#requester.maxSzx && length % blockSize(szx + 1) === 0) szx++
+      const next = options
+        .copy()
+        .delete(OPTION.OBSERVE)
+        .delete(OPTION.ETAG)
+        .set(OPTION.BLOCK2, blockValue(length / blockSize(szx), false, szx))
+      const response = await this.#once(code, next, NOTHING)
+      if (response.code !== first.code) {
+        if (response.code === CODE.REQUEST_ENTITY_INCOMPLETE && isSafe(code)) return undefined
+        throw new IopaError(502, 'incomplete-answer', 'The peer answered a block of its answer with an error.')
+      }
+      const tag = response.options.get(OPTION.ETAG)
+      if (etag === undefined ? tag !== undefined : tag === undefined || !sameEtag(etag, tag)) {
+        if (isSafe(code)) return undefined
+        throw new IopaError(502, 'unstable-answer', 'The answer changed while its blocks were fetched.')
+      }
+      const block = response.options.uint(OPTION.BLOCK2)
+      if (block === undefined) throw malformed()
+      const read = readBlock(block)
+      if (read.num * blockSize(read.szx) !== length || !fitsBlock(read, response.payload.length)) throw malformed()
+      parts.push(response.payload)
+      length += response.payload.length
+      grows ||= response.options.has(OPTION.ECHO)
+      szx = read.szx
+      more = read.more
+    }
+    this.#assertRoom(length)
+    return Buffer.concat(parts, length)
+  }
+
+  #assertRoom(length: number): void {
+    if (length > this.#settings.bodyLimit)
+      throw new IopaError(502, 'answer-too-large', `The answer is larger than ${this.#settings.bodyLimit} bytes; raise limits.body to take it.`)
+  }
+
+  /** Sends one message and waits for its response; one that asks for an Echo is sent once more. */
+  async #once(code: number, options: Options, payload: Uint8Array): Promise<Message> {
+    const response = await this.#exchange(code, options, payload)
+    const echo = response.code === CODE.UNAUTHORIZED ? response.options.get(OPTION.ECHO) : undefined
+    return echo === undefined ? response : this.#exchange(code, options.set(OPTION.ECHO, echo), payload)
+  }
+
+  #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
+    const { signal, confirmable, awaits } = this.#settings
+    return new Promise<Message>((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason)
+        return
+      }
+      const abort = (): void => {
+        open.close()
+        reject(signal!.reason)
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      const requester = this.#requester
+      const { echo } = requester
+      if (echo !== undefined && !options.has(OPTION.ECHO)) options.set(OPTION.ECHO, echo)
+      requester.echo = undefined
+      const settled = (): void => {
+        signal?.removeEventListener('abort', abort)
+      }
+      awaits?.('receipt')
+      const open = requester.open(code, options, payload, confirmable, {
+        received() {
+          awaits?.('answer')
+        },
+        response(message) {
+          settled()
+          offered(requester, message)
+          // The listener may be called before open() has returned, where the requester answers at once.
+          queueMicrotask(() => open.close())
+          resolve(message)
+          return true
+        },
+        failed(error) {
+          settled()
+          reject(error)
+        }
+      })
+    })
+  }
+}
+
+/** Keeps an Echo that comes with a success for the next request; one that comes with 4.01 belongs to the request that is repeated. */
+export const offered = (requester: Requester, message: Message): void => {
+  const echo = message.code >> 5 === 2 ? message.options.get(OPTION.ECHO) : undefined
+  if (echo !== undefined) requester.echo = echo
+}
+
+const malformed = (): IopaError => new IopaError(502, 'bad-block', 'The peer sent a block that does not fit to those before it.')

@@ -1,0 +1,115 @@
+import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Listener } from '@iopa/transport'
+import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
+import { MessageLayer } from '../messages/message-layer.ts'
+import { messageLimits, type Transmission } from '../messages/parameters.ts'
+import type { Peer } from '../messages/peer.ts'
+import { DatagramNotifier } from '../observers/datagram-notifier.ts'
+import { type Server, type ServerSettings, serverOver } from './server.ts'
+
+/** Where datagrams are served. */
+export interface DatagramListenerInit {
+  readonly settings: ServerSettings
+  readonly network: DatagramNetwork
+  readonly address: string
+  readonly port: number
+  /** Multicast groups to join. */
+  readonly groups: readonly string[]
+  readonly transmission: Transmission
+}
+
+/** Serves CoAP over UDP. Rejects when it cannot bind. */
+export const listenDatagrams = async (init: DatagramListenerInit): Promise<Listener> => {
+  const { network, address, port, groups } = init
+  const shared = groups.length > 0 && (address === '0.0.0.0' || address === '::')
+  const channel = await network.bind({ host: address, port, ...(shared ? { shared } : undefined) })
+  const listener = new DatagramListener(init, channel)
+  try {
+    for (const group of groups) await listener.join(group)
+  } catch (error) {
+    await listener.close({ timeout: 0 })
+    throw error
+  }
+  return listener
+}
+
+class DatagramListener implements Listener {
+  readonly url: URL
+  readonly #init: DatagramListenerInit
+  readonly #clock: Clock
+  readonly #channel: DatagramChannel
+  readonly #groups: DatagramChannel[] = []
+  readonly #layer: MessageLayer
+  readonly #exchanges: DatagramExchanges
+  readonly #server: Server<Peer>
+  #closing: Promise<void> | undefined
+
+  constructor(init: DatagramListenerInit, channel: DatagramChannel) {
+    const { settings, transmission, address } = init
+    const { host, clock, amplification } = settings
+    const limits = messageLimits(host.limits)
+    const onError = (error: unknown): void => this.#report(error)
+    this.#init = init
+    this.#clock = clock
+    this.#channel = channel
+    this.url = new URL(`coap://${address.includes(':') ? `[${address}]` : address}:${channel.localPort}`)
+    const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError })
+    const server = serverOver<Peer>(settings, {
+      introduce: peer => endpointOf(peer, channel, host.limits.body),
+      notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
+    })
+    this.#layer = layer
+    this.#server = server
+    this.#exchanges = new DatagramExchanges(layer, { limits, handler: server.resources, onError })
+    layer.open(this.#exchanges)
+  }
+
+  /** Receives what is sent to a multicast group, on a socket of its own where the system keeps the two apart. */
+  async join(group: string): Promise<void> {
+    const { network } = this.#init
+    const channel = await network.bind({ host: group, port: this.#channel.localPort, shared: true })
+    this.#groups.push(channel)
+    channel.open({ message: (bytes, address, port) => this.#layer.receive(bytes, address, port, true), error: error => this.#report(error) })
+    channel.join?.(group)
+  }
+
+  close(options: { readonly timeout?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeout ?? this.#init.settings.host.limits.drainTimeout)
+    return this.#closing
+  }
+
+  async #close(timeout: number): Promise<void> {
+    const clock = this.#clock
+    this.#exchanges.accepting = false
+    await Promise.all(this.#groups.map(group => group.close()))
+    this.#server.observers.dismiss()
+    if (timeout > 0) {
+      let handle: unknown
+      const late = new Promise<void>(resolve => {
+        handle = clock.setTimeout(resolve, timeout, { keep: true })
+      })
+      await Promise.race([this.#layer.drained(), late])
+      clock.clearTimeout(handle)
+    }
+    this.#layer.close()
+    this.#server.resources.close()
+    await this.#channel.close()
+  }
+
+  #report(error: unknown): void {
+    // Socket errors are not reported louder: an unreachable peer is not our failure.
+    this.#init.settings.host.logger.debug('iopa: coap', error)
+  }
+}
+
+const endpointOf = (peer: Peer, channel: DatagramChannel, bodyLimit: number): Endpoint => ({
+  scheme: 'coap',
+  protocol: 'CoAP/1',
+  remoteAddress: peer.address,
+  remotePort: peer.port,
+  localAddress: channel.localAddress,
+  localPort: channel.localPort,
+  tls: false,
+  sessionId: `${peer.address} ${peer.port}`,
+  rawTransport: channel.raw,
+  bodyLimit
+})

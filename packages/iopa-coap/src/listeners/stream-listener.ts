@@ -1,0 +1,139 @@
+import {
+  type ByteChannel,
+  type ByteNetwork,
+  type Connection,
+  Connections,
+  ConnectionUser,
+  type Endpoint,
+  isUnrouted,
+  type Listener,
+  type TlsOptions
+} from '@iopa/transport'
+import { CODE } from '../codec/codes.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { Options } from '../codec/options.ts'
+import { StreamConnection, StreamExchange } from '../exchanges/stream-exchanges.ts'
+import { StreamNotifier } from '../observers/stream-notifier.ts'
+import { ALPN, StreamSession } from '../streams/session.ts'
+import { type ServerSettings, serverOver } from './server.ts'
+
+/** Where connections are served. */
+export interface StreamListenerInit {
+  readonly settings: ServerSettings
+  readonly network: ByteNetwork
+  readonly address: string
+  readonly port: number
+  readonly tls: TlsOptions | undefined
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** Serves CoAP over TCP, or over TLS. Rejects when it cannot bind. */
+export const listenStreams = async (init: StreamListenerInit): Promise<Listener> => {
+  const { network, address, port, tls } = init
+  const { host, counters, clock } = init.settings
+  const { limits } = host
+  const scheme = tls === undefined ? 'coap+tcp' : 'coaps+tcp'
+  const { resources, observers } = serverOver<StreamConnection>(init.settings, {
+    introduce: remote => remote.endpoint,
+    notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
+  })
+  const remotes = new WeakMap<Connection, StreamConnection>()
+  /** Notifies the observers of a connection that the server closes, and closes it. */
+  const dismiss = (connection: Connection): void => {
+    const remote = remotes.get(connection)
+    if (remote?.session === undefined) {
+      connection.channel.destroy()
+      return
+    }
+    observers.dismiss(remote)
+    remote.reason = 'shutdown'
+    remote.session.release()
+  }
+  const connections = new Connections(clock, limits, dismiss, counters)
+  const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes, messageTimeout: limits.requestTimeout }
+  let accepting = true
+
+  const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {
+    const endpoint = endpointOf(channel, scheme, limits.body)
+    const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
+    // A pre-shared key proves an identity.
+    if (channel.pskIdentity !== undefined) context['server.User'] = { id: channel.pskIdentity }
+    const remote = new StreamConnection(endpoint, context, counted)
+    remotes.set(counted, remote)
+    let admitted = false
+    const session = new StreamSession(channel, settings, {
+      opened: () => undefined,
+      message: message => {
+        counted.touch()
+        // A server sends no requests, so a response answers none.
+        if (message.code < 32) receive(new StreamExchange(remote, message))
+      },
+      oversized: (code, token) => {
+        if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
+      },
+      closing: () => remote.whenAnswered(() => session.release()),
+      ready: () => admitted && remote.inFlight < limits.inFlightPerConnection,
+      whenAnswered: work => remote.whenAnswered(work),
+      ponged: () => counted.touch(),
+      closed: () => {
+        counted.remove()
+        remote.user?.close()
+        resources.forget(remote)
+        void context.end(remote.reason)
+      }
+    })
+    remote.session = session
+    await host.invoke(context)
+    if (isUnrouted(context) || context.response.ok) {
+      admitted = true
+      remote.user = new ConnectionUser(host, context, ({ detail }) => remote.whenAnswered(() => session.abort(detail)))
+      remote.user.look(context)
+      session.resume()
+    } else session.abort(context.response.problem.detail ?? context.response.problem.title)
+  }
+
+  const receive = (exchange: StreamExchange): void => {
+    if (accepting) resources.handle(exchange)
+    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, 30), NOTHING)
+  }
+
+  const accept = (channel: ByteChannel): void => {
+    const counted = connections.admit(channel)
+    if (counted === null) channel.destroy()
+    else
+      serve(channel, counted).catch((error: unknown) => {
+        host.logger.error('iopa: a CoAP connection failed', error)
+        channel.destroy()
+      })
+  }
+  const bound = await network.listen({ host: address, port, tls, alpn: tls === undefined ? undefined : ALPN }, accept, counters.failed)
+
+  let closing: Promise<void> | undefined
+  const close = async (timeout: number): Promise<void> => {
+    accepting = false
+    const closed = bound.close()
+    await connections.drain(timeout, dismiss)
+    resources.close()
+    await closed
+  }
+  return {
+    url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${bound.port}`),
+    close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
+    ...(bound.reload === undefined ? undefined : { reload: (next: TlsOptions) => bound.reload!(next) })
+  }
+}
+
+const endpointOf = (channel: ByteChannel, scheme: string, bodyLimit: number): Endpoint => ({
+  scheme,
+  protocol: 'CoAP/1',
+  remoteAddress: channel.remoteAddress,
+  remotePort: channel.remotePort,
+  localAddress: channel.localAddress,
+  localPort: channel.localPort,
+  tls: channel.tls,
+  sessionId: `${channel.remoteAddress} ${channel.remotePort} ${channel.localPort}`,
+  rawTransport: channel.raw,
+  bodyLimit,
+  clientCertificate: () => channel.clientCertificate?.()
+})

@@ -1,0 +1,295 @@
+import type { Clock, DatagramChannel } from '@iopa/transport'
+import { CODE } from '../codec/codes.ts'
+import { decode, encodeEmpty } from '../codec/datagram-codec.ts'
+import { type ReceivedMessage, TYPE } from '../codec/message.ts'
+import { CoarseTimer } from './coarse-timer.ts'
+import { Deduplication, fingerprintOf } from './deduplication.ts'
+import type { MessageLimits, Transmission } from './parameters.ts'
+import { type Confirmable, type ConfirmableListener, creditFor, type Peer } from './peer.ts'
+import { PeerTable } from './peer-table.ts'
+import { Retransmission } from './retransmission.ts'
+
+/** Milliseconds of a step of the timer: a request that takes longer than one to two steps gets an Empty acknowledgement first; and while nothing is outstanding. */
+const TICK = 50
+const IDLE_TICK = 1000
+
+/** What the layer above does with messages. None of these may throw. */
+export interface MessageHandlers {
+  /** Takes a request that was not received before; true while its acknowledgement is still to come. */
+  request(peer: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean): boolean
+  /** The answer to a request for whose peer there is no room. */
+  refusal(message: ReceivedMessage): Uint8Array
+  /** Takes a response in a message of its own; false when no request waits for it, and it is rejected. */
+  response(peer: Peer, message: ReceivedMessage): boolean
+  /** Called with each step of the timer; true while there is something to acknowledge. */
+  step(): boolean
+  /** True while every request has its response. */
+  readonly idle: boolean
+}
+
+/** What a message layer works on. */
+export interface MessageLayerInit {
+  readonly channel: DatagramChannel
+  readonly clock: Clock
+  readonly transmission: Transmission
+  readonly limits: MessageLimits
+  /** What NSTART may grow to; it does not grow unless given. */
+  readonly nstartLimit?: number
+  /** How many times what it has sent a peer may be sent while it is not verified; unbounded unless given. */
+  readonly amplification?: number
+  /** Called with errors of the channel and faults in a handler. */
+  readonly onError: (error: unknown) => void
+}
+
+/** The message layer of RFC 7252 section 4 over one datagram channel, for both roles. */
+export class MessageLayer {
+  readonly #channel: DatagramChannel
+  readonly #amplification: number
+  readonly #onError: (error: unknown) => void
+  readonly #peers: PeerTable
+  readonly #retransmission: Retransmission
+  readonly #deduplication: Deduplication
+  readonly #exchangeLifetime: number
+  readonly #timer: CoarseTimer
+  #handlers: MessageHandlers = NO_HANDLERS
+  #closed = false
+  #drained: (() => void) | undefined
+  /** True while a drain waits. */
+  draining = false
+
+  constructor(init: MessageLayerInit) {
+    const { channel, clock, transmission, limits, amplification = Number.POSITIVE_INFINITY, onError } = init
+    this.#channel = channel
+    this.#amplification = amplification
+    this.#onError = onError
+    this.#peers = PeerTable.within(limits, amplification, peer => this.#retransmission.abandon(peer))
+    this.#timer = new CoarseTimer(clock, now => this.#step(now))
+    this.#retransmission = new Retransmission({
+      transmission,
+      nstartLimit: init.nstartLimit ?? transmission.nstart,
+      queue: limits.queue,
+      clock,
+      timer: this.#timer,
+      transmit: (peer, bytes, onTrust) => this.transmit(peer, bytes, onTrust),
+      suspect: peer => this.#peers.suspect(peer),
+      onError
+    })
+    this.#exchangeLifetime = Math.ceil(transmission.exchangeLifetime / 1000)
+    this.#deduplication = new Deduplication({ confirmable: this.#exchangeLifetime, nonConfirmable: Math.ceil(transmission.nonLifetime / 1000) })
+  }
+
+  /** Begins to receive, for the layer above. */
+  open(handlers: MessageHandlers): void {
+    this.#handlers = handlers
+    this.#channel.open({
+      message: (bytes, address, port, toMulticast) => this.receive(bytes, address, port, toMulticast === true),
+      error: this.#onError
+    })
+  }
+
+  /** Seconds since the layer was made, as of the last tick. */
+  get seconds(): number {
+    return this.#timer.seconds
+  }
+
+  /** Every peer that is remembered. */
+  get peers(): Iterable<Peer> & { readonly size: number } {
+    return this.#peers
+  }
+
+  /** The peer at an address, remembered from now on; undefined when the table is full of busy ones. */
+  peer(address: string, port: number): Peer | undefined {
+    return this.#peers.find(address, port) ?? this.#add(address, port)
+  }
+
+  /** Takes a datagram. Never throws, whatever it holds. */
+  receive(bytes: Uint8Array, address: string, port: number, toMulticast: boolean): void {
+    // Nothing can be sent to port 0, so a datagram that claims to come from there is ignored.
+    if (this.#closed || port === 0) return
+    const message = decode(bytes)
+    // A group takes non-confirmable requests and ignores all else, so that no group answers at once (RFC 7252 section 8.1).
+    if (toMulticast && ('malformed' in message || message.type !== TYPE.NON || message.code === CODE.EMPTY || message.code >= 32)) return
+    if ('malformed' in message) {
+      if (message.malformed === 'reset') this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+      return
+    }
+    const { type, code } = message
+    try {
+      const peer = this.#peers.find(address, port)
+      if (type >= TYPE.ACK) {
+        if (peer !== undefined) this.#receiveReply(peer, message)
+      } else if (code !== CODE.EMPTY && code < 32) this.#receiveRequest(peer ?? this.#add(address, port), message, port, address, toMulticast)
+      else if (peer !== undefined && code >= 64 && code < 192) this.#receiveResponse(peer, message)
+      else this.#reject(message, port, address)
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  /**
+   * Sends a confirmable message, at once or when those before it are acknowledged; the id is written into the bytes, which the listener makes where none are given.
+   * Undefined when too many wait, or when the layer is closed.
+   */
+  sendConfirmable(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
+    if (this.#closed) return undefined
+    this.#timer.arm(TICK)
+    return this.#retransmission.send(peer, bytes, listener)
+  }
+
+  /** Sends the acknowledgement of a confirmable request, Empty or with the response, and keeps it for duplicates of the request. */
+  acknowledge(peer: Peer, message: ReceivedMessage, fingerprint: number, bytes: Uint8Array): void {
+    if (this.#closed) return
+    this.#deduplication.record(peer, message, fingerprint, this.#timer.seconds, bytes)
+    this.transmit(peer, bytes)
+  }
+
+  /** Rejects a message with a reset. */
+  reset(peer: Peer, { id }: ReceivedMessage): void {
+    peer.duplicates.forget(id)
+    this.transmit(peer, encodeEmpty(TYPE.RST, id))
+  }
+
+  /**
+   * Sends bytes to a peer. What an unverified one may not be sent is dropped, as if it had been lost: a peer that asks again may be sent more.
+   * `onTrust` allows a few datagrams beyond that. Never throws.
+   */
+  transmit(peer: Peer, bytes: Uint8Array, onTrust = false): void {
+    if (peer.verified || peer.admit(bytes.length, onTrust)) this.#send(bytes, peer.port, peer.address)
+  }
+
+  /** Gives up a confirmable message without calling its listener. */
+  cancel(confirmable: Confirmable): void {
+    this.#retransmission.cancel(confirmable)
+    this.settled()
+  }
+
+  /** Resolves when every request has its response and every confirmable message is settled. */
+  drained(): Promise<void> {
+    return new Promise(resolve => {
+      this.#drained = resolve
+      this.draining = true
+      this.settled()
+    })
+  }
+
+  /** Something has ended that a drain may wait for. */
+  settled(): void {
+    if (this.#drained !== undefined && this.#handlers.idle && this.#retransmission.idle) this.#drained()
+  }
+
+  /** Stops at once: nothing is sent or received any more, and what is outstanding expires. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#timer.stop()
+    this.#retransmission.close(this.#peers)
+    this.#peers.clear()
+    this.#drained?.()
+  }
+
+  #send(bytes: Uint8Array, port: number, address: string): void {
+    if (this.#closed) return
+    try {
+      this.#channel.send(bytes, port, address)
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  #receiveRequest(peer: Peer | undefined, message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
+    if (peer === undefined) {
+      if (!toMulticast) this.#send(this.#handlers.refusal(message), port, address)
+      return
+    }
+    const now = this.#timer.seconds
+    peer.heard = now
+    if (!peer.verified) peer.credit += creditFor(message.bytes.length, this.#amplification)
+    const fingerprint = fingerprintOf(message)
+    const repeat = this.#deduplication.repeatFor(peer, message, fingerprint, now)
+    if (repeat !== undefined) {
+      if (repeat.length > 0) this.transmit(peer, repeat)
+      return
+    }
+    if (!this.#handlers.request(peer, message, fingerprint, toMulticast)) return
+    peer.duplicates.suspend(message.id)
+    this.#timer.arm(TICK)
+  }
+
+  #receiveResponse(peer: Peer, message: ReceivedMessage): void {
+    const { port, address } = peer
+    const now = this.#timer.seconds
+    peer.heard = now
+    const fingerprint = fingerprintOf(message)
+    const repeat = this.#deduplication.repeatForResponse(peer, message, fingerprint, now)
+    if (repeat !== undefined) {
+      if (repeat.length > 0) this.#send(repeat, port, address)
+      return
+    }
+    if (!this.#handlers.response(peer, message)) {
+      // A notification for an observation that was given up ends by this reset, whatever its type (RFC 7641 section 3.6).
+      this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+      return
+    }
+    const acknowledgement = message.type === TYPE.CON ? encodeEmpty(TYPE.ACK, message.id) : undefined
+    peer.duplicates.record(message.id, fingerprint, now, acknowledgement)
+    if (acknowledgement !== undefined) this.#send(acknowledgement, port, address)
+  }
+
+  /** An acknowledgement or a reset; what matches nothing is ignored (RFC 7252 section 4.2). */
+  #receiveReply(peer: Peer, message: ReceivedMessage): void {
+    const now = this.#timer.seconds
+    peer.heard = now
+    const confirmable = peer.outstanding.get(message.id)
+    if (message.type === TYPE.RST) {
+      if (message.code !== CODE.EMPTY) return
+      const listener = confirmable === undefined ? peer.resetListeners.get(message.id) : confirmable.listener
+      if (listener === undefined) {
+        peer.stray()
+        return
+      }
+      peer.acknowledge(now)
+      if (confirmable !== undefined) {
+        this.#retransmission.end(confirmable)
+        this.settled()
+      }
+      listener.reset()
+      return
+    }
+    if (message.code !== CODE.EMPTY && (message.code < 64 || message.code >= 192)) return
+    if (confirmable === undefined) peer.stray()
+    else if (confirmable.listener.acknowledged(message)) {
+      peer.acknowledge(now)
+      this.#retransmission.acknowledge(confirmable)
+      this.settled()
+    }
+  }
+
+  /** A confirmable message that means nothing here is reset, a ping among them; a non-confirmable one is ignored. */
+  #reject(message: ReceivedMessage, port: number, address: string): void {
+    if (message.type === TYPE.CON || message.code !== CODE.EMPTY) this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+  }
+
+  #add(address: string, port: number): Peer | undefined {
+    this.#timer.arm(IDLE_TICK)
+    return this.#peers.add(address, port, this.#timer.seconds)
+  }
+
+  #step(now: number): void {
+    const pending = this.#handlers.step()
+    this.#retransmission.tick(now)
+    this.settled()
+    this.#peers.step(this.#timer.seconds, this.#exchangeLifetime)
+    if (this.#closed) return
+    if (!this.#retransmission.idle || pending) this.#timer.arm(TICK)
+    else if (this.#peers.size > 0) this.#timer.arm(IDLE_TICK)
+  }
+}
+
+/** Until the layer above opens it. */
+const NO_HANDLERS: MessageHandlers = {
+  request: () => false,
+  refusal: ({ id }) => encodeEmpty(TYPE.RST, id),
+  response: () => false,
+  step: () => false,
+  idle: true
+}

@@ -1,0 +1,229 @@
+import { isLoopback } from '@iopa/transport'
+import type { AnswerRingBudget } from './answer-ring.ts'
+import type { MessageLimits } from './parameters.ts'
+import { Peer, type PeerAddress, type PeerKeeper } from './peer.ts'
+
+/** How often peers are looked through, in seconds. */
+const EXPIRE_EVERY = 8
+/** How many peers that were heard lately are spared when room is needed for another one. */
+const LOOK_AT = 64
+/** Confirmable messages that all peers of one address may be sent on trust: beyond what they have sent, before any of them has acknowledged one. */
+const TRUST = 16
+
+/** Bytes of the ids of one peer: all 65,536 that there are, and what any peer may have. */
+const HANDLED_BYTES = 2 * 1024 * 1024
+const HANDLED_SHARE = 32 * 1024
+
+/** Bounds of a peer table. */
+export interface PeerTableInit {
+  readonly limit: number
+  /** Peers of one address; loopback is not counted. */
+  readonly perAddress: number | undefined
+  readonly budget: AnswerRingBudget
+  readonly handledBudget: AnswerRingBudget
+  /** Bytes that a peer may be sent before it was heard: 0, or Infinity where all are trusted. */
+  readonly credit: number
+  /** Gives up what waits for the acknowledgement of a peer that is forgotten. */
+  readonly abandon: (peer: Peer) => void
+}
+
+/**
+ * The peers that are remembered, bounded. When room is needed, a peer that has never acknowledged anything goes first, then one that was silent for long;
+ * busy ones stay. Each peer is in one of three lists, so that room is found without looking through those that cannot make it.
+ */
+export class PeerTable implements PeerKeeper {
+  readonly #init: PeerTableInit
+  readonly #addresses = new Map<string, PeerAddress>()
+  /** In the order in which room is made. One that has become busy moves to the others when its turn comes. */
+  readonly #idle = new PeerList('idle')
+  readonly #busy = new PeerList('busy')
+  readonly #silent = new PeerList('silent')
+  #size = 0
+  #expireAt = EXPIRE_EVERY
+
+  constructor(init: PeerTableInit) {
+    this.#init = init
+  }
+
+  /** The table of a message layer with these limits. */
+  static within(limits: MessageLimits, amplification: number, abandon: (peer: Peer) => void): PeerTable {
+    const { duplicatePeerBytes: peerBytes, duplicateShare: share = peerBytes, duplicateBytes: bytes } = limits
+    return new PeerTable({
+      limit: limits.peers,
+      perAddress: limits.peersPerAddress,
+      budget: { peerBytes, share, bytes, used: 0 },
+      handledBudget: { peerBytes: HANDLED_BYTES, share: HANDLED_SHARE, bytes: bytes / 2, used: 0 },
+      credit: amplification === Number.POSITIVE_INFINITY ? amplification : 0,
+      abandon
+    })
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  *[Symbol.iterator](): Generator<Peer> {
+    yield* this.#idle
+    yield* this.#busy
+    yield* this.#silent
+  }
+
+  find(address: string, port: number): Peer | undefined {
+    return this.#addresses.get(address)?.peers.get(port)
+  }
+
+  /** Remembers a peer from now on, in seconds; undefined when there is no room for it. */
+  add(address: string, port: number, now: number): Peer | undefined {
+    const { limit, perAddress = limit, budget, handledBudget, credit } = this.#init
+    let home = this.#addresses.get(address)
+    if (home !== undefined && home.peers.size >= perAddress && !isLoopback(address) && !this.#makeRoomAt(home)) return undefined
+    if (this.#size >= limit && !this.#makeRoom()) return undefined
+    home = this.#addresses.get(address)
+    if (home === undefined) this.#addresses.set(address, (home = { peers: new Map(), load: 0, trust: TRUST }))
+    const peer = new Peer({ address, port, now, keeper: this, home, budget, handledBudget, credit })
+    this.#idle.append(peer)
+    this.#size++
+    home.peers.set(port, peer)
+    return peer
+  }
+
+  /** Something that kept a peer has ended: it may be forgotten again, unless something else keeps it. */
+  rest(peer: Peer): void {
+    const { list } = peer
+    if (list === 'none' || list === 'idle') return
+    if (!peer.busy) this.#move(peer, this.#idle)
+    else if (peer.silent && peer.inFlight === 0 && list === 'busy') this.#move(peer, this.#silent)
+  }
+
+  /** A peer has let a message be repeated, and has never acknowledged one. */
+  suspect(peer: Peer): void {
+    peer.silent = true
+    if (peer.list !== 'none' && peer.list !== 'silent' && peer.inFlight === 0) this.#move(peer, this.#silent)
+  }
+
+  /** A peer has acknowledged something. */
+  trust(peer: Peer): void {
+    peer.silent = false
+    if (peer.list === 'silent') this.#move(peer, this.#busy)
+  }
+
+  /** Called now and then: forgets peers that were silent for the life of an exchange, which have nothing left that a duplicate could ask for. In seconds. */
+  step(now: number, lifetime: number): void {
+    if (now < this.#expireAt) return
+    this.#expireAt = now + EXPIRE_EVERY
+    this.expire(now - lifetime)
+  }
+
+  /** Forgets those that are idle and were last heard before, in seconds. */
+  expire(before: number): void {
+    for (const peer of this) if (!peer.busy && peer.heard < before) this.#forget(peer)
+  }
+
+  clear(): void {
+    for (const peer of this) {
+      peer.clear()
+      this.#takeOut(peer)
+    }
+    this.#size = 0
+    this.#addresses.clear()
+  }
+
+  #makeRoom(): boolean {
+    for (let peer = this.#silent.first; peer !== undefined; peer = this.#silent.first) {
+      if (peer.inFlight === 0) {
+        this.#forget(peer)
+        return true
+      }
+      // Its handlers are running; it comes back when they have ended.
+      this.#move(peer, this.#busy)
+    }
+    let oldest: Peer | undefined
+    for (let spared = 0; spared < LOOK_AT; ) {
+      const peer = this.#idle.first
+      if (peer === undefined) break
+      if (peer.busy) this.#move(peer, this.#busy)
+      else if (peer.heard <= peer.lookedAt) {
+        this.#forget(peer)
+        return true
+      } else {
+        // It was heard since it was last looked at, and is looked at again when its turn comes next.
+        if (oldest === undefined || peer.heard < oldest.heard) oldest = peer
+        peer.lookedAt = peer.heard
+        this.#move(peer, this.#idle)
+        spared++
+      }
+    }
+    if (oldest !== undefined) this.#forget(oldest)
+    return oldest !== undefined
+  }
+
+  /** Makes room among the peers of one address: the first that has not to stay goes. */
+  #makeRoomAt(home: PeerAddress): boolean {
+    for (const peer of home.peers.values()) {
+      if (peer.busy && !(peer.silent && peer.inFlight === 0)) continue
+      this.#forget(peer)
+      return true
+    }
+    return false
+  }
+
+  #move(peer: Peer, to: PeerList): void {
+    this.#takeOut(peer)
+    to.append(peer)
+  }
+
+  #takeOut(peer: Peer): void {
+    if (peer.list === 'idle') this.#idle.remove(peer)
+    else if (peer.list === 'busy') this.#busy.remove(peer)
+    else if (peer.list === 'silent') this.#silent.remove(peer)
+  }
+
+  #forget(peer: Peer): void {
+    this.#takeOut(peer)
+    this.#size--
+    const { home } = peer
+    home.peers.delete(peer.port)
+    if (home.peers.size === 0) this.#addresses.delete(peer.address)
+    this.#init.abandon(peer)
+    peer.clear()
+  }
+}
+
+/** A list through peers, each of which is in one list at most; a Set would be slow at its start, where it has had deletions. */
+class PeerList {
+  readonly #name: 'idle' | 'busy' | 'silent'
+  first: Peer | undefined = undefined
+  #last: Peer | undefined = undefined
+
+  constructor(name: 'idle' | 'busy' | 'silent') {
+    this.#name = name
+  }
+
+  append(peer: Peer): void {
+    const last = this.#last
+    peer.list = this.#name
+    peer.previous = last
+    if (last === undefined) this.first = peer
+    else last.next = peer
+    this.#last = peer
+  }
+
+  remove(peer: Peer): void {
+    const { previous, next } = peer
+    if (previous === undefined) this.first = next
+    else previous.next = next
+    if (next === undefined) this.#last = previous
+    else next.previous = previous
+    peer.previous = peer.next = undefined
+    peer.list = 'none'
+  }
+
+  *[Symbol.iterator](): Generator<Peer> {
+    for (let peer = this.first; peer !== undefined; ) {
+      // The current one may be forgotten meanwhile.
+      const next: Peer | undefined = peer.next
+      yield peer
+      peer = next
+    }
+  }
+}

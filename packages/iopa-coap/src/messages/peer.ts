@@ -1,0 +1,256 @@
+import { randomInt } from 'node:crypto'
+import type { Endpoint } from '@iopa/transport'
+import { MAX_SZX } from '../codec/block.ts'
+import type { ReceivedMessage } from '../codec/message.ts'
+import { AnswerRing, type AnswerRingBudget } from './answer-ring.ts'
+
+// Most peers never need these; a peer gets collections of its own with its first entry.
+const NO_CONFIRMABLES: Map<number, Confirmable> = new Map()
+const NO_QUEUE: Confirmable[] = []
+const NO_LISTENERS: Map<number, ResetListener> = new Map()
+
+/** Confirmable messages that an unverified peer may be sent on trust, beyond what it has sent (RFC 7641 section 7). */
+const TRUST = 2
+/** Replies that match nothing after which a matching one may be a guess: it proves no address any more. */
+const MOST_STRAY = 8
+
+/** A request counts as at least so many bytes, so that the smallest block and a challenge fit in any case. */
+const LEAST_REQUEST = 11
+
+/** Bytes that an unverified peer may be sent for a request of so many bytes (RFC 7252 section 11.3). */
+export const creditFor = (length: number, factor: number): number => Math.floor(factor * Math.max(length, LEAST_REQUEST))
+
+/** What the sender of a confirmable message learns of it. Exactly one of `acknowledged`, `reset` and `expired` ends it. */
+export interface ConfirmableListener {
+  /** An acknowledgement with the id came: Empty, or with the response. False means that it belongs to another message and is to be ignored. */
+  acknowledged(message: ReceivedMessage): boolean
+  /** The peer rejected it. */
+  reset(): void
+  /** No answer after the last retransmission, or the layer was closed. */
+  expired(): void
+  /**
+   * Called before each retransmission: other bytes to send from now on, under a new id (RFC 7641 section 4.5.2).
+   * Called before the first transmission too where the message was sent without bytes.
+   */
+  renewal?(): Uint8Array | undefined
+  /** True where the peer has not asked for this very message, so that an unverified peer may have sent too little for it. */
+  readonly onTrust?: boolean
+}
+
+/** What the sender of a non-confirmable message learns of it. */
+export interface ResetListener {
+  /** The peer rejected it. */
+  reset(): void
+}
+
+/** A confirmable message on its way to a peer; an element in the list of all that are outstanding. */
+export class Confirmable {
+  readonly peer: Peer
+  readonly listener: ConfirmableListener
+  /** Undefined until the message is sent, where its listener makes them. */
+  bytes: Uint8Array | undefined
+  id = 0
+  retransmissions = 0
+  /** Milliseconds to wait before the next retransmission. */
+  timeout = 0
+  /** When that is. */
+  due = 0
+  /** When it was sent first, in seconds. */
+  sentAt = 0
+  state: 'queued' | 'outstanding' | 'ended' = 'queued'
+  previous: Confirmable | undefined = undefined
+  next: Confirmable | undefined = undefined
+
+  constructor(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener) {
+    this.peer = peer
+    this.bytes = bytes
+    this.listener = listener
+  }
+}
+
+/** What the peers of one address share. */
+export interface PeerAddress {
+  readonly peers: Map<number, Peer>
+  /** Their requests without a response, and their confirmable messages that are queued. */
+  load: number
+  /** Confirmable messages that they may still be sent on trust. */
+  trust: number
+}
+
+/** What a peer needs of the table that it is in. */
+export interface PeerKeeper {
+  /** Something that kept the peer has ended. */
+  rest(peer: Peer): void
+  /** The peer has acknowledged something. */
+  trust(peer: Peer): void
+}
+
+/** What a peer is made of. */
+export interface PeerInit {
+  readonly address: string
+  readonly port: number
+  /** When it was heard, in seconds of the message layer. */
+  readonly now: number
+  readonly keeper: PeerKeeper
+  readonly home: PeerAddress
+  readonly budget: AnswerRingBudget
+  readonly handledBudget: AnswerRingBudget
+  readonly credit: number
+}
+
+/** One endpoint that exchanges datagrams with us, and all that the message layer keeps for it. */
+export class Peer {
+  readonly address: string
+  readonly port: number
+  /** Set by the layer above with the first request. */
+  endpoint: Endpoint | undefined = undefined
+  /** What a datagram can carry. */
+  readonly reliable: boolean = false
+  readonly maxSzx: number = MAX_SZX
+  readonly maxPayload: number = 1024
+  readonly duplicates: AnswerRing
+  /** Ids of requests that may change something, with the codes of their responses: kept longer than the responses, so that no such request is handled twice. */
+  readonly handled: AnswerRing
+  /** When it was last heard, in seconds of the message layer. */
+  heard: number
+  readonly home: PeerAddress
+  /** Which list of the table it is in, and where there; 'none' when it has been forgotten. */
+  list: 'idle' | 'busy' | 'silent' | 'none' = 'none'
+  previous: Peer | undefined = undefined
+  next: Peer | undefined = undefined
+  /** What `heard` was when it was last spared. */
+  lookedAt: number
+  /** Requests of it that have no response yet. */
+  inFlight = 0
+  /** Bytes that it may still be sent while it is not verified. */
+  credit: number
+  /** True when it has shown that it receives at its address. */
+  verified = false
+  /** True when it lets messages be retransmitted and has never acknowledged one. */
+  silent = false
+  /** When it last acknowledged or reset a message of ours, in seconds; -1 for never. */
+  replied = -1
+  /** Listeners for a reset of a non-confirmable message, by message id. */
+  resetListeners: Map<number, ResetListener> = NO_LISTENERS
+  /** Confirmable messages that wait for their acknowledgement, by message id. */
+  outstanding: Map<number, Confirmable> = NO_CONFIRMABLES
+  /** Confirmable messages that may be outstanding: NSTART, or what it has grown to. */
+  window = 0
+  /** Confirmable messages that wait until NSTART lets them be sent. */
+  queue: Confirmable[] = NO_QUEUE
+  readonly #keeper: PeerKeeper
+  #nextId = randomInt(65_536)
+  #pins = 0
+  #trusted = 0
+  #strayReplies = 0
+
+  constructor({ address, port, now, keeper, home, budget, handledBudget, credit }: PeerInit) {
+    this.#keeper = keeper
+    this.home = home
+    this.credit = credit
+    this.address = address
+    this.port = port
+    this.heard = now
+    this.lookedAt = now
+    this.duplicates = new AnswerRing(budget)
+    this.handled = new AnswerRing(handledBudget)
+  }
+
+  /** Keeps it from being forgotten, until `unpin` is called as often. */
+  pin(): void {
+    this.#pins++
+  }
+
+  unpin(): void {
+    if (--this.#pins === 0) this.rest()
+  }
+
+  /** It has shown that it receives at its address. */
+  verify(): void {
+    this.verified = true
+    // What was sent on trust has been justified.
+    this.home.trust += this.#trusted
+    this.#trusted = 0
+  }
+
+  /** Takes the bytes of a datagram from what it may be sent while it is not verified; false when there is too little. */
+  admit(length: number, onTrust: boolean): boolean {
+    if (length <= this.credit) {
+      this.credit -= length
+      return true
+    }
+    if (!onTrust || this.#trusted >= TRUST || this.home.trust === 0) return false
+    this.#trusted++
+    this.home.trust--
+    return true
+  }
+
+  /** It has acknowledged or reset a message of ours, at a time in seconds: it receives at its address, unless it may have guessed the id. */
+  acknowledge(now: number): void {
+    this.replied = now
+    this.#keeper.trust(this)
+    if (!this.verified && this.#strayReplies < MOST_STRAY) this.verify()
+  }
+
+  /** It has acknowledged or reset what was never sent, or was settled before. */
+  stray(): void {
+    if (!this.verified) this.#strayReplies++
+  }
+
+  /** Something that kept it has ended. */
+  rest(): void {
+    this.#keeper.rest(this)
+  }
+
+  /** Gives back the bytes of its answers. */
+  clear(): void {
+    this.duplicates.clear()
+    this.handled.clear()
+  }
+
+  /** Keeps a confirmable message under its id until it is settled. */
+  hold(confirmable: Confirmable): void {
+    if (this.outstanding === NO_CONFIRMABLES) this.outstanding = new Map()
+    this.outstanding.set(confirmable.id, confirmable)
+  }
+
+  /** Queues a confirmable message. */
+  enqueue(confirmable: Confirmable): void {
+    if (this.queue === NO_QUEUE) this.queue = []
+    this.queue.push(confirmable)
+    this.home.load++
+  }
+
+  /** The next of the queue. */
+  dequeue(): Confirmable | undefined {
+    const next = this.queue.shift()
+    if (next !== undefined) this.home.load--
+    return next
+  }
+
+  /** Takes a confirmable message out of the queue. */
+  unqueue(confirmable: Confirmable): void {
+    const at = this.queue.indexOf(confirmable)
+    if (at < 0) return
+    this.queue.splice(at, 1)
+    this.home.load--
+  }
+
+  /** Listens for a reset of the non-confirmable message of an id. */
+  onReset(id: number, listener: ResetListener): void {
+    if (this.resetListeners === NO_LISTENERS) this.resetListeners = new Map()
+    this.resetListeners.set(id, listener)
+  }
+
+  /** A message id that no outstanding message has; each peer has its own sequence, which begins at random. */
+  nextId(): number {
+    do this.#nextId = (this.#nextId + 1) & 0xffff
+    while (this.outstanding.size > 0 && this.outstanding.has(this.#nextId))
+    return this.#nextId
+  }
+
+  /** True while something would be lost by forgetting it. */
+  get busy(): boolean {
+    return this.inFlight > 0 || this.#pins > 0 || this.outstanding.size > 0
+  }
+}

@@ -1,0 +1,198 @@
+import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
+import { type Block, readBlock } from '../codec/block.ts'
+import { CODE, METHODS } from '../codec/codes.ts'
+import type { AmplificationGuard } from '../exchanges/amplification.ts'
+import type { Exchange, Remote } from '../exchanges/exchange.ts'
+import type { Uploads } from '../exchanges/uploads.ts'
+import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
+import type { ErrorResponses } from './error-responses.ts'
+import { type KeptAnswers, keyOf } from './kept-answers.ts'
+import { PathCache } from './path-cache.ts'
+import { diagnostic, type FormatTable, fitted, represent } from './representation.ts'
+import { type CoapRequest, Refusal, readRequest } from './request.ts'
+import type { Responses } from './responses.ts'
+
+const NONE = -1
+const SWEEP = 10_000
+const BUSY_SECONDS = 30
+
+/** Takes the requests that begin or cancel an observation (RFC 7641). */
+export interface Registrar<R extends Remote> {
+  /** True when a request with Observe 0 becomes an observation; otherwise it is answered like any other. */
+  takes(exchange: Exchange<R>, request: CoapRequest): boolean
+  register(exchange: Exchange<R>, request: CoapRequest, context: Context): void
+  /** Ends the observation that a request with Observe 1 names, if there is one. */
+  cancel(exchange: Exchange<R>): void
+}
+
+/** What a resource server is made of. */
+export interface ResourceServerParts<R extends Remote> {
+  readonly guard: AmplificationGuard
+  readonly uploads: Uploads
+  readonly errors: ErrorResponses
+  readonly responses: Responses
+  readonly kept: KeptAnswers
+  readonly formats: FormatTable
+  readonly registrar: Registrar<R>
+  /** The two ends of a remote whose first request this is. */
+  introduce(remote: R): Endpoint
+}
+
+/** Turns requests into contexts and answers into responses, the same for datagrams and connections. */
+export class ResourceServer<R extends Remote> {
+  readonly #host: Host
+  readonly #clock: Clock
+  readonly #parts: ResourceServerParts<R>
+  readonly #paths: PathCache
+  #sweep: TimerHandle | undefined
+
+  constructor(host: Host, clock: Clock, parts: ResourceServerParts<R>) {
+    this.#host = host
+    usersOf(host)
+    this.#clock = clock
+    this.#parts = parts
+    this.#paths = new PathCache(host.limits)
+  }
+
+  /** Answers a request, now or later. Never throws. */
+  handle(exchange: Exchange<R>): void {
+    const { message, remote } = exchange
+    const host = this.#host
+    const { registrar, errors } = this.#parts
+    try {
+      const endpoint = (remote.endpoint ??= this.#introduce(remote))
+      const request = readRequest(message, this.#paths, host.limits, remote.reliable)
+      const { code } = message
+      if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
+      if (exchange.toMulticast && code !== CODE.GET) {
+        exchange.suppress()
+        return
+      }
+      const method = METHODS[code]
+      if (method === undefined) throw new Refusal(CODE.METHOD_NOT_ALLOWED, 'CoAP has no such method.')
+      if (request.block1 !== NONE) {
+        if (!this.#assemble(exchange, request, readBlock(request.block1))) return
+      } else if (message.bytes.length - message.optionsEnd - 1 > host.limits.body) {
+        errors.tooLarge(exchange, request)
+        return
+      }
+      if (request.block2 > 15 && this.#resume(exchange, request)) return
+      if (request.observe === 1) registrar.cancel(exchange)
+      const observes = request.observe === 0 && registrar.takes(exchange, request)
+      const { path, query } = request
+      const context = host.create({ method, path, query, rawPath: path, endpoint, source: request }, remote.connection)
+      context['coap.Message'] = message
+      if (request.assembled !== undefined) hold(context, request.assembled.buffer.byteLength)
+      if (observes) registrar.register(exchange, request, context)
+      else host.run(context, () => this.#answer(exchange, request, context), true)
+    } catch (error) {
+      errors.refuse(exchange, error)
+    }
+  }
+
+  /** Forgets what is kept for a connection that is closed. */
+  forget(remote: R): void {
+    this.#parts.uploads.forget(remote)
+    this.#parts.kept.forget(remote)
+  }
+
+  close(): void {
+    if (this.#sweep !== undefined) this.#clock.clearTimeout(this.#sweep)
+    this.#sweep = undefined
+    this.#parts.uploads.expire(Number.POSITIVE_INFINITY)
+    this.#parts.kept.close()
+  }
+
+  #introduce(remote: R): Endpoint {
+    this.#parts.guard.introduce(remote)
+    return this.#parts.introduce(remote)
+  }
+
+  /** Takes a block of the body; true when it was the last. */
+  #assemble(exchange: Exchange<R>, request: CoapRequest, block: Block): boolean {
+    const { remote, message } = exchange
+    const announced = request.size1 === NONE ? undefined : request.size1
+    const origin = {
+      unverified: remote.verified ? undefined : remote.address,
+      contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat,
+      sender: { 'server.User': remote.connection?.['server.User'], 'server.RemoteAddress': remote.address }
+    }
+    const result = this.#parts.uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.elapsed(), origin)
+    this.#arm()
+    switch (result.outcome) {
+      case 'complete':
+        request.assembled = result.body
+        request.contentFormat = result.contentFormat ?? request.contentFormat
+        return true
+      case 'continue':
+        this.#parts.responses.proceed(exchange, block.num, block.szx)
+        return false
+      case 'too-large':
+        this.#parts.errors.tooLarge(exchange, request)
+        return false
+      case 'incomplete':
+        throw new Refusal(
+          CODE.REQUEST_ENTITY_INCOMPLETE,
+          'A block before this one is missing, or has another Content-Format; begin again with block 0.'
+        )
+      case 'malformed':
+        throw new Refusal(CODE.BAD_REQUEST, 'The payload is not as long as its block says.')
+      default:
+        this.#parts.errors.busy(exchange, BUSY_SECONDS)
+        return false
+    }
+  }
+
+  /** Serves a later block of an answer that was begun; false when it has to be made again, which only a GET may. */
+  #resume(exchange: Exchange<R>, request: CoapRequest): boolean {
+    const again = (error: unknown): void => {
+      // A body that has changed is sent from the start: the client sees another ETag.
+      if (exchange.message.code === CODE.GET) this.handle(exchange)
+      else this.#parts.errors.fail(exchange, error)
+    }
+    if (this.#parts.responses.resume(exchange, request, again)) return true
+    if (exchange.message.code === CODE.GET) return false
+    throw new Refusal(CODE.REQUEST_ENTITY_INCOMPLETE, 'The answer that this block belongs to is not kept any more; send the request again.')
+  }
+
+  #answer(exchange: Exchange<R>, request: CoapRequest, context: Context): void {
+    const { responses, formats, errors } = this.#parts
+    const { message, remote } = exchange
+    try {
+      remote.user?.look(context)
+      const given =
+        request.path === WELL_KNOWN_CORE && message.code === CODE.GET && isUnrouted(context)
+          ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query, context)), contentFormat: LINK_FORMAT }
+          : represent(context.response, message.code, request.accept, formats)
+      const representation = fitted(request, given)
+      // A body of which parts are read needs its context as long as there are parts to read.
+      if (!(representation.payload instanceof Uint8Array)) responses.send(exchange, request, representation, NONE, context)
+      else {
+        responses.send(exchange, request, representation)
+        void context.end()
+      }
+    } catch (error) {
+      errors.fail(exchange, error)
+      void context.end()
+    }
+  }
+
+  #arm(): void {
+    if (this.#sweep !== undefined || this.#parts.uploads.size === 0) return
+    this.#sweep = this.#clock.setTimeout(() => {
+      this.#sweep = undefined
+      this.#parts.uploads.expire(this.#clock.elapsed())
+      this.#arm()
+    }, SWEEP)
+  }
+}
+
+/** Counts a body that was assembled while its request lasts. @throws IopaError 503 when there is no room. */
+const hold = (context: Context, bytes: number): void => {
+  try {
+    holdBytes(context, bytes)
+  } catch (error) {
+    void context.end()
+    throw error
+  }
+}

@@ -1,0 +1,220 @@
+import type { Answer, Change, Context, Host } from '@iopa/transport'
+import { topicMatches } from '../../topics/topic.ts'
+import { MqttEndpoint } from '../session/endpoint.ts'
+import type { StateSource } from '../session/initial-messages.ts'
+import { type Session, sessionOf } from '../session/session.ts'
+import type { Message } from '../topics/message.ts'
+import type { RouteIndex } from '../topics/route-index.ts'
+import { Recipient } from '../topics/subscription.ts'
+import type { Topic, TopicTable } from '../topics/topic-table.ts'
+import { TopicTree } from '../topics/topic-tree.ts'
+import { sendState, stateMessage } from './representation.ts'
+import type { TopicObservations } from './topic-observations.ts'
+
+export interface StateUpdatesPorts {
+  readonly host: Pick<Host, 'represent' | 'logger'>
+  readonly topics: TopicTable
+  readonly routes: RouteIndex
+  readonly observations: TopicObservations
+}
+
+/** A state that is being sent to a session: changes while it is read only mark it, and it is read once more. */
+interface Update {
+  recipient: Recipient
+  dirty: boolean
+  readonly sent: (() => void)[]
+}
+
+/** Sends subscribers the states that have changed, by any protocol (design: observation, MQTT rulings d and e). */
+export class StateUpdates implements StateSource<Session> {
+  readonly #ports: StateUpdatesPorts
+  readonly #topics: TopicTable
+  readonly #changed = new ChangedTopics(CHANGED)
+  readonly #updates = new Map<Session, Map<string, Update>>()
+  /** Topic of the PUBLISH whose handler runs synchronously now: its change is the most likely one. */
+  running: Topic | null = null
+
+  constructor(ports: StateUpdatesPorts) {
+    this.#ports = ports
+    this.#topics = ports.topics
+  }
+
+  /** A path of the app has changed. */
+  readonly changed = ({ path, origin }: Change): void => {
+    const own = origin !== null && isChangeOf(origin, path)
+    const publisher = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
+    const topic = this.#topicOf(path)
+    if (topic !== null) {
+      if (topic.answersGet) this.#announce(topic, publisher)
+      // Without a GET route, the code that handles the PUBLISH forwards its payload.
+      else if (publisher === null || !own) this.refresh(topic, publisher?.session ?? null)
+    }
+    // Middleware has rewritten the path: subscribers read the state under the name that was asked for, too.
+    if (!own || origin.requestedPath === path) return
+    const asked = this.#topicOf(origin.requestedPath)
+    // Whether a topic answers GET that is published to is found out by the code that handles the PUBLISH.
+    if (asked !== null && (asked.answersGet || (publisher === null && topic?.answersGet === true))) this.#announce(asked, publisher)
+  }
+
+  /** Marks a topic as state that has changed, for subscriptions with wildcards. */
+  add(topic: Topic): void {
+    this.#changed.add(topic.name)
+  }
+
+  /** Sends the state to all subscribers but those that the core notifies; `publisher` is the session that changed it. */
+  refresh(topic: Topic, publisher: Session | null): void {
+    const recipients = this.#topics.recipients(topic)
+    if (recipients.empty) return
+    for (const recipient of recipients.list) {
+      const target = recipient.session === publisher ? recipient.own : recipient
+      if (target !== null) this.#refresh(topic, target)
+    }
+    for (const group of recipients.groups) {
+      group.choose(topic, member => {
+        if (member) this.#update(sessionOf(member.session), topic, new Recipient([member]))
+      })
+    }
+  }
+
+  /** The answer to a GET of a topic in the name of a session; null if it failed. */
+  get(session: Session, topic: Topic): Promise<Answer | null> {
+    const { host } = this.#ports
+    return host.represent(topic.path, session.context).catch((error: unknown) => {
+      host.logger.error(`iopa: ${topic.path} could not be read for an MQTT client`, error)
+      return null
+    })
+  }
+
+  read(session: Session, topic: Topic, done: (message: Message | null) => void): void {
+    void this.get(session, topic).then(answer => {
+      if (!answer?.ok || session.ended) {
+        if (answer?.status === 404 || answer?.status === 410) this.#changed.delete(topic.name)
+        done(null)
+      } else done(stateMessage(topic, answer))
+    })
+  }
+
+  /** Routes whose paths are known come first, then topics that have changed since the start. */
+  *topics(filter: string): Generator<string | null, void, undefined> {
+    const fixed = new Set<string>()
+    let looked = 0
+    for (const path of this.#ports.routes.statePaths()) {
+      const topic = path.slice(1)
+      if (topic === '' || fixed.has(topic) || !topicMatches(filter, topic)) {
+        if (++looked % LOOKS === 0) yield null
+        continue
+      }
+      fixed.add(topic)
+      yield topic
+    }
+    for (const topic of this.#changed.match(filter)) yield topic === null || fixed.has(topic) ? null : topic
+  }
+
+  /** Calls back when every stored session has the last change of this topic in its queue. */
+  whenQueued(topic: Topic, done: () => void): void {
+    let open = 1
+    const settle = (): void => {
+      if (--open === 0) done()
+    }
+    for (const [session, updates] of this.#updates) {
+      const update = session.stored ? updates.get(topic.name) : undefined
+      if (!update) continue
+      open++
+      update.sent.push(settle)
+    }
+    settle()
+  }
+
+  #topicOf(path: string): Topic | null {
+    const { running } = this
+    if (running === null || running.path !== path) return this.#topics.ofPath(path)
+    return running.routable ? running : null
+  }
+
+  #announce(topic: Topic, publisher: MqttEndpoint | null): void {
+    this.#changed.add(topic.name)
+    this.refresh(topic, publisher?.session ?? null)
+  }
+
+  #refresh(topic: Topic, recipient: Recipient): void {
+    const session = sessionOf(recipient.session)
+    const observed = session.observed?.get(topic.name)
+    if (observed && !session.stored) return
+    const exact = session.subscriptions.get(topic.name)
+    if (observed || !exact || exact.noLocal) this.#update(session, topic, recipient)
+    else this.#ports.observations.observe(session, topic, answer => sendState(session, topic, answer, recipient))
+  }
+
+  /** Reads the state for a session and sends it; if it changes meanwhile, it is read once more. */
+  #update(session: Session, topic: Topic, recipient: Recipient): void {
+    let updates = this.#updates.get(session)
+    if (!updates) this.#updates.set(session, (updates = new Map()))
+    const running = updates.get(topic.name)
+    if (running) {
+      running.dirty = true
+      running.recipient = recipient
+      return
+    }
+    const update: Update = { recipient, dirty: false, sent: [] }
+    updates.set(topic.name, update)
+    this.#run(session, topic, update)
+  }
+
+  #run(session: Session, topic: Topic, update: Update): void {
+    const asked = session.authorization.ask(topic, allowed => {
+      if (!allowed || session.ended) {
+        this.#finish(session, topic, update)
+        return
+      }
+      update.dirty = false
+      void this.get(session, topic).then(answer => {
+        if (answer) sendState(session, topic, answer, update.recipient)
+        if (update.dirty && !session.ended) this.#run(session, topic, update)
+        else this.#finish(session, topic, update)
+      })
+    })
+    if (!asked) this.#finish(session, topic, update)
+  }
+
+  #finish(session: Session, topic: Topic, update: Update): void {
+    const updates = this.#updates.get(session)
+    updates?.delete(topic.name)
+    if (updates?.size === 0) this.#updates.delete(session)
+    for (const sent of update.sent) sent()
+  }
+}
+
+/** True if the change is that of the request itself and not of a path that its handler named. */
+const isChangeOf = (origin: Context, path: string): boolean =>
+  origin.response.resource === path || origin['iopa.PathBase'] + origin['iopa.Path'] === path
+
+/** Paths that one piece of a search looks at. */
+const LOOKS = 64
+/** Changed topics that are remembered. */
+const CHANGED = 10_000
+
+/** Topics of the states that have changed since the start; beyond the bound the oldest are forgotten. */
+class ChangedTopics {
+  readonly #tree = new TopicTree<string>()
+  readonly #order = new Set<string>()
+  readonly #max: number
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  add(topic: string): void {
+    if (this.#order.has(topic)) return
+    if (this.#order.size >= this.#max) this.delete(this.#order.values().next().value as string)
+    this.#order.add(topic)
+    this.#tree.set(topic, topic)
+  }
+
+  delete(topic: string): void {
+    if (this.#order.delete(topic)) this.#tree.delete(topic)
+  }
+
+  match(filter: string): Generator<string | null, void, undefined> {
+    return this.#tree.match(filter)
+  }
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '@iopa/transport'
+import type { WriteBatches } from '../ports.ts'
+
+/** Milliseconds of work in one turn of the event loop, however slow the machine is. */
+const LONGEST = 8
+
+/** Units of work in one turn of the event loop: one message looked at, one filter granted, or about 64 nodes visited. */
+const UNITS = 400
+
+/** Units between two readings of the clock. */
+const LOOK = 16
+
+/**
+ * Slices long walks over topics, retained messages and sessions. All walks of a broker share a bounded amount of work per turn of the
+ * event loop, so that a packet of one client does not delay the others.
+ */
+export class Turns {
+  readonly #clock: Clock
+  readonly #batches: WriteBatches
+  #left = UNITS
+  /** When the first unit of this turn was spent. */
+  #began = 0
+  #armed = false
+  #waiting: (() => void)[] = []
+
+  constructor(clock: Clock, batches: WriteBatches) {
+    this.#clock = clock
+    this.#batches = batches
+  }
+
+  /** Spends one unit; false when this turn has none left: the walk then waits for the next turn. */
+  take(): boolean {
+    if (this.#left > 0 && this.#left % LOOK === 0 && this.#armed && this.#clock.elapsed() - this.#began > LONGEST) this.#left = 0
+    if (this.#left === 0) return false
+    this.#left--
+    if (!this.#armed) this.#arm()
+    return true
+  }
+
+  /** Continues a walk in a later turn, after those that wait already. */
+  wait(walk: () => void): void {
+    this.#waiting.push(walk)
+    if (!this.#armed) this.#arm()
+  }
+
+  /** Runs `work` once after `delay` milliseconds and then writes what it produced. */
+  later(work: () => void, delay: number): void {
+    this.#clock.setTimeout(() => this.#batches.batch(work), delay)
+  }
+
+  #arm(): void {
+    this.#armed = true
+    this.#began = this.#clock.elapsed()
+    this.#clock.setTimeout(this.#turn, 0)
+  }
+
+  readonly #turn = (): void => {
+    this.#armed = false
+    this.#left = UNITS
+    if (this.#waiting.length === 0) return
+    this.#began = this.#clock.elapsed()
+    this.#batches.batch(this.#run)
+  }
+
+  readonly #run = (): void => {
+    // A walk that waits again comes after the others, and in a later turn when this one has no units left.
+    for (let walks = this.#waiting.length; walks > 0 && this.#left > 0; walks--) (this.#waiting.shift() as () => void)()
+    if (this.#waiting.length > 0 && !this.#armed) this.#arm()
+  }
+}

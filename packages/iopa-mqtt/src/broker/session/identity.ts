@@ -1,0 +1,64 @@
+/*
+ * The owner of a session: users are the same if their ids are, and all clients without a user are one user. The key of a session has both
+ * parts, so that the same client identifier under another user is another session (design: MQTT rulings h).
+ */
+
+/** The user key of all clients without a user. */
+export const ANONYMOUS = ''
+
+/** The user of a context as text: equal for equal ids and for nothing else. */
+export function userKeyOf(user: unknown): string {
+  if (user === undefined || user === null) return ANONYMOUS
+  const { id } = user as { readonly id?: unknown }
+  // Quoted and escaped: unlike any other key, and without U+0000 and lone surrogates, which a store may not tell apart.
+  return typeof id === 'string' ? JSON.stringify(id) : `${typeof id} ${String(id)}`
+}
+
+/** The key of a session. A client identifier has no U+0000 (MQTT 5 section 1.5.4), so the parts cannot run into each other. */
+export const sessionKey = (userKey: string, clientId: string): string => `${userKey}\0${clientId}`
+
+/** The user's part of a session's key. */
+export const userOfKey = (key: string): string => key.slice(0, key.lastIndexOf('\0'))
+
+/** The account that a session counts against: its user, or all clients without a user from one network. */
+export const accountOf = (userKey: string, address: string): string => (userKey === ANONYMOUS ? `@${networkOf(address)}` : userKey)
+
+/** An address of IPv4, or the first 64 bits of one of IPv6: one household or host. */
+export function networkOf(address: string): string {
+  const [plain = ''] = address.toLowerCase().split('%')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)
+  if (mapped?.[1] !== undefined) return mapped[1]
+  if (!plain.includes(':')) return plain
+  const [head = '', tail] = plain.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  if (tail !== undefined) {
+    const last = tail === '' ? [] : tail.split(':')
+    while (groups.length + last.length < 8) groups.push('0')
+    groups.push(...last)
+  }
+  return `${groups
+    .slice(0, 4)
+    .map(group => group.replace(/^0+(?=.)/, ''))
+    .join(':')}::/64`
+}
+
+/** A client as the log names it. */
+export const clientName = (userKey: string, clientId: string): string =>
+  userKey === ANONYMOUS ? JSON.stringify(clientId) : `${JSON.stringify(clientId)} of user ${userKey}`
+
+/** A user as the store keeps it: its plain JSON, and always its id, so that a restored session keeps its user even if the rest is not JSON. */
+export function storedUser(user: unknown): unknown {
+  if (user === undefined || user === null) return null
+  const { id } = user as { readonly id?: unknown }
+  const plain = plainJson(user)
+  return { ...(typeof plain === 'object' ? plain : {}), ...(typeof id === 'string' || typeof id === 'number' ? { id } : {}) }
+}
+
+function plainJson(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value)
+    return text === undefined ? null : JSON.parse(text)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,114 @@
+// What the linter does not say about the style of this repository (CONTRIBUTING.md, "Where things live").
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from '@typescript/typescript6'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const FOLDERS = ['packages', 'examples', 'test', 'scripts', 'benchmarks']
+const MOST_LINES = 300
+
+/** Packages that are being rebuilt, whose files follow these rules later. None is added; this list is to be empty. */
+const UNDER_WORK = ['context', 'iopa-coap', 'iopa-http', 'iopa-mqtt']
+/** Longer than a file may be. None is added, and none grows. */
+const LONG: Readonly<Record<string, number>> = {
+  'packages/appbuilder/src/app/app.ts': 420,
+  'packages/appbuilder/src/observation/observation.ts': 310,
+  'packages/appbuilder/src/pipeline/dispatcher.ts': 310,
+  'packages/transport/src/bags/bag-codec.ts': 320
+}
+const WORDS = /\b(?:whoever|somebody|anew|nobody's|what becomes of|is told|mends?)\b/i
+
+interface File {
+  readonly path: string
+  readonly text: string
+}
+
+const files: File[] = FOLDERS.flatMap(folder =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(name => `${folder}/${name}`)
+)
+  .filter(path => /\.(?:ts|js|mjs)$/.test(path) && !/node_modules|\/dist\/|\/\.shown\/|api\.d\.ts$/.test(path))
+  .filter(path => !UNDER_WORK.some(folder => path.startsWith(`packages/${folder}/`)))
+  .map(path => ({ path, text: readFileSync(join(root, path), 'utf8') }))
+
+const named = (list: readonly File[]): string[] => list.map(({ path }) => path)
+const commentsOf = (text: string): string[] => [...text.matchAll(/^\s*(?:\/\/|\/?\*).*|\s\/\/ .*/gm)].map(([comment]) => comment)
+
+const ASSIGNMENTS = ['FirstAssignment', 'LastAssignment'] as const
+
+/** Private fields that nothing assigns outside a constructor, and that are not readonly. Linters miss `??=` and other instances. */
+const neverReassigned = ({ path, text }: File): string[] => {
+  const fields = new Map<string, string>()
+  const written = new Set<string>()
+  const [first, last] = ASSIGNMENTS.map(name => ts.SyntaxKind[name]) as [number, number]
+  const target = (node: ts.Node, constructing: boolean): void => {
+    if (ts.isPropertyAccessExpression(node) && ts.isPrivateIdentifier(node.name)) {
+      if (!constructing || node.expression.kind !== ts.SyntaxKind.ThisKeyword) written.add(node.name.text)
+    } else if (ts.isArrayLiteralExpression(node) || ts.isObjectLiteralExpression(node)) {
+      ts.forEachChild(node, child => target(ts.isPropertyAssignment(child) ? child.initializer : child, constructing))
+    }
+  }
+  const visit = (node: ts.Node, constructing: boolean): void => {
+    if (
+      ts.isPropertyDeclaration(node) &&
+      ts.isPrivateIdentifier(node.name) &&
+      !node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ReadonlyKeyword)
+    ) {
+      fields.set(node.name.text, `${path}: ${node.name.text}`)
+    }
+    if (ts.isBinaryExpression(node) && node.operatorToken.kind >= first && node.operatorToken.kind <= last) target(node.left, constructing)
+    if (ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) {
+      if (node.operator === ts.SyntaxKind.PlusPlusToken || node.operator === ts.SyntaxKind.MinusMinusToken) target(node.operand, constructing)
+    }
+    const inside = ts.isConstructorDeclaration(node) || (constructing && !ts.isFunctionLike(node))
+    ts.forEachChild(node, child => visit(child, inside))
+  }
+  visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true), false)
+  return [...fields].flatMap(([name, found]) => (written.has(name) ? [] : [found]))
+}
+
+describe('the style of the sources', () => {
+  test(`a file of sources has at most ${MOST_LINES} lines`, () => {
+    const sources = files.filter(({ path }) => !/(?:^|\/)test\//.test(path))
+    expect(named(sources.filter(({ path, text }) => text.split('\n').length - 1 > (LONG[path] ?? MOST_LINES)))).toEqual([])
+  })
+
+  test('comments are in the words of today', () => {
+    const found = files.filter(({ path }) => path !== 'test/style.test.ts')
+    expect(
+      found.flatMap(({ path, text }) => commentsOf(text).flatMap(comment => (WORDS.test(comment) ? [`${path}: ${comment.trim()}`] : [])))
+    ).toEqual([])
+  })
+
+  test('a private field that nothing assigns again is readonly', () => {
+    const sources = files.filter(({ path, text }) => path.endsWith('.ts') && /^\s*(?:static )?#\w+[:= ]/m.test(text))
+    expect(sources.flatMap(neverReassigned)).toEqual([])
+  })
+
+  test('tests are written with test', () => {
+    const tests = files.filter(({ path }) => path.endsWith('.test.ts'))
+    expect(named(tests.filter(({ text }) => /^\s*it(?:\.\w+)*\(/m.test(text)))).toEqual([])
+  })
+})
+
+describe('a private field', () => {
+  const found = (members: string): string[] => neverReassigned({ path: 'a.ts', text: `class A { ${members} }` })
+
+  test('is found where only its constructor assigns it', () => {
+    expect(found('#a = 1; constructor() { this.#a = 2 }')).toEqual(['a.ts: #a'])
+  })
+
+  test.each(['this.#a = 1', 'this.#a ??= 1', 'this.#a++', 'other.#a = 1', '[this.#a] = list', '({ a: this.#a } = object)'])(
+    'is left where %s is in a method',
+    text => {
+      expect(found(`#a = 1; set() { ${text} }`)).toEqual([])
+    }
+  )
+})
+
+describe('the comments of a text', () => {
+  test('are its lines after two slashes and in blocks, and no addresses', () => {
+    const text = ["const url = 'http://a' // one", '/** two', ' * three', ' */', '// four', 'call()'].join('\n')
+    expect(commentsOf(text).map(comment => comment.replace(/\W/g, ''))).toEqual(['one', 'two', 'three', '', 'four'])
+  })
+})
