@@ -1,14 +1,9 @@
 import { IopaError } from '@iopa/constants'
 import type { Answer, Context } from '@iopa/context'
 import type { Observation } from '@iopa/transport'
-import { marked } from '@iopa/transport/host'
+import { AnswerQueue, marked, NEWEST_ONLY } from '@iopa/transport/host'
 
 type Next = IteratorResult<Answer, undefined>
-
-interface Reader {
-  readonly resolve: (next: Next) => void
-  readonly reject: (error: unknown) => void
-}
 
 const DONE: Next = { done: true, value: undefined }
 
@@ -26,12 +21,8 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
   readonly #signal: AbortSignal | undefined
   readonly #open: () => Context
   readonly #observe: (context: Context, deliver: (answer: Answer) => void) => Promise<Observation>
-  readonly #readers: Reader[] = []
+  readonly #queue = new AnswerQueue(NEWEST_ONLY)
   #context: Context | null = null
-  #newest: Answer | null = null
-  /** Thrown once, after what has come before. */
-  #failure: { readonly error: unknown } | null = null
-  #over = false
 
   constructor(
     signal: AbortSignal | undefined,
@@ -45,25 +36,12 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
 
   next(): Promise<Next> {
     // The first read starts the observation: a sequence without a reader would never end.
-    if (this.#context === null && !this.#over) this.#begin()
-    const newest = this.#newest
-    if (newest !== null) {
-      this.#newest = null
-      return Promise.resolve({ done: false, value: newest })
-    }
-    const failure = this.#failure
-    if (failure !== null) {
-      this.#failure = null
-      return Promise.reject(failure.error)
-    }
-    if (this.#over) return Promise.resolve(DONE)
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+    if (this.#context === null && !this.#queue.over) this.#begin()
+    return this.#queue.next()
   }
 
   async return(): Promise<Next> {
-    this.#newest = null
-    this.#failure = null
-    this.#end()
+    this.#queue.cut()
     await this.#context?.end('unsubscribe')
     return DONE
   }
@@ -79,7 +57,7 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
 
   #begin(): void {
     if (this.#signal?.aborted) {
-      this.#over = true
+      this.#queue.end()
       return
     }
     let context: Context
@@ -93,12 +71,11 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
       this.#fail(marked(new IopaError(503, 'shutdown', 'The app is closed: observe before close().'), 'internal'))
       return
     }
-    context.defer(() => this.#end())
+    context.defer(() => this.#queue.end())
     const signal = this.#signal
     if (signal !== undefined) {
       const abort = (): void => {
-        this.#newest = null
-        this.#end()
+        this.#queue.cut()
         void context.end('unsubscribe')
       }
       signal.addEventListener('abort', abort, { once: true })
@@ -108,27 +85,13 @@ class ObservedAnswers implements AsyncIterableIterator<Answer, undefined> {
   }
 
   #deliver(answer: Answer): void {
-    if (this.#over) return
-    if (!answer.ok) {
-      this.#fail(marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal'))
-      return
-    }
-    const reader = this.#readers.shift()
-    if (reader === undefined) this.#newest = answer
-    else reader.resolve({ done: false, value: answer })
+    if (answer.ok) this.#queue.push(answer)
+    else this.#fail(marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal'))
   }
 
   #fail(error: unknown): void {
-    if (this.#over) return
-    const reader = this.#readers.shift()
-    if (reader === undefined) this.#failure = { error }
-    else reader.reject(error)
-    this.#end()
+    if (this.#queue.over) return
+    this.#queue.fail(error)
     void this.#context?.end('unsubscribe')
-  }
-
-  #end(): void {
-    this.#over = true
-    for (const reader of this.#readers.splice(0)) reader.resolve(DONE)
   }
 }
