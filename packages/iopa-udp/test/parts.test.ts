@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { FaultBudget } from '../src/datagram-limit.ts'
 import { udp } from '../src/index.ts'
 
-test('complaints are spent by the second, and each second has new ones', async () => {
+test('the limit of error answers is renewed each second', async () => {
   const clock = virtualClock({ start: 1_000_000 })
   const budget = new FaultBudget(clock)
   const taken = (): number => Array.from({ length: 200 }, () => budget.take()).filter(Boolean).length
@@ -13,7 +13,7 @@ test('complaints are spent by the second, and each second has new ones', async (
   expect(taken()).toBe(100)
 })
 
-test('a client of plain datagrams closes the socket of each request, answered or given up', async () => {
+test('a client of plain datagrams closes the socket of each request, answered or aborted', async () => {
   const clock = virtualClock()
   const inner = virtualNetwork({ clock })
   let open = 0
