@@ -204,3 +204,11 @@ test('a line reader that skips returns the end of a line over the limit, and con
     ])
   }
 })
+
+test('a line one byte over the limit is too long, unless that byte is a carriage return', () => {
+  const reader = framingOf('lines').reader(4)
+  reader.push(Buffer.from('1234\r\n'))
+  expect(reader.next()?.length).toBe(4)
+  reader.push(Buffer.from('12345\n'))
+  expect(() => reader.next()).toThrow(expect.objectContaining({ status: 413 }))
+})

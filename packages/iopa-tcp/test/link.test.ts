@@ -5,14 +5,6 @@ import { describe, expect, test } from 'vitest'
 import { framingOf } from '../src/framing-option.ts'
 import { TcpLink } from '../src/link.ts'
 
-test('a line one byte over the limit is too long, unless that byte is a carriage return', () => {
-  const reader = framingOf('lines').reader(4)
-  reader.push(Buffer.from('1234\r\n'))
-  expect(reader.next()?.length).toBe(4)
-  reader.push(Buffer.from('12345\n'))
-  expect(() => reader.next()).toThrow(expect.objectContaining({ status: 413 }))
-})
-
 describe('a TCP link', () => {
   const make = (framing: 'bag' | 'lines') => {
     const clock = virtualClock()

@@ -1,17 +1,7 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import { connect, type DatagramNetwork } from '@iopa/transport'
 import { expect, test } from 'vitest'
-import { FaultBudget } from '../src/datagram-limit.ts'
 import { udp } from '../src/index.ts'
-
-test('the limit of error answers is renewed each second', async () => {
-  const clock = virtualClock({ start: 1_000_000 })
-  const budget = new FaultBudget(clock)
-  const taken = (): number => Array.from({ length: 200 }, () => budget.take()).filter(Boolean).length
-  expect([taken(), taken()]).toEqual([100, 0])
-  await clock.advance(1000)
-  expect(taken()).toBe(100)
-})
 
 test('a client of plain datagrams closes the socket of each request, answered or aborted', async () => {
   const clock = virtualClock()
