@@ -14,11 +14,13 @@ const factories: Readonly<Record<string, (options?: never) => Transport>> = { ht
 
 describe.each(Object.entries(factories))('%s()', (name, factory) => {
   test('is refused by use() if it was not called, with the line of the call', () => {
-    expect(() => new App(quiet).use(factory as never)).toThrow(new RegExp(`as in ${name}\\(\\)\\. \\(.*order\\.test\\.ts:\\d+\\)`))
+    expect(() => new App(quiet).use(factory as never)).toThrow(new RegExp(`as in ${name}\\(\\)\\. \\(.*transport-setup\\.test\\.ts:\\d+\\)`))
   })
 
   test('refuses unknown options and limits by name, with the line of the call', async () => {
-    expect(() => factory({ prot: 1 } as never)).toThrow(new RegExp(`${name}\\(\\) has no option 'prot'; it has .*\\(.*order\\.test\\.ts:\\d+\\)`))
+    expect(() => factory({ prot: 1 } as never)).toThrow(
+      new RegExp(`${name}\\(\\) has no option 'prot'; it has .*\\(.*transport-setup\\.test\\.ts:\\d+\\)`)
+    )
     const app = new App(quiet).use(factory({ limits: { bdy: 1 } } as never))
     await expect(app.listen()).rejects.toThrow(/no limit 'bdy'/)
     await app.close()

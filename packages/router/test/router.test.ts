@@ -63,7 +63,7 @@ describe('a route', () => {
   test.each([
     ['get', '"GET"'],
     ['ipatch', '"iPATCH"'],
-    ['', 'Name the method']
+    ['', 'Pass the method']
   ])('is refused for the method %j', (method, advice) => {
     expect(() => appWith().on(method, '/a', () => 1)).toThrow(advice)
   })

@@ -90,7 +90,7 @@ describe('virtual clock', () => {
 
   test('reports a wait that can never end', async () => {
     const clock = virtualClock()
-    await expect(clock.runUntil(() => false)).rejects.toThrow(/Nothing is left to happen at 0 ms/)
+    await expect(clock.runUntil(() => false)).rejects.toThrow(/No timer is left at 0 ms/)
     clock.setTimeout(() => {}, 5000)
     await expect(clock.runUntil(new Promise(() => {}), 1000)).rejects.toThrow(/within 1000 ms; 1 timers/)
   })
