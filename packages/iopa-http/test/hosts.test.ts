@@ -7,15 +7,15 @@ const status = async (host: string, options: HttpOptions = {}): Promise<number> 
   return parse(await ask(port, `GET / HTTP/1.1\r\nHost: ${host.replace('PORT', String(port))}\r\nConnection: close\r\n\r\n`)).status
 }
 
-describe('a listener on loopback', () => {
+describe('a listener on loopback answers', () => {
   for (const host of ['localhost', 'localhost:PORT', 'LocalHost:1', '127.0.0.1', '127.0.0.1:PORT', '[::1]', '[::1]:PORT']) {
-    test(host, async () => expect(await status(host)).toBe(200))
+    test(`for '${host}'`, async () => expect(await status(host)).toBe(200))
   }
   for (const host of ['evil.example', 'evil.example:PORT', 'localhost.evil.example', '127.0.0.1.evil.example', '10.0.0.1', '[::2]', '0.0.0.0', '']) {
-    test(`does not answer for '${host}'`, async () => expect(await status(host)).toBe(421))
+    test(`not for '${host}'`, async () => expect(await status(host)).toBe(421))
   }
 
-  test('checks the host of every request of a connection', async () => {
+  test('after checking the host of every request of a connection', async () => {
     const { port } = await serve(context => context.host)
     const get = (host: string, last = ''): string => `GET / HTTP/1.1\r\nHost: ${host}\r\n${last}\r\n`
     const text = await ask(port, get('localhost') + get('evil.example') + get('localhost') + get('127.0.0.1', 'Connection: close\r\n'))

@@ -242,7 +242,7 @@ describe('middleware of a route', () => {
         () => 1
       )
     ).toThrow(/one function.*methods\.test\.ts/)
-    expect(() => app.group('/g', async () => undefined)).toThrow(/before it returns/)
+    expect(() => app.group('/g', async () => undefined)).toThrow(/make it synchronous/)
     expect(() => router({ trailingSlashes: 'ignore' } as never)).toThrow(/router\(\) has no option 'trailingSlashes'; it has trailingSlash/)
     expect(() => new App({ logger: false }).use(router as never)).toThrow(/as in router\(\)/)
   })

@@ -394,7 +394,7 @@ describe('a router', () => {
   test('belongs to one app', () => {
     const shared = router()
     new App().use(shared)
-    expect(() => new App().use(shared)).toThrow('make one with router() for each app')
+    expect(() => new App().use(shared)).toThrow('call router() once for each app')
   })
 
   test('keeps the routes of two apps separate', async () => {
