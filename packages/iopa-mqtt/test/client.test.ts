@@ -108,7 +108,7 @@ describe('the client of an IOPA broker', () => {
     expect(await (await client.get('/lights/hall')).text()).toBe('on')
   })
 
-  it('is content with the acknowledgement where it is told to be, and still learns the status', async () => {
+  it('resolves with the acknowledgement by option, with its status', async () => {
     const { url } = await serve()
     const channel = await connect(url, { answer: 'acknowledgement' })
     expect((await channel.send(request('PUT', '/lights/hall', 'on'))).status).toBe(204)
@@ -116,7 +116,7 @@ describe('the client of an IOPA broker', () => {
     expect([refused.status, await refused.text()]).toEqual([422, 'A light is not bad.'])
   })
 
-  it('says every path that a topic can say', async () => {
+  it('maps every path that a topic can express', async () => {
     const app = new App({ logger: false })
       .use(mqtt({ port: 0 }))
       .use(({ method, path, segments }) => (method === 'GET' ? { path, segments } : undefined))
@@ -173,7 +173,7 @@ describe('the client of an IOPA broker', () => {
     await second.ended
   })
 
-  it('settles what it has sent when its time is over, its signal aborts, or it is closed', async () => {
+  it('settles pending requests on timeout, abort and close', async () => {
     const { url } = await serve()
     const hasty = await connect(url, { timeout: 100 })
     await expect(hasty.send(request('GET', '/never'))).rejects.toMatchObject({ status: 504, code: 'timeout' })
@@ -191,7 +191,7 @@ describe('the client of an IOPA broker', () => {
     await expect(channel.send(request('GET', '/lights/hall'))).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
   })
 
-  it('refuses what a topic cannot say', async () => {
+  it('refuses paths that a topic cannot express', async () => {
     const { url } = await serve()
     const channel = await connect(url)
     await expect(channel.send(request('GET', '/'))).rejects.toMatchObject({ status: 400, code: 'bad-topic' })
@@ -208,7 +208,7 @@ describe('the client of an IOPA broker', () => {
 })
 
 describe('connecting', () => {
-  it('rejects when nobody listens, when nobody answers, and with its signal', async () => {
+  it('rejects if nothing listens, if nothing answers, and with its signal', async () => {
     await expect(connect(`mqtt://127.0.0.1:${await freePort()}`)).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
     const sockets: Socket[] = []
     const silent = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
@@ -255,7 +255,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     expect(seen).toEqual(['on', 'dim'])
   })
 
-  it('says 404 where nobody listens, and reads what is retained', async () => {
+  it('gets 404 without subscribers, and reads retained messages', async () => {
     const channel = await connect(broker.url)
     expect((await channel.send(request('PUT', '/plain/one', 'x'))).status).toBe(404)
     expect((await channel.send(request('PUT', '/plain/one', 'kept', { 'mqtt.Retain': true }))).status).toBe(204)
@@ -282,7 +282,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     await ended
   })
 
-  it('observes on after the broker was away, and says meanwhile that it cannot be reached', async () => {
+  it('continues to observe after the broker was away, and rejects meanwhile', async () => {
     const channel = await connect(broker.url, { answer: 'acknowledgement' })
     const { seen, ended, stop } = observe(channel, '/steady/topic')
     await until(async () => {
