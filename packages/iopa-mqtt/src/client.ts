@@ -63,19 +63,19 @@ const NO_MATCHING_SUBSCRIBERS = 0x10
 class MqttChannel implements Channel {
   /** Where the URL is that of a WebSocket, its path is no part of the requests'. */
   readonly prefix?: string
-  #broker: RemoteBroker
-  #pending = new PendingRequests()
-  #observers: Observers
-  #limits: Limits
-  #clock: Clock
-  #timeout: number
-  #qos: 0 | 1
-  #answer: 'response' | 'acknowledgement'
-  #statePrefix: string
+  readonly #broker: RemoteBroker
+  readonly #pending = new PendingRequests()
+  readonly #observers: Observers
+  readonly #limits: Limits
+  readonly #clock: Clock
+  readonly #timeout: number
+  readonly #qos: 0 | 1
+  readonly #answer: 'response' | 'acknowledgement'
+  readonly #statePrefix: string
   /** Where responses come to; empty before the first request that asks for one. */
   #responseTopic = ''
   #responding: Promise<void> | null = null
-  #closed = endController()
+  readonly #closed = endController()
 
   constructor(url: URL, options: ConnectOptions & MqttClientOptions) {
     const { timeout = 30_000, qos = 1, answer = 'response', statePrefix = '', clock = systemClock } = options

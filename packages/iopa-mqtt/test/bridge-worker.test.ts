@@ -1,5 +1,5 @@
 import type { Packet } from 'mqtt-packet'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { until } from './fixtures/peers.ts'
@@ -54,7 +54,7 @@ const release = async (held: Map<string, () => void>, ...names: string[]): Promi
   }
 }
 
-it('acknowledges in the order of arrival, whatever the order of completion', async () => {
+test('acknowledges in the order of arrival, whatever the order of completion', async () => {
   const broker = await serve()
   const { held } = await work(broker)
   const [visit] = broker.visits as [Visit]
@@ -69,7 +69,7 @@ it('acknowledges in the order of arrival, whatever the order of completion', asy
   expect(acknowledged(visit)).toEqual([1, 2, 3, 4])
 })
 
-it('acknowledges as the work is done where the order does not matter', async () => {
+test('acknowledges as the work is done where the order does not matter', async () => {
   const broker = await serve()
   const { held } = await work(broker, { ackOrder: 'any' })
   const [visit] = broker.visits as [Visit]
@@ -80,7 +80,7 @@ it('acknowledges as the work is done where the order does not matter', async () 
   expect(acknowledged(visit)).toEqual([3, 1, 2])
 })
 
-it('answers pings and goes on taking messages while handlers are at work', async () => {
+test('answers pings and goes on taking messages while handlers are at work', async () => {
   const broker = await serve()
   const { held } = await work(broker)
   const [visit] = broker.visits as [Visit]
@@ -91,7 +91,7 @@ it('answers pings and goes on taking messages while handlers are at work', async
   await until(() => held.has('3'))
 })
 
-it('asks for a new connection when the broker sends more than was agreed, and loses nothing', async () => {
+test('asks for a new connection when the broker sends more than was agreed, and loses nothing', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 2, limits: { queueMessages: 3 } })
   const [first] = broker.visits as [Visit]
@@ -113,7 +113,7 @@ it('asks for a new connection when the broker sends more than was agreed, and lo
   expect(worker.seen.map(({ path }) => path)).toEqual([1, 2, 3, 4, 5].map(id => `/lights/${id}`))
 })
 
-it('goes on with what it is at when the same message comes again, but not for another one under the same identifier', async () => {
+test('goes on with what it is at when the same message comes again, but not for another one under the same identifier', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   publish(broker.visits[0]!, 1)
@@ -135,7 +135,7 @@ it('goes on with what it is at when the same message comes again, but not for an
   expect(worker.seen.map(({ body }) => body)).toEqual(['on', 'on', 'something else'])
 })
 
-it('does not do again what it had done but could not acknowledge', async () => {
+test('does not do again what it had done but could not acknowledge', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   for (const id of [1, 2, 3]) publish(broker.visits[0]!, id)
@@ -158,7 +158,7 @@ it('does not do again what it had done but could not acknowledge', async () => {
   expect(acknowledged(second)).toEqual([1, 2, 3, 4])
 })
 
-it('lets messages of QoS 0 that find no room wait in the connection', async () => {
+test('lets messages of QoS 0 that find no room wait in the connection', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
   const [visit] = broker.visits as [Visit]
@@ -171,7 +171,7 @@ it('lets messages of QoS 0 that find no room wait in the connection', async () =
   expect(broker.visits).toHaveLength(1)
 })
 
-it('drops messages of QoS 0 that find no room while nothing is finished, and stays connected', async () => {
+test('drops messages of QoS 0 that find no room while nothing is finished, and stays connected', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
   const [visit] = broker.visits as [Visit]
@@ -187,7 +187,7 @@ it('drops messages of QoS 0 that find no room while nothing is finished, and sta
   expect(broker.visits).toHaveLength(1)
 })
 
-it('leaves what it has not finished to the broker when it closes', async () => {
+test('leaves what it has not finished to the broker when it closes', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { clientId: 'steady' })
   const [visit] = broker.visits as [Visit]
@@ -202,7 +202,7 @@ it('leaves what it has not finished to the broker when it closes', async () => {
   expect(visit.received.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0 })
 })
 
-it('does again what comes alike but is not said to be a duplicate', async () => {
+test('does again what comes alike but is not said to be a duplicate', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   publish(broker.visits[0]!, 1)

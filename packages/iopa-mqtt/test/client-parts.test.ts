@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Observers } from '../src/client/observers.ts'
 import { answerOf } from '../src/client/pending-requests.ts'
 import type { Connection } from '../src/remote/connection.ts'
@@ -27,7 +27,7 @@ describe('the observers of a client', () => {
     return texts
   }
 
-  it('keep the newest messages, as many as their bytes allow, and one that is larger', async () => {
+  test('keep the newest messages, as many as their bytes allow, and one that is larger', async () => {
     const observers = make(10)
     const [several, one] = [observers.add('a'), observers.add('b')]
     for (const text of ['1111', '2222', '3333', '4444']) observers.receive(message('a', text))
@@ -36,7 +36,7 @@ describe('the observers of a client', () => {
     expect(await heard(one)).toEqual(['x'.repeat(50)])
   })
 
-  it('get a first message of each topic of a filter, and one of a topic again on a new connection alone', async () => {
+  test('get a first message of each topic of a filter, and one of a topic again on a new connection alone', async () => {
     const observers = make()
     const [wild, exact] = [observers.add('a/+'), observers.add('a/1')]
     const retained = (topic: string, text: string): void => observers.receive(message(topic, text, { retain: true }))
@@ -49,7 +49,7 @@ describe('the observers of a client', () => {
     expect(await heard(exact)).toEqual(['first', 'after'])
   })
 
-  it('are bounded in their filters', () => {
+  test('are bounded in their filters', () => {
     const observers = make(1000, 2)
     for (const filter of ['a', 'b', 'a']) observers.add(filter)
     expect(() => observers.add('c')).toThrow(expect.objectContaining({ status: 503, code: 'too-many-observers' }))
@@ -57,7 +57,7 @@ describe('the observers of a client', () => {
 })
 
 describe('a message as an answer', () => {
-  it.each([
+  test.each([
     ['99', 200],
     ['600', 200],
     ['201.5', 200],
@@ -67,7 +67,7 @@ describe('a message as an answer', () => {
     expect(answerOf(message('a', 'x', { properties: { userProperties: { status } } })).status).toBe(expected)
   })
 
-  it('has no header that could break a line or has no name for one', () => {
+  test('has no header that could break a line or has no name for one', () => {
     const userProperties = { good: 'x', bad: 'x\r\nevil: y', 'no name': 'z' }
     expect([...answerOf(message('a', 'x', { properties: { userProperties } })).headers]).toEqual([['good', 'x']])
   })

@@ -13,8 +13,8 @@ export interface ObserverLimits {
 /** One observer of a filter, with a queue of its own; over its bounds the oldest message goes, for the newest is the one that counts. */
 export class Observer {
   readonly filter: string
-  #limits: ObserverLimits
-  #queue: InboundMessage[] = []
+  readonly #limits: ObserverLimits
+  readonly #queue: InboundMessage[] = []
   #bytes = 0
   #error: unknown = null
   #ended = false
@@ -75,11 +75,11 @@ const refusalOf = (filter: string, code: number): IopaError => {
 
 /** All observers of a client. Those of one filter share its subscription, which is made again on each new connection. */
 export class Observers {
-  #qos: 0 | 1
+  readonly #qos: 0 | 1
   #limits: ObserverLimits
-  #byFilter = new Map<string, { readonly identifier: number; readonly observers: Set<Observer> }>()
+  readonly #byFilter = new Map<string, { readonly identifier: number; readonly observers: Set<Observer> }>()
   #lastIdentifier = FIRST_IDENTIFIER
-  #max: number
+  readonly #max: number
 
   constructor(qos: 0 | 1, limits: ObserverLimits, max: number) {
     this.#qos = qos
