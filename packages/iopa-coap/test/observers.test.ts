@@ -1,4 +1,3 @@
-
 import type { Context as OwnedContext } from '@iopa/transport'
 import { receivedAnswer } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'

@@ -33,7 +33,7 @@ describe('the bodies that an app holds in memory', () => {
     schemes: ['test'],
     bodies: limit => bodyBudget(limit),
     listen: () => Promise.reject(new Error('not here')),
-    connect: () => Promise.reject(new Error('not here'))
+    open: () => Promise.reject(new Error('not here'))
   }
   const appWith = (bodyMemory: number): Host => new App({ logger: false, limits: { bodyMemory } }).use(transport).host()
 
