@@ -158,7 +158,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
       await using server = await startEtsi()
       const relay = await lossyRelay(server.port, () => false)
       const client = observeFor(3, '-m', 'get', `coap://127.0.0.1:${relay.port}${path}`)
-      // libcoap begins anew when the next state comes before the last block of this one.
+      // libcoap starts the transfer again when the next state comes before the last block of this one.
       const showsAll = async (state: string): Promise<void> => {
         await client.shows(new RegExp(state))
         const isComplete = (): boolean => ((relay.log.findLast(({ toServer }) => !toServer)!.message.options.uint(OPTION.BLOCK2) ?? 0) & 8) === 0

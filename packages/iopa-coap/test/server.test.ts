@@ -160,7 +160,7 @@ describe('a body', () => {
     expect([runs, open, app.live]).toEqual([1001, 64, 64])
     // The one that would be the 65th is open while the oldest is closed.
     expect(most).toBeLessThanOrEqual(65)
-    // Who comes back is answered anew, and told so by another ETag.
+    // A client that comes back later gets a new run of the handler; the ETag shows that the body changed.
     const again = await ask(CODE.GET, { path: '/file', options: [[OPTION.BLOCK2, block(1, false, 6)]] })
     expect([again.code, again.answer.options.uint(OPTION.BLOCK2), runs]).toEqual(['2.05', block(1, true, 6), 1002])
     expect(again.answer.options.get(OPTION.ETAG)).not.toEqual(first.answer.options.get(OPTION.ETAG))

@@ -246,7 +246,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
       await died
       expect((await handled()).size).toBeLessThan(count)
       await publishing
-      // Whoever supervises the processes starts it again, under the identifier for which the broker has kept what it had not acknowledged.
+      // The supervisor of the processes starts it again, under the identifier for which the broker has kept what it had not acknowledged.
       await start('group-1')
       await until(async () => (await handled()).size === count, 12_000)
     } finally {

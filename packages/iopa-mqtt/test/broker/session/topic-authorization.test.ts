@@ -133,7 +133,7 @@ describe('the authorization of a session for a topic', () => {
     for (let index = 0; index <= 1000; index++) publisher.publish(`a/${index}`, 'x')
     await net.rest()
     expect(asked.length).toBe(1001)
-    // Another subscription makes the recipients be found anew.
+    // Another subscription makes the broker find the recipients again.
     await publisher.subscribe('$share/g/b')
     for (const topic of ['a/1000', 'a/0']) publisher.publish(topic, 'y')
     await net.rest()
