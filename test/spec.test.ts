@@ -33,15 +33,20 @@ describe('README.md', () => {
       .map(([name, , depends]) => [
         name?.match(/\[(.*?)\]/)?.[1],
         (depends as string)
+          .replace('optional: ', '')
           .split(/[,;] /)
           .filter(part => part !== 'nothing')
           .sort()
       ])
     const actual = readdirSync(new URL('../packages', import.meta.url)).map(folder => {
-      const manifest = JSON.parse(read(`packages/${folder}/package.json`)) as { name: string; dependencies?: Record<string, string> }
+      const manifest = JSON.parse(read(`packages/${folder}/package.json`)) as {
+        name: string
+        dependencies?: Record<string, string>
+        peerDependencies?: Record<string, string>
+      }
       return [
         manifest.name,
-        Object.keys(manifest.dependencies ?? {})
+        Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
           .map(name => name.replace('@iopa/', ''))
           .sort()
       ]
