@@ -1,9 +1,11 @@
 import type { Body, CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, User } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import type { Answer } from './answer.ts'
-import type { Owned } from './scope.ts'
 
 type DefaultParams = Readonly<Record<string, string>>
+
+/** What a scope can own: something with a dispose or close method. */
+export type Owned = { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.dispose](): void } | { close(): unknown }
 
 /** The keys of every context; those that packages have added are optional here. */
 type ContextKeys = Omit<CoreKeys, 'iopa.Params' | 'iopa.Body' | 'server.ParentContext' | 'server.Connection'> & {

@@ -11,10 +11,9 @@
 
 export type { EndReason } from './abort-reasons.ts'
 export type { Answer, Excerpt, LinkAnswer, ReceivedAnswer, SealedAnswer, SealedHeaders } from './answer.ts'
-export type { BaseContext, Context } from './context.ts'
+export type { BaseContext, Context, Owned } from './context.ts'
 export type { Payload } from './payload-stream.ts'
 export type { Problem } from './problem.ts'
 export type { Reply } from './reply.ts'
 export { isReply, reply } from './reply.ts'
-export type { Owned } from './scope.ts'
 export type { SendingCallback } from './sending-callbacks.ts'

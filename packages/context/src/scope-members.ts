@@ -1,5 +1,6 @@
 import type { EndReason } from './abort-reasons.ts'
-import type { Owned, Scope } from './scope.ts'
+import type { Owned } from './context.ts'
+import type { Scope } from './scope.ts'
 import { SCOPE } from './slots.ts'
 
 /** The members of a context that are those of its scope. */

@@ -1,11 +1,9 @@
 import { IopaError } from '@iopa/constants'
 import { abortReason, type EndReason } from './abort-reasons.ts'
 import { type AsyncScope, asyncScope, inAsyncScope } from './async-scope.ts'
+import type { Owned } from './context.ts'
 import type { Environment } from './environment.ts'
 import { report } from './report.ts'
-
-/** What a scope can own: something with a dispose or close method. */
-export type Owned = { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.dispose](): void } | { close(): unknown }
 
 type Disposer = (reason: EndReason) => unknown
 
@@ -39,7 +37,7 @@ const ENDED = 3
 
 /**
  * A span of life: it owns disposers and child scopes, and ends once, children first, then its disposers in reverse.
- * Lists and the signal are made only when somebody asks; children are linked in place, so a scope costs no collection.
+ * Lists and the signal are made on first use; children are linked in place, so a scope costs no collection.
  */
 export class Scope {
   readonly #environment: Environment

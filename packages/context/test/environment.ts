@@ -8,7 +8,7 @@ export interface Bench {
   readonly errors: unknown[][]
 }
 
-/** An environment that records what it is told. */
+/** An environment that records its calls. */
 export const bench = (overrides: Partial<Environment> = {}): Bench => {
   const notified: string[] = []
   const errors: unknown[][] = []

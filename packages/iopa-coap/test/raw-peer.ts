@@ -41,7 +41,7 @@ export function rawRequest(code: number, request: RawRequest = {}): Uint8Array {
 export const line = (message: Message): string =>
   `${['CON', 'NON', 'ACK', 'RST'][message.type]} ${formatCode(message.code)} {${Buffer.from(message.token)}}${message.payload.length > 0 ? ` ${JSON.stringify(Buffer.from(message.payload).toString())}` : ''}`
 
-/** A UDP socket that says exactly what it is told to, and shows what comes back. */
+/** A UDP socket that sends exactly what a test gives it, and shows what comes back. */
 export class RawPeer {
   readonly #socket: Socket
   readonly #port: number

@@ -25,7 +25,7 @@ export function rawFrame(code: number, request: RawRequest = {}): Uint8Array {
   return encodeFrame(message)
 }
 
-/** A TCP connection that says exactly what it is told to, and shows what comes back. */
+/** A TCP connection that sends exactly what a test gives it, and shows what comes back. */
 export class RawStreamPeer {
   readonly socket: Socket
   readonly #reader = new FrameReader(16 * 1024 * 1024)

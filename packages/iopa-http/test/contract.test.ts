@@ -6,7 +6,7 @@ describe('transport contract of http', () => {
   const cases = transportContract({
     transport: ({ allowUnauthenticated: _, limits, ...options }) => http({ port: 0, ...options, ...(limits && { limits }) }),
     url: listener => listener.url.href,
-    // HTTP listens where it is told to; its guard is the Host header.
+    // HTTP listens on any address it is given; its guard is the Host header.
     features: { guarded: false, credentials: 'authorization' }
   })
   for (const { name, run } of cases) test(name, run)

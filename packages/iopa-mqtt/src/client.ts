@@ -32,8 +32,8 @@ export interface MqttClientOptions extends RemoteOptions {
   /** QoS of requests and observations, 0 or 1; 1 unless given. With 0 the client does not learn that nothing subscribes to a topic. */
   readonly qos?: 0 | 1
   /**
-   * What answers a request. `response`, the default, is whoever handles it, over a Response Topic (MQTT 5 section 4.10); when nobody does, the
-   * request ends with 504. `acknowledgement` is the broker alone: the request resolves with 204 as soon as it has the message, or with the
+   * What answers a request. `response`, the default: the client that handles it, over a Response Topic (MQTT 5 section 4.10); without one the
+   * request ends with 504. `acknowledgement`: the broker. The request resolves with 204 as soon as the broker has the message, or with the
    * status that an IOPA broker puts into its acknowledgement. GET always waits for a response.
    */
   readonly answer?: 'response' | 'acknowledgement'

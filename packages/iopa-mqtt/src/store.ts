@@ -2,7 +2,7 @@
  * What a broker keeps beyond its process.
  *
  * The broker holds its state in memory and works on that; a store is the log beside it. It is read once, by `load`, before the
- * listener accepts, and then only written. What a client is told (PUBACK, PUBREC, SUBACK) waits for the `write` that holds it.
+ * listener accepts, and then only written. The acknowledgements to a client (PUBACK, PUBREC, SUBACK) wait for the `write` that holds what they acknowledge.
  */
 export interface Store {
   /** Opens the store and yields every record it keeps, in any order but `message` records of one client by ascending `sequence`. */

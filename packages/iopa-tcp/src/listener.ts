@@ -3,7 +3,6 @@ import {
   type ByteChannel,
   type ByteNetwork,
   type Clock,
-  CodecTable,
   type Connection,
   Connections,
   countersOf,
@@ -13,7 +12,6 @@ import {
   type Listener,
   listenerUrl,
   requiredPort,
-  type SealedAnswer,
   type TlsOptions
 } from '@iopa/transport'
 import type { Framing } from './framing.ts'

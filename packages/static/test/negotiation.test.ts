@@ -1,4 +1,4 @@
-import type { Answer, IopaError } from '@iopa/appbuilder'
+import type { IopaError } from '@iopa/appbuilder'
 import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
 import { describe, expect, test } from 'vitest'
 import { fileSystem, memory, type StaticOptions, serveStatic } from '../src/index.ts'

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, type App, type Context, reply } from '@iopa/appbuilder'
+import { type App, type Context, reply } from '@iopa/appbuilder'
 import type { ReceivedAnswer } from '@iopa/context'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type FileSource, fileSystem, memory, serveStatic } from '../src/index.ts'

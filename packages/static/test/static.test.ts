@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Answer, type App, type Bag, type Context, reply } from '@iopa/appbuilder'
+import { type App, type Bag, type Context, reply } from '@iopa/appbuilder'
 import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
 import type { RandomAccessBody } from '@iopa/transport'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'

@@ -62,8 +62,9 @@ export {
   Scope
 } from '@iopa/context/host'
 export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
-export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag-codec.ts'
-export { decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest } from './bags/bag-codec.ts'
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag.ts'
+export { decodeBagAnswer, decodeBagRequest, decodeBagSeq } from './bags/bag-decoder.ts'
+export { encodeBagAnswer, encodeBagRequest } from './bags/bag-encoder.ts'
 export type { ByteAddress, ByteChannel, ByteNetwork, ByteReceiver, ByteServer } from './channels/byte-channel.ts'
 export type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceiver } from './channels/datagram-channel.ts'
 export { nextChunk, silenceLimit } from './channels/next-chunk.ts'

@@ -1,6 +1,6 @@
 import { type Capabilities, type Codec, CodecTable, type Logger } from '@iopa/constants'
 import { type Environment, isContext, type RunContext, report } from '@iopa/context/host'
-import type { Clock, Limits } from '@iopa/transport'
+import type { Clock, Limits, Transport } from '@iopa/transport'
 import { FailureLog, withinTime } from '@iopa/transport/host'
 
 /** What the contexts of one app share. `changed` is called with each path that a context notifies. */
@@ -22,6 +22,17 @@ export const environmentOf = (
   notify: (path, origin) => changed(path, isContext(origin) ? (origin as RunContext) : null),
   bounded: (work, hurry) => bounded(work, hurry, limits.drainTimeout, clock, logger)
 })
+
+const CLUSTERED =
+  'iopa: an observer in a worker of a cluster: it does not hear of changes that other workers make. Serve observers from one process, or join an MQTT broker.'
+
+/** Adds what a transport of the app brings: its capability and codecs, and its count of bodies in memory, of at most `bodyMemory` bytes. */
+export const addTransport = (environment: Environment, capabilities: Capabilities, transport: Transport, bodyMemory: number): void => {
+  if (transport.clustered) environment.observed = () => environment.logger.warn(CLUSTERED)
+  environment.bodies ??= transport.bodies?.(bodyMemory)
+  for (const [urn, capability] of Object.entries(transport.capabilities ?? {})) capabilities[urn] = { schemes: transport.schemes, ...capability }
+  for (const codec of transport.codecs ?? []) environment.codecs.addMissing(codec)
+}
 
 /** Waits for what a scope owns, but not longer than the drain timeout. */
 const bounded = async (work: Promise<void>, hurry: () => void, limit: number, clock: Clock, logger: Logger): Promise<void> => {

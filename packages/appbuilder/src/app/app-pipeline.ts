@@ -1,4 +1,6 @@
 import { IopaError, type Logger } from '@iopa/constants'
+import type { Context } from '@iopa/context'
+import type { RunContext } from '@iopa/context/host'
 import { type ComposedPipeline, compose, noRoute } from '../pipeline/compose.ts'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { SHUT_DOWN } from '../pipeline/runner.ts'
@@ -39,6 +41,20 @@ export class AppPipeline {
     this.#composed = compose(layers, noRoute, names, true)
     for (const { app } of this.entries) app?.build()
     return this.#composed
+  }
+
+  /** The pipeline as a function of a context. */
+  handler(): (context: Context) => Promise<unknown> {
+    const pipeline = this.compose()
+    // Not asynchronous by itself: that would wait once more for the promise of the pipeline.
+    return context => {
+      try {
+        if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
+        return Promise.resolve(pipeline(context as RunContext))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
   }
 
   /** The pipeline within another app: what it does not route goes on there, from a branch of `fork` nowhere. */

@@ -1,20 +1,17 @@
 import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, type IopaKeys, type Logger, type User } from '@iopa/constants'
 import type { BaseContext, Context, EndReason, ReceivedAnswer } from '@iopa/context'
-import { ContextFactory, checkPath, type Environment, type OwnedContext, type RunContext, Scope } from '@iopa/context/host'
+import { ContextFactory, type Environment, type OwnedContext, type RunContext, Scope } from '@iopa/context/host'
 import type { Client, ConnectOptions, Counts, Host, Listener, RouteInfo, Transport, UserWatches } from '@iopa/transport'
 import { type Clock, checkOptions, DEFAULT_LIMITS, type Limits, markFactory, mergeLimits, systemClock } from '@iopa/transport'
 import { type AppCounters, CONNECT_OPTIONS, COUNTERS, checkSurplus, marking, USERS, withinTime } from '@iopa/transport/host'
-import { ObservationRegistry } from '../observation/observation.ts'
-import { renewed } from '../observation/renewal.ts'
-import { Runner, SHUT_DOWN } from '../pipeline/runner.ts'
-import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
+import type { Runner } from '../pipeline/runner.ts'
 import { connectClient } from './app-client.ts'
-import { environmentOf } from './app-environment.ts'
+import { addTransport, environmentOf } from './app-environment.ts'
 import { invoked } from './app-invoke.ts'
-import { OBSERVE_OPTIONS, type ObserveOptions, ownObservation } from './app-observation.ts'
+import { AppObservations, OBSERVE_OPTIONS, type ObserveOptions } from './app-observations.ts'
 import { APP_OPTIONS, type AppOptions } from './app-options.ts'
 import { AppPipeline } from './app-pipeline.ts'
-import type { AppHandle, Mount, ProvidedBy, Provides, Use } from './app-types.ts'
+import type { Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
 import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
@@ -23,13 +20,10 @@ import { type Explanation, explanationOf } from './explain.ts'
 import { extendApp } from './extension.ts'
 import { type ListenerApp, ListenerHost } from './listener-host.ts'
 import { Listeners } from './listeners.ts'
-import { attach, changedEverywhere, closeNested, ignoresSlash, NESTED, type NestedApp, observedPaths, oneNameOf } from './nested-app.ts'
+import { attach, closeNested, NESTED, type NestedApp } from './nested-app.ts'
 import { missingRouter, type RouteRegistry } from './route-registry.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
-
-const CLUSTERED =
-  'iopa: an observer in a worker of a cluster: it does not hear of changes that other workers make. Serve observers from one process, or join an MQTT broker.'
 
 /**
  * An app: one pipeline that every transport feeds. Middleware runs in `use` order, the first outermost; it is composed
@@ -45,11 +39,10 @@ export class App<Required extends keyof IopaKeys = never> {
   readonly #environment: Environment
   readonly #factory: ContextFactory
   readonly #scope: Scope
-  readonly #registry: ObservationRegistry
+  readonly #observations: AppObservations
   /** What listeners share, by name. */
   readonly #shared = new Map<string, unknown>()
   readonly #runner: Runner
-  readonly #notifier: Runner
   readonly #pipeline: AppPipeline
   readonly #transports: Transport[] = []
   readonly #listeners: Listeners
@@ -64,32 +57,21 @@ export class App<Required extends keyof IopaKeys = never> {
     this.clock = options.clock ?? systemClock
     this.logger = options.logger === false ? silentLogger : (options.logger ?? console)
     this.#capabilities = { [CAPABILITIES.App]: { version: IOPA_VERSION } }
-    this.#environment = environmentOf(this, this.#capabilities, options.codecs, (path, origin) => this.#changed(path, origin))
+    this.#environment = environmentOf(this, this.#capabilities, options.codecs, (path, origin) => this.#observations.changed(path, origin))
     this.#factory = new ContextFactory(this.#environment)
     this.#scope = new Scope(this.#environment, null)
     this.#pipeline = new AppPipeline(this.logger, () => checkBuild(this.#self, this.#transports))
-    // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
-    this.#notifier = this.#runnerWith({ ...this.limits, inFlight: Number.POSITIVE_INFINITY })
-    this.#registry = new ObservationRegistry({
-      users: () => this.#users,
-      clock: this.clock,
-      logger: this.logger,
-      limits: this.limits,
-      run: this.#notifier.run,
-      renew: (question, as, reads) => renewed(this.#factory, question, as, reads)
-    })
-    this.#runner = this.#runnerWith(this.limits)
-    this.#environment.changes = new ConditionalChanges({
-      factory: this.#factory,
-      clock: this.clock,
-      timeout: this.limits.requestTimeout,
-      bodyLimit: this.limits.body,
-      nameOf: path => oneNameOf(this.#self, path),
-      run: this.#notifier.run
-    })
-    this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
     this.#self = this.#nested(options)
     Object.defineProperty(this, NESTED, { value: this.#self })
+    this.#observations = new AppObservations(this.#self, {
+      factory: this.#factory,
+      clock: this.clock,
+      create: bag => this.#create(bag),
+      users: () => this.#users
+    })
+    this.#environment.changes = this.#observations.conditional
+    this.#runner = this.#observations.runner(this.limits)
+    this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
   }
 
   /** Contexts that have not ended. */
@@ -114,16 +96,17 @@ export class App<Required extends keyof IopaKeys = never> {
     if (isTransport(value)) {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
-      if (value.clustered) this.#environment.observed = () => this.logger.warn(CLUSTERED)
-      this.#environment.bodies ??= value.bodies?.(this.limits.bodyMemory)
-      for (const [urn, capability] of Object.entries(value.capabilities ?? {})) this.#capabilities[urn] = { schemes: value.schemes, ...capability }
-      for (const codec of value.codecs ?? []) this.#environment.codecs.addMissing(codec)
+      addTransport(this.#environment, this.#capabilities, value, this.limits.bodyMemory)
       return this
     }
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#pipeline.entries.length + 1, caller: use, app: this, options }))
     if (isExtension(value)) {
       this.#routes ??= value.registry ?? null
-      extendApp(this, value, this.#handle())
+      extendApp(
+        this,
+        value,
+        this.#observations.handle(() => this.registry)
+      )
     }
     return this
   } as Use
@@ -151,16 +134,7 @@ export class App<Required extends keyof IopaKeys = never> {
 
   /** Composes the pipeline, once, and checks the declarations of its middleware. @throws IopaError 500 where they do not fit. */
   build(): (context: Context) => Promise<unknown> {
-    const pipeline = this.#pipeline.compose()
-    // Not asynchronous by itself: that would wait once more for the promise of the pipeline.
-    return context => {
-      try {
-        if (context.ended && context.endReason === 'shutdown') throw SHUT_DOWN
-        return Promise.resolve(pipeline(context as RunContext))
-      } catch (error) {
-        return Promise.reject(error)
-      }
-    }
+    return this.#pipeline.handler()
   }
 
   /**
@@ -219,20 +193,12 @@ export class App<Required extends keyof IopaKeys = never> {
   /** The representation of `path` now and after each change, inside this process. Throws when its GET is not 2xx. */
   observe(path: string, options: ObserveOptions = {}): AsyncIterable<ReceivedAnswer> {
     checkOptions('observe()', options, OBSERVE_OPTIONS, this.observe)
-    return ownObservation(
-      bag => this.#create(bag),
-      (observing, deliver) => this.#registry.observe(observing, deliver, this.#runner.run, this.limits, {}),
-      path,
-      options
-    )
+    return this.#observations.observe(path, options, this.#runner.run)
   }
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.#changed(
-      marking('internal', () => checkPath(path)),
-      null
-    )
+    this.#observations.notify(path)
   }
 
   /**
@@ -268,24 +234,6 @@ export class App<Required extends keyof IopaKeys = never> {
     attach(this.#self, entry)
   }
 
-  /** This app as its extensions see it. */
-  #handle(): AppHandle {
-    const own = this
-    return {
-      capabilities: this.#capabilities,
-      get registry() {
-        return own.registry
-      },
-      notifyWhere: (matches, known = []) => {
-        // Before the first request there are no observers.
-        if (!this.#pipeline.isFixed) return
-        const paths = new Set(known)
-        for (const path of observedPaths(this.#self)) if (matches(path)) paths.add(path)
-        for (const path of paths) this.#changed(path, null)
-      }
-    }
-  }
-
   #nested(options: AppOptions): NestedApp {
     const own = this
     return {
@@ -303,30 +251,25 @@ export class App<Required extends keyof IopaKeys = never> {
       get nests() {
         return own.#pipeline.nests
       },
-      build: () => void this.#pipeline.compose(),
+      get isFixed() {
+        return own.#pipeline.isFixed
+      },
+      build: () => this.#pipeline.compose(),
       pipelineWithin: branch => this.#pipeline.within(branch, () => this.#closing !== null),
-      changed: (path, origin) => this.#registry.changed(path, origin),
-      observed: () => this.#registry.paths(),
+      changed: (path, origin) => this.#observations.registry.changed(path, origin),
+      observed: () => this.#observations.registry.paths(),
       close: settings => this.close(settings)
     }
   }
 
-  /** A change of a path of this app is one of the app around it, and of every app mounted at or above that path. */
-  readonly #changed = (path: string, origin: RunContext | null): void => {
-    if (this.#pipeline.nests || this.#self.places.length > 0) changedEverywhere(this.#self, path, origin)
-    else this.#registry.changed(path, origin)
-    if (path.length > 1 && path.charCodeAt(path.length - 1) === SLASH && ignoresSlash(this.#self, path))
-      changedEverywhere(this.#self, path.slice(0, -1), origin)
-  }
-
   #hostFor(name: string): ListenerHost {
     const app: ListenerApp = {
-      registry: this.#registry,
+      registry: this.#observations.registry,
       shared: this.#shared,
       clock: this.clock,
       logger: totalLogger(this.logger),
       pipeline: () => this.#pipeline.compose(),
-      changed: this.#changed,
+      changed: this.#observations.changed,
       notify: path => this.notify(path),
       routes: as => listedRoutes(coverageOf(this.#self), as),
       exposed: () => exposedOf(coverageOf(this.#self))
@@ -342,7 +285,7 @@ export class App<Required extends keyof IopaKeys = never> {
     }
     this.#environment.failures?.flush()
     this.#runner.close()
-    this.#notifier.close()
+    this.#observations.close()
   }
 
   async #end(timeout: number): Promise<void> {
@@ -350,13 +293,6 @@ export class App<Required extends keyof IopaKeys = never> {
     await Promise.all([closeNested(this.#self, timeout), this.#scope.end('shutdown')])
     await this.#listeners.settled()
   }
-
-  #runnerWith(limits: Limits): Runner {
-    const { codecs } = this.#environment
-    return new Runner({ codecs, limits, clock: this.clock, pipeline: () => this.#pipeline.compose(), changed: this.#changed })
-  }
 }
-
-const SLASH = 0x2f
 
 markFactory('new App', App as never)

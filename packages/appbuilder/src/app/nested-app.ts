@@ -1,6 +1,7 @@
 import { CAPABILITIES, type Capabilities, type CodecTable, IopaError, type Logger } from '@iopa/constants'
 import { fullPath, type RunContext } from '@iopa/context/host'
 import type { Limits, Transport } from '@iopa/transport'
+import type { ComposedPipeline } from '../pipeline/compose.ts'
 import type { MiddlewareFunction } from '../pipeline/middleware.ts'
 import { isBelow } from '../pipeline/mount.ts'
 import type { AppOptions } from './app-options.ts'
@@ -29,8 +30,10 @@ export interface NestedApp {
   readonly closed: boolean
   /** True when an app is mounted in it. */
   readonly nests: boolean
+  /** True once its pipeline is composed. */
+  readonly isFixed: boolean
   /** Composes its pipeline, once. */
-  build(): void
+  build(): ComposedPipeline
   /** Its pipeline within another one; a branch of `fork` ends with no-route instead of calling on. */
   pipelineWithin(branch: boolean): MiddlewareFunction
   /** Tells its own observers of a change. */

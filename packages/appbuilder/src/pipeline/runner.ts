@@ -6,9 +6,9 @@ import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
 import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
 import { ErrorBoundary, notSent } from './error-boundary.ts'
-import { toIopaError } from './errors.ts'
-import { faultOf, hasSucceededLate } from './faults.ts'
+import { faultOf } from './faults.ts'
 import { awaitStream, type Whole } from './finishing.ts'
+import { LateHandlers } from './late-handlers.ts'
 import { reenter } from './reentry.ts'
 import { type Done, RUNNING, Run } from './run.ts'
 
@@ -34,6 +34,7 @@ export class Runner {
   readonly #codecs: CodecTable
   readonly #boundary: ErrorBoundary
   readonly #deadlines: Deadlines
+  readonly #late: LateHandlers
   readonly #mostInFlight: number
   /** The pipeline, once it has been asked for: from then on it is fixed. */
   #composed: ComposedPipeline | null = null
@@ -47,6 +48,7 @@ export class Runner {
     this.#codecs = host.codecs
     this.#boundary = new ErrorBoundary(host.codecs)
     this.#mostInFlight = host.limits.inFlight
+    this.#late = new LateHandlers(host.clock, host.limits.drainTimeout, context => this.#tell(context))
     this.#deadlines = new Deadlines(host.clock, host.limits.requestTimeout, run => this.#cut(run, TIMED_OUT))
   }
 
@@ -112,7 +114,7 @@ export class Runner {
       run.held = true
       context.hold()
       context.onEndAsked(() => {
-        if (!run.settled) this.#limit(run)
+        if (!run.settled) this.#late.limit(run)
       })
     }
     try {
@@ -139,7 +141,7 @@ export class Runner {
   #settled(run: Run, value: unknown): void {
     if (run.settled) return
     run.settled = true
-    if (run.done === null) this.#late(run, value)
+    if (run.done === null) this.#late.returned(run, value)
     else this.#complete(run.context, value, run.done, run.whole)
   }
 
@@ -147,7 +149,7 @@ export class Runner {
     if (run.settled) return
     run.settled = true
     if (run.done === null) {
-      this.#lateFailure(run, error)
+      this.#late.failed(run, error)
       return
     }
     this.#boundary.fail(run.context, error)
@@ -185,20 +187,6 @@ export class Runner {
   /** Tells observers of what a request has changed. */
   #tell(context: RunContext): void {
     this.#host.changed(context[RECORD].resource || context['iopa.PathBase'] + context['iopa.Path'], context)
-  }
-
-  /** A handler has finished after its answer had left: what it returned says whether the state has changed. */
-  #late(run: Run, value: unknown): void {
-    const succeeded = hasSucceededLate(run, value)
-    if (succeeded && changesState(run.context['iopa.Method'])) this.#tell(run.context)
-    this.#release(run)
-  }
-
-  #lateFailure(run: Run, error: unknown): void {
-    const { context } = run
-    // It has come as far as its answer, which had been sent without it.
-    if (changesState(context['iopa.Method']) && toIopaError(error).code === 'answer-sent') this.#tell(context)
-    this.#release(run)
   }
 
   /** Judges the preconditions of a read, seals the answer, and hands it over: at once where nothing has to be waited for. */
@@ -283,8 +271,9 @@ export class Runner {
       run.done = null
       run.endNested()
       if (run.held) {
-        if (run.settled) this.#release(run)
-        else this.#limit(run)
+        if (!run.settled) this.#late.limit(run)
+        else if (run.limit === null) run.context.release()
+        else this.#late.release(run)
       }
     }
     this.#inFlight--
@@ -294,19 +283,5 @@ export class Runner {
     } catch (error) {
       notSent(context, error)
     }
-  }
-
-  #release(run: Run): void {
-    if (run.limit !== null) this.#host.clock.clearTimeout(run.limit)
-    run.limit = null
-    run.context.release()
-  }
-
-  /** A handler is at work whose answer or peer has left: its scope waits for it, but not for ever. */
-  #limit(run: Run): void {
-    run.limit ??= this.#host.clock.setTimeout(() => {
-      if (run.done === null) run.settled = true
-      this.#release(run)
-    }, this.#host.limits.drainTimeout)
   }
 }

@@ -7,7 +7,7 @@ import { encodeCbor } from './cbor-encoder.ts'
 export interface ConciseProblem {
   /** Short summary of the kind of problem. */
   readonly title?: string | undefined
-  /** What happened this time, in words for whoever can correct it. */
+  /** What happened this time, in words for the person who can correct it. */
   readonly detail?: string | undefined
   /** URI reference of this occurrence. */
   readonly instance?: string | undefined

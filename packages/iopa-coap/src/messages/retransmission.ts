@@ -93,7 +93,7 @@ export class Retransmission {
       if (confirmable.due - now > confirmable.timeout) confirmable.due = now + confirmable.timeout
       if (confirmable.due <= now) (due ??= []).push(confirmable)
     }
-    // A listener may end others of the list, so it is walked before the first is told.
+    // A listener may end others of the list, so it is walked before the first one is called.
     if (due !== undefined) for (const confirmable of due) if (confirmable.state === 'outstanding') this.#repeat(confirmable, now)
   }
 

@@ -17,7 +17,7 @@ const BASE_CAPABILITIES: Capabilities = { maxMessageSize: BASE_MESSAGE_SIZE, blo
 
 /** What a received frame means to the connection. */
 export type ConnectionEvent =
-  /** A request or a response, for whoever handles those. */
+  /** A request or a response, for the layer above. */
   | { readonly kind: 'message'; readonly message: Message }
   /** A request or a response over the size that this side announced; it was skipped. */
   | { readonly kind: 'oversized'; readonly code: number; readonly token: Uint8Array; readonly size: number }

@@ -15,9 +15,9 @@ export interface AckSlot {
  * those before it. A queue belongs to one connection: its packet identifiers mean nothing on another one (MQTT 5 section 2.2.1).
  */
 export class AckQueue {
-  #order: AckOrder
-  #release: (packetId: number) => void
-  #slots: AckSlot[] = []
+  readonly #order: AckOrder
+  readonly #release: (packetId: number) => void
+  readonly #slots: AckSlot[] = []
   #head = 0
 
   /** `release` is called once for each slot, with its packet identifier, and must not throw. */

@@ -76,18 +76,18 @@ const SCHEMES = ['mqtt:', 'mqtts:', 'ws:', 'wss:', 'mqtt+ws:', 'mqtt+wss:']
 class Bridge implements MqttListener {
   /** Of the broker, without credentials. */
   readonly url: URL
-  #options: BridgeOptions
-  #host: Host
-  #statePrefix: string | false
-  #deadLetters: DeadLetters
-  #plan: SubscriptionPlan
-  #broker: RemoteBroker
-  #subscriber: Subscriber
-  #worker: Worker
-  #state: StateExchange | null
+  readonly #options: BridgeOptions
+  readonly #host: Host
+  readonly #statePrefix: string | false
+  readonly #deadLetters: DeadLetters
+  readonly #plan: SubscriptionPlan
+  readonly #broker: RemoteBroker
+  readonly #subscriber: Subscriber
+  readonly #worker: Worker
+  readonly #state: StateExchange | null
   /** Parent of every request; never run through the pipeline, for nobody connects to us. */
-  #connection: Context
-  #endpoint: BrokerEndpoint
+  readonly #connection: Context
+  readonly #endpoint: BrokerEndpoint
   #closing: Promise<void> | null = null
   /** Keeps the process alive while the broker is away, as a listening socket would. */
   #hold: ReturnType<typeof setInterval> | null = null

@@ -18,15 +18,15 @@ export interface InboxOptions<Message> {
  * brokers overshoot the Receive Maximum that they were given, and MQTT 3.1.1 has none.
  */
 export class Inbox<Message> {
-  #options: InboxOptions<Message>
+  readonly #options: InboxOptions<Message>
   /** Per key, what waits behind the message in work. */
-  #lanes = new Map<string, Message[]>()
+  readonly #lanes = new Map<string, Message[]>()
   /** Keys that have a message to work on and wait for a free worker. */
-  #ready: string[] = []
+  readonly #ready: string[] = []
   #running = 0
   #waiting = 0
   #waitingBytes = 0
-  #idle: (() => void)[] = []
+  readonly #idle: (() => void)[] = []
   #room: (() => void)[] = []
   #finishedCount = 0
 

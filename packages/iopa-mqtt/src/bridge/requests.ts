@@ -42,8 +42,8 @@ const methodOf = ({ payload, retain, properties }: InboundMessage): string => {
 
 /** The parts of a request that are in the message; headers are its user properties. */
 class MessageSource implements RequestSource {
-  #message: InboundMessage
-  #limits: Limits
+  readonly #message: InboundMessage
+  readonly #limits: Limits
 
   constructor(message: InboundMessage, limits: Limits) {
     this.#message = message

@@ -43,9 +43,9 @@ const RETRIES = [100, 500, 2000]
 
 /** Carries the state of the app's resources to and from the broker's retained messages under one prefix. */
 export class StateExchange {
-  #options: StateExchangeOptions
-  #replica: StateReplica
-  #stopping = endController()
+  readonly #options: StateExchangeOptions
+  readonly #replica: StateReplica
+  readonly #stopping = endController()
   #full = false
   /** True once a state has come since the session was lost. */
   #arrived = false
@@ -53,10 +53,10 @@ export class StateExchange {
   /** Paths of states that the broker had before it lost the session. */
   #forgotten: string[] = []
   /** Paths that replicas of others have changed here: this instance derives their state itself, such as that of a list. */
-  #derived = new Set<string>()
+  readonly #derived = new Set<string>()
   /** Derived paths whose state is compared with the broker's soon. */
-  #comparing = new Map<string, TimerHandle>()
-  #outbox: StateOutbox | null
+  readonly #comparing = new Map<string, TimerHandle>()
+  readonly #outbox: StateOutbox | null
 
   constructor(options: StateExchangeOptions) {
     const { host, broker } = options

@@ -59,16 +59,16 @@ interface Pending {
  * skipped message is applied after all. Several changes of a path while one is under way leave together: never more messages than changes.
  */
 export class StateReplica {
-  #options: StateReplicaOptions
-  #pending = new Map<string, Pending>()
+  readonly #options: StateReplicaOptions
+  readonly #pending = new Map<string, Pending>()
   /** Per path, the end of the chain of messages being applied. */
-  #applying = new Map<string, Promise<void>>()
+  readonly #applying = new Map<string, Promise<void>>()
   /** The newest message of each topic, to leave out one that would say the same again. */
-  #newest = new Map<string, { fingerprint: string; contentType: string }>()
+  readonly #newest = new Map<string, { fingerprint: string; contentType: string }>()
   #sequence = 0
   #active = 0
-  #turns: (() => void)[] = []
-  #pumps = new Set<Promise<void>>()
+  readonly #turns: (() => void)[] = []
+  readonly #pumps = new Set<Promise<void>>()
 
   constructor(options: StateReplicaOptions) {
     this.#options = options

@@ -25,7 +25,7 @@ const SHARED_NOT_SUPPORTED = 0x9e
  * them, some take `$share/...` for the name of a topic and would never send anything, so that is found out with a message to ourselves.
  */
 export class Subscriber {
-  #options: SubscriberOptions
+  readonly #options: SubscriberOptions
   /** Null until it is known. */
   #shared: boolean | null = null
   #probe: { topic: string; seen: () => void } | null = null

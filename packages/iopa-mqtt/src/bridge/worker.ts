@@ -34,12 +34,12 @@ export interface WorkerParts extends RequestParent {
 
 /** Handles messages at least once: each is acknowledged when the app is done with it, never before, and in the order of arrival. */
 export class Worker {
-  #parts: WorkerParts
-  #commands: Inbox<Job>
+  readonly #parts: WorkerParts
+  readonly #commands: Inbox<Job>
   /** Apart, so that commands that are held cannot keep the state from coming in. */
-  #states: Inbox<Job>
-  #acknowledgements: Acknowledgements
-  #stopping = endController()
+  readonly #states: Inbox<Job>
+  readonly #acknowledgements: Acknowledgements
+  readonly #stopping = endController()
   readonly #pauses: InboxPause
   /** QoS 0 messages that found no room. */
   dropped = 0

@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../remote/waiting.ts'
 
 /** Requests that wait for a message on the Response Topic, by their Correlation Data (MQTT 5 section 4.10.2). */
 export class PendingRequests {
-  #waiting = new Map<string, Deferred<LinkAnswer>>()
+  readonly #waiting = new Map<string, Deferred<LinkAnswer>>()
 
   /** A new request: what goes out with it, and the answer that comes back; `forget` it in any case. */
   add(): { correlationData: Uint8Array; answer: Promise<LinkAnswer>; forget: () => void } {

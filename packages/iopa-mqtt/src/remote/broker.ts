@@ -33,19 +33,19 @@ export interface RemoteBrokerOptions extends RemoteOptions {
  */
 export class RemoteBroker {
   readonly url: URL
-  #options: RemoteBrokerOptions
-  #clientId: string
+  readonly #options: RemoteBrokerOptions
+  readonly #clientId: string
   #versions: (4 | 5)[]
   #server: URL
   #connection: Connection | null = null
   /** Resolves with the next prepared connection. */
   #ready: Deferred<Connection> = waiting()
-  #backoff: Backoff
+  readonly #backoff: Backoff
   #timer: TimerHandle = undefined
   /** When a try was made without waiting. */
   #atOnce: number = Number.NEGATIVE_INFINITY
-  #closing = endController()
-  #publisher: Publisher
+  readonly #closing = endController()
+  readonly #publisher: Publisher
 
   constructor(options: RemoteBrokerOptions) {
     this.#options = options

@@ -172,7 +172,7 @@ export class Connection {
     await this.closed
   }
 
-  /** Drops the connection; with `reasonCode` the broker is told why where the version has a way to. */
+  /** Drops the connection; with `reasonCode`, a broker of MQTT 5 gets the reason in a DISCONNECT. */
   destroy(reasonCode = 0): void {
     if (reasonCode !== 0) this.#goodbye(reasonCode)
     else {

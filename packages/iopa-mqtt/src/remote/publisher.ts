@@ -5,15 +5,15 @@ import { abortable, deferred } from './waiting.ts'
 
 /** Publishes over one connection after another: at most as many messages at once as the broker takes, those of QoS 1 until they are answered. */
 export class Publisher {
-  #maxWaiting: number
-  #ready: (signal: AbortSignal | undefined) => Promise<Connection>
+  readonly #maxWaiting: number
+  readonly #ready: (signal: AbortSignal | undefined) => Promise<Connection>
   #inFlight = 0
-  #turns: (() => void)[] = []
+  readonly #turns: (() => void)[] = []
   #waiting = 0
   /** The message that goes alone, to find out whether the broker closes the connection because of it. */
   #alone: OutboundMessage | null = null
   /** Messages that a connection has not answered; those of one that is gone stay, to find out why it is. */
-  #underWay = new WeakMap<Connection, Set<OutboundMessage>>()
+  readonly #underWay = new WeakMap<Connection, Set<OutboundMessage>>()
 
   /** `maxWaiting` publishes wait for a connection or for their turn, at most; `ready` gives the connection as soon as there is one. */
   constructor(maxWaiting: number, ready: (signal: AbortSignal | undefined) => Promise<Connection>) {

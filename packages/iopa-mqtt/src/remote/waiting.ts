@@ -103,7 +103,7 @@ export interface BackoffOptions {
 
 /** Counts attempts and says how long to wait before the next one. */
 export class Backoff {
-  #options: BackoffOptions
+  readonly #options: BackoffOptions
   #attempts = 0
 
   constructor(options: BackoffOptions) {

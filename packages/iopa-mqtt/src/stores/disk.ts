@@ -39,8 +39,8 @@ interface Commit {
 }
 
 class DiskStore implements Store {
-  #path: string
-  #sync: boolean
+  readonly #path: string
+  readonly #sync: boolean
   #opened: Promise<Database> | null = null
   #waiting: Commit[] = []
   #flushing: Promise<void> | null = null

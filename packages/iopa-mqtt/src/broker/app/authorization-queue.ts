@@ -24,7 +24,7 @@ export class AuthorizationQueue {
   readonly #host: Pick<Host, 'run'>
   readonly #turns: Turns
   #running = 0
-  #waiting: Check[] = []
+  readonly #waiting: Check[] = []
   #head = 0
   #pumping = false
   readonly #pressure: Backpressure

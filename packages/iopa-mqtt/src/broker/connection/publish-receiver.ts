@@ -34,7 +34,7 @@ export class PublishReceiver implements PublicationOwner {
   readonly #ports: PublishReceiverPorts
   readonly #aliases: TopicAliases
   /** Messages of QoS 1 and 2 in the order in which they came, until they are acknowledged. */
-  #unacknowledged: Publication[] = []
+  readonly #unacknowledged: Publication[] = []
   /** Topics with a message in work, and the messages that wait behind it. */
   #busy: Map<string, Publication[]> | null = null
   /** Messages that were received and are not settled. */

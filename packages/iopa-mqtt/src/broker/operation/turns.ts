@@ -21,7 +21,7 @@ export class Turns {
   /** When the first unit of this turn was spent. */
   #began = 0
   #armed = false
-  #waiting: (() => void)[] = []
+  readonly #waiting: (() => void)[] = []
 
   constructor(clock: Clock, batches: WriteBatches) {
     this.#clock = clock

@@ -22,7 +22,7 @@ export class FanOuts {
   readonly #turns: Turns
   readonly #pressure: Backpressure
   readonly #relieved: () => void
-  #queue: FanOut[] = []
+  readonly #queue: FanOut[] = []
   /** Number of messages under way by topic. */
   readonly #topics = new Map<string, number>()
   #walking = false

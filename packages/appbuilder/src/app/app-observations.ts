@@ -1,0 +1,127 @@
+import type { Bag } from '@iopa/constants'
+import type { ReceivedAnswer } from '@iopa/context'
+import { type ContextFactory, checkPath, type RunContext } from '@iopa/context/host'
+import type { Clock, Limits, UserWatches } from '@iopa/transport'
+import { marking } from '@iopa/transport/host'
+import { ObservationRegistry } from '../observation/observation.ts'
+import { observedAnswers } from '../observation/observed-answers.ts'
+import { renewed } from '../observation/renewal.ts'
+import { Runner } from '../pipeline/runner.ts'
+import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
+import type { AppHandle } from './app-types.ts'
+import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf } from './nested-app.ts'
+import type { RouteRegistry } from './route-registry.ts'
+
+/** Options of `app.observe`. */
+export interface ObserveOptions {
+  /** Ends the observation. */
+  readonly signal?: AbortSignal
+  readonly headers?: Bag['iopa.Headers']
+}
+
+export const OBSERVE_OPTIONS: Record<keyof ObserveOptions, true> = { signal: true, headers: true }
+
+/** What the observations of an app need besides its nested form. */
+export interface ObservingApp {
+  readonly factory: ContextFactory
+  readonly clock: Clock
+  create(bag: Bag): RunContext
+  /** What lasts longer than a request; undefined while no transport listens. */
+  users(): UserWatches | undefined
+}
+
+const SLASH = 0x2f
+
+/** The observers of an app, and the changes that they hear of: from its requests, its code, and the apps around it and within it. */
+export class AppObservations {
+  readonly registry: ObservationRegistry
+  readonly conditional: ConditionalChanges
+  readonly #self: NestedApp
+  readonly #app: ObservingApp
+  readonly #notifier: Runner
+
+  constructor(self: NestedApp, app: ObservingApp) {
+    this.#self = self
+    this.#app = app
+    const { factory, clock } = app
+    const { limits, logger } = self
+    // Notifications are no requests of a peer: their observers are bounded, and a 503 would end an observation.
+    this.#notifier = this.runner({ ...limits, inFlight: Number.POSITIVE_INFINITY })
+    const { run } = this.#notifier
+    this.registry = new ObservationRegistry({
+      users: () => app.users(),
+      clock,
+      logger,
+      limits,
+      run,
+      renew: (question, as, reads) => renewed(factory, question, as, reads)
+    })
+    this.conditional = new ConditionalChanges({
+      factory,
+      clock,
+      timeout: limits.requestTimeout,
+      bodyLimit: limits.body,
+      nameOf: path => oneNameOf(self, path),
+      run
+    })
+  }
+
+  /** A runner of the app, whose requests tell observers what they change. */
+  runner(limits: Limits): Runner {
+    return new Runner({ codecs: this.#self.codecs, limits, clock: this.#app.clock, pipeline: () => this.#self.build(), changed: this.changed })
+  }
+
+  /** A change of a path of this app is one of the app around it, and of every app mounted at or above that path. */
+  readonly changed = (path: string, origin: RunContext | null): void => {
+    if (this.#self.nests || this.#self.places.length > 0) changedEverywhere(this.#self, path, origin)
+    else this.registry.changed(path, origin)
+    if (path.length > 1 && path.charCodeAt(path.length - 1) === SLASH && ignoresSlash(this.#self, path))
+      changedEverywhere(this.#self, path.slice(0, -1), origin)
+  }
+
+  /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
+  notify(path: string): void {
+    this.changed(
+      marking('internal', () => checkPath(path)),
+      null
+    )
+  }
+
+  /** The representation of `path` now and after each change; `run` runs its requests. Each iteration is an observer of its own. */
+  observe(path: string, { signal, headers }: ObserveOptions, run: Runner['run']): AsyncIterable<ReceivedAnswer> {
+    const query = path.indexOf('?')
+    const bag: Bag = {
+      'iopa.Method': 'GET',
+      'iopa.Path': query < 0 ? path : path.slice(0, query),
+      'iopa.QueryString': query < 0 ? '' : path.slice(query + 1),
+      'iopa.Headers': headers,
+      'iopa.Observe': true
+    }
+    return observedAnswers(
+      signal,
+      () => this.#app.create(bag),
+      (observing, deliver) => this.registry.observe(observing, deliver, run, this.#self.limits, {})
+    )
+  }
+
+  /** The app as its extensions see it. */
+  handle(routes: () => RouteRegistry): AppHandle {
+    return {
+      capabilities: this.#self.capabilities,
+      get registry() {
+        return routes()
+      },
+      notifyWhere: (matches, known = []) => {
+        // Before the first request there are no observers.
+        if (!this.#self.isFixed) return
+        const paths = new Set(known)
+        for (const path of observedPaths(this.#self)) if (matches(path)) paths.add(path)
+        for (const path of paths) this.changed(path, null)
+      }
+    }
+  }
+
+  close(): void {
+    this.#notifier.close()
+  }
+}
