@@ -3,7 +3,7 @@ import { type AnswerRecord, OPEN, RECORD, type RunContext, SCOPE, sealAnswer } f
 import type { Clock, Limits } from '@iopa/transport'
 import { sharedError } from '@iopa/transport/host'
 import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
-import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
+import { applyReturned, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
 import { ErrorBoundary, notSent } from './error-boundary.ts'
 import { toIopaError } from './errors.ts'
@@ -108,15 +108,16 @@ export class Runner {
   #await(context: RunContext, value: PromiseLike<unknown>, done: Done, whole: Whole): void {
     const run = this.#timed(context, done, whole)
     // A change must be known even if the peer leaves, so its scope lives as long as the handler.
-    if (changesState(context['iopa.Method'])) {
-      run.held = true
-      context.hold()
-      context.onEndAsked(() => {
+    const method = context['iopa.Method']
+    if (changesState(method)) {
+      run.changing = method
+      context[SCOPE].hold(() => {
         if (!run.settled) this.#limit(run)
       })
     }
     try {
-      asPromise(value).then(
+      const work = value instanceof Promise ? value : Promise.resolve(value)
+      work.then(
         settled => this.#settled(run, settled),
         (error: unknown) => this.#rejected(run, error)
       )
@@ -167,19 +168,20 @@ export class Runner {
   /** The pipeline has come to its end: writes its value, and notifies observers of a change. */
   #settle(context: RunContext, answer: AnswerRecord, value: unknown): void {
     const run = answer.run as Run
-    let failed = false
-    if (run !== RUNNING) {
+    // A run that let nothing go, and in which nothing has failed, has no fault.
+    const sound = run === RUNNING || (run.watched === null && run.pending === 0 && !run.failed)
+    if (!sound) {
       const fault = faultOf(run, value, this.#composed)
       if (fault !== null) {
         this.#boundary.fail(context, fault.error, fault.trouble)
         return
       }
-      failed = run.failed
     }
     if (value !== undefined && value !== answer.value) applyReturned(answer, value)
     const method = context['iopa.Method']
     // GET first: most requests need no look-up.
-    if (method !== 'GET' && !failed && changesState(method) && answer.ok) this.#tell(context)
+    if (method === 'GET' || (!sound && run.failed)) return
+    if ((run.changing === method || changesState(method)) && answer.ok) this.#tell(context)
   }
 
   /** Tells observers of what a request has changed. */
@@ -224,7 +226,9 @@ export class Runner {
 
   #seal(context: RunContext, answer: AnswerRecord): void | Promise<void> {
     try {
-      if (context['iopa.Observe'] !== true && context.hasPrecondition) judgeOwnAnswer(context, this.#codecs)
+      const method = context['iopa.Method']
+      const isRead = method === 'GET' || method === 'HEAD' || method === 'FETCH'
+      if (isRead && context['iopa.Observe'] !== true && context.hasPrecondition) judgeOwnAnswer(context, this.#codecs)
       return sealAnswer(answer, this.#codecs)
     } catch (error) {
       this.#boundary.failAgain(context, error)
@@ -281,8 +285,8 @@ export class Runner {
     if (run !== RUNNING && run instanceof Run) {
       if (run.done !== null) this.#deadlines.remove(run)
       run.done = null
-      run.endNested()
-      if (run.held) {
+      if (run.nests) run.endNested()
+      if (run.changing !== '') {
         if (run.settled) this.#release(run)
         else this.#limit(run)
       }
@@ -299,7 +303,7 @@ export class Runner {
   #release(run: Run): void {
     if (run.limit !== null) this.#host.clock.clearTimeout(run.limit)
     run.limit = null
-    run.context.release()
+    run.context[SCOPE].release()
   }
 
   /** A handler is at work whose answer or peer has left: its scope waits for it, but not for ever. */
