@@ -108,7 +108,7 @@ export class RequestParts {
   /** The whole body, read once; `holder` is the context. */
   bytes(holder: BodyReader): Promise<Uint8Array> {
     try {
-      const bytes = this.#read(holder)
+      const bytes = this.#read(holder, this.#isHeaderless)
       // What is read stays plain.
       return Promise.resolve(bytes instanceof ByteBody ? (this.#bytes = plainBytes(bytes)) : bytes)
     } catch (error) {
@@ -118,9 +118,10 @@ export class RequestParts {
 
   text(holder: BodyReader): Promise<string> {
     try {
-      const bytes = this.#read(holder)
+      const headerless = this.#isHeaderless
+      const bytes = this.#read(holder, headerless)
       if (!(bytes instanceof Uint8Array)) return observed(bytes.then(whole => readText(whole, this.contentType, holder)))
-      if (this.#isHeaderless && bytes.length <= SHORT_TEXT) return Promise.resolve(decodeText(bytes))
+      if (headerless && bytes.length <= SHORT_TEXT) return Promise.resolve(decodeText(bytes))
       return Promise.resolve(readText(bytes, this.contentType, holder))
     } catch (error) {
       return observed(Promise.reject(error))
@@ -128,12 +129,12 @@ export class RequestParts {
   }
 
   /** The body in memory, or a promise of it; remembered. @throws IopaError 413, 415, 500, 503 */
-  #read(holder: BodyReader): Uint8Array | Promise<Uint8Array> {
+  #read(holder: BodyReader, headerless: boolean): Uint8Array | Promise<Uint8Array> {
     if (this.#bytes !== null) return this.#bytes
     const scope = holder[SCOPE]
     if (scope.ended) scope.assertLive()
     const body = this.#unread
-    if (body !== null && !this.#isHeaderless) checkCoding(this.headers.get('content-encoding'))
+    if (body !== null && !headerless) checkCoding(this.headers.get('content-encoding'))
     const limit = this.#endpoint.bodyLimit
     const isShort = body instanceof Uint8Array && body.length <= UNCOUNTED && body.length <= limit
     const bytes = isShort ? body : readBody(body, limit, holder)

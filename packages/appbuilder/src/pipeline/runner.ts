@@ -181,7 +181,8 @@ export class Runner {
     const method = context['iopa.Method']
     // GET first: most requests need no look-up.
     if (method === 'GET' || (!sound && run.failed)) return
-    if ((run.changing === method || changesState(method)) && answer.ok) this.#tell(context)
+    if ((run.changing === method || changesState(method)) && answer.ok)
+      this.#host.changed(answer.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
   }
 
   /** Tells observers of what a request has changed. */
@@ -287,8 +288,9 @@ export class Runner {
       run.done = null
       if (run.nests) run.endNested()
       if (run.changing !== '') {
-        if (run.settled) this.#release(run)
-        else this.#limit(run)
+        if (!run.settled) this.#limit(run)
+        else if (run.limit === null) context[SCOPE].release()
+        else this.#release(run)
       }
     }
     this.#inFlight--

@@ -136,8 +136,7 @@ export class PublishHandler {
     if (publication.isWill) context['mqtt.IsWill'] = true
     // The whole body is needed only for an answer that is published to a Response Topic.
     const whole = !publication.headerless && publication.setReplyKeys(context) ? 'all' : false
-    const outer = states.running
-    states.running = topic
+    states.recent = topic
     let inside = true
     host.run(
       context,
@@ -149,7 +148,6 @@ export class PublishHandler {
       whole
     )
     inside = false
-    states.running = outer
   }
 
   #ended(publication: Publication, context: Context, ahead: boolean): void {

@@ -106,9 +106,9 @@ export class PublishReceiver implements PublicationOwner {
     if (!publication.settled) {
       publication.waited = true
       if (bodies !== undefined && size > UNCOUNTED) holdMemory(publication, bodies)
-      this.#workChanged()
+      connection.counted.busy(this.inWork)
     }
-    return this.reads
+    return (this.#unbounded === 0 && bodies?.tight !== true) || this.reads
   }
 
   /** PUBREL: the client will not send this message again. */
