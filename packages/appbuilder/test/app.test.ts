@@ -1,20 +1,8 @@
 import { getEventListeners } from 'node:events'
-import {
-  App,
-  type Bag,
-  type ConnectOptions,
-  type Context,
-  defineMiddleware,
-  IopaError,
-  type Limits,
-  type Next,
-  reply,
-  type Transport
-} from '@iopa/appbuilder'
+import { App, type Bag, type Context, defineMiddleware, IopaError, type Limits, type Next, reply, type Transport } from '@iopa/appbuilder'
 import type { RouteInfo } from '@iopa/appbuilder/extension'
-import type { LinkAnswer } from '@iopa/context'
 import type { AnswerRecord } from '@iopa/context/host'
-import { type Channel, type Host, outgoing, pathsOfRoute, receivedAnswer } from '@iopa/transport'
+import { type Host, type Link, type OpenOptions, pathsOfRoute, receivedAnswer } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -48,12 +36,14 @@ const fake = (
       host.scope.defer(reason => void log.push(`scope ${reason}`))
       return { url: new URL(`${scheme}://127.0.0.1:1`), close: async settings => void log.push(`close ${settings?.timeout}`) }
     },
-    async connect(url: URL, connecting?: ConnectOptions): Promise<Channel> {
-      log.push(`connect ${url} ${typeof connecting?.clock}`)
+    async open(url: URL, opening: OpenOptions): Promise<Link> {
+      log.push(`open ${url} ${typeof opening.clock}`)
       return {
-        send: async request => {
-          sent.push(request)
-          const { method, path, query, headers, type, body } = outgoing(request)
+        concurrency: Number.POSITIVE_INFINITY,
+        closed: new Promise(() => undefined),
+        request: async message => {
+          sent.push(message.bag)
+          const { method, path, query, headers, type, body } = message
           return receivedAnswer(200, {
             type: 'application/json',
             payload: JSON.stringify({
@@ -66,9 +56,9 @@ const fake = (
             })
           })
         },
-        async *observe(request) {
-          sent.push(request)
-          for (const payload of ['1', '2']) yield receivedAnswer(200, { payload })
+        subscribe: async (message, sink) => {
+          sent.push(message.bag)
+          for (const payload of ['1', '2']) void sink.next(receivedAnswer(200, { payload }))
         },
         close: async () => void log.push('closed')
       }
@@ -153,7 +143,7 @@ describe('an app and its transports', () => {
 })
 
 describe('a client', () => {
-  test('sends through the channel of its scheme, with prefix, query, headers and body', async () => {
+  test('sends through the transport of its scheme, with prefix, query, headers and body', async () => {
     const transport = fake()
     const app = new App(quiet).use(transport)
     const client = await app.connect('fake://host:7/base/')
@@ -163,7 +153,7 @@ describe('a client', () => {
     expect(((await (await client.post('/b', 'text', { type: 'text/x' })).json()) as { type: string }).type).toBe('text/x')
     expect(app.live).toBe(0)
     await client.close()
-    expect(transport.log).toEqual(['connect fake://host:7/base/ object', 'closed'])
+    expect(transport.log).toEqual(['open fake://host:7/base/ object', 'closed'])
   })
 
   test('runs dispatch layers in reverse order of use, around every request', async () => {
@@ -187,7 +177,7 @@ describe('a client', () => {
   test('observes as a sequence', async () => {
     const client = await new App(quiet).use(fake()).connect('fake://host')
     const seen: unknown[] = []
-    for await (const answer of client.observe('/x')) seen.push((answer as LinkAnswer).payload)
+    for await (const answer of client.observe('/x')) seen.push(await answer.text())
     expect(seen).toEqual(['1', '2'])
   })
 
@@ -205,18 +195,15 @@ describe('a client', () => {
   test('observes with another method only where its protocol does', async () => {
     const client = await new App(quiet).use(fake()).connect('fake://host')
     const first = (method: string) => client.observe({ 'iopa.Method': method, 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()
-    expect((await first('GET')).value.payload).toBe('1')
+    expect(await (await first('GET')).value.text()).toBe('1')
     await expect(first('FETCH')).rejects.toMatchObject({ status: 501, code: 'not-observable' })
-    const fetching = fake()
-    const connect = fetching.connect!
-    const other = await new App(quiet)
-      .use(Object.assign(fetching, { connect: async () => ({ ...(await connect(new URL('fake://host'))), observable: ['FETCH'] }) }))
-      .connect('fake://host')
-    expect((await other.observe({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()).value.payload).toBe('1')
+    const other = await new App(quiet).use({ ...fake(), observable: ['FETCH'] }).connect('fake://host')
+    const fetched = await other.observe({ 'iopa.Method': 'FETCH', 'iopa.Path': '/x' })[Symbol.asyncIterator]().next()
+    expect(await fetched.value.text()).toBe('1')
   })
 
   test('rejects for a scheme without a transport, and says which there are', async () => {
-    await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow("No transport of this app serves 'mqtt:'; it has fake.")
+    await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow("No transport of this app serves 'mqtt:': add one with use(); it has fake.")
   })
 
   test('hands the signal of a request on', async () => {
@@ -247,7 +234,7 @@ describe('an app that is closed', () => {
         await bound
         return { url: new URL('slow://127.0.0.1'), close: async () => void log.push('close') }
       },
-      connect: () => Promise.reject(new Error('none'))
+      open: () => Promise.reject(new Error('none'))
     }
     return { transport, log, bind }
   }
@@ -290,7 +277,7 @@ describe('an app that is closed', () => {
       name: 'stuck',
       schemes: ['stuck'],
       listen: async () => ({ url: new URL('stuck://127.0.0.1'), close: () => new Promise(() => undefined) }),
-      connect: () => Promise.reject(new Error('none'))
+      open: () => Promise.reject(new Error('none'))
     }
     for (const transport of [stuck, fake()]) {
       const app = new App({ logger, limits: { drainTimeout: 20 } }).use(transport).use(context => {

@@ -1,7 +1,7 @@
 // Signals and close() end what waits at once, whatever it waits for: a layer, a channel, a handler, a body.
-import { App, type Bag, type Context, reply, type Transport } from '@iopa/appbuilder'
+import { App, type Context, reply, type Transport } from '@iopa/appbuilder'
 import type { LinkAnswer } from '@iopa/context'
-import type { Channel } from '@iopa/transport'
+import type { Link, OutgoingRequest } from '@iopa/transport'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 const quiet = { logger: false } as const
@@ -17,16 +17,23 @@ afterEach(async () => {
   for (const app of apps.splice(0)) await app.close({ timeout: 0 })
 })
 
-/** A transport whose channels do what the test says. */
-const fake = (channel: Partial<Channel>, connecting?: Promise<void>): Transport & { closed: number } => {
+/** A transport whose links do what the test says. */
+const fake = (link: Partial<Link>, connecting?: Promise<void>): Transport & { closed: number } => {
   const transport = {
     name: 'fake',
     schemes: ['fake'],
     closed: 0,
     listen: never,
-    connect: async (): Promise<Channel> => {
+    open: async (): Promise<Link> => {
       await connecting
-      return { send: never, observe: never as never, close: async () => void transport.closed++, ...channel }
+      return {
+        concurrency: Number.POSITIVE_INFINITY,
+        closed: never(),
+        request: never,
+        subscribe: never,
+        close: async () => void transport.closed++,
+        ...link
+      }
     }
   }
   return transport
@@ -59,15 +66,15 @@ describe('a client', () => {
   })
 
   test('does not begin where its signal has aborted, and leaves no listener behind', async () => {
-    const sent: Bag[] = []
+    const sent: OutgoingRequest[] = []
     const layers = vi.fn((_: Context, next: () => Promise<unknown>) => next())
-    const send = async (bag: Bag): Promise<LinkAnswer> => {
-      sent.push(bag)
+    const request = async (message: OutgoingRequest): Promise<LinkAnswer> => {
+      sent.push(message)
       return (await appOf()
         .use(() => 'x')
         .invoke({})) as LinkAnswer
     }
-    const client = await appOf().use(fake({ send })).use({ dispatch: layers }).connect('fake://host')
+    const client = await appOf().use(fake({ request })).use({ dispatch: layers }).connect('fake://host')
     await expect(client.put('/', 'x', { signal: AbortSignal.abort('before') })).rejects.toBe('before')
     expect([sent.length, layers.mock.calls.length]).toEqual([0, 0])
     expect(await (await client.put('/', 'x')).text()).toBe('x')

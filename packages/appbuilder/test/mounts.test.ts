@@ -51,7 +51,7 @@ test('a mounted handler that takes time is answered on the context that the tran
       host = given
       return { url: new URL('wire://127.0.0.1'), close: async () => undefined }
     },
-    connect: () => Promise.reject(new Error('none'))
+    open: () => Promise.reject(new Error('none'))
   }
   const slow = async () => {
     await null
@@ -214,7 +214,7 @@ describe('what a mounted app cannot have for itself', () => {
     ['codecs', new App({ ...quiet, codecs: [{ mediaType: 'a/b', encode: String, decode: String }] }), /a codec for a\/b/],
     [
       'transports',
-      new App(quiet).use({ name: 'wire', schemes: ['wire'], listen: async () => ({}), connect: async () => ({}) } as never),
+      new App(quiet).use({ name: 'wire', schemes: ['wire'], listen: async () => ({}), open: async () => ({}) } as never),
       /the transport 'wire'/
     ]
   ])('%s are refused at build', (_, inner, sentence) => {

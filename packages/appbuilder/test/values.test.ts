@@ -414,7 +414,7 @@ describe('a value', () => {
 
   test('is encoded by the codec that the app, or else its transport, has for the type', async () => {
     const codec = (name: string): Codec => ({ mediaType: 'application/cbor', encode: () => name, decode: () => name })
-    const transport = { name: 'x', schemes: ['x'], codecs: [codec('transport')], listen: () => Promise.reject(), connect: () => Promise.reject() }
+    const transport = { name: 'x', schemes: ['x'], codecs: [codec('transport')], listen: () => Promise.reject(), open: () => Promise.reject() }
     for (const [expected, codecs] of [
       ['transport', []],
       ['app', [codec('app')]]

@@ -155,7 +155,6 @@ export type IopaErrorCode =
   | 'psk-without-websocket'
   | 'publish-refused'
   | 'query-in-path'
-  | 'queue-full'
   | 'queues-full'
   | 'range-not-satisfiable'
   | 'redirected'

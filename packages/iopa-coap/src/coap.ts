@@ -4,9 +4,7 @@ import {
   type ByteNetwork,
   bodyBudget,
   CAPABILITIES,
-  type Channel,
   type Clock,
-  type ConnectOptions,
   checkOptions,
   checkTlsOptions,
   countersOf,
@@ -14,16 +12,16 @@ import {
   type Host,
   IopaError,
   type Limits,
+  type Link,
   type Listener,
   markFactory,
-  systemClock,
+  type OpenOptions,
   type TlsOptions,
-  type Transport,
-  upstream
+  type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
-import { connectDatagrams } from './client/datagram-client.ts'
-import { connectStreams } from './client/stream-client.ts'
+import { openDatagrams } from './client/datagram-client.ts'
+import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
 import { cborCodec } from './formats/cbor-codec.ts'
 import { COAP_KEYS } from './keys.ts'
@@ -143,11 +141,10 @@ export const coap = (options: CoapOptions = {}): Transport => {
     return joined(listeners)
   }
 
-  const connect = async (url: URL, connecting: ConnectOptions = {}): Promise<Channel> => {
-    const clock = connecting.clock ?? options.clock ?? systemClock
-    if (url.protocol !== 'coap:') return connectStreams({ url, options: connecting, clock, network: streams })
-    const confirmable = options.confirmable ?? true
-    return connectDatagrams({ url, options: connecting, clock, network, transmission: parameters, szx: szxFor(blockSize), confirmable })
+  const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
+    if (url.protocol !== 'coap:') return openStreams(url, streams, opening)
+    const { confirmable = true } = options
+    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable })
   }
 
   return {
@@ -159,7 +156,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
     codecs: [cborCodec],
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, linkLists: true, blockWise: true, maxPayload: blockSize } },
     listen,
-    connect: (url, connecting) => upstream(connect(url, connecting))
+    observable: ['FETCH'],
+    open: openLink
   }
 }
 

@@ -67,6 +67,22 @@ describe('observations of one client', () => {
     await clock.runUntil(restarted.close())
   })
 
+  test('go on after a non-confirmable renewal was lost', async () => {
+    home = await virtualHome({ client: { confirmable: false } })
+    const client = await home.connect()
+    void (async () => {
+      for await (const _ of client.observe('/aging'));
+    })().catch(() => undefined)
+    await home.clock.advance(5 * SECONDS)
+    expect(registrations()).toBe(1)
+    let lost = 0
+    home.network.script = ({ to }) => (to.address === SERVER && lost++ === 0 ? 'drop' : undefined)
+    for (let step = 0; step < 600 && lost === 0; step++) await home.clock.advance(200)
+    expect(lost).toBe(1)
+    await home.clock.advance(80 * SECONDS)
+    expect(registrations()).toBeGreaterThan(1)
+  })
+
   test('ask no more often while no answer arrives', async () => {
     await lost()
     let sent = 0

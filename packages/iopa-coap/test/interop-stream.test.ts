@@ -135,10 +135,13 @@ describe('our client and our server over TLS', () => {
     const { urls } = server.listener as CoapListener
     expect(urls.map(({ protocol }) => protocol)).toEqual(['coap:', 'coap+tcp:', 'coaps+tcp:'])
     await using app = new App({ logger: false }).use(coap())
+    const tls = { psk: KEY }
     for (const url of urls) {
-      await using client = await app.connect(url, { tls: { psk: KEY } })
+      await using client = await app.connect(url, url.protocol === 'coaps+tcp:' ? { tls } : {})
       expect(await (await client.get('/test')).text()).toBe('test')
     }
     expect(server.calls.get('GET /test')).toBe(3)
+    // Options for TLS with a scheme that has none would send in plain text what is meant to be secret.
+    for (const url of urls.slice(0, 2)) await expect(app.connect(url, { tls })).rejects.toMatchObject({ code: 'tls-scheme' })
   })
 })

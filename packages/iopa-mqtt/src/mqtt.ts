@@ -2,17 +2,16 @@ import { getHeapStatistics } from 'node:v8'
 import {
   bodyBudget,
   CAPABILITIES,
-  type Channel,
-  type ConnectOptions,
   checkOptions,
   checkTlsOptions,
   type Host,
   IopaError,
   type KeysDeclaration,
+  type Link,
   type Listener,
   markFactory,
-  type Transport,
-  upstream
+  type OpenOptions,
+  type Transport
 } from '@iopa/transport'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client.ts'
@@ -126,9 +125,9 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
       urls = listener.urls
       return (listening = listener)
     },
-    async connect(url: URL, connectOptions: ConnectOptions = {}): Promise<Channel> {
-      const { connectMqtt } = await import('./client.ts')
-      return upstream(connectMqtt(url, { ...options.client, ...connectOptions }))
+    async open(url: URL, opening: OpenOptions): Promise<Link> {
+      const { openMqttLink } = await import('./client.ts')
+      return openMqttLink(url, opening, options.client)
     },
     async publish(topic, payload, publishOptions) {
       if (listening === null) throw new IopaError(503, 'not-listening', 'mqtt() does not listen yet: await app.listen() first.')

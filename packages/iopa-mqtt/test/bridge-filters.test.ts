@@ -26,12 +26,12 @@ describe('filters of routes', () => {
     expect(filtersOf(segments).sort()).toEqual([...filters].sort())
   })
 
-  it('leave out what another one covers', () => {
+  it('omit filters that another filter covers', () => {
     expect(withoutCovered(['lights/hall', 'lights/+', 'lights/+', 'lights/#', 'sensors/+'])).toEqual(['lights/#', 'sensors/+'])
     expect(withoutCovered(['#', '$SYS/#'])).toEqual(['#', '$SYS/#'])
   })
 
-  it('that share topics are told apart', () => {
+  it('distinguish shared topics', () => {
     expect(partitionByOverlap(['lights/+', '+/hall', 'sensors/+/value'])).toEqual({
       disjoint: ['sensors/+/value'],
       overlapping: ['lights/+', '+/hall']

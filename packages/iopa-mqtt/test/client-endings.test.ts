@@ -2,10 +2,10 @@
 import net from 'node:net'
 import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import type { Channel } from '@iopa/transport'
+import type { Client } from '@iopa/transport'
 import { afterEach, expect, test } from 'vitest'
-import { connectMqtt } from '../src/client.ts'
 import { mqtt } from '../src/mqtt.ts'
+import { connectMqtt } from './fixtures/connect-mqtt.ts'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -48,7 +48,7 @@ const serve = async () => {
   }
 }
 
-const open = async (url: URL, options: Parameters<typeof connectMqtt>[1] = {}): Promise<Channel> => {
+const open = async (url: URL, options: Parameters<typeof connectMqtt>[1] = {}): Promise<Client> => {
   const channel = await connectMqtt(url, options)
   ends.push(() => channel.close())
   return channel
@@ -94,7 +94,7 @@ test.each([{}, { qos: 0 }, { protocolVersion: 4 }] as const)(
   }
 )
 
-test('says 502 disconnected of a lost connection where it does not send again', async () => {
+test('rejects with 502 disconnected for a lost connection if it does not send again', async () => {
   const { url, silence, cut } = await serve()
   const channel = await open(url, { timeout: 3000 })
   silence()

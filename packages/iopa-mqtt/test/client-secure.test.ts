@@ -6,10 +6,10 @@ import type { Listener } from '@iopa/transport'
 import { afterEach, expect, it } from 'vitest'
 import { joinBroker } from '../src/bridge/bridge.ts'
 import { bridge } from '../src/bridge.ts'
-import { connectMqtt } from '../src/client.ts'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
 import { websocket } from '../src/websocket.ts'
 import { certificate } from './fixtures/certificate.ts'
+import { connectMqtt } from './fixtures/connect-mqtt.ts'
 import { describeWith, freePort, until } from './fixtures/peers.ts'
 
 const closing: (() => unknown)[] = []
@@ -73,7 +73,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
       name: 'mqtt',
       schemes: ['mqtt'],
       listen: host => joinBroker(url, { tls: { ca: secret.cert }, statePrefix: false }, host),
-      connect: () => Promise.reject(new Error('not here'))
+      open: () => Promise.reject(new Error('not here'))
     })
     worker.put('/work/:id', async context => void seen.push(`${context.params.id} ${await context.text()}`))
     const [joined] = await worker.listen()
@@ -87,7 +87,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
   })
 })
 
-it('reaches a broker over WebSocket, whose path is no part of the paths asked for', async () => {
+it('reaches a broker over WebSocket, whose path is not part of request paths', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   closing.push(() => server.close())

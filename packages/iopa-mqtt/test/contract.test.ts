@@ -31,8 +31,8 @@ const subject = (options: MqttOptions): Transport => {
 }
 
 // A topic has no query; and none is empty, so that `/` has no topic: the paths that topics can say are in another test.
-// SUBACK says less than a status (MQTT 5 section 3.9.3), and a request outlives the loss of its connection.
-const features = { query: false, cancel: false, resends: true, redirects: false, refusals: [403], credentials: 'connect' } as const
+// SUBACK says less than a status (MQTT 5 section 3.9.3).
+const features = { query: false, cancel: false, redirects: false, refusals: [403], credentials: 'connect' } as const
 const beyondTopics = 'hands the path over canonical: decoded once, a trailing slash kept'
 
 // A client of MQTT within its receive maximum waits and is not refused (broker-load.test.ts).

@@ -12,7 +12,7 @@ import {
 import type { AnswerFormat } from './answer-writer.ts'
 import type { FrameReceiver, RequestPorts } from './frame-receiver.ts'
 
-const TOO_MANY = new IopaError(429, 'too-many-observations', 'This connection observes as much as it may; end an observation first.')
+const TOO_MANY = new IopaError(429, 'too-many-observations', 'This connection has reached its limit of observations: end one first.')
 
 /** Bags on the wire: a JSON object per line. */
 export const bagFormat: AnswerFormat = {

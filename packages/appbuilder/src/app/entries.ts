@@ -29,10 +29,7 @@ type Constructor = new (app: unknown, ...options: readonly unknown[]) => Middlew
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
 export const isTransport = (value: unknown): value is Transport =>
-  isObject(value) &&
-  Array.isArray(value['schemes']) &&
-  typeof value['listen'] === 'function' &&
-  ['open', 'connect'].some(name => typeof value[name] === 'function')
+  isObject(value) && Array.isArray(value['schemes']) && typeof value['listen'] === 'function' && typeof value['open'] === 'function'
 
 export const isExtension = (value: unknown): value is Extension<object> => isObject(value) && typeof value['extend'] === 'function'
 

@@ -24,7 +24,7 @@ export interface ObservationHost extends RunStarterHost {
 const HELD = 250
 
 const tooMany = (): IopaError =>
-  new IopaError(503, 'too-many-observers', 'The server has as many observers as it may have; try again.', { headers: { 'retry-after': '30' } })
+  new IopaError(503, 'too-many-observers', 'The server has reached its limit of observers: try again later.', { headers: { 'retry-after': '30' } })
 
 const tooLate = (): IopaError => new IopaError(504, 'timeout', 'The request took too long.')
 

@@ -2,14 +2,9 @@ import { IopaError } from '@iopa/constants'
 import type { LinkAnswer, SealedAnswer } from '@iopa/context'
 import { type AnswerRecord, handOver, type RunContext } from '@iopa/context/host'
 import type { Observation } from '@iopa/transport'
-import { marked } from '@iopa/transport/host'
+import { AnswerQueue, marked, NEWEST_ONLY } from '@iopa/transport/host'
 
 type Next = IteratorResult<LinkAnswer, undefined>
-
-interface Reader {
-  readonly resolve: (next: Next) => void
-  readonly reject: (error: unknown) => void
-}
 
 const DONE: Next = { done: true, value: undefined }
 
@@ -27,12 +22,8 @@ class ObservedAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
   readonly #signal: AbortSignal | undefined
   readonly #open: () => RunContext
   readonly #observe: (context: RunContext, deliver: (answer: SealedAnswer) => void) => Promise<Observation>
-  readonly #readers: Reader[] = []
+  readonly #queue = new AnswerQueue(NEWEST_ONLY)
   #context: RunContext | null = null
-  #newest: LinkAnswer | null = null
-  /** Thrown once, after what has come before. */
-  #failure: { readonly error: unknown } | null = null
-  #over = false
 
   constructor(
     signal: AbortSignal | undefined,
@@ -46,25 +37,12 @@ class ObservedAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
 
   next(): Promise<Next> {
     // The first read starts the observation: a sequence without a reader would never end.
-    if (this.#context === null && !this.#over) this.#begin()
-    const newest = this.#newest
-    if (newest !== null) {
-      this.#newest = null
-      return Promise.resolve({ done: false, value: newest })
-    }
-    const failure = this.#failure
-    if (failure !== null) {
-      this.#failure = null
-      return Promise.reject(failure.error)
-    }
-    if (this.#over) return Promise.resolve(DONE)
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+    if (this.#context === null && !this.#queue.over) this.#begin()
+    return this.#queue.next()
   }
 
   async return(): Promise<Next> {
-    this.#newest = null
-    this.#failure = null
-    this.#end()
+    this.#queue.cut()
     await this.#context?.end('unsubscribe')
     return DONE
   }
@@ -80,7 +58,7 @@ class ObservedAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
 
   #begin(): void {
     if (this.#signal?.aborted) {
-      this.#over = true
+      this.#queue.end()
       return
     }
     let context: RunContext
@@ -94,12 +72,11 @@ class ObservedAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
       this.#fail(marked(new IopaError(503, 'shutdown', 'The app is closed: observe before close().'), 'internal'))
       return
     }
-    context.defer(() => this.#end())
+    context.defer(() => this.#queue.end())
     const signal = this.#signal
     if (signal !== undefined) {
       const abort = (): void => {
-        this.#newest = null
-        this.#end()
+        this.#queue.cut()
         void context.end('unsubscribe')
       }
       signal.addEventListener('abort', abort, { once: true })
@@ -109,28 +86,13 @@ class ObservedAnswers implements AsyncIterableIterator<LinkAnswer, undefined> {
   }
 
   #deliver(answer: SealedAnswer): void {
-    if (this.#over) return
-    if (!answer.ok) {
-      this.#fail(marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal'))
-      return
-    }
-    const reader = this.#readers.shift()
-    const received = handOver(answer as AnswerRecord)
-    if (reader === undefined) this.#newest = received
-    else reader.resolve({ done: false, value: received })
+    if (answer.ok) this.#queue.push(handOver(answer as AnswerRecord))
+    else this.#fail(marked(answer.error ?? new IopaError(answer.status, 'refused', answer.reason), 'internal'))
   }
 
   #fail(error: unknown): void {
-    if (this.#over) return
-    const reader = this.#readers.shift()
-    if (reader === undefined) this.#failure = { error }
-    else reader.reject(error)
-    this.#end()
+    if (this.#queue.over) return
+    this.#queue.fail(error)
     void this.#context?.end('unsubscribe')
-  }
-
-  #end(): void {
-    this.#over = true
-    for (const reader of this.#readers.splice(0)) reader.resolve(DONE)
   }
 }

@@ -12,7 +12,7 @@ import { awaitStream, type Whole } from './finishing.ts'
 import { reenter } from './reentry.ts'
 import { type Done, RUNNING, Run } from './run.ts'
 
-const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
+const OVERLOADED = sharedError(503, 'overloaded', 'The server has reached its limit of running requests: try again later.', { 'retry-after': '1' })
 const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
 /** The answer to every request after the app has been closed. */
 export const SHUT_DOWN: IopaError = sharedError(503, 'shutdown', 'The server is shutting down.')

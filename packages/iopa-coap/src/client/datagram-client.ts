@@ -1,21 +1,20 @@
 import { isIP } from 'node:net'
 import {
-  type Channel,
-  type Clock,
-  type ConnectOptions,
   channelClosed,
-  checkTargetUrl,
+  checkTarget,
   type DatagramChannel,
   type DatagramNetwork,
-  DEFAULT_LIMITS,
+  IopaError,
   isLoopback,
-  mergeLimits
+  type Link,
+  type LinkEnd,
+  type OpenOptions
 } from '@iopa/transport'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
-import { ClientChannel } from './channel.ts'
+import { CoapLink } from './coap-link.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
@@ -23,8 +22,7 @@ const LOOPBACK_NSTART = 32
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {
   readonly url: URL
-  readonly options: ConnectOptions
-  readonly clock: Clock
+  readonly options: OpenOptions
   readonly network: DatagramNetwork
   readonly transmission: Transmission
   /** Size exponent of the largest block. */
@@ -32,16 +30,16 @@ export interface DatagramClientInit {
   readonly confirmable: boolean
 }
 
-/** Opens a channel to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
-export const connectDatagrams = async (init: DatagramClientInit): Promise<Channel> => {
-  const { url, options, clock, network, transmission, szx, confirmable } = init
-  checkTargetUrl(url)
-  options.signal?.throwIfAborted()
+/** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
+export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
+  const { url, options, network, transmission, szx, confirmable } = init
+  const { signal, clock, limits, tls } = options
+  checkTarget(url, options)
+  if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
   const host = hostOf(url)
   const port = url.port === '' ? 5683 : Number(url.port)
-  const address = await destinationOf({ host, port, network, clock, signal: options.signal })
-  options.signal?.throwIfAborted()
-  const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
+  const address = await destinationOf({ host, port, network, clock, signal })
+  signal.throwIfAborted()
   const channel: DatagramChannel = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
   const layer = new MessageLayer({
     channel,
@@ -53,19 +51,26 @@ export const connectDatagrams = async (init: DatagramClientInit): Promise<Channe
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, clock, timeout: options.timeout, szx })
+  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx })
   layer.open(requester)
-  return new ClientChannel({
+  let ended: (end: LinkEnd) => void = () => undefined
+  const closed = new Promise<LinkEnd>(resolve => {
+    ended = resolve
+  })
+  return new CoapLink({
     host: isIP(host) ? '' : host,
     clock,
     confirmable,
     bodyLimit: limits.body,
-    timeout: options.timeout ?? 30_000,
-    requester: () => Promise.resolve(requester),
+    requester,
+    closed,
+    // The message layer gives up what is not acknowledged.
+    requestTimeout: Number.POSITIVE_INFINITY,
     close: async () => {
       requester.close(channelClosed())
       layer.close()
       await channel.close()
+      ended({ reason: 'finish' })
     }
   })
 }

@@ -1,4 +1,4 @@
-import { type Clock, IopaError, type LinkAnswer, observationRefused, type TimerHandle } from '@iopa/transport'
+import { type Clock, IopaError, isIopaError, type LinkAnswer, lossOf, type Sink, type TimerHandle } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import type { Message } from '../codec/message.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
@@ -8,27 +8,25 @@ import { clientAnswer } from './request.ts'
 
 /** A notification is newer than one of another order when it comes so many milliseconds later (RFC 7641 section 3.4). */
 const ORDER_LIFETIME = 128_000
-/** The first wait before a registration is tried again, in milliseconds; it doubles up to a minute. */
-const RETRY = 1000
-const LONGEST_RETRY = 60_000
 
 /** What an observation needs beside the request. */
 export interface ClientObservationInit {
   readonly request: ClientRequest
-  /** The requester to use now; after a loss it may be another one. */
-  readonly requester: () => Promise<Requester>
+  readonly requester: Requester
   readonly clock: Clock
   readonly settings: TransferSettings
+  readonly sink: Sink
+  /** The last answer of the observation on a link before this one. */
+  readonly last: LinkAnswer | undefined
 }
 
 /**
  * The client side of one observation: takes notifications that are newer than the last, fetches what they begin,
- * and registers again when they are overdue (RFC 7641 section 3). The newest answer waits for the reader.
+ * and registers again when they are overdue (RFC 7641 section 3).
  */
 export class ClientObservation {
   readonly #init: ClientObservationInit
   #open: OpenRequest | undefined
-  #requester: Requester | undefined
   /** The request as it was last registered. */
   #request: ClientRequest
   /** What is left of the observation while it is being cancelled. */
@@ -36,21 +34,14 @@ export class ClientObservation {
   /** True when an Echo was sent for the registration under way. */
   #echoed = false
   #timer: TimerHandle | undefined
-  /** True while the timer is that of another attempt. */
   #waits = false
-  /** True while it waits since the server could not be reached, until it is prompted to try again. */
-  #unreached = false
-  #prompted = false
-  #newest: LinkAnswer | undefined
   #last: LinkAnswer | undefined
   #ended = false
-  #error: unknown
-  #wake: (() => void) | undefined
+  #settle: { resolve(): void; reject(error: unknown): void } | undefined
   #sequence = -1
   #heard = 0
-  /** True until the first answer: then failures end the observation. */
+  /** True until the first answer. */
   #first = true
-  #retry = RETRY
   /** Counts messages that were taken, so that a body that was fetched for an older one is dropped. */
   #generation = 0
   /** Stops fetching the rest of a body of which there is a newer one. */
@@ -59,46 +50,35 @@ export class ClientObservation {
   constructor(init: ClientObservationInit) {
     this.#init = init
     this.#request = init.request
+    this.#last = init.last
   }
 
-  async *answers(): AsyncGenerator<LinkAnswer> {
-    const { signal } = this.#init.settings
+  /** Resolves when the server has ended the observation, or when the signal aborts; rejects when it is lost. */
+  async run(signal: AbortSignal): Promise<void> {
     const abort = (): void => this.#end(undefined)
-    if (signal?.aborted) return
-    signal?.addEventListener('abort', abort, { once: true })
+    signal.addEventListener('abort', abort, { once: true })
     try {
-      void this.#register()
-      for (;;) {
-        const answer = this.#newest
-        this.#newest = undefined
-        if (answer !== undefined) yield answer
-        else if (this.#ended) {
-          if (this.#error !== undefined) throw this.#error
-          return
-        } else
-          await new Promise<void>(resolve => {
-            this.#wake = resolve
-          })
-      }
+      await new Promise<void>((resolve, reject) => {
+        this.#settle = { resolve, reject }
+        if (signal.aborted) abort()
+        else void this.#register()
+      })
     } finally {
-      signal?.removeEventListener('abort', abort)
-      this.#end(undefined)
+      signal.removeEventListener('abort', abort)
     }
   }
 
   async #register(echo?: Uint8Array): Promise<void> {
-    const { request, settings } = this.#init
+    const { request, settings, requester } = this.#init
     this.#disarm()
     try {
-      const requester = await this.#init.requester()
-      if (this.#ended) return
       const transfer = new Transfer(requester, settings)
       const tagged = transfer.tagged(request)
       const last = await transfer.lead(tagged)
       if (this.#ended) return
       this.#sequence = -1
       if ('code' in last) {
-        this.#receive(last, requester)
+        this.#receive(last)
         return
       }
       this.#request = tagged
@@ -106,22 +86,29 @@ export class ClientObservation {
       const proof = echo ?? requester.echo
       requester.echo = undefined
       if (proof !== undefined) options.set(OPTION.ECHO, proof)
-      // The same token at the same server replaces the registration; a new one would leave the old one behind.
-      if (this.#open !== undefined && this.#requester === requester) this.#open.send(request.code, options, last.payload)
-      else {
-        this.#requester = requester
+      settings.awaits?.('receipt')
+      // The same token replaces the registration; a new one would leave the old one behind.
+      if (this.#open !== undefined) this.#open.send(request.code, options, last.payload)
+      else
         this.#open = requester.open(request.code, options, last.payload, settings.confirmable, {
-          response: message => this.#receive(message, requester),
-          failed: error => this.#lost(error)
+          received: () => {
+            settings.awaits?.('answer')
+            // A renewal that is not answered, or is lost without an acknowledgement to wait for, is repeated.
+            if (!this.#first) this.#renewAfter(DEFAULT_MAX_AGE * 1000)
+          },
+          response: message => this.#receive(message),
+          failed: error => {
+            this.#open = undefined
+            this.#lose(error)
+          }
         })
-      }
     } catch (error) {
-      this.#retryAfter(error)
+      this.#lose(error)
     }
   }
 
-  #receive(message: Message, requester: Requester): boolean {
-    const { clock } = this.#init
+  #receive(message: Message): boolean {
+    const { clock, requester, sink } = this.#init
     const sequence = message.options.uint(OPTION.OBSERVE)
     if (this.#ended) {
       // The answer to the cancellation, or a notification that was under way and is rejected.
@@ -138,8 +125,6 @@ export class ClientObservation {
     if (!requester.reliable && sequence !== undefined && this.#sequence >= 0 && !this.#isNewer(sequence)) return true
     offered(requester, message)
     this.#echoed = false
-    this.#retry = RETRY
-    this.#prompted = false
     if (sequence !== undefined) this.#sequence = sequence
     this.#heard = clock.elapsed()
     const generation = ++this.#generation
@@ -156,17 +141,19 @@ export class ClientObservation {
         this.#waits = true
         return
       }
-      this.#first = false
       if (!answer.ok) {
-        this.#end(observationRefused(answer))
+        this.#end(null)
+        void sink.next(answer)
         return
       }
       // A registration that was renewed for nothing tells nothing new.
-      if (this.#last === undefined || !sameAnswer(this.#last, answer)) this.#newest = answer
+      const known = this.#last !== undefined && sameAnswer(this.#last, answer)
       this.#last = answer
-      if (sequence === undefined) this.#end(undefined)
+      this.#first = false
+      if (known) sink.accepted()
+      else void sink.next(answer)
+      if (sequence === undefined) this.#end(null)
       else this.#arm(message)
-      this.#wake?.()
     }
     if (!hasMore(message)) {
       settle(clientAnswer(message, message.payload))
@@ -176,7 +163,7 @@ export class ClientObservation {
     new Transfer(requester, { ...this.#init.settings, signal }).collect(this.#request, message).then(
       payload => settle(clientAnswer(message, payload)),
       (error: unknown) => {
-        if (generation === this.#generation) this.#retryAfter(error)
+        if (generation === this.#generation) this.#lose(error)
       }
     )
     return true
@@ -192,9 +179,13 @@ export class ClientObservation {
   #arm(message: Message): void {
     this.#disarm()
     // On a connection the registration lasts as long as that.
-    if (this.#requester?.reliable === true && message.code !== CODE.SERVICE_UNAVAILABLE) return
-    const age = message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE
-    const wait = Math.min(age, 1_000_000) * 1000 + 5000 + Math.random() * 10_000
+    if (this.#init.requester.reliable && message.code !== CODE.SERVICE_UNAVAILABLE) return
+    this.#renewAfter(ageOf(message))
+  }
+
+  #renewAfter(age: number): void {
+    this.#disarm()
+    const wait = age + 5000 + Math.random() * 10_000
     this.#timer = this.#init.clock.setTimeout(() => void this.#register(), wait, { keep: true })
   }
 
@@ -202,18 +193,6 @@ export class ClientObservation {
     if (this.#timer !== undefined) this.#init.clock.clearTimeout(this.#timer)
     this.#timer = undefined
     this.#waits = false
-    this.#unreached = false
-  }
-
-  /** The token waits no longer. */
-  #lost(error: unknown): void {
-    this.#open = undefined
-    this.#retryAfter(error)
-  }
-
-  /** True while it waits to try again, since the server could not be reached. */
-  get waits(): boolean {
-    return this.#waits
   }
 
   /** True when the answer to a request like that of the observation is another one than was told last. */
@@ -226,48 +205,38 @@ export class ClientObservation {
     )
   }
 
-  /**
-   * The server has been heard: registers again at once when it could not be reached, or where it was lost. Only once until that succeeds: two
-   * observations that fail must not prompt each other.
-   */
-  prompt(lost: boolean): void {
-    if (this.#ended || this.#first || !(lost || (this.#unreached && !this.#prompted))) return
-    this.#prompted = true
-    void this.#register()
+  /** True while it waits to register again, since the server has said that it goes away. */
+  get waits(): boolean {
+    return this.#waits
   }
 
   /** Registers again at once. */
   renew(): void {
-    if (this.#ended || this.#first) return
-    this.#retry = RETRY
-    void this.#register()
+    if (!this.#ended && !this.#first) void this.#register()
   }
 
-  /** Without an answer: the first time that is the end, later it is tried again. */
-  #retryAfter(error: unknown): void {
-    if (this.#ended) return
-    if (this.#first || (error instanceof IopaError && error.code === 'channel-closed')) {
-      this.#end(error)
-      return
+  /** No further notification comes by this registration: the client subscribes again. */
+  #lose(error: unknown): void {
+    if (!isIopaError(error)) this.#end(error)
+    else if (!this.#ended) {
+      // Many may share the error.
+      const { status, code, detail } = error
+      this.#end(lossOf(new IopaError(status, code, detail, { cause: error }), { sent: true, resume: this.#last }))
     }
-    this.#disarm()
-    this.#waits = true
-    this.#unreached = true
-    this.#timer = this.#init.clock.setTimeout(() => void this.#register(), this.#retry * (0.5 + Math.random()), { keep: true })
-    this.#retry = Math.min(LONGEST_RETRY, this.#retry * 2)
   }
 
+  /** Ends with an error; null where the server has ended it, undefined where the caller has. */
   #end(error: unknown): void {
     if (this.#ended) return
     this.#ended = true
-    this.#error = error
     this.#disarm()
     this.#collecting?.abort()
     const open = this.#open
     this.#open = undefined
     if (open !== undefined && this.#sequence >= 0 && error === undefined) void this.#cancel(open)
     else open?.close()
-    this.#wake?.()
+    if (error === undefined || error === null) this.#settle?.resolve()
+    else this.#settle?.reject(error)
   }
 
   /** Tells the server at once, and not with a reset of the next notification (RFC 7641 section 3.6). */
@@ -277,7 +246,7 @@ export class ClientObservation {
     clock.setTimeout(() => open.close(), CANCEL_TIMEOUT)
     try {
       // The signal has stopped the observation, and must not stop this.
-      const last = await new Transfer(this.#requester!, { ...settings, signal: undefined }).lead(this.#request)
+      const last = await new Transfer(this.#init.requester, { ...settings, signal: undefined, awaits: undefined }).lead(this.#request)
       if ('code' in last) open.close()
       else open.send(this.#request.code, last.options.set(OPTION.OBSERVE, 1), last.payload)
     } catch {
@@ -290,6 +259,9 @@ export class ClientObservation {
 const CANCEL_TIMEOUT = 5000
 
 const sameOptions = (a: ClientRequest, b: ClientRequest): boolean => a.options.equals(b.options) && Buffer.compare(a.payload, b.payload) === 0
+
+/** For how long a representation is fresh, in milliseconds. */
+const ageOf = (message: Message): number => Math.min(message.options.uint(OPTION.MAX_AGE) ?? DEFAULT_MAX_AGE, 1_000_000) * 1000
 
 const hasMore = (message: Message): boolean => ((message.options.uint(OPTION.BLOCK2) ?? 0) & 8) !== 0
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { answerTimeout, type Clock, IopaError, type TimerHandle } from '@iopa/transport'
+import { answerTimeout, IopaError } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE, tokenKey } from '../codec/message.ts'
@@ -8,16 +8,10 @@ import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts
 import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
 
-/** How long a response may take once the request was acknowledged, in milliseconds. */
-const ANSWER_TIMEOUT = 30_000
-
 /** What requests over datagrams need. */
 export interface DatagramRequesterInit {
   readonly layer: MessageLayer
   readonly peer: Peer
-  readonly clock: Clock
-  /** Milliseconds that bound each request; undefined leaves that to the message layer, and to 30 s once a request was acknowledged. */
-  readonly timeout: number | undefined
   /** Size exponent of the largest block. */
   readonly szx: number
 }
@@ -93,7 +87,6 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
   #confirmable: Confirmable | undefined
-  #timer: TimerHandle | undefined
   #closed = false
 
   constructor(requester: DatagramRequesterInit, init: OpenDatagramRequestInit) {
@@ -102,19 +95,18 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   send(code: number, options: Options, payload: Uint8Array): void {
-    const { layer, peer, timeout } = this.#requester
-    const { token, confirmable } = this.#init
+    const { layer, peer } = this.#requester
+    const { token, confirmable, listener } = this.#init
     this.#stop()
     const id = confirmable ? 0 : peer.nextId()
     const bytes = encode({ type: confirmable ? TYPE.CON : TYPE.NON, code, id, token, options, payload })
     if (confirmable) {
-      if (timeout !== undefined) this.#arm(timeout)
       this.#confirmable = layer.sendConfirmable(peer, bytes, this)
       if (this.#confirmable === undefined)
-        this.fail(new IopaError(503, 'queue-full', 'Too many requests wait for this peer; wait for some of them first.'))
+        this.fail(new IopaError(503, 'overloaded', 'Too many requests wait for this peer; wait for some of them first.'))
     } else {
-      this.#arm(timeout ?? ANSWER_TIMEOUT)
       layer.transmit(peer, bytes)
+      listener.received?.()
     }
   }
 
@@ -133,7 +125,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     this.#init.heard()
     if (message.code === CODE.EMPTY) {
       this.#confirmable = undefined
-      this.#arm(this.#requester.timeout ?? ANSWER_TIMEOUT)
+      this.#init.listener.received?.()
       return true
     }
     if (tokenKey(message.token) !== tokenKey(this.#init.token)) return false
@@ -149,7 +141,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
 
   expired(): void {
     this.#confirmable = undefined
-    this.fail(this.#late())
+    this.fail(answerTimeout())
   }
 
   fail(error: unknown): void {
@@ -164,18 +156,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     this.#init.forget()
   }
 
-  #arm(milliseconds: number): void {
-    if (this.#timer !== undefined) this.#requester.clock.clearTimeout(this.#timer)
-    this.#timer = this.#requester.clock.setTimeout(() => this.fail(this.#late()), milliseconds, { keep: true })
-  }
-
-  #late(): IopaError {
-    return answerTimeout(this.#requester.timeout)
-  }
-
   #stop(): void {
-    if (this.#timer !== undefined) this.#requester.clock.clearTimeout(this.#timer)
-    this.#timer = undefined
     const confirmable = this.#confirmable
     this.#confirmable = undefined
     if (confirmable !== undefined) this.#requester.layer.cancel(confirmable)

@@ -7,6 +7,8 @@ import type { Options } from '../codec/options.ts'
 export interface ResponseListener {
   /** A response to the request, or a notification. False returns it as one that no request waits for. */
   response(message: Message): boolean
+  /** The request is acknowledged, or needs no acknowledgement: only the response is awaited from now on. */
+  received?(): void
   /** No response will come any more. */
   failed(error: unknown): void
 }

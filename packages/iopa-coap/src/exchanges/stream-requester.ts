@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { answerTimeout, type Clock, connectionLost, IopaError, type Limits, type TimerHandle } from '@iopa/transport'
+import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
@@ -8,33 +8,30 @@ import { takesBert } from '../streams/signalling.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
 import { maxPayloadOf } from './stream-exchanges.ts'
 
-/** What requests on a connection need. */
-export interface StreamRequesterInit {
-  readonly clock: Clock
-  readonly limits: Limits
-  /** Milliseconds that bound each request. */
-  readonly timeout: number
-}
-
 /** Requests on one connection; each has its token, and responses come in any order. It answers no requests. */
 export class StreamRequester implements Requester, StreamHandlers {
   readonly reliable: boolean = true
   echo: Uint8Array | undefined = undefined
   heard: (() => void) | undefined = undefined
   session: StreamSession | undefined
-  /** False once the connection closes, so that a request needs another one. */
-  usable = true
   /** Resolves when the server has sent its capabilities. */
   readonly capable: Promise<void>
-  readonly #init: StreamRequesterInit
+  /** Resolves when the connection takes no further request. */
+  readonly finished: Promise<LinkEnd>
+  readonly #limits: Limits
   readonly #waiting = new Map<string, OpenStreamRequest>()
   #opened: () => void = () => undefined
   #refused: (error: unknown) => void = () => undefined
   #left: () => void = () => undefined
+  #finish: (end: LinkEnd) => void = () => undefined
+  #usable = true
   readonly #away: Promise<void>
 
-  constructor(init: StreamRequesterInit) {
-    this.#init = init
+  constructor(limits: Limits) {
+    this.#limits = limits
+    this.finished = new Promise(resolve => {
+      this.#finish = resolve
+    })
     this.capable = new Promise((resolve, reject) => {
       this.#opened = resolve
       this.#refused = reject
@@ -55,13 +52,11 @@ export class StreamRequester implements Requester, StreamHandlers {
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
     const token = randomBytes(8)
     const key = tokenKey(token)
-    const open = new OpenStreamRequest(this, this.#init, { token, listener, forget: () => this.#forget(key) })
-    if (!this.usable || this.#waiting.size >= this.#init.limits.queueMessages) {
-      queueMicrotask(() =>
-        open.fail(
-          this.usable ? new IopaError(503, 'queue-full', 'Too many requests wait on this connection; wait for some of them first.') : connectionLost()
-        )
-      )
+    const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
+    const { queueMessages } = this.#limits
+    if (!this.#usable || this.#waiting.size >= queueMessages) {
+      const error = this.#usable ? overloaded(queueMessages) : linkLost({ sent: false })
+      queueMicrotask(() => open.fail(error))
       return open
     }
     this.#waiting.set(key, open)
@@ -86,7 +81,7 @@ export class StreamRequester implements Requester, StreamHandlers {
   }
 
   oversized(_code: number, token: Uint8Array): void {
-    const { body } = this.#init.limits
+    const { body } = this.#limits
     this.#waiting
       .get(tokenKey(token))
       ?.fail(new IopaError(502, 'answer-too-large', `The answer is larger than ${body} bytes; raise limits.body to take it.`))
@@ -94,8 +89,8 @@ export class StreamRequester implements Requester, StreamHandlers {
 
   closing(finished: boolean): void {
     // After a Release what is in flight may still be answered; when the peer has finished sending no response can come.
-    this.usable = false
-    if (finished) this.#fail(connectionLost())
+    if (finished) this.#fail(linkLost({ sent: true }))
+    else this.#end({ reason: 'finish' })
     if (finished || this.#waiting.size === 0) this.session!.release()
   }
 
@@ -110,7 +105,7 @@ export class StreamRequester implements Requester, StreamHandlers {
   ponged(): void {}
 
   closed(reason: string): void {
-    const error = connectionLost(reason === '' ? undefined : new Error(reason))
+    const error = linkLost({ sent: true }, reason === '' ? undefined : new Error(reason))
     this.#refused(error)
     this.#fail(error)
     this.#left()
@@ -118,11 +113,16 @@ export class StreamRequester implements Requester, StreamHandlers {
 
   #forget(key: string): void {
     this.#waiting.delete(key)
-    if (!this.usable && this.#waiting.size === 0) this.session!.release()
+    if (!this.#usable && this.#waiting.size === 0) this.session!.release()
+  }
+
+  #end(end: LinkEnd): void {
+    this.#usable = false
+    this.#finish(end)
   }
 
   #fail(error: IopaError): void {
-    this.usable = false
+    this.#end({ reason: 'lost', error })
     for (const open of [...this.#waiting.values()]) open.fail(error)
   }
 }
@@ -137,22 +137,15 @@ interface OpenStreamRequestInit {
 
 class OpenStreamRequest implements OpenRequest {
   readonly #requester: StreamRequester
-  readonly #clock: Clock
-  readonly #timeout: number
   readonly #init: OpenStreamRequestInit
-  #timer: TimerHandle | undefined
   #closed = false
 
-  constructor(requester: StreamRequester, { clock, timeout }: StreamRequesterInit, init: OpenStreamRequestInit) {
+  constructor(requester: StreamRequester, init: OpenStreamRequestInit) {
     this.#requester = requester
-    this.#clock = clock
-    this.#timeout = timeout
     this.#init = init
   }
 
   send(code: number, options: Options, payload: Uint8Array): void {
-    this.#disarm()
-    this.#timer = this.#clock.setTimeout(() => this.fail(answerTimeout(this.#timeout)), this.#timeout, { keep: true })
     this.#requester.session!.send(code, this.#init.token, options, payload)
   }
 
@@ -162,7 +155,6 @@ class OpenStreamRequest implements OpenRequest {
       this.fail(error)
       return
     }
-    this.#disarm()
     this.#init.listener.response(message)
   }
 
@@ -174,12 +166,6 @@ class OpenStreamRequest implements OpenRequest {
 
   close(): void {
     this.#closed = true
-    this.#disarm()
     this.#init.forget()
-  }
-
-  #disarm(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = undefined
   }
 }

@@ -29,6 +29,8 @@ export interface ClientResponse {
 export interface TransferSettings {
   readonly confirmable: boolean
   readonly signal: AbortSignal | undefined
+  /** Says what is awaited now: that the server acknowledges a message, or that it answers one. */
+  readonly awaits?: ((what: 'receipt' | 'answer') => void) | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
   /** Bodies in blocks that are under way to this server; none where that needs no bound. */
@@ -178,7 +180,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable } = this.#settings
+    const { signal, confirmable, awaits } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -196,7 +198,11 @@ export class Transfer {
       const settled = (): void => {
         signal?.removeEventListener('abort', abort)
       }
+      awaits?.('receipt')
       const open = requester.open(code, options, payload, confirmable, {
+        received() {
+          awaits?.('answer')
+        },
         response(message) {
           settled()
           offered(requester, message)

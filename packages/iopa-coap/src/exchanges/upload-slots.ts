@@ -1,3 +1,5 @@
+import { abortable } from '@iopa/transport'
+
 /** How many bodies in blocks a client sends at once to one server, which keeps no more than that of one endpoint. */
 const MOST = 16
 
@@ -18,7 +20,7 @@ export class UploadSlots {
       this.#waiting.push(resolve)
     })
     try {
-      await until(free, signal)
+      await abortable(signal, () => free)
     } catch (error) {
       const at = this.#waiting.indexOf(turn)
       if (at >= 0) this.#waiting.splice(at, 1)
@@ -33,25 +35,4 @@ export class UploadSlots {
     if (next === undefined) this.#used--
     else next()
   }
-}
-
-/** A promise that does not outlast a signal: rejects with its reason. What the promise comes to then is ignored. */
-export const until = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
-  if (signal === undefined) return promise
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-    const settled = (): void => signal.removeEventListener('abort', abort)
-    promise.then(
-      value => {
-        settled()
-        resolve(value)
-      },
-      (error: unknown) => {
-        settled()
-        reject(error)
-      }
-    )
-  })
 }

@@ -20,19 +20,29 @@ import { answerOfExchange, type Exchange } from './exchange.ts'
 /** What a subscription needs of its link. */
 export interface EventSourceInit {
   readonly sink: Sink
-  /** The id of the last event of the stream before, where there was one. */
+  /** What the loss of the stream before has said, where there was one. */
   readonly resume: unknown
   readonly clock: Clock
   readonly limits: Limits
   exchange(request: OutgoingRequest): Promise<Exchange>
 }
 
+/** What the next stream begins with: the id of the last event, and the pause that the server has asked for. */
+interface Resume {
+  readonly id: string
+  readonly retry: number | undefined
+}
+
 /** Reads a path as server-sent events. Resolves when the server wants no reconnect (HTML section 9.2.3), and rejects with `linkLost` when the stream ends. */
 export const subscribe = async (message: OutgoingRequest, init: EventSourceInit): Promise<void> => {
   const { sink, resume, clock, limits } = init
   const parser = new EventParser(limits.body)
-  parser.id = typeof resume === 'string' ? resume : (message.headers.get('last-event-id') ?? '')
-  const lost = (cause?: unknown): Error => linkLost({ sent: true, retryAfter: parser.retry ?? undefined, resume: parser.id }, cause)
+  const before = (resume ?? { id: message.headers.get('last-event-id') ?? '', retry: undefined }) as Resume
+  parser.id = before.id
+  const lost = (cause?: unknown): Error => {
+    const retry = parser.retry ?? before.retry
+    return linkLost({ sent: true, retryAfter: retry, resume: { id: parser.id, retry } satisfies Resume }, cause)
+  }
   let stream: Exchange
   try {
     stream = await init.exchange(requestOf(message, parser.id))

@@ -1,68 +1,36 @@
-import { IopaError, type LinkAnswer, observationRefused, receivedAnswer } from '@iopa/transport'
-import { type Connection, ConnectionLost } from '../remote/connection.ts'
+import { type IopaError, observationRefused, receivedAnswer, type Sink } from '@iopa/transport'
+import type { Connection } from '../remote/connection.ts'
 import type { InboundMessage } from '../remote/message.ts'
 import { topicMatches } from '../topics/topic.ts'
 import { answerOf } from './pending-requests.ts'
 
-/** Bounds of one observer's queue. */
-export interface ObserverLimits {
-  readonly queueMessages: number
-  readonly queueBytes: number
-}
-
-/** One observer of a filter, with a queue of its own; over its bounds the oldest message goes, for the newest is the one that counts. */
+/** One observer of a filter. */
 export class Observer {
   readonly filter: string
-  #limits: ObserverLimits
-  #queue: InboundMessage[] = []
-  #bytes = 0
-  #error: unknown = null
-  #ended = false
-  #wake: (() => void) | null = null
+  /** Resolves when it has ended; rejects where it was lost. */
+  readonly ended: Promise<void>
+  readonly #sink: Sink
+  #settle: { resolve(): void; reject(error: unknown): void } = { resolve: () => {}, reject: () => {} }
   /** Whether the first message, which a new subscription brings, is still to come. */
   fresh = true
 
-  constructor(filter: string, limits: ObserverLimits) {
+  constructor(filter: string, sink: Sink) {
     this.filter = filter
-    this.#limits = limits
+    this.#sink = sink
+    this.ended = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
+    // It may be lost before anything waits for its end.
+    this.ended.catch(() => {})
   }
 
   push(message: InboundMessage): void {
-    this.#queue.push(message)
-    this.#bytes += message.payload.length
-    while (this.#queue.length > this.#limits.queueMessages || (this.#bytes > this.#limits.queueBytes && this.#queue.length > 1)) {
-      this.#bytes -= this.#queue.shift()!.payload.length
-    }
-    this.#wake?.()
+    void this.#sink.next(answerOf(message))
   }
 
-  /** No further message comes; what waits is still given out, then `error` is thrown, if any. */
   end(error: unknown = null): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#error = error
-    this.#wake?.()
-  }
-
-  /** The messages as answers. One that says that the state is gone, or that it may not be had, throws. */
-  async *answers(): AsyncGenerator<LinkAnswer> {
-    for (;;) {
-      const message = this.#queue.shift()
-      if (message) {
-        this.#bytes -= message.payload.length
-        const answer = answerOf(message)
-        if (!answer.ok) throw observationRefused(answer)
-        yield answer
-      } else if (this.#ended) {
-        if (this.#error !== null) throw this.#error
-        return
-      } else {
-        await new Promise<void>(resolve => {
-          this.#wake = resolve
-        })
-        this.#wake = null
-      }
-    }
+    if (error === null) this.#settle.resolve()
+    else this.#settle.reject(error)
   }
 }
 
@@ -73,29 +41,24 @@ const refusalOf = (filter: string, code: number): IopaError => {
   return observationRefused(receivedAnswer(status, { type: 'text/plain', payload: said }))
 }
 
-/** All observers of a client. Those of one filter share its subscription, which is made again on each new connection. */
+/** All observers of a link. Those of one filter share its subscription. */
 export class Observers {
-  #qos: 0 | 1
-  #limits: ObserverLimits
-  #byFilter = new Map<string, { readonly identifier: number; readonly observers: Set<Observer> }>()
+  readonly #qos: 0 | 1
+  readonly #byFilter = new Map<string, { readonly identifier: number; readonly observers: Set<Observer> }>()
   #lastIdentifier = FIRST_IDENTIFIER
-  #max: number
 
-  constructor(qos: 0 | 1, limits: ObserverLimits, max: number) {
+  constructor(qos: 0 | 1) {
     this.#qos = qos
-    this.#limits = limits
-    this.#max = max
   }
 
-  /** Adds an observer; subscribe it with `subscribe`. @throws IopaError 503 when there are too many */
-  add(filter: string): Observer {
+  /** Adds an observer; subscribe it with `subscribe`. */
+  add(filter: string, sink: Sink): Observer {
     let entry = this.#byFilter.get(filter)
     if (!entry) {
-      if (this.#byFilter.size >= this.#max) throw new IopaError(503, 'too-many-observers', `A client observes ${this.#max} topics at most.`)
       entry = { identifier: ++this.#lastIdentifier, observers: new Set() }
       this.#byFilter.set(filter, entry)
     }
-    const observer = new Observer(filter, this.#limits)
+    const observer = new Observer(filter, sink)
     entry.observers.add(observer)
     return observer
   }
@@ -114,17 +77,6 @@ export class Observers {
     if (!entry) return
     const [code = 0x80] = await connection.subscribe([{ filter, qos: this.#qos }], entry.identifier)
     if (code >= 0x80) throw refusalOf(filter, code)
-  }
-
-  /** Subscribes to everything on a new connection; a filter that the broker refuses now ends its observers. */
-  async resume(connection: Connection): Promise<void> {
-    for (const [filter, { observers }] of this.#byFilter) {
-      for (const observer of observers) observer.fresh = true
-      await this.subscribe(filter, connection).catch((error: unknown) => {
-        if (error instanceof ConnectionLost || !(error instanceof IopaError)) throw error
-        for (const observer of observers) observer.end(error)
-      })
-    }
   }
 
   /** Gives a message to the observers of the subscription that it came by; to those of every filter that matches where the broker does not say. */

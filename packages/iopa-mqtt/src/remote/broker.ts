@@ -1,4 +1,4 @@
-import { type Clock, IopaError, type TimerHandle } from '@iopa/transport'
+import { type Clock, connectionLost, IopaError, type TimerHandle } from '@iopa/transport'
 import type { RemoteOptions } from '../options.ts'
 import type { BrokerCapabilities } from './capabilities.ts'
 import { Connection } from './connection.ts'
@@ -17,6 +17,8 @@ export interface RemoteBrokerOptions extends RemoteOptions {
   /** Publishes that wait for a connection or for their turn, at most. */
   readonly maxWaiting: number
   readonly clock: Clock
+  /** True for one connection: where that is lost, the owner makes another relation. */
+  readonly once?: boolean
   /** Called for each message, with the connection that it came by; must not throw. The connection is paused until its promise settles, if it gives one. */
   receive(message: InboundMessage, connection: Connection): void | Promise<void>
   /** Prepares each new connection, above all subscribes; rejecting drops it. */
@@ -117,6 +119,11 @@ export class RemoteBroker {
       if (this.#connection === connection) {
         this.#connection = null
         this.#ready = waiting()
+      }
+      if (this.#options.once === true) {
+        if (!this.#closing.signal.aborted) this.#end(connectionLost(error ?? undefined))
+        this.#options.interrupted(error, 0)
+        return
       }
       if (serverReference !== '') this.#server = elsewhere(this.url, serverReference)
       // A broker that takes us and drops us at once, as when another client has the same identifier, must not be asked every second.

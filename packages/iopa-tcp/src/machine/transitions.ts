@@ -1,4 +1,4 @@
-/** States and events of a listener's TCP connection, and the one table that says what may follow what. */
+/** States and events of a listener's TCP connection, and the table of transitions. */
 
 /** Frames are read. */
 export const READING = 0
@@ -47,7 +47,7 @@ const TABLE: Readonly<Record<StateName, Readonly<Partial<Record<EventName, State
   CLOSED: {}
 }
 
-/** In place of a next state: the event must not happen. */
+/** Instead of a next state: the event must not happen. */
 export const REFUSED = 255
 export const EVENTS: number = EVENT_NAMES.length
 

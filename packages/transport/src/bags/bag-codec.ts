@@ -30,7 +30,7 @@ export interface BagFault {
   readonly seq: BagSeq | undefined
 }
 
-/** Bounds of one request, beside the length of its line or datagram. */
+/** Limits of one request, in addition to the length of its line or datagram. */
 export interface BagLimits extends PathLimits {
   /** Characters of all header names and values. */
   readonly headerBytes: number
@@ -129,7 +129,7 @@ function requestOf(bag: Members, text: string, limits: BagLimits): BagRequest {
   const ends = observe === false
   const { 'iopa.Method': method = ends ? 'GET' : undefined, 'iopa.Path': given = ends ? '/' : undefined, 'iopa.QueryString': query = '' } = bag
   if (typeof method !== 'string' || !TOKEN.test(method)) throw bad('bag-type', 'iopa.Method is a method name such as "GET".')
-  if (isControlMethod(method)) throw bad('control-method', `${shown(method)} is made by a transport; a peer cannot ask for it.`)
+  if (isControlMethod(method)) throw bad('control-method', `${shown(method)} is reserved for transports: a peer cannot use it.`)
   if (observe && method !== 'GET') throw bad('bag-observe', 'Only a GET can observe.')
   if (typeof given !== 'string') throw bad('bag-type', 'iopa.Path is a string such as "/lights/1".')
   const path = checkPath(given, limits)
@@ -309,7 +309,7 @@ export function decodeBagAnswer(line: Uint8Array): { readonly answer: LinkAnswer
   }
 }
 
-/** The seq of a line that `decodeBagAnswer` refused, so that only its request fails. @throws IopaError for a line that is no bag at all. */
+/** The seq of a line that `decodeBagAnswer` refused, so that only its request fails. @throws IopaError for a line that is not a bag. */
 export function decodeBagSeq(line: Uint8Array): BagSeq | undefined {
   const seq = parse(textOf(line) ?? '')['iopa.Seq']
   return isSeq(seq) ? seq : undefined

@@ -98,7 +98,7 @@ export class Outbox {
 const SLAB = 64 * 1024
 const LARGEST = 16 * 1024
 
-/** Small writes are cut from one array after the other, for an array of its own costs more than the copying; no part is used twice. */
+/** Small writes are copied into shared arrays, because a separate array costs more than the copy; no part is reused. */
 const slab = { bytes: new Uint8Array(0), used: 0 }
 
 const joined = (chunks: readonly Uint8Array[], length: number): Uint8Array => {

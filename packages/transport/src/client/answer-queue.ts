@@ -10,7 +10,7 @@ interface Reader {
 /** Bounds of a queue. */
 export interface AnswerQueueLimits {
   readonly queueMessages: number
-  /** Bytes of the bodies; the newest answer is kept whatever its size. */
+  /** Bytes of the bodies; the newest answer is always kept. */
   readonly queueBytes: number
 }
 
@@ -46,9 +46,9 @@ export class AnswerQueue {
       return
     }
     this.#answers.push(answer)
-    this.#bytes += sizeOf(answer)
+    this.#bytes += this.#sizeOf(answer)
     while (this.#answers.length > 1 && (this.#answers.length > this.#limits.queueMessages || this.#bytes > this.#limits.queueBytes)) {
-      this.#bytes -= sizeOf(this.#answers.shift() as LinkAnswer)
+      this.#bytes -= this.#sizeOf(this.#answers.shift() as LinkAnswer)
     }
   }
 
@@ -83,7 +83,7 @@ export class AnswerQueue {
   next(): Promise<Next> {
     const answer = this.#answers.shift()
     if (answer !== undefined) {
-      this.#bytes -= sizeOf(answer)
+      this.#bytes -= this.#sizeOf(answer)
       return Promise.resolve({ done: false, value: answer })
     }
     const failure = this.#failure
@@ -94,6 +94,9 @@ export class AnswerQueue {
     if (this.#over) return Promise.resolve(DONE)
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
   }
-}
 
-const sizeOf = (answer: LinkAnswer): number => (answer.isStream ? 0 : answer.payloadBytes.length)
+  /** 0 where bytes do not count: a body is not encoded for that. */
+  #sizeOf(answer: LinkAnswer): number {
+    return this.#limits.queueBytes === Number.POSITIVE_INFINITY || answer.isStream ? 0 : answer.payloadBytes.length
+  }
+}

@@ -1,6 +1,9 @@
 import type { Clock, TimerHandle } from '../contract/clock.ts'
 import { answerTimeout } from './failures.ts'
 
+/** Milliseconds for an answer, unless the caller or the protocol says. */
+export const DEFAULT_TIMEOUT = 30_000
+
 /** One thing that a caller waits for: it ends with the caller's signal, at its deadline, and when its client closes. */
 export class Call {
   readonly #controller = new AbortController()
@@ -9,6 +12,8 @@ export class Call {
   readonly #calls: Set<Call>
   readonly #callerAborted = (): void => this.abort(this.#caller?.reason)
   #timer: TimerHandle | null = null
+  /** While the peer is awaited. */
+  #times: { readonly receipt: number; readonly answer: number } | null = null
   #reject: ((reason: unknown) => void) | null = null
 
   /** Is one of `calls` until `end`. @throws the reason of a signal that has aborted */
@@ -30,16 +35,21 @@ export class Call {
     return this.#controller.signal.aborted
   }
 
-  /** The peer is awaited from now on, for so many milliseconds at most. */
-  await(timeout: number): void {
-    this.rest()
-    if (Number.isFinite(timeout)) this.#timer = this.#clock.setTimeout(() => this.abort(answerTimeout(timeout)), timeout, { keep: true })
+  /** The peer is awaited from now on: for `receipt` milliseconds at most, and for `answer` once it has received the request. */
+  await(receipt: number, answer: number = receipt): void {
+    this.#times = { receipt, answer }
+    this.#arm(receipt)
+  }
+
+  /** What a link waits for now: the time starts again, unless nothing is awaited. */
+  awaits(what: 'receipt' | 'answer'): void {
+    if (this.#times !== null) this.#arm(this.#times[what])
   }
 
   /** The peer is not awaited any more. */
   rest(): void {
-    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
-    this.#timer = null
+    this.#disarm()
+    this.#times = null
   }
 
   /** What `work` comes to; rejects at once when the call aborts. */
@@ -64,5 +74,15 @@ export class Call {
     this.#reject = null
     this.#calls.delete(this)
     this.#caller?.removeEventListener('abort', this.#callerAborted)
+  }
+
+  #arm(timeout: number): void {
+    this.#disarm()
+    if (Number.isFinite(timeout)) this.#timer = this.#clock.setTimeout(() => this.abort(answerTimeout(timeout)), timeout, { keep: true })
+  }
+
+  #disarm(): void {
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer)
+    this.#timer = null
   }
 }

@@ -18,7 +18,6 @@ import {
   whenRead
 } from '@iopa/context/host'
 import { checkOptions, checkSurplus } from '../arguments/arguments.ts'
-import type { Channel } from '../contract/transport.ts'
 import { channelClosed } from './failures.ts'
 import { observedRemotely } from './observed-remotely.ts'
 import { marked, marking } from './upstream.ts'
@@ -44,7 +43,7 @@ const checkRequest = (name: string, options: RequestOptions, surplus: readonly u
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
 export interface Client {
   get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
-  /** A body of null is JSON null; undefined is no body. */
+  /** A body of null is JSON null; undefined means no body. */
   put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
   post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
   patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
@@ -78,9 +77,17 @@ const answerOf = (context: RunContext, value: unknown): LinkAnswer => {
 /** Sends a context: an answer, or a promise of it. */
 export type Send = (context: RunContext) => unknown
 
-/** A client over a channel, whose requests run through the app's `dispatch` layers. */
-export const createClient = (channel: Channel, base: URL, dispatch: (send: Send) => Send, factory: ContextFactory, scope: Scope): Client => {
-  const prefix = channel.prefix ?? decodePath(base.pathname || '/').replace(/\/$/, '')
+/** What a client sends with. A request is a bag, or a context. */
+export interface Requester {
+  readonly prefix?: string
+  readonly observable?: readonly string[]
+  send(request: Bag): Promise<LinkAnswer>
+  observe(request: Bag): AsyncIterable<LinkAnswer>
+}
+
+/** A client whose requests run through the app's `dispatch` layers. */
+export const createClient = (requester: Requester, base: URL, dispatch: (send: Send) => Send, factory: ContextFactory, scope: Scope): Client => {
+  const prefix = requester.prefix ?? decodePath(base.pathname || '/').replace(/\/$/, '')
 
   const bag = (method: string, path: string, body: unknown, options: RequestOptions): Bag => {
     const query = path.indexOf('?')
@@ -97,7 +104,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     }
   }
 
-  // In a bag null says that there is no body; to the methods of a client it is a value like any other.
+  // In a bag, null means no body; for the methods of a client it is a JSON value.
   const nullBody = ({ type, headers }: RequestOptions): Bag => {
     const stated = type ?? (headers === undefined ? undefined : HeaderMap.from(headers).get('content-type')) ?? ''
     const { payload, type: encoded } = encodeBody(null, stated, scope.environment.codecs)
@@ -112,7 +119,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     return context
   }
 
-  const sendContext = dispatch(async context => (context.response.value = await channel.send(context as unknown as Bag)))
+  const sendContext = dispatch(async context => (context.response.value = await requester.send(context as unknown as Bag)))
   const send = async (request: Bag): Promise<LinkAnswer> => {
     const own = !isContext(request)
     const context = own ? marking('upstream', () => contextOf(request)) : (request as unknown as RunContext)
@@ -123,7 +130,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     }
     let streams = false
     try {
-      // What was cancelled before is not sent; no layer and no channel makes the caller wait after that.
+      // What was cancelled before is not sent; no layer and no link makes the caller wait after that.
       const { signal } = context
       const answer = answerOf(context, await abortable(signal, async () => sendContext(context), abandonValue))
       // A body that is still to come ends with the context.
@@ -139,7 +146,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
 
   async function* answers(observing: Bag, signal: AbortSignal, stop: () => void): AsyncGenerator<LinkAnswer> {
     const method = observing['iopa.Method'] ?? 'GET'
-    if (method !== 'GET' && channel.observable?.includes(method) !== true)
+    if (method !== 'GET' && requester.observable?.includes(method) !== true)
       throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
     if (scope.ended) throw marked(channelClosed(), 'upstream')
     const context = marking('upstream', () => contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal }))
@@ -149,8 +156,8 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
       if (!left) stop()
     })
     try {
-      // The layers see the observing request once, before it leaves; what comes back is a sequence.
-      const started = await dispatch(inner => (inner.response.value = channel.observe(inner as unknown as Bag)))(context)
+      // The layers see the observing request once, before it is sent; the result is a sequence.
+      const started = await dispatch(inner => (inner.response.value = requester.observe(inner as unknown as Bag)))(context)
       yield* (started ?? context.response.value) as AsyncIterable<LinkAnswer>
     } catch (error) {
       throw marked(error, 'upstream')
@@ -194,7 +201,7 @@ export const createClient = (channel: Channel, base: URL, dispatch: (send: Send)
     return ask
   }
 
-  // The channel belongs to the scope.
+  // The engine belongs to the scope.
   const close = async (): Promise<void> => scope.end()
 
   return {

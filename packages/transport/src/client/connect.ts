@@ -4,10 +4,11 @@ import { checkOptions } from '../arguments/arguments.ts'
 import { systemClock } from '../contract/clock.ts'
 import { DEFAULT_LIMITS, mergeLimits } from '../contract/limits.ts'
 import type { Credentials, Link } from '../contract/link.ts'
-import type { Channel, ConnectOptions, Transport } from '../contract/transport.ts'
+import type { ConnectOptions, Transport } from '../contract/transport.ts'
+import { DEFAULT_TIMEOUT } from './call.ts'
 import { type Client, createClient, type Send } from './client.ts'
-import { ClientEngine, DEFAULT_TIMEOUT } from './engine.ts'
-import { marked, upstream } from './upstream.ts'
+import { ClientEngine } from './engine.ts'
+import { marked } from './upstream.ts'
 
 export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
   signal: true,
@@ -54,30 +55,26 @@ export const connect = async (transport: Transport, url: string | URL, options: 
 /** A client of a transport, within the scope of its owner. */
 export const connectWith = async (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner): Promise<Client> => {
   // A connection that comes too late is closed.
-  const connecting = (): Promise<Channel> => opened(transport, url, options)
-  const channel = await abortable(options.signal, connecting, late => void late.close())
+  const connecting = (): Promise<ClientEngine> => opened(transport, url, options)
+  const engine = await abortable(options.signal, connecting, late => void late.close())
   const scope = new Scope(owner.scope.environment, owner.scope)
-  scope.defer(() => channel.close())
+  scope.defer(() => engine.close())
   try {
-    return createClient(channel, url, send => owner.dispatch(send), owner.factory, scope)
+    return createClient(engine, url, send => owner.dispatch(send), owner.factory, scope)
   } catch (error) {
     await scope.end()
     throw marked(error, 'upstream')
   }
 }
 
-const opened = async (transport: Transport, url: URL, options: ConnectOptions): Promise<Channel> => {
-  if (transport.open === undefined) {
-    const { maxLinks: _, credentials: __, ...rest } = options
-    return upstream(transport.connect!(url, rest))
-  }
+const opened = async (transport: Transport, url: URL, options: ConnectOptions): Promise<ClientEngine> => {
   const { clock = systemClock, timeout, tls, maxLinks = MAX_LINKS } = options
   const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
   const credentials = options.credentials ?? credentialsOf(url)
   const target = new URL(url)
   target.username = target.password = ''
   const open = (signal: AbortSignal): Promise<Link> =>
-    within(signal, timeout ?? DEFAULT_TIMEOUT, target, clock, limit => transport.open!(target, { signal: limit, clock, limits, tls, credentials }))
+    within(signal, timeout ?? DEFAULT_TIMEOUT, target, clock, limit => transport.open(target, { signal: limit, clock, limits, tls, credentials }))
   const giveUp = new AbortController()
   const abort = (): void => giveUp.abort(options.signal?.reason)
   options.signal?.addEventListener('abort', abort, { once: true })
@@ -140,5 +137,5 @@ export const transportFor = (transports: readonly Transport[], url: URL): Transp
   const transport = transports.find(({ schemes }) => schemes.includes(scheme))
   if (transport !== undefined) return transport
   const known = transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'
-  throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${known}.`)
+  throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:': add one with use(); it has ${known}.`)
 }

@@ -2,10 +2,10 @@ import type { Bag } from '@iopa/constants'
 import type { LinkAnswer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
-import type { Link } from '../contract/link.ts'
-import type { Channel } from '../contract/transport.ts'
+import type { Link, LinkLoss } from '../contract/link.ts'
 import { awaitedAnswer } from './answer-body.ts'
-import { Call } from './call.ts'
+import { Call, DEFAULT_TIMEOUT } from './call.ts'
+import type { Requester } from './client.ts'
 import { channelClosed, lossIn, overloaded } from './failures.ts'
 import { LinkPool, type PooledLink } from './link-pool.ts'
 import { type ObservationOwner, RemoteObservation } from './observation.ts'
@@ -23,19 +23,16 @@ export interface ClientEngineInit {
   /** Milliseconds; undefined leaves it to the link, or to the default. */
   readonly timeout: number | undefined
   readonly maxLinks: number
-  /** Methods beside GET that observe. */
+  /** Methods other than GET that observe. */
   readonly observable: readonly string[] | undefined
 }
-
-/** Milliseconds for an answer, unless the caller or the protocol says. */
-export const DEFAULT_TIMEOUT = 30_000
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
 /** How often an idempotent request is sent that no peer can have acted on. */
 const ATTEMPTS = 3
 
 /** The policy of every client, over links that have none: pooling, deadlines, abort, bounds, retries, and observing again after a loss. */
-export class ClientEngine implements Channel {
+export class ClientEngine implements Requester {
   readonly prefix?: string
   readonly observable?: readonly string[]
   readonly #init: ClientEngineInit
@@ -57,13 +54,12 @@ export class ClientEngine implements Channel {
     const { idleTimeout } = limits
     this.#requests = new LinkPool({ open, clock, maxLinks, idleTimeout })
     this.#requests.add(first)
-    const { timeout = DEFAULT_TIMEOUT } = init
     this.#subscriptions =
       first.concurrency === 1 ? new LinkPool({ open, clock, maxLinks: limits.observersPerConnection, idleTimeout: 0 }) : this.#requests
     this.#owner = {
       clock,
       limits,
-      timeout,
+      timeout: init.timeout,
       calls: this.#calls,
       pool: this.#subscriptions,
       begun: observation => this.#begun(observation),
@@ -72,7 +68,7 @@ export class ClientEngine implements Channel {
     }
   }
 
-  /** Resolves with whatever status the peer answers; rejects when no answer can come. */
+  /** Resolves with the answer, whatever its status; rejects if no answer can arrive. */
   async send(request: Bag): Promise<LinkAnswer> {
     const out = outgoing(request)
     const { limits, clock, timeout } = this.#init
@@ -94,7 +90,7 @@ export class ClientEngine implements Channel {
     }
   }
 
-  /** The first answer and each one after a change. Each iteration observes by itself. */
+  /** The first answer and each one after a change. Each iteration is a separate observation. */
   observe(request: Bag): AsyncIterable<LinkAnswer> {
     return { [Symbol.asyncIterator]: () => new RemoteObservation(outgoing(request), this.#owner) }
   }
@@ -111,7 +107,7 @@ export class ClientEngine implements Channel {
       const limit = timeout ?? entry.link.requestTimeout ?? DEFAULT_TIMEOUT
       let streams = false
       try {
-        if (attempt === 1) call.await(limit)
+        if (attempt === 1) call.await(limit, timeout ?? DEFAULT_TIMEOUT)
         const answer = await call.run(() => entry.link.request(out, call))
         call.rest()
         if (this.#observations.size > 0 && answer.status < 500) this.#answered(null)
@@ -120,7 +116,7 @@ export class ClientEngine implements Channel {
         call.end()
         return answer
       } catch (error) {
-        if (call.aborted || attempt === ATTEMPTS || lossIn(error)?.sent !== false || !isRepeatable(out)) throw error
+        if (call.aborted || attempt === ATTEMPTS || !isRepeatable(out, lossIn(error))) throw error
       } finally {
         if (!streams) this.#requests.release(entry)
       }
@@ -154,8 +150,9 @@ export class ClientEngine implements Channel {
     const reason = channelClosed()
     for (const observation of [...this.#observations]) observation.stop()
     for (const call of [...this.#calls]) call.abort(reason)
-    await Promise.all([this.#requests.close(), this.#subscriptions.close()])
+    await Promise.all([...new Set([this.#requests, this.#subscriptions])].map(pool => pool.close()))
   }
 }
 
-const isRepeatable = ({ method, body }: OutgoingRequest): boolean => IDEMPOTENT.has(method) && (body === null || body instanceof Uint8Array)
+const isRepeatable = ({ method, body }: OutgoingRequest, loss: LinkLoss | undefined): boolean =>
+  (loss?.repeat === true || (loss?.sent === false && IDEMPOTENT.has(method))) && (body === null || body instanceof Uint8Array)

@@ -5,7 +5,7 @@ import type { Limits } from '../contract/limits.ts'
 import type { Sink } from '../contract/link.ts'
 import { AnswerQueue } from './answer-queue.ts'
 import { Backoff } from './backoff.ts'
-import { Call } from './call.ts'
+import { Call, DEFAULT_TIMEOUT } from './call.ts'
 import { lossIn, observationRefused } from './failures.ts'
 import type { LinkPool } from './link-pool.ts'
 import type { OutgoingRequest } from './outgoing.ts'
@@ -23,8 +23,8 @@ const BRIEF = 1_000
 export interface ObservationOwner {
   readonly clock: Clock
   readonly limits: Limits
-  /** Milliseconds until the peer has accepted a subscription. */
-  readonly timeout: number
+  /** Milliseconds until the peer has accepted a subscription; undefined leaves it to the link, or to the default. */
+  readonly timeout: number | undefined
   readonly calls: Set<Call>
   readonly pool: LinkPool
   /** Counts the observation. @throws IopaError where it may not begin */
@@ -53,6 +53,8 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
   #begun = false
   /** True once the subscription under way was accepted. */
   #current = false
+  /** True once it has brought an answer. */
+  #told = false
   /** What the peer has refused the subscription under way with. */
   #refusal: unknown
   #prompted = false
@@ -112,7 +114,7 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
         if (!this.#begun || !mayPass(error)) throw error
         const loss = lossIn(error)
         resume = loss?.resume ?? resume
-        if (loss?.retryAfter !== undefined) first = Math.min(LONGEST_PAUSE, Math.max(LEAST_PAUSE, loss.retryAfter))
+        if (loss !== undefined) first = Math.min(LONGEST_PAUSE, Math.max(LEAST_PAUSE, loss.retryAfter ?? FIRST_PAUSE))
         if (!this.#queue.over) await this.#pause(this.#pauseAfter(first, clock.elapsed() - begun))
       }
       this.#queue.end()
@@ -129,13 +131,15 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
     const { clock, calls, timeout, pool } = this.#owner
     const call = new Call(undefined, clock, calls)
     this.#call = call
-    this.#current = false
+    this.#current = this.#told = false
     this.#refusal = null
     try {
-      call.await(timeout)
+      call.await(timeout ?? DEFAULT_TIMEOUT)
       const entry = pool.take() ?? (await pool.acquire(call.signal))
       try {
-        await call.run(() => entry.link.subscribe(this.#request, this.#sink, { signal: call.signal, resume }))
+        const { link } = entry
+        call.await(timeout ?? link.requestTimeout ?? DEFAULT_TIMEOUT, timeout ?? DEFAULT_TIMEOUT)
+        await call.run(() => link.subscribe(this.#request, this.#sink, { signal: call.signal, resume, awaits: what => call.awaits(what) }))
       } finally {
         pool.release(entry)
       }
@@ -151,8 +155,6 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
   #accept(): void {
     this.#call?.rest()
     if (this.#current) return
-    // What waits for the reader is older than what this subscription brings.
-    this.#queue.clear()
     this.#current = this.#begun = true
     this.#prompted = false
     this.#owner.answered(this)
@@ -161,6 +163,9 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
   #take(answer: LinkAnswer): void {
     if (this.#call === null || this.#call.aborted) return
     if (answer.ok) {
+      // After a loss what waits for the reader is older than this.
+      if (!this.#told) this.#queue.clear()
+      this.#told = true
       this.#accept()
       this.#queue.push(answer)
     } else {

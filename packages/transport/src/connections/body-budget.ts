@@ -2,7 +2,7 @@ import type { BodyHolder, HeldBytes } from '@iopa/context/host'
 import { isLoopback } from '@iopa/context/host'
 import { sharedError } from '../errors/shared-error.ts'
 
-const NO_ROOM = sharedError(503, 'bodies-in-memory', 'The server holds as many bodies in memory as it may; try again later.', { 'retry-after': '1' })
+const NO_ROOM = sharedError(503, 'bodies-in-memory', 'The server has reached its limit of bodies in memory: try again later.', { 'retry-after': '1' })
 
 /** Bytes of heap where the platform does not say. */
 const UNKNOWN_HEAP = 1024 ** 3
@@ -108,7 +108,7 @@ export class HeldBuffer {
     this.#bodies = bodies
   }
 
-  /** Says how many bytes it has now, and whose they are. @throws IopaError 503 when there is no room. */
+  /** Sets the current number of bytes and their owner. @throws IopaError 503 when there is no room. */
   resize(bytes: number, owned: Owned): void {
     const bodies = this.#bodies
     const counted = bytes > UNCOUNTED ? bytes : 0

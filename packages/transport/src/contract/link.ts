@@ -15,11 +15,11 @@ export interface Link {
    * itself. Below Infinity the core opens further links; a link of 1 is taken by a request or a subscription for itself.
    */
   readonly concurrency: number
-  /** Resolves when the link has ended, for whatever reason; never rejects. */
+  /** Resolves when the link has ended, for any reason; never rejects. */
   readonly closed: Promise<LinkEnd>
   /** Path that goes before the path of every request, where it is not the path of the URL. */
   readonly prefix?: string
-  /** Milliseconds that one request may take unless the caller says; for a protocol whose own retransmission has the last word. 30,000 unless given. */
+  /** Milliseconds until a message of a request is acknowledged or answered, unless the caller says; for a protocol whose own retransmission has the last word. 30,000 unless given. */
   readonly requestTimeout?: number
   /** Milliseconds for which the peer keeps the link while it is idle, as far as it said; 0 where the link carries nothing more after what it carries now. */
   readonly idleTimeout?: number
@@ -47,8 +47,13 @@ export interface Sink {
 
 /** Options of one request on a link. */
 export interface LinkRequestOptions {
-  /** Aborts when the caller gives up, when the deadline has passed, and when the client closes. */
+  /** Aborts when the caller aborts, when the deadline has passed, and when the client closes. */
   readonly signal: AbortSignal
+  /**
+   * For a request of several messages, and a protocol that acknowledges them: what the link waits for from now on. The deadline starts again: that of
+   * the link for a receipt, that of every request for an answer.
+   */
+  awaits?(what: 'receipt' | 'answer'): void
 }
 
 /** Options of a subscription. */
@@ -64,10 +69,12 @@ export interface LinkEnd {
   readonly error?: unknown
 }
 
-/** What the error of a lost request or subscription says beside its code. */
+/** Details of the error of a lost request or subscription. */
 export interface LinkLoss {
   /** False where the peer cannot have acted on the request: the core may send an idempotent one again. */
   readonly sent: boolean
+  /** True where the core may send any request again, such as one that was under way when the peer closed the connection because of another one. */
+  readonly repeat?: boolean
   /** Milliseconds after which the peer wants to be asked again. */
   readonly retryAfter?: number | undefined
   /** Handed to the next `subscribe` of the same observation, such as the id of the last event. */
@@ -87,6 +94,6 @@ export interface OpenOptions {
   readonly clock: Clock
   readonly limits: Limits
   readonly tls?: TlsOptions | undefined
-  /** Of the URL, which has none of its own then, or of the caller's options. */
+  /** From the URL (removed there) or from the caller's options. */
   readonly credentials?: Credentials | undefined
 }

@@ -1,5 +1,4 @@
-import type { Bag, Codec, KeysDeclaration } from '@iopa/constants'
-import type { LinkAnswer } from '@iopa/context'
+import type { Codec, KeysDeclaration } from '@iopa/constants'
 import type { HeldBytes } from '@iopa/context/host'
 import type { Clock } from './clock.ts'
 import type { Host } from './host.ts'
@@ -7,7 +6,7 @@ import type { Limits } from './limits.ts'
 import type { Credentials, Link, OpenOptions } from './link.ts'
 import type { TlsOptions } from './tls.ts'
 
-/** A protocol: it listens for an app and connects for a client. A factory function makes one; its classes stay private. */
+/** A protocol: it listens for an app and opens links for clients. A factory function makes one; its classes stay private. */
 export interface Transport {
   /** Such as `coap`. */
   readonly name: string
@@ -19,18 +18,16 @@ export interface Transport {
   readonly codecs?: readonly Codec[]
   /** Namespaces whose keys it sets; `build` checks their owners. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
-  /** True in a worker of a cluster, whose observers do not hear of changes that other workers make. */
+  /** True in a worker of a cluster: its observers do not get changes that other workers make. */
   readonly clustered?: boolean
   /** What bounds the bodies in memory, made with `bodyBudget` for `limits.bodyMemory`. An app has one, of the first of its transports that has any. */
   bodies?(limit: number): HeldBytes
   /** Binds and serves. Rejects when it cannot. */
   listen(host: Host): Promise<Listener>
-  /** Methods beside GET that can be observed; none unless given. */
+  /** Methods other than GET that can be observed; none by default. */
   readonly observable?: readonly string[]
   /** Opens a connection to another machine. Rejects with an IopaError, or with any error where the machine cannot be reached. */
-  open?(url: URL, options: OpenOptions): Promise<Link>
-  /** Opens a channel to another machine. Rejects when it cannot. */
-  connect?(url: URL, options?: ConnectOptions): Promise<Channel>
+  open(url: URL, options: OpenOptions): Promise<Link>
 }
 
 /** A transport that serves. */
@@ -56,19 +53,6 @@ export interface ConnectOptions {
   readonly maxLinks?: number
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
-}
-
-/** A way to another machine. A request is a bag, or a context made by `app.connect`; `outgoing` reads both. */
-export interface Channel {
-  /** What goes before the path of every request, where it is not the path of the URL. */
-  readonly prefix?: string
-  /** Methods beside GET that `observe` takes; none unless given. */
-  readonly observable?: readonly string[]
-  /** Resolves with whatever status the peer answers; rejects when no answer can come. `iopa.CallCancelled` aborts it. */
-  send(request: Bag): Promise<LinkAnswer>
-  /** The first answer and each one after a change; ends when `iopa.CallCancelled` aborts, throws when the peer refuses. */
-  observe(request: Bag): AsyncIterable<LinkAnswer>
-  close(): Promise<void>
 }
 
 /** The URL of a listener, with the brackets that an IPv6 address needs (RFC 3986 section 3.2.2). */

@@ -6,15 +6,16 @@ const root = new URL('../', import.meta.url).pathname
 /** Where the wall clock is read, and why: a date that is shown, or that is stored across restarts. Everything else is `clock.elapsed()`. */
 const DATES: Readonly<Record<string, string>> = {
   'packages/appbuilder/src/app/app-environment.ts': 'server.Timestamp',
-  'packages/appbuilder/src/preconditions/http-dates.ts': 'dates of header fields',
-  'packages/appbuilder/src/transport/clock.ts': 'the clock itself',
-  'packages/appbuilder/src/users/account.ts': 'the date until which a user is valid',
+  'packages/transport/src/validators/http-dates.ts': 'dates of header fields',
+  'packages/transport/src/contract/clock.ts': 'the clock itself',
+  'packages/transport/src/users/account.ts': 'the date until which a user is valid',
   'packages/iopa-http/src/message/answer-head.ts': 'the field Date',
-  'packages/iopa-mqtt/src/broker/journal.ts': 'dates in the store',
-  'packages/iopa-mqtt/src/broker/restoring.ts': 'dates in the store',
+  'packages/iopa-mqtt/src/broker/operation/journal.ts': 'dates in the store',
+  'packages/iopa-mqtt/src/broker/restore.ts': 'dates in the store',
   'packages/static/src/memory.ts': 'Last-Modified, and a name for this start',
   'packages/static/src/representation.ts': 'Last-Modified',
   'packages/static/src/lookup.ts': 'compared with the dates of files',
+  'packages/transport/src/client/connect.ts': 'server.Timestamp of a client without an app',
   'packages/testing/src/contract/served-app.ts': 'a limit of a test',
   'packages/testing/src/virtual/datagrams.ts': 'the time of a datagram in the trace'
 }
@@ -22,7 +23,7 @@ const DATES: Readonly<Record<string, string>> = {
 // The environment of a context has a `now` of its own, which gives server.Timestamp.
 const WALL = /\bDate\.now\b|\bnew Date\(\)|\b#?clock\.now\b/
 
-test('only dates that are shown or stored read the wall clock', () => {
+test('sources read the wall clock only for dates that are shown or stored', () => {
   const sources = readdirSync(`${root}packages`).flatMap(name =>
     readdirSync(`${root}packages/${name}/src`, { recursive: true, encoding: 'utf8' }).map(path => `packages/${name}/src/${path}`)
   )

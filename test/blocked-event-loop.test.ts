@@ -151,7 +151,7 @@ const cases: Case[] = [
   }
 ]
 
-test('after an event loop was blocked, servers read before they judge', async () => {
+test('servers read pending input before timeouts, after a blocked event loop', async () => {
   const ports = await Promise.all(cases.map(({ make, limits }) => serve(make(), limits)))
   type Peers = readonly Awaited<ReturnType<typeof dial>>[]
   const answered = (peers: Peers, had: readonly number[]): Promise<void> => {
@@ -171,7 +171,7 @@ test('after an event loop was blocked, servers read before they judge', async ()
   await answered(peers, had)
 })
 
-test('after an event loop was blocked, clients read before they give up', async () => {
+test('clients read pending input before timeouts, after a blocked event loop', async () => {
   /** Answers that leave just before the loop is blocked. */
   const answers: (() => void)[] = []
   const stream = async (answer: (chunk: Buffer) => Uint8Array | string): Promise<number> => {
@@ -223,7 +223,7 @@ test('after an event loop was blocked, clients read before they give up', async 
   expect((await got).map(result => (result.status === 'fulfilled' ? result.value : String(result.reason)))).toEqual(urls.map(() => '"in time"'))
 })
 
-test('after an event loop was blocked, a session is there for a client that came back in time', async () => {
+test('MQTT sessions last for a client that reconnects in time, after a blocked event loop', async () => {
   const port = await serve(broker(), {})
   // A client in a thread of its own: it connects while the loop of the broker is blocked.
   const client = new Worker(

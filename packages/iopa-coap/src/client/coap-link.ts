@@ -1,0 +1,116 @@
+import {
+  type Clock,
+  IopaError,
+  type Link,
+  type LinkAnswer,
+  type LinkEnd,
+  type LinkRequestOptions,
+  type OutgoingRequest,
+  requestBytes,
+  type Sink,
+  type SubscribeOptions
+} from '@iopa/transport'
+import { isSafe } from '../codec/codes.ts'
+import type { Requester } from '../exchanges/requester.ts'
+import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { UploadSlots } from '../exchanges/upload-slots.ts'
+import { ClientObservation } from './observation.ts'
+import { clientAnswer, clientRequest } from './request.ts'
+
+/** What a link is made of, the same for datagrams and connections. */
+export interface CoapLinkInit {
+  /** For the Uri-Host option: the name that the URL has, empty for an address. */
+  readonly host: string
+  readonly clock: Clock
+  /** Whether requests are confirmable that do not say. */
+  readonly confirmable: boolean
+  /** Most bytes of an answer, and of a request whose body is a stream. */
+  readonly bodyLimit: number
+  readonly requester: Requester
+  readonly closed: Promise<LinkEnd>
+  /** Milliseconds until a request is acknowledged; undefined where the transport below is reliable. */
+  readonly requestTimeout?: number
+  /** Ends it, and all that waits on it. */
+  close(): Promise<void>
+}
+
+/** One endpoint or one connection: requests in blocks where they are large, and observations. */
+export class CoapLink implements Link {
+  /** NSTART and the queue of a peer are those of the message layer. */
+  readonly concurrency: number = Number.POSITIVE_INFINITY
+  readonly closed: Promise<LinkEnd>
+  readonly requestTimeout?: number
+  readonly #init: CoapLinkInit
+  readonly #observations = new Set<ClientObservation>()
+  readonly #slots = new UploadSlots()
+  /** True when the server has not answered since a request found it gone. */
+  #lost = false
+  #lastTag = 0
+  readonly #nextTag = (): number => (this.#lastTag = (this.#lastTag + 1) >>> 0)
+
+  constructor(init: CoapLinkInit) {
+    this.#init = init
+    this.closed = init.closed
+    if (init.requestTimeout !== undefined) this.requestTimeout = init.requestTimeout
+    init.requester.heard = () => this.#heard()
+  }
+
+  async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer> {
+    const request = await this.#read(message, options.signal)
+    try {
+      const response = await new Transfer(this.#init.requester, this.#settings(message, options)).run(request)
+      const answer = clientAnswer(response.message, response.payload)
+      // An observation to which this answer is news has missed a notification.
+      for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
+      return answer
+    } catch (error) {
+      if (error instanceof IopaError && LOSSES.has(error.code)) this.#lost = true
+      throw error
+    }
+  }
+
+  async subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void> {
+    const request = await this.#read(message, options.signal)
+    if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
+    const { requester, clock } = this.#init
+    const settings = this.#settings(message, options)
+    const observation = new ClientObservation({ request, requester, clock, settings, sink, last: options.resume as LinkAnswer | undefined })
+    this.#observations.add(observation)
+    try {
+      await observation.run(options.signal)
+    } finally {
+      this.#observations.delete(observation)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#init.close()
+  }
+
+  /** The server lives: where it had been lost, all observations register again. */
+  #heard(): void {
+    if (!this.#lost) return
+    this.#lost = false
+    for (const observation of this.#observations) observation.renew()
+  }
+
+  async #read(message: OutgoingRequest, signal: AbortSignal): Promise<ClientRequest> {
+    const { host, bodyLimit } = this.#init
+    const limit = message.body instanceof Uint8Array ? Number.POSITIVE_INFINITY : bodyLimit
+    return clientRequest({ ...message, body: await requestBytes(message, limit, signal) }, host)
+  }
+
+  #settings({ bag }: OutgoingRequest, options: LinkRequestOptions): TransferSettings {
+    const { confirmable, bodyLimit } = this.#init
+    return {
+      confirmable: bag['coap.Confirmable'] ?? confirmable,
+      signal: options.signal,
+      awaits: what => options.awaits?.(what),
+      bodyLimit,
+      slots: this.#slots,
+      nextTag: this.#nextTag
+    }
+  }
+}
+
+const LOSSES: ReadonlySet<string> = new Set(['timeout', 'reset', 'disconnected'])
