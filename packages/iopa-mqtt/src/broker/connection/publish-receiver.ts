@@ -143,7 +143,11 @@ export class PublishReceiver implements PublicationOwner {
       this.#unboundedBytes -= message.size
     }
     if (message.qos > 0) this.#acknowledge(publication)
-    if (publication.waited) this.#workChanged()
+    if (!publication.waited) return
+    const connection = this.#connection
+    connection.counted.busy(this.inWork)
+    if (connection.reader.paused) connection.proceed()
+    if (this.inWork === 0 && connection.disconnected) connection.endScope()
   }
 
   #begin(publication: Publication): void {
@@ -183,13 +187,6 @@ export class PublishReceiver implements PublicationOwner {
       else if (!this.#start(next)) return
     }
     this.#busy?.delete(topic)
-  }
-
-  #workChanged(): void {
-    const connection = this.#connection
-    connection.counted.busy(this.inWork)
-    if (connection.reader.paused) connection.proceed()
-    if (this.inWork === 0 && connection.disconnected) connection.endScope()
   }
 
   /** True if the memory for bodies has room for this user; otherwise reading continues when bodies have been released. */
