@@ -76,16 +76,23 @@ interface Case {
 const cases: Case[] = [
   {
     name: 'the rest of a head of HTTP',
-    make: http,
+    make: () => http({ port: 0 }),
     limits: { headerTimeout: LIMIT },
     before: [HEAD.slice(0, 20), 0],
     late: `${HEAD.slice(20)}abcdef`,
     answer: '6 bytes'
   },
-  { name: 'the rest of a body of HTTP', make: http, limits: { idleTimeout: LIMIT }, before: [`${HEAD}abc`, 0], late: 'def', answer: '6 bytes' },
+  {
+    name: 'the rest of a body of HTTP',
+    make: () => http({ port: 0 }),
+    limits: { idleTimeout: LIMIT },
+    before: [`${HEAD}abc`, 0],
+    late: 'def',
+    answer: '6 bytes'
+  },
   {
     name: 'the rest of a body of HTTP for a run with a deadline',
-    make: http,
+    make: () => http({ port: 0 }),
     limits: { requestTimeout: LIMIT },
     before: [`${HEAD}abc`, 0],
     late: 'def',
@@ -93,22 +100,29 @@ const cases: Case[] = [
   },
   {
     name: 'a request on an idle connection of HTTP',
-    make: http,
+    make: () => http({ port: 0 }),
     limits: { idleTimeout: LIMIT },
     before: [`${HEAD}abcdef`, 60],
     late: `${HEAD}abcde-`,
     answer: '6 bytes'
   },
-  { name: 'the first line of TCP', make: tcp, limits: { headerTimeout: LIMIT }, before: ['', 0], late: LINE, answer: '6 bytes' },
+  { name: 'the first line of TCP', make: () => tcp({ port: 0 }), limits: { headerTimeout: LIMIT }, before: ['', 0], late: LINE, answer: '6 bytes' },
   {
     name: 'the rest of a line of TCP',
-    make: tcp,
+    make: () => tcp({ port: 0 }),
     limits: { requestTimeout: LIMIT },
     before: [LINE.slice(0, 20), 0],
     late: LINE.slice(20),
     answer: '6 bytes'
   },
-  { name: 'a line on an idle connection of TCP', make: tcp, limits: { idleTimeout: LIMIT }, before: [LINE, 20], late: LINE, answer: '6 bytes' },
+  {
+    name: 'a line on an idle connection of TCP',
+    make: () => tcp({ port: 0 }),
+    limits: { idleTimeout: LIMIT },
+    before: [LINE, 20],
+    late: LINE,
+    answer: '6 bytes'
+  },
   {
     name: 'the CSM of CoAP',
     make: overTcp,

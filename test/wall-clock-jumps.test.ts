@@ -30,12 +30,12 @@ interface Lab {
   close(): Promise<void>
 }
 
-type Make = (shared: { clock: VirtualClock; channel: VirtualNetwork; port: number }) => Transport
+type Make = (shared: { clock: VirtualClock; network: VirtualNetwork; port: number }) => Transport
 
 const lab = async (make: Make, build: (app: App & { get: never }) => void = () => undefined): Promise<Lab> => {
   const clock = virtualClock({ start: START })
   const network = virtualNetwork({ clock })
-  const app = new App({ clock, logger: false }).use(router()).use(make({ clock, channel: network, port: 4000 }))
+  const app = new App({ clock, logger: false }).use(router()).use(make({ clock, network, port: 4000 }))
   build(app as never)
   const [listener] = await app.listen()
   const url = (listener as CoapListener).urls?.find(({ protocol }) => protocol === 'coap+tcp:') ?? (listener?.url as URL)

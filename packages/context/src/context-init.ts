@@ -3,6 +3,8 @@ import type { Endpoint } from './endpoint.ts'
 
 /** Parts of a request that a transport makes on first use. */
 export interface RequestSource {
+  /** True for a request that has neither headers nor a content type: nothing below is asked for them. */
+  readonly headerless?: boolean
   /** A flat list of names and values, or a map. */
   headers?(): string[] | HeaderFields
   /** The body; called once. */

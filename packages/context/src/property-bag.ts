@@ -182,7 +182,7 @@ class PropertyBag implements BodyHolder {
   get hasPrecondition(): boolean {
     const source = this.#source
     if (this.#parts?.hasHeaders !== true) {
-      if (source === null) return false
+      if (source === null || source.headerless === true) return false
       if (source.hasPrecondition !== undefined) return source.hasPrecondition()
       if (source.headers === undefined) return false
     }

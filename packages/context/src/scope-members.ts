@@ -4,10 +4,7 @@ import type { Scope } from './scope.ts'
 import { SCOPE } from './slots.ts'
 
 /** The members of a context that are those of its scope. */
-export type ScopeMembers = Pick<
-  Scope,
-  'signal' | 'ended' | 'endReason' | 'defer' | 'own' | 'end' | 'planEnd' | 'hold' | 'onEndAsked' | 'release' | 'assertLive'
->
+export type ScopeMembers = Pick<Scope, 'signal' | 'ended' | 'endReason' | 'defer' | 'own' | 'end' | 'planEnd' | 'onEndAsked' | 'assertLive'>
 
 const members: ThisType<{ readonly [SCOPE]: Scope }> = {
   get signal(): AbortSignal {
@@ -31,14 +28,8 @@ const members: ThisType<{ readonly [SCOPE]: Scope }> = {
   planEnd(reason: EndReason): void {
     this[SCOPE].planEnd(reason)
   },
-  hold(): void {
-    this[SCOPE].hold()
-  },
   onEndAsked(listener: () => void): void {
     this[SCOPE].onEndAsked(listener)
-  },
-  release(): void {
-    this[SCOPE].release()
   },
   assertLive(): void {
     this[SCOPE].assertLive()

@@ -107,7 +107,8 @@ function writeProperties(target: Uint8Array, at: number, form: PublishForm, leng
 export function acknowledgementSize(version: number, reasonCode: number, details: Uint8Array | null): number {
   if (version < 5 || (reasonCode === 0 && !details)) return 4
   if (!details) return 5
-  return 1 + variableByteIntegerSize(3 + details.length) + 3 + details.length
+  const length = 3 + details.length
+  return (length < 128 ? 2 : 1 + variableByteIntegerSize(length)) + length
 }
 
 /** Writes an acknowledgement and returns the position behind it; `details` are its properties with their length in front. */
@@ -124,7 +125,8 @@ export function writeAcknowledgement(
   target[at++] = (type << 4) | (type === PACKET.PUBREL ? 2 : 0)
   const short = version < 5 || (reasonCode === 0 && !details)
   const length = short ? 2 : 3 + (details?.length ?? 0)
-  at = writeVariableByteInteger(target, at, length)
+  if (length < 128) target[at++] = length
+  else at = writeVariableByteInteger(target, at, length)
   target[at++] = packetId >> 8
   target[at++] = packetId & 255
   if (short) return at

@@ -22,6 +22,7 @@ class BodyBudget implements HeldBytes {
   readonly limit: number
   /** Bytes that are held now. */
   used = 0
+  tight = false
   /** Bodies that found no room. */
   refused = 0
   readonly #holders = new Map<object, number>()
@@ -50,10 +51,6 @@ class BodyBudget implements HeldBytes {
     })
   }
 
-  get tight(): boolean {
-    return this.used * 2 > this.limit
-  }
-
   /** True where `bytes` more of `owner` fit: below half of the budget always, above it within the owner's share. */
   hasRoom(owner: string, bytes: number): boolean {
     const used = this.used + bytes
@@ -64,11 +61,13 @@ class BodyBudget implements HeldBytes {
   /** Counts bytes that are in memory already. */
   take(owner: string, bytes: number): void {
     this.used += bytes
+    this.tight = this.used * 2 > this.limit
     this.#owners.set(owner, (this.#owners.get(owner) ?? 0) + bytes)
   }
 
   give(owner: string, bytes: number): void {
     this.used -= bytes
+    this.tight = this.used * 2 > this.limit
     const left = (this.#owners.get(owner) as number) - bytes
     if (left > 0) this.#owners.set(owner, left)
     else this.#owners.delete(owner)
