@@ -3,9 +3,8 @@ import type { BaseContext, Context, EndReason, ReceivedAnswer } from '@iopa/cont
 import { ContextFactory, checkPath, type Environment, type OwnedContext, type RunContext, Scope } from '@iopa/context/host'
 import type { Client, ConnectOptions, Counts, Host, Listener, RouteInfo, Transport, UserWatches } from '@iopa/transport'
 import { type Clock, checkOptions, DEFAULT_LIMITS, type Limits, markFactory, mergeLimits, systemClock } from '@iopa/transport'
-import { type AppCounters, CONNECT_OPTIONS, COUNTERS, checkSurplus, marking, USERS, withinTime } from '@iopa/transport/host'
+import { type AppCounters, CONNECT_OPTIONS, COUNTERS, checkSurplus, marked, marking, USERS, withinTime } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
-import { renewed } from '../observation/renewal.ts'
 import { Runner, SHUT_DOWN } from '../pipeline/runner.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import { connectClient } from './app-client.ts'
@@ -76,7 +75,7 @@ export class App<Required extends keyof IopaKeys = never> {
       logger: this.logger,
       limits: this.limits,
       run: this.#notifier.run,
-      renew: (question, as, reads) => renewed(this.#factory, question, as, reads)
+      environment: this.#environment
     })
     this.#runner = this.#runnerWith(this.limits)
     this.#environment.changes = new ConditionalChanges({
@@ -229,10 +228,13 @@ export class App<Required extends keyof IopaKeys = never> {
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.#changed(
-      marking('internal', () => checkPath(path)),
-      null
-    )
+    let checked: string
+    try {
+      checked = checkPath(path)
+    } catch (error) {
+      throw marked(error, 'internal')
+    }
+    this.#changed(checked, null)
   }
 
   /**
