@@ -84,12 +84,29 @@ const shown = (name: string): string => (name.length > 64 ? `${name.slice(0, 64)
 const isSeq = (value: unknown): value is BagSeq =>
   typeof value === 'number' ? value >= 0 && Number.isSafeInteger(value) : typeof value === 'string' && value.length > 0 && value.length <= 64
 
-const isJson = (contentType: string): boolean => {
-  if (contentType === JSON_TYPE) return true
-  const essence = mediaTypeEssence(contentType)
-  return essence === JSON_TYPE || essence.endsWith('+json')
+/** What a content type says of a body: JSON, text in UTF-8, or neither. */
+interface TypeKind {
+  readonly contentType: string
+  readonly json: boolean
+  readonly text: boolean
 }
-const isText = (contentType: string): boolean => TEXT.test(mediaTypeEssence(contentType)) && !OTHER_CHARSET.test(contentType)
+
+/** Characters of a content type that is remembered. */
+const REMEMBERED = 128
+/** Messages in a row are mostly of one type. */
+let lastKind: TypeKind = { contentType: '', json: false, text: false }
+
+const kindOf = (contentType: string): TypeKind => {
+  if (contentType === lastKind.contentType) return lastKind
+  const essence = mediaTypeEssence(contentType)
+  const json = essence === JSON_TYPE || essence.endsWith('+json')
+  const kind = { contentType, json, text: TEXT.test(essence) && !OTHER_CHARSET.test(contentType) }
+  if (contentType.length <= REMEMBERED) lastKind = kind
+  return kind
+}
+
+const isJson = (contentType: string): boolean => contentType === JSON_TYPE || kindOf(contentType).json
+const isText = (contentType: string): boolean => kindOf(contentType).text
 
 /** Reads one line or datagram as a request; never throws. */
 export function decodeBagRequest(line: Uint8Array, limits: BagLimits = LIMITS): BagRequest | BagFault {
@@ -230,12 +247,13 @@ export function encodeBagRequest({ method, path, query, headers, contentType, bo
 
 /** Writes an answer as one line, without the line end. */
 export function encodeBagAnswer(answer: BagAnswer, seq: BagSeq | undefined): string {
-  const { status, reason, payload } = answer
+  // The reason last, which is looked up.
+  const { status, payload, headerPairs, type, encoded, reason } = answer
   if (payload !== null && typeof payload !== 'string' && !(payload instanceof Uint8Array))
     throw new TypeError('collect the answer before it is encoded')
   let line = `{"iopa.StatusCode":${status}`
   if (reason !== reasonPhrase(status)) line += `,"iopa.ReasonPhrase":${JSON.stringify(reason)}`
-  line += headersMember(answer.headerPairs) + bodyMembers(payload, answer.type, typeof payload === 'string' && answer.encoded)
+  line += headersMember(headerPairs) + bodyMembers(payload, type, typeof payload === 'string' && encoded)
   return line + seqMember(seq)
 }
 
