@@ -9,12 +9,14 @@ export interface RequestSource {
   headers?(): string[] | HeaderFields
   /** The body; called once. */
   body?(): Body
-  /** Host and port as the peer addressed them (`example.com:8080`); empty for those of the endpoint. */
+  /** Host and port as the peer addressedAs them (`example.com:8080`); empty for those of the endpoint. */
   authority?(): string
   /** The content type, where it is not a header. */
   contentType?(): string
   /** Whether a header states a precondition, where that can be told without making the headers. */
   hasPrecondition?(): boolean
+  /** Instead of `authority`: what has the host and port. They are read when they are asked for. */
+  readonly addressedAs?: { readonly 'iopa.Host': string; readonly 'iopa.Port': number }
 }
 
 /**

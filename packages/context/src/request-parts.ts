@@ -168,8 +168,14 @@ export class RequestParts {
     return this.#json
   }
 
-  /** Host and port as the peer addressed them; those of the endpoint where it named none. */
+  /** Host and port as the peer addressedAs them; those of the endpoint where it named none. */
   readAuthority(scheme: string): void {
+    const addressedAs = this.#source?.addressedAs
+    if (addressedAs !== undefined) {
+      this.host ??= addressedAs['iopa.Host']
+      this.port ??= addressedAs['iopa.Port']
+      return
+    }
     const authority = this.#source?.authority?.() ?? ''
     const parsed = authority === '' ? null : parseAuthority(authority, scheme)
     this.host ??= parsed?.host ?? this.#endpoint.localAddress

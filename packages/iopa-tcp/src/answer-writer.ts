@@ -135,10 +135,11 @@ export class AnswerWriter implements AnswerOutput {
     this.#unflushed += bytes.length
   }
 
-  /** Writes an answer out of turn, with all others of this turn of the event loop: to an observer. */
-  send(answer: SealedAnswer, request: Context): void {
-    this.#format.write(answer, request, this)
-    this.#flushMany()
+  /** Writes a whole message out of turn, with all others of this turn of the event loop: to an observer. */
+  send(bytes: Uint8Array): void {
+    this.#outbox.write(bytes)
+    this.#unflushed += bytes.length
+    if (this.#unflushed >= FLUSH_BYTES) this.#flushMany()
   }
 
   /** Checks whether middleware has set another user in a request; `run` does this itself. */

@@ -77,6 +77,7 @@ export class BagRequests implements FrameReceiver {
     counted.keepAlive(true)
     answers.inFlight++
     let waiting = true
+    let over = false
     const entered = (): void => {
       if (!waiting) return
       waiting = false
@@ -85,17 +86,19 @@ export class BagRequests implements FrameReceiver {
       schedule()
     }
     request.defer(() => {
+      over = true
       if (this.#observations.get(seq) === request) this.#observations.delete(seq)
       counted.keepAlive(this.occupied)
       entered()
       schedule()
     })
     const deliver = (answer: SealedAnswer): void | Promise<void> => {
-      if (request.ended) return
+      if (over) return
       const waits = answers.waits()
       if (waits !== undefined) return waits.then(() => deliver(answer))
-      answers.send(answer, request)
-      entered()
+      // Answers to observers are collected.
+      answers.send(Buffer.from(`${encodeBagAnswer(answer, seq)}\n`))
+      if (waiting) entered()
       if (!answer.ok) void request.end()
       else return answers.waits()
     }
