@@ -1,5 +1,5 @@
 import { systemClock } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
 import type { ReceivedMessage } from '../src/codec/message.ts'
@@ -37,7 +37,7 @@ const stranger = async (amplification?: false) => {
 }
 
 describe('amplification (RFC 9175 section 2.4)', () => {
-  it('keeps what a stranger gets within three times what it sent, in blocks, and still gives all of it', async () => {
+  test('keeps what a stranger gets within three times what it sent, in blocks, and still gives all of it', async () => {
     const { home, ask, fill } = await stranger()
     await fill()
     let body = Buffer.alloc(0)
@@ -56,7 +56,7 @@ describe('amplification (RFC 9175 section 2.4)', () => {
     await home.close()
   })
 
-  it('lets a stranger observe, offers it an Echo, and takes the echo as proof', async () => {
+  test('lets a stranger observe, offers it an Echo, and takes the echo as proof', async () => {
     const { home, ask, fill } = await stranger()
     await fill()
     const observing = await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })
@@ -75,7 +75,7 @@ describe('amplification (RFC 9175 section 2.4)', () => {
     await home.close()
   })
 
-  it('gives a peer that has proven its address whole blocks', async () => {
+  test('gives a peer that has proven its address whole blocks', async () => {
     const { home, ask, fill } = await stranger()
     await fill()
     const refused = await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })
@@ -91,7 +91,7 @@ describe('amplification (RFC 9175 section 2.4)', () => {
     await home.close()
   })
 
-  it('does not take the echo of another peer', async () => {
+  test('does not take the echo of another peer', async () => {
     const { home, ask, fill } = await stranger()
     await fill()
     const { answer } = await ask(CODE.GET, { path: '/state', options: [[OPTION.OBSERVE, 0]] })
@@ -104,7 +104,7 @@ describe('amplification (RFC 9175 section 2.4)', () => {
     await home.close()
   })
 
-  it('observes through our own client, which echoes by itself', async () => {
+  test('observes through our own client, which echoes by itself', async () => {
     const { home } = await stranger()
     const client = await home.connect()
     const texts: string[] = []
@@ -118,7 +118,7 @@ describe('amplification (RFC 9175 section 2.4)', () => {
     await home.close()
   })
 
-  it('can be turned off', async () => {
+  test('can be turned off', async () => {
     const { home, ask, fill } = await stranger(false)
     await fill()
     expect((await ask(CODE.GET, { path: '/body/large' })).answer.payload.length).toBe(1024)
@@ -131,14 +131,14 @@ describe('an Echo value', () => {
   const values = new EchoValues(120_000)
   const value = values.issue('10.0.0.2', 5000, 1_000_000)
 
-  it('is taken from whom it was given to, within its lifetime', () => {
+  test('is taken from whom it was given to, within its lifetime', () => {
     expect(values.verify(value, '10.0.0.2', 5000, 1_000_000)).toBe(true)
     expect(values.verify(value, '10.0.0.2', 5000, 1_120_000)).toBe(true)
     // The clock of this side may be set a little.
     expect(values.verify(value, '10.0.0.2', 5000, 999_000)).toBe(true)
   })
 
-  it('is nothing from another address or port, later, from the future, of another length, changed, or of another server', () => {
+  test('is nothing from another address or port, later, from the future, of another length, changed, or of another server', () => {
     expect(values.verify(value, '10.0.0.3', 5000, 1_000_000)).toBe(false)
     expect(values.verify(value, '10.0.0.2', 5001, 1_000_000)).toBe(false)
     expect(values.verify(value, '10.0.0.2', 5000, 1_121_000)).toBe(false)
@@ -161,13 +161,13 @@ describe('an unverified remote', () => {
     return proven
   }
 
-  it('is only one off loopback, without a connection and with a factor', () => {
+  test('is only one off loopback, without a connection and with a factor', () => {
     expect([verified('127.0.0.1', 3), verified('::1', 3), verified('10.0.0.2', 3, true)]).toEqual([true, true, true])
     expect(verified('10.0.0.2', Number.POSITIVE_INFINITY)).toBe(true)
     expect([verified('10.0.0.2', 3), verified('2001:db8::1', 3)]).toEqual([false, false])
   })
 
-  it('limits the payload to the factor times its request, less header, token, marker and options', () => {
+  test('limits the payload to the factor times its request, less header, token, marker and options', () => {
     const exchange = {
       remote: { verified: false, credit: Number.POSITIVE_INFINITY },
       message: { bytes: new Uint8Array(20), tokenStart: 4, tokenEnd: 8 }

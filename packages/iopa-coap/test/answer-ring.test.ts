@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { AnswerRing, IN_PROGRESS, UNSEEN } from '../src/messages/answer-ring.ts'
 
 const budget = (peerBytes = 65_536, bytes = 1 << 20) => ({ peerBytes, bytes, used: 0 })
@@ -6,7 +6,7 @@ const LIFE = 247
 const answerOf = (n: number, length: number) => Uint8Array.from({ length }, (_, i) => (n * 31 + i) & 255)
 
 describe('the answer ring', () => {
-  it('marks a message before it is answered and then gives the answer back', () => {
+  test('marks a message before it is answered and then gives the answer back', () => {
     const table = new AnswerRing(budget())
     expect(table.find(7, 1, 0, LIFE)).toBe(UNSEEN)
     table.begin(7)
@@ -17,13 +17,13 @@ describe('the answer ring', () => {
     expect(table.answer(table.find(7, 1, 100, LIFE))).toEqual(answerOf(7, 20))
   })
 
-  it('has nothing to repeat for a message without an answer', () => {
+  test('has nothing to repeat for a message without an answer', () => {
     const table = new AnswerRing(budget())
     table.record(7, 1, 0, undefined)
     expect(table.answer(table.find(7, 1, 1, LIFE))).toBeUndefined()
   })
 
-  it('lets an id be used again after its lifetime, or with another token', () => {
+  test('lets an id be used again after its lifetime, or with another token', () => {
     const table = new AnswerRing(budget())
     table.record(7, 1, 10, answerOf(1, 8))
     expect(table.find(7, 1, 10 + LIFE - 1, LIFE)).toBeGreaterThanOrEqual(0)
@@ -31,7 +31,7 @@ describe('the answer ring', () => {
     expect(table.find(7, 2, 11, LIFE)).toBe(UNSEEN)
   })
 
-  it('keeps the newest answers and forgets the oldest when its bytes are used up', () => {
+  test('keeps the newest answers and forgets the oldest when its bytes are used up', () => {
     const shared = budget(4096)
     const table = new AnswerRing(shared)
     for (let id = 0; id < 1000; id++) table.record(id, id, 1, answerOf(id, 20))
@@ -42,7 +42,7 @@ describe('the answer ring', () => {
     for (let id = 999; id > 999 - kept; id--) expect(table.answer(table.find(id, id, 1, LIFE))).toEqual(answerOf(id, 20))
   })
 
-  it('does not grow over what all tables may take together, but for the first 512 bytes of each', () => {
+  test('does not grow over what all tables may take together, but for the first 512 bytes of each', () => {
     const shared = budget(65_536, 2048)
     const tables = [new AnswerRing(shared), new AnswerRing(shared), new AnswerRing(shared)]
     for (const table of tables) for (let id = 0; id < 100; id++) table.record(id, 0, 0, answerOf(id, 30))
@@ -53,14 +53,14 @@ describe('the answer ring', () => {
     expect(shared.used).toBe(1024)
   })
 
-  it('does not keep an answer that is larger than all it may hold, and still knows the message', () => {
+  test('does not keep an answer that is larger than all it may hold, and still knows the message', () => {
     const table = new AnswerRing(budget(1024))
     table.begin(1)
     table.record(1, 0, 0, answerOf(1, 2000))
     expect(table.answer(table.find(1, 0, 0, LIFE))).toBeUndefined()
   })
 
-  it('agrees with a plain model for any order of sizes and ids', () => {
+  test('agrees with a plain model for any order of sizes and ids', () => {
     let seed = 42
     const random = (n: number) => {
       seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type CborKey, CborTag, type CborValue, toJson } from '../src/formats/cbor.ts'
 import { decodeCbor } from '../src/formats/cbor-decoder.ts'
 import { encodeCbor } from '../src/formats/cbor-encoder.ts'
@@ -11,7 +11,7 @@ const REFUSED = expect.objectContaining({ status: 400, code: 'malformed-cbor' })
 
 describe('cbor', () => {
   // RFC 8949 appendix A, those in preferred serialization.
-  it.each<[string, CborValue]>([
+  test.each<[string, CborValue]>([
     ['00', 0],
     ['17', 23],
     ['1818', 24],
@@ -61,7 +61,7 @@ describe('cbor', () => {
   })
 
   // RFC 8949 appendix A, those of indefinite length or longer than they need be.
-  it.each<[string, CborValue]>([
+  test.each<[string, CborValue]>([
     ['f9c400', -4],
     ['f97bff', 65504],
     ['fa47c35000', 100000],
@@ -77,12 +77,12 @@ describe('cbor', () => {
     expect(decodeCbor(unhex(bytes))).toEqual(value)
   })
 
-  it('writes plain objects as maps without what is undefined', () => {
+  test('writes plain objects as maps without what is undefined', () => {
     expect(hex(encodeCbor({ a: 1, b: undefined, tag: 2, value: 3 }))).toBe('a36161016374616702' + '6576616c756503')
     expect(hex(encodeCbor(5n))).toBe('05')
   })
 
-  it.each([
+  test.each([
     ['nothing', ''],
     ['a second value', '0000'],
     ['a text cut short', '6461'],
@@ -109,7 +109,7 @@ describe('cbor', () => {
     expect(() => decodeCbor(unhex(bytes))).toThrow(REFUSED)
   })
 
-  it('stops at its bounds', () => {
+  test('stops at its bounds', () => {
     const thousand = encodeCbor(Array.from({ length: 1000 }, () => 0))
     expect(decodeCbor(thousand)).toHaveLength(1000)
     expect(() => decodeCbor(thousand, { values: 1000 })).toThrow(REFUSED)
@@ -122,14 +122,14 @@ describe('cbor', () => {
     expect(() => encodeCbor((() => 1) as unknown as CborValue)).toThrow(/function/)
   })
 
-  it('keeps decoded bytes apart from what was received', () => {
+  test('keeps decoded bytes apart from what was received', () => {
     const received = unhex('420102')
     const value = decodeCbor(received) as Uint8Array
     received.fill(0)
     expect([...value]).toEqual([1, 2])
   })
 
-  it('gives back any JSON value', () => {
+  test('gives back any JSON value', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), value => {
         expect(JSON.stringify(toJson(decodeCbor(encodeCbor(value as CborValue))))).toBe(JSON.stringify(value))
@@ -137,7 +137,7 @@ describe('cbor', () => {
     )
   })
 
-  it('gives back any number to the last bit', () => {
+  test('gives back any number to the last bit', () => {
     fc.assert(
       fc.property(fc.oneof(fc.double(), fc.float(), fc.maxSafeInteger()), value => Object.is(decodeCbor(encodeCbor(value)), value)),
       { numRuns: 2000 }
@@ -148,13 +148,13 @@ describe('cbor', () => {
     }
   })
 
-  it('turns into JSON what JSON does not have', () => {
+  test('turns into JSON what JSON does not have', () => {
     const value = toJson(map([-1, Uint8Array.of(255, 254)], ['__proto__', [undefined, Number.NaN]], ['t', new CborTag(38, 'x')], ['b', 1n << 60n]))
     expect(JSON.stringify(value)).toBe('{"-1":"__4","__proto__":[null,null],"t":"x","b":"1152921504606846976"}')
     expect(Object.getPrototypeOf(value)).toBeNull()
   })
 
-  it('takes any bytes without throwing anything but a 400', () => {
+  test('takes any bytes without throwing anything but a 400', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), bytes => {
         try {

@@ -1,7 +1,7 @@
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { seededRandom, virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode, isMalformed } from '../src/codec/datagram-codec.ts'
 import type { Message } from '../src/codec/message.ts'
@@ -139,7 +139,7 @@ const exercise = async (scheme: 'coap' | 'coap+tcp', random: Random) => {
 
 describe('a client against anything', () => {
   for (const scheme of ['coap', 'coap+tcp'] as const) {
-    it(`settles ${runs} requests over ${scheme} whose server answers at random, never with a fault of its own`, {
+    test(`settles ${runs} requests over ${scheme} whose server answers at random, never with a fault of its own`, {
       timeout: 60_000 + 20 * runs
     }, async () => {
       const { ends, faults, pending } = await exercise(scheme, seededRandom(5))

@@ -2,7 +2,7 @@ import { App } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
 import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
 import { type Client, connect, type DatagramChannel } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
@@ -68,7 +68,7 @@ const failure = (promise: Promise<unknown>): Promise<{ status: number; code: str
 const block = (num: number, more: boolean, szx: number): number => (num << 4) | (more ? 8 : 0) | szx
 
 describe('a client that fetches blocks', () => {
-  it('begins anew when the ETag changes on the way', async () => {
+  test('begins anew when the ETag changes on the way', async () => {
     const { clock, client, requests, close } = await scripted((request, count) => {
       const num = (request.options.uint(OPTION.BLOCK2) ?? 0) >> 4
       const etag = count < 2 ? 'a' : 'b'
@@ -87,7 +87,7 @@ describe('a client that fetches blocks', () => {
     await close()
   })
 
-  it('gives up when it changes again and again', async () => {
+  test('gives up when it changes again and again', async () => {
     const { clock, client, close } = await scripted((request, count) => {
       const num = (request.options.uint(OPTION.BLOCK2) ?? 0) >> 4
       return {
@@ -103,7 +103,7 @@ describe('a client that fetches blocks', () => {
     await close()
   })
 
-  it('fails on a block that does not fit, on an error between, and on more than it may take', async () => {
+  test('fails on a block that does not fit, on an error between, and on more than it may take', async () => {
     const cases: [string, (num: number) => Reply][] = [
       ['bad-block', num => ({ code: CODE.CONTENT, options: [[OPTION.BLOCK2, block(num === 0 ? 0 : 5, true, 0)]], payload: 'x'.repeat(16) })],
       ['bad-block', num => ({ code: CODE.CONTENT, options: num === 0 ? [[OPTION.BLOCK2, block(0, true, 0)]] : [], payload: 'x'.repeat(16) })],
@@ -121,7 +121,7 @@ describe('a client that fetches blocks', () => {
     }
   })
 
-  it('asks for blocks of its own size first where it takes only small ones', async () => {
+  test('asks for blocks of its own size first where it takes only small ones', async () => {
     const { clock, client, requests, close } = await scripted(() => ({ code: CODE.CONTENT, payload: 'x' }), { blockSize: 64 })
     await clock.runUntil(client.get('/x'))
     expect(requests[0]!.options.uint(OPTION.BLOCK2)).toBe(2)
@@ -130,7 +130,7 @@ describe('a client that fetches blocks', () => {
 })
 
 describe('a client that sends blocks', () => {
-  it('takes the smaller size that the server wants, with Size1 and one Request-Tag', async () => {
+  test('takes the smaller size that the server wants, with Size1 and one Request-Tag', async () => {
     let length = 0
     const { clock, client, requests, close } = await scripted(request => {
       const value = request.options.uint(OPTION.BLOCK1)!
@@ -149,7 +149,7 @@ describe('a client that sends blocks', () => {
     await close()
   })
 
-  it('tries a smaller block where the first is too large, and takes a refusal of the body as the answer', async () => {
+  test('tries a smaller block where the first is too large, and takes a refusal of the body as the answer', async () => {
     const first = await scripted(request => {
       const value = request.options.uint(OPTION.BLOCK1)!
       if ((value & 7) > 2) return { code: CODE.REQUEST_ENTITY_TOO_LARGE, options: [[OPTION.BLOCK1, 2]] }
@@ -165,7 +165,7 @@ describe('a client that sends blocks', () => {
 })
 
 describe('a client', () => {
-  it('echoes what it is asked to, once', async () => {
+  test('echoes what it is asked to, once', async () => {
     const { clock, client, requests, close } = await scripted(request =>
       request.options.has(OPTION.ECHO)
         ? { code: CODE.CONTENT, payload: 'yes' }
@@ -180,7 +180,7 @@ describe('a client', () => {
     await stubborn.close()
   })
 
-  it('fails on a reset, and on an answer that it must not understand', async () => {
+  test('fails on a reset, and on an answer that it must not understand', async () => {
     const reset = await scripted(request => ({ code: CODE.EMPTY, type: TYPE.RST, token: new Uint8Array(0), id: request.id }))
     expect(await reset.clock.runUntil(failure(reset.client.get('/x')))).toMatchObject({ status: 502, code: 'reset' })
     await reset.close()
@@ -189,7 +189,7 @@ describe('a client', () => {
     await strange.close()
   })
 
-  it('ignores an answer with another token, and resets a late one', async () => {
+  test('ignores an answer with another token, and resets a late one', async () => {
     const { clock, client, replies, send, close } = await scripted((_, count) => [
       { code: CODE.CONTENT, token: Uint8Array.of(9, 9), payload: 'forged' },
       { code: CODE.CONTENT, payload: `right ${count}` }
@@ -201,7 +201,7 @@ describe('a client', () => {
     await close()
   })
 
-  it('rejects requests to itself, answers a ping, and sends NON where it is told', async () => {
+  test('rejects requests to itself, answers a ping, and sends NON where it is told', async () => {
     const { clock, client, requests, replies, send, close } = await scripted(request => ({
       code: CODE.CONTENT,
       type: TYPE.NON,
@@ -222,7 +222,7 @@ describe('a client', () => {
     await close()
   })
 
-  it('waits for an answer 30 s after its request was received, and as long as `timeout` says where it does', async () => {
+  test('waits for an answer 30 s after its request was received, and as long as `timeout` says where it does', async () => {
     const { clock, client, close } = await scripted(() => ({ code: CODE.EMPTY, token: new Uint8Array(0) }))
     const failed = failure(client.get('/x'))
     await clock.advance(29_000)
@@ -232,14 +232,14 @@ describe('a client', () => {
     await close()
   })
 
-  it('says what is wrong with a name that nobody knows', async () => {
+  test('says what is wrong with a name that nobody knows', async () => {
     const app = new App({ logger: false }).use(coap())
     expect(await failure(app.connect('coap://no-such-host.invalid'))).toMatchObject({ status: 502, code: 'connect-failed' })
     expect(await failure(app.connect('coap://127.0.0.1', { signal: AbortSignal.abort(new Error('no')) }))).toMatchObject({ message: 'no' })
     await app.close()
   })
 
-  it('rejects what is asked of its channel after it was closed, and what waits then', async () => {
+  test('rejects what is asked of its channel after it was closed, and what waits then', async () => {
     const { clock, network, close } = await scripted(() => undefined)
     const channel = await connect(coap({ clock, network: network.machine('10.0.0.3') }), new URL('coap://10.0.0.1'))
     const waiting = failure(channel.send({ 'iopa.Path': '/x' }))
@@ -252,7 +252,7 @@ describe('a client', () => {
 })
 
 describe('an observation of a client', () => {
-  it('ends with the status of a refusal, at the begin or later', async () => {
+  test('ends with the status of a refusal, at the begin or later', async () => {
     const early = await scripted(() => ({ code: CODE.NOT_FOUND, payload: 'There is no such thing.' }))
     const next = (client: Client) => client.observe('/x')[Symbol.asyncIterator]().next()
     expect(await early.clock.runUntil(failure(next(early.client)))).toMatchObject({
@@ -269,7 +269,7 @@ describe('an observation of a client', () => {
     await late.close()
   })
 
-  it('gives one answer where the server does not observe', async () => {
+  test('gives one answer where the server does not observe', async () => {
     const { clock, client, close } = await scripted(() => ({ code: CODE.CONTENT, payload: 'a' }))
     const texts: string[] = []
     const read = async () => {
@@ -280,7 +280,7 @@ describe('an observation of a client', () => {
     await close()
   })
 
-  it('registers again after a while when its server goes, with the same token', async () => {
+  test('registers again after a while when its server goes, with the same token', async () => {
     const { clock, client, requests, send, close } = await scripted((_, count) => ({
       code: CODE.CONTENT,
       options: [[OPTION.OBSERVE, count]],
@@ -298,7 +298,7 @@ describe('an observation of a client', () => {
     await close()
   })
 
-  it('is cancelled with Observe 1 and its token when its reader leaves', async () => {
+  test('is cancelled with Observe 1 and its token when its reader leaves', async () => {
     const { clock, client, requests, close } = await scripted((_, count) => ({
       code: CODE.CONTENT,
       options: count === 1 ? [[OPTION.OBSERVE, 1]] : [],
@@ -314,7 +314,7 @@ describe('an observation of a client', () => {
     await close()
   })
 
-  it('does not tell the same state again that a renewed registration brings', async () => {
+  test('does not tell the same state again that a renewed registration brings', async () => {
     const { clock, client, requests, close } = await scripted((_, count) => ({
       code: CODE.CONTENT,
       options: [
@@ -331,7 +331,7 @@ describe('an observation of a client', () => {
     await close()
   })
 
-  it('takes every notification of a connection, whatever number it has', async () => {
+  test('takes every notification of a connection, whatever number it has', async () => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock })
     let send: (payload: string) => void = () => {}

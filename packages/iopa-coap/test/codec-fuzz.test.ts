@@ -1,7 +1,7 @@
 import { seededRandom } from '@iopa/testing'
 import { generate, parse } from 'coap-packet'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { formatCode } from '../src/codec/codes.ts'
 import { decode, encode, isMalformed } from '../src/codec/datagram-codec.ts'
 import type { Message } from '../src/codec/message.ts'
@@ -32,7 +32,7 @@ const anyMessage = fc
   .map(message => ({ ...message, options: message.options.reduce((all, [number, value]) => all.add(number, value), new Options()) }))
 
 describe('the codec against anything', () => {
-  it('gives back every message that it wrote', () => {
+  test('gives back every message that it wrote', () => {
     fc.assert(
       fc.property(anyMessage, message => {
         const read = decode(encode(message))
@@ -43,7 +43,7 @@ describe('the codec against anything', () => {
     )
   })
 
-  it(`never throws on mutated datagrams, and what it reads it writes as it was (${runs})`, { timeout: 15_000 + runs / 5 }, () => {
+  test(`never throws on mutated datagrams, and what it reads it writes as it was (${runs})`, { timeout: 15_000 + runs / 5 }, () => {
     const random = seededRandom(7252)
     let read = 0
     let other = validDatagram(random)
@@ -72,7 +72,7 @@ describe('the codec beside coap-packet', () => {
   // coap-packet knows options by name and by number; both give the same bytes.
   const isReadable = ({ type, code }: Message): boolean => code >> 5 !== 7 && type <= 3
 
-  it('reads what coap-packet writes', () => {
+  test('reads what coap-packet writes', () => {
     fc.assert(
       fc.property(anyMessage.filter(isReadable), message => {
         const bytes = generate(
@@ -96,7 +96,7 @@ describe('the codec beside coap-packet', () => {
     )
   })
 
-  it('writes what coap-packet reads', () => {
+  test('writes what coap-packet reads', () => {
     fc.assert(
       fc.property(anyMessage.filter(isReadable), message => {
         const read = parse(Buffer.from(encode(message)))

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { codingOf, formatOf, mediaTypeOf, nearestFormatOf, opaqueMediaType } from '../src/codec/content-formats.ts'
 
 describe('content formats', () => {
-  it.each([
+  test.each([
     [0, 'text/plain;charset=utf-8'],
     [40, 'application/link-format'],
     [41, 'application/xml'],
@@ -21,7 +21,7 @@ describe('content formats', () => {
     expect(formatOf(mediaType)).toBe(number)
   })
 
-  it('takes every number of the registry to its media type and back', () => {
+  test('takes every number of the registry to its media type and back', () => {
     let registered = 0
     for (let number = 0; number <= 0xffff; number++) {
       const mediaType = mediaTypeOf(number)
@@ -32,7 +32,7 @@ describe('content formats', () => {
     expect(registered).toBeGreaterThan(70)
   })
 
-  it('tells a content coding apart from the media type', () => {
+  test('tells a content coding apart from the media type', () => {
     expect([mediaTypeOf(11050), codingOf(11050)]).toEqual(['application/json', 'deflate'])
     expect(formatOf('application/json', 'deflate')).toBe(11050)
     expect(formatOf('application/cbor', 'Deflate ')).toBe(11060)
@@ -41,7 +41,7 @@ describe('content formats', () => {
     expect(codingOf(50)).toBeUndefined()
   })
 
-  it.each([
+  test.each([
     ['application/json; charset=utf-8', 50],
     ['APPLICATION/JSON ;charset="UTF-8"', 50],
     ['application/json;q=0.5', 50],
@@ -59,7 +59,7 @@ describe('content formats', () => {
     expect(formatOf(mediaType)).toBe(number)
   })
 
-  it.each([
+  test.each([
     'text/plain; charset=iso-8859-1',
     'application/cose',
     'application/vnd.unknown',
@@ -72,7 +72,7 @@ describe('content formats', () => {
     expect(formatOf(mediaType)).toBeUndefined()
   })
 
-  it('carries an unregistered number through application/coap-payload', () => {
+  test('carries an unregistered number through application/coap-payload', () => {
     expect(mediaTypeOf(65000)).toBeUndefined()
     expect(opaqueMediaType(65000)).toBe('application/coap-payload;cf=65000')
     expect(formatOf('application/coap-payload; CF=65000')).toBe(65000)
@@ -80,7 +80,7 @@ describe('content formats', () => {
     expect(formatOf('application/coap-payload')).toBeUndefined()
   })
 
-  it('finds the nearest number of a type that has none', () => {
+  test('finds the nearest number of a type that has none', () => {
     expect(nearestFormatOf('application/hal+json')).toBe(50)
     expect(nearestFormatOf('application/senml+json')).toBe(110)
     expect(nearestFormatOf('application/vnd.x+cbor; a=b')).toBe(60)

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { formatCode } from '../src/codec/codes.ts'
 import { LARGE, startEtsi } from './etsi-app.ts'
 import { type LossyRelay, lossyRelay } from './lossy-relay.ts'
@@ -32,7 +32,7 @@ describeWith(CLIENT, 'ETSI BLOCK', () => {
     ['BLOCK_02', 'a GET whose server begins with blocks', [], 1024],
     ['BLOCK_06', 'a GET in blocks of 16 bytes', ['-b', '16'], 16]
   ] as const) {
-    it.concurrent(`${id}: ${name}`, { timeout: 30_000 }, async () => {
+    test.concurrent(`${id}: ${name}`, { timeout: 30_000 }, async () => {
       await using server = await startEtsi()
       const output = join(folder, id)
       const { received } = await runClient(CLIENT, '-B', '20', ...args, '-o', output, '-m', 'get', `${server.url}/large`)
@@ -48,7 +48,7 @@ describeWith(CLIENT, 'ETSI BLOCK', () => {
     })
   }
 
-  it.concurrent('BLOCK_03: a PUT in blocks, each with a token of its own, is put together once', { timeout: 30_000 }, async () => {
+  test.concurrent('BLOCK_03: a PUT in blocks, each with a token of its own, is put together once', { timeout: 30_000 }, async () => {
     await using server = await startEtsi()
     const relay = await lossyRelay(server.port, () => false)
     await runClient(CLIENT, '-B', '20', '-b', '64', '-m', 'put', '-t', '0', '-f', file, `coap://127.0.0.1:${relay.port}/large-update`)
@@ -60,7 +60,7 @@ describeWith(CLIENT, 'ETSI BLOCK', () => {
     expect(server.calls.get('PUT /large-update')).toBe(1)
   })
 
-  it.concurrent('BLOCK_04: a POST in blocks creates', { timeout: 30_000 }, async () => {
+  test.concurrent('BLOCK_04: a POST in blocks creates', { timeout: 30_000 }, async () => {
     await using server = await startEtsi()
     const { received } = await runClient(CLIENT, '-B', '20', '-b', '64', '-m', 'post', '-t', '0', '-f', file, `${server.url}/large-create`)
     expect(received.at(-1)!.code).toBe('2.01')
@@ -69,7 +69,7 @@ describeWith(CLIENT, 'ETSI BLOCK', () => {
     expect(server.calls.get('POST /large-create')).toBe(1)
   })
 
-  it.concurrent('BLOCK_05: a POST in blocks is answered in blocks', { timeout: 30_000 }, async () => {
+  test.concurrent('BLOCK_05: a POST in blocks is answered in blocks', { timeout: 30_000 }, async () => {
     await using server = await startEtsi()
     const output = join(folder, 'posted')
     const relay = await lossyRelay(server.port, () => false)
@@ -83,7 +83,7 @@ describeWith(CLIENT, 'ETSI BLOCK', () => {
     expect(server.calls.get('POST /large-post')).toBe(1)
   })
 
-  it.concurrent('BLOCK_03: a PUT without a chosen block size', { timeout: 30_000 }, async () => {
+  test.concurrent('BLOCK_03: a PUT without a chosen block size', { timeout: 30_000 }, async () => {
     await using server = await startEtsi()
     const { received } = await runClient(CLIENT, '-B', '20', '-m', 'put', '-t', '0', '-f', file, `${server.url}/large-update`)
     expect(received.at(-1)!.code).toBe('2.04')

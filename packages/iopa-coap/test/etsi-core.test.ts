@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { startEtsi } from './etsi-app.ts'
@@ -11,7 +11,7 @@ const get = (...args: string[]): Promise<ClientRun> => runClient(CLIENT, ...args
 
 // ETSI CoAP#4, TD_COAP_CORE_*: one test for each, against libcoap's client where it can drive the case.
 describeWith(CLIENT, 'ETSI CORE', () => {
-  it.concurrent('CORE_01: a confirmable GET is answered in its acknowledgement, with id, token, format and payload', async () => {
+  test.concurrent('CORE_01: a confirmable GET is answered in its acknowledgement, with id, token, format and payload', async () => {
     await using server = await startEtsi()
     const { messages, received } = await get('-m', 'get', `${server.url}/test`)
     expect(received).toHaveLength(1)
@@ -20,19 +20,19 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     expect(answer.options).toContain('Content-Format:text/plain')
   })
 
-  it.concurrent('CORE_02: a confirmable DELETE is answered 2.02', async () => {
+  test.concurrent('CORE_02: a confirmable DELETE is answered 2.02', async () => {
     await using server = await startEtsi()
     const { messages, received } = await get('-m', 'delete', `${server.url}/test`)
     expect(received).toEqual([expect.objectContaining({ type: 'ACK', code: '2.02', id: messages[0]!.id, token: messages[0]!.token })])
   })
 
-  it.concurrent('CORE_03: a confirmable PUT is answered 2.04', async () => {
+  test.concurrent('CORE_03: a confirmable PUT is answered 2.04', async () => {
     await using server = await startEtsi()
     const { messages, received } = await get('-m', 'put', '-t', '0', '-e', 'x', `${server.url}/test`)
     expect(received).toEqual([expect.objectContaining({ type: 'ACK', code: '2.04', id: messages[0]!.id, token: messages[0]!.token })])
   })
 
-  it.concurrent('CORE_04: a confirmable POST is answered 2.01', async () => {
+  test.concurrent('CORE_04: a confirmable POST is answered 2.01', async () => {
     await using server = await startEtsi()
     const { messages, received } = await get('-m', 'post', '-t', '0', '-e', 'x', `${server.url}/test`)
     expect(received).toEqual([expect.objectContaining({ type: 'ACK', code: '2.01', id: messages[0]!.id, token: messages[0]!.token })])
@@ -44,7 +44,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     ['CORE_07', 'put', '2.04', ['-t', '0', '-e', 'x']],
     ['CORE_08', 'post', '2.01', ['-t', '0', '-e', 'x']]
   ] as const) {
-    it.concurrent(`${id}: a non-confirmable ${method.toUpperCase()} is answered in a non-confirmable message with the server's own id`, async () => {
+    test.concurrent(`${id}: a non-confirmable ${method.toUpperCase()} is answered in a non-confirmable message with the server's own id`, async () => {
       await using server = await startEtsi()
       const { messages, received } = await get('-N', '-m', method, ...args, `${server.url}/test`)
       expect(received).toEqual([expect.objectContaining({ type: 'NON', code, token: messages[0]!.token })])
@@ -54,7 +54,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
   }
 
   // libcoap does not print empty messages, so these go through a relay that sees them.
-  it.concurrent('CORE_09: a late answer is announced by an empty acknowledgement and comes in a message of its own', async () => {
+  test.concurrent('CORE_09: a late answer is announced by an empty acknowledgement and comes in a message of its own', async () => {
     await using server = await startEtsi()
     const relay = await lossyRelay(server.port, () => false)
     const { received } = await get('-m', 'get', `coap://127.0.0.1:${relay.port}/separate`)
@@ -70,7 +70,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
   })
 
   for (const token of ['a', 'abcd', 'abcdefgh']) {
-    it.concurrent(`CORE_10: a token of ${token.length} bytes comes back`, async () => {
+    test.concurrent(`CORE_10: a token of ${token.length} bytes comes back`, async () => {
       await using server = await startEtsi()
       const { messages, received } = await get('-T', token, '-m', 'get', `${server.url}/test`)
       expect(received[0]).toMatchObject({ code: '2.05', token: messages[0]!.token })
@@ -78,14 +78,14 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     })
   }
 
-  it.concurrent('CORE_11: a late answer has the token of the request', async () => {
+  test.concurrent('CORE_11: a late answer has the token of the request', async () => {
     await using server = await startEtsi()
     const { messages, received } = await get('-T', 'abcd', '-m', 'get', `${server.url}/separate`)
     expect(messages[0]!.token).toHaveLength(8)
     expect(received).toEqual([expect.objectContaining({ type: 'CON', code: '2.05', token: messages[0]!.token })])
   })
 
-  it.concurrent('CORE_12: an empty token comes back empty', async () => {
+  test.concurrent('CORE_12: an empty token comes back empty', async () => {
     await using server = await startEtsi()
     const peer = await RawPeer.to(server.port)
     peer.send('40011235b474657374')
@@ -95,19 +95,19 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     peer.close()
   })
 
-  it.concurrent('CORE_13: a path of three segments', async () => {
+  test.concurrent('CORE_13: a path of three segments', async () => {
     await using server = await startEtsi()
     const { received } = await get('-m', 'get', `${server.url}/seg1/seg2/seg3`)
     expect(received[0]).toMatchObject({ type: 'ACK', code: '2.05', payload: 'three segments' })
   })
 
-  it.concurrent('CORE_14: a query of three parts', async () => {
+  test.concurrent('CORE_14: a query of three parts', async () => {
     await using server = await startEtsi()
     const { received } = await get('-m', 'get', `${server.url}/query?first=1&second=2&third=3`)
     expect(received[0]).toMatchObject({ type: 'ACK', code: '2.05', payload: 'first=1 second=2 third=3' })
   })
 
-  it.concurrent('CORE_15: when the request is lost it is sent again', async () => {
+  test.concurrent('CORE_15: when the request is lost it is sent again', async () => {
     await using server = await startEtsi()
     const { messages, received } = await get('-B', '15', '-l', '1', '-m', 'get', `${server.url}/test`)
     expect(messages.filter(({ code }) => code === 'GET').length).toBeGreaterThanOrEqual(1)
@@ -115,7 +115,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     expect(server.calls.get('GET /test')).toBe(1)
   })
 
-  it.concurrent('CORE_15: when the acknowledgement is lost the same one is sent again, and the handler runs once', async () => {
+  test.concurrent('CORE_15: when the acknowledgement is lost the same one is sent again, and the handler runs once', async () => {
     await using server = await startEtsi()
     const relay = await lossyRelay(server.port, ({ toServer, number }) => !toServer && number === 1)
     const { received } = await get('-B', '15', '-m', 'post', '-e', 'x', `coap://127.0.0.1:${relay.port}/test`)
@@ -133,7 +133,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     ['the answer', ({ toServer, message }) => !toServer && message.code === CODE.CONTENT],
     ['the acknowledgement of the answer', ({ toServer, message }) => toServer && message.code === CODE.EMPTY]
   ] as const satisfies readonly (readonly [string, Parameters<typeof lossyRelay>[1]])[]) {
-    it.concurrent(`CORE_16: a late answer arrives when ${leg} is lost once`, { timeout: 20_000 }, async () => {
+    test.concurrent(`CORE_16: a late answer arrives when ${leg} is lost once`, { timeout: 20_000 }, async () => {
       await using server = await startEtsi()
       let lost = 0
       const relay = await lossyRelay(server.port, datagram => isLeg(datagram) && ++lost === 1)
@@ -147,7 +147,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     })
   }
 
-  it.concurrent('CORE_17: a non-confirmable request for a late answer gets no acknowledgement, then a non-confirmable answer', async () => {
+  test.concurrent('CORE_17: a non-confirmable request for a late answer gets no acknowledgement, then a non-confirmable answer', async () => {
     await using server = await startEtsi()
     const relay = await lossyRelay(server.port, () => false)
     const { received } = await get('-N', '-m', 'get', `coap://127.0.0.1:${relay.port}/separate`)
@@ -159,7 +159,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     expect(answer!.id).not.toBe(request!.id)
   })
 
-  it.concurrent('CORE_18: 2.01 with three Location-Path options', async () => {
+  test.concurrent('CORE_18: 2.01 with three Location-Path options', async () => {
     await using server = await startEtsi()
     const { received } = await get('-m', 'post', '-t', '0', '-e', 'x', `${server.url}/test`)
     expect(received[0]!.options.filter(option => option.startsWith('Location-Path'))).toEqual([
@@ -169,14 +169,14 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     ])
   })
 
-  it.concurrent('CORE_19: 2.01 with two Location-Query options', async () => {
+  test.concurrent('CORE_19: 2.01 with two Location-Query options', async () => {
     await using server = await startEtsi()
     const { received } = await get('-m', 'post', '-t', '0', '-e', 'x', `${server.url}/location-query`)
     expect(received[0]!.code).toBe('2.01')
     expect(received[0]!.options.filter(option => option.startsWith('Location-Query'))).toEqual(['Location-Query:first=1', 'Location-Query:second=2'])
   })
 
-  it.concurrent('CORE_20: Accept chooses the format, and 4.06 says that there is none', async () => {
+  test.concurrent('CORE_20: Accept chooses the format, and 4.06 says that there is none', async () => {
     await using server = await startEtsi()
     const plain = await get('-A', '0', '-m', 'get', `${server.url}/multi-format`)
     expect(plain.received[0]).toMatchObject({ code: '2.05', payload: 'plain', options: expect.arrayContaining(['Content-Format:text/plain']) })
@@ -188,7 +188,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
 
   const etagOf = ({ received }: ClientRun): string => /ETag:0x([0-9a-f]+)/.exec(received[0]!.options.join(' '))?.[1] ?? ''
 
-  it.concurrent('CORE_21: a known ETag is answered 2.03 without payload, and 2.05 with another one after a change', async () => {
+  test.concurrent('CORE_21: a known ETag is answered 2.03 without payload, and 2.05 with another one after a change', async () => {
     await using server = await startEtsi()
     const first = etagOf(await get('-m', 'get', `${server.url}/validate`))
     expect(first).not.toBe('')
@@ -201,7 +201,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     expect(etagOf(changed)).not.toBe(first)
   })
 
-  it.concurrent('CORE_22: If-Match changes what it knows, and 4.12 leaves alone what has changed', async () => {
+  test.concurrent('CORE_22: If-Match changes what it knows, and 4.12 leaves alone what has changed', async () => {
     await using server = await startEtsi()
     const first = etagOf(await get('-m', 'get', `${server.url}/validate`))
     const put = (etag: string, value: string) => get('-m', 'put', '-t', '0', '-e', value, '-O', `1,0x${etag}`, `${server.url}/validate`)
@@ -210,7 +210,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     expect((await get('-m', 'get', `${server.url}/validate`)).received[0]!.payload).toBe('body v2')
   })
 
-  it.concurrent('CORE_23: If-None-Match creates once', async () => {
+  test.concurrent('CORE_23: If-None-Match creates once', async () => {
     await using server = await startEtsi()
     const put = (value: string) => get('-m', 'put', '-t', '0', '-e', value, '-O', '5,', `${server.url}/create1`)
     expect((await put('one')).received[0]!.code).toBe('2.01')
@@ -218,7 +218,7 @@ describeWith(CLIENT, 'ETSI CORE', () => {
     expect((await get('-m', 'get', `${server.url}/create1`)).received[0]!.payload).toBe('one')
   })
 
-  it.concurrent('CORE_31: a ping is answered with a reset of its id', async () => {
+  test.concurrent('CORE_31: a ping is answered with a reset of its id', async () => {
     await using server = await startEtsi()
     const peer = await RawPeer.to(server.port)
     peer.send('40001234')

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { parseLinks } from '../src/formats/link-format.ts'
 import { startEtsi } from './etsi-app.ts'
 import { describeWith, runClient } from './peer-programs.ts'
@@ -21,7 +21,7 @@ async function listed(query: string): Promise<{ hrefs: string[]; format: string 
 
 // ETSI CoAP#4, TD_COAP_LINK_*.
 describeWith(CLIENT, 'ETSI LINK', () => {
-  it.concurrent('LINK_01: /.well-known/core lists the resources as link format, with their attributes', async () => {
+  test.concurrent('LINK_01: /.well-known/core lists the resources as link format, with their attributes', async () => {
     const { hrefs, format, text } = await listed('')
     expect(format).toBe('Content-Format:application/link-format')
     expect(hrefs).toEqual(expect.arrayContaining(['/test', '/separate', '/seg1/seg2/seg3', '/large', '/obs', '/link1', '/link2', '/link3', '/path']))
@@ -33,36 +33,36 @@ describeWith(CLIENT, 'ETSI LINK', () => {
     expect(links.get('/link1')).toMatchObject({ rt: 'Type1', if: 'If1', sz: '21' })
   })
 
-  it.concurrent('LINK_02: ?rt=Type1 lists those of one type', async () => {
+  test.concurrent('LINK_02: ?rt=Type1 lists those of one type', async () => {
     expect((await listed('?rt=Type1')).hrefs).toEqual(['/link1', '/link3'])
   })
 
-  it.concurrent('LINK_03: ?rt=* lists those that have a type', async () => {
+  test.concurrent('LINK_03: ?rt=* lists those that have a type', async () => {
     expect((await listed('?rt=*')).hrefs).toEqual(['/link1', '/link2', '/link3'])
   })
 
-  it.concurrent('LINK_04: ?rt=Type2 finds one word of several', async () => {
+  test.concurrent('LINK_04: ?rt=Type2 finds one word of several', async () => {
     expect((await listed('?rt=Type2')).hrefs).toEqual(['/link2'])
     expect((await listed('?rt=Type3')).hrefs).toEqual(['/link2', '/link3'])
   })
 
-  it.concurrent('LINK_05: ?if=If* finds what begins so', async () => {
+  test.concurrent('LINK_05: ?if=If* finds what begins so', async () => {
     expect((await listed('?if=If*')).hrefs).toEqual(['/link1', '/link2'])
   })
 
-  it.concurrent('LINK_06: ?sz=* lists those that tell their size', async () => {
+  test.concurrent('LINK_06: ?sz=* lists those that tell their size', async () => {
     expect((await listed('?sz=*')).hrefs).toEqual(['/link1'])
   })
 
-  it.concurrent('LINK_07: ?href=/link1 finds one target', async () => {
+  test.concurrent('LINK_07: ?href=/link1 finds one target', async () => {
     expect((await listed('?href=/link1')).hrefs).toEqual(['/link1'])
   })
 
-  it.concurrent('LINK_08: ?href=/link* finds targets that begin so', async () => {
+  test.concurrent('LINK_08: ?href=/link* finds targets that begin so', async () => {
     expect((await listed('?href=/link*')).hrefs).toEqual(['/link1', '/link2', '/link3'])
   })
 
-  it.concurrent('LINK_09: a resource of link format lists what is below it', async () => {
+  test.concurrent('LINK_09: a resource of link format lists what is below it', async () => {
     await using server = await startEtsi()
     const { received } = await runClient(CLIENT, '-m', 'get', `${server.url}/path`)
     expect(received[0]).toMatchObject({ code: '2.05', payload: '</path/sub1>,</path/sub2>,</path/sub3>' })

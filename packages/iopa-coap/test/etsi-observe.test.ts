@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import type { ReceivedMessage } from '../src/codec/message.ts'
 import { TYPE } from '../src/codec/message.ts'
@@ -23,7 +23,7 @@ const idleContexts = 0
 
 // ETSI CoAP#4, TD_COAP_OBS_*, where libcoap's client can drive the case.
 describeWith(CLIENT, 'ETSI OBS', () => {
-  it.concurrent('OBS_01: each change is sent in a confirmable message, with the same token and format and a rising number', async () => {
+  test.concurrent('OBS_01: each change is sent in a confirmable message, with the same token and format and a rising number', async () => {
     await using server = await startEtsi()
     const client = observeFor(2, '-T', 'tokn', '-m', 'get', `${server.url}/obs`)
     for (let i = 1; i <= 3; i++) {
@@ -39,7 +39,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     expect(rises(received.map(observeOf))).toBe(true)
   })
 
-  it.concurrent('OBS_02: a non-confirmable registration gets non-confirmable notifications', async () => {
+  test.concurrent('OBS_02: a non-confirmable registration gets non-confirmable notifications', async () => {
     await using server = await startEtsi()
     const client = observeFor(2, '-N', '-m', 'get', `${server.url}/obs-non`)
     for (let i = 1; i <= 3; i++) {
@@ -53,7 +53,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     expect(rises(received.map(observeOf))).toBe(true)
   })
 
-  it.concurrent('OBS_06: an observer that was killed is removed when the next program in its place rejects a notification', {
+  test.concurrent('OBS_06: an observer that was killed is removed when the next program in its place rejects a notification', {
     timeout: 20_000
   }, async () => {
     await using server = await startEtsi()
@@ -76,7 +76,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     expect(server.calls.get('GET /obs')).toBe(2)
   })
 
-  it.concurrent('OBS_07: a DELETE ends the observation with 4.04 and without Observe', async () => {
+  test.concurrent('OBS_07: a DELETE ends the observation with 4.04 and without Observe', async () => {
     await using server = await startEtsi()
     const client = observeFor(3, '-m', 'get', `${server.url}/obs`)
     await client.shows(/obs 0/)
@@ -88,7 +88,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     await eventually(() => server.app.live === idleContexts, 'no observer is left')
   })
 
-  it.concurrent('OBS_08: another Content-Format ends the observation with 4.06 and without Observe', async () => {
+  test.concurrent('OBS_08: another Content-Format ends the observation with 4.06 and without Observe', async () => {
     await using server = await startEtsi()
     const client = observeFor(3, '-m', 'get', `${server.url}/obs`)
     await client.shows(/obs 0/)
@@ -100,7 +100,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     await eventually(() => server.app.live === idleContexts, 'no observer is left')
   })
 
-  it.concurrent('OBS_09: a PUT of the same format is sent to the observer', async () => {
+  test.concurrent('OBS_09: a PUT of the same format is sent to the observer', async () => {
     await using server = await startEtsi()
     const client = observeFor(2, '-m', 'get', `${server.url}/obs`)
     await client.shows(/obs 0/)
@@ -110,7 +110,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     expect(received.at(-1)).toMatchObject({ code: '2.05', payload: 'put by another' })
   })
 
-  it.concurrent('OBS_10: a plain GET with another token cancels nothing', async () => {
+  test.concurrent('OBS_10: a plain GET with another token cancels nothing', async () => {
     await using server = await startEtsi()
     const client = observeFor(2, '-m', 'get', `${server.url}/obs`)
     await client.shows(/obs 0/)
@@ -121,7 +121,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     await client.done
   })
 
-  it.concurrent('OBS_11: on a lossy path never are two confirmable notifications outstanding, and the last state arrives', {
+  test.concurrent('OBS_11: on a lossy path never are two confirmable notifications outstanding, and the last state arrives', {
     timeout: 30_000
   }, async () => {
     await using server = await startEtsi({ transmission: { ackTimeout: 150, ackRandomFactor: 1.1, maxRetransmit: 6 } })
@@ -154,7 +154,7 @@ describeWith(CLIENT, 'ETSI OBS', () => {
     ['OBS_13', '/obs-large', ['large 1', 'large 2']],
     ['OBS_14', '/obs-pumping', ['pump 1', 'pump 2', 'pump 3']]
   ] as const) {
-    it.concurrent(`${id}: notifications of ${path} begin with block 0, and the rest is fetched without Observe`, async () => {
+    test.concurrent(`${id}: notifications of ${path} begin with block 0, and the rest is fetched without Observe`, async () => {
       await using server = await startEtsi()
       const relay = await lossyRelay(server.port, () => false)
       const client = observeFor(3, '-m', 'get', `coap://127.0.0.1:${relay.port}${path}`)
@@ -199,7 +199,7 @@ const observe = async (
 }
 
 describe('ETSI OBS, by a raw peer', () => {
-  it('OBS_05: an observer that is gone gets retransmissions of the newest state, then is removed', async () => {
+  test('OBS_05: an observer that is gone gets retransmissions of the newest state, then is removed', async () => {
     await using server = await startEtsi({ transmission: { ackTimeout: 60, ackRandomFactor: 1, maxRetransmit: 3 } })
     const { peer } = await observe(server)
     server.setObserved('obs 1')
@@ -221,7 +221,7 @@ describe('ETSI OBS, by a raw peer', () => {
     ['confirmable', TYPE.CON],
     ['non-confirmable', TYPE.NON]
   ] as const) {
-    it(`OBS_06: a reset of a ${kind} notification removes the observer`, async () => {
+    test(`OBS_06: a reset of a ${kind} notification removes the observer`, async () => {
       await using server = await startEtsi()
       const { peer } = await observe(server, '/obs', type)
       server.setObserved('obs 1')
@@ -236,7 +236,7 @@ describe('ETSI OBS, by a raw peer', () => {
     })
   }
 
-  it('OBS_12: a GET with Observe 1 and the token of the registration is answered without Observe, and ends it', async () => {
+  test('OBS_12: a GET with Observe 1 and the token of the registration is answered without Observe, and ends it', async () => {
     await using server = await startEtsi()
     const { peer } = await observe(server)
     const answer = await peer.ask(CODE.GET, { token: 'obs1', path: '/obs', options: [[OPTION.OBSERVE, 1]] })
@@ -248,7 +248,7 @@ describe('ETSI OBS, by a raw peer', () => {
     peer.close()
   })
 
-  it('OBS_13: block 1 of a large notification is fetched with the ETag of block 0', async () => {
+  test('OBS_13: block 1 of a large notification is fetched with the ETag of block 0', async () => {
     await using server = await startEtsi()
     const { peer, first } = await observe(server, '/obs-large')
     expect(first.options.get(OPTION.BLOCK2)).toEqual(Buffer.from([0x0e]))
@@ -264,7 +264,7 @@ describe('ETSI OBS, by a raw peer', () => {
     peer.close()
   })
 
-  it('replaces a registration by one with the same token and path, so that each change comes once', async () => {
+  test('replaces a registration by one with the same token and path, so that each change comes once', async () => {
     await using server = await startEtsi()
     const { peer } = await observe(server)
     await peer.ask(CODE.GET, { token: 'obs1', path: '/obs', options: [[OPTION.OBSERVE, 0]] })
@@ -276,7 +276,7 @@ describe('ETSI OBS, by a raw peer', () => {
     peer.close()
   })
 
-  it('sends the newest state after an acknowledgement, and skips those in between', async () => {
+  test('sends the newest state after an acknowledgement, and skips those in between', async () => {
     await using server = await startEtsi()
     const { peer } = await observe(server)
     for (let i = 1; i <= 50; i++) {
@@ -293,7 +293,7 @@ describe('ETSI OBS, by a raw peer', () => {
     peer.close()
   })
 
-  it('sends a confirmable notification now and then to a non-confirmable observer', async () => {
+  test('sends a confirmable notification now and then to a non-confirmable observer', async () => {
     await using server = await startEtsi()
     const { peer } = await observe(server, '/obs', TYPE.NON)
     const types = new Set<number>()
@@ -307,7 +307,7 @@ describe('ETSI OBS, by a raw peer', () => {
     peer.close()
   })
 
-  it('answers a plain GET where observing is refused or does not exist', async () => {
+  test('answers a plain GET where observing is refused or does not exist', async () => {
     await using server = await startEtsi()
     const peer = await RawPeer.to(server.port)
     const missing = await peer.ask(CODE.GET, { path: '/nowhere', options: [[OPTION.OBSERVE, 0]] })

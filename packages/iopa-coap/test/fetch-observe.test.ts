@@ -2,7 +2,7 @@ import { App, type Bag, type ReceivedAnswer } from '@iopa/appbuilder'
 import { type CoapListener, type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { type VirtualNetworkOptions, virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
 import type { ReceivedMessage } from '../src/codec/message.ts'
@@ -96,7 +96,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     ['coap', 0],
     ['coap+tcp', 1]
   ] as const) {
-    it(`over ${scheme}: each change is the answer to the same question, until the observer leaves`, async () => {
+    test(`over ${scheme}: each change is the answer to the same question, until the observer leaves`, async () => {
       const home = await house()
       const client = await home.connect(scheme)
       const stop = new AbortController()
@@ -122,7 +122,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
       expect(home.app.live).toBe(0)
     })
 
-    it(`over ${scheme}: a body of several messages is sent, kept and asked again whole`, async () => {
+    test(`over ${scheme}: a body of several messages is sent, kept and asked again whole`, async () => {
       const home = await house({ coap: { limits: { body: 64 * 1024 } } })
       const client = await home.connect(scheme)
       const stop = new AbortController()
@@ -140,7 +140,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     })
   }
 
-  it('tells equal questions from one run, and others from runs of their own', async () => {
+  test('tells equal questions from one run, and others from runs of their own', async () => {
     const home = await house()
     const client = await home.connect()
     const seen = ['a', 'a', 'b'].map(body => collect(client.observe(fetching('/words', body))))
@@ -152,7 +152,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     await home.close()
   })
 
-  it('keeps the blocks of two long answers apart, each of which belongs to another question', async () => {
+  test('keeps the blocks of two long answers apart, each of which belongs to another question', async () => {
     const home = await house({ network: { delay: 5 } })
     const client = await home.connect()
     const seen = ['first', 'other'].map(body => collect(client.observe(fetching('/long', body))))
@@ -168,7 +168,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     await home.close()
   })
 
-  it('brings the last state over 30 % loss, with its question and its answer in blocks', { timeout: 30_000 }, async () => {
+  test('brings the last state over 30 % loss, with its question and its answer in blocks', { timeout: 30_000 }, async () => {
     const home = await house({ network: { loss: 0.3, duplication: 0.1, reordering: 0.2, delay: [5, 60], seed: 4 } })
     const client = await home.connect()
     const question = 'q'.repeat(3000)
@@ -182,7 +182,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     await home.close()
   })
 
-  it('answers an Echo with the whole question once more', async () => {
+  test('answers an Echo with the whole question once more', async () => {
     const home = await house({ coap: { amplification: 3 } })
     const client = await home.connect()
     const seen = collect(client.observe(fetching('/words', 'a'.repeat(2000))))
@@ -198,7 +198,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     await home.close()
   })
 
-  it('answers without observing where the bodies of observers take too much', async () => {
+  test('answers without observing where the bodies of observers take too much', async () => {
     const home = await house({ coap: { limits: { body: 1000 } } })
     const client = await home.connect()
     const stop = new AbortController()
@@ -216,7 +216,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     await home.close()
   })
 
-  it('refuses to observe with a method that changes something', async () => {
+  test('refuses to observe with a method that changes something', async () => {
     const home = await house()
     const client = await home.connect()
     const seen = collect(client.observe({ 'iopa.Method': 'POST', 'iopa.Path': '/words', 'iopa.Body': 'a' }))
@@ -224,7 +224,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
     await home.close()
   })
 
-  it('takes it from a raw peer, cancelled by Observe 1 with the token and by a reset, and not by a PUT with Observe 1', async () => {
+  test('takes it from a raw peer, cancelled by Observe 1 with the token and by a reset, and not by a PUT with Observe 1', async () => {
     const { app, asked, setWords } = wordsApp({ port: 0 })
     app.put('/other', () => undefined)
     const [listener] = await app.listen()
@@ -255,7 +255,7 @@ describe('observing with FETCH (RFC 8132 section 2.4)', () => {
 })
 
 describeWith('coap-client-notls', 'observing with FETCH', () => {
-  it.concurrent('tells libcoap of changes, over both transports and for a body in blocks', async () => {
+  test.concurrent('tells libcoap of changes, over both transports and for a body in blocks', async () => {
     const { app, setWords } = wordsApp({ port: 0, tcp: true })
     const [listener] = await app.listen()
     // Each has its own port where that of UDP is taken in TCP.

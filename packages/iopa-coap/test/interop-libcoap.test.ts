@@ -1,6 +1,6 @@
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { parseLinks } from '../src/formats/link-format.ts'
 import { describeWith } from './peer-programs.ts'
 import { startPeerServer, tcpOnly } from './peer-server.ts'
@@ -29,7 +29,7 @@ for (const scheme of ['coap', 'coap+tcp']) {
       }
     }
 
-    it.concurrent('gets a resource, and 404 for one that is missing', async () => {
+    test.concurrent('gets a resource, and 404 for one that is missing', async () => {
       await using peer = await connect()
       const answer = await peer.client.get('/')
       expect(answer.status).toBe(200)
@@ -37,7 +37,7 @@ for (const scheme of ['coap', 'coap+tcp']) {
       expect((await peer.client.get('/nothing')).status).toBe(404)
     })
 
-    it.concurrent('creates, changes and deletes a resource', async () => {
+    test.concurrent('creates, changes and deletes a resource', async () => {
       await using peer = await connect()
       expect((await peer.client.put('/made/here', 'one')).status).toBe(201)
       expect((await peer.client.put('/made/here', 'two')).status).toBe(204)
@@ -46,14 +46,14 @@ for (const scheme of ['coap', 'coap+tcp']) {
       expect((await peer.client.get('/made/here')).status).toBe(404)
     })
 
-    it.concurrent('carries a body in blocks there and back', async () => {
+    test.concurrent('carries a body in blocks there and back', async () => {
       await using peer = await connect()
       const body = Uint8Array.from({ length: 30_000 }, (_, i) => (i * 13) % 256)
       expect((await peer.client.put('/large', body)).status).toBe(201)
       expect(Buffer.from(await (await peer.client.get('/large')).bytes()).equals(body)).toBe(true)
     })
 
-    it.concurrent('waits for a late answer', async () => {
+    test.concurrent('waits for a late answer', async () => {
       await using peer = await connect()
       const started = Date.now()
       const answer = await peer.client.get('/async?1')
@@ -61,7 +61,7 @@ for (const scheme of ['coap', 'coap+tcp']) {
       expect(Date.now() - started).toBeGreaterThan(900)
     })
 
-    it.concurrent('observes, and leaves', async () => {
+    test.concurrent('observes, and leaves', async () => {
       await using peer = await connect()
       const seen: string[] = []
       for await (const answer of peer.client.observe('/time')) {
@@ -71,7 +71,7 @@ for (const scheme of ['coap', 'coap+tcp']) {
       expect(new Set(seen).size).toBe(3)
     })
 
-    it.concurrent('reads what there is', async () => {
+    test.concurrent('reads what there is', async () => {
       await using peer = await connect()
       const answer = await peer.client.get('/.well-known/core')
       expect(answer.type).toBe('application/link-format')

@@ -1,7 +1,7 @@
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { Agent, createServer, type IncomingMessage, type OptionValue, type Server } from 'coap'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { LARGE, startEtsi } from './etsi-app.ts'
 
 /** What node-coap's client has received. */
@@ -41,7 +41,7 @@ const ask = (
   })
 
 describe('node-coap as client of our server', () => {
-  it('gets, puts, posts and deletes', async () => {
+  test('gets, puts, posts and deletes', async () => {
     await using server = await startEtsi()
     expect(await ask(server.port, 'GET', '/test')).toMatchObject({ code: '2.05', text: 'test' })
     expect(await ask(server.port, 'PUT', '/test', 'x')).toMatchObject({ code: '2.04' })
@@ -51,7 +51,7 @@ describe('node-coap as client of our server', () => {
     expect(await ask(server.port, 'GET', '/query?a=1&b=2')).toMatchObject({ text: 'a=1 b=2' })
   })
 
-  it('reads formats and waits for late answers', async () => {
+  test('reads formats and waits for late answers', async () => {
     await using server = await startEtsi()
     const { message } = await ask(server.port, 'GET', '/json')
     expect(message.headers['Content-Format']).toBe('application/json')
@@ -59,14 +59,14 @@ describe('node-coap as client of our server', () => {
     expect(server.calls.get('GET /separate')).toBe(1)
   })
 
-  it('receives and sends bodies in blocks', async () => {
+  test('receives and sends bodies in blocks', async () => {
     await using server = await startEtsi()
     expect((await ask(server.port, 'GET', '/large')).text).toBe(LARGE)
     expect(await ask(server.port, 'PUT', '/large-update', LARGE, { Block1: Buffer.of(0x06) })).toMatchObject({ code: '2.04' })
     expect(server.bodies.get('/large-update')).toBe(LARGE)
   })
 
-  it('observes until it closes', async () => {
+  test('observes until it closes', async () => {
     await using server = await startEtsi()
     const agent = new Agent({ type: 'udp4' })
     const seen: string[] = []
@@ -112,7 +112,7 @@ describe('our client of a node-coap server', () => {
     }
   }
 
-  it('gets, puts and sees errors', async () => {
+  test('gets, puts and sees errors', async () => {
     await using peer = await serve((request, response) => {
       if (request.url === '/missing') response.code = '4.04'
       response.end(`${request.method} ${request.url} ${request.payload}`)
@@ -122,19 +122,19 @@ describe('our client of a node-coap server', () => {
     expect((await peer.client.get('/missing')).status).toBe(404)
   })
 
-  it('receives a body in blocks', async () => {
+  test('receives a body in blocks', async () => {
     await using peer = await serve((_, response) => response.end(LARGE))
     expect(await (await peer.client.get('/large')).text()).toBe(LARGE)
   })
 
-  it('waits for a late answer', async () => {
+  test('waits for a late answer', async () => {
     await using peer = await serve((_, response) => {
       setTimeout(() => response.end('late'), 300)
     })
     expect(await (await peer.client.get('/late')).text()).toBe('late')
   })
 
-  it('observes', async () => {
+  test('observes', async () => {
     // node-coap goes on writing to an observer that has left, and would do so to a socket that is closed.
     const timers: NodeJS.Timeout[] = []
     await using peer = await serve((request, response) => {

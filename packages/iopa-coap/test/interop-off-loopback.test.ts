@@ -6,7 +6,7 @@ import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { request } from 'coap'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { eventually } from './eventually.ts'
 import { describeWith, runClient, startClient } from './peer-programs.ts'
 
@@ -28,7 +28,7 @@ const serve = async () => {
 }
 
 describeWith('coap-client-notls', "libcoap's client off loopback", () => {
-  it.skipIf(ADDRESS === undefined)('observes without an Echo, and fetches a large answer', async () => {
+  test.skipIf(ADDRESS === undefined)('observes without an Echo, and fetches a large answer', async () => {
     await using server = await serve()
     const url = `coap://${server.host}:${server.port}`
     const client = startClient('coap-client-notls', ['-v', '6', '-B', '8', '-s', '4', '-m', 'get', `${url}/state`])
@@ -46,7 +46,7 @@ describeWith('coap-client-notls', "libcoap's client off loopback", () => {
 })
 
 describe("node-coap's client off loopback", () => {
-  it.skipIf(ADDRESS === undefined)('observes without an Echo', async () => {
+  test.skipIf(ADDRESS === undefined)('observes without an Echo', async () => {
     await using server = await serve()
     const seen: string[] = []
     const asking = request({ host: server.host, port: server.port, pathname: '/state', observe: true })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
 import { type CoapListener, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LARGE, startEtsi } from './etsi-app.ts'
 import { eventually } from './eventually.ts'
 import { describeWith, runClient, startClient } from './peer-programs.ts'
@@ -27,7 +27,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describeWith('coap-client-notls', "libcoap's client over TCP", () => {
-  it.concurrent('gets, puts and deletes', async () => {
+  test.concurrent('gets, puts and deletes', async () => {
     await using server = await startEtsi({ udp: false, tcp: true })
     const url = `coap+tcp://127.0.0.1:${server.port}`
     expect((await runClient('coap-client-notls', '-m', 'get', `${url}/test`)).text).toMatch(/c:2\.05[\s\S]*'test'/)
@@ -37,7 +37,7 @@ describeWith('coap-client-notls', "libcoap's client over TCP", () => {
     expect(server.calls.get('GET /test')).toBe(1)
   })
 
-  it.concurrent('carries large bodies both ways', async () => {
+  test.concurrent('carries large bodies both ways', async () => {
     await using server = await startEtsi({ udp: false, tcp: true })
     const url = `coap+tcp://127.0.0.1:${server.port}`
     await runClient('coap-client-notls', '-m', 'put', '-t', '0', '-f', path('big'), `${url}/large-update`)
@@ -46,7 +46,7 @@ describeWith('coap-client-notls', "libcoap's client over TCP", () => {
     expect(readFileSync(path('tcp-out'), 'utf8')).toBe(LARGE)
   })
 
-  it.concurrent('observes', async () => {
+  test.concurrent('observes', async () => {
     await using server = await startEtsi({ udp: false, tcp: true })
     const client = startClient('coap-client-notls', ['-v', '6', '-B', '6', '-s', '2', '-m', 'get', `coap+tcp://127.0.0.1:${server.port}/obs`])
     await client.shows(/obs 0/)
@@ -63,7 +63,7 @@ const KEY = { gateway: Buffer.from('sesame') }
 const portOf = (listener: unknown, protocol: string): string => (listener as CoapListener).urls.find(url => url.protocol === protocol)!.port
 
 describeWith('coap-client-openssl', "libcoap's client over TLS", () => {
-  it.concurrent('gets with a pre-shared key, and nothing with a wrong one', async () => {
+  test.concurrent('gets with a pre-shared key, and nothing with a wrong one', async () => {
     await using server = await startEtsi({ udp: false, tls: { psk: KEY } })
     const url = `coaps+tcp://127.0.0.1:${portOf(server.listener, 'coaps+tcp:')}`
     const right = await runClient('coap-client-openssl', '-u', 'gateway', '-k', 'sesame', '-m', 'get', `${url}/test`)
@@ -79,7 +79,7 @@ describeWith('coap-client-openssl', "libcoap's client over TLS", () => {
     await eventually(() => server.app.live === 0, 'every connection has gone')
   })
 
-  it.concurrent('gets with a certificate that it has verified', async () => {
+  test.concurrent('gets with a certificate that it has verified', async () => {
     await using server = await startEtsi({ udp: false, tls: { key: readFileSync(path('key.pem')), cert: readFileSync(path('cert.pem')) } })
     const url = `coaps+tcp://localhost:${portOf(server.listener, 'coaps+tcp:')}`
     const { text } = await runClient('coap-client-openssl', '-R', path('cert.pem'), '-m', 'get', `${url}/test`)
@@ -89,7 +89,7 @@ describeWith('coap-client-openssl', "libcoap's client over TLS", () => {
     expect(server.bodies.get('/large-update')).toBe(LARGE.repeat(3))
   })
 
-  it.concurrent('knows by its key who asks', async () => {
+  test.concurrent('knows by its key who asks', async () => {
     await using app = new App({ logger: false })
       .use(router())
       .use(coap({ port: 0, udp: false, tls: { psk: { alice: Buffer.from('wonder'), bob: Buffer.from('builder') } } }))
@@ -101,7 +101,7 @@ describeWith('coap-client-openssl', "libcoap's client over TLS", () => {
 })
 
 describeWith('coap-server-openssl', "our client and libcoap's server over TLS", () => {
-  it('gets with a pre-shared key', async () => {
+  test('gets with a pre-shared key', async () => {
     // libcoap serves TLS on the port after the one that it is given.
     await using server = await startPeerServer('coap-server-openssl', '-k', 'sesame')
     await using app = new App({ logger: false }).use(coap())
@@ -111,7 +111,7 @@ describeWith('coap-server-openssl', "our client and libcoap's server over TLS", 
 })
 
 describe('our client and our server over TLS', () => {
-  it('verifies the certificate, and refuses one that nobody vouches for', async () => {
+  test('verifies the certificate, and refuses one that nobody vouches for', async () => {
     await using server = await startEtsi({ udp: false, tls: { key: readFileSync(path('key.pem')), cert: readFileSync(path('cert.pem')) } })
     const url = `coaps+tcp://127.0.0.1:${portOf(server.listener, 'coaps+tcp:')}`
     await using app = new App({ logger: false }).use(coap())
@@ -120,7 +120,7 @@ describe('our client and our server over TLS', () => {
     await expect(app.connect(url)).rejects.toMatchObject({ status: 502 })
   })
 
-  it('meets by a pre-shared key', async () => {
+  test('meets by a pre-shared key', async () => {
     await using server = await startEtsi({ udp: false, tls: { psk: KEY } })
     const url = `coaps+tcp://127.0.0.1:${portOf(server.listener, 'coaps+tcp:')}`
     await using app = new App({ logger: false }).use(coap())
@@ -130,7 +130,7 @@ describe('our client and our server over TLS', () => {
     await expect(app.connect(url, { tls: { psk: { gateway: Buffer.from('guessed') } } })).rejects.toMatchObject({ status: 502 })
   })
 
-  it('serves UDP, TCP and TLS at once', async () => {
+  test('serves UDP, TCP and TLS at once', async () => {
     await using server = await startEtsi({ tcp: true, tls: { psk: KEY } })
     const { urls } = server.listener as CoapListener
     expect(urls.map(({ protocol }) => protocol)).toEqual(['coap:', 'coap+tcp:', 'coaps+tcp:'])

@@ -1,5 +1,5 @@
 import type { Context, RandomAccessBody } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import type { Remote } from '../src/exchanges/exchange.ts'
 import { KeptAnswers } from '../src/resources/kept-answers.ts'
@@ -22,7 +22,7 @@ const keeping = () => {
 }
 
 describe('kept answers', () => {
-  it('to one request are one: what is read in parts gives way to what is in memory, and the other way round', () => {
+  test('to one request are one: what is read in parts gives way to what is in memory, and the other way round', () => {
     const { kept } = keeping()
     const ended: string[] = []
     const peer = remote('a')
@@ -35,7 +35,7 @@ describe('kept answers', () => {
     expect([kept.find(peer, request('k')), ended]).toEqual([undefined, ['file', 'again']])
   })
 
-  it('are closed in time although one that is kept for longer came first, and with one timer for all', () => {
+  test('are closed in time although one that is kept for longer came first, and with one timer for all', () => {
     const { clock, kept } = keeping()
     const ended: string[] = []
     kept.keep(remote('a'), request('text'), text(), owner(ended, 'text'))
@@ -49,7 +49,7 @@ describe('kept answers', () => {
     expect([ended, clock.timers]).toEqual([['file', 'text'], 0])
   })
 
-  it('are let go when their connection or the server ends', () => {
+  test('are let go when their connection or the server ends', () => {
     const { clock, kept } = keeping()
     const ended: string[] = []
     const [gone, other] = [remote('a'), remote('b')]

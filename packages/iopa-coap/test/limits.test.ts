@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
@@ -6,7 +6,7 @@ import { startEtsi } from './etsi-app.ts'
 import { line, RawPeer, rawRequest } from './raw-peer.ts'
 
 describe('limits', () => {
-  it('answers 5.03 with Max-Age when one peer has too much in work, and serves it again afterwards', async () => {
+  test('answers 5.03 with Max-Age when one peer has too much in work, and serves it again afterwards', async () => {
     await using server = await startEtsi({ limits: { inFlightPerConnection: 3 } })
     const peer = await RawPeer.to(server.port)
     for (let i = 0; i < 5; i++) peer.send(rawRequest(CODE.GET, { type: TYPE.NON, token: `${i}`, path: '/separate' }))
@@ -22,7 +22,7 @@ describe('limits', () => {
     peer.close()
   })
 
-  it('answers 5.03 to anybody when too much is in work in all', async () => {
+  test('answers 5.03 to anybody when too much is in work in all', async () => {
     await using server = await startEtsi({ limits: { inFlight: 2 } })
     const peers = await Promise.all([RawPeer.to(server.port), RawPeer.to(server.port), RawPeer.to(server.port)])
     for (const peer of peers.slice(0, 2)) {
@@ -34,7 +34,7 @@ describe('limits', () => {
     for (const peer of peers) peer.close()
   })
 
-  it('observes no more for a peer than it may, and answers the rest as plain GETs', async () => {
+  test('observes no more for a peer than it may, and answers the rest as plain GETs', async () => {
     await using server = await startEtsi({ limits: { observersPerConnection: 2 } })
     const peer = await RawPeer.to(server.port)
     const observes: boolean[] = []
@@ -48,7 +48,7 @@ describe('limits', () => {
     peer.close()
   })
 
-  it('answers 5.04 when a handler takes longer than a request may', async () => {
+  test('answers 5.04 when a handler takes longer than a request may', async () => {
     await using server = await startEtsi({ separateAfter: 3000, limits: { requestTimeout: 200 } })
     const peer = await RawPeer.to(server.port)
     const answer = await peer.ask(CODE.GET, { type: TYPE.NON, path: '/separate' })
@@ -57,7 +57,7 @@ describe('limits', () => {
     peer.close()
   })
 
-  it('remembers no more peers than it may, and forgets the one that was silent for longest', async () => {
+  test('remembers no more peers than it may, and forgets the one that was silent for longest', async () => {
     await using server = await startEtsi({ limits: { connections: 50 } })
     for (let i = 0; i < 120; i++) {
       const peer = await RawPeer.to(server.port)
@@ -66,7 +66,7 @@ describe('limits', () => {
     }
   })
 
-  it('refuses a path of too many or too long segments', async () => {
+  test('refuses a path of too many or too long segments', async () => {
     await using server = await startEtsi({ limits: { pathSegments: 5, segmentLength: 20 } })
     const peer = await RawPeer.to(server.port)
     expect(formatCode((await peer.ask(CODE.GET, { path: '/a/b/c/d/e/f' })).code)).toBe('4.00')
@@ -74,7 +74,7 @@ describe('limits', () => {
     peer.close()
   })
 
-  it('finishes what is in work when the app closes, and refuses what comes then', async () => {
+  test('finishes what is in work when the app closes, and refuses what comes then', async () => {
     const server = await startEtsi({ separateAfter: 300 })
     const peer = await RawPeer.to(server.port)
     peer.send(rawRequest(CODE.GET, { type: TYPE.NON, token: 'old', path: '/separate' }))
@@ -87,7 +87,7 @@ describe('limits', () => {
     peer.close()
   })
 
-  it('tells its observers when the app closes', async () => {
+  test('tells its observers when the app closes', async () => {
     const server = await startEtsi()
     const peer = await RawPeer.to(server.port)
     await peer.ask(CODE.GET, { path: '/obs', options: [[OPTION.OBSERVE, 0]] })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { filterLinks, hrefOf, parseLinks, serializeLinks } from '../src/formats/link-format.ts'
 
 // The resources of the LINK cases of ETSI CoAP#4.
@@ -12,7 +12,7 @@ const LINKS = [
 const hrefs = (...query: string[]): string[] => filterLinks(LINKS, query).map(link => link.href)
 
 describe('serializing links', () => {
-  it('writes cardinals bare, text in quotes and flags alone', () => {
+  test('writes cardinals bare, text in quotes and flags alone', () => {
     expect(serializeLinks(LINKS)).toBe(
       '</link1>;rt="Type1";if="If1";sz=40;ct=0,</link2>;rt="Type2 Type3";if="If2";title="Two",' +
         '</link3>;rt="Type1 Type3";if="foo";ct="0 41";obs,</no%20type>'
@@ -21,15 +21,15 @@ describe('serializing links', () => {
     expect(serializeLinks([{ href: '/a', attributes: { obs: false, sz: '7', title: '7' } }])).toBe('</a>;sz=7;title="7"')
   })
 
-  it('escapes quotes and backslashes and lets no line break through', () => {
+  test('escapes quotes and backslashes and lets no line break through', () => {
     expect(serializeLinks([{ href: '/a', attributes: { title: 'a "b" \\ c\r\nd' } }])).toBe('</a>;title="a \\"b\\" \\\\ c d"')
   })
 
-  it('refuses a name that would break the document', () => {
+  test('refuses a name that would break the document', () => {
     expect(() => serializeLinks([{ href: '/a', attributes: { 'x;y': 1 } }])).toThrow(/'x;y' is no name/)
   })
 
-  it('percent-encodes a decoded path, keeping what a path may hold', () => {
+  test('percent-encodes a decoded path, keeping what a path may hold', () => {
     expect(hrefOf('/lights/living room/ü>,<')).toBe('/lights/living%20room/%C3%BC%3E,%3C')
     expect(hrefOf("/a;b=c:d@e$f&g+h!*'()/")).toBe("/a;b=c:d@e$f&g+h!*'()/")
     expect(hrefOf('/\ud800')).toBe('/%EF%BF%BD')
@@ -37,7 +37,7 @@ describe('serializing links', () => {
 })
 
 describe('parsing links', () => {
-  it('reads the examples of RFC 6690 section 5', () => {
+  test('reads the examples of RFC 6690 section 5', () => {
     const links = parseLinks(
       '</sensors>;ct=40;title="Sensor Index",\n</sensors/temp>;rt="temperature-c";if="sensor",\n' +
         '<http://www.example.com/sensors/t123>;anchor="/sensors/temp";rel="describedby",</t>;anchor="/sensors/temp";rel="alternate"'
@@ -50,14 +50,14 @@ describe('parsing links', () => {
     ])
   })
 
-  it('accepts an empty document, white space, flags and escapes', () => {
+  test('accepts an empty document, white space, flags and escapes', () => {
     expect(parseLinks('')).toEqual([])
     expect(parseLinks('  ')).toEqual([])
     const [link] = parseLinks(' <> ; obs ; title = "a \\"b\\" , ; > c" ; title="second" ; x= ')
     expect({ ...link!.attributes }).toEqual({ obs: true, title: 'a "b" , ; > c', x: '' })
   })
 
-  it('keeps a name such as __proto__ a name', () => {
+  test('keeps a name such as __proto__ a name', () => {
     const [link] = parseLinks('</a>;__proto__="x";constructor=1')
     expect(Object.getPrototypeOf(link!.attributes)).toBeNull()
     expect(Object.entries(link!.attributes)).toEqual([
@@ -66,11 +66,14 @@ describe('parsing links', () => {
     ])
   })
 
-  it.each(['a', '<a', '</a>;', '</a>x', '</a>,', '</a>;=1', '</a>;t="x', '</a>;t="x"y', ',</a>', '</a>;t="\\'])('refuses %j with the place', text => {
-    expect(() => parseLinks(text)).toThrow(expect.objectContaining({ status: 400, code: 'malformed-link-format' }))
-  })
+  test.each(['a', '<a', '</a>;', '</a>x', '</a>,', '</a>;=1', '</a>;t="x', '</a>;t="x"y', ',</a>', '</a>;t="\\'])(
+    'refuses %j with the place',
+    text => {
+      expect(() => parseLinks(text)).toThrow(expect.objectContaining({ status: 400, code: 'malformed-link-format' }))
+    }
+  )
 
-  it('gives back what was serialized', () => {
+  test('gives back what was serialized', () => {
     const name = fc.constantFrom('rt', 'if', 'title', 'x-y', 'obs')
     const attribute = fc.oneof(
       fc.string({ unit: 'grapheme' }).filter(text => !/[\u0000-\u001f\u007f]/.test(text)),
@@ -86,7 +89,7 @@ describe('parsing links', () => {
     )
   })
 
-  it('takes any text without throwing anything but a 400, in time that grows with its length', () => {
+  test('takes any text without throwing anything but a 400, in time that grows with its length', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...'<>;,="\\ aü\n'), maxLength: 200 }), text => {
         try {
@@ -103,7 +106,7 @@ describe('parsing links', () => {
 })
 
 describe('filtering links (RFC 6690 section 4.1)', () => {
-  it('matches one word of rt, if, rel and ct', () => {
+  test('matches one word of rt, if, rel and ct', () => {
     expect(hrefs('rt=Type1')).toEqual(['/link1', '/link3'])
     expect(hrefs('rt=Type2')).toEqual(['/link2'])
     expect(hrefs('rt=Type')).toEqual([])
@@ -111,14 +114,14 @@ describe('filtering links (RFC 6690 section 4.1)', () => {
     expect(hrefs('rt=Type1 Type3')).toEqual(['/link3'])
   })
 
-  it('matches a prefix before an asterisk, and any value for an asterisk alone', () => {
+  test('matches a prefix before an asterisk, and any value for an asterisk alone', () => {
     expect(hrefs('if=If*')).toEqual(['/link1', '/link2'])
     expect(hrefs('rt=*')).toEqual(['/link1', '/link2', '/link3'])
     expect(hrefs('sz=*')).toEqual(['/link1'])
     expect(hrefs('rt=Type3*')).toEqual(['/link2', '/link3'])
   })
 
-  it('compares href with the target, decoded or not', () => {
+  test('compares href with the target, decoded or not', () => {
     expect(hrefs('href=/link1')).toEqual(['/link1'])
     expect(hrefs('href=/link*')).toEqual(['/link1', '/link2', '/link3'])
     expect(hrefs('href=/no type')).toEqual(['/no%20type'])
@@ -126,14 +129,14 @@ describe('filtering links (RFC 6690 section 4.1)', () => {
     expect(filterLinks([{ href: '/%zz', attributes: {} }], ['href=/%zz'])).toHaveLength(1)
   })
 
-  it('asks for presence with a name alone, and for all parts of a query', () => {
+  test('asks for presence with a name alone, and for all parts of a query', () => {
     expect(hrefs('obs')).toEqual(['/link3'])
     expect(hrefs('rt=Type1', 'sz=40')).toEqual(['/link1'])
     expect(hrefs('rt=Type1', 'if=nothing')).toEqual([])
     expect(hrefs()).toHaveLength(4)
   })
 
-  it('takes inherited names for absent', () => {
+  test('takes inherited names for absent', () => {
     expect(hrefs('toString=*')).toEqual([])
     expect(hrefs('constructor')).toEqual([])
   })

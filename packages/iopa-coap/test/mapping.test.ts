@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import { CodecTable, DEFAULT_LIMITS, HeaderMap, type RandomAccessBody, type SealedAnswer } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { AnswerRecord, sealAnswer } from '../../context/src/host.ts'
 import { clientAnswer, clientRequest } from '../src/client/request.ts'
 import { CODE, codeOfMethod, codeOfStatus, formatCode, statusOfCode } from '../src/codec/codes.ts'
@@ -38,7 +38,7 @@ const read = (request: Parameters<typeof rawRequest>[1], code: number = CODE.GET
   readRequest(decode(rawRequest(code, request)) as ReceivedMessage, new PathCache(DEFAULT_LIMITS), DEFAULT_LIMITS, false)
 
 describe('statuses and codes', () => {
-  it('go out as the design says', () => {
+  test('go out as the design says', () => {
     const out = (status: number, method: number) => formatCode(codeOfStatus(status, method))
     for (const [status, get, put, del] of [
       [200, '2.05', '2.04', '2.02'],
@@ -58,7 +58,7 @@ describe('statuses and codes', () => {
     expect(out(200, CODE.IPATCH)).toBe('2.04')
   })
 
-  it('come in as the design says', () => {
+  test('come in as the design says', () => {
     const codes: [number, number][] = [
       [CODE.CREATED, 201],
       [CODE.DELETED, 204],
@@ -73,13 +73,13 @@ describe('statuses and codes', () => {
     expect(statusOfCode(CODE.CHANGED, true)).toBe(200)
   })
 
-  it('know the seven methods in any case, and no other', () => {
+  test('know the seven methods in any case, and no other', () => {
     expect(['get', 'POST', 'Put', 'DELETE', 'fetch', 'PATCH', 'ipatch', 'HEAD'].map(codeOfMethod)).toEqual([1, 2, 3, 4, 5, 6, 7, undefined])
   })
 })
 
 describe('an answer', () => {
-  it('has its Content-Format, that of its base where it has none, or none', () => {
+  test('has its Content-Format, that of its base where it has none, or none', () => {
     const formatOf = (type: string) => optionsOf(answerOf(200, 'x', { 'content-type': type })).uint(OPTION.CONTENT_FORMAT)
     expect(['text/plain; charset=utf-8', 'application/json', 'application/senml+json', 'application/acme+json', 'image/acme'].map(formatOf)).toEqual([
       0,
@@ -90,13 +90,13 @@ describe('an answer', () => {
     ])
   })
 
-  it('has a Content-Format that a codec of the app brings', () => {
+  test('has a Content-Format that a codec of the app brings', () => {
     const table = new FormatTable(new CodecTable([{ mediaType: 'application/acme', contentFormat: 65_000, encode: () => '', decode: () => null }]))
     expect(table.find('application/acme')).toBe(65_000)
     expect(table.find('application/unknown')).toBe(-1)
   })
 
-  it('has Max-Age, ETag and Location from headers, in the order of their numbers', () => {
+  test('has Max-Age, ETag and Location from headers, in the order of their numbers', () => {
     const answer = answerOf(201, 'made', { location: '/a%20b/c?x=1&y=%C3%A4', etag: 'W/"v1"', 'cache-control': 'private, max-age=90' })
     const options = optionsOf(answer, CODE.POST)
     expect(options.getAll(OPTION.LOCATION_PATH).map(value => Buffer.from(value).toString())).toEqual(['a b', 'c'])
@@ -107,13 +107,13 @@ describe('an answer', () => {
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
   })
 
-  it('says how long to wait as Max-Age, and leaves out the default of 60', () => {
+  test('says how long to wait as Max-Age, and leaves out the default of 60', () => {
     expect(optionsOf(answerOf(503, undefined, { 'retry-after': '7' })).uint(OPTION.MAX_AGE)).toBe(7)
     expect(optionsOf(answerOf(200, 'x', { 'cache-control': 'no-store' })).uint(OPTION.MAX_AGE)).toBe(0)
     expect(optionsOf(answerOf(200, 'x', { 'cache-control': 'max-age=60' })).has(OPTION.MAX_AGE)).toBe(false)
   })
 
-  it('that was not changed has no payload, and one to an error tells its detail', () => {
+  test('that was not changed has no payload, and one to an error tells its detail', () => {
     expect(represent(answerOf(304, undefined, { etag: '"a"' }), CODE.GET, -1, formats)).toMatchObject({
       code: CODE.VALID,
       contentFormat: -1,
@@ -131,17 +131,17 @@ describe('an answer', () => {
     expect(represent(failed, CODE.PUT, 257, formats).contentFormat).toBe(257)
   })
 
-  it('keeps a body of which parts can be read', () => {
+  test('keeps a body of which parts can be read', () => {
     const body: RandomAccessBody = { size: 3, read: async () => new Uint8Array(3), async *[Symbol.asyncIterator]() {} }
     expect(represent(answerOf(200, body), CODE.GET, -1, formats).payload).toBe(body)
   })
 
-  it('survives a location that is no URL', () => {
+  test('survives a location that is no URL', () => {
     expect(optionsOf(answerOf(201, undefined, { location: 'http://[' })).has(OPTION.LOCATION_PATH)).toBe(false)
     expect(optionsOf(answerOf(201, undefined, { location: '/%ff' })).has(OPTION.LOCATION_PATH)).toBe(false)
   })
 
-  it('writes options of any length', () => {
+  test('writes options of any length', () => {
     const options = new Options()
       .add(OPTION.ETAG, new Uint8Array(8))
       .add(OPTION.LOCATION_PATH, 'x'.repeat(255))
@@ -156,7 +156,7 @@ describe('an answer', () => {
 })
 
 describe('entity tags', () => {
-  it('stay what they are where they fit, and become hashes where they do not', () => {
+  test('stay what they are where they fit, and become hashes where they do not', () => {
     expect(etagHeader(etagOption('"abc"'))).toBe('"abc"')
     expect(Buffer.from(etagOption('W/"12345678"')).toString()).toBe('12345678')
     expect(etagOption('"123456789"')).toHaveLength(8)
@@ -166,26 +166,26 @@ describe('entity tags', () => {
 })
 
 describe('a request', () => {
-  it('has its path and query as a URL would have them', () => {
+  test('has its path and query as a URL would have them', () => {
     const request = read({ path: '/a/b c/ü', query: ['x=1 + 1', 'y=a&b', 'z=%41', 'flag'] })
     expect(request.path).toBe('/a/b c/ü')
     const query = new URLSearchParams(request.query)
     expect([query.get('x'), query.get('y'), query.get('z'), query.get('flag')]).toEqual(['1 + 1', 'a&b', '%41', ''])
   })
 
-  it('has a trailing slash where its last segment is empty', () => {
+  test('has a trailing slash where its last segment is empty', () => {
     expect(read({ path: '/a/' }).path).toBe('/a/')
     expect(read({}).path).toBe('/')
   })
 
-  it('is refused where its path is not canonical', () => {
+  test('is refused where its path is not canonical', () => {
     for (const path of ['/a/../b', '/./a', '/a//b', '/a\\b', '/a\0b']) expect(() => read({ path }), path).toThrow(IopaError)
     expect(() => read({ options: [[OPTION.URI_PATH, 'a/b']] })).toThrow(IopaError)
     expect(() => read({ options: [[OPTION.URI_PATH, Uint8Array.of(0xff)]] })).toThrow(/UTF-8/)
     expect(() => read({ options: [[OPTION.URI_QUERY, Uint8Array.of(0xff)]] })).toThrow(/UTF-8/)
   })
 
-  it('has the same path from the cache as without, for short and long ones', () => {
+  test('has the same path from the cache as without, for short and long ones', () => {
     const paths = new PathCache(DEFAULT_LIMITS)
     for (const path of ['/hello', '/a/b', '/ab', `/${'x'.repeat(200)}/${'y'.repeat(200)}`, '/hello', '/a/b', `/${'z'.repeat(40)}`, '/ü']) {
       const bytes = decode(rawRequest(CODE.GET, { path })) as ReceivedMessage
@@ -197,7 +197,7 @@ describe('a request', () => {
     expect(read({ path: '/hello', options: [[OPTION.URI_HOST, 'example.com']] })).toMatchObject({ path: '/hello', uriHost: 'example.com' })
   })
 
-  it('has headers for the options that mean the same', () => {
+  test('has headers for the options that mean the same', () => {
     const request = read({
       path: '/x',
       options: [
@@ -233,7 +233,7 @@ describe('a request', () => {
     expect(read({ options: [[OPTION.CONTENT_FORMAT, 4711]] }).contentType()).toBe('application/coap-payload;cf=4711')
   })
 
-  it('is bounded in its options', () => {
+  test('is bounded in its options', () => {
     const many = Array.from({ length: 200 }, () => [OPTION.URI_QUERY, 'x'] as const)
     expect(() => read({ options: many })).toThrow(/too many options/)
     expect(() =>
@@ -246,7 +246,7 @@ describe('a request', () => {
     ).toThrow(/more than/)
   })
 
-  it('may have blocks of exponent 7 on a connection alone', () => {
+  test('may have blocks of exponent 7 on a connection alone', () => {
     expect(() => read({ options: [[OPTION.BLOCK2, 7]] })).toThrow(/exponent/)
     const bytes = decode(rawRequest(CODE.GET, { options: [[OPTION.BLOCK2, 7]] })) as ReceivedMessage
     expect(readRequest(bytes, new PathCache(DEFAULT_LIMITS), DEFAULT_LIMITS, true).block2).toBe(7)
@@ -266,7 +266,7 @@ describe('a request of a client', () => {
     ...parts
   })
 
-  it('has options for path, query, formats and conditions', () => {
+  test('has options for path, query, formats and conditions', () => {
     const headers = HeaderMap.from({ accept: 'application/cbor;q=1, */*', 'if-match': '"a", W/"b"', 'if-none-match': '*' })
     const { code, options } = clientRequest(
       outgoing({ method: 'PUT', path: '/a b/ü/', query: 'x=%31&y', headers, type: 'application/json', body: Buffer.from('1') }),
@@ -282,7 +282,7 @@ describe('a request of a client', () => {
     expect([Buffer.from(validated.options.get(OPTION.ETAG)!).toString(), validated.options.has(OPTION.ACCEPT)]).toEqual(['v1', false])
   })
 
-  it('is refused where CoAP cannot carry it', () => {
+  test('is refused where CoAP cannot carry it', () => {
     const refused = (parts: object) => {
       try {
         clientRequest(outgoing(parts), '')
@@ -298,7 +298,7 @@ describe('a request of a client', () => {
     expect(refused({ headers: HeaderMap.from({ accept: 'image/acme' }) })).toBe('no-content-format')
   })
 
-  it('gets an answer with headers, or the text of an error', async () => {
+  test('gets an answer with headers, or the text of an error', async () => {
     const options = new Options()
       .add(OPTION.ETAG, 'v1')
       .add(OPTION.LOCATION_PATH, 'a b')
@@ -319,7 +319,7 @@ describe('a request of a client', () => {
     expect(clientAnswer(message({ code: CODE.CHANGED }), new Uint8Array(0)).status).toBe(204)
   })
 
-  it('rejects an answer with a critical option that it does not know', () => {
+  test('rejects an answer with a critical option that it does not know', () => {
     expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
     const refused = { status: 502, code: 'bad-option' }
     expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
@@ -334,11 +334,11 @@ describe('a request of a client', () => {
 })
 
 describe('transmission parameters', () => {
-  it('give the times of RFC 7252 section 4.8.2', () => {
+  test('give the times of RFC 7252 section 4.8.2', () => {
     expect(transmission()).toMatchObject({ maxTransmitSpan: 45_000, maxTransmitWait: 93_000, exchangeLifetime: 247_000, nonLifetime: 145_000 })
   })
 
-  it('are refused where they make no sense', () => {
+  test('are refused where they make no sense', () => {
     expect(() => transmission({ ackRandomFactor: 0.5 })).toThrow(/at least 1/)
     expect(() => transmission({ nstart: Number.NaN })).toThrow(/nstart/)
     expect(() => transmission({ acktimeout: 5 } as object)).toThrow(/no parameter 'acktimeout'/)

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
 import { TYPE } from '../src/codec/message.ts'
@@ -44,7 +44,7 @@ function setUp(handlers: Partial<Handlers> = {}, limits: Partial<MessageLimits> 
 const answerAtOnce: Partial<Handlers> = { request: exchange => exchange.respond(CODE.CONTENT, NO_OPTIONS, bytesOf('hi')) }
 
 describe('a request', () => {
-  it('that is confirmable and answered at once gets a piggybacked response with its id and token', () => {
+  test('that is confirmable and answered at once gets a piggybacked response with its id and token', () => {
     const { channel } = setUp(answerAtOnce)
     channel.deliver(datagram({ code: CODE.GET, id: 0x1234 }))
     const [response, ...rest] = channel.take()
@@ -54,7 +54,7 @@ describe('a request', () => {
     expect([...response!.payload]).toEqual([...bytesOf('hi')])
   })
 
-  it('that comes again while its handler is being called is not handled twice', () => {
+  test('that comes again while its handler is being called is not handled twice', () => {
     let runs = 0
     const { channel } = setUp({
       request: exchange => {
@@ -66,7 +66,7 @@ describe('a request', () => {
     expect([runs, channel.take().length]).toEqual([1, 1])
   })
 
-  it('over the limit of all peers together is answered 5.03, until one of the others has been answered', () => {
+  test('over the limit of all peers together is answered 5.03, until one of the others has been answered', () => {
     const { channel, exchanges } = setUp({}, { inFlight: 2 })
     for (const port of [1, 2, 3]) channel.deliver(datagram({ code: CODE.GET, id: port }), port)
     expect(channel.take()).toMatchObject([{ code: CODE.SERVICE_UNAVAILABLE, id: 3 }])
@@ -76,7 +76,7 @@ describe('a request', () => {
     expect(exchanges).toHaveLength(3)
   })
 
-  it('is another one when only its id was seen before: a device that restarts counts its ids anew', () => {
+  test('is another one when only its id was seen before: a device that restarts counts its ids anew', () => {
     const { channel, exchanges } = setUp()
     const [aa, ab] = [Uint8Array.of(0xaa, 0xaa), Uint8Array.of(0xaa, 0xab)]
     for (const [type, id] of [
@@ -98,7 +98,7 @@ describe('a request', () => {
     }
   })
 
-  it('that is non-confirmable gets a non-confirmable response with an id of our own', () => {
+  test('that is non-confirmable gets a non-confirmable response with an id of our own', () => {
     const { channel } = setUp(answerAtOnce)
     for (let id = 0; id < 3; id++) channel.deliver(datagram({ type: TYPE.NON, code: CODE.GET, id }))
     const ids = channel.take().map(response => {
@@ -109,7 +109,7 @@ describe('a request', () => {
     expect(ids[2]).toBe((ids[0]! + 2) & 0xffff)
   })
 
-  it('that takes long gets an empty acknowledgement within 100 ms, and then a confirmable response that is repeated until acknowledged', () => {
+  test('that takes long gets an empty acknowledgement within 100 ms, and then a confirmable response that is repeated until acknowledged', () => {
     const { channel, clock, exchanges } = setUp()
     channel.deliver(datagram({ code: CODE.GET, id: 7 }))
     clock.advance(49)
@@ -127,7 +127,7 @@ describe('a request', () => {
     expect(channel.take()).toEqual([])
   })
 
-  it('for a block is answered in the acknowledgement up to a second later, since some clients lose a transfer otherwise', () => {
+  test('for a block is answered in the acknowledgement up to a second later, since some clients lose a transfer otherwise', () => {
     const { channel, clock, exchanges } = setUp()
     channel.deliver(datagram({ code: CODE.GET, id: 7, options: new Options().add(OPTION.BLOCK2, 0x12) }))
     clock.advance(900)
@@ -139,7 +139,7 @@ describe('a request', () => {
     expect(channel.take()).toMatchObject([{ type: TYPE.ACK, code: CODE.EMPTY, id: 8 }])
   })
 
-  it('that takes long and is non-confirmable gets no empty acknowledgement', () => {
+  test('that takes long and is non-confirmable gets no empty acknowledgement', () => {
     const { channel, clock, exchanges } = setUp()
     channel.deliver(datagram({ type: TYPE.NON, code: CODE.GET, id: 7 }))
     clock.advance(5000)
@@ -148,7 +148,7 @@ describe('a request', () => {
     expect(channel.take()).toMatchObject([{ type: TYPE.NON, code: CODE.CONTENT }])
   })
 
-  it('that comes again is handled once and answered with the same bytes', () => {
+  test('that comes again is handled once and answered with the same bytes', () => {
     let runs = 0
     const { channel, clock } = setUp({
       request: exchange => {
@@ -165,7 +165,7 @@ describe('a request', () => {
     expect(runs).toBe(1)
   })
 
-  it('that comes again while its handler runs is ignored, and afterwards acknowledged again', () => {
+  test('that comes again while its handler runs is ignored, and afterwards acknowledged again', () => {
     const { channel, clock, exchanges } = setUp()
     const request = datagram({ code: CODE.POST, id: 9 })
     for (let i = 0; i < 3; i++) channel.deliver(request)
@@ -182,14 +182,14 @@ describe('a request', () => {
     expect(exchanges).toHaveLength(1)
   })
 
-  it('that is non-confirmable and comes again is ignored', () => {
+  test('that is non-confirmable and comes again is ignored', () => {
     const { channel } = setUp(answerAtOnce)
     const request = datagram({ type: TYPE.NON, code: CODE.POST, id: 9 })
     for (let i = 0; i < 3; i++) channel.deliver(request)
     expect(channel.take()).toHaveLength(1)
   })
 
-  it('with a used id is a new one after the lifetime of the exchange, or from another port', () => {
+  test('with a used id is a new one after the lifetime of the exchange, or from another port', () => {
     let runs = 0
     const { channel, clock } = setUp({
       request: exchange => {
@@ -209,7 +209,7 @@ describe('a request', () => {
     expect(runs).toBe(3)
   })
 
-  it('whose handler throws is answered 5.00 without a word of the error', () => {
+  test('whose handler throws is answered 5.00 without a word of the error', () => {
     const { channel, errors } = setUp({
       request: () => {
         throw new Error('secret')
@@ -222,7 +222,7 @@ describe('a request', () => {
     expect(errors).toHaveLength(1)
   })
 
-  it('over the limit of its peer is answered 5.03 with Max-Age, and not handled', () => {
+  test('over the limit of its peer is answered 5.03 with Max-Age, and not handled', () => {
     const { channel, exchanges, server } = setUp({}, { inFlightPerPeer: 2 })
     for (let id = 0; id < 4; id++) channel.deliver(datagram({ code: CODE.GET, id }))
     expect(exchanges).toHaveLength(2)
@@ -233,7 +233,7 @@ describe('a request', () => {
     expect(server.inFlight).toBe(0)
   })
 
-  it('without a response is acknowledged all the same when it is confirmable', () => {
+  test('without a response is acknowledged all the same when it is confirmable', () => {
     const { channel } = setUp({ request: exchange => exchange.suppress() })
     channel.deliver(datagram({ code: CODE.PUT, id: 3 }))
     channel.deliver(datagram({ type: TYPE.NON, code: CODE.PUT, id: 4 }))
@@ -242,7 +242,7 @@ describe('a request', () => {
 })
 
 describe('what is no request', () => {
-  it('is reset when it is confirmable: a ping, a reserved class, a format error, a response that nobody waits for', () => {
+  test('is reset when it is confirmable: a ping, a reserved class, a format error, a response that nobody waits for', () => {
     const { channel } = setUp()
     channel.deliver(Uint8Array.of(0x40, 0x00, 0x12, 0x34))
     expect([...channel.sent[0]!.bytes]).toEqual([0x70, 0x00, 0x12, 0x34])
@@ -262,7 +262,7 @@ describe('what is no request', () => {
     expect(channel.take()).toMatchObject(cases.map(() => ({ type: TYPE.RST, code: CODE.EMPTY, id: 1 })))
   })
 
-  it('is ignored when it is malformed and not confirmable, of another version, or too short', () => {
+  test('is ignored when it is malformed and not confirmable, of another version, or too short', () => {
     const { channel, errors } = setUp()
     for (const bytes of [
       [],
@@ -283,7 +283,7 @@ describe('what is no request', () => {
     expect(errors).toEqual([])
   })
 
-  it('is ignored when it claims to come from port 0', () => {
+  test('is ignored when it claims to come from port 0', () => {
     const { channel, exchanges } = setUp()
     channel.deliver(datagram({ code: CODE.GET }), 0)
     channel.deliver(Uint8Array.of(0x40, 0x00, 0x12, 0x34), 0)
@@ -291,7 +291,7 @@ describe('what is no request', () => {
     expect(channel.sent).toEqual([])
   })
 
-  it('never throws out of the channel, even when nothing can be sent', () => {
+  test('never throws out of the channel, even when nothing can be sent', () => {
     const { channel, errors } = setUp(answerAtOnce)
     channel.failure = new Error('EHOSTUNREACH')
     channel.deliver(datagram({ code: CODE.GET }))
@@ -315,7 +315,7 @@ describe('a confirmable message of ours', () => {
     }
   }
 
-  it('is sent five times at doubling distance with jitter, and then given up', () => {
+  test('is sent five times at doubling distance with jitter, and then given up', () => {
     const firstWaits = new Set<number>()
     for (let run = 0; run < 20; run++) {
       const { channel, clock, layer } = setUp()
@@ -337,7 +337,7 @@ describe('a confirmable message of ours', () => {
     expect(firstWaits.size).toBeGreaterThan(3)
   })
 
-  it('is sent again in time although the clock was set back', () => {
+  test('is sent again in time although the clock was set back', () => {
     const { channel, clock, layer } = setUp()
     layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), listener())
     clock.advance(500)
@@ -347,7 +347,7 @@ describe('a confirmable message of ours', () => {
     expect(channel.take()).toHaveLength(1)
   })
 
-  it('waits for the acknowledgement of the one before it, for each peer by itself', () => {
+  test('waits for the acknowledgement of the one before it, for each peer by itself', () => {
     const { channel, clock, layer } = setUp()
     const told = [listener(), listener(), listener()]
     const one = layer.peer('127.0.0.1', 40_000)!
@@ -366,7 +366,7 @@ describe('a confirmable message of ours', () => {
     clock.advance(1)
   })
 
-  it('ends on a reset', () => {
+  test('ends on a reset', () => {
     const { channel, clock, layer } = setUp()
     const told = listener()
     layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), told)
@@ -376,7 +376,7 @@ describe('a confirmable message of ours', () => {
     expect(channel.take()).toEqual([])
   })
 
-  it('goes on when what comes back with its id is no answer: a reset with a code, an acknowledgement with the code of a request', () => {
+  test('goes on when what comes back with its id is no answer: a reset with a code, an acknowledgement with the code of a request', () => {
     const { channel, clock, layer } = setUp()
     const told = listener()
     layer.sendConfirmable(layer.peer('127.0.0.1', 40_000)!, outgoing(), told)
@@ -391,7 +391,7 @@ describe('a confirmable message of ours', () => {
     expect([told.events, channel.take()]).toMatchObject([[], [{ id }]])
   })
 
-  it('is never sent when it was given up while it waited for its turn', () => {
+  test('is never sent when it was given up while it waited for its turn', () => {
     const { channel, clock, layer } = setUp()
     const peer = layer.peer('127.0.0.1', 40_000)!
     const told = [listener(), listener(), listener()]
@@ -406,7 +406,7 @@ describe('a confirmable message of ours', () => {
     expect(told.map(({ events }) => events)).toEqual([['acknowledged'], [], ['acknowledged']])
   })
 
-  it('is refused beyond those that may wait, except where its bytes are made when its turn comes', () => {
+  test('is refused beyond those that may wait, except where its bytes are made when its turn comes', () => {
     const { channel, layer } = setUp({}, { queue: 2 })
     const peer = layer.peer('127.0.0.1', 40_000)!
     const sent = Array.from({ length: 4 }, () => layer.sendConfirmable(peer, outgoing(), listener()) !== undefined)
@@ -419,7 +419,7 @@ describe('a confirmable message of ours', () => {
     expect([made, channel.take().length]).toEqual([['made'], 1])
   })
 
-  it('takes newer bytes under a new id when it is repeated, without starting its patience anew', () => {
+  test('takes newer bytes under a new id when it is repeated, without starting its patience anew', () => {
     const { channel, clock, layer } = setUp()
     let version = 0
     const told = {
@@ -442,7 +442,7 @@ describe('a confirmable message of ours', () => {
     expect(told.events).toEqual(['expired'])
   })
 
-  it('settles its listener when the layer closes, queued ones included', () => {
+  test('settles its listener when the layer closes, queued ones included', () => {
     const { clock, layer } = setUp()
     const told = [listener(), listener()]
     const peer = layer.peer('127.0.0.1', 40_000)!
@@ -455,7 +455,7 @@ describe('a confirmable message of ours', () => {
 })
 
 describe('a response in a message of its own', () => {
-  it('is acknowledged once it was taken, and again when it comes again, without being handed on twice', () => {
+  test('is acknowledged once it was taken, and again when it comes again, without being handed on twice', () => {
     let taken = 0
     const { channel, layer } = setUp({ response: () => taken++ === 0 })
     layer.peer('127.0.0.1', 40_000)
@@ -469,7 +469,7 @@ describe('a response in a message of its own', () => {
     expect(taken).toBe(1)
   })
 
-  it('is reset when nobody waits for it, whatever its type', () => {
+  test('is reset when nobody waits for it, whatever its type', () => {
     const { channel, layer } = setUp()
     layer.peer('127.0.0.1', 40_000)
     channel.deliver(datagram({ code: CODE.CONTENT, id: 77 }))
@@ -482,7 +482,7 @@ describe('a response in a message of its own', () => {
 })
 
 describe('the memory of peers', () => {
-  it('is given back after the lifetime of an exchange, and then no timer runs', () => {
+  test('is given back after the lifetime of an exchange, and then no timer runs', () => {
     const { channel, clock, layer } = setUp(answerAtOnce)
     for (let port = 1000; port < 1050; port++) channel.deliver(datagram({ code: CODE.GET }), port)
     expect(layer.peers.size).toBe(50)
@@ -491,7 +491,7 @@ describe('the memory of peers', () => {
     expect(clock.timers).toBe(0)
   })
 
-  it('is bounded: the one that was silent for longest makes room, a busy one does not', () => {
+  test('is bounded: the one that was silent for longest makes room, a busy one does not', () => {
     const { channel, clock, layer, exchanges } = setUp({}, { peers: 10 })
     channel.deliver(datagram({ code: CODE.GET }), 1)
     for (let port = 2; port < 200; port++) {
@@ -506,14 +506,14 @@ describe('the memory of peers', () => {
     expect(channel.sent[0]!.port).toBe(1)
   })
 
-  it('answers 5.03 to a newcomer when everybody is busy', () => {
+  test('answers 5.03 to a newcomer when everybody is busy', () => {
     const { channel, exchanges } = setUp({}, { peers: 3 })
     for (let port = 1; port <= 4; port++) channel.deliver(datagram({ code: CODE.GET, id: port }), port)
     expect(exchanges).toHaveLength(3)
     expect(channel.take()).toMatchObject([{ type: TYPE.ACK, id: 4, code: CODE.SERVICE_UNAVAILABLE }])
   })
 
-  it('stays flat over many lifetimes of steady load', () => {
+  test('stays flat over many lifetimes of steady load', () => {
     const { channel, clock, layer } = setUp(answerAtOnce, { duplicateBytes: 64 * 1024 })
     const request = datagram({ code: CODE.GET })
     for (let minute = 0; minute < 60; minute++) {
@@ -532,7 +532,7 @@ describe('the memory of peers', () => {
 })
 
 describe('draining', () => {
-  it('ends when requests are answered and confirmable messages are settled', async () => {
+  test('ends when requests are answered and confirmable messages are settled', async () => {
     const { channel, clock, layer, exchanges } = setUp()
     channel.deliver(datagram({ code: CODE.GET, id: 5 }))
     clock.advance(100)

@@ -2,7 +2,7 @@ import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
@@ -48,7 +48,7 @@ const group = async () => {
 }
 
 describe('multicast (RFC 7252 section 8)', () => {
-  it('is answered by every member from its own address, spread over the leisure, each in a NON', async () => {
+  test('is answered by every member from its own address, spread over the leisure, each in a NON', async () => {
     const { clock, ask, answers, close } = await group()
     ask(CODE.GET, { path: '/test' })
     await clock.advance(6000)
@@ -60,7 +60,7 @@ describe('multicast (RFC 7252 section 8)', () => {
     await close()
   })
 
-  it('is not answered with an error, nor to a request that would change something', async () => {
+  test('is not answered with an error, nor to a request that would change something', async () => {
     const { clock, ask, answers, handled, live, close } = await group()
     ask(CODE.GET, { path: '/nowhere' })
     ask(CODE.GET, { path: '/fails' })
@@ -74,7 +74,7 @@ describe('multicast (RFC 7252 section 8)', () => {
     await close()
   })
 
-  it('is not answered to a confirmable request, nor to a ping', async () => {
+  test('is not answered to a confirmable request, nor to a ping', async () => {
     const { clock, ask, answers, close } = await group()
     ask(CODE.GET, { type: TYPE.CON, path: '/test' })
     ask(CODE.EMPTY, { type: TYPE.CON, token: '' })
@@ -83,7 +83,7 @@ describe('multicast (RFC 7252 section 8)', () => {
     await close()
   })
 
-  it('finds who has what: only members with a link of that kind answer', async () => {
+  test('finds who has what: only members with a link of that kind answer', async () => {
     const { clock, ask, answers, close } = await group()
     ask(CODE.GET, { path: '/.well-known/core', query: ['rt=lamp'] })
     await clock.advance(6000)

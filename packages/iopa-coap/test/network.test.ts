@@ -1,7 +1,7 @@
 import { App, type ReceivedAnswer } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { type PacketRecord, seededRandom } from '@iopa/testing'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { decode, encode, encodeEmpty } from '../src/codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE } from '../src/codec/message.ts'
@@ -26,7 +26,7 @@ const messageOf = ({ bytes }: PacketRecord): ReceivedMessage => decode(bytes) as
 const textOf = async (answer: ReceivedAnswer): Promise<string> => Buffer.from(await answer.bytes()).toString()
 
 describe('on a scripted network', () => {
-  it('answers 1,000 requests over 30 % loss, and runs each handler exactly once', async () => {
+  test('answers 1,000 requests over 30 % loss, and runs each handler exactly once', async () => {
     const home = await virtualHome({ network: { ...HARSH, seed: 7 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
     const clients = await Promise.all(Array.from({ length: 10 }, () => home.connect()))
     const answers: string[] = []
@@ -42,7 +42,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('answers late over loss too, each handler once', async () => {
+  test('answers late over loss too, each handler once', async () => {
     const home = await virtualHome({ network: { ...HARSH, seed: 11 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
     // An answer may be lost for longer than the 30 seconds that a client waits of itself.
     const clients = await Promise.all(Array.from({ length: 5 }, () => home.connect({ timeout: 24 * 3_600_000 })))
@@ -56,7 +56,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('carries bodies in blocks both ways over loss, doubles and reordering', { timeout: 30_000 }, async () => {
+  test('carries bodies in blocks both ways over loss, doubles and reordering', { timeout: 30_000 }, async () => {
     const home = await virtualHome({ network: { ...HARSH, seed: 3 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
     const client = await home.connect()
     const body = Uint8Array.from({ length: 20_000 }, (_, i) => (i * 7) % 251)
@@ -68,7 +68,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('marks the blocks of one body with one Request-Tag, and those of the next with another', async () => {
+  test('marks the blocks of one body with one Request-Tag, and those of the next with another', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     await home.clock.runUntil(client.put('/body/1', new Uint8Array(3000)))
@@ -88,7 +88,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('fetches a body anew when its ETag changes between two blocks', async () => {
+  test('fetches a body anew when its ETag changes between two blocks', async () => {
     const home = await virtualHome()
     const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, network: home.network.machine(CLIENT) }))
     const channel = await home.network.machine('10.0.0.7').bind({ host: '10.0.0.7', port: 5683 })
@@ -116,7 +116,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('retransmits after 2 to 3 seconds, then twice as long each time, five transmissions in all, and gives up in words', async () => {
+  test('retransmits after 2 to 3 seconds, then twice as long each time, five transmissions in all, and gives up in words', async () => {
     const home = await virtualHome({ network: { script: ({ to }) => (to.address === SERVER ? 'drop' : 'pass') } })
     const client = await home.connect()
     const request = client.post('/count/1', 'x', {})
@@ -139,7 +139,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('stops retransmitting at the acknowledgement, and waits for the answer', async () => {
+  test('stops retransmitting at the acknowledgement, and waits for the answer', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     expect(await textOf(await home.clock.runUntil(client.get('/late/1')))).toBe('late 1')
@@ -152,7 +152,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('acknowledges a late answer again when it is repeated', async () => {
+  test('acknowledges a late answer again when it is repeated', async () => {
     const home = await virtualHome({
       network: {
         script: packet =>
@@ -170,7 +170,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('runs a handler once when every datagram comes three times', async () => {
+  test('runs a handler once when every datagram comes three times', async () => {
     const home = await virtualHome({ network: { script: () => [1, 2, 500] } })
     const client = await home.connect()
     for (let i = 0; i < 20; i++) expect(await textOf(await home.clock.runUntil(client.post(`/count/${i}`, 'x')))).toBe(`counted ${i}`)
@@ -179,7 +179,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('has one confirmable message outstanding for each peer (NSTART)', async () => {
+  test('has one confirmable message outstanding for each peer (NSTART)', async () => {
     const home = await virtualHome({ network: { delay: 100 } })
     const client = await home.connect()
     const all = Promise.all(Array.from({ length: 10 }, (_, i) => client.post(`/count/${i}`, 'x')))
@@ -193,7 +193,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('takes an answer only from where the request went', async () => {
+  test('takes an answer only from where the request went', async () => {
     const home = await virtualHome({ network: { delay: 50 } })
     const client = await home.connect()
     const request = client.post('/count/1', 'x')
@@ -214,7 +214,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('does nothing for a datagram from port 0', async () => {
+  test('does nothing for a datagram from port 0', async () => {
     const home = await virtualHome()
     home.network.inject(rawRequest(CODE.POST, { path: '/count/1' }), { address: CLIENT, port: 0 }, { address: SERVER, port: 5683 })
     await home.clock.advance(1000)
@@ -223,7 +223,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('reads 2.03 as 304, with the ETag that is still good', async () => {
+  test('reads 2.03 as 304, with the ETag that is still good', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const first = await home.clock.runUntil(client.get('/tagged'))
@@ -234,7 +234,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  it('rejects a request whose signal aborts, and forgets it', async () => {
+  test('rejects a request whose signal aborts, and forgets it', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const abort = new AbortController()
@@ -262,7 +262,7 @@ describe('observation on a scripted network', () => {
     return { texts, done }
   }
 
-  it('brings the last state to the observer over 30 % loss, in order', async () => {
+  test('brings the last state to the observer over 30 % loss, in order', async () => {
     const home = await virtualHome({
       network: { ...HARSH, seed: 5 },
       coap: { transmission: { ackTimeout: 200, maxRetransmit: 10 } },
@@ -287,7 +287,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('drops a notification that was overtaken (RFC 7641 section 3.4)', async () => {
+  test('drops a notification that was overtaken (RFC 7641 section 3.4)', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const { texts } = collect(client.observe('/state'))
@@ -315,7 +315,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('OBS_04: registers again after Max-Age when the server has forgotten', async () => {
+  test('OBS_04: registers again after Max-Age when the server has forgotten', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const { texts } = collect(client.observe('/aging'))
@@ -329,7 +329,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('tells each of many observers at one endpoint of the newest state when its turn comes, one confirmable message at a time', async () => {
+  test('tells each of many observers at one endpoint of the newest state when its turn comes, one confirmable message at a time', async () => {
     // More observers than confirmable messages may wait: each of them is told all the same.
     const home = await virtualHome({ network: { delay: 20 }, coap: { limits: { queueMessages: 4 } } })
     const client = await home.connect()
@@ -354,7 +354,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('asks a non-confirmable observer to confirm after a day, however few notifications there were', async () => {
+  test('asks a non-confirmable observer to confirm after a day, however few notifications there were', async () => {
     const home = await virtualHome()
     const peer = await home.network.machine(CLIENT).bind({ host: CLIENT, port: 0 })
     const inbox: ReceivedMessage[] = []
@@ -379,7 +379,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('repeats a notification of a state that has not changed as it was, under the same id', async () => {
+  test('repeats a notification of a state that has not changed as it was, under the same id', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const { texts } = collect(client.observe('/state'))
@@ -396,7 +396,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('has nothing in work for registrations that were cancelled before their first answer', async () => {
+  test('has nothing in work for registrations that were cancelled before their first answer', async () => {
     const home = await virtualHome({ coap: { limits: { inFlightPerConnection: 4 } } })
     const peer = await home.network.machine(CLIENT).bind({ host: CLIENT, port: 0 })
     const inbox: ReceivedMessage[] = []
@@ -417,7 +417,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('does not observe the list of resources, which nobody tells of', async () => {
+  test('does not observe the list of resources, which nobody tells of', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const { texts, done } = collect(client.observe('/.well-known/core'))
@@ -426,7 +426,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('stops fetching the rest of a notification when a newer one has come', async () => {
+  test('stops fetching the rest of a notification when a newer one has come', async () => {
     const home = await virtualHome({ network: { delay: 50 } })
     const client = await home.connect()
     const { texts } = collect(client.observe('/long-state'))
@@ -445,7 +445,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('takes a peer that acknowledges nothing for gone, with all that it observes', async () => {
+  test('takes a peer that acknowledges nothing for gone, with all that it observes', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const seen = ['/state', '/state?a', '/state?b'].map(path => collect(client.observe(path)))
@@ -459,7 +459,7 @@ describe('observation on a scripted network', () => {
     await home.close()
   })
 
-  it('forgets an observer that no longer acknowledges', async () => {
+  test('forgets an observer that no longer acknowledges', async () => {
     const home = await virtualHome()
     const client = await home.connect()
     const { texts } = collect(client.observe('/state'))

@@ -1,7 +1,7 @@
 import type { Context } from '@iopa/appbuilder'
 import type { Context as OwnedContext } from '@iopa/transport'
 import { receivedAnswer } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { NO_OPTIONS } from '../src/codec/options.ts'
 import type { Exchange } from '../src/exchanges/exchange.ts'
@@ -36,20 +36,20 @@ const observing = (sequence: number) => {
 }
 
 describe('an observer', () => {
-  it('numbers its notifications with 24 bits, which begin anew after the last (RFC 7641 section 4.4)', () => {
+  test('numbers its notifications with 24 bits, which begin anew after the last (RFC 7641 section 4.4)', () => {
     const { observer, told } = observing(0xfffffe)
     for (const state of ['a', 'b', 'c']) observer.deliver(answer(state))
     expect(told).toEqual(['16777215 a', '0 b', '1 c'])
   })
 
-  it('says the state that is the newest when it is asked', () => {
+  test('says the state that is the newest when it is asked', () => {
     const { observer, told, source } = observing(1)
     observer.deliver(answer('a'))
     source.notification()
     expect(told).toEqual(['2 a', '3 a'])
   })
 
-  it('says nothing after its last notification, and ends when that has arrived', async () => {
+  test('says nothing after its last notification, and ends when that has arrived', async () => {
     const { observer, told, ends, source } = observing(1)
     observer.deliver(answer('a'))
     source.delivered()

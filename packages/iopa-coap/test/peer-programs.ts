@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const isInstalled = (program: string): boolean => {
   try {
@@ -15,7 +15,7 @@ export function describeWith(program: string, name: string, tests: () => void): 
   const title = `${name} (${program})`
   if (isInstalled(program)) describe(title, tests)
   else if (process.env['IOPA_REQUIRE_PEERS'] === '1') {
-    it(title, () => expect.unreachable(`${program} is not installed`))
+    test(title, () => expect.unreachable(`${program} is not installed`))
   } else describe.skip(title, tests)
 }
 

@@ -1,17 +1,17 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type CborKey, CborTag, type CborValue } from '../src/formats/cbor.ts'
 import { encodeCbor } from '../src/formats/cbor-encoder.ts'
 import { decodeProblem, encodeProblem } from '../src/formats/problem-details.ts'
 
 describe('concise problem details (RFC 9290)', () => {
-  it('writes the standard entries under their keys', () => {
+  test('writes the standard entries under their keys', () => {
     const bytes = encodeProblem({ title: 'Bad Option', detail: 'x', instance: '/y', responseCode: 130, unprocessedOptions: [9999] })
     expect(Buffer.from(bytes).toString('hex')).toBe(
       'a5' + '20' + '6a426164204f7074696f6e' + '21' + '6178' + '22' + '622f79' + '23' + '1882' + '27' + '19270f'
     )
   })
 
-  it('carries type, status and members of RFC 9457 through the tunnel of appendix B', () => {
+  test('carries type, status and members of RFC 9457 through the tunnel of appendix B', () => {
     const problem = {
       title: 'Unprocessable Content',
       detail: 'level is over 100',
@@ -24,7 +24,7 @@ describe('concise problem details (RFC 9290)', () => {
     expect(JSON.parse(JSON.stringify(read))).toEqual(problem)
   })
 
-  it('is never an empty map, and leaves out what says nothing', () => {
+  test('is never an empty map, and leaves out what says nothing', () => {
     expect(decodeProblem(encodeProblem({}))).toEqual({ title: 'Error' })
     expect(decodeProblem(encodeProblem({ title: 'a', type: 'about:blank', unprocessedOptions: [], members: { gone: undefined } }))).toEqual({
       title: 'a'
@@ -32,7 +32,7 @@ describe('concise problem details (RFC 9290)', () => {
     expect(decodeProblem(encodeProblem({ unprocessedOptions: [9, 11] }))).toEqual({ unprocessedOptions: [9, 11] })
   })
 
-  it('reads text with a language, and the example of section 3.2', () => {
+  test('reads text with a language, and the example of section 3.2', () => {
     const map = new Map<CborKey, CborValue>([
       [-1, new CborTag(38, ['en', 'title of the error'])],
       [-2, 'detailed information about the error'],
@@ -54,7 +54,7 @@ describe('concise problem details (RFC 9290)', () => {
     })
   })
 
-  it('ignores entries that are unknown or of another type', () => {
+  test('ignores entries that are unknown or of another type', () => {
     const map = new Map<CborKey, CborValue>([
       [-1, 5],
       [-2, new CborTag(38, 'no list')],
@@ -77,7 +77,7 @@ describe('concise problem details (RFC 9290)', () => {
     expect(JSON.stringify(problem.members)).toBe('{"__proto__":1}')
   })
 
-  it('refuses what is no map', () => {
+  test('refuses what is no map', () => {
     expect(() => decodeProblem(Uint8Array.of(0x80))).toThrow(expect.objectContaining({ status: 400 }))
     expect(() => decodeProblem(Uint8Array.of())).toThrow(expect.objectContaining({ status: 400 }))
   })

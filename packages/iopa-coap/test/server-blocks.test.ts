@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { LARGE } from './etsi-app.ts'
@@ -6,7 +6,7 @@ import { RawPeer } from './raw-peer.ts'
 import { block, code, text, withServer } from './raw-peer-server.ts'
 
 describe('blocks of requests and answers at the server', () => {
-  it(
+  test(
     'ignores the M bit of Block2 in a request',
     withServer(async peer => {
       const answer = await peer.ask(CODE.GET, { path: '/large', options: [[OPTION.BLOCK2, block(1, true, 2)]] })
@@ -14,7 +14,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'refuses the reserved block size 7 over UDP',
     withServer(async peer => {
       expect(code(await peer.ask(CODE.GET, { path: '/large', options: [[OPTION.BLOCK2, block(0, false, 7)]] }))).toMatch(/^4\.0[02]$/)
@@ -24,7 +24,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'refuses a block behind the end',
     withServer(async peer => {
       expect(code(await peer.ask(CODE.GET, { path: '/large', options: [[OPTION.BLOCK2, block(1000, false, 6)]] }))).toMatch(/^4\.0[02]$/)
@@ -32,7 +32,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'changes to smaller blocks in the middle when the client asks',
     withServer(async (peer, server) => {
       const first = await peer.ask(CODE.GET, { path: '/large', token: 'a', options: [[OPTION.BLOCK2, block(0, false, 5)]] })
@@ -43,7 +43,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'answers a gap in a body 4.08',
     withServer(async (peer, server) => {
       const put = (num: number, more: boolean) =>
@@ -55,7 +55,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'begins a body anew at block 0',
     withServer(async (peer, server) => {
       const put = (num: number, more: boolean, payload: string) =>
@@ -68,7 +68,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'answers a body over the limit 4.13 with Size1, announced or grown',
     withServer(
       async (peer, server) => {
@@ -92,7 +92,7 @@ describe('blocks of requests and answers at the server', () => {
     )
   )
 
-  it(
+  test(
     'keeps two bodies apart by their Request-Tag',
     withServer(async (peer, server) => {
       const put = (tag: string, num: number, more: boolean, payload: string) =>
@@ -114,7 +114,7 @@ describe('blocks of requests and answers at the server', () => {
     })
   )
 
-  it(
+  test(
     'keeps bodies from two peers apart',
     withServer(async (peer, server) => {
       const other = await RawPeer.to(server.port)

@@ -1,5 +1,5 @@
 import { seededRandom, virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
 import { below, mutate, validDatagram, wantedRequest } from './mutation.ts'
@@ -7,7 +7,7 @@ import { below, mutate, validDatagram, wantedRequest } from './mutation.ts'
 const runs = Number(process.env['IOPA_FUZZ'] ?? 10_000)
 
 describe('a server against anything', () => {
-  it(`takes ${runs} mutated datagrams without throwing, without a context that stays, and gives the memory back`, {
+  test(`takes ${runs} mutated datagrams without throwing, without a context that stays, and gives the memory back`, {
     timeout: 60_000 + runs
   }, async () => {
     const faults: unknown[] = []

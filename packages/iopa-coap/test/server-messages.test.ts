@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { RawPeer, rawRequest } from './raw-peer.ts'
@@ -18,7 +18,7 @@ describe('messages to the server', () => {
     ['a reset of nothing', '70001234'],
     ['a non-confirmable ping', '50001234']
   ]
-  it.each(SILENT)('is silent at %s', (_, bytes) =>
+  test.each(SILENT)('is silent at %s', (_, bytes) =>
     withServer(async peer => {
       peer.send(bytes)
       expect(await peer.beforePong()).toEqual([])
@@ -33,14 +33,14 @@ describe('messages to the server', () => {
     ['a reserved class', '40211234'],
     ['a response that nobody waits for', '42451234aabb']
   ]
-  it.each(REJECTED)('resets a confirmable message with %s', (_, bytes) =>
+  test.each(REJECTED)('resets a confirmable message with %s', (_, bytes) =>
     withServer(async peer => {
       peer.send(bytes)
       expect(Buffer.from(await peer.nextBytes()).toString('hex')).toBe('70001234')
     })()
   )
 
-  it(
+  test(
     'answers a repeated request from memory while its handler runs, and afterwards',
     withServer(async (peer, server) => {
       const request = rawRequest(CODE.POST, { path: '/separate', payload: 'x' })
@@ -58,7 +58,7 @@ describe('messages to the server', () => {
     })
   )
 
-  it(
+  test(
     'runs a repeated non-confirmable request once',
     withServer(async (peer, server) => {
       const request = rawRequest(CODE.POST, { type: TYPE.NON, path: '/test', payload: 'x' })
@@ -68,7 +68,7 @@ describe('messages to the server', () => {
     })
   )
 
-  it(
+  test(
     'takes the same id from another port for another request',
     withServer(async (peer, server) => {
       const other = await RawPeer.to(server.port)

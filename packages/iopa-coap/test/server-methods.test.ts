@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
@@ -7,7 +7,7 @@ import { line } from './raw-peer.ts'
 import { code, kind, text, withServer } from './raw-peer-server.ts'
 
 describe('methods and answers of the server', () => {
-  it(
+  test(
     'answers an unknown method 4.05, in the type of the request',
     withServer(async peer => {
       expect(kind(await peer.ask(31, { path: '/test' }))).toBe('ACK 4.05')
@@ -15,7 +15,7 @@ describe('methods and answers of the server', () => {
     })
   )
 
-  it(
+  test(
     'answers a method that the resource does not have 4.05, to NON in a NON',
     withServer(async peer => {
       expect(kind(await peer.ask(CODE.POST, { path: '/validate', payload: 'x' }))).toBe('ACK 4.05')
@@ -23,7 +23,7 @@ describe('methods and answers of the server', () => {
     })
   )
 
-  it(
+  test(
     'serves FETCH, PATCH and iPATCH',
     withServer(async peer => {
       expect(line(await peer.ask(CODE.FETCH, { path: '/etch', payload: 'a' }))).toBe('ACK 2.05 {tk} "fetched a"')
@@ -32,7 +32,7 @@ describe('methods and answers of the server', () => {
     })
   )
 
-  it(
+  test(
     'maps media types both ways, and 4.15 what a handler cannot read',
     withServer(async peer => {
       const json = await peer.ask(CODE.GET, { path: '/json' })
@@ -44,7 +44,7 @@ describe('methods and answers of the server', () => {
     })
   )
 
-  it(
+  test(
     'lets nothing of the inside out with an error',
     withServer(async peer => {
       const plain = await peer.ask(CODE.GET, { path: '/fails' })
@@ -57,7 +57,7 @@ describe('methods and answers of the server', () => {
     })
   )
 
-  it(
+  test(
     'explains a missing resource in words that can be read as they are',
     withServer(async peer => {
       const missing = await peer.ask(CODE.GET, { path: '/nowhere' })

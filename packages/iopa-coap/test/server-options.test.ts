@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
@@ -8,7 +8,7 @@ import { code, kind, text, withServer } from './raw-peer-server.ts'
 
 describe('options of a request to the server', () => {
   for (const type of [TYPE.CON, TYPE.NON]) {
-    it(
+    test(
       `answers an unknown critical option 4.02 (${type === TYPE.CON ? 'CON' : 'NON'})`,
       withServer(async (peer, server) => {
         const answer = await peer.ask(CODE.GET, { type, path: '/test', options: [[2049, 'x']] })
@@ -18,14 +18,14 @@ describe('options of a request to the server', () => {
     )
   }
 
-  it(
+  test(
     'ignores an unknown elective option',
     withServer(async peer => {
       expect(line(await peer.ask(CODE.GET, { path: '/test', options: [[2050, 'x']] }))).toBe('ACK 2.05 {tk} "test"')
     })
   )
 
-  it(
+  test(
     'takes an option whose length is out of range for one that it does not know: critical is 4.02, elective is ignored',
     withServer(async peer => {
       expect(code(await peer.ask(CODE.GET, { path: '/test', options: [[OPTION.ACCEPT, Buffer.alloc(3)]] }))).toBe('4.02')
@@ -35,7 +35,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'answers a second Accept 4.02, for it may stand once',
     withServer(async peer => {
       const answer = await peer.ask(CODE.GET, {
@@ -49,7 +49,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'names the option in concise problem details when they are accepted',
     withServer(async peer => {
       const answer = await peer.ask(CODE.GET, {
@@ -64,7 +64,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'does not forward: Proxy-Uri and Proxy-Scheme are answered 5.05',
     withServer(async peer => {
       expect(code(await peer.ask(CODE.GET, { options: [[OPTION.PROXY_URI, 'coap://example.org/']] }))).toBe('5.05')
@@ -72,7 +72,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'tells a path with a trailing slash from one without',
     withServer(async peer => {
       expect(text(await peer.ask(CODE.GET, { path: '/slash' }))).toBe('without slash')
@@ -80,7 +80,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'refuses segments that are dots, hold a slash, or are not UTF-8',
     withServer(async peer => {
       for (const segment of ['..', '.', 'a/b', 'a\\b', 'a\0b', Buffer.from([0xff])]) {
@@ -90,7 +90,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'says how long an answer is fresh, and when to try again',
     withServer(async peer => {
       expect((await peer.ask(CODE.GET, { path: '/max-age' })).options.uint(OPTION.MAX_AGE)).toBe(30)
@@ -99,7 +99,7 @@ describe('options of a request to the server', () => {
     })
   )
 
-  it(
+  test(
     'keeps back the classes of answers that No-Response names',
     withServer(async peer => {
       const none: [number, number] = [OPTION.NO_RESPONSE, 2]

@@ -3,7 +3,7 @@ import { type CoapOptions, coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { virtualClock, virtualNetwork } from '@iopa/testing'
 import type { RandomAccessBody } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import { decode } from '../src/codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
@@ -46,7 +46,7 @@ async function house(limits: Partial<Limits> = {}, options: CoapOptions = {}) {
 const block = (num: number, more: boolean, szx: number): number => (num << 4) | (more ? 8 : 0) | szx
 
 describe('a body', () => {
-  it('that is a stream is collected, in blocks where it is long', async () => {
+  test('that is a stream is collected, in blocks where it is long', async () => {
     const { app, ask, listen, close } = await house()
     app.get('/stream', async function* () {
       for (let i = 0; i < 100; i++) yield Buffer.from(`piece ${i}`.padEnd(20))
@@ -59,7 +59,7 @@ describe('a body', () => {
     await close()
   })
 
-  it('that breaks off, or is larger than it may be, is 5.00 and said to the log alone', async () => {
+  test('that breaks off, or is larger than it may be, is 5.00 and said to the log alone', async () => {
     const { app, ask, errors, listen, close } = await house({ body: 1000 })
     app.get('/broken', async function* () {
       yield Buffer.from('half')
@@ -76,7 +76,7 @@ describe('a body', () => {
     await close()
   })
 
-  it('of which parts can be read is read a block at a time, and made anew when that fails', async () => {
+  test('of which parts can be read is read a block at a time, and made anew when that fails', async () => {
     const { app, ask, listen, close } = await house()
     let runs = 0
     let failing = false
@@ -116,7 +116,7 @@ describe('a body', () => {
     expect(app.live).toBe(0)
   })
 
-  it('that nobody fetches further is let go after its lifetime', async () => {
+  test('that nobody fetches further is let go after its lifetime', async () => {
     const { app, ask, clock, listen, close } = await house()
     app.get(
       '/file',
@@ -131,7 +131,7 @@ describe('a body', () => {
     await close()
   })
 
-  it('that is held open is given up by those who vanish: 64 at most, 10 seconds after the last block, and begun again by who comes back', async () => {
+  test('that is held open is given up by those who vanish: 64 at most, 10 seconds after the last block, and begun again by who comes back', async () => {
     const { app, clock, ask, listen, close, machine } = await house()
     let [open, most, runs] = [0, 0, 0]
     app.get('/file', (context): RandomAccessBody => {
@@ -172,7 +172,7 @@ describe('a body', () => {
     await close()
   })
 
-  it('of a request is bounded, in one message and in blocks, and in how many are under way', async () => {
+  test('of a request is bounded, in one message and in blocks, and in how many are under way', async () => {
     const { app, ask, listen, close } = await house({ body: 100 })
     app.put('/x/:id', async context => void (await context.bytes()))
     await listen()
@@ -187,7 +187,7 @@ describe('a body', () => {
     await close()
   })
 
-  it('whose answer is not kept any more is 4.08 where its request may not be run again', async () => {
+  test('whose answer is not kept any more is 4.08 where its request may not be run again', async () => {
     const { app, ask, listen, close } = await house()
     app.post('/x', () => 'x'.repeat(3000))
     await listen()
@@ -209,7 +209,7 @@ describe('a stranger', () => {
     return all
   }
 
-  it('gets sixteen bytes whatever it has sent, and is asked to echo where a block would be too much', async () => {
+  test('gets sixteen bytes whatever it has sent, and is asked to echo where a block would be too much', async () => {
     const { ask, close } = await stranger()
     expect((await ask(CODE.GET, { token: '', path: '/tiny' })).code).toBe('2.05')
     const challenged = await ask(CODE.GET, { token: '', path: '/a' })
@@ -220,7 +220,7 @@ describe('a stranger', () => {
     await close()
   })
 
-  it('gets the text of an error as far as it fits, cut at a character', async () => {
+  test('gets the text of an error as far as it fits, cut at a character', async () => {
     const { ask, close } = await stranger()
     const { code, text, ratio } = await ask(CODE.GET, { path: '/wrong', query: ['x'.repeat(20)] })
     expect(code).toBe('4.00')
@@ -231,14 +231,14 @@ describe('a stranger', () => {
     await close()
   })
 
-  it('gets what it has changed answered in the smallest blocks, for it must not change it twice', async () => {
+  test('gets what it has changed answered in the smallest blocks, for it must not change it twice', async () => {
     const { ask, close } = await stranger()
     const { code, answer } = await ask(CODE.POST, { token: '', path: '/post' })
     expect([code, answer.payload.length, answer.options.uint(OPTION.BLOCK2)]).toEqual(['2.04', 16, block(0, true, 0)])
     await close()
   })
 
-  it('cannot use the echo of another, nor one that is made up or too old', async () => {
+  test('cannot use the echo of another, nor one that is made up or too old', async () => {
     const { ask, clock, peer, inbox, close } = await stranger()
     const echo = (await ask(CODE.GET, { token: '', path: '/a' })).answer.options.get(OPTION.ECHO)!
     const forged = Uint8Array.from(echo, (byte, at) => (at === 11 ? byte ^ 1 : byte))

@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Snapshots } from '../src/exchanges/snapshots.ts'
 
 const LIMITS = { bytes: 1000, count: 3, countPerOwner: 2, lifetime: 60_000 }
 const of = (held: number) => ({ held })
 
 describe('snapshots', () => {
-  it('are found until nobody has asked for their lifetime', () => {
+  test('are found until nobody has asked for their lifetime', () => {
     const snapshots = new Snapshots(LIMITS)
     const value = of(10)
     snapshots.keep({}, 'k', value, 0)
@@ -15,7 +15,7 @@ describe('snapshots', () => {
     expect([snapshots.size, snapshots.bytes]).toEqual([0, 0])
   })
 
-  it('give way to the newest: of the same key, of the same owner, of all', () => {
+  test('give way to the newest: of the same key, of the same owner, of all', () => {
     const snapshots = new Snapshots(LIMITS)
     const [a, b, c] = [{}, {}, {}]
     snapshots.keep(a, '1', of(1), 0)
@@ -30,7 +30,7 @@ describe('snapshots', () => {
     expect(snapshots.size).toBe(3)
   })
 
-  it('never hold more bytes than they may', () => {
+  test('never hold more bytes than they may', () => {
     const snapshots = new Snapshots(LIMITS)
     snapshots.keep({}, '1', of(600), 0)
     snapshots.keep({}, '2', of(600), 0)
@@ -40,7 +40,7 @@ describe('snapshots', () => {
     expect(snapshots.bytes).toBe(600)
   })
 
-  it('go with their owner', () => {
+  test('go with their owner', () => {
     const snapshots = new Snapshots(LIMITS)
     const owner = {}
     snapshots.keep(owner, '1', of(5), 0)

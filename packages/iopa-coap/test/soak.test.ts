@@ -1,5 +1,5 @@
 import { virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { transmission } from '../src/messages/parameters.ts'
 import { startEtsi } from './etsi-app.ts'
@@ -12,7 +12,7 @@ const PEERS = 400
 const REQUESTS = 4000
 
 describe('over a long time', () => {
-  it(`holds no more memory after ${rounds} exchange lifetimes than after two`, { timeout: 120_000 * (rounds / 6) }, async () => {
+  test(`holds no more memory after ${rounds} exchange lifetimes than after two`, { timeout: 120_000 * (rounds / 6) }, async () => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock, traceLength: 10 })
     const server = await startEtsi({ clock, network })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import type { ReceivedMessage } from '../src/codec/message.ts'
 import { type Message, TYPE } from '../src/codec/message.ts'
@@ -28,14 +28,14 @@ const same = (received: unknown, sent: Message): void => {
 }
 
 describe('frames over a byte stream (RFC 8323 section 3.2)', () => {
-  it('writes the length of options and payload, not of code and token', () => {
+  test('writes the length of options and payload, not of code and token', () => {
     expect(hex(encodeFrame(message(CODE.GET)))).toBe('0001')
     expect(hex(encodeFrame(message(CODE.CONTENT, 0, 'aabb')))).toBe('0245aabb')
     // The CSM that libcoap opens with: Max-Message-Size 8388864 and Block-Wise-Transfer.
     expect(hex(encodeFrame(message(CODE.CSM, 0, '', new Options().add(2, 8388864).add(4))))).toBe('50e12380010020')
   })
 
-  it.each([
+  test.each([
     [12, 2],
     [13, 3],
     [268, 3],
@@ -53,7 +53,7 @@ describe('frames over a byte stream (RFC 8323 section 3.2)', () => {
     same(frames[0], sent)
   })
 
-  it('gives back every message, however the stream is cut', () => {
+  test('gives back every message, however the stream is cut', () => {
     const option = fc.tuple(fc.constantFrom(OPTION.URI_PATH, OPTION.URI_QUERY, OPTION.ETAG, 2049, 65000), fc.uint8Array({ maxLength: 300 }))
     const any = fc
       .record({
@@ -93,14 +93,14 @@ describe('frames over a byte stream (RFC 8323 section 3.2)', () => {
     )
   })
 
-  it('waits for the last byte of a frame that comes byte by byte', () => {
+  test('waits for the last byte of a frame that comes byte by byte', () => {
     const bytes = encodeFrame(message(CODE.PUT, 300, '0102030405060708'))
     const reader = new FrameReader(1152)
     for (const byte of bytes.subarray(0, -1)) expect(reader.push(Uint8Array.of(byte))).toEqual([])
     expect(reader.push(bytes.subarray(-1))).toHaveLength(1)
   })
 
-  it('skips a frame over the limit, tells its code and token, and reads on behind it', () => {
+  test('skips a frame over the limit, tells its code and token, and reads on behind it', () => {
     const reader = new FrameReader(1152)
     const large = encodeFrame(message(CODE.POST, 5000, 'abcd'))
     const small = encodeFrame(message(CODE.GET, 0, '01'))
@@ -111,14 +111,14 @@ describe('frames over a byte stream (RFC 8323 section 3.2)', () => {
     expect(reader.buffered).toBe(0)
   })
 
-  it('holds nothing of a frame that claims four gigabytes', () => {
+  test('holds nothing of a frame that claims four gigabytes', () => {
     const reader = new FrameReader(1152)
     expect(reader.push(unhex('f0ffffffff02'))).toEqual([expect.objectContaining({ oversized: true, size: 0xffffffff + 65805 + 6 })])
     for (let i = 0; i < 100; i++) expect(reader.push(new Uint8Array(65536))).toEqual([])
     expect(reader.buffered).toBe(0)
   })
 
-  it.each([
+  test.each([
     ['a reserved token length', '0901'],
     ['an option that ends behind the frame', '2001b401'],
     ['a reserved option nibble', '1001f0'],
@@ -131,7 +131,7 @@ describe('frames over a byte stream (RFC 8323 section 3.2)', () => {
     expect(reader.push(unhex('0001'))).toEqual([])
   })
 
-  it('takes any bytes without throwing, and holds no more than one frame', () => {
+  test('takes any bytes without throwing, and holds no more than one frame', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 50 }), chunks => {
         const reader = new FrameReader(64)

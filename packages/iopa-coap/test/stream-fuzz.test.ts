@@ -1,5 +1,5 @@
 import { seededRandom, virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { decode, isMalformed } from '../src/codec/datagram-codec.ts'
 import { encodeFrame } from '../src/codec/stream-codec.ts'
 import { abort, ping, pong, release, Signalling } from '../src/streams/signalling.ts'
@@ -18,7 +18,7 @@ const frame = (random: Random): Uint8Array => {
 }
 
 describe('a server on connections against anything', () => {
-  it(`takes ${runs} mutated frames without throwing, without a context that stays, and gives the memory back`, {
+  test(`takes ${runs} mutated frames without throwing, without a context that stays, and gives the memory back`, {
     timeout: 60_000 + runs
   }, async () => {
     const faults: unknown[] = []

@@ -2,7 +2,7 @@ import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { type VirtualNetworkOptions, virtualClock, virtualNetwork } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { FrameReader, isMessage } from '../src/codec/stream-codec.ts'
@@ -70,7 +70,7 @@ describe('connections on a scripted network', () => {
     ['joined', { coalescing: 0.9, delay: 3 }],
     ['cut and joined', { splitting: 300, coalescing: 0.5, delay: [0, 40] }]
   ] as const) {
-    it(`answers 300 requests at once whose bytes are ${name}, each once and to the one who asked`, async () => {
+    test(`answers 300 requests at once whose bytes are ${name}, each once and to the one who asked`, async () => {
       const { clock, connect, handled, server, close } = await house({ seed: 9, ...conditions })
       const client = await connect()
       const work = Array.from({ length: 300 }, async (_, i) => {
@@ -86,7 +86,7 @@ describe('connections on a scripted network', () => {
     })
   }
 
-  it('keeps an observation when its connection breaks', async () => {
+  test('keeps an observation when its connection breaks', async () => {
     const { clock, network, connect, setState, server, close } = await house()
     const client = await connect()
     const texts: string[] = []
@@ -111,7 +111,7 @@ describe('connections on a scripted network', () => {
     expect(server().live).toBe(0)
   })
 
-  it('keeps an observation over an orderly restart of the server', async () => {
+  test('keeps an observation over an orderly restart of the server', async () => {
     const { clock, connect, setState, serve, server, close } = await house()
     const client = await connect()
     const texts: string[] = []
@@ -132,7 +132,7 @@ describe('connections on a scripted network', () => {
     expect(server().live).toBe(0)
   })
 
-  it('tells a request that its connection broke, and sends the next one on a new connection', async () => {
+  test('tells a request that its connection broke, and sends the next one on a new connection', async () => {
     const { clock, network, connect, close } = await house()
     const client = await connect()
     network.conditions = { ...network.conditions, delay: 100 }
@@ -147,7 +147,7 @@ describe('connections on a scripted network', () => {
     await close()
   })
 
-  it('closes a connection that sends no CSM in time', async () => {
+  test('closes a connection that sends no CSM in time', async () => {
     const { clock, network, server, close } = await house()
     const channel = await clock.runUntil(network.machine('10.0.0.3').connect({ host: SERVER, port: 5683 }))
     let ended = false
@@ -159,7 +159,7 @@ describe('connections on a scripted network', () => {
     await close()
   })
 
-  it('forgets the half of a body that a broken connection has left, so that others have room', async () => {
+  test('forgets the half of a body that a broken connection has left, so that others have room', async () => {
     const { clock, network, server, close } = await house()
     const codes: number[] = []
     const begin = async (): Promise<void> => {
@@ -186,7 +186,7 @@ describe('connections on a scripted network', () => {
     await close()
   })
 
-  it('holds one state for an observer that reads nothing, and tells it the newest one later', async () => {
+  test('holds one state for an observer that reads nothing, and tells it the newest one later', async () => {
     const { clock, network, setState, server, close } = await house()
     const channel = await clock.runUntil(network.machine('10.0.0.3').connect({ host: SERVER, port: 5683 }))
     const reader = new FrameReader(8 * 1024 * 1024)
@@ -218,7 +218,7 @@ describe('connections on a scripted network', () => {
     expect(server().live).toBe(0)
   })
 
-  it('holds little for a peer that asks for much and reads nothing', async () => {
+  test('holds little for a peer that asks for much and reads nothing', async () => {
     const { clock, network, server, close } = await house()
     const channel = await clock.runUntil(network.machine('10.0.0.3').connect({ host: SERVER, port: 5683 }))
     let received = 0

@@ -1,5 +1,5 @@
 import { type ByteChannel, type ByteReceiver, DEFAULT_LIMITS } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { Options } from '../src/codec/options.ts'
 import { FrameReader, isMessage } from '../src/codec/stream-codec.ts'
@@ -59,7 +59,7 @@ const request = (token: string): Uint8Array => rawFrame(CODE.GET, { token, path:
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 describe('a session', () => {
-  it('takes no further messages, and reads no further, until there is room for what comes of them', () => {
+  test('takes no further messages, and reads no further, until there is room for what comes of them', () => {
     const { session, channel, server, events, receiver } = setUp()
     receiver().data(hello)
     server.ready = false
@@ -71,7 +71,7 @@ describe('a session', () => {
     expect([events, channel.reads]).toEqual([['opened', 'message a', 'message b'], true])
   })
 
-  it('has ended only when what was received before has been taken', () => {
+  test('has ended only when what was received before has been taken', () => {
     const { session, server, events, receiver } = setUp()
     receiver().data(hello)
     server.ready = false
@@ -83,7 +83,7 @@ describe('a session', () => {
     expect(events).toEqual(['opened', 'message a', 'ended'])
   })
 
-  it('keeps the order of what it sends while the peer does not read, be it small or large', async () => {
+  test('keeps the order of what it sends while the peer does not read, be it small or large', async () => {
     const { session, channel, sent, receiver } = setUp()
     receiver().data(hello)
     const send = (token: string, length: number): void => session.send(CODE.CONTENT, Buffer.from(token), new Options(), new Uint8Array(length))

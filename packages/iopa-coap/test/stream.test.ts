@@ -1,7 +1,7 @@
 import { App, IopaError } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { CODE, formatCode } from '../src/codec/codes.ts'
 import type { Message } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
@@ -45,7 +45,7 @@ const aborted = async (peer: RawStreamPeer): Promise<Message> => {
 }
 
 describe('CoAP over TCP (RFC 8323)', () => {
-  it(
+  test(
     'opens with a CSM without waiting for that of the peer, and says what it takes',
     withServer(async peer => {
       const options = await capabilities(peer)
@@ -54,7 +54,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'answers requests by token, and many of one write',
     withServer(async peer => {
       await capabilities(peer)
@@ -70,7 +70,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'answers a fast request while a slow one is in work',
     withServer(async peer => {
       await capabilities(peer)
@@ -79,7 +79,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'takes a request byte by byte',
     withServer(async peer => {
       await capabilities(peer)
@@ -91,7 +91,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'answers Ping with Pong and its token, and ignores empty messages',
     withServer(async peer => {
       await capabilities(peer)
@@ -103,7 +103,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'answers a Ping with custody after the requests before it',
     withServer(async peer => {
       await capabilities(peer)
@@ -114,7 +114,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it.each([
+  test.each([
     ['a request before the CSM', rawFrame(CODE.GET, { path: '/test' }), undefined],
     ['a CSM with a critical option', bad(9), 9],
     ['a signal with a critical option', Buffer.concat([hello(), rawFrame(CODE.PING, { options: [[3, 'x']] })]), undefined],
@@ -131,7 +131,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })()
   )
 
-  it(
+  test(
     'closes when the peer aborts',
     withServer(async peer => {
       await capabilities(peer)
@@ -140,7 +140,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'finishes what is in work after a Release, then closes',
     withServer(async peer => {
       await capabilities(peer)
@@ -152,7 +152,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'answers unknown critical options 4.02, and unknown methods 4.05',
     withServer(async peer => {
       await capabilities(peer)
@@ -162,7 +162,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'answers a body over the limit 4.13, and reads on',
     withServer(
       async (peer, server) => {
@@ -177,7 +177,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     )
   )
 
-  it(
+  test(
     'sends a peer that takes no large messages blocks of 1,024 bytes',
     withServer(async peer => {
       await capabilities(peer)
@@ -189,7 +189,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'sends a peer that takes them large messages in one piece, or BERT blocks when it asks for those (section 6)',
     withServer(async peer => {
       await capabilities(peer)
@@ -202,7 +202,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'takes a body in BERT blocks',
     withServer(async (peer, server) => {
       await capabilities(peer)
@@ -216,7 +216,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'observes until Observe 1, and tells the newest state',
     withServer(async (peer, server) => {
       await capabilities(peer)
@@ -232,7 +232,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it(
+  test(
     'ends an observation with its connection',
     withServer(async (peer, server) => {
       await capabilities(peer)
@@ -245,7 +245,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     })
   )
 
-  it('runs a CONNECT through the pipeline, whose user every request of the connection has', async () => {
+  test('runs a CONNECT through the pipeline, whose user every request of the connection has', async () => {
     await using app = new App({ logger: false })
       .use((context, next) => {
         if (context.method === 'CONNECT') {
@@ -265,7 +265,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     peer.close()
   })
 
-  it('refuses a connection that the pipeline refuses', async () => {
+  test('refuses a connection that the pipeline refuses', async () => {
     await using app = new App({ logger: false })
       .use((context, next) => {
         if (context.method === 'CONNECT') throw new IopaError(401, 'unauthorized', 'Say who you are.')
@@ -285,7 +285,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     expect(runs).toBe(0)
   })
 
-  it('says goodbye to its connections when the app closes', async () => {
+  test('says goodbye to its connections when the app closes', async () => {
     const server = await startEtsi({ udp: false, tcp: true })
     const peer = await RawStreamPeer.to(server.port)
     await capabilities(peer)

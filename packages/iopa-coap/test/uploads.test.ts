@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { BERT } from '../src/codec/block.ts'
 import { Uploads } from '../src/exchanges/uploads.ts'
 
@@ -7,7 +7,7 @@ const fill = (length: number, value = 1) => new Uint8Array(length).fill(value)
 const owner = {}
 
 describe('block-wise uploads', () => {
-  it('join blocks in order into one body', () => {
+  test('join blocks in order into one body', () => {
     const uploads = new Uploads(LIMITS)
     expect(uploads.accept(owner, 'k', { num: 0, more: true, szx: 2 }, fill(64, 1), undefined, 0)).toEqual({ outcome: 'continue' })
     expect(uploads.accept(owner, 'k', { num: 1, more: true, szx: 2 }, fill(64, 2), undefined, 0)).toEqual({ outcome: 'continue' })
@@ -16,14 +16,14 @@ describe('block-wise uploads', () => {
     expect([uploads.size, uploads.bytes]).toEqual([0, 0])
   })
 
-  it('go on in smaller blocks when the size changes on the way', () => {
+  test('go on in smaller blocks when the size changes on the way', () => {
     const uploads = new Uploads(LIMITS)
     uploads.accept(owner, 'k', { num: 0, more: true, szx: 6 }, fill(1024), undefined, 0)
     expect(uploads.accept(owner, 'k', { num: 16, more: true, szx: 2 }, fill(64), undefined, 0).outcome).toBe('continue')
     expect(uploads.accept(owner, 'k', { num: 17, more: false, szx: 2 }, fill(1), undefined, 0).outcome).toBe('complete')
   })
 
-  it('accept the last block once more, and refuse a gap', () => {
+  test('accept the last block once more, and refuse a gap', () => {
     const uploads = new Uploads(LIMITS)
     uploads.accept(owner, 'k', { num: 0, more: true, szx: 0 }, fill(16), undefined, 0)
     uploads.accept(owner, 'k', { num: 1, more: true, szx: 0 }, fill(16), undefined, 0)
@@ -33,7 +33,7 @@ describe('block-wise uploads', () => {
     expect(done.outcome === 'complete' && done.body.length).toBe(33)
   })
 
-  it('begin anew with block 0, and refuse a later block of something unknown', () => {
+  test('begin anew with block 0, and refuse a later block of something unknown', () => {
     const uploads = new Uploads(LIMITS)
     expect(uploads.accept(owner, 'k', { num: 1, more: true, szx: 0 }, fill(16), undefined, 0).outcome).toBe('incomplete')
     uploads.accept(owner, 'k', { num: 0, more: true, szx: 0 }, fill(16, 1), undefined, 0)
@@ -43,7 +43,7 @@ describe('block-wise uploads', () => {
     expect([uploads.size, uploads.bytes]).toEqual([0, 0])
   })
 
-  it('keep apart what has different keys', () => {
+  test('keep apart what has different keys', () => {
     const uploads = new Uploads(LIMITS)
     uploads.accept(owner, 'a', { num: 0, more: true, szx: 0 }, fill(16, 1), undefined, 0)
     uploads.accept(owner, 'b', { num: 0, more: true, szx: 0 }, fill(16, 2), undefined, 0)
@@ -51,7 +51,7 @@ describe('block-wise uploads', () => {
     expect(a).toEqual({ outcome: 'complete', body: fill(16, 1) })
   })
 
-  it('refuse a payload that is not as long as its block says', () => {
+  test('refuse a payload that is not as long as its block says', () => {
     const uploads = new Uploads(LIMITS)
     expect(uploads.accept(owner, 'k', { num: 0, more: true, szx: 0 }, fill(15), undefined, 0).outcome).toBe('malformed')
     expect(uploads.accept(owner, 'k', { num: 0, more: false, szx: 0 }, fill(17), undefined, 0).outcome).toBe('malformed')
@@ -60,7 +60,7 @@ describe('block-wise uploads', () => {
     expect(uploads.accept(owner, 'k', { num: 2, more: false, szx: BERT }, fill(1500), undefined, 0).outcome).toBe('complete')
   })
 
-  it('refuse a body over its limit as soon as that is known', () => {
+  test('refuse a body over its limit as soon as that is known', () => {
     const uploads = new Uploads(LIMITS)
     expect(uploads.accept(owner, 'k', { num: 0, more: true, szx: 6 }, fill(1024), 5000, 0).outcome).toBe('too-large')
     expect(uploads.size).toBe(0)
@@ -70,7 +70,7 @@ describe('block-wise uploads', () => {
     expect([uploads.size, uploads.bytes]).toEqual([0, 0])
   })
 
-  it('hold no more bodies and bytes than they may, for one owner and in all, and drop what is not continued', () => {
+  test('hold no more bodies and bytes than they may, for one owner and in all, and drop what is not continued', () => {
     const uploads = new Uploads(LIMITS)
     const begin = (who: object, key: string, now = 0) => uploads.accept(who, key, { num: 0, more: true, szx: 6 }, fill(1024), undefined, now).outcome
     const [a, b, c] = [{}, {}, {}]

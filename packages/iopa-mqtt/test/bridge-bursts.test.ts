@@ -2,7 +2,7 @@ import { App, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { connectAsync } from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { bridge } from '../src/bridge.ts'
 import { mqtt } from '../src/mqtt.ts'
 import { house } from './fixtures/house.ts'
@@ -15,7 +15,7 @@ afterEach(async () => {
 })
 
 describeWith(['mosquitto'], 'a worker behind mosquitto', () => {
-  it('handles every message of a burst of QoS 0', async () => {
+  test('handles every message of a burst of QoS 0', async () => {
     const broker = await mosquitto(['max_queued_messages 0'])
     closing.push(() => broker.stop())
     const worker = await house({ broker: broker.url, statePrefix: false })
@@ -48,7 +48,7 @@ const burstOf = (count: number): Buffer =>
     )
   )
 
-it('reads on when there is room again: a burst in one write loses nothing, each topic in order', async () => {
+test('reads on when there is room again: a burst in one write loses nothing, each topic in order', async () => {
   const broker = await scripted()
   const worker = await house({ broker: broker.url, statePrefix: false })
   closing.push(() => worker.close(20))
@@ -59,7 +59,7 @@ it('reads on when there is room again: a burst in one write loses nothing, each 
   expect(first).toEqual([...first].sort((one, other) => one - other))
 })
 
-it('reads on although nothing is finished, for a handler may wait for an answer of the broker', async () => {
+test('reads on although nothing is finished, for a handler may wait for an answer of the broker', async () => {
   const broker = await scripted()
   const worker = await house({ broker: broker.url, statePrefix: false, window: 1, limits: { queueMessages: 10 } }, () =>
     worker.bridge.publish('elsewhere', 'x', { qos: 1 })
@@ -72,7 +72,7 @@ it('reads on although nothing is finished, for a handler may wait for an answer 
   await until(() => worker.lights.size > 0)
 })
 
-it('logs one line for finally failed messages, and one for responses that it cannot publish', async () => {
+test('logs one line for finally failed messages, and one for responses that it cannot publish', async () => {
   const broker = await scripted()
   const lines: string[] = []
   let seen = 0
@@ -100,7 +100,7 @@ it('logs one line for finally failed messages, and one for responses that it can
   ])
 })
 
-it('waits while the bodies in memory have no room, and handles everything when they have', async () => {
+test('waits while the bodies in memory have no room, and handles everything when they have', async () => {
   const broker = await scripted()
   let release = (): void => undefined
   const gate = new Promise<void>(resolve => (release = resolve))

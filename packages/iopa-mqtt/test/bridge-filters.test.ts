@@ -1,6 +1,6 @@
 import { type PatternSegment, parsePattern } from '@iopa/appbuilder/extension'
 import { array, assert, constantFrom, property } from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { covers, filtersOf, overlaps, partitionByOverlap, withoutCovered } from '../src/bridge/filters.ts'
 import { topicMatches } from '../src/topics/topic.ts'
 
@@ -11,7 +11,7 @@ const digits: PatternSegment = parsePattern('/{id:[0-9]+}').segments[0] as Patte
 const rest: PatternSegment = { kind: 'tail', name: 'rest' }
 
 describe('filters of routes', () => {
-  it.each<[string, PatternSegment[], string[]]>([
+  test.each<[string, PatternSegment[], string[]]>([
     ['/lights/hall', [text('lights'), text('hall')], ['lights/hall']],
     ['/lights/:id', [text('lights'), id], ['lights/+']],
     ['/lights/{id:[0-9]+}/level', [text('lights'), digits, text('level')], ['lights/+/level']],
@@ -26,12 +26,12 @@ describe('filters of routes', () => {
     expect(filtersOf(segments).sort()).toEqual([...filters].sort())
   })
 
-  it('omit filters that another filter covers', () => {
+  test('omit filters that another filter covers', () => {
     expect(withoutCovered(['lights/hall', 'lights/+', 'lights/+', 'lights/#', 'sensors/+'])).toEqual(['lights/#', 'sensors/+'])
     expect(withoutCovered(['#', '$SYS/#'])).toEqual(['#', '$SYS/#'])
   })
 
-  it('distinguish shared topics', () => {
+  test('distinguish shared topics', () => {
     expect(partitionByOverlap(['lights/+', '+/hall', 'sensors/+/value'])).toEqual({
       disjoint: ['sensors/+/value'],
       overlapping: ['lights/+', '+/hall']
@@ -50,7 +50,7 @@ describe('filters of routes', () => {
     return all
   })()
 
-  it('cover and overlap exactly as matching says', () => {
+  test('cover and overlap exactly as matching says', () => {
     assert(
       property(filter, filter, (one, other) => {
         const inOne = topics.filter(topic => topicMatches(one, topic))

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ReceivedAnswer } from '@iopa/appbuilder'
 import { connectAsync, type MqttClient } from 'mqtt'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, nats, type Peer, until } from './fixtures/peers.ts'
@@ -93,13 +93,13 @@ const concurrentPuts = async (options: Partial<HouseOptions>): Promise<void> => 
 describeWith(['mosquitto'], 'workers on one mosquitto', () => {
   setUp(() => mosquitto(), 5)
 
-  it.each<[string, Partial<HouseOptions>]>([
+  test.each<[string, Partial<HouseOptions>]>([
     ['in a group, with MQTT 5', { share: 'house' }],
     ['in a group, with MQTT 3.1.1', { share: 'house', protocolVersion: 4 }],
     ['each for itself', {}]
   ])('agree after concurrent PUTs on all of them, with at most one state message per change (%s)', (_, options) => concurrentPuts(options))
 
-  it('agree when they speak different versions', async () => {
+  test('agree when they speak different versions', async () => {
     const workers = [await open({ protocolVersion: 4 }), await open({ protocolVersion: 5 }), await open({ protocolVersion: 4 })]
     await Promise.all(workers.map((worker, number) => worker.put('hall', String(number))))
     await settled(['hall'])
@@ -107,7 +107,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(heard.length).toBeLessThanOrEqual(3)
   })
 
-  it('share the commands of a group, so that each is handled by one', async () => {
+  test('share the commands of a group, so that each is handled by one', async () => {
     const workers = await three({ share: 'house' })
     await Promise.all(Array.from({ length: 90 }, (_, n) => device.publishAsync(`lights/${n}`, 'on', { qos: 1 })))
     await until(() => workers.reduce((sum, { seen }) => sum + seen.filter(({ replica }) => !replica).length, 0) === 90)
@@ -119,7 +119,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     for (const { lights } of workers) expect(lights.size).toBe(90)
   })
 
-  it('deliver a change to the observers of all workers', async () => {
+  test('deliver a change to the observers of all workers', async () => {
     const [one, two] = (await three({ share: 'house' })) as [House, House]
     await one.put('hall', 'off')
     await until(() => two.lights.get('hall') === 'off')
@@ -139,7 +139,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(seen).toEqual(['off', 'on', 'dim'])
   })
 
-  it('hand a state that cannot be put to their observers as it is', async () => {
+  test('hand a state that cannot be put to their observers as it is', async () => {
     const [one, two] = (await three()) as [House, House]
     const ending = new AbortController()
     const seen: string[] = []
@@ -157,7 +157,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(heard.map(({ payload }) => payload)).toEqual(['night'])
   })
 
-  it('tell the observers of a list, which each makes itself, the whole of it in the end', async () => {
+  test('tell the observers of a list, which each makes itself, the whole of it in the end', async () => {
     const workers = await three()
     for (const worker of workers) worker.after = context => context.notify('/lights')
     const ending = new AbortController()
@@ -176,7 +176,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(last).toEqual([whole, whole, whole])
   })
 
-  it('publish a deletion as an empty state, and delete by it', async () => {
+  test('publish a deletion as an empty state, and delete by it', async () => {
     const [one, two, three_] = (await three()) as [House, House, House]
     await one.put('hall', 'on')
     await until(() => two.lights.has('hall') && three_.lights.has('hall'))
@@ -186,7 +186,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(heard.map(({ payload }) => payload)).toEqual(['on', ''])
   })
 
-  it('are quiet when nothing changes, also after the broker has come back', async () => {
+  test('are quiet when nothing changes, also after the broker has come back', async () => {
     const workers = await three({ clientId: undefined as never })
     await Promise.all(workers.map((worker, number) => worker.put(`light-${number}`, 'on')))
     await settled([])
@@ -204,7 +204,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     for (const light of ['light-0', 'light-1', 'light-2']) expect(new Set(await values(light)).size).toBe(1)
   })
 
-  it('never lose a change of one client to the echo of an earlier one', async () => {
+  test('never lose a change of one client to the echo of an earlier one', async () => {
     const [one, two] = (await three()) as [House, House]
     for (let n = 0; n < 150; n++) {
       await one.put('hall', String(n))
@@ -217,7 +217,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     expect(heard.length).toBeLessThanOrEqual(150)
   })
 
-  it('handle every message at least once although one of them is killed in the middle of the load', async () => {
+  test('handle every message at least once although one of them is killed in the middle of the load', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'iopa-workers-'))
     const file = join(folder, 'handled')
     await writeFile(file, '')
@@ -265,10 +265,10 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
 describeWith(['nats-server'], 'workers on one NATS server', () => {
   setUp(() => nats(), 4)
 
-  it('agree after concurrent PUTs, with at most one state message per change, though it has no shared subscriptions', () =>
+  test('agree after concurrent PUTs, with at most one state message per change, though it has no shared subscriptions', () =>
     concurrentPuts({ share: 'house' }))
 
-  it('each get the commands of the group, and do not go in circles', async () => {
+  test('each get the commands of the group, and do not go in circles', async () => {
     const workers = await three({ share: 'house' })
     await device.publishAsync('lights/hall', 'on', { qos: 1 })
     await until(() => workers.every(({ lights }) => lights.get('hall') === 'on'))

@@ -1,12 +1,12 @@
 import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { AckQueue, type AckSlot } from '../src/bridge/acknowledgements.ts'
 import { Inbox } from '../src/bridge/inbox.ts'
 import { outcomeOf } from '../src/bridge/worker.ts'
 import { Backoff } from '../src/remote/waiting.ts'
 
 describe('acknowledgements', () => {
-  it('leave in the order of arrival, whatever the order of completion', () => {
+  test('leave in the order of arrival, whatever the order of completion', () => {
     fc.assert(
       fc.property(fc.nat(30), fc.infiniteStream(fc.nat()), (count, choices) => {
         const released: number[] = []
@@ -26,7 +26,7 @@ describe('acknowledgements', () => {
     )
   })
 
-  it('leave as they come when the order does not matter', () => {
+  test('leave as they come when the order does not matter', () => {
     const released: number[] = []
     const queue = new AckQueue('any', id => released.push(id))
     const [one, two] = [queue.add(1), queue.add(2)]
@@ -66,7 +66,7 @@ describe('the inbox', () => {
     return { inbox, running, started, finish }
   }
 
-  it('works on different topics at once, on one topic in order, and never on more than its window', async () => {
+  test('works on different topics at once, on one topic in order, and never on more than its window', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 40 }),
@@ -93,7 +93,7 @@ describe('the inbox', () => {
     )
   })
 
-  it('refuses messages over its limits of number and bytes', () => {
+  test('refuses messages over its limits of number and bytes', () => {
     const { inbox } = make(1, 2)
     expect([1, 2, 3, 4].map(number => inbox.offer({ key: 'a', number }))).toEqual([true, true, true, false])
     const small = make(1, 100, 25).inbox
@@ -102,7 +102,7 @@ describe('the inbox', () => {
 })
 
 describe('the inbox with one worker', () => {
-  it('takes topics in turn, and frees room after a message is handled', async () => {
+  test('takes topics in turn, and frees room after a message is handled', async () => {
     const started: string[] = []
     const running: (() => void)[] = []
     const inbox = new Inbox<string>({
@@ -131,7 +131,7 @@ describe('the inbox with one worker', () => {
 })
 
 describe('attempts', () => {
-  it('wait twice as long each time up to the longest wait, spread over half of it', () => {
+  test('wait twice as long each time up to the longest wait, spread over half of it', () => {
     for (const [random, factor] of [
       [0, 0.5],
       [0.5, 0.75]
@@ -143,7 +143,7 @@ describe('attempts', () => {
     }
   })
 
-  it.each([
+  test.each([
     ['acknowledge', [200, 201, 204, 304, 404, 405, 410]],
     ['dead-letter', [400, 401, 403, 409, 412, 413, 415, 422, 501]],
     ['hold', [429, 503]],

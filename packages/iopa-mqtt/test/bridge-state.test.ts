@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Representation, type StateMessage, StateReplica } from '../src/bridge/state-replica.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -128,7 +128,7 @@ const run = async (scheduler: fc.Scheduler, script: Step[], instances: number, o
 }
 
 describe('state on a broker', () => {
-  it.each([
+  test.each([
     ['with user properties', true],
     ['without them (3.1.1)', false]
   ])('converges in every interleaving with at most one message per change, %s', async (_, origins) => {
@@ -140,7 +140,7 @@ describe('state on a broker', () => {
     )
   })
 
-  it('never loses a change of a single writer to the echo of an earlier one', async () => {
+  test('never loses a change of a single writer to the echo of an earlier one', async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), steps(1), async (scheduler, script) => {
         const world = await run(scheduler, script, 2, true)
@@ -191,7 +191,7 @@ describe('state on a broker', () => {
   const foreign = (value: string, origin = 'other:1'): StateMessage => ({ payload: bytes(value), contentType: 'text/plain', origin })
   const soon = () => new Promise(resolve => setImmediate(resolve))
 
-  it('applies messages of others published meanwhile if its own message is refused', async () => {
+  test('applies messages of others published meanwhile if its own message is refused', async () => {
     const { replica, applied, failures } = alone({
       publish: async () => {
         await soon()
@@ -205,7 +205,7 @@ describe('state on a broker', () => {
     expect(failures).toHaveLength(1)
   })
 
-  it('applies messages of others published meanwhile if its own message never returns', async () => {
+  test('applies messages of others published meanwhile if its own message never returns', async () => {
     const { replica, applied, fire, timers } = alone()
     replica.changed('/a')
     await soon()
@@ -219,7 +219,7 @@ describe('state on a broker', () => {
     expect(replica.pending).toBe(0)
   })
 
-  it('applies its own message when it arrives a second time, as other workers do', async () => {
+  test('applies its own message when it arrives a second time, as other workers do', async () => {
     const { replica, applied, published, values } = alone()
     values.set('/a', 'mine')
     replica.changed('/a')
@@ -232,7 +232,7 @@ describe('state on a broker', () => {
     expect(applied).toEqual(['/a=theirs', '/a=mine'])
   })
 
-  it('publishes nothing that the topic already has', async () => {
+  test('publishes nothing that the topic already has', async () => {
     const { replica, published, values } = alone()
     await replica.receive('/a', foreign('on'))
     values.set('/a', 'on')
@@ -245,7 +245,7 @@ describe('state on a broker', () => {
     expect(published).toMatchObject([{ path: '/a', value: 'on' }])
   })
 
-  it('publishes a value again after another one was sent, though that never came back', async () => {
+  test('publishes a value again after another one was sent, though that never came back', async () => {
     const { replica, published, values, fire } = alone()
     await replica.receive('/a', foreign('on'))
     values.set('/a', 'off')
@@ -259,7 +259,7 @@ describe('state on a broker', () => {
     expect(published.map(({ value }) => value)).toEqual(['off', 'on'])
   })
 
-  it('gathers the changes of a path while there is no connection, and refuses further paths over its bound', async () => {
+  test('gathers the changes of a path while there is no connection, and refuses further paths over its bound', async () => {
     let connect = (): void => {}
     const connected = new Promise<void>(resolve => {
       connect = resolve
@@ -275,7 +275,7 @@ describe('state on a broker', () => {
     expect(published.filter(({ path }) => path === '/a').map(({ value }) => value)).toEqual(['99'])
   })
 
-  it('continues when a path has nothing to share', async () => {
+  test('continues when a path has nothing to share', async () => {
     const { replica, published, applied } = alone({ capture: async () => null })
     replica.changed('/a')
     await replica.receive('/a', foreign('theirs'))
@@ -284,7 +284,7 @@ describe('state on a broker', () => {
     expect(applied).toEqual(['/a=theirs'])
   })
 
-  it('publishes again if the topic has another content type, or was seen too many topics ago', async () => {
+  test('publishes again if the topic has another content type, or was seen too many topics ago', async () => {
     const { replica, published, values } = alone()
     values.set('/a', 'on')
     await replica.receive('/a', { ...foreign('on'), contentType: 'application/json' })

@@ -1,5 +1,5 @@
 import type { Packet } from 'mqtt-packet'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { until } from './fixtures/peers.ts'
@@ -54,7 +54,7 @@ const release = async (held: Map<string, () => void>, ...names: string[]): Promi
   }
 }
 
-it('acknowledges in the order of arrival, whatever the order of completion', async () => {
+test('acknowledges in the order of arrival, whatever the order of completion', async () => {
   const broker = await serve()
   const { held } = await work(broker)
   const [visit] = broker.visits as [Visit]
@@ -69,7 +69,7 @@ it('acknowledges in the order of arrival, whatever the order of completion', asy
   expect(acknowledged(visit)).toEqual([1, 2, 3, 4])
 })
 
-it('acknowledges as messages are handled, with ackOrder any', async () => {
+test('acknowledges as messages are handled, with ackOrder any', async () => {
   const broker = await serve()
   const { held } = await work(broker, { ackOrder: 'any' })
   const [visit] = broker.visits as [Visit]
@@ -80,7 +80,7 @@ it('acknowledges as messages are handled, with ackOrder any', async () => {
   expect(acknowledged(visit)).toEqual([3, 1, 2])
 })
 
-it('answers pings and accepts messages while handlers run', async () => {
+test('answers pings and accepts messages while handlers run', async () => {
   const broker = await serve()
   const { held } = await work(broker)
   const [visit] = broker.visits as [Visit]
@@ -91,7 +91,7 @@ it('answers pings and accepts messages while handlers run', async () => {
   await until(() => held.has('3'))
 })
 
-it('asks for a new connection when the broker sends more than was agreed, and loses nothing', async () => {
+test('asks for a new connection when the broker sends more than was agreed, and loses nothing', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 2, limits: { queueMessages: 3 } })
   const [first] = broker.visits as [Visit]
@@ -113,7 +113,7 @@ it('asks for a new connection when the broker sends more than was agreed, and lo
   expect(worker.seen.map(({ path }) => path)).toEqual([1, 2, 3, 4, 5].map(id => `/lights/${id}`))
 })
 
-it('does not restart a running handler for a duplicate, but for another message with the same identifier', async () => {
+test('does not restart a running handler for a duplicate, but for another message with the same identifier', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   publish(broker.visits[0]!, 1)
@@ -135,7 +135,7 @@ it('does not restart a running handler for a duplicate, but for another message 
   expect(worker.seen.map(({ body }) => body)).toEqual(['on', 'on', 'something else'])
 })
 
-it('does not repeat a handled message that it could not acknowledge', async () => {
+test('does not repeat a handled message that it could not acknowledge', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   for (const id of [1, 2, 3]) publish(broker.visits[0]!, id)
@@ -158,7 +158,7 @@ it('does not repeat a handled message that it could not acknowledge', async () =
   expect(acknowledged(second)).toEqual([1, 2, 3, 4])
 })
 
-it('keeps QoS 0 messages without room waiting in the connection', async () => {
+test('keeps QoS 0 messages without room waiting in the connection', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
   const [visit] = broker.visits as [Visit]
@@ -171,7 +171,7 @@ it('keeps QoS 0 messages without room waiting in the connection', async () => {
   expect(broker.visits).toHaveLength(1)
 })
 
-it('drops messages of QoS 0 that find no room while nothing is finished, and stays connected', async () => {
+test('drops messages of QoS 0 that find no room while nothing is finished, and stays connected', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
   const [visit] = broker.visits as [Visit]
@@ -187,7 +187,7 @@ it('drops messages of QoS 0 that find no room while nothing is finished, and sta
   expect(broker.visits).toHaveLength(1)
 })
 
-it('leaves unfinished messages to the broker when it closes', async () => {
+test('leaves unfinished messages to the broker when it closes', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { clientId: 'steady' })
   const [visit] = broker.visits as [Visit]
@@ -202,7 +202,7 @@ it('leaves unfinished messages to the broker when it closes', async () => {
   expect(visit.received.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0 })
 })
 
-it('handles an equal message again if it is not marked as duplicate', async () => {
+test('handles an equal message again if it is not marked as duplicate', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   publish(broker.visits[0]!, 1)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { Aedes } from 'aedes'
 import { connectAsync, type IClientPublishOptions, type IPublishPacket, type MqttClient } from 'mqtt'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, type Peer, until } from './fixtures/peers.ts'
@@ -58,7 +58,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     await device.endAsync(true)
   })
 
-  it.each([5, 4] as const)('handles a command as a PUT and publishes the new state, retained (protocol version %i)', async protocolVersion => {
+  test.each([5, 4] as const)('handles a command as a PUT and publishes the new state, retained (protocol version %i)', async protocolVersion => {
     const worker = await open({ protocolVersion })
     await send('lights/hall', 'on')
     await until(() => heard.length > 0)
@@ -69,7 +69,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(late.seen).toMatchObject([{ method: 'PUT', path: '/lights/hall', body: 'on', replica: true }])
   })
 
-  it('takes the method from the user property, and a retained message without payload for a DELETE', async () => {
+  test('takes the method from the user property, and a retained message without payload for a DELETE', async () => {
     const worker = await open()
     await send('lights/hall', 'on')
     await until(() => states().length === 1)
@@ -82,7 +82,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen.map(({ method }) => method)).toEqual(['PUT', 'DELETE', 'POST'])
   })
 
-  it('answers to the Response Topic with status, headers and body', async () => {
+  test('answers to the Response Topic with status, headers and body', async () => {
     const worker = await open()
     worker.lights.set('hall', 'on')
     const found = await ask('lights/hall', '')
@@ -100,7 +100,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(refused.properties?.contentType).toBe('application/problem+json')
   })
 
-  it('never answers to a topic of state, commands or dead letters', async () => {
+  test('never answers to a topic of state, commands or dead letters', async () => {
     const worker = await open()
     await device.subscribeAsync(['dead/#', 'lights/#'], { qos: 1 })
     for (const responseTopic of [`${prefix}/lights/hall`, 'lights/porch', 'dead/lights/hall']) {
@@ -113,7 +113,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect([...worker.lights.keys()]).toEqual(['hall', 'end'])
   })
 
-  it('sends commands that can never succeed to the dead-letter topic with the reason, and continues', async () => {
+  test('sends commands that can never succeed to the dead-letter topic with the reason, and continues', async () => {
     const worker = await open()
     await device.subscribeAsync('dead/#', { qos: 1 })
     await send('lights/hall', 'bad', { properties: { contentType: 'text/plain', userProperties: { trace: '7' } } })
@@ -132,7 +132,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen).toHaveLength(2)
   })
 
-  it('retries commands that may succeed later, up to a limit, and holds those without room', async () => {
+  test('retries commands that may succeed later, up to a limit, and holds those without room', async () => {
     const worker = await open({ retry: { attempts: 3, initial: 5, maximum: 20 } })
     await device.subscribeAsync('dead/#', { qos: 1 })
     const left = new Map([
@@ -161,7 +161,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(heard.filter(({ topic }) => topic.startsWith('dead/'))).toHaveLength(1)
   })
 
-  it('works on no more than its window, on different topics at once and on one in order', async () => {
+  test('works on no more than its window, on different topics at once and on one in order', async () => {
     const worker = await open({ window: 4 })
     let running = 0
     let most = 0
@@ -181,7 +181,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     }
   })
 
-  it('lets a handler publish with QoS 1 and wait for the acknowledgement', async () => {
+  test('lets a handler publish with QoS 1 and wait for the acknowledgement', async () => {
     const worker = await open()
     await device.subscribeAsync('log/#', { qos: 1 })
     worker.hook = () => worker.bridge.publish('log/change', 'changed', { qos: 1 })
@@ -190,7 +190,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     await until(() => worker.lights.get('hall') === 'on')
   })
 
-  it('keeps its connection while a handler takes longer than the keep alive', async () => {
+  test('keeps its connection while a handler takes longer than the keep alive', async () => {
     const worker = await open({ keepAlive: 1 })
     worker.hook = () => pause(2600)
     await send('lights/hall', 'on')
@@ -199,7 +199,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen.filter(({ replica }) => !replica)).toHaveLength(1)
   })
 
-  it('acknowledges only after the work: commands of a lost worker are delivered again', async () => {
+  test('acknowledges only after the work: commands of a lost worker are delivered again', async () => {
     const first = await open({ clientId: 'worker-a' })
     let started = 0
     let release = (): void => {}
@@ -219,7 +219,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(second.seen.filter(({ replica }) => !replica)).toHaveLength(1)
   })
 
-  it('continues after the broker was away, with messages published meanwhile and without repeating running ones', async () => {
+  test('continues after the broker was away, with messages published meanwhile and without repeating running ones', async () => {
     const own = await mosquitto()
     try {
       const worker = await open({ broker: own.url, clientId: 'steady' })
@@ -252,7 +252,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     }
   })
 
-  it('settles every publish that is under way when it closes', async () => {
+  test('settles every publish that is under way when it closes', async () => {
     const worker = await open()
     const published = Promise.allSettled(Array.from({ length: 300 }, (_, n) => worker.bridge.publish(`log/${n}`, 'x', { qos: 1 })))
     await worker.put('hall', 'on')
@@ -262,7 +262,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     await expect(worker.bridge.publish('log/late', 'x', { qos: 1 })).rejects.toMatchObject({ code: 'closed' })
   })
 
-  it('does not do old retained commands again', async () => {
+  test('does not do old retained commands again', async () => {
     await send('lights/hall', 'old', { retain: true })
     for (const protocolVersion of [5, 4] as const) {
       const worker = await open({ protocolVersion })
@@ -273,7 +273,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     await send('lights/hall', '', { retain: true })
   })
 
-  it('leaves topics without a route to others', async () => {
+  test('leaves topics without a route to others', async () => {
     const worker = await open({ topics: ['#'] })
     for (const topic of ['other/thing', 'lights//hall', 'lights/../x', '/lights/hall']) await send(topic, 'x')
     await send('lights/hall', 'on')
@@ -281,7 +281,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen.filter(({ replica }) => !replica)).toHaveLength(1)
   })
 
-  it('hands a message over once although two of its filters match', async () => {
+  test('hands a message over once although two of its filters match', async () => {
     const worker = await open({ topics: ['lights/+', '+/hall'] })
     await send('lights/hall', 'one')
     await send('lights/porch', 'two')
@@ -289,14 +289,14 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen.filter(({ replica }) => !replica).map(({ body }) => body)).toEqual(['one', 'two'])
   })
 
-  it('rejects in listen() when the broker cannot be reached, and when there is nothing to subscribe to', async () => {
+  test('rejects in listen() when the broker cannot be reached, and when there is nothing to subscribe to', async () => {
     await expect(open({ broker: 'mqtt://127.0.0.1:1' })).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
     await expect(open({ broker: 'http://127.0.0.1:1' })).rejects.toMatchObject({ code: 'bad-broker-url' })
     await expect(open({ share: 'a/b' })).rejects.toMatchObject({ code: 'bad-share' })
     await expect(open({ topics: ['a#'] })).rejects.toMatchObject({ code: 'bad-topic-filter' })
   })
 
-  it('rejects in listen() when the broker refuses a subscription', async () => {
+  test('rejects in listen() when the broker refuses a subscription', async () => {
     const aedes = await Aedes.createBroker({ authorizeSubscribe: (_client, _subscription, done) => done(null, null) })
     const server = createServer(aedes.handle).listen(0, '127.0.0.1')
     await once(server, 'listening')

@@ -1,5 +1,5 @@
 import type { LinkAnswer } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Observers } from '../src/client/observers.ts'
 import { answerOf } from '../src/client/pending-requests.ts'
 import type { InboundMessage } from '../src/remote/message.ts'
@@ -17,7 +17,7 @@ const message = (topic: string, payload: string, more: Partial<InboundMessage> =
 })
 
 describe('the observers of a link', () => {
-  it('get a first message of each topic of a filter, and one of a topic once', async () => {
+  test('get a first message of each topic of a filter, and one of a topic once', async () => {
     const observers = new Observers(0)
     const [wild, exact]: [string[], string[]] = [[], []]
     const sink = (heard: string[]) => ({ next: async (answer: LinkAnswer) => void heard.push(await answer.text()), accepted: () => {} })
@@ -34,7 +34,7 @@ describe('the observers of a link', () => {
 })
 
 describe('a message as an answer', () => {
-  it.each([
+  test.each([
     ['99', 200],
     ['600', 200],
     ['201.5', 200],
@@ -44,7 +44,7 @@ describe('a message as an answer', () => {
     expect(answerOf(message('a', 'x', { properties: { userProperties: { status } } })).status).toBe(expected)
   })
 
-  it('has no header that could break a line or has no name for one', () => {
+  test('has no header that could break a line or has no name for one', () => {
     const userProperties = { good: 'x', bad: 'x\r\nevil: y', 'no name': 'z' }
     expect([...answerOf(message('a', 'x', { properties: { userProperties } })).headers]).toEqual([['good', 'x']])
   })

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import type { Listener } from '@iopa/transport'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { joinBroker } from '../src/bridge/bridge.ts'
 import { bridge } from '../src/bridge.ts'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
@@ -41,7 +41,7 @@ const serve = async (options: MqttOptions): Promise<Listener> => {
 describeWith(['openssl'], 'a client with TLS', () => {
   const secret = certificate()
 
-  it.each(['mqtts', 'wss'])('authenticates itself, and verifies the broker, over %s', async scheme => {
+  test.each(['mqtts', 'wss'])('authenticates itself, and verifies the broker, over %s', async scheme => {
     const port = await freePort()
     const listener = await serve({ tls: secret, websocket: websocket({ port }) })
     const url = new URL(scheme === 'wss' ? `wss://127.0.0.1:${port}/` : listener.url)
@@ -63,7 +63,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
     expect(await (await unverified.send(asked)).text()).toBe('ann')
   })
 
-  it('lets a worker join a broker over TLS', async () => {
+  test('lets a worker join a broker over TLS', async () => {
     const listener = await serve({ tls: secret })
     const seen: string[] = []
     const url = new URL(listener.url)
@@ -87,7 +87,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
   })
 })
 
-it('reaches a broker over WebSocket, whose path is not part of request paths', async () => {
+test('reaches a broker over WebSocket, whose path is not part of request paths', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   closing.push(() => server.close())
@@ -101,7 +101,7 @@ it('reaches a broker over WebSocket, whose path is not part of request paths', a
   expect(await (await client.get('/lights/hall')).text()).toBe('on')
 })
 
-it.each([
+test.each([
   ['ws', async (url: string) => new App({ logger: false }).use(mqtt()).connect(url)],
   [
     'wss',

@@ -5,7 +5,7 @@ import type { LinkAnswer } from '@iopa/context'
 import { router } from '@iopa/router'
 import type { Client } from '@iopa/transport'
 import { connectAsync, type MqttClient } from 'mqtt'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { MqttClientOptions } from '../src/client.ts'
 import { mqtt } from '../src/mqtt.ts'
 import { connectMqtt } from './fixtures/connect-mqtt.ts'
@@ -66,7 +66,7 @@ describe('the client of an IOPA broker', () => {
     return { app, url: listener!.url, lights }
   }
 
-  it('sends a request without waiting for an acknowledgement that TCP delays', async () => {
+  test('sends a request without waiting for an acknowledgement that TCP delays', async () => {
     const { url } = await serve()
     const channel = await connect(url)
     const times: number[] = []
@@ -79,7 +79,7 @@ describe('the client of an IOPA broker', () => {
     expect(times.sort((a, b) => a - b)[7]).toBeLessThan(30)
   })
 
-  it('gets, puts, posts and deletes with the answer of the handler', async () => {
+  test('gets, puts, posts and deletes with the answer of the handler', async () => {
     const { url, lights } = await serve()
     const channel = await connect(url)
     expect(await (await channel.send(request('GET', '/lights/hall'))).text()).toBe('off')
@@ -100,7 +100,7 @@ describe('the client of an IOPA broker', () => {
     expect((await channel.send(request('GET', '/nothing/here'))).status).toBe(404)
   })
 
-  it('works the same under app.connect()', async () => {
+  test('works the same under app.connect()', async () => {
     const { url } = await serve()
     const client = await new App({ logger: false }).use(mqtt()).connect(url.href)
     closing.push(() => client.close())
@@ -108,7 +108,7 @@ describe('the client of an IOPA broker', () => {
     expect(await (await client.get('/lights/hall')).text()).toBe('on')
   })
 
-  it('resolves with the acknowledgement by option, with its status', async () => {
+  test('resolves with the acknowledgement by option, with its status', async () => {
     const { url } = await serve()
     const channel = await connect(url, { answer: 'acknowledgement' })
     expect((await channel.send(request('PUT', '/lights/hall', 'on'))).status).toBe(204)
@@ -116,7 +116,7 @@ describe('the client of an IOPA broker', () => {
     expect([refused.status, await refused.text()]).toEqual([422, 'A light is not bad.'])
   })
 
-  it('maps every path that a topic can express', async () => {
+  test('maps every path that a topic can express', async () => {
     const app = new App({ logger: false })
       .use(mqtt({ port: 0 }))
       .use(({ method, path, segments }) => (method === 'GET' ? { path, segments } : undefined))
@@ -128,7 +128,7 @@ describe('the client of an IOPA broker', () => {
     }
   })
 
-  it('has many requests under way at once, each with its own answer', async () => {
+  test('has many requests under way at once, each with its own answer', async () => {
     const { url } = await serve()
     const channel = await connect(url)
     const answers = await Promise.all(Array.from({ length: 300 }, (_, n) => channel.send(request('POST', '/echo', n))))
@@ -137,7 +137,7 @@ describe('the client of an IOPA broker', () => {
     )
   })
 
-  it('observes a resource from its state on, and ends with the signal', async () => {
+  test('observes a resource from its state on, and ends with the signal', async () => {
     const { url, app, lights } = await serve()
     const channel = await connect(url)
     const { seen, ended, stop } = observe(channel, '/lights/hall')
@@ -152,7 +152,7 @@ describe('the client of an IOPA broker', () => {
     expect(seen).toEqual(['off', 'on', 'dim'])
   })
 
-  it('gives each of several observers all of it, the first message too', async () => {
+  test('gives each of several observers all of it, the first message too', async () => {
     const { url } = await serve()
     const channel = await connect(url)
     const first = observe(channel, '/lights/hall')
@@ -173,7 +173,7 @@ describe('the client of an IOPA broker', () => {
     await second.ended
   })
 
-  it('settles pending requests on timeout, abort and close', async () => {
+  test('settles pending requests on timeout, abort and close', async () => {
     const { url } = await serve()
     const hasty = await connect(url, { timeout: 100 })
     await expect(hasty.send(request('GET', '/never'))).rejects.toMatchObject({ status: 504, code: 'timeout' })
@@ -191,7 +191,7 @@ describe('the client of an IOPA broker', () => {
     await expect(channel.send(request('GET', '/lights/hall'))).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
   })
 
-  it('refuses paths that a topic cannot express', async () => {
+  test('refuses paths that a topic cannot express', async () => {
     const { url } = await serve()
     const channel = await connect(url)
     await expect(channel.send(request('GET', '/'))).rejects.toMatchObject({ status: 400, code: 'bad-topic' })
@@ -208,7 +208,7 @@ describe('the client of an IOPA broker', () => {
 })
 
 describe('connecting', () => {
-  it('rejects if nothing listens, if nothing answers, and with its signal', async () => {
+  test('rejects if nothing listens, if nothing answers, and with its signal', async () => {
     await expect(connect(`mqtt://127.0.0.1:${await freePort()}`)).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
     const sockets: Socket[] = []
     const silent = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
@@ -239,7 +239,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     await broker?.dispose()
   })
 
-  it('asks a worker behind it, and learns the status of its handler', async () => {
+  test('asks a worker behind it, and learns the status of its handler', async () => {
     const worker = await house({ broker: broker.url, share: 'house' })
     closing.push(() => worker.close(100))
     const channel = await connect(broker.url, { statePrefix: 'state' })
@@ -255,7 +255,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     expect(seen).toEqual(['on', 'dim'])
   })
 
-  it('gets 404 without subscribers, and reads retained messages', async () => {
+  test('gets 404 without subscribers, and reads retained messages', async () => {
     const channel = await connect(broker.url)
     expect((await channel.send(request('PUT', '/plain/one', 'x'))).status).toBe(404)
     expect((await channel.send(request('PUT', '/plain/one', 'kept', { 'mqtt.Retain': true }))).status).toBe(204)
@@ -264,7 +264,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     expect((await channel.send(request('GET', '/plain/one'))).status).toBe(404)
   })
 
-  it.each([4, 5] as const)('publishes and observes plain topics, with protocol version %i', async protocolVersion => {
+  test.each([4, 5] as const)('publishes and observes plain topics, with protocol version %i', async protocolVersion => {
     const channel = await connect(broker.url, { protocolVersion, answer: 'acknowledgement' })
     const { seen, ended, stop } = observe(channel, `/plain/v${protocolVersion}/+`)
     await until(async () => {
@@ -282,7 +282,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     await ended
   })
 
-  it('continues to observe after the broker was away, and rejects meanwhile', async () => {
+  test('continues to observe after the broker was away, and rejects meanwhile', async () => {
     const channel = await connect(broker.url, { answer: 'acknowledgement' })
     const { seen, ended, stop } = observe(channel, '/steady/topic')
     await until(async () => {
@@ -300,7 +300,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     await ended
   })
 
-  it('keeps the newest messages for an observer that does not keep up', async () => {
+  test('keeps the newest messages for an observer that does not keep up', async () => {
     const channel = await connect(broker.url, { limits: { queueMessages: 5 }, answer: 'acknowledgement' })
     const iterator = channel.observe({ 'iopa.Path': '/fast' })[Symbol.asyncIterator]()
     const first = iterator.next()

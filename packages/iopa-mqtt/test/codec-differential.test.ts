@@ -1,7 +1,7 @@
 // mqtt-packet, the codec of MQTT.js, as a peer: what it and ours both take, both read the same. Where ours is stricter, the clause is listed.
 import fc from 'fast-check'
 import { generate, type Packet, parser } from 'mqtt-packet'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { FrameGuard } from '../src/codec/frame-guard.ts'
 import { decodeMessageProperties, type MessageProperties } from '../src/codec/message-properties.ts'
 import { PacketDecoder } from '../src/codec/packet-decoder.ts'
@@ -501,7 +501,7 @@ const changed = (original: Buffer, changes: readonly (readonly [string, number, 
 const decoder = new PacketDecoder(1000)
 const RUNS = Number(process.env['IOPA_MUTATIONS'] ?? 3000)
 
-it.each([
+test.each([
   ['clients', fromClient, (raw: Buffer, version: number) => ours(raw, (...frame) => clientForm(decoder.decode(...frame, version)))],
   ['servers', fromServer, (raw: Buffer, version: number) => ours(raw, (...frame) => serverForm(decodeServerPacket(...frame, version)))]
 ] as const)('reads packets of %s as mqtt-packet does, or refuses them by a clause', (_, packets, read) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { generate, type IPublishPacket, parser } from 'mqtt-packet'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { FrameGuard } from '../src/codec/frame-guard.ts'
 import { decodeMessageProperties, encodeMessageProperties, encodeReason } from '../src/codec/message-properties.ts'
 import { PacketDecoder } from '../src/codec/packet-decoder.ts'
@@ -78,7 +78,7 @@ describe('a PUBLISH', () => {
     { noNullPrototype: true, minKeys: 1 }
   )
 
-  it('is read as the general codec reads it, in every version', () => {
+  test('is read as the general codec reads it, in every version', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(3, 4, 5),
@@ -128,7 +128,7 @@ describe('a PUBLISH', () => {
     )
   })
 
-  it('is written so that the general codec reads it, in every version', () => {
+  test('is written so that the general codec reads it, in every version', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(3, 4, 5),
@@ -179,7 +179,7 @@ describe('a PUBLISH', () => {
     )
   })
 
-  it('may be forwarded as it is when it is plain: QoS 0, no flags, nothing but properties that are passed on', () => {
+  test('may be forwarded as it is when it is plain: QoS 0, no flags, nothing but properties that are passed on', () => {
     const frame = (properties: IPublishPacket['properties'], overrides: Partial<IPublishPacket> = {}): Buffer =>
       generate(
         {
@@ -203,7 +203,7 @@ describe('a PUBLISH', () => {
     expect(publish(frame(undefined, { qos: 1 }), 5).forwardable).toBe(false)
   })
 
-  it.each([
+  test.each([
     ['QoS 3', packet(0x36, text('a'), [0, 1, 0]), 0x81],
     ['a duplicate of QoS 0', packet(0x38, text('a'), [0]), 0x81],
     ['packet identifier 0', packet(0x32, text('a'), [0, 0, 0]), 0x81],
@@ -234,7 +234,7 @@ describe('an acknowledgement', () => {
     return [value >> 8, value & 255]
   }
 
-  it('is read as the general codec writes it', () => {
+  test('is read as the general codec writes it', () => {
     expect(read(generate({ cmd: 'puback', messageId: 65_535 }), 4, 4)).toEqual([65_535, 0])
     expect(read(generate({ cmd: 'puback', messageId: 300, reasonCode: 0x10 }, { protocolVersion: 5 }), 4, 5)).toEqual([300, 0x10])
     expect(
@@ -250,7 +250,7 @@ describe('an acknowledgement', () => {
     expect(read(generate({ cmd: 'pubrel', messageId: 1, reasonCode: 0x92 }, { protocolVersion: 5 }), 6, 5)).toEqual([1, 0x92])
   })
 
-  it('is written so that the general codec reads it', () => {
+  test('is written so that the general codec reads it', () => {
     const details = encodeReason('wrong level', [['status', '422']])
     for (const [version, code, extra] of [
       [4, 0, null],
@@ -267,7 +267,7 @@ describe('an acknowledgement', () => {
     }
   })
 
-  it.each([
+  test.each([
     ['packet identifier 0', packet(0x40, [0, 0]), 0x81],
     ['one byte', packet(0x40, [1]), 0x81],
     ['a reason of another packet', packet(0x40, [0, 1, 0x92]), 0x82],
@@ -277,13 +277,13 @@ describe('an acknowledgement', () => {
     expect(reasonOf(() => read(bytes, 4, 5))).toBe(reason)
   })
 
-  it('of MQTT 3 has two bytes', () => {
+  test('of MQTT 3 has two bytes', () => {
     expect(reasonOf(() => read(packet(0x40, [0, 1, 0]), 4, 4))).toBe(0x81)
   })
 })
 
 describe('CONNECT', () => {
-  it('is read with everything it may say', () => {
+  test('is read with everything it may say', () => {
     const will = {
       topic: 'w',
       payload: Buffer.from('gone'),
@@ -346,7 +346,7 @@ describe('CONNECT', () => {
     })
   })
 
-  it('of MQTT 3.1 and 3.1.1 has the defaults of MQTT 5', () => {
+  test('of MQTT 3.1 and 3.1.1 has the defaults of MQTT 5', () => {
     for (const [protocolId, protocolVersion] of [
       ['MQIsdp', 3],
       ['MQTT', 4]
@@ -368,11 +368,11 @@ describe('CONNECT', () => {
 
   const head = (flags: number, version = 4, name = 'MQTT'): Buffer => Buffer.concat([text(name), Buffer.from([version, flags, 0, 10])])
 
-  it('from a bridge is marked as such', () => {
+  test('from a bridge is marked as such', () => {
     expect(decode(packet(0x10, head(2, 0x84), text('c')), 0)).toMatchObject({ protocolVersion: 4, bridge: true })
   })
 
-  it.each([
+  test.each([
     ['another name', packet(0x10, head(2, 4, 'HTTP'), text('c')), 0x84],
     ['version 6', packet(0x10, head(2, 6), text('c')), 0x84],
     ['version 4 under the name of 3.1', packet(0x10, head(2, 4, 'MQIsdp'), text('c')), 0x84],
@@ -395,13 +395,13 @@ describe('CONNECT', () => {
     expect(reasonOf(() => decode(bytes, 0))).toBe(reason)
   })
 
-  it('of MQTT 5 may have a password without a user name', () => {
+  test('of MQTT 5 may have a password without a user name', () => {
     expect(decode(packet(0x10, head(0x42, 5), [0], text('c'), text('p')), 0)).toMatchObject({ userName: null, password: Buffer.from('p') })
   })
 })
 
 describe('the other packets of a client', () => {
-  it('are read', () => {
+  test('are read', () => {
     expect(
       decode(
         generate(
@@ -451,7 +451,7 @@ describe('the other packets of a client', () => {
     ).toMatchObject({ type: 'AUTH', reasonCode: 0x18, authenticationMethod: 'm', authenticationData: Buffer.from('d') })
   })
 
-  it.each([
+  test.each([
     ['SUBSCRIBE without its flag', packet(0x80, [0, 1, 0], text('a'), [0]), 5, 0x81],
     ['SUBSCRIBE with packet identifier 0', packet(0x82, [0, 0, 0], text('a'), [0]), 5, 0x81],
     ['SUBSCRIBE without a filter', packet(0x82, [0, 1, 0]), 5, 0x82],
@@ -478,7 +478,7 @@ describe('the other packets of a client', () => {
     expect(reasonOf(() => decode(bytes, version))).toBe(reason)
   })
 
-  it('are read again after one that could not be', () => {
+  test('are read again after one that could not be', () => {
     expect(reasonOf(() => decode(packet(0x82, [0, 1, 0]), 5))).toBe(0x82)
     expect(decode(generate({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: ['a'] }, { protocolVersion: 5 }), 5)).toMatchObject({
       filters: ['a']
@@ -487,7 +487,7 @@ describe('the other packets of a client', () => {
 })
 
 describe('the packets of the server', () => {
-  it('are written so that the general codec reads them', () => {
+  test('are written so that the general codec reads them', () => {
     expect(reference(encodeConnack(4, true, 0), 4)).toMatchObject({ cmd: 'connack', sessionPresent: true, returnCode: 0 })
     const properties = {
       sessionExpiryInterval: 1,

@@ -1,7 +1,7 @@
 import { IopaError, type Transport } from '@iopa/appbuilder'
 import { transportContract } from '@iopa/testing'
 import { answerUnrun, type Context, type Host, isControlMethod } from '@iopa/transport'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type MqttOptions, mqtt } from '../src/mqtt.ts'
 
 /** The handlers of the contract take whatever comes and know only requests; here CONNECT and SUBSCRIBE find nobody, which accepts them. */
@@ -41,6 +41,6 @@ const leftOut = [beyondTopics, refusing]
 
 describe('the transport contract', () => {
   const cases = transportContract({ transport: options => subject({ port: 0, ...options }), url: ({ url }) => url.href, features })
-  it('has the cases that are left out', () => expect(cases.map(({ name }) => name)).toEqual(expect.arrayContaining(leftOut)))
-  for (const { name, run } of cases) if (!leftOut.includes(name)) it(name, run)
+  test('has the cases that are left out', () => expect(cases.map(({ name }) => name)).toEqual(expect.arrayContaining(leftOut)))
+  for (const { name, run } of cases) if (!leftOut.includes(name)) test(name, run)
 })

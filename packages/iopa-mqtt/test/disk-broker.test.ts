@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectAsync, type IClientOptions, type MqttClient, connect as openClient } from 'mqtt'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freePort, until } from './fixtures/peers.ts'
 
 const script = fileURLToPath(new URL('./fixtures/disk-broker.ts', import.meta.url))
@@ -58,7 +58,7 @@ afterEach(async () => {
 })
 
 describe('an embedded broker with a disk store', () => {
-  it('delivers after a kill whatever it had acknowledged before', async () => {
+  test('delivers after a kill whatever it had acknowledged before', async () => {
     await start()
     const away = await connect('away')
     await away.subscribeAsync('load/#', { qos: 1 })

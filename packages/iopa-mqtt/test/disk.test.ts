@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { StoredMessage, StoreRecord } from '../src/store.ts'
 import { disk } from '../src/stores/disk.ts'
 import { storeContract } from './store-contract.ts'
@@ -57,7 +57,7 @@ const receipt = (clientId: string, packetId: number): StoreRecord => ({ kind: 'r
 const retained = (topic: string, text: string): StoreRecord => ({ kind: 'retained', topic, value: message(topic, text) })
 
 describe('the disk store', () => {
-  it('gives back every kind of record as it was written', async () => {
+  test('gives back every kind of record as it was written', async () => {
     const store = disk(folder)
     expect(await records(store)).toEqual([])
     const written = [
@@ -75,7 +75,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  it('replaces a record under the same key and removes it when its value is null', async () => {
+  test('replaces a record under the same key and removes it when its value is null', async () => {
     const store = disk(folder, { sync: false })
     await store.write([retained('t', 'one'), retained('u', 'two')])
     await store.write([retained('t', 'three'), { kind: 'retained', topic: 'u', value: null }])
@@ -83,7 +83,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  it('yields the messages of a client by ascending sequence, beyond 2^32 too', async () => {
+  test('yields the messages of a client by ascending sequence, beyond 2^32 too', async () => {
     const store = disk(folder)
     const sequences = [2 ** 40, 3, 255, 2 ** 32, 16, 2 ** 53 - 1]
     await store.write(sequences.map(sequence => delivery('a', sequence)))
@@ -92,7 +92,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  it('removes the data of a session with it, and nothing of a client whose id begins alike', async () => {
+  test('removes the data of a session with it, and nothing of a client whose id begins alike', async () => {
     const store = disk(folder)
     await store.write([
       session('a'),
@@ -110,7 +110,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  it('writes batches that arrive meanwhile together, and each in its order', async () => {
+  test('writes batches that arrive meanwhile together, and each in its order', async () => {
     const store = disk(folder)
     await Promise.all(Array.from({ length: 2000 }, (_, n) => store.write([retained(`t/${n % 10}`, String(n))])))
     const read = await records(store)
@@ -129,7 +129,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  it('reports that another broker uses the folder', async () => {
+  test('reports that another broker uses the folder', async () => {
     const store = disk(folder)
     await store.write([retained('t', 'x')])
     await expect(records(disk(folder))).rejects.toMatchObject({ status: 503, code: 'store-locked' })
@@ -137,12 +137,12 @@ describe('the disk store', () => {
     expect(await records(disk(folder))).toHaveLength(1)
   })
 
-  it('rejects a write when the folder cannot be opened', async () => {
+  test('rejects a write when the folder cannot be opened', async () => {
     const store = disk(join(folder, 'nowhere', '\0'))
     await expect(store.write([retained('t', 'x')])).rejects.toMatchObject({ code: 'store-unavailable' })
   })
 
-  it('keeps everything it has acknowledged when the process is killed', async () => {
+  test('keeps everything it has acknowledged when the process is killed', async () => {
     const writer = fileURLToPath(new URL('./fixtures/disk-writer.ts', import.meta.url))
     const child = spawn(process.execPath, ['--conditions=@iopa/source', '--import', 'tsx', writer, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
     const exited = once(child, 'exit')

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { FrameGuard } from '../src/codec/frame-guard.ts'
 import { ProtocolError } from '../src/codec/protocol-error.ts'
 
@@ -30,7 +30,7 @@ const reasonOf = (work: () => unknown): number | undefined => {
 }
 
 describe('the frame guard', () => {
-  it('cuts the same packets wherever the stream is split', () => {
+  test('cuts the same packets wherever the stream is split', () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 400 }), { minLength: 1, maxLength: 8 }),
@@ -51,25 +51,25 @@ describe('the frame guard', () => {
     )
   })
 
-  it('returns the offset of the fields after the length', () => {
+  test('returns the offset of the fields after the length', () => {
     const bodies: number[] = []
     const guard = new FrameGuard(1 << 20, (_bytes, start, body) => bodies.push(body - start) > 0)
     guard.push(Buffer.concat([frame(0x30, Buffer.alloc(5)), frame(0x30, Buffer.alloc(200)), frame(0x30, Buffer.alloc(20_000))]))
     expect(bodies).toEqual([2, 3, 4])
   })
 
-  it('refuses a packet over the limit by its header, before its content arrives', () => {
+  test('refuses a packet over the limit by its header, before its content arrives', () => {
     expect(reasonOf(() => collect(1000, [Buffer.from([0x30, 0xe8, 0x07])]))).toBe(0x95)
     expect(collect(1003, [frame(0x30, Buffer.alloc(1000))])).toHaveLength(1)
     expect(reasonOf(() => collect(1002, [frame(0x30, Buffer.alloc(1000))]))).toBe(0x95)
   })
 
-  it('refuses a length of more than four bytes, or one that is longer than it needs to be', () => {
+  test('refuses a length of more than four bytes, or one that is longer than it needs to be', () => {
     expect(reasonOf(() => collect(1 << 20, [Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 0x01])]))).toBe(0x81)
     expect(reasonOf(() => collect(1 << 20, [Buffer.from([0x30, 0x80, 0x00])]))).toBe(0x81)
   })
 
-  it('keeps the rest when the handler stops, and continues from there', () => {
+  test('keeps the rest when the handler stops, and continues from there', () => {
     const seen: number[] = []
     const guard = new FrameGuard(1000, (bytes, start) => {
       seen.push(bytes[start] as number)
@@ -87,7 +87,7 @@ describe('the frame guard', () => {
     expect(guard.waiting).toBe(0)
   })
 
-  it('does not change packets that it returned earlier', () => {
+  test('does not change packets that it returned earlier', () => {
     const kept: Buffer[] = []
     const guard = new FrameGuard(1000, (bytes, start, _body, end) => kept.push(bytes.subarray(start, end)) > 0)
     const first = frame(0x30, Buffer.alloc(50, 1))
@@ -99,7 +99,7 @@ describe('the frame guard', () => {
     expect(kept).toEqual([first, second])
   })
 
-  it('handles nothing after it was closed, not even the rest of the same chunk', () => {
+  test('handles nothing after it was closed, not even the rest of the same chunk', () => {
     let count = 0
     const guard: FrameGuard = new FrameGuard(1000, () => {
       count++
@@ -113,7 +113,7 @@ describe('the frame guard', () => {
     expect(guard.waiting).toBe(0)
   })
 
-  it('holds nothing after it was closed with waiting data', () => {
+  test('holds nothing after it was closed with waiting data', () => {
     const guard: FrameGuard = new FrameGuard(1000, () => {
       guard.close()
       return false

@@ -6,7 +6,7 @@ import { App, type Context, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import type { Listener } from '@iopa/transport'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { MqttOptions } from '../src/mqtt.ts'
 import { mqtt } from '../src/mqtt.ts'
 import { websocket } from '../src/websocket.ts'
@@ -71,7 +71,7 @@ const follow = (program: string, args: readonly string[]): string[] => {
 describeWith(['mosquitto_pub', 'mosquitto_sub'], 'mosquitto_pub and mosquitto_sub on the embedded broker', () => {
   const at = (port: number, version: string): string[] => ['-h', '127.0.0.1', '-p', String(port), '-V', version]
 
-  it.each(['mqttv31', 'mqttv311', 'mqttv5'])('change and hear a resource with %s', async version => {
+  test.each(['mqttv31', 'mqttv311', 'mqttv5'])('change and hear a resource with %s', async version => {
     const { app, port, lights } = await home()
     const heard = follow('mosquitto_sub', [...at(port, version), '-t', 'lights/#', '-q', '1', '-v'])
     await until(() => heard.length === 1 || app.live > 1)
@@ -83,14 +83,14 @@ describeWith(['mosquitto_pub', 'mosquitto_sub'], 'mosquitto_pub and mosquitto_su
     await until(() => heard.at(-1) === 'lights/hall {"on":false,"level":0}')
   })
 
-  it('get the reason for a refused payload, with MQTT 5', async () => {
+  test('get the reason for a refused payload, with MQTT 5', async () => {
     const { port, lights } = await home()
     const refused = await run('mosquitto_pub', [...at(port, 'mqttv5'), '-t', 'lights/hall', '-m', '{"on":"maybe"}', '-q', '1', '-d'])
     expect(refused.output).toMatch(/RC:153|Payload format invalid/)
     expect(lights.get('hall')).toEqual({ on: false, level: 0 })
   })
 
-  it('exchange plain messages of every QoS, retained ones and shared ones', async () => {
+  test('exchange plain messages of every QoS, retained ones and shared ones', async () => {
     const { port } = await home()
     for (const qos of ['0', '1', '2']) {
       expect((await run('mosquitto_pub', [...at(port, 'mqttv5'), '-t', `plain/${qos}`, '-m', `kept ${qos}`, '-q', qos, '-r'])).code).toBe(0)
@@ -124,12 +124,12 @@ describe('MQTT.js on the embedded broker', () => {
     await until(() => heard.at(-1) === `plain/large ${large}`)
   }
 
-  it.each([3, 4, 5] as const)('exchanges messages over TCP with protocol version %i', async protocolVersion => {
+  test.each([3, 4, 5] as const)('exchanges messages over TCP with protocol version %i', async protocolVersion => {
     const { port } = await home()
     await exchange(`mqtt://127.0.0.1:${port}`, protocolVersion === 3 ? { protocolVersion, protocolId: 'MQIsdp' } : { protocolVersion })
   })
 
-  it.each([4, 5] as const)('exchanges messages over WebSocket with protocol version %i', async protocolVersion => {
+  test.each([4, 5] as const)('exchanges messages over WebSocket with protocol version %i', async protocolVersion => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     closing.push(() => server.close())

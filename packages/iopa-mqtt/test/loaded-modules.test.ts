@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 
 const script = fileURLToPath(new URL('./fixtures/loaded-modules.ts', import.meta.url))
 
@@ -20,7 +20,7 @@ const loaded = async (): Promise<{ serving: string[]; storing: string[] }> => {
   }
 }
 
-it('loads no other package to serve as a broker', async () => {
+test('loads no other package to serve as a broker', async () => {
   const forTests = ['tsx', 'esbuild', 'get-tsconfig', 'resolve-pkg-maps']
   const { serving, storing } = await loaded()
   expect(serving.filter(name => !forTests.includes(name))).toEqual([])

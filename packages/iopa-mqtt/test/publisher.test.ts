@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Connection, ConnectionLost } from '../src/remote/connection.ts'
 import type { OutboundMessage, Receipt } from '../src/remote/message.ts'
 import { Publisher } from '../src/remote/publisher.ts'
@@ -44,7 +44,7 @@ const make = (receiveMaximum = 1): { publisher: Publisher; next: () => FakeConne
 }
 
 describe('publishing to a broker', () => {
-  it('does not send again messages whose answer is no longer needed', async () => {
+  test('does not send again messages whose answer is no longer needed', async () => {
     const { publisher, next, now } = make()
     const published = publisher.publish(message('a'), undefined, () => false)
     await rest()
@@ -55,7 +55,7 @@ describe('publishing to a broker', () => {
     expect(now().sent).toEqual([])
   })
 
-  it('continues with all waiting messages when the connection is lost', async () => {
+  test('continues with all waiting messages when the connection is lost', async () => {
     const { publisher, next, now } = make()
     const published = ['a', 'b', 'c'].map(topic => publisher.publish(message(topic)))
     await rest()
@@ -71,7 +71,7 @@ describe('publishing to a broker', () => {
     expect(await Promise.all(published)).toEqual([RECEIPT, RECEIPT, RECEIPT])
   })
 
-  it('lets others pass a message that may not be sent again', async () => {
+  test('lets others pass a message that may not be sent again', async () => {
     const { publisher, next, now } = make()
     const first = publisher.publish(message('a'), undefined, () => false)
     const second = publisher.publish(message('b'), undefined, () => false)
@@ -88,7 +88,7 @@ describe('publishing to a broker', () => {
     expect(await third).toBe(RECEIPT)
   })
 
-  it('passes on the turn of an aborted message at any moment', async () => {
+  test('passes on the turn of an aborted message at any moment', async () => {
     for (let moment = 0; moment < 12; moment++) {
       const { publisher, now } = make()
       const abort = new AbortController()
@@ -108,7 +108,7 @@ describe('publishing to a broker', () => {
     }
   })
 
-  it('takes the largest for the cause when the broker closes over and over because of its size', async () => {
+  test('takes the largest for the cause when the broker closes over and over because of its size', async () => {
     const { publisher, next, now } = make(10)
     const published = [publisher.publish(message('large', 100)), publisher.publish(message('small'))]
     for (let times = 0; times < 2; times++) {

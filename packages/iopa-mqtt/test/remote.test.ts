@@ -1,6 +1,6 @@
 import { systemClock } from '@iopa/transport'
 import type { IPublishPacket, Packet } from 'mqtt-packet'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { decodeServerPacket, type ServerPublish } from '../src/codec/server-decoder.ts'
 import { RemoteBroker, type RemoteBrokerOptions } from '../src/remote/broker.ts'
 import { encodePublish, inbound, type MessageProperties } from '../src/remote/message.ts'
@@ -42,7 +42,7 @@ const published = (packets: readonly Packet[]): string[] =>
 const acknowledge = (packet: Packet, reasonCode = 0): Packet => ({ cmd: 'puback', messageId: packet.messageId!, reasonCode })
 
 describe('a lasting connection to a broker', () => {
-  it.each([
+  test.each([
     ['refuses version 5 with 0x84', (packet: Packet) => packet.cmd === 'connect' && packet.protocolVersion === 5 && connack(0x84)],
     ['closes without a word', (packet: Packet) => packet.cmd === 'connect' && packet.protocolVersion === 5 && null]
   ])('falls back to MQTT 3.1.1 if the broker %s', async (_, answer) => {
@@ -58,7 +58,7 @@ describe('a lasting connection to a broker', () => {
     expect(visits).toHaveLength(2)
   })
 
-  it('rejects the first connect with the reason, and uses only the requested version', async () => {
+  test('rejects the first connect with the reason, and uses only the requested version', async () => {
     const codes = [0x86, 0x87, 0x85, 0x89]
     const { url, visits } = await serve((_, visit, number) => visit.send(connack(codes[number - 1])))
     await expect(remote(url).start()).rejects.toMatchObject({ status: 401, code: 'broker-credentials' })
@@ -68,7 +68,7 @@ describe('a lasting connection to a broker', () => {
     expect(visits).toHaveLength(4)
   })
 
-  it('goes to the server that the broker names, when it connects and later', async () => {
+  test('goes to the server that the broker names, when it connects and later', async () => {
     const second = await serve((packet, visit) => packet.cmd === 'connect' && visit.send(connack()))
     const first = await serve((packet, visit, number) => {
       if (packet.cmd === 'connect') visit.send(number === 1 ? connack(0x9c, { serverReference: second.url.host }) : connack())
@@ -82,7 +82,7 @@ describe('a lasting connection to a broker', () => {
     await until(() => published(first.visits[1]!.received).includes('x'))
   })
 
-  it('never has more messages under way than the broker takes, nor larger ones', async () => {
+  test('never has more messages under way than the broker takes, nor larger ones', async () => {
     let most = 0
     const open = new Set<Packet>()
     const { url, visits } = await serve((packet, visit) => {
@@ -103,7 +103,7 @@ describe('a lasting connection to a broker', () => {
     expect(published(visits[0]!.received)).toEqual(Array.from({ length: 20 }, (_, n) => String(n)))
   })
 
-  it('sends a QoS 1 message again on the next connection, and reports others as possibly lost', async () => {
+  test('sends a QoS 1 message again on the next connection, and reports others as possibly lost', async () => {
     const { url, visits } = await serve((packet, visit, number) => {
       if (packet.cmd === 'connect') visit.send(connack())
       if (packet.cmd !== 'publish') return
@@ -118,7 +118,7 @@ describe('a lasting connection to a broker', () => {
     expect(published(visits[1]!.received)).toEqual(['one'])
   })
 
-  it('reports the reason of a refusal with the text of the broker', async () => {
+  test('reports the reason of a refusal with the text of the broker', async () => {
     const { url } = await serve((packet, visit) => {
       if (packet.cmd === 'connect') visit.send(connack())
       if (packet.cmd === 'publish') {
@@ -135,7 +135,7 @@ describe('a lasting connection to a broker', () => {
     expect(await broker.publish(message('x'))).toMatchObject({ reasonCode: 0x87, reasonString: 'Not yours.', userProperties: { status: '403' } })
   })
 
-  it('cancels a publish whose signal aborts, in flight or waiting, and lets the next one go', async () => {
+  test('cancels a publish whose signal aborts, in flight or waiting, and lets the next one go', async () => {
     const { url, visits } = await serve((packet, visit) => {
       if (packet.cmd === 'connect') visit.send(connack(0, { receiveMaximum: 1 }))
       if (packet.cmd === 'publish' && packet.payload.toString() === 'good') visit.send(acknowledge(packet))
@@ -152,7 +152,7 @@ describe('a lasting connection to a broker', () => {
     expect(published(visits[0]!.received)).toEqual(['stuck', 'good'])
   })
 
-  it('refuses to queue without end while there is no connection', async () => {
+  test('refuses to queue without end while there is no connection', async () => {
     const { url, visits } = await serve((packet, visit, number) => packet.cmd === 'connect' && number === 1 && visit.send(connack()))
     const broker = remote(url, { maxWaiting: 3, connectTimeout: 5000 })
     await broker.start()
@@ -165,7 +165,7 @@ describe('a lasting connection to a broker', () => {
     expect(await Promise.all(waiting)).toEqual(['enough', 'enough', 'enough'])
   })
 
-  it('reconnects at once at first, and waits longer after each failure', async () => {
+  test('reconnects at once at first, and waits longer after each failure', async () => {
     const { url, visits } = await serve((packet, visit, number) => {
       if (packet.cmd !== 'connect') return
       if (number === 1) visit.send(connack())
@@ -184,7 +184,7 @@ describe('a lasting connection to a broker', () => {
     }
   })
 
-  it('drops a connection if the broker does not answer its preparation, and tries again', async () => {
+  test('drops a connection if the broker does not answer its preparation, and tries again', async () => {
     const { url, visits } = await serve((packet, visit, number) => {
       if (packet.cmd === 'connect') visit.send(connack())
       if (packet.cmd === 'subscribe' && number > 2) visit.send({ cmd: 'suback', messageId: packet.messageId!, granted: [1] })
@@ -209,7 +209,7 @@ describe('properties of a message', () => {
     return decodeServerPacket(packet, 0, 2, packet.length, version) as ServerPublish
   }
 
-  it('are sent as they are, and those without a value left out', () => {
+  test('are sent as they are, and those without a value left out', () => {
     expect(encoded({ userProperties: {} }).properties).toEqual({})
     expect(encoded({ userProperties: { a: [], b: ['1', '2'], c: '' } }).properties.userProperties).toEqual([
       ['b', '1'],
@@ -221,16 +221,16 @@ describe('properties of a message', () => {
     expect(packet.messageExpiryInterval).toBe(1)
   })
 
-  it('stay out of MQTT 3.1.1', () => {
+  test('stay out of MQTT 3.1.1', () => {
     expect(encoded({ contentType: 'a/b', messageExpiryInterval: 3 }, 4)).toMatchObject({ properties: {}, messageExpiryInterval: undefined })
   })
 
-  it('arrive by name, with all values of a repeated one', () => {
+  test('arrive by name, with all values of a repeated one', () => {
     const packet = encoded({ userProperties: { a: ['1', '2'], __proto__x: 'y' }, messageExpiryInterval: 7 })
     expect(inbound(packet).properties).toEqual({ userProperties: { a: ['1', '2'], __proto__x: 'y' }, messageExpiryInterval: 7 })
   })
 
-  it.each([
+  test.each([
     [{ contentType: 'a\0b' }],
     [{ responseTopic: 'x'.repeat(70_000) }],
     [{ userProperties: { a: 'é'.repeat(40_000) } }],

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Store, StoredDelivery, StoredMessage, StoredSession, StoreRecord } from '../src/store.ts'
 
 const message = (topic: string, payload = 'x'): StoredMessage => ({
@@ -57,7 +57,7 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
       }
     }
 
-    it(
+    test(
       'gives back after reopening what was written',
       withStore(async open => {
         const records: StoreRecord[] = [
@@ -90,7 +90,7 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
       })
     )
 
-    it(
+    test(
       'replaces under the same key and removes with null',
       withStore(async open => {
         const store = open()
@@ -110,7 +110,7 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
       })
     )
 
-    it(
+    test(
       'gives the messages of a client in the order of their sequence',
       withStore(async open => {
         const store = open()
@@ -123,7 +123,7 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
       })
     )
 
-    it(
+    test(
       'removes a client with everything it has, and nobody else',
       withStore(async open => {
         const store = open()
@@ -150,7 +150,7 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
       })
     )
 
-    it(
+    test(
       'can write a session anew in the batch that removes it',
       withStore(async open => {
         const store = open()

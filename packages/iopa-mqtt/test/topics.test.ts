@@ -1,6 +1,6 @@
 import type { RouteInfo } from '@iopa/appbuilder/extension'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { RouteIndex } from '../src/broker/topics/route-index.ts'
 import { SubscriptionTrie } from '../src/broker/topics/subscription-trie.ts'
 import { TopicTree } from '../src/broker/topics/topic-tree.ts'
@@ -10,7 +10,7 @@ import { isCanonicalTopic, isTopicFilter, isTopicName, levelCount, parseSharedFi
 const isFound = (topic: string | null): topic is string => topic !== null
 
 describe('topic names and filters', () => {
-  it('are distinguished by their wildcards', () => {
+  test('are distinguished by their wildcards', () => {
     for (const name of ['a', '/', 'a/b', '/a', 'a/', ' ', 'ä/ü', '$SYS/x']) {
       expect(isTopicName(name), name).toBe(true)
       expect(isTopicFilter(name), name).toBe(true)
@@ -24,7 +24,7 @@ describe('topic names and filters', () => {
     }
   })
 
-  it('know shared subscriptions by their form', () => {
+  test('know shared subscriptions by their form', () => {
     expect(parseSharedFilter('$share/g/a/+')).toEqual({ group: 'g', filter: 'a/+' })
     expect(parseSharedFilter('a/b')).toBeNull()
     for (const wrong of ['$share', '$share/', '$share/g', '$share/g/', '$share//a', '$share/g+/a', '$share/#/a', '$share/g/a#']) {
@@ -34,18 +34,18 @@ describe('topic names and filters', () => {
     expect(isTopicFilter('$share/g//')).toBe(true)
   })
 
-  it('turn into paths and back without decoding anything', () => {
+  test('turn into paths and back without decoding anything', () => {
     expect(pathOf('a%20b')).toBe('/a%20b')
     expect(pathOf('/a')).toBe('//a')
     expect(topicOf('/lights/hall')).toBe('lights/hall')
   })
 
-  it('reach a route only when their path is canonical', () => {
+  test('reach a route only when their path is canonical', () => {
     for (const good of ['a', 'a/b', 'a/', 'a.b', '...']) expect(isCanonicalTopic(good), good).toBe(true)
     for (const bad of ['/a', 'a//b', '.', '..', 'a/../b', 'a/.', 'a\\b', '/', '$SYS/x', '']) expect(isCanonicalTopic(bad), bad).toBe(false)
   })
 
-  it('have as many levels as slashes and one', () => {
+  test('have as many levels as slashes and one', () => {
     expect(['a', 'a/b', '/', '//'].map(levelCount)).toEqual([1, 2, 2, 3])
   })
 })
@@ -78,7 +78,7 @@ const MATCHES: readonly (readonly [filter: string, topic: string, matches: boole
 ]
 
 describe('matching', () => {
-  it.each(MATCHES)('of filter %s and topic %s is %s', (filter, topic, matches) => {
+  test.each(MATCHES)('of filter %s and topic %s is %s', (filter, topic, matches) => {
     expect(topicMatches(filter, topic)).toBe(matches)
     const trie = new SubscriptionTrie<string, string>()
     trie.set(filter, 'k', filter)
@@ -100,7 +100,7 @@ describe('matching', () => {
     .map(([levels, hash]) => [...levels, ...(hash ? ['#'] : [])].join('/'))
     .filter(isTopicFilter)
 
-  it('finds in the trie and the tree the same as one by one comparison', () => {
+  test('finds in the trie and the tree the same as one by one comparison', () => {
     fc.assert(
       fc.property(fc.array(topics, { maxLength: 20 }), fc.array(filters, { maxLength: 20 }), (names, patterns) => {
         const trie = new SubscriptionTrie<number, string>()
@@ -119,7 +119,7 @@ describe('matching', () => {
     )
   })
 
-  it('leaves nothing behind when everything was removed', () => {
+  test('leaves nothing behind when everything was removed', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(filters, fc.integer({ min: 0, max: 3 })), { maxLength: 30 }), entries => {
         const trie = new SubscriptionTrie<number, string>()
@@ -136,7 +136,7 @@ describe('matching', () => {
     )
   })
 
-  it('changes the version of the trie with every change that counts', () => {
+  test('changes the version of the trie with every change that counts', () => {
     const trie = new SubscriptionTrie<number, string>()
     trie.set('a/+', 1, 'x')
     const version = trie.version
@@ -146,7 +146,7 @@ describe('matching', () => {
     expect(trie.version).not.toBe(version)
   })
 
-  it('walks a tree while topics are taken out of it', () => {
+  test('walks a tree while topics are taken out of it', () => {
     const tree = new TopicTree<string>()
     for (let index = 0; index < 100; index++) tree.set(`a/${index}`, `a/${index}`)
     const seen: string[] = []
@@ -161,7 +161,7 @@ describe('matching', () => {
 })
 
 describe('a route with a constraint', () => {
-  it('maps only the accepted topics to state', () => {
+  test('maps only the accepted topics to state', () => {
     const segments = [
       { kind: 'static', value: 'rooms' },
       { kind: 'param', name: 'number', constraint: /^[0-9]+$/ }

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { type Browser, chromium } from 'playwright-core'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { mqtt } from '../src/mqtt.ts'
 import { websocket } from '../src/websocket.ts'
 import { describeWith, until } from './fixtures/peers.ts'
@@ -56,7 +56,7 @@ describeWith(['chromium'], 'a page in a browser', () => {
     server?.closeAllConnections()
   })
 
-  it('reads and changes a light over WebSocket', async () => {
+  test('reads and changes a light over WebSocket', async () => {
     const page = await browser.newPage()
     await page.goto(`http://127.0.0.1:${port}/`)
     await page.evaluate(`start('ws://127.0.0.1:${port}/mqtt')`)
@@ -71,7 +71,7 @@ describeWith(['chromium'], 'a page in a browser', () => {
     await page.close()
   })
 
-  it('of another origin is not let in', async () => {
+  test('of another origin is not let in', async () => {
     const page = await browser.newPage()
     await page.goto(`http://localhost:${port}/`)
     await page.evaluate(`start('ws://127.0.0.1:${port}/mqtt')`)

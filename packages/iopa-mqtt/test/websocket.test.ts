@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect as connectSocket } from 'node:net'
 import { type ByteChannel, systemClock } from '@iopa/transport'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { type ClientOptions, WebSocket } from 'ws'
 import { isOriginAllowed } from '../src/websocket/admission.ts'
 import { listenWebSocket } from '../src/websocket/listener.ts'
@@ -52,7 +52,7 @@ const refusal = (url: URL | string, options: ClientOptions = {}, protocols: stri
   })
 
 describe('WebSocket', () => {
-  it.each([
+  test.each([
     ['nothing', false, ''],
     ['half a request', false, 'GET / HTTP/1.1\r\nHos'],
     ['nothing, where TLS is spoken,', true, ''],
@@ -73,7 +73,7 @@ describe('WebSocket', () => {
     expect(performance.now() - started).toBeLessThan(500)
   })
 
-  it('carries bytes both ways, on a port of its own', async () => {
+  test('carries bytes both ways, on a port of its own', async () => {
     const { url, port } = await listen()
     expect(url.href).toBe(`ws://127.0.0.1:${port}/`)
     const socket = await connect(url)
@@ -83,7 +83,7 @@ describe('WebSocket', () => {
     expect([isBinary, [...data]]).toEqual([true, [1, 2, 3]])
   })
 
-  it('loses no data that arrives before the receiver is set', async () => {
+  test('loses no data that arrives before the receiver is set', async () => {
     const received: number[] = []
     const { url } = await listen({ port: 0 }, channel => {
       setTimeout(() => channel.open({ data: chunk => void received.push(...chunk), end: () => {}, drain: () => {}, close: () => {} }), 30)
@@ -94,7 +94,7 @@ describe('WebSocket', () => {
     expect(received).toEqual([0, 1, 2, 3, 4])
   })
 
-  it('reports when the peer reads too slowly, and when it has caught up', async () => {
+  test('reports when the peer reads too slowly, and when it has caught up', async () => {
     let channel: ByteChannel | undefined
     let drained = 0
     const { url } = await listen({ port: 0 }, accepted => {
@@ -117,7 +117,7 @@ describe('WebSocket', () => {
     expect(channel!.buffered).toBe(0)
   })
 
-  it('reports the end of the connection once, whichever side ends it', async () => {
+  test('reports the end of the connection once, whichever side ends it', async () => {
     const closed: string[] = []
     const channels: ByteChannel[] = []
     const { url } = await listen({ port: 0 }, channel => {
@@ -138,7 +138,7 @@ describe('WebSocket', () => {
     expect(channels[0]!.write('late')).toBe(false)
   })
 
-  it('closes a connection that sends text, or a message over the limit', async () => {
+  test('closes a connection that sends text, or a message over the limit', async () => {
     const { url } = await listen()
     const texting = await connect(url)
     texting.send('hello')
@@ -148,7 +148,7 @@ describe('WebSocket', () => {
     expect((await once(large, 'close'))[0]).toBe(1009)
   })
 
-  it('accepts listed pages and those of its own host, and clients without an Origin', async () => {
+  test('accepts listed pages and those of its own host, and clients without an Origin', async () => {
     const { url, port } = await listen({ port: 0, origins: ['https://house.example'] })
     await connect(url)
     await connect(url, { origin: 'https://house.example' })
@@ -159,7 +159,7 @@ describe('WebSocket', () => {
     expect(await refusal(url, { origin: `http://127.0.0.1:${port + 1}` })).toBe(403)
   })
 
-  it.each([
+  test.each([
     [undefined, 'x', '10.0.0.1', true],
     ['https://house.example', 'house.example', '10.0.0.1', true],
     ['https://house.example', 'house.example:443', '10.0.0.1', true],
@@ -174,7 +174,7 @@ describe('WebSocket', () => {
     expect(isOriginAllowed(origin, host, address, [])).toBe(allowed)
   })
 
-  it('refuses clients without the subprotocol, and requests that are not WebSocket', async () => {
+  test('refuses clients without the subprotocol, and requests that are not WebSocket', async () => {
     const { url, port } = await listen({ port: 0, path: '/mqtt' })
     expect(await refusal(url, {}, [])).toBe(400)
     expect(await refusal(url, {}, ['chat'])).toBe(400)
@@ -185,7 +185,7 @@ describe('WebSocket', () => {
     expect(response.statusCode).toBe(426)
   })
 
-  it('shares a node:http server with others, and does not close it', async () => {
+  test('shares a node:http server with others, and does not close it', async () => {
     const server = createServer((_request, response) => response.end('page')).listen(0, '127.0.0.1')
     await once(server, 'listening')
     closing.push(() => server.close())
@@ -205,7 +205,7 @@ describe('WebSocket', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('page')
   })
 
-  it('rejects when the port is taken', async () => {
+  test('rejects when the port is taken', async () => {
     const { port } = await listen()
     await expect(listen({ port })).rejects.toMatchObject({ code: 'bind-failed' })
   })

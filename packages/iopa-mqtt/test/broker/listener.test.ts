@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { App } from '@iopa/appbuilder'
 import mqttJs from 'mqtt'
-import { afterEach, beforeAll, describe, expect, it, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type MqttOptions, type MqttTransport, mqtt } from '../../src/mqtt.ts'
 import { websocket } from '../../src/websocket.ts'
 import { certificate } from '../fixtures/certificate.ts'
@@ -50,7 +50,7 @@ const client = async (url: URL | undefined, options: mqttJs.IClientOptions = {})
 const portOf = (url: URL | undefined): string => String(url?.port)
 
 describe('limits', () => {
-  it('of connections refuse one more, in all and from one address off loopback', async () => {
+  test('of connections refuse one more, in all and from one address off loopback', async () => {
     const net = await lab(undefined, { limits: { connections: 3, connectionsPerAddress: 2 } })
     await net.client()
     const far = [await net.dial(5, '10.0.0.9'), await net.dial(5, '10.0.0.9')]
@@ -61,7 +61,7 @@ describe('limits', () => {
     expect(connack.reasonCode).toBe(0)
   })
 
-  it('of a topic refuse what is longer or deeper', async () => {
+  test('of a topic refuse what is longer or deeper', async () => {
     const net = await lab(undefined, { maxTopicLength: 20, limits: { pathSegments: 3 } })
     const client = await net.client()
     expect(await client.put('a/b/c', 'x')).toMatchObject({ reasonCode: 0x10 })
@@ -71,7 +71,7 @@ describe('limits', () => {
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x90 })
   })
 
-  it('of retained messages refuse one more, in number and bytes, and keep those that are there', async () => {
+  test('of retained messages refuse one more, in number and bytes, and keep those that are there', async () => {
     const net = await lab(undefined, { maxRetained: 3, maxRetainedBytes: 1000 })
     const client = await net.client()
     for (const topic of ['a', 'b', 'c']) expect(await client.put(topic, 'x', { retain: true })).toMatchObject({ reasonCode: 0x10 })
@@ -82,7 +82,7 @@ describe('limits', () => {
     expect((await client.messages()).sort()).toEqual(['a y', 'b x', 'c x'])
   })
 
-  it('of a queue end the session of its client, who sees the gap', async () => {
+  test('of a queue end the session of its client, who sees the gap', async () => {
     const net = await lab(undefined, { limits: { queueMessages: 5 } })
     const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
     const first = await net.client(form)
@@ -95,7 +95,7 @@ describe('limits', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('of all queues together hold for all sessions', async () => {
+  test('of all queues together hold for all sessions', async () => {
     const net = await lab(undefined, { maxQueuedBytes: 5000 })
     for (const clientId of ['a', 'b', 'c']) {
       const client = await net.client({ clientId, clean: false, properties: { sessionExpiryInterval: 100 } })
@@ -110,7 +110,7 @@ describe('limits', () => {
     for (const clientId of ['a', 'b', 'c']) expect((await (await net.client({ clientId, clean: false })).messages()).length).toBe(2)
   })
 
-  it('of user properties end the connection', async () => {
+  test('of user properties end the connection', async () => {
     const net = await lab(undefined, { limits: { headerCount: 3 } })
     const client = await net.client()
     client.publish('a', 'x', { properties: { userProperties: { a: ['1', '2', '3', '4'] } } })
@@ -119,21 +119,21 @@ describe('limits', () => {
 })
 
 describe('listening', () => {
-  it('off loopback needs authentication, or open', async () => {
+  test('off loopback needs authentication, or open', async () => {
     await expect(new App().use(mqtt({ port: 0, host: '0.0.0.0' })).listen()).rejects.toThrow(/allowUnauthenticated: true/)
     const open = new App().use(mqtt({ port: 0, host: '0.0.0.0', allowUnauthenticated: true }))
     await open.listen()
     await open.close()
   })
 
-  it('on a port that is taken rejects', async () => {
+  test('on a port that is taken rejects', async () => {
     const first = new App().use(mqtt({ port: 0 }))
     const [listener] = await first.listen()
     await expect(new App().use(mqtt({ port: Number(listener?.url.port) })).listen()).rejects.toMatchObject({ code: 'bind-failed' })
     await first.close()
   })
 
-  it('ends with a goodbye, after what is in work', async () => {
+  test('ends with a goodbye, after what is in work', async () => {
     let done = false
     const net = await lab(app =>
       app.use(async (context, next) => {

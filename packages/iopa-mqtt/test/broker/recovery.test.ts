@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { HeldStore, restarted } from './held-store.ts'
 import { closeLabs, lab } from './lab.ts'
 
@@ -11,7 +11,7 @@ afterEach(async () => {
 const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
 
 describe('the stored records of a message', () => {
-  it('that the app published is enough to send it again', async () => {
+  test('that the app published is enough to send it again', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const first = await net.client({ ...form, acknowledges: false })
@@ -23,7 +23,7 @@ describe('the stored records of a message', () => {
     expect(await second.messages()).toEqual(['a x'])
   })
 
-  it('is not written over by what comes after a restart', async () => {
+  test('is not written over by what comes after a restart', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const first = await net.client(form)
@@ -37,7 +37,7 @@ describe('the stored records of a message', () => {
     expect(await (await third.client(form)).messages()).toEqual(['a 1', 'a 2', 'a 3'])
   })
 
-  it('of QoS 2 goes with its release, which is acknowledged after that', async () => {
+  test('of QoS 2 goes with its release, which is acknowledged after that', async () => {
     let count = 0
     const build: Parameters<typeof lab>[0] = app => void app.use(router()).put('/count', () => void count++)
     const store = new HeldStore()
@@ -58,7 +58,7 @@ describe('the stored records of a message', () => {
     expect(count).toBe(2)
   })
 
-  it('reaches a client whose CONNECT is being kept, though its session is to end with the connection', async () => {
+  test('reaches a client whose CONNECT is being kept, though its session is to end with the connection', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const first = await net.client(form)
@@ -76,7 +76,7 @@ describe('the stored records of a message', () => {
 })
 
 describe('a message that was refused', () => {
-  it('is not kept as one that was handled', async () => {
+  test('is not kept as one that was handled', async () => {
     let count = 0
     const build: Parameters<typeof lab>[0] = app =>
       void app.use(router()).put('/count', context => void (context.response.status = ++count === 1 ? 409 : 204))
@@ -94,7 +94,7 @@ describe('a message that was refused', () => {
 })
 
 describe('a change of state', () => {
-  it('is acknowledged when those that a store keeps have been told, and told to each once', async () => {
+  test('is acknowledged when those that a store keeps have been told, and told to each once', async () => {
     let light = 'off'
     let reading = 0
     const net = await lab(
@@ -123,7 +123,7 @@ describe('a change of state', () => {
 })
 
 describe('the stored records of a session', () => {
-  it('names its user, in whose name it is asked what it may have', async () => {
+  test('names its user, in whose name it is asked what it may have', async () => {
     const build: Parameters<typeof lab>[0] = app =>
       app.use((context, next) => {
         if (context.method === 'CONNECT') context.user = { id: String(context['mqtt.ClientId']) }
@@ -139,7 +139,7 @@ describe('the stored records of a session', () => {
     expect(await (await next.client(form)).messages()).toEqual(['a/b x'])
   })
 
-  it('without its head is cleared away', async () => {
+  test('without its head is cleared away', async () => {
     const store = new HeldStore()
     const value = { qos: 1 as const, noLocal: false, retainAsPublished: false, retainHandling: 0 as const, identifier: 0 }
     await store.inner.write([{ kind: 'subscription', clientId: 'lost', filter: 'a', value }])
@@ -150,14 +150,14 @@ describe('the stored records of a session', () => {
     expect(left).toEqual([])
   })
 
-  it('that could not be kept refuses its client', async () => {
+  test('that could not be kept refuses its client', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     store.failing = true
     expect((await net.connect(form)).connack.reasonCode).toBe(0x88)
   })
 
-  it('goes when its client takes it up and wants it no longer', async () => {
+  test('goes when its client takes it up and wants it no longer', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     await (await net.client(form)).vanish()
@@ -166,7 +166,7 @@ describe('the stored records of a session', () => {
     expect((await next.connect(form)).connack.sessionPresent).toBe(false)
   })
 
-  it.each([
+  test.each([
     ['goes on to run out for one that was away', true, 110_000, false],
     ['begins to run out at the restart for one that was connected, whatever was said of it before', false, 60_000, true]
   ] as const)('%s', async (_name, away, milliseconds, present) => {
@@ -182,7 +182,7 @@ describe('the stored records of a session', () => {
     expect((await next.connect(form)).connack.sessionPresent).toBe(present)
   })
 
-  it.each([0, 5])('holds no will that was published, %i seconds after its client vanished', async willDelayInterval => {
+  test.each([0, 5])('holds no will that was published, %i seconds after its client vanished', async willDelayInterval => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const client = await net.client({
@@ -201,7 +201,7 @@ describe('the stored records of a session', () => {
     expect(await later.messages()).toEqual([])
   })
 
-  it('does not count a client as connected whose CONNECT was not answered', async () => {
+  test('does not count a client as connected whose CONNECT was not answered', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store, statistics: 1 })
     const watcher = await net.client()
@@ -218,7 +218,7 @@ describe('the stored records of a session', () => {
 })
 
 describe('a retained message', () => {
-  it('that has expired leaves the store as well', async () => {
+  test('that has expired leaves the store as well', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const client = await net.client()
@@ -230,7 +230,7 @@ describe('a retained message', () => {
     expect(topics).toEqual(['b'])
   })
 
-  it('of a topic that has become a state is not given out by it', async () => {
+  test('of a topic that has become a state is not given out by it', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const client = await net.client()

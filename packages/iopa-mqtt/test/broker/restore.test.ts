@@ -1,5 +1,5 @@
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { HeldStore, restarted } from './held-store.ts'
 import { closeLabs, lab } from './lab.ts'
 
@@ -10,7 +10,7 @@ afterEach(async () => {
 const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 1000 } }
 
 describe('with a store, what was acknowledged is there after the broker was killed:', () => {
-  it('retained messages', async () => {
+  test('retained messages', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const client = await net.client()
@@ -29,7 +29,7 @@ describe('with a store, what was acknowledged is there after the broker was kill
     expect(await later.messages()).toEqual([])
   })
 
-  it('sessions, subscriptions and the messages that wait', async () => {
+  test('sessions, subscriptions and the messages that wait', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const first = await net.client(form)
@@ -56,7 +56,7 @@ describe('with a store, what was acknowledged is there after the broker was kill
     expect(await second.messages()).toEqual(['a/3 three', 'b shared'])
   })
 
-  it('that a message of QoS 2 was handled', async () => {
+  test('that a message of QoS 2 was handled', async () => {
     let count = 0
     const build: Parameters<typeof lab>[0] = app => void app.use(router()).put('/count', () => void count++)
     const store = new HeldStore()
@@ -73,7 +73,7 @@ describe('with a store, what was acknowledged is there after the broker was kill
     expect(await second.next('pubcomp')).toMatchObject({ reasonCode: 0 })
   })
 
-  it('under which identifier a message of QoS 2 was sent, and that it was received', async () => {
+  test('under which identifier a message of QoS 2 was sent, and that it was received', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const first = await net.client(form)
@@ -94,7 +94,7 @@ describe('with a store, what was acknowledged is there after the broker was kill
     ])
   })
 
-  it('wills, which are published when the client does not return', async () => {
+  test('wills, which are published when the client does not return', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     await net.client({ ...form, will: { topic: 'w', payload: Buffer.from('gone'), qos: 1, retain: true, properties: { willDelayInterval: 5 } } })
@@ -107,7 +107,7 @@ describe('with a store, what was acknowledged is there after the broker was kill
     expect(await observer.messages()).toEqual(['w gone'])
   })
 
-  it('states that changed while their subscriber was away', async () => {
+  test('states that changed while their subscriber was away', async () => {
     let light = 'off'
     const build: Parameters<typeof lab>[0] = app => {
       const routed = app.use(router())

@@ -1,6 +1,6 @@
 import { type App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -78,7 +78,7 @@ describe('topics that begin with $', () => {
 })
 
 describe('the method of a PUBLISH', () => {
-  it.each([
+  test.each([
     ['what its user property method names', { properties: { userProperties: { method: 'post' } } }, 'x', 'POST'],
     ['GET with a Response Topic and an empty payload', { properties: { responseTopic: 'answers' } }, '', 'GET'],
     ['DELETE when it is retained and empty', { retain: true }, '', 'DELETE'],
@@ -101,7 +101,7 @@ describe('the method of a PUBLISH', () => {
     expect(methods).toEqual([`${method} /a/b`])
   })
 
-  it('never a method that only transports make', async () => {
+  test('never a method that only transports make', async () => {
     const seen: string[] = []
     const { client } = await (
       await lab(app =>
@@ -122,7 +122,7 @@ describe('the method of a PUBLISH', () => {
 })
 
 describe('ruling a: a topic without a route', () => {
-  it('reaches its subscribers and is retained', async () => {
+  test('reaches its subscribers and is retained', async () => {
     const net = await lab(house())
     const subscriber = await net.client()
     expect(await subscriber.subscribe('sensors/+')).toEqual([0])
@@ -134,13 +134,13 @@ describe('ruling a: a topic without a route', () => {
     expect(await later.messages()).toEqual(['sensors/1 not json {'])
   })
 
-  it('answers 0x10 when no session has subscribed, in MQTT 5', async () => {
+  test('answers 0x10 when no session has subscribed, in MQTT 5', async () => {
     const net = await lab(house())
     expect(await (await net.client()).put('sensors/1', 'x')).toMatchObject({ reasonCode: 0x10 })
     expect((await (await net.client({ version: 4 })).put('sensors/1', 'x'))['reasonCode']).toBeUndefined()
   })
 
-  it('goes through the middleware all the same', async () => {
+  test('goes through the middleware all the same', async () => {
     const net = await lab(app =>
       app.use((context, next) => {
         if (context.method === 'PUT' && context.path.startsWith('/private/')) throw new IopaError(403, 'forbidden', 'not yours')
@@ -158,7 +158,7 @@ describe('ruling a: a topic without a route', () => {
     expect(await subscriber.messages()).toEqual(['public/1 x'])
   })
 
-  it('may be one that breaks the rules of paths, and then reaches no route, not even one for everything', async () => {
+  test('may be one that breaks the rules of paths, and then reaches no route, not even one for everything', async () => {
     const seen: string[] = []
     const net = await lab(app => app.use(router()).all('/*', context => void seen.push(context.path)))
     const subscriber = await net.client()
@@ -171,7 +171,7 @@ describe('ruling a: a topic without a route', () => {
 })
 
 describe('ruling b: a route, but not for the method', () => {
-  it('is 0x90, and nothing is delivered or retained', async () => {
+  test('is 0x90, and nothing is delivered or retained', async () => {
     const net = await lab(app => app.use(router()).get('/clock', () => 'noon'))
     const subscriber = await net.client()
     await subscriber.subscribe('+')
@@ -188,7 +188,7 @@ describe('ruling b: a route, but not for the method', () => {
 })
 
 describe('ruling c: a handler that does not answer 2xx', () => {
-  it('stores nothing and delivers nothing', async () => {
+  test('stores nothing and delivers nothing', async () => {
     const net = await lab(house())
     const subscriber = await net.client()
     await subscriber.subscribe(['lights/hall', 'commands/#'], { rh: 2 })
@@ -205,14 +205,14 @@ describe('ruling c: a handler that does not answer 2xx', () => {
     expect(net.errors.flat().some(error => error instanceof Error && error.message === 'secret detail')).toBe(true)
   })
 
-  it('does not reveal internal errors', async () => {
+  test('does not reveal internal errors', async () => {
     const net = await lab(house())
     const client = await net.client()
     const puback = await client.put('commands/fail', 'x')
     expect(JSON.stringify(puback)).not.toContain('secret')
   })
 
-  it.each([
+  test.each([
     [400, 0x99],
     [401, 0x87],
     [403, 0x87],
@@ -234,14 +234,14 @@ describe('ruling c: a handler that does not answer 2xx', () => {
     expect(await second.next('pubrec')).toMatchObject({ reasonCode })
   })
 
-  it('with status 413 ends the connection', async () => {
+  test('with status 413 ends the connection', async () => {
     const net = await lab(app => app.use(router()).put('/a', () => reply(413, 'no')))
     const client = await net.client()
     client.publish('a', 'x', { qos: 1, messageId: 5 })
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x95 })
   })
 
-  it('is a plain acknowledgement to a client of MQTT 3, or the end of its connection', async () => {
+  test('is a plain acknowledgement to a client of MQTT 3, or the end of its connection', async () => {
     const status = { now: 422 }
     const build = (app: App): void => void app.use(router()).put('/a', () => reply(status.now, 'no'))
     const strict = await lab(build)
@@ -258,7 +258,7 @@ describe('ruling c: a handler that does not answer 2xx', () => {
 })
 
 describe('ruling e: 2xx without a GET route', () => {
-  it('delivers the payload, after the handler', async () => {
+  test('delivers the payload, after the handler', async () => {
     const seen: string[] = []
     const net = await lab(house(seen))
     const subscriber = await net.client()
@@ -268,7 +268,7 @@ describe('ruling e: 2xx without a GET route', () => {
     expect(await subscriber.messages()).toEqual(['commands/open now'])
   })
 
-  it('delivers it once, also with a wildcard and through a shared subscription', async () => {
+  test('delivers it once, also with a wildcard and through a shared subscription', async () => {
     const net = await lab(house())
     const subscribers = [await net.client(), await net.client()]
     for (const subscriber of subscribers) await subscriber.subscribe('commands/#')
@@ -281,7 +281,7 @@ describe('ruling e: 2xx without a GET route', () => {
 })
 
 describe('the context of a PUBLISH', () => {
-  it('has the properties as headers and keys', async () => {
+  test('has the properties as headers and keys', async () => {
     let seen: Record<string, unknown> = {}
     const net = await lab(app =>
       app.use(router()).put('/a/b', async context => {
@@ -336,7 +336,7 @@ describe('the context of a PUBLISH', () => {
     })
   })
 
-  it('refuses a payload marked as UTF-8 that is not', async () => {
+  test('refuses a payload marked as UTF-8 that is not', async () => {
     const net = await lab()
     const client = await net.client()
     expect(await client.put('a', Buffer.from([0xff]), { properties: { payloadFormatIndicator: true } })).toMatchObject({ reasonCode: 0x99 })

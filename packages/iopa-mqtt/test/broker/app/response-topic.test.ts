@@ -1,6 +1,6 @@
 import { type App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -34,7 +34,7 @@ function house(seen: string[] = [], lights: Record<string, unknown> = { hall: { 
 }
 
 describe('the Response Topic', () => {
-  it('gets the answer with its status, headers, content type and the correlation data, before the acknowledgement', async () => {
+  test('gets the answer with its status, headers, content type and the correlation data, before the acknowledgement', async () => {
     const net = await lab(house())
     const client = await net.client()
     await client.subscribe('answers/me')
@@ -49,7 +49,7 @@ describe('the Response Topic', () => {
     })
   })
 
-  it('gets no body for HEAD', async () => {
+  test('gets no body for HEAD', async () => {
     const net = await lab(house())
     const client = await net.client()
     await client.subscribe('answers')
@@ -57,7 +57,7 @@ describe('the Response Topic', () => {
     expect(await client.next('publish')).toMatchObject({ payload: Buffer.alloc(0), properties: { userProperties: { status: '200' } } })
   })
 
-  it('gets errors as problems', async () => {
+  test('gets errors as problems', async () => {
     const net = await lab(house())
     const client = await net.client()
     await client.subscribe('answers')
@@ -67,7 +67,7 @@ describe('the Response Topic', () => {
     expect(JSON.parse(String(answer['payload']))).toMatchObject({ status: 404, code: 'no-light' })
   })
 
-  it('gets a streamed body whole', async () => {
+  test('gets a streamed body whole', async () => {
     const net = await lab(app =>
       app.use(router()).get('/s', async function* () {
         yield Buffer.from('one ')
@@ -80,7 +80,7 @@ describe('the Response Topic', () => {
     expect(await client.messages()).toEqual(['answers one two'])
   })
 
-  it('passes on between clients when no route covers the request', async () => {
+  test('passes on between clients when no route covers the request', async () => {
     const net = await lab(house())
     const responder = await net.client()
     await responder.subscribe('service/ping')
@@ -92,7 +92,7 @@ describe('the Response Topic', () => {
     })
   })
 
-  it('cannot be a resource of the app, nor a topic that the client may not publish to', async () => {
+  test('cannot be a resource of the app, nor a topic that the client may not publish to', async () => {
     const net = await lab(app => {
       app.use((context, next) => {
         if (context.path.startsWith('/private/') && context.method === 'PUBLISH') throw new IopaError(403, 'forbidden')

@@ -1,6 +1,6 @@
 import { type App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -34,7 +34,7 @@ function house(seen: string[] = [], lights: Record<string, unknown> = { hall: { 
 }
 
 describe('ruling d: 2xx and a GET route', () => {
-  it('gives subscribers the answer of GET, not the payload', async () => {
+  test('gives subscribers the answer of GET, not the payload', async () => {
     const net = await lab(house())
     const subscriber = await net.client()
     await subscriber.subscribe(['lights/hall', 'lights/+'], { rh: 2 })
@@ -45,7 +45,7 @@ describe('ruling d: 2xx and a GET route', () => {
     expect(await subscriber.messages()).toEqual(['lights/hall {"on":true}'])
   })
 
-  it('ignores the retain flag and the retained message', async () => {
+  test('ignores the retain flag and the retained message', async () => {
     const lights: Record<string, unknown> = { hall: { on: false } }
     const net = await lab(house([], lights))
     await (await net.client()).put('lights/hall', '{"on":true}', { retain: true })
@@ -55,7 +55,7 @@ describe('ruling d: 2xx and a GET route', () => {
     expect(await later.messages()).toEqual(['lights/hall {"on":"changed elsewhere"}'])
   })
 
-  it('sends an empty payload for DELETE', async () => {
+  test('sends an empty payload for DELETE', async () => {
     const net = await lab(house())
     const subscriber = await net.client()
     await subscriber.subscribe('lights/hall', { rh: 2 })
@@ -65,7 +65,7 @@ describe('ruling d: 2xx and a GET route', () => {
     expect(await subscriber.messages()).toEqual(['lights/hall {"on":1}'])
   })
 
-  it('carries content type and headers as properties', async () => {
+  test('carries content type and headers as properties', async () => {
     const net = await lab(app => {
       const routed = app.use(router())
       routed.get('/a', () => reply(200, { x: 1 }, { etag: '"7"' }))
@@ -84,7 +84,7 @@ describe('ruling d: 2xx and a GET route', () => {
     })
   })
 
-  it('uses the granted QoS', async () => {
+  test('uses the granted QoS', async () => {
     const net = await lab(house())
     const subscriber = await net.client()
     await subscriber.subscribe('lights/#', { qos: 1, rh: 2 })
@@ -94,7 +94,7 @@ describe('ruling d: 2xx and a GET route', () => {
 })
 
 describe('an app whose resources are not routes', () => {
-  it('has states too: subscribers get what GET answers, once', async () => {
+  test('has states too: subscribers get what GET answers, once', async () => {
     let state = 'off'
     const net = await lab(app =>
       app.use(async (context, next) => {
@@ -119,7 +119,7 @@ describe('an app whose resources are not routes', () => {
     expect(await later.messages()).toEqual(['light DIM'])
   })
 
-  it('has commands too', async () => {
+  test('has commands too', async () => {
     const net = await lab(app => app.use((context, next) => (context.method === 'PUT' && context.path === '/open' ? reply(204) : next())))
     const client = await net.client()
     await client.subscribe('#')

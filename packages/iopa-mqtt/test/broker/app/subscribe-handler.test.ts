@@ -1,6 +1,6 @@
 import { type App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -67,7 +67,7 @@ describe('an ill-formed topic filter', () => {
 })
 
 describe('SUBSCRIBE', () => {
-  it('is one context for each filter, with the path of the filter', async () => {
+  test('is one context for each filter, with the path of the filter', async () => {
     const seen: string[] = []
     const net = await lab(app =>
       app.use((context, next) => {
@@ -90,7 +90,7 @@ describe('SUBSCRIBE', () => {
     expect(seen).toEqual(['/a/+ a/+ 1 c 1', '/b/# $share/g/b/# 2 c 1'])
   })
 
-  it.each([
+  test.each([
     [400, 0x8f],
     [401, 0x87],
     [403, 0x87],
@@ -103,7 +103,7 @@ describe('SUBSCRIBE', () => {
     expect(await (await net.client({ version: 4 })).subscribe(['yes', 'no'])).toEqual([0, 0x80])
   })
 
-  it('may be granted with a lower QoS by middleware, never with a higher one', async () => {
+  test('may be granted with a lower QoS by middleware, never with a higher one', async () => {
     const net = await lab(app =>
       app.use((context, next) => {
         if (context.method === 'SUBSCRIBE') context['mqtt.Qos'] = 1
@@ -114,13 +114,13 @@ describe('SUBSCRIBE', () => {
     expect(await (await net.client()).subscribe('a', { qos: 0 })).toEqual([0])
   })
 
-  it('refuses a malformed filter and grants the others', async () => {
+  test('refuses a malformed filter and grants the others', async () => {
     const net = await lab()
     expect(await (await net.client()).subscribe(['a#', 'b', 'a/#/b', '$share/g', 'x'.repeat(2000)])).toEqual([0x8f, 0, 0x8f, 0x8f, 0x8f])
     expect(await (await net.client({ version: 4 })).subscribe(['x'.repeat(2000), 'b'])).toEqual([0x80, 0])
   })
 
-  it('is bounded for a session and in all', async () => {
+  test('is bounded for a session and in all', async () => {
     const net = await lab(undefined, { limits: { observersPerConnection: 3 }, maxSubscriptions: 5 })
     const first = await net.client()
     expect(await first.subscribe(['a', 'b', 'c', 'd'])).toEqual([0, 0, 0, 0x97])
@@ -131,7 +131,7 @@ describe('SUBSCRIBE', () => {
 })
 
 describe('a subscription without wildcards', () => {
-  it('begins with the answer of GET, with the RETAIN flag', async () => {
+  test('begins with the answer of GET, with the RETAIN flag', async () => {
     const net = await lab(lights({ hall: { on: true } }))
     const client = await net.client()
     expect(await client.subscribe('lights/hall', { qos: 1, identifier: 7 })).toEqual([1])
@@ -144,7 +144,7 @@ describe('a subscription without wildcards', () => {
     })
   })
 
-  it('is granted where GET says 404 or 405, and waits', async () => {
+  test('is granted where GET says 404 or 405, and waits', async () => {
     const net = await lab(lights({}))
     const client = await net.client()
     expect(await client.subscribe(['lights/attic', 'lights/hall/level', 'nothing'])).toEqual([0, 0, 0])
@@ -155,7 +155,7 @@ describe('a subscription without wildcards', () => {
     expect(await client.messages()).toEqual(['lights/hall/level 5'])
   })
 
-  it.each([
+  test.each([
     [302, 0x87],
     [401, 0x87],
     [403, 0x87],
@@ -176,7 +176,7 @@ describe('a subscription without wildcards', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('runs its GET as an observing request of the session', async () => {
+  test('runs its GET as an observing request of the session', async () => {
     let seen: unknown[] = []
     const net = await lab(app =>
       app.use(router()).get('/a', context => {
@@ -188,7 +188,7 @@ describe('a subscription without wildcards', () => {
     expect(seen).toEqual([true, false, undefined, 'c', '127.0.0.1'])
   })
 
-  it('respects retain handling', async () => {
+  test('respects retain handling', async () => {
     const net = await lab(lights({ hall: 'on' }))
     await (await net.client()).put('plain', 'kept', { retain: true })
     for (const topic of ['lights/hall', 'plain', 'lights/#', '+']) {
@@ -205,7 +205,7 @@ describe('a subscription without wildcards', () => {
     }
   })
 
-  it('loses no change that happens while its GET runs, and ends with the newest state', async () => {
+  test('loses no change that happens while its GET runs, and ends with the newest state', async () => {
     let state = 1
     let release: () => void = () => undefined
     let wait: Promise<void> | null = null

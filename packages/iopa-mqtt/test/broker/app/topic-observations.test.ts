@@ -1,6 +1,6 @@
 import { type App, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -37,7 +37,7 @@ function house(state: House) {
 const fresh = (): House => ({ lights: { hall: 'off' }, gets: 0 })
 
 describe('a change that another protocol made', () => {
-  it('reaches those who subscribed to its topic, and to filters', async () => {
+  test('reaches those who subscribed to its topic, and to filters', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const exact = await net.client()
@@ -53,7 +53,7 @@ describe('a change that another protocol made', () => {
     expect(await shared.messages()).toEqual(['lights/hall on'])
   })
 
-  it('named by notify reaches them too', async () => {
+  test('named by notify reaches them too', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const client = await net.client()
@@ -63,7 +63,7 @@ describe('a change that another protocol made', () => {
     expect(await client.messages()).toEqual(['lights/hall changed'])
   })
 
-  it('that took the state away is an empty payload, and the subscription stays', async () => {
+  test('that took the state away is an empty payload, and the subscription stays', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const exact = await net.client()
@@ -77,7 +77,7 @@ describe('a change that another protocol made', () => {
     for (const client of [exact, wild]) expect((await client.messages()).at(-1)).toBe('lights/hall again')
   })
 
-  it('whose GET fails sends nothing, and the subscription stays', async () => {
+  test('whose GET fails sends nothing, and the subscription stays', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const exact = await net.client()
@@ -95,7 +95,7 @@ describe('a change that another protocol made', () => {
     for (const client of [exact, wild]) expect(await client.messages()).toEqual(['lights/hall off'])
   })
 
-  it('of a path without a GET route sends nothing', async () => {
+  test('of a path without a GET route sends nothing', async () => {
     const net = await lab(house(fresh()))
     const client = await net.client()
     await client.subscribe(['commands', 'nothing', '#'], { rh: 2 })
@@ -106,7 +106,7 @@ describe('a change that another protocol made', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('runs one GET for all anonymous subscribers of its topic', async () => {
+  test('runs one GET for all anonymous subscribers of its topic', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const clients = []
@@ -121,7 +121,7 @@ describe('a change that another protocol made', () => {
     expect(state.gets).toBe(1)
   })
 
-  it('reads for a filter as the user of the session', async () => {
+  test('reads for a filter as the user of the session', async () => {
     const net = await lab(app => {
       app.use((context, next) => {
         if (context.method === 'CONNECT') context.user = { id: String(context['mqtt.ClientId']) }
@@ -140,7 +140,7 @@ describe('a change that another protocol made', () => {
 })
 
 describe('a state', () => {
-  it.each([0, 1] as const)('reaches a slow client as its newest representation, those in between are skipped, with QoS %i', async qos => {
+  test.each([0, 1] as const)('reaches a slow client as its newest representation, those in between are skipped, with QoS %i', async qos => {
     const state = fresh()
     const net = await lab(house(state))
     const client = await net.client()
@@ -161,7 +161,7 @@ describe('a state', () => {
     expect(versions.length).toBeLessThan(20)
   })
 
-  it('waits for a client that is away, once and newest', async () => {
+  test('waits for a client that is away, once and newest', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
@@ -182,7 +182,7 @@ describe('a state', () => {
     }
   })
 
-  it('is not read for a session that has gone', async () => {
+  test('is not read for a session that has gone', async () => {
     const state = fresh()
     const net = await lab(house(state))
     const client = await net.client()
@@ -196,7 +196,7 @@ describe('a state', () => {
 })
 
 describe('a filter', () => {
-  it('misses no change that comes while a state is read', async () => {
+  test('misses no change that comes while a state is read', async () => {
     let state = 0
     let reads = 0
     const net = await lab(app =>
@@ -223,7 +223,7 @@ describe('a filter', () => {
 })
 
 describe('the app itself', () => {
-  it('publishes to topics that are no state', async () => {
+  test('publishes to topics that are no state', async () => {
     const net = await lab(house(fresh()))
     const client = await net.client()
     await client.subscribe(['news/#', 'commands'], { qos: 1 })
@@ -240,14 +240,14 @@ describe('the app itself', () => {
     expect(await later.messages()).toEqual(['news/1 hello'])
   })
 
-  it('rejects for a state, with the way to change it, and for an invalid topic', async () => {
+  test('rejects for a state, with the way to change it, and for an invalid topic', async () => {
     const net = await lab(house(fresh()))
     await expect(net.transport.publish('lights/hall', 'x')).rejects.toMatchObject({ status: 409, code: 'topic-is-state' })
     await expect(net.transport.publish('a/+', 'x')).rejects.toMatchObject({ status: 400 })
     await expect(net.transport.publish('$SYS/x', 'x')).rejects.toMatchObject({ status: 400 })
   })
 
-  it('has figures under $SYS for those who ask', async () => {
+  test('has figures under $SYS for those who ask', async () => {
     const net = await lab(undefined, { statistics: 10 })
     const client = await net.client()
     await client.subscribe('$SYS/broker/clients/connected')
@@ -285,7 +285,7 @@ describe('a change of a path that middleware rewrites', () => {
     })
   }
 
-  it.each(['mqtt', 'another protocol'])('made over %s reaches the subscribers of both names, each time', async maker => {
+  test.each(['mqtt', 'another protocol'])('made over %s reaches the subscribers of both names, each time', async maker => {
     const net = await lab(versioned(true))
     const publisher = await net.client()
     const watchers = await Promise.all(
@@ -304,7 +304,7 @@ describe('a change of a path that middleware rewrites', () => {
     }
   })
 
-  it('without a GET route is its payload, once', async () => {
+  test('without a GET route is its payload, once', async () => {
     const net = await lab(versioned(false))
     const publisher = await net.client()
     const client = await net.client()

@@ -1,7 +1,7 @@
 import { router } from '@iopa/router'
 import type { ByteChannel } from '@iopa/transport'
 import { generate } from 'mqtt-packet'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -9,13 +9,13 @@ afterEach(async () => {
 })
 
 describe('a connection', () => {
-  it('takes packets above the bound of CONNECT once it is open', async () => {
+  test('takes packets above the bound of CONNECT once it is open', async () => {
     const net = await lab()
     const client = await net.client()
     expect(await client.put('a', 'x'.repeat(20_000))).toMatchObject({ reasonCode: 0x10 })
   })
 
-  it('that is not read from does not count as silent, nor at once when it is read from again', async () => {
+  test('that is not read from does not count as silent, nor at once when it is read from again', async () => {
     const net = await lab(app => app.use(router()).put('/slow', () => new Promise<void>(resolve => void net.clock.setTimeout(resolve, 10_000))), {
       limits: { inFlightPerConnection: 1 }
     })
@@ -28,7 +28,7 @@ describe('a connection', () => {
     expect(client.closed).toBe(true)
   })
 
-  it('whose peer takes no answers is read no further, so that they do not pile up', async () => {
+  test('whose peer takes no answers is read no further, so that they do not pile up', async () => {
     const net = await lab(undefined, { limits: { queueBytes: 10_000 }, statistics: 1 })
     const client = await net.client()
     const watcher = await net.client()
@@ -41,7 +41,7 @@ describe('a connection', () => {
     expect(Number((await watcher.messages()).at(-1)?.split(' ')[1])).toBeLessThan(1_000_000)
   })
 
-  it('that was told goodbye and does not go is cut off, and makes room for another', async () => {
+  test('that was told goodbye and does not go is cut off, and makes room for another', async () => {
     const net = await lab(undefined, { limits: { connections: 1 } })
     const channel: ByteChannel = await net.clock.runUntil(net.network.connect({ host: '127.0.0.1', port: Number(net.url.port) }))
     channel.open({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined })
@@ -55,7 +55,7 @@ describe('a connection', () => {
     expect((await net.connect()).connack.reasonCode).toBe(0)
   })
 
-  it('runs DISCONNECT after the last handler, even if the client left earlier', async () => {
+  test('runs DISCONNECT after the last handler, even if the client left earlier', async () => {
     const events: string[] = []
     const net = await lab(app => {
       app.use((context, next) => {
@@ -75,14 +75,14 @@ describe('a connection', () => {
     expect(events).toEqual(['done', 'DISCONNECT'])
   })
 
-  it('gets no reason string in DISCONNECT if it does not want any', async () => {
+  test('gets no reason string in DISCONNECT if it does not want any', async () => {
     const net = await lab()
     const client = await net.client({ properties: { requestProblemInformation: false } })
     client.publish('', 'x', { properties: { topicAlias: 9 } })
     expect((await client.next('disconnect')).properties?.['reasonString']).toBeUndefined()
   })
 
-  it('of MQTT 3 is closed when it publishes to an invalid topic', async () => {
+  test('of MQTT 3 is closed when it publishes to an invalid topic', async () => {
     const net = await lab()
     const client = await net.client({ version: 4 })
     client.publish('a/+', 'x', { qos: 1, messageId: 1 })
@@ -93,7 +93,7 @@ describe('a connection', () => {
 })
 
 describe('a packet that breaks the protocol', () => {
-  it.each([
+  test.each([
     ['a PUBLISH with two topic aliases', [0x30, 11, 0, 1, 97, 6, 0x23, 0, 1, 0x23, 0, 1, 120], 0x82],
     ['a DISCONNECT with a byte behind its properties', [0xe0, 3, 0, 0, 1], 0x81],
     ['a PUBREL with the reason of another packet', [0x62, 3, 0, 7, 0x80], 0x82],

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -6,7 +6,7 @@ afterEach(async () => {
 })
 
 describe('writing', () => {
-  it('everything that one read produces leaves in one write per connection', async () => {
+  test('everything that one read produces leaves in one write per connection', async () => {
     const net = await lab()
     const client = await net.client({ version: 4 })
     await client.subscribe('a/#', { qos: 1 })

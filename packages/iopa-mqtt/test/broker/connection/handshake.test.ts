@@ -1,6 +1,6 @@
 import { type App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -10,7 +10,7 @@ afterEach(async () => {
 const FOREVER = 0xffff_ffff
 
 describe('CONNECT', () => {
-  it('is accepted by an app without a handler for it, in every version', async () => {
+  test('is accepted by an app without a handler for it, in every version', async () => {
     const net = await lab()
     for (const version of [3, 4, 5] as const) {
       const { connack } = await net.connect({ version })
@@ -19,7 +19,7 @@ describe('CONNECT', () => {
     }
   })
 
-  it('gives a client of MQTT 5 the limits of the server', async () => {
+  test('gives a client of MQTT 5 the limits of the server', async () => {
     const net = await lab(undefined, { responseInformation: 'answers/{clientId}/' })
     const { connack } = await net.connect({ clientId: 'me', keepalive: 10, properties: { requestResponseInformation: true } })
     expect({ ...connack.properties }).toEqual({
@@ -31,7 +31,7 @@ describe('CONNECT', () => {
     expect((await net.connect({ clientId: 'you', keepalive: 10 })).connack.properties).not.toHaveProperty('responseInformation')
   })
 
-  it('assigns a client identifier to a client without one, and sends it in CONNACK', async () => {
+  test('assigns a client identifier to a client without one, and sends it in CONNACK', async () => {
     const net = await lab()
     const first = await net.connect({ clientId: '' })
     const second = await net.connect({ clientId: '' })
@@ -50,7 +50,7 @@ describe('CONNECT', () => {
     }
   })
 
-  it('bounds keep alive and session expiry, and tells the client', async () => {
+  test('bounds keep alive and session expiry, and tells the client', async () => {
     const net = await lab(undefined, { maxKeepAlive: 60, maxSessionExpiry: 1000 })
     const asked = await net.connect({ keepalive: 120, properties: { sessionExpiryInterval: FOREVER } })
     expect(asked.connack.properties).toMatchObject({ serverKeepAlive: 60, sessionExpiryInterval: 1000 })
@@ -58,7 +58,7 @@ describe('CONNECT', () => {
     expect((await net.connect({ keepalive: 30, properties: { sessionExpiryInterval: 5 } })).connack.properties).not.toHaveProperty('serverKeepAlive')
   })
 
-  it('refuses an unsupported version', async () => {
+  test('refuses an unsupported version', async () => {
     const net = await lab()
     const client = await net.dial(4)
     client.sendBytes(Buffer.from([0x10, 13, 0, 4, 77, 81, 84, 84, 6, 2, 0, 0, 0, 1, 97]))
@@ -66,7 +66,7 @@ describe('CONNECT', () => {
     await net.clock.runUntil(() => client.closed)
   })
 
-  it('of a client that leaves before CONNACK leaves nothing behind', async () => {
+  test('of a client that leaves before CONNACK leaves nothing behind', async () => {
     const net = await lab(app =>
       app.use(async (context, next) => {
         if (context.method === 'CONNECT' && context['mqtt.KeepAlive'] === 7)
@@ -83,13 +83,13 @@ describe('CONNECT', () => {
     expect((await net.connect({ clientId: 'c', clean: false })).connack.sessionPresent).toBe(false)
   })
 
-  it('refuses a will with an invalid topic', async () => {
+  test('refuses a will with an invalid topic', async () => {
     const net = await lab()
     expect((await net.connect({ will: { topic: 'a/+', payload: 'x' } })).connack.reasonCode).toBe(0x90)
     expect((await net.connect({ version: 4, will: { topic: 'a/+', payload: 'x' } })).connack.returnCode).toBe(5)
   })
 
-  it('is answered before packets that came right behind it', async () => {
+  test('is answered before packets that came right behind it', async () => {
     const net = await lab(app =>
       app.use(async (context, next) => {
         if (context.method === 'CONNECT') await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 100))
@@ -126,7 +126,7 @@ describe('authentication as middleware', () => {
     app.use(router()).put('/whoami', context => ({ id: context.user?.id, mine: context.connection?.['server.User']?.id }))
   }
 
-  it.each([
+  test.each([
     ['ann', 'wrong', 0x86, 4],
     ['banned', 'right', 0x87, 5],
     ['limited', 'right', 0x9f, 3],
@@ -141,20 +141,20 @@ describe('authentication as middleware', () => {
     await net.clock.runUntil(() => five.client.closed && four.client.closed)
   })
 
-  it('accepts only 2xx', async () => {
+  test('accepts only 2xx', async () => {
     const net = await lab(app => app.use((context, next) => (context.method === 'CONNECT' ? reply(Number(context['mqtt.ClientId'])) : next())))
     for (const clientId of ['302', '304', '404', '405']) expect((await net.connect({ clientId })).connack.reasonCode, clientId).toBe(0x80)
     for (const clientId of ['200', '204']) expect((await net.connect({ clientId })).connack.reasonCode, clientId).toBe(0)
   })
 
-  it('sends its reason string', async () => {
+  test('sends its reason string', async () => {
     const net = await lab(guard)
     expect((await net.connect({ username: 'banned', password: Buffer.from('x') })).connack.properties).toMatchObject({
       reasonString: 'You are banned.'
     })
   })
 
-  it('has its user in every request of the connection', async () => {
+  test('has its user in every request of the connection', async () => {
     const net = await lab(guard)
     const { client } = await net.connect({ username: 'ann', password: Buffer.from('right') })
     await client.subscribe('answers')
@@ -162,7 +162,7 @@ describe('authentication as middleware', () => {
     expect(await client.messages()).toEqual(['answers {"id":"ann","mine":"ann"}'])
   })
 
-  it('gets DISCONNECT when a connection ends', async () => {
+  test('gets DISCONNECT when a connection ends', async () => {
     const seen: unknown[] = []
     const net = await lab(app =>
       app.use((context, next) => {
@@ -197,7 +197,7 @@ describe('enhanced authentication', () => {
   }
   const method = (data: string) => ({ authenticationMethod: 'SUM', authenticationData: Buffer.from(data) })
 
-  it('continues with AUTH packets until the pipeline accepts', async () => {
+  test('continues with AUTH packets until the pipeline accepts', async () => {
     const net = await lab(challenge)
     const client = await net.dial(5)
     client.send({ cmd: 'connect', clientId: 'c', protocolVersion: 5, clean: true, keepalive: 0, properties: method('hello') })
@@ -208,7 +208,7 @@ describe('enhanced authentication', () => {
     expect(await client.messages()).toEqual(['whoami mathematician'])
   })
 
-  it('can be repeated while the connection is open, and ends it when it fails', async () => {
+  test('can be repeated while the connection is open, and ends it when it fails', async () => {
     const net = await lab(challenge)
     const client = await net.dial(5)
     client.send({ cmd: 'connect', clientId: 'c', protocolVersion: 5, clean: true, keepalive: 0, properties: method('5') })
@@ -221,7 +221,7 @@ describe('enhanced authentication', () => {
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x87, properties: { reasonString: 'That is not the sum.' } })
   })
 
-  it('is refused when a step fails', async () => {
+  test('is refused when a step fails', async () => {
     const net = await lab(challenge)
     const unknown = await net.connect({ properties: { authenticationMethod: 'X' } })
     expect(unknown.connack.reasonCode).toBe(0x87)

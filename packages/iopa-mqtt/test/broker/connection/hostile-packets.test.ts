@@ -1,5 +1,5 @@
 import { generate } from 'mqtt-packet'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -19,7 +19,7 @@ const frame = (first: number, ...parts: (Buffer | number[])[]): Buffer => {
 }
 
 describe('a hostile first packet', () => {
-  it.each([
+  test.each([
     ['garbage', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
     ['TLS', Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])],
     ['a PUBLISH', frame(0x30, utf8('a'), [0])],
@@ -38,7 +38,7 @@ describe('a hostile first packet', () => {
     expect(client.packets).toEqual([])
   })
 
-  it('of MQTT 5 that is malformed gets a reason code', async () => {
+  test('of MQTT 5 that is malformed gets a reason code', async () => {
     const net = await lab()
     const client = await net.dial(5)
     client.sendBytes(frame(0x10, utf8('MQTT'), [5, 2, 0, 0], [3, 33, 0, 0], utf8('c')))
@@ -46,7 +46,7 @@ describe('a hostile first packet', () => {
     await net.clock.runUntil(() => client.closed, 100)
   })
 
-  it('that never comes is not waited for', async () => {
+  test('that never comes is not waited for', async () => {
     const net = await lab(undefined, { limits: { headerTimeout: 5000 } })
     const silent = await net.dial(4)
     const half = await net.dial(4)
@@ -58,7 +58,7 @@ describe('a hostile first packet', () => {
 })
 
 describe('a hostile later packet', () => {
-  it.each([
+  test.each([
     ['QoS 3', frame(0x36, utf8('a'), [0, 1, 0]), 0x81],
     ['packet identifier 0', frame(0x32, utf8('a'), [0, 0, 0]), 0x81],
     ['a topic with NUL', frame(0x30, utf8('a\0b'), [0]), 0x90],
@@ -85,7 +85,7 @@ describe('a hostile later packet', () => {
     expect(four.packets).toEqual([])
   })
 
-  it('after a packet that ended the connection is not handled', async () => {
+  test('after a packet that ended the connection is not handled', async () => {
     const net = await lab()
     const observer = await net.client()
     await observer.subscribe('#')
@@ -94,7 +94,7 @@ describe('a hostile later packet', () => {
     expect(await observer.messages()).toEqual(['a 1'])
   })
 
-  it('that names what objects have anyway is a name like any other', async () => {
+  test('that names what objects have anyway is a name like any other', async () => {
     const net = await lab()
     for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
       const client = await net.client({ clientId: name, properties: { userProperties: { [name]: 'x' } } })

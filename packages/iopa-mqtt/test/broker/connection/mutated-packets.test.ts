@@ -2,7 +2,7 @@ import { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { generate } from 'mqtt-packet'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { mqtt } from '../../../src/mqtt.ts'
 import { type DirectChannel, DirectNetwork } from '../direct-channel.ts'
 
@@ -122,7 +122,7 @@ function mutated(bytes: Buffer, next: (below: number) => number): Buffer {
 }
 
 describe('mutated packets', () => {
-  it('close their connection at most: no error escapes, other clients are unaffected, nothing is left', { timeout: 1_800_000 }, async () => {
+  test('close their connection at most: no error escapes, other clients are unaffected, nothing is left', { timeout: 1_800_000 }, async () => {
     const rounds = Number(process.env['IOPA_MUTATIONS'] ?? 20_000)
     const seed = Number(process.env['IOPA_SEED'] ?? 1)
     const next = numbers(seed)

@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/appbuilder'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -7,7 +7,7 @@ afterEach(async () => {
 })
 
 describe('the maximum packet size', () => {
-  it('of the server ends the connection before the packet is buffered', async () => {
+  test('of the server ends the connection before the packet is buffered', async () => {
     const net = await lab(undefined, { limits: { body: 1000 } })
     const { client, connack } = await net.connect()
     expect(connack.properties).toMatchObject({ maximumPacketSize: 1000 + 65_536 })
@@ -18,7 +18,7 @@ describe('the maximum packet size', () => {
     await net.clock.runUntil(() => large.closed, 100)
   })
 
-  it('of the client leaves out messages that are larger, and counts them as delivered', async () => {
+  test('of the client leaves out messages that are larger, and counts them as delivered', async () => {
     const net = await lab()
     const client = await net.client({ properties: { maximumPacketSize: 100, receiveMaximum: 1 } })
     await client.subscribe('a', { qos: 1 })
@@ -29,7 +29,7 @@ describe('the maximum packet size', () => {
     expect(await client.messages()).toEqual(['a 1', 'a 2', 'a 3'])
   })
 
-  it('of the client leaves out the reason string that does not fit', async () => {
+  test('of the client leaves out the reason string that does not fit', async () => {
     const net = await lab(app =>
       app.use((context, next) => {
         if (context.method === 'PUT') throw new IopaError(422, 'bad', 'y'.repeat(200))

@@ -1,6 +1,6 @@
 import type { App } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, type Lab, lab, type TestClient } from '../lab.ts'
 
 afterEach(async () => {
@@ -43,7 +43,7 @@ const gated = () => {
 }
 
 describe('messages to one topic', () => {
-  it('run side by side when they are requests to a path with a GET route', async () => {
+  test('run side by side when they are requests to a path with a GET route', async () => {
     const { build, begun, release } = gated()
     const place = await lab(build)
     const { client } = await place.connect()
@@ -53,7 +53,7 @@ describe('messages to one topic', () => {
     await acknowledged(client, 3)
   })
 
-  it('run in their order when they are plain messages, and requests wait for those before them', async () => {
+  test('run in their order when they are plain messages, and requests wait for those before them', async () => {
     const { build, begun, release } = gated()
     const place = await lab(build)
     const { client } = await place.connect()
@@ -72,7 +72,7 @@ describe('messages to one topic', () => {
     await acknowledged(client, 6)
   })
 
-  it('run one after another where the message itself is delivered', async () => {
+  test('run one after another where the message itself is delivered', async () => {
     const { build, begun, release } = gated()
     const place = await lab(build)
     const { client } = await place.connect()

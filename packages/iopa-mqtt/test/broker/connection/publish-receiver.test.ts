@@ -1,5 +1,5 @@
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -7,7 +7,7 @@ afterEach(async () => {
 })
 
 describe('many messages to one topic', () => {
-  it('wait behind a slow one and are then handled in order without nesting', async () => {
+  test('wait behind a slow one and are then handled in order without nesting', async () => {
     let handled = 0
     const count = 20_000
     const net = await lab(
@@ -38,7 +38,7 @@ describe('acknowledgements', () => {
         log.push(`end ${params.name}`)
       })
 
-  it('come after the work', async () => {
+  test('come after the work', async () => {
     const log: string[] = []
     const net: Awaited<ReturnType<typeof lab>> = await lab(slow(log)(() => net))
     const client = await net.client()
@@ -50,7 +50,7 @@ describe('acknowledgements', () => {
     expect(log).toEqual(['begin a', 'end a'])
   })
 
-  it('leave in the order of the messages, PUBACK and PUBREC alike', async () => {
+  test('leave in the order of the messages, PUBACK and PUBREC alike', async () => {
     const net: Awaited<ReturnType<typeof lab>> = await lab(slow()(() => net))
     const client = await net.client()
     client.publish('work/a/300', 'x', { qos: 1, messageId: 1 })
@@ -68,7 +68,7 @@ describe('acknowledgements', () => {
     ])
   })
 
-  it('leave as soon as each is done, when asked', async () => {
+  test('leave as soon as each is done, when asked', async () => {
     const net: Awaited<ReturnType<typeof lab>> = await lab(
       slow()(() => net),
       { ackOrder: 'any' }
@@ -81,7 +81,7 @@ describe('acknowledgements', () => {
     expect(client.packets.map(packet => packet.messageId)).toEqual([3, 2, 1])
   })
 
-  it('of one topic follow work that was done one after another, of different topics side by side', async () => {
+  test('of one topic follow work that was done one after another, of different topics side by side', async () => {
     const log: string[] = []
     const net: Awaited<ReturnType<typeof lab>> = await lab(slow(log)(() => net))
     const client = await net.client()
@@ -92,7 +92,7 @@ describe('acknowledgements', () => {
     expect(log).toEqual(['begin a', 'begin b', 'end b', 'end a', 'begin a', 'end a'])
   })
 
-  it('of a message whose sender left do not matter to the work', async () => {
+  test('of a message whose sender left do not matter to the work', async () => {
     const log: string[] = []
     const net = await lab(app =>
       app.use(router()).put('/a', async context => {
@@ -110,7 +110,7 @@ describe('acknowledgements', () => {
 })
 
 describe('the receive maximum', () => {
-  it('of the server ends a connection of MQTT 5 that exceeds it', async () => {
+  test('of the server ends a connection of MQTT 5 that exceeds it', async () => {
     const net = await lab(app => app.use(router()).put('/slow', () => new Promise<void>(resolve => void net.clock.setTimeout(resolve, 1000))), {
       limits: { inFlightPerConnection: 3 }
     })
@@ -124,7 +124,7 @@ describe('the receive maximum', () => {
     expect(await second.next('disconnect')).toMatchObject({ reasonCode: 0x93 })
   })
 
-  it('of the server makes a client of MQTT 3 wait, and loses nothing', async () => {
+  test('of the server makes a client of MQTT 3 wait, and loses nothing', async () => {
     let most = 0
     let now = 0
     const net = await lab(
@@ -144,7 +144,7 @@ describe('the receive maximum', () => {
     expect(client.packets.map(packet => packet.messageId)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
   })
 
-  it('of the client bounds what is sent to it', async () => {
+  test('of the client bounds what is sent to it', async () => {
     const net = await lab()
     const client = await net.client({ properties: { receiveMaximum: 2 } })
     client.acknowledges = false
@@ -164,7 +164,7 @@ describe('the receive maximum', () => {
     expect(String(client.packets.at(-1)?.['payload'])).toBe('3')
   })
 
-  it('counts a message of QoS 2 until PUBCOMP, or a PUBREC that refuses it', async () => {
+  test('counts a message of QoS 2 until PUBCOMP, or a PUBREC that refuses it', async () => {
     const net = await lab()
     const client = await net.client({ properties: { receiveMaximum: 1 } })
     client.acknowledges = false

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { SendBuffer } from '../../../src/broker/connection/send-buffer.ts'
 
 describe('a send buffer', () => {
@@ -10,7 +10,7 @@ describe('a send buffer', () => {
     fc.constant({ kind: 'drain' as const })
   )
 
-  it('writes exactly the appended bytes, in order, one write per flush, for any mixture', () => {
+  test('writes exactly the appended bytes, in order, one write per flush, for any mixture', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.array(fc.boolean(), { maxLength: 20 }), (steps, takes) => {
         const memory = Buffer.from(Array.from({ length: 18_100 }, (_, index) => index % 251))
@@ -57,7 +57,7 @@ describe('a send buffer', () => {
     )
   })
 
-  it('does not copy what lies beside each other', () => {
+  test('does not copy what lies beside each other', () => {
     const memory = Buffer.alloc(1000)
     const written: Uint8Array[] = []
     const buffer = new SendBuffer({ write: bytes => written.push(bytes) > 0 }, 1000, () => undefined)
@@ -67,7 +67,7 @@ describe('a send buffer', () => {
     expect(written[0]?.buffer).toBe(memory.buffer)
   })
 
-  it('does not hold a large chunk for a small piece of it', () => {
+  test('does not hold a large chunk for a small piece of it', () => {
     const memory = Buffer.alloc(100_000)
     const written: Uint8Array[] = []
     const buffer = new SendBuffer({ write: bytes => written.push(bytes) > 0 }, 1000, () => undefined)
@@ -76,7 +76,7 @@ describe('a send buffer', () => {
     expect(written[0]?.buffer).not.toBe(memory.buffer)
   })
 
-  it('is full only when its sink has asked to wait and the mark is reached', () => {
+  test('is full only when its sink has asked to wait and the mark is reached', () => {
     const buffer = new SendBuffer({ write: () => false }, 1000, () => undefined)
     const bytes = Buffer.alloc(600)
     buffer.append(bytes, 0, 600)
@@ -91,7 +91,7 @@ describe('a send buffer', () => {
     expect(buffer.full).toBe(false)
   })
 
-  it('takes nothing after it was closed', () => {
+  test('takes nothing after it was closed', () => {
     let writes = 0
     const buffer = new SendBuffer({ write: () => ++writes > 0 }, 1000, () => undefined)
     buffer.append(Buffer.alloc(10), 0, 10)

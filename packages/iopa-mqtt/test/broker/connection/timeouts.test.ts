@@ -5,7 +5,7 @@ import { router } from '@iopa/router'
 import type { Listener } from '@iopa/transport'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { generate, parser } from 'mqtt-packet'
-import { afterEach, describe, expect, it, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { mqtt } from '../../../src/mqtt.ts'
 import { closeLabs, lab } from '../lab.ts'
 
@@ -41,7 +41,7 @@ const _client = async (port: number): Promise<MqttClient> => {
 }
 
 describe('keep alive', () => {
-  it('closes a connection without packets after one and a half times its interval', async () => {
+  test('closes a connection without packets after one and a half times its interval', async () => {
     const net = await lab()
     for (const version of [4, 5] as const) {
       const client = await net.client({ version, keepalive: 10 })
@@ -56,14 +56,14 @@ describe('keep alive', () => {
     }
   })
 
-  it('of 0 never closes a connection', async () => {
+  test('of 0 never closes a connection', async () => {
     const net = await lab(undefined, { maxKeepAlive: 0 })
     const client = await net.client({ keepalive: 0 })
     await net.rest(24 * 3600 * 1000)
     expect(client.closed).toBe(false)
   })
 
-  it('does not end a connection while a handler runs, however long', async () => {
+  test('does not end a connection while a handler runs, however long', async () => {
     const net = await lab(app => app.use(router()).put('/slow', () => new Promise<void>(resolve => void net.clock.setTimeout(resolve, 20_000))))
     const client = await net.client({ keepalive: 2 })
     client.publish('slow', 'x', { qos: 1, messageId: 1 })

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -6,7 +6,7 @@ afterEach(async () => {
 })
 
 describe('a topic alias', () => {
-  it('that was set to an invalid topic is not set', async () => {
+  test('that was set to an invalid topic is not set', async () => {
     const net = await lab()
     const client = await net.client()
     expect(await client.put('a', 'x', { properties: { topicAlias: 1 } })).toMatchObject({ reasonCode: 0x10 })
@@ -15,7 +15,7 @@ describe('a topic alias', () => {
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
-  it('that was never set stands for nothing, not for the topic before', async () => {
+  test('that was never set stands for nothing, not for the topic before', async () => {
     const net = await lab()
     const client = await net.client()
     client.publish('a', 'x')
@@ -23,7 +23,7 @@ describe('a topic alias', () => {
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
-  it('of the broker is one of those that the broker gives itself, however many the client takes', async () => {
+  test('of the broker is one of those that the broker gives itself, however many the client takes', async () => {
     const net = await lab(undefined, { topicAliasMaximum: 1 })
     const client = await net.client({ properties: { topicAliasMaximum: 5 } })
     await client.subscribe('a/#')
@@ -39,7 +39,7 @@ describe('a topic alias', () => {
 })
 
 describe('topic aliases', () => {
-  it('of the client stand for the topic they were set with, on that connection', async () => {
+  test('of the client stand for the topic they were set with, on that connection', async () => {
     const net = await lab()
     const observer = await net.client()
     await observer.subscribe('#')
@@ -54,7 +54,7 @@ describe('topic aliases', () => {
     expect(await second.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
-  it('above the maximum, or without a topic, end the connection', async () => {
+  test('above the maximum, or without a topic, end the connection', async () => {
     const net = await lab(undefined, { topicAliasMaximum: 5 })
     const { client, connack } = await net.connect()
     expect(connack.properties).toMatchObject({ topicAliasMaximum: 5 })
@@ -65,7 +65,7 @@ describe('topic aliases', () => {
     expect(await none.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
-  it('of the server are used towards a client that allows them, as many as it allows', async () => {
+  test('of the server are used towards a client that allows them, as many as it allows', async () => {
     const net = await lab()
     const client = await net.client({ properties: { topicAliasMaximum: 2 } })
     await client.subscribe('#', { qos: 1 })

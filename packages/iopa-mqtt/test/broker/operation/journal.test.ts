@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { HeldStore } from '../held-store.ts'
 import { closeLabs, lab } from '../lab.ts'
 
@@ -9,7 +9,7 @@ afterEach(async () => {
 const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 1000 } }
 
 describe('a store', () => {
-  it('delays acknowledgements until it has written', async () => {
+  test('delays acknowledgements until it has written', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const subscriber = await net.client(form)
@@ -27,7 +27,7 @@ describe('a store', () => {
     expect(subscriber.packets.map(packet => packet.cmd).sort()).toEqual(['publish', 'suback'])
   })
 
-  it('keeps a message waiting until it is written, whatever else pumps its queue', async () => {
+  test('keeps a message waiting until it is written, whatever else pumps its queue', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const subscriber = await net.client({ ...form, acknowledges: false })
@@ -45,7 +45,7 @@ describe('a store', () => {
     expect(await subscriber.next('publish')).toMatchObject({ payload: Buffer.from('second') })
   })
 
-  it('that fails prevents acknowledgement and delivery', async () => {
+  test('that fails prevents acknowledgement and delivery', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const subscriber = await net.client(form)
@@ -58,7 +58,7 @@ describe('a store', () => {
     expect(net.errors.flat().join()).toContain('store')
   })
 
-  it('gets everything that happens during a write in the next one', async () => {
+  test('gets everything that happens during a write in the next one', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const subscriber = await net.client(form)
@@ -75,7 +75,7 @@ describe('a store', () => {
     expect(store.writes).toBe(2)
   })
 
-  it('gets no records of clean sessions and QoS 0 messages', async () => {
+  test('gets no records of clean sessions and QoS 0 messages', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const subscriber = await net.client()
@@ -87,7 +87,7 @@ describe('a store', () => {
     expect(store.writes).toBe(0)
   })
 
-  it('forgets what was delivered, and sessions that ended', async () => {
+  test('forgets what was delivered, and sessions that ended', async () => {
     const store = new HeldStore()
     const net = await lab(undefined, { store })
     const subscriber = await net.client(form)

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Quota } from '../../../src/broker/operation/quota.ts'
 import { Delivery, DeliveryQueue } from '../../../src/broker/session/delivery-queue.ts'
 import { Message } from '../../../src/broker/topics/message.ts'
@@ -11,7 +11,7 @@ describe('a delivery queue', () => {
   const total = () => new Quota(1e9)
   const limits = { queueMessages: 1e9, queueBytes: 1e9 }
 
-  it('keeps the order, and of each state the newest in the place of the one before', () => {
+  test('keeps the order, and of each state the newest in the place of the one before', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.constant('shift'), fc.tuple(fc.nat(5), fc.boolean())), { maxLength: 300 }), steps => {
         const sum = total()
@@ -42,7 +42,7 @@ describe('a delivery queue', () => {
     )
   })
 
-  it('finds the place of a state after thousands have left the queue before it', () => {
+  test('finds the place of a state after thousands have left the queue before it', () => {
     const queue = new DeliveryQueue(limits, total())
     for (let index = 0; index < 3000; index++) queue.push(new Delivery(message('stream', String(index)), 1, false, [], false), () => undefined)
     queue.push(new Delivery(message('state', 'old'), 1, false, [], true), () => undefined)
@@ -53,7 +53,7 @@ describe('a delivery queue', () => {
     expect(queue.clear().at(-1)?.message.payload.toString()).toBe('new')
   })
 
-  it('is bounded in number, in bytes, and by what all queues hold', () => {
+  test('is bounded in number, in bytes, and by what all queues hold', () => {
     const push = (queue: DeliveryQueue, payload: string): boolean =>
       queue.push(new Delivery(message('t', payload), 1, false, [], false), () => undefined)
     const few = new DeliveryQueue({ queueMessages: 2, queueBytes: 1e9 }, total())

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -8,7 +8,7 @@ afterEach(async () => {
 const persistent = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
 
 describe('an acknowledgement', () => {
-  it.each([
+  test.each([
     ['PUBACK', 'puback', 2],
     ['PUBCOMP', 'pubcomp', 1],
     ['PUBREC', 'pubrec', 1]
@@ -25,7 +25,7 @@ describe('an acknowledgement', () => {
     expect(await (await net.client(persistent)).messages()).toEqual(['a x'])
   })
 
-  it('PUBCOMP of a message that was not released is a protocol error', async () => {
+  test('PUBCOMP of a message that was not released is a protocol error', async () => {
     const net = await lab()
     const client = await net.client({ acknowledges: false })
     await client.subscribe('a', { qos: 2 })
@@ -35,7 +35,7 @@ describe('an acknowledgement', () => {
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
-  it.each([
+  test.each([
     [0, 'PUBREL with 0x92', [{ cmd: 'pubrel', messageId: 5, reasonCode: 0x92 }]],
     [0x80, 'nothing', []]
   ] as const)('PUBREC with reason code %i of an unknown message is answered by %s', async (reasonCode, _name, packets) => {
@@ -48,7 +48,7 @@ describe('an acknowledgement', () => {
 })
 
 describe('retransmission after a reconnect', () => {
-  it('has not expired, unless its receiver may have half of the exchange already', async () => {
+  test('has not expired, unless its receiver may have half of the exchange already', async () => {
     const net = await lab()
     const first = await net.client({ ...persistent, acknowledges: false })
     await first.subscribe('a/#', { qos: 2 })

@@ -1,6 +1,6 @@
 import { type App, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -25,7 +25,7 @@ function lights(state: Record<string, unknown>) {
 }
 
 describe('a subscription with wildcards', () => {
-  it('begins with retained messages, static GET routes and what has changed since the start', async () => {
+  test('begins with retained messages, static GET routes and what has changed since the start', async () => {
     const state: Record<string, unknown> = { hall: 'off', attic: 'off', cellar: 'off' }
     const net = await lab(lights(state))
     await (await net.client()).put('plain/1', 'kept', { retain: true })
@@ -41,7 +41,7 @@ describe('a subscription with wildcards', () => {
     expect((await one.messages()).sort()).toEqual(['lights/attic off', 'lights/hall on'])
   })
 
-  it('forgets states that are gone', async () => {
+  test('forgets states that are gone', async () => {
     const state: Record<string, unknown> = { hall: 'off' }
     const net = await lab(lights(state))
     net.app.notify('/lights/hall')
@@ -51,7 +51,7 @@ describe('a subscription with wildcards', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('of a shared subscription gets nothing at its beginning', async () => {
+  test('of a shared subscription gets nothing at its beginning', async () => {
     const net = await lab(lights({ hall: 'off' }))
     await (await net.client()).put('plain', 'kept', { retain: true })
     const client = await net.client()
@@ -59,7 +59,7 @@ describe('a subscription with wildcards', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('takes many retained messages at the pace of its client', async () => {
+  test('takes many retained messages at the pace of its client', async () => {
     const net = await lab()
     const publisher = await net.client()
     for (let index = 0; index < 3000; index++) publisher.publish(`many/${index}`, 'x'.repeat(500), { retain: true })

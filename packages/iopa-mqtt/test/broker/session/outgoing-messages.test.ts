@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -10,7 +10,7 @@ afterEach(async () => {
 const lasting = (sessionExpiryInterval = 100) => ({ clientId: 'c', clean: false, properties: { sessionExpiryInterval } })
 
 describe('a session whose client reconnects', () => {
-  it('checks again where its answers may be published', async () => {
+  test('checks again where its answers may be published', async () => {
     let allowed = true
     const net = await lab(app => {
       app.use((context, next) => {
@@ -29,7 +29,7 @@ describe('a session whose client reconnects', () => {
     expect(await second.put('work', 'x', ask)).toMatchObject({ reasonCode: 0x87 })
   })
 
-  it('observes on what it had subscribed to, with the claims that its user has now', async () => {
+  test('observes on what it had subscribed to, with the claims that its user has now', async () => {
     let state = '1'
     const readers: unknown[] = []
     const net = await lab(app => {
@@ -56,7 +56,7 @@ describe('a session whose client reconnects', () => {
 })
 
 describe('a message for a client', () => {
-  it('waits while the send window is full', async () => {
+  test('waits while the send window is full', async () => {
     const net = await lab(undefined, { sendWindow: 2 })
     const client = await net.client({ acknowledges: false })
     await client.subscribe('a', { qos: 1 })
@@ -65,7 +65,7 @@ describe('a message for a client', () => {
     expect(await client.messages()).toEqual(['a 0', 'a 1'])
   })
 
-  it('has its topic name if the packet that set the alias was too large', async () => {
+  test('has its topic name if the packet that set the alias was too large', async () => {
     const net = await lab()
     const client = await net.client({ properties: { topicAliasMaximum: 5, maximumPacketSize: 100 } })
     await client.subscribe('a')
@@ -78,7 +78,7 @@ describe('a message for a client', () => {
     ])
   })
 
-  it('is left out when it is too large in the form of its version', async () => {
+  test('is left out when it is too large in the form of its version', async () => {
     const net = await lab()
     const client = await net.client({ properties: { maximumPacketSize: 100 } })
     await client.subscribe('a')
@@ -87,7 +87,7 @@ describe('a message for a client', () => {
     expect(await client.messages()).toEqual(['a y'])
   })
 
-  it('that is its own will is left out where it wants nothing of its own', async () => {
+  test('that is its own will is left out where it wants nothing of its own', async () => {
     const net = await lab()
     const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const, retain: false }
     const client = await net.client({ ...lasting(), will })
@@ -101,7 +101,7 @@ describe('a message for a client', () => {
 })
 
 describe('message expiry', () => {
-  it('sends what is left of the time, and nothing after it', async () => {
+  test('sends what is left of the time, and nothing after it', async () => {
     const net = await lab()
     const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
     const first = await net.client(form)
@@ -126,7 +126,7 @@ describe('message expiry', () => {
 })
 
 describe('a slow reader', () => {
-  it('loses messages of QoS 0 beyond its mark, and its session when its queue of QoS 1 is full; no other client notices', async () => {
+  test('loses messages of QoS 0 beyond its mark, and its session when its queue of QoS 1 is full; no other client notices', async () => {
     const net = await lab(undefined, { limits: { queueBytes: 100_000, queueMessages: 100 } })
     const slow = await net.client()
     const exact = await net.client()
@@ -158,7 +158,7 @@ describe('a slow reader', () => {
     expect(await slow.messages()).toEqual(['a/0 again'])
   })
 
-  it('that takes no answers is not read from', async () => {
+  test('that takes no answers is not read from', async () => {
     const net = await lab(undefined, { limits: { queueBytes: 10_000 } })
     const client = await net.client()
     client.pause()

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { PacketIdentifiers } from '../../../src/broker/session/inflight-messages.ts'
 
 describe('packet identifiers', () => {
-  it('go from 1 to 65,535 and wrap, skipping those in use', () => {
+  test('go from 1 to 65,535 and wrap, skipping those in use', () => {
     const identifiers = new PacketIdentifiers()
     const inUse = new Set([2, 3])
     expect([identifiers.next(inUse), identifiers.next(inUse)]).toEqual([1, 4])

@@ -1,5 +1,5 @@
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, type Lab, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -21,7 +21,7 @@ const worker = async (statuses: number[], milliseconds = 0, limits = {}): Promis
 }
 
 describe('a received QoS 2 message', () => {
-  it('counts once against the receive maximum, in work or waiting for its release', async () => {
+  test('counts once against the receive maximum, in work or waiting for its release', async () => {
     const { net, handled } = await worker([], 1000, { inFlightPerConnection: 3 })
     const client = await net.client()
     for (const id of [1, 2, 3]) client.publish('work', 'x', { qos: 2, messageId: id })
@@ -37,7 +37,7 @@ describe('a received QoS 2 message', () => {
     expect(await client.next('disconnect')).toMatchObject({ reasonCode: 0x93 })
   })
 
-  it('is not accepted by MQTT 3 without end while none is released', async () => {
+  test('is not accepted by MQTT 3 without end while none is released', async () => {
     const net = await lab()
     const client = await net.client({ version: 4 })
     for (let id = 1; id <= 1024; id++) client.publish('a', 'x', { qos: 2, messageId: id })
@@ -48,7 +48,7 @@ describe('a received QoS 2 message', () => {
     expect(client.closed).toBe(true)
   })
 
-  it('that could not be handled is handled when a client of MQTT 3 sends it again', async () => {
+  test('that could not be handled is handled when a client of MQTT 3 sends it again', async () => {
     const { net, handled } = await worker([500])
     const first = await net.client({ version: 4, clientId: 'c', clean: false })
     first.publish('work', 'x', { qos: 2, messageId: 7 })
@@ -60,7 +60,7 @@ describe('a received QoS 2 message', () => {
     expect(handled()).toBe(2)
   })
 
-  it('that was refused leaves its identifier to the next one', async () => {
+  test('that was refused leaves its identifier to the next one', async () => {
     const { net, handled } = await worker([409])
     const client = await net.client()
     client.publish('work', 'x', { qos: 2, messageId: 7 })
@@ -70,7 +70,7 @@ describe('a received QoS 2 message', () => {
     expect(handled()).toBe(2)
   })
 
-  it('is not released while it is in work', async () => {
+  test('is not released while it is in work', async () => {
     const { net, handled } = await worker([], 1000)
     const client = await net.client()
     client.publish('work', 'x', { qos: 2, messageId: 7 })

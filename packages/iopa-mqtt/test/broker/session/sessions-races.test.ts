@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -8,7 +8,7 @@ afterEach(async () => {
 })
 
 describe('a client that sends contrary packets', () => {
-  it('before SUBACK gets no first message of what it left', async () => {
+  test('before SUBACK gets no first message of what it left', async () => {
     const net = await lab(app => {
       const routed = app.use(router())
       routed.get('/quick', () => 'x')
@@ -25,7 +25,7 @@ describe('a client that sends contrary packets', () => {
     expect(await client.messages()).toEqual(['slow y'])
   })
 
-  it('while retained messages are on their way gets no more of them', async () => {
+  test('while retained messages are on their way gets no more of them', async () => {
     const net = await lab()
     const publisher = await net.client()
     for (let index = 0; index < 1000; index++) publisher.publish(`a/${index}`, 'x', { retain: true })
@@ -39,7 +39,7 @@ describe('a client that sends contrary packets', () => {
     expect(received).toBeLessThan(1000)
   })
 
-  it('and subscribes to a group twice leaves it with one UNSUBSCRIBE', async () => {
+  test('and subscribes to a group twice leaves it with one UNSUBSCRIBE', async () => {
     const net = await lab()
     const first = await net.client()
     const second = await net.client()
@@ -53,7 +53,7 @@ describe('a client that sends contrary packets', () => {
     expect(await first.messages()).toEqual([])
   })
 
-  it('stays subscribed when it subscribes again before the first SUBSCRIBE is answered', async () => {
+  test('stays subscribed when it subscribes again before the first SUBSCRIBE is answered', async () => {
     let asked = 0
     const net = await lab(app =>
       app.use(router()).get('/state', async () => {
@@ -72,7 +72,7 @@ describe('a client that sends contrary packets', () => {
 })
 
 describe('a session whose user changes', () => {
-  it('while it is asked whether the former one may have a topic gets nothing by that answer', async () => {
+  test('while it is asked whether the former one may have a topic gets nothing by that answer', async () => {
     const net = await lab(app =>
       app.use(async (context, next) => {
         if (context.method === 'CONNECT') context.user = { id: context['mqtt.KeepAlive'] === 1 ? 'ann' : 'bob' }

@@ -1,5 +1,5 @@
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -13,7 +13,7 @@ const FOREVER = 0xffff_ffff
 const persistent = (clientId = 'c', sessionExpiryInterval = 100) => ({ clientId, clean: false, properties: { sessionExpiryInterval } })
 
 describe('the end of a session', () => {
-  it('comes no later than the broker allows, whatever the client says when it leaves', async () => {
+  test('comes no later than the broker allows, whatever the client says when it leaves', async () => {
     const net = await lab(undefined, { maxSessionExpiry: 10 })
     const client = await net.client(lasting(5))
     await client.leave({ sessionExpiryInterval: 1000 })
@@ -21,7 +21,7 @@ describe('the end of a session', () => {
     expect((await net.connect(lasting())).connack.sessionPresent).toBe(false)
   })
 
-  it('takes its subscriptions with it', async () => {
+  test('takes its subscriptions with it', async () => {
     const net = await lab(undefined, { maxSubscriptions: 1 })
     const first = await net.client()
     expect(await first.subscribe('a')).toEqual([0])
@@ -31,7 +31,7 @@ describe('the end of a session', () => {
     expect(await second.subscribe('a')).toEqual([0])
   })
 
-  it('makes room for the messages of others', async () => {
+  test('makes room for the messages of others', async () => {
     const net = await lab(undefined, { maxQueuedBytes: 5000 })
     const away = await net.client(lasting())
     await away.subscribe('a', { qos: 1 })
@@ -50,7 +50,7 @@ describe('the end of a session', () => {
 })
 
 describe('a session', () => {
-  it('keeps subscriptions and messages of QoS 1 and 2 while its client is away', async () => {
+  test('keeps subscriptions and messages of QoS 1 and 2 while its client is away', async () => {
     const net = await lab()
     for (const version of [4, 5] as const) {
       const form = { version, clientId: `c${version}`, clean: false, properties: { sessionExpiryInterval: 100 } }
@@ -71,7 +71,7 @@ describe('a session', () => {
     }
   })
 
-  it('is replaced by an empty one with clean start', async () => {
+  test('is replaced by an empty one with clean start', async () => {
     const net = await lab()
     const first = await net.client(persistent())
     await first.subscribe('a', { qos: 1 })
@@ -83,7 +83,7 @@ describe('a session', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('ends when it expires, and not before', async () => {
+  test('ends when it expires, and not before', async () => {
     const net = await lab()
     await (await net.client(persistent('short', 5))).vanish()
     await (await net.client(persistent('long', FOREVER))).vanish()
@@ -96,7 +96,7 @@ describe('a session', () => {
     expect((await net.connect(persistent('long'))).connack.sessionPresent).toBe(true)
   })
 
-  it('can change its expiry by DISCONNECT', async () => {
+  test('can change its expiry by DISCONNECT', async () => {
     const net = await lab()
     await (await net.client(persistent('ends'))).leave({ sessionExpiryInterval: 0 })
     expect((await net.connect(persistent('ends'))).connack.sessionPresent).toBe(false)
@@ -105,7 +105,7 @@ describe('a session', () => {
     expect(await none.next('disconnect')).toMatchObject({ reasonCode: 0x82 })
   })
 
-  it('is taken over by a second connection; the first gets DISCONNECT 0x8E', async () => {
+  test('is taken over by a second connection; the first gets DISCONNECT 0x8E', async () => {
     const net = await lab()
     const first = await net.client(persistent())
     await first.subscribe('a', { qos: 1 })
@@ -117,7 +117,7 @@ describe('a session', () => {
     expect(await second.messages()).toEqual(['a x'])
   })
 
-  it('sends again what was not acknowledged, in order and marked as a duplicate', async () => {
+  test('sends again what was not acknowledged, in order and marked as a duplicate', async () => {
     const net = await lab()
     const first = await net.client(persistent())
     first.acknowledges = false
@@ -149,7 +149,7 @@ describe('a session', () => {
     expect(await third.messages()).toEqual([])
   })
 
-  it('handles a message of QoS 2 once, however often it is sent', async () => {
+  test('handles a message of QoS 2 once, however often it is sent', async () => {
     let count = 0
     const net = await lab(app => app.use(router()).put('/count', () => void count++))
     const first = await net.client(persistent())
@@ -172,7 +172,7 @@ describe('a session', () => {
     expect(count).toBe(2)
   })
 
-  it('answers a client that came back while its message of QoS 2 was still in work', async () => {
+  test('answers a client that came back while its message of QoS 2 was still in work', async () => {
     let count = 0
     const net = await lab(app =>
       app.use(router()).put('/slow', async () => {
@@ -190,7 +190,7 @@ describe('a session', () => {
     expect(count).toBe(1)
   })
 
-  it('belongs to the last of two connections that came at once', async () => {
+  test('belongs to the last of two connections that came at once', async () => {
     const net = await lab(app =>
       app.use(async (context, next) => {
         if (context.method === 'CONNECT') await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 100))
@@ -205,7 +205,7 @@ describe('a session', () => {
     expect(second?.packets).toMatchObject([{ cmd: 'connack', sessionPresent: false }])
   })
 
-  it('is refused when there are too many', async () => {
+  test('is refused when there are too many', async () => {
     const net = await lab(undefined, { maxSessions: 2 })
     await net.client()
     await net.client()

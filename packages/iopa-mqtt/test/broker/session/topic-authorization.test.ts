@@ -1,6 +1,6 @@
 import { type App, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -27,7 +27,7 @@ describe('every delivery', () => {
     routed.put('/private/:who/state', () => undefined)
   }
 
-  it('is authorized on its concrete path, as the receiving session', async () => {
+  test('is authorized on its concrete path, as the receiving session', async () => {
     const net = await lab(acl)
     const ann = await net.client({ clientId: 'ann' })
     const bob = await net.client({ clientId: 'bob' })
@@ -42,7 +42,7 @@ describe('every delivery', () => {
     expect(await bob.messages()).toEqual(['private/bob/x 3', 'public/x 4'])
   })
 
-  it('is authorized for initial retained messages and states too', async () => {
+  test('is authorized for initial retained messages and states too', async () => {
     const net = await lab(acl)
     await (await net.client({ clientId: 'ann' })).put('private/ann/x', 'kept', { retain: true })
     net.app.notify('/private/ann/state')
@@ -53,7 +53,7 @@ describe('every delivery', () => {
     expect(await bob.messages()).toEqual([])
   })
 
-  it('runs one check for a path, until the user of the session changes', async () => {
+  test('runs one check for a path, until the user of the session changes', async () => {
     let asked = 0
     let allowed = true
     const net = await lab(app =>
@@ -81,7 +81,7 @@ describe('every delivery', () => {
     expect(await again.messages()).toEqual([])
   })
 
-  it('keeps its order while the check runs', async () => {
+  test('keeps its order while the check runs', async () => {
     const net = await lab(app =>
       app.use(async (context, next) => {
         if (context.method === 'GET') await new Promise<void>(resolve => void net.clock.setTimeout(resolve, 50))
@@ -99,7 +99,7 @@ describe('every delivery', () => {
     expect(await client.messages()).toEqual(['a/b 0', 'a/b 1', 'a/b 2', 'a/b 3', 'a/b 4', 'a/b 5'])
   })
 
-  it('waits while the check fails temporarily, and is checked again', async () => {
+  test('waits while the check fails temporarily, and is checked again', async () => {
     let broken = true
     const net = await lab(app =>
       app.use((context, next) => {
@@ -119,7 +119,7 @@ describe('every delivery', () => {
 })
 
 describe('the authorization of a session for a topic', () => {
-  it('is remembered for the newest thousand topics and checked again for others', async () => {
+  test('is remembered for the newest thousand topics and checked again for others', async () => {
     const asked: string[] = []
     const net = await lab(app =>
       app.use((context, next) => {
@@ -141,7 +141,7 @@ describe('the authorization of a session for a topic', () => {
     expect((await client.messages()).slice(1001).sort()).toEqual(['a/0 y', 'a/1000 y'])
   })
 
-  it('makes a bounded number of messages wait', async () => {
+  test('makes a bounded number of messages wait', async () => {
     const net = await lab(
       app =>
         app.use(async (context, next) => {

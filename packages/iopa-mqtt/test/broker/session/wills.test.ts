@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -19,7 +19,7 @@ describe('a will', () => {
     ...overrides
   })
 
-  it('is published when the connection breaks, and deleted by DISCONNECT', async () => {
+  test('is published when the connection breaks, and deleted by DISCONNECT', async () => {
     const net = await lab()
     const observer = await net.client()
     await observer.subscribe('wills/#', { qos: 1 })
@@ -38,7 +38,7 @@ describe('a will', () => {
     expect(await observer.messages()).toEqual(['wills/c4 x'])
   })
 
-  it('carries its properties and is retained when asked', async () => {
+  test('carries its properties and is retained when asked', async () => {
     const net = await lab()
     const properties = { contentType: 'a/b', messageExpiryInterval: 30, responseTopic: 'r', userProperties: { k: 'v' } }
     await (await net.client({ will: will(properties, { retain: true }) })).vanish()
@@ -55,7 +55,7 @@ describe('a will', () => {
     expect(await tooLate.messages()).toEqual([])
   })
 
-  it('waits for its delay, and is not published when the client is back before', async () => {
+  test('waits for its delay, and is not published when the client is back before', async () => {
     const net = await lab()
     const observer = await net.client()
     await observer.subscribe('wills/#')
@@ -72,7 +72,7 @@ describe('a will', () => {
     expect(await observer.messages()).toEqual([])
   })
 
-  it('does not wait longer than its session lives', async () => {
+  test('does not wait longer than its session lives', async () => {
     const net = await lab()
     const observer = await net.client()
     await observer.subscribe('wills/#')
@@ -84,7 +84,7 @@ describe('a will', () => {
     expect(await observer.messages()).toEqual(['wills/c gone'])
   })
 
-  it('is published when the session is taken over, unless it is delayed', async () => {
+  test('is published when the session is taken over, unless it is delayed', async () => {
     const net = await lab()
     const observer = await net.client()
     await observer.subscribe('wills/#')
@@ -96,7 +96,7 @@ describe('a will', () => {
     expect(await observer.messages()).toEqual([])
   })
 
-  it('is not published because the server shuts down', async () => {
+  test('is not published because the server shuts down', async () => {
     const seen: string[] = []
     const net = await lab(app => app.use(router()).put('/wills/c', () => void seen.push('will')))
     await net.client({ will: will() })
@@ -104,7 +104,7 @@ describe('a will', () => {
     expect(seen).toEqual([])
   })
 
-  it('runs through the pipeline as the user of its session', async () => {
+  test('runs through the pipeline as the user of its session', async () => {
     const seen: unknown[] = []
     const net = await lab(app => {
       app.use((context, next) => {
@@ -129,7 +129,7 @@ describe('a will', () => {
     ])
   })
 
-  it('is refused where its user may not publish', async () => {
+  test('is refused where its user may not publish', async () => {
     const net = await lab(app =>
       app.use((context, next) => {
         if (context.method === 'PUT' && context.path === '/wills/c') throw new IopaError(403, 'forbidden')

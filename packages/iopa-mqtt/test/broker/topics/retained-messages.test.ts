@@ -1,5 +1,5 @@
 import { virtualClock } from '@iopa/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Journal } from '../../../src/broker/operation/journal.ts'
 import { Message } from '../../../src/broker/topics/message.ts'
 import { RetainedMessages } from '../../../src/broker/topics/retained-messages.ts'
@@ -13,7 +13,7 @@ describe('retained messages', () => {
     new RetainedMessages({ maxRetained: 10, maxRetainedBytes: 10_000 }, new Journal(null, console, clock), clock)
   const content = { qos: 0, retain: true, properties: Buffer.alloc(0), expiresAt: 0, publisher: null }
 
-  it('count their bytes, also when they are replaced, deleted or expire', () => {
+  test('count their bytes, also when they are replaced, deleted or expire', () => {
     const retained = retainedMessages()
     retained.set(message('a', 'x'.repeat(100)))
     retained.set(message('a', 'x'))
@@ -27,7 +27,7 @@ describe('retained messages', () => {
     expect([retained.size, retained.bytes]).toEqual([0, 0])
   })
 
-  it('do not hold the chunk that they came in', () => {
+  test('do not hold the chunk that they came in', () => {
     const retained = retainedMessages()
     const chunk = Buffer.alloc(50_000)
     retained.set(new Message({ name: 'a', bytes: Buffer.from('a') }, { ...content, bytes: chunk, payloadStart: 10, payloadEnd: 20 }))

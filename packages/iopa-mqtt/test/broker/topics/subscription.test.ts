@@ -1,6 +1,6 @@
 import { type App, IopaError } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { closeLabs, lab } from '../lab.ts'
 
 afterEach(async () => {
@@ -25,7 +25,7 @@ function lights(state: Record<string, unknown>) {
 }
 
 describe('matching subscriptions', () => {
-  it('of one session give one message, with the highest QoS and every identifier', async () => {
+  test('of one session give one message, with the highest QoS and every identifier', async () => {
     const net = await lab()
     const client = await net.client()
     await client.subscribe('a/+', { qos: 0, identifier: 1 })
@@ -38,7 +38,7 @@ describe('matching subscriptions', () => {
     expect(await client.messages()).toEqual([])
   })
 
-  it('with no-local leave out the messages of their own client', async () => {
+  test('with no-local leave out the messages of their own client', async () => {
     const net = await lab()
     const client = await net.client()
     await client.subscribe('a', { nl: true })
@@ -50,7 +50,7 @@ describe('matching subscriptions', () => {
     expect(await client.messages()).toEqual(['b/c mine', 'a theirs'])
   })
 
-  it('with no-local leave out the states that their own client changed', async () => {
+  test('with no-local leave out the states that their own client changed', async () => {
     const state: Record<string, unknown> = { hall: 'off' }
     const net = await lab(lights(state))
     const client = await net.client()
@@ -61,7 +61,7 @@ describe('matching subscriptions', () => {
     expect(await client.messages()).toEqual(['lights/hall on'])
   })
 
-  it('with retain-as-published keep the RETAIN flag', async () => {
+  test('with retain-as-published keep the RETAIN flag', async () => {
     const net = await lab()
     const keeps = await net.client()
     await keeps.subscribe('a', { rap: true })
@@ -72,7 +72,7 @@ describe('matching subscriptions', () => {
     expect(await drops.next('publish')).toMatchObject({ retain: false })
   })
 
-  it('of a group give each message to one of its sessions in turn', async () => {
+  test('of a group give each message to one of its sessions in turn', async () => {
     const net = await lab()
     const workers = [await net.client(), await net.client(), await net.client()]
     for (const worker of workers) await worker.subscribe('$share/g/jobs/+', { qos: 1 })
@@ -86,7 +86,7 @@ describe('matching subscriptions', () => {
     expect((await other.messages()).length).toBe(9)
   })
 
-  it('of a group skip a session that is not authorized for the topic', async () => {
+  test('of a group skip a session that is not authorized for the topic', async () => {
     const net = await lab(app =>
       app.use((context, next) => {
         if (context.method === 'GET' && context['mqtt.ClientId'] === 'banned') throw new IopaError(403, 'forbidden')
@@ -103,7 +103,7 @@ describe('matching subscriptions', () => {
     expect((await worker.messages()).length).toBeGreaterThanOrEqual(5)
   })
 
-  it('of a group leave out a session that is away', async () => {
+  test('of a group leave out a session that is away', async () => {
     const net = await lab()
     const here = await net.client()
     const away = await net.client({ clean: false, properties: { sessionExpiryInterval: 100 } })
@@ -113,7 +113,7 @@ describe('matching subscriptions', () => {
     expect((await here.messages()).length).toBe(4)
   })
 
-  it('end with UNSUBSCRIBE', async () => {
+  test('end with UNSUBSCRIBE', async () => {
     const seen: string[] = []
     const net = await lab(app =>
       app.use((context, next) => {
@@ -138,7 +138,7 @@ describe('matching subscriptions', () => {
 })
 
 describe('a removed subscription', () => {
-  it('of the last member of a group makes room for another subscription', async () => {
+  test('of the last member of a group makes room for another subscription', async () => {
     const net = await lab(undefined, { maxSubscriptions: 1 })
     const client = await net.client()
     await client.subscribe('$share/g/a')
@@ -147,7 +147,7 @@ describe('a removed subscription', () => {
     expect(await client.subscribe('b')).toEqual([0])
   })
 
-  it('stops the observation', async () => {
+  test('stops the observation', async () => {
     const net = await lab(app => void app.use(router()).get('/state', () => 'x'))
     const client = await net.client()
     await net.rest()
@@ -162,7 +162,7 @@ describe('a removed subscription', () => {
 })
 
 describe('a retained message', () => {
-  it('is sent with the lower of its own QoS and that of the subscription', async () => {
+  test('is sent with the lower of its own QoS and that of the subscription', async () => {
     const net = await lab()
     const publisher = await net.client()
     for (const qos of [0, 1, 2] as const) publisher.publish(`a/${qos}`, 'x', { qos, retain: true, messageId: qos + 1 })
@@ -177,7 +177,7 @@ describe('a retained message', () => {
 })
 
 describe('a group', () => {
-  it('skips a congested member while another one has room', async () => {
+  test('skips a congested member while another one has room', async () => {
     const net = await lab()
     const busy = await net.client({ acknowledges: false, properties: { receiveMaximum: 1 } })
     const free = await net.client()
@@ -188,7 +188,7 @@ describe('a group', () => {
     expect((await free.messages()).length).toBe(5)
   })
 
-  it('whose members are all away keeps messages for one that reconnects', async () => {
+  test('whose members are all away keeps messages for one that reconnects', async () => {
     const net = await lab()
     const form = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
     const first = await net.client(form)
