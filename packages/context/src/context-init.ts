@@ -1,7 +1,7 @@
 import type { Body, HeaderFields } from '@iopa/constants'
 import type { Endpoint } from './endpoint.ts'
 
-/** Parts of a request that a transport makes only when somebody asks for them. */
+/** Parts of a request that a transport makes on first use. */
 export interface RequestSource {
   /** A flat list of names and values, or a map. */
   headers?(): string[] | HeaderFields

@@ -39,7 +39,7 @@ const ENDED = 3
 
 /**
  * A span of life: it owns disposers and child scopes, and ends once, children first, then its disposers in reverse.
- * Lists and the signal are made only when somebody asks; children are linked in place, so a scope costs no collection.
+ * Lists and the signal are made on first use; children are linked in place, so a scope costs no collection.
  */
 export class Scope {
   readonly #environment: Environment
