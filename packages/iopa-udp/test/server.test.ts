@@ -199,7 +199,10 @@ describe('a listener', () => {
   })
 
   test('on a name that has no address rejects', async () => {
-    await expect(serve(() => 'x', { host: 'nowhere.invalid', allowUnauthenticated: true })).rejects.toMatchObject({ code: 'unknown-host' })
+    await expect(serve(() => 'x', { host: 'nowhere.invalid', allowUnauthenticated: true })).rejects.toMatchObject({
+      status: 500,
+      code: 'bind-failed'
+    })
     const { listener } = await serve(() => 'x', { host: 'localhost' })
     expect(listener.url.hostname).toMatch(/127\.0\.0\.1|::1/)
   })

@@ -18,7 +18,7 @@ export class MemoryUpload implements AsyncIterableIterator<Uint8Array, undefined
 
   /** The handler that reads gets an error, and the body is given up. */
   cut(): void {
-    this.#reject(new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.'))
+    this.#reject(new IopaError(400, 'incomplete-request', 'The peer has gone before its request was complete.'))
     void this.return()
   }
 
