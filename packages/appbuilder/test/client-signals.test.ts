@@ -61,7 +61,7 @@ describe('a client', () => {
       }
       const waiting = client.get('/')
       await client.close()
-      await expect(waiting).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
+      await expect(waiting).rejects.toMatchObject({ status: 503, code: 'closed' })
     }
   })
 

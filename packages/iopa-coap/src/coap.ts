@@ -16,6 +16,7 @@ import {
   type Listener,
   markFactory,
   type OpenOptions,
+  optionError,
   type TlsOptions,
   type Transport
 } from '@iopa/transport'
@@ -101,7 +102,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3 } = options
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
-    throw new IopaError(500, 'bad-block-size', `blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
+    throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
 
   const listen = async (host: Host): Promise<CoapListener> => {
     const own = host.withLimits(options.limits)

@@ -164,7 +164,7 @@ describe('transmission parameters', () => {
     { ackTimeout: Number.POSITIVE_INFINITY },
     { ackTimeout: '2000' as never }
   ])('of %o are refused', parameters => {
-    expect(() => transmission(parameters)).toThrow(expect.objectContaining({ code: 'bad-transmission' }))
+    expect(() => transmission(parameters)).toThrow(expect.objectContaining({ code: 'bad-option' }))
   })
 })
 

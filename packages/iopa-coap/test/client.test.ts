@@ -112,7 +112,7 @@ describe('a client that fetches blocks', () => {
         'incomplete-answer',
         num => (num === 0 ? { code: CODE.CONTENT, options: [[OPTION.BLOCK2, block(0, true, 0)]], payload: 'x'.repeat(16) } : { code: CODE.NOT_FOUND })
       ],
-      ['answer-too-large', num => ({ code: CODE.CONTENT, options: [[OPTION.BLOCK2, block(num, true, 6)]], payload: 'x'.repeat(1024) })]
+      ['received-too-large', num => ({ code: CODE.CONTENT, options: [[OPTION.BLOCK2, block(num, true, 6)]], payload: 'x'.repeat(1024) })]
     ]
     for (const [code, reply] of cases) {
       const { clock, client, close } = await scripted(request => reply((request.options.uint(OPTION.BLOCK2) ?? 0) >> 4))
@@ -182,10 +182,10 @@ describe('a client', () => {
 
   test('fails on a reset, and on an answer that it must not understand', async () => {
     const reset = await scripted(request => ({ code: CODE.EMPTY, type: TYPE.RST, token: new Uint8Array(0), id: request.id }))
-    expect(await reset.clock.runUntil(failure(reset.client.get('/x')))).toMatchObject({ status: 502, code: 'reset' })
+    expect(await reset.clock.runUntil(failure(reset.client.get('/x')))).toMatchObject({ status: 502, code: 'peer-reset' })
     await reset.close()
     const strange = await scripted(() => ({ code: CODE.CONTENT, options: [[2049, 'x']] }))
-    expect(await strange.clock.runUntil(failure(strange.client.get('/x')))).toMatchObject({ status: 502, code: 'bad-option' })
+    expect(await strange.clock.runUntil(failure(strange.client.get('/x')))).toMatchObject({ status: 502, code: 'critical-option' })
     await strange.close()
   })
 
@@ -245,8 +245,8 @@ describe('a client', () => {
     const waiting = failure(channel.send({ 'iopa.Path': '/x' }))
     await clock.advance(10)
     await clock.runUntil(channel.close())
-    expect(await waiting).toMatchObject({ status: 503, code: 'channel-closed' })
-    expect(await failure(channel.send({ 'iopa.Path': '/x' }))).toMatchObject({ status: 503, code: 'channel-closed' })
+    expect(await waiting).toMatchObject({ status: 503, code: 'closed' })
+    expect(await failure(channel.send({ 'iopa.Path': '/x' }))).toMatchObject({ status: 503, code: 'closed' })
     await close()
   })
 })

@@ -292,10 +292,10 @@ describe('a request of a client', () => {
       return undefined
     }
     expect(refused({ method: 'HEAD' })).toBe('no-such-method')
-    expect(refused({ path: `/${'x'.repeat(256)}` })).toBe('segment-too-long')
+    expect(refused({ path: `/${'x'.repeat(256)}` })).toBe('option-too-long')
     expect(refused({ query: '%ff' })).toBe('undecodable-query')
     expect(refused({ type: 'image/acme', body: new Uint8Array(1) })).toBe('no-content-format')
-    expect(refused({ headers: HeaderMap.from({ accept: 'image/acme' }) })).toBe('no-content-format')
+    expect(refused({ headers: HeaderMap.from({ accept: 'image/acme' }) })).toBe('accept-without-format')
   })
 
   test('gets an answer with headers, or the text of an error', async () => {
@@ -321,7 +321,7 @@ describe('a request of a client', () => {
 
   test('rejects an answer with a critical option that it does not know', () => {
     expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(OPTION.BLOCK2, 6).add(4, 'etag') }))).toBeUndefined()
-    const refused = { status: 502, code: 'bad-option' }
+    const refused = { status: 502, code: 'critical-option' }
     expect(badOptionOf(message({ code: CODE.CONTENT, options: new Options().add(2049, '') }))).toMatchObject({
       ...refused,
       detail: expect.stringContaining(' 2049,')

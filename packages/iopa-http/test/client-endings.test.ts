@@ -86,7 +86,7 @@ describe('a body that the end of its connection ends', () => {
     const client = await dial(port)
     const text = (await client.get('/')).text()
     setTimeout(() => void client.close(), 10)
-    await expect(text).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
+    await expect(text).rejects.toMatchObject({ status: 503, code: 'closed' })
   })
 })
 

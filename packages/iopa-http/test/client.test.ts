@@ -288,8 +288,8 @@ describe('a request rejects', () => {
     const sent = channel.send(get('/')).catch((error: IopaError) => error.code)
     await new Promise(resolve => setTimeout(resolve, 20))
     await channel.close()
-    expect(await sent).toBe('channel-closed')
-    await expect(channel.send(get('/'))).rejects.toMatchObject({ code: 'channel-closed' })
+    expect(await sent).toBe('closed')
+    await expect(channel.send(get('/'))).rejects.toMatchObject({ code: 'closed' })
     await channel.close()
   })
 

@@ -166,6 +166,6 @@ describe('connections of a proxy', () => {
 
 test('trustProxy refuses an entry that is neither address nor subnet', async () => {
   for (const proxy of ['example.com', '10.0.0.0/33', '10.0.0.0/x', '::1/129', '', '10.0.0']) {
-    await expect(serve(() => 'x', { trustProxy: [proxy] })).rejects.toMatchObject({ code: 'bad-proxy' })
+    await expect(serve(() => 'x', { trustProxy: [proxy] })).rejects.toMatchObject({ code: 'bad-option' })
   }
 })

@@ -144,7 +144,7 @@ describe('http limits a body', () => {
     peer.send(post('Content-Length: 10\r\n', 'hello'))
     await eventually('the request is in work', () => app.live === 2)
     peer.socket.destroy()
-    expect(await outcome.promise).toMatchObject({ status: 400, code: 'disconnected' })
+    expect(await outcome.promise).toMatchObject({ status: 400, code: 'incomplete-request' })
     await eventually('its context has ended', () => app.live === 0)
   })
 

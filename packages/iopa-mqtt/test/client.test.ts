@@ -186,9 +186,9 @@ describe('the client of an IOPA broker', () => {
     stop.abort(new Error('changed my mind'))
     await expect(aborted).rejects.toThrow('changed my mind')
     await channel.close()
-    expect(await abandoned).toMatchObject({ status: 503, code: 'channel-closed' })
+    expect(await abandoned).toMatchObject({ status: 503, code: 'closed' })
     expect(await observed.ended).toBeUndefined()
-    await expect(channel.send(request('GET', '/lights/hall'))).rejects.toMatchObject({ status: 503, code: 'channel-closed' })
+    await expect(channel.send(request('GET', '/lights/hall'))).rejects.toMatchObject({ status: 503, code: 'closed' })
   })
 
   test('refuses paths that a topic cannot express', async () => {

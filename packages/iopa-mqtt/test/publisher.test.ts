@@ -51,7 +51,7 @@ describe('publishing to a broker', () => {
     const lost = now()
     next()
     lost.lose(0)
-    await expect(published).rejects.toMatchObject({ status: 503, code: 'connection-lost' })
+    await expect(published).rejects.toMatchObject({ status: 502, code: 'disconnected' })
     expect(now().sent).toEqual([])
   })
 
@@ -81,7 +81,7 @@ describe('publishing to a broker', () => {
     const lost = now()
     const fresh = next()
     lost.lose(0)
-    await expect(second).rejects.toMatchObject({ code: 'connection-lost' })
+    await expect(second).rejects.toMatchObject({ code: 'disconnected' })
     await rest()
     expect(fresh.sent.map(({ message: { topic } }) => topic)).toEqual(['c'])
     fresh.sent[0]?.resolve(RECEIPT)

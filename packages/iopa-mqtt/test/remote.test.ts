@@ -114,7 +114,7 @@ describe('a lasting connection to a broker', () => {
     await broker.start()
     const results = await Promise.allSettled([broker.publish(message('one', 1)), broker.publish(message('two', 2))])
     expect(results[0]).toMatchObject({ status: 'fulfilled', value: { reasonCode: 0x10 } })
-    expect(results[1]).toMatchObject({ status: 'rejected', reason: { status: 503, code: 'connection-lost' } })
+    expect(results[1]).toMatchObject({ status: 'rejected', reason: { status: 502, code: 'disconnected' } })
     expect(published(visits[1]!.received)).toEqual(['one'])
   })
 
@@ -160,7 +160,7 @@ describe('a lasting connection to a broker', () => {
     await until(() => !broker.connection)
     const stop = new AbortController()
     const waiting = [1, 2, 3].map(n => broker.publish(message(String(n)), stop.signal).catch((error: Error) => error.message))
-    await expect(broker.publish(message('4'))).rejects.toMatchObject({ status: 503, code: 'too-many-messages' })
+    await expect(broker.publish(message('4'))).rejects.toMatchObject({ status: 503, code: 'overloaded' })
     stop.abort(new Error('enough'))
     expect(await Promise.all(waiting)).toEqual(['enough', 'enough', 'enough'])
   })

@@ -22,4 +22,4 @@ export const seqOf = (line: Uint8Array): BagSeq | undefined => {
 }
 
 /** For an answer over the limit, which was skipped. */
-export const tooLarge = (): IopaError => new IopaError(502, 'answer-too-large', 'The answer is longer than this client reads.')
+export const tooLarge = (): IopaError => new IopaError(502, 'received-too-large', 'The answer is longer than this client reads.')

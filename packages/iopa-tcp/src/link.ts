@@ -252,7 +252,7 @@ export class TcpLink implements Link {
     this.#outbox.onClose()
     this.#fail(cause)
     this.#ended({
-      reason: this.#fault === undefined ? 'lost' : this.#fault.code === 'channel-closed' ? 'finish' : 'refused',
+      reason: this.#fault === undefined ? 'lost' : this.#fault.code === 'closed' ? 'finish' : 'refused',
       error: this.#fault ?? cause
     })
   }

@@ -219,7 +219,7 @@ describe('a client', () => {
     const paths = ['/small', '/large', '/small', '/edge', '/large', '/small']
     const results = await Promise.allSettled(paths.map(path => channel.send({ 'iopa.Path': path })))
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'rejected', 'fulfilled'])
-    expect(results[1]).toMatchObject({ reason: { status: 502, code: 'answer-too-large' } })
+    expect(results[1]).toMatchObject({ reason: { status: 502, code: 'received-too-large' } })
     expect((await channel.send({ 'iopa.Path': '/small' })).status).toBe(200)
   })
 
@@ -230,7 +230,7 @@ describe('a client', () => {
       const channel = await open(port, { limits: { body: 1000 } }, { framing })
       const results = await Promise.allSettled(['small', 'large', 'small', 'large', 'small'].map(body => channel.send({ 'iopa.Body': body })))
       expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'])
-      expect(results[1]).toMatchObject({ reason: { status: 502, code: 'answer-too-large' } })
+      expect(results[1]).toMatchObject({ reason: { status: 502, code: 'received-too-large' } })
     }
   )
 
@@ -251,8 +251,8 @@ describe('a client', () => {
     sent.catch(() => undefined)
     await eventually(() => app.live === 2)
     await channel.close()
-    await expect(sent).rejects.toMatchObject({ code: 'channel-closed' })
-    await expect(channel.send({ 'iopa.Path': '/' })).rejects.toMatchObject({ code: 'channel-closed' })
+    await expect(sent).rejects.toMatchObject({ code: 'closed' })
+    await expect(channel.send({ 'iopa.Path': '/' })).rejects.toMatchObject({ code: 'closed' })
     await channel.close()
   })
 

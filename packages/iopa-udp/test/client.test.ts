@@ -129,8 +129,8 @@ describe('a UDP client', () => {
     sent.catch(() => undefined)
     await later(5)
     await channel.close()
-    await expect(sent).rejects.toMatchObject({ code: 'channel-closed' })
-    await expect(channel.send({ 'iopa.Path': '/' })).rejects.toMatchObject({ code: 'channel-closed' })
+    await expect(sent).rejects.toMatchObject({ code: 'closed' })
+    await expect(channel.send({ 'iopa.Path': '/' })).rejects.toMatchObject({ code: 'closed' })
     await channel.close()
   })
 
@@ -164,7 +164,7 @@ describe('a client of plain datagrams', () => {
     const sent = channel.send({ 'iopa.Body': 'x' })
     sent.catch(() => undefined)
     await channel.close()
-    await expect(sent).rejects.toMatchObject({ code: 'channel-closed' })
+    await expect(sent).rejects.toMatchObject({ code: 'closed' })
   })
 })
 

@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/transport'
+import type { IopaError } from '@iopa/transport'
 
 type Step = IteratorResult<Uint8Array, undefined>
 
@@ -18,7 +18,11 @@ export class MemoryUpload implements AsyncIterableIterator<Uint8Array, undefined
 
   /** The handler that reads gets an error, and the body is cancelled. */
   cut(): void {
+<<<<<<< HEAD
     this.#reject(new IopaError(400, 'disconnected', 'The peer disconnected before its request was complete.'))
+=======
+    this.#reject(new IopaError(400, 'incomplete-request', 'The peer has gone before its request was complete.'))
+>>>>>>> house-rest
     void this.return()
   }
 

@@ -118,14 +118,18 @@ describe('a request', () => {
     }
   })
 
+<<<<<<< HEAD
   test('rejects with 503 channel-closed when its client closes, and after that', async () => {
+=======
+  test('rejects with 503 closed when its client closes, and what is asked afterwards', async () => {
+>>>>>>> house-rest
     const peer = new FakePeer(1)
     const { client, clock } = await connected(peer, { maxLinks: 1 })
     const waiting = [client.get('/1'), client.get('/2')].map(rejection)
     await clock.settle()
     await client.close()
-    for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ status: 503, code: 'channel-closed' })
-    expect(await rejection(client.get('/3'))).toMatchObject({ status: 503, code: 'channel-closed' })
+    for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ status: 503, code: 'closed' })
+    expect(await rejection(client.get('/3'))).toMatchObject({ status: 503, code: 'closed' })
     expect([peer.links[0]?.isClosed, peer.asked.length, clock.pending]).toEqual([true, 1, 0])
   })
 

@@ -2,7 +2,7 @@ import { IopaError, type Logger } from '@iopa/constants'
 import type { EndReason, SealedAnswer } from '@iopa/context'
 import { type ContextInit, createContext, type Environment, isLoopback, type OwnedContext, type RunContext, type Scope } from '@iopa/context/host'
 import type { Change, Clock, Host, HostObserveOptions, Observation, RouteInfo, Subscription } from '@iopa/transport'
-import { type Limits, mergeLimits } from '@iopa/transport'
+import { type Limits, mergeLimits, optionError } from '@iopa/transport'
 import type { ObservationRegistry } from '../observation/observation.ts'
 import type { ComposedPipeline } from '../pipeline/compose.ts'
 import { Runner } from '../pipeline/runner.ts'
@@ -58,8 +58,7 @@ export class ListenerHost implements Host {
 
   withLimits(limits: Partial<Limits> | undefined): Host {
     for (const name of ['bodyMemory', 'failureLogs'] as const)
-      if (limits?.[name] !== undefined)
-        throw new IopaError(500, 'bad-limit', `The limit '${name}' is one of the whole app: give it to new App({ limits }).`)
+      if (limits?.[name] !== undefined) throw optionError(`The limit '${name}' is one of the whole app: give it to new App({ limits }).`)
     return limits === undefined ? this : new ListenerHost(this.#name, this.#app, this.scope, mergeLimits(this.limits, limits))
   }
 

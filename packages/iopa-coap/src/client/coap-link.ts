@@ -113,4 +113,4 @@ export class CoapLink implements Link {
   }
 }
 
-const LOSSES: ReadonlySet<string> = new Set(['timeout', 'reset', 'disconnected'])
+const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'disconnected'])

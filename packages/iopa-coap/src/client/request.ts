@@ -36,7 +36,7 @@ const addHeaders = (options: Options, headers: HeaderFields): void => {
   // CoAP asks for one format or for none: what may be anything is not asked for.
   if (accept !== undefined && !accept.includes('*')) {
     const format = nearestFormatOf(accept)
-    if (format === undefined) throw new IopaError(406, 'no-content-format', `CoAP has no Content-Format for '${accept}'.`)
+    if (format === undefined) throw new IopaError(406, 'accept-without-format', `CoAP has no Content-Format for '${accept}'.`)
     options.add(OPTION.ACCEPT, format)
   }
   for (const tag of tagsOf(headers.get('if-match'))) options.add(OPTION.IF_MATCH, tag === '*' ? NOTHING : etagOption(tag))
@@ -51,7 +51,7 @@ const tagsOf = (header: string | undefined): string[] => (header === undefined ?
 const addText = (options: Options, number: number, text: string): void => {
   const bytes = Buffer.from(text)
   if (bytes.length > 255)
-    throw new IopaError(400, 'segment-too-long', 'A segment of the path or a part of the query is longer than 255 bytes, which CoAP cannot carry.')
+    throw new IopaError(400, 'option-too-long', 'A segment of the path or a part of the query is longer than 255 bytes, which CoAP cannot carry.')
   options.add(number, bytes)
 }
 

@@ -136,7 +136,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
 
   reset(): void {
     this.#confirmable = undefined
-    this.fail(new IopaError(502, 'reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
+    this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
   }
 
   expired(): void {

@@ -42,7 +42,7 @@ export const badOptionOf = (message: Message): IopaError | undefined => {
   for (const [number, { length }] of message.options) {
     const definition = optionDefinition(number)
     if (isCritical(number) && (definition === undefined || length < definition.min || length > definition.max))
-      return new IopaError(502, 'bad-option', `The answer has the critical option ${number}, which is not understood here.`)
+      return new IopaError(502, 'critical-option', `The answer has the critical option ${number}, which is not understood here.`)
   }
   return undefined
 }

@@ -84,7 +84,7 @@ export class StreamRequester implements Requester, StreamHandlers {
     const { body } = this.#limits
     this.#waiting
       .get(tokenKey(token))
-      ?.fail(new IopaError(502, 'answer-too-large', `The answer is larger than ${body} bytes; raise limits.body to take it.`))
+      ?.fail(new IopaError(502, 'received-too-large', `The answer is larger than ${body} bytes; raise limits.body to take it.`))
   }
 
   closing(finished: boolean): void {

@@ -169,7 +169,7 @@ export class Transfer {
 
   #assertRoom(length: number): void {
     if (length > this.#settings.bodyLimit)
-      throw new IopaError(502, 'answer-too-large', `The answer is larger than ${this.#settings.bodyLimit} bytes; raise limits.body to take it.`)
+      throw new IopaError(502, 'received-too-large', `The answer is larger than ${this.#settings.bodyLimit} bytes; raise limits.body to take it.`)
   }
 
   /** Sends one message and waits for its response; one that asks for an Echo is sent once more. */

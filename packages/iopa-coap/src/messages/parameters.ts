@@ -1,4 +1,4 @@
-import { IopaError, type Limits } from '@iopa/transport'
+import { type Limits, optionError } from '@iopa/transport'
 
 /** Transmission parameters; times are in milliseconds (RFC 7252 section 4.8). */
 export interface TransmissionParameters {
@@ -45,16 +45,12 @@ const MOST = 32
 export const transmission = (parameters: TransmissionParameters = {}): Transmission => {
   const { ackTimeout = 2000, ackRandomFactor = 1.5, maxRetransmit = 4, nstart = 1, leisure = 5000, maxLatency = 100_000 } = parameters
   for (const [name, value] of Object.entries(parameters)) {
-    if (!(name in LEAST)) throw new IopaError(500, 'bad-transmission', `There is no parameter '${name}'; there are ${Object.keys(LEAST).join(', ')}.`)
+    if (!(name in LEAST)) throw optionError(`There is no parameter '${name}'; there are ${Object.keys(LEAST).join(', ')}.`)
     const least = LEAST[name as keyof typeof LEAST]
     if (value === undefined) continue
     const whole = WHOLE.has(name)
     if (!(whole ? Number.isSafeInteger(value) : Number.isFinite(value)) || value < least || (whole && value > MOST))
-      throw new IopaError(
-        500,
-        'bad-transmission',
-        `'${name}' must be a ${whole ? `whole number from ${least} to ${MOST}` : `number of at least ${least}`}, not ${value}.`
-      )
+      throw optionError(`'${name}' must be a ${whole ? `whole number from ${least} to ${MOST}` : `number of at least ${least}`}, not ${value}.`)
   }
   const maxTransmitSpan = ackTimeout * (2 ** maxRetransmit - 1) * ackRandomFactor
   return {

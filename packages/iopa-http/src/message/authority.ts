@@ -1,4 +1,4 @@
-import { IopaError, isLoopback } from '@iopa/transport'
+import { IopaError, isLoopback, optionError } from '@iopa/transport'
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]']
 
@@ -15,11 +15,7 @@ export class HostRules {
     const names = (hosts ?? (isLoopback(address) ? LOOPBACK_NAMES : ['*'])).map(name => name.toLowerCase())
     for (const name of names) {
       if (name !== '*' && (name === '' || !AUTHORITY.test(name.replace(/^\*\./, '')))) {
-        throw new IopaError(
-          500,
-          'bad-host-name',
-          `'${name}' in hosts is no host name; write 'example.com', 'example.com:8080', '*.example.com' or '*'.`
-        )
+        throw optionError(`'${name}' in hosts is no host name; write 'example.com', 'example.com:8080', '*.example.com' or '*'.`)
       }
     }
     this.#names = names.includes('*') ? null : new Set(names.filter(name => !name.startsWith('*.')))

@@ -14,7 +14,7 @@ export const headersTooLarge = (limit: number): IopaError =>
 export const otherVersion = (): IopaError => new IopaError(505, 'http-version', 'This server speaks HTTP/1.1.')
 
 /** For a request whose body can never be complete. */
-export const DISCONNECTED: IopaError = new IopaError(400, 'disconnected', 'The peer has gone before its request was complete.')
+export const DISCONNECTED: IopaError = new IopaError(400, 'incomplete-request', 'The peer has gone before its request was complete.')
 
 /** For a body that is read after its request was answered. */
 export const OVER: IopaError = new IopaError(400, 'request-over', 'The request has been answered; its body cannot be read any more.')

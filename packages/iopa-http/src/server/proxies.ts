@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-import { IopaError, isLoopback } from '@iopa/transport'
+import { IopaError, isLoopback, optionError } from '@iopa/transport'
 
 /** What trusted proxies say of the client and of its request. */
 export interface Forwarded {
@@ -23,7 +23,7 @@ export class TrustedProxies {
       const version = isIP(address)
       const bits = prefix === undefined ? (version === 6 ? 128 : 32) : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
       if (version === 0 || bits < 0 || bits > (version === 6 ? 128 : 32)) {
-        throw new IopaError(500, 'bad-proxy', `'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8' or 'loopback'.`)
+        throw optionError(`'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8' or 'loopback'.`)
       }
       this.#list.addSubnet(address, bits, version === 6 ? 'ipv6' : 'ipv4')
     }

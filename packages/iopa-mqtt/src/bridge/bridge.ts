@@ -1,4 +1,4 @@
-import { type Context, countersOf, type Host, IopaError, type Limits, type User } from '@iopa/transport'
+import { type Context, countersOf, type Host, IopaError, type Limits, optionError, type User } from '@iopa/transport'
 import { Losses } from '../broker/operation/statistics.ts'
 import type {} from '../keys.ts'
 import type { MqttListener, PublishOptions, RemoteOptions } from '../options.ts'
@@ -252,14 +252,14 @@ class Bridge implements MqttListener {
 const brokerUrl = (broker: string | URL): URL => {
   const text = String(broker)
   if (URL.canParse(text) && SCHEMES.includes(new URL(text).protocol)) return new URL(text)
-  throw new IopaError(500, 'bad-broker-url', `The broker must be a URL such as mqtt://broker.example:1883, mqtts://, ws:// or wss://.`)
+  throw optionError(`The broker must be a URL such as mqtt://broker.example:1883, mqtts://, ws:// or wss://.`)
 }
 
 const assertNames = (share: string | null, statePrefix: string | false): void => {
   if (share !== null && (share === '' || /[/+#\0]/.test(share))) {
-    throw new IopaError(500, 'bad-share', `'${share}' is no name of a group: it may not hold '/', '+' or '#'.`)
+    throw optionError(`'${share}' is no name of a group: it may not hold '/', '+' or '#'.`)
   }
   if (statePrefix !== false && !isTopicName(statePrefix)) {
-    throw new IopaError(500, 'bad-state-prefix', `'${statePrefix}' is no topic: give a statePrefix without wildcards, or false.`)
+    throw optionError(`'${statePrefix}' is no topic: give a statePrefix without wildcards, or false.`)
   }
 }

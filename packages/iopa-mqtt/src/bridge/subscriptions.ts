@@ -1,4 +1,4 @@
-import { answersMethod, IopaError, isControlMethod, type RouteInfo } from '@iopa/transport'
+import { answersMethod, IopaError, isControlMethod, optionError, type RouteInfo } from '@iopa/transport'
 import type { SubscribeRequest } from '../codec/client-encoder.ts'
 import { isTopicFilter, topicMatches } from '../topics/topic.ts'
 import { filtersOf, overlaps, partitionByOverlap, withoutCovered } from './filters.ts'
@@ -43,7 +43,7 @@ export const planOf = (routes: Iterable<RouteInfo>, topics: readonly string[] | 
     else if (topics === undefined) commands.push(...filters)
   }
   for (const filter of commands) {
-    if (!isTopicFilter(filter)) throw new IopaError(500, 'bad-topic-filter', `'${filter}' is no topic filter: '+' fills a level, '#' the last one.`)
+    if (!isTopicFilter(filter)) throw optionError(`'${filter}' is no topic filter: '+' fills a level, '#' the last one.`)
   }
   const { disjoint, overlapping } = partitionByOverlap(withoutCovered(commands))
   const groups = disjoint.length > 0 ? [{ identifier: COMMANDS, filters: disjoint }] : []

@@ -27,7 +27,7 @@ export class Publisher {
    * @throws IopaError 413 when the broker takes no packet of this size, 503 when too many wait; the reason of `signal`
    */
   async publish(message: OutboundMessage, signal?: AbortSignal, again: () => boolean = () => true): Promise<Receipt> {
-    if (this.#waiting >= this.#maxWaiting) throw new IopaError(503, 'too-many-messages', 'Too many messages wait for the broker: try again later.')
+    if (this.#waiting >= this.#maxWaiting) throw new IopaError(503, 'overloaded', 'Too many messages wait for the broker: try again later.')
     this.#waiting++
     try {
       for (let complaints = 0, losses = 0; ; ) {
@@ -47,7 +47,7 @@ export class Publisher {
           connection.destroy()
           const { reasonCode } = await abortable(connection.closed, signal)
           if (message.qos !== 1 || !again())
-            throw new IopaError(503, 'connection-lost', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
+            throw new IopaError(502, 'disconnected', 'The connection to the broker was lost; the message may have arrived.', { cause: error })
           // MQTT 3.1.1 gives no reason for a refusal: a message that was under way at several losses goes alone, and counts as the cause if that ends as well.
           if (reasonCode === 0 && soon) {
             if (suspect)

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { BlockList, isIP } from 'node:net'
-import { IopaError } from '@iopa/transport'
+import { optionError } from '@iopa/transport'
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
@@ -16,7 +16,7 @@ export class TrustedProxies {
       const most = version === 6 ? 128 : 32
       const bits = prefix === undefined ? most : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
       if (version === 0 || bits < 0 || bits > most) {
-        throw new IopaError(500, 'bad-proxy', `'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8' or 'loopback'.`)
+        throw optionError(`'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8' or 'loopback'.`)
       }
       this.#list.addSubnet(address, bits, version === 6 ? 'ipv6' : 'ipv4')
     }

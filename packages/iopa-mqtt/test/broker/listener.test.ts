@@ -267,6 +267,6 @@ describe('a WebSocket listener behind a proxy', () => {
   })
 
   test('refuses a proxy that is no address', async () => {
-    await expect(served({ websocket: websocket({ port: 0, trustProxy: ['proxy.example'] }) })).rejects.toMatchObject({ code: 'bad-proxy' })
+    await expect(served({ websocket: websocket({ port: 0, trustProxy: ['proxy.example'] }) })).rejects.toMatchObject({ code: 'bad-option' })
   })
 })

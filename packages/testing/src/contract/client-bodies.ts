@@ -76,7 +76,7 @@ export const clientBodyCases = (subject: TransportSubject): ContractCase[] => {
           const reading = rejection(client.get('/x').then(textOf))
           await stalled()
           await client.close()
-          assert.equal(((await reading) as IopaError).code, 'channel-closed')
+          assert.equal(((await reading) as IopaError).code, 'closed')
         })
     }
   ]

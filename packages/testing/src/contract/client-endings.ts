@@ -17,7 +17,7 @@ const facts = (error: unknown): readonly unknown[] => {
   return [status, code, detail]
 }
 
-const CLOSED = [503, 'channel-closed', 'The client is closed: connect again.']
+const CLOSED = [503, 'closed', 'The client is closed: connect again.']
 
 /** How a client ends, and what it says when its peer does: one code and one sentence for each, on every protocol. */
 export const clientEndingCases = (subject: TransportSubject): ContractCase[] => {

@@ -27,12 +27,12 @@ export const kindOf = (value: unknown): string => {
 export const checkOptions = (name: string, given: unknown, known: Readonly<Record<string, true>>, caller: unknown): void => {
   if (given === undefined) return
   if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw argumentError(caller, 'bad-options', `${name} takes its options as an object, not ${kindOf(given)}.`)
+    throw argumentError(caller, 'bad-option', `${name} takes its options as an object, not ${kindOf(given)}.`)
   for (const option of Object.keys(given)) {
     if (Object.hasOwn(known, option)) continue
     const names = Object.keys(known)
     const choice = names.length === 0 ? 'none' : names.join(', ')
-    throw argumentError(caller, 'unknown-option', `${name} has no option '${option}'; it has ${choice}.`)
+    throw argumentError(caller, 'bad-option', `${name} has no option '${option}'; it has ${choice}.`)
   }
 }
 

@@ -3,7 +3,7 @@ import type { LinkAnswer } from '@iopa/context'
 import type { LinkLoss } from '../contract/link.ts'
 
 /** `close` was called: what waits ends with this, and so does what is asked afterwards. */
-export const channelClosed = (): IopaError => new IopaError(503, 'channel-closed', 'The client is closed: connect again.')
+export const channelClosed = (): IopaError => new IopaError(503, 'closed', 'The client is closed: connect again.')
 
 /** The connection is gone. */
 export const connectionLost = (cause?: unknown): IopaError =>

@@ -196,7 +196,7 @@ export class RemoteObservation implements AsyncIterableIterator<LinkAnswer, unde
   }
 }
 
-const FINAL: ReadonlySet<string> = new Set(['redirected', 'bad-answer', 'answer-too-large', 'channel-closed'])
+const FINAL: ReadonlySet<string> = new Set(['redirected', 'bad-answer', 'received-too-large', 'closed'])
 
 /** True where the next attempt may succeed. */
 const mayPass = (error: unknown): boolean =>

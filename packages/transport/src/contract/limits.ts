@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/constants'
+import { optionError } from '../arguments/arguments.ts'
 
 /** Bounds of a listener; times are milliseconds, sizes bytes. */
 export interface Limits {
@@ -71,9 +71,8 @@ export const mergeLimits = (base: Limits, overrides: Partial<Limits> | undefined
   if (overrides === undefined) return base
   for (const name of Object.keys(overrides)) {
     const value = overrides[name as keyof Limits]
-    if (!(name in DEFAULT_LIMITS))
-      throw new IopaError(500, 'bad-limit', `There is no limit '${name}'; there are ${Object.keys(DEFAULT_LIMITS).join(', ')}.`)
-    if (value !== undefined && !(value > 0)) throw new IopaError(500, 'bad-limit', `Limit '${name}' must be a positive number, not ${value}.`)
+    if (!(name in DEFAULT_LIMITS)) throw optionError(`There is no limit '${name}'; there are ${Object.keys(DEFAULT_LIMITS).join(', ')}.`)
+    if (value !== undefined && !(value > 0)) throw optionError(`Limit '${name}' must be a positive number, not ${value}.`)
   }
   return Object.freeze({ ...base, ...Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined)) })
 }

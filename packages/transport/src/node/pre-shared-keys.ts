@@ -1,4 +1,5 @@
 import { IopaError } from '@iopa/constants'
+import { optionError } from '../arguments/arguments.ts'
 import type { TlsOptions } from '../contract/tls.ts'
 
 /** Bytes of the longest key that OpenSSL takes. */
@@ -9,11 +10,11 @@ type Keys = ReadonlyMap<string, Uint8Array>
 /** The keys of `tls.psk`. @throws IopaError 500 if the table is empty, or an entry is invalid. */
 export const keysOf = ({ psk, minVersion }: TlsOptions): Keys => {
   if (typeof psk !== 'object' || psk === null || Object.keys(psk).length === 0)
-    throw new IopaError(500, 'bad-psk', "tls.psk is a table of keys by identity: write { psk: { gateway: Buffer.from('...') } }.")
+    throw optionError("tls.psk is a table of keys by identity: write { psk: { gateway: Buffer.from('...') } }.")
   for (const [identity, key] of Object.entries(psk)) {
-    if (identity === '') throw new IopaError(500, 'bad-psk', 'tls.psk has an empty identity; give it a name.')
+    if (identity === '') throw optionError('tls.psk has an empty identity; give it a name.')
     if (!(key instanceof Uint8Array) || key.length === 0 || key.length > LONGEST_KEY)
-      throw new IopaError(500, 'bad-psk', `The key of '${identity}' in tls.psk must be 1 to ${LONGEST_KEY} bytes: write Buffer.from('...').`)
+      throw optionError(`The key of '${identity}' in tls.psk must be 1 to ${LONGEST_KEY} bytes: write Buffer.from('...').`)
   }
   if (minVersion === 'TLSv1.3')
     throw new IopaError(500, 'psk-needs-tls-1.2', 'Pre-shared keys work only with TLS 1.2: leave minVersion out, or use certificates.')

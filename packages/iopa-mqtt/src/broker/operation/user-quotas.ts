@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/transport'
+import { optionError } from '@iopa/transport'
 import type { QuotaOption, UserQuota } from '../../options.ts'
 import { APP } from './quota.ts'
 
@@ -66,7 +66,7 @@ const assertPlain = (value: unknown, sentence: string): void => {
   const prototype: unknown = typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined
   if (prototype === null || (prototype !== undefined && Object.getPrototypeOf(prototype) === null && !Array.isArray(value))) return
   if (value instanceof Promise) value.catch(() => undefined)
-  throw new IopaError(500, 'bad-quota', `${sentence}, and not ${kindOf(value)}.`)
+  throw optionError(`${sentence}, and not ${kindOf(value)}.`)
 }
 
 const kindOf = (value: unknown): string =>
@@ -77,6 +77,6 @@ const assertQuota = (quota: UserQuota): void => {
   assertPlain(quota, 'The quota of a user has to be an object of numbers')
   for (const [name, value] of Object.entries(quota)) {
     if (!NAMES.has(name) || typeof value !== 'number' || !(value >= 0))
-      throw new IopaError(500, 'bad-quota', `'${name}' in the quota of a user has to be one of ${[...NAMES].join(', ')}, with a number from 0 on.`)
+      throw optionError(`'${name}' in the quota of a user has to be one of ${[...NAMES].join(', ')}, with a number from 0 on.`)
   }
 }

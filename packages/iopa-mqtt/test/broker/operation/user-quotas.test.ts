@@ -127,7 +127,7 @@ describe('the option quota', () => {
     ['a list for a user', { ann: [] }],
     ['a promise for a user', { ann: Promise.resolve({ sessions: 1 }) }]
   ])('is refused when it is %s', (_, value) => {
-    expect(() => new UserQuotas(odd(value), () => undefined)).toThrow(expect.objectContaining({ code: 'bad-quota' }))
+    expect(() => new UserQuotas(odd(value), () => undefined)).toThrow(expect.objectContaining({ code: 'bad-option' }))
   })
 
   test.each([
@@ -140,7 +140,7 @@ describe('the option quota', () => {
     const failures: unknown[] = []
     const quotas = new UserQuotas(odd(of), error => failures.push(error))
     expect(quotas.limit('"ann"', 'sessions')).toBe(Number.POSITIVE_INFINITY)
-    expect(failures).toEqual([expect.objectContaining({ code: 'bad-quota' })])
+    expect(failures).toEqual([expect.objectContaining({ code: 'bad-option' })])
   })
 
   test('keeps what its function has said while the function fails', () => {
