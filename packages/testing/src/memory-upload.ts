@@ -18,11 +18,7 @@ export class MemoryUpload implements AsyncIterableIterator<Uint8Array, undefined
 
   /** The handler that reads gets an error, and the body is cancelled. */
   cut(): void {
-<<<<<<< HEAD
-    this.#reject(new IopaError(400, 'disconnected', 'The peer disconnected before its request was complete.'))
-=======
-    this.#reject(new IopaError(400, 'incomplete-request', 'The peer has gone before its request was complete.'))
->>>>>>> house-rest
+    this.#reject(new IopaError(400, 'incomplete-request', 'The peer disconnected before its request was complete.'))
     void this.return()
   }
 

@@ -118,11 +118,7 @@ describe('a request', () => {
     }
   })
 
-<<<<<<< HEAD
-  test('rejects with 503 channel-closed when its client closes, and after that', async () => {
-=======
   test('rejects with 503 closed when its client closes, and what is asked afterwards', async () => {
->>>>>>> house-rest
     const peer = new FakePeer(1)
     const { client, clock } = await connected(peer, { maxLinks: 1 })
     const waiting = [client.get('/1'), client.get('/2')].map(rejection)
