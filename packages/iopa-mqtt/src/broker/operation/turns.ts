@@ -20,7 +20,7 @@ export class Turns {
   #left = UNITS
   /** Units that were spent, in any turn, since the last one that was timed. */
   #untimed = 0
-  /** When the first unit of this turn was spent. */
+  /** When the timer of this turn was set. */
   #began = 0
   #armed = false
   readonly #waiting: (() => void)[] = []
@@ -56,6 +56,7 @@ export class Turns {
 
   #arm(): void {
     this.#armed = true
+    this.#left = UNITS - this.#untimed
     this.#untimed = 0
     this.#began = this.#clock.elapsed()
     this.#clock.setTimeout(this.#turn, 0)
