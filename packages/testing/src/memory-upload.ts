@@ -1,4 +1,4 @@
-import type { IopaError } from '@iopa/transport'
+import { IopaError } from '@iopa/transport'
 
 type Step = IteratorResult<Uint8Array, undefined>
 
