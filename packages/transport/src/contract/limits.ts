@@ -1,4 +1,3 @@
-
 import { optionError } from '../arguments/arguments.ts'
 
 /** Bounds of a listener; times are milliseconds, sizes bytes. */
