@@ -55,12 +55,12 @@ describe.each(folders)('package %s', folder => {
     expect(inCore.filter(({ name }) => !allowed.includes(name))).toEqual([])
   })
 
-  test('depends on the contract of transports alone, where it is a transport', () => {
+  test('depends only on the contract of transports, if it is a transport', () => {
     if (!folder.startsWith('iopa-')) return
     expect(outside.filter(({ file, name }) => name.startsWith('@iopa/appbuilder') && file !== 'iopa-http/src/fetch.ts')).toEqual([])
   })
 
-  test('declares what it imports, and depends on the core as ordinary dependency', () => {
+  test('declares its imports, and has the core as ordinary dependency', () => {
     const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
     const used = new Set(
       outside
@@ -79,7 +79,7 @@ describe.each(folders)('package %s', folder => {
     expect(manifest.version.split('.')[0]).toBe('5')
   })
 
-  test('takes ranges of its libraries, and only optional peers', () => {
+  test('uses version ranges for libraries, and only optional peers', () => {
     for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies }))
       if (!name.startsWith('@iopa/')) expect(range, name).toMatch(/^\^/)
     const optional = Object.keys(manifest.peerDependencies ?? {}).map(name => [name, { optional: true }])
@@ -99,11 +99,11 @@ describe.each(folders)('package %s', folder => {
     expect(circles[0]?.length ?? 0, circles[0]?.join(' ')).toBeLessThanOrEqual(2)
   })
 
-  test('writes built-ins with node:', () => {
+  test('imports built-ins with node:', () => {
     expect(outside.filter(({ name }) => builtinModules.includes(name.split('/')[0] as string))).toEqual([])
   })
 
-  test('has no default export, no export *, and no escape from the types', () => {
+  test('has no default export, no export *, and no type suppressions', () => {
     for (const { file, text } of sourcesOf(folder)) {
       expect(text, file).not.toMatch(/^export default|^export \*/m)
       expect(text, file).not.toMatch(/@ts-ignore|@ts-nocheck|biome-ignore/)
@@ -116,13 +116,13 @@ describe.each(folders)('package %s', folder => {
   })
 })
 
-test('packages import one another in no circle', () => {
+test('packages do not import one another in a circle', () => {
   const names = new Map(folders.map(folder => [manifestOf(folder).name, Object.keys(manifestOf(folder).dependencies ?? {})]))
   expect(circlesOf(names)).toEqual([])
 })
 
 describe('circlesOf', () => {
-  test('finds the parts of a graph in which each leads back to each', () => {
+  test('finds the strongly connected parts of a graph', () => {
     const graph = { a: ['b'], b: ['c', 'd'], c: ['a'], d: ['e'], e: ['d', 'elsewhere'], f: ['a', 'f'] }
     expect(circlesOf(new Map(Object.entries(graph)))).toEqual([
       ['d', 'e'],

@@ -20,7 +20,7 @@ interface Told {
 
 // Three processes start here.
 test.skipIf(!built)(
-  'workers of a cluster say once what they do not share, and UDP serves in each of them',
+  'workers of a cluster warn once about unshared state, and serve UDP in each worker',
   async () => {
     // Workers share the port that the first of them gets for UDP; that of CoAP has to be named, so that the second one is refused.
     const coapPort = 20_000 + Math.floor(Math.random() * 10_000)

@@ -133,7 +133,7 @@ const CONFIG = {
 
 const built = existsSync(join(root, 'packages/appbuilder/dist'))
 
-describe.skipIf(!built)('an app that installed with pnpm, without types of node and with skipLibCheck false', () => {
+describe.skipIf(!built)('an app installed with pnpm, without @types/node and with skipLibCheck false', () => {
   let place: string
   beforeAll(() => {
     place = realpathSync(mkdtempSync(join(tmpdir(), 'iopa-consumer-')))

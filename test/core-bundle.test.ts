@@ -21,7 +21,7 @@ const bundled = async (entry: string): Promise<{ outside: string[]; text: string
   return { outside, text: result.outputFiles[0]?.text ?? '' }
 }
 
-describe('the core in a browser', () => {
+describe('the core in a browser bundle', () => {
   test.each(['constants', 'context', 'appbuilder'])('%s bundles without any Node built-in', async folder => {
     const { outside, text } = await bundled(`export * from ${JSON.stringify(resolve(folder))}`)
     expect(outside).toEqual([])
@@ -30,11 +30,11 @@ describe('the core in a browser', () => {
     for (const name of builtinModules) expect(named).not.toContain(`"node:${name}"`)
   })
 
-  test('fails for a bundle that does use one', async () => {
+  test('the check fails for a bundle with a Node built-in', async () => {
     await expect(bundled("import net from 'node:net'; console.log(net)")).rejects.toThrow(/node:net/)
   })
 
-  test('runs where the platform has no modules to ask for', async () => {
+  test('runs on a platform without process.getBuiltinModule', async () => {
     const { text } = await bundled(`
       import { App } from ${JSON.stringify(resolve('appbuilder'))}
       const app = new App().use(context => { context.defer(() => undefined); return context.signal.aborted })

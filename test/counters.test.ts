@@ -12,7 +12,7 @@ import type { Listener } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import { udp } from '@iopa/udp'
 import { afterEach, expect, test, vi } from 'vitest'
-import { mqttConnect, mqttPublish, mqttSubscribe } from './abuse-support.ts'
+import { mqttConnect, mqttPublish, mqttSubscribe } from './hostile-support.ts'
 
 const NONE: Counts = { inFlight: 0, connections: 0, observers: 0, sessions: 0, shed: 0, refused: 0, dropped: 0 }
 const ends: (() => unknown)[] = []
@@ -40,7 +40,7 @@ const dial = async (port: number): Promise<net.Socket> => {
 }
 const counted = (app: App, name: string): Counts => app.counters()[name] ?? NONE
 
-test('requests in work, connections and observers are counted by transport, and counted down', async () => {
+test('app.counters() counts running requests, connections and observers by transport, up and down', async () => {
   let release = (): void => undefined
   const held = new Promise<void>(resolve => (release = resolve))
   const app = new App({ logger: false }).use(router())
@@ -80,7 +80,7 @@ test('requests in work, connections and observers are counted by transport, and 
   })
 })
 
-test('observers of fetch are counted until their stream is cancelled', async () => {
+test('app.counters() counts fetch observers until their stream is cancelled', async () => {
   const app = new App({ logger: false }).use(() => 'on')
   ends.push(() => app.close({ timeout: 100 }))
   const handle = toFetchHandler(app)
@@ -90,7 +90,7 @@ test('observers of fetch are counted until their stream is cancelled', async () 
   await vi.waitFor(() => expect(counted(app, 'fetch').observers).toBe(0))
 })
 
-test('requests that are shed and connections that are refused are counted, and logged in one line a second', async () => {
+test('app.counters() counts shed requests and refused connections, and logs them at most once a second', async () => {
   const limits = { inFlight: 1, connections: 3 }
   const app = new App({ logger: logging() }).use(http({ port: 0, limits })).use(() => new Promise(() => undefined))
   const [port] = (await serve(app)) as [number]
@@ -132,7 +132,7 @@ test.each([
   expect(lines).toEqual([`iopa: within a second ${name} failed to accept connections: 1`])
 })
 
-test('messages that MQTT drops are counted', async () => {
+test('app.counters() counts dropped MQTT messages', async () => {
   const app = new App({ logger: logging() }).use(mqtt({ port: 0, statistics: false, limits: { queueBytes: 20_000, queueMessages: 10 } }))
   const [port] = (await serve(app)) as [number]
   const [slow, sender] = [await dial(port), await dial(port)]

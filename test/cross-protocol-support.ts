@@ -8,7 +8,7 @@ import { tcp } from '@iopa/tcp'
 import { encodePath, type Listener, parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
 import mqttJs from 'mqtt'
-import { until } from './abuse-support.ts'
+import { until } from './hostile-support.ts'
 
 /** Who an observer or a changer is: a user name and a password, or a pre-shared key where the protocol has those. */
 export interface Credentials {

@@ -2,8 +2,8 @@
 import { App, defineMiddleware, IopaError, reply, type User } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
 import { type Changing, type Credentials, type Observing, Town, type Watching } from './cross-protocol-support.ts'
+import { until } from './hostile-support.ts'
 
 const ANN: Credentials = { user: 'ann', password: 'of ann' }
 const BOB: Credentials = { user: 'bob', password: 'of bob' }
@@ -81,12 +81,12 @@ const allHear = (all: readonly Watching[], value: unknown): Promise<void> =>
     () => all.map(({ protocol, told }) => [protocol, told])
   )
 
-test('one middleware knows the user of a header, of an MQTT CONNECT and of a pre-shared key', async () => {
+test('one middleware authenticates a header, an MQTT CONNECT and a pre-shared key', async () => {
   for (const credentials of [ANN, BOB]) await allHear(await watchAll('/me', credentials), { me: credentials.user, secret })
   for (const protocol of [...KNOWING, 'udp'] as const) expect(await town.get(protocol, '/me', BOB), protocol).toEqual({ me: 'bob', secret })
 })
 
-test('who has no right to a path hears nothing of it, whatever they speak and whoever changes it', async () => {
+test('a user without permission for a path gets no change of it, on any protocol', async () => {
   const rightful = [...(await watchAll('/private/ann', ANN)), await town.subscribe('/private/#', ANN)]
   const others = [
     ...(await watchAll('/private/ann', BOB)),
@@ -126,7 +126,7 @@ test('who has no right to a path hears nothing of it, whatever they speak and wh
   for (const { told } of wild) expect(JSON.stringify(told)).not.toMatch(/secret [1-9]/)
 })
 
-test('an answer that is private is made for each user alone, and told to nobody else', async () => {
+test('a private answer is made for each user separately, and sent to no other', async () => {
   const [anns, bobs] = [await watchAll('/me', ANN), await watchAll('/me', BOB)]
   for (let round = 1; round <= 5; round++) {
     secret = `secret ${round}`
@@ -141,7 +141,7 @@ test('an answer that is private is made for each user alone, and told to nobody 
     for (const { told, protocol } of all) expect(new Set(told.map(value => (value as { me: string }).me)), protocol).toEqual(new Set([name]))
 })
 
-test('users who may see the same do not share a run of GET, and the observers of one user do', async () => {
+test('observers of one user share a run of GET, different users do not', async () => {
   const all = [...(await watchAll('/shared', ANN)), ...(await watchAll('/shared', ANN)), ...(await watchAll('/shared', BOB))]
   reads = []
   secret = 'secret 1'
@@ -153,7 +153,7 @@ test('users who may see the same do not share a run of GET, and the observers of
   expect(reads.filter(user => user === 'ann').length).toBeLessThanOrEqual(4)
 })
 
-test('a topic without a route is heard by those who may read its path, and by no others', async () => {
+test('a message on a topic without a route is delivered only to users who may read its path', async () => {
   const anns = await town.subscribe('/private/#', ANN)
   const bobs = await town.subscribe('/#', BOB)
   for (const text of ['one', 'two']) {
@@ -173,7 +173,7 @@ test('a topic without a route is heard by those who may read its path, and by no
   expect(JSON.stringify(bobs.told)).not.toMatch(/one|two/)
 })
 
-test('whose right is taken away hears that it is, and no later state', async () => {
+test('a user whose permission is removed gets the refusal and no later state', async () => {
   const all = await watchAll('/private/ann', ANN)
   const wild = await town.subscribe('/private/+', ANN)
   await town.put('http', '/private/ann', { secret: 'secret 1' }, ANN)

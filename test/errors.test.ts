@@ -15,20 +15,20 @@ const typed = [...readFileSync(join(root, 'packages/constants/src/error-codes.ts
 const raised = raisedCodes().filter(({ file }) => !file.startsWith('testing/src/contract/'))
 
 describe('error codes', () => {
-  test('are documented and raised alike', () => {
+  test('in the documentation are those in the sources', () => {
     expect(documented.map(({ code }) => code).sort()).toEqual([...new Set(raised.map(({ code }) => code))].sort())
   })
 
-  test('are documented once, with a meaning', () => {
+  test('have one row with a meaning', () => {
     expect(new Set(documented.map(({ code }) => code)).size).toBe(documented.length)
     for (const { meaning } of documented) expect(meaning).toMatch(/^[A-Z`].*\.$/)
   })
 
-  test('are known to TypeScript', () => {
+  test('are those of the type IopaErrorCode', () => {
     expect(typed).toEqual(documented.map(({ code }) => code).sort())
   })
 
-  test('have the status that the sources give them', () => {
+  test('have the status of the sources', () => {
     const statuses = new Map(documented.map(({ code, statuses }) => [code, statuses]))
     for (const { code, status, file } of raised) {
       if (status !== null && code !== 'refused' && statuses.has(code))

@@ -5,7 +5,7 @@ import { runIsolation } from './isolation/run.ts'
 const REQUESTS = Number(process.env['ISOLATION_REQUESTS'] ?? 3000)
 const SEED = Number(process.env['ISOLATION_SEED'] ?? 20261130)
 
-test('an app under load keeps requests apart and answers each once', { timeout: 600_000 }, async () => {
+test('an app under load keeps requests separate and answers each once', { timeout: 600_000 }, async () => {
   const { totals, ...findings } = await runIsolation(REQUESTS, SEED)
   if (process.env['ISOLATION_REQUESTS'] !== undefined) console.log(totals)
   for (const { answers } of Object.values(totals)) expect(answers).toBeGreaterThan(REQUESTS / 30)

@@ -16,7 +16,7 @@ const cells: Cell[] = WHOLE
     ]
 
 describe('publishers at their receive maximum', () => {
-  test.each(cells)('are served: MQTT $version, $publishers of them, handlers of $handler ms', { timeout: 120_000 }, async cell => {
+  test.each(cells)('are served by MQTT $version: $publishers publishers, handlers of $handler ms', { timeout: 120_000 }, async cell => {
     const result = await runCell(cell)
     const { acknowledged, refused, closed, answered, asides, p50, p99, growth, expelled, outrun, fast, slow, lines } = result
     if (WHOLE)

@@ -5,7 +5,7 @@ import { runManyUsers, shorten } from './many-users/run.ts'
 const STEPS = Number(process.env['MANY_USERS_STEPS'] ?? 1600)
 const SEED = Number(process.env['MANY_USERS_SEED'] ?? 20261130)
 
-test('many users get what they may have, all that they must get, and nothing else', { timeout: 3_600_000 }, async () => {
+test('the MQTT broker delivers to many users all messages that they must get and no other', { timeout: 3_600_000 }, async () => {
   const long = process.env['MANY_USERS_STEPS'] !== undefined
   const { faults, ...totals } = await runManyUsers(STEPS, SEED, text => (long ? console.log(text) : undefined))
   if (long) console.log(totals)

@@ -8,7 +8,7 @@ import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { memory } from '@iopa/testing'
 import { afterEach, describe, expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
+import { until } from './hostile-support.ts'
 
 type Observe = (path: string, options?: { signal?: AbortSignal }) => AsyncIterable<ReceivedAnswer>
 
@@ -84,7 +84,7 @@ const n = async (next: IteratorResult<ReceivedAnswer, unknown>): Promise<unknown
   next.done ? 'done' : ((await next.value.json()) as { n: number }).n
 
 describe.each(WAYS)('an observation over %s', way => {
-  test('ends at once, without a request, where its signal has aborted before', async () => {
+  test('ends at once, without a request, if its signal has aborted before', async () => {
     const { observe, state } = await served(way)
     const read = async (): Promise<number> => {
       let count = 0
@@ -94,7 +94,7 @@ describe.each(WAYS)('an observation over %s', way => {
     expect([await soon(read()), state.gets]).toEqual([0, 0])
   })
 
-  test('ends at once when its signal aborts while an answer is awaited', async () => {
+  test('ends at once when its signal aborts before an answer', async () => {
     const { observe, app } = await served(way)
     const before = app.live
     const stop = new AbortController()
@@ -107,7 +107,7 @@ describe.each(WAYS)('an observation over %s', way => {
     await until('the server has let the observer go', () => app.live <= before + 1)
   })
 
-  test('ends at once when it is left while an answer is awaited', async () => {
+  test('ends at once when the loop is left before an answer', async () => {
     const { observe, app } = await served(way)
     const before = app.live
     const answers = observe('/n')[Symbol.asyncIterator]()
@@ -118,7 +118,7 @@ describe.each(WAYS)('an observation over %s', way => {
     await until('the server has let the observer go', () => app.live <= before + 1)
   })
 
-  test('ends at once when it is left before its first answer', async () => {
+  test('ends at once when the loop is left before the first answer', async () => {
     const { observe } = await served(way)
     const answers = observe('/n')[Symbol.asyncIterator]()
     const waiting = answers.next()
@@ -127,7 +127,7 @@ describe.each(WAYS)('an observation over %s', way => {
     expect(await n(await soon(answers.next()))).toBe('done')
   })
 
-  test('starts again with the current state each time that it is iterated', async () => {
+  test('starts again with the current state when it is iterated again', async () => {
     const { observe, state } = await served(way)
     const observed = observe('/n')
     for (const expected of [0, 1]) {
@@ -171,7 +171,7 @@ describe.each(WAYS)('an observation over %s', way => {
     await expect(soon(observe('/n')[Symbol.asyncIterator]().next())).rejects.toMatchObject({ status: 503 })
   })
 
-  test('ends when its client, or the app that it is in, closes', async () => {
+  test('ends when its client or its app closes', async () => {
     const { observe, client, app } = await served(way)
     const answers = observe('/n')[Symbol.asyncIterator]()
     await soon(answers.next())
@@ -185,7 +185,7 @@ describe('the event stream of a fetch handler', () => {
   const request = (path: string, signal?: AbortSignal): Request =>
     new Request(`http://localhost${path}`, { headers: { accept: 'text/event-stream' }, ...(signal && { signal }) })
 
-  test('ends with its request, also for a reader that waits', async () => {
+  test('ends with its request, also for a waiting reader', async () => {
     const { app } = await served('app.observe')
     const fetch = toFetchHandler(app)
     const before = app.live
@@ -208,7 +208,7 @@ describe('the event stream of a fetch handler', () => {
     expect(app.live).toBe(before)
   })
 
-  test('is 404 for a missing path, and ends when the app closes', async () => {
+  test('gets 404 for a missing path, and ends when the app closes', async () => {
     const { app } = await served('app.observe')
     const fetch = toFetchHandler(app)
     expect((await fetch(request('/none'))).status).toBe(404)

@@ -339,8 +339,8 @@ const section = document.split('\n## One request on every protocol\n')[1]?.split
 const written = tableIn(section)
 
 if (process.env['PROTOCOL_TABLE'] !== undefined) {
-  describe('the table', () => {
-    test('as it is found', { timeout: 120_000 }, async () => {
+  describe('the table of docs/spec/transport.md', () => {
+    test('is written from the results', { timeout: 120_000 }, async () => {
       const lines = [`| what | ${PROTOCOLS.join(' | ')} |`, `| --- |${' --- |'.repeat(PROTOCOLS.length)}`]
       for (const [what, ask] of Object.entries(ROWS)) {
         const cells: string[] = []
@@ -353,13 +353,13 @@ if (process.env['PROTOCOL_TABLE'] !== undefined) {
 } else {
   describe.each(Object.keys(ROWS))('%s', what => {
     const row = written.find(row => row.what === what)
-    test.each(PROTOCOLS)('%s answers what docs/spec/transport.md says', async protocol => {
+    test.each(PROTOCOLS)('%s answers as in docs/spec/transport.md', async protocol => {
       // A number in brackets names the reason below the table.
       expect(await (ROWS[what] as (protocol: Protocol) => Promise<string>)(protocol)).toBe(row?.cells[protocol]?.replace(/ \(\d+\)$/, ''))
     })
   })
 
-  test('every row of the document is tested, and every cell that differs has a reason', () => {
+  test('every row of the document is tested, and every differing cell has a reason', () => {
     expect(written.map(row => row.what)).toEqual(Object.keys(ROWS))
     const reasons = new Set([...section.matchAll(/^(\d+)\. /gm)].map(match => match[1]))
     for (const { what, cells } of written) {

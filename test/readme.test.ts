@@ -166,7 +166,7 @@ describe.each(withPrograms)('%s', async (_, page) => {
 })
 
 describe('the documents', () => {
-  test('show programs whose types are right', () => {
+  test('show programs with correct types', () => {
     const config = join(built, 'tsconfig.json')
     const compilerOptions = { isolatedDeclarations: false, declaration: false, allowJs: true }
     writeFileSync(config, JSON.stringify({ extends: join(root, 'tsconfig.base.json'), compilerOptions, files: programs.map(({ file }) => file) }))
@@ -185,7 +185,7 @@ describe('the documents', () => {
 
   const marked = documents.filter(document => !/^docs\/decisions/.test(document))
 
-  test.each(marked)('say of each block of code in %s what it is', document => {
+  test.each(marked)('mark each block of code in %s', document => {
     const silent = blocksOf(textOf(document)).filter(({ language, mark }) => /^[jt]s$/.test(language) && mark === '')
     expect(silent.map(({ line }) => line)).toEqual([])
   })
@@ -198,7 +198,7 @@ describe('the documents', () => {
         .replace(/ /g, '-')
     )
 
-  test.each(documents)('lead from %s to places that are there', document => {
+  test.each(documents)('link from %s to existing places', document => {
     const prose = textOf(document).replace(/^```.*?^```$/gms, '')
     const broken = [...prose.matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)]*))?\)/g)].filter(([, path, anchor]) => {
       const target = resolve(root, dirname(document), path || document.split('/').at(-1)!)

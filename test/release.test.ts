@@ -31,7 +31,7 @@ describe('pnpm version-packages', () => {
   const change = (name: string, kind: string): void =>
     writeFileSync(join(copy, '.changeset/rehearsed.md'), `---\n'${name}': ${kind}\n---\n\nA change.\n`)
 
-  test('gives every package 5.0.0 and the note of the first release, whatever else is pending', () => {
+  test('gives every package 5.0.0 and the note of the first release, with other changesets pending', () => {
     change('@iopa/router', 'minor')
     const versions = release()
     expect(new Set(Object.values(versions))).toEqual(new Set(['5.0.0']))
@@ -40,14 +40,14 @@ describe('pnpm version-packages', () => {
     }
   }, 60_000)
 
-  test('makes a major version of what depends on a package that gets one', () => {
+  test('makes a major version of packages that depend on a major version', () => {
     change('@iopa/transport', 'major')
     const { '@iopa/constants': constants, '@iopa/context': context, ...above } = release()
     expect([constants, context]).toEqual(['5.0.0', '5.0.0'])
     expect(new Set(Object.values(above))).toEqual(new Set(['6.0.0']))
   }, 60_000)
 
-  test('lifts one package by its own minor version', () => {
+  test('releases one package with its own minor version', () => {
     change('@iopa/appbuilder', 'minor')
     const versions = release()
     expect([versions['@iopa/appbuilder'], versions['@iopa/router'], versions['@iopa/http']]).toEqual(['6.1.0', '6.0.0', '6.0.0'])

@@ -123,7 +123,7 @@ describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_
   }
 
   test.each(manifests.map(({ manifest }) => [manifest.name, manifest] as const))(
-    'of %s has declarations that name the core alone',
+    'of %s has declarations that import only the core',
     (name, manifest) => {
       const { '.': entry } = manifest.exports
       const declarations = outside(join(place, 'node_modules', name), (entry as { types: string }).types)
@@ -131,7 +131,7 @@ describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_
     }
   )
 
-  test('of a package that imports a library that is not installed is refused by this test', async () => {
+  test('of a package that imports an uninstalled library fails this test', async () => {
     const entry = join(place, 'node_modules/@iopa/mqtt/dist/websocket.js')
     await expect(build({ entryPoints: [entry], bundle: true, platform: 'node', write: false, logLevel: 'silent' })).rejects.toThrow(/"ws"/)
   })

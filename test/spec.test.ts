@@ -27,7 +27,7 @@ describe('README.md', () => {
     expect(Object.fromEntries(listed)).toEqual(DEFAULT_LIMITS)
   })
 
-  test('lists every package with what it depends on', () => {
+  test('lists every package with its dependencies', () => {
     const listed = rowsOf(section(read('README.md'), 'Packages'))
       .filter(([name]) => name?.startsWith('[@iopa/'))
       .map(([name, , depends]) => [
@@ -68,7 +68,7 @@ describe('docs/spec/keys.md', () => {
     expect(keysIn('The server').sort()).toEqual([...Object.values(SERVER), ...Object.values(SSL)].sort())
   })
 
-  test('says rightly which keys every context has, and their aliases', async () => {
+  test('marks the keys that every context has, and their aliases', async () => {
     await using context = new App().create({ 'iopa.Path': '/a' })
     const bag = context as unknown as Record<string, unknown>
     for (const [key, alias, , present] of [...rowsOf(section(text, 'The request')), ...rowsOf(section(text, 'The server'))] as [
@@ -97,7 +97,7 @@ describe('docs/spec/keys.md', () => {
 describe('docs/spec/rest.md', () => {
   const text = read('docs/spec/rest.md')
 
-  test('says of every method whether it notifies', () => {
+  test('says for every method whether it notifies', () => {
     const listed = rowsOf(section(text, 'Methods')).filter(([name]) => name !== 'method' && name !== '---')
     expect(listed.map(([name]) => name).sort()).toEqual(Object.values(METHODS).sort())
     for (const [name, , , , notifies] of listed) expect(notifies === 'yes', name).toBe(changesState(name as string))
@@ -107,7 +107,7 @@ describe('docs/spec/rest.md', () => {
     for (const method of Object.values(CONTROL_METHODS)) expect(section(text, 'Methods')).toContain(`\`${method}\``)
   })
 
-  test('explains only statuses that there are', () => {
+  test('explains only existing statuses', () => {
     const known = new Set<number>(Object.values(STATUS))
     for (const [status] of rowsOf(section(text, 'Statuses'))) if (/^\d+$/.test(status as string)) expect(known).toContain(Number(status))
   })
@@ -121,11 +121,11 @@ describe('docs/spec/conformance.md', () => {
 })
 
 describe('docs/spec', () => {
-  test('is of the version that contexts show', () => {
+  test('has the version that contexts have', () => {
     expect(read('docs/spec/README.md')).toContain(`version ${IOPA_VERSION}\n`)
   })
 
-  test('names only files and tests that are there', () => {
+  test('names only existing files and tests', () => {
     const pages = readdirSync(new URL('../docs/spec', import.meta.url)).map(page => `docs/spec/${page}`)
     for (const page of [...pages, 'docs/decisions/0001-core-without-dependencies.md', 'docs/decisions/0002-value-of-the-innermost-handler.md']) {
       for (const [, path] of read(page).matchAll(/`((?:packages|test|examples|docs)\/[\w./-]+\.\w+)`/g))

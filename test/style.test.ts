@@ -58,24 +58,24 @@ const neverReassigned = ({ path, text }: File): string[] => {
 }
 
 describe('the style of the sources', () => {
-  test(`a file of sources has at most ${MOST_LINES} lines`, () => {
+  test(`a source file has at most ${MOST_LINES} lines`, () => {
     const sources = files.filter(({ path }) => !/(?:^|\/)test\//.test(path))
     expect(named(sources.filter(({ text }) => text.split('\n').length - 1 > MOST_LINES))).toEqual([])
   })
 
-  test('comments are in the words of today', () => {
+  test('comments use plain words', () => {
     const found = files.filter(({ path }) => path !== 'test/style.test.ts')
     expect(
       found.flatMap(({ path, text }) => commentsOf(text).flatMap(comment => (WORDS.test(comment) ? [`${path}: ${comment.trim()}`] : [])))
     ).toEqual([])
   })
 
-  test('a private field that nothing assigns again is readonly', () => {
+  test('a private field that is never reassigned is readonly', () => {
     const sources = files.filter(({ path, text }) => path.endsWith('.ts') && /^\s*(?:static )?#\w+[:= ]/m.test(text))
     expect(sources.flatMap(neverReassigned)).toEqual([])
   })
 
-  test('tests are written with test', () => {
+  test('tests use test()', () => {
     const tests = files.filter(({ path }) => path.endsWith('.test.ts'))
     expect(named(tests.filter(({ text }) => /^\s*it(?:\.\w+)*\(/m.test(text)))).toEqual([])
   })
@@ -84,20 +84,20 @@ describe('the style of the sources', () => {
 describe('a private field', () => {
   const found = (members: string): string[] => neverReassigned({ path: 'a.ts', text: `class A { ${members} }` })
 
-  test('is found where only its constructor assigns it', () => {
+  test('is found if only its constructor assigns it', () => {
     expect(found('#a = 1; constructor() { this.#a = 2 }')).toEqual(['a.ts: #a'])
   })
 
   test.each(['this.#a = 1', 'this.#a ??= 1', 'this.#a++', 'other.#a = 1', '[this.#a] = list', '({ a: this.#a } = object)'])(
-    'is left where %s is in a method',
+    'is not reported with %s in a method',
     text => {
       expect(found(`#a = 1; set() { ${text} }`)).toEqual([])
     }
   )
 })
 
-describe('the comments of a text', () => {
-  test('are its lines after two slashes and in blocks, and no addresses', () => {
+describe('commentsOf', () => {
+  test('returns the lines after two slashes and in blocks, without addresses', () => {
     const text = ["const url = 'http://a' // one", '/** two', ' * three', ' */', '// four', 'call()'].join('\n')
     expect(commentsOf(text).map(comment => comment.replace(/\W/g, ''))).toEqual(['one', 'two', 'three', '', 'four'])
   })

@@ -10,7 +10,7 @@ const root = new URL('..', import.meta.url).pathname
 const built = readdirSync(join(root, 'packages/iopa-http')).includes('dist')
 
 // Tarballs hold the built output, so this needs a build; npm test builds first.
-describe.skipIf(!built)('a package that is installed alone', () => {
+describe.skipIf(!built)('a package installed from its tarball', () => {
   let place: string
   beforeAll(async () => {
     place = mkdtempSync(join(tmpdir(), 'iopa-tarballs-'))
@@ -31,12 +31,12 @@ describe.skipIf(!built)('a package that is installed alone', () => {
   }, 120_000)
   afterAll(() => rmSync(place, { recursive: true, force: true }))
 
-  test('pulls in the core and nothing else', () => {
+  test('installs only the core', () => {
     expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual(['@iopa'])
     expect(readdirSync(join(place, 'node_modules/@iopa')).sort()).toEqual(['appbuilder', 'constants', 'context', 'http'])
   })
 
-  test('works there, imported and required', async () => {
+  test('works with import and require', async () => {
     const body = (load: string): string => `${load}
       const app = new App().use(http({ port: 0 })).use(context => ({ path: context.path }))
       app.listen().then(async ([{ url }]) => {
@@ -50,7 +50,7 @@ describe.skipIf(!built)('a package that is installed alone', () => {
       expect((await run(process.execPath, [file], { cwd: place })).stdout.trim()).toBe('200 {"path":"/alone"}')
   }, 30_000)
 
-  test('types there: strict, without skipLibCheck, and keys of one’s own', async () => {
+  test('has strict types without skipLibCheck, and typed custom keys', async () => {
     writeFileSync(
       join(place, 'use.ts'),
       `import { App, defineMiddleware } from '@iopa/appbuilder'

@@ -6,8 +6,8 @@ import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { afterEach, describe, expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
 import { type Credentials, OBSERVING, Town, type Watching } from './cross-protocol-support.ts'
+import { until } from './hostile-support.ts'
 
 const ANN: Credentials = { user: 'ann', password: 'of ann' }
 const BOB: Credentials = { user: 'bob', password: 'of bob' }
@@ -59,7 +59,7 @@ const endedWith401 = async (watchings: readonly Watching[]): Promise<void> => {
 }
 
 describe('a user', () => {
-  test('ends on every protocol when it expires, and others do not', async () => {
+  test('ends on every protocol when it expires, others do not', async () => {
     const end = Date.now() + 2000
     await open(id => (id === 'ann' ? { until: end } : undefined))
     const anns = await watchAll(ANN)
@@ -86,7 +86,7 @@ describe('a user', () => {
     await endedWith401(anns)
   })
 
-  test('ends on every protocol when it is revoked, and others do not', async () => {
+  test('ends on every protocol when it is revoked, others do not', async () => {
     const { app } = await open(() => undefined)
     const anns = await watchAll(ANN)
     const bob = await (town as Town).watch('http', '/n', BOB)
@@ -95,7 +95,7 @@ describe('a user', () => {
     expect(bob.ended()).toBe(false)
   })
 
-  test('is the same for observers whatever its validity is: they share runs', async () => {
+  test('shares runs with observers of equal users, whatever their validity', async () => {
     let expiry = Date.now() + 60_000
     let gets = 0
     const app = new App({ logger: false })

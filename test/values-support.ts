@@ -8,7 +8,7 @@ import { type Routes, router } from '@iopa/router'
 import { tcp } from '@iopa/tcp'
 import { HeaderMap, type Listener, parseUrl, type ReceivedAnswer, receivedAnswer } from '@iopa/transport'
 import { udp } from '@iopa/udp'
-import { KINDS, type Kind } from './values-kinds.ts'
+import { KINDS, type Kind } from './value-kinds.ts'
 
 export type Protocol = 'http' | 'coap' | 'mqtt' | 'tcp' | 'udp' | 'invoke' | 'fetch'
 export const PROTOCOLS: readonly Protocol[] = ['http', 'coap', 'mqtt', 'tcp', 'udp', 'invoke', 'fetch']

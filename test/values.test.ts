@@ -1,6 +1,6 @@
 // One rule for values, on every protocol: a value has its bytes and its type, or the answer is one 500 that says why in the log.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { KINDS, type Kind, type Wire } from './values-kinds.ts'
+import { KINDS, type Kind, type Wire } from './value-kinds.ts'
 import { FORMS, type Form, type Got, PROTOCOLS, type Protocol, ValueTown } from './values-support.ts'
 
 let town: ValueTown
@@ -137,7 +137,7 @@ const someAtOnce = async <T>(work: readonly (() => Promise<T>)[]): Promise<T[]> 
 
 describe('a value of every kind', () => {
   test.each(PROTOCOLS)(
-    'is answered with as its bytes and type, or as one logged 500: %s',
+    'is sent as its bytes and type, or as one logged 500: %s',
     async protocol => {
       expect(await wrongCells(protocol)).toEqual([])
     },
@@ -164,7 +164,7 @@ describe('a value of every kind', () => {
     expect((await someAtOnce(cells)).filter(fault => fault !== undefined)).toEqual([])
   })
 
-  test('leaves no context behind when the clients have gone', async () => {
+  test('leaves no context behind after the clients have disconnected', async () => {
     await town.leave()
     for (let turn = 0; turn < 400 && town.app.live > 0; turn++) await new Promise(resolve => setTimeout(resolve, 5))
     expect(town.app.live).toBe(0)

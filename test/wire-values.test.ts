@@ -78,7 +78,7 @@ afterAll(() => town.close())
 describe.each(PROTOCOLS)('%s', protocol => {
   const get = (path: string): Promise<ReceivedAnswer> => town.ask(protocol, { 'iopa.Method': 'GET', 'iopa.Path': path })
 
-  test('answers 500, and logs once, for what its peer could not read; other requests go on', async () => {
+  test('answers 500, and logs once, what its peer could not read; other requests continue', async () => {
     const faults: string[] = []
     const others: Promise<ReceivedAnswer>[] = []
     for (const [at, name] of NAMES.entries()) {
@@ -101,7 +101,7 @@ describe.each(PROTOCOLS)('%s', protocol => {
     expect([answer.status, await answer.text()]).toEqual([200, 'x'])
   })
 
-  test('has no content in 204, 205 and a redirect without a body, and says where the redirect goes', async () => {
+  test('sends no content in 204, 205 and a redirect without a body, and keeps the location', async () => {
     for (const path of ['/empty', '/reset', '/moved/local', '/moved/far']) {
       const answer = await get(path)
       const bytes = await answer.bytes()
@@ -126,7 +126,7 @@ describe.each(PROTOCOLS)('%s', protocol => {
     return [answer.status, await answer.text()]
   }
 
-  test('gives the body of a request in chunks of bytes', async () => {
+  test('gives the request body in chunks of bytes', async () => {
     const json = { 'content-type': 'application/json' }
     expect(await put('/chunks', Buffer.from('{"a":1}'), json)).toEqual([200, '{"kinds":["bytes"],"length":7}'])
     expect(await put('/chunks', new Uint8Array(3000), { 'content-type': 'application/octet-stream' })).toEqual([
@@ -158,7 +158,7 @@ describe.each(PROTOCOLS)('%s', protocol => {
     }
   })
 
-  test('reads a value under the type of a codec', async () => {
+  test('reads a value with the codec of its type', async () => {
     const cbor = { 'content-type': 'application/cbor' }
     expect(await put('/value', Uint8Array.of(0xa1, 0x61, 0x61, 1), cbor)).toEqual([200, '{"value":{"a":1}}'])
     expect((await put('/value', Uint8Array.of(0xa1, 0x69, ...Buffer.from('__proto__'), 1), cbor))[0]).toBe(400)
@@ -166,14 +166,14 @@ describe.each(PROTOCOLS)('%s', protocol => {
   })
 
   // A Request of the platform takes no objects.
-  test.skipIf(protocol === 'fetch')('sends a value under the type of a codec, and none under a type without one', async () => {
+  test.skipIf(protocol === 'fetch')('sends a value with the codec of its type, and none without a codec', async () => {
     const ask = (type: string) =>
       town.ask(protocol, { 'iopa.Method': 'PUT', 'iopa.Path': '/value', 'iopa.Body': { a: 1 } as never, 'iopa.ContentType': type })
     expect(await (await ask('application/cbor')).text()).toBe('{"value":{"a":1}}')
     await expect(ask('application/x-ndjson')).rejects.toThrow(/'application\/x-ndjson'.*'codecs'/)
   })
 
-  test('passes JSON text on as it was sent', async () => {
+  test('passes JSON text on unchanged', async () => {
     for (const text of ['{"id":12345678901234567890}', '[-0,1e400,1.0]', '{"b":1,"2":0,"a":1,"a":2}', '"\\u0061"', '{ "a" : 1 }']) {
       expect(await put('/json', Buffer.from(text), { 'content-type': 'application/json' })).toEqual([200, text])
     }
@@ -181,7 +181,7 @@ describe.each(PROTOCOLS)('%s', protocol => {
 })
 
 const OBSERVING: readonly Protocol[] = ['http', 'coap', 'mqtt', 'tcp', 'invoke', 'fetch']
-test.each(OBSERVING)('%s observes an answer that no peer can read as a failure', async protocol => {
+test.each(OBSERVING)('%s ends an observation at an answer that no peer can read', async protocol => {
   for (const at of NAMES.keys()) {
     const { status } = await town.peer(protocol).observe(`/unreadable/${at}/observed`)
     expect([NAMES[at], status]).toEqual([NAMES[at], protocol === 'mqtt' ? 502 : 500])

@@ -43,7 +43,7 @@ describe('files as bags', () => {
     expect(await next()).toMatchObject({ 'iopa.StatusCode': 200, 'iopa.Body': Buffer.from('x').toString('base64'), 'iopa.BodyEncoding': 'base64' })
   })
 
-  test('validators are header fields', async () => {
+  test('validators are headers', async () => {
     send({ 'iopa.Path': '/a.txt', 'iopa.Headers': { 'if-none-match': '*' } })
     expect(await next()).toMatchObject({ 'iopa.StatusCode': 304 })
   })

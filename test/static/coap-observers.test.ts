@@ -8,7 +8,7 @@ import { serveStatic } from '@iopa/static'
 import type { Listener } from '@iopa/transport'
 import type { ParsedPacket } from 'coap-packet'
 import { expect, test } from 'vitest'
-import { until } from '../abuse-support.ts'
+import { until } from '../hostile-support.ts'
 import { block2, descriptorsBelow, makeTree, optionOf, RawCoap, uintOf } from './support.ts'
 
 const SIZE = 2 * 1024 * 1024
@@ -55,7 +55,7 @@ test('notifies with the first block, ETag and Size2, and serves the other blocks
 }, 30_000)
 
 test.each(['coap', 'coap+tcp'])(
-  'a client of ours over %s gets each version whole',
+  'our client over %s gets each version whole',
   async scheme => {
     const tree = makeTree({ 'big.bin': versions[0] })
     const app = new App({ logger: false }).use(serveStatic(tree.root, { watchInterval: 20 })).use(coap({ port: 0, tcp: true }))

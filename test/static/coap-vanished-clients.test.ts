@@ -5,7 +5,7 @@ import { serveStatic } from '@iopa/static'
 import { virtualClock } from '@iopa/testing'
 import type { Listener } from '@iopa/transport'
 import { expect, test } from 'vitest'
-import { until } from '../abuse-support.ts'
+import { until } from '../hostile-support.ts'
 import { block2, descriptorsBelow, makeTree, optionOf, RawCoap } from './support.ts'
 
 const BLOCK2 = 23

@@ -65,7 +65,7 @@ describe('files over CoAP', () => {
     expect([valid.code, valid.payload.length]).toEqual(['2.03', 0])
   })
 
-  test('the first block has the size of the file in Size2', async () => {
+  test('the first block has the file size in Size2', async () => {
     const answer = await client.get(['mid.bin'], [[BLOCK2, block2(0, 2)]])
     expect(uintOf(optionOf(answer, 'Size2'))).toBe(5000)
     expect(Buffer.compare(answer.payload, mid.subarray(0, 64))).toBe(0)
@@ -84,18 +84,18 @@ describe('files over CoAP', () => {
     expect(Buffer.compare(Buffer.concat(parts), mid)).toBe(0)
   })
 
-  test.each([0, 78, 40, 1])('block %i may be the only one that is asked for', async num => {
+  test.each([0, 78, 40, 1])('block %i can be requested separately', async num => {
     const alone = new RawCoap(served.port)
     const answer = await alone.get(['mid.bin'], [[BLOCK2, block2(num, 2)]])
     alone.close()
     expect(Buffer.compare(answer.payload, mid.subarray(num * 64, num * 64 + 64))).toBe(0)
   })
 
-  test('GET of a block behind the end answers a client error', async () => {
+  test('GET of a block after the end gets a client error', async () => {
     expect((await client.get(['mid.bin'], [[BLOCK2, block2(80, 2)]])).code).toMatch(/^4\./)
   })
 
-  test('blocks of a file of 50 MB read in random order are identical to it', async () => {
+  test('blocks of a 50 MB file read in random order are identical to it', async () => {
     const blocks = Math.ceil(big.length / 1024)
     const order = Array.from({ length: blocks }, (_, at) => at)
     for (let at = blocks - 1; at > 0; at--) {
@@ -119,7 +119,7 @@ describe('files over CoAP', () => {
     expect(wanted.size).toBe(0)
   }, 120_000)
 
-  test('a file that changes between two blocks gives another ETag or an error, never a mixture', async () => {
+  test('a file that changes between two blocks gets another ETag or an error, never a mixture', async () => {
     const path = join(tree.root, 'changing.bin')
     for (const change of ['replaced', 'overwritten'] as const) {
       writeFileSync(path, Buffer.alloc(MIB * 2, 'a'))
@@ -186,7 +186,7 @@ describe('files over CoAP', () => {
     writeFileSync(path, 'three')
     await until('2.05 three')
     unlinkSync(path)
-    await until('4.04 The file is not there any more')
+    await until('4.04 The file has been deleted')
     observer.close()
   })
 

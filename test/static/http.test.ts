@@ -139,7 +139,7 @@ describe('a file over HTTP', () => {
     for (const path of ['/%E0%A4%A', '/%', '/%zz', '/%c0%ae', '/%ff']) expect((await get(path)).status, path).toBe(400)
   })
 
-  test('finds nothing at //', async () => {
+  test('answers 404 for //', async () => {
     for (const path of ['//small.txt', '/docs//index.html', '//']) expect((await get(path)).status, path).toBe(400)
   })
 
@@ -178,7 +178,7 @@ describe('a file over HTTP', () => {
     expect((await get('/bare/')).status).toBe(404)
   })
 
-  test('calls on for a path that names no file', async () => {
+  test('calls next() for a path without a file', async () => {
     expect((await get('/missing')).status).toBe(404)
     const { app, port } = await serveWithRoute()
     expect(text(await rawHttp(port, '/dynamic'))).toEqual([200, 'dynamic'])

@@ -12,7 +12,7 @@ import { tcp } from '@iopa/tcp'
 import { type Listener, parseUrl } from '@iopa/transport'
 import mqttJs from 'mqtt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { until } from '../abuse-support.ts'
+import { until } from '../hostile-support.ts'
 import { descriptorsBelow, makeTree, rawHttp, type Tree } from './support.ts'
 
 const SIZE = 3 * 1024 * 1024

@@ -203,7 +203,9 @@ describe('a client', () => {
   })
 
   test('rejects for a scheme without a transport, and says which there are', async () => {
-    await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow("No transport of this app serves 'mqtt:'; it has fake.")
+    await expect(new App(quiet).use(fake()).connect('mqtt://host')).rejects.toThrow(
+      "No transport of this app serves 'mqtt:': add one with use(); it has fake."
+    )
   })
 
   test('hands the signal of a request on', async () => {

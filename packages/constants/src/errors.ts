@@ -21,7 +21,7 @@ export class IopaError extends Error {
   readonly status: number
   /** Stable kebab-case identifier, such as `no-route`: one of docs/spec/errors.md, or one of your own. */
   readonly code: IopaErrorCode | (string & {})
-  /** A sentence for the peer that says what to do; empty when there is nothing to add to the status. */
+  /** A sentence for the peer that says what to do; empty if the status says enough. */
   readonly detail: string
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly extensions: Readonly<Record<string, unknown>> | undefined

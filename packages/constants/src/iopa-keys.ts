@@ -17,7 +17,7 @@ export interface HeaderFields extends Iterable<[name: string, value: string]> {
   has(name: string): boolean
   /** Replaces every value of a field. */
   set(name: string, value: string | readonly string[]): void
-  /** Adds a value beside those that are there. */
+  /** Adds a value and keeps the existing ones. */
   append(name: string, value: string): void
   delete(name: string): boolean
 }
@@ -33,7 +33,7 @@ export interface RandomAccessBody extends AsyncIterable<Uint8Array> {
 /** The body of a request: all of it, a stream to be read once, or none. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array> | null
 
-/** How long what a user has begun goes on, as its authentication says. It is no claim: users that differ in it alone are equal. */
+/** How long the observers and connections of a user may last, set by authentication. It is not a claim: users that differ only in it are equal. */
 export interface Validity {
   /** Milliseconds since 1970. */
   readonly until?: number
@@ -43,7 +43,7 @@ export interface Validity {
   readonly every?: number
 }
 
-/** Who sends the request, as the authentication of the app names them. */
+/** The sender of the request, set by the authentication of the app. */
 export interface User {
   readonly id: string
   /** How long its observers and connections last; without it until they end by themselves. */

@@ -20,7 +20,7 @@ const DEEPEST = 1000
 
 /**
  * Refuses a text whose values would take many times its size, such as `[[],[],[]]`: one array, object or member for each four
- * characters, beside the first 10,000. What is malformed is left to the parser.
+ * characters, beside the first 10,000. Malformed JSON is left to the parser.
  */
 const checkShape = (text: string): void => {
   let left = 10_000 + text.length / 4
@@ -123,7 +123,7 @@ const isMute = (value: object): boolean => {
   return members.length > 0 && members.every(member => typeof member === 'function' || typeof member === 'symbol')
 }
 
-/** True for a value that JSON does not show as it is. Its text is finite, so the value is no cycle. */
+/** True for a value that JSON cannot represent. Its text is finite, so the value has no cycle. */
 const isHidden = (value: unknown): boolean => {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return value.some(isHidden)

@@ -19,7 +19,7 @@ export const CONTROL_METHODS = {
   DISCONNECT: 'DISCONNECT',
   SUBSCRIBE: 'SUBSCRIBE',
   UNSUBSCRIBE: 'UNSUBSCRIBE',
-  /** A message to a topic that is no canonical path: seen by authorisation, never routed. */
+  /** A message to a topic that is not a canonical path: authorisation sees it, routes do not. */
   PUBLISH: 'PUBLISH',
   DATA: 'DATA'
 } as const

@@ -1,7 +1,7 @@
 import { IopaError, isIopaError } from '@iopa/constants'
 import { describe, expect, test } from 'vitest'
 
-describe('an IopaError', () => {
+describe('IopaError', () => {
   test('carries status, code, detail, headers, extensions and cause', () => {
     const cause = new Error('below')
     const error = new IopaError(429, 'too-many', 'Wait a minute.', { cause, headers: { 'retry-after': '60' }, extensions: { limit: 10 } })
@@ -9,17 +9,17 @@ describe('an IopaError', () => {
     expect([error.cause, error.headers, error.extensions]).toEqual([cause, { 'retry-after': '60' }, { limit: 10 }])
   })
 
-  test('without a detail says status and code to whoever reads the log, and nothing more to the peer', () => {
+  test('shows status and code in the log, and nothing more to the peer, without a detail', () => {
     const error = new IopaError(404, 'no-light')
     expect([error.message, error.detail, error.headers, error.extensions]).toEqual(['Not Found (no-light)', '', undefined, undefined])
     expect('cause' in error).toBe(false)
   })
 
-  test('keeps a cause that is undefined apart from none', () => {
+  test('distinguishes an undefined cause from no cause', () => {
     expect('cause' in new IopaError(500, 'x', '', { cause: undefined })).toBe(true)
   })
 
-  test('is recognised whichever copy of the package made it, and nothing else is', () => {
+  test('is recognised from any copy of the package', () => {
     const foreign = Object.assign(new Error('other copy'), { name: 'IopaError', status: 409, code: 'taken' })
     expect(isIopaError(new IopaError(400, 'x'))).toBe(true)
     expect(isIopaError(foreign)).toBe(true)

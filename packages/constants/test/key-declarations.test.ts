@@ -2,14 +2,14 @@ import { defineKeys, IOPA, IopaError, SERVER, SSL } from '@iopa/constants'
 import { describe, expect, test } from 'vitest'
 
 describe('defineKeys', () => {
-  test('gives a plain declaration and registers nothing: two packages may declare the same', () => {
+  test('returns a plain declaration and registers nothing: two packages may declare the same', () => {
     const keys = { Tenant: { doc: 'Who is billed.' } }
     const declared = defineKeys('acme', { owner: '@acme/iopa-tenant', keys })
     expect(declared).toEqual({ namespace: 'acme', owner: '@acme/iopa-tenant', keys })
     expect(defineKeys('acme', { owner: 'somebody-else' })).toEqual({ namespace: 'acme', owner: 'somebody-else', keys: {} })
   })
 
-  test('keeps what was declared, whatever happens to the object that it was given', () => {
+  test('copies the declaration that it gets', () => {
     const keys: Record<string, object> = { Tenant: {} }
     const declared = defineKeys('acme', { owner: 'a', keys })
     keys['Other'] = {}
@@ -29,12 +29,12 @@ describe('defineKeys', () => {
     expect(() => defineKeys('acme', { owner: 'a', keys: JSON.parse(`{${JSON.stringify(name)}:{}}`) })).toThrow('acme.PascalCase')
   })
 
-  test('takes names of several parts', () => {
+  test('accepts names with several parts', () => {
     expect(Object.keys(defineKeys('acme', { owner: 'a', keys: { 'Tenant.Id': {} } }).keys)).toEqual(['Tenant.Id'])
   })
 })
 
-describe('the key objects', () => {
+describe('key objects', () => {
   test.each([
     ['iopa', IOPA],
     ['server', SERVER],

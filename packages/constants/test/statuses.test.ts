@@ -27,11 +27,11 @@ describe('statuses', () => {
     [499, 'Client Error'],
     [599, 'Server Error'],
     [0, 'Unknown']
-  ])('%i, which has no name of its own here, is %s', (status, reason) => {
+  ])('%i, which has no name here, is %s', (status, reason) => {
     expect(reasonPhrase(status)).toBe(reason)
   })
 
-  test('each have a name, a number that an answer may have, and a phrase', () => {
+  test('have a name, a valid number and a phrase each', () => {
     const numbers = Object.values(STATUS)
     expect(new Set(numbers).size).toBe(numbers.length)
     for (const status of numbers) {

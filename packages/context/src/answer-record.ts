@@ -163,6 +163,9 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
   }
 
   get ok(): boolean {
+    const { owner } = this
+    // As impliedStatus, for a change whose handler set nothing.
+    if (this.code === 0 && this.content === undefined && owner !== null) return owner['iopa.Method'] !== 'GET' && owner['iopa.Method'] !== 'HEAD'
     const status = this.code || impliedStatus(this)
     return status >= 200 && status < 300
   }

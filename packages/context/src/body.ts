@@ -12,8 +12,8 @@ export interface BodyStream extends AsyncIterable<Uint8Array> {
 export const bodyTooLarge = (limit: number): IopaError =>
   new IopaError(413, 'body-too-large', `The body is larger than ${limit} bytes; send less, or ask the operator for a higher limit.`)
 
-// Smaller bodies are bounded by the requests in work.
-const UNCOUNTED = 16 * 1024
+/** Bytes of a body that is not counted: smaller ones are bounded by the requests in work. */
+export const UNCOUNTED: number = 16 * 1024
 
 /** What a body counts, in times its bytes, once it has been read as text. */
 const AS_TEXT = 2

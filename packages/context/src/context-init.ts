@@ -3,16 +3,20 @@ import type { Endpoint } from './endpoint.ts'
 
 /** Parts of a request that a transport makes on first use. */
 export interface RequestSource {
+  /** True for a request that has neither headers nor a content type: nothing below is asked for them. */
+  readonly headerless?: boolean
   /** A flat list of names and values, or a map. */
   headers?(): string[] | HeaderFields
   /** The body; called once. */
   body?(): Body
-  /** Host and port as the peer addressed them (`example.com:8080`); empty for those of the endpoint. */
+  /** Host and port as the peer addressedAs them (`example.com:8080`); empty for those of the endpoint. */
   authority?(): string
   /** The content type, where it is not a header. */
   contentType?(): string
   /** Whether a header states a precondition, where that can be told without making the headers. */
   hasPrecondition?(): boolean
+  /** Instead of `authority`: what has the host and port. They are read when they are asked for. */
+  readonly addressedAs?: { readonly 'iopa.Host': string; readonly 'iopa.Port': number }
 }
 
 /**

@@ -22,12 +22,8 @@ export interface OwnedContext extends BaseContext {
   end(reason?: EndReason): void | Promise<void>
   /** Makes a later `end('finish')` end for this reason instead. */
   planEnd(reason: EndReason): void
-  /** Puts off every end but that of a shutdown, until `release`. The app holds a context while a handler is at work that changes state. */
-  hold(): void
   /** Calls `listener` once when the end is asked for, also while it is put off. */
   onEndAsked(listener: () => void): void
-  /** Lets the context end: at once where that has been asked for. */
-  release(): void
   /** Throws when the context has ended. */
   assertLive(): void
 }

@@ -51,6 +51,8 @@ class PropertyBag implements BodyHolder {
   declare 'server.IsNotification': boolean
   declare 'server.IsReplica': boolean
 
+  declare readonly 'iopa.Host': string
+  declare readonly 'iopa.Port': number
   declare readonly 'server.Capabilities': Capabilities
   declare readonly defer: Scope['defer']
   declare readonly assertLive: Scope['assertLive']
@@ -182,7 +184,7 @@ class PropertyBag implements BodyHolder {
   get hasPrecondition(): boolean {
     const source = this.#source
     if (this.#parts?.hasHeaders !== true) {
-      if (source === null) return false
+      if (source === null || source.headerless === true) return false
       if (source.hasPrecondition !== undefined) return source.hasPrecondition()
       if (source.headers === undefined) return false
     }
@@ -215,7 +217,7 @@ class PropertyBag implements BodyHolder {
     this[SCOPE].assertLive()
     const base = this['iopa.Path'].endsWith('/') ? this['iopa.Path'].slice(0, -1) : this['iopa.Path']
     const full = checkPath(path === '' ? base || '/' : path.startsWith('/') ? base + path : `${base}/${path}`)
-    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: null }
+    const init: ContextInit = { method, path: full, query: '', rawPath: full, endpoint: this.#endpoint, source: { addressedAs: this } }
     const reads = readsOf(this)
     const child =
       reads === undefined ? new PropertyBag(this.#environment, init, this) : reads.ignoring(() => new PropertyBag(this.#environment, init, this))
@@ -223,8 +225,6 @@ class PropertyBag implements BodyHolder {
     child[PARTS].requestedBase = this['iopa.PathBase']
     child['server.IsLocalOrigin'] = true
     child[RECORD].guards = this[RECORD].guards
-    child[PARTS].host = this[PARTS].host
-    child[PARTS].port = this[PARTS].port
     if (reads !== undefined) trackReads(child, reads)
     return child as unknown as Context
   }

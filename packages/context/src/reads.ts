@@ -17,24 +17,16 @@ export const READ = {
 
 /** Records what the run of a notification reads of its peer, so that its answer goes to equal observers only. */
 export class Reads {
-  #bits = 0
   #paused = 0
-  #onPrivate: (() => void) | null = null
-
-  /** The bits of `READ` that have been read. */
-  get bits(): number {
-    return this.#bits
-  }
-
-  /** Calls `listener` at the first read that makes the run private. */
-  whenPrivate(listener: () => void): void {
-    this.#onPrivate = listener
-  }
+  /** The bits of `READ` that have been read; set by `add`. */
+  bits = 0
+  /** Called at the first read that makes the run private. */
+  onPrivate: (() => void) | null = null
 
   add(bit: number): void {
-    if (this.#paused > 0 || (this.#bits & bit) === bit) return
-    this.#bits |= bit
-    if (bit === READ.Private) this.#onPrivate?.()
+    if (this.#paused > 0 || (this.bits & bit) === bit) return
+    this.bits |= bit
+    if (bit === READ.Private) this.onPrivate?.()
   }
 
   /** Reads do not count until `resume` has been called as often. */

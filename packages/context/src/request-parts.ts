@@ -1,5 +1,5 @@
-import type { Body, Capabilities, CodecTable, HeaderFields, HeadersInit, Logger } from '@iopa/constants'
-import { checkJsonType, decodeJson, readBody, readText } from './body.ts'
+import { type Body, type Capabilities, type CodecTable, decodeText, type HeaderFields, type HeadersInit, type Logger } from '@iopa/constants'
+import { checkJsonType, decodeJson, readBody, readText, UNCOUNTED } from './body.ts'
 import { ByteBody, byteBody, plainBytes } from './byte-body.ts'
 import { checkCoding } from './charset.ts'
 import type { RequestSource } from './context-init.ts'
@@ -7,7 +7,17 @@ import type { Endpoint } from './endpoint.ts'
 import { HeaderMap } from './header-map.ts'
 import type { BodyHolder } from './held-bytes.ts'
 import { observed } from './observed.ts'
+import type { Scope } from './scope.ts'
+import { SCOPE } from './slots.ts'
 import { parseAuthority } from './url.ts'
+
+/** A context whose body is read: it must live still. */
+interface BodyReader extends BodyHolder {
+  readonly [SCOPE]: Scope
+}
+
+/** Bytes of a text that is decoded without being counted. */
+const SHORT_TEXT = UNCOUNTED / 2
 
 /** What of a request is made only when it is asked for: headers, body, authority, and keys that few requests use. */
 export class RequestParts {
@@ -57,7 +67,11 @@ export class RequestParts {
   }
 
   get contentType(): string {
-    return (this.#contentType ??= this.#source?.contentType?.() ?? this.headers.get('content-type') ?? '')
+    if (this.#contentType === undefined) {
+      if (this.#isHeaderless) return ''
+      this.#contentType = this.#source?.contentType?.() ?? this.headers.get('content-type') ?? ''
+    }
+    return this.#contentType
   }
   set contentType(type: string) {
     this.#contentType = type
@@ -91,36 +105,57 @@ export class RequestParts {
     return this.#body
   }
 
-  /** The whole body, read once; `holder` is the context, which must live still. */
-  bytes(holder: BodyHolder & { assertLive(): void }): Promise<Uint8Array> {
-    if (this.#bytes === null) {
-      try {
-        holder.assertLive()
-        const body = this.#unread
-        if (body !== null) checkCoding(this.headers.get('content-encoding'))
-        const read = readBody(body, this.#endpoint.bodyLimit, holder)
-        if (read instanceof Uint8Array) this.#bytes = plainBytes(read)
-        else {
-          this.#bytes = read
-          // A later reader gets the same outcome; the first one handles the failure.
-          read.then(
-            // Another body may have been set meanwhile.
-            bytes => void (this.#bytes === read && (this.#bytes = bytes)),
-            () => undefined
-          )
-        }
-      } catch (error) {
-        return observed(Promise.reject(error))
-      }
+  /** The whole body, read once; `holder` is the context. */
+  bytes(holder: BodyReader): Promise<Uint8Array> {
+    try {
+      const bytes = this.#read(holder, this.#isHeaderless)
+      // What is read stays plain.
+      return Promise.resolve(bytes instanceof ByteBody ? (this.#bytes = plainBytes(bytes)) : bytes)
+    } catch (error) {
+      return observed(Promise.reject(error))
     }
-    return Promise.resolve(this.#bytes)
   }
 
-  text(holder: BodyHolder & { assertLive(): void }): Promise<string> {
-    return observed(this.bytes(holder).then(bytes => readText(bytes, this.contentType, holder)))
+  text(holder: BodyReader): Promise<string> {
+    try {
+      const headerless = this.#isHeaderless
+      const bytes = this.#read(holder, headerless)
+      if (!(bytes instanceof Uint8Array)) return observed(bytes.then(whole => readText(whole, this.contentType, holder)))
+      if (headerless && bytes.length <= SHORT_TEXT) return Promise.resolve(decodeText(bytes))
+      return Promise.resolve(readText(bytes, this.contentType, holder))
+    } catch (error) {
+      return observed(Promise.reject(error))
+    }
   }
 
-  json(holder: BodyHolder & { assertLive(): void }, codecs: CodecTable): Promise<unknown> {
+  /** The body in memory, or a promise of it; remembered. @throws IopaError 413, 415, 500, 503 */
+  #read(holder: BodyReader, headerless: boolean): Uint8Array | Promise<Uint8Array> {
+    if (this.#bytes !== null) return this.#bytes
+    const scope = holder[SCOPE]
+    if (scope.ended) scope.assertLive()
+    const body = this.#unread
+    if (body !== null && !headerless) checkCoding(this.headers.get('content-encoding'))
+    const limit = this.#endpoint.bodyLimit
+    const isShort = body instanceof Uint8Array && body.length <= UNCOUNTED && body.length <= limit
+    const bytes = isShort ? body : readBody(body, limit, holder)
+    this.#bytes = bytes
+    if (!(bytes instanceof Uint8Array)) {
+      // A later reader gets the same outcome; the first one handles the failure.
+      bytes.then(
+        // Another body may have been set meanwhile.
+        whole => void (this.#bytes === bytes && (this.#bytes = whole)),
+        () => undefined
+      )
+    }
+    return bytes
+  }
+
+  /** True when there are no headers and no content type, neither of the request nor set by middleware. */
+  get #isHeaderless(): boolean {
+    return this.#source?.headerless === true && this.#headers === null && this.#contentType === undefined
+  }
+
+  json(holder: BodyReader, codecs: CodecTable): Promise<unknown> {
     if (this.#json === null) {
       const type = this.contentType
       try {
@@ -133,8 +168,14 @@ export class RequestParts {
     return this.#json
   }
 
-  /** Host and port as the peer addressed them; those of the endpoint where it named none. */
+  /** Host and port as the peer addressedAs them; those of the endpoint where it named none. */
   readAuthority(scheme: string): void {
+    const addressedAs = this.#source?.addressedAs
+    if (addressedAs !== undefined) {
+      this.host ??= addressedAs['iopa.Host']
+      this.port ??= addressedAs['iopa.Port']
+      return
+    }
     const authority = this.#source?.authority?.() ?? ''
     const parsed = authority === '' ? null : parseAuthority(authority, scheme)
     this.host ??= parsed?.host ?? this.#endpoint.localAddress

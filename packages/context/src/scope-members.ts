@@ -25,14 +25,8 @@ const members: ThisType<{ readonly [SCOPE]: Scope }> = {
   planEnd(reason: EndReason): void {
     this[SCOPE].planEnd(reason)
   },
-  hold(): void {
-    this[SCOPE].hold()
-  },
   onEndAsked(listener: () => void): void {
     this[SCOPE].onEndAsked(listener)
-  },
-  release(): void {
-    this[SCOPE].release()
   },
   assertLive(): void {
     this[SCOPE].assertLive()

@@ -19,8 +19,8 @@ interface Belongings {
   endings: Set<Promise<void>> | null
   /** Why it ended, or what a plain `end()` will end for. */
   reason: EndReason
-  /** Ends are put off until it is released. */
-  held: boolean
+  /** While ends are put off: called once when the scope is asked to end. */
+  heldBy: (() => void) | null
   /** Why it was asked to end while it was held. */
   asked: EndReason | null
   /** Told when the scope is asked to end, also while it is held. */
@@ -29,7 +29,7 @@ interface Belongings {
   hurried: boolean
 }
 
-// Live states come first, so that one comparison tells them from the others.
+// What a scope counts among the live contexts is its first state.
 const LIVE = 0
 const COUNTED = 1
 const ENDING = 2
@@ -46,6 +46,8 @@ export class Scope {
   #next: Scope | null = null
   #lastChild: Scope | null = null
   #state: number
+  /** True once the scope has begun to end. A plain field, for each run reads it; the scope alone sets it. */
+  ended = false
   #belongings: Belongings | null = null
 
   /** `counted` is 1 for a context and 0 for the scopes around them: an app, a listener. */
@@ -57,7 +59,7 @@ export class Scope {
     if (parent !== null) {
       this.#link(parent)
       // A parent that is gone cannot end its child any more, so the child is born ended.
-      if (parent.#state > COUNTED) this.end(parent.endReason)
+      if (parent.ended) this.end(parent.endReason)
     }
   }
 
@@ -66,23 +68,18 @@ export class Scope {
     return this.#environment
   }
 
-  /** True once the scope has begun to end. */
-  get ended(): boolean {
-    return this.#state > COUNTED
-  }
-
   /** Why the scope ended; `finish` while it lives. */
   get endReason(): EndReason {
-    return this.#state > COUNTED ? (this.#belongings?.reason ?? 'finish') : 'finish'
+    return this.ended ? (this.#belongings?.reason ?? 'finish') : 'finish'
   }
 
   /** Aborts when the scope ends, with an IopaError whose `code` is the end reason. Made on first use. */
   get signal(): AbortSignal {
     const belongings = this.#own
-    if (this.#state <= COUNTED) belongings.signalScope = asyncScope()
+    if (!this.ended) belongings.signalScope = asyncScope()
     if (belongings.controller === null) {
       belongings.controller = new AbortController()
-      if (this.#state > COUNTED) belongings.controller.abort(abortReason(this.endReason))
+      if (this.ended) belongings.controller.abort(abortReason(this.endReason))
     }
     return belongings.controller.signal
   }
@@ -111,36 +108,40 @@ export class Scope {
     this.#own.reason = reason
   }
 
-  /** Puts off every end but that of a shutdown until `release`: a handler is at work whose change must be known. */
-  hold(): void {
-    if (this.#state <= COUNTED) this.#own.held = true
+  /**
+   * Puts off every end but that of a shutdown until `release`: a handler is at work whose change must be known. `asked` is called once when the scope is
+   * asked to end meanwhile.
+   */
+  hold(asked: () => void): void {
+    if (this.ended) asked()
+    else this.#own.heldBy = asked
   }
 
   /** Calls `listener` once when the scope is asked to end, also while its end is put off: work that has not begun need not begin. */
   onEndAsked(listener: () => void): void {
     const belongings = this.#own
-    if (this.#state > COUNTED || belongings.asked !== null) listener()
+    if (this.ended || belongings.asked !== null) listener()
     else (belongings.onAsked ??= []).push(listener)
   }
 
   /** Lets the scope end: at once where that has been asked for. */
   release(): void {
     const belongings = this.#belongings
-    if (belongings === null || !belongings.held) return
-    belongings.held = false
+    if (belongings === null || belongings.heldBy === null) return
+    belongings.heldBy = null
     if (belongings.asked !== null) void this.end(belongings.asked)
   }
 
   /** Ends the scope. Only the first call counts; a promise comes back only where a disposer is asynchronous, and settles within a limit. */
   end(reason: EndReason = 'finish'): void | Promise<void> {
     const state = this.#state
-    if (state > COUNTED) return this.#belongings?.ending ?? undefined
-    if (this.#belongings?.held === true && reason !== 'shutdown') {
-      this.#belongings.asked ??= reason
-      this.#tellAsked()
+    if (this.ended) return this.#belongings?.ending ?? undefined
+    if (reason !== 'shutdown' && this.#belongings !== null && this.#belongings.heldBy !== null) {
+      this.#tellAsked(reason)
       return
     }
     this.#state = ENDING
+    this.ended = true
     const parent = this.#parent
     this.#unlink()
     this.#environment.live -= state
@@ -151,7 +152,7 @@ export class Scope {
     const belongings = this.#own
     // What was planned takes the place of a plain end.
     if (reason !== 'finish') belongings.reason = reason
-    this.#tellAsked()
+    this.#tellAsked(reason)
     if (belongings.controller !== null) this.#abort(belongings.controller, belongings)
     const children = this.#endChildren(belongings.reason, parent)
     const ending = children === null ? this.#disposeInTime() : children.then(() => this.#disposeInTime())
@@ -168,12 +169,16 @@ export class Scope {
 
   /** Throws when the scope has ended: a kept reference must not act for a request that is over. */
   assertLive(): void {
-    if (this.#state > COUNTED) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
+    if (this.ended) throw new IopaError(500, 'scope-ended', `This context has ended (${this.endReason}); keep values, not the context.`)
   }
 
-  #tellAsked(): void {
-    const belongings = this.#belongings
-    if (belongings === null || belongings.onAsked === null) return
+  #tellAsked(reason: EndReason): void {
+    const belongings = this.#own
+    if (belongings.heldBy !== null && belongings.asked === null) {
+      belongings.asked = reason
+      belongings.heldBy()
+    }
+    if (belongings.onAsked === null) return
     for (const listener of belongings.onAsked.splice(0)) listener()
   }
 
@@ -196,7 +201,7 @@ export class Scope {
 
   #moveTo(parent: Scope | null): void {
     this.#unlink()
-    if (parent === null || parent.#state > COUNTED) {
+    if (parent === null || parent.ended) {
       void this.end('shutdown')
       return
     }
@@ -249,7 +254,7 @@ export class Scope {
       ending: null,
       endings: null,
       reason: 'finish',
-      held: false,
+      heldBy: null,
       asked: null,
       onAsked: null,
       hurried: false

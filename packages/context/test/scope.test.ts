@@ -1,4 +1,4 @@
-import { Scope } from '@iopa/context/host'
+import { SCOPE, Scope } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { bench, request } from './environment.ts'
 
@@ -142,15 +142,24 @@ describe('a scope', () => {
     const heard: string[] = []
     for (const held of [true, false]) {
       const context = request(bench().factory)
-      if (held) context.hold()
+      if (held) context[SCOPE].hold(() => heard.push('holder'))
       context.onEndAsked(() => heard.push(`${held} ${context.ended}`))
       void context.end('disconnect')
       context.onEndAsked(() => heard.push('late'))
       void context.end('timeout')
-      context.release()
+      context[SCOPE].release()
       expect(context.endReason).toBe('disconnect')
     }
-    expect(heard).toEqual(['true false', 'late', 'false true', 'late'])
+    expect(heard).toEqual(['holder', 'true false', 'late', 'false true', 'late'])
+  })
+
+  test('does not call its holder once it has been released', () => {
+    const heard: string[] = []
+    const context = request(bench().factory)
+    context[SCOPE].hold(() => heard.push('holder'))
+    context[SCOPE].release()
+    void context.end()
+    expect([context.ended, heard]).toEqual([true, []])
   })
 
   test('dispatches finish or disconnect on the events of its context', () => {

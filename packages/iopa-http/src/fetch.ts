@@ -87,7 +87,7 @@ const admit = (host: Host, rules: HostRules, request: Request, remoteAddress: st
     const { protocol, host: authority, port, pathname, search } = new URL(request.url)
     rules.check(authority)
     if (!isMethod(method)) throw new IopaError(400, 'bad-method', 'A method is capital letters and hyphens.')
-    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
+    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot use the method ${method}.`)
     if (Number(request.headers.get('content-length') ?? 0) > limits.body) throw bodyTooLarge(limits.body)
     const scheme = protocol.slice(0, -1)
     const endpoint = {

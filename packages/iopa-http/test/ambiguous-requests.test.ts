@@ -86,8 +86,8 @@ describe('http refuses', () => {
   }
 })
 
-describe('http takes', () => {
-  test('an absolute target of the same host, and hands on its path', async () => {
+describe('http accepts', () => {
+  test('an absolute target of the same host, and passes its path on', async () => {
     const { port } = await serve(context => [context.path, context['iopa.QueryString'], context.host])
     const answer = parse(await ask(port, `GET http://LOCALHOST/a%20b?c=d HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`))
     expect(JSON.parse(answer.body)).toEqual(['/a b', 'c=d', 'LOCALHOST'])
@@ -99,7 +99,7 @@ describe('http takes', () => {
     expect(JSON.parse(answer.body)).toEqual(['/', 'c=d'])
   })
 
-  test('an absolute target with the default port as that host without a port, and the other way round', async () => {
+  test('an absolute target with or without the default port', async () => {
     const { port } = await serve(context => context.host)
     for (const [target, host] of [
       ['http://localhost:80', 'localhost'],
@@ -112,7 +112,7 @@ describe('http takes', () => {
     }
   })
 
-  test('an upgrade that it does not know as the request that it is, and keeps the connection', async () => {
+  test('an unknown upgrade as an ordinary request, and keeps the connection', async () => {
     const { port } = await serve(async context => `ran ${context.path} ${await context.text()}`)
     for (const upgrade of ['h2c', 'TLS/1.2, HTTP/2.0', 'websocket']) {
       const fields = `Connection: Upgrade, HTTP2-Settings\r\nUpgrade: ${upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n`
@@ -139,7 +139,7 @@ describe('http takes', () => {
     expect(parse(await ask(port, request)).body).toBe('ran abc')
   })
 
-  test('the answer before bytes that follow a closing request', async () => {
+  test('a closing request, and does not read the bytes after it', async () => {
     const { port } = await serve(async () => {
       await new Promise(resolve => setTimeout(resolve, 10))
       return 'first'

@@ -45,7 +45,7 @@ describe('http writes', () => {
     }
   })
 
-  test('a stream in chunks, and one that knows its size with a length', async () => {
+  test('a stream in chunks, and a stream of known size with its length', async () => {
     async function* parts(): AsyncGenerator<Uint8Array> {
       yield utf8.encode('one ')
       yield utf8.encode('')
@@ -88,14 +88,14 @@ describe('http writes', () => {
     expect([answer.status, answer.body]).toEqual([404, ''])
   })
 
-  test('204 and 304 without a body and without a length of their own', async () => {
+  test('204 and 304 without a body and without a length', async () => {
     const empty = await answerTo(() => reply(204, 'ignored'))
     expect([empty.status, empty.body, empty.headers['content-length'], empty.headers['transfer-encoding']]).toEqual([204, '', undefined, undefined])
     const same = await answerTo(() => reply(304, undefined, { etag: '"a"' }))
     expect([same.status, same.body, same.headers['content-length'], same.headers['etag']]).toEqual([304, '', undefined, '"a"'])
   })
 
-  test('several values of one field apart, and a reason phrase of the handler', async () => {
+  test('several values of one field separately, and a reason phrase of the handler', async () => {
     const { port } = await serve(context => {
       context.response.reason = 'Very Fine'
       return reply(200, 'x', { 'set-cookie': ['a=1', 'b=2'] })
@@ -103,7 +103,7 @@ describe('http writes', () => {
     expect(await ask(port, request())).toMatch(/^HTTP\/1\.1 200 Very Fine\r\n(?:.|\s)*set-cookie: a=1\r\nset-cookie: b=2\r\n/)
   })
 
-  test('fields that were prepared as a list', async () => {
+  test('fields from a prepared list', async () => {
     const pairs = ['etag', '"v1"', 'cache-control', 'no-cache']
     const answer = await answerTo(context => {
       context.response.headers = new HeaderMap(pairs)
@@ -115,7 +115,7 @@ describe('http writes', () => {
     expect(pairs).toEqual(['etag', '"v1"', 'cache-control', 'no-cache'])
   })
 
-  test('no field of the connection that a handler hands on from elsewhere', async () => {
+  test('no connection fields that a handler passes on', async () => {
     const elsewhere = {
       connection: 'keep-alive',
       'keep-alive': 'timeout=99',
@@ -136,7 +136,7 @@ describe('http writes', () => {
     expect(answer.body).toContain('from the web')
   })
 
-  test('a problem for an error, and nothing of what is internal', async () => {
+  test('a problem for an error, without internal details', async () => {
     const { port, errors } = await serve(() => {
       throw new Error('the password is 1234')
     })
@@ -146,14 +146,14 @@ describe('http writes', () => {
     expect(errors).toHaveLength(1)
   })
 
-  test('the closing of the connection that a handler asks for', async () => {
+  test('Connection: close when a handler sets it', async () => {
     const { port } = await serve(() => reply(200, 'x', { connection: 'close' }))
     expect(parse(await ask(port, request('GET', ''))).headers['connection']).toBe('close')
   })
 })
 
 describe('http does not write', () => {
-  test('field values that HTTP cannot carry: the answer is 500, logged', async () => {
+  test('field values that HTTP cannot express: the answer is 500, logged', async () => {
     for (const value of ['name: 名', 'a']) {
       const { app, port, errors } = await serve(context => {
         context.response.headers = new HeaderMap(value === 'a' ? ['x', 'a\r\nset-cookie: evil=1'] : ['x', value])
@@ -167,7 +167,7 @@ describe('http does not write', () => {
     }
   })
 
-  test('half of a body as if it were whole: a stream that fails cuts the connection', async () => {
+  test('an incomplete body as complete: a failed stream cuts the connection', async () => {
     const { app, port, errors } = await serve(() =>
       (async function* () {
         yield utf8.encode('half')
@@ -192,7 +192,7 @@ describe('http does not write', () => {
     expect(parse(await ask(port, request())).status).toBe(500)
   })
 
-  test('more or less than the length that it has promised', async () => {
+  test('more or fewer bytes than the announced length', async () => {
     for (const size of [3, 30]) {
       const { port, errors } = await serve(() => ({
         size,

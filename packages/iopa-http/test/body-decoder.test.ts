@@ -29,7 +29,7 @@ const codeOf = (text: string, size?: number): unknown => {
 }
 
 describe('a body with a length', () => {
-  test('ends with it, wherever the bytes are cut', () => {
+  test('ends at its length, wherever the bytes are cut', () => {
     for (const size of [1, 3, 100]) {
       const decoder = new SizedBody(5)
       expect(decode(decoder, 'helloGET /', size)).toEqual({ body: 'hello', taken: 5 })
@@ -39,7 +39,7 @@ describe('a body with a length', () => {
 })
 
 describe('a body in chunks', () => {
-  test('is what its chunks hold, however they and the bytes are cut', () => {
+  test('returns the content of its chunks, wherever they and the bytes are cut', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary-ascii', minLength: 1, maxLength: 40 })), fc.integer({ min: 1, max: 50 }), (chunks, size) => {
         const text = `${chunks.map(chunk => `${chunk.length.toString(16)};a="b\\"c"\r\n${chunk}\r\n`).join('')}0\r\nX: y\r\n\r\n`
@@ -49,7 +49,7 @@ describe('a body in chunks', () => {
     )
   })
 
-  test('stops where its reader has enough, and goes on from there', () => {
+  test('stops when its reader has enough, and continues from there', () => {
     const decoder = new ChunkedBody(1000)
     const bytes = Buffer.from('1\r\na\r\n1\r\nb\r\n0\r\n\r\n')
     const seen: string[] = []
@@ -61,7 +61,7 @@ describe('a body in chunks', () => {
     expect(decoder.done).toBe(true)
   })
 
-  test('is refused where its framing is in doubt', () => {
+  test('is refused if its framing is ambiguous', () => {
     const refused = [
       ['an empty size', '\r\n'],
       ['a sign', '+3\r\nabc\r\n'],
@@ -88,7 +88,7 @@ describe('a body in chunks', () => {
       expect(codeOf(text), text).toBe('none')
   })
 
-  test('has bounds for what is thrown away', () => {
+  test('limits the bytes of discarded trailers and extensions', () => {
     expect(codeOf(`3;${'a'.repeat(17_000)}`)).toBe('chunk-extensions-too-large')
     expect(codeOf(`1;${'a'.repeat(100)}\r\nx\r\n`.repeat(170))).toBe('chunk-extensions-too-large')
     expect(codeOf(`1;${'a'.repeat(100)}\r\nx\r\n`.repeat(150))).toBe('none')
@@ -97,8 +97,8 @@ describe('a body in chunks', () => {
   })
 })
 
-describe('bytes that are gathered', () => {
-  test('are those of all pieces; a single one is not copied, and none is written over', () => {
+describe('gathered bytes', () => {
+  test('are those of all pieces; a single piece is not copied, and none is overwritten', () => {
     const single = Uint8Array.of(1, 2, 3)
     const alone = new ByteCollector()
     alone.add(single)
@@ -113,7 +113,7 @@ describe('bytes that are gathered', () => {
     expect(collector.take().buffer.byteLength).toBeLessThan(20_000)
   })
 
-  test('gives back what pieces of every size have brought, in order, and in an array of its own', () => {
+  test('return pieces of every size in order, in a new array', () => {
     const random = seededRandom(7)
     for (let run = 0; run < 200; run++) {
       const pieces = Array.from({ length: Math.floor(random() * 40) }, () => {
@@ -129,7 +129,7 @@ describe('bytes that are gathered', () => {
     }
   })
 
-  test('holds little more than the bytes of small pieces, also between long ones', () => {
+  test('hold little more than the bytes of small pieces, also between long ones', () => {
     const collector = new ByteCollector()
     const held = process.memoryUsage().arrayBuffers
     const long = new Uint8Array(4096)

@@ -45,7 +45,7 @@ describe('a body that ends with the connection', () => {
     throw new Error('the disk has failed')
   }
 
-  test('ends as it should when it is whole', async () => {
+  test('ends normally when it is complete', async () => {
     const whole = async function* (go: Promise<void>): AsyncGenerator<Uint8Array> {
       yield bytes('half')
       await go
@@ -54,13 +54,13 @@ describe('a body that ends with the connection', () => {
     expect(await endingOf(OLD, whole)).toBe('end')
   })
 
-  test('is reset when its stream fails, of any type', async () => {
+  test('is reset when its stream fails, for every content type', async () => {
     expect(await endingOf(OLD, broken)).toBe('ECONNRESET')
     expect(await endingOf(OLD, broken, 'text/event-stream')).toBe('ECONNRESET')
     expect(await endingOf('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n', broken)).toBe('ECONNRESET')
   })
 
-  test('is reset when its request is ended by the app', async () => {
+  test('is reset when the app ends its request', async () => {
     let context: Context | undefined
     const { port } = await serve(own => {
       context = own as Context
@@ -104,7 +104,7 @@ describe('a body that ends with the connection', () => {
 })
 
 describe('a channel', () => {
-  test('is asked for resets where the body ends with the connection, and nowhere else', async () => {
+  test('is opened with resets only if the body ends with the connection', async () => {
     const resets = async (request: string): Promise<number> => {
       const { open } = await wireServer(() =>
         (async function* () {
@@ -123,8 +123,8 @@ describe('a channel', () => {
   })
 })
 
-describe('a client that has ended its side', () => {
-  test('gets all of a stream that has begun, whose request then ends as finished', async () => {
+describe('a half-closed client', () => {
+  test('gets all of a stream that has begun, and the request ends with finish', async () => {
     for (const request of [GET, OLD]) {
       const go = gate()
       let context: Context | undefined
@@ -149,7 +149,7 @@ describe('a client that has ended its side', () => {
     }
   })
 
-  test('and has gone altogether is noticed at once by a stream in chunks, and within seconds by another', async () => {
+  test('that has left is detected at once by a chunked stream, and within seconds by another', async () => {
     const clock = virtualClock()
     const gone = async (request: string): Promise<{ live(): number; reason(): unknown }> => {
       let context: Context | undefined
@@ -215,7 +215,7 @@ describe('a client that has ended its side', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('ends an observation at once, and events of a handler', async () => {
+  test('ends its observation at once, and event streams of a handler', async () => {
     for (const own of [true, false]) {
       const { app, port } = await serve(context => {
         if (!own) return { state: 'half' }
@@ -232,7 +232,7 @@ describe('a client that has ended its side', () => {
     }
   })
 
-  test('gets an answer made of its body when all of that has come, and a broken one when it has not', async () => {
+  test('gets an answer made from its body if the body is complete, and a broken one otherwise', async () => {
     for (const [sent, outcome] of [
       ['hello', /\r\n0*a\r\nread hello\r\n0\r\n\r\n$/],
       ['hel', /first\r\n0*$/]

@@ -37,24 +37,24 @@ const dial = async (port: number, options: ConnectOptions = {}): Promise<Client>
 describe('a body that the end of its connection ends', () => {
   const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n'
 
-  test('is whole where the peer ends the connection', async () => {
+  test('is complete when the peer ends the connection', async () => {
     const port = await scripted(socket => socket.end(`${HEAD}whole`))
     expect(await (await (await dial(port)).get('/')).text()).toBe('whole')
   })
 
-  test('rejects where the connection is reset', async () => {
+  test('rejects when the connection is reset', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`, () => setTimeout(() => socket.resetAndDestroy(), 20)))
     const answer = await (await dial(port)).get('/')
     await expect(answer.text()).rejects.toMatchObject({ status: 502, code: 'disconnected' })
   })
 
-  test('rejects where its time is over', async () => {
+  test('rejects after the timeout', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
     const answer = await (await dial(port, { timeout: 60 })).get('/')
     await expect(answer.text()).rejects.toMatchObject({ status: 504, code: 'timeout' })
   })
 
-  test('rejects where its signal aborts, over a channel as over a client', async () => {
+  test('rejects when its signal aborts, over a link as over a client', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
     const channel = await connect(http(), new URL(`http://127.0.0.1:${port}`))
     atEnd(() => channel.close())
@@ -81,7 +81,7 @@ describe('a body that the end of its connection ends', () => {
     }
   )
 
-  test('rejects where the client closes', async () => {
+  test('rejects when the client closes', async () => {
     const port = await scripted(socket => socket.write(`${HEAD}part`))
     const client = await dial(port)
     const text = (await client.get('/')).text()
@@ -111,7 +111,7 @@ describe('the body of an answer, read chunk by chunk', () => {
     expect(await parts(body).catch((error: unknown) => error)).toBe(reason)
   })
 
-  test('lets go of a signal that lives on', async () => {
+  test('removes its listener from a signal that lives on', async () => {
     const client = await dial(await scripted(socket => socket.write(`${head('Transfer-Encoding: chunked\r\n')}4\r\npart\r\n0\r\n\r\n`)))
     const { signal } = new AbortController()
     for (let count = 0; count < 5; count++) expect(await parts((await client.get('/', { signal })).body)).toBe('part')
@@ -147,7 +147,7 @@ describe('an event stream', () => {
   test.each([
     ['says something and ends at once', 'retry: 0\ndata: x\n\n'],
     ['ends at once after the first event', 'retry: 0\ndata: x\n\n', 'retry: 0\n\n']
-  ])('that asks for retry: 0 and %s is asked less and less often', async (_, first, later = first) => {
+  ])('with retry: 0 and %s is reconnected less and less often', async (_, first, later = first) => {
     const clock = virtualClock()
     let connections = 0
     const port = await scripted((socket, number) => {
@@ -169,7 +169,7 @@ describe('an event stream', () => {
     expect(connections).toBeLessThan(70)
   })
 
-  test('carries text exactly to a client of IOPA, and in lines to others', async () => {
+  test('delivers text exactly to an IOPA client, and in lines to others', async () => {
     const texts = ['a\r\nb', 'a\rb\r', '\r\n', '\ufeffx', '{"a":\r\n1}', '', 'a\n\nb\n']
     let type = ''
     let payload: string | Uint8Array = ''
@@ -191,7 +191,7 @@ describe('an event stream', () => {
     }
   })
 
-  test('gives browsers text in lines', async () => {
+  test('delivers text in lines to browsers', async () => {
     const { port } = await serve(context => {
       context.response.type = 'text/plain'
       return 'a\r\nb'

@@ -41,7 +41,7 @@ const scripted = async (answer: (socket: net.Socket, number: number) => void): P
 const get = (path: string, more: Bag = {}): Bag => ({ 'iopa.Path': path, ...more })
 
 describe('a client', () => {
-  test('uses one connection for requests that follow each other, more for those at once', async () => {
+  test('uses one connection for sequential requests, and more for parallel ones', async () => {
     const { port } = await serve(async context => {
       await new Promise(resolve => setTimeout(resolve, 1))
       return context['server.SessionId']
@@ -54,7 +54,7 @@ describe('a client', () => {
     expect(sessions.size).toBeGreaterThan(4)
   })
 
-  test('escapes path and query, and sends no field of the connection', async () => {
+  test('escapes path and query, and sends no connection fields', async () => {
     const { port } = await serve(context => [
       context.path,
       context['server.RawPath'],
@@ -67,7 +67,7 @@ describe('a client', () => {
     expect(await answer.json()).toEqual(['/küche/a b#c', '/k%C3%BCche/a%20b%23c', 'a=%C3%BC%20b&c=d%23e', ['host', 'x-own', 'connection']])
   })
 
-  test('streams a body to the server and an answer back, both as they come', async () => {
+  test('streams a body to the server and an answer back', async () => {
     const go = gate()
     const { port } = await serve(async (context: Context) =>
       (async function* () {
@@ -89,7 +89,7 @@ describe('a client', () => {
     expect(text).toBe('one two')
   })
 
-  test('lets a long answer wait for its reader', async () => {
+  test('pauses a long answer until its reader reads', async () => {
     let made = 0
     const { port } = await serve(() =>
       (async function* () {
@@ -103,7 +103,7 @@ describe('a client', () => {
     expect((await answer.bytes()).length).toBe(1000 * 64 * 1024)
   })
 
-  test('gives up an answer whose reader leaves', async () => {
+  test('cancels an answer when its reader leaves', async () => {
     const { app, port } = await serve(() =>
       (async function* () {
         for (;;) yield new Uint8Array(1000)
@@ -115,7 +115,7 @@ describe('a client', () => {
     await eventually('the server has noticed', () => app.live <= 1)
   })
 
-  test('keeps several values of a field apart, and content type and reason', async () => {
+  test('keeps several values of a field, content type and reason', async () => {
     const port = await foreign((_, response) => {
       response.writeHead(207, 'Many', { 'set-cookie': ['a=1', 'b=2'], 'content-type': 'text/plain' }).end('x')
     })
@@ -129,7 +129,7 @@ describe('a client', () => {
     ])
   })
 
-  test('takes HEAD, 204 and 304 without a body, and answers without a length', async () => {
+  test('reads HEAD, 204 and 304 without a body, and answers without a length', async () => {
     const port = await foreign((request, response) => {
       response.shouldKeepAlive = request.url !== '/close'
       const status = Number(request.url?.slice(1)) || 200
@@ -148,7 +148,7 @@ describe('a client', () => {
     expect(await (await channel.send(get('/'))).text()).toBe('in parts')
   })
 
-  test('passes informational answers by', async () => {
+  test('skips informational answers', async () => {
     const port = await foreign((_, response) => {
       response.writeProcessing()
       response.writeEarlyHints({ link: '</a>; rel=preload' })
@@ -157,7 +157,7 @@ describe('a client', () => {
     expect(await (await (await dial(port)).send(get('/'))).text()).toBe('x')
   })
 
-  test('repeats a request that a kept connection has lost, but not one that may have been done', async () => {
+  test('repeats an idempotent request that a kept connection has lost, and no other', async () => {
     const seen: string[] = []
     const port = await scripted((socket, number) => {
       let requests = 0
@@ -177,7 +177,7 @@ describe('a client', () => {
 })
 
 describe('a request rejects', () => {
-  test('when nobody listens', async () => {
+  test('if nothing listens', async () => {
     const port = await scripted(() => undefined)
     const free = await new Promise<number>(resolve => {
       const probe = net.createServer().listen(0, '127.0.0.1', () => {
@@ -189,13 +189,13 @@ describe('a request rejects', () => {
     await dial(port)
   })
 
-  test('when connecting is given up', async () => {
+  test('if connecting is aborted', async () => {
     const stop = new AbortController()
     stop.abort(new Error('enough'))
     await expect(dial(1, { signal: stop.signal })).rejects.toThrow('enough')
   })
 
-  test('when the server closes before or within its answer', async () => {
+  test('if the server closes before or within its answer', async () => {
     const answers = ['', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n']
     for (const answer of answers) {
       const port = await scripted(socket => {
@@ -207,7 +207,7 @@ describe('a request rejects', () => {
     }
   })
 
-  test('when what comes is no answer', async () => {
+  test('if the answer is invalid', async () => {
     const answers = [
       'nonsense\r\n\r\n',
       'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx',
@@ -222,7 +222,7 @@ describe('a request rejects', () => {
     }
   })
 
-  test('in time, by the clock, when the server is silent before or within its answer', async () => {
+  test('after the timeout, if the server is silent before or within its answer', async () => {
     for (const answer of ['', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf']) {
       const clock = virtualClock()
       const asked = gate()
@@ -242,7 +242,7 @@ describe('a request rejects', () => {
     }
   })
 
-  test('with the reason of its signal, before, while and after the head of the answer comes', async () => {
+  test('with the reason of its signal: before, during and after the head of the answer', async () => {
     const { app, port } = await serve(context => {
       if (context.path === '/silent') return new Promise(() => undefined)
       return (async function* () {
@@ -265,7 +265,7 @@ describe('a request rejects', () => {
     await eventually('the server has let all go', () => app.live === 0)
   })
 
-  test('when its body fails', async () => {
+  test('if its body fails', async () => {
     const { port } = await serve(async context => (await context.bytes()).length)
     const body = (async function* () {
       yield new Uint8Array(10)
@@ -274,7 +274,7 @@ describe('a request rejects', () => {
     await expect((await dial(port)).send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': body })).rejects.toThrow('no more')
   })
 
-  test('when HTTP cannot carry it', async () => {
+  test('if HTTP cannot express it', async () => {
     const { port } = await serve(() => 'x')
     const channel = await dial(port)
     await expect(channel.send(get('/', { 'iopa.Method': 'NO METHOD' }))).rejects.toMatchObject({ status: 400, code: 'bad-request' })
@@ -282,7 +282,7 @@ describe('a request rejects', () => {
     await expect(channel.send(get('//a'))).rejects.toMatchObject({ status: 400 })
   })
 
-  test('when the channel has been closed, before or meanwhile', async () => {
+  test('if the client is closed, before or meanwhile', async () => {
     const { port } = await serve(() => new Promise(() => undefined))
     const channel = await dial(port)
     const sent = channel.send(get('/')).catch((error: IopaError) => error.code)
@@ -293,7 +293,7 @@ describe('a request rejects', () => {
     await channel.close()
   })
 
-  test('beyond the number that may be under way', async () => {
+  test('over the limit of pending requests', async () => {
     const { port } = await serve(() => new Promise(() => undefined))
     const channel = await dial(port, { limits: { inFlight: 1 } })
     void channel.send(get('/')).catch(() => undefined)
@@ -311,7 +311,7 @@ describe('an observation', () => {
     return seen
   }
 
-  test('gives content type, entity tag and bytes as they were', async () => {
+  test('delivers content type, entity tag and bytes unchanged', async () => {
     const bytes = new Uint8Array([0, 255, 128])
     const { port } = await serve(context => {
       context.response.headers.set('etag', '"v1"')
@@ -324,7 +324,7 @@ describe('an observation', () => {
     }
   })
 
-  test('reads what any server sends, reconnects when the stream ends, and says what it has seen', async () => {
+  test('reads streams of any server, reconnects at their end, and sends Last-Event-ID', async () => {
     const lastIds: unknown[] = []
     const port = await foreign((request, response) => {
       lastIds.push(request.headers['last-event-id'])
@@ -335,7 +335,7 @@ describe('an observation', () => {
     expect(lastIds).toEqual([undefined, Buffer.from('1ü').toString('latin1'), Buffer.from('2ü').toString('latin1')])
   })
 
-  test('waits longer from failure to failure, by the clock, and begins anew after a success', async () => {
+  test('waits longer after each failure, and starts again after a success', async () => {
     const clock = virtualClock()
     const times: number[] = []
     const port = await foreign((_, response) => {
@@ -373,7 +373,7 @@ describe('an observation', () => {
     expect(seen).toEqual([{ n: 0 }, { n: 1 }])
   })
 
-  test('ends with its signal at once, also while it waits to reconnect', async () => {
+  test('ends at once with its signal, also while it waits to reconnect', async () => {
     const port = await foreign((_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end('retry: 100000\ndata: x\n\n')
@@ -387,7 +387,7 @@ describe('an observation', () => {
     expect(seen).toEqual(['x'])
   })
 
-  test('ends when the channel is closed', async () => {
+  test('ends when the client is closed', async () => {
     const { port } = await serve(() => 'x')
     const channel = await dial(port)
     let seen = 0
@@ -398,7 +398,7 @@ describe('an observation', () => {
     expect(seen).toBe(1)
   })
 
-  test('throws what the server refuses it with, at first or later', async () => {
+  test('throws the refusal of the server, at first or later', async () => {
     const port = await foreign((request, response) => {
       if (request.url === '/forbidden') {
         response.writeHead(403, { 'content-type': 'application/problem+json' }).end('{"status":403,"code":"no-entry","detail":"Not you."}')
@@ -416,7 +416,7 @@ describe('an observation', () => {
     await expect(read(channel.observe(get('/gone')), 2)).rejects.toMatchObject({ status: 410, code: 'refused', cause: { code: 'gone' } })
   })
 
-  test('throws when the server does not stream, and ends when it wants no reconnect', async () => {
+  test('throws if the server does not stream, and ends if the server refuses reconnecting', async () => {
     const port = await foreign((request, response) => {
       response.writeHead(request.url === '/none' ? 204 : 200, { 'content-type': 'text/plain' }).end(request.url === '/none' ? undefined : 'x')
     })
@@ -425,7 +425,7 @@ describe('an observation', () => {
     expect(await read(channel.observe(get('/none')), 1)).toEqual([])
   })
 
-  test('throws when an event is too long', async () => {
+  test('throws if an event is too long', async () => {
     const port = await foreign((_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(`data: ${'x'.repeat(5000)}\n\n`)

@@ -8,8 +8,8 @@ const connected = (peer: Peer): Promise<unknown> => new Promise(resolve => peer.
 /** Lets what is on its way over loopback arrive. */
 const arrive = (): Promise<unknown> => new Promise(resolve => setTimeout(resolve, 20))
 
-describe('http gives a client time', () => {
-  test('for its first header, then drops one that has sent nothing', async () => {
+describe('http limits the time', () => {
+  test('for the first header, and drops a client that has sent nothing', async () => {
     const clock = virtualClock()
     const { port } = await serve(() => 'x', { clock })
     const peer = new Peer(port)
@@ -22,7 +22,7 @@ describe('http gives a client time', () => {
     expect(peer.text).toBe('')
   })
 
-  test('for a header that comes byte by byte, then says 408', async () => {
+  test('for a header that arrives byte by byte, and answers 408', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(() => 'x', { clock })
     const peer = new Peer(port)
@@ -50,7 +50,7 @@ describe('http gives a client time', () => {
     expect(await peer.untilEnd()).toMatch(/x(?:.|\s)*HTTP\/1\.1 408/)
   })
 
-  test('between requests, then closes', async () => {
+  test('between requests, and closes', async () => {
     const clock = virtualClock()
     const { port } = await serve(() => 'x', { clock })
     const peer = new Peer(port)
@@ -66,7 +66,7 @@ describe('http gives a client time', () => {
     expect(peer.text).not.toMatch(/408/)
   })
 
-  test('to read: one that stops for as long as the idle limit is dropped', async () => {
+  test('without reading, and drops a client after the idle limit', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(
       () =>
@@ -86,7 +86,7 @@ describe('http gives a client time', () => {
     await eventually('it has been dropped', () => app.live === 0)
   })
 
-  test('to send a body, then says 504', async () => {
+  test('for a body, and answers 504', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(async context => (await context.bytes()).length, { clock, app: { clock } })
     const peer = new Peer(port)
@@ -100,7 +100,7 @@ describe('http gives a client time', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('without end while events are silent', async () => {
+  test('of event streams not at all', async () => {
     const clock = virtualClock()
     const go = gate()
     const { port } = await serve(
@@ -123,8 +123,8 @@ describe('http gives a client time', () => {
   })
 })
 
-describe('http counts connections', () => {
-  test('and tells one over the limit 503', async () => {
+describe('http limits connections', () => {
+  test('and answers 503 over the limit', async () => {
     const { port } = await serve(() => 'x', { limits: { connections: 2 } })
     const peers = [new Peer(port), new Peer(port)]
     for (const peer of peers) await peer.send(GET).until(/x$/)
@@ -136,7 +136,7 @@ describe('http counts connections', () => {
     await new Peer(port).send(GET).until(/x$/)
   })
 
-  test('and drops those over the limit that stay', async () => {
+  test('and drops connections over the limit that stay', async () => {
     const { port } = await serve(() => 'x', { limits: { connections: 1 } })
     await new Peer(port).send(GET).until(/x$/)
     const others = Array.from({ length: 100 }, () => new Peer(port, { allowHalfOpen: true }))
@@ -150,7 +150,7 @@ describe('http counts connections', () => {
     clearInterval(probe)
   })
 
-  test('and answers 503 beyond the requests that it may have in work', async () => {
+  test('and answers 503 over the limit of running requests', async () => {
     const go = gate()
     const { app, port } = await serve(
       async () => {
@@ -167,8 +167,8 @@ describe('http counts connections', () => {
   })
 })
 
-describe('http closes', () => {
-  test('idle connections at once, and those in work with their last answer', async () => {
+describe('close()', () => {
+  test('ends idle connections at once, and busy ones after their last answer', async () => {
     const go = gate()
     const { app, port } = await serve(async context => {
       if (context.path === '/slow') await go.promise
@@ -188,7 +188,7 @@ describe('http closes', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('a connection whose request has arrived but not been read only after its answer', async () => {
+  test('ends a connection with an arrived but unread request only after its answer', async () => {
     for (let round = 0; round < 10; round++) {
       const { app, port } = await serve(() => '<x>')
       const peer = new Peer(port).send(GET)
@@ -201,7 +201,7 @@ describe('http closes', () => {
     }
   })
 
-  test('by force what does not finish in time', async () => {
+  test('cuts off requests that do not finish in time', async () => {
     const { app, port } = await serve(() => new Promise(() => undefined))
     const peer = new Peer(port).send(GET)
     await eventually('one is in work', () => app.live === 2)
@@ -213,7 +213,7 @@ describe('http closes', () => {
     expect(peer.text).toBe('')
   })
 
-  test('observers without waiting for them', async () => {
+  test('ends observers without waiting', async () => {
     const { app, port } = await serve(() => ({ n: 1 }))
     const peer = new Peer(port).send('GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n')
     await peer.until(/data: \{"n":1\}\n\n/)

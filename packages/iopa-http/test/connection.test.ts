@@ -9,8 +9,8 @@ const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost
 const post = (path: string, body: string): string => `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-describe('what one read brings', () => {
-  test('is answered in one write where all is answered at once', async () => {
+describe('requests of one read', () => {
+  test('are answered in one write if all are answered at once', async () => {
     const { open } = await wireServer(context => (context.path === '/bytes' ? new Uint8Array([65, 66]) : `<${context.path}>`))
     const channel = open()
     channel.receiver?.data(Buffer.from(get('/1') + get('/bytes') + get('/a//b') + get('/4')))
@@ -19,7 +19,7 @@ describe('what one read brings', () => {
     channel.destroy()
   })
 
-  test('is answered in few writes where each answer takes a promise', async () => {
+  test('are answered in few writes if each answer takes a promise', async () => {
     const { open } = await wireServer(async context => context.text())
     const channel = open()
     channel.receiver?.data(Buffer.from(Array.from({ length: 16 }, (_, at) => post('/', `<${at}>`)).join('')))
@@ -29,7 +29,7 @@ describe('what one read brings', () => {
     channel.destroy()
   })
 
-  test('does not keep an answer back while the next handler works', async () => {
+  test('do not wait with an answer while the next handler runs', async () => {
     const go = gate()
     const { open } = await wireServer(async context => {
       if (context.path === '/slow') await go.promise
@@ -47,7 +47,7 @@ describe('what one read brings', () => {
 })
 
 describe('a body', () => {
-  test('that the app keeps beyond its request reads nothing of the next one', async () => {
+  test('kept by the app after its request reads nothing of the next request', async () => {
     let kept: AsyncIterable<Uint8Array> | undefined
     const { open } = await wireServer(async context => {
       if (context.path === '/keep') {
@@ -64,7 +64,7 @@ describe('a body', () => {
     channel.destroy()
   })
 
-  test('that the app does not read is skipped, chunked or not, when it has come', async () => {
+  test('unread by the app is skipped after it has arrived, chunked or not', async () => {
     const { open } = await wireServer(context => `<${context.path}>`)
     const channel = open()
     const chunked = 'POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n'
@@ -73,7 +73,7 @@ describe('a body', () => {
     channel.destroy()
   })
 
-  test('whose chunks are single bytes costs no more than they do', async () => {
+  test('with chunks of single bytes costs no more than they do', async () => {
     const { port } = await serve(async context => (await context.bytes()).length)
     const peer = new Peer(port).send('POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n')
     peer.send(`${'1\r\nx\r\n'.repeat(200_000)}0\r\n\r\n`)
@@ -82,7 +82,7 @@ describe('a body', () => {
 })
 
 describe('HTTP/1.0', () => {
-  test('keeps the connection when it asks for that, and the answer says so', async () => {
+  test('keeps the connection on request, and says so in the answer', async () => {
     const { port } = await serve(context => `<${context.path}>`)
     const peer = new Peer(port).send('GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
     expect(parse(await peer.until(/<\/1>$/)).headers['connection']).toBe('keep-alive')
@@ -90,7 +90,7 @@ describe('HTTP/1.0', () => {
     expect(await peer.untilEnd()).toMatch(/connection: close(?:.|\s)*<\/2>$/)
   })
 
-  test('gets a stream of unknown length without chunks, up to the end of the connection', async () => {
+  test('sends a stream of unknown length without chunks, up to the end of the connection', async () => {
     const { port } = await serve(() =>
       (async function* () {
         yield new TextEncoder().encode('one ')
@@ -103,13 +103,13 @@ describe('HTTP/1.0', () => {
   })
 })
 
-describe('a head of an answer', () => {
+describe('the head of an answer', () => {
   const headOf = async (handler: (context: Context) => unknown): Promise<string> => {
     const { port } = await serve(handler)
     return ask(port, get('/', 'Connection: close\r\n'))
   }
 
-  test('carries Latin-1 in a field as one byte, and the body behind it as UTF-8', async () => {
+  test('writes Latin-1 in a field as one byte, and the body after it as UTF-8', async () => {
     const text = await headOf(context => {
       context.response.headers = new HeaderMap(['x-name', 'K\xfcche'])
       return 'K\xfcche'
@@ -118,7 +118,7 @@ describe('a head of an answer', () => {
     expect(text).toMatch(/content-length: 6\r\n(?:.|\s)*K\xc3\xbcche$/)
   })
 
-  test('has the date of the clock, a new one each second, and no second one where the handler has set it', async () => {
+  test('has the date of the clock, updated each second, unless the handler sets it', async () => {
     const clock = virtualClock({ start: Date.UTC(2026, 0, 1) + 400 })
     const { port } = await serve(context => (context.path === '/own' ? reply(200, 'x', { Date: 'yesterday' }) : 'x'), { clock })
     const peer = new Peer(port)
@@ -134,7 +134,7 @@ describe('a head of an answer', () => {
     expect(await date('/own')).toEqual(['yesterday'])
   })
 
-  test('cannot be split by its reason or its type', async () => {
+  test('cannot be split by reason or type', async () => {
     const reason = await headOf(context => {
       context.response.reason = 'Fine\r\nset-cookie: evil=1'
       return 'x'
@@ -151,7 +151,7 @@ describe('a head of an answer', () => {
 })
 
 describe('a long answer', () => {
-  test('leaves at once as far as the system takes it, and then waits for the peer', async () => {
+  test('is written at once as far as the system takes it, and then waits for the peer', async () => {
     for (const body of [new Uint8Array(3e6), 'x'.repeat(3e6)]) {
       const { open } = await wireServer(() => body)
       const channel = open()
@@ -174,7 +174,7 @@ describe('a long answer', () => {
     }
   })
 
-  test('goes in larger parts to a peer that takes each within a second, and in the smallest again when one takes longer', async () => {
+  test('is written in growing parts to a fast peer, and in the smallest again to a slow one', async () => {
     const { open, clock } = await wireServer(() => new Uint8Array(5e6))
     const channel = open()
     channel.full = true
@@ -195,7 +195,7 @@ describe('a long answer', () => {
 })
 
 describe('a peer that stops in the middle of a body', () => {
-  test('is dropped when nothing more has come for the idle limit, and not while something comes', async () => {
+  test('is dropped after the idle limit without bytes, and not before', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(async context => (await context.bytes()).length, { clock, limits: { idleTimeout: 5000 } })
     const peer = new Peer(port).send('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n')
@@ -213,8 +213,8 @@ describe('a peer that stops in the middle of a body', () => {
   })
 })
 
-describe('a connection that this side has ended', () => {
-  test('is dropped when the peer keeps it, after a second and no sooner', async () => {
+describe('a connection that the server has ended', () => {
+  test('is dropped after a second if the peer keeps it', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(() => 'x', { clock })
     const peer = new Peer(port, { allowHalfOpen: true })
@@ -225,7 +225,7 @@ describe('a connection that this side has ended', () => {
     await eventually('it is gone', () => app.live === 0)
   })
 
-  test('brings all of a long last answer to a peer that reads slowly', async () => {
+  test('sends all of a long last answer to a slow peer', async () => {
     const clock = virtualClock()
     const { port } = await serve(() => new Uint8Array(3e6), { clock })
     const peer = new Peer(port)
@@ -243,7 +243,7 @@ describe('a connection that this side has ended', () => {
     expect((await peer.untilEnd()).length).toBeGreaterThan(3e6)
   })
 
-  test('by CONNECT takes nothing that follows for a request', async () => {
+  test('does not read requests after CONNECT', async () => {
     const { port } = await serve(context => `<${context.path}>`)
     const text = await ask(port, `CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n${get('/inside')}`)
     expect(text).toMatch(/^HTTP\/1\.1 400 (?:.|\s)*control-method/)
@@ -252,7 +252,7 @@ describe('a connection that this side has ended', () => {
 })
 
 describe('a method', () => {
-  test('is any token: the app decides which it knows', async () => {
+  test('may be any token: the app decides which it supports', async () => {
     const { port } = await serve(context => context.method)
     expect(parse(await ask(port, `FETCH / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)).body).toBe('FETCH')
   })

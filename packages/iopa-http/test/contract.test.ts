@@ -2,7 +2,7 @@ import { transportContract } from '@iopa/testing'
 import { describe, test } from 'vitest'
 import { http } from '../src/index.ts'
 
-describe('http keeps the contract of transports', () => {
+describe('transport contract of http', () => {
   const cases = transportContract({
     transport: ({ allowUnauthenticated: _, limits, ...options }) => http({ port: 0, ...options, ...(limits && { limits }) }),
     url: listener => listener.url.href,

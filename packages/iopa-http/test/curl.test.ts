@@ -20,7 +20,7 @@ describe.skipIf(missing)('curl', () => {
     expect(await curl('-I', origin)).toMatch(/^HTTP\/1\.1 200 OK\r\n(?:.|\s)*content-length: 7\r\n/)
   })
 
-  test('gets an error that names the header its JSON lacks', async () => {
+  test('gets an error that names the missing header for JSON', async () => {
     const { origin } = await serve(context => context.json())
     expect(JSON.parse(await curl('-d', '{"on":true}', origin))).toMatchObject({
       status: 415,
@@ -37,12 +37,12 @@ describe.skipIf(missing)('curl', () => {
     expect(await curl('-H', 'Expect: 100-continue', '-d', 'x'.repeat(100_000), '-w', ' %{http_code} %{size_upload}', small)).toMatch(/ 413 0$/)
   })
 
-  test('asks for HTTP/2 in vain and uses its connection again', async () => {
+  test('requests HTTP/2 without success and reuses its connection', async () => {
     const { origin } = await serve(context => context.path)
     expect(await curl('--http2', '-w', ' %{http_version} %{num_connects};', `${origin}/a`, `${origin}/b`)).toBe('/a 1.1 1;/b 1.1 0;')
   })
 
-  test('takes a stream that breaks for broken, over HTTP/1.0 and HTTP/1.1', async () => {
+  test('detects a broken stream, over HTTP/1.0 and HTTP/1.1', async () => {
     const { origin } = await serve(() =>
       (async function* () {
         yield new TextEncoder().encode('half')
@@ -52,12 +52,12 @@ describe.skipIf(missing)('curl', () => {
     for (const version of ['--http1.0', '--http1.1']) await expect(curl(version, origin), version).rejects.toThrow()
   })
 
-  test('asks for HTTP/2 in vain and goes on with HTTP/1.1', async () => {
+  test('requests HTTP/2 without success and continues with HTTP/1.1', async () => {
     const { origin } = await serve(() => 'x')
     expect(await curl('--http2', '-w', ' %{http_version}', origin)).toBe('x 1.1')
   })
 
-  test('hears of a change by server-sent events', async () => {
+  test('gets changes by server-sent events', async () => {
     let on = false
     const { app, origin } = await serve(() => ({ on }))
     const child = execFile('curl', ['-sN', '--noproxy', '*', '--max-time', '10', '-H', 'accept: text/event-stream', `${origin}/hall`])

@@ -7,8 +7,8 @@ import { nodeReader, ownReader } from './wire.ts'
 const runs = Number(process.env['IOPA_FUZZ'] ?? 3000)
 const seed = Number(process.env['IOPA_SEED'] ?? 9112)
 
-describe('the parser against anything', () => {
-  test(`reads what it takes as node:http does, however it is cut (${runs})`, { timeout: 30_000 + runs * 10 }, async () => {
+describe('the parser on random input', () => {
+  test(`reads accepted requests as node:http does, wherever they are cut (${runs})`, { timeout: 30_000 + runs * 10 }, async () => {
     const random = seededRandom(seed)
     const own = await ownReader()
     const node = nodeReader()

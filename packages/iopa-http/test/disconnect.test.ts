@@ -7,7 +7,7 @@ const POST = 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhel
 const reason = (context: Context): string => (context.signal.reason as IopaError | undefined)?.code ?? 'none'
 
 describe('the signal of a request', () => {
-  test('says finish when the answer has been written, for every kind of request', async () => {
+  test('aborts with finish when the answer has been written, for every kind of request', async () => {
     const reasons: string[] = []
     const { port } = await serve(async context => {
       const { signal } = context
@@ -26,7 +26,7 @@ describe('the signal of a request', () => {
     expect(reasons).toEqual(['finish', 'finish', 'finish', 'finish'])
   })
 
-  test('says disconnect when the client goes while the handler works', async () => {
+  test('aborts with disconnect when the client leaves while the handler runs', async () => {
     const arrived = gate<Context>()
     const { app, port } = await serve(context => {
       void context.signal
@@ -44,7 +44,7 @@ describe('the signal of a request', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('says disconnect when the client goes in the middle of a stream, and the stream is given up', async () => {
+  test('aborts with disconnect when the client leaves during a stream, and cancels the stream', async () => {
     let given = false
     let context: Context | undefined
     const { app, port } = await serve(own => {
@@ -70,7 +70,7 @@ describe('the signal of a request', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('says timeout when the request took too long, and the client gets 504', async () => {
+  test('aborts with timeout when the request takes too long, and the client gets 504', async () => {
     let context: Context | undefined
     const { app, port } = await serve(
       own => {
@@ -89,7 +89,7 @@ describe('the signal of a request', () => {
 })
 
 describe('http survives', () => {
-  test('clients that close while answers are on their way', async () => {
+  test('clients that close while answers are being sent', async () => {
     const { app, port } = await serve(async () => {
       await new Promise(resolve => setTimeout(resolve, 1))
       return 'x'.repeat(100_000)
@@ -105,7 +105,7 @@ describe('http survives', () => {
     await peer.until(/200 OK/)
   })
 
-  test('2,000 connections that are opened and dropped, some of them with half a request', async () => {
+  test('2,000 connections that are opened and dropped, some with half a request', async () => {
     // The scope of a change outlives its peer, for this time at most.
     const { app, port } = await serve(() => new Promise(() => undefined), { app: { limits: { drainTimeout: 100 } } })
     for (let round = 0; round < 10; round++) {
@@ -122,7 +122,7 @@ describe('http survives', () => {
     }
   })
 
-  test('a client that has finished sending within a request, and tells it', async () => {
+  test('a client that half-closes within a request, and answers it', async () => {
     const { port } = await serve(() => 'x')
     const peer = new Peer(port, { allowHalfOpen: true })
     peer.send('GET / HTTP/1.1\r\nHost: local')

@@ -17,7 +17,7 @@ const prompt = (port: number): Peer => {
 }
 
 describe('an upload that is answered early', () => {
-  test('goes on as long as it makes progress, and the connection is kept', async () => {
+  test('continues while it makes progress, and the connection is kept', async () => {
     const clock = virtualClock()
     const { port } = await serve(context => `<${context.path}>`, { clock })
     const peer = prompt(port)
@@ -32,7 +32,7 @@ describe('an upload that is answered early', () => {
     expect(await peer.untilEnd()).toMatch(/<\/last>$/)
   })
 
-  test('ends the connection when no more of it has come for the time of a header', async () => {
+  test('ends the connection when it has stopped for the header timeout', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(() => 'early', { clock })
     const peer = new Peer(port)
@@ -48,7 +48,7 @@ describe('an upload that is answered early', () => {
     ['is too long', 'Content-Length: 5000000\r\n', 413],
     ['comes in chunks that nobody reads', 'Transfer-Encoding: chunked\r\n', 200]
   ] as const) {
-    test(`and ${what} says so, and the rest is taken in until the client reads`, async () => {
+    test(`with ${what} gets Connection: close, and input is discarded until the client reads`, async () => {
       const clock = virtualClock()
       const { app, port } = await serve(() => 'early', { clock })
       const peer = prompt(port)
@@ -74,7 +74,7 @@ describe('an upload that is answered early', () => {
     })
   }
 
-  test('and too long is cut after thirty seconds, and after five in which nothing comes', async () => {
+  test('is cut after thirty seconds if too long, and after five without input', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(() => 'early', { clock })
     const long = prompt(port).send(post('Content-Length: 5000000\r\n'))
@@ -93,7 +93,7 @@ describe('an upload that is answered early', () => {
   })
 
   for (const fields of ['Content-Length: 3000000\r\n', 'Transfer-Encoding: chunked\r\n']) {
-    test(`ends the connection after a second when the deadline answers, though bytes still come: ${fields.trim()}`, async () => {
+    test(`ends the connection one second after a 504, even while bytes arrive: ${fields.trim()}`, async () => {
       const clock = virtualClock()
       const { app, port } = await serve(context => context.bytes(), { clock, limits: { requestTimeout: 3000, body: 4_000_000 } })
       const peer = prompt(port).send(post(fields))
@@ -110,7 +110,7 @@ describe('an upload that is answered early', () => {
     })
   }
 
-  test('by a stream, in chunks that it does not read, is read over within the limit, and the connection is kept', async () => {
+  test('by an unread chunked stream is discarded within the limit, and the connection is kept', async () => {
     const { port } = await serve(
       context =>
         context.method === 'GET'
@@ -139,8 +139,8 @@ describe('an upload that is answered early', () => {
   })
 })
 
-describe('connections that linger', () => {
-  test('are bounded in number: beyond it each has a second', () => {
+describe('lingering connections', () => {
+  test('are limited in number: above it each has one second', () => {
     const all = new Lingering()
     const lingers = Array.from({ length: 300 }, () => all.begin(true))
     let received = 0
@@ -155,7 +155,7 @@ describe('connections that linger', () => {
     expect(over(2000)).toBe(0)
   })
 
-  test('are kept while something has to leave, and a second when the peer owes nothing', () => {
+  test('stay while output is pending, and one second if the peer owes nothing', () => {
     const linger = new Lingering().begin(false)
     expect(linger.over(0, 1, 5)).toBe(false)
     expect(linger.over(100_000, 1, 5)).toBe(false)

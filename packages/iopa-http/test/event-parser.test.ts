@@ -19,12 +19,12 @@ const data = (text: string): string[] => parse(text).map(event => event.data)
 // The examples of HTML section 9.2.6, and its rules one by one.
 describe('an event stream', () => {
   test('joins the data lines of an event by LF', () => expect(data('data: YHOO\ndata: +2\ndata: 10\n\n')).toEqual(['YHOO\n+2\n10']))
-  test('ignores comments and fields that it does not know', () => expect(data(': test\ndata: a\nfoo: bar\nid\n\n')).toEqual(['a']))
-  test('takes one space off a value', () => expect(data('data:test\n\ndata: test\n\ndata:  test\n\n')).toEqual(['test', 'test', ' test']))
+  test('ignores comments and unknown fields', () => expect(data(': test\ndata: a\nfoo: bar\nid\n\n')).toEqual(['a']))
+  test('removes one space before a value', () => expect(data('data:test\n\ndata: test\n\ndata:  test\n\n')).toEqual(['test', 'test', ' test']))
   test('gives events with empty data, and none without data', () =>
     expect(data('data\n\ndata\ndata\n\nevent: x\n\nid: 1\n\ndata:')).toEqual(['', '\n']))
   test('ends lines with CR, LF or both', () => expect(data('data: a\rdata: b\r\n\r\ndata: c\n\r\n:')).toEqual(['a\nb', 'c']))
-  test('drops what was not completed by an empty line', () => expect(data('data: a\n\ndata: b\n')).toEqual(['a']))
+  test('drops an event without a final empty line', () => expect(data('data: a\n\ndata: b\n')).toEqual(['a']))
   test('skips a byte order mark', () => expect(data('\uFEFFdata: a\n\n')).toEqual(['a']))
 
   test('keeps the last id, names events, and forgets the name', () => {
@@ -36,13 +36,13 @@ describe('an event stream', () => {
     ])
   })
 
-  test('takes a retry of digits alone', () => {
+  test('accepts only digits in retry', () => {
     const parser = new EventParser(100)
     parser.push(new TextEncoder().encode('retry: 50\nretry: x\nretry: -1\nretry: 1e3\n'))
     expect(parser.retry).toBe(50)
   })
 
-  test('is the same however its bytes are cut', () => {
+  test('gives the same events wherever its bytes are cut', () => {
     const line = fc.oneof(fc.constant(''), fc.stringMatching(/^(?:data|id|event|retry|:x|content-type): ?[ -~küñ€😀]*$/u))
     fc.assert(
       fc.property(fc.array(fc.tuple(line, fc.constantFrom('\n', '\r', '\r\n'))), fc.array(fc.integer({ min: 0, max: 9 })), (lines, sizes) => {
@@ -53,7 +53,7 @@ describe('an event stream', () => {
     )
   })
 
-  test('refuses an event beyond the limit, in one line or in many', () => {
+  test('refuses an event over the limit, in one line or in many', () => {
     expect(() => parse(`data: ${'x'.repeat(20_000)}\n\n`)).toThrow(RangeError)
     expect(() => parse('data: x\n'.repeat(9_000))).toThrow(RangeError)
     expect(() => parse(':'.repeat(20_000))).toThrow(RangeError)

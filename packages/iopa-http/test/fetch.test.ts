@@ -21,7 +21,7 @@ const chunk = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textOf = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string> => new TextDecoder().decode((await reader.read()).value)
 
 describe('the fetch handler', () => {
-  test('makes a context of a request and a response of its answer', async () => {
+  test('makes a context from a request and a response from its answer', async () => {
     const { app, request } = handle(context =>
       reply(201, [context.method, context.path, context['iopa.QueryString'], context.scheme, context.host, context.port], { 'x-own': 'yes' })
     )
@@ -31,14 +31,14 @@ describe('the fetch handler', () => {
     expect(app.live).toBe(0)
   })
 
-  test('reads a body once for all who ask for it, and limits it', async () => {
+  test('reads a body once for all readers, and limits it', async () => {
     const { request } = handle(async context => [await context.text(), (await context.bytes()).length], { limits: { body: 1000 } })
     expect(await (await request('/', { method: 'POST', body: 'hello' })).json()).toEqual(['hello', 5])
     expect((await request('/', { method: 'POST', body: 'x'.repeat(1001) })).status).toBe(413)
     expect((await request('/', { method: 'POST', body: '', headers: { 'content-length': '1001' } })).status).toBe(413)
   })
 
-  test('streams both ways, only as fast as the reader takes it', async () => {
+  test('streams in both directions at the pace of the reader', async () => {
     let made = 0
     const { app, request } = handle(context =>
       (async function* () {
@@ -73,7 +73,7 @@ describe('the fetch handler', () => {
     expect([app.live, reason]).toEqual([0, 'finish'])
   })
 
-  test('sends no body with HEAD, 204, 205 and 304, and the length of a stream that knows it', async () => {
+  test('sends no body with HEAD, 204, 205 and 304, and the length of a stream of known size', async () => {
     const sized = {
       size: 2,
       read: async () => chunk('ab'),
@@ -90,7 +90,7 @@ describe('the fetch handler', () => {
     await eventually('only the unread stream lives', () => app.live === 1)
   })
 
-  test('keeps cookies apart, and drops fields of the connection', async () => {
+  test('keeps cookies separate, and drops connection fields', async () => {
     const { request } = handle(() => reply(200, 'x', { 'set-cookie': ['a=1', 'b=2'], connection: 'close', 'transfer-encoding': 'chunked' }))
     const { headers } = await request('/')
     expect(headers.getSetCookie()).toEqual(['a=1', 'b=2'])
@@ -109,12 +109,12 @@ describe('the fetch handler', () => {
     expect([refused.status, refused.headers.get('content-type')]).toEqual([421, 'application/problem+json'])
   })
 
-  test('has the address of the client when remoteAddress gives it', async () => {
+  test('uses the address from remoteAddress', async () => {
     const { request } = handle(context => context.remoteAddress, { remoteAddress: ({ headers }) => headers.get('cf-connecting-ip') ?? '' })
     expect(await (await request('/', { headers: { 'cf-connecting-ip': '203.0.113.7' } })).text()).toBe('203.0.113.7')
   })
 
-  test('answers errors with problems, and what cannot be written with 500', async () => {
+  test('answers errors with problems, and unwritable answers with 500', async () => {
     const { app, request, errors } = handle(context => {
       if (context.path === '/error') throw new IopaError(409, 'taken', 'It is taken.')
       context.response.headers = new HeaderMap(['x', 'a\nb'])
@@ -126,7 +126,7 @@ describe('the fetch handler', () => {
     expect(app.live).toBe(0)
   })
 
-  test('gives up a request whose signal aborts', async () => {
+  test('cancels a request when its signal aborts', async () => {
     const arrived = gate<Context>()
     const { app, request } = handle(context => {
       void context.signal
@@ -155,7 +155,7 @@ describe('the fetch handler', () => {
     expect(app.live).toBe(0)
   })
 
-  test('renders observation as server-sent events, and ends with its reader', async () => {
+  test('sends an observation as server-sent events, and ends with its reader', async () => {
     let n = 0
     const { app, request } = handle(() => ({ n }))
     const response = await request('/n', { headers: { accept: 'text/event-stream' } })
@@ -177,7 +177,7 @@ describe('the fetch handler', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('answers an observer plainly with 204, or where another type is preferred to events', async () => {
+  test('answers an observer plainly with 204, or if another type is preferred to events', async () => {
     const { app, request } = handle(context => (context.path === '/none' ? reply(204) : context.observe === true))
     const none = await request('/none', { headers: { accept: 'text/event-stream' } })
     expect([none.status, none.headers.get('content-type')]).toEqual([204, null])
@@ -186,13 +186,13 @@ describe('the fetch handler', () => {
     expect(app.live).toBe(0)
   })
 
-  test('refuses a method that is not made of letters and hyphens', async () => {
+  test('refuses a method with other characters than letters and hyphens', async () => {
     const { request } = handle(() => 'ran')
     for (const method of ['0123456789GET', 'GET_ALL', '-GET']) expect((await request('/', { method })).status, method).toBe(400)
     for (const method of ['FETCH', 'M-SEARCH']) expect((await request('/', { method })).status, method).toBe(200)
   })
 
-  test('answers an observer plainly when there is nothing to observe, and with an error event later', async () => {
+  test('answers an observer plainly if there is nothing to observe, and with an error event later', async () => {
     let status = 404
     const { app, request } = handle(() => reply(status, 'x'))
     expect((await request('/', { headers: { accept: 'text/event-stream' } })).status).toBe(404)
@@ -220,7 +220,7 @@ describe('the fetch handler', () => {
   })
 })
 
-test('the fetch handler bundles for a browser, without any module of Node', async () => {
+test('the fetch handler bundles for a browser without Node modules', async () => {
   const { outputFiles, metafile } = await build({
     entryPoints: [new URL('../src/fetch.ts', import.meta.url).pathname],
     conditions: ['@iopa/source'],
@@ -235,7 +235,7 @@ test('the fetch handler bundles for a browser, without any module of Node', asyn
   expect(outputFiles[0]?.text).not.toMatch(/\b(?:process|Buffer|setImmediate)\b\s*[.(]/)
 })
 
-test('an observation whose first answer has a header that HTTP cannot carry is a 500 at once', async () => {
+test('an observation gets 500 at once if its first answer has a header that HTTP cannot express', async () => {
   const app = new App({ logger: false }).use(() => reply(200, 'x', { 'x-note': '日本' }))
   const response = await toFetchHandler(app)(new Request('http://localhost/', { headers: { accept: 'text/event-stream' } }))
   expect(response.status).toBe(500)

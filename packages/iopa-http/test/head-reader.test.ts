@@ -32,8 +32,8 @@ const codeOf = (run: () => unknown): unknown => {
 const FULL =
   'POST /a?b HTTP/1.1\r\nHost: example.com\r\nAccept: a/b\r\nACCEPT:c/d\r\nExpect: \t100-continue \r\nConnection: Keep-Alive, close\r\nUpgrade: x\r\ncontent-length: 7\r\nX-Latin: \xe9\r\n\r\n'
 
-describe('a head', () => {
-  test('is its line, its fields as they were written, and what the framing needs', () => {
+describe('HeadReader', () => {
+  test('returns the line, the fields as written, and the framing', () => {
     const [head] = heads(FULL)
     expect(head).toMatchObject({ method: 'POST', target: '/a?b', minor: 1 })
     expect(head?.fields.pairs.slice(0, 8)).toEqual(['Host', 'example.com', 'Accept', 'a/b', 'ACCEPT', 'c/d', 'Expect', '100-continue'])
@@ -42,7 +42,7 @@ describe('a head', () => {
     expect(head?.fields.pairs.at(-1)).toBe('\xe9')
   })
 
-  test('is the same however it is cut, also at the ends of the windows in which it is read', () => {
+  test('returns the same wherever the head is cut, also at the ends of its windows', () => {
     const long = `GET / HTTP/1.0\r\n${Array.from({ length: 90 }, (_, at) => `X-${at}: ${'v'.repeat(97)}\r\n`).join('')}\r\n`
     for (const text of [FULL, long, FULL + FULL + long + FULL, `\r\n\r\n${FULL}`]) {
       const whole = heads(text)
@@ -51,7 +51,7 @@ describe('a head', () => {
     }
   })
 
-  test('says whether it states a precondition, however it is cut', () => {
+  test('reports a precondition, wherever the head is cut', () => {
     const conditional = (field: string, size?: number): boolean[] =>
       heads(`PUT / HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n`.repeat(2), size).map(({ fields }) => fields.conditional)
     for (const size of [1, 7, undefined]) {
@@ -61,20 +61,20 @@ describe('a head', () => {
     }
   })
 
-  test('that repeats the fields of the one before shares them, frozen', () => {
+  test('shares the frozen fields of a repeated head', () => {
     const [first, second, third] = heads(`${FULL}${FULL}${FULL.replace('/a', '/b').replace('example', 'elsewhere')}`)
     expect(second?.fields).toBe(first?.fields)
     expect(third).toMatchObject({ target: '/b?b', fields: { host: 'elsewhere.com' } })
     expect(Object.isFrozen(first?.fields.pairs)).toBe(true)
   })
 
-  test('that begins as the one before but goes on in another way is parsed again', () => {
+  test('parses a head again that begins like the previous one and differs later', () => {
     const text = 'GET / HTTP/1.1\r\nA: b\r\n\r\n'
     const found = heads(`${text}GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n${text}GET / HTTP/1.1\r\nA: bc\r\n\r\nGET / HTTP/1.1\r\n\r\n`)
     expect(found.map(head => head.fields.pairs.join())).toEqual(['A,b', 'A,b,C,d', 'A,b', 'A,bc', ''])
   })
 
-  test('of exactly the limit is read, and one of a byte more refused before its end has come', () => {
+  test('reads a head of exactly the limit, and refuses one byte more before its end', () => {
     const head = (length: number): string => `GET / HTTP/1.1\r\nX: ${'x'.repeat(length - 23)}\r\n\r\n`
     for (const size of [1, 50, 10_000]) {
       expect(heads(head(6000), size, 6000)).toHaveLength(1)
@@ -83,7 +83,7 @@ describe('a head', () => {
     }
   })
 
-  test('that comes byte by byte costs no more than its length', () => {
+  test('takes time proportional to the length for a head byte by byte', () => {
     const lines = `GET / HTTP/1.1\r\n${`X: ${'x'.repeat(1000)}\r\n`.repeat(250)}X: ${'x'.repeat(500_000)}\r\n\r\n`
     const begun = performance.now()
     expect(heads(lines, 1, 1e6)).toHaveLength(1)
@@ -91,7 +91,7 @@ describe('a head', () => {
     expect(performance.now() - begun).toBeLessThan(10_000)
   })
 
-  test('is refused at its first wrong byte, not at its end', () => {
+  test('refuses at the first wrong byte, not at the end', () => {
     for (const begin of [
       '\x16',
       'GET /\n',
@@ -109,13 +109,13 @@ describe('a head', () => {
     }
   })
 
-  test('may have a few empty lines before it', () => {
+  test('skips a few empty lines before a head', () => {
     expect(heads(`${'\r\n'.repeat(4)}${FULL}`)).toHaveLength(1)
     expect(codeOf(() => heads(`${'\r\n'.repeat(5)}${FULL}`))).toBe('malformed-request')
     expect(heads(`${FULL}${'\r\n'.repeat(4)}${FULL}${'\r\n'.repeat(4)}`)).toHaveLength(2)
   })
 
-  test('is complete only with its last byte', () => {
+  test('completes a head only with its last byte', () => {
     const reader = new HeadReader(1000)
     expect(reader.begun).toBe(false)
     for (const character of FULL.slice(0, -1)) {
@@ -126,7 +126,7 @@ describe('a head', () => {
     expect([reader.begun, reader.complete, reader.head.method]).toEqual([false, true, 'POST'])
   })
 
-  test('has a version that is spoken here, or says so', () => {
+  test('refuses unsupported versions', () => {
     for (const [version, code] of [
       ['HTTP/1.2', 'http-version'],
       ['HTTP/0.9', 'http-version'],
@@ -143,7 +143,7 @@ describe('a head', () => {
     }
   })
 
-  test('has one length that is a number', () => {
+  test('accepts one numeric length', () => {
     const length = (value: string): unknown => codeOf(() => heads(`POST / HTTP/1.1\r\nContent-Length:${value}\r\n\r\n`))
     for (const value of ['3', ' 3', ' 003', '  3  ', '\t3', ' 9007199254740991']) expect(length(value), value).toBe('none')
     for (const value of ['', '-3', '3a', '3 3', '3,3', '0x3', '3e1', ' 3\t']) expect(length(value), value).toBe('malformed-request')

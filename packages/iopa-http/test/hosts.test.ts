@@ -7,15 +7,15 @@ const status = async (host: string, options: HttpOptions = {}): Promise<number> 
   return parse(await ask(port, `GET / HTTP/1.1\r\nHost: ${host.replace('PORT', String(port))}\r\nConnection: close\r\n\r\n`)).status
 }
 
-describe('a listener on loopback answers for', () => {
+describe('a listener on loopback answers', () => {
   for (const host of ['localhost', 'localhost:PORT', 'LocalHost:1', '127.0.0.1', '127.0.0.1:PORT', '[::1]', '[::1]:PORT']) {
-    test(host, async () => expect(await status(host)).toBe(200))
+    test(`for '${host}'`, async () => expect(await status(host)).toBe(200))
   }
   for (const host of ['evil.example', 'evil.example:PORT', 'localhost.evil.example', '127.0.0.1.evil.example', '10.0.0.1', '[::2]', '0.0.0.0', '']) {
-    test(`not '${host}'`, async () => expect(await status(host)).toBe(421))
+    test(`not for '${host}'`, async () => expect(await status(host)).toBe(421))
   }
 
-  test('checks the host of every request of a connection', async () => {
+  test('after checking the host of every request of a connection', async () => {
     const { port } = await serve(context => context.host)
     const get = (host: string, last = ''): string => `GET / HTTP/1.1\r\nHost: ${host}\r\n${last}\r\n`
     const text = await ask(port, get('localhost') + get('evil.example') + get('localhost') + get('127.0.0.1', 'Connection: close\r\n'))
@@ -24,7 +24,7 @@ describe('a listener on loopback answers for', () => {
 })
 
 describe('hosts', () => {
-  test('names those that are answered for, with or without a port', async () => {
+  test('lists the accepted names, with or without a port', async () => {
     const options = { hosts: ['Lights.Example', 'other.example:8080'] }
     expect(await status('lights.example', options)).toBe(200)
     expect(await status('LIGHTS.example:99', options)).toBe(200)
@@ -33,19 +33,19 @@ describe('hosts', () => {
     expect(await status('localhost', options)).toBe(421)
   })
 
-  test('takes names below one, and any', async () => {
+  test('accepts names below one, and any', async () => {
     expect(await status('a.b.example.com', { hosts: ['*.example.com'] })).toBe(200)
     expect(await status('example.com', { hosts: ['*.example.com'] })).toBe(421)
     expect(await status('evilexample.com', { hosts: ['*.example.com'] })).toBe(421)
     expect(await status('anything.example', { hosts: ['*'] })).toBe(200)
   })
 
-  test('is checked for every listener, and free without it off loopback', async () => {
+  test('is checked by every listener; without it, any name is accepted off loopback', async () => {
     expect(await status('anything.example', { host: '0.0.0.0' })).toBe(200)
     expect(await status('anything.example', { host: '0.0.0.0', hosts: ['lights.example'] })).toBe(421)
   })
 
-  test('is held against the host of an absolute target, in HTTP/1.0 and in HTTP/1.1', async () => {
+  test('applies to the host of an absolute target, in HTTP/1.0 and HTTP/1.1', async () => {
     const options = { hosts: ['good.example'] }
     const { port } = await serve(context => context.host, options)
     const answer = async (request: string): Promise<readonly unknown[]> => {
@@ -72,7 +72,7 @@ describe('hosts', () => {
     }
   })
 
-  test('is held against the address of the server where HTTP/1.0 names no host', async () => {
+  test('applies to the address of the server for HTTP/1.0 without a host', async () => {
     const old = 'GET / HTTP/1.0\r\n\r\n'
     for (const [hosts, status] of [
       [['good.example'], 421],
@@ -84,7 +84,7 @@ describe('hosts', () => {
     }
   })
 
-  test('is held against each host of a connection, in whatever form it comes', async () => {
+  test('applies to each host of a connection, in every notation', async () => {
     const { port } = await serve(context => context.host, { hosts: ['good.example'] })
     const keep = 'Connection: keep-alive\r\n\r\n'
     const text = await ask(port, `GET http://good.example/ HTTP/1.0\r\n${keep}GET http://evil.example/ HTTP/1.0\r\n${keep}GET / HTTP/1.0\r\n\r\n`)

@@ -39,8 +39,8 @@ const answer = (machine: HttpMachine): string => {
   return head
 }
 
-describe('a machine that receives', () => {
-  test('gives a request, and reads the next one only after its answer', () => {
+describe('HttpMachine: receive()', () => {
+  test('returns a request, and reads the next one only after its answer', () => {
     const machine = make()
     expect(machine.receive(bytes(GET + GET.replace('/a', '/c')), true)).toBe(NEXT_REQUEST)
     expect([machine.head.method, machine.head.target, stateOf(machine)]).toEqual(['GET', '/a', 'RECEIVED'])
@@ -51,7 +51,7 @@ describe('a machine that receives', () => {
     expect(machine.head.target).toBe('/c')
   })
 
-  test('gives the same requests and bodies when the bytes come one at a time', () => {
+  test('returns the same requests and bodies byte by byte', () => {
     const machine = make()
     const seen: string[] = []
     for (const byte of bytes(GET + post('Content-Length: 3\r\n', 'xyz') + post('Transfer-Encoding: chunked\r\n', '3\r\nuvw\r\n0\r\n\r\n') + GET)) {
@@ -71,7 +71,7 @@ describe('a machine that receives', () => {
     expect(stateOf(machine)).toBe('IDLE')
   })
 
-  test('says that a head has begun, but not for empty lines before it', () => {
+  test('reports that a head has begun, but not for empty lines before it', () => {
     const machine = make()
     machine.receive(bytes('\r\n'), true)
     expect(stateOf(machine)).toBe('IDLE')
@@ -79,14 +79,14 @@ describe('a machine that receives', () => {
     expect(stateOf(machine)).toBe('HEAD')
   })
 
-  test('begins no request while the peer does not read', () => {
+  test('starts no request while the peer does not read', () => {
     const machine = make()
     expect(machine.receive(bytes(GET), false)).toBe(PAUSED)
     expect(stateOf(machine)).toBe('IDLE')
     expect(machine.next(true)).toBe(NEXT_REQUEST)
   })
 
-  test('hands the reader no more of a body than it wants', () => {
+  test('passes only as much of a body as the reader wants', () => {
     const machine = make()
     machine.receive(bytes(post('Content-Length: 6\r\n', 'abc')), true)
     const reader = reading(1)
@@ -99,7 +99,7 @@ describe('a machine that receives', () => {
     expect([reader.pieces, reader.ended, stateOf(machine)]).toEqual([['def'], true, 'RECEIVED'])
   })
 
-  test('hands over a whole body as a view of what came', () => {
+  test('passes a whole body as a view of the input', () => {
     const machine = make()
     const chunk = bytes(post('Content-Length: 3\r\n', 'xyz'))
     machine.receive(chunk, true)
@@ -108,7 +108,7 @@ describe('a machine that receives', () => {
     expect([whole?.buffer === chunk.buffer, Buffer.from(whole as Uint8Array).toString(), stateOf(machine)]).toEqual([true, 'xyz', 'RECEIVED'])
   })
 
-  test('is full when much is unread, until that is read', () => {
+  test('is full when much is unread, until it is read', () => {
     const machine = make()
     machine.receive(bytes(GET), true)
     machine.receive(bytes(GET.repeat(1000)), true)
@@ -120,13 +120,13 @@ describe('a machine that receives', () => {
     expect(machine.full).toBe(false)
   })
 
-  test('throws for bytes that are no request', () => {
+  test('throws for an invalid request', () => {
     expect(() => make().receive(bytes('\x16\x03'), true)).toThrow(/malformed/)
   })
 })
 
-describe('a machine that responds', () => {
-  test('reads over the rest of a body after an early answer', () => {
+describe('HttpMachine: respond()', () => {
+  test('discards the rest of a body after an early answer', () => {
     const machine = make()
     machine.receive(bytes(post('Content-Length: 10\r\n', 'abc')), true)
     expect(answer(machine)).not.toMatch(/connection/)
@@ -135,7 +135,7 @@ describe('a machine that responds', () => {
     expect(machine.receive(bytes(`defghij${GET}`), true)).toBe(NEXT_REQUEST)
   })
 
-  test('says that a body in chunks is too long to be read over', () => {
+  test('reports that a chunked body is too long to discard', () => {
     const machine = make()
     machine.receive(bytes(post('Transfer-Encoding: chunked\r\n')), true)
     machine.respond(200, 'OK', [], '', UNKNOWN_LENGTH, true)
@@ -161,7 +161,7 @@ describe('a machine that responds', () => {
     })
   }
 
-  test('keeps the connection for a body in chunks that has come whole', () => {
+  test('keeps the connection for a complete chunked body', () => {
     const machine = make()
     machine.receive(bytes(post('Transfer-Encoding: chunked\r\n', '1\r\nx\r\n0\r\n\r\n')), true)
     expect(answer(machine)).not.toMatch(/connection/)
@@ -180,20 +180,20 @@ describe('a machine that responds', () => {
     }
   })
 
-  test('says nothing of a length that is left out', () => {
+  test('writes no length if it is omitted', () => {
     const machine = make()
     machine.receive(bytes(GET), true)
     expect(machine.respond(304, 'Not Modified', [], '', NO_LENGTH)).not.toMatch(/content-length|transfer-encoding/)
   })
 
-  test('keeps its state when a head cannot be written', () => {
+  test('keeps its state if a head cannot be written', () => {
     const machine = make()
     machine.receive(bytes(GET), true)
     expect(() => machine.respond(200, 'OK', ['x', 'a\nb'], '', 0)).toThrow(/cannot carry/)
     expect(stateOf(machine)).toBe('RECEIVED')
   })
 
-  test('lets an answer that has begun leave after the peer has ended its side, and nothing after it', () => {
+  test('lets a running answer finish after the peer has ended its side, and nothing after it', () => {
     const machine = make()
     machine.receive(bytes(GET), true)
     machine.respond(200, 'OK', [], '', UNKNOWN_LENGTH)
@@ -204,7 +204,7 @@ describe('a machine that responds', () => {
     expect(stateOf(machine)).toBe('LINGERING')
   })
 
-  test('reads nothing more after an answer that was cut', () => {
+  test('reads nothing after an aborted answer', () => {
     const machine = make()
     machine.receive(bytes(GET + GET), true)
     machine.respond(200, 'OK', [], '', UNKNOWN_LENGTH)

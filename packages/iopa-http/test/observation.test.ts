@@ -57,7 +57,7 @@ describe('a GET that accepts text/event-stream', () => {
     await eventually('the observation has ended', () => app.live <= 1)
   })
 
-  test('hears of changes that the app names, and of those on other paths not', async () => {
+  test('gets changes of paths that the app notifies, and not of others', async () => {
     const { handler, state } = lights()
     const { port, app } = await serve(handler)
     const peer = new Peer(port).send(get('/hall'))
@@ -71,7 +71,7 @@ describe('a GET that accepts text/event-stream', () => {
     expect(eventsOf(peer.text)).toHaveLength(2)
   })
 
-  test('carries the entity tag as id, and leaves out a first event that the observer has seen', async () => {
+  test('has the entity tag as id, and skips a first event that the observer has seen', async () => {
     const { handler, state } = lights()
     state.etag = '"v1"'
     const { port, app } = await serve(handler)
@@ -88,7 +88,7 @@ describe('a GET that accepts text/event-stream', () => {
     await stale.until(/id: "v2"\n/)
   })
 
-  test('has an id without an entity tag too, the same for the same content', async () => {
+  test('has an id without an entity tag, the same for the same content', async () => {
     const { handler, state } = lights()
     const { port } = await serve(handler)
     const idOf = async (): Promise<string> => /id: (\w+)\n/.exec(await new Peer(port).send(get('/hall')).until(/data: /))?.[1] as string
@@ -101,7 +101,7 @@ describe('a GET that accepts text/event-stream', () => {
     expect(await idOf()).not.toBe(before)
   })
 
-  test('gets a plain answer when there is nothing to observe', async () => {
+  test('gets a plain answer if there is nothing to observe', async () => {
     const { handler, state } = lights()
     state.status = 404
     const { app, port } = await serve(handler)
@@ -110,7 +110,7 @@ describe('a GET that accepts text/event-stream', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('gets an error event and the end when the state is gone', async () => {
+  test('gets an error event and the end when the state is deleted', async () => {
     const { handler, state } = lights()
     const { app, port } = await serve(handler)
     const peer = new Peer(port).send(get('/hall'))
@@ -128,7 +128,7 @@ describe('a GET that accepts text/event-stream', () => {
     await peer.until(/200 OK(?:.|\s)*"on":false\}$/)
   })
 
-  test.each([204, 205])('gets a plain %i, which tells browsers not to come back, and the connection goes on', async status => {
+  test.each([204, 205])('gets a plain %i, which stops browsers from reconnecting, and the connection continues', async status => {
     const { app, port } = await serve(context => (context.path === '/next' ? 'next' : reply(status)))
     const peer = new Peer(port).send(get('/none') + get('/next', 'Connection: close\r\n'))
     const text = await peer.untilEnd()
@@ -138,7 +138,7 @@ describe('a GET that accepts text/event-stream', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test.each(['日本', 'a\u0007b'])('gets a 500 at once when the first answer has a header that HTTP cannot carry: %j', async value => {
+  test.each(['日本', 'a\u0007b'])('gets 500 at once if the first answer has a header that HTTP cannot express: %j', async value => {
     const { app, port } = await serve(() => reply(200, 'x', { 'x-note': value }))
     const answer = await new Peer(port).send(get('/', `${EVENTS}Connection: close\r\n`)).untilEnd()
     expect(parse(answer)).toMatchObject({ status: 500 })
@@ -155,7 +155,7 @@ describe('a GET that accepts text/event-stream', () => {
     expect(headers).not.toHaveProperty('last-modified')
   })
 
-  test('is left alone when the handler streams events by itself', async () => {
+  test('passes event streams of a handler through', async () => {
     const { app, port } = await serve(context => {
       context.response.type = 'text/event-stream'
       return (async function* () {
@@ -185,7 +185,7 @@ describe('an event', () => {
     return eventsOf(await new Peer(port).send(get('/')).until(/\n\n\r\n/))[0] as string
   }
 
-  test('spreads over as many lines as its data has, and none of them can forge a field', async () => {
+  test('has as many lines as its data, and no data can forge a field', async () => {
     const event = await dataOf('one\ntwo\rthree\r\nevent: error\n\ndata: forged\n')
     expect(event.split('\n').slice(3)).toEqual([
       'data: one',
@@ -202,14 +202,14 @@ describe('an event', () => {
     expect(await dataOf('')).toMatch(/\ndata: $/)
   })
 
-  test('carries bytes that are no text as base64, and says so', async () => {
+  test('has binary bytes as base64, marked in content-type', async () => {
     expect(await dataOf(new Uint8Array([0, 255, 128]), 'image/png')).toMatch(/content-type: image\/png;base64\nid: \w+\ndata: AP\+A$/)
     expect(await dataOf(new TextEncoder().encode('küche'))).toMatch(/content-type: application\/octet-stream\nid: \w+\ndata: /)
   })
 })
 
 describe('an observer', () => {
-  test('of a silent path is sent comments, by the clock', async () => {
+  test('gets comments on a silent path', async () => {
     const clock = virtualClock()
     const { handler } = lights()
     const { port } = await serve(handler, { clock, heartbeat: 1000, retry: 50 })
@@ -220,7 +220,7 @@ describe('an observer', () => {
     expect(peer.ended).toBe(false)
   })
 
-  test('that does not read gets the newest state in the end, and those in between are skipped', async () => {
+  test('gets the newest state, without intermediate ones, if it reads slowly', async () => {
     const { handler, state } = lights()
     const { app, port } = await serve(handler)
     const peer = new Peer(port).send(get('/hall'))
@@ -237,7 +237,7 @@ describe('an observer', () => {
     expect(peer.text.match(/data: /g)?.length).toBeLessThan(400)
   })
 
-  test('that goes ends its observation', async () => {
+  test('ends its observation when it disconnects', async () => {
     const { handler, state } = lights()
     const { app, port } = await serve(handler)
     let runs = 0
@@ -251,14 +251,14 @@ describe('an observer', () => {
     expect(runs).toBe(0)
   })
 
-  test('beyond the limit is answered 503', async () => {
+  test('gets 503 over the limit', async () => {
     const { handler } = lights()
     const { port } = await serve(handler, { limits: { observers: 1 } })
     await new Peer(port).send(get('/hall')).until(/data: /)
     await new Peer(port).send(get('/hall')).until(/^HTTP\/1\.1 503 (?:.|\s)*too-many-observers/)
   })
 
-  test('is told by the shared run of its group once for all', async () => {
+  test('gets its events from the shared run of its group', async () => {
     let runs = 0
     const { app, port } = await serve(() => ({ run: ++runs }))
     const peers = Array.from({ length: 10 }, () => new Peer(port).send(get('/n')))
@@ -277,12 +277,12 @@ describe('the Accept header', () => {
     return text.includes('true')
   }
 
-  test('asks to observe among other types and in any case', async () => {
+  test('requests observing among other types and in any case', async () => {
     expect(await observes('Accept: text/html;q=0.4, Text/Event-Stream;q=0.5')).toBe(true)
     expect(await observes('Accept: text/html\r\nAccept: text/event-stream')).toBe(true)
   })
 
-  test('does not ask where another type is preferred to events by its weight', async () => {
+  test('does not request observing if another type has a greater weight', async () => {
     for (const accept of [
       'application/json, text/event-stream;q=0.1',
       'text/event-stream;q=0.9, application/json',
@@ -295,7 +295,7 @@ describe('the Accept header', () => {
     }
   })
 
-  test('asks where no type is preferred to events', async () => {
+  test('requests observing if no type is preferred to events', async () => {
     for (const accept of [
       'text/event-stream;q=0.1',
       'application/json, text/event-stream',
@@ -308,7 +308,7 @@ describe('the Accept header', () => {
     }
   })
 
-  test('does not ask by a wildcard, another type, or a weight of 0', async () => {
+  test('does not request observing by a wildcard, another type, or a weight of 0', async () => {
     for (const accept of [
       'Accept: */*',
       'Accept: text/*',
@@ -320,7 +320,7 @@ describe('the Accept header', () => {
     }
   })
 
-  test('asks nothing of other methods', async () => {
+  test('has no effect on other methods', async () => {
     const { port } = await serve(context => String(context.observe))
     const text = await new Peer(port).send(`POST / HTTP/1.1\r\nHost: localhost\r\n${EVENTS}Content-Length: 0\r\n\r\n`).until(/undefined$/)
     expect(text).toMatch(/content-length: 9/)

@@ -6,7 +6,7 @@ const get = async (target: string): Promise<ReturnType<typeof parse>> => {
   return parse(await ask(port, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`))
 }
 
-describe('http hands the path over canonical', () => {
+describe('http canonicalises the path', () => {
   const accepted: readonly (readonly [string, readonly [string, string, string]])[] = [
     ['/', ['/', '', '/']],
     ['/a/b/', ['/a/b/', '', '/a/b/']],

@@ -8,7 +8,7 @@ const arrive = (): Promise<unknown> => new Promise(resolve => setTimeout(resolve
 
 describe('a peer that owes its body while it reads its answer late', () => {
   for (const type of ['application/octet-stream', 'text/event-stream']) {
-    test(`is dropped when it sends no more, once it has read (${type})`, async () => {
+    test(`is dropped when it sends no more after it has read (${type})`, async () => {
       const clock = virtualClock()
       const { app, port } = await serve(
         context => {
@@ -38,7 +38,7 @@ describe('a peer that owes its body while it reads its answer late', () => {
     })
   }
 
-  test('is dropped when it does not read, though it sends', async () => {
+  test('is dropped when it does not read, even if it sends', async () => {
     const clock = virtualClock()
     const { app, port } = await serve(
       context => {
@@ -65,7 +65,7 @@ describe('a peer that owes its body while it reads its answer late', () => {
   })
 })
 
-describe('a peer watch', () => {
+describe('PeerWatch', () => {
   test('times the body and the drain of a peer separately', () => {
     const watch = new PeerWatch(0)
     watch.wait('body')

@@ -6,7 +6,7 @@ const put = (path: string, body: string): string => `PUT ${path} HTTP/1.1\r\nHos
 const bodies = (text: string): string[] => [...text.matchAll(/\r\n\r\n(<[^>]*>)/g)].map(([, body]) => body as string)
 
 describe('pipelined requests', () => {
-  test('are answered in their order, whether their handlers wait or not', async () => {
+  test('are answered in order, with synchronous and asynchronous handlers', async () => {
     const { app, port } = await serve(async context => {
       const number = Number(context.path.slice(1))
       if (number % 3 !== 0) await new Promise(resolve => setTimeout(resolve, 10 - number))
@@ -18,7 +18,7 @@ describe('pipelined requests', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('see the effect of those before them: one is in work at a time', async () => {
+  test('see the effect of earlier requests: one runs at a time', async () => {
     let running = 0
     let most = 0
     let state = 'old'
@@ -35,7 +35,7 @@ describe('pipelined requests', () => {
     expect(most).toBe(1)
   })
 
-  test('of a client that sends thousands at once are not read before they can be answered', async () => {
+  test('are not read before they can be answered, even thousands at once', async () => {
     const go = gate()
     let ran = 0
     const { app, port } = await serve(async () => {
@@ -61,7 +61,7 @@ describe('pipelined requests', () => {
     expect(ran).toBeLessThan(many)
   })
 
-  test('of a client that does not read its answers stay unread', async () => {
+  test('stay unread while the client does not read its answers', async () => {
     let ran = 0
     const { app, port } = await serve(() => {
       ran++
@@ -78,7 +78,7 @@ describe('pipelined requests', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('before nonsense are answered, then the nonsense', async () => {
+  test('are answered before invalid input, then the invalid input', async () => {
     for (const wait of [0, 5]) {
       const { port } = await serve(async context => {
         if (wait > 0) await new Promise(resolve => setTimeout(resolve, wait))
@@ -90,19 +90,19 @@ describe('pipelined requests', () => {
     }
   })
 
-  test('behind one that is refused are answered', async () => {
+  test('are answered after a refused one', async () => {
     const { port } = await serve(context => `<${context.path}>`)
     const text = await new Peer(port).send(get('/a//b') + get('/2') + get('/%zz') + get('/4', 'Connection: close\r\n')).untilEnd()
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400', 'HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200'])
   })
 
-  test('behind a body that the app does not read are answered', async () => {
+  test('are answered after a body that the app does not read', async () => {
     const { port } = await serve(context => `<${context.path}>`)
     const text = await new Peer(port).send(put('/1', 'unread') + put('/2', 'unread') + get('/3', 'Connection: close\r\n')).untilEnd()
     expect(bodies(text)).toEqual(['</1>', '</2>', '</3>'])
   })
 
-  test('behind a stream wait for its end', async () => {
+  test('wait for the end of a stream', async () => {
     const { port } = await serve(context =>
       context.path === '/1'
         ? (async function* () {

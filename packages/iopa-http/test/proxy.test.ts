@@ -17,7 +17,7 @@ const forwarded = 'X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX
 const direct = ['127.0.0.1', 'http', false, 'localhost', 99]
 
 describe('without trustProxy', () => {
-  test('nothing of what is forwarded is believed', async () => {
+  test('forwarding headers are ignored', async () => {
     expect(await seen(forwarded)).toEqual(direct)
     expect(await seen(forwarded, { trustProxy: [] })).toEqual(direct)
     expect(await seen(forwarded, { trustProxy: ['10.0.0.0/8', '::1'] })).toEqual(direct)
@@ -31,42 +31,42 @@ describe('behind a trusted proxy', () => {
     expect(await seen(forwarded, options)).toEqual(['203.0.113.7', 'https', true, 'lights.example', 443])
   })
 
-  test('what is not forwarded stays as it is', async () => {
+  test('keys without a forwarding header are unchanged', async () => {
     expect(await seen('', options)).toEqual(direct)
     expect(await seen('X-Forwarded-Proto: gopher\r\n', options)).toEqual(direct)
   })
 
-  test('the client is the last address that is no proxy, whatever it has written before', async () => {
+  test('the client is the last address that is not a proxy, even if the client sends the header', async () => {
     expect(await address('X-Forwarded-For: 1.2.3.4, 203.0.113.7, 10.0.0.5\r\n', options)).toBe('203.0.113.7')
     expect(await address('X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 10.0.0.5\r\n', options)).toBe('203.0.113.7')
     expect(await address('X-Forwarded-For: 10.0.0.4, 10.0.0.5\r\n', options)).toBe('10.0.0.4')
   })
 
-  test('of lists to which each proxy has added, the entry of the outermost trusted one counts', async () => {
+  test('the entry of the outermost trusted proxy is used from each list', async () => {
     const fields =
       'X-Forwarded-For: 1.2.3.4, 203.0.113.7, 10.0.0.5\r\nX-Forwarded-Proto: http, https, http\r\nX-Forwarded-Host: evil.example, lights.example, inner.example\r\n'
     expect(await seen(fields, options)).toEqual(['203.0.113.7', 'https', true, 'lights.example', 443])
   })
 
-  test('addresses may have ports, brackets and forms of IPv6', async () => {
+  test('addresses may have ports, brackets and all forms of IPv6', async () => {
     expect(await address('X-Forwarded-For: 203.0.113.7:4711\r\n', options)).toBe('203.0.113.7')
     expect(await address('X-Forwarded-For: [2001:db9::1]:4711\r\n', options)).toBe('2001:db9::1')
     expect(await address('X-Forwarded-For: ::ffff:203.0.113.7, 2001:db8::1\r\n', options)).toBe('203.0.113.7')
   })
 
-  test('what is no address ends the chain', async () => {
+  test('an invalid address ends the chain', async () => {
     expect(await address('X-Forwarded-For: 203.0.113.7, unknown, 10.0.0.5\r\n', options)).toBe('10.0.0.5')
     expect(await address('X-Forwarded-For: <script>\r\n', options)).toBe('127.0.0.1')
   })
 
-  test('the forwarded host is held against hosts, and must be one', async () => {
+  test('the forwarded host must be valid and match hosts', async () => {
     const rules = { trustProxy: ['loopback'], hosts: ['lights.example'] }
     expect(await address(forwarded, rules)).toBe('203.0.113.7')
     expect(await seen('X-Forwarded-Host: evil.example\r\n', rules)).toBe(421)
     expect(await seen('X-Forwarded-Host: a/b\r\n', options)).toBe(400)
   })
 
-  test('the forwarded host is held against hosts in HTTP/1.0 too, with a Host header or without', async () => {
+  test('the forwarded host must match hosts in HTTP/1.0 too, with or without a Host header', async () => {
     const { port } = await serve(context => context.host, { trustProxy: ['loopback'], hosts: ['lights.example'] })
     const ask10 = async (target: string, fields: string) => parse(await ask(port, `GET ${target} HTTP/1.0\r\n${fields}\r\n`))
     for (const host of ['', 'Host: lights.example\r\n']) {
@@ -77,7 +77,7 @@ describe('behind a trusted proxy', () => {
     expect((await ask10('http://lights.example/', 'X-Forwarded-For: 203.0.113.7\r\n')).body).toBe('lights.example')
   })
 
-  test('requests of many clients inherit nothing from their connection', async () => {
+  test('requests inherit nothing from their shared connection', async () => {
     const { port } = await serve(context => String(context.connection), options)
     expect(parse(await ask(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).body).toBe('null')
   })
@@ -90,7 +90,7 @@ describe('connections of a proxy', () => {
   const options = { trustProxy: ['loopback', '10.0.0.0/8'], hosts: ['*'], limits: { connectionsPerAddress: 2 } }
   const told = /data: |too-many-connections/
 
-  test('are counted per client: one over the limit is refused, others and later ones are not', async () => {
+  test('are counted per client: one over the limit is refused, others are not', async () => {
     const { port } = await serve(() => 'x', options)
     const observe = async (client: string): Promise<Peer> => {
       const peer = new Peer(port).send(get(client))
@@ -115,7 +115,7 @@ describe('connections of a proxy', () => {
     expect(again.text).toMatch(/200 OK/)
   })
 
-  test('count a client for as long as its request is in work, whatever the answer is', async () => {
+  test('count a client while its request runs, whatever the answer', async () => {
     const { port } = await serve(context => {
       if (context.path === '/fails') throw new Error('failed')
       return 'x'
@@ -128,7 +128,7 @@ describe('connections of a proxy', () => {
     expect(await peer.untilEnd()).not.toMatch(/ 503 /)
   })
 
-  test('do not count against the address of the proxy, and those of another address do', async () => {
+  test('do not count for the address of the proxy, but those of other addresses do', async () => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock })
     const app = new App({ logger: false, clock })
@@ -164,7 +164,7 @@ describe('connections of a proxy', () => {
   })
 })
 
-test('trustProxy refuses what is no address and no subnet', async () => {
+test('trustProxy refuses an entry that is neither address nor subnet', async () => {
   for (const proxy of ['example.com', '10.0.0.0/33', '10.0.0.0/x', '::1/129', '', '10.0.0']) {
     await expect(serve(() => 'x', { trustProxy: [proxy] })).rejects.toMatchObject({ code: 'bad-option' })
   }

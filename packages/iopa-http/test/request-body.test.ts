@@ -19,18 +19,18 @@ describe('http reads a body', () => {
     expect(parse(await peer.untilEnd()).body).toBe('hello')
   })
 
-  test('as null where there is none', async () => {
+  test('as null without a body', async () => {
     const { port } = await serve(context => String(context.body))
     expect(parse(await ask(port, `GET / HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`)).body).toBe('null')
     expect(parse(await ask(port, post('Connection: close\r\nContent-Length: 0\r\n'))).body).toBe('null')
   })
 
-  test('for as many readers as ask for it whole', async () => {
+  test('once for all readers that read it whole', async () => {
     const { port } = await serve(async context => [await context.text(), (await context.bytes()).length, await context.json()])
     expect(JSON.parse(parse(await ask(port, post('Connection: close\r\nContent-Length: 2\r\n', '{}'))).body)).toEqual(['{}', 2, {}])
   })
 
-  test('as a stream for one reader, and says so to the second', async () => {
+  test('as a stream for one reader, and throws for the second', async () => {
     const { port, errors } = await serve(async context => {
       let length = 0
       for await (const chunk of context.body as AsyncIterable<Uint8Array>) length += chunk.length
@@ -68,7 +68,7 @@ describe('http reads a body', () => {
     expect(parse(await peer.untilEnd()).body).toBe(String(size))
   })
 
-  test('says what is wrong with JSON', async () => {
+  test('and explains what is wrong with JSON', async () => {
     const { port } = await serve(context => context.json())
     const status = async (fields: string, body: string): Promise<readonly unknown[]> => {
       const answer = parse(await ask(port, post(`Connection: close\r\n${fields}Content-Length: ${body.length}\r\n`, body)))
@@ -81,7 +81,7 @@ describe('http reads a body', () => {
 })
 
 describe('http limits a body', () => {
-  test('by its Content-Length before the handler, which need not read it', async () => {
+  test('by Content-Length before the handler runs', async () => {
     let ran = false
     const { app, port } = await serve(() => (ran = true), { limits: { body: 1000 } })
     const answer = parse(await ask(port, post('Content-Length: 1001\r\n')))
@@ -89,7 +89,7 @@ describe('http limits a body', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('and the client that sends on gets the answer, not a reset', async () => {
+  test('and a client that keeps sending gets the answer, not a reset', async () => {
     const { port } = await serve(echo, { limits: { body: 1000 } })
     for (let round = 0; round < 20; round++) {
       const answer = parse(await ask(port, Buffer.concat([Buffer.from(post('Content-Length: 300000\r\n')), Buffer.alloc(300_000)])))
@@ -97,7 +97,7 @@ describe('http limits a body', () => {
     }
   })
 
-  test('by what comes when it is chunked', async () => {
+  test('by received bytes if it is chunked', async () => {
     const { app, port } = await serve(echo, { limits: { body: 1000 } })
     const chunk = `200\r\n${'x'.repeat(512)}\r\n`
     expect(parse(await ask(port, post('Transfer-Encoding: chunked\r\n', `${chunk}${chunk}0\r\n\r\n`))).status).toBe(413)
@@ -105,7 +105,7 @@ describe('http limits a body', () => {
     await eventually('nothing lives', () => app.live === 0)
   })
 
-  test('by what comes when it is read as a stream', async () => {
+  test('by received bytes if it is read as a stream', async () => {
     const { port } = await serve(
       async context => {
         for await (const _ of context.body as AsyncIterable<Uint8Array>);
@@ -117,13 +117,13 @@ describe('http limits a body', () => {
     expect(parse(await ask(port, post('Transfer-Encoding: chunked\r\n', chunk.repeat(3)))).status).toBe(413)
   })
 
-  test('also of a handler that never reads it: a chunked one ends the connection', async () => {
+  test('also for a handler that never reads it: a chunked body ends the connection', async () => {
     const { port } = await serve(() => 'unread')
     const answer = parse(await ask(port, post('Transfer-Encoding: chunked\r\n', '5\r\nhello\r\n')))
     expect([answer.status, answer.body, answer.headers['connection']]).toEqual([200, 'unread', 'close'])
   })
 
-  test('but keeps the connection when the rest of an unread body is within the limit', async () => {
+  test('but keeps the connection if the rest of an unread body is within the limit', async () => {
     const { port } = await serve(() => 'unread')
     const peer = new Peer(port)
     peer.send(post('Content-Length: 10\r\n', 'hello'))
@@ -132,7 +132,7 @@ describe('http limits a body', () => {
     expect((await peer.untilEnd()).match(/unread/g)).toHaveLength(2)
   })
 
-  test('to what was announced: a client that goes before is no request', async () => {
+  test('to its announced length: a client that leaves before sends no complete request', async () => {
     const outcome = gate<unknown>()
     const { app, port } = await serve(context => {
       // A change ends with its handler, which has its body no longer.
@@ -148,7 +148,7 @@ describe('http limits a body', () => {
     await eventually('its context has ended', () => app.live === 0)
   })
 
-  test('whose chunks break in the middle is refused to the handler that reads it', async () => {
+  test('and fails the reading handler when chunks are malformed', async () => {
     const { app, port } = await serve(echo)
     const peer = new Peer(port)
     peer.send(post('Transfer-Encoding: chunked\r\n', '5\r\nhello\r\n'))
@@ -159,8 +159,8 @@ describe('http limits a body', () => {
   })
 })
 
-describe('http continues', () => {
-  test('with 100 only when the body is asked for', async () => {
+describe('http sends 100 Continue', () => {
+  test('only when the body is read', async () => {
     const { port } = await serve(context => (context.headers.has('x-read') ? context.text() : 'not read'))
     const asked = new Peer(port)
     asked.send(post('Connection: close\r\nX-Read: yes\r\nExpect: 100-continue\r\nContent-Length: 5\r\n'))
@@ -172,19 +172,19 @@ describe('http continues', () => {
     expect([answer.status, answer.body, answer.headers['connection']]).toEqual([200, 'not read', 'close'])
   })
 
-  test('not when the body is too long', async () => {
+  test('not if the body is too long', async () => {
     const { port } = await serve(echo, { limits: { body: 1000 } })
     expect(await ask(port, post('Expect: 100-continue\r\nContent-Length: 5000\r\n'))).toMatch(/^HTTP\/1\.1 413 /)
   })
 
-  test('not when the request is refused for another reason', async () => {
+  test('not if the request is refused for another reason', async () => {
     const { port } = await serve(echo)
     const text = await ask(port, `POST /a//b HTTP/1.1\r\n${HOST}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n`)
     expect(text).toMatch(/^HTTP\/1\.1 400 /)
     expect(text).toMatch(/connection: close/i)
   })
 
-  test('without a word in HTTP/1.0', async () => {
+  test('not in HTTP/1.0', async () => {
     const { port } = await serve(context => context.text())
     expect(await ask(port, 'POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello')).toMatch(/^HTTP\/1\.1 200 (?:.|\s)*hello$/)
   })

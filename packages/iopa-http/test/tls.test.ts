@@ -23,7 +23,7 @@ const handshake = (port: number, options: tls.ConnectionOptions): Promise<tls.TL
   })
 
 describe('over TLS', () => {
-  test('requests are answered, and the context says that they came safely', async () => {
+  test('requests are answered, and the context is marked as encrypted', async () => {
     const { listener, port } = await serve(context => [context.scheme, context['server.TLS'], context['ssl.ClientCertificate'] ?? null], {
       tls: server
     })
@@ -32,12 +32,12 @@ describe('over TLS', () => {
     expect(await answer.json()).toEqual(['https', true, null])
   })
 
-  test('HTTP/1.1 is the protocol that is agreed on', async () => {
+  test('HTTP/1.1 is negotiated', async () => {
     const { port } = await serve(() => 'x', { tls: server })
     expect((await handshake(port, { ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
   })
 
-  test('a client verifies the server unless it says otherwise', async () => {
+  test('a client verifies the server by default', async () => {
     const { port } = await serve(() => 'x', { tls: server })
     await expect(dial(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
     await expect(dial(port, { ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
@@ -45,7 +45,7 @@ describe('over TLS', () => {
     expect((await (await dial(port, { ca }, '127.0.0.1')).send({ 'iopa.Path': '/' })).status).toBe(200)
   })
 
-  test('a client shows a certificate where one is asked for, and the handler sees it', async () => {
+  test('the handler gets the client certificate if one is required', async () => {
     const { port } = await serve(context => (context['ssl.ClientCertificate'] as { subject: { CN: string } }).subject.CN, {
       tls: { ...server, ca, requestCert: true }
     })
@@ -54,7 +54,7 @@ describe('over TLS', () => {
     await expect(dial(port, { ca }).then(channel => channel.send({ 'iopa.Path': '/' }))).rejects.toMatchObject({ name: 'IopaError' })
   })
 
-  test('observers are told', async () => {
+  test('observers get changes', async () => {
     let n = 0
     const { app, port } = await serve(() => ({ n }), { tls: server })
     const seen: unknown[] = []
@@ -66,7 +66,7 @@ describe('over TLS', () => {
     expect(seen).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }])
   })
 
-  test('new certificates hold for the connections to come', async () => {
+  test('reloaded certificates apply to new connections', async () => {
     const { port, listener } = await serve(() => 'x', { tls: server })
     const before = await handshake(port, {})
     expect(before.getPeerCertificate().subject.CN).toBe('server')

@@ -54,7 +54,7 @@ describe('transitions', () => {
   })
 
   for (const [at, [state, ...cells]] of rows.entries()) {
-    test(`of ${state} are those of the table, and every other event is refused`, () => {
+    test(`of ${state} match the table, and every other event is refused`, () => {
       expect(cells).toHaveLength(events.length)
       for (const each of events) {
         const cell = cells[each] as string
@@ -75,12 +75,12 @@ describe('transitions', () => {
     expect(reachable(IDLE).size).toBe(states.length)
   })
 
-  test('lead from every state to CLOSED, and from there nowhere', () => {
+  test('lead from every state to CLOSED, and no further', () => {
     for (const state of states) expect(nextState(state, event('CLOSE'))).toBe(CLOSED)
     expect([...reachable(CLOSED)]).toEqual([CLOSED])
   })
 
-  test('let no request begin before the one in work is answered and its body is read', () => {
+  test('start no request before the current one is answered and its body is read', () => {
     for (const state of states) {
       const next = ['IDLE', 'HEAD'].includes(STATE_NAMES[state] as string)
       expect(isAllowed(state, event('REQUEST')), STATE_NAMES[state]).toBe(next)
@@ -88,7 +88,7 @@ describe('transitions', () => {
     }
   })
 
-  test('answer nothing more once a side has ended the connection', () => {
+  test('answer nothing more after a side has ended the connection', () => {
     expect([...reachable(LINGERING)]).toEqual([LINGERING, CLOSED])
     const ended = reachable(STATE_NAMES.indexOf('HALF_CLOSED') as State)
     expect([...ended].filter(state => isAllowed(state, event('ANSWER')))).toEqual([])

@@ -14,7 +14,7 @@ const onVirtualNetwork = async (handler: (context: Context) => unknown, conditio
 }
 
 describe('over any byte channel', () => {
-  test('requests are answered, though bytes are cut, joined and late', async () => {
+  test('requests are answered when bytes are cut, joined and delayed', async () => {
     const { app, client, clock } = await onVirtualNetwork(async context => `${context.path} ${(await context.bytes()).length}`, {
       delay: [1, 50],
       splitting: 0.5,
@@ -28,7 +28,7 @@ describe('over any byte channel', () => {
     expect(app.live).toBe(0)
   })
 
-  test('observers are told', async () => {
+  test('observers get changes', async () => {
     let n = 0
     const { app, client, clock } = await onVirtualNetwork(() => ({ n }))
     const seen: unknown[] = []

@@ -21,8 +21,8 @@ const noting = (writable = true) => {
 
 const head = 'HTTP/1.1 200 OK\r\n\r\n'
 
-describe('a write buffer', () => {
-  test('hands long bytes to the channel uncopied, and with their head in one call', () => {
+describe('WriteBuffer', () => {
+  test('passes long bytes to the channel uncopied, and with their head in one call', () => {
     for (const size of [4097, 8192, 65_536, 65_537, 200_000]) {
       const { calls, buffer } = noting()
       const body = new Uint8Array(size)
@@ -46,7 +46,7 @@ describe('a write buffer', () => {
     expect(calls[0]).toHaveLength(1)
   })
 
-  test('is blocked until the channel drains', () => {
+  test('blocks until the channel drains', () => {
     const { buffer } = noting(false)
     buffer.head(head, true)
     buffer.bytes(new Uint8Array(10_000))
@@ -56,7 +56,7 @@ describe('a write buffer', () => {
     expect(buffer.blocked).toBe(false)
   })
 
-  test('leaves its source free to use the array of a chunk again', () => {
+  test('lets its source reuse the array of a chunk', () => {
     const { calls, buffer } = noting()
     for (const size of [10, 5000, 65_536]) {
       const chunk = new Uint8Array(size).fill(1)
@@ -68,7 +68,7 @@ describe('a write buffer', () => {
   })
 })
 
-test('an answer of any length arrives as it is, behind those before it', async () => {
+test('delivers an answer of any length unchanged, after earlier ones', async () => {
   const body = (size: number): Uint8Array => Buffer.alloc(size, 'abcdefghijk')
   const { port } = await serve(context => body(Number(context.path.slice(1))))
   const get = (size: number, fields = ''): string => `GET /${size} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`

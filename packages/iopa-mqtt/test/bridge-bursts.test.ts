@@ -72,7 +72,7 @@ test('reads on although nothing is finished, for a handler may wait for an answe
   await until(() => worker.lights.size > 0)
 })
 
-test('writes one line for messages that fail for good, and one for responses where it does not publish', async () => {
+test('logs one line for finally failed messages, and one for responses that it cannot publish', async () => {
   const broker = await scripted()
   const lines: string[] = []
   let seen = 0

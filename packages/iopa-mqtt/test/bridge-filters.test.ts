@@ -26,12 +26,12 @@ describe('filters of routes', () => {
     expect(filtersOf(segments).sort()).toEqual([...filters].sort())
   })
 
-  test('leave out what another one covers', () => {
+  test('omit filters that another filter covers', () => {
     expect(withoutCovered(['lights/hall', 'lights/+', 'lights/+', 'lights/#', 'sensors/+'])).toEqual(['lights/#', 'sensors/+'])
     expect(withoutCovered(['#', '$SYS/#'])).toEqual(['#', '$SYS/#'])
   })
 
-  test('that share topics are told apart', () => {
+  test('distinguish shared topics', () => {
     expect(partitionByOverlap(['lights/+', '+/hall', 'sensors/+/value'])).toEqual({
       disjoint: ['sensors/+/value'],
       overlapping: ['lights/+', '+/hall']

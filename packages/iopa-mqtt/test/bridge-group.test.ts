@@ -119,7 +119,7 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     for (const { lights } of workers) expect(lights.size).toBe(90)
   })
 
-  test('tell the observers of all of them what one was told', async () => {
+  test('deliver a change to the observers of all workers', async () => {
     const [one, two] = (await three({ share: 'house' })) as [House, House]
     await one.put('hall', 'off')
     await until(() => two.lights.get('hall') === 'off')

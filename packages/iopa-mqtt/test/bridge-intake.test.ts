@@ -93,7 +93,7 @@ describe('the inbox', () => {
     )
   })
 
-  test('refuses what is over its bounds, in number and in bytes', () => {
+  test('refuses messages over its limits of number and bytes', () => {
     const { inbox } = make(1, 2)
     expect([1, 2, 3, 4].map(number => inbox.offer({ key: 'a', number }))).toEqual([true, true, true, false])
     const small = make(1, 100, 25).inbox
@@ -102,7 +102,7 @@ describe('the inbox', () => {
 })
 
 describe('the inbox with one worker', () => {
-  test('takes topics in turn, and has room again for what was worked on', async () => {
+  test('takes topics in turn, and frees room after a message is handled', async () => {
     const started: string[] = []
     const running: (() => void)[] = []
     const inbox = new Inbox<string>({

@@ -57,7 +57,7 @@ const states = (broker: ScriptedBroker, visit: number): string[] =>
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 describe('a worker whose session the broker has lost', () => {
-  test('publishes its states again when none comes back after the subscription was answered', async () => {
+  test('publishes its states again if none arrives after the subscription was answered', async () => {
     const broker = await serve((_visit, grant) => grant())
     await worker(broker)
     broker.visits[0]?.socket.destroy()

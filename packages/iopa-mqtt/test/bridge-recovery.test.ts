@@ -81,7 +81,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
 })
 
 describeWith(['nats-server'], 'a worker on NATS', () => {
-  test('gives up a state that the broker refuses by closing, and goes on with the rest', async () => {
+  test('drops a state that the broker refuses by closing, and continues with the rest', async () => {
     const broker = await started(nats())
     const one = await open(broker)
     const device = await connectAsync(broker.url, { protocolVersion: 4 })

@@ -191,7 +191,7 @@ describe('state on a broker', () => {
   const foreign = (value: string, origin = 'other:1'): StateMessage => ({ payload: bytes(value), contentType: 'text/plain', origin })
   const soon = () => new Promise(resolve => setImmediate(resolve))
 
-  test('applies what others published meanwhile when its own message is refused', async () => {
+  test('applies messages of others published meanwhile if its own message is refused', async () => {
     const { replica, applied, failures } = alone({
       publish: async () => {
         await soon()
@@ -205,7 +205,7 @@ describe('state on a broker', () => {
     expect(failures).toHaveLength(1)
   })
 
-  test('applies what others published meanwhile when its own message never comes back', async () => {
+  test('applies messages of others published meanwhile if its own message never returns', async () => {
     const { replica, applied, fire, timers } = alone()
     replica.changed('/a')
     await soon()
@@ -219,7 +219,7 @@ describe('state on a broker', () => {
     expect(replica.pending).toBe(0)
   })
 
-  test('applies its own message when it comes a second time, for others do', async () => {
+  test('applies its own message when it arrives a second time, as other workers do', async () => {
     const { replica, applied, published, values } = alone()
     values.set('/a', 'mine')
     replica.changed('/a')
@@ -232,7 +232,7 @@ describe('state on a broker', () => {
     expect(applied).toEqual(['/a=theirs', '/a=mine'])
   })
 
-  test('publishes nothing that the topic says already', async () => {
+  test('publishes nothing that the topic already has', async () => {
     const { replica, published, values } = alone()
     await replica.receive('/a', foreign('on'))
     values.set('/a', 'on')
@@ -275,7 +275,7 @@ describe('state on a broker', () => {
     expect(published.filter(({ path }) => path === '/a').map(({ value }) => value)).toEqual(['99'])
   })
 
-  test('goes on when a path has nothing to share', async () => {
+  test('continues when a path has nothing to share', async () => {
     const { replica, published, applied } = alone({ capture: async () => null })
     replica.changed('/a')
     await replica.receive('/a', foreign('theirs'))
@@ -284,7 +284,7 @@ describe('state on a broker', () => {
     expect(applied).toEqual(['/a=theirs'])
   })
 
-  test('publishes again what the topic says in another content type, or said too many topics ago', async () => {
+  test('publishes again if the topic has another content type, or was seen too many topics ago', async () => {
     const { replica, published, values } = alone()
     values.set('/a', 'on')
     await replica.receive('/a', { ...foreign('on'), contentType: 'application/json' })

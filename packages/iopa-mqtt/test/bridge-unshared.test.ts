@@ -94,7 +94,7 @@ describeWith(['mosquitto'], 'a derived state', () => {
 })
 
 describeWith(['mosquitto'], 'a worker that is closed while the broker is away', () => {
-  test('waits for what is unsent within its timeout, and sends it when the broker is back in time', async () => {
+  test('waits for unsent states within its timeout, and sends them when the broker is back in time', async () => {
     const peer = await broker()
     const one = await worker(peer)
     const { states } = await watched(peer)
@@ -108,7 +108,7 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     expect(one.errors).toEqual([])
   })
 
-  test('says what it could not send', async () => {
+  test('logs the states that it could not send', async () => {
     const peer = await broker()
     const one = await worker(peer)
     await peer.stop()
@@ -144,7 +144,7 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     expect(left).toEqual([])
   })
 
-  test('names what is damaged in its outbox, and takes up the rest', async () => {
+  test('logs damaged records of its outbox, and loads the rest', async () => {
     const peer = await broker()
     const store = memoryStore()
     const one = await worker(peer, { outbox: { ...unclosed(store), damage: () => ['The retained message is damaged.'] } })
@@ -175,7 +175,7 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     await peer.start()
   })
 
-  test('says at a bounded rate that its outbox fails', async () => {
+  test('logs failures of its outbox at a bounded rate', async () => {
     const peer = await broker()
     const write = (): Promise<void> => Promise.reject(new Error('no space left on device'))
     const one = await worker(peer, { outbox: { ...unclosed(memoryStore()), write } })
@@ -186,7 +186,7 @@ describeWith(['mosquitto'], 'a worker that is closed while the broker is away', 
     await peer.start()
   })
 
-  test('loses nothing that it had answered for when the process is killed', async () => {
+  test('loses no acknowledged change when the process is killed', async () => {
     const peer = await broker()
     const store = memoryStore()
     const one = await worker(peer, { outbox: { ...unclosed(store) } })

@@ -69,7 +69,7 @@ test('acknowledges in the order of arrival, whatever the order of completion', a
   expect(acknowledged(visit)).toEqual([1, 2, 3, 4])
 })
 
-test('acknowledges as the work is done where the order does not matter', async () => {
+test('acknowledges as messages are handled, with ackOrder any', async () => {
   const broker = await serve()
   const { held } = await work(broker, { ackOrder: 'any' })
   const [visit] = broker.visits as [Visit]
@@ -80,7 +80,7 @@ test('acknowledges as the work is done where the order does not matter', async (
   expect(acknowledged(visit)).toEqual([3, 1, 2])
 })
 
-test('answers pings and goes on taking messages while handlers are at work', async () => {
+test('answers pings and accepts messages while handlers run', async () => {
   const broker = await serve()
   const { held } = await work(broker)
   const [visit] = broker.visits as [Visit]
@@ -113,7 +113,7 @@ test('asks for a new connection when the broker sends more than was agreed, and 
   expect(worker.seen.map(({ path }) => path)).toEqual([1, 2, 3, 4, 5].map(id => `/lights/${id}`))
 })
 
-test('goes on with what it is at when the same message comes again, but not for another one under the same identifier', async () => {
+test('does not restart a running handler for a duplicate, but for another message with the same identifier', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   publish(broker.visits[0]!, 1)
@@ -135,7 +135,7 @@ test('goes on with what it is at when the same message comes again, but not for 
   expect(worker.seen.map(({ body }) => body)).toEqual(['on', 'on', 'something else'])
 })
 
-test('does not do again what it had done but could not acknowledge', async () => {
+test('does not repeat a handled message that it could not acknowledge', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   for (const id of [1, 2, 3]) publish(broker.visits[0]!, id)
@@ -158,7 +158,7 @@ test('does not do again what it had done but could not acknowledge', async () =>
   expect(acknowledged(second)).toEqual([1, 2, 3, 4])
 })
 
-test('lets messages of QoS 0 that find no room wait in the connection', async () => {
+test('keeps QoS 0 messages without room waiting in the connection', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { window: 1, limits: { queueMessages: 2 } })
   const [visit] = broker.visits as [Visit]
@@ -187,7 +187,7 @@ test('drops messages of QoS 0 that find no room while nothing is finished, and s
   expect(broker.visits).toHaveLength(1)
 })
 
-test('leaves what it has not finished to the broker when it closes', async () => {
+test('leaves unfinished messages to the broker when it closes', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker, { clientId: 'steady' })
   const [visit] = broker.visits as [Visit]
@@ -202,7 +202,7 @@ test('leaves what it has not finished to the broker when it closes', async () =>
   expect(visit.received.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0 })
 })
 
-test('does again what comes alike but is not said to be a duplicate', async () => {
+test('handles an equal message again if it is not marked as duplicate', async () => {
   const broker = await serve()
   const { worker, held } = await work(broker)
   publish(broker.visits[0]!, 1)

@@ -100,7 +100,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(refused.properties?.contentType).toBe('application/problem+json')
   })
 
-  test('never answers where the answer would pass for a state, a command or a dead letter', async () => {
+  test('never answers to a topic of state, commands or dead letters', async () => {
     const worker = await open()
     await device.subscribeAsync(['dead/#', 'lights/#'], { qos: 1 })
     for (const responseTopic of [`${prefix}/lights/hall`, 'lights/porch', 'dead/lights/hall']) {
@@ -113,7 +113,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect([...worker.lights.keys()]).toEqual(['hall', 'end'])
   })
 
-  test('puts what can never succeed on the dead-letter topic, with the reason, and goes on', async () => {
+  test('sends commands that can never succeed to the dead-letter topic with the reason, and continues', async () => {
     const worker = await open()
     await device.subscribeAsync('dead/#', { qos: 1 })
     await send('lights/hall', 'bad', { properties: { contentType: 'text/plain', userProperties: { trace: '7' } } })
@@ -132,7 +132,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen).toHaveLength(2)
   })
 
-  test('tries again what may succeed later, at most so often, and holds what there is no room for', async () => {
+  test('retries commands that may succeed later, up to a limit, and holds those without room', async () => {
     const worker = await open({ retry: { attempts: 3, initial: 5, maximum: 20 } })
     await device.subscribeAsync('dead/#', { qos: 1 })
     const left = new Map([
@@ -181,7 +181,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     }
   })
 
-  test('lets a handler publish with QoS 1 and wait for it', async () => {
+  test('lets a handler publish with QoS 1 and wait for the acknowledgement', async () => {
     const worker = await open()
     await device.subscribeAsync('log/#', { qos: 1 })
     worker.hook = () => worker.bridge.publish('log/change', 'changed', { qos: 1 })
@@ -199,7 +199,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(worker.seen.filter(({ replica }) => !replica)).toHaveLength(1)
   })
 
-  test('acknowledges only after the work: what a worker was at when it was lost comes again', async () => {
+  test('acknowledges only after the work: commands of a lost worker are delivered again', async () => {
     const first = await open({ clientId: 'worker-a' })
     let started = 0
     let release = (): void => {}
@@ -219,7 +219,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     expect(second.seen.filter(({ replica }) => !replica)).toHaveLength(1)
   })
 
-  test('goes on after the broker was away, with what was published meanwhile and without doing twice what it is at', async () => {
+  test('continues after the broker was away, with messages published meanwhile and without repeating running ones', async () => {
     const own = await mosquitto()
     try {
       const worker = await open({ broker: own.url, clientId: 'steady' })
@@ -273,7 +273,7 @@ describeWith(['mosquitto'], 'a worker on mosquitto', () => {
     await send('lights/hall', '', { retain: true })
   })
 
-  test('leaves a topic that no route takes to others', async () => {
+  test('leaves topics without a route to others', async () => {
     const worker = await open({ topics: ['#'] })
     for (const topic of ['other/thing', 'lights//hall', 'lights/../x', '/lights/hall']) await send(topic, 'x')
     await send('lights/hall', 'on')

@@ -94,7 +94,7 @@ test.each([{}, { qos: 0 }, { protocolVersion: 4 }] as const)(
   }
 )
 
-test('says 502 disconnected of a lost connection where it does not send again', async () => {
+test('rejects with 502 disconnected for a lost connection if it does not send again', async () => {
   const { url, silence, cut } = await serve()
   const channel = await open(url, { timeout: 3000 })
   silence()

@@ -87,7 +87,7 @@ describeWith(['openssl'], 'a client with TLS', () => {
   })
 })
 
-test('reaches a broker over WebSocket, whose path is no part of the paths asked for', async () => {
+test('reaches a broker over WebSocket, whose path is not part of request paths', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   closing.push(() => server.close())

@@ -108,7 +108,7 @@ describe('the client of an IOPA broker', () => {
     expect(await (await client.get('/lights/hall')).text()).toBe('on')
   })
 
-  test('is content with the acknowledgement where it is told to be, and still learns the status', async () => {
+  test('resolves with the acknowledgement by option, with its status', async () => {
     const { url } = await serve()
     const channel = await connect(url, { answer: 'acknowledgement' })
     expect((await channel.send(request('PUT', '/lights/hall', 'on'))).status).toBe(204)
@@ -116,7 +116,7 @@ describe('the client of an IOPA broker', () => {
     expect([refused.status, await refused.text()]).toEqual([422, 'A light is not bad.'])
   })
 
-  test('says every path that a topic can say', async () => {
+  test('maps every path that a topic can express', async () => {
     const app = new App({ logger: false })
       .use(mqtt({ port: 0 }))
       .use(({ method, path, segments }) => (method === 'GET' ? { path, segments } : undefined))
@@ -173,7 +173,7 @@ describe('the client of an IOPA broker', () => {
     await second.ended
   })
 
-  test('settles what it has sent when its time is over, its signal aborts, or it is closed', async () => {
+  test('settles pending requests on timeout, abort and close', async () => {
     const { url } = await serve()
     const hasty = await connect(url, { timeout: 100 })
     await expect(hasty.send(request('GET', '/never'))).rejects.toMatchObject({ status: 504, code: 'timeout' })
@@ -191,7 +191,7 @@ describe('the client of an IOPA broker', () => {
     await expect(channel.send(request('GET', '/lights/hall'))).rejects.toMatchObject({ status: 503, code: 'closed' })
   })
 
-  test('refuses what a topic cannot say', async () => {
+  test('refuses paths that a topic cannot express', async () => {
     const { url } = await serve()
     const channel = await connect(url)
     await expect(channel.send(request('GET', '/'))).rejects.toMatchObject({ status: 400, code: 'bad-topic' })
@@ -208,7 +208,7 @@ describe('the client of an IOPA broker', () => {
 })
 
 describe('connecting', () => {
-  test('rejects when nobody listens, when nobody answers, and with its signal', async () => {
+  test('rejects if nothing listens, if nothing answers, and with its signal', async () => {
     await expect(connect('mqtt://127.0.0.1:1')).rejects.toMatchObject({ status: 502, code: 'connect-failed' })
     const sockets: Socket[] = []
     const silent = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
@@ -255,7 +255,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     expect(seen).toEqual(['on', 'dim'])
   })
 
-  test('says 404 where nobody listens, and reads what is retained', async () => {
+  test('gets 404 without subscribers, and reads retained messages', async () => {
     const channel = await connect(broker.url)
     expect((await channel.send(request('PUT', '/plain/one', 'x'))).status).toBe(404)
     expect((await channel.send(request('PUT', '/plain/one', 'kept', { 'mqtt.Retain': true }))).status).toBe(204)
@@ -282,7 +282,7 @@ describeWith(['mosquitto'], 'the client of mosquitto', () => {
     await ended
   })
 
-  test('observes on after the broker was away, and says meanwhile that it cannot be reached', async () => {
+  test('continues to observe after the broker was away, and rejects meanwhile', async () => {
     const channel = await connect(broker.url, { answer: 'acknowledgement' })
     const { seen, ended, stop } = observe(channel, '/steady/topic')
     await until(async () => {

@@ -368,7 +368,7 @@ describe('CONNECT', () => {
 
   const head = (flags: number, version = 4, name = 'MQTT'): Buffer => Buffer.concat([text(name), Buffer.from([version, flags, 0, 10])])
 
-  test('that comes from a bridge says so', () => {
+  test('from a bridge is marked as such', () => {
     expect(decode(packet(0x10, head(2, 0x84), text('c')), 0)).toMatchObject({ protocolVersion: 4, bridge: true })
   })
 

@@ -73,7 +73,7 @@ const publish = (payload: string, qos: 0 | 1 | 2, messageId = 1): Packet => ({
 })
 
 describe('a connection', () => {
-  test('publishes with QoS 2 in two steps, and gives what the first one says', async () => {
+  test('publishes with QoS 2 in two steps, and returns the result of the first', async () => {
     const { connection, visit } = await open((packet, { send }) => {
       if (packet.cmd === 'publish')
         send({ cmd: 'pubrec', messageId: packet.messageId as number, reasonCode: 0x10, properties: { userProperties: { a: 'b' } } })
@@ -137,7 +137,7 @@ describe('a connection', () => {
     expect(new Set(identifiers).size).toBe(4)
   })
 
-  test('tells the broker why it leaves when a packet breaks the protocol', async () => {
+  test('sends a reason to the broker when a packet breaks the protocol', async () => {
     const { connection, visit } = await open()
     // A PUBLISH with a topic alias, which the CONNECT did not allow.
     visit.socket.write(Buffer.from([0x30, 7, 0, 1, 0x61, 3, 35, 0, 1]))
@@ -158,7 +158,7 @@ describe('a connection', () => {
     expect(commands(visit)).toEqual(['connect', 'pingreq'])
   })
 
-  test('rejects what is under way when it is lost, and knows why', async () => {
+  test('rejects pending requests with the reason when it is lost', async () => {
     const { connection, visit } = await open()
     const lost = connection.subscribe([{ filter: 'a', qos: 1 }]).catch((error: unknown) => error)
     await until(() => commands(visit).includes('subscribe'))

@@ -115,7 +115,7 @@ describe('a store with one flipped bit', () => {
     await store.close()
   })
 
-  test('in a record is set aside under a key of its own, so that it counts once', async () => {
+  test('in a record is moved to a separate key, so that it counts once', async () => {
     await fill()
     const database = new ClassicLevel<string, Uint8Array>(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
     await database.open()
@@ -187,7 +187,7 @@ describe('a log', () => {
 })
 
 describe('a broker on a damaged store', () => {
-  test('logs what is lost, counts it and serves the rest', async () => {
+  test('is logged and counted, and the rest is served', async () => {
     await fill()
     await flip(await named('.log'), 0.5)
     const net = await lab(undefined, { store: disk(folder), statistics: 1 })

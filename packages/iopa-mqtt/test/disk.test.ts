@@ -92,7 +92,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  test('removes what belongs to a session with it, and nothing of a client whose id begins alike', async () => {
+  test('removes the data of a session with it, and nothing of a client whose id begins alike', async () => {
     const store = disk(folder)
     await store.write([
       session('a'),
@@ -129,7 +129,7 @@ describe('the disk store', () => {
     await store.close()
   })
 
-  test('says that another broker uses the folder', async () => {
+  test('reports that another broker uses the folder', async () => {
     const store = disk(folder)
     await store.write([retained('t', 'x')])
     await expect(records(disk(folder))).rejects.toMatchObject({ status: 503, code: 'store-locked' })

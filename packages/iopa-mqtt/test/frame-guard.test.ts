@@ -51,7 +51,7 @@ describe('the frame guard', () => {
     )
   })
 
-  test('says where the fields behind the length begin', () => {
+  test('returns the offset of the fields after the length', () => {
     const bodies: number[] = []
     const guard = new FrameGuard(1 << 20, (_bytes, start, body) => bodies.push(body - start) > 0)
     guard.push(Buffer.concat([frame(0x30, Buffer.alloc(5)), frame(0x30, Buffer.alloc(200)), frame(0x30, Buffer.alloc(20_000))]))
@@ -69,7 +69,7 @@ describe('the frame guard', () => {
     expect(reasonOf(() => collect(1 << 20, [Buffer.from([0x30, 0x80, 0x00])]))).toBe(0x81)
   })
 
-  test('keeps what follows when the handler says stop, and goes on from there', () => {
+  test('keeps the rest when the handler stops, and continues from there', () => {
     const seen: number[] = []
     const guard = new FrameGuard(1000, (bytes, start) => {
       seen.push(bytes[start] as number)
@@ -87,7 +87,7 @@ describe('the frame guard', () => {
     expect(guard.waiting).toBe(0)
   })
 
-  test('does not touch packets that it handed out earlier', () => {
+  test('does not change packets that it returned earlier', () => {
     const kept: Buffer[] = []
     const guard = new FrameGuard(1000, (bytes, start, _body, end) => kept.push(bytes.subarray(start, end)) > 0)
     const first = frame(0x30, Buffer.alloc(50, 1))
@@ -113,7 +113,7 @@ describe('the frame guard', () => {
     expect(guard.waiting).toBe(0)
   })
 
-  test('holds nothing after it was closed in the middle of what had waited', () => {
+  test('holds nothing after it was closed with waiting data', () => {
     const guard: FrameGuard = new FrameGuard(1000, () => {
       guard.close()
       return false

@@ -83,7 +83,7 @@ describeWith(['mosquitto_pub', 'mosquitto_sub'], 'mosquitto_pub and mosquitto_su
     await until(() => heard.at(-1) === 'lights/hall {"on":false,"level":0}')
   })
 
-  test('hear why a payload was refused, with MQTT 5', async () => {
+  test('get the reason for a refused payload, with MQTT 5', async () => {
     const { port, lights } = await home()
     const refused = await run('mosquitto_pub', [...at(port, 'mqttv5'), '-t', 'lights/hall', '-m', '{"on":"maybe"}', '-q', '1', '-d'])
     expect(refused.output).toMatch(/RC:153|Payload format invalid/)

@@ -44,7 +44,7 @@ const make = (receiveMaximum = 1): { publisher: Publisher; next: () => FakeConne
 }
 
 describe('publishing to a broker', () => {
-  test('does not send again what needs no answer any more', async () => {
+  test('does not send again messages whose answer is no longer needed', async () => {
     const { publisher, next, now } = make()
     const published = publisher.publish(message('a'), undefined, () => false)
     await rest()
@@ -55,7 +55,7 @@ describe('publishing to a broker', () => {
     expect(now().sent).toEqual([])
   })
 
-  test('goes on with everything that waited for its turn when the connection is lost', async () => {
+  test('continues with all waiting messages when the connection is lost', async () => {
     const { publisher, next, now } = make()
     const published = ['a', 'b', 'c'].map(topic => publisher.publish(message(topic)))
     await rest()
@@ -71,7 +71,7 @@ describe('publishing to a broker', () => {
     expect(await Promise.all(published)).toEqual([RECEIPT, RECEIPT, RECEIPT])
   })
 
-  test('lets others go on past one that may not be sent again', async () => {
+  test('lets others pass a message that may not be sent again', async () => {
     const { publisher, next, now } = make()
     const first = publisher.publish(message('a'), undefined, () => false)
     const second = publisher.publish(message('b'), undefined, () => false)
@@ -88,7 +88,7 @@ describe('publishing to a broker', () => {
     expect(await third).toBe(RECEIPT)
   })
 
-  test('passes on the turn of one that gives up at any moment', async () => {
+  test('passes on the turn of an aborted message at any moment', async () => {
     for (let moment = 0; moment < 12; moment++) {
       const { publisher, now } = make()
       const abort = new AbortController()

@@ -45,7 +45,7 @@ describe('a lasting connection to a broker', () => {
   test.each([
     ['refuses version 5 with 0x84', (packet: Packet) => packet.cmd === 'connect' && packet.protocolVersion === 5 && connack(0x84)],
     ['closes without a word', (packet: Packet) => packet.cmd === 'connect' && packet.protocolVersion === 5 && null]
-  ])('falls back to MQTT 3.1.1 where the broker %s', async (_, answer) => {
+  ])('falls back to MQTT 3.1.1 if the broker %s', async (_, answer) => {
     const { url, visits } = await serve((packet, visit) => {
       if (packet.cmd !== 'connect') return
       const said = answer(packet)
@@ -58,7 +58,7 @@ describe('a lasting connection to a broker', () => {
     expect(visits).toHaveLength(2)
   })
 
-  test('rejects for the first time with what is wrong, and never with another version than asked for', async () => {
+  test('rejects the first connect with the reason, and uses only the requested version', async () => {
     const codes = [0x86, 0x87, 0x85, 0x89]
     const { url, visits } = await serve((_, visit, number) => visit.send(connack(codes[number - 1])))
     await expect(remote(url).start()).rejects.toMatchObject({ status: 401, code: 'broker-credentials' })
@@ -103,7 +103,7 @@ describe('a lasting connection to a broker', () => {
     expect(published(visits[0]!.received)).toEqual(Array.from({ length: 20 }, (_, n) => String(n)))
   })
 
-  test('sends a QoS 1 message again on the next connection, and says of others that they may be lost', async () => {
+  test('sends a QoS 1 message again on the next connection, and reports others as possibly lost', async () => {
     const { url, visits } = await serve((packet, visit, number) => {
       if (packet.cmd === 'connect') visit.send(connack())
       if (packet.cmd !== 'publish') return
@@ -118,7 +118,7 @@ describe('a lasting connection to a broker', () => {
     expect(published(visits[1]!.received)).toEqual(['one'])
   })
 
-  test('gives the reason of a refusal with what the broker says about it', async () => {
+  test('reports the reason of a refusal with the text of the broker', async () => {
     const { url } = await serve((packet, visit) => {
       if (packet.cmd === 'connect') visit.send(connack())
       if (packet.cmd === 'publish') {
@@ -135,7 +135,7 @@ describe('a lasting connection to a broker', () => {
     expect(await broker.publish(message('x'))).toMatchObject({ reasonCode: 0x87, reasonString: 'Not yours.', userProperties: { status: '403' } })
   })
 
-  test('gives up a publish whose signal aborts, under way or waiting, and lets the next one go', async () => {
+  test('cancels a publish whose signal aborts, in flight or waiting, and lets the next one go', async () => {
     const { url, visits } = await serve((packet, visit) => {
       if (packet.cmd === 'connect') visit.send(connack(0, { receiveMaximum: 1 }))
       if (packet.cmd === 'publish' && packet.payload.toString() === 'good') visit.send(acknowledge(packet))
@@ -184,7 +184,7 @@ describe('a lasting connection to a broker', () => {
     }
   })
 
-  test('drops a connection whose preparation the broker does not answer, and tries again', async () => {
+  test('drops a connection if the broker does not answer its preparation, and tries again', async () => {
     const { url, visits } = await serve((packet, visit, number) => {
       if (packet.cmd === 'connect') visit.send(connack())
       if (packet.cmd === 'subscribe' && number > 2) visit.send({ cmd: 'suback', messageId: packet.messageId!, granted: [1] })
@@ -225,7 +225,7 @@ describe('properties of a message', () => {
     expect(encoded({ contentType: 'a/b', messageExpiryInterval: 3 }, 4)).toMatchObject({ properties: {}, messageExpiryInterval: undefined })
   })
 
-  test('come in by name, where one that repeats has all its values', () => {
+  test('arrive by name, with all values of a repeated one', () => {
     const packet = encoded({ userProperties: { a: ['1', '2'], __proto__x: 'y' }, messageExpiryInterval: 7 })
     expect(inbound(packet).properties).toEqual({ userProperties: { a: ['1', '2'], __proto__x: 'y' }, messageExpiryInterval: 7 })
   })

@@ -10,7 +10,7 @@ import { isCanonicalTopic, isTopicFilter, isTopicName, levelCount, parseSharedFi
 const isFound = (topic: string | null): topic is string => topic !== null
 
 describe('topic names and filters', () => {
-  test('are told apart by their wildcards', () => {
+  test('are distinguished by their wildcards', () => {
     for (const name of ['a', '/', 'a/b', '/a', 'a/', ' ', 'ä/ü', '$SYS/x']) {
       expect(isTopicName(name), name).toBe(true)
       expect(isTopicFilter(name), name).toBe(true)
@@ -100,7 +100,7 @@ describe('matching', () => {
     .map(([levels, hash]) => [...levels, ...(hash ? ['#'] : [])].join('/'))
     .filter(isTopicFilter)
 
-  test('finds in the trie and in the tree what one by one comparison finds', () => {
+  test('finds in the trie and the tree the same as one by one comparison', () => {
     fc.assert(
       fc.property(fc.array(topics, { maxLength: 20 }), fc.array(filters, { maxLength: 20 }), (names, patterns) => {
         const trie = new SubscriptionTrie<number, string>()
@@ -119,7 +119,7 @@ describe('matching', () => {
     )
   })
 
-  test('leaves nothing behind when everything was taken out again', () => {
+  test('leaves nothing behind when everything was removed', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(filters, fc.integer({ min: 0, max: 3 })), { maxLength: 30 }), entries => {
         const trie = new SubscriptionTrie<number, string>()
@@ -161,7 +161,7 @@ describe('matching', () => {
 })
 
 describe('a route with a constraint', () => {
-  test('makes a state of those topics alone that it takes', () => {
+  test('maps only the accepted topics to state', () => {
     const segments = [
       { kind: 'static', value: 'rooms' },
       { kind: 'param', name: 'number', constraint: /^[0-9]+$/ }

@@ -56,7 +56,7 @@ describeWith(['chromium'], 'a page in a browser', () => {
     server?.closeAllConnections()
   })
 
-  test('hears and changes a light over WebSocket', async () => {
+  test('reads and changes a light over WebSocket', async () => {
     const page = await browser.newPage()
     await page.goto(`http://127.0.0.1:${port}/`)
     await page.evaluate(`start('ws://127.0.0.1:${port}/mqtt')`)

@@ -83,7 +83,7 @@ describe('WebSocket', () => {
     expect([isBinary, [...data]]).toEqual([true, [1, 2, 3]])
   })
 
-  test('loses nothing that comes before the receiver is there', async () => {
+  test('loses no data that arrives before the receiver is set', async () => {
     const received: number[] = []
     const { url } = await listen({ port: 0 }, channel => {
       setTimeout(() => channel.open({ data: chunk => void received.push(...chunk), end: () => {}, drain: () => {}, close: () => {} }), 30)
@@ -94,7 +94,7 @@ describe('WebSocket', () => {
     expect(received).toEqual([0, 1, 2, 3, 4])
   })
 
-  test('says when the peer reads too slowly, and when it has caught up', async () => {
+  test('reports when the peer reads too slowly, and when it has caught up', async () => {
     let channel: ByteChannel | undefined
     let drained = 0
     const { url } = await listen({ port: 0 }, accepted => {
@@ -117,7 +117,7 @@ describe('WebSocket', () => {
     expect(channel!.buffered).toBe(0)
   })
 
-  test('tells the receiver once that the connection is gone, whoever ends it', async () => {
+  test('reports the end of the connection once, whichever side ends it', async () => {
     const closed: string[] = []
     const channels: ByteChannel[] = []
     const { url } = await listen({ port: 0 }, channel => {
@@ -148,7 +148,7 @@ describe('WebSocket', () => {
     expect((await once(large, 'close'))[0]).toBe(1009)
   })
 
-  test('lets pages in that are listed or of its own host, and clients without an Origin', async () => {
+  test('accepts listed pages and those of its own host, and clients without an Origin', async () => {
     const { url, port } = await listen({ port: 0, origins: ['https://house.example'] })
     await connect(url)
     await connect(url, { origin: 'https://house.example' })
@@ -174,7 +174,7 @@ describe('WebSocket', () => {
     expect(isOriginAllowed(origin, host, address, [])).toBe(allowed)
   })
 
-  test('refuses who does not offer the subprotocol, and what is no WebSocket', async () => {
+  test('refuses clients without the subprotocol, and requests that are not WebSocket', async () => {
     const { url, port } = await listen({ port: 0, path: '/mqtt' })
     expect(await refusal(url, {}, [])).toBe(400)
     expect(await refusal(url, {}, ['chat'])).toBe(400)
@@ -185,7 +185,7 @@ describe('WebSocket', () => {
     expect(response.statusCode).toBe(426)
   })
 
-  test('shares a server of node:http with others, and leaves it as it was', async () => {
+  test('shares a node:http server with others, and does not close it', async () => {
     const server = createServer((_request, response) => response.end('page')).listen(0, '127.0.0.1')
     await once(server, 'listening')
     closing.push(() => server.close())

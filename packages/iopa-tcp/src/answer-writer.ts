@@ -41,7 +41,7 @@ export interface AnswerPorts {
   readonly schedule: () => void
   /** Resolves when the peer reads again, or the connection is gone. */
   readonly drained: () => Promise<void>
-  /** The connection cannot go on, and the peer cannot be told. */
+  /** The connection cannot continue, and no answer can be sent. */
   readonly destroy: () => void
 }
 
@@ -97,7 +97,7 @@ export class AnswerWriter implements AnswerOutput {
     }
   }
 
-  /** Counts the body of a request among those in memory; false when there is no room, and it has been refused. */
+  /** Counts the body of a request among those in memory; false if there was no room and it has been refused. */
   holds(request: Context, bytes: number, seq?: number | string): boolean {
     try {
       holdBytes(request, bytes)
@@ -135,13 +135,14 @@ export class AnswerWriter implements AnswerOutput {
     this.#unflushed += bytes.length
   }
 
-  /** Writes an answer out of turn, with all others of this turn of the event loop: to an observer. */
-  send(answer: SealedAnswer, request: Context): void {
-    this.#format.write(answer, request, this)
-    this.#flushMany()
+  /** Writes a whole message out of turn, with all others of this turn of the event loop: to an observer. */
+  send(bytes: Uint8Array): void {
+    this.#outbox.write(bytes)
+    this.#unflushed += bytes.length
+    if (this.#unflushed >= FLUSH_BYTES) this.#flushMany()
   }
 
-  /** Looks whether middleware has set another user in a request; `run` does that by itself. */
+  /** Checks whether middleware has set another user in a request; `run` does this itself. */
   look(request: Context): void {
     this.#user.look(request)
   }
@@ -222,7 +223,7 @@ export class AnswerWriter implements AnswerOutput {
         if (!this.#outbox.writable) await this.#drained()
         if (this.#closed) break
       }
-      // The body was given up with its request.
+      // The body was cancelled with its request.
       if (request.ended) this.#destroy()
     } catch (error) {
       if (!this.#closed) this.#host.logger.error(`iopa: the body of ${request} could not be read`, error)
@@ -236,7 +237,7 @@ export class AnswerWriter implements AnswerOutput {
   }
 }
 
-/** Requests whose answers leave in the order in which they arrived, whatever order they are finished in. */
+/** Requests whose answers are sent in the order of arrival, not in the order in which they finish. */
 class AnswerOrder {
   // A map keeps the order of its keys; the value says whether the answer is there.
   readonly #requests = new Map<Context, boolean>()

@@ -12,7 +12,7 @@ import {
 import type { AnswerFormat } from './answer-writer.ts'
 import type { FrameReceiver, RequestPorts } from './frame-receiver.ts'
 
-const TOO_MANY = new IopaError(429, 'too-many-observations', 'This connection observes as much as it may; end an observation first.')
+const TOO_MANY = new IopaError(429, 'too-many-observations', 'This connection has reached its limit of observations: end one first.')
 
 /** Bags on the wire: a JSON object per line. */
 export const bagFormat: AnswerFormat = {
@@ -77,6 +77,7 @@ export class BagRequests implements FrameReceiver {
     counted.keepAlive(true)
     answers.inFlight++
     let waiting = true
+    let over = false
     const entered = (): void => {
       if (!waiting) return
       waiting = false
@@ -85,17 +86,19 @@ export class BagRequests implements FrameReceiver {
       schedule()
     }
     request.defer(() => {
+      over = true
       if (this.#observations.get(seq) === request) this.#observations.delete(seq)
       counted.keepAlive(this.occupied)
       entered()
       schedule()
     })
     const deliver = (answer: SealedAnswer): void | Promise<void> => {
-      if (request.ended) return
+      if (over) return
       const waits = answers.waits()
       if (waits !== undefined) return waits.then(() => deliver(answer))
-      answers.send(answer, request)
-      entered()
+      // Answers to observers are collected.
+      answers.send(Buffer.from(`${encodeBagAnswer(answer, seq)}\n`))
+      if (waiting) entered()
       if (!answer.ok) void request.end()
       else return answers.waits()
     }

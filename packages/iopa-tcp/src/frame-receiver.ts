@@ -3,7 +3,7 @@ import type { AnswerWriter } from './answer-writer.ts'
 
 /** Makes requests of the frames of one connection. */
 export interface FrameReceiver {
-  /** True while something beside requests in work keeps the connection open. */
+  /** True while something other than running requests keeps the connection open. */
   readonly occupied: boolean
   /** Takes one frame; an error that it throws ends the connection. */
   receive(frame: Uint8Array): void

@@ -43,7 +43,7 @@ export function framingOf(option: FramingOption): Framing {
 
 function lengthPrefixed(option: 'lengthPrefixed' | LengthPrefixedOption): Framing {
   const { bytes = 4, endian = 'big' } = typeof option === 'object' ? option : {}
-  if (bytes !== 1 && bytes !== 2 && bytes !== 4) throw new TypeError('The length before a frame has 1, 2 or 4 bytes.')
+  if (bytes !== 1 && bytes !== 2 && bytes !== 4) throw new TypeError('Set bytes of lengthPrefixed to 1, 2 or 4.')
   const little = endian === 'little'
   return lengthFraming({
     name: `lengthPrefixed (${bytes} bytes, ${endian} endian)`,
@@ -63,7 +63,7 @@ function lengthPrefixed(option: 'lengthPrefixed' | LengthPrefixedOption): Framin
 }
 
 function fixed(bytes: number): Framing {
-  if (!Number.isSafeInteger(bytes) || bytes < 1) throw new TypeError('The size of fixed frames is a positive whole number.')
+  if (!Number.isSafeInteger(bytes) || bytes < 1) throw new TypeError('Set bytes of fixed to a positive whole number.')
   return lengthFraming({ name: `fixed (${bytes} bytes)`, bytes: 0, maxPayload: Number.MAX_SAFE_INTEGER, read: () => bytes, prefix: () => null })
 }
 

@@ -85,7 +85,7 @@ class LengthReader implements FrameReader {
     return null
   }
 
-  /** The frame that began in an earlier chunk; its room grows with what comes, never with what the peer announces. */
+  /** The frame that began in an earlier chunk; its buffer grows with the received bytes, not with the announced length. */
   #complete(): Uint8Array | null {
     const head = this.#format.bytes
     if (this.#partial.length < head && !this.#fill(head)) return null

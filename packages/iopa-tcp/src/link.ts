@@ -73,7 +73,7 @@ export class TcpLink implements Link {
   readonly #channel: ByteChannel
   readonly #reader: FrameReader
   readonly #outbox: Outbox
-  /** By seq, in the order in which they were sent. A plain message that was given up keeps its place: its answer may still come. */
+  /** By seq, in the order in which they were sent. An aborted plain message keeps its place: its answer may still arrive. */
   readonly #waiting = new Map<number, Waiting | null>()
   /** Messages that wait for the peer to read. */
   readonly #unsent: { readonly seq: number; readonly waiting: Waiting | null; readonly bytes: Uint8Array }[] = []
@@ -147,7 +147,7 @@ export class TcpLink implements Link {
     })
   }
 
-  /** The caller has given a request up: the peer hears of it where that ends an observation. */
+  /** The caller has aborted a request: tells the peer if that ends an observation. */
   #abandon(seq: number): void {
     const waiting = this.#settle(seq)
     waiting?.resolve(undefined)
@@ -232,7 +232,7 @@ export class TcpLink implements Link {
   #send(): void {
     while (this.#unsent.length > 0 && this.#outbox.writable) {
       const { seq, waiting, bytes } = this.#unsent.shift()!
-      // One that was given up before it left is not sent.
+      // A request that was aborted before sending is not sent.
       if (waiting !== null && this.#waiting.get(seq) !== waiting) continue
       if (waiting !== null) waiting.sent = true
       this.#outbox.write(bytes)

@@ -26,7 +26,7 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls ? 'tcps' : 'tcp'
-  // A body of the largest size fits in base64, with its headers and path beside it.
+  // The largest body fits in base64, with its headers and path.
   const frameLimit = bag ? Math.ceil((limits.body * 4) / 3) + 64 * 1024 : limits.body
   const counters = countersOf(host, 'tcp')
   const settings: SessionSettings = { host, counters, clock, framing, bag, frameLimit, scheme, closing: false }
@@ -74,7 +74,9 @@ const LINGER = 1000
 function refusals(bag: boolean, clock: Clock): (channel: ByteChannel) => void {
   let open = 0
   const answer = answerToError(
-    new IopaError(503, 'too-many-connections', 'The server has as many connections as it may have; try again.', { headers: { 'retry-after': '10' } })
+    new IopaError(503, 'too-many-connections', 'The server has reached its limit of connections: try again later.', {
+      headers: { 'retry-after': '10' }
+    })
   )
   const line = Buffer.from(`${encodeBagAnswer(answer, undefined)}\n`)
 

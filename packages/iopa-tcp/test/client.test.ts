@@ -52,7 +52,7 @@ const state = async (): Promise<{ port: number; app: App; set(level: number): Pr
 }
 
 describe('a client', () => {
-  test('sends requests and resolves with their answers, whatever the status', async () => {
+  test('resolves requests with their answers, whatever the status', async () => {
     const { port } = await serve(async context => {
       if (context.path === '/missing') return undefined
       context.response.headers.set('etag', '"1"')
@@ -94,7 +94,7 @@ describe('a client', () => {
     ).toEqual({ type: 'application/octet-stream', bytes: [1, 2] })
   })
 
-  test('has many requests under way on one connection', async () => {
+  test('pipelines many requests on one connection', async () => {
     let release = (_: string): void => undefined
     const { port, app } = await serve(context => {
       if (context.path !== '/slow') return context.path
@@ -111,7 +111,7 @@ describe('a client', () => {
     expect(await (await slow).text()).toBe('slow')
   })
 
-  test('refuses more requests at once than its limit', async () => {
+  test('refuses requests over its limit', async () => {
     const { port } = await serve(() => later(20, 'x'))
     const channel = await open(port, { limits: { inFlight: 10 } })
     const results = await Promise.allSettled(Array.from({ length: 12 }, () => channel.send({ 'iopa.Path': '/' })))
@@ -119,7 +119,7 @@ describe('a client', () => {
     expect((results.at(-1) as PromiseRejectedResult).reason).toMatchObject({ status: 503, code: 'overloaded' })
   })
 
-  test('rejects after the time, and is not confused by the answer that comes later', async () => {
+  test('rejects after the timeout, and ignores the late answer', async () => {
     const { port } = await serve(context => (context.path === '/slow' ? later(150, 'slow') : context.path))
     const channel = await open(port, { timeout: 50 })
     await expect(channel.send({ 'iopa.Path': '/slow' })).rejects.toMatchObject({ status: 504, code: 'timeout' })
@@ -137,7 +137,7 @@ describe('a client', () => {
     await expect(channel.send({ 'iopa.Path': '/', 'iopa.CallCancelled': abort.signal })).rejects.toThrow('enough')
   })
 
-  test('rejects what waits when the peer goes, and connects anew for the next request', async () => {
+  test('rejects pending requests when the peer leaves, and reconnects for the next', async () => {
     let count = 0
     const { port } = await fake(socket => {
       count++
@@ -151,7 +151,7 @@ describe('a client', () => {
     expect(count).toBe(2)
   })
 
-  test('rejects what waits with the reason that the peer gave for closing', async () => {
+  test('rejects pending requests with the reason that the peer gave for closing', async () => {
     const { port } = await fake(socket => {
       socket.end(
         '{"iopa.StatusCode":503,"iopa.ContentType":"application/problem+json","iopa.Body":{"code":"too-many-connections","detail":"full"}}\n'
@@ -164,7 +164,7 @@ describe('a client', () => {
     })
   })
 
-  test('rejects when the peer sends what is no answer', async () => {
+  test('rejects when the peer sends an invalid answer', async () => {
     for (const line of ['HTTP/1.1 400 Bad Request\r\n', '{"iopa.StatusCode":"200","iopa.Seq":1}\n', `${'x'.repeat(3000)}`]) {
       const { port } = await fake(socket => socket.once('data', () => socket.write(line)))
       const channel = await open(port, { limits: { body: 10, queueBytes: 1000 } })
@@ -173,7 +173,7 @@ describe('a client', () => {
     }
   })
 
-  test('fails only the request whose answer cannot be read; the others, and an observation, go on', async () => {
+  test('rejects only the request whose answer cannot be read; others and an observation continue', async () => {
     const { port, server } = await fake(socket =>
       socket.on('data', data => {
         for (const line of String(data).trim().split('\n')) {
@@ -210,7 +210,7 @@ describe('a client', () => {
     await observed.return?.()
   })
 
-  test('skips an answer that is longer than it reads, and rejects its request alone', async () => {
+  test('skips an answer that is too long, and rejects only its request', async () => {
     const { port } = await serve(async context => {
       await later(1)
       return context.path === '/large' ? 'x'.repeat(300_000) : context.path === '/edge' ? 'x'.repeat(65_000) : 'small'
@@ -234,7 +234,7 @@ describe('a client', () => {
     }
   )
 
-  test('ignores answers that nobody waits for', async () => {
+  test('ignores unexpected answers', async () => {
     const { port } = await fake(socket =>
       socket.on('data', () =>
         socket.write('{"iopa.StatusCode":200,"iopa.Seq":99}\n{"iopa.StatusCode":200,"iopa.Seq":"a"}\n{"iopa.StatusCode":201,"iopa.Seq":1}\n')
@@ -244,7 +244,7 @@ describe('a client', () => {
     expect((await channel.send({ 'iopa.Path': '/' })).status).toBe(201)
   })
 
-  test('closes: what waits rejects, and so does what comes after', async () => {
+  test('rejects pending and later requests when it closes', async () => {
     const { port, app } = await serve(() => later(1000, 'x'))
     const channel = await open(port)
     const sent = channel.send({ 'iopa.Path': '/' })
@@ -256,7 +256,7 @@ describe('a client', () => {
     await channel.close()
   })
 
-  test('cannot be opened where nobody listens, without a port, after an abort, or with TLS for tcp:', async () => {
+  test('refuses an unreachable server, a URL without a port, an aborted signal, and TLS for tcp:', async () => {
     const { port, app } = await serve(() => 'x')
     await app.close()
     const url = new URL(`tcp://127.0.0.1:${port}`)
@@ -266,7 +266,7 @@ describe('a client', () => {
     await expect(connect(tcp(), url, { tls: {} })).rejects.toMatchObject({ code: 'tls-scheme' })
   })
 
-  test('gives up connecting after the time', async () => {
+  test('stops connecting after the timeout', async () => {
     // A full backlog of a listener that never accepts would do; a network of the test's own is quicker.
     const never = {
       listen: () => Promise.reject(new Error('no')),
@@ -314,7 +314,7 @@ describe('a client', () => {
 })
 
 describe('observing through a client', () => {
-  test('gives the state and each change until the loop is left, and the server knows', async () => {
+  test('delivers the state and each change, and unsubscribes when the loop is left', async () => {
     const { port, app, set } = await state()
     const channel = await open(port)
     const levels: unknown[] = []
@@ -347,7 +347,7 @@ describe('observing through a client', () => {
     for await (const _ of channel.observe({ 'iopa.Path': '/level' })) setTimeout(() => channel.close(), 10)
   })
 
-  test('throws what the peer says of a path that cannot be observed', async () => {
+  test('throws the answer for a path that cannot be observed', async () => {
     const { port } = await state()
     const channel = await open(port)
     await expect(channel.observe({ 'iopa.Path': '/nothing' })[Symbol.asyncIterator]().next()).rejects.toMatchObject({
@@ -356,7 +356,7 @@ describe('observing through a client', () => {
     })
   })
 
-  test('throws the status with which the observation ends', async () => {
+  test('throws the status that ends the observation', async () => {
     let there = true
     const { port, app } = await serve(() => (there ? 'x' : undefined))
     const channel = await open(port)
@@ -368,7 +368,7 @@ describe('observing through a client', () => {
     expect((await loop.next()).done).toBe(true)
   })
 
-  test('survives the loss of the connection', async () => {
+  test('survives a lost connection', async () => {
     const { port, app, set } = await state()
     const sockets: net.Socket[] = []
     const proxy = await fake(socket => {
@@ -389,7 +389,7 @@ describe('observing through a client', () => {
     await eventually(() => app.live === 1)
   })
 
-  test('keeps the newest answers when the loop is slow', async () => {
+  test('keeps the newest answers for a slow loop', async () => {
     const { port, set } = await state()
     const channel = await open(port, { limits: { queueMessages: 5 } })
     const loop = channel.observe({ 'iopa.Path': '/level' })[Symbol.asyncIterator]()
@@ -429,7 +429,7 @@ describe('a client of plain messages', () => {
     for (const [i, answer] of answers.entries()) expect(Buffer.from((answer as LinkAnswer).payloadBytes).equals(bodies[i]!)).toBe(true)
   })
 
-  test('is not confused by the answer to a request that was given up', async () => {
+  test('ignores the answer to an aborted request', async () => {
     const { port } = await serve(async context => later((await context.text()) === 'slow' ? 100 : 0, context.text()), { framing: 'lines' })
     const channel = await open(port, { timeout: 1000 }, { framing: 'lines' })
     const abort = new AbortController()
@@ -442,7 +442,7 @@ describe('a client of plain messages', () => {
   })
 })
 
-test('an app connects to another one by tcp:', async () => {
+test('an app connects to another app by tcp:', async () => {
   const { port, set } = await state()
   const app = new App({ logger: false }).use(tcp())
   atEnd(() => app.close())

@@ -34,7 +34,7 @@ const PREFIXED: FramingOption[] = ([1, 2, 4] as const).flatMap(size =>
 )
 
 describe('lines', () => {
-  test('end at a line feed, with or without a carriage return before it', () => {
+  test('end at a line feed, with or without a preceding carriage return', () => {
     expect(cut('lines', [bytes('one\ntwo\r\n\nfo\rur\r\r\n')]).map(text)).toEqual(['one', 'two', '', 'fo\rur\r'])
   })
 
@@ -42,13 +42,13 @@ describe('lines', () => {
     expect(cut('lines', singly(bytes('one\r\ntwo\n'))).map(text)).toEqual(['one', 'two'])
   })
 
-  test('wait for their end, unless the stream ends', () => {
+  test('wait for their end, or for the end of the stream', () => {
     expect(cut('lines', [bytes('one\ntw'), bytes('o')]).map(text)).toEqual(['one'])
     expect(cut('lines', [bytes('one\ntw'), bytes('o\r')], { end: true }).map(text)).toEqual(['one', 'two'])
     expect(cut('lines', [bytes('one\n')], { end: true }).map(text)).toEqual(['one'])
   })
 
-  test('as long as the limit pass, and longer ones are a 413, with an end or without', () => {
+  test('pass up to the limit; longer ones get 413, complete or not', () => {
     expect(cut('lines', [bytes(`${'a'.repeat(8)}\n`)], { limit: 8 })).toHaveLength(1)
     for (const chunks of [
       [bytes('a'.repeat(10))],
@@ -60,7 +60,7 @@ describe('lines', () => {
     }
   })
 
-  test('that exceed the limit do not spoil those before them', () => {
+  test('over the limit do not affect earlier lines', () => {
     const reader = framingOf('lines').reader(4)
     reader.push(bytes('ok\ntoo long\n'))
     expect(text(reader.next()!)).toBe('ok')
@@ -76,7 +76,7 @@ describe('bag framing', () => {
 })
 
 describe('length-prefixed frames', () => {
-  test('have four bytes of length, big endian, unless told otherwise', () => {
+  test('have four bytes of length, big endian, by default', () => {
     expect(framed('lengthPrefixed', [bytes('abc')])).toEqual(Uint8Array.of(0, 0, 0, 3, 97, 98, 99))
     expect(framed({ type: 'lengthPrefixed', bytes: 2 }, [bytes('abc')])).toEqual(Uint8Array.of(0, 3, 97, 98, 99))
     expect(framed({ type: 'lengthPrefixed', bytes: 2, endian: 'little' }, [bytes('abc')])).toEqual(Uint8Array.of(3, 0, 97, 98, 99))
@@ -88,11 +88,11 @@ describe('length-prefixed frames', () => {
     expect(cut('lengthPrefixed', singly(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0)))).toEqual([new Uint8Array(), new Uint8Array()])
   })
 
-  test('read the highest bit of four bytes as length, not as a sign', () => {
+  test('read the highest bit of four bytes as length, not as sign', () => {
     expect(() => cut('lengthPrefixed', [Uint8Array.of(0x80, 0, 0, 0)])).toThrow(expect.objectContaining({ status: 413 }))
   })
 
-  test.each(PREFIXED)('over the limit are a 413 as soon as the length is known: %j', option => {
+  test.each(PREFIXED)('get 413 as soon as a length over the limit is known: %j', option => {
     const over = framed(option, [new Uint8Array(9)])
     for (const chunks of [[over], singly(over), [over.subarray(0, over.length - 9)]]) {
       expect(() => cut(option, chunks, { limit: 8 })).toThrow(expect.objectContaining({ status: 413, code: 'frame-too-long' }))
@@ -100,14 +100,14 @@ describe('length-prefixed frames', () => {
     expect(cut(option, [framed(option, [new Uint8Array(8)])], { limit: 8 })).toHaveLength(1)
   })
 
-  test('cut off by the end of the stream are a 400', () => {
+  test('get 400 when the stream ends within a frame', () => {
     expect(() => cut('lengthPrefixed', [Uint8Array.of(0, 0, 0, 3, 97)], { end: true })).toThrow(
       expect.objectContaining({ status: 400, code: 'frame-cut-off' })
     )
     expect(cut('lengthPrefixed', [Uint8Array.of(0, 0, 0, 1, 97)], { end: true })).toHaveLength(1)
   })
 
-  test('hold no more than the prefix can count', () => {
+  test('refuse payloads longer than the prefix can express', () => {
     expect(framingOf({ type: 'lengthPrefixed', bytes: 1 }).maxPayload).toBe(255)
     expect(framingOf({ type: 'lengthPrefixed', bytes: 2 }).maxPayload).toBe(65_535)
     expect(framingOf('lengthPrefixed').maxPayload).toBe(4_294_967_295)
@@ -115,20 +115,20 @@ describe('length-prefixed frames', () => {
 })
 
 describe('fixed frames', () => {
-  test('are all of one size, wherever the chunks end', () => {
+  test('have one size, wherever the chunks end', () => {
     expect(cut({ type: 'fixed', bytes: 3 }, [bytes('abcdefg'), bytes('hi'), bytes('j')]).map(text)).toEqual(['abc', 'def', 'ghi'])
     expect(() => cut({ type: 'fixed', bytes: 3 }, [bytes('ab')], { end: true })).toThrow(expect.objectContaining({ status: 400 }))
   })
 })
 
 describe('raw', () => {
-  test('gives the chunks as they come, in pieces when they exceed the limit', () => {
+  test('gives the chunks unchanged, split over the limit', () => {
     expect(cut('raw', [bytes('abc'), bytes('de')]).map(text)).toEqual(['abc', 'de'])
     expect(cut('raw', [bytes('abcdefg')], { limit: 3 }).map(text)).toEqual(['abc', 'def', 'g'])
   })
 })
 
-test('whatever is framed comes out again, wherever the chunks end', () => {
+test('every framing returns what it wrote, wherever the chunks end', () => {
   for (const option of [...PREFIXED, 'lengthPrefixed', 'lines', { type: 'fixed', bytes: 5 }] as FramingOption[]) {
     const payload =
       option === 'lines'
@@ -146,12 +146,12 @@ test('whatever is framed comes out again, wherever the chunks end', () => {
   }
 })
 
-test('ten thousand frames in one chunk come out, one by one', () => {
+test('ten thousand frames in one chunk are returned one by one', () => {
   expect(cut('lines', [bytes('x\n'.repeat(10_000))])).toHaveLength(10_000)
   expect(cut('lengthPrefixed', [framed('lengthPrefixed', Array(10_000).fill(bytes('x')))])).toHaveLength(10_000)
 })
 
-test('a frame of a mebibyte that comes byte by byte is copied a bounded number of times', () => {
+test('a frame of 1 MiB that arrives byte by byte is copied a bounded number of times', () => {
   const limit = 1024 * 1024
   for (const option of ['lines', 'lengthPrefixed'] as const) {
     const data = framed(option, [new Uint8Array(limit).fill(97)])
@@ -176,7 +176,7 @@ test('a frame of a mebibyte that comes byte by byte is copied a bounded number o
   }
 })
 
-test('a framing of your own is taken as it is, and an unknown name is refused', () => {
+test('a custom framing is used unchanged, and an unknown name is refused', () => {
   const own = { ...framingOf('raw'), name: 'own' }
   expect(framingOf(own)).toBe(own)
   expect(() => framingOf('nonsense' as 'raw')).toThrow(/bag, raw, lines, lengthPrefixed/)
@@ -184,7 +184,7 @@ test('a framing of your own is taken as it is, and an unknown name is refused', 
   expect(() => framingOf({ type: 'fixed', bytes: 0 })).toThrow(/positive/)
 })
 
-test('a line reader that skips gives the end of a line over the limit, however the bytes come, and goes on', () => {
+test('a line reader that skips returns the end of a line over the limit, and continues', () => {
   const long = `${'x'.repeat(1000)}${'0123456789'.repeat(30)}END`
   const bytes = Buffer.from(`one\n${long}\ntwo\r\n${'y'.repeat(41)}\n${'z'.repeat(40)}\nthree\n`)
   for (let size = 1; size < bytes.length; size += size < 50 ? 1 : 97) {
@@ -203,4 +203,12 @@ test('a line reader that skips gives the end of a line over the limit, however t
       ['three', false]
     ])
   }
+})
+
+test('a line one byte over the limit is too long, unless that byte is a carriage return', () => {
+  const reader = framingOf('lines').reader(4)
+  reader.push(Buffer.from('1234\r\n'))
+  expect(reader.next()?.length).toBe(4)
+  reader.push(Buffer.from('12345\n'))
+  expect(() => reader.next()).toThrow(expect.objectContaining({ status: 413 }))
 })

@@ -19,7 +19,7 @@ const light = async (options: Parameters<typeof serve>[1] = {}): Promise<Served 
 const bodies = (bags: Record<string, unknown>[]): unknown[] => bags.map(bag => bag['iopa.Body'])
 
 describe('observing over TCP', () => {
-  test('gives the state, and then each change, with the seq of the request', async () => {
+  test('delivers the state, then each change, with the seq of the request', async () => {
     const { port } = await light()
     const [observer, other] = [await dial(port), await dial(port)]
     observer.send(get('/light', 9, { 'iopa.Observe': true }))
@@ -42,7 +42,7 @@ describe('observing over TCP', () => {
     expect(peer.bags.filter(bag => bag['iopa.Seq'] !== 1).map(bag => bag['iopa.StatusCode'])).toEqual([204, 204])
   })
 
-  test('ends with false and the same seq, and says so', async () => {
+  test('ends with false and the same seq, and confirms it', async () => {
     const { port, app } = await light()
     const peer = await dial(port)
     peer.send(get('/light', 1, { 'iopa.Observe': true }))
@@ -65,7 +65,7 @@ describe('observing over TCP', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('goes on for a peer that has finished sending', async () => {
+  test('continues for a peer that has ended its side', async () => {
     const { port } = await light()
     const [observer, other] = [await dial(port), await dial(port)]
     observer.send(get('/light', 1, { 'iopa.Observe': true }))
@@ -75,7 +75,7 @@ describe('observing over TCP', () => {
     expect(bodies(await observer.answers(2))[1]).toEqual({ on: false, level: 7 })
   })
 
-  test('ends with a peer that has gone, though it looks like one that has finished sending', async () => {
+  test('ends when the peer has gone, although it looks half-closed', async () => {
     const { port, app } = await light()
     const peer = await dial(port)
     peer.send(get('/light', 1, { 'iopa.Observe': true }))
@@ -84,7 +84,7 @@ describe('observing over TCP', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('outlives the idle time', async () => {
+  test('survives the idle time', async () => {
     const { port } = await light({ limits: { idleTimeout: 60 } })
     const observer = await dial(port)
     observer.send(get('/light', 1, { 'iopa.Observe': true }))
@@ -96,7 +96,7 @@ describe('observing over TCP', () => {
     await observer.until(() => observer.ended)
   })
 
-  test('of what is not there is one answer that says so', async () => {
+  test('gets one answer for a missing path', async () => {
     const { port, app } = await light()
     const peer = await dial(port)
     peer.send(get('/nothing', 1, { 'iopa.Observe': true }))
@@ -104,7 +104,7 @@ describe('observing over TCP', () => {
     await eventually(() => app.live === 1)
   })
 
-  test('ends with the status of what is not there any more', async () => {
+  test('ends with the status when the resource is deleted', async () => {
     let there = true
     const { port, app } = await serve(({ method }: Context) => {
       if (method === 'GET') return there ? 'here' : undefined
@@ -120,7 +120,7 @@ describe('observing over TCP', () => {
     await eventually(() => app.live === 1)
   })
 
-  test('again with the same seq replaces the earlier observation', async () => {
+  test('replaces the earlier observation with the same seq', async () => {
     const { port, app } = await light()
     const peer = await dial(port)
     peer.send(get('/light', 1, { 'iopa.Observe': true }))
@@ -137,7 +137,7 @@ describe('observing over TCP', () => {
     expect(app.live).toBe(1)
   })
 
-  test('again with the same seq is one observation, also where there is room for one alone', async () => {
+  test('counts a repeated seq once, also at the limit of one observation', async () => {
     const { port } = await light({ limits: { observersPerConnection: 1 } })
     const peer = await dial(port)
     for (let count = 1; count <= 2; count++) {
@@ -147,7 +147,7 @@ describe('observing over TCP', () => {
     expect(peer.bags.map(bag => bag['iopa.StatusCode'])).toEqual([200, 200])
   })
 
-  test('more than a connection may is refused, and the rest goes on', async () => {
+  test('is refused over the limit of a connection, and other observations continue', async () => {
     const { port } = await light({ limits: { observersPerConnection: 2 } })
     const peer = await dial(port)
     peer.send(...[1, 2, 3].map(seq => get('/light', seq, { 'iopa.Observe': true })), get('/light', 4))
@@ -156,7 +156,7 @@ describe('observing over TCP', () => {
     expect(answers.filter(bag => bag['iopa.StatusCode'] === 200)).toHaveLength(3)
   })
 
-  test('by a peer that reads slowly skips states in between, never the newest', async () => {
+  test('skips intermediate states, never the newest, for a slow peer', async () => {
     const padding = 'x'.repeat(100_000)
     let level = 0
     const { port, app } = await serve(({ method }: Context) => {
@@ -182,7 +182,7 @@ describe('observing over TCP', () => {
   })
 })
 
-test('a notification is not lost among answers that wait for the peer', async () => {
+test('keeps a notification while answers wait for the peer', async () => {
   let level = 0
   const big = 'x'.repeat(3_000_000)
   const { port, app } = await serve(({ path }: Context) => (path === '/big' ? big : { level }), { limits: { queueBytes: 1000 } })
@@ -201,7 +201,7 @@ test('a notification is not lost among answers that wait for the peer', async ()
   expect(answers.filter(bag => bag['iopa.Seq'] === 1).map(bag => (bag['iopa.Body'] as { level: number }).level)).toEqual([0, 7])
 })
 
-test('closing ends observations', async () => {
+test('ends when the listener closes', async () => {
   const { port, app } = await light()
   const peer = await dial(port)
   peer.send(get('/light', 1, { 'iopa.Observe': true }))
@@ -213,7 +213,7 @@ test('closing ends observations', async () => {
   expect(app.live).toBe(0)
 })
 
-test('the transport says what it can do', async () => {
+test('is announced in the capabilities of the transport', async () => {
   const app = new App({ logger: false }).use(tcp({ port: 0, framing: 'lines' }))
   atEnd(() => app.close())
   expect(app.capabilities[CAPABILITIES.Tcp]).toMatchObject({ framing: 'lines', observe: false, tls: false })

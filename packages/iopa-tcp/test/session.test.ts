@@ -5,7 +5,7 @@ import { atEnd, dial, eventually, get, put, serve } from './support.ts'
 const later = (ms: number, value: unknown): Promise<unknown> => new Promise(resolve => setTimeout(() => resolve(value), ms))
 
 describe('a bag on a line', () => {
-  test('is a request, and its answer is a line', async () => {
+  test('becomes a request, and its answer a line', async () => {
     const { port, app } = await serve(context => ({ path: context.path, method: context.method, query: context['iopa.QueryString'] }))
     const peer = await dial(port)
     peer.send(get('/lights/1', 7, { 'iopa.QueryString': 'a=1' }))
@@ -22,7 +22,7 @@ describe('a bag on a line', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('gives headers, content type and body to the handler', async () => {
+  test('passes headers, content type and body to the handler', async () => {
     const { port } = await serve(async context => ({
       accept: context.headers.get('ACCEPT'),
       type: context.type,
@@ -51,7 +51,7 @@ describe('a bag on a line', () => {
     expect((await peer.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 200, 'iopa.Body': '/%2e%2e/a' })
   })
 
-  test('that is malformed is answered with the problem, in its turn, and the session goes on', async () => {
+  test('gets a problem in its turn when it is malformed, and the session continues', async () => {
     const { port } = await serve(context => context.path)
     const peer = await dial(port)
     peer.send(
@@ -86,7 +86,7 @@ describe('a bag on a line', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('with a body over the limit is 413, and the session goes on', async () => {
+  test('gets 413 for a body over the limit, and the session continues', async () => {
     const { port } = await serve(context => context.path, { limits: { body: 100 } })
     const peer = await dial(port)
     peer.send(put('/a', 'x'.repeat(200), 1), get('/b', 2))
@@ -96,14 +96,14 @@ describe('a bag on a line', () => {
     ])
   })
 
-  test('asking with HEAD gets no body', async () => {
+  test('gets no body for HEAD', async () => {
     const { port } = await serve(() => 'Hello')
     const peer = await dial(port)
     peer.send({ ...get('/'), 'iopa.Method': 'HEAD' })
     expect((await peer.answers(1))[0]).toEqual({ 'iopa.StatusCode': 200, 'iopa.ContentType': 'text/plain; charset=utf-8' })
   })
 
-  test('whose handler fails gets a 500 that tells nothing, and the log tells all', async () => {
+  test('gets a 500 without details when its handler fails; the log has them', async () => {
     const { port, errors } = await serve(() => {
       throw new Error('the secret')
     })
@@ -125,7 +125,7 @@ describe('a bag on a line', () => {
     expect((await peer.answers(1))[0]).toMatchObject({ 'iopa.Body': 'aGk=', 'iopa.BodyEncoding': 'base64', 'iopa.Seq': 1 })
   })
 
-  test('gets a 500 in the place of a stream that fails or exceeds the limit, and later answers keep their turn', async () => {
+  test('gets 500 when a stream fails or exceeds the limit, and later answers keep their order', async () => {
     const { port, errors } = await serve(
       context =>
         (async function* () {
@@ -145,21 +145,21 @@ describe('a bag on a line', () => {
 })
 
 describe('answers', () => {
-  test('without a seq come in the order of the requests, whatever takes longest', async () => {
+  test('without a seq are sent in the order of the requests', async () => {
     const { port } = await serve(context => (context.path === '/slow' ? later(30, 'slow') : context.path === '/mid' ? later(5, 'mid') : 'fast'))
     const peer = await dial(port)
     peer.send(get('/slow'), get('/fast'), get('/mid'), get('/fast'))
     expect((await peer.answers(4)).map(answer => answer['iopa.Body'])).toEqual(['slow', 'fast', 'mid', 'fast'])
   })
 
-  test('with a seq come as soon as they are there', async () => {
+  test('with a seq are sent as soon as they are ready', async () => {
     const { port } = await serve(context => (context.path === '/slow' ? later(30, 'slow') : 'fast'))
     const peer = await dial(port)
     peer.send(get('/slow', 1), get('/fast', 2), get('/slow'), get('/fast', 'three'), get('/fast'))
     expect((await peer.answers(5)).map(answer => answer['iopa.Seq'])).toEqual([2, 'three', 1, undefined, undefined])
   })
 
-  test('of one read leave in one write', async () => {
+  test('of one read are sent in one write', async () => {
     const { port } = await serve(() => 'x')
     const peer = await dial(port)
     peer.send(...Array.from({ length: 50 }, (_, seq) => get('/', seq)))
@@ -167,7 +167,7 @@ describe('answers', () => {
     expect(peer.reads.length).toBe(1)
   })
 
-  test('that are finished in one turn of the event loop leave in one write', async () => {
+  test('that finish in one turn of the event loop are sent in one write', async () => {
     const { port } = await serve(async () => {
       await later(5, 0)
       await null
@@ -179,7 +179,7 @@ describe('answers', () => {
     expect(peer.reads.length).toBeLessThanOrEqual(4)
   })
 
-  test('still reach a peer that has finished sending', async () => {
+  test('reach a peer that has ended its side', async () => {
     const { port, app } = await serve(() => later(20, 'late'))
     const peer = await dial(port)
     peer.send(get('/a'))
@@ -189,7 +189,7 @@ describe('answers', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('are not waited for by a peer that has gone: the request is aborted', async () => {
+  test('abort the request when the peer has disconnected', async () => {
     let reason: unknown
     let started = (): void => undefined
     const begun = new Promise<void>(resolve => {
@@ -210,7 +210,7 @@ describe('answers', () => {
 })
 
 describe('a session', () => {
-  test('keeps what middleware sets on its connection for all its requests', async () => {
+  test('keeps keys that middleware sets on its connection for all its requests', async () => {
     const { port } = await serve(context => {
       const connection = context['server.Connection']!
       if (context.path === '/login') connection['server.User'] = { id: 'ada' }
@@ -223,7 +223,7 @@ describe('a session', () => {
     expect((await two.answers(1))[0]?.['iopa.Body']).toEqual({ user: null, session: true })
   })
 
-  test('takes ten thousand requests in one chunk', async () => {
+  test('handles ten thousand requests in one chunk', async () => {
     let count = 0
     const { port, app } = await serve(() => String(++count))
     const peer = await dial(port)
@@ -233,7 +233,7 @@ describe('a session', () => {
     expect(app.live).toBe(1)
   })
 
-  test('takes ten thousand requests whose answers take time, no more of them in work than the limit', async () => {
+  test('handles ten thousand slow requests, never more than the limit at once', async () => {
     let inWork = 0
     let most = 0
     const { port } = await serve(async context => {
@@ -250,7 +250,7 @@ describe('a session', () => {
     expect(most).toBe(64)
   })
 
-  test('takes requests byte by byte', async () => {
+  test('accepts requests byte by byte', async () => {
     const { port } = await serve(context => context.path)
     const peer = await dial(port)
     for (const byte of Buffer.from(`${JSON.stringify(get('/h\u00e4ll'))}\r\n`)) {
@@ -260,7 +260,7 @@ describe('a session', () => {
     expect((await peer.answers(1))[0]?.['iopa.Body']).toBe('/h\u00e4ll')
   })
 
-  test('ends a line without end at the limit, with a 413', async () => {
+  test('ends an endless line at the limit with 413', async () => {
     const { port, app } = await serve(context => context.path, { limits: { body: 1000 } })
     const peer = await dial(port)
     peer.send(get('/before'))
@@ -270,7 +270,7 @@ describe('a session', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('ends when it was idle for too long', async () => {
+  test('ends after the idle time', async () => {
     const { port, app } = await serve(() => 'x', { limits: { idleTimeout: 60 } })
     const peer = await dial(port)
     await peer.until(() => peer.ended)
@@ -278,7 +278,7 @@ describe('a session', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('ends when a message is not whole in time, however busily its bytes come', async () => {
+  test('ends when a message is incomplete in time, however steadily its bytes arrive', async () => {
     const { port, app } = await serve(() => 'x', { limits: { requestTimeout: 100 } })
     const peer = await dial(port)
     const timer = setInterval(() => peer.write('{'), 5)
@@ -288,7 +288,7 @@ describe('a session', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('without limits of time stays', async () => {
+  test('stays open without time limits', async () => {
     const { port } = await serve(() => 'x'.repeat(1_000_000), {
       limits: { idleTimeout: Number.POSITIVE_INFINITY, requestTimeout: Number.POSITIVE_INFINITY }
     })
@@ -302,7 +302,7 @@ describe('a session', () => {
     expect(await peer.answers(11)).toHaveLength(11)
   })
 
-  test('over the limit of connections gets a 503 and is closed', async () => {
+  test('gets 503 and is closed over the limit of connections', async () => {
     const { port, app } = await serve(() => 'x', { limits: { connections: 2 } })
     const first = [await dial(port), await dial(port)]
     for (const peer of first) peer.send(get('/'))
@@ -317,7 +317,7 @@ describe('a session', () => {
     expect((await fourth.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 200 })
   })
 
-  test('that was opened and dropped leaves nothing behind', async () => {
+  test('leaves nothing behind when it is opened and dropped', async () => {
     const { port, app } = await serve(() => later(10, 'x'))
     for (let round = 0; round < 10; round++) {
       const peers = await Promise.all(Array.from({ length: 50 }, () => dial(port)))
@@ -330,7 +330,7 @@ describe('a session', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('whose peer stays half open is ended, and nothing stays behind', async () => {
+  test('ends, without a trace, when the peer stays half open', async () => {
     const { port, app } = await serve(() => 'x')
     const peer = await dial(port)
     peer.end()
@@ -342,7 +342,7 @@ describe('a session', () => {
 describe('a peer that does not read', () => {
   const big = 'x'.repeat(50_000)
 
-  test('is read no further, and loses nothing when it reads again', async () => {
+  test('is not read until it reads, and loses nothing', async () => {
     let handled = 0
     const { port, app } = await serve(context => {
       handled++
@@ -365,7 +365,7 @@ describe('a peer that does not read', () => {
     expect(peer.bags.map(bag => String(bag['iopa.Body']).slice(0, 6))).toEqual(requests.map((_, i) => `/${i}/xxxxx`.slice(0, 6)))
   })
 
-  test('is read no further while the answers to it wait, however much it sends', async () => {
+  test('is not read while its answers wait, however much it sends', async () => {
     const { port } = await serve(() => big)
     const peer = await dial(port)
     peer.socket.pause()
@@ -380,7 +380,7 @@ describe('a peer that does not read', () => {
     expect(peer.socket.writableLength).toBeGreaterThan(20_000_000)
   })
 
-  test('is dropped after the idle time though requests of it are in work', async () => {
+  test('is dropped after the idle time, even while its requests run', async () => {
     const { port, app } = await serve(() => later(1, big), { limits: { idleTimeout: 200 } })
     const peer = await dial(port)
     peer.socket.pause()
@@ -389,7 +389,7 @@ describe('a peer that does not read', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('is dropped after the idle time though it observes', async () => {
+  test('is dropped after the idle time, even if it observes', async () => {
     const { port, app } = await serve(() => big, { limits: { idleTimeout: 200 } })
     const peer = await dial(port)
     peer.send(get('/', 1, { 'iopa.Observe': true }))
@@ -400,7 +400,7 @@ describe('a peer that does not read', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('at all is dropped after the idle time', async () => {
+  test('is dropped after the idle time if it never reads', async () => {
     const { port, app } = await serve(() => big, { limits: { idleTimeout: 200 } })
     const peer = await dial(port)
     peer.socket.pause()
@@ -410,8 +410,8 @@ describe('a peer that does not read', () => {
   })
 })
 
-describe('closing', () => {
-  test('finishes what is in work, then ends the connections', async () => {
+describe('close()', () => {
+  test('finishes running requests, then ends the connections', async () => {
     const { port, app } = await serve(context => later(context.path === '/slow' ? 50 : 0, 'done'))
     const [busy, idle] = [await dial(port), await dial(port)]
     idle.send(get('/'))
@@ -429,7 +429,7 @@ describe('closing', () => {
     await expect(dial(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  test('begins nothing new', async () => {
+  test('starts no new requests', async () => {
     const begun: string[] = []
     const { port, app } = await serve(context => {
       begun.push(context.path)
@@ -447,7 +447,7 @@ describe('closing', () => {
     expect(peer.bags).toHaveLength(1)
   })
 
-  test('forces what does not finish in time', async () => {
+  test('cuts off requests that do not finish in time', async () => {
     let reason: unknown
     const { port, app } = await serve(
       ({ signal }: Context) =>
@@ -467,13 +467,13 @@ describe('closing', () => {
   })
 })
 
-describe('listening', () => {
-  test('on a port that is taken rejects', async () => {
+describe('listen()', () => {
+  test('rejects when the port is in use', async () => {
     const { port } = await serve(() => 'x')
     await expect(serve(() => 'x', { port })).rejects.toMatchObject({ name: 'IopaError', code: 'bind-failed' })
   })
 
-  test('off loopback without authentication rejects and names the way out', async () => {
+  test('rejects off loopback without authentication, and names the option', async () => {
     await expect(serve(() => 'x', { host: '0.0.0.0' })).rejects.toThrow(/allowUnauthenticated: true/)
     const { port } = await serve(() => 'x', { host: '0.0.0.0', allowUnauthenticated: true })
     const peer = await dial(port)

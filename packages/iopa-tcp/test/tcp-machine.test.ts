@@ -18,14 +18,14 @@ const frames = (machine: TcpMachine): string[] => {
 }
 
 describe('a TCP machine', () => {
-  test('gives the frames of all chunks, however they are cut', () => {
+  test('returns the frames of all chunks, however they are cut', () => {
     const machine = make()
     receive(machine, 'a\nb', 'c', '\nd\ne')
     expect(frames(machine)).toEqual(['a', 'bc', 'd'])
     expect([machine.frames, machine.pending, machine.empty, stateOf(machine)]).toEqual([3, 1, true, 'READING'])
   })
 
-  test('gives what came before the end of the peer, and an incomplete last line', () => {
+  test('returns everything before the end of the peer, and an incomplete last line', () => {
     const machine = make()
     receive(machine, 'a\n', 'b')
     machine.step(PEER_END)
@@ -34,7 +34,7 @@ describe('a TCP machine', () => {
     expect(stateOf(machine)).toBe('STOPPED')
   })
 
-  test('throws for a frame that the end of the peer cuts off, which may then be a fault', () => {
+  test('throws for a frame that the end of the peer cuts off', () => {
     const machine = make('lengthPrefixed')
     receive(machine, '\0\0\0\x05ab')
     machine.step(PEER_END)
@@ -49,7 +49,7 @@ describe('a TCP machine', () => {
     expect(() => machine.next()).toThrow(/at most 10 bytes/)
   })
 
-  test('reads nothing more, and keeps nothing, after a fault', () => {
+  test('reads and keeps nothing after an error', () => {
     const machine = make()
     receive(machine, 'a\n', 'b\n')
     expect(machine.next()?.length).toBe(1)

@@ -26,7 +26,7 @@ const secured = (port: number, settings: TlsOptions, host = 'localhost') =>
   connect(tcp(), new URL(`tcps://${host}:${port}`), { tls: settings, timeout: 3000 })
 
 describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
-  test('a bag is answered, and the context says that it came safely', async () => {
+  test('answers a bag, and marks the context as encrypted', async () => {
     const { port, url } = await serve(context => ({ tls: context['server.TLS'], scheme: context.scheme }), { tls: made.server })
     expect(url.protocol).toBe('tcps:')
     const peer = await dialTls(port, { ca: made.ca })
@@ -34,7 +34,7 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     expect((await peer.answers(1))[0]?.['iopa.Body']).toEqual({ tls: true, scheme: 'tcps' })
   })
 
-  test('a peer that has finished sending still gets its answers', async () => {
+  test('answers a peer that has ended its side', async () => {
     const { port, app } = await serve(() => new Promise(resolve => setTimeout(() => resolve('late'), 20)), { tls: made.server })
     const peer = await dialTls(port, { ca: made.ca })
     peer.send(get('/'))
@@ -44,7 +44,7 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('a client verifies the server unless it says otherwise', async () => {
+  test('verifies the server by default', async () => {
     const { port } = await serve(() => 'safe', { tls: made.server })
     await expect(secured(port, {})).rejects.toMatchObject({ code: 'connect-failed' })
     await expect(secured(port, { ca: made.ca, serverName: 'elsewhere.example' })).rejects.toMatchObject({ code: 'connect-failed' })
@@ -58,7 +58,7 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     expect((await byAddress.send({ 'iopa.Path': '/' })).status).toBe(200)
   })
 
-  test('a client must show a certificate where one is asked for, and the handler sees it', async () => {
+  test('passes the client certificate to the handler when one is required', async () => {
     const { port } = await serve(context => (context['ssl.ClientCertificate'] as { subject: { CN: string } }).subject.CN, {
       tls: { ...made.server, ca: made.ca, requestCert: true }
     })
@@ -73,7 +73,7 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     await expect(refused).rejects.toMatchObject({ name: 'IopaError' })
   })
 
-  test('what is no handshake is dropped, and the listener stays', async () => {
+  test('drops a connection without a handshake, and the listener stays', async () => {
     const { port, app } = await serve(() => 'x', { tls: made.server })
     const plain = await dial(port)
     plain.send(get('/'))
@@ -84,7 +84,7 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     expect(app.live).toBe(1)
   })
 
-  test('new certificates hold for the connections to come', async () => {
+  test('uses reloaded certificates for new connections', async () => {
     const { port, listener } = await serve(() => 'x', { tls: made.server })
     const subject = (peer: Peer): unknown => (peer.socket as tls.TLSSocket).getPeerCertificate().subject.CN
     const before = await dialTls(port, { ca: made.ca })
@@ -95,12 +95,12 @@ describe.skipIf(!hasOpenssl)('over TLS, with certificates by openssl', () => {
     expect((await before.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 200 })
   })
 
-  test('versions before 1.2 are refused', async () => {
+  test('refuses versions before 1.2', async () => {
     const { port } = await serve(() => 'x', { tls: made.server })
     await expect(dialTls(port, { ca: made.ca, minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).rejects.toThrow()
   })
 
-  test('without a key listening rejects', async () => {
+  test('rejects listening without a key', async () => {
     await expect(serve(() => 'x', { tls: {} })).rejects.toMatchObject({ code: 'tls-without-key' })
   })
 })

@@ -32,7 +32,7 @@ describe('transitions', () => {
   })
 
   for (const [at, [state, ...cells]] of rows.entries()) {
-    test(`of ${state} are those of the table, and every other event is refused`, () => {
+    test(`of ${state} match the table, and every other event is refused`, () => {
       expect(cells).toHaveLength(events.length)
       for (const event of events) {
         const machine = machineIn(at as State)

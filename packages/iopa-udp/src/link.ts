@@ -34,14 +34,14 @@ interface Target {
 export const openLink = async (url: URL, network: DatagramNetwork, raw: boolean, options: OpenOptions): Promise<Link> => {
   checkTarget(url, options)
   if (url.port === '' || url.port === '0') throw new IopaError(400, 'no-port', `Write the port: udp://${url.hostname || 'host'}:7001.`)
-  if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS here; use tcps: or coap.')
+  if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS: use tcps: or coaps+tcp:.')
   const address = await addressOf(url.hostname.replace(/^\[|\]$/g, ''), 'connect')
   options.signal.throwIfAborted()
   const target: Target = { network, address, port: Number(url.port), bodyLimit: options.limits.body }
   return raw ? new RawLink(target) : new BagLink(target, await bind(target))
 }
 
-/** A socket of its own for the answers, reachable from no farther than the peer is. */
+/** A separate socket for the answers, bound to loopback if the peer is there. */
 const bind = ({ network, address }: Target): Promise<DatagramChannel> => {
   const ipv6 = address.includes(':')
   return network.bind({ host: isLoopback(address) ? (ipv6 ? '::1' : '127.0.0.1') : ipv6 ? '::' : '0.0.0.0', port: 0 })
@@ -85,7 +85,7 @@ interface Waiting {
 class BagLink extends UdpLink {
   readonly #socket: DatagramChannel
   readonly #waiting = new Map<number, Waiting>()
-  // Who cannot see the requests must not be able to guess an answer's seq.
+  // An attacker who cannot see the requests must not be able to guess a seq.
   #seq = randomInt(2 ** 47)
 
   constructor(target: Target, socket: DatagramChannel) {
@@ -131,7 +131,7 @@ class BagLink extends UdpLink {
     }
   }
 
-  /** Fails the request whose answer cannot be read; a datagram that is no bag is ignored. */
+  /** Rejects the request whose answer cannot be read; ignores a datagram that is not a bag. */
   #refuse(bytes: Uint8Array, error: unknown): void {
     try {
       const seq = decodeBagSeq(bytes)
@@ -142,7 +142,7 @@ class BagLink extends UdpLink {
   }
 }
 
-/** Plain datagrams: nothing in them says what they answer, so each request has a socket of its own. */
+/** Plain datagrams do not identify their request, so each request has its own socket. */
 class RawLink extends UdpLink {
   async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
     const body = (await requestBytes(message, this.target.bodyLimit, signal)) ?? new Uint8Array()

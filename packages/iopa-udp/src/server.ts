@@ -23,7 +23,7 @@ import { Endpoints } from './endpoints.ts'
 
 type Seq = number | string | undefined
 
-const NOT_OBSERVABLE = new IopaError(501, 'not-observable', 'UDP cannot tell that an observer has left; observe over tcp or coap.')
+const NOT_OBSERVABLE = new IopaError(501, 'not-observable', 'UDP cannot detect that an observer has left: observe over tcp or coap.')
 const STATUS_KEY = '"iopa.StatusCode"'
 
 /** A datagram socket of a listener: each datagram is a request, each answer a datagram. */

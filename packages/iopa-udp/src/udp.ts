@@ -5,11 +5,11 @@ import { openLink } from './link.ts'
 import { listen } from './listener.ts'
 import { UDP_OPTIONS, type UdpOptions } from './options.ts'
 
-/** The UDP transport: a datagram is a request, and so is its answer. Observing needs a protocol that knows who is there: tcp or coap. */
+/** The UDP transport: a datagram is a request, and so is its answer. Observing needs a protocol that detects when a peer leaves: tcp or coap. */
 export function udp(options: UdpOptions = {}): Transport {
   checkOptions('udp()', options, UDP_OPTIONS, udp)
   const { framing = 'bag' } = options
-  if (framing !== 'bag' && framing !== 'raw') throw new TypeError('framing is bag or raw: a datagram needs no other.')
+  if (framing !== 'bag' && framing !== 'raw') throw new TypeError('framing must be "bag" or "raw".')
   const network = options.network ?? datagramNetwork()
   return {
     name: 'udp',

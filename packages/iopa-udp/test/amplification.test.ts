@@ -34,8 +34,8 @@ const lab = async (handler: (context: Context) => unknown, options: UdpOptions =
 const bag = (...parts: Parameters<typeof get>): Uint8Array => new TextEncoder().encode(JSON.stringify(get(...parts)))
 const parsed = (bytes: Uint8Array): unknown => JSON.parse(new TextDecoder().decode(bytes))
 
-describe('off loopback', () => {
-  test('an answer of up to three times the request, or 256 bytes, is sent', async () => {
+describe('a server off loopback', () => {
+  test('sends an answer of up to three times the request, or 256 bytes', async () => {
     const { exchange } = await lab(context => 'x'.repeat(Number(context['iopa.QueryString'])))
     const [short] = await exchange(bag('/', 1, { 'iopa.QueryString': '100' }))
     expect(parsed(short!)).toMatchObject({ 'iopa.StatusCode': 200 })
@@ -45,14 +45,14 @@ describe('off loopback', () => {
     expect(long!.length).toBeLessThanOrEqual(3 * request.length)
   })
 
-  test('a longer one becomes a short 413', async () => {
+  test('replaces a longer answer with a short 413', async () => {
     const { exchange, app } = await lab(() => 'x'.repeat(300))
     const [answer] = await exchange(bag('/', 5))
     expect(parsed(answer!)).toEqual({ 'iopa.StatusCode': 413, 'iopa.Seq': 5 })
     expect(app.live).toBe(0)
   })
 
-  test('no datagram brings back more than it may, whatever it holds', async () => {
+  test('never sends more than the limit, whatever the request holds', async () => {
     const { exchange } = await lab(() => {
       throw new Error('x'.repeat(1000))
     })
@@ -71,7 +71,7 @@ describe('off loopback', () => {
     }
   })
 
-  test('a refusal that is too long keeps its status', async () => {
+  test('keeps the status of a refusal that is too long', async () => {
     const { exchange } = await lab(context => {
       context.response.headers.set('padding', 'p'.repeat(300))
       context.response.status = 404
@@ -79,7 +79,7 @@ describe('off loopback', () => {
     expect(parsed((await exchange(bag('/', 1)))[0]!)).toEqual({ 'iopa.StatusCode': 404, 'iopa.Seq': 1 })
   })
 
-  test('a plain answer that is too long is not sent at all', async () => {
+  test('sends nothing when a plain answer is too long', async () => {
     const { exchange } = await lab(() => 'x'.repeat(257), { framing: 'raw' })
     expect(await exchange(new Uint8Array(3))).toEqual([])
     expect(await exchange(new Uint8Array(86))).toHaveLength(1)
@@ -87,7 +87,7 @@ describe('off loopback', () => {
 })
 
 describe('a peer that cannot be answered', () => {
-  test('at port 0 is not, and nothing throws', async () => {
+  test('gets nothing at port 0, and nothing throws', async () => {
     let called = 0
     const { exchange, app } = await lab(() => ++called)
     expect(await exchange(bag('/', 1), '10.0.0.9', 0)).toEqual([])
@@ -96,7 +96,7 @@ describe('a peer that cannot be answered', () => {
     expect(app.live).toBe(0)
   })
 
-  test('for it is unreachable leaves nothing behind', async () => {
+  test('leaves nothing behind when it is unreachable', async () => {
     const { exchange, app, network } = await lab(() => 'x')
     for (let i = 0; i < 20; i++) await exchange(bag('/', i), `10.0.1.${i}`)
     expect(network.trace.filter(({ fate }) => fate === 'unreachable')).toHaveLength(20)
@@ -104,7 +104,7 @@ describe('a peer that cannot be answered', () => {
   })
 })
 
-test('peers are told apart, whether their addresses or their ports differ', async () => {
+test('is identified by address and port', async () => {
   const { exchange } = await lab(context => `${context.remoteAddress} ${context.remotePort}`)
   for (const [address, port] of [
     ['10.0.2.1', 4000],

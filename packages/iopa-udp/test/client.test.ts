@@ -23,8 +23,8 @@ const fake = async (received: (bytes: Buffer, answer: (text: string, socket?: dg
   return socket.address().port
 }
 
-describe('a channel', () => {
-  test('sends requests and resolves with their answers, whatever the status', async () => {
+describe('a UDP client', () => {
+  test('resolves requests with their answers, whatever the status', async () => {
     const { port } = await serve(async context =>
       context.path === '/missing' ? undefined : { method: context.method, type: context.type, body: await context.text() }
     )
@@ -37,13 +37,13 @@ describe('a channel', () => {
     }
   })
 
-  test('over IPv6, however the address is written', async () => {
+  test('works over IPv6 in every notation of the address', async () => {
     const { port } = await serve(() => 'six', { host: '::1' })
     const channel = await open(port, {}, {}, '[0:0:0:0:0:0:0:1]')
     expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('six')
   })
 
-  test('to an IPv4 address written as one of IPv6', async () => {
+  test('reaches an IPv4 address written as IPv6', async () => {
     const { port } = await serve(() => 'four')
     const channel = await open(port, { timeout: 1000 }, {}, '[::ffff:127.0.0.1]')
     expect(await (await channel.send({ 'iopa.Path': '/' })).text()).toBe('four')
@@ -56,7 +56,7 @@ describe('a channel', () => {
     expect(texts).toEqual(Array.from({ length: 100 }, (_, i) => `/${i}`))
   })
 
-  test('does not send again what is not answered: it rejects after the time', async () => {
+  test('rejects after the timeout, without sending again', async () => {
     let count = 0
     const port = await fake(() => count++)
     const channel = await open(port, { timeout: 50 })
@@ -65,14 +65,14 @@ describe('a channel', () => {
     expect(count).toBe(1)
   })
 
-  test('rejects after the time where nobody listens', async () => {
+  test('rejects after the timeout where nothing listens', async () => {
     const { port, app } = await serve(() => 'x')
     await app.close()
     const channel = await open(port, { timeout: 50 })
     await expect(channel.send({ 'iopa.Path': '/' })).rejects.toMatchObject({ code: 'timeout' })
   })
 
-  test('ignores what is no answer, what nobody waits for, and what comes from elsewhere', async () => {
+  test('ignores invalid answers, late answers, and datagrams from other addresses', async () => {
     const stranger = dgram.createSocket('udp4')
     atEnd(() => stranger.close())
     const port = await fake((bytes, answer) => {
@@ -88,7 +88,7 @@ describe('a channel', () => {
     expect((await channel.send({ 'iopa.Path': '/' })).status).toBe(201)
   })
 
-  test('rejects the request whose answer cannot be read, and no other', async () => {
+  test('rejects only the request whose answer cannot be read', async () => {
     const port = await fake((bytes, answer) => {
       const { 'iopa.Seq': seq, 'iopa.Path': path } = JSON.parse(bytes.toString())
       answer(
@@ -113,7 +113,7 @@ describe('a channel', () => {
     await expect(connect(udp(), new URL(`udp://127.0.0.1:${port}`), { signal: abort.signal })).rejects.toThrow('enough')
   })
 
-  test('refuses more requests at once than its limit, and what no datagram can hold', async () => {
+  test('refuses requests over its limit, and those too large for a datagram', async () => {
     const port = await fake(() => undefined)
     const channel = await open(port, { limits: { inFlight: 2 }, timeout: 100 })
     const sent = [1, 2].map(() => channel.send({ 'iopa.Path': '/' }).catch(() => undefined))
@@ -122,7 +122,7 @@ describe('a channel', () => {
     await expect(channel.send({ 'iopa.Method': 'PUT', 'iopa.Path': '/', 'iopa.Body': 'x'.repeat(66_000) })).rejects.toMatchObject({ status: 413 })
   })
 
-  test('closes: what waits rejects, and so does what comes after', async () => {
+  test('rejects pending and later requests when it closes', async () => {
     const port = await fake(() => undefined)
     const channel = await open(port)
     const sent = channel.send({ 'iopa.Path': '/' })
@@ -134,7 +134,7 @@ describe('a channel', () => {
     await channel.close()
   })
 
-  test('cannot observe', async () => {
+  test('refuses to observe', async () => {
     const { port } = await serve(() => 'x')
     for (const framing of ['bag', 'raw'] as const) {
       const channel = await open(port, {}, { framing })
@@ -142,22 +142,22 @@ describe('a channel', () => {
     }
   })
 
-  test('cannot be opened without a port, to a name without an address, or with TLS', async () => {
+  test('refuses a URL without a port, an unknown host, and TLS', async () => {
     await expect(connect(udp(), new URL('udp://127.0.0.1'))).rejects.toMatchObject({ code: 'no-port' })
     await expect(connect(udp(), new URL('udp://nowhere.invalid:7001'))).rejects.toMatchObject({ code: 'connect-failed' })
     await expect(connect(udp(), new URL('udp://127.0.0.1:7001'), { tls: {} })).rejects.toMatchObject({ code: 'tls-scheme' })
   })
 })
 
-describe('a channel of plain datagrams', () => {
-  test('sends bodies and gets bodies, each for its own request', async () => {
+describe('a client of plain datagrams', () => {
+  test('gets the answer to each request', async () => {
     const { port } = await serve(async context => later(Number(await context.text()) % 5, context.text()), { framing: 'raw' })
     const channel = await open(port, {}, { framing: 'raw' })
     const texts = await Promise.all(Array.from({ length: 30 }, async (_, i) => (await channel.send({ 'iopa.Body': String(i) })).text()))
     expect(texts).toEqual(Array.from({ length: 30 }, (_, i) => String(i)))
   })
 
-  test('rejects in time, and when it is closed', async () => {
+  test('rejects after the timeout and when it closes', async () => {
     const port = await fake(() => undefined)
     const channel = await open(port, { timeout: 30 }, { framing: 'raw' })
     await expect(channel.send({ 'iopa.Body': 'x' })).rejects.toMatchObject({ code: 'timeout' })
@@ -168,7 +168,7 @@ describe('a channel of plain datagrams', () => {
   })
 })
 
-test('on a network that loses datagrams every request settles', async () => {
+test('settles every request on a lossy network', async () => {
   const clock = virtualClock()
   const network = virtualNetwork({ clock, loss: 0.3, duplication: 0.2, reordering: 0.2, seed: 7 })
   const app = new App({ logger: false, clock }).use(udp({ port: 7001, network })).use(context => context.path)

@@ -5,7 +5,7 @@ import { dial, eventually, get, put, serve } from './support.ts'
 const later = (ms: number, value: unknown): Promise<unknown> => new Promise(resolve => setTimeout(() => resolve(value), ms))
 
 describe('a bag in a datagram', () => {
-  test('is a request, and its answer is a datagram', async () => {
+  test('becomes a request, and its answer a datagram', async () => {
     const { port, app } = await serve(async (context: Context) => ({
       method: context.method,
       path: context.path,
@@ -55,7 +55,7 @@ describe('a bag in a datagram', () => {
     expect(app.live).toBe(0)
   })
 
-  test('over IPv6 is answered there', async () => {
+  test('is answered over IPv6', async () => {
     const { port, listener } = await serve(context => context.remoteAddress, { host: '::1' })
     expect(listener.url.href).toBe(`udp://[::1]:${port}`)
     const peer = await dial(port, '::1')
@@ -63,7 +63,7 @@ describe('a bag in a datagram', () => {
     expect((await peer.answers(1))[0]).toMatchObject({ 'iopa.Body': '::1' })
   })
 
-  test('asking with HEAD gets no body', async () => {
+  test('gets no body for HEAD', async () => {
     const { port } = await serve(() => 'Hello')
     const peer = await dial(port)
     peer.send({ ...get('/', 1), 'iopa.Method': 'HEAD' })
@@ -79,7 +79,7 @@ describe('a bag in a datagram', () => {
     ['a path that leads out', get('/../etc/passwd'), 400, 'dot-segment'],
     ['a path of a thousand segments', get('/a'.repeat(1000)), 414, 'too-many-segments'],
     ['a NUL', get('/a\0'), 400, 'nul-in-path']
-  ])('that is %s gets the problem', async (_, bag, status, code) => {
+  ])('gets a problem if it is %s', async (_, bag, status, code) => {
     const { port, app } = await serve(context => context.path)
     const peer = await dial(port)
     peer.send(bag)
@@ -89,7 +89,7 @@ describe('a bag in a datagram', () => {
     expect(app.live).toBe(0)
   })
 
-  test('that is an answer itself is not answered, so that two servers do not answer each other without end', async () => {
+  test('gets no answer if it is an answer itself, so that two servers do not answer each other for ever', async () => {
     const { port } = await serve(context => context.path)
     const peer = await dial(port)
     peer.send({ 'iopa.StatusCode': 400, 'iopa.Seq': 1 })
@@ -98,7 +98,7 @@ describe('a bag in a datagram', () => {
     expect(await peer.answers(1)).toMatchObject([{ 'iopa.StatusCode': 200 }])
   })
 
-  test('that is none is answered a hundred times a second and no more', async () => {
+  test('is answered at most a hundred times a second if it is invalid', async () => {
     const { port } = await serve(context => context.path)
     const peer = await dial(port)
     for (let i = 0; i < 1000; i++) {
@@ -112,7 +112,7 @@ describe('a bag in a datagram', () => {
     expect(peer.datagrams.length).toBeGreaterThan(90)
   })
 
-  test('cannot observe: 501 names the protocols that can', async () => {
+  test('gets 501 for observing, with the protocols that support it', async () => {
     const { port } = await serve(() => 'x')
     const peer = await dial(port)
     peer.send(get('/', 1, { 'iopa.Observe': true }))
@@ -121,14 +121,14 @@ describe('a bag in a datagram', () => {
     expect(JSON.stringify(answer)).toMatch(/tcp.*coap/)
   })
 
-  test('with a body over the limit is 413', async () => {
+  test('gets 413 for a body over the limit', async () => {
     const { port } = await serve(() => 'x', { limits: { body: 10 } })
     const peer = await dial(port)
     peer.send(put('/', 'x'.repeat(20), 1))
     expect((await peer.answers(1))[0]).toMatchObject({ 'iopa.StatusCode': 413, 'iopa.Seq': 1 })
   })
 
-  test('whose handler fails gets a 500 that tells nothing', async () => {
+  test('gets a 500 without details when its handler fails', async () => {
     const { port, errors } = await serve(() => {
       throw new Error('the secret')
     })
@@ -139,7 +139,7 @@ describe('a bag in a datagram', () => {
     expect(errors).toHaveLength(1)
   })
 
-  test('gets a streamed answer collected, a problem where that fails, and a status alone where it is too long', async () => {
+  test('gets a collected stream, a problem if the stream fails, and only a status if it is too long', async () => {
     const { port, errors, app } = await serve(context =>
       (async function* () {
         yield Buffer.from('some')
@@ -161,7 +161,7 @@ describe('a bag in a datagram', () => {
     expect(app.live).toBe(0)
   })
 
-  test('may bring back what a datagram holds, and a short 413 beyond that', async () => {
+  test('gets an answer up to the size of a datagram, and a short 413 above', async () => {
     const { port } = await serve(context => 'x'.repeat(Number(context.path.slice(1))))
     const peer = await dial(port)
     peer.send(get('/60000', 1))
@@ -173,7 +173,7 @@ describe('a bag in a datagram', () => {
 })
 
 describe('plain datagrams', () => {
-  test('are DATA requests, and bodies are datagrams', async () => {
+  test('become DATA requests, and bodies become datagrams', async () => {
     const { port } = await serve(async context => `${context.method} ${context.path} ${await context.text()}`, { framing: 'raw' })
     const peer = await dial(port)
     peer.send('hello')
@@ -181,7 +181,7 @@ describe('plain datagrams', () => {
     expect(String(peer.datagrams[0])).toBe('DATA / hello')
   })
 
-  test('without an answer get none', async () => {
+  test('get no reply without an answer body', async () => {
     const { port, app } = await serve(async context => ((await context.text()) === 'quiet' ? undefined : 'loud'), { framing: 'raw' })
     const peer = await dial(port)
     peer.send('quiet')
@@ -193,7 +193,7 @@ describe('plain datagrams', () => {
 })
 
 describe('a listener', () => {
-  test('on a port that is taken rejects', async () => {
+  test('rejects when its port is in use', async () => {
     const { port } = await serve(() => 'x')
     await expect(serve(() => 'x', { port })).rejects.toMatchObject({ name: 'IopaError', code: 'bind-failed' })
   })
@@ -207,12 +207,12 @@ describe('a listener', () => {
     expect(listener.url.hostname).toMatch(/127\.0\.0\.1|::1/)
   })
 
-  test('off loopback without authentication rejects and names the way out', async () => {
+  test('rejects off loopback without authentication, and names the option', async () => {
     await expect(serve(() => 'x', { host: '0.0.0.0' })).rejects.toThrow(/allowUnauthenticated: true/)
     await serve(() => 'x', { host: '0.0.0.0', allowUnauthenticated: true })
   })
 
-  test('finishes what is in work when it is closed, and takes nothing more', async () => {
+  test('finishes running requests when it closes, and accepts no more', async () => {
     let begun = 0
     const { port, app } = await serve(() => {
       begun++
@@ -229,7 +229,7 @@ describe('a listener', () => {
     expect(app.live).toBe(0)
   })
 
-  test('forces what does not finish in time', async () => {
+  test('cuts off requests that do not finish in time', async () => {
     const { port, app } = await serve(() => new Promise(() => undefined))
     const peer = await dial(port)
     peer.send(get('/'))

@@ -12,7 +12,7 @@ export interface Target {
   readonly middleware: readonly string[]
   /** Keys that its middleware and handler require of the pipeline. */
   readonly requires: readonly string[]
-  /** True where one of its middleware says who is asking, or refuses. */
+  /** True if one of its middleware authenticates. */
   readonly guarded: boolean
 }
 
@@ -35,7 +35,7 @@ export const routeError = (code: string, detail: string, place: () => string): I
 
 /** A route as it was given. */
 export interface GivenRoute {
-  /** Undefined for every method without a route of its own on the pattern. */
+  /** Undefined for every method without its own route on the pattern. */
   readonly method: string | undefined
   /** Of the group that the route is in. */
   readonly prefix: string
@@ -118,7 +118,7 @@ const nameOf = (value: unknown, at: number): string => {
 /** Methods are case-sensitive (RFC 9110 section 9.1), so `get` is a method that no client sends. @throws IopaError 500. */
 export const checkMethod = (method: string, place: () => string): string => {
   if (typeof method !== 'string' || method === '')
-    throw routeError('invalid-method', 'Name the method of a route, as in on("FETCH", path, handler).', place)
+    throw routeError('invalid-method', 'Pass the method of the route: on("FETCH", path, handler).', place)
   const meant = Object.values<string>(METHODS).find(name => name.toLowerCase() === method.toLowerCase())
   if (meant !== undefined && meant !== method) throw routeError('invalid-method', `Write the method "${method}" as "${meant}"; case counts.`, place)
   return method

@@ -25,7 +25,7 @@ const methodsOf = (table: RouteTable<Target>, group: Group): Routes => {
       prefix,
       path,
       attributes: isAttributes(first) ? first : {},
-      // Without a handler there is no route, whatever the group has.
+      // A route needs a handler, even if the group has middleware.
       chain: chain.length === 0 ? chain : [...middleware, ...chain],
       place
     })
@@ -48,8 +48,7 @@ const methodsOf = (table: RouteTable<Target>, group: Group): Routes => {
       throw routeError('invalid-group', 'group() takes a prefix and one function, which adds the routes of the group.', place)
     group.started = true
     const built: unknown = build(groupMethods(table, { prefix: prefix + checkPrefix(inner), middleware: [...middleware], started: false }))
-    if (built instanceof Promise)
-      throw routeError('invalid-group', 'The function of group() gave a promise: add the routes before it returns.', place)
+    if (built instanceof Promise) throw routeError('invalid-group', 'The function of group() returned a promise: make it synchronous.', place)
     return this
   }
   return {
@@ -83,7 +82,7 @@ const groupMethods = (table: RouteTable<Target>, group: Group): RouteGroup<unkno
   return { ...methodsOf(table, group), use: use as RouteGroup<unknown, string>['use'], prefix: group.prefix }
 }
 
-/** A plain object that is no middleware. */
+/** A plain object that is not middleware. */
 const isAttributes = (value: unknown): value is RouteAttributes =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !('invoke' in value) && !('dispatch' in value) && !('then' in value)
 
@@ -96,7 +95,7 @@ export const registryOf = (table: RouteTable<Target>, notifyWhere: AppHandle['no
     return {
       remove: () => {
         if (!table.remove(route) || (given !== undefined && given !== 'GET')) return
-        // Subscriptions of MQTT are no observers of one path: they hear of those that the route names.
+        // MQTT subscriptions do not observe one path: they are notified of the paths that the route lists.
         notifyWhere(asked => table.matches(route, asked), pathsOfRoute(announced(route)))
       }
     }

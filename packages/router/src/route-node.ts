@@ -6,7 +6,7 @@ interface ConstrainedEdge<E> {
   readonly node: RouteNode<E>
 }
 
-/** With more literal children than this, a cheap hash no longer tells them apart. */
+/** With more literal children than this, a cheap hash has too many collisions. */
 const MAX_BUCKETS = 64
 
 /**

@@ -20,7 +20,7 @@ export interface RouteTableOptions {
 
 /** One registration. */
 export interface Route<T> {
-  /** The method it answers; undefined for every method that has no route of its own on the pattern. */
+  /** The method it answers; undefined for every method without its own route on the pattern. */
   readonly method: string | undefined
   readonly pattern: Pattern
   readonly value: T

@@ -27,7 +27,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
   return {
     name: 'router',
     extend(app) {
-      if (home !== undefined) throw new IopaError(500, 'router-in-use', 'This router belongs to an app already; make one with router() for each app.')
+      if (home !== undefined) throw new IopaError(500, 'router-in-use', 'This router belongs to another app: call router() once for each app.')
       home = app
       app.capabilities[CAPABILITIES.Router] = { version: IOPA_VERSION, trailingSlash: options.trailingSlash ?? 'strict' }
       return appMethods(table)
@@ -36,7 +36,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
       if (match === undefined) {
         const methods = table.methods(context['iopa.Path'])
-        // What a guard of its own hides from a listing is not named here either.
+        // Methods that a guard of the route hides from listings are not listed here either.
         if (methods.length > 0)
           noteMethods(context, methods, context['server.User'] === undefined ? table.methods(context['iopa.Path'], isOpen) : methods)
         return next()

@@ -46,7 +46,7 @@ export interface AddRoute {
   <Owner, const Path extends string>(this: Owner, path: Path, handler: RouteHandler<Owner, Path>): Owner
   /** With what the route says of itself. */
   <Owner, const Path extends string>(this: Owner, path: Path, attributes: RouteAttributes, handler: RouteHandler<Owner, Path>): Owner
-  /** With one middleware of its own. */
+  /** With one middleware. */
   <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>>(
     this: Owner,
     path: Path,
@@ -120,7 +120,7 @@ export interface AddMethodRoute {
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, handler: RouteHandler<Owner, Path>): Owner
   /** With what the route says of itself. */
   <Owner, const Path extends string>(this: Owner, method: string, path: Path, attributes: RouteAttributes, handler: RouteHandler<Owner, Path>): Owner
-  /** With one middleware of its own. */
+  /** With one middleware. */
   <Owner, const Path extends string, A extends RouteMiddleware<Owner, Path>>(
     this: Owner,
     method: string,
@@ -150,7 +150,7 @@ export interface Routes {
   readonly patch: AddRoute
   readonly delete: AddRoute
   readonly options: AddRoute
-  /** For every method that has no route of its own on the pattern. */
+  /** For every method without its own route on the pattern. */
   readonly all: AddRoute
   /** For a method of any name, such as `FETCH` or `DATA`; case counts. */
   readonly on: AddMethodRoute

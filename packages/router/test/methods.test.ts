@@ -12,7 +12,7 @@ const verdict = async (app: App, method: string, path: string) => {
 }
 
 describe('HEAD', () => {
-  test('is answered by the GET route at once, also where a catch-all stands behind', async () => {
+  test('is answered by the GET route at once, also before a later catch-all', async () => {
     const app = appWith()
       .get('/x', context => `got ${context.method} ${context.route}`)
       .use(context => (context.method === 'GET' ? 'fallback' : new IopaError(404, 'not-here')))
@@ -30,7 +30,7 @@ describe('HEAD', () => {
     expect(await (await send(app, 'HEAD', '/a/b/c')).text()).toBe('all')
   })
 
-  test('passes a mount that has the path for other methods only', async () => {
+  test('passes a mount that has the path only for other methods', async () => {
     const inner = appWith().put('/x', () => 'put')
     const app = new App({ logger: false })
       .mount('/m', inner)
@@ -41,7 +41,7 @@ describe('HEAD', () => {
   })
 })
 
-describe('a route with a guard of its own', () => {
+describe('a route with its own guard', () => {
   const guard = {
     provides: ['server.User'] as const,
     invoke: (context: Context, next: Next) => {
@@ -56,7 +56,7 @@ describe('a route with a guard of its own', () => {
       .put('/open', guard, () => 'put')
       .put('/hidden', guard, () => 'put')
 
-  test('is not named by 405 and OPTIONS without a user', async () => {
+  test('is hidden from 405 and OPTIONS without a user', async () => {
     const app = guarded()
     expect(await verdict(app, 'DELETE', '/open')).toEqual([405, 'GET, HEAD, OPTIONS'])
     expect(await verdict(app, 'OPTIONS', '/open')).toEqual([204, 'GET, HEAD, OPTIONS'])
@@ -66,17 +66,17 @@ describe('a route with a guard of its own', () => {
     expect((await send(app, 'PUT', '/hidden')).status).toBe(401)
   })
 
-  test('is named to a user', async () => {
+  test('is shown to a user', async () => {
     const app = new App({ logger: false }).use((context, next) => ((context.user = { id: 'ann' }), next())).mount('/m', guarded())
     expect(await verdict(app, 'DELETE', '/m/open')).toEqual([405, 'GET, HEAD, OPTIONS, PUT'])
     expect(await verdict(app, 'OPTIONS', '/m/hidden')).toEqual([204, 'OPTIONS, PUT'])
   })
 })
 
-describe('a method that no route has', () => {
+describe('a method without a route', () => {
   const inner = () => appWith().put('/x', () => 'put')
 
-  test('is answered by whatever stands behind the router', async () => {
+  test('is answered by later middleware', async () => {
     const proxy: MiddlewareFunction = context => `proxied ${context.method}`
     const app = appWith()
       .get('/x', () => 'get')
@@ -98,7 +98,7 @@ describe('a method that no route has', () => {
     expect([preflight.status, preflight.headers.get('allow'), preflight.headers.get('access-control-allow-origin')]).toEqual([204, undefined, '*'])
   })
 
-  test('is 405 with the methods of every router and mount that the request has passed', async () => {
+  test('gets 405 with the methods of every router and mount on the way', async () => {
     const app = new App({ logger: false })
       .mount('/m', inner())
       .use(appWith().patch('/m/x', () => 'patch'))
@@ -109,7 +109,7 @@ describe('a method that no route has', () => {
     expect((await send(app, 'POST', '/m/y')).error?.code).toBe('no-route')
   })
 
-  test('is not told methods that a guard hides', async () => {
+  test('gets 405 without methods that a guard hides', async () => {
     const app = appWith()
       .get('/x', () => 'get')
       .use(() => {
@@ -119,7 +119,7 @@ describe('a method that no route has', () => {
     expect(await verdict(app, 'DELETE', '/x')).toEqual([401, undefined])
   })
 
-  test('is no-route for a control method, and 405 is not no-route', async () => {
+  test('gets no-route for a control method; 405 is not no-route', async () => {
     const seen: boolean[] = []
     const app = new App({ logger: false })
       .use(async (context, next) => {
@@ -134,7 +134,7 @@ describe('a method that no route has', () => {
     expect(seen).toEqual([true, false])
   })
 
-  test('does not carry over to another path, or to another run', async () => {
+  test('does not affect another path or another run', async () => {
     const rewriting = appWith()
       .get('/x', () => 'get')
       .use((context, next) => {
@@ -175,7 +175,7 @@ describe('middleware of a route', () => {
     ['on() with attributes', app => app.on('GET', '/s', { rt: 'x' }, [guard], () => 'secret')],
     ['all()', app => app.all('/s', guard, () => 'secret')],
     ['a group', app => app.group('/g', group => group.get('/s', [guard], () => 'secret'))]
-  ])('given as %s runs before the handler', async (name, add) => {
+  ])('runs before the handler: %s', async (name, add) => {
     const app = add(appWith())
     const path = name === 'a group' ? '/g/s' : '/s'
     log.length = 0
@@ -204,7 +204,7 @@ describe('middleware of a route', () => {
     expect(done).toBe(true)
   })
 
-  test('goes on to the rest of the pipeline from the handler', async () => {
+  test('lets the handler call the rest of the pipeline', async () => {
     const app = appWith()
       .get(
         '/a',
@@ -226,13 +226,13 @@ describe('middleware of a route', () => {
     ['null', [null, () => 'secret']],
     ['a promise', [Promise.resolve(() => 'guard'), () => 'secret']],
     ['a wrong member of an array', [[() => 'guard', 'x'], () => 'secret']]
-  ])('is refused with %s, with the line of the call', (_, rest) => {
+  ])('is refused as %s, with the line of the call', (_, rest) => {
     const app = appWith()
     expect(() => (app.get as (...values: unknown[]) => unknown)('/s', ...rest)).toThrow(/needs a handler.*\(.*methods\.test\.ts:\d+\)$/)
     expect([...app.routes()]).toEqual([])
   })
 
-  test('surplus and wrong arguments of group() and router() are refused', () => {
+  test('group() and router() refuse surplus and wrong arguments', () => {
     const app = appWith()
     expect(() => (app.group as (...values: unknown[]) => unknown)('/g')).toThrow(/one function/)
     expect(() =>
@@ -242,14 +242,14 @@ describe('middleware of a route', () => {
         () => 1
       )
     ).toThrow(/one function.*methods\.test\.ts/)
-    expect(() => app.group('/g', async () => undefined)).toThrow(/before it returns/)
+    expect(() => app.group('/g', async () => undefined)).toThrow(/make it synchronous/)
     expect(() => router({ trailingSlashes: 'ignore' } as never)).toThrow(/router\(\) has no option 'trailingSlashes'; it has trailingSlash/)
     expect(() => new App({ logger: false }).use(router as never)).toThrow(/as in router\(\)/)
   })
 })
 
-describe('the resource that answers', () => {
-  test('has one path, whatever the slash and the mount', async () => {
+describe('the resource path of an answer', () => {
+  test('is the same with or without slash and mount', async () => {
     const inner = new App({ logger: false }).use(router({ trailingSlash: 'ignore' }))
     inner.get('/', () => 'root').get('/a', () => 'a')
     const app = new App({ logger: false }).mount('/m', inner)

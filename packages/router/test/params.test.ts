@@ -15,7 +15,7 @@ describe.each([true, false])('parameters of a match, compiled: %s,', compile => 
       spans.map(([, end]) => end)
     )
 
-  test('are the named pieces of the path, in the order of the pattern', () => {
+  test('are the named parts of the path, in the order of the pattern', () => {
     const params = make('/{b}/{a}/*', '/1/22/3/4', [1, 2], [3, 5], [6, 9])
     expect(Object.entries(params)).toEqual([
       ['b', '1'],
@@ -34,13 +34,13 @@ describe.each([true, false])('parameters of a match, compiled: %s,', compile => 
     for (const name of ['constructor', '__proto__']) expect(name in make('/{id}', '/x', [1, 2])).toBe(false)
   })
 
-  test('are one frozen empty object where the pattern names none', () => {
+  test('are one frozen empty object if the pattern has no parameters', () => {
     expect(make('/a', '/a')).toBe(make('/b', '/b'))
     expect(Object.isFrozen(make('/a', '/a'))).toBe(true)
   })
 })
 
-test('a table works where code from strings is forbidden', () => {
+test('a route table works where code generation from strings is forbidden', () => {
   vi.stubGlobal('Function', function refuse() {
     throw new EvalError('Code generation from strings disallowed for this context')
   })

@@ -5,8 +5,8 @@ import { router } from '../src/index.ts'
 const appWith = (options = {}) => new App({ logger: false }).use(router(options))
 const get = (app: App, path: string): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Path': path })
 
-describe('the registry of an app', () => {
-  test('adds a route with attributes and a chain, as a package does that knows no router', async () => {
+describe('app.registry', () => {
+  test('adds a route with attributes and a chain, for packages that do not import the router', async () => {
     const app: App = appWith()
     const tag = { name: 'tag', invoke: async (_: unknown, next: () => Promise<unknown>) => `<${String(await next())}>` }
     app.registry.add('GET', '/lights/:id', { rt: 'light' }, [tag, context => context.params['id']])
@@ -16,11 +16,11 @@ describe('the registry of an app', () => {
     ])
   })
 
-  test('is missing without a router, with a sentence that says what to write', () => {
+  test('throws without a router, and says what to write', () => {
     expect(() => new App({ logger: false }).registry).toThrow(/write app\.use\(router\(\)\) first/)
   })
 
-  test('refuses what a route refuses, with the line of the call', () => {
+  test('refuses invalid routes with the line of the call', () => {
     const { registry } = appWith().get('/a', () => 1)
     expect(() => registry.add('GET', '/a', {}, [() => 1])).toThrow(/GET \/a \(.*registry\.test\.ts:\d+\)/)
     expect(() => registry.add('GET', '/b', {}, [])).toThrow(/needs a handler.*\(.*registry\.test\.ts:\d+\)/)
@@ -28,7 +28,7 @@ describe('the registry of an app', () => {
     expect(() => registry.add('GET', 'b', {}, [() => 1])).toThrow(/begin it with "\/"/)
   })
 
-  test('removes a route once, and its pattern is free again', async () => {
+  test('removes a route once, and frees its pattern', async () => {
     const app = appWith()
     const route = app.registry.add('GET', '/a/{id}?', {}, [() => 'one'])
     app.put('/a/:id', () => undefined)
@@ -40,7 +40,7 @@ describe('the registry of an app', () => {
     expect(Array.from(app.routes(), ({ method }) => method)).toEqual(['PUT', 'GET'])
   })
 
-  test('ends observers of the paths of a removed route with 404, below mounts as well', async () => {
+  test('ends observers of a removed route with 404, also below mounts', async () => {
     for (const prefix of ['', '/house']) {
       const inner = appWith()
       const route = inner.registry.add('GET', '/lights/:id', {}, [({ params }) => params['id']])
@@ -66,7 +66,7 @@ describe('the registry of an app', () => {
     }
   })
 
-  test('gives observers the route that answers after a removal', async () => {
+  test('delivers the route that answers after a removal to observers', async () => {
     const app = appWith().get('/*', () => 'rest')
     const route = app.registry.add('GET', '/a', {}, [() => 'a'])
     const seen: string[] = []
@@ -78,7 +78,7 @@ describe('the registry of an app', () => {
     expect(seen).toEqual(['a', 'rest'])
   })
 
-  test('removes with the trailing slash as the router reads it', async () => {
+  test('removes trailing-slash variants as the router reads them', async () => {
     const app = appWith({ trailingSlash: 'ignore' })
     const route = app.registry.add('GET', '/a/', {}, [() => 'a'])
     const observing = app.observe('/a')[Symbol.asyncIterator]()
@@ -99,14 +99,14 @@ describe('middleware of a route', () => {
     return next()
   })
 
-  test('is named by explain(), in its order', () => {
+  test('is listed by explain(), in order', () => {
     const app = appWith().get('/a', user, greeting, context => context.user.id)
     app.put('/a', (_, next) => next())
     expect(String(app.explain())).toContain('  GET      /a (auth, greeting)\n  PUT      /a\n')
     expect(app.explain().routes[0]).toMatchObject({ middleware: ['auth', 'greeting'], guarded: true })
   })
 
-  test('runs before preconditions are judged, so that a guard answers first', async () => {
+  test('runs before preconditions are checked, so that a guard answers first', async () => {
     const guard = defineMiddleware({ name: 'auth', provides: ['server.User'] }, () => new IopaError(401, 'who-is-it'))
     const app = appWith().get('/a', () => 'a')
     app.put('/a', guard, () => undefined)
@@ -116,7 +116,7 @@ describe('middleware of a route', () => {
     expect([(await change('/a')).status, (await change('/b')).status]).toEqual([401, 412])
   })
 
-  test('may require what the route or the pipeline provides; build() names the route where nothing does', () => {
+  test('may require keys of the route or the pipeline; build() names the route otherwise', () => {
     appWith()
       .get('/a', user, greeting, () => 1)
       .build()
@@ -134,7 +134,7 @@ describe('middleware of a route', () => {
 describe('middleware of a group', () => {
   const add = (name: string) => async (_: unknown, next: () => Promise<unknown>) => `${name} ${String(await next())}`
 
-  test('runs for the routes of the group and of the groups within it, and for no other', async () => {
+  test('runs for the routes of the group and its nested groups, and for no other', async () => {
     const app = appWith()
       .group('/a', group =>
         group
@@ -157,7 +157,7 @@ describe('middleware of a group', () => {
     expect([...app.routes()][0]).toMatchObject({ guarded: true })
   })
 
-  test('is refused after a route of the group, and where it is no middleware, with the line of the call', () => {
+  test('is refused after a route of the group, and if it is not middleware, with the line of the call', () => {
     const late = /comes before its routes.*\(.*registry\.test\.ts:\d+\)/
     expect(() => appWith().group('/a', group => group.get('/x', () => 1).use(add('a')))).toThrow(late)
     expect(() => appWith().group('/a', group => group.group('/b', () => 1).use(add('a')))).toThrow(late)

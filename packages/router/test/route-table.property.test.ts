@@ -150,5 +150,5 @@ const property = (ignoreSlash: boolean): void => {
   )
 }
 
-test('the trie finds what trying every route finds, in any order of registration', () => property(false))
-test('the trie finds what trying every route finds with trailingSlash: ignore', () => property(true))
+test('the trie finds the same as trying every route, in any order of registration', () => property(false))
+test('the trie finds the same as trying every route with trailingSlash: ignore', () => property(true))

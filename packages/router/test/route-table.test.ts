@@ -27,7 +27,7 @@ describe('a route table', () => {
       expect(found(table, path), path).toBeUndefined()
   })
 
-  test('takes static before constrained before parameter before tail, in whatever order they came', () => {
+  test('prefers static to constrained to plain parameter to tail, in any order of registration', () => {
     for (const order of permutations(['/a/b', '/a/{n:[0-9]+}', '/a/{id}', '/a/*'])) {
       const table = tableOf(order)
       expect(found(table, '/a/b')?.[0]).toBe('/a/b')
@@ -38,7 +38,7 @@ describe('a route table', () => {
     }
   })
 
-  test('takes the constraint that admits fewer characters first, in whatever order they came', () => {
+  test('prefers the constraint that allows fewer characters, in any order of registration', () => {
     for (const order of permutations(['/{slug:[a-z0-9-]+}', '/{n:[0-9]+}', '/{any:.+}'])) {
       const table = tableOf(order)
       expect(found(table, '/12')).toEqual(['/{n:[0-9]+}', { n: '12' }])
@@ -47,7 +47,7 @@ describe('a route table', () => {
     }
   })
 
-  test('goes back when a more specific branch leads nowhere, and keeps the right parameters', () => {
+  test('backtracks when a more specific branch has no match, and keeps the right parameters', () => {
     const table = tableOf(['/a/b/c', '/a/{x}/d', '/{y}/b/e', '/{y}/{z:[a-z]}/{w}/f', '/*'])
     expect(found(table, '/a/b/c')?.[0]).toBe('/a/b/c')
     expect(found(table, '/a/b/d')).toEqual(['/a/{x}/d', { x: 'b' }])
@@ -61,7 +61,7 @@ describe('a route table', () => {
     for (const order of permutations(['/{x}/b/c', '/{x:a|b}/{y}/c', '/{x}/*'])) expect(found(tableOf(order), '/a/b/c')?.[0]).toBe('/{x:a|b}/{y}/c')
   })
 
-  test('goes back to a less specific pattern that has the method', () => {
+  test('backtracks to a less specific pattern that has the method', () => {
     const table = routeTable<string>()
     table.add('GET', '/users/me', 'me')
     table.add('PUT', '/users/{id}', 'put')
@@ -71,14 +71,14 @@ describe('a route table', () => {
     expect(found(table, '/users/me', 'POST')).toEqual(['all', { '*': 'me' }])
   })
 
-  test('answers any method name, those of object members included', () => {
+  test('answers any method name, also names of object members', () => {
     const table = routeTable<string>()
     for (const method of ['DATA', 'iPATCH', '__proto__', 'constructor', 'x y']) table.add(method, '/a', method)
     for (const method of ['DATA', 'iPATCH', '__proto__', 'constructor', 'x y']) expect(found(table, '/a', method)?.[0]).toBe(method)
     for (const method of ['GET', 'data', 'toString', 'hasOwnProperty']) expect(found(table, '/a', method)).toBeUndefined()
   })
 
-  test('prefers the route of the method to the one for all methods on a pattern', () => {
+  test('prefers the route of the method to the route for all methods on a pattern', () => {
     const table = routeTable<string>()
     table.add(undefined, '/a', 'all')
     table.add('GET', '/a', 'get')
@@ -86,7 +86,7 @@ describe('a route table', () => {
     expect(found(table, '/a', 'PUT')?.[0]).toBe('all')
   })
 
-  test('tells the methods of all patterns that match a path', () => {
+  test('lists the methods of all patterns that match a path', () => {
     const table = routeTable<string>()
     table.add('GET', '/users/me', '')
     table.add('PUT', '/users/{id}', '')
@@ -99,7 +99,7 @@ describe('a route table', () => {
     expect(tableOf(['/a']).methods('/b')).toEqual([])
   })
 
-  test('tells the methods alike before and after a lookup, and after a route was added', () => {
+  test('lists the same methods before and after a lookup, and after a route was added', () => {
     const table = tableOf(['/a/{id}'])
     expect(table.find('PUT', '/a/1')).toBeUndefined()
     expect(table.methods('/a/1')).toEqual(['GET'])
@@ -114,7 +114,7 @@ describe('a route table', () => {
     for (const path of ['/a/', '/a//b', '//c', '//', '/']) expect(found(table, path), path).toBeUndefined()
   })
 
-  test('keeps /a and /a/ apart', () => {
+  test('distinguishes /a and /a/', () => {
     const table = tableOf(['/a', '/b/', '/c/{id}', '/d/{id}/'])
     expect(found(table, '/a/')).toBeUndefined()
     expect(found(table, '/b')).toBeUndefined()
@@ -124,7 +124,7 @@ describe('a route table', () => {
     expect(found(table, '/d/1/')).toEqual(['/d/{id}/', { id: '1' }])
   })
 
-  test('routes /a and /a/ alike with trailingSlash: ignore, and lets a tail be empty', () => {
+  test('routes /a and /a/ to the same route with trailingSlash: ignore, and lets a tail be empty', () => {
     const table = tableOf(['/', '/a', '/b/', '/c/{id}', '/d/{id}/', '/files/*'], { trailingSlash: 'ignore' })
     for (const path of ['/a', '/a/', '/b', '/b/', '/c/1', '/c/1/', '/d/1', '/d/1/', '/files/', '/files', '/'])
       expect(found(table, path), path).toBeDefined()
@@ -147,7 +147,7 @@ describe('a route table', () => {
     expect(found(table, '/z/1/2')).toEqual(['/z/{rest*}?', { rest: '1/2' }])
   })
 
-  test('compares text as it is: decoded, case and all', () => {
+  test('compares text exactly: decoded and case-sensitive', () => {
     const table = tableOf(['/grün', '/Foo_(bar)', '/{id}'])
     expect(found(table, '/grün')?.[0]).toBe('/grün')
     expect(found(table, '/gr%C3%BCn')).toEqual(['/{id}', { id: 'gr%C3%BCn' }])
@@ -183,7 +183,7 @@ describe('a route table', () => {
     }
   })
 
-  describe('refuses a second route for a method and shape, naming both places:', () => {
+  describe('refuses a second route for a method and shape, with both places:', () => {
     test.each([
       ['/a', '/a'],
       ['/a/{id}', '/a/:other'],
@@ -207,28 +207,28 @@ describe('a route table', () => {
       expect(() => table.add(undefined, '/a', '')).toThrow('all methods /a')
     })
 
-    test('and adds nothing of the one refused', () => {
+    test('and adds nothing of the refused one', () => {
       const table = tableOf(['/a/b'])
       expect(() => table.add('GET', '/a/b/{id}?', 'later')).toThrow('/a/b')
       expect(found(table, '/a/b/1')).toBeUndefined()
       expect(table.routes).toHaveLength(1)
     })
 
-    test('but takes different constraints', () => {
+    test('but accepts different constraints', () => {
       expect(tableOf(['/a/{id:[0-9]+}', '/a/{id:[a-z]+}', '/a/{id}']).routes).toHaveLength(3)
     })
   })
 
-  describe('bounds what it matches:', () => {
+  describe('bounds its matches:', () => {
     const table = tableOf(['/files/*', '/{id}', '/c/{id:x+}'])
 
-    test('no parameter is longer than 1,024 characters', () => {
+    test('no parameter has more than 1,024 characters', () => {
       expect(found(table, `/${'x'.repeat(1024)}`)?.[0]).toBe('/{id}')
       expect(found(table, `/${'x'.repeat(1025)}`)).toBeUndefined()
       expect(found(table, `/c/${'x'.repeat(1025)}`)).toBeUndefined()
     })
 
-    test('no path of more than 64 segments or with a longer segment reaches a tail', () => {
+    test('a tail takes no path of more than 64 segments or with a longer segment', () => {
       expect(found(table, `/files${'/abc'.repeat(63)}`)?.[0]).toBe('/files/*')
       expect(found(table, `/files${'/abc'.repeat(64)}`)).toBeUndefined()
       expect(found(table, `/files${'/'.repeat(10_000)}`)).toBeUndefined()
@@ -236,7 +236,7 @@ describe('a route table', () => {
       expect(found(table, `/files/${'x'.repeat(1025)}/a`)).toBeUndefined()
     })
 
-    test('a path of a million segments costs no time', () => {
+    test('a path of a million segments takes no noticeable time', () => {
       const path = `/files${'/a'.repeat(1_000_000)}`
       const start = performance.now()
       expect(found(table, path)).toBeUndefined()
@@ -244,7 +244,7 @@ describe('a route table', () => {
     })
   })
 
-  test('gives parameters that have no other members and may have any name', () => {
+  test('returns parameters without inherited members and with any name', () => {
     const match = tableOf(['/{__proto__}/{constructor}/{toString}']).find('GET', '/a/b/c')!
     expect(Object.keys(match.params)).toEqual(['__proto__', 'constructor', 'toString'])
     expect(Object.values(match.params)).toEqual(['a', 'b', 'c'])
@@ -256,7 +256,7 @@ describe('a route table', () => {
     expect('toString' in none).toBe(false)
   })
 
-  test('keeps the matches of different lookups apart', () => {
+  test('keeps the results of different lookups separate', () => {
     const table = tableOf(['/{a}/{b}', '/{a}/{b}/{c}'])
     const one = table.find('GET', '/1/2')!
     const two = table.find('GET', '/3/4/5')!

@@ -20,13 +20,13 @@ const thrownBy = (run: () => unknown): IopaError => {
 }
 
 describe('a route', () => {
-  test('answers its method and path with what the handler returns', async () => {
+  test('answers its method and path with the return value of the handler', async () => {
     const app = appWith().get('/hello', () => 'Hello World')
     const answer = await send(app, 'GET', '/hello')
     expect([answer.status, await answer.text()]).toEqual([200, 'Hello World'])
   })
 
-  test('gives the handler its parameters and its pattern', async () => {
+  test('passes its parameters and pattern to the handler', async () => {
     const seen: unknown[] = []
     const app = appWith().get('/lights/:id/{part}', context => {
       seen.push({ ...context.params }, context['iopa.Params'], context['iopa.Route'], context.route)
@@ -44,7 +44,7 @@ describe('a route', () => {
     expect((await send(app, name === 'put' ? 'POST' : 'PUT', '/a')).status).toBe(405)
   })
 
-  test('is added by all() for every method that has none of its own', async () => {
+  test('is added by all() for every method without its own route', async () => {
     const app = appWith()
       .all('/a', ({ method }) => `all ${method}`)
       .get('/a', () => 'get')
@@ -52,7 +52,7 @@ describe('a route', () => {
     expect(await (await send(app, 'PURGE', '/a')).text()).toBe('all PURGE')
   })
 
-  test('is added by on() for a method of any name', async () => {
+  test('is added by on() for any method name', async () => {
     const app = appWith()
       .on('DATA', '/a', () => 'data')
       .on('FETCH', '/a', () => 'fetch')
@@ -63,12 +63,12 @@ describe('a route', () => {
   test.each([
     ['get', '"GET"'],
     ['ipatch', '"iPATCH"'],
-    ['', 'Name the method']
+    ['', 'Pass the method']
   ])('is refused for the method %j', (method, advice) => {
     expect(() => appWith().on(method, '/a', () => 1)).toThrow(advice)
   })
 
-  test('may go on to the rest of the pipeline', async () => {
+  test('may call the rest of the pipeline', async () => {
     const app = appWith()
       .get('/{id}', ({ params }, next) => (params.id === 'mine' ? 'route' : next()))
       .use(() => 'rest')
@@ -76,7 +76,7 @@ describe('a route', () => {
     expect(await (await send(app, 'GET', '/other')).text()).toBe('rest')
   })
 
-  test('of a promise answers when it settles, and a rejection reaches the boundary', async () => {
+  test('answers when its promise settles, and a rejection reaches the error boundary', async () => {
     const app = appWith()
       .get('/a', async () => 'later')
       .get('/b', async () => {
@@ -95,7 +95,7 @@ describe('a route', () => {
     expect((await send(app, 'GET', '/a')).status).toBe(200)
   })
 
-  test('matches a path that was decoded once, and never decodes it again', async () => {
+  test('matches a path that was decoded once, and does not decode it again', async () => {
     const app = appWith().get('/{name}', ({ params }) => params.name)
     expect(await (await send(app, 'GET', '/100%25')).text()).toBe('100%25')
   })
@@ -118,7 +118,7 @@ describe('a route', () => {
     }
   })
 
-  test('is refused twice, with the file and line of both', () => {
+  test('is refused when added twice, with the file and line of both', () => {
     const app = appWith()
     app.get('/lights/:id', () => 1)
     const error = thrownBy(() => app.get('/lights/{name}', () => 2))
@@ -128,13 +128,13 @@ describe('a route', () => {
     )
   })
 
-  test('with an invalid pattern or a catastrophic regex is refused at registration', () => {
+  test('is refused at registration with an invalid pattern or a catastrophic regex', () => {
     expect(thrownBy(() => appWith().get('/lights/:id.json', () => 1)).code).toBe('invalid-pattern')
     expect(thrownBy(() => appWith().get('/lights/{id:(?:a+)+}', () => 1)).code).toBe('invalid-constraint')
   })
 })
 
-describe('a request that no route matches', () => {
+describe('a request without a matching route', () => {
   const lights = () =>
     appWith()
       .get('/lights/:id', ({ params }) => ({ id: params.id }))
@@ -146,18 +146,18 @@ describe('a request that no route matches', () => {
     for (const method of ['POST', 'OPTIONS']) expect(await (await send(app, method, '/lights/1')).text()).toBe(`rest ${method}`)
   })
 
-  test('is 404 where the path has no route at all', async () => {
+  test('gets 404 if the path has no route', async () => {
     const answer = await send(lights(), 'DELETE', '/nothing')
     expect([answer.status, answer.error?.code, answer.headers.get('allow')]).toEqual([404, 'no-route', undefined])
   })
 
-  test('is 405 with Allow where the path has routes for other methods', async () => {
+  test('gets 405 with Allow if the path has routes for other methods', async () => {
     const answer = await send(lights(), 'POST', '/lights/1')
     expect([answer.status, answer.error?.code, answer.headers.get('allow')]).toEqual([405, 'method-not-allowed', 'GET, HEAD, OPTIONS, PUT'])
     expect(await answer.json()).toMatchObject({ status: 405, detail: 'This path answers GET, HEAD, OPTIONS, PUT.' })
   })
 
-  test('is 405 with the methods of every pattern that matches the path', async () => {
+  test('gets 405 with the methods of every matching pattern', async () => {
     const app = appWith()
       .get('/users/me', () => 1)
       .delete('/users/{id}', () => 1)
@@ -166,7 +166,7 @@ describe('a request that no route matches', () => {
     expect((await send(app, 'PUT', '/users/1')).headers.get('allow')).toBe('DELETE, OPTIONS, PURGE')
   })
 
-  test('is answered with GET where it is HEAD, which sees its own method', async () => {
+  test('is answered by GET for HEAD, which keeps its own method', async () => {
     const app = appWith().get('/lights/:id', context => {
       context.response.headers.set('x-method', context.method)
       return { id: context.params.id, route: context.route }
@@ -176,7 +176,7 @@ describe('a request that no route matches', () => {
     expect(await answer.json()).toEqual({ id: 'hall', route: '/lights/:id' })
   })
 
-  test('is answered alike by HEAD and GET, whatever the handler does', async () => {
+  test('gets the same answer for HEAD and GET, whatever the handler does', async () => {
     const app = appWith()
       .get('/nothing', () => undefined)
       .get('/status', context => void (context.response.status = 202))
@@ -213,20 +213,20 @@ describe('a request that no route matches', () => {
     expect([answer.status, answer.headers.get('x-outer')]).toEqual([200, '1'])
   })
 
-  test('is answered by a HEAD route before GET', async () => {
+  test('prefers a HEAD route to GET', async () => {
     const app = appWith()
       .get('/a', () => 'get')
       .head('/a', () => reply(203))
     expect((await send(app, 'HEAD', '/a')).status).toBe(203)
   })
 
-  test('is 405 for HEAD where there is no GET', async () => {
+  test('gets 405 for HEAD without a GET route', async () => {
     const app = appWith().put('/a', () => 1)
     const answer = await send(app, 'HEAD', '/a')
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'OPTIONS, PUT'])
   })
 
-  test('is 204 with Allow where it is OPTIONS', async () => {
+  test('gets 204 with Allow for OPTIONS', async () => {
     const answer = await send(lights(), 'OPTIONS', '/lights/1')
     expect([answer.status, answer.error, answer.headers.get('allow'), (answer as LinkAnswer).payload]).toEqual([
       204,
@@ -237,7 +237,7 @@ describe('a request that no route matches', () => {
     expect((await send(lights(), 'OPTIONS', '/nothing')).status).toBe(404)
   })
 
-  test('of a control method never reaches a route for all methods', async () => {
+  test('never reaches a route for all methods with a control method', async () => {
     const app = new App({ logger: false }).use(router())
     app.all('/*', context => context.method).on('SUBSCRIBE', '/named', context => context.method)
     const status = async (method: string, path: string): Promise<number> => (await app.invoke({ 'iopa.Method': method, 'iopa.Path': path })).status
@@ -246,14 +246,14 @@ describe('a request that no route matches', () => {
     ])
   })
 
-  test('of a control method is no business of routes that do not name it', async () => {
+  test('with a control method reaches only routes that name it', async () => {
     for (const method of ['CONNECT', 'SUBSCRIBE', 'DATA']) expect((await send(lights(), method, '/lights/1')).error?.code, method).toBe('no-route')
     const app = appWith().on('SUBSCRIBE', '/a', () => 'yes')
     expect((await send(app, 'SUBSCRIBE', '/a')).status).toBe(200)
     expect((await send(app, 'GET', '/a')).error?.code).toBe('no-route')
   })
 
-  test('waits for a rest that decides late', async () => {
+  test('waits for a rest that answers late', async () => {
     const late: MiddlewareFunction = async context => {
       await Promise.resolve()
       context.response.status = 203
@@ -277,7 +277,7 @@ describe('a group', () => {
     expect((await send(app, 'GET', '/lights/1')).status).toBe(404)
   })
 
-  test('gives back what it was called on', () => {
+  test('returns the object that it was called on', () => {
     const app = appWith()
     expect(app.group('/a', () => undefined)).toBe(app)
     app.group('/b', group => expect(group.get('/c', () => 1)).toBe(group))
@@ -297,7 +297,7 @@ describe('a group', () => {
     expect(() => appWith().group('/a', group => group.get('b', () => 1))).toThrow('begin it with "/"')
   })
 
-  test('names the place of its own routes where they collide with others', () => {
+  test('names the places of its own routes when they collide with others', () => {
     const app = appWith().get('/a/b', () => 1)
     const error = thrownBy(() => app.group('/a', group => group.get('/b', () => 1)))
     expect(error.message.match(/router\.test\.ts:\d+/g)).toHaveLength(2)
@@ -305,7 +305,7 @@ describe('a group', () => {
 })
 
 describe('a router', () => {
-  test('announces its patterns with methods, segments and attributes', () => {
+  test('lists its patterns with methods, segments and attributes', () => {
     const app = appWith()
       .get('/', () => 1)
       .get('/lights/{id:[0-9]+}', { rt: 'light', ct: 50, title: 'A light' }, () => 1)
@@ -366,7 +366,7 @@ describe('a router', () => {
     ])
   })
 
-  test('routes below a mount, and announces the whole pattern', async () => {
+  test('routes below a mount, and lists the whole pattern', async () => {
     const inner = appWith()
       .get('/', ({ pathBase }) => `root of ${pathBase}`)
       .get('/lights/:id', ({ params, pathBase }) => `${params.id} in ${pathBase}`)
@@ -385,7 +385,7 @@ describe('a router', () => {
     expect(appWith().capabilities[CAPABILITIES.Router]).toMatchObject({ version: '5.0' })
   })
 
-  test('relaxes the trailing slash when told', async () => {
+  test('ignores the trailing slash by option', async () => {
     const strict = appWith().get('/a', () => 1)
     const relaxed = appWith({ trailingSlash: 'ignore' }).get('/a', () => 1)
     expect([(await send(strict, 'GET', '/a/')).status, (await send(relaxed, 'GET', '/a/')).status]).toEqual([404, 200])
@@ -394,16 +394,16 @@ describe('a router', () => {
   test('belongs to one app', () => {
     const shared = router()
     new App().use(shared)
-    expect(() => new App().use(shared)).toThrow('make one with router() for each app')
+    expect(() => new App().use(shared)).toThrow('call router() once for each app')
   })
 
-  test('keeps the routes of two apps apart', async () => {
+  test('keeps the routes of two apps separate', async () => {
     const one = appWith().get('/a', () => 1)
     const two = appWith().get('/b', () => 1)
     expect([(await send(one, 'GET', '/b')).status, (await send(two, 'GET', '/a')).status]).toEqual([404, 404])
   })
 
-  test('answers an observer like any other GET, and a change re-runs the route', async () => {
+  test('answers an observer like any other GET, and a change runs the route again', async () => {
     let state = 1
     const app = appWith()
       .get('/n/:id', ({ params }) => `${params.id} ${state}`)
@@ -420,7 +420,7 @@ describe('a router', () => {
     expect(seen).toEqual(['a 1', 'a 2'])
   })
 
-  test('works with middleware before it and after it, and leaves no context behind', async () => {
+  test('works with middleware before and after it, and leaves no context behind', async () => {
     const order: string[] = []
     const note =
       (name: string): MiddlewareFunction =>
@@ -438,8 +438,8 @@ describe('a router', () => {
   })
 })
 
-describe('routes behind a guard of their own', () => {
-  test('are announced apart, and listed only for users', async () => {
+describe('routes with their own guard', () => {
+  test('are listed separately, and only for users', async () => {
     const guard = defineMiddleware({ name: 'auth', provides: ['server.User'] }, (_, next) => next())
     const app = new App({ logger: false }).use(router())
     app

@@ -10,7 +10,7 @@ export const LARGEST_CHUNK: number = 1024 * 1024
 /** Bytes that all bodies being sent hold in chunks, about; many slow readers get small chunks, few get large ones. */
 const CHUNK_BUDGET = 32 * 1024 * 1024
 
-/** Counts the bodies being sent and tells how large their chunks are. */
+/** Counts the bodies being sent and sets the size of their chunks. */
 export class ChunkBudget {
   #active = 0
 
@@ -32,7 +32,7 @@ export class ChunkBudget {
 }
 
 /**
- * The bytes of a file, or of a part of it: a stream that knows its size and lets any part be read by itself.
+ * The bytes of a file, or of a part of it: a stream with a known size and random access.
  * It owns the file: closing the body closes it, and the end of an iteration does so too.
  */
 export class FileBody implements RandomAccessBody, AsyncDisposable {
@@ -71,7 +71,7 @@ export class FileBody implements RandomAccessBody, AsyncDisposable {
       bytes = whole
     }
     const file = (await this.#file) as OpenFile
-    if ((await file.isUnchanged?.()) === false) throw new IopaError(409, 'file-changed', 'The file has changed; read it again from the start')
+    if ((await file.isUnchanged?.()) === false) throw new IopaError(409, 'file-changed', 'The file has changed: read it again from the start.')
     return bytes
   }
 

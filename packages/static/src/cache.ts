@@ -12,7 +12,7 @@ interface Entry<V> {
   used: boolean
 }
 
-/** Estimate of what an entry costs beside its content, in bytes. */
+/** Estimated bytes of an entry in addition to its content. */
 const ENTRY_OVERHEAD = 1024
 
 /** A map bounded in entries and bytes; what has not been asked for since the last round leaves first. */

@@ -1,6 +1,6 @@
 import Negotiator from 'negotiator'
 
-/** Content codings that a file may lie precompressed in, beside the file itself. */
+/** Content codings of precompressed files next to the file. */
 export type Encoding = 'br' | 'zstd' | 'gzip'
 
 /** What the name of a precompressed file has after the name of the file. */

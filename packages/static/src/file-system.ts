@@ -60,7 +60,7 @@ class FileSystem implements FileSource {
     this.#symlinks = symlinks
     this.#names = names
     if (!statSync(this.#root, { throwIfNoEntry: false })?.isDirectory()) {
-      throw new Error(`There is no folder ${this.#root} to serve files from; create it, or give its absolute path`)
+      throw new Error(`There is no folder ${this.#root} to serve files from: create it, or pass its absolute path.`)
     }
   }
 
@@ -112,7 +112,7 @@ class FileSystem implements FileSource {
   /** The real path of what a canonical path names, or undefined when it leaves the root. */
   async #resolve(path: string): Promise<string | undefined> {
     const segments = path === '/' ? [] : path.slice(1).split('/')
-    // Callers check names as well; a source must be safe by itself.
+    // Callers check names too, but a source must be safe alone.
     if (path.charCodeAt(0) !== 0x2f || !segments.every(segment => isServableName(segment, this.#names))) return undefined
     const requested = join(this.#root, ...segments)
     const real = await realpath(requested)
@@ -137,7 +137,7 @@ class FileSystem implements FileSource {
     return this.#realRoot
   }
 
-  /** True when the opened file is one that the path may lead to, whatever was swapped between looking and opening. */
+  /** True if the path may lead to the opened file, even if something was swapped between stat and open. */
   async #isOpened(handle: FileHandle, stats: BigIntStats, path: string): Promise<boolean> {
     if (this.#symlinks === 'follow') return true
     const segments = path.slice(1).split('/')
@@ -192,7 +192,7 @@ class FileSystemFile implements OpenFile {
 const infoOf = (stats: BigIntStats): FileInfo | undefined => {
   const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : undefined
   if (kind === undefined) return undefined
-  // The change time cannot be set back by those who set the modification time back.
+  // Unlike the modification time, the change time cannot be set back.
   const version = [stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs - stats.mtimeNs].map(value => value.toString(36)).join('-')
   return { kind, size: kind === 'file' ? Number(stats.size) : 0, lastModified: Number(stats.mtimeMs), version }
 }
@@ -204,7 +204,7 @@ const absentAsUndefined = async <T>(read: () => Promise<T>): Promise<T | undefin
     const code = (error as NodeJS.ErrnoException).code ?? ''
     if (ABSENT.has(code)) return undefined
     if (EXHAUSTED.has(code))
-      throw new IopaError(503, 'files-exhausted', 'The server has too many files open; try again in a moment', {
+      throw new IopaError(503, 'files-exhausted', 'The server has too many open files: try again later.', {
         cause: error,
         headers: { 'retry-after': '1' }
       })

@@ -33,6 +33,6 @@ export const judgeListing = (
 ): { readonly status: 200 | 304; readonly etag: string } => {
   const etag = `"${createHash('sha256').update(links).digest('base64url').slice(0, 22)}"`
   const status = evaluateConditions(headers, { etag, lastModified })
-  if (status === 412) throw new IopaError(412, 'precondition-failed', 'The directory has changed: read it again, and send the new ETag in If-Match')
+  if (status === 412) throw new IopaError(412, 'precondition-failed', 'The directory has changed: read it again, and send the new ETag in If-Match.')
   return { status, etag }
 }

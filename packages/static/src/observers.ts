@@ -19,7 +19,7 @@ export interface Observed {
 /** Subscriptions of one connection that are watched; beyond it the oldest is not watched any more. */
 const MAX_PER_CONNECTION = 1000
 
-/** Watches what is observed, for as long as it is, and tells the app of changes. */
+/** Watches observed files while they have observers, and notifies the app of changes. */
 export class Observers {
   readonly #lookup: Lookup
   readonly #resources: Resources
@@ -60,7 +60,7 @@ export class Observers {
     return this.#watchers.get((context as OwnedContext).environment)?.hasSeen(keyOf(observed)) ?? false
   }
 
-  // A subscription outlives the file: it hears that the file has gone, and that it is back.
+  // A subscription survives the file: it is notified of its deletion and its return.
   #subscribe(connection: Context, key: string, watcher: Watcher, state: string): void {
     let watches = this.#subscriptions.get(connection)
     if (watches === undefined) {
@@ -109,7 +109,7 @@ export class Observers {
 }
 
 /** The error for a file that an observer has seen and that is not there now. */
-export const fileGone = (): IopaError => new IopaError(404, 'file-gone', 'The file is not there any more')
+export const fileGone = (): IopaError => new IopaError(404, 'file-gone', 'The file has been deleted.')
 
 /** The connection of a client whose subscriptions last; null for all others, whose observation ends with what they observe. */
 const subscriberOf = (context: Context): Context | null => (protocolOf(context).lastingSubscriptions === true ? context.connection : null)

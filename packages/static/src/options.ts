@@ -104,7 +104,7 @@ const MIB = 1024 * 1024
 const YEAR = 365 * 24 * 60 * 60
 const ENCODINGS = ['br', 'zstd', 'gzip'] as const
 
-/** Fills in the defaults. @throws TypeError for a number that is no bound. */
+/** Fills in the defaults. @throws TypeError for a negative number. */
 export const settingsOf = (options: StaticOptions): StaticSettings => {
   const { cache = {}, precompressed = false, clock = systemClock, maxAge, immutable = false } = options
   const control = maxAge === undefined && !immutable ? {} : { 'cache-control': cacheControl(bound('maxAge', maxAge, YEAR), immutable) }
@@ -136,11 +136,11 @@ const cacheControl = (maxAge: number, immutable: boolean): string => `public, ma
 
 const namePolicy = (names: NamePolicy = 'portable'): NamePolicy => {
   if (names === 'portable' || names === 'posix') return names
-  throw new TypeError(`names is 'portable' or 'posix', not '${String(names)}'`)
+  throw new TypeError(`names must be 'portable' or 'posix', not '${String(names)}'.`)
 }
 
 const bound = (name: string, value: number | undefined, otherwise: number): number => {
   if (value === undefined) return otherwise
   if (Number.isFinite(value) && value >= 0) return value
-  throw new TypeError(`${name} is a number of 0 or more, not ${value}`)
+  throw new TypeError(`${name} must be a number of 0 or more, not ${value}.`)
 }

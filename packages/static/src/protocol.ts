@@ -7,7 +7,7 @@ export interface Protocol {
   readonly redirects?: boolean
   /** Clients read directories as lists of links (RFC 6690). */
   readonly linkLists?: boolean
-  /** A subscription outlives an answer that says that there is nothing. */
+  /** A subscription survives a not-found answer. */
   readonly lastingSubscriptions?: boolean
 }
 

@@ -19,14 +19,14 @@ const NOTHING: ByteRange = { start: 0, end: 0 }
 export const render = (representation: FileRepresentation, method: string, headers: RequestHeaders): Rendering => {
   const verdict = evaluateConditions(headers, representation)
   if (verdict === 304) return { status: 304, headers: representation.validators, range: NOTHING }
-  if (verdict === 412) throw new IopaError(412, 'precondition-failed', 'The file has changed: read it again, and send the new ETag in If-Match')
+  if (verdict === 412) throw new IopaError(412, 'precondition-failed', 'The file has changed: read it again, and send the new ETag in If-Match.')
   const { size } = representation
   const header = headers.get('range')
   // A Range means nothing to any method but GET (section 14.2).
   const range = method === 'GET' && typeof header === 'string' && rangeApplies(headers, representation) ? selectRange(header, size) : 'whole'
   if (range === 'whole') return { status: 200, headers: representation.headers, range: { start: 0, end: size } }
   if (range === 'unsatisfiable') {
-    throw new IopaError(416, 'range-not-satisfiable', `The file has ${size} bytes; ask for a range within them`, {
+    throw new IopaError(416, 'range-not-satisfiable', `The file has ${size} bytes: request a range within them.`, {
       headers: { 'content-range': `bytes */${size}` }
     })
   }

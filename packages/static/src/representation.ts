@@ -35,7 +35,7 @@ export interface RepresentationFacts {
   readonly encoding: Encoding | undefined
   /** True when the request chose among several representations. */
   readonly negotiated: boolean
-  /** Fields for every answer, beside and before those that follow from the facts. */
+  /** Fields for every answer, before the computed ones. */
   readonly headers: (representation: Representation) => Readonly<Record<string, string>>
 }
 

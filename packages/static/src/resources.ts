@@ -34,7 +34,7 @@ interface Check {
 const MAX_STALENESS = 1000
 /** From this age on a request starts a look for those that come after it. */
 const REFRESH_AGE = 500
-/** How often a file that keeps changing is read again before it is given up. */
+/** How often a file that keeps changing is read again before the request fails. */
 const MAX_ATTEMPTS = 3
 
 /** Remembers for at most a second what paths name, and keeps the content of small files. */
@@ -170,7 +170,7 @@ export class Resources {
     const known = this.#known.get(path)
     representation.bytes = bytes
     if (known?.resource === resource && this.#known.grow(path, known, bytes.length)) return representation
-    // Forgotten meanwhile: the bytes serve those who wait for them, and go with them.
+    // Removed from the cache meanwhile: the bytes are used only for the waiting requests.
     return representation
   }
 }

@@ -17,7 +17,7 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** An open file; what it reads and what it says about itself belong to the same file, whatever happens to the path meanwhile. */
+/** An open file; its content and its info belong to the same file, even if the path changes. */
 export interface OpenFile {
   readonly info: FileInfo
   /** Reads at most `end - start` bytes from `start`; empty only at the end of the file. */

@@ -20,7 +20,7 @@ const READABLE: readonly string[] = ['GET', 'HEAD']
 /**
  * Middleware that answers GET and HEAD with the files of a folder or of another source, on every protocol of the app.
  * What names no file goes on to the rest of the pipeline. It reads only `iopa.Path`, so it works below a mount.
- * Throws when `root` is no folder.
+ * Throws if `root` is not a folder.
  */
 export const serveStatic = (root: string | URL | FileSource, options: StaticOptions = {}): MiddlewareFunction => {
   const source = typeof root === 'string' || root instanceof URL ? fileSystem(root, options) : root
@@ -100,7 +100,7 @@ class StaticFiles {
       return next()
     }
     const { representation, bytes, file } = content
-    // The scope owns the file from here on, whatever happens next.
+    // From here on the scope owns the file.
     if (file !== undefined) context.own(file)
     const rendering = representation === wanted ? planned : render(representation, context['iopa.Method'], context['iopa.Headers'])
     const { status, headers, range } = rendering
@@ -172,12 +172,12 @@ class StaticFiles {
     return this.#answer(context, (() => Promise.resolve(value)) as Next, fallback, resource)
   }
 
-  /** A GET that observes: answered from a look of its own, and watched for as long as the observer stays. */
+  /** A GET that observes: answered from a new check, and watched while the observer stays. */
   async #observed(context: Context, next: Next): Promise<unknown> {
     const path = context['iopa.Path']
     const base = context['iopa.PathBase']
     const directory = withoutSlash(path)
-    // The state is taken before the content: a change in between is then told once too often, and never missed.
+    // The state is read before the content: a change in between is then reported twice, and never missed.
     const listing = this.#lists(context) ? await this.#lookup.directory(directory) : undefined
     const resource = listing === undefined ? await this.#resources.refresh(path) : undefined
     const value = listing === undefined ? await this.#answer(context, next, path, resource) : await this.#list(context, next, path)

@@ -12,7 +12,7 @@ interface Watched {
 const CONCURRENCY = 16
 
 /**
- * Looks at paths in rounds while they have observers, and tells which have changed.
+ * Checks paths in rounds while they have observers, and reports changes.
  * Looking works on every file system and source; a busy one is never asked twice at a time, for a round begins when the last one has ended.
  */
 export class Watcher {
@@ -24,7 +24,7 @@ export class Watcher {
   #stop: (() => void) | undefined
   #looking = false
 
-  /** `look` tells the state of a path as text, empty for nothing; `interval` is in milliseconds. */
+  /** `look` returns the state of a path as text, empty for a missing one; `interval` is in milliseconds. */
   constructor(look: (path: string) => Promise<string>, changed: (path: string) => void, schedule: Schedule, interval: number) {
     this.#look = look
     this.#changed = changed

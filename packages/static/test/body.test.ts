@@ -44,7 +44,7 @@ describe('file body', () => {
     expect(file.closed).toBe(1)
   })
 
-  test('reads the next part only when it is asked for', async () => {
+  test('reads the next part only on demand', async () => {
     const file = fileOf()
     const iterator = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())[Symbol.asyncIterator]()
     await iterator.next()
@@ -54,7 +54,7 @@ describe('file body', () => {
     expect(file.closed).toBe(1)
   })
 
-  test('many bodies at once share the memory of few', async () => {
+  test('shares memory among many bodies', async () => {
     const budget = new ChunkBudget()
     const open = await Promise.all(
       Array.from({ length: 1000 }, async () => {
@@ -72,7 +72,7 @@ describe('file body', () => {
     expect(budget.chunkSize).toBe(LARGEST_CHUNK)
   })
 
-  test('a part is streamed and sliced relative to its own start', async () => {
+  test('streams and slices a part relative to its own start', async () => {
     const body = () => new FileBody(fileOf(), { start: 1000, end: 2_500_000 }, new ChunkBudget())
     expect(body().size).toBe(2_499_000)
     expect(Buffer.compare(await collect(body()), content.subarray(1000, 2_500_000))).toBe(0)
@@ -82,20 +82,20 @@ describe('file body', () => {
     expect((await body().read(-5, 2)).length).toBe(2)
   })
 
-  test('a slice reads only what it returns', async () => {
+  test('reads only the bytes of a slice', async () => {
     const file = fileOf()
     await new FileBody(file, { start: 0, end: content.length }, new ChunkBudget()).read(64, 128)
     expect(file.reads).toEqual([[64, 128]])
   })
 
-  test('a slice survives short reads', async () => {
+  test('completes a slice over short reads', async () => {
     const file = fileOf()
     file.read = async (start, end) => content.subarray(start, Math.min(end, start + 7))
     const slice = await new FileBody(file, { start: 0, end: content.length }, new ChunkBudget()).read(100, 200)
     expect(Buffer.compare(slice, content.subarray(100, 200))).toBe(0)
   })
 
-  test('a file that gets shorter ends as an error, and is closed', async () => {
+  test('fails and closes the file when the file gets shorter', async () => {
     const file = fileOf()
     const body = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())
     const iterator = body[Symbol.asyncIterator]()
@@ -108,12 +108,12 @@ describe('file body', () => {
     await expect(late.read(2 * LARGEST_CHUNK, 2 * LARGEST_CHUNK + 1)).rejects.toThrow(/shorter/)
   })
 
-  test('an aborted signal ends a read as an error', async () => {
+  test('fails a read when its signal aborts', async () => {
     const body = new FileBody(fileOf(), { start: 0, end: content.length }, new ChunkBudget())
     await expect(body.read(0, 1, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
   })
 
-  test('a part of a file that has been written to is refused, so that parts of two contents never meet', async () => {
+  test('refuses a part when the file has been written to, so that two contents never mix', async () => {
     const file = fileOf()
     let unchanged = true
     file.isUnchanged = async () => unchanged
@@ -123,7 +123,7 @@ describe('file body', () => {
     await expect(body.read(10, 20)).rejects.toMatchObject({ status: 409, code: 'file-changed' })
   })
 
-  test('a closed body reads no more', async () => {
+  test('refuses to read after close', async () => {
     const file = fileOf()
     const body = new FileBody(file, { start: 0, end: content.length }, new ChunkBudget())
     const iterator = body[Symbol.asyncIterator]()
@@ -134,7 +134,7 @@ describe('file body', () => {
     expect(file.reads.length).toBe(1)
   })
 
-  test('a body that opens late opens once, and not at all when nobody reads', async () => {
+  test('opens a lazy body once, and not at all if it is never read', async () => {
     let opens = 0
     const file = fileOf()
     const open = async () => {
@@ -149,7 +149,7 @@ describe('file body', () => {
     expect([opens, file.closed]).toEqual([1, 1])
   })
 
-  test('a body that is never read is closed by its owner', async () => {
+  test('closes an unread body with its owner', async () => {
     const file = fileOf()
     await new FileBody(file, { start: 0, end: 1 }, new ChunkBudget())[Symbol.asyncDispose]()
     expect(file.closed).toBe(1)

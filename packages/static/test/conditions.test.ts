@@ -14,10 +14,10 @@ const verdict = (headers: Record<string, string>, current = strong as Parameters
   evaluateConditions(new Map(Object.entries(headers)), current)
 const applies = (ifRange: string, current = strong as Parameters<typeof rangeApplies>[1]) => rangeApplies(new Map([['if-range', ifRange]]), current)
 
-describe('a request for the whole representation', () => {
+describe('asksForWhole', () => {
   const asks = (...pairs: string[]) => asksForWhole({ get: () => undefined, pairs: () => pairs })
 
-  test('has neither a precondition nor a range, in whatever case', () => {
+  test('is false for a request with a precondition or range, in any case of letters', () => {
     expect(asks()).toBe(true)
     expect(asks('Host', 'x', 'Accept-Encoding', 'gzip', 'Cookie', 'a', 'X-Other', 'If-Match', 'Date', 'Range')).toBe(true)
     for (const name of ['Range', 'If-Match', 'If-Range', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since']) {
@@ -25,53 +25,53 @@ describe('a request for the whole representation', () => {
     }
   })
 
-  test('is looked at closely where the fields have no list', () => expect(asksForWhole({ get: () => undefined })).toBe(false))
+  test('checks the fields of requests without a header list', () => expect(asksForWhole({ get: () => undefined })).toBe(false))
 })
 
 describe('preconditions', () => {
-  test('none means send', () => expect(verdict({})).toBe(200))
+  test('send the file without conditions', () => expect(verdict({})).toBe(200))
 
-  test('If-None-Match with the tag, a list with it, or * is 304', () => {
+  test('answer 304 for If-None-Match with the tag, a list with it, or *', () => {
     for (const value of ['"abc"', 'W/"abc"', '"x", "abc"', '"a,b",W/"abc"', '*', ' * ']) expect(verdict({ 'if-none-match': value }), value).toBe(304)
     for (const value of ['"x"', 'abc', '""', '"ab"', '', '"abc']) expect(verdict({ 'if-none-match': value }), value).toBe(200)
   })
 
-  test('If-None-Match compares weakly', () => {
+  test('compare If-None-Match weakly', () => {
     expect(verdict({ 'if-none-match': '"abc"' }, weak)).toBe(304)
     expect(verdict({ 'if-none-match': 'W/"abc"' }, weak)).toBe(304)
   })
 
-  test('without a tag only * matches', () => {
+  test('match only * when the file has no tag', () => {
     expect(verdict({ 'if-none-match': '"abc"' }, untagged)).toBe(200)
     expect(verdict({ 'if-none-match': '*' }, untagged)).toBe(304)
     expect(verdict({ 'if-match': '"abc"' }, untagged)).toBe(412)
     expect(verdict({ 'if-match': '*' }, untagged)).toBe(200)
   })
 
-  test('If-Match with the tag, a list with it, or * sends; anything else is 412', () => {
+  test('send for If-Match with the tag, a list with it, or *; answer 412 otherwise', () => {
     for (const value of ['"abc"', '*', ' "bar", "abc"', '"abc", "foo"', '"foo",, "abc" ,']) expect(verdict({ 'if-match': value }), value).toBe(200)
     for (const value of ['"foo"', '  "foo",, "bar" ,', 'abc', '']) expect(verdict({ 'if-match': value }), value).toBe(412)
   })
 
-  test('If-Match compares strongly', () => {
+  test('compare If-Match strongly', () => {
     expect(verdict({ 'if-match': 'W/"abc"' })).toBe(412)
     expect(verdict({ 'if-match': 'W/"abc"' }, weak)).toBe(412)
     expect(verdict({ 'if-match': '"abc"' }, weak)).toBe(412)
   })
 
-  test('If-Modified-Since counts in seconds', () => {
+  test('compare If-Modified-Since in seconds', () => {
     expect(verdict({ 'if-modified-since': exact })).toBe(304)
     expect(verdict({ 'if-modified-since': later })).toBe(304)
     expect(verdict({ 'if-modified-since': earlier })).toBe(200)
   })
 
-  test('If-Unmodified-Since counts in seconds', () => {
+  test('compare If-Unmodified-Since in seconds', () => {
     expect(verdict({ 'if-unmodified-since': exact })).toBe(200)
     expect(verdict({ 'if-unmodified-since': later })).toBe(200)
     expect(verdict({ 'if-unmodified-since': earlier })).toBe(412)
   })
 
-  test('a date that is none is ignored', () => {
+  test('ignore an invalid date', () => {
     for (const date of [
       '2099',
       'tomorrow',
@@ -86,17 +86,17 @@ describe('preconditions', () => {
     }
   })
 
-  test('a tag condition overrules the date condition beside it', () => {
+  test('prefer a tag condition to a date condition', () => {
     expect(verdict({ 'if-none-match': '"x"', 'if-modified-since': later })).toBe(200)
     expect(verdict({ 'if-match': '"abc"', 'if-unmodified-since': earlier })).toBe(200)
   })
 
-  test('412 comes before 304', () => {
+  test('prefer 412 to 304', () => {
     expect(verdict({ 'if-match': '"x"', 'if-none-match': '"abc"' })).toBe(412)
     expect(verdict({ 'if-unmodified-since': earlier, 'if-none-match': '"abc"' })).toBe(412)
   })
 
-  test('If-Range lets a range through only for exactly this representation', () => {
+  test('allow a range with If-Range only for exactly this representation', () => {
     expect(rangeApplies(new Map(), strong)).toBe(true)
     expect(applies('"abc"')).toBe(true)
     expect(applies('"abcd"')).toBe(false)
@@ -109,7 +109,7 @@ describe('preconditions', () => {
     expect(applies('nonsense')).toBe(false)
   })
 
-  test('hostile headers take no noticeable time', () => {
+  test('take no noticeable time for hostile headers', () => {
     const begin = performance.now()
     for (const value of ['"'.repeat(16_000), 'W/'.repeat(8_000), '"a",'.repeat(4_000), 'W/"'.repeat(5_000)]) {
       verdict({ 'if-none-match': value })
@@ -121,14 +121,14 @@ describe('preconditions', () => {
 })
 
 describe('HTTP-dates', () => {
-  test('the three forms of RFC 9110 mean the same instant', () => {
+  test('parse to the same instant in the three forms of RFC 9110', () => {
     const time = Date.UTC(1994, 10, 6, 8, 49, 37)
     for (const text of ['Sun, 06 Nov 1994 08:49:37 GMT', 'Sunday, 06-Nov-94 08:49:37 GMT', 'Sun Nov  6 08:49:37 1994'])
       expect(parseHttpDate(text), text).toBe(time)
     expect(formatHttpDate(time)).toBe('Sun, 06 Nov 1994 08:49:37 GMT')
   })
 
-  test('a two-digit year far ahead lies in the past', () => {
+  test('put a two-digit year far in the future into the past', () => {
     expect(new Date(parseHttpDate('Sunday, 06-Nov-99 08:49:37 GMT')!).getUTCFullYear()).toBe(1999)
   })
 })

@@ -9,7 +9,7 @@ const ask = async (app: App, method: string, path: string) => {
   return [answer.status, answer.ok ? await answer.text() : answer.error?.code]
 }
 
-test('a fallback answers GET and HEAD of paths that nothing else answers, wherever it stands', async () => {
+test('fallback answers GET and HEAD of paths that nothing else answers, in any position', async () => {
   const app = new App({ logger: false })
     .use(pages())
     .use(router())
@@ -21,7 +21,7 @@ test('a fallback answers GET and HEAD of paths that nothing else answers, wherev
   expect(await ask(app, 'PUT', '/deep/link')).toEqual([404, 'no-route'])
 })
 
-test('a fallback never answers for a path that has routes for other methods', async () => {
+test('fallback does not answer for a path that has routes for other methods', async () => {
   for (const app of [
     new App({ logger: false })
       .use(router())
@@ -35,12 +35,12 @@ test('a fallback never answers for a path that has routes for other methods', as
     expect(await ask(app, 'GET', '/api/x')).toEqual([405, 'method-not-allowed'])
 })
 
-test('a fallback that is not there leaves 404', async () => {
+test('a missing fallback file leaves 404', async () => {
   const app = new App({ logger: false }).use(serveStatic(memory({}), { fallback: '/index.html' }))
   expect(await ask(app, 'GET', '/x')).toEqual([404, 'no-route'])
 })
 
-test('a file notes its methods, and what stands behind answers the others', async () => {
+test('serveStatic notes the methods of a file, and later middleware answers the others', async () => {
   const app = new App({ logger: false })
     .use(pages())
     .use(router())
@@ -50,7 +50,7 @@ test('a file notes its methods, and what stands behind answers the others', asyn
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS, PUT'])
 })
 
-test('options that do not exist are refused by name', () => {
+test('serveStatic refuses unknown options by name', () => {
   expect(() => serveStatic(memory({}), { maxage: 1 } as never)).toThrow(/serveStatic\(\) has no option 'maxage'.*fallback\.test\.ts/)
   expect(() => serveStatic(memory({}), { cache: { size: 1 } } as never)).toThrow(/'cache' of serveStatic\(\) has no option 'size'/)
   expect(() => new App().use(serveStatic as never)).toThrow(/as in serveStatic\(\)/)

@@ -72,13 +72,13 @@ beforeAll(() => {
 afterAll(() => rmSync(base, { recursive: true, force: true }))
 
 describe('file system', () => {
-  test('a root that is no folder fails at once, with its name', () => {
+  test('refuses a root that is not a folder at once, with its name', () => {
     expect(() => fileSystem(join(base, 'missing'))).toThrow(/missing/)
     expect(() => fileSystem(join(root, 'a.txt'))).toThrow(/no folder/)
     expect(() => fileSystem(pathToFileURL(root))).not.toThrow()
   })
 
-  test('tells kind, size and time', async () => {
+  test('reports kind, size and time', async () => {
     const source = fileSystem(root)
     expect(await source.stat('/a.txt')).toMatchObject({ kind: 'file', size: 10 })
     expect(await source.stat('/docs')).toMatchObject({ kind: 'directory', size: 0 })
@@ -87,7 +87,7 @@ describe('file system', () => {
     expect(await source.stat('/a.txt/x')).toBeUndefined()
   })
 
-  test('reads what is asked and no more', async () => {
+  test('reads only the requested bytes', async () => {
     const file = (await fileSystem(root).open('/a.txt'))!
     expect(new TextDecoder().decode(await file.read(2, 5))).toBe('234')
     expect(new TextDecoder().decode(await file.read(8, 20))).toBe('89')
@@ -97,7 +97,7 @@ describe('file system', () => {
     await expect(file.read(0, 1)).rejects.toThrow()
   })
 
-  test('the version changes with the content although size and modification time are put back', async () => {
+  test('changes the version with the content, even if size and modification time are restored', async () => {
     const path = join(root, 'versioned')
     execFileSync('sh', ['-c', `printf aaaa > ${path}; touch -d 2020-01-01 ${path}`])
     const source = fileSystem(root)
@@ -110,7 +110,7 @@ describe('file system', () => {
   })
 
   describe('symbolic links', () => {
-    test('inside-root: followed while they stay inside', async () => {
+    test('inside-root: follows links that stay inside', async () => {
       const source = fileSystem(root)
       for (const path of ['/inside-link', '/inside-folder/b.txt', '/chain']) expect(await text(source, path), path).toBe('b')
       expect(await text(source, '/out-and-in')).toBe('0123456789')
@@ -130,20 +130,20 @@ describe('file system', () => {
       expect(await source.stat('/outside-folder')).toBeUndefined()
     })
 
-    test('deny: none is followed', async () => {
+    test('deny: follows none', async () => {
       const source = fileSystem(root, { symlinks: 'deny' })
       expect(await text(source, '/a.txt')).toBe('0123456789')
       for (const path of ['/inside-link', '/inside-folder/b.txt', '/chain', '/out-and-in', '/outside-link'])
         expect(await text(source, path), path).toBeUndefined()
     })
 
-    test('follow: each is followed, devices are not opened all the same', async () => {
+    test('follow: follows all, but does not open devices', async () => {
       const source = fileSystem(root, { symlinks: 'follow' })
       for (const path of ['/outside-link', '/absolute-link', '/outside-folder/secret.txt']) expect(await text(source, path), path).toBe(SECRET)
       for (const path of ['/zero', '/loop', '/dangling']) expect(await text(source, path), path).toBeUndefined()
     })
 
-    test('the root may be a link, and may be pointed elsewhere while serving', async () => {
+    test('allows a root that is a link and is re-pointed while serving', async () => {
       const source = fileSystem(join(base, 'current'))
       expect(await text(source, '/a.txt')).toBe('0123456789')
       mkdirSync(join(base, 'release'))
@@ -154,7 +154,7 @@ describe('file system', () => {
     })
   })
 
-  test('names that are no plain path below the root are refused by the source itself', async () => {
+  test('refuses names that are not plain paths below the root', async () => {
     const source = fileSystem(root)
     for (const path of [
       '',
@@ -176,7 +176,7 @@ describe('file system', () => {
     expect(await source.stat(`/${'x/'.repeat(5000)}x`)).toBeUndefined()
   })
 
-  test("names with a colon and of devices are refused unless the names are 'posix'", async () => {
+  test("refuses names with a colon and device names unless names is 'posix'", async () => {
     const source = fileSystem(root, { names: 'posix' })
     for (const name of ['12:30.log', 'aux.js']) {
       writeFileSync(join(root, name), name)
@@ -188,7 +188,7 @@ describe('file system', () => {
     for (const path of ['/../secret.txt', '/docs/../../secret.txt', '/docs\\b.txt', '/a.txt.']) expect(await text(source, path), path).toBeUndefined()
   })
 
-  test('a FIFO, a socket and a device are refused without waiting', async () => {
+  test('refuses a FIFO, a socket and a device without waiting', async () => {
     execFileSync('mkfifo', [join(root, 'fifo')])
     const server = createServer()
     await new Promise<void>(done => server.listen(join(root, 'socket'), done))
@@ -204,7 +204,7 @@ describe('file system', () => {
     unlinkSync(join(root, 'fifo'))
   })
 
-  test('a file that is replaced by a FIFO between look and open is refused without waiting', async () => {
+  test('refuses a file that a FIFO replaces between stat and open, without waiting', async () => {
     const path = join(root, 'turning')
     const source = fileSystem(root)
     for (let round = 0; round < 100; round++) {
@@ -223,7 +223,7 @@ describe('file system', () => {
     expect(descriptors()).toBe(0)
   })
 
-  test('a folder that is swapped for a link to the outside, again and again, never yields what is outside', async () => {
+  test('never reads outside the root while a folder is repeatedly swapped for a link', async () => {
     const folder = join(root, 'swap')
     mkdirSync(folder)
     writeFileSync(join(folder, 'secret.txt'), 'harmless')
@@ -269,7 +269,7 @@ describe('file system', () => {
     expect(descriptors()).toBe(0)
   }, 20_000)
 
-  test('an open file stays the file that it was', async () => {
+  test('keeps reading the opened file after it is replaced', async () => {
     const path = join(root, 'stays')
     writeFileSync(path, 'first')
     const file = (await fileSystem(root).open('/stays'))!
@@ -279,7 +279,7 @@ describe('file system', () => {
     await file.close()
   })
 
-  test('an open file tells when it has been written to', async () => {
+  test('detects a write to an open file', async () => {
     const path = join(root, 'written')
     writeFileSync(path, 'first')
     const file = (await fileSystem(root).open('/written'))!
@@ -289,7 +289,7 @@ describe('file system', () => {
     await file.close()
   })
 
-  test('a file that got shorter reads as its end', async () => {
+  test('reads a shortened file as ended', async () => {
     const path = join(root, 'shrinks')
     writeFileSync(path, 'x'.repeat(1000))
     const file = (await fileSystem(root).open('/shrinks'))!
@@ -299,7 +299,7 @@ describe('file system', () => {
     await file.close()
   })
 
-  test('lists what may be followed, within the limit', async () => {
+  test('lists only names that it serves, within the limit', async () => {
     const source = fileSystem(root)
     const names = (await source.list!('/', 1000)).map(({ name, kind }) => `${name} ${kind}`)
     expect(names).toEqual(expect.arrayContaining(['a.txt file', 'docs directory', 'inside-link file', 'inside-folder directory']))
@@ -309,7 +309,7 @@ describe('file system', () => {
     expect(await source.list!('/missing', 10)).toEqual([])
   })
 
-  test('with no descriptor left it says so, and works again when there are some', () => {
+  test('reports exhausted descriptors, and recovers when some are free', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs'
       import { fileSystem } from '@iopa/static'
@@ -332,5 +332,5 @@ describe('file system', () => {
     expect(execFileSync('sh', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()).toBe('503 files-exhausted 1 10')
   })
 
-  test('no descriptor stays open', () => expect(descriptors()).toBe(0))
+  test('leaves no descriptor open', () => expect(descriptors()).toBe(0))
 })

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { memory } from '../src/memory.ts'
 
-describe('memory', () => {
-  test('files and the directories they imply', async () => {
+describe('memory source', () => {
+  test('has files and the directories that they imply', async () => {
     const source = memory({ '/a.txt': 'ä', '/docs/deep/b.bin': new Uint8Array([1, 2, 3]) })
     expect(await source.stat('/a.txt')).toMatchObject({ kind: 'file', size: 2 })
     expect(await source.stat('/docs/deep')).toMatchObject({ kind: 'directory' })
@@ -17,7 +17,7 @@ describe('memory', () => {
     expect(await source.list!('/docs', 10)).toEqual([{ name: 'deep', kind: 'directory' }])
   })
 
-  test('a change is another version, even with equal content, and an open file keeps the old one', async () => {
+  test('gives a new version to a change, even with equal content; an open file keeps the old one', async () => {
     const source = memory({ '/a': 'one' })
     const file = (await source.open('/a'))!
     const before = (await source.stat('/a'))!.version
@@ -27,7 +27,7 @@ describe('memory', () => {
     expect(new TextDecoder().decode(await file.read(0, 10))).toBe('one')
   })
 
-  test('content is copied in', async () => {
+  test('copies content', async () => {
     const bytes = new Uint8Array([1])
     const source = memory()
     source.set('/a', bytes)
@@ -35,7 +35,7 @@ describe('memory', () => {
     expect([...(await (await source.open('/a'))!.read(0, 1))]).toEqual([1])
   })
 
-  test('a directory goes with its last file', async () => {
+  test('removes a directory with its last file', async () => {
     const source = memory({ '/d/e/a': 'a', '/d/b': 'b' })
     source.set('/d/b', 'again')
     expect(source.delete('/d/e/a')).toBe(true)
@@ -46,7 +46,7 @@ describe('memory', () => {
     expect(await source.stat('/d')).toBeUndefined()
   })
 
-  test('a path that is none is refused', () => {
+  test('refuses an invalid path', () => {
     for (const path of ['', 'a', '/a/']) expect(() => memory({ [path]: '' }), path).toThrow(TypeError)
   })
 })

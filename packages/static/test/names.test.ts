@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { isHiddenName, isPortableName, isServableName, servableSegments } from '../src/names.ts'
 
-describe('names', () => {
+describe('file names', () => {
   test.each([
     'a',
     'index.html',
@@ -18,7 +18,7 @@ describe('names', () => {
     '.env',
     '...a',
     '👩‍💻.png'
-  ])('%s is the same name everywhere', name => expect(isPortableName(name)).toBe(true))
+  ])('accepts %s on every system', name => expect(isPortableName(name)).toBe(true))
 
   test.each([
     '',
@@ -54,9 +54,9 @@ describe('names', () => {
     '\u200c.env',
     '\ufeff.git',
     'x'.repeat(256)
-  ])('%j is refused', name => expect(isPortableName(name)).toBe(false))
+  ])('refuses %j', name => expect(isPortableName(name)).toBe(false))
 
-  test("the policy 'posix' admits colons and device names, except on Windows", () => {
+  test("allows colons and device names with the policy 'posix', except on Windows", () => {
     for (const name of ['a:b', '12:30.log', 'aux.js', 'con', 'nul.txt', 'COM1']) {
       expect(isServableName(name, 'posix', 'linux'), name).toBe(true)
       expect(isServableName(name, 'posix', 'darwin'), name).toBe(true)
@@ -65,11 +65,12 @@ describe('names', () => {
     }
   })
 
-  test.each(['', '.', '..', 'a.', 'a ', 'a/b', 'a\\b', 'a\0', 'a\n', 'GIT~1', '\u200c.env', 'x'.repeat(256)])("the policy 'posix' refuses %j", name =>
-    expect(isServableName(name, 'posix', 'linux')).toBe(false)
+  test.each(['', '.', '..', 'a.', 'a ', 'a/b', 'a\\b', 'a\0', 'a\n', 'GIT~1', '\u200c.env', 'x'.repeat(256)])(
+    "refuses %j with the policy 'posix'",
+    name => expect(isServableName(name, 'posix', 'linux')).toBe(false)
   )
 
-  test('hides names with a leading dot but those listed', () => {
+  test('hides dot names that are not listed', () => {
     expect(isHiddenName('.env', ['.well-known'])).toBe(true)
     expect(isHiddenName('.well-known', ['.well-known'])).toBe(false)
     expect(isHiddenName('.well-known', 'deny')).toBe(true)
@@ -77,14 +78,14 @@ describe('names', () => {
     expect(isHiddenName('a.env', 'deny')).toBe(false)
   })
 
-  test('splits a path only when every segment may be served', () => {
+  test('splits a path only if every segment may be served', () => {
     expect(servableSegments('/', { dotfiles: 'deny', names: 'portable' })).toEqual([])
     expect(servableSegments('/a/b.txt', { dotfiles: 'deny', names: 'portable' })).toEqual(['a', 'b.txt'])
     for (const path of ['', 'a', '//a', '/a//b', '/a/', '/../a', '/a/..', '/a/.b', '/.git/config', '/a\\..\\b', '/c:/x', '/a/nul'])
       expect(servableSegments(path, { dotfiles: 'deny', names: 'portable' }), path).toBeUndefined()
   })
 
-  test('a long hostile name takes no noticeable time', () => {
+  test('takes no noticeable time for a long hostile name', () => {
     const begin = performance.now()
     for (const name of [`con${' '.repeat(100_000)}x`, `${'a'.repeat(100_000)}~1`, '~'.repeat(100_000)]) isPortableName(name)
     expect(performance.now() - begin).toBeLessThan(100)

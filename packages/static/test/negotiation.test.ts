@@ -14,7 +14,7 @@ const ask = (options: StaticOptions, accept: string, path = '/a.js'): Promise<Re
     .invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, 'iopa.Headers': { 'accept-encoding': accept } })
 
 describe('negotiation', () => {
-  test('of what none can be had is 406 with the codings there are, and Vary', async () => {
+  test('answers 406 with the available codings and Vary when none is acceptable', async () => {
     for (const accept of ['identity;q=0', '*;q=0', 'identity;q=0, zstd']) {
       const answer = await ask({}, accept)
       expect([answer.status, answer.headers.get('vary')], accept).toEqual([406, 'accept-encoding'])
@@ -23,14 +23,14 @@ describe('negotiation', () => {
     expect((await ask({ precompressed: false }, 'identity;q=0')).status).toBe(200)
   })
 
-  test.each(['strong', 'weak', 'hash'] as const)('gives each coding a tag of its own: %s', async etag => {
+  test.each(['strong', 'weak', 'hash'] as const)('gives each coding its own tag: %s', async etag => {
     const tags = new Set<string | undefined>()
     for (const accept of ['br', 'gzip', 'identity']) tags.add((await ask({ etag }, accept)).headers.get('etag'))
     expect(tags.size).toBe(3)
   })
 })
 
-test('a listing that the client has is 304 without a body', async () => {
+test('answers 304 without a body for a listing that the client has', async () => {
   const app = appWithProtocols().use(serveStatic(files))
   const bag = { 'iopa.Method': 'GET', 'iopa.Path': '/', 'iopa.Scheme': 'coap' }
   const etag = (await app.invoke(bag)).headers.get('etag')!
@@ -40,7 +40,7 @@ test('a listing that the client has is 304 without a body', async () => {
   expect(failed.status).toBe(412)
 })
 
-test('a folder is listed without the names that it does not serve, by the source itself', async () => {
+test('lists a folder without names that the source refuses', async () => {
   const { mkdtempSync, rmSync, writeFileSync } = await import('node:fs')
   const { tmpdir } = await import('node:os')
   const { join } = await import('node:path')

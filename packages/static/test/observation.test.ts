@@ -54,7 +54,7 @@ const counted = (source: FileSource): FileSource & { looks: number } => {
 }
 
 describe('observing a file', () => {
-  test('gives its content, and again after each change', async () => {
+  test('delivers its content, and again after each change', async () => {
     const folder = folderWith('a.txt', 'one')
     const app = appOf(fileSystem(folder))
     const stop = new AbortController()
@@ -69,7 +69,7 @@ describe('observing a file', () => {
     expect(await next()).toBeUndefined()
   })
 
-  test('tells a change that app code announces, whatever the interval', async () => {
+  test('delivers a change announced by notify() at once', async () => {
     const files = memory({ '/a.txt': 'one' })
     const app = appOf(files, 60_000)
     const stop = new AbortController()
@@ -81,7 +81,7 @@ describe('observing a file', () => {
     stop.abort()
   })
 
-  test('tells a change that a handler behind it makes', async () => {
+  test('delivers a change made by a later handler', async () => {
     const files = memory({ '/a.txt': 'one' })
     const app = appOf(files, 60_000).use(async (context: Context) => {
       files.set(context.path, await context.bytes())
@@ -95,7 +95,7 @@ describe('observing a file', () => {
     stop.abort()
   })
 
-  test('works below a mount, by the whole path', async () => {
+  test('works below a mount, with the whole path', async () => {
     const files = memory({ '/a.txt': 'one' })
     const app = appWithProtocols().mount('/files', serveStatic(files, { watchInterval: 10 }))
     apps.push(app)
@@ -107,7 +107,7 @@ describe('observing a file', () => {
     stop.abort()
   })
 
-  test('ends when the file goes', async () => {
+  test('ends when the file is deleted', async () => {
     const folder = folderWith('a.txt', 'one')
     const iterator = appOf(fileSystem(folder)).observe('/a.txt')[Symbol.asyncIterator]()
     expect((await iterator.next()).value?.status).toBe(200)
@@ -115,7 +115,7 @@ describe('observing a file', () => {
     await expect(iterator.next()).rejects.toMatchObject({ status: 404 })
   })
 
-  test('looks only while somebody observes, once for all observers', async () => {
+  test('polls only while it is observed, once for all observers', async () => {
     const source = counted(memory({ '/a.txt': 'one' }))
     const app = appOf(source)
     const stops = Array.from({ length: 20 }, () => new AbortController())
@@ -131,7 +131,7 @@ describe('observing a file', () => {
     expect(source.looks).toBeLessThanOrEqual(last + 1)
   })
 
-  test('of a path that another handler answers does not look at it', async () => {
+  test('does not poll a path that another handler answers', async () => {
     const source = counted(memory())
     const app = appOf(source).use(() => 'dynamic')
     const stop = new AbortController()
@@ -143,7 +143,7 @@ describe('observing a file', () => {
     stop.abort()
   })
 
-  test('serves several apps with one middleware', async () => {
+  test('works when several apps share one middleware', async () => {
     const files = memory({ '/a.txt': 'one' })
     const middleware = serveStatic(files, { watchInterval: 10 })
     const both = [0, 1].map(() => appWithProtocols().use(middleware))
@@ -157,7 +157,7 @@ describe('observing a file', () => {
   })
 })
 
-test('observing a directory over CoAP tells when a file comes or goes', async () => {
+test('notifies CoAP observers of a directory when a file is added or removed', async () => {
   const folder = folderWith('a.txt', 'one')
   mkdirSync(join(folder, 'docs'))
   writeFileSync(join(folder, 'index.html'), 'index')

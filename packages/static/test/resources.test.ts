@@ -77,7 +77,7 @@ const read = async (resources: Resources, path: string): Promise<string> => {
 }
 
 describe('resources', () => {
-  test('find files, indexes, directories and nothing', async () => {
+  test('finds files, indexes and directories', async () => {
     const resources = resourcesOf(
       memory({ '/index.html': 'i', '/a.txt': 'a', '/docs/index.html': 'd', '/bare/x': 'x', '/.env': 's', '/.well-known/y': 'y', '/d/.git/z': 'z' })
     )
@@ -90,14 +90,14 @@ describe('resources', () => {
       expect(await resources.find(path), path).toBeUndefined()
   })
 
-  test('extensions may be left out', async () => {
+  test('tries extensions', async () => {
     const resources = resourcesOf(memory({ '/about.html': 'x', '/both': 'plain', '/both.html': 'html' }), { extensions: ['html'] })
     expect(await read(resources, '/about')).toBe('x')
     expect(await read(resources, '/both')).toBe('plain')
     expect((await fileAt(resources, '/about')).plain.mediaType).toBe('text/html; charset=utf-8')
   })
 
-  test('a known path is answered without asking the source', async () => {
+  test('answers a known path without the source', async () => {
     const source = counted(memory({ '/a': 'a' }))
     const resources = resourcesOf(source)
     await read(resources, '/a')
@@ -107,7 +107,7 @@ describe('resources', () => {
     expect(resources.peek('/a')?.resource).toBeDefined()
   })
 
-  test('a path that names nothing is known as well', async () => {
+  test('caches a path without a file', async () => {
     const source = counted(memory())
     const resources = resourcesOf(source)
     await resources.find('/a')
@@ -117,14 +117,14 @@ describe('resources', () => {
     expect(resources.peek('/a')).toMatchObject({ resource: undefined })
   })
 
-  test('many requests for a cold file look once, open once and read once', async () => {
+  test('stats, opens and reads a cold file once for many requests', async () => {
     const source = counted(memory({ '/a': 'a' }))
     const resources = resourcesOf(source)
     await Promise.all(Array.from({ length: 100 }, () => read(resources, '/a')))
     expect([source.stats, source.opens]).toEqual([1, 1])
   })
 
-  test('nothing is served that has not been looked at within a second, and a busy path never waits', async () => {
+  test('serves nothing unchecked for a second, and never blocks a busy path', async () => {
     let now = 0
     const files = memory({ '/a': 'one' })
     const source = counted(files)
@@ -148,7 +148,7 @@ describe('resources', () => {
     expect(await read(resources, '/a')).toBe('three')
   })
 
-  test('an unchanged file keeps its content over looks', async () => {
+  test('keeps the content of an unchanged file over checks', async () => {
     let now = 0
     const files = memory()
     files.set('/a', 'a', { lastModified: 0 })
@@ -159,7 +159,7 @@ describe('resources', () => {
     expect(source.opens).toBe(1)
   })
 
-  test('a file that has just been written is read again until a change must show', async () => {
+  test('reads a recently written file again until a change must be visible', async () => {
     let now = 0
     const path = folder()
     writeFileSync(join(path, 'a'), 'one')
@@ -174,7 +174,7 @@ describe('resources', () => {
     expect(source.opens).toBe(3)
   })
 
-  test('every kind of change on disk shows within a second', async () => {
+  test('shows every kind of change on disk within a second', async () => {
     let now = 0
     const path = folder()
     const file = join(path, 'a')
@@ -204,7 +204,7 @@ describe('resources', () => {
     expect((await resources.find('/'))?.kind).toBe('directory')
   })
 
-  test('forget makes the next request look, for every path that leads to the file', async () => {
+  test('forget() makes the next request check, for every path that leads to the file', async () => {
     const files = memory({ '/d/index.html': 'one', '/p.html': 'one', '/z.txt': 'one', '/z.txt.gz': 'old' })
     const resources = resourcesOf(files, { extensions: ['html'], encodings: ['gzip'] })
     for (const path of ['/d/', '/d/index.html', '/p', '/p.html', '/z.txt', '/new']) await resources.find(path)
@@ -217,7 +217,7 @@ describe('resources', () => {
     expect(await read(resources, '/new')).toBe('n')
   })
 
-  test('a look that began before forget does not count', async () => {
+  test('discards a check that began before forget()', async () => {
     const files = memory({ '/a': 'one' })
     let release = () => {}
     const slow: FileSource = {
@@ -244,7 +244,7 @@ describe('resources', () => {
     expect(await late).toMatchObject({ plain: { size: 4 } })
   })
 
-  test('a file that changes between look and open is described as what was opened', async () => {
+  test('describes the opened file when it changes between stat and open', async () => {
     for (const maxFileSize of [0, 1 << 16]) {
       const files = memory({ '/a.txt': 'one' })
       const racing: FileSource = {
@@ -263,7 +263,7 @@ describe('resources', () => {
     }
   })
 
-  test('a file that vanishes between look and open is not there', async () => {
+  test('answers 404 for a file that vanishes between stat and open', async () => {
     const files = memory({ '/a': 'one' })
     for (const maxFileSize of [0, 100]) {
       const resources = resourcesOf({ stat: path => files.stat(path), open: async () => undefined }, { maxFileSize })
@@ -272,7 +272,7 @@ describe('resources', () => {
     }
   })
 
-  test('a file that is always shorter than it says fails instead of being cached', async () => {
+  test('fails for a file that is always shorter than its size, and does not cache it', async () => {
     const files = memory({ '/a': 'one' })
     const source = counted({
       stat: path => files.stat(path),
@@ -284,7 +284,7 @@ describe('resources', () => {
     expect(source.closes).toBe(source.opens)
   })
 
-  test('an error of the source reaches the request and is forgotten', async () => {
+  test('passes an error of the source to the request, and does not cache it', async () => {
     const files = memory({ '/a': 'one' })
     let broken = true
     const resources = resourcesOf({
@@ -296,7 +296,7 @@ describe('resources', () => {
     expect(await read(resources, '/a')).toBe('one')
   })
 
-  test('the cache stays within its bytes and entries while everything is served', async () => {
+  test('keeps the cache within its bytes and entries while everything is served', async () => {
     const files = memory()
     for (let i = 0; i < 200; i++) files.set(`/${i}`, String(i).padEnd(1000, '.'))
     const resources = resourcesOf(files, { maxBytes: 100_000, maxFiles: 40 })
@@ -309,7 +309,7 @@ describe('resources', () => {
     expect(resources.bytes).toBeGreaterThan(10_000)
   })
 
-  test('a file too large for the cache is opened each time', async () => {
+  test('opens a file that is too large for the cache each time', async () => {
     const source = counted(memory({ '/a': 'x'.repeat(100) }))
     const resources = resourcesOf(source, { maxFileSize: 99 })
     await read(resources, '/a')
@@ -317,7 +317,7 @@ describe('resources', () => {
     expect([source.stats, source.opens, source.closes]).toEqual([1, 2, 2])
   })
 
-  test('with no room at all nothing is kept', async () => {
+  test('keeps nothing with an empty cache', async () => {
     const source = counted(memory({ '/a': 'a' }))
     const resources = resourcesOf(source, { maxBytes: 0 })
     expect(await read(resources, '/a')).toBe('a')
@@ -325,7 +325,7 @@ describe('resources', () => {
     expect([source.stats, resources.bytes]).toEqual([2, 0])
   })
 
-  test('precompressed files are representations of the same resource, unless they are older than it', async () => {
+  test('serves precompressed files as representations of the resource, unless they are older', async () => {
     const files = memory()
     files.set('/a.js', 'plain', { lastModified: 5000 })
     files.set('/a.js.gz', 'gz', { lastModified: 5000 })
@@ -338,7 +338,7 @@ describe('resources', () => {
     expect(resource.plain.etag).not.toBe(resource.encoded[0]!.etag)
   })
 
-  test('entity-tags: strong, weak, of the content, or none', async () => {
+  test('makes strong, weak, content or no entity tags', async () => {
     const files = memory({ '/a': 'same', '/b': 'same', '/c': 'else' })
     const tag = async (etag: ResourceOptions['etag'], path: string) => (await fileAt(resourcesOf(files, { etag }), path)).plain.etag
     expect(await tag('strong', '/a')).toMatch(/^"[!#-~]+"$/)
@@ -350,7 +350,7 @@ describe('resources', () => {
     expect(await tag(false, '/a')).toBeUndefined()
   })
 
-  test('10,000 files cost nothing until they are asked for', async () => {
+  test('uses no memory for 10,000 files until they are requested', async () => {
     const files = memory()
     for (let i = 0; i < 10_000; i++) files.set(`/${i % 100}/${i}.txt`, String(i))
     const source = counted(files)
@@ -362,7 +362,7 @@ describe('resources', () => {
 })
 
 describe('bounded cache', () => {
-  test('what is asked for stays, what is not leaves first', () => {
+  test('evicts the least recently used entry first', () => {
     const cache = new BoundedCache<number>({ maxBytes: 1e9, maxFiles: 3 })
     cache.set('hot', -1)
     for (let i = 0; i < 100; i++) {
@@ -372,7 +372,7 @@ describe('bounded cache', () => {
     expect(cache.size).toBe(3)
   })
 
-  test('counts what it holds', () => {
+  test('counts its bytes', () => {
     const cache = new BoundedCache<number>({ maxBytes: 10_000, maxFiles: 100 })
     cache.set('a', 1)
     const empty = cache.bytes

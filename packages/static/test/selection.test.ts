@@ -31,13 +31,13 @@ describe('ranges', () => {
     'bytes=--1',
     'bytes=0x1-2',
     'bytes 0-1'
-  ])('%s is ignored', header => expect(selectRange(header, 10)).toBe('whole'))
+  ])('ignores %s', header => expect(selectRange(header, 10)).toBe('whole'))
 
-  test.each(['bytes=10-', 'bytes=10-20', 'bytes=99-', 'bytes=-0', 'bytes=99999999999999999999-'])('%s cannot be satisfied', header =>
+  test.each(['bytes=10-', 'bytes=10-20', 'bytes=99-', 'bytes=-0', 'bytes=99999999999999999999-'])('cannot satisfy %s', header =>
     expect(selectRange(header, 10)).toBe('unsatisfiable')
   )
 
-  test('no range of an empty file can be satisfied', () => {
+  test('cannot satisfy any range of an empty file', () => {
     for (const header of ['bytes=0-', 'bytes=-1', 'bytes=0-0', 'Bytes=5-9']) expect(selectRange(header, 0), header).toBe('unsatisfiable')
     for (const header of ['lines=0-', 'bytes=x', 'bytes=']) expect(selectRange(header, 0), header).toBe('whole')
   })
@@ -75,7 +75,7 @@ describe('content codings', () => {
     expect(choose(header, all)).toBe(choice)
   })
 
-  test('only what is available is chosen', () => {
+  test('chooses only available codings', () => {
     const choose = encodingChoice()
     expect(choose('br, gzip', ['gzip'])).toBe('gzip')
     expect(choose('br, gzip', ['br'])).toBe('br')
@@ -102,9 +102,9 @@ describe('media types', () => {
     ['/x.constructor', 'application/octet-stream'],
     ['/x.__proto__', 'application/octet-stream'],
     ['/x.toString', 'application/octet-stream']
-  ])('%s is %s', (path, type) => expect(mediaTypeOf(path, {})).toBe(type))
+  ])('maps %s to %s', (path, type) => expect(mediaTypeOf(path, {})).toBe(type))
 
-  test('own types come first, and the charset is an option', () => {
+  test('prefers custom types, and adds the charset option', () => {
     expect(mediaTypeOf('/a.html', { mediaTypes: { html: 'text/x-own' } })).toBe('text/x-own; charset=utf-8')
     expect(mediaTypeOf('/a.html', { charset: false })).toBe('text/html')
     expect(mediaTypeOf('/a.html', { charset: 'iso-8859-1' })).toBe('text/html; charset=iso-8859-1')

@@ -32,7 +32,7 @@ const appOf = (options: StaticOptions = {}, source: FileSource = files): App => 
 const ask = (app: App, path: string, bag: Bag = {}): Promise<ReceivedAnswer> => app.invoke({ 'iopa.Method': 'GET', 'iopa.Path': path, ...bag })
 
 describe('serveStatic', () => {
-  test('answers a file with its facts', async () => {
+  test('answers a file with status, headers, type and body', async () => {
     const answer = await ask(appOf({ maxAge: 60 }), '/a.txt')
     expect([answer.status, answer.type, await answer.text()]).toEqual([200, 'text/plain; charset=utf-8', '0123456789'])
     expect(answer.headers.get('etag')).toMatch(/^"[^"]+"$/)
@@ -53,7 +53,7 @@ describe('serveStatic', () => {
     await context.end()
   })
 
-  test('the same bytes and header list serve every answer of a known file', async () => {
+  test('shares bytes and header list among the answers of a known file', async () => {
     const app = appOf()
     await ask(app, '/a.txt')
     const [one, two] = [await ask(app, '/a.txt'), await ask(app, '/a.txt')]
@@ -61,7 +61,7 @@ describe('serveStatic', () => {
     expect((one as LinkAnswer).headerPairs).toBe((two as LinkAnswer).headerPairs)
   })
 
-  test('adds to the headers that came before', async () => {
+  test('keeps headers that earlier middleware set', async () => {
     const app = appWithProtocols()
       .use((context, next) => {
         context.response.headers.set('vary', 'origin')
@@ -78,7 +78,7 @@ describe('serveStatic', () => {
     expect(again.headers.getAll('vary')).toEqual(['origin', 'accept-encoding'])
   })
 
-  test('a range of an empty file is 416, and a HEAD or a failed If-Range is not', async () => {
+  test('answers 416 for a range of an empty file, but not for HEAD or a failed If-Range', async () => {
     files.set('/empty.txt', '')
     const app = appOf()
     const range = (headers: Record<string, string>, method = 'GET'): Promise<ReceivedAnswer> =>
@@ -92,7 +92,7 @@ describe('serveStatic', () => {
     expect((await range({ range: 'lines=0-' })).status).toBe(200)
   })
 
-  test('names that only Windows minds are served where the option admits them', async () => {
+  test("serves names that are special only on Windows with names: 'posix'", async () => {
     for (const name of ['/12:30.log', '/aux.js']) {
       files.set(name, 'x')
       expect((await ask(appOf(), name)).status).toBe(404)
@@ -101,7 +101,7 @@ describe('serveStatic', () => {
     expect(() => serveStatic(files, { names: 'all' as never })).toThrow(/names/)
   })
 
-  test('what names no file goes on', async () => {
+  test('calls next() for a path without a file', async () => {
     const app = appOf().use(context => (context.path === '/dynamic' ? 'dynamic' : undefined))
     expect(await (await ask(app, '/dynamic')).text()).toBe('dynamic')
     expect(await (await ask(app, '/a.txt')).text()).toBe('0123456789')
@@ -117,13 +117,13 @@ describe('serveStatic', () => {
     expect((await ask(app, '/filesa.txt')).status).toBe(404)
   })
 
-  test('a folder is given by its path, and a wrong one fails at once', () => {
+  test('takes a folder by path, and refuses a wrong one at once', () => {
     expect(() => serveStatic(join(tmpdir(), 'iopa-no-such-folder'))).toThrow(/iopa-no-such-folder/)
     expect(() => serveStatic(files, { maxAge: -1 })).toThrow(/maxAge/)
     expect(() => serveStatic(files, { cache: { maxBytes: Number.NaN } })).toThrow(/maxBytes/)
   })
 
-  test('HEAD answers as GET and opens nothing', async () => {
+  test('answers HEAD like GET without opening the file', async () => {
     let opens = 0
     const source: FileSource = {
       stat: path => files.stat(path),
@@ -140,7 +140,7 @@ describe('serveStatic', () => {
     expect((head as LinkAnswer).headerPairs).toEqual((get as LinkAnswer).headerPairs)
   })
 
-  test('the body of HEAD knows its size without being read', async () => {
+  test('knows the size of a HEAD body without reading it', async () => {
     const app = appOf()
     const context = app.create({ 'iopa.Method': 'HEAD', 'iopa.Path': '/a.txt' })
     await app.invoke(context)
@@ -148,7 +148,7 @@ describe('serveStatic', () => {
     await context.end()
   })
 
-  test('a large file is a body of which parts can be read, and its descriptor belongs to the context', async () => {
+  test('gives a large file as a random-access body whose descriptor belongs to the context', async () => {
     let closed = 0
     const source: FileSource = {
       stat: path => files.stat(path),
@@ -175,7 +175,7 @@ describe('serveStatic', () => {
     await expect(app.invoke({ 'iopa.Path': '/a.txt' }).then(answer => answer.text())).resolves.toBe('0123456789')
   })
 
-  test('a context that ends while the file is being opened leaves nothing open', async () => {
+  test('leaves nothing open when the context ends while the file is being opened', async () => {
     let release = () => {}
     let closed = 0
     const source: FileSource = {
@@ -211,7 +211,7 @@ describe('serveStatic', () => {
       expect(await (await ask(appOf({ index: ['none', 'x.bin'] }), '/bare/')).text()).toBe('x')
     })
 
-    test('without a final slash redirect on HTTP, query kept, mount and names encoded', async () => {
+    test('redirect on HTTP without a final slash, with query kept and mount and names encoded', async () => {
       const app = appWithProtocols().mount('/f é', serveStatic(files))
       apps.push(app)
       const answer = await ask(app, '/f é/sp ace', { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' })
@@ -219,7 +219,7 @@ describe('serveStatic', () => {
       expect((await ask(appOf({ redirect: false }), '/docs', { 'iopa.Scheme': 'https' })).status).toBe(404)
     })
 
-    test('at which they are mounted redirect on HTTP too, so that links of their index stay below the mount', async () => {
+    test('redirect on HTTP at the path of their mount, so that links of the index resolve below it', async () => {
       const bag = { 'iopa.Scheme': 'http', 'iopa.QueryString': 'a=b' }
       const inner = appWithProtocols().mount('/docs', serveStatic(files))
       const middleware = appWithProtocols().mount('/docs', serveStatic(files))
@@ -249,7 +249,7 @@ describe('serveStatic', () => {
       expect((await ask(appWithProtocols().use(appOf()), '/', bag)).status).toBe(200)
     })
 
-    test('at which they are mounted go on where they have no index', async () => {
+    test('call next() at their mount when they have no index', async () => {
       const app = appWithProtocols()
         .mount('/docs', serveStatic(files, { index: [] }))
         .use(() => 'further on')
@@ -257,12 +257,12 @@ describe('serveStatic', () => {
       expect(await (await ask(app, '/docs', { 'iopa.Scheme': 'http' })).text()).toBe('further on')
     })
 
-    test('without a final slash are their index where there are no links to resolve', async () => {
+    test('serve the index without a final slash on protocols without relative links', async () => {
       expect(await (await ask(appOf(), '/docs', { 'iopa.Scheme': 'mqtt' })).text()).toBe('d')
       expect((await ask(appOf(), '/bare', { 'iopa.Scheme': 'mqtt' })).status).toBe(404)
     })
 
-    test('are lists of links for CoAP, with and without a final slash', async () => {
+    test('are link lists for CoAP, with and without a final slash', async () => {
       const app = appWithProtocols().mount('/files', serveStatic(files))
       apps.push(app)
       for (const path of ['/files/docs', '/files/docs/']) {
@@ -279,7 +279,7 @@ describe('serveStatic', () => {
       expect((await ask(app, '/files/', { 'iopa.Scheme': 'coap', 'iopa.Headers': { 'if-none-match': tag } })).status).toBe(304)
     })
 
-    test('are listed to others only on request and when allowed', async () => {
+    test('are listed for other protocols only on request and if allowed', async () => {
       const headers = { 'iopa.Scheme': 'http', 'iopa.Headers': { accept: 'application/link-format' } }
       expect((await ask(appOf(), '/bare/', headers)).status).toBe(404)
       expect((await ask(appOf({ listing: true }), '/bare/', headers)).type).toBe('application/link-format')
@@ -287,12 +287,12 @@ describe('serveStatic', () => {
       expect((await ask(appOf({ listing: false }), '/bare/', { 'iopa.Scheme': 'coap' })).status).toBe(404)
     })
 
-    test('of a source that cannot list are their index for CoAP, too', async () => {
+    test('serve the index for CoAP when the source cannot list', async () => {
       const source: FileSource = { stat: path => files.stat(path), open: path => files.open(path) }
       expect(await (await ask(appOf({}, source), '/docs/', { 'iopa.Scheme': 'coap' })).text()).toBe('d')
     })
 
-    test('list neither dotfiles nor names that are refused', async () => {
+    test('list neither dot names nor refused names', async () => {
       files.set('/bare/.env', 's')
       files.set('/bare/.well-known/core', 's')
       files.set('/bare/con', 's')
@@ -303,7 +303,7 @@ describe('serveStatic', () => {
   })
 
   describe('other methods', () => {
-    test('on a file are 405 with Allow, on nothing 404', async () => {
+    test('answer 405 with Allow on a file, 404 otherwise', async () => {
       for (const method of ['PUT', 'POST', 'DELETE', 'PATCH', 'FETCH']) {
         const answer = await ask(appOf(), '/a.txt', { 'iopa.Method': method })
         expect([answer.status, answer.headers.get('allow')], method).toEqual([405, 'GET, HEAD, OPTIONS'])
@@ -311,12 +311,12 @@ describe('serveStatic', () => {
       }
     })
 
-    test('OPTIONS on a file says what is allowed', async () => {
+    test('answer OPTIONS on a file with Allow', async () => {
       const answer = await ask(appOf(), '/a.txt', { 'iopa.Method': 'OPTIONS' })
       expect([answer.status, answer.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS'])
     })
 
-    test('belong to the rest of the pipeline when it wants them, and reading after writing finds what was written', async () => {
+    test('go to the rest of the pipeline, and a read after a write returns the new content', async () => {
       const app = appOf().use(async (context: Context) => {
         if (context.method !== 'PUT') return undefined
         files.set(context.path, await context.bytes())
@@ -330,7 +330,7 @@ describe('serveStatic', () => {
       }
     })
 
-    test('of the control kind are left alone', async () => {
+    test('ignores control methods', async () => {
       let asked = 0
       const source: FileSource = {
         open: path => files.open(path),
@@ -344,7 +344,7 @@ describe('serveStatic', () => {
     })
   })
 
-  test('headers are an option, by path and representation', async () => {
+  test('adds headers from the option, by path and representation', async () => {
     const seen: string[] = []
     const app = appOf({
       immutable: true,
@@ -364,7 +364,7 @@ describe('serveStatic', () => {
     expect(fixed.headers.get('x-fixed')).toBe('yes')
   })
 
-  test('a representation opens itself, whole or in part, until its file changes', async () => {
+  test('opens a representation whole or in part, until the file changes', async () => {
     let known: Representation | undefined
     const app = appOf({
       headers: (_path, representation) => {
@@ -381,14 +381,14 @@ describe('serveStatic', () => {
     expect(await known!.open()).toBeUndefined()
   })
 
-  test('errors of the source are 500 without their words', async () => {
+  test('answers 500 without details for errors of the source', async () => {
     const broken = (error: Error): FileSource => ({ stat: path => files.stat(path), open: () => Promise.reject(error) })
     const answer = await ask(appOf({}, broken(new Error('EIO /secret/path'))), '/a.txt')
     expect(answer.status).toBe(500)
     expect(await answer.text()).not.toContain('secret')
   })
 
-  test('a file that is truncated while it is read ends as an error', async () => {
+  test('fails a file that is truncated while it is read', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'iopa-truncate-'))
     const path = join(folder, 'big.bin')
     writeFileSync(path, Buffer.alloc(3 << 20, 1))

@@ -30,7 +30,7 @@ const setup = () => {
 }
 
 describe('watcher', () => {
-  test('tells a change once, and nothing while nothing changes', async () => {
+  test('reports a change once, and nothing while nothing changes', async () => {
     const { watcher, states, changes, round } = setup()
     states.set('/a', '1')
     watcher.watch('/a', '1')
@@ -45,7 +45,7 @@ describe('watcher', () => {
     expect(changes).toEqual(['/a', '/a'])
   })
 
-  test("a change between the observer's look and the first round is told", async () => {
+  test("reports a change between the observer's first answer and the first round", async () => {
     const { watcher, states, changes, round } = setup()
     states.set('/a', '2')
     watcher.watch('/a', '1')
@@ -53,14 +53,14 @@ describe('watcher', () => {
     expect(changes).toEqual(['/a'])
   })
 
-  test('several observers of a path cost one look', async () => {
+  test('checks a path once for several observers', async () => {
     const { watcher, looks, round } = setup()
     for (let i = 0; i < 50; i++) watcher.watch('/a', '')
     await round()
     expect(looks).toEqual(['/a'])
   })
 
-  test('no timer runs before the first observer and after the last', async () => {
+  test('has no timer before the first observer and after the last', async () => {
     const { watcher, timers, round } = setup()
     expect(timers.size).toBe(0)
     const first = watcher.watch('/a', '')
@@ -76,7 +76,7 @@ describe('watcher', () => {
     expect(timers.size).toBe(1)
   })
 
-  test('an observer that leaves during a round stops it as well', async () => {
+  test('stops when the last observer leaves during a round', async () => {
     const { watcher, timers } = setup()
     const leave = watcher.watch('/a', '')
     const [due] = timers
@@ -87,7 +87,7 @@ describe('watcher', () => {
     expect(timers.size).toBe(0)
   })
 
-  test('a look that fails keeps the state', async () => {
+  test('keeps the state when a check fails', async () => {
     const { watcher, states, changes, round } = setup()
     watcher.watch('/a', '1')
     states.set('/a', 'broken')
@@ -100,7 +100,7 @@ describe('watcher', () => {
     expect(changes).toEqual(['/a'])
   })
 
-  test('a round ends before the next begins', async () => {
+  test('finishes a round before the next begins', async () => {
     let running = 0
     let most = 0
     let rounds = 0

@@ -155,7 +155,7 @@ class MemoryLink implements Link {
 
   #create(method: string, { path, query, headers, type, body }: OutgoingRequest): Context {
     if (this.#connection.ended) throw linkLost({ sent: false })
-    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
+    if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot use the method ${method}.`)
     const source = { headers: () => [...headers].flat(), contentType: () => type, body: () => body }
     return this.#host.create({ method, path, query, rawPath: path, endpoint: this.#endpoint, source }, this.#connection)
   }

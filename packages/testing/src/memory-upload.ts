@@ -16,9 +16,9 @@ export class MemoryUpload implements AsyncIterableIterator<Uint8Array, undefined
     this.#cut.catch(() => undefined)
   }
 
-  /** The handler that reads gets an error, and the body is given up. */
+  /** The handler that reads gets an error, and the body is cancelled. */
   cut(): void {
-    this.#reject(new IopaError(400, 'incomplete-request', 'The peer has gone before its request was complete.'))
+    this.#reject(new IopaError(400, 'incomplete-request', 'The peer disconnected before its request was complete.'))
     void this.return()
   }
 

@@ -6,7 +6,7 @@ describe('the thirty statements of the specification', () => {
   const statements = conformance({ createApp: options => new App(options) })
   for (const { number, name, run } of statements) test(`${number}. ${name}`, run)
 
-  test('are numbered from 1 to 30', () => {
+  test('have the numbers 1 to 30', () => {
     expect(statements.map(({ number }) => number)).toEqual(Array.from({ length: 30 }, (_, index) => index + 1))
   })
 })

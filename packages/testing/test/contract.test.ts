@@ -1,7 +1,7 @@
 import { memory, transportContract } from '@iopa/testing'
 import { describe, test } from 'vitest'
 
-describe('the transport contract holds for memory', () => {
+describe('transport contract of memory', () => {
   // Nobody listens on an address there, so there is no port to be taken and nothing to guard.
   const cases = transportContract({
     transport: options => memory({ ...(options.limits === undefined ? {} : { limits: options.limits }) }),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { virtualClock } from '../src/virtual/clock.ts'
 
 describe('virtual clock', () => {
-  test('stands still until it is told to move', async () => {
+  test('moves only when the test moves it', async () => {
     const clock = virtualClock({ start: 1000 })
     let runs = 0
     clock.setTimeout(() => runs++, 0)
@@ -12,7 +12,7 @@ describe('virtual clock', () => {
     expect([clock.now(), runs, clock.pending]).toEqual([1000, 1, 0])
   })
 
-  test('runs timers by due time, and in the order they were set at the same time', async () => {
+  test('runs timers by due time, and in order of creation for the same time', async () => {
     const clock = virtualClock()
     const order: string[] = []
     const set = (name: string, ms: number) => clock.setTimeout(() => order.push(`${name}@${clock.now()}`), ms)
@@ -26,7 +26,7 @@ describe('virtual clock', () => {
     expect([clock.now(), clock.pending]).toEqual([20, 1])
   })
 
-  test('keeps a thousand timers in order, with half of them cleared', async () => {
+  test('keeps the order of a thousand timers, half of them cleared', async () => {
     const clock = virtualClock()
     const order: number[] = []
     const handles = Array.from({ length: 1000 }, (_, i) => {
@@ -55,7 +55,7 @@ describe('virtual clock', () => {
     expect(order).toEqual(['awaited', 'next', 'set by it', 'last'])
   })
 
-  test('takes back a timer, also from inside a callback, and any handle twice', async () => {
+  test('clears a timer, also inside a callback, and accepts any handle twice', async () => {
     const clock = virtualClock()
     const order: string[] = []
     const second = clock.setTimeout(() => order.push('second'), 10)
@@ -69,7 +69,7 @@ describe('virtual clock', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('runs until a condition holds, and no further', async () => {
+  test('runs until a condition holds, and stops there', async () => {
     const clock = virtualClock()
     let runs = 0
     const tick = (): void => {
@@ -81,21 +81,21 @@ describe('virtual clock', () => {
     expect([runs, clock.now()]).toEqual([5, 400])
   })
 
-  test('runs until a promise has settled, and gives its value or its error', async () => {
+  test('runs until a promise has settled, and returns its value or throws its error', async () => {
     const clock = virtualClock()
     const after = (ms: number) => new Promise<number>(resolve => clock.setTimeout(() => resolve(clock.now()), ms))
     expect(await clock.runUntil(after(250))).toBe(250)
     await expect(clock.runUntil(after(10).then(() => Promise.reject(new Error('no'))))).rejects.toThrow('no')
   })
 
-  test('says what is wrong when a wait can never end', async () => {
+  test('reports a wait that can never end', async () => {
     const clock = virtualClock()
-    await expect(clock.runUntil(() => false)).rejects.toThrow(/Nothing is left to happen at 0 ms/)
+    await expect(clock.runUntil(() => false)).rejects.toThrow(/No timer is left at 0 ms/)
     clock.setTimeout(() => {}, 5000)
     await expect(clock.runUntil(new Promise(() => {}), 1000)).rejects.toThrow(/within 1000 ms; 1 timers/)
   })
 
-  test('passes on what a callback throws', async () => {
+  test('rethrows errors of callbacks', async () => {
     const clock = virtualClock()
     clock.setTimeout(() => {
       throw new Error('from a callback')
@@ -103,7 +103,7 @@ describe('virtual clock', () => {
     await expect(clock.advance(1)).rejects.toThrow('from a callback')
   })
 
-  test('takes hours in a moment', async () => {
+  test('runs hours in a moment', async () => {
     const clock = virtualClock()
     let runs = 0
     const hourly = (): void => {

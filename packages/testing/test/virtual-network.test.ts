@@ -25,7 +25,7 @@ const pair = async (options: Omit<VirtualNetworkOptions, 'clock'> = {}) => {
 }
 
 describe('virtual datagrams', () => {
-  test('arrive after the delay, with the address they came from', async () => {
+  test('arrive after the delay, with their source address', async () => {
     const { clock, a, received, send } = await pair({ delay: 25 })
     send(7)
     await clock.advance(24)
@@ -34,7 +34,7 @@ describe('virtual datagrams', () => {
     expect(received).toEqual([{ value: 7, time: 25, from: `127.0.0.1:${a.localPort}`, toMulticast: false }])
   })
 
-  test('are lost, doubled and overtaken as often as the conditions say', async () => {
+  test('are lost, duplicated and reordered as often as configured', async () => {
     const run = async (options: Omit<VirtualNetworkOptions, 'clock'>) => {
       const { clock, send, values } = await pair(options)
       for (let i = 0; i < 2000; i++) {
@@ -66,7 +66,7 @@ describe('virtual datagrams', () => {
     expect(await run(4)).not.toEqual(await run(5))
   })
 
-  test('obey a script, packet by packet', async () => {
+  test('follow a script, one by one', async () => {
     const fates: (undefined | 'drop' | 'pass' | number[])[] = ['drop', 'pass', [5, 50], undefined]
     const { clock, network, received, send } = await pair({ loss: 1, delay: 10, script: ({ number }) => fates[number - 1] })
     for (let i = 1; i <= 4; i++) send(i)
@@ -84,7 +84,7 @@ describe('virtual datagrams', () => {
     expect(received.at(-1)!.value).toBe(5)
   })
 
-  test('are copied, so that neither sender nor script nor another receiver changes what arrives', async () => {
+  test("are copied, so that no sender, script or receiver changes others' data", async () => {
     const { clock, a, b, network, values } = await pair({ duplication: 1 })
     const sent = bytes(1)
     a.send(sent, b.localPort, '127.0.0.1')
@@ -100,7 +100,7 @@ describe('virtual datagrams', () => {
     expect([values().at(-1), sent[0]]).toEqual([42, 9])
   })
 
-  test('are lost over the mtu, and refused with an error where no system takes them', async () => {
+  test('are lost over the mtu, and refused with an error above the size of a datagram', async () => {
     const { clock, a, b, errors, values, network } = await pair({ mtu: 100 })
     a.send(new Uint8Array(101), b.localPort, '127.0.0.1')
     a.send(new Uint8Array(100), b.localPort, '127.0.0.1')
@@ -111,7 +111,7 @@ describe('virtual datagrams', () => {
     expect(network.trace.map(({ fate }) => fate)).toEqual(['too-large', 'delivered', 'too-large'])
   })
 
-  test('go nowhere from a closed channel or to nobody', async () => {
+  test('are dropped from a closed channel, or without a receiver', async () => {
     const { clock, a, b, network, values } = await pair()
     await b.close()
     a.send(bytes(1), b.localPort, '127.0.0.1')
@@ -122,7 +122,7 @@ describe('virtual datagrams', () => {
     expect(network.trace.map(({ fate }) => fate)).toEqual(['unreachable', 'closed'])
   })
 
-  test('take a port once, unless it is shared, and free it on close', async () => {
+  test('take a port once unless it is shared, and free it on close', async () => {
     const { network, b } = await pair()
     await expect(network.bind({ host: '127.0.0.1', port: b.localPort })).rejects.toMatchObject({ code: 'EADDRINUSE' })
     await b.close()
@@ -130,7 +130,7 @@ describe('virtual datagrams', () => {
     expect((await network.bind({ host: '127.0.0.1', port: again.localPort, shared: true })).localPort).toBe(again.localPort)
   })
 
-  test('reach every member of a group, and tell them so', async () => {
+  test('reach every member of a multicast group, and are marked as multicast', async () => {
     const { clock, network, a } = await pair()
     const heard: string[] = []
     const members = []
@@ -150,14 +150,14 @@ describe('virtual datagrams', () => {
     expect(heard).toHaveLength(3)
   })
 
-  test('can be sent in anybody’s name, even from port 0', async () => {
+  test('can be sent with any source address, even from port 0', async () => {
     const { clock, network, b, received } = await pair()
     network.inject(bytes(3), { address: '203.0.113.9', port: 0 }, { address: '127.0.0.1', port: b.localPort })
     await clock.advance(10)
     expect(received[0]).toMatchObject({ value: 3, from: '203.0.113.9:0' })
   })
 
-  test('leave a trace that is bounded', async () => {
+  test('leave a bounded trace', async () => {
     const { clock, network, send } = await pair({ traceLength: 10 })
     for (let i = 0; i < 1000; i++) send(1)
     await clock.advance(10)

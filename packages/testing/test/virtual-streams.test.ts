@@ -31,14 +31,14 @@ const connection = async (options: Omit<VirtualNetworkOptions, 'clock'> = {}) =>
 }
 
 describe('virtual streams', () => {
-  test('connect two ends that know each other’s address', async () => {
+  test("connect two ends that know each other's address", async () => {
     const { client, far, server } = await connection()
     expect([client.remotePort, far.localPort]).toEqual([server.port, server.port])
     expect(client.localPort).toBe(far.remotePort)
     expect([client.tls, client.raw]).toEqual([false, null])
   })
 
-  test('carry bytes both ways, each write in its own piece after the delay', async () => {
+  test('carry bytes in both directions, each write in its own piece after the delay', async () => {
     const { clock, client, far, near, there } = await connection({ delay: 10 })
     client.write('one')
     client.write(Uint8Array.of(0x32))
@@ -51,7 +51,7 @@ describe('virtual streams', () => {
     expect(near.text()).toBe('back')
   })
 
-  test('cut and join writes, and lose nothing of their order', async () => {
+  test('split and join writes without changing their order', async () => {
     const sent = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251))
     for (const seed of [1, 2, 3]) {
       const { clock, client, there } = await connection({ seed, splitting: 60, coalescing: 0.5, delay: [1, 40] })
@@ -68,7 +68,7 @@ describe('virtual streams', () => {
     expect(there.chunks).toHaveLength(1)
   })
 
-  test('make a writer wait for a reader that has paused', async () => {
+  test('make a writer wait for a paused reader', async () => {
     const { clock, client, far, near, there } = await connection({ window: 1000 })
     far.pause()
     expect(client.write(new Uint8Array(10_000))).toBe(true)
@@ -80,7 +80,7 @@ describe('virtual streams', () => {
     expect([there.size(), client.buffered, near.events]).toEqual([20_000, 0, ['drain']])
   })
 
-  test('stop at a pause in the middle of what has arrived', async () => {
+  test('stop at a pause in the middle of received data', async () => {
     const { clock, client, far } = await connection()
     let text = ''
     const data = (chunk: Uint8Array): void => {
@@ -123,7 +123,7 @@ describe('virtual streams', () => {
     expect(there.events).toEqual(['end', 'close ECONNRESET'])
   })
 
-  test('close the other side too when it ends after a drop', async () => {
+  test('close the other side when it ends after a drop', async () => {
     const { clock, client, far, there } = await connection()
     client.destroy()
     await clock.advance(10)
@@ -132,7 +132,7 @@ describe('virtual streams', () => {
     expect(there.events).toEqual(['end', 'close'])
   })
 
-  test('reset the peer when something was left unread', async () => {
+  test('reset the peer when data was left unread', async () => {
     const { clock, client, far, near, there } = await connection()
     far.pause()
     client.write('unread')
@@ -142,7 +142,7 @@ describe('virtual streams', () => {
     expect([near.events, there.events]).toEqual([['close ECONNRESET'], ['close']])
   })
 
-  test('break when the network does, on both sides at once', async () => {
+  test('break on both sides when the network breaks', async () => {
     const { clock, network, client, far, near, there } = await connection()
     client.write('never arrives')
     network.disconnect()
@@ -154,7 +154,7 @@ describe('virtual streams', () => {
     expect(near.events).toHaveLength(1)
   })
 
-  test('refuse where nobody listens, where the port is taken, and where only one side speaks TLS', async () => {
+  test('refuse a closed port, a port in use, and TLS on only one side', async () => {
     const { clock, network, server } = await connection()
     const connect = (port: number, tls?: object) => clock.runUntil(network.connect({ host: 'localhost', port, ...(tls && { tls }) }))
     await expect(connect(1)).rejects.toMatchObject({ code: 'ECONNREFUSED' })

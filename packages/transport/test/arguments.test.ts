@@ -2,11 +2,11 @@ import { listenerUrl, requiredPort } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 
 describe('requiredPort', () => {
-  test('gives the port back, 0 included', () => {
+  test('returns the port, also 0', () => {
     expect([requiredPort('http', 0), requiredPort('http', 8080)]).toEqual([0, 8080])
   })
 
-  test('names the transport and the way out where there is none', () => {
+  test('names the transport and the option when the port is missing', () => {
     expect(() => requiredPort('http', undefined)).toThrow('write http({ port: 8080 })')
   })
 

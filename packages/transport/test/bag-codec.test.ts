@@ -68,7 +68,7 @@ describe('a request in a bag', () => {
     expect(fault('{"iopa.Method":"GET","iopa.Path":"/","iopa.Headers":{"__proto__":"x"}}').error).toMatchObject({ status: 400 })
   })
 
-  test('does not echo more than a little of an unknown key', () => {
+  test('repeats at most a short part of an unknown key', () => {
     expect(fault(get({ ['k'.repeat(5000)]: 1 })).error.detail.length).toBeLessThan(300)
   })
 
@@ -132,14 +132,14 @@ describe('a request in a bag', () => {
     expect(error.detail).toContain(key)
   })
 
-  test.each(['CONNECT', 'connect', 'DISCONNECT', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DATA'])('never asks for the control method %s', method => {
+  test.each(['CONNECT', 'connect', 'DISCONNECT', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DATA'])('may not use the control method %s', method => {
     expect(fault({ 'iopa.Method': method, 'iopa.Path': '/', 'iopa.Seq': 3 })).toMatchObject({
       seq: 3,
       error: { status: 400, code: 'control-method' }
     })
   })
 
-  test('that is refused keeps a valid seq, wherever it stands, so that the answer finds its way', () => {
+  test('keeps a valid seq when it is refused, wherever it stands', () => {
     expect(fault({ 'iopa.Bad': 1, 'iopa.Seq': 9 }).seq).toBe(9)
     expect(fault({ 'iopa.Seq': 0, 'iopa.Method': 4 }).seq).toBe(0)
     expect(fault({ 'iopa.Seq': [], 'iopa.Method': 4 }).seq).toBeUndefined()
@@ -148,14 +148,14 @@ describe('a request in a bag', () => {
 
 describe('the path of a bag', () => {
   test.each(['/', '/lights', '/lights/', '/a/b/c', '/%2e%2e/%00', '/h\u00e9llo/\u{1f600}', '/.well-known/core', '/...', '/a?b'])(
-    '%j is taken as it stands',
+    'accepts %j unchanged',
     path => {
       expect(decoded({ 'iopa.Method': 'GET', 'iopa.Path': path }).path).toBe(path)
     }
   )
 
   test.each(['', 'lights', '//', '//a', '/a//b', '/a//', '/.', '/..', '/a/./b', '/a/../b', '/a/..', '/a\\b', '/a\0', '/\ud800', '/\udc00/a'])(
-    '%j is refused',
+    'refuses %j',
     path => {
       expect(fault({ 'iopa.Method': 'GET', 'iopa.Path': path }).error).toMatchObject({ status: 400 })
     }
@@ -179,7 +179,7 @@ describe('the headers of a bag', () => {
     expect(fault(get({ 'iopa.Headers': { a: 'v'.repeat(16 * 1024) } })).error).toMatchObject({ status: 431 })
   })
 
-  test('may give the content type, but not another than the bag does', () => {
+  test("may contain the content type, if it is the same as the bag's", () => {
     expect(decoded(put({ 'iopa.Headers': { 'Content-Type': 'text/plain' }, 'iopa.Body': 'on' }))).toMatchObject({ contentType: 'text/plain' })
     expect(fault(put({ 'iopa.Headers': { 'content-type': 'text/plain' }, 'iopa.ContentType': 'text/html', 'iopa.Body': 'on' })).error).toMatchObject({
       status: 400
@@ -188,13 +188,13 @@ describe('the headers of a bag', () => {
 })
 
 describe('observing', () => {
-  test('begins with a GET that has a seq', () => {
+  test('starts with a GET that has a seq', () => {
     expect(decoded(get({ 'iopa.Observe': true, 'iopa.Seq': 1 }))).toMatchObject({ observe: true, seq: 1 })
     expect(fault(get({ 'iopa.Observe': true })).error).toMatchObject({ status: 400 })
     expect(fault(put({ 'iopa.Observe': true, 'iopa.Seq': 1 })).error).toMatchObject({ status: 400 })
   })
 
-  test('ends with false and the same seq; neither method nor path is needed', () => {
+  test('stops with false and the same seq, without method or path', () => {
     expect(decoded({ 'iopa.Observe': false, 'iopa.Seq': 1 })).toMatchObject({ method: 'GET', path: '/', observe: false, seq: 1 })
     expect(fault(get({ 'iopa.Observe': false })).error).toMatchObject({ status: 400 })
   })
@@ -202,7 +202,7 @@ describe('observing', () => {
 
 describe('the body of a request', () => {
   test.each([{ on: true, level: 40 }, [1, 2], 'on', '', 0, false, { nested: [{ a: null }] }])(
-    '%j without a content type is that JSON value',
+    'is the JSON value %j without a content type',
     value => {
       const request = decoded(put({ 'iopa.Body': value }))
       expect(request.contentType).toBe('application/json')
@@ -210,7 +210,7 @@ describe('the body of a request', () => {
     }
   )
 
-  test('null is no body, unless the content type says that it is JSON', () => {
+  test('is absent for null, unless the content type is JSON', () => {
     expect(decoded(put({ 'iopa.Body': null }))).toMatchObject({ body: null, contentType: '' })
     expect(text(decoded(put({ 'iopa.Body': null, 'iopa.ContentType': 'application/json' })).body)).toBe('null')
   })
@@ -219,31 +219,31 @@ describe('the body of a request', () => {
     expect(text(decoded(put({ 'iopa.Body': 'on', 'iopa.ContentType': 'application/merge-patch+json; charset=utf-8' })).body)).toBe('"on"')
   })
 
-  test('is text when a string comes with another content type', () => {
+  test('is text for a string with another content type', () => {
     const request = decoded(put({ 'iopa.Body': 'h\u00e9llo\n', 'iopa.ContentType': 'text/plain' }))
     expect(request.contentType).toBe('text/plain')
     expect(text(request.body)).toBe('h\u00e9llo\n')
   })
 
-  test('is refused when it is not a string although the content type is not JSON', () => {
+  test('is refused if it is not a string and the content type is not JSON', () => {
     expect(fault(put({ 'iopa.Body': { on: true }, 'iopa.ContentType': 'text/plain' })).error).toMatchObject({ status: 400 })
   })
 
-  test('is bytes when the encoding is base64', () => {
+  test('is bytes with the encoding base64', () => {
     const request = decoded(put({ 'iopa.Body': 'AP+A', 'iopa.BodyEncoding': 'base64', 'iopa.ContentType': 'application/cbor' }))
     expect(request).toMatchObject({ contentType: 'application/cbor', body: Uint8Array.of(0, 255, 128) })
     expect(decoded(put({ 'iopa.Body': '', 'iopa.BodyEncoding': 'base64' })).body).toEqual(new Uint8Array())
   })
 
-  test.each(['A', 'AA', 'AAA', '====', 'AA=A', 'A A=', 'AA\n=', 'AP-_', '\u00e9AAA', 1, null, undefined])('%j is not base64 and is refused', body => {
+  test.each(['A', 'AA', 'AAA', '====', 'AA=A', 'A A=', 'AA\n=', 'AP-_', '\u00e9AAA', 1, null, undefined])('is refused as base64: %j', body => {
     expect(fault(put({ 'iopa.Body': body, 'iopa.BodyEncoding': 'base64' })).error).toMatchObject({ status: 400 })
   })
 
-  test('keeps what json() will refuse, so that it can', () => {
+  test('keeps JSON that json() will refuse', () => {
     expect(text(decoded('{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":{"__proto__":{"a":1}}}').body)).toBe('{"__proto__":{"a":1}}')
   })
 
-  test('passes when it is nested deeply, and nothing overflows', () => {
+  test('may be nested deeply without overflow', () => {
     const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
     const result = decodeBagRequest(bytes(`{"iopa.Method":"PUT","iopa.Path":"/","iopa.Seq":2,"iopa.Body":${deep}}`))
     expect('error' in result ? result.error : text(result.body) === deep).toBe(true)
@@ -267,7 +267,7 @@ describe('an answer in a bag', () => {
   const bagOf = (parts: Parameters<typeof line>[0]): Record<string, unknown> => JSON.parse(line(parts))
   const back = (parts: Parameters<typeof line>[0]): ReturnType<typeof decodeBagAnswer> => decodeBagAnswer(bytes(line(parts)))
 
-  test('carries the status, and what else there is', () => {
+  test('has the status, and other keys if present', () => {
     expect(bagOf({ status: 204 })).toEqual({ 'iopa.StatusCode': 204 })
     const headerPairs = ['etag', '"1"', 'Via', 'a', 'via', 'b', 'constructor', 'x']
     expect(bagOf({ status: 201, reason: 'Made', headerPairs, type: 'text/plain', payload: bytes('hi'), seq: 4 })).toEqual({
@@ -281,7 +281,7 @@ describe('an answer in a bag', () => {
     expect(bagOf({ seq: 'a"b' })['iopa.Seq']).toBe('a"b')
   })
 
-  test('is what an answer of the core says', () => {
+  test('contains an answer of the core', () => {
     const answer = new AnswerRecord()
     answer.status = 201
     answer.headers.set('location', '/lights/9')
@@ -302,7 +302,7 @@ describe('an answer in a bag', () => {
     }
   })
 
-  test('is one line whatever the body holds', () => {
+  test('is one line for any body', () => {
     for (const type of ['application/json', 'text/plain', 'application/octet-stream', '']) {
       for (const payload of ['{\r\n  "a": "b"\n}\n', bytes('{\r\n  "a": "b"\n}\n')]) {
         for (const encoded of [false, true]) expect(line({ type, payload, encoded, headerPairs: ['a', 'b'] })).not.toMatch(/[\r\n]/)
@@ -311,7 +311,7 @@ describe('an answer in a bag', () => {
     expect(bagOf({ type: 'application/json', payload: '{\n "a": 1\n}', encoded: true })['iopa.Body']).toEqual({ a: 1 })
   })
 
-  test('never lets a body that only claims to be JSON add keys or break the line', () => {
+  test('cannot get additional keys or lines from a body that only claims to be JSON', () => {
     for (const body of ['1,"iopa.StatusCode":200', '}', '', '{"a":1', 'true}\n{"iopa.StatusCode":500']) {
       for (const payload of [body, bytes(body)]) {
         const bag = bagOf({ status: 404, type: 'application/json', payload })
@@ -327,11 +327,11 @@ describe('an answer in a bag', () => {
     expect(bagOf({ type: 'text/plain; charset=latin1', payload: Uint8Array.of(0x41) })).toMatchObject({ 'iopa.BodyEncoding': 'base64' })
   })
 
-  test('does not name the content type twice', () => {
+  test('has the content type only once', () => {
     expect(bagOf({ type: 'text/plain', headerPairs: ['Content-Type', 'text/plain'], payload: 'x' })['iopa.Headers']).toBeUndefined()
   })
 
-  test('comes back as it was, for every status, header, type and body', () => {
+  test('round-trips every status, header, type and body', () => {
     const types = fc.constantFrom('', 'text/plain', 'text/html; charset=utf-8', 'application/xml', 'application/octet-stream')
     const seqs = fc.option(fc.oneof(fc.nat(), fc.string({ minLength: 1, maxLength: 64 })), { nil: undefined })
     fc.assert(
@@ -354,11 +354,11 @@ describe('an answer in a bag', () => {
     )
   })
 
-  test('keeps several values of a header apart', () => {
+  test('keeps several values of a header separate', () => {
     expect(back({ headerPairs: ['set-cookie', 'a', 'Set-Cookie', 'b', 'etag', '"1"'] }).answer.headers.getAll('set-cookie')).toEqual(['a', 'b'])
   })
 
-  test('that a client cannot read is an error that says so', () => {
+  test('throws an error with the reason if a client cannot read it', () => {
     const wrong = [
       '{"iopa.StatusCode":"200"}',
       '{"iopa.StatusCode":199}',
@@ -369,13 +369,13 @@ describe('an answer in a bag', () => {
     for (const text of ['{', '[]', '{}', ...wrong]) expect(() => decodeBagAnswer(bytes(text))).toThrow(expect.objectContaining({ status: 502 }))
   })
 
-  test('may hold keys that a client does not know yet', () => {
+  test('may have keys that a client does not know', () => {
     expect(decodeBagAnswer(bytes('{"iopa.StatusCode":200,"iopa.Later":1}')).answer.status).toBe(200)
   })
 })
 
-describe('a request that a client writes', () => {
-  test('is read by the server as it was meant', () => {
+describe('a request written by a client', () => {
+  test('is read unchanged by the server', () => {
     const request: BagRequest = {
       method: 'PUT',
       path: '/lights/h\u00e4ll',
@@ -411,7 +411,7 @@ describe('a request that a client writes', () => {
   })
 })
 
-test('any line at all is either a request or a fault, never a throw', () => {
+test('decodeBagRequest returns a request or an error for any line, and never throws', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), line => {
       const result = decodeBagRequest(line)

@@ -59,17 +59,17 @@ const TEXTS = [
 ]
 
 describe('JSON in a bag', () => {
-  test.each(TEXTS)('%s comes out of a request as it was sent', body => {
+  test.each(TEXTS)('is read from a request unchanged: %s', body => {
     expect(requestBody(request(body))).toBe(body)
     expect(requestBody(`{"iopa.Method":"PUT","iopa.Path":"/","iopa.ContentType":"application/json","iopa.Body": ${body} }`)).toBe(body)
   })
 
-  test.each(TEXTS)('%s comes out of an answer as it was sent', body => {
+  test.each(TEXTS)('is read from an answer unchanged: %s', body => {
     expect(textOf(decodeBagAnswer(bytes(answer(bytes(body)))).answer.payloadBytes)).toBe(body)
     expect(textOf(decodeBagAnswer(bytes(answer(body))).answer.payloadBytes)).toBe(body)
   })
 
-  test('with line breaks gets spaces in their place, and nothing else changes', () => {
+  test('has line breaks replaced by spaces on a line, and nothing else changed', () => {
     const pretty = '{\r\n  "id": 12345678901234567890,\n\t"list": [\r1,\n2],\n  "text": "a\\nb"\n}\n'
     for (const line of [request(pretty), answer(bytes(pretty)), answer(pretty)]) expect(line).not.toMatch(/[\r\n]/)
     const spaced = pretty.replace(/[\r\n]/g, ' ').trimEnd()
@@ -77,23 +77,23 @@ describe('JSON in a bag', () => {
     expect(textOf(decodeBagAnswer(bytes(answer(bytes(pretty)))).answer.payloadBytes)).toBe(spaced)
   })
 
-  test('in a datagram keeps its line breaks', () => {
+  test('keeps its line breaks in a datagram', () => {
     expect(requestBody('{"iopa.Method":"PUT",\n"iopa.Path":"/",\n"iopa.Body":\n{\n"a": 1\n}\n}')).toBe('{\n"a": 1\n}')
   })
 
-  test('is the value of the last iopa.Body, as every JSON parser reads it, however its name is written', () => {
+  test('is the value of the last iopa.Body, as in every JSON parser, however the name is escaped', () => {
     expect(requestBody('{"iopa.Body":1,"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":-0}')).toBe('-0')
     expect(requestBody('{"iopa.Method":"PUT","iopa.Path":"/","iopa.B\\u006fdy":1.0}')).toBe('1.0')
     expect(requestBody('{"iopa.Body":2.0,"iopa.Method":"PUT","iopa.Path":"/","iopa\\u002eBody":1.0}')).toBe('1.0')
   })
 
-  test('nested deeply passes, and nothing overflows', () => {
+  test('may be nested deeply without overflow', () => {
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
     expect(requestBody(request(deep))).toBe(deep)
     expect(textOf(decodeBagAnswer(bytes(answer(bytes(deep)))).answer.payloadBytes)).toBe(deep)
   })
 
-  test('of any shape passes unchanged, wherever it stands in the bag', () => {
+  test('of any shape is unchanged, wherever it stands in the bag', () => {
     const space = fc.constantFrom('', ' ', '\t', '  ')
     const scalar = fc.oneof(
       fc.constantFrom(...TEXTS),
@@ -130,14 +130,14 @@ describe('JSON in a bag', () => {
     )
   })
 
-  test('that is none is not passed on as JSON', () => {
+  test('is not passed on as JSON if it is invalid', () => {
     expect(requestBody(request('{"a":'))).toBe('{"a":')
     expect(request('{"a":')).toContain('base64')
   })
 })
 
 describe('text in a bag', () => {
-  test('is a string only when its bytes are UTF-8 by its content type', () => {
+  test('is a string only if its bytes are UTF-8 by its content type', () => {
     const latin = { method: 'PUT', path: '/', query: '', headers: [], contentType: 'text/plain; charset=iso-8859-1', observe: undefined, seq: 1 }
     const back = decodeBagRequest(bytes(encodeBagRequest({ ...latin, body: Uint8Array.of(0xe9) })))
     expect(back).toMatchObject({ body: Uint8Array.of(0xe9) })
@@ -146,7 +146,7 @@ describe('text in a bag', () => {
     expect(decodeBagRequest(bytes(line))).toMatchObject({ error: { status: 400, code: 'bag-body', detail: expect.stringContaining('base64') } })
   })
 
-  test('of an answer in another charset leaves as base64', () => {
+  test('of an answer in another charset is sent as base64', () => {
     const answer = new AnswerRecord()
     answer.status = 200
     answer.type = 'text/plain; charset=iso-8859-1'

@@ -27,7 +27,7 @@ const requestOf = (host: Host, remoteAddress: string, size: number): Context =>
     source: { body: () => new Uint8Array(size) }
   } as never)
 
-describe('the bodies that an app holds in memory', () => {
+describe('the budget of bodies in memory', () => {
   const transport: Transport = {
     name: 'test',
     schemes: ['test'],
@@ -37,7 +37,7 @@ describe('the bodies that an app holds in memory', () => {
   }
   const appWith = (bodyMemory: number): Host => new App({ logger: false, limits: { bodyMemory } }).use(transport).host()
 
-  test('are refused with 503 beyond their limit, until a request has ended', async () => {
+  test('refuses bodies over the limit with 503, until a request has ended', async () => {
     const host = appWith(1000 * KIB)
     const first = requestOf(host, '127.0.0.1', 900 * KIB)
     await first.bytes()
@@ -47,14 +47,14 @@ describe('the bodies that an app holds in memory', () => {
     expect((await requestOf(host, '127.0.0.1', 200 * KIB).bytes()).length).toBe(200 * KIB)
   })
 
-  test('count more once they are read as text or as a value', async () => {
+  test('counts more for a body that is read as text or as a value', async () => {
     const host = appWith(250 * KIB)
     const context = requestOf(host, '127.0.0.1', 200 * KIB)
     await context.bytes()
     await expect(context.text()).rejects.toMatchObject({ status: 503 })
   })
 
-  test('of one user leave half of the room to the others', async () => {
+  test('leaves half of the room to other users', async () => {
     const host = appWith(1000 * KIB)
     const held: Context[] = []
     const hold = async (address: string, size: number, user?: string): Promise<Context> => {
@@ -78,12 +78,12 @@ describe('the bodies that an app holds in memory', () => {
     await hold('2001:db8:0:2::1', 100 * KIB)
   })
 
-  test('that are small are not counted', async () => {
+  test('does not count small bodies', async () => {
     const host = appWith(20 * KIB)
     for (let n = 0; n < 10; n++) expect((await requestOf(host, '192.0.2.1', 16 * KIB).bytes()).length).toBe(16 * KIB)
   })
 
-  test('take a quarter of the heap, unless the app says how much', () => {
+  test('is a quarter of the heap, unless limits.bodyMemory is set', () => {
     const fits = (limit: number, bytes: number, heap?: number): boolean => bodyBudget(limit, heap).hasRoom('', bytes)
     const [none, heap] = [Number.POSITIVE_INFINITY, 64 * KIB * KIB]
     expect([fits(none, heap / 4, heap), fits(none, heap / 4 + 1, heap)]).toEqual([true, false])
@@ -91,7 +91,7 @@ describe('the bodies that an app holds in memory', () => {
     expect([fits(none, 256 * KIB * KIB), fits(none, 257 * KIB * KIB)]).toEqual([true, false])
   })
 
-  test('are bounded for the app, not for a listener', () => {
+  test('applies to the app, not to a listener', () => {
     expect(() => appWith(1000).withLimits({ bodyMemory: 5 })).toThrow(/one of the whole app/)
   })
 })

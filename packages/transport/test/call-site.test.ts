@@ -4,16 +4,16 @@ import { expect, test } from 'vitest'
 const register = (): string => callSite(register)()
 const group = (build: () => string): string => build()
 
-test('the place of a registration is the file and line that called the method', () => {
+test('callSite() returns the file and line that called the method', () => {
   const place = register()
   expect(place).toMatch(/call-site\.test\.ts:8$/)
 })
 
-test('a registration inside a group has its own place', () => {
+test('callSite() of a registration inside a group is its own line', () => {
   expect(group(() => register())).toMatch(/call-site\.test\.ts:13$/)
 })
 
-test('an engine without stack traces gives no place', () => {
+test('callSite() is undefined in an engine without stack traces', () => {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {

@@ -14,7 +14,7 @@ const observing = async (peer: FakePeer, options: Parameters<typeof connected>[1
 }
 
 describe('an observation', () => {
-  test('gives each answer, and ends its subscription when the loop is left', async () => {
+  test('delivers each answer, and ends its subscription when the loop is left', async () => {
     const peer = new FakePeer()
     const { answers, clock } = await observing(peer)
     const first = next(answers)
@@ -28,7 +28,7 @@ describe('an observation', () => {
     expect([peer.last.signal.aborted, clock.pending]).toEqual([true, 0])
   })
 
-  test('keeps the newest answers where its reader is slow', async () => {
+  test('keeps the newest answers for a slow reader', async () => {
     const peer = new FakePeer()
     const { answers, clock } = await observing(peer, { limits: { queueMessages: 2 } })
     const first = next(answers)
@@ -38,7 +38,7 @@ describe('an observation', () => {
     expect([await next(answers), await next(answers)]).toEqual(['3', '4'])
   })
 
-  test('waits any time for its first answer once the peer has accepted it, and 504 before', async () => {
+  test('waits without limit for its first answer after the peer has accepted, and rejects with 504 before', async () => {
     const peer = new FakePeer()
     const { answers, clock, client } = await observing(peer, { timeout: 1000 })
     const first = next(answers)
@@ -53,7 +53,7 @@ describe('an observation', () => {
     expect(await late).toMatchObject({ status: 504, code: 'timeout' })
   })
 
-  test('rejects where the peer refuses, and where the first link is lost before it was accepted', async () => {
+  test('rejects if the peer refuses, or if the first link is lost before it was accepted', async () => {
     const peer = new FakePeer()
     const { answers, clock, client } = await observing(peer)
     const first = next(answers).catch((error: unknown) => error)
@@ -68,7 +68,7 @@ describe('an observation', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('subscribes again after a loss, with growing pauses, and then gives the newest state alone', async () => {
+  test('subscribes again after a loss, with growing pauses, and then delivers only the newest state', async () => {
     const peer = new FakePeer()
     const { answers, clock } = await observing(peer)
     const first = next(answers)
@@ -101,7 +101,7 @@ describe('an observation', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('asks a peer less and less often that answers and ends the link at once, and as late as the peer names', async () => {
+  test('backs off from a peer that answers and closes at once, and waits as long as the peer asks', async () => {
     const peer = new FakePeer()
     const { answers, clock } = await observing(peer)
     let asked: number[] = []
@@ -123,7 +123,7 @@ describe('an observation', () => {
     await answers.return?.()
   })
 
-  test('tries again at once when another request of its client is answered, but once until that succeeds', async () => {
+  test('retries at once when another request of its client is answered, but once until that succeeds', async () => {
     const peer = new FakePeer()
     const { answers, clock, client } = await observing(peer)
     const first = next(answers)
@@ -144,7 +144,7 @@ describe('an observation', () => {
     await answers.return?.()
   })
 
-  test('ends at once with its signal and with its client, also while it pauses', async () => {
+  test('ends at once with its signal and with its client, also during a pause', async () => {
     for (const pausing of [false, true]) {
       const peer = new FakePeer()
       const { clock, client } = await connected(peer)
@@ -170,7 +170,7 @@ describe('an observation', () => {
     }
   })
 
-  test('takes a link for itself where a link carries one request', async () => {
+  test('uses a separate link if links carry one request', async () => {
     const peer = new FakePeer(1)
     const { answers, clock, client } = await observing(peer, { maxLinks: 1 })
     const first = next(answers)
@@ -185,7 +185,7 @@ describe('an observation', () => {
     expect(peer.links[1]?.isClosed).toBe(true)
   })
 
-  test('is refused with 503 overloaded beyond limits.observersPerConnection', async () => {
+  test('rejects with 503 overloaded over limits.observersPerConnection', async () => {
     const peer = new FakePeer()
     peer.handle = asked => asked.answer('x')
     const { client } = await connected(peer, { limits: { observersPerConnection: 1 } })

@@ -8,8 +8,8 @@ const rejection = (work: Promise<unknown>): Promise<{ readonly status: number; r
     error => error
   )
 
-describe('connecting', () => {
-  test('rejects with 502 connect-failed where the link cannot be opened, and with 504 after its time', async () => {
+describe('connect', () => {
+  test('rejects with 502 connect-failed if the link cannot be opened, and with 504 after the timeout', async () => {
     const peer = new FakePeer()
     peer.opening = unreachable
     expect(await rejection(connected(peer))).toMatchObject({ status: 502, code: 'connect-failed', message: 'Cannot connect to host:7.' })
@@ -25,7 +25,7 @@ describe('connecting', () => {
     expect(given?.aborted).toBe(true)
   })
 
-  test('rejects with the reason of its signal, and closes a link that comes too late', async () => {
+  test('rejects with the reason of its signal, and closes a link that opens too late', async () => {
     const peer = new FakePeer()
     let open: () => void = () => undefined
     peer.opening = () =>
@@ -45,7 +45,7 @@ describe('connecting', () => {
 })
 
 describe('a request', () => {
-  test('rejects with 504 after its time, aborts its link request, and leaves the link open', async () => {
+  test('rejects with 504 after the timeout, aborts its link request, and leaves the link open', async () => {
     const peer = new FakePeer()
     const { client, clock } = await connected(peer, { timeout: 1000 })
     const waiting = rejection(client.get('/x'))
@@ -63,7 +63,7 @@ describe('a request', () => {
     expect([peer.links.length, clock.pending]).toEqual([1, 0])
   })
 
-  test('rejects at once with the reason of its signal, though the link does not heed it', async () => {
+  test('rejects at once with the reason of its signal, even if the link ignores it', async () => {
     const peer = new FakePeer()
     const { client, clock } = await connected(peer)
     const stop = new AbortController()
@@ -86,7 +86,7 @@ describe('a request', () => {
     expect(peer.links.length).toBe(2)
   })
 
-  test('is sent again where it is idempotent and was not sent, three times at most', async () => {
+  test('is retried if it is idempotent and was not sent, at most three times', async () => {
     const peer = new FakePeer()
     const { client } = await connected(peer)
     peer.handle = asked => (peer.asked.length < 3 ? asked.link.lose(false) : asked.answer())
@@ -102,7 +102,7 @@ describe('a request', () => {
     expect(peer.asked.length).toBe(8)
   })
 
-  test('is refused with 503 overloaded beyond limits.inFlight, on every kind of link', async () => {
+  test('rejects with 503 overloaded over limits.inFlight, on every kind of link', async () => {
     for (const concurrency of [1, Number.POSITIVE_INFINITY]) {
       const peer = new FakePeer(concurrency)
       const { client, clock } = await connected(peer, { limits: { inFlight: 2 }, maxLinks: 1 })
@@ -129,7 +129,7 @@ describe('a request', () => {
     expect([peer.links[0]?.isClosed, peer.asked.length, clock.pending]).toEqual([true, 1, 0])
   })
 
-  test('leaves neither a listener nor a timer behind', async () => {
+  test('leaves no listener and no timer behind', async () => {
     const peer = new FakePeer()
     peer.handle = asked => asked.answer()
     const { client, clock } = await connected(peer)
@@ -138,7 +138,7 @@ describe('a request', () => {
     expect([getEventListeners(signal, 'abort').length, clock.pending]).toEqual([0, 0])
   })
 
-  test('gives up a streamed body that it does not send', async () => {
+  test('cancels a streamed body that it does not send', async () => {
     const peer = new FakePeer()
     const { client, clock } = await connected(peer)
     let returned = 0
@@ -162,7 +162,7 @@ describe('a request', () => {
 })
 
 describe('the links of a client', () => {
-  test('are as many as requests need where each carries one, up to maxLinks; the others wait', async () => {
+  test('are as many as requests need if each carries one, up to maxLinks; further requests wait', async () => {
     const peer = new FakePeer(1)
     const { client, clock } = await connected(peer, { maxLinks: 3 })
     const all = ['/1', '/2', '/3', '/4', '/5'].map(async path => (await client.get(path)).text())
@@ -176,7 +176,7 @@ describe('the links of a client', () => {
     expect([peer.links.length, peer.asked.length]).toEqual([3, 5])
   })
 
-  test('are closed when they are idle, at the time that the peer names or that of limits.idleTimeout', async () => {
+  test('are closed when idle, at the time of the peer or after limits.idleTimeout', async () => {
     const peer = new FakePeer(1)
     peer.handle = asked => asked.answer()
     const { client, clock } = await connected(peer, { limits: { idleTimeout: 10_000 } })
@@ -193,7 +193,7 @@ describe('the links of a client', () => {
     expect(peer.links.length).toBe(3)
   })
 
-  test('are opened once for all requests that wait, where one carries any number', async () => {
+  test('are opened once for all waiting requests, if one carries any number', async () => {
     const peer = new FakePeer()
     const { client } = await connected(peer)
     peer.links[0]?.lose()
@@ -204,7 +204,7 @@ describe('the links of a client', () => {
     expect(peer.opened).toBe(2)
   })
 
-  test('are not opened any more when nothing waits for them', async () => {
+  test('are not opened when nothing waits for them', async () => {
     const peer = new FakePeer()
     const { client } = await connected(peer)
     peer.links[0]?.lose()

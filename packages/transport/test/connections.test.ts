@@ -33,8 +33,8 @@ const channel = (remoteAddress = '192.0.2.1'): Fake => ({
 })
 const bytes = (...values: number[]): Uint8Array => new Uint8Array(values)
 
-describe('an outbox', () => {
-  test('joins what is written in one turn into one write', async () => {
+describe('Outbox', () => {
+  test('joins writes of one turn into one write', async () => {
     const target = channel()
     const outbox = new Outbox(target, { queueBytes: 100 })
     outbox.write(bytes(1))
@@ -44,7 +44,7 @@ describe('an outbox', () => {
     expect(target.written).toEqual([bytes(1, 2, 3)])
   })
 
-  test('joins what is written while it is corked, and writes at the last uncork', async () => {
+  test('joins writes while it is corked, and writes at the last uncork', async () => {
     const target = channel()
     const outbox = new Outbox(target, { queueBytes: 100 })
     outbox.cork()
@@ -58,7 +58,7 @@ describe('an outbox', () => {
     expect(target.written).toEqual([bytes(1, 2)])
   })
 
-  test('never writes into memory that a channel may still hold', () => {
+  test('never writes into memory that a channel may still use', () => {
     const target = channel()
     const outbox = new Outbox(target, { queueBytes: 100 })
     for (const first of [1, 3]) {
@@ -69,7 +69,7 @@ describe('an outbox', () => {
     expect(target.written).toEqual([bytes(1, 2), bytes(3, 4)])
   })
 
-  test('bounds what waits for a peer that does not read, and says when it reads again', async () => {
+  test('bounds waiting output for a peer that does not read, and reports when it reads again', async () => {
     const target = channel()
     const outbox = new Outbox(target, { queueBytes: 3 })
     target.full = true
@@ -87,7 +87,7 @@ describe('an outbox', () => {
     expect([drained, outbox.writable]).toEqual([true, true])
   })
 
-  test('drops everything when the connection is gone, and wakes who waits', async () => {
+  test('drops all output and wakes waiting writers when the connection is lost', async () => {
     const target = channel()
     const outbox = new Outbox(target, { queueBytes: 3 })
     target.full = true
@@ -100,10 +100,10 @@ describe('an outbox', () => {
   })
 })
 
-describe('connections', () => {
+describe('Connections', () => {
   const limits = { ...DEFAULT_LIMITS, connections: 3, connectionsPerAddress: 2, idleTimeout: 1000 }
 
-  test('are counted in all and per address, loopback apart', () => {
+  test('counts all connections and those per address, except loopback', () => {
     const connections = new Connections(virtualClock(), limits, () => undefined)
     const first = connections.admit(channel())
     expect([first, connections.admit(channel()), connections.admit(channel())].map(Boolean)).toEqual([true, true, false])
@@ -114,7 +114,7 @@ describe('connections', () => {
     expect([1, 2, 3, 4].map(() => Boolean(local.admit(channel('127.0.0.1'))))).toEqual([true, true, true, false])
   })
 
-  test('are never called idle early, whenever between two sweeps their last byte came', async () => {
+  test('never reports idle too early, whenever the last byte arrived between two sweeps', async () => {
     const clock = virtualClock()
     const idle: number[] = []
     const connections = new Connections(clock, limits, connection => {
@@ -133,7 +133,7 @@ describe('connections', () => {
     expect(at - began).toBeLessThanOrEqual(1249 + limits.idleTimeout + 500)
   })
 
-  test('are told when idle, unless they were active, are busy or are kept', async () => {
+  test('reports idle connections, except active, busy and kept ones', async () => {
     const clock = virtualClock()
     const idle: ByteChannel[] = []
     const connections = new Connections(clock, limits, connection => {
@@ -148,14 +148,14 @@ describe('connections', () => {
     expect([idle, connections.size]).toEqual([[quiet], 2])
   })
 
-  test('leave no timer when the last has gone', () => {
+  test('leaves no timer after the last connection', () => {
     const clock = virtualClock()
     const connections = new Connections(clock, limits, () => undefined)
     connections.admit(channel())?.remove()
     expect(clock.pending).toBe(0)
   })
 
-  test('drain: the quiet at once, the busy when they are done, the rest by force', async () => {
+  test('drain() ends idle connections at once, busy ones when they finish, and the rest by force', async () => {
     const clock = virtualClock()
     const connections = new Connections(clock, limits, () => undefined)
     const [quiet, busy, stuck] = [channel('a'), channel('b'), channel('c')]

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { sha256 } from '../src/validators/sha256.ts'
 
 describe('sha256', () => {
-  test('gives what the runtime gives, for every length around a block', () => {
+  test('returns the same as the runtime, for every length around a block', () => {
     for (let length = 0; length < 200; length++) {
       const content = Uint8Array.from({ length: length + 1 }, (_, at) => (at * 37 + length) & 255).subarray(1)
       expect(Buffer.from(sha256(content)).toString('hex'), `${length} bytes`).toBe(createHash('sha256').update(content).digest('hex'))
@@ -16,8 +16,8 @@ describe('sha256', () => {
   })
 })
 
-describe('a content tag', () => {
-  test('is eight characters that CoAP and HTTP carry, the same for text and its bytes', () => {
+describe('contentTag', () => {
+  test('has eight characters that CoAP and HTTP allow, the same for text and its bytes', () => {
     for (const text of ['', 'on', 'grün', 'x'.repeat(5000)]) {
       const tag = contentTag(text)
       expect(tag).toMatch(/^"[\w-]{8}"$/)

@@ -13,13 +13,13 @@ const failing = async (failureLogs: number, times: number): Promise<string[]> =>
   return lines
 }
 
-test('limits.failureLogs says how many failures of a second are logged one by one', async () => {
+test('limits.failureLogs is the number of failures per second that are logged individually', async () => {
   expect((await failing(3, 10)).slice(3)).toEqual(['iopa: 7 more requests failed with 5xx within a second'])
   expect((await failing(Number.POSITIVE_INFINITY, 200)).length).toBe(200)
   expect(() => new App({ logger: false }).host().withLimits({ failureLogs: 5 })).toThrow(/one of the whole app/)
 })
 
-test('10,000 failing requests log a bounded number of lines, and how many there were', async () => {
+test('10,000 failing requests log a bounded number of lines and their count', async () => {
   const lines: string[] = []
   const note = (line: unknown): void => void lines.push(String(line))
   const clock = virtualClock()

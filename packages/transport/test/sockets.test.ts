@@ -10,8 +10,8 @@ import { SocketChannel } from '../src/node/socket-channel.ts'
 const descriptors = (): number => readdirSync('/proc/self/fd').length
 const soon = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 20))
 
-describe('the network of sockets', () => {
-  test('tells a receiver once that its channel is closed, also where it was closed before it was opened', async () => {
+describe('socketNetwork', () => {
+  test('reports once that a channel is closed, also if it was closed before it was opened', async () => {
     const network = socketNetwork()
     for (const open of ['before', 'after'] as const) {
       let closes = 0
@@ -29,7 +29,7 @@ describe('the network of sockets', () => {
     }
   })
 
-  test('resets a connection whose data ends with it when that is cut, and not when all has left', async () => {
+  test('resets an aborted connection whose end ends its data, but not after all data was sent', async () => {
     const network = socketNetwork()
     const receiver = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined }
     for (const [ended, ending] of [
@@ -58,7 +58,7 @@ describe('the network of sockets', () => {
     }
   })
 
-  test('resets such a connection at once, also while a peer that reads nothing has most of it to take', () => {
+  test('resets such a connection at once, even if its peer has not read most of it', () => {
     const calls = (state: object): string[] => {
       const made: string[] = []
       const call = (name: string) => () => made.push(name)
@@ -73,7 +73,7 @@ describe('the network of sockets', () => {
     expect(calls({ encrypted: true })).toEqual(['destroy'])
   })
 
-  test.skipIf(process.platform !== 'linux')('holds no descriptor of a socket that could not be bound', async () => {
+  test.skipIf(process.platform !== 'linux')('keeps no descriptor of a socket that could not be bound', async () => {
     const taken = dgram.createSocket('udp4').bind(0, '127.0.0.1')
     await once(taken, 'listening')
     const before = descriptors()
@@ -86,7 +86,7 @@ describe('the network of sockets', () => {
     taken.close()
   })
 
-  test('asks the system to notice peers that have vanished without a word', async () => {
+  test('enables TCP keep-alive, so that vanished peers are detected', async () => {
     const asked: object[] = []
     const server = Object.assign(new EventEmitter(), {
       listen: (_: object, listening: () => void) => listening(),
@@ -98,8 +98,8 @@ describe('the network of sockets', () => {
   })
 })
 
-describe('the clock of the machine', () => {
-  test('does not take a time beyond its range for none', async () => {
+describe('systemClock', () => {
+  test('treats a time beyond the range of timers as long, not as zero', async () => {
     let ran = 0
     const handles = [Number.POSITIVE_INFINITY, 2 ** 31, 2 ** 40].map(time => systemClock.setTimeout(() => void ran++, time))
     await soon()

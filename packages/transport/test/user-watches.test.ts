@@ -60,7 +60,7 @@ const observe = async (host: Host, id: string, valid?: Validity, slow = false, a
 }
 
 describe('a watched user', () => {
-  test.each([3_600_000, -3_600_000])('is checked by the time that has passed when the wall clock jumps by %i ms', async jump => {
+  test.each([3_600_000, -3_600_000])('is checked by elapsed time when the wall clock jumps by %i ms', async jump => {
     let checks = 0
     const check = (): boolean => ++checks > 0
     const host = served()
@@ -88,7 +88,7 @@ describe('a watched user', () => {
     expect(checks).toBeLessThanOrEqual(11)
   })
 
-  test('has observers of different expiry that end each at its time', async () => {
+  test('ends observers with different expiry at their own times', async () => {
     const host = served()
     const now = clock.now()
     const first = await observe(host, 'ann', { until: now + 1000 })
@@ -100,7 +100,7 @@ describe('a watched user', () => {
     expect([second.told, other.told]).toEqual([[200, 401], [200]])
   })
 
-  test('whose time was over before it began to observe ends at once', async () => {
+  test('ends at once if its time was over before it began to observe', async () => {
     const host = served()
     const one = await observe(host, 'ann', { until: 1 })
     await clock.advance(1)
@@ -135,7 +135,7 @@ describe('a watched user', () => {
     expect(one.told).toEqual([200, 401])
   })
 
-  test.each([0, -5, Number.NaN, 'soon'])('is checked once a minute where every is %s', async every => {
+  test.each([0, -5, Number.NaN, 'soon'])('is checked once a minute if every is %s', async every => {
     const host = served()
     let checks = 0
     await observe(host, 'ann', { check: () => ++checks > 0, every: every as number })
@@ -144,7 +144,7 @@ describe('a watched user', () => {
     expect(checks).toBeLessThanOrEqual(6)
   })
 
-  test('is revoked where its valid is null', async () => {
+  test('can be revoked if its valid is null', async () => {
     const host = served()
     const one = await observe(host, 'ann', null as unknown as Validity)
     app.revoke('ann')
@@ -152,7 +152,7 @@ describe('a watched user', () => {
     expect(one.told).toEqual([200, 401])
   })
 
-  test('is checked at the interval when the wall clock goes back', async () => {
+  test('is checked at the interval when the wall clock is set back', async () => {
     const host = served()
     let checks = 0
     await observe(host, 'ann', { check: () => ++checks > 0, every: 10_000 })
@@ -161,7 +161,7 @@ describe('a watched user', () => {
     expect(checks).toBeGreaterThanOrEqual(8)
   })
 
-  test('whose check fails for many writes a bounded log', async () => {
+  test('writes a bounded log when its check fails for many users', async () => {
     const host = served()
     const check = (): boolean => {
       throw new Error('down')
@@ -171,7 +171,7 @@ describe('a watched user', () => {
     expect(logged.filter(line => line.includes('the check of a user failed')).length).toBeLessThanOrEqual(60)
   })
 
-  test('is not checked when nothing of it is left', async () => {
+  test('is not checked after its last observer has ended', async () => {
     const host = served()
     let checks = 0
     await observe(host, 'ann', { check: () => ++checks > 0, every: 10_000, until: clock.now() + 10_500 })
@@ -181,7 +181,7 @@ describe('a watched user', () => {
     expect(checks).toBe(before)
   })
 
-  test('stays when a check fails now and then', async () => {
+  test('stays valid when a check fails occasionally', async () => {
     const host = served()
     let checks = 0
     const check = (): boolean => {
@@ -193,7 +193,7 @@ describe('a watched user', () => {
     expect(one.told).toEqual([200])
   })
 
-  test('that reads slowly gets 401 as the last answer, in place of newer states', async () => {
+  test('gets 401 as the last answer, instead of newer states, if it reads slowly', async () => {
     const host = served()
     const slow = await observe(host, 'ann', undefined, true)
     slow.release()
@@ -213,7 +213,7 @@ describe('a watched user', () => {
     await clock.settle()
   })
 
-  test('that gets an event stream of the handler has it cut off', async () => {
+  test('has its event stream of a handler cut off', async () => {
     const host = served(() => new Response(new ReadableStream(), { headers: { 'content-type': 'text/event-stream' } }))
     const before = app.live
     await observe(host, 'ann', { until: clock.now() + 1000 }, false, 'text/event-stream')
@@ -222,7 +222,7 @@ describe('a watched user', () => {
     expect(app.live).toBe(before)
   })
 
-  test('that is revoked may observe again with a later request', async () => {
+  test('may observe again with a later request after it was revoked', async () => {
     const host = served()
     const one = await observe(host, 'ann')
     app.revoke('ann')

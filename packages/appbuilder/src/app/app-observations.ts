@@ -1,11 +1,10 @@
 import type { Bag } from '@iopa/constants'
 import type { ReceivedAnswer } from '@iopa/context'
-import { type ContextFactory, checkPath, type RunContext } from '@iopa/context/host'
+import { type ContextFactory, checkPath, type Environment, type RunContext } from '@iopa/context/host'
 import type { Clock, Limits, UserWatches } from '@iopa/transport'
-import { marking } from '@iopa/transport/host'
+import { marked } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
 import { observedAnswers } from '../observation/observed-answers.ts'
-import { renewed } from '../observation/renewal.ts'
 import { Runner } from '../pipeline/runner.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import type { AppHandle } from './app-types.ts'
@@ -25,6 +24,7 @@ export const OBSERVE_OPTIONS: Record<keyof ObserveOptions, true> = { signal: tru
 export interface ObservingApp {
   readonly factory: ContextFactory
   readonly clock: Clock
+  readonly environment: Environment
   create(bag: Bag): RunContext
   /** What lasts longer than a request; undefined while no transport listens. */
   users(): UserWatches | undefined
@@ -54,7 +54,7 @@ export class AppObservations {
       logger,
       limits,
       run,
-      renew: (question, as, reads) => renewed(factory, question, as, reads)
+      environment: app.environment
     })
     this.conditional = new ConditionalChanges({
       factory,
@@ -81,10 +81,13 @@ export class AppObservations {
 
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void {
-    this.changed(
-      marking('internal', () => checkPath(path)),
-      null
-    )
+    let checked: string
+    try {
+      checked = checkPath(path)
+    } catch (error) {
+      throw marked(error, 'internal')
+    }
+    this.changed(checked, null)
   }
 
   /** The representation of `path` now and after each change; `run` runs its requests. Each iteration is an observer of its own. */

@@ -66,6 +66,7 @@ export class App<Required extends keyof IopaKeys = never> {
     this.#observations = new AppObservations(this.#self, {
       factory: this.#factory,
       clock: this.clock,
+      environment: this.#environment,
       create: bag => this.#create(bag),
       users: () => this.#users
     })

@@ -95,13 +95,9 @@ export class ListenerHost implements Host {
   }
 
   changes(listener: (change: Change) => void): Subscription {
-    const subscription = this.#app.registry.listen(change => {
-      try {
-        listener(change)
-      } catch (error) {
-        this.logger.error(`iopa: a listener of ${this.#name} could not be told of a change`, error)
-      }
-    })
+    const subscription = this.#app.registry.listen(listener, error =>
+      this.logger.error(`iopa: a listener of ${this.#name} could not be told of a change`, error)
+    )
     this.scope.defer(() => subscription[Symbol.dispose]())
     return subscription
   }

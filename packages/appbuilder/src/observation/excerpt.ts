@@ -13,7 +13,7 @@ export const isExcerpted = (payload: SealedAnswer['payload'], limit: number): pa
  * An answer with the status and the validators of the context's own, and a link (RFC 6690) to its path as payload, with the size and type of what
  * is there, and its first `bytes` for a transport that begins with them; the body is closed. A link says that the state has changed and where it is; a part of the content would pass for the whole.
  */
-export const excerpted = async (context: RunContext, body: RandomAccessBody, bytes: number): Promise<SealedAnswer> => {
+export const excerpted = async (context: RunContext, body: RandomAccessBody, bytes: number): Promise<AnswerRecord> => {
   const { headers, type } = context.response
   const { size } = body
   const start = bytes === 0 ? NOTHING : await body.read(0, bytes).catch(() => NOTHING)

@@ -1,6 +1,5 @@
 import type { User } from '@iopa/constants'
-import type { SealedAnswer } from '@iopa/context'
-import { READ, type RunContext } from '@iopa/context/host'
+import { type AnswerRecord, READ, type RunContext } from '@iopa/context/host'
 import { hasCredentials, type Question } from './question.ts'
 import type { SharedRun } from './shared-run.ts'
 
@@ -22,7 +21,7 @@ export interface Asker {
   /** True while it is owed an answer whose run has not begun. */
   waits: boolean
   /** Gets the answer of a run; null where the run has failed. */
-  told(answer: SealedAnswer | null, run: SharedRun): void
+  told(answer: AnswerRecord | null, run: SharedRun): void
 }
 
 /** True if a request never shares a run: it has credentials that no middleware has checked, or a body that is not compared. */
@@ -30,12 +29,12 @@ export const isAlone = (question: Question, context: RunContext): boolean =>
   question.content === null || (context['server.User'] === undefined && hasCredentials(context))
 
 /** What two askers of a path must have in common to get the same answer, when a run reads `bits`. */
-export const keyOf = (asker: Asker, bits: number, user: User | undefined, users: Users): string => {
+export const keyOf = (asker: Asker, bits: number, user: User | undefined, users: Users | null): string => {
   if (asker.inputBits !== bits) {
     asker.inputBits = bits
     asker.inputs = inputsOf(asker, bits)
   }
-  return (bits & READ.User) === 0 || user === undefined ? asker.inputs : users.with(asker.inputs, user)
+  return (bits & READ.User) === 0 || user === undefined || users === null ? asker.inputs : users.with(asker.inputs, user)
 }
 
 /** The inputs without the user. */
@@ -124,8 +123,8 @@ const ordered = (value: unknown, depth: number): unknown => {
 }
 
 /** True for an answer that only its requester may see (RFC 9111 section 5.2.2.7), or that varies with more than Accept. */
-export const isPrivate = (answer: SealedAnswer): boolean => {
-  const headers = answer.headers
-  if (headers.getAll('cache-control').some(value => /(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])/i.test(value))) return true
-  return headers.getAll('vary').some(value => value.split(',').some(field => !['', 'accept'].includes(field.trim().toLowerCase())))
+export const isPrivate = ({ fields }: AnswerRecord): boolean => {
+  if (fields === null) return false
+  if (fields.getAll('cache-control').some(value => /(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])/i.test(value))) return true
+  return fields.getAll('vary').some(value => value.split(',').some(name => !['', 'accept'].includes(name.trim().toLowerCase())))
 }

@@ -1,17 +1,17 @@
 import { IopaError } from '@iopa/constants'
 import type { SealedAnswer } from '@iopa/context'
-import { type RunContext, sealAnswer } from '@iopa/context/host'
+import { type AnswerRecord, type RunContext, sealAnswer } from '@iopa/context/host'
 import type { Change, HostObserveOptions, Limits, Observation, Subscription, UserWatches } from '@iopa/transport'
-import { type Cause, cycleOf, isInChain, Once, OUTSIDE } from './cause.ts'
+import { cycleOf, isInChain, Once, OUTSIDE } from './cause.ts'
 import { Changes } from './changes.ts'
 import { type Asker, Identities, isAlone } from './inputs.ts'
 import { Observer } from './observer.ts'
-import { PathRuns } from './path-runs.ts'
+import { PathRuns, type RunHost } from './path-runs.ts'
 import { getOf, questionOf } from './question.ts'
 import { ResourceIndex } from './resource-index.ts'
 import { RunStarter, type RunStarterHost } from './run-starter.ts'
 import { RunsUnderWay } from './runs-under-way.ts'
-import { collected, failed, resourceOf, type SharedRun, within } from './shared-run.ts'
+import { collected, failed, resourceOf, within } from './shared-run.ts'
 import { Turns } from './turns.ts'
 
 /** What the registry needs of the app. */
@@ -20,26 +20,30 @@ export interface ObservationHost extends RunStarterHost {
   users(): UserWatches | undefined
 }
 
+/** Who hears of every change, and what is told of its errors. */
+interface ChangeListener {
+  readonly heard: (change: Change) => void
+  readonly failed: (error: unknown) => void
+}
+
 /** Milliseconds between the runs of a path that seems to notify itself. */
 const HELD = 250
 
 const tooMany = (): IopaError =>
-  new IopaError(503, 'too-many-observers', 'The server has as many observers as it may have; try again.', { headers: { 'retry-after': '30' } })
+  new IopaError(503, 'too-many-observers', 'The server has reached its limit of observers: try again later.', { headers: { 'retry-after': '30' } })
 
 const tooLate = (): IopaError => new IopaError(504, 'timeout', 'The request took too long.')
 
 /** Who observes which path. Without observers and listeners a change costs one comparison. */
 export class ObservationRegistry {
   readonly #host: ObservationHost
-  readonly #turns = new Turns()
-  readonly #identities = new Identities()
   readonly #paths = new Map<string, PathRuns>()
   readonly #resources = new ResourceIndex()
-  readonly #listeners = new Set<(change: Change) => void>()
+  readonly #listeners = new Set<ChangeListener>()
   readonly #changes = new Changes()
   readonly #runs = new RunsUnderWay()
   readonly #said = new Once()
-  readonly #starter: RunStarter
+  readonly #runHost: RunHost
   /** Observers whose first GET has not been delivered. */
   readonly #muted = new Set<Observer>()
   /** Observers and listeners in all. */
@@ -47,7 +51,20 @@ export class ObservationRegistry {
 
   constructor(host: ObservationHost) {
     this.#host = host
-    this.#starter = new RunStarter(host, this.#runs)
+    this.#runHost = {
+      turns: new Turns(),
+      identities: new Identities(),
+      starter: new RunStarter(host, this.#runs, this.#changes),
+      elapsed: () => host.clock.elapsed(),
+      hold: (path, release) => {
+        this.#logCycle(`${path} -> ${path}`)
+        const timer = host.clock.setTimeout(release, HELD)
+        return () => host.clock.clearTimeout(timer)
+      },
+      idle: runs => {
+        if (this.#paths.get(runs.path) === runs) this.#paths.delete(runs.path)
+      }
+    }
   }
 
   /** Observers of every path. */
@@ -104,15 +121,16 @@ export class ObservationRegistry {
   /** Tells who observes `path`, or hears of the resource there. What a run changes on the way to where it came from is ignored. */
   changed(path: string, origin: RunContext | null): void {
     if (this.active === 0) return
-    const cause = this.#runs.causeOf(origin)
+    const inRun = this.#runs.all.size > 0
+    const cause = inRun ? this.#runs.causeOf(origin) : OUTSIDE
     const { chain } = cause
     if (chain !== null && isInChain(chain, path)) {
       if (chain.path !== path) this.#logCycle(cycleOf(chain, path))
       return
     }
-    if (this.#muted.size > 0 || this.#runs.size > 0) this.#changes.add(path)
+    if (inRun || this.#muted.size > 0) this.#changes.add(path)
     this.#paths.get(path)?.refresh(cause)
-    const others = this.#resources.at(path)
+    const others = this.#resources.at.get(path)
     if (others !== undefined) {
       for (const [runs, observers] of others) {
         if (chain !== null && isInChain(chain, runs.path)) {
@@ -123,20 +141,23 @@ export class ObservationRegistry {
         else runs.owe(observers, cause)
       }
     }
-    if (this.#listeners.size > 0) this.#announce({ path, origin })
+    if (this.#listeners.size === 0) return
+    if (inRun) this.#runs.onBehalfOf(origin, () => this.#tell({ path, origin }))
+    else this.#tell({ path, origin })
   }
 
   /** Hands observers of `path` an answer that was not made by running GET here. It is no change of this app. */
   deliver(path: string, answer: SealedAnswer): void {
     if (this.#muted.size > 0) this.#changes.add(path)
     const observers = new Set(this.#paths.get(path)?.observers as ReadonlySet<Observer> | undefined)
-    for (const others of this.#resources.at(path)?.values() ?? []) for (const observer of others) observers.add(observer)
-    for (const observer of observers) observer.push(answer)
+    for (const others of this.#resources.at.get(path)?.values() ?? []) for (const observer of others) observers.add(observer)
+    const { ok } = answer
+    for (const observer of observers) observer.push(answer, ok)
   }
 
-  /** Hears every change of any path until it is disposed. */
-  listen(listener: (change: Change) => void): Subscription {
-    const own = (change: Change): void => listener(change)
+  /** Hears every change of any path until it is disposed; `failed` is told what `heard` throws. */
+  listen(heard: (change: Change) => void, failed: (error: unknown) => void): Subscription {
+    const own: ChangeListener = { heard, failed }
     this.#listeners.add(own)
     this.active++
     return {
@@ -166,14 +187,14 @@ export class ObservationRegistry {
     })
   }
 
-  #announce(change: Change): void {
-    if (this.#runs.size === 0) {
-      for (const listener of this.#listeners) listener(change)
-      return
+  #tell(change: Change): void {
+    for (const { heard, failed } of this.#listeners) {
+      try {
+        heard(change)
+      } catch (error) {
+        failed(error)
+      }
     }
-    this.#runs.onBehalfOf(change.origin as RunContext | null, () => {
-      for (const listener of this.#listeners) listener(change)
-    })
   }
 
   readonly #observers = {
@@ -202,23 +223,7 @@ export class ObservationRegistry {
     return runs
   }
 
-  readonly #runHost = {
-    turns: this.#turns,
-    identities: this.#identities,
-    start: (leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: SharedRun, answer: SealedAnswer | null) => void): SharedRun =>
-      this.#starter.start(leader, askers, cause, this.#changes.count, finished),
-    elapsed: (): number => this.#host.clock.elapsed(),
-    hold: (path: string, release: () => void): (() => void) => {
-      this.#logCycle(`${path} -> ${path}`)
-      const timer = this.#host.clock.setTimeout(release, HELD)
-      return () => this.#host.clock.clearTimeout(timer)
-    },
-    idle: (runs: PathRuns): void => {
-      if (runs.observers.size === 0 && this.#paths.get(runs.path) === runs) this.#paths.delete(runs.path)
-    }
-  }
-
-  #collected(context: RunContext, time: number, excerpt: number): Promise<SealedAnswer> | SealedAnswer {
+  #collected(context: RunContext, time: number, excerpt: number): Promise<AnswerRecord> | AnswerRecord {
     if (!context.response.isStream) return context.response
     return within(this.#host.clock, time, collected(context, this.#host.limits.body, excerpt), () => {
       context['server.Logger'].error(`iopa: the body of ${context} could not be read within ${time} ms`)

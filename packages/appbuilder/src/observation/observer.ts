@@ -1,5 +1,5 @@
 import type { SealedAnswer } from '@iopa/context'
-import type { RunContext } from '@iopa/context/host'
+import type { AnswerRecord, RunContext } from '@iopa/context/host'
 import { type Asker, isAlone, isPrivate } from './inputs.ts'
 import type { Question } from './question.ts'
 import type { SharedRun } from './shared-run.ts'
@@ -49,7 +49,7 @@ export class Observer implements Asker {
   }
 
   /** Delivers the answer to the observing request itself. */
-  async deliverFirst(answer: SealedAnswer): Promise<void> {
+  async deliverFirst(answer: AnswerRecord): Promise<void> {
     if (answer.ok && isPrivate(answer)) this.#alone = true
     this.inputBits = -1
     try {
@@ -59,22 +59,22 @@ export class Observer implements Asker {
     }
   }
 
-  told(answer: SealedAnswer | null, run: SharedRun): void {
+  told(answer: AnswerRecord | null, run: SharedRun): void {
     if (answer === null || this.removed) return
     // Runs with other inputs may overlap; the later one has read the newer state.
     if (run.order < this.#order) return
     this.#order = run.order
-    this.push(answer)
-    if (run.resource !== this.resource && answer.ok && !this.removed) this.#host.answered(this, run.resource, run.since)
+    this.push(answer, run.ok)
+    if (run.resource !== this.resource && run.ok && !this.removed) this.#host.answered(this, run.resource, run.since)
   }
 
-  /** Delivers a notification, or keeps it until the delivery before has finished. One that is not 2xx is the last. */
-  push(answer: SealedAnswer): void {
+  /** Delivers a notification, or keeps it until the delivery before has finished. One that is not 2xx, so not `ok`, is the last. */
+  push(answer: SealedAnswer, ok: boolean): void {
     if (this.#busy) {
       this.#newest = answer
       return
     }
-    if (!answer.ok) this.#host.remove(this)
+    if (!ok) this.#host.remove(this)
     let delivered: Promise<void> | void
     try {
       delivered = this.#deliver(answer)
@@ -94,14 +94,14 @@ export class Observer implements Asker {
   end(answer: SealedAnswer): void {
     this.#host.remove(this)
     this.#last = true
-    this.push(answer)
+    this.push(answer, false)
   }
 
   #next(): void {
     this.#busy = false
     const newest = this.#newest
     this.#newest = null
-    if (newest !== null && (!this.removed || this.#last)) this.push(newest)
+    if (newest !== null && (!this.removed || this.#last)) this.push(newest, newest.ok)
   }
 
   #failed(error: unknown): void {

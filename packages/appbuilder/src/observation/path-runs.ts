@@ -1,7 +1,7 @@
-import type { SealedAnswer } from '@iopa/context'
-import { READ } from '@iopa/context/host'
+import { type AnswerRecord, READ, SCOPE } from '@iopa/context/host'
 import { type Cause, OUTSIDE } from './cause.ts'
 import { type Asker, type Identities, isPrivate, keyOf, Users } from './inputs.ts'
+import type { RunStarter } from './run-starter.ts'
 import type { SharedRun } from './shared-run.ts'
 import type { Turns } from './turns.ts'
 
@@ -9,13 +9,12 @@ import type { Turns } from './turns.ts'
 export interface RunHost {
   readonly turns: Turns
   readonly identities: Identities
-  /** Begins a GET, and calls `finished` once, never before it returns. */
-  start(leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: SharedRun, answer: SealedAnswer | null) => void): SharedRun
+  readonly starter: RunStarter
   /** Milliseconds that have passed. */
   elapsed(): number
   /** Runs `release` after a while, for a path that seems to notify itself; what it returns cancels that. */
   hold(path: string, release: () => void): () => void
-  /** Called when nothing is under way. */
+  /** Called when nothing is under way and nobody observes. */
   idle(runs: PathRuns): void
 }
 
@@ -100,20 +99,20 @@ export class PathRuns {
   }
 
   #add(askers: Iterable<Asker>): void {
-    const users = new Users(this.#host.identities)
     const profile = this.#profile
-    const byUser = (profile & READ.User) !== 0
+    const users = (profile & READ.User) === 0 ? null : new Users(this.#host.identities)
     let last: string | null = null
     let group: Asker[] = []
     for (const asker of askers) {
       if (asker.waits) continue
       asker.waits = true
-      const key = keyOf(asker, profile, byUser ? asker.context['server.User'] : undefined, users)
+      const known = users === null && asker.inputBits === profile
+      const key = known ? asker.inputs : keyOf(asker, profile, users === null ? undefined : asker.context['server.User'], users)
       if (key !== last) {
         last = key
-        const known = this.#waiting.get(key)
-        if (known === undefined) this.#waiting.set(key, (group = []))
-        else group = known
+        const waiting = this.#waiting.get(key)
+        if (waiting === undefined) this.#waiting.set(key, (group = []))
+        else group = waiting
       }
       group.push(asker)
     }
@@ -169,7 +168,7 @@ export class PathRuns {
       this.#scheduled = true
       this.#host.turns.next(this.#pump)
     }
-    if (this.isIdle) this.#host.idle(this)
+    if (this.observers.size === 0 && this.isIdle) this.#host.idle(this)
   }
 
   #spread(): void {
@@ -209,17 +208,19 @@ export class PathRuns {
       asker.waits = false
       if (lives || asker.removed) continue
       leader = asker
-      lives = !asker.context.ended
+      lives = !asker.context[SCOPE].ended
     }
     this.#full = false
     if (leader === null) return
     this.#started.add(key)
-    const run = this.#host.start(leader, askers, cause, (ended, answer) => this.#finished(key, ended, answer))
+    // What begins in the next turn has seen more.
+    this.#host.turns.count()
+    const run = this.#host.starter.start(leader, askers, cause, (ended, answer) => this.#finished(key, ended, answer))
     this.#active.set(key, run)
     // The others need not wait for a run that is not theirs.
     if (askers.length > 1) {
       if ((run.reads.bits & READ.Private) !== 0) this.#split(run)
-      else run.reads.whenPrivate(() => queueMicrotask(() => this.#split(run)))
+      else run.reads.onPrivate = () => queueMicrotask(() => this.#split(run))
     }
   }
 
@@ -240,24 +241,25 @@ export class PathRuns {
     this.#cause ??= run.cause
   }
 
-  #finished(key: string, run: SharedRun, answer: SealedAnswer | null): void {
+  #finished(key: string, run: SharedRun, answer: AnswerRecord | null): void {
     this.#active.delete(key)
-    const { leader, askers } = run
-    const bits = run.reads.bits | (answer !== null && isPrivate(answer) ? READ.Private : 0)
+    const { leader, askers, reads } = run
+    const bits = reads.bits | (answer !== null && answer.fields !== null && isPrivate(answer) ? READ.Private : 0)
     this.#profile |= bits
     this.#batch |= bits
     if (answer === null) for (const asker of askers) asker.told(null, run)
     else {
       // The run of a leader that has gone meanwhile may have been broken off.
-      const whole = !leader.context.ended
-      const users = new Users(this.#host.identities)
-      const inputs = keyOf(leader, bits, run.user, users)
+      const whole = !leader.context[SCOPE].ended
+      const compared = bits !== 0 && askers.length > 1
+      const users = compared ? new Users(this.#host.identities) : null
+      const inputs = compared ? keyOf(leader, bits, run.user, users) : ''
       const left: Asker[] = []
       leader.told(answer, run)
       const byUser = (bits & READ.User) !== 0
       for (const asker of askers) {
         if (asker === leader || asker.removed) continue
-        if (whole && (bits === 0 || keyOf(asker, bits, byUser ? asker.context['server.User'] : undefined, users) === inputs)) asker.told(answer, run)
+        if (whole && (!compared || keyOf(asker, bits, byUser ? asker.context['server.User'] : undefined, users) === inputs)) asker.told(answer, run)
         else left.push(asker)
       }
       if (left.length > 0) this.#again(left, run)
@@ -268,7 +270,7 @@ export class PathRuns {
     }
     this.#profile = this.#batch
     this.#batch = 0
-    this.#host.idle(this)
+    if (this.observers.size === 0) this.#host.idle(this)
   }
 }
 

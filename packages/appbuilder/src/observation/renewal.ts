@@ -1,11 +1,11 @@
-import { type ContextFactory, type ContextInit, type Reads, type RunContext, TrackedHeaders, trackReads } from '@iopa/context/host'
+import { type ContextInit, createContext, type Environment, type Reads, type RunContext, TrackedHeaders, trackReads } from '@iopa/context/host'
 import { fieldsOf, type Question, unrecorded } from './question.ts'
 
 /**
  * The context of a notification: what the observer `as` asked, as it asked it, with its headers, peer and user, within its scope. What it reads of
  * its peer is recorded.
  */
-export const renewed = (factory: ContextFactory, question: Question, as: RunContext, reads: Reads): RunContext => {
+export const renewed = (environment: Environment, question: Question, as: RunContext, reads: Reads): RunContext => {
   const fetches = question.method === 'FETCH'
   const init: ContextInit = {
     method: question.method,
@@ -14,14 +14,13 @@ export const renewed = (factory: ContextFactory, question: Question, as: RunCont
     rawPath: question.rawPath,
     endpoint: as.endpoint,
     source: {
+      addressedAs: as,
       headers: () => new TrackedHeaders(fieldsOf(question, as), reads, unrecorded(question)),
       contentType: () => (fetches ? as['iopa.ContentType'] : ''),
       body: () => (fetches && as['iopa.Body'] instanceof Uint8Array ? as['iopa.Body'] : null)
     }
   }
-  const context = factory.create(init, as)
-  context['iopa.Host'] = as['iopa.Host']
-  context['iopa.Port'] = as['iopa.Port']
+  const context = createContext(environment, init, as)
   context['iopa.Observe'] = true
   context['server.IsNotification'] = true
   trackReads(context, reads)

@@ -4,15 +4,12 @@ import type { PathRuns } from './path-runs.ts'
 /** Observers by the path of the resource that they hear of, where it is not the one that they observe. */
 export class ResourceIndex {
   readonly #observers = new Map<string, Map<PathRuns, Set<Observer>>>()
+  /** Those who hear of a resource, by its path and by the path that they observe. */
+  readonly at: ReadonlyMap<string, ReadonlyMap<PathRuns, ReadonlySet<Observer>>> = this.#observers
 
   /** The resources that observers hear of under another path than their own. */
   paths(): Iterable<string> {
     return this.#observers.keys()
-  }
-
-  /** Those who hear of the resource at `path`, by the path that they observe. */
-  at(path: string): ReadonlyMap<PathRuns, ReadonlySet<Observer>> | undefined {
-    return this.#observers.get(path)
   }
 
   /** From now on the observer hears of `resource`. */

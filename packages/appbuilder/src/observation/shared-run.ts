@@ -1,5 +1,4 @@
 import { IopaError, type User } from '@iopa/constants'
-import type { SealedAnswer } from '@iopa/context'
 import { AnswerRecord, type Reads, type RunContext, sealAnswer } from '@iopa/context/host'
 import type { Clock, TimerHandle } from '@iopa/transport'
 import { toIopaError } from '../pipeline/errors.ts'
@@ -25,6 +24,8 @@ export interface SharedRun {
   readonly since: number
   /** Path of the resource that has answered. */
   resource: string
+  /** The answer is 2xx. */
+  ok: boolean
   over: boolean
 }
 
@@ -42,7 +43,7 @@ export const within = <T>(clock: Clock, time: number, work: Promise<T>, late: ()
 export const resourceOf = (context: RunContext): string => context.response.resource || context['iopa.PathBase'] + context['iopa.Path']
 
 /** The answer with its payload in memory: all of it, or an excerpt of what is too large; another one that says why where the stream fails. */
-export const collected = async (context: RunContext, limit: number, excerpt: number): Promise<SealedAnswer> => {
+export const collected = async (context: RunContext, limit: number, excerpt: number): Promise<AnswerRecord> => {
   const answer = context.response
   try {
     if (answer.ok && isExcerpted(answer.payload, limit)) return await excerpted(context, answer.payload, excerpt)
@@ -57,7 +58,7 @@ export const collected = async (context: RunContext, limit: number, excerpt: num
 }
 
 /** An answer to a context that says what went wrong. */
-export const failed = (context: RunContext, error: IopaError): SealedAnswer => {
+export const failed = (context: RunContext, error: IopaError): AnswerRecord => {
   const answer = new AnswerRecord(context)
   answer.fail(error)
   void sealAnswer(answer, context.environment.codecs)

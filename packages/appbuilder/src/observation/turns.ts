@@ -8,15 +8,14 @@ const later: Later = callback => {
 
 /** Counts the turns of the event loop that a caller has asked for. */
 export class Turns {
-  #number = 0
+  /** Grows after each turn that was counted. */
+  number = 0
   readonly #waiting: (() => void)[] = []
   #asked = false
 
-  /** Grows with each turn in which something has run. */
-  get number(): number {
-    // The next one ends this one, also where nothing waits for it.
+  /** Counts this turn: the number grows when it is over. */
+  count(): void {
     this.#ask()
-    return this.#number
   }
 
   /** Runs `callback` in the next turn. */
@@ -30,7 +29,7 @@ export class Turns {
     this.#asked = true
     later(() => {
       this.#asked = false
-      this.#number++
+      this.number++
       for (const callback of this.#waiting.splice(0)) callback()
     })
   }

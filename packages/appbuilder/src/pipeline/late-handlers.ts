@@ -1,5 +1,5 @@
 import { changesState } from '@iopa/constants'
-import type { RunContext } from '@iopa/context/host'
+import { type RunContext, SCOPE } from '@iopa/context/host'
 import type { Clock } from '@iopa/transport'
 import { toIopaError } from './errors.ts'
 import { hasSucceededLate } from './faults.ts'
@@ -35,7 +35,7 @@ export class LateHandlers {
   release(run: Run): void {
     if (run.limit !== null) this.#clock.clearTimeout(run.limit)
     run.limit = null
-    run.context.release()
+    run.context[SCOPE].release()
   }
 
   /** A handler is at work whose answer or peer has left: its scope waits for it, but not for ever. */

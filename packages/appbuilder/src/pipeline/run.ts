@@ -1,4 +1,4 @@
-import { type AnsweredContext, contextOf, RECORD, type RunContext } from '@iopa/context/host'
+import { type AnsweredContext, RECORD, type RunContext } from '@iopa/context/host'
 import type { LostPromise, WatchedPromise } from './watched-promise.ts'
 
 /** Hands a finished answer to the caller of a run. */
@@ -42,8 +42,8 @@ export class Run {
   blamed = false
   /** The pipeline has settled; the answer may have left before. */
   settled = false
-  /** The scope is held until the pipeline has settled. */
-  held = false
+  /** The method of a handler whose change must be known: the scope is held until the pipeline has settled. Empty for any other. */
+  changing = ''
   /** Gives up what the answer waits for: its stream. */
   giveUp: (() => void) | null = null
   /** Releases the scope at last, when the handler does not end after its answer has. */
@@ -52,19 +52,21 @@ export class Run {
   failed = false
   #trouble: Trouble | null = null
   /** The newest promise that middleware was given; each knows the one before. */
-  #watched: WatchedPromise | null = null
+  watched: WatchedPromise | null = null
+  /** True once a run has begun within this one. */
+  nests = false
 
-  /** A mounted middleware may be the first to need it: transports know the context alone, not the view of a mount. */
   constructor(context: RunContext) {
-    this.context = contextOf(context)
+    this.context = context
   }
 
   /** The run that the answer of a context belongs to, which begins to remember; null outside of one. */
   static of(context: RunContext): Run | null {
-    const { run } = context[RECORD]
+    const record = context[RECORD]
+    const { run } = record
     if (run instanceof Run) return run
     // A mount may ask with its view; what a transport gets back is the context that it gave.
-    return run === RUNNING ? (context[RECORD].run = new Run(contextOf(context))) : null
+    return run === RUNNING ? (record.run = new Run(record.owner as unknown as RunContext)) : null
   }
 
   /** The run of a context or of one around it. */
@@ -104,13 +106,13 @@ export class Run {
   watch(promise: WatchedPromise): void {
     if (promise.kept) return
     promise.kept = true
-    promise.before = this.#watched
-    this.#watched = promise
+    promise.before = this.watched
+    this.watched = promise
   }
 
   /** A promise that nothing has waited for, that of the outermost middleware; null where there is none. */
   lost(): LostPromise | null {
-    let promise = this.#watched
+    let promise = this.watched
     while (promise !== null && !promise.lost) promise = promise.before
     return promise
   }
@@ -137,6 +139,7 @@ export class Run {
   enter(end: () => void): boolean {
     const nested = (this.#own.nested ??= new Set())
     if (nested.size >= DEEPEST) return false
+    this.nests = true
     nested.add(end)
     return true
   }
@@ -147,7 +150,6 @@ export class Run {
 
   /** Ends the runs within this one. */
   endNested(): void {
-    if (this.#trouble === null) return
     for (const end of [...(this.#trouble?.nested ?? [])]) end()
   }
 

@@ -3,7 +3,7 @@ import { type AnswerRecord, OPEN, RECORD, type RunContext, SCOPE, sealAnswer } f
 import type { Clock, Limits } from '@iopa/transport'
 import { sharedError } from '@iopa/transport/host'
 import { judgeOwnAnswer } from '../preconditions/own-answer.ts'
-import { applyReturned, asPromise, type ComposedPipeline, isThenable } from './compose.ts'
+import { applyReturned, type ComposedPipeline, isThenable } from './compose.ts'
 import { Deadlines } from './deadlines.ts'
 import { ErrorBoundary, notSent } from './error-boundary.ts'
 import { faultOf } from './faults.ts'
@@ -12,7 +12,7 @@ import { LateHandlers } from './late-handlers.ts'
 import { reenter } from './reentry.ts'
 import { type Done, RUNNING, Run } from './run.ts'
 
-const OVERLOADED = sharedError(503, 'overloaded', 'The server is working on as many requests as it may; try again.', { 'retry-after': '1' })
+const OVERLOADED = sharedError(503, 'overloaded', 'The server has reached its limit of running requests: try again later.', { 'retry-after': '1' })
 const TIMED_OUT = sharedError(504, 'timeout', 'The request took too long.')
 /** The answer to every request after the app has been closed. */
 export const SHUT_DOWN: IopaError = sharedError(503, 'shutdown', 'The server is shutting down.')
@@ -110,15 +110,16 @@ export class Runner {
   #await(context: RunContext, value: PromiseLike<unknown>, done: Done, whole: Whole): void {
     const run = this.#timed(context, done, whole)
     // A change must be known even if the peer leaves, so its scope lives as long as the handler.
-    if (changesState(context['iopa.Method'])) {
-      run.held = true
-      context.hold()
-      context.onEndAsked(() => {
+    const method = context['iopa.Method']
+    if (changesState(method)) {
+      run.changing = method
+      context[SCOPE].hold(() => {
         if (!run.settled) this.#late.limit(run)
       })
     }
     try {
-      asPromise(value).then(
+      const work = value instanceof Promise ? value : Promise.resolve(value)
+      work.then(
         settled => this.#settled(run, settled),
         (error: unknown) => this.#rejected(run, error)
       )
@@ -169,19 +170,21 @@ export class Runner {
   /** The pipeline has come to its end: writes its value, and notifies observers of a change. */
   #settle(context: RunContext, answer: AnswerRecord, value: unknown): void {
     const run = answer.run as Run
-    let failed = false
-    if (run !== RUNNING) {
+    // A run that let nothing go, and in which nothing has failed, has no fault.
+    const sound = run === RUNNING || (run.watched === null && run.pending === 0 && !run.failed)
+    if (!sound) {
       const fault = faultOf(run, value, this.#composed)
       if (fault !== null) {
         this.#boundary.fail(context, fault.error, fault.trouble)
         return
       }
-      failed = run.failed
     }
     if (value !== undefined && value !== answer.value) applyReturned(answer, value)
     const method = context['iopa.Method']
     // GET first: most requests need no look-up.
-    if (method !== 'GET' && !failed && changesState(method) && answer.ok) this.#tell(context)
+    if (method === 'GET' || (!sound && run.failed)) return
+    if ((run.changing === method || changesState(method)) && answer.ok)
+      this.#host.changed(answer.resource || context['iopa.PathBase'] + context['iopa.Path'], context)
   }
 
   /** Tells observers of what a request has changed. */
@@ -212,7 +215,9 @@ export class Runner {
 
   #seal(context: RunContext, answer: AnswerRecord): void | Promise<void> {
     try {
-      if (context['iopa.Observe'] !== true && context.hasPrecondition) judgeOwnAnswer(context, this.#codecs)
+      const method = context['iopa.Method']
+      const isRead = method === 'GET' || method === 'HEAD' || method === 'FETCH'
+      if (isRead && context['iopa.Observe'] !== true && context.hasPrecondition) judgeOwnAnswer(context, this.#codecs)
       return sealAnswer(answer, this.#codecs)
     } catch (error) {
       this.#boundary.failAgain(context, error)
@@ -269,10 +274,10 @@ export class Runner {
     if (run !== RUNNING && run instanceof Run) {
       if (run.done !== null) this.#deadlines.remove(run)
       run.done = null
-      run.endNested()
-      if (run.held) {
+      if (run.nests) run.endNested()
+      if (run.changing !== '') {
         if (!run.settled) this.#late.limit(run)
-        else if (run.limit === null) run.context.release()
+        else if (run.limit === null) context[SCOPE].release()
         else this.#late.release(run)
       }
     }

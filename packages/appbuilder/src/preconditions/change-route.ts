@@ -29,6 +29,8 @@ export const withPreconditions = (handler: MiddlewareFunction, { method, own, ha
   return (context, next) => {
     const run = context as RunContext
     if (own) rareOf(run[RECORD]).judged = true
-    return mayChange && changesState(run['iopa.Method']) ? inTurn(run, next) : handler(context, next)
+    const asked = run['iopa.Method']
+    // Middleware of the route may have set another method.
+    return mayChange && (asked === method || changesState(asked)) ? inTurn(run, next) : handler(context, next)
   }
 }

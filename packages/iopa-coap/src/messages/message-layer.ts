@@ -260,7 +260,7 @@ export class MessageLayer {
     else if (confirmable.listener.acknowledged(message)) {
       peer.acknowledge(now)
       this.#retransmission.acknowledge(confirmable)
-      this.settled()
+      if (this.draining) this.settled()
     }
   }
 

@@ -44,28 +44,22 @@ export interface ResetListener {
 }
 
 /** A confirmable message on its way to a peer; an element in the list of all that are outstanding. */
-export class Confirmable {
+export interface Confirmable {
   readonly peer: Peer
   readonly listener: ConfirmableListener
   /** Undefined until the message is sent, where its listener makes them. */
   bytes: Uint8Array | undefined
-  id = 0
-  retransmissions = 0
+  id: number
+  retransmissions: number
   /** Milliseconds to wait before the next retransmission. */
-  timeout = 0
+  timeout: number
   /** When that is. */
-  due = 0
+  due: number
   /** When it was sent first, in seconds. */
-  sentAt = 0
-  state: 'queued' | 'outstanding' | 'ended' = 'queued'
-  previous: Confirmable | undefined = undefined
-  next: Confirmable | undefined = undefined
-
-  constructor(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener) {
-    this.peer = peer
-    this.bytes = bytes
-    this.listener = listener
-  }
+  sentAt: number
+  state: 'queued' | 'outstanding' | 'ended'
+  previous: Confirmable | undefined
+  next: Confirmable | undefined
 }
 
 /** What the peers of one address share. */
@@ -188,7 +182,7 @@ export class Peer {
   /** It has acknowledged or reset a message of ours, at a time in seconds: it receives at its address, unless it may have guessed the id. */
   acknowledge(now: number): void {
     this.replied = now
-    this.#keeper.trust(this)
+    if (this.silent || this.list === 'silent') this.#keeper.trust(this)
     if (!this.verified && this.#strayReplies < MOST_STRAY) this.verify()
   }
 
@@ -208,10 +202,13 @@ export class Peer {
     this.handled.clear()
   }
 
-  /** Keeps a confirmable message under its id until it is settled. */
-  hold(confirmable: Confirmable): void {
+  /** Gives a confirmable message an id, which is returned, and keeps it under that until it is settled. */
+  hold(confirmable: Confirmable): number {
+    const id = this.nextId()
+    confirmable.id = id
     if (this.outstanding === NO_CONFIRMABLES) this.outstanding = new Map()
-    this.outstanding.set(confirmable.id, confirmable)
+    this.outstanding.set(id, confirmable)
+    return id
   }
 
   /** Queues a confirmable message. */

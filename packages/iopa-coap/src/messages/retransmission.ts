@@ -1,7 +1,7 @@
 import type { Clock } from '@iopa/transport'
 import type { CoarseTimer } from './coarse-timer.ts'
 import type { Transmission } from './parameters.ts'
-import { Confirmable, type ConfirmableListener, type Peer } from './peer.ts'
+import type { Confirmable, ConfirmableListener, Peer } from './peer.ts'
 
 /** What retransmission needs of the message layer. */
 export interface RetransmissionInit {
@@ -42,7 +42,19 @@ export class Retransmission {
    * Without bytes its listener makes them when the message is sent; there are at most as many of those as listeners, so they are always queued.
    */
   send(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
-    const confirmable = new Confirmable(peer, bytes, listener)
+    const confirmable: Confirmable = {
+      peer,
+      listener,
+      bytes,
+      id: 0,
+      retransmissions: 0,
+      timeout: 0,
+      due: 0,
+      sentAt: 0,
+      state: 'queued',
+      previous: undefined,
+      next: undefined
+    }
     if (peer.outstanding.size < this.#windowOf(peer)) this.#begin(confirmable)
     else if (bytes === undefined || peer.queue.length < this.#init.queue) peer.enqueue(confirmable)
     else return undefined
@@ -126,15 +138,13 @@ export class Retransmission {
     const { peer } = confirmable
     const bytes = (confirmable.bytes ??= confirmable.listener.renewal!()!)
     const { ackTimeout, ackRandomFactor } = this.#init.transmission
-    const id = peer.nextId()
+    const id = peer.hold(confirmable)
     bytes[2] = id >> 8
     bytes[3] = id & 255
-    confirmable.id = id
     confirmable.state = 'outstanding'
     confirmable.sentAt = this.#init.timer.seconds
     confirmable.timeout = ackTimeout * (1 + Math.random() * (ackRandomFactor - 1))
     confirmable.due = this.#init.clock.elapsed() + confirmable.timeout
-    peer.hold(confirmable)
     const first = this.#first
     if (first !== undefined) first.previous = confirmable
     confirmable.next = first
@@ -160,11 +170,10 @@ export class Retransmission {
     const renewal = confirmable.listener.renewal?.()
     if (renewal !== undefined && confirmable.state === 'outstanding') {
       peer.outstanding.delete(confirmable.id)
-      confirmable.id = peer.nextId()
-      renewal[2] = confirmable.id >> 8
-      renewal[3] = confirmable.id & 255
+      const id = peer.hold(confirmable)
+      renewal[2] = id >> 8
+      renewal[3] = id & 255
       confirmable.bytes = renewal
-      peer.hold(confirmable)
     }
     this.#init.transmit(peer, confirmable.bytes!, confirmable.listener.onTrust === true)
   }

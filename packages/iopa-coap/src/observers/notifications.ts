@@ -82,7 +82,8 @@ export class Notifications {
       if (rendered?.answer !== answer || rendered.accept !== accept)
         rendered = this.#rendered = { answer, accept, representation: represent(answer, CODE.GET, accept, formats) }
       const { representation } = rendered
-      const { ok } = answer
+      // 2.03 is no 2xx.
+      const ok = representation.code >> 5 === 2 && representation.code !== CODE.VALID
       if (ok && representation.contentFormat === observer.contentFormat) return this.#write(observer, representation)
       last = ok ? FORMAT_CHANGED : representation
     } catch (error) {

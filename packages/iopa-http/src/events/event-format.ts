@@ -16,17 +16,19 @@ const EXACT_TEXTS = new WeakMap<SealedAnswer, EventText>()
 
 /**
  * The event that says what a path is like now (HTML section 9.2.5). A carriage return cannot arrive as it is. In text, JSON and XML it becomes a
- * line feed, which browsers can use; with `exact`, and anywhere else, the data is base64.
+ * line feed, which browsers can use; with `exact`, and anywhere else, the data is base64. Null for an answer that is not 2xx.
  */
-export const eventOf = (answer: SealedAnswer, exact: boolean): EventText => {
+export const eventOf = (answer: SealedAnswer, exact: boolean): EventText | null => {
   const texts = exact ? EXACT_TEXTS : TEXTS
   let event = texts.get(answer)
   if (event === undefined) {
-    const text = textOf(answer)
-    const lines = text !== null && (!text.includes('\r') || (!exact && LINES_ARE_FREE.test(answer.type)))
+    const { ok, payload, type, headerPairs } = answer
+    if (!ok) return null
+    const text = typeof payload === 'string' ? payload : textOf(answer.payloadBytes)
+    const lines = text !== null && (!text.includes('\r') || (!exact && LINES_ARE_FREE.test(type)))
     const data = lines ? text : base64(answer.payloadBytes)
-    const id = lineOf(answer.headerPairs.length === 0 ? '' : (answer.headers.get('etag') ?? '')) || contentTag(text ?? data)
-    event = { id, type: lineOf(answer.type) + (lines ? '' : ';base64'), text: `id: ${id}\n${dataLines(data)}\n` }
+    const id = lineOf(headerPairs.length === 0 ? '' : (answer.headers.get('etag') ?? '')) || contentTag(text ?? data)
+    event = { id, type: lineOf(type) + (lines ? '' : ';base64'), text: `id: ${id}\n${dataLines(data)}\n` }
     texts.set(answer, event)
   }
   return event
@@ -54,21 +56,15 @@ const dataLines = (data: string): string => {
   return lines
 }
 
-/** The payload as text; null for bytes that are none, or that reading would change. */
-const textOf = (answer: SealedAnswer): string | null => {
-  const { payload } = answer
-  let text: string
-  if (typeof payload === 'string') text = payload
-  else {
-    try {
-      text = decodeText(answer.payloadBytes)
-    } catch {
-      return null
-    }
+/** The text of bytes; null for those that are none, or that reading would change. */
+const textOf = (bytes: Uint8Array): string | null => {
+  try {
+    const text = decodeText(bytes)
     // Decoding takes a byte order mark away.
-    if (answer.payloadBytes[0] === 0xef && text.charCodeAt(0) !== 0xfeff) return null
+    return bytes[0] === 0xef && text.charCodeAt(0) !== 0xfeff ? null : text
+  } catch {
+    return null
   }
-  return text
 }
 
 const LINES_ARE_FREE = /^text\/|[/+](?:json|xml)[ \t]*(?:;|$)/i

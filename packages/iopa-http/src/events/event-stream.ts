@@ -1,5 +1,5 @@
 import { type Clock, type HeaderFields, MEDIA_TYPES, type SealedAnswer, type TimerHandle } from '@iopa/transport'
-import { CONTENT_TYPE_FIELD, EXACT_DATA_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
+import { CONTENT_TYPE_FIELD, type EventText, EXACT_DATA_FIELD, errorEvent, eventOf, HEARTBEAT } from './event-format.ts'
 
 /** Where the text of an event stream goes. */
 export interface EventSink {
@@ -50,6 +50,8 @@ export const eventStreamFields = (fields: readonly string[]): string[] => {
 export class EventStream {
   readonly #sink: EventSink
   readonly #heartbeats: Heartbeats
+  /** True after an answer that was not 2xx: nothing follows. */
+  over = false
   #exact = false
   #blocked = false
   #type = ''
@@ -65,14 +67,17 @@ export class EventStream {
   begin(answer: SealedAnswer, retry: number, request: HeaderFields): Promise<void> | void {
     this.#heartbeats.add(this)
     this.#exact = request.get(EXACT_DATA_FIELD) === 'base64'
+    const event = eventOf(answer, this.#exact)
     const lastEventId = request.get('last-event-id') ?? ''
-    const seen = lastEventId !== '' && lastEventId === eventOf(answer, this.#exact).id
-    return this.#write(`retry: ${retry}\n${seen ? '\n' : this.#event(answer)}`)
+    const seen = lastEventId !== '' && lastEventId === event?.id
+    return this.#write(`retry: ${retry}\n${seen || event === null ? '\n' : this.#lines(event)}`)
   }
 
   /** Writes an answer; one that is not 2xx is the last. Wait for what it returns before the next. */
   deliver(answer: SealedAnswer): Promise<void> | void {
-    return this.#write(answer.ok ? this.#event(answer) : errorEvent(answer))
+    const event = eventOf(answer, this.#exact)
+    this.over = event === null
+    return this.#write(event === null ? errorEvent(answer) : this.#lines(event))
   }
 
   /** Called twice within each interval: writes a comment when nothing else was written since the call before. */
@@ -86,8 +91,7 @@ export class EventStream {
     this.#heartbeats.delete(this)
   }
 
-  #event(answer: SealedAnswer): string {
-    const { type, text } = eventOf(answer, this.#exact)
+  #lines({ type, text }: EventText): string {
     if (type === this.#type) return text
     this.#type = type
     return `${CONTENT_TYPE_FIELD}: ${type}\n${text}`

@@ -72,7 +72,7 @@ export const observe = (
       return
     }
     const delivered = events.deliver(answer)
-    if (!answer.ok) void context.end()
+    if (events.over) void context.end()
     return delivered
   }
   void host.observe(context, deliver, { passes: isEventStream })

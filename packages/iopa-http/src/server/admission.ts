@@ -102,7 +102,7 @@ export class Admission {
       case 'HEAD':
         break
       default:
-        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
+        if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot use the method ${method}.`)
     }
     let { target } = request
     if (target.charCodeAt(0) !== SLASH && target !== '*') target = fromAbsolute(request, target)

@@ -3,7 +3,7 @@ import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } f
 import { type HttpMachine, NO_LENGTH, UNKNOWN_LENGTH } from '../machine/http-machine.ts'
 import { ANSWER_CUT } from '../machine/transitions.ts'
 import { asksToClose, fieldsOf, isBodyless, isEventStream, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
-import { type AnswerHeads, chunkSize, LAST_CHUNK } from '../message/answer-head.ts'
+import { type AnswerHeads, LAST_CHUNK } from '../message/answer-head.ts'
 import { answerTo } from '../message/refusal.ts'
 import { type BodyWriter, GIVEN_UP, PART } from './body-writer.ts'
 import type { HttpRequest } from './request.ts'
@@ -84,7 +84,6 @@ export class AnswerWriter {
     let events: EventStream | null = null
     const bodies = this.#bodies
     const chunked = request.minor > 0
-    const sink = { write: (text: string) => bodies.send(chunked ? chunkOf(text) : text), drained: () => bodies.drained() }
     context.defer(() => {
       events?.close()
       if (request.over) return
@@ -103,11 +102,11 @@ export class AnswerWriter {
           // A header that HTTP cannot carry.
           return this.fail(request, error)
         }
-        events = new EventStream(sink, heartbeats)
+        events = new EventStream(bodies.eventSink(chunked), heartbeats)
         return events.begin(answer, retry, context['iopa.Headers'])
       }
       const delivered = events.deliver(answer)
-      if (!answer.ok) void context.end()
+      if (events.over) void context.end()
       return delivered
     }
     counters.observed(context)
@@ -186,8 +185,6 @@ export class AnswerWriter {
     this.#settle(request, 'finish')
   }
 }
-
-const chunkOf = (text: string): string => `${chunkSize(textLength(text))}${text}\r\n`
 
 /** The content length of a body that is left out: a handler may answer HEAD, or 304, with it (RFC 9110 section 8.6). */
 const lengthLeftOut = (request: HttpRequest, answer: SealedAnswer): number => {

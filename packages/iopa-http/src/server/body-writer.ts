@@ -1,6 +1,8 @@
 import { type ByteChannel, type Clock, type Connection, silenceLimit } from '@iopa/transport'
+import type { EventSink } from '../events/event-stream.ts'
 import type { HttpMachine } from '../machine/http-machine.ts'
 import { LINGERING } from '../machine/transitions.ts'
+import { textLength } from '../message/answer-fields.ts'
 import { chunkSize } from '../message/answer-head.ts'
 import type { PeerWatch } from './peer-watch.ts'
 import type { HttpRequest } from './request.ts'
@@ -51,8 +53,23 @@ export class BodyWriter {
     this.#clock = clock
   }
 
+  /** Where the events of a stream are written. */
+  eventSink(chunked: boolean): EventSink {
+    const buffer = this.#buffer
+    return {
+      write: text => {
+        if (this.#machine.state >= LINGERING) return false
+        // The size is written as by chunkSize.
+        buffer.text(chunked ? `${textLength(text).toString(16)}\r\n${text}\r\n` : text)
+        buffer.flush()
+        return !buffer.blocked
+      },
+      drained: () => this.drained()
+    }
+  }
+
   /** Writes text; false when the caller should wait for `drained`. */
-  send(text: string): boolean {
+  #send(text: string): boolean {
     if (this.#machine.state >= LINGERING) return false
     this.#buffer.text(text)
     this.#buffer.flush()
@@ -133,6 +150,6 @@ export class BodyWriter {
   #sendChunk(bytes: Uint8Array, chunked: boolean): boolean {
     if (chunked) this.#buffer.text(chunkSize(bytes.length))
     this.#buffer.chunk(bytes)
-    return this.send(chunked ? '\r\n' : '')
+    return this.#send(chunked ? '\r\n' : '')
   }
 }

@@ -128,4 +128,6 @@ const turnAway = (channel: ByteChannel, clock: Clock, answer: Uint8Array, gone: 
 }
 
 const tooManyConnections = (): IopaError =>
-  new IopaError(503, 'too-many-connections', 'The server has as many connections as it may have; try again.', { headers: { 'retry-after': '10' } })
+  new IopaError(503, 'too-many-connections', 'The server has reached its limit of connections: try again later.', {
+    headers: { 'retry-after': '10' }
+  })

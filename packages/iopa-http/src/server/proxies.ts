@@ -103,7 +103,7 @@ export class ProxiedClients {
     const requests = this.#requests.get(address) ?? 0
     if (requests >= this.#limit) {
       this.#refused()
-      throw new IopaError(503, 'too-many-connections', 'This client has as many connections as it may have; close some of them.', {
+      throw new IopaError(503, 'too-many-connections', 'This client has reached its limit of connections: close some of them.', {
         headers: { 'retry-after': '10' }
       })
     }

@@ -31,6 +31,6 @@ export const isRetained = ({ method }: OutgoingRequest, bag: Bag): boolean => ba
 /** The topic of a request. @throws IopaError 400 where it has none */
 export const topicFor = ({ path, query, method }: OutgoingRequest): string => {
   if (query !== '') throw new IopaError(400, 'no-query-in-mqtt', 'A topic has no query: send what it says as headers or in the body.')
-  if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot ask for ${method}.`)
+  if (isControlMethod(method)) throw new IopaError(400, 'control-method', `A peer cannot use the method ${method}.`)
   return topicOf(path)
 }

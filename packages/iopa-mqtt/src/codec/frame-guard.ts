@@ -17,8 +17,10 @@ export class FrameGuard {
   readonly #handle: FrameHandler
   /** Bytes that wait: the beginning of a packet, or whole packets after the handler said stop. */
   #rest: Buffer | null = null
-  #restLength = 0
-  #stopped = false
+  /** Bytes that wait for more, or for `resume()`. */
+  waiting = 0
+  /** True after the handler said stop, or after `close()`. */
+  stopped = false
   #closed = false
 
   constructor(maxPacketSize: number, handle: FrameHandler) {
@@ -26,25 +28,15 @@ export class FrameGuard {
     this.#handle = handle
   }
 
-  /** True after the handler said stop, or after `close()`. */
-  get stopped(): boolean {
-    return this.#stopped
-  }
-
-  /** Bytes that wait for more, or for `resume()`. */
-  get waiting(): number {
-    return this.#restLength
-  }
-
   push(chunk: Uint8Array): void {
     if (this.#closed) return
-    const bytes = asBuffer(chunk)
+    const bytes = Buffer.isBuffer(chunk) ? chunk : asBuffer(chunk)
     if (this.#rest) {
       this.#gather(bytes)
-      if (!this.#stopped) this.#drain()
+      if (!this.stopped) this.#drain()
       return
     }
-    if (this.#stopped) {
+    if (this.stopped) {
       this.#keep(bytes, 0, bytes.length)
       return
     }
@@ -54,29 +46,29 @@ export class FrameGuard {
 
   /** Goes on with what waits after the handler said stop. */
   resume(): void {
-    if (!this.#stopped || this.#closed) return
-    this.#stopped = false
+    if (!this.stopped || this.#closed) return
+    this.stopped = false
     if (this.#rest) this.#drain()
   }
 
   /** Drops what waits; nothing is handled any more. */
   close(): void {
-    this.#stopped = true
+    this.stopped = true
     this.#closed = true
     this.#rest = null
-    this.#restLength = 0
+    this.waiting = 0
   }
 
   #drain(): void {
     const rest = this.#rest as Buffer
-    const length = this.#restLength
+    const length = this.waiting
     // The handler may close the guard; otherwise what is left is put back afterwards.
     this.#rest = null
-    this.#restLength = 0
+    this.waiting = 0
     const at = this.#cut(rest, 0, length)
     if (at === length || this.#closed) return
     this.#rest = at === 0 ? rest : rest.subarray(at)
-    this.#restLength = length - at
+    this.waiting = length - at
   }
 
   /** Handles every whole packet and returns where the first unfinished one begins. */
@@ -103,7 +95,7 @@ export class FrameGuard {
       const begin = start
       start = end
       if (!this.#handle(bytes, begin, at, end)) {
-        this.#stopped = true
+        this.stopped = true
         return start
       }
     }
@@ -116,18 +108,18 @@ export class FrameGuard {
     const rest = Buffer.allocUnsafeSlow(Math.max(SMALLEST_BUFFER, length))
     bytes.copy(rest, 0, from, to)
     this.#rest = rest
-    this.#restLength = length
+    this.waiting = length
   }
 
   #gather(bytes: Buffer): void {
-    const length = this.#restLength + bytes.length
+    const length = this.waiting + bytes.length
     let rest = this.#rest as Buffer
     if (length > rest.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(length, rest.length * 2))
-      rest.copy(grown, 0, 0, this.#restLength)
+      rest.copy(grown, 0, 0, this.waiting)
       this.#rest = rest = grown
     }
-    bytes.copy(rest, this.#restLength)
-    this.#restLength = length
+    bytes.copy(rest, this.waiting)
+    this.waiting = length
   }
 }

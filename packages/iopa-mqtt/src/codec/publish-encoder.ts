@@ -31,7 +31,7 @@ function remainingLength(form: PublishForm, version: number, propertiesLength: n
   return (
     topic +
     (form.qos > 0 ? 2 : 0) +
-    (version === 5 ? variableByteIntegerSize(propertiesLength) + propertiesLength : 0) +
+    (version === 5 ? (propertiesLength < 128 ? 1 : variableByteIntegerSize(propertiesLength)) + propertiesLength : 0) +
     form.payloadEnd -
     form.payloadStart
   )
@@ -48,14 +48,16 @@ function propertiesLengthOf(form: PublishForm): number {
 /** Bytes of the whole packet. */
 export function publishSize(form: PublishForm, version: number): number {
   const length = remainingLength(form, version, version === 5 ? propertiesLengthOf(form) : 0)
-  return 1 + variableByteIntegerSize(length) + length
+  return 1 + (length < 128 ? 1 : variableByteIntegerSize(length)) + length
 }
 
 /** Writes a PUBLISH at a position and returns the position behind it; the target has room for `publishSize` bytes. */
 export function writePublish(target: Uint8Array, at: number, form: PublishForm, version: number): number {
   const propertiesLength = version === 5 ? propertiesLengthOf(form) : 0
   target[at++] = (PACKET.PUBLISH << 4) | (form.dup ? 8 : 0) | (form.qos << 1) | (form.retain ? 1 : 0)
-  at = writeVariableByteInteger(target, at, remainingLength(form, version, propertiesLength))
+  const length = remainingLength(form, version, propertiesLength)
+  if (length < 128) target[at++] = length
+  else at = writeVariableByteInteger(target, at, length)
   const topic = form.topicBytes
   const topicLength = form.aliasKnown ? 0 : topic.length
   target[at++] = topicLength >> 8
@@ -80,7 +82,8 @@ function writeBytes(target: Uint8Array, at: number, bytes: Buffer, start: number
 }
 
 function writeProperties(target: Uint8Array, at: number, form: PublishForm, length: number): number {
-  at = writeVariableByteInteger(target, at, length)
+  if (length < 128) target[at++] = length
+  else at = writeVariableByteInteger(target, at, length)
   if (length === 0) return at
   if (form.messageExpiryInterval >= 0) {
     const seconds = form.messageExpiryInterval
@@ -107,7 +110,8 @@ function writeProperties(target: Uint8Array, at: number, form: PublishForm, leng
 export function acknowledgementSize(version: number, reasonCode: number, details: Uint8Array | null): number {
   if (version < 5 || (reasonCode === 0 && !details)) return 4
   if (!details) return 5
-  return 1 + variableByteIntegerSize(3 + details.length) + 3 + details.length
+  const length = 3 + details.length
+  return (length < 128 ? 2 : 1 + variableByteIntegerSize(length)) + length
 }
 
 /** Writes an acknowledgement and returns the position behind it; `details` are its properties with their length in front. */
@@ -124,7 +128,8 @@ export function writeAcknowledgement(
   target[at++] = (type << 4) | (type === PACKET.PUBREL ? 2 : 0)
   const short = version < 5 || (reasonCode === 0 && !details)
   const length = short ? 2 : 3 + (details?.length ?? 0)
-  at = writeVariableByteInteger(target, at, length)
+  if (length < 128) target[at++] = length
+  else at = writeVariableByteInteger(target, at, length)
   target[at++] = packetId >> 8
   target[at++] = packetId & 255
   if (short) return at

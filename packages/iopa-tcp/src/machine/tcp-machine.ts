@@ -50,7 +50,7 @@ export class TcpMachine {
     if (this.state < STOPPED) this.#chunks.push(chunk)
   }
 
-  /** The next frame, or null when more bytes are needed, or none will come. @throws IopaError for bytes that are no frame. */
+  /** The next frame, or null if more bytes are needed or none will arrive. @throws IopaError for an invalid frame. */
   next(): Uint8Array | null {
     if (this.state >= STOPPED) return null
     for (;;) {

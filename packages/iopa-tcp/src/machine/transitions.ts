@@ -2,7 +2,7 @@ import { compileTransitions } from '@iopa/transport'
 
 export { REFUSED } from '@iopa/transport'
 
-/** States and events of a listener's TCP connection, and the one table that says what may follow what. */
+/** States and events of a listener's TCP connection, and the table of transitions. */
 
 /** Frames are read. */
 export const READING = 0

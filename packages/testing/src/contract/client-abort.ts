@@ -24,7 +24,7 @@ const ASKING: readonly Asking[] = [
   ]
 ]
 
-/** A signal that aborts after `ms` milliseconds with a reason of its own. */
+/** A signal that aborts after `ms` milliseconds with a known reason. */
 const abortAfter = (ms: number): { readonly signal: AbortSignal; readonly reason: Error } => {
   const stop = new AbortController()
   const reason = new Error('enough')
@@ -70,7 +70,7 @@ export const clientAbortCases = (subject: TransportSubject): ContractCase[] => {
           },
           async ({ client }) => {
             for (const [name, ask] of asking) {
-              // A first answer that is awaited holds no request of its own over some protocols.
+              // Over some protocols, waiting for the first answer does not hold a request.
               if (name === 'observe') continue
               arrived = gate()
               const stop = new AbortController()

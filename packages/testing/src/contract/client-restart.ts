@@ -59,7 +59,7 @@ export const clientRestartCases = (subject: TransportSubject): ContractCase[] =>
           const next = async (): Promise<unknown> => (await soon(answers.next(), 4000)).value?.text()
           assert.equal(await next(), 'before')
           await before.app.close({ timeout: 0 })
-          // Nothing but the observer is left: without a timer of its own the process would end.
+          // Only the observer is left: without its timer the process would exit.
           const waiting = next()
           await eventually('a timer keeps the process alive', () => clock.keeping > 0)
           after = (await start('after', Number(new URL(url).port))).app

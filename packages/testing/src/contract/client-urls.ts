@@ -13,7 +13,7 @@ const changed = (
   return `${protocol}//${part.user ?? ''}${host}${part.pathname ?? '/'}${part.search ?? ''}${part.hash ?? ''}`
 }
 
-/** What the URL of a client stands for: nothing of it is lost without a word. */
+/** The URL of a client: every part is used or refused. */
 export const clientUrlCases = (subject: TransportSubject): ContractCase[] => {
   const { credentials = false } = subject.features ?? {}
   return [

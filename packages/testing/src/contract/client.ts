@@ -6,7 +6,7 @@ import { clientRestartCases } from './client-restart.ts'
 import { clientUrlCases } from './client-urls.ts'
 import type { TransportSubject } from './subject.ts'
 
-/** What users of `app.connect` may rely on, whatever the protocol. */
+/** What users of `app.connect` can rely on, on every protocol. */
 export const clientCases = (subject: TransportSubject): ContractCase[] => [
   ...clientBodyCases(subject),
   ...clientAbortCases(subject),

@@ -8,7 +8,7 @@ import type { TransportSubject } from './subject.ts'
 
 const STATUSES = [200, 201, 204, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 501, 503]
 
-/** Requests and answers: what arrives, and what comes back. */
+/** Requests and answers. */
 export const requestCases = (subject: TransportSubject): ContractCase[] => {
   const {
     headers = true,

@@ -12,9 +12,9 @@ export interface TransportFeatures {
   /** Segments that hold any character but a slash. */
   readonly anySegment?: boolean
   readonly observe?: boolean
-  /** `connect` itself fails where nobody listens; false where only `send` can tell. */
+  /** `connect` fails if nothing listens; false if only `send` can fail. */
   readonly connection?: boolean
-  /** The server hears at once that the client has given a request up. */
+  /** The server learns at once that the client has aborted a request. */
   readonly cancel?: boolean
   /** Refuses to listen unprotected off loopback; false for HTTP. */
   readonly guarded?: boolean

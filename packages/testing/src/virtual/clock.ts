@@ -6,7 +6,7 @@ export interface VirtualClock {
   now(): number
   /** Milliseconds that have passed; only `advance` and `runUntil` change them. */
   elapsed(): number
-  /** It keeps no process alive, whatever a caller asks for: nothing runs until the test moves the clock. */
+  /** Its timers never keep the process alive: nothing runs until the test moves the clock. */
   setTimeout(callback: () => void, milliseconds: number, options?: { readonly keep?: boolean }): unknown
   clearTimeout(handle: unknown): void
   /** Moves the wall clock alone, forwards or back, as an administrator or NTP does: no time passes, and no timer runs. */
@@ -31,7 +31,7 @@ export interface VirtualClockOptions {
   readonly start?: number
 }
 
-// A timer that sets itself again for the same instant would stop the time for ever.
+// A timer that sets itself again for the same instant would stop time.
 const CALLBACKS_AT_ONE_INSTANT = 1_000_000
 const TURNS_TO_SETTLE = 10_000
 
@@ -49,7 +49,7 @@ export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualCl
       await nextTurn()
       if (before === activity) return
     }
-    throw new Error(`The app did not come to rest at ${time} ms: something starts work without end and without a timer`)
+    throw new Error(`The app did not become idle at ${time} ms: something keeps starting work without a timer`)
   }
 
   const runDue = async (until: number): Promise<void> => {
@@ -61,7 +61,7 @@ export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualCl
         instant = time
         callbacks = 0
       }
-      if (++callbacks > CALLBACKS_AT_ONE_INSTANT) throw new Error(`Timers without end at ${time} ms: a callback sets a timer of 0 ms again and again`)
+      if (++callbacks > CALLBACKS_AT_ONE_INSTANT) throw new Error(`Endless timers at ${time} ms: a callback keeps setting a timer of 0 ms`)
       activity++
       queue.take(time)?.()
       await settle()
@@ -86,8 +86,8 @@ export function virtualClock({ start = 0 }: VirtualClockOptions = {}): VirtualCl
     await settle()
     while (!isReached()) {
       const due = queue.due
-      if (due === undefined) throw new Error(`Nothing is left to happen at ${time} ms, and what was waited for has not`)
-      if (due > end) throw new Error(`What was waited for did not happen within ${limit} ms; ${queue.size} timers are waiting`)
+      if (due === undefined) throw new Error(`No timer is left at ${time} ms, and the awaited condition has not become true`)
+      if (due > end) throw new Error(`The awaited condition did not become true within ${limit} ms; ${queue.size} timers are waiting`)
       await runDue(due)
     }
     return typeof goal === 'function' ? undefined : goal

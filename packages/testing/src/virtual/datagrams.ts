@@ -24,7 +24,7 @@ export type PacketFate = 'drop' | 'pass' | readonly number[] | undefined
 /** Decides about datagrams one by one. */
 export type PacketScript = (packet: Packet) => PacketFate
 
-/** What became of a datagram. `unreachable`: nobody listened when it arrived; `closed`: its sender was closed. */
+/** Fate of a datagram. `unreachable`: nothing listened when it arrived; `closed`: its sender was closed. */
 export interface PacketRecord extends Packet {
   readonly fate: 'underway' | 'delivered' | 'duplicated' | 'lost' | 'too-large' | 'unreachable' | 'closed'
 }

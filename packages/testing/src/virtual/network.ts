@@ -12,7 +12,7 @@ export interface VirtualMachine extends DatagramNetwork, ByteNetwork {
   readonly address: string
 }
 
-/** A network inside one process, with the faults of a real one, the same for the same seed. By itself it is the machine 127.0.0.1. */
+/** A network inside one process, with the faults of a real one, the same for the same seed. The network object is also the machine 127.0.0.1. */
 export interface VirtualNetwork extends VirtualMachine {
   /** Chances, times and sizes; change them while the network runs, and what is underway arrives as it was to. */
   conditions: NetworkConditions
@@ -24,7 +24,7 @@ export interface VirtualNetwork extends VirtualMachine {
   machine(address: string): VirtualMachine
   /** Breaks every connection: both sides see a reset. */
   disconnect(): void
-  /** Sends a datagram in anybody's name, even from port 0. */
+  /** Sends a datagram with any source address, even from port 0. */
   inject(bytes: Uint8Array, from: NetworkAddress, to: NetworkAddress): void
 }
 

@@ -39,7 +39,7 @@ export const checkOptions = (name: string, given: unknown, known: Readonly<Recor
 /** A fault in what an app was configured with; nothing of it is for a peer. */
 export const optionError = (detail: string): IopaError => withOrigin(new IopaError(500, 'bad-option', detail), 'internal')
 
-/** The port that a transport without a port of its own was given. @throws IopaError 500 where there is none. */
+/** The port option of a transport without a default port. @throws IopaError 500 if it is missing. */
 export const requiredPort = (name: string, port: number | undefined): number => {
   if (port === undefined) throw optionError(`${name}() needs a port to listen on: write ${name}({ port: 8080 }), or port: 0 for any free one.`)
   if (!Number.isInteger(port) || port < 0 || port > 65_535)

@@ -1,5 +1,5 @@
 /**
- * Tells where the caller of `method` stands, as `file:line`; empty where the engine does not tell.
+ * The place of the call of `method`, as `file:line`; empty if the engine does not provide it.
  * The trace is captured now and only read on request, which is what costs.
  */
 export const callSite = (method: unknown): (() => string) => {

@@ -1,6 +1,6 @@
 import type { TlsOptions } from '../contract/tls.ts'
 
-/** Who takes what arrives on a byte channel. None of these may throw. */
+/** Callbacks for data that arrives on a byte channel. None may throw. */
 export interface ByteReceiver {
   data(chunk: Uint8Array): void
   /** The peer has finished sending; it may still read. */
@@ -18,7 +18,7 @@ export interface ByteChannel {
   readonly localAddress: string
   readonly localPort: number
   readonly tls: boolean
-  /** The socket below, for those who know its type. */
+  /** The underlying socket, for code that knows its type. */
   readonly raw: unknown
   /** Bytes written that have not left yet. */
   readonly buffered: number

@@ -1,8 +1,8 @@
-/** Who takes what arrives on a datagram channel. None of these may throw. */
+/** Callbacks for datagrams that arrive on a channel. None may throw. */
 export interface DatagramReceiver {
   /** `bytes` belong to the receiver. */
   message(bytes: Uint8Array, address: string, port: number, toMulticast?: boolean): void
-  /** The socket reported an error, such as a peer out of reach; a lost datagram need not be told. */
+  /** The socket reported an error, such as an unreachable peer; lost datagrams need not be reported. */
   error(error: Error): void
 }
 
@@ -10,7 +10,7 @@ export interface DatagramReceiver {
 export interface DatagramChannel {
   readonly localAddress: string
   readonly localPort: number
-  /** The socket below, for those who know its type. */
+  /** The underlying socket, for code that knows its type. */
   readonly raw: unknown
   /** Starts delivery to its one receiver. */
   open(receiver: DatagramReceiver): void

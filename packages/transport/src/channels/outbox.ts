@@ -17,17 +17,14 @@ export class Outbox {
   #corked = 0
   #scheduled = false
   #blocked = false
+  /** False while the peer does not read as fast as is written: a sender that can wait should. Set by the outbox alone. */
+  writable = true
   readonly #waiting: (() => void)[] = []
   #closed = false
 
   constructor(channel: ByteChannel, limits: OutboxLimits) {
     this.#channel = channel
     this.#limit = limits.queueBytes
-  }
-
-  /** False while the peer does not read as fast as is written: a sender that can wait should. */
-  get writable(): boolean {
-    return !this.#blocked && !this.#closed
   }
 
   /** Bytes that wait here and in the channel. */
@@ -62,7 +59,10 @@ export class Outbox {
     const length = this.#bytes
     this.#chunks = []
     this.#bytes = 0
-    if (!this.#channel.write(joined(chunks, length))) this.#blocked = true
+    if (!this.#channel.write(joined(chunks, length))) {
+      this.#blocked = true
+      this.writable = false
+    }
   }
 
   /** Resolves when the peer reads again, or the connection is gone. */
@@ -73,6 +73,7 @@ export class Outbox {
   /** The channel's `drain`. */
   onDrain(): void {
     this.#blocked = false
+    this.writable = !this.#closed
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
@@ -98,7 +99,7 @@ export class Outbox {
 const SLAB = 64 * 1024
 const LARGEST = 16 * 1024
 
-/** Small writes are cut from one array after the other, for an array of its own costs more than the copying; no part is used twice. */
+/** Small writes are copied into shared arrays, because a separate array costs more than the copy; no part is reused. */
 const slab = { bytes: new Uint8Array(0), used: 0 }
 
 const joined = (chunks: readonly Uint8Array[], length: number): Uint8Array => {

@@ -10,7 +10,7 @@ interface Reader {
 /** Bounds of a queue. */
 export interface AnswerQueueLimits {
   readonly queueMessages: number
-  /** Bytes of the bodies; the newest answer is kept whatever its size. */
+  /** Bytes of the bodies; the newest answer is always kept. */
   readonly queueBytes: number
 }
 

@@ -43,7 +43,7 @@ const checkRequest = (name: string, options: RequestOptions, surplus: readonly u
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
 export interface Client {
   get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
-  /** A body of null is JSON null; undefined is no body. */
+  /** A body of null is JSON null; undefined means no body. */
   put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
   post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
   patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
@@ -104,7 +104,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
     }
   }
 
-  // In a bag null says that there is no body; to the methods of a client it is a value like any other.
+  // In a bag, null means no body; for the methods of a client it is a JSON value.
   const nullBody = ({ type, headers }: RequestOptions): Bag => {
     const stated = type ?? (headers === undefined ? undefined : HeaderMap.from(headers).get('content-type')) ?? ''
     const { payload, type: encoded } = encodeBody(null, stated, scope.environment.codecs)
@@ -156,7 +156,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
       if (!left) stop()
     })
     try {
-      // The layers see the observing request once, before it leaves; what comes back is a sequence.
+      // The layers see the observing request once, before it is sent; the result is a sequence.
       const started = await dispatch(inner => (inner.response.value = requester.observe(inner as unknown as Bag)))(context)
       yield* (started ?? context.response.value) as AsyncIterable<LinkAnswer>
     } catch (error) {

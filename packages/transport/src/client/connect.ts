@@ -137,5 +137,5 @@ export const transportFor = (transports: readonly Transport[], url: URL): Transp
   const transport = transports.find(({ schemes }) => schemes.includes(scheme))
   if (transport !== undefined) return transport
   const known = transports.flatMap(({ schemes }) => schemes).join(', ') || 'none'
-  throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:'; it has ${known}.`)
+  throw new IopaError(500, 'no-transport', `No transport of this app serves '${scheme}:': add one with use(); it has ${known}.`)
 }

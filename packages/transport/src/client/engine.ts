@@ -23,7 +23,7 @@ export interface ClientEngineInit {
   /** Milliseconds; undefined leaves it to the link, or to the default. */
   readonly timeout: number | undefined
   readonly maxLinks: number
-  /** Methods beside GET that observe. */
+  /** Methods other than GET that observe. */
   readonly observable: readonly string[] | undefined
 }
 
@@ -68,7 +68,7 @@ export class ClientEngine implements Requester {
     }
   }
 
-  /** Resolves with whatever status the peer answers; rejects when no answer can come. */
+  /** Resolves with the answer, whatever its status; rejects if no answer can arrive. */
   async send(request: Bag): Promise<LinkAnswer> {
     const out = outgoing(request)
     const { limits, clock, timeout } = this.#init
@@ -90,7 +90,7 @@ export class ClientEngine implements Requester {
     }
   }
 
-  /** The first answer and each one after a change. Each iteration observes by itself. */
+  /** The first answer and each one after a change. Each iteration is a separate observation. */
   observe(request: Bag): AsyncIterable<LinkAnswer> {
     return { [Symbol.asyncIterator]: () => new RemoteObservation(outgoing(request), this.#owner) }
   }

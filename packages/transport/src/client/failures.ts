@@ -12,7 +12,7 @@ export const connectionLost = (cause?: unknown): IopaError =>
 /** The same as the error of a link: says whether the peer may have acted on the request. */
 export const linkLost = (loss: LinkLoss, cause?: unknown): IopaError & LinkLoss => lossOf(connectionLost(cause), loss)
 
-/** `error` as that of a link that was lost; for a peer that says why it closes. */
+/** Marks `error` as the error of a lost link, for a peer that gives a reason for closing. */
 export const lossOf = (error: IopaError, loss: LinkLoss): IopaError & LinkLoss => Object.assign(error, loss)
 
 /** What an error says of the loss of a link; undefined where the link was not lost. */
@@ -35,7 +35,7 @@ export const badAnswer = (detail: string, cause?: unknown): IopaError =>
 export const observationRefused = (answer: LinkAnswer): IopaError => {
   const { status } = answer
   const location = answer.headers.get('location')
-  // CoAP has no status for a redirect: it is a 5.00 that says where (docs/spec/transport.md).
+  // CoAP has no status for a redirect: it is a 5.00 with a location (docs/spec/transport.md).
   if (location !== undefined && (status === 500 || (status >= 300 && status < 400)))
     return new IopaError(502, 'redirected', `The peer redirects this observation: observe ${location}.`)
   return new IopaError(status < 400 ? 502 : status, 'refused', `The peer answers this observation with ${status}.`, { cause: statedError(answer) })

@@ -150,7 +150,7 @@ export class LinkPool {
       if (!this.#opening.delete(opening) || this.#closed) void link.close()
       else this.add(link)
     } catch (error) {
-      // Where it was given up, what waits now has another.
+      // If opening was aborted, waiting requests use another link.
       if (!this.#opening.delete(opening)) return
       // One link would have served all; of several, one request has lost its own.
       for (const { reject } of this.#waiting.splice(0, this.#shared ? this.#waiting.length : 1)) reject(error)

@@ -9,7 +9,7 @@ type Open = (signal: AbortSignal, stop: () => void) => AsyncIterator<LinkAnswer>
 
 /**
  * The answers of a peer, as a sequence that ends at once with its signal, or when it is left, also while an answer is awaited: an async generator
- * would wait for that answer first. Each iteration observes by itself.
+ * would wait for that answer first. Each iteration is a separate observation.
  */
 export const observedRemotely = (given: AbortSignal | undefined, open: Open): AsyncIterable<LinkAnswer> => ({
   [Symbol.asyncIterator]: () => new RemoteAnswers(given, open)

@@ -15,7 +15,7 @@ export const markedCopy = (error: IopaError, origin: ErrorOrigin): IopaError => 
   return withOrigin(copy, origin)
 }
 
-/** Runs `work`, whose errors are no fault of a peer of this app. */
+/** Runs `work` and marks its errors, so that they are not answered as faults of a peer. */
 export const marking = <T>(origin: ErrorOrigin, work: () => T): T => {
   try {
     return work()

@@ -2,7 +2,7 @@ import type { BodyHolder, HeldBytes } from '@iopa/context/host'
 import { isLoopback } from '@iopa/context/host'
 import { sharedError } from '../errors/shared-error.ts'
 
-const NO_ROOM = sharedError(503, 'bodies-in-memory', 'The server holds as many bodies in memory as it may; try again later.', { 'retry-after': '1' })
+const NO_ROOM = sharedError(503, 'bodies-in-memory', 'The server has reached its limit of bodies in memory: try again later.', { 'retry-after': '1' })
 
 /** Bytes of heap where the platform does not say. */
 const UNKNOWN_HEAP = 1024 ** 3
@@ -22,6 +22,7 @@ class BodyBudget implements HeldBytes {
   readonly limit: number
   /** Bytes that are held now. */
   used = 0
+  tight = false
   /** Bodies that found no room. */
   refused = 0
   readonly #holders = new Map<object, number>()
@@ -50,10 +51,6 @@ class BodyBudget implements HeldBytes {
     })
   }
 
-  get tight(): boolean {
-    return this.used * 2 > this.limit
-  }
-
   /** True where `bytes` more of `owner` fit: below half of the budget always, above it within the owner's share. */
   hasRoom(owner: string, bytes: number): boolean {
     const used = this.used + bytes
@@ -64,11 +61,13 @@ class BodyBudget implements HeldBytes {
   /** Counts bytes that are in memory already. */
   take(owner: string, bytes: number): void {
     this.used += bytes
+    this.tight = this.used * 2 > this.limit
     this.#owners.set(owner, (this.#owners.get(owner) ?? 0) + bytes)
   }
 
   give(owner: string, bytes: number): void {
     this.used -= bytes
+    this.tight = this.used * 2 > this.limit
     const left = (this.#owners.get(owner) as number) - bytes
     if (left > 0) this.#owners.set(owner, left)
     else this.#owners.delete(owner)
@@ -109,7 +108,7 @@ export class HeldBuffer {
     this.#bodies = bodies
   }
 
-  /** Says how many bytes it has now, and whose they are. @throws IopaError 503 when there is no room. */
+  /** Sets the current number of bytes and their owner. @throws IopaError 503 when there is no room. */
   resize(bytes: number, owned: Owned): void {
     const bodies = this.#bodies
     const counted = bytes > UNCOUNTED ? bytes : 0

@@ -34,7 +34,7 @@ export class Counters {
   refused = 0
   dropped = 0
   readonly name: string
-  /** What the transport counts by itself. */
+  /** Counts that the transport provides. */
   readonly own: (() => Partial<Counts>) | undefined
   readonly inFlight: () => number
   readonly #note: (line: string) => void
@@ -115,6 +115,6 @@ export class AppCounters {
   }
 }
 
-/** The counters of a listener, which `app.counters()` shows from then on; `own` reads what the transport counts by itself. */
+/** The counters of a listener, which `app.counters()` shows from then on; `own` reads the counts of the transport. */
 export const countersOf = (host: Host, name: string, own?: () => Partial<Counts>): Counters =>
   host.shared(COUNTERS, () => new AppCounters(host.clock, host.logger)).begin(name, host, own)

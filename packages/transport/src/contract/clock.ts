@@ -13,7 +13,7 @@ export interface Clock {
   now(): number
   /** Milliseconds that have passed since some moment; never jumps and never goes back. For every duration. */
   elapsed(): number
-  /** Runs `callback` once after `ms` milliseconds, and after what has arrived by then was read: a blocked event loop is no peer's fault. */
+  /** Runs `callback` once after `ms` milliseconds, and after pending input was read: a blocked event loop must not end a peer. */
   setTimeout(callback: () => void, ms: number, options?: TimerOptions): TimerHandle
   clearTimeout(handle: TimerHandle): void
 }

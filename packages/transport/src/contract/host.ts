@@ -12,7 +12,7 @@ export interface Change {
   readonly origin: OwnedContext | null
 }
 
-/** A registration that tells of changes until its context ends. */
+/** A registration that delivers changes until its context ends. */
 export interface Observation {
   /** False when the first answer was not 2xx: it was delivered, and nothing will follow. */
   readonly active: boolean
@@ -26,7 +26,7 @@ export interface HostObserveOptions {
   readonly lasting?: boolean
   /** Bytes of the start of a body that is too large for observers: they come with the link that takes its place. 0 unless given. */
   readonly excerpt?: number
-  /** True for a streamed answer that the transport delivers as it is: the handler itself tells of its events, and nothing is observed. */
+  /** True for a streamed answer that the transport delivers unchanged: the handler sends its own events, and nothing is observed. */
   passes?(answer: SealedAnswer): boolean
 }
 
@@ -78,7 +78,7 @@ export interface Host {
   represent(path: string, as: OwnedContext): Promise<SealedAnswer>
   /** Hands observers of `path` the last known representation, where no GET route here could make one. */
   deliver(path: string, answer: SealedAnswer): void
-  /** Tells observers that `path` has changed. */
+  /** Notifies the observers of `path`. */
   notify(path: string): void
   /** Reads how many requests of this host are in work; `shed` is called for each one that is refused as too many. For `countersOf`. */
   load(shed: () => void): () => number

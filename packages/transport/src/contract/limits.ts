@@ -66,7 +66,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   failureLogs: 50
 })
 
-/** `base` with what `overrides` says. @throws IopaError 500 for an unknown name, or a value that is no positive number. */
+/** `base` with `overrides`. @throws IopaError 500 for an unknown name, or a value that is not a positive number. */
 export const mergeLimits = (base: Limits, overrides: Partial<Limits> | undefined): Limits => {
   if (overrides === undefined) return base
   for (const name of Object.keys(overrides)) {

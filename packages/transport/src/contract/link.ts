@@ -15,7 +15,7 @@ export interface Link {
    * itself. Below Infinity the core opens further links; a link of 1 is taken by a request or a subscription for itself.
    */
   readonly concurrency: number
-  /** Resolves when the link has ended, for whatever reason; never rejects. */
+  /** Resolves when the link has ended, for any reason; never rejects. */
   readonly closed: Promise<LinkEnd>
   /** Path that goes before the path of every request, where it is not the path of the URL. */
   readonly prefix?: string
@@ -47,7 +47,7 @@ export interface Sink {
 
 /** Options of one request on a link. */
 export interface LinkRequestOptions {
-  /** Aborts when the caller gives up, when the deadline has passed, and when the client closes. */
+  /** Aborts when the caller aborts, when the deadline has passed, and when the client closes. */
   readonly signal: AbortSignal
   /**
    * For a request of several messages, and a protocol that acknowledges them: what the link waits for from now on. The deadline starts again: that of
@@ -69,7 +69,7 @@ export interface LinkEnd {
   readonly error?: unknown
 }
 
-/** What the error of a lost request or subscription says beside its code. */
+/** Details of the error of a lost request or subscription. */
 export interface LinkLoss {
   /** False where the peer cannot have acted on the request: the core may send an idempotent one again. */
   readonly sent: boolean
@@ -94,6 +94,6 @@ export interface OpenOptions {
   readonly clock: Clock
   readonly limits: Limits
   readonly tls?: TlsOptions | undefined
-  /** Of the URL, which has none of its own then, or of the caller's options. */
+  /** From the URL (removed there) or from the caller's options. */
   readonly credentials?: Credentials | undefined
 }

@@ -32,7 +32,7 @@ export interface MethodContract {
   readonly input?: Schema
   /** Of the body of a 2xx answer; that of the state unless given, for GET. */
   readonly answer?: Schema
-  /** Who may ask: one of these schemes must have proven the user. Missing: those of the resource. Empty: everyone. */
+  /** One of these schemes must have authenticated the user. Missing: those of the resource. Empty: public. */
   readonly security?: readonly SecurityScheme[]
 }
 
@@ -55,7 +55,7 @@ export interface ResourceContract<Params = PatternParams, State = unknown> {
 }
 
 /**
- * How a user proves who he is. Kinds are those of OpenAPI 3.1 (Security Scheme Object), and `psk`, a pre-shared key of TLS or DTLS, of the W3C
+ * How a user authenticates. Kinds are those of OpenAPI 3.1 (Security Scheme Object), and `psk`, a pre-shared key of TLS or DTLS, of the W3C
  * Thing Description. `name` is what documents refer to.
  */
 export type SecurityScheme =

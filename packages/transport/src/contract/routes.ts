@@ -3,7 +3,7 @@ import type { PatternSegment } from '../patterns/pattern.ts'
 
 /** A route as its router announces it: one for each method of a pattern. */
 export interface RouteInfo {
-  /** The method that it answers; undefined for every method without a route of its own on the pattern. */
+  /** The method that it answers; undefined for every method without its own route on the pattern. */
   readonly method: string | undefined
   /** With the prefix of the mounts around it. */
   readonly pattern: string

@@ -31,6 +31,6 @@ const TLS_OPTIONS: Record<keyof TlsOptions, true> = {
   psk: true
 }
 
-/** Refuses TLS options that do not exist. `more` names those that one transport has beside the others. @throws IopaError 500 that names the option. */
+/** Refuses unknown TLS options. `more` lists additional options of one transport. @throws IopaError 500 that names the option. */
 export const checkTlsOptions = (name: string, given: TlsOptions | undefined, caller: unknown, more: Readonly<Record<string, true>> = {}): void =>
   checkOptions(`'tls' of ${name}`, given, { ...TLS_OPTIONS, ...more }, caller)

@@ -18,13 +18,13 @@ export interface Transport {
   readonly codecs?: readonly Codec[]
   /** Namespaces whose keys it sets; `build` checks their owners. */
   readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
-  /** True in a worker of a cluster, whose observers do not hear of changes that other workers make. */
+  /** True in a worker of a cluster: its observers do not get changes that other workers make. */
   readonly clustered?: boolean
   /** What bounds the bodies in memory, made with `bodyBudget` for `limits.bodyMemory`. An app has one, of the first of its transports that has any. */
   bodies?(limit: number): HeldBytes
   /** Binds and serves. Rejects when it cannot. */
   listen(host: Host): Promise<Listener>
-  /** Methods beside GET that can be observed; none unless given. */
+  /** Methods other than GET that can be observed; none by default. */
   readonly observable?: readonly string[]
   /** Opens a connection to another machine. Rejects with an IopaError, or with any error where the machine cannot be reached. */
   open(url: URL, options: OpenOptions): Promise<Link>

@@ -19,7 +19,7 @@ export class FailureLog {
     this.#what = what
   }
 
-  /** Counts a failure; true where it is logged by itself. */
+  /** Counts a failure; true if it is logged individually. */
   take(): boolean {
     this.#timer ??= this.#clock.setTimeout(() => this.flush(), 1000)
     return this.#seen++ < this.#limit

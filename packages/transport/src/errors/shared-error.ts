@@ -1,6 +1,6 @@
 import { IopaError } from '@iopa/constants'
 
-/** An error that many requests share: it is made once, frozen, and has no stack of its own. */
+/** An error that many requests share: created once, frozen, without a stack of the request. */
 export const sharedError = (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>): IopaError => {
   const error = new IopaError(status, code, detail, headers === undefined ? {} : { headers })
   error.stack = `IopaError: ${code}`

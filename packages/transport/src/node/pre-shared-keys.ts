@@ -7,7 +7,7 @@ const LONGEST_KEY = 256
 
 type Keys = ReadonlyMap<string, Uint8Array>
 
-/** The keys of `tls.psk`. @throws IopaError 500 where the table is empty, or an entry is no identity with a key. */
+/** The keys of `tls.psk`. @throws IopaError 500 if the table is empty, or an entry is invalid. */
 export const keysOf = ({ psk, minVersion }: TlsOptions): Keys => {
   if (typeof psk !== 'object' || psk === null || Object.keys(psk).length === 0)
     throw optionError("tls.psk is a table of keys by identity: write { psk: { gateway: Buffer.from('...') } }.")
@@ -17,7 +17,7 @@ export const keysOf = ({ psk, minVersion }: TlsOptions): Keys => {
       throw optionError(`The key of '${identity}' in tls.psk must be 1 to ${LONGEST_KEY} bytes: write Buffer.from('...').`)
   }
   if (minVersion === 'TLSv1.3')
-    throw new IopaError(500, 'psk-needs-tls-1.2', 'Pre-shared keys work with TLS 1.2 alone: leave minVersion out, or use certificates.')
+    throw new IopaError(500, 'psk-needs-tls-1.2', 'Pre-shared keys work only with TLS 1.2: leave minVersion out, or use certificates.')
   return new Map(Object.entries(psk))
 }
 
@@ -57,7 +57,7 @@ export class PreSharedKeys {
     return key
   }
 
-  /** The identity that a finished handshake has proven: naming one is no proof, so the suite must have used the key, and the key must still be valid. */
+  /** The identity proved by a finished handshake: a named identity is not enough, the suite must have used the key, and the key must still be valid. */
   identityOf(socket: object): string | undefined {
     const asked = this.#asked.get(socket)
     return asked !== undefined && usedKey(socket) && this.#keys.get(asked.identity) === asked.key ? asked.identity : undefined

@@ -97,15 +97,15 @@ export class SocketChannel implements ByteChannel {
     this.#socket.end()
   }
   destroy(): void {
-    // TLS tells an end from a cut by itself, and its sockets cannot be reset.
-    // By itself `resetAndDestroy` waits until the peer has taken what was written.
+    // TLS itself distinguishes an end from a cut, and its sockets cannot be reset.
+    // `resetAndDestroy` waits until the peer has read all written data.
     if (this.#resets && !this.tls && this.#socket.writableFinished !== true) this.#socket.resetAndDestroy?.()
     this.#socket.destroy()
   }
   resetUnlessEnded(): void {
     this.#resets = true
   }
-  /** Only a certificate that was checked says who the peer is. */
+  /** Only a checked certificate identifies the peer. */
   clientCertificate(): unknown {
     if (this.#socket.authorized !== true) return undefined
     const certificate = this.#socket.getPeerCertificate?.()

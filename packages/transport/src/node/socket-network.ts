@@ -29,7 +29,7 @@ export interface TlsModule extends IdentityCheck {
 
 type Make = (options: object, connected?: (socket: SocketLike) => void) => unknown
 
-/** Modules in place of `node:net` and `node:tls`, for tests. */
+/** Replacements for `node:net` and `node:tls`, for tests. */
 interface SocketModules {
   readonly net?: NetModule
   readonly tls?: () => Promise<TlsModule>
@@ -41,7 +41,7 @@ export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }:
     const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
     const connected = (socket: SocketLike): void => {
       const identity = keys?.identityOf(socket)
-      // Where keys are asked for, who has not proven one does not come in.
+      // With pre-shared keys, a client without a proved key is refused.
       if (keys !== undefined && identity === undefined) socket.destroy()
       else accept(new SocketChannel(socket, identity))
     }
@@ -91,7 +91,7 @@ export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }:
 
 const MOST_HANDSHAKES = 1000
 
-/** Connections whose TLS handshake is not over: nobody else knows them yet, so they are counted and ended here. */
+/** Connections with an unfinished TLS handshake: only this file knows them, so it counts and ends them. */
 class Handshakes {
   readonly #open = new Map<string, SocketLike>()
 

@@ -42,24 +42,24 @@ const checkServer = (tls: TlsOptions): void => {
   if (tls.psk !== undefined) {
     keysOf(tls)
     if (tls.requestCert === true)
-      throw new IopaError(500, 'psk-without-certificates', 'A listener with psk asks for no certificates: serve requestCert on a second listener.')
+      throw new IopaError(500, 'psk-without-certificates', 'A listener with psk cannot request certificates: use requestCert on a second listener.')
   } else if (tls.key === undefined || tls.cert === undefined) {
-    throw new IopaError(500, 'tls-without-key', 'tls needs key and cert, or psk.')
+    throw new IopaError(500, 'tls-without-key', 'tls needs key and cert, or psk: add them to the options.')
   } else if (tls.requestCert === true && tls.ca === undefined) {
     // Without it every certificate of a public authority would do.
-    throw new IopaError(500, 'tls-without-ca', 'requestCert needs ca: the authorities whose certificates clients may show.')
+    throw new IopaError(500, 'tls-without-ca', 'requestCert needs ca: pass the authorities of the client certificates.')
   }
 }
 
-/** Fills in what new options of a listener leave out. @throws IopaError 500 where they change how clients prove who they are, which needs a new listener. */
+/** Completes the new options of a listener. @throws IopaError 500 if they change how clients authenticate, which needs a new listener. */
 export const reloadedTls = (before: TlsOptions, next: TlsOptions): TlsOptions => {
   const { requestCert = before.requestCert === true, ca = before.ca } = next
   if ((before.psk === undefined) !== (next.psk === undefined) || requestCert !== (before.requestCert === true))
-    throw new IopaError(500, 'tls-reload', 'reload takes new keys and certificates, but psk and requestCert stay as they were: listen again.')
+    throw new IopaError(500, 'tls-reload', 'reload() replaces keys and certificates, but cannot change psk or requestCert: listen again.')
   return { ...next, requestCert, ...(ca === undefined ? {} : { ca }) }
 }
 
-/** The parts of `node:tls` that check who a server is. */
+/** The parts of `node:tls` that verify a server. */
 export interface IdentityCheck {
   checkServerIdentity(host: string, certificate: never): Error | undefined
 }
@@ -76,7 +76,7 @@ export const clientTls = (address: ByteAddress, { checkServerIdentity }: Identit
     minVersion: tls.minVersion ?? MIN_VERSION,
     rejectUnauthorized: tls.verify !== false,
     allowHalfOpen: true,
-    // An IP address is no server name (RFC 6066 section 3).
+    // An IP address is not a server name (RFC 6066 section 3).
     ...(tls.serverName !== undefined ? { servername: tls.serverName } : /^[\d.]+$|:/.test(address.host) ? {} : { servername: address.host }),
     ...(address.alpn === undefined ? {} : { ALPNProtocols: address.alpn }),
     ...(tls.psk === undefined ? {} : pskClient(tls, checkServerIdentity))
@@ -86,7 +86,7 @@ export const clientTls = (address: ByteAddress, { checkServerIdentity }: Identit
 const pskClient = (tls: TlsOptions, checkServerIdentity: IdentityCheck['checkServerIdentity']): object => {
   const [[identity, psk] = ['', new Uint8Array(0)]] = keysOf(tls)
   return {
-    // A server that does not know the key must not get by with any certificate: only what `ca` or a certificate of our own asks for is taken beside it.
+    // A server without the key must not pass with any certificate: a certificate is accepted only with `ca` or a client certificate.
     ciphers: keyAlone(tls) ? PSK_ALONE : PSK_OR_CERTIFICATE,
     maxVersion: MIN_VERSION,
     pskCallback: () => ({ identity, psk }),

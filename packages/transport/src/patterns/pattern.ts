@@ -27,7 +27,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const COLON_PARAM = /^:([A-Za-z_][A-Za-z0-9_]*)/
 const ESCAPE = /%[0-9A-Fa-f]{2}/
 
-/** Parses a pattern such as `/lights/{id:[0-9]+}`. @throws IopaError 500 with a sentence that says what to write instead. */
+/** Parses a pattern such as `/lights/{id:[0-9]+}`. @throws IopaError 500 that says what to write instead. */
 export const parsePattern = (text: string): Pattern => {
   if (typeof text !== 'string' || text[0] !== '/') throw invalid(String(text), 'begin it with "/"')
   const raws = splitSegments(text)

@@ -65,7 +65,7 @@ export class Account {
     this.#settle()
   }
 
-  /** Ends what is valid until then, or for ever. */
+  /** Ends watches that are valid until then, or all. */
   end(until: number, code: string): void {
     for (const watch of this.#watches) {
       if (watch.until > until) continue
@@ -75,7 +75,7 @@ export class Account {
     this.#settle()
   }
 
-  /** With jitter, so that users who came together are not checked together. */
+  /** With jitter, so that users who connect together are not checked together. */
   #plan(): void {
     const { every = 0 } = this.#validity
     this.#checkAt = this.#host.clock.elapsed() + (every > 0 ? every : 60_000) * (0.9 + Math.random() / 5)
@@ -93,7 +93,7 @@ export class Account {
     const { clock } = this.#host
     const elapsed = clock.elapsed()
     const wait = Math.min(LONGEST_WAIT, until - clock.now(), this.#checkAt - elapsed)
-    // A time that is no number is over.
+    // A time that is not a number counts as past.
     const due = elapsed + Math.max(0, wait || 0)
     if (due >= this.#due) return
     this.#due = due
@@ -124,8 +124,8 @@ export class Account {
         passes = answer
       })
       if (!(await withinTime(clock, limits.requestTimeout, asked))) throw new Error('timeout')
-      // A user who is missing gives undefined in many checks: that must not count as valid.
-      if (typeof passes !== 'boolean') throw new TypeError('Answer true or false.')
+      // Many checks return undefined for a missing user: that must not count as valid.
+      if (typeof passes !== 'boolean') throw new TypeError('The check of a user must return true or false.')
       this.#failures = 0
     } catch (error) {
       passes = ++this.#failures < MOST_FAILURES

@@ -3,7 +3,7 @@ import type { Context } from '@iopa/context'
 import type { Host, Subscription } from '../contract/host.ts'
 import { type UserWatches, usersOf } from './user-watches.ts'
 
-/** Watches who a connection is, as middleware has set it: when that user has expired or is revoked, no further request inherits it. */
+/** Watches the user that middleware has set on a connection: after the user has expired or is revoked, no request inherits it. */
 export class ConnectionUser {
   readonly #users: UserWatches
   readonly #connection: Context

@@ -65,7 +65,7 @@ export class UserWatches {
     for (const listener of this.#listeners) listener(id)
   }
 
-  /** Hears the ids of users that are revoked: for what lasts without a connection. */
+  /** Gets the ids of revoked users, for state that lasts without a connection. */
   revocations(listener: (id: string) => void): Subscription {
     this.#listeners.add(listener)
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) }

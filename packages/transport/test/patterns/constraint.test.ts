@@ -33,7 +33,7 @@ describe('the regex of a parameter', () => {
     '[^=]*=.*',
     '\\d{2,}x',
     '(?:[a-z]{1,63}\\.)+[a-z]{2,63}'
-  ])('%s is accepted, and answers a hostile segment in time', source => {
+  ])('accepts %s, and answers a hostile segment in time', source => {
     const { regex } = constraintOf('/{id}', source)
     for (const part of ['0', 'a', 'a-', 'a.', '0.', 'en', '.', 'é']) {
       const start = performance.now()
@@ -60,7 +60,7 @@ describe('the regex of a parameter', () => {
     '\\p{L}+é*x',
     '[а-я]+[б-г]*x',
     '(?:.|\\n)*[^x]*'
-  ])('%s is refused, for one text can match it in several ways', source => {
+  ])('refuses %s, because a text can match it in several ways', source => {
     expect(() => constraintOf('/lights/{id}', source)).toThrow(/is refused: .*several ways|is refused: .*more than one way/)
     expect(() => constraintOf('/lights/{id}', source)).toThrow('"/lights/{id}"')
   })
@@ -84,7 +84,7 @@ describe('the regex of a parameter', () => {
     ['[a', '"[" is not closed'],
     ['[b-a]', 'out of order'],
     ['+', 'Nothing to repeat']
-  ])('%j is refused with what to do about it', (source, advice) => {
+  ])('refuses %j with advice', (source, advice) => {
     expect(() => constraintOf('/{id}', source)).toThrow(advice)
   })
 
@@ -93,7 +93,7 @@ describe('the regex of a parameter', () => {
     expect(['12', 'x', '😀', '12x', 'x12', ''].map(text => regex.test(text))).toEqual([true, true, true, false, false, false])
   })
 
-  test('is never accepted when some text matches it in two ways', () => {
+  test('is never accepted if a text matches it in two ways', () => {
     const atom = fc.constantFrom('a', 'b', '[ab]', 'c')
     const { regex } = fc.letrec<{ regex: string; piece: string }>(tie => ({
       piece: fc.oneof(
@@ -128,7 +128,7 @@ describe('the regex of a parameter', () => {
     expect(accepted).toBeGreaterThan(30)
   })
 
-  test('is not refused where every text has one way to match', () => {
+  test('is accepted if every text has one way to match', () => {
     const unambiguous = fc.uniqueArray(fc.constantFrom('aa', 'ab', 'ba', 'bb', 'ca', 'cb', 'cc'), { minLength: 1, maxLength: 4 })
     // Words of one length are a code: any sequence of them splits in one way.
     fc.assert(

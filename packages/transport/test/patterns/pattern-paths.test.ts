@@ -32,7 +32,7 @@ describe('matchPattern', () => {
     ['/a', 'a', undefined],
     ['/:id', `/${'x'.repeat(1025)}`, undefined],
     ['/*', '/a'.repeat(65), undefined]
-  ])('of %s and %s gives %j', (pattern, path, expected) => {
+  ])('matches %s with %s: %j', (pattern, path, expected) => {
     expect(match(pattern, path)).toEqual(expected)
   })
 })
@@ -48,7 +48,7 @@ describe('expandPattern', () => {
     ['/{lang:en|de}?/lights', { lang: undefined }, '/lights'],
     ['/files/{rest*}', { rest: 'a/b' }, '/files/a/b'],
     ['/files/{rest*}', { rest: '' }, '/files/']
-  ])('of %s with %j gives %s', (pattern, values, path) => {
+  ])('expands %s with %j to %s', (pattern, values, path) => {
     expect(expand(pattern, values)).toBe(path)
   })
 
@@ -64,12 +64,12 @@ describe('expandPattern', () => {
     ['/files/{rest*}', { rest: 'a//b' }, /empty segment/],
     ['/files/{rest*}', { rest: '../b' }, /segment '\.' or '\.\.'/],
     ['/{a}?/{b}?', { b: '1' }, /read back as something else/]
-  ])('of %s with %j is refused', (pattern, values, sentence) => {
+  ])('refuses %s with %j', (pattern, values, sentence) => {
     expect(() => expand(pattern, values)).toThrow(sentence)
     expect(() => expand(pattern, values)).toThrow(expect.objectContaining({ status: 400 }))
   })
 
-  test('gives the path that matchPattern reads the same parameters from', () => {
+  test('gives the path from which matchPattern reads the same parameters', () => {
     const segment = fc.string({ minLength: 1, maxLength: 8, unit: 'grapheme' })
     fc.assert(
       fc.property(segment, segment, fc.option(segment, { nil: undefined }), (a, b, c) => {

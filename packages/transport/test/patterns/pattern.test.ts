@@ -14,7 +14,7 @@ const shapes = (text: string): string[] =>
       .join(' / ')
   )
 
-describe('a pattern', () => {
+describe('parsePattern', () => {
   test.each([
     ['/', ['']],
     ['/lights', ['lights']],
@@ -39,7 +39,7 @@ describe('a pattern', () => {
     ['/.well-known/core', ['.well-known / core']],
     ['/wiki/Foo_(bar)', ['wiki / Foo_(bar)']],
     ['/grün/灯 1', ['grün / 灯 1']]
-  ])('%s stands for %j', (text, expected) => {
+  ])('parses %s to %j', (text, expected) => {
     expect(shapes(text)).toEqual(expected)
   })
 
@@ -74,12 +74,12 @@ describe('a pattern', () => {
     [`${'/a'.repeat(65)}`, 'use at most 64 segments'],
     [`/${'a'.repeat(1025)}`, 'use at most 1024 characters'],
     ['/{a}?/{b}?/{c}?/{d}?/{e}?', 'use at most 4 optional segments']
-  ])('%j is refused with advice', (text, advice) => {
+  ])('refuses %j with advice', (text, advice) => {
     expect(() => parsePattern(text)).toThrow(advice)
     expect(() => parsePattern(text)).toThrow(JSON.stringify(text))
   })
 
-  test('of 64 segments is accepted', () => {
+  test('accepts 64 segments', () => {
     expect(parsePattern('/a'.repeat(64)).segments).toHaveLength(64)
   })
 })

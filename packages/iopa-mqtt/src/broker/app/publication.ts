@@ -1,4 +1,4 @@
-import { type Body, byteBody, type Context, hasPreconditionField, type RequestSource } from '@iopa/transport'
+import { type Body, byteBody, type Context, type Endpoint, hasPreconditionField, type RequestSource } from '@iopa/transport'
 import { decodeMessageProperties, type MessageProperties } from '../../codec/message-properties.ts'
 import type { UserProperties } from '../../codec/packets.ts'
 import { REASON } from '../../codec/reason-codes.ts'
@@ -10,6 +10,7 @@ import type { Topic } from '../topics/topic-table.ts'
 export interface PublicationOwner {
   /** The scope that the request is part of: that of the connection, or for a will that of the session. */
   readonly scope: Context
+  readonly endpoint: Endpoint
   /** The next message to the topic may begin. */
   handled(publication: Publication): void
   /** The acknowledgement may be sent. */
@@ -23,6 +24,12 @@ export class Publication implements RequestSource {
   readonly message: Message
   readonly owner: PublicationOwner
   readonly scope: Context
+  /** True for a message without properties. */
+  readonly headerless: boolean
+  /** The method for the effect of relaying it: DELETE if it removes a retained message, else PUT. */
+  readonly effect: string
+  /** The method that the message stands for (design: MQTT rulings). */
+  readonly method: string
   /** 0 for QoS 0. */
   packetId = 0
   dup = false
@@ -45,7 +52,7 @@ export class Publication implements RequestSource {
   waited = false
   /** Releases its share of the memory for bodies. */
   giveBack: (() => void) | null = null
-  /** True once `method` has found a user property that names the method. */
+  /** True if a user property names the method. */
   namesMethod = false
   #properties: MessageProperties | null = null
 
@@ -55,36 +62,28 @@ export class Publication implements RequestSource {
     this.message = message
     this.owner = owner
     this.scope = owner.scope
+    this.headerless = message.properties.length === 0
+    this.effect = message.retain && message.payloadStart === message.payloadEnd ? 'DELETE' : 'PUT'
+    this.method = !topic.routable ? 'PUBLISH' : this.headerless ? this.effect : this.#askedMethod()
   }
 
   get properties(): MessageProperties {
-    return (this.#properties ??= this.message.properties.length === 0 ? NO_PROPERTIES : decodeMessageProperties(this.message.properties))
+    return (this.#properties ??= this.headerless ? NO_PROPERTIES : decodeMessageProperties(this.message.properties))
   }
 
-  /** The method that the message stands for (design: MQTT rulings). */
-  get method(): string {
-    const { message } = this
-    if (!this.topic.routable) return 'PUBLISH'
-    if (message.properties.length > 0) {
-      const { userProperties, responseTopic } = this.properties
-      const named = userProperties?.find(([name]) => name.toLowerCase() === 'method')
-      if (named) {
-        this.namesMethod = true
-        return named[1].toUpperCase() === 'IPATCH' ? 'iPATCH' : named[1].toUpperCase()
-      }
-      if (responseTopic !== undefined && message.isEmpty) return 'GET'
+  #askedMethod(): string {
+    const { userProperties, responseTopic } = this.properties
+    const named = userProperties?.find(([name]) => name.toLowerCase() === 'method')
+    if (named) {
+      this.namesMethod = true
+      return named[1].toUpperCase() === 'IPATCH' ? 'iPATCH' : named[1].toUpperCase()
     }
-    return this.effect
-  }
-
-  /** The method for the effect of relaying it: DELETE if it removes a retained message, else PUT. */
-  get effect(): string {
-    return this.message.retain && this.message.isEmpty ? 'DELETE' : 'PUT'
+    return responseTopic !== undefined && this.message.isEmpty ? 'GET' : this.effect
   }
 
   /** True for a request: its outcome is an answer and the state of a path, and the message itself is not delivered. */
   get isRequest(): boolean {
-    return this.topic.answersGet && this.message.properties.length > 0 && this.properties.responseTopic !== undefined
+    return this.topic.answersGet && !this.headerless && this.properties.responseTopic !== undefined
   }
 
   headers(): string[] {
@@ -92,7 +91,7 @@ export class Publication implements RequestSource {
   }
 
   hasPrecondition(): boolean {
-    return this.message.properties.length > 0 && hasPreconditionField(this.headers())
+    return hasPreconditionField(this.headers())
   }
 
   contentType(): string {
@@ -104,18 +103,12 @@ export class Publication implements RequestSource {
     return payloadStart === payloadEnd ? null : byteBody(bytes, payloadStart, payloadEnd)
   }
 
-  /** Sets the keys of a PUBLISH on its context. */
-  describe(context: Context): void {
-    const { message } = this
-    context['mqtt.Topic'] = message.topic
-    context['mqtt.Qos'] = message.qos
-    context['mqtt.Retain'] = message.retain
-    context['mqtt.Dup'] = this.dup
-    if (this.isWill) context['mqtt.IsWill'] = true
-    if (message.properties.length === 0) return
+  /** Sets the keys of a request on its context; false for a message without a Response Topic. */
+  setReplyKeys(context: Context): boolean {
     const { responseTopic, correlationData } = this.properties
     if (responseTopic !== undefined) context['mqtt.ResponseTopic'] = responseTopic
     if (correlationData !== undefined) context['mqtt.CorrelationData'] = correlationData
+    return responseTopic !== undefined
   }
 }
 

@@ -72,6 +72,7 @@ export class PublishHandler {
     const message = Message.of(topic, { payload, qos, retain, properties, expiresAt, publisher: session })
     const publication = new Publication(session, topic, message, {
       scope: session.context,
+      endpoint: session.context.endpoint,
       handled: () => undefined,
       done: ({ status, reason }) => {
         if (status >= 400) statistics.losses.note('a will is refused', `that of ${session.name}, ${status} ${reason}`)
@@ -125,14 +126,17 @@ export class PublishHandler {
   #begin(publication: Publication, method: string, ahead: boolean): void {
     const { host, states } = this.#ports
     const { turns } = this.#operation
-    const { scope, topic } = publication
+    const { scope, topic, message, owner } = publication
     const { path } = topic
-    const context = host.create({ method, path, query: '', rawPath: path, endpoint: scope.endpoint, source: publication }, scope)
-    publication.describe(context)
-    const outer = states.running
-    states.running = topic
+    const context = host.create({ method, path, query: '', rawPath: path, endpoint: owner.endpoint, source: publication }, scope)
+    context['mqtt.Topic'] = message.topic
+    context['mqtt.Qos'] = message.qos
+    context['mqtt.Retain'] = message.retain
+    context['mqtt.Dup'] = publication.dup
+    if (publication.isWill) context['mqtt.IsWill'] = true
     // The whole body is needed only for an answer that is published to a Response Topic.
-    const whole = publication.message.properties.length > 0 && publication.properties.responseTopic !== undefined ? 'all' : false
+    const whole = !publication.headerless && publication.setReplyKeys(context) ? 'all' : false
+    states.recent = topic
     let inside = true
     host.run(
       context,
@@ -144,7 +148,6 @@ export class PublishHandler {
       whole
     )
     inside = false
-    states.running = outer
   }
 
   #ended(publication: Publication, context: Context, ahead: boolean): void {
@@ -154,9 +157,9 @@ export class PublishHandler {
     else admission.leave()
     const answer = context.response
     const { ok, status } = answer
+    const method = context['iopa.Method']
     const unrouted = status === 404 && isUnrouted(context)
     if (unrouted || (publication.asksToRelay && ok)) {
-      const method = context['iopa.Method']
       void context.end()
       // The method named says nothing about the effect of relaying on others: a second run asks for that, and alone decides (ruling f).
       if (unrouted && method !== publication.effect && topic.routable) {
@@ -170,10 +173,10 @@ export class PublishHandler {
       publication.reasonCode = publishReasonOf(status)
       publication.reason = answer.error?.detail || reasonPhrase(status)
     }
-    const responseTopic = message.properties.length > 0 ? publication.properties.responseTopic : undefined
+    const responseTopic = publication.headerless ? undefined : publication.properties.responseTopic
     // Before the request is acknowledged.
     if (responseTopic !== undefined && !publication.asksToRelay) this.#reply(publication, context, responseTopic)
-    const changed = ok && changesState(context['iopa.Method'])
+    const changed = ok && (method === publication.effect || changesState(method))
     void context.end()
     // Without a GET route subscribers get the payload; with one, the app is the truth and notifies them (rulings d and e).
     if (changed && !topic.answersGet) this.#withoutGetRoute(publication)

@@ -10,8 +10,11 @@ import type { Publication } from './publication.ts'
 
 /** The answer to a GET as a message to the subscribers of its topic; 404 and 410 are an empty payload, any other failure is null. */
 export function stateMessage(topic: Topic, answer: SealedAnswer): Message | null {
-  if (answer.ok)
-    return Message.of(topic, { payload: asBuffer(answer.payloadBytes), qos: 2, retain: false, properties: representationProperties(answer) })
+  const { ok } = answer
+  if (ok) {
+    const { payloadBytes, headerPairs, type } = answer
+    return Message.of(topic, { payload: asBuffer(payloadBytes), qos: 2, retain: false, properties: representationProperties(headerPairs, type) })
+  }
   const gone = (answer.status === 404 && !isNoRoute(answer)) || answer.status === 410
   if (!gone) return null
   const properties = encodeMessageProperties({ userProperties: [['status', String(answer.status)]] })
@@ -28,11 +31,12 @@ export function sendState(session: Session, topic: Topic, answer: SealedAnswer, 
 /** The answer to a request as a message to its Response Topic (MQTT 5 section 4.10). */
 export function replyMessage(topic: Topic, { message, properties: { correlationData } }: Publication, context: Context): Message {
   const answer = context.response
+  const { headerPairs, type } = answer
   return Message.of(topic, {
     payload: context.requestedMethod === 'HEAD' || answer.isStream ? NO_BYTES : asBuffer(answer.payloadBytes),
     qos: message.qos,
     retain: false,
-    properties: representationProperties(answer, [['status', String(answer.status)]], correlationData)
+    properties: representationProperties(headerPairs, type, [['status', String(answer.status)]], correlationData)
   })
 }
 
@@ -40,11 +44,14 @@ export function replyMessage(topic: Topic, { message, properties: { correlationD
 const isNoRoute = (answer: SealedAnswer): boolean => isIopaError(answer.error) && answer.error.code === 'no-route'
 
 /** Content type and headers of an answer, as properties of a message. */
-function representationProperties(answer: SealedAnswer, further: readonly (readonly [string, string])[] = [], correlationData?: Uint8Array): Buffer {
-  const pairs = answer.headerPairs
+function representationProperties(
+  pairs: readonly string[],
+  type: string,
+  further: readonly (readonly [string, string])[] = [],
+  correlationData?: Uint8Array
+): Buffer {
   const userProperties: (readonly [string, string])[] = [...further]
   for (let at = 0; at < pairs.length; at += 2) userProperties.push([pairs[at] as string, pairs[at + 1] as string])
-  const { type } = answer
   if (correlationData === undefined) return encodeMessageProperties(type === '' ? { userProperties } : { contentType: type, userProperties })
   return encodeMessageProperties(type === '' ? { correlationData, userProperties } : { contentType: type, correlationData, userProperties })
 }

@@ -1,11 +1,11 @@
-import type { Change, Context, Host, SealedAnswer } from '@iopa/transport'
+import type { Change, Host, SealedAnswer } from '@iopa/transport'
 import { topicMatches } from '../../topics/topic.ts'
 import { MqttEndpoint } from '../session/endpoint.ts'
 import type { StateSource } from '../session/initial-messages.ts'
 import { type Session, sessionOf } from '../session/session.ts'
 import type { Message } from '../topics/message.ts'
 import type { RouteIndex } from '../topics/route-index.ts'
-import { Recipient } from '../topics/subscription.ts'
+import { Recipient, type Recipients } from '../topics/subscription.ts'
 import type { Topic, TopicTable } from '../topics/topic-table.ts'
 import { TopicTree } from '../topics/topic-tree.ts'
 import { sendState, stateMessage } from './representation.ts'
@@ -31,8 +31,8 @@ export class StateUpdates implements StateSource<Session> {
   readonly #topics: TopicTable
   readonly #changed = new ChangedTopics(CHANGED)
   readonly #updates = new Map<Session, Map<string, Update>>()
-  /** Topic of the PUBLISH whose handler runs synchronously now: its change is the most likely one. */
-  running: Topic | null = null
+  /** Topic of the PUBLISH whose handler began last: its change is the most likely one. */
+  recent: Topic | null = null
 
   constructor(ports: StateUpdatesPorts) {
     this.#ports = ports
@@ -41,19 +41,15 @@ export class StateUpdates implements StateSource<Session> {
 
   /** A path of the app has changed. */
   readonly changed = ({ path, origin }: Change): void => {
-    const own = origin !== null && isChangeOf(origin, path)
-    const publisher = origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null
     const topic = this.#topicOf(path)
-    if (topic !== null) {
-      if (topic.answersGet) this.#announce(topic, publisher)
-      // Without a GET route, the code that handles the PUBLISH forwards its payload.
-      else if (publisher === null || !own) this.refresh(topic, publisher?.session ?? null)
-    }
+    if (topic?.answersGet === true) this.#announce(topic, origin)
+    // Without a GET route, the code that handles the PUBLISH forwards its payload.
+    else if (topic !== null && (publisherOf(origin) === null || !isChangeOf(origin, path))) this.refresh(topic, sessionBehind(origin))
     // Middleware has rewritten the path: subscribers read the state under the name that was asked for, too.
-    if (!own || origin.requestedPath === path) return
+    if (origin === null || origin.requestedPath === path || !isChangeOf(origin, path)) return
     const asked = this.#topicOf(origin.requestedPath)
     // Whether a topic answers GET that is published to is found out by the code that handles the PUBLISH.
-    if (asked !== null && (asked.answersGet || (publisher === null && topic?.answersGet === true))) this.#announce(asked, publisher)
+    if (asked !== null && (asked.answersGet || (publisherOf(origin) === null && topic?.answersGet === true))) this.#announce(asked, origin)
   }
 
   /** Marks a topic as state that has changed, for subscriptions with wildcards. */
@@ -64,7 +60,10 @@ export class StateUpdates implements StateSource<Session> {
   /** Sends the state to all subscribers but those that the core notifies; `publisher` is the session that changed it. */
   refresh(topic: Topic, publisher: Session | null): void {
     const recipients = this.#topics.recipients(topic)
-    if (recipients.empty) return
+    if (!recipients.empty) this.#refreshAll(topic, recipients, publisher)
+  }
+
+  #refreshAll(topic: Topic, recipients: Recipients, publisher: Session | null): void {
     for (const recipient of recipients.list) {
       const target = recipient.session === publisher ? recipient.own : recipient
       if (target !== null) this.#refresh(topic, target)
@@ -126,14 +125,15 @@ export class StateUpdates implements StateSource<Session> {
   }
 
   #topicOf(path: string): Topic | null {
-    const { running } = this
-    if (running === null || running.path !== path) return this.#topics.ofPath(path)
-    return running.routable ? running : null
+    const { recent } = this
+    if (recent === null || recent.path !== path) return this.#topics.ofPath(path)
+    return recent.routable ? recent : null
   }
 
-  #announce(topic: Topic, publisher: MqttEndpoint | null): void {
+  #announce(topic: Topic, origin: Change['origin']): void {
     this.#changed.add(topic.name)
-    this.refresh(topic, publisher?.session ?? null)
+    const recipients = this.#topics.recipients(topic)
+    if (!recipients.empty) this.#refreshAll(topic, recipients, sessionBehind(origin))
   }
 
   #refresh(topic: Topic, recipient: Recipient): void {
@@ -185,8 +185,13 @@ export class StateUpdates implements StateSource<Session> {
 }
 
 /** True if the change is that of the request itself and not of a path that its handler named. */
-const isChangeOf = (origin: Context, path: string): boolean =>
-  origin.response.resource === path || origin['iopa.PathBase'] + origin['iopa.Path'] === path
+const isChangeOf = (origin: Change['origin'], path: string): boolean =>
+  origin !== null && (origin.response.resource === path || origin['iopa.PathBase'] + origin['iopa.Path'] === path)
+
+/** The client that asked for a change; null for a change by another protocol, or by the app. */
+const publisherOf = (origin: Change['origin']): MqttEndpoint | null => (origin?.endpoint instanceof MqttEndpoint ? origin.endpoint : null)
+
+const sessionBehind = (origin: Change['origin']): Session | null => publisherOf(origin)?.session ?? null
 
 /** Paths that one piece of a search looks at. */
 const LOOKS = 64

@@ -208,7 +208,8 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
         this.sender.send(PINGRESP)
         return this.#reads()
       default:
-        if (type === PACKET.PUBLISH) return this.#publishes().receive(bytes, start, body, end) && this.#reads()
+        if (type !== PACKET.PUBLISH) break
+        return this.#publishes().receive(bytes, start, body, end) && ((!this.reader.held && !this.sender.buffer.blocked) || this.#reads())
     }
     this.#control(decoder.decode(bytes, start, body, end, this.version))
     return this.#state === 'open' && this.#reads()

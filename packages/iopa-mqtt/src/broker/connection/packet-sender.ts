@@ -35,7 +35,7 @@ export class PacketSender implements PacketSink {
   }
 
   get full(): boolean {
-    return this.buffer.full
+    return this.buffer.blocked && this.buffer.full
   }
 
   publish(message: Message, qos: number, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[]): boolean {

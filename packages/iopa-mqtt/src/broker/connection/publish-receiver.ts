@@ -1,4 +1,4 @@
-import type { Context, HeldBytes } from '@iopa/transport'
+import type { Context, Endpoint, HeldBytes } from '@iopa/transport'
 import { encodeReason } from '../../codec/message-properties.ts'
 import { PACKET } from '../../codec/packet-types.ts'
 import { ProtocolError } from '../../codec/protocol-error.ts'
@@ -29,6 +29,8 @@ export interface PublishReceiverPorts {
  * handled concurrently, after the messages before them.
  */
 export class PublishReceiver implements PublicationOwner {
+  readonly scope: Context
+  readonly endpoint: Endpoint
   readonly #connection: PublishingConnection
   readonly #session: Session
   readonly #ports: PublishReceiverPorts
@@ -45,15 +47,14 @@ export class PublishReceiver implements PublicationOwner {
   #starting: Publication | null = null
   #waitsForMemory = false
 
+  /** `connection` is accepted. */
   constructor(connection: PublishingConnection, session: Session, ports: PublishReceiverPorts) {
+    this.scope = connection.context as Context
+    this.endpoint = connection.endpoint as Endpoint
     this.#connection = connection
     this.#session = session
     this.#ports = ports
     this.#aliases = new TopicAliases(ports.topics, ports.operation.settings.topicAliasMaximum)
-  }
-
-  get scope(): Context {
-    return this.#connection.context as Context
   }
 
   /**
@@ -89,6 +90,7 @@ export class PublishReceiver implements PublicationOwner {
     fields.expiresAt = fields.messageExpiryInterval < 0 ? 0 : operation.clock.elapsed() + fields.messageExpiryInterval * 1000
     fields.publisher = this.#session
     const message = new Message(topic, fields)
+    const { size } = message
     if (fields.forwardable) message.forward(version === 5 ? 5 : 3, start, end)
     const publication = new Publication(this.#session, topic, message, this)
     publication.packetId = packetId
@@ -98,15 +100,15 @@ export class PublishReceiver implements PublicationOwner {
     this.inWork++
     if (qos === 0 || version < 5) {
       this.#unbounded++
-      this.#unboundedBytes += message.size
+      this.#unboundedBytes += size
     }
     this.#begin(publication)
     if (!publication.settled) {
       publication.waited = true
-      if (bodies !== undefined && message.size > UNCOUNTED) holdMemory(publication, bodies)
-      this.#workChanged()
+      if (bodies !== undefined && size > UNCOUNTED) holdMemory(publication, bodies)
+      connection.counted.busy(this.inWork)
     }
-    return this.reads
+    return (this.#unbounded === 0 && bodies?.tight !== true) || this.reads
   }
 
   /** PUBREL: the client will not send this message again. */
@@ -141,7 +143,11 @@ export class PublishReceiver implements PublicationOwner {
       this.#unboundedBytes -= message.size
     }
     if (message.qos > 0) this.#acknowledge(publication)
-    if (publication.waited) this.#workChanged()
+    if (!publication.waited) return
+    const connection = this.#connection
+    connection.counted.busy(this.inWork)
+    if (connection.reader.paused) connection.proceed()
+    if (this.inWork === 0 && connection.disconnected) connection.endScope()
   }
 
   #begin(publication: Publication): void {
@@ -181,13 +187,6 @@ export class PublishReceiver implements PublicationOwner {
       else if (!this.#start(next)) return
     }
     this.#busy?.delete(topic)
-  }
-
-  #workChanged(): void {
-    const connection = this.#connection
-    connection.counted.busy(this.inWork)
-    if (connection.reader.paused) connection.proceed()
-    if (this.inWork === 0 && connection.disconnected) connection.endScope()
   }
 
   /** True if the memory for bodies has room for this user; otherwise reading continues when bodies have been released. */

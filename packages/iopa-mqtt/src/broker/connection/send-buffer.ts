@@ -34,7 +34,8 @@ export class SendBuffer {
   #blockEnd = 0
   #lastSize = FIRST_BLOCK
   #scheduled = false
-  #blocked = false
+  /** True while the sink has asked to wait. */
+  blocked = false
   #closed = false
 
   /** `schedule` has `flush()` called once, at the end of the batch. */
@@ -52,18 +53,13 @@ export class SendBuffer {
 
   /** True if the peer takes nothing and more waits than the mark allows. */
   get full(): boolean {
-    return this.#blocked && this.size >= this.#highWaterMark
-  }
-
-  /** True while the sink has asked to wait. */
-  get blocked(): boolean {
-    return this.#blocked
+    return this.blocked && this.size >= this.#highWaterMark
   }
 
   /** Appends bytes, which must not change any more. */
   append(bytes: Buffer, start: number, end: number): void {
     if (this.#closed) return
-    if (this.#range === bytes && this.#rangeEnd === start && !this.#blocked) {
+    if (this.#range === bytes && this.#rangeEnd === start && !this.blocked) {
       this.#rangeEnd = end
       return
     }
@@ -72,14 +68,14 @@ export class SendBuffer {
       this.#scheduled = true
       this.#schedule(this)
       // The first part of a flush stays where it is; most flushes have no second.
-      if (!this.#blocked && this.#block === null && this.#range === null) {
+      if (!this.blocked && this.#block === null && this.#range === null) {
         this.#range = bytes
         this.#rangeStart = start
         this.#rangeEnd = end
         return
       }
     }
-    if (length > COPY_LIMIT && !this.#blocked) {
+    if (length > COPY_LIMIT && !this.blocked) {
       this.#closeOpen()
       this.#parts.push(bytes.subarray(start, end))
       this.#partsLength += length
@@ -119,16 +115,16 @@ export class SendBuffer {
   /** Writes everything in one write, unless the sink has asked to wait. */
   flush(): void {
     this.#scheduled = false
-    if (this.#blocked || this.#closed) return
+    if (this.blocked || this.#closed) return
     const bytes = this.#take()
     if (bytes === null) return
     this.#counters.bytesSent += bytes.length
-    if (!this.#sink.write(bytes)) this.#blocked = true
+    if (!this.#sink.write(bytes)) this.blocked = true
   }
 
   /** The sink takes bytes again. */
   drained(): void {
-    this.#blocked = false
+    this.blocked = false
     this.flush()
   }
 

@@ -7,7 +7,7 @@ const LONGEST = 8
 /** Units of work in one turn of the event loop: one message looked at, one filter granted, or about 64 nodes visited. */
 const UNITS = 400
 
-/** Units between two readings of the clock. */
+/** Units between two readings of the clock; so many are spent before a turn is timed at all. */
 const LOOK = 16
 
 /**
@@ -18,7 +18,9 @@ export class Turns {
   readonly #clock: Clock
   readonly #batches: WriteBatches
   #left = UNITS
-  /** When the first unit of this turn was spent. */
+  /** Units that were spent, in any turn, since the last one that was timed. */
+  #untimed = 0
+  /** When the timer of this turn was set. */
   #began = 0
   #armed = false
   readonly #waiting: (() => void)[] = []
@@ -30,10 +32,14 @@ export class Turns {
 
   /** Spends one unit; false when this turn has none left: the walk then waits for the next turn. */
   take(): boolean {
-    if (this.#left > 0 && this.#left % LOOK === 0 && this.#armed && this.#clock.elapsed() - this.#began > LONGEST) this.#left = 0
+    if (!this.#armed) {
+      // Most turns spend a unit or two: a timer for each would cost more than what they do.
+      if (++this.#untimed >= LOOK) this.#arm()
+      return true
+    }
+    if (this.#left > 0 && this.#left % LOOK === 0 && this.#clock.elapsed() - this.#began > LONGEST) this.#left = 0
     if (this.#left === 0) return false
     this.#left--
-    if (!this.#armed) this.#arm()
     return true
   }
 
@@ -50,6 +56,8 @@ export class Turns {
 
   #arm(): void {
     this.#armed = true
+    this.#left = UNITS - this.#untimed
+    this.#untimed = 0
     this.#began = this.#clock.elapsed()
     this.#clock.setTimeout(this.#turn, 0)
   }

@@ -1,4 +1,4 @@
-// What the tests of abuse share: the house on every port, bare peers, and what must be left when they have gone.
+// Shared by hostile-input and unresponsive-peers: the house on every port, bare peers, and a check for leaks.
 import dgram from 'node:dgram'
 import { readdirSync } from 'node:fs'
 import net from 'node:net'

@@ -27,8 +27,8 @@ const resourcesOf = (source: FileSource, options: Partial<ResourceOptions> = {})
   return new Resources(source, new Lookup(source, settings), settings)
 }
 
-describe('memory', () => {
-  test('what entries come to hold counts as soon as they hold it', () => {
+describe('memory of the cache', () => {
+  test('counts content as soon as an entry holds it', () => {
     const cache = new BoundedCache<number>({ maxBytes: 20_000, maxFiles: 100 })
     for (let key = 0; key < 10; key++) cache.set(String(key), key)
     for (let key = 0; key < 10; key++) {
@@ -38,7 +38,7 @@ describe('memory', () => {
     expect(cache.bytes).toBeGreaterThan(10_000)
   })
 
-  test('cold files that are asked for at once are loaded as far as the cache has room, and the others are read by those who asked', async () => {
+  test('loads concurrent cold files only while the cache has room, and streams the others', async () => {
     const files = memory(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`/${at}`, 'x'.repeat(4000)])))
     let release = (): void => undefined
     let opens = 0
@@ -73,8 +73,8 @@ describe('memory', () => {
   })
 })
 
-describe('age', () => {
-  test('a clock that is set back makes the next request look', async () => {
+describe('age of cache entries', () => {
+  test('checks at the next request after the clock was set back', async () => {
     let now = 10_000
     const files = memory({ '/a': 'one' })
     const resources = resourcesOf(files, { now: () => now })
@@ -85,7 +85,7 @@ describe('age', () => {
     expect(await resources.find('/a')).toMatchObject({ plain: { size: 6 } })
   })
 
-  test('counts from when the look began, however long it took', async () => {
+  test('counts from the start of a check, however long it takes', async () => {
     let now = 0
     const files = memory()
     files.set('/a', 'one', { lastModified: 0 })
@@ -106,7 +106,7 @@ describe('age', () => {
     expect(resources.peek('/a')).toBeUndefined()
   })
 
-  test('of what is known ends when the file has gone at its opening', async () => {
+  test('ends when the file has gone at its opening', async () => {
     const files = memory({ '/a': 'one' })
     const app = appWithProtocols().use(serveStatic({ stat: path => files.stat(path), open: async () => undefined }))
     const ask = async (method: string) => (await app.invoke({ 'iopa.Method': method, 'iopa.Path': '/a' })).status
@@ -166,7 +166,7 @@ describe('subscriptions of one connection', () => {
     return new Set(looks.keys())
   }
 
-  test('are watched up to a thousand, the oldest not any more', async () => {
+  test('watches at most a thousand, and drops the oldest', async () => {
     const names = Array.from({ length: 1003 }, (_, at) => `/${at}`)
     const { observe, connection } = open(names)
     for (const name of names) await observe(name)
@@ -176,7 +176,7 @@ describe('subscriptions of one connection', () => {
     expect((await watched()).size).toBe(0)
   })
 
-  test('of one path twice are watched once, and not after it is unsubscribed', async () => {
+  test('watches a path once for two subscriptions, and not after unsubscribe', async () => {
     const { observe, unsubscribe, connection } = open(['/a', '/b'])
     await observe('/a')
     await observe('/a')

@@ -16,12 +16,12 @@ import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 
 // Within the project, so that the modules that are not bundled are found.
-const folder = mkdtempSync(new URL('../node_modules/.process-life-', import.meta.url).pathname)
+const folder = mkdtempSync(new URL('../node_modules/.process-exit-', import.meta.url).pathname)
 const program = join(folder, 'program.mjs')
 
 beforeAll(async () => {
   await build({
-    entryPoints: [new URL('process-life.ts', import.meta.url).pathname],
+    entryPoints: [new URL('process-exit-program.ts', import.meta.url).pathname],
     outfile: program,
     bundle: true,
     platform: 'node',
@@ -64,7 +64,7 @@ const serve = async (make: (port: number) => Transport, state: string, port = 0)
   return { url, close }
 }
 
-test('processes that only observe go on when their servers restart', async () => {
+test('a process with only an observer runs on when its server restarts', async () => {
   const makes: Readonly<Record<string, (port: number) => Transport>> = {
     http: port => http({ port, retry: 300 }),
     tcp: port => tcp({ port }),
@@ -85,7 +85,7 @@ test('processes that only observe go on when their servers restart', async () =>
   expect(results).toEqual(Object.keys(makes).map(name => [name, [0, 'first', 'last', 'done']]))
 })
 
-test('a process that only observes over datagrams goes on without its server', async () => {
+test('a process with only an observer over datagrams runs on without its server', async () => {
   const { url, close } = await serve(port => coap({ port }), 'first')
   const { child, lines } = run('observe', url.href)
   await vi.waitFor(() => expect(lines).toEqual(['first']), { timeout: 8000 })
@@ -94,7 +94,7 @@ test('a process that only observes over datagrams goes on without its server', a
   expect(child.exitCode).toBe(null)
 })
 
-test('a process that waits for an answer gets its timeout', async () => {
+test('a process that waits for an answer runs until its timeout', async () => {
   const server = net.createServer(socket => void socket.on('error', () => undefined).resume()).listen(0, '127.0.0.1')
   const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1')
   await Promise.all([once(server, 'listening'), once(socket, 'listening')])
@@ -108,13 +108,13 @@ test('a process that waits for an answer gets its timeout', async () => {
   for (const { lines } of runs) expect(lines).toEqual(['timeout', 'done'])
 })
 
-test('a process whose app is closing sees the end of it, though what it waits for never settles', async () => {
+test('a process that closes its app runs until the close, even with requests that never settle', async () => {
   const { exit, lines } = run('close')
   expect(await exit).toBe(0)
   expect(lines).toEqual(expect.arrayContaining(['closed', 'done']))
 })
 
-test('a process with an idle client of HTTP ends by itself', async () => {
+test('a process with only an idle HTTP client exits', async () => {
   const { url } = await serve(port => http({ port }), 'x')
   const { exit, lines } = run('idle', url.href)
   await vi.waitFor(() => expect(lines).toEqual(['x', 'done']), { timeout: 8000 })

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { request } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
 
-const program = new URL('./held-bodies.mjs', import.meta.url).pathname
+const program = new URL('./body-heap.mjs', import.meta.url).pathname
 const root = new URL('..', import.meta.url).pathname
 const built = existsSync(new URL('../packages/iopa-http/dist', import.meta.url))
 

@@ -23,7 +23,7 @@ const DATES: Readonly<Record<string, string>> = {
 // The environment of a context has a `now` of its own, which gives server.Timestamp.
 const WALL = /\bDate\.now\b|\bnew Date\(\)|\b#?clock\.now\b/
 
-test('only dates that are shown or stored read the wall clock', () => {
+test('sources read the wall clock only for dates that are shown or stored', () => {
   const sources = readdirSync(`${root}packages`).flatMap(name =>
     readdirSync(`${root}packages/${name}/src`, { recursive: true, encoding: 'utf8' }).map(path => `packages/${name}/src/${path}`)
   )

@@ -30,12 +30,12 @@ interface Lab {
   close(): Promise<void>
 }
 
-type Make = (shared: { clock: VirtualClock; channel: VirtualNetwork; port: number }) => Transport
+type Make = (shared: { clock: VirtualClock; network: VirtualNetwork; port: number }) => Transport
 
 const lab = async (make: Make, build: (app: App & { get: never }) => void = () => undefined): Promise<Lab> => {
   const clock = virtualClock({ start: START })
   const network = virtualNetwork({ clock })
-  const app = new App({ clock, logger: false }).use(router()).use(make({ clock, channel: network, port: 4000 }))
+  const app = new App({ clock, logger: false }).use(router()).use(make({ clock, network, port: 4000 }))
   build(app as never)
   const [listener] = await app.listen()
   const url = (listener as CoapListener).urls?.find(({ protocol }) => protocol === 'coap+tcp:') ?? (listener?.url as URL)
@@ -69,8 +69,8 @@ const lab = async (make: Make, build: (app: App & { get: never }) => void = () =
 describe.each([
   ['forwards', HOUR],
   ['back', -HOUR]
-])('a wall clock that jumps an hour %s', (_, jump) => {
-  test('cuts no half head of HTTP, and keeps none', async () => {
+])('a wall clock jump of an hour %s', (_, jump) => {
+  test('does not cut off or keep an incomplete HTTP header', async () => {
     const { clock, peer, close } = await lab(http, app => app.use(() => 'yes'))
     const [sends, silent] = [await peer(), await peer()]
     for (const { channel } of [sends, silent]) channel.write('GET /a HTTP/1.1\r\nHost: localhost\r\n')
@@ -85,7 +85,7 @@ describe.each([
     await close()
   })
 
-  test('cuts no upload of HTTP, and keeps none that has stopped', async () => {
+  test('does not cut off a running HTTP upload, or keep a stopped one', async () => {
     const { clock, peer, close } = await lab(http, app => app.use(async (context: Context) => `${(await context.bytes()).length} bytes`))
     const [sends, silent] = [await peer(), await peer()]
     for (const { channel } of [sends, silent]) channel.write('PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nabc')
@@ -104,7 +104,7 @@ describe.each([
     ['HTTP', http as Make, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'],
     ['TCP', tcp as Make, '{"iopa.Method":"GET","iopa.Path":"/"}\n'],
     ['CoAP over TCP', ((shared: Parameters<Make>[0]) => coap({ ...shared, tcp: true })) as Make, Buffer.of(0x00, 0xe1, 0x00, 0x01)]
-  ])('ends an idle connection of %s in its time', async (name, make, request) => {
+  ])('does not change when an idle connection of %s ends', async (name, make, request) => {
     const { clock, peer, close } = await lab(make, app => app.use(() => 'yes'))
     const idle = await peer()
     idle.channel.write(request)
@@ -118,7 +118,7 @@ describe.each([
     await close()
   })
 
-  test('ends a request without an answer in its time', async () => {
+  test('does not change the timeout of a request without an answer', async () => {
     const { clock, peer, close } = await lab(http, app => app.use(() => new Promise(() => undefined)))
     const waits = await peer()
     waits.channel.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
@@ -131,7 +131,7 @@ describe.each([
     await close()
   })
 
-  test('disturbs no exchange of CoAP: what was lost is sent again, and no request is handled twice', async () => {
+  test('does not disturb CoAP exchanges: lost messages are sent again, and no request is handled twice', async () => {
     const handled: string[] = []
     const { clock, app, network, url, close } = await lab(coap, build =>
       build.use(async (context: Context) => {
@@ -165,7 +165,7 @@ describe.each([
     ['tcp', tcp as Make],
     ['coap', coap as Make],
     ['http', http as Make]
-  ])('leaves the time of a waiting request of a client as it is (%s)', async (_name, make) => {
+  ])('does not change the timeout of a pending client request (%s)', async (_name, make) => {
     const { clock, app, url, close } = await lab(make, build =>
       build.use((context: Context) =>
         context.path === '/slow' ? new Promise(resolve => void clock.setTimeout(() => resolve('late'), 7000)) : new Promise(() => undefined)

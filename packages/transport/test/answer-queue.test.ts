@@ -3,7 +3,7 @@ import { receivedAnswer } from '@iopa/context/host'
 import { describe, expect, test } from 'vitest'
 import { AnswerQueue } from '../src/client/answer-queue.ts'
 
-describe('a queue of answers', () => {
+describe('AnswerQueue', () => {
   const bytes = (count: number): LinkAnswer => receivedAnswer(200, { payload: new Uint8Array(count) })
   const sizes = async (queue: AnswerQueue): Promise<number[]> => {
     queue.end()
@@ -12,7 +12,7 @@ describe('a queue of answers', () => {
     return seen
   }
 
-  test('keeps the newest that fit in its bytes, and one that does not', async () => {
+  test('keeps the newest answers within its bytes, and one that is larger', async () => {
     const queue = new AnswerQueue({ queueMessages: 100, queueBytes: 10 })
     for (const size of [4, 3, 5, 2]) queue.push(bytes(size))
     expect(await sizes(queue)).toEqual([3, 5, 2])
@@ -21,7 +21,7 @@ describe('a queue of answers', () => {
     expect(await sizes(large)).toEqual([50])
   })
 
-  test('has room again for what was read', async () => {
+  test('has room again for answers that were read', async () => {
     const queue = new AnswerQueue({ queueMessages: 100, queueBytes: 10 })
     for (const size of [5, 5]) queue.push(bytes(size))
     await queue.next()

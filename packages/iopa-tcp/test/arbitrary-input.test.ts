@@ -11,11 +11,11 @@ import { atEnd, dial, eventually, get, put, serve } from './support.ts'
 
 const later = (ms: number, value?: unknown): Promise<unknown> => new Promise(resolve => setTimeout(() => resolve(value), ms))
 
-describe('connections opened and dropped', () => {
+describe('opened and dropped connections', () => {
   // All of the ten thousand need a limit of open files of more than twice as many: both ends are in this process.
   const count = Number(process.env['IOPA_CONNECTIONS'] ?? 1000)
 
-  test(`${count} idle ones leave nothing behind`, async () => {
+  test(`leave nothing behind: ${count} idle ones`, async () => {
     const { port, app } = await serve(() => 'x')
     const sockets: net.Socket[] = []
     for (let opened = 0; opened < count; opened += 100) {
@@ -33,8 +33,8 @@ describe('connections opened and dropped', () => {
   }, 60_000)
 })
 
-describe('anything at all', () => {
-  test('that is sent as lines is answered line by line, and nothing throws', async () => {
+describe('arbitrary input', () => {
+  test('as lines is answered line by line, and nothing throws', async () => {
     const { port, app, errors } = await serve(context => context.path)
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 60 }), { minLength: 1, maxLength: 10 }), async lines => {
@@ -54,7 +54,7 @@ describe('anything at all', () => {
     expect(errors).toEqual([])
   })
 
-  test('that is sent to a session of frames ends in an answer or a close', async () => {
+  test('in a session of frames gets an answer or a close', async () => {
     const { port, app, errors } = await serve(
       async (context: Context) =>
         createHash('sha1')
@@ -79,7 +79,7 @@ describe('anything at all', () => {
   })
 })
 
-describe('on a network that cuts and joins at random', () => {
+describe('on a network that splits and joins at random', () => {
   const world = async (seed: number, options: Parameters<typeof tcp>[0] = {}) => {
     const clock = virtualClock()
     const network = virtualNetwork({ clock, seed, splitting: 7, coalescing: 0.5, delay: [1, 20], window: 512 })
@@ -109,7 +109,7 @@ describe('on a network that cuts and joins at random', () => {
     }
   })
 
-  test('an observer hears the last change', async () => {
+  test('an observer gets the last change', async () => {
     for (const seed of [1, 2, 3]) {
       const { clock, app, channel } = await world(seed)
       const levels: number[] = []
@@ -129,7 +129,7 @@ describe('on a network that cuts and joins at random', () => {
     }
   })
 
-  test('idle connections end on the clock alone', async () => {
+  test('idle connections end after the idle time', async () => {
     const { clock, app } = await world(1, { limits: { idleTimeout: 60_000 } })
     expect(app.live).toBe(1)
     await clock.advance(120_000)
@@ -157,7 +157,7 @@ describe.skipIf(!hasNetcat)('netcat', () => {
       child.stdin.end(input)
     })
 
-  test('-N gets the answers to all that it has sent', async () => {
+  test('-N gets the answers to all its requests', async () => {
     const { port, app } = await serve(context => later(20, context.path))
     const output = await netcat(port, `${JSON.stringify(get('/a'))}\n${JSON.stringify(get('/b'))}`, '-N')
     expect(
@@ -169,7 +169,7 @@ describe.skipIf(!hasNetcat)('netcat', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('-N hears of changes after it has finished sending', async () => {
+  test('-N gets changes after it has ended its side', async () => {
     let level = 0
     const { port, app } = await serve(async (context: Context) => {
       if (context.method === 'PUT') {
@@ -199,7 +199,7 @@ describe.skipIf(!hasNetcat)('netcat', () => {
     })
   })
 
-  test('asks in lines, as a person would', async () => {
+  test('can be used by hand, line by line', async () => {
     const { port } = await serve(async (context: Context) => `you said ${await context.text()}`, { framing: 'lines' })
     expect(await netcat(port, 'hello\n', '-N')).toBe('you said hello\n')
   })

@@ -68,8 +68,8 @@ const stalled = () => {
   return { state, stream }
 }
 
-describe('a stream that never ends', () => {
-  test.each(['coap', 'mqtt', 'tcp', 'udp', 'memory'] as const)('is answered with 504 over %s, and given up', async protocol => {
+describe('an endless stream', () => {
+  test.each(['coap', 'mqtt', 'tcp', 'udp', 'memory'] as const)('gets 504 over %s and is cancelled', async protocol => {
     const { stream, state } = stalled()
     const { lines, logger } = logging()
     const { app, connect } = await serve(protocol, { logger, limits: { requestTimeout: 200, inFlight: 1 } }, app => {
@@ -86,23 +86,26 @@ describe('a stream that never ends', () => {
     expect(lines.filter(line => line.includes('504'))).toHaveLength(1)
   })
 
-  test.each(['coap', 'mqtt', 'tcp', 'memory'] as const)('is given up over %s when its peer has gone, and is in flight no longer', async protocol => {
-    const { stream, state } = stalled()
-    const { connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 1500, inFlight: 1 } }, app => {
-      app.get('/stalled', () => stream)
-      app.get('/next', () => 'next')
-    })
-    const client = await connect()
-    const lost = client.get('/stalled').catch(() => undefined)
-    await vi.waitFor(() => expect(stream.count).toBeGreaterThan(1))
-    await client.close()
-    await lost
-    await vi.waitFor(() => expect(state.given).toBe(1), 3000)
-    const other = await connect()
-    await vi.waitFor(async () => expect((await other.get('/next')).status).toBe(200), { timeout: 3000, interval: 100 })
-  })
+  test.each(['coap', 'mqtt', 'tcp', 'memory'] as const)(
+    'is cancelled over %s when its peer disconnects, and is no longer in flight',
+    async protocol => {
+      const { stream, state } = stalled()
+      const { connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 1500, inFlight: 1 } }, app => {
+        app.get('/stalled', () => stream)
+        app.get('/next', () => 'next')
+      })
+      const client = await connect()
+      const lost = client.get('/stalled').catch(() => undefined)
+      await vi.waitFor(() => expect(stream.count).toBeGreaterThan(1))
+      await client.close()
+      await lost
+      await vi.waitFor(() => expect(state.given).toBe(1), 3000)
+      const other = await connect()
+      await vi.waitFor(async () => expect((await other.get('/next')).status).toBe(200), { timeout: 3000, interval: 100 })
+    }
+  )
 
-  test('is broken off over HTTP when it makes no progress', async () => {
+  test('is broken off over HTTP without progress', async () => {
     const { stream, state } = stalled()
     const { lines, logger } = logging()
     const { connect } = await serve('http', { logger, limits: { idleTimeout: 300 } }, app => app.get('/stalled', () => stream))
@@ -112,7 +115,7 @@ describe('a stream that never ends', () => {
     expect(lines.filter(line => line.includes('no progress'))).toHaveLength(1)
   })
 
-  test('is broken off by the fetch handler when it makes no progress', async () => {
+  test('is broken off by the fetch handler without progress', async () => {
     const { stream, state } = stalled()
     const app = new App({ logger: false, limits: { idleTimeout: 100 } }).use(() => stream)
     open.push(() => app.close())
@@ -122,14 +125,14 @@ describe('a stream that never ends', () => {
   })
 })
 
-describe('a stream that fails first', () => {
+describe('a stream that fails before its first chunk', () => {
   const failing = (error: Error) => () =>
     (async function* () {
       await new Promise(resolve => setTimeout(resolve, 5))
       if (error.message !== '') throw error
       yield 'x'
     })()
-  test.each(PROTOCOLS)('is a 500, or the error that it failed with, over %s', async protocol => {
+  test.each(PROTOCOLS)('gets 500, or its own error, over %s', async protocol => {
     const { lines, logger } = logging()
     const { connect } = await serve(protocol, { logger }, app => {
       app.get('/fails', failing(new Error('the secret')))
@@ -142,7 +145,7 @@ describe('a stream that fails first', () => {
     expect(lines.filter(line => line.includes('secret'))).toHaveLength(1)
   })
 
-  test('lets a silent one have its head after 100 ms over HTTP', async () => {
+  test('does not delay the head over HTTP for more than 100 ms', async () => {
     const { connect } = await serve('http', { logger: false }, app =>
       app.get('/slow', () =>
         (async function* () {
@@ -190,7 +193,7 @@ describe('a change whose peer does not wait for the answer', () => {
     if (protocol !== 'mqtt' && protocol !== 'coap') await vi.waitFor(() => expect(app.live).toBe(0))
   })
 
-  test.each(PROTOCOLS)('reaches observers when the peer got 504 and the handler finishes later, over %s', async protocol => {
+  test.each(PROTOCOLS)('reaches observers when the handler finishes after a 504, over %s', async protocol => {
     const { changes, connect } = await served(protocol, { limits: { requestTimeout: 80 } }, 400)
     const client = await connect()
     expect((await client.put('/lights/hall', 'on')).status).toBe(504)
@@ -228,7 +231,7 @@ describe('a change whose peer does not wait for the answer', () => {
     })
   }
 
-  test.each(PROTOCOLS)('is not told where its handler fails at last, over %s', async protocol => {
+  test.each(PROTOCOLS)('does not reach observers when its handler fails later, over %s', async protocol => {
     const { changes, connect } = await served(protocol, { limits: { requestTimeout: 80 } }, 300)
     const client = await connect()
     expect((await client.put('/lights/refused', 'on')).status).toBe(504)
@@ -237,7 +240,7 @@ describe('a change whose peer does not wait for the answer', () => {
     expect(changes).toEqual(['/other'])
   })
 
-  test.each(PROTOCOLS)('ends within the limit where it leaves and its handler never finishes, over %s', async protocol => {
+  test.each(PROTOCOLS)('ends within the limit when the peer leaves and the handler never finishes, over %s', async protocol => {
     const ended: string[] = []
     let begun = false
     const { connect } = await serve(protocol, { logger: false, limits: { requestTimeout: 1500, drainTimeout: 100 } }, app =>
@@ -258,7 +261,7 @@ describe('a change whose peer does not wait for the answer', () => {
     if (protocol === 'http' || protocol === 'memory') expect(performance.now() - began).toBeLessThan(1000)
   })
 
-  test('ends within the limit where its handler never finishes', async () => {
+  test('ends within the limit when its handler never finishes', async () => {
     const ended: string[] = []
     const { app, connect } = await serve('memory', { logger: false, limits: { requestTimeout: 40, drainTimeout: 100 } }, app =>
       app.put('/hangs', context => {
@@ -275,7 +278,7 @@ describe('a change whose peer does not wait for the answer', () => {
   })
 })
 
-test.each(PROTOCOLS)('a change that is cancelled before it is sent does not happen, over %s', async protocol => {
+test.each(PROTOCOLS)('a change that is cancelled before it is sent does not run, over %s', async protocol => {
   let ran = 0
   const { connect } = await serve(protocol, { logger: false }, app => app.put('/a', () => void ran++))
   const client = await connect()
@@ -284,7 +287,7 @@ test.each(PROTOCOLS)('a change that is cancelled before it is sent does not happ
   expect(ran).toBe(1)
 })
 
-describe('an error that is not of the peer', () => {
+describe('an error of the server or of another server', () => {
   const SECRET = /127\.0\.0\.1|9999|lights and more|<html>|content-type/
   const cases: [string, number, (app: App, upstream: Client) => (context: Context) => unknown][] = [
     ['a server that cannot be reached', 502, app => () => app.connect('http://127.0.0.1:1').then(client => client.get('/'))],
@@ -336,7 +339,7 @@ describe('an error that is not of the peer', () => {
       }
     ]
   ]
-  test.each(cases)('is logged, and told without a word of it: %s', async (_, status, handler) => {
+  test.each(cases)('is logged and hidden from the peer: %s', async (_, status, handler) => {
     const { lines, logger } = logging()
     const upstream = routed({ logger: false })
     const beside = memory({ name: 'beside' })
@@ -358,7 +361,7 @@ describe('an error that is not of the peer', () => {
     expect(lines).toHaveLength(1)
   })
 
-  test('is for the peer where it is not marked, and where an answer is passed on', async () => {
+  test('is shown to the peer if it has no origin, and if an answer is passed on', async () => {
     const app = routed({ logger: false })
     app.get('/own', () => Promise.reject(new IopaError(409, 'taken', 'Taken.')))
     app.post('/body', context => context.json())

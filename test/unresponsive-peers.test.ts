@@ -30,7 +30,7 @@ import {
   type Ports,
   URI_PATH,
   until
-} from './abuse-support.ts'
+} from './hostile-support.ts'
 
 const limits: Partial<Limits> = { headerTimeout: 300, idleTimeout: 600, requestTimeout: 1000, connections: 20_000 }
 
@@ -81,8 +81,8 @@ afterEach(async () => {
 
 const streamPorts = ({ http, mqtt, tcp, coapTcp }: Ports): number[] => [http, mqtt, tcp, coapTcp]
 
-describe('a peer that is slow', () => {
-  test('to send the header of a request, byte by byte, is told 408', async () => {
+describe('a slow peer', () => {
+  test('gets 408 for a header that arrives byte by byte', async () => {
     const peer = await Peer.open(house.ports.http)
     const begun = Date.now()
     void peer.drip(`GET /lights HTTP/1.1\r\nhost: localhost\r\nx-slow: ${'x'.repeat(1000)}`, 10)
@@ -90,21 +90,21 @@ describe('a peer that is slow', () => {
     expect(Date.now() - begun).toBeLessThan(3000)
   })
 
-  test('to send the header of its second request is told 408 as well', async () => {
+  test('gets 408 for the header of its second request too', async () => {
     const peer = await Peer.open(house.ports.http)
     await peer.send(httpGet('/lights')).answer(received => received.includes('hall'))
     void peer.drip(`GET /lights HTTP/1.1\r\nhost: localhost\r\nx-slow: ${'x'.repeat(1000)}`, 10)
     expect((await peer.answer()).toString('latin1')).toMatch(/HTTP\/1\.1 408 /)
   })
 
-  test('to send a body, and then stops, is dropped', async () => {
+  test('is dropped when it stops in the middle of a body', async () => {
     const peer = await Peer.open(house.ports.http)
     const put = httpPut('/lights/hall', 'x'.repeat(1000))
     await peer.send(put.slice(0, -500)).answer()
     expect(peer.received.length).toBe(0)
   })
 
-  test('to send a body, byte by byte, is told 504 by the deadline of requests', async () => {
+  test('gets 504 at the request deadline for a body that arrives byte by byte', async () => {
     const peer = await Peer.open(house.ports.http)
     const put = httpPut('/lights/hall', 'x'.repeat(1000))
     void peer.send(put.slice(0, -1000)).drip('x'.repeat(1000), 10)
@@ -112,13 +112,13 @@ describe('a peer that is slow', () => {
     expect(house.errors.splice(0).map(String)).toEqual([expect.stringContaining('504 timeout')])
   })
 
-  test('to send a line, byte by byte, is told 408', async () => {
+  test('gets 408 for a line that arrives byte by byte', async () => {
     const peer = await Peer.open(house.ports.tcp)
     void peer.drip(bag({ 'iopa.Path': `/${'x'.repeat(1000)}` }), 10)
     expect((await peer.answer()).toString()).toMatch(/"iopa.StatusCode":408/)
   })
 
-  test('to introduce itself is dropped, by MQTT and by CoAP', async () => {
+  test('is dropped by MQTT and CoAP when it does not introduce itself', async () => {
     const [mqtt, coap] = await Promise.all([Peer.open(house.ports.mqtt), Peer.open(house.ports.coapTcp)])
     void mqtt.drip(mqttConnect('x'.repeat(1000)), 10)
     void coap.drip(coapFrame(CSM, [[2, 'x'.repeat(1000)]]), 10)
@@ -127,7 +127,7 @@ describe('a peer that is slow', () => {
     expect(frameCodes(coap.received)).not.toContain('2.05')
   })
 
-  test('to read what it has asked for is dropped, and what was made for it is bounded', async () => {
+  test('is dropped when it does not read, with bounded output', async () => {
     const [http, tcp] = await Promise.all([Peer.open(house.ports.http), Peer.open(house.ports.tcp)])
     for (const { socket } of [http, tcp]) socket.pause()
     const before = process.memoryUsage().rss
@@ -140,8 +140,8 @@ describe('a peer that is slow', () => {
   })
 })
 
-describe('a peer that is silent', () => {
-  test('is closed on every port, whether it was opened, half-open or in the middle of a message', async () => {
+describe('a silent peer', () => {
+  test('is closed on every port: after opening, half-open, and in the middle of a message', async () => {
     const { http, mqtt, tcp, coapTcp } = house.ports
     const begins: readonly (readonly [number, string | Uint8Array])[] = [
       [http, ''],
@@ -168,8 +168,8 @@ describe('a peer that is silent', () => {
   })
 })
 
-describe('peers that vanish', () => {
-  test('in the middle of a request leave nothing behind', async () => {
+describe('vanishing peers', () => {
+  test('leave nothing behind in the middle of a request', async () => {
     const { http, mqtt, tcp, coapTcp } = house.ports
     const put = httpPut('/lights/hall', '{"on":true,"level":1}')
     const line = `${bag({ 'iopa.Path': '/lights/hall' })}\n`
@@ -190,7 +190,7 @@ describe('peers that vanish', () => {
     }
   })
 
-  test('while their request is in work end it, on every protocol that can tell', async () => {
+  test('end their running request on every protocol that detects it', async () => {
     const { http, tcp, coapTcp } = house.ports
     const asks: readonly (readonly [number, string | Uint8Array])[] = [
       [http, httpGet('/wait')],
@@ -204,7 +204,7 @@ describe('peers that vanish', () => {
     expect(work.reasons).toEqual(['disconnect', 'disconnect', 'disconnect'])
   })
 
-  test('by datagram while their request is in work leave nothing behind when it is over', async () => {
+  test('leave nothing behind after a running request by datagram', async () => {
     const [coap, udp] = await Promise.all([DatagramPeer.open(house.ports.coap), DatagramPeer.open(house.ports.udp)])
     void coap.ask(coapDatagram(1, [[URI_PATH, 'wait']]), 1)
     void udp.ask(Buffer.from(bag({ 'iopa.Path': '/wait' })), 1)
@@ -216,7 +216,7 @@ describe('peers that vanish', () => {
     expect(house.errors.splice(0).map(String)).toEqual([expect.stringContaining('504 timeout'), expect.stringContaining('504 timeout')])
   })
 
-  test('in the middle of a streamed answer stop its source', async () => {
+  test('stop the source of a streamed answer', async () => {
     const peers = await Promise.all(Array.from({ length: 20 }, () => Peer.open(house.ports.http)))
     for (const peer of peers) peer.send(httpGet('/stream'))
     await Promise.all(peers.map(peer => peer.answer(received => received.length > 10_000)))
@@ -225,7 +225,7 @@ describe('peers that vanish', () => {
     await until('no source runs', () => work.streams === 0)
   })
 
-  test('among 240 observers leave nothing behind, whatever they spoke', async () => {
+  test('leave nothing behind as 240 observers on all protocols', async () => {
     const { http, mqtt, tcp, coapTcp, coap } = house.ports
     const observe = [
       [OBSERVE, Uint8Array.of(0)],
@@ -261,7 +261,7 @@ describe('peers that vanish', () => {
     )
   })
 
-  test('with a will that no route takes leave nothing behind', async () => {
+  test('leave nothing behind with a will that no route takes', async () => {
     const will = mqttPacket(
       0x10,
       Buffer.from([0, 4, 0x4d, 0x51, 0x54, 0x54, 5, 0b1110, 0, 60, 0, 0, 1, 0x77, 0, 0, 11]),
@@ -285,7 +285,7 @@ const limit = limitOfDescriptors()
 const atOnce = Math.min(IDLE, Math.max(100, limit - descriptors() - 300))
 
 describe('idle connections', () => {
-  test(`${IDLE} of them, ${atOnce} at once under a limit of ${limit} descriptors, leave no context and no descriptor`, async () => {
+  test(`leave no context and no descriptor: ${IDLE} of them, ${atOnce} at once under a limit of ${limit} descriptors`, async () => {
     await house.close()
     // Nothing is closed for being silent or idle while they are opened.
     house = await openHouse({ connections: 20_000, headerTimeout: 60_000 })

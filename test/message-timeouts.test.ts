@@ -72,7 +72,7 @@ const drips: [string, () => Transport, Uint8Array | string, Uint8Array | string]
   ['a packet of MQTT in a frame of WebSocket', broker, Buffer.concat([Buffer.from(UPGRADE), frame(CONNECT)]), frame(PUBLISH)]
 ]
 
-test('a message that comes byte by byte ends its connection in time', async () => {
+test('a connection ends when a message arrives byte by byte for too long', async () => {
   const ports = await Promise.all(drips.map(([, make]) => serve(make())))
   const peers = await Promise.all(ports.map(dial))
   for (const [at, [, , before]] of drips.entries()) peers[at]?.write(before)
@@ -90,7 +90,7 @@ test('a message that comes byte by byte ends its connection in time', async () =
   // None was whole by then: the shortest has 94 bytes, for which it would have taken 1.9 s.
 })
 
-test('a connection that says nothing ends in time', async () => {
+test('a connection ends when it sends nothing', async () => {
   const silent: [string, () => Transport][] = [
     ['http', () => http({ port: 0 })],
     ['tcp', () => tcp({ port: 0 })],

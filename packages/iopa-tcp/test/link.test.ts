@@ -5,14 +5,6 @@ import { describe, expect, test } from 'vitest'
 import { framingOf } from '../src/framing-option.ts'
 import { TcpLink } from '../src/link.ts'
 
-test('a line of one byte more than the limit is too long, unless that byte is a carriage return', () => {
-  const reader = framingOf('lines').reader(4)
-  reader.push(Buffer.from('1234\r\n'))
-  expect(reader.next()?.length).toBe(4)
-  reader.push(Buffer.from('12345\n'))
-  expect(() => reader.next()).toThrow(expect.objectContaining({ status: 413 }))
-})
-
 describe('a TCP link', () => {
   const make = (framing: 'bag' | 'lines') => {
     const clock = virtualClock()
@@ -44,7 +36,7 @@ describe('a TCP link', () => {
     return { clock, written, ended, ask, block, receive: (text: string) => receiver?.data(Buffer.from(text)), lose: () => receiver?.close() }
   }
 
-  test('gives the answer after that of a plain message that was given up to the next one', async () => {
+  test('gives the next message its own answer after an aborted plain message', async () => {
     const { clock, ended, ask, receive } = make('lines')
     const abort = new AbortController()
     ask('a', abort.signal)
@@ -59,7 +51,7 @@ describe('a TCP link', () => {
     expect(ended).toEqual(['a given up', 'b answered'])
   })
 
-  test('says of each request that is lost whether it was sent', async () => {
+  test('reports for each lost request whether it was sent', async () => {
     const { clock, ended, ask, block, lose } = make('bag')
     block(true)
     ask('a')
@@ -71,7 +63,7 @@ describe('a TCP link', () => {
     expect(ended).toEqual(['a lost, sent', 'b lost, not sent'])
   })
 
-  test('never sends what was given up while the peer did not read', async () => {
+  test('does not send requests that were aborted while the peer did not read', async () => {
     const { clock, written, ask, block } = make('bag')
     block(true)
     ask('a')

@@ -76,16 +76,23 @@ interface Case {
 const cases: Case[] = [
   {
     name: 'the rest of a head of HTTP',
-    make: http,
+    make: () => http({ port: 0 }),
     limits: { headerTimeout: LIMIT },
     before: [HEAD.slice(0, 20), 0],
     late: `${HEAD.slice(20)}abcdef`,
     answer: '6 bytes'
   },
-  { name: 'the rest of a body of HTTP', make: http, limits: { idleTimeout: LIMIT }, before: [`${HEAD}abc`, 0], late: 'def', answer: '6 bytes' },
+  {
+    name: 'the rest of a body of HTTP',
+    make: () => http({ port: 0 }),
+    limits: { idleTimeout: LIMIT },
+    before: [`${HEAD}abc`, 0],
+    late: 'def',
+    answer: '6 bytes'
+  },
   {
     name: 'the rest of a body of HTTP for a run with a deadline',
-    make: http,
+    make: () => http({ port: 0 }),
     limits: { requestTimeout: LIMIT },
     before: [`${HEAD}abc`, 0],
     late: 'def',
@@ -93,22 +100,29 @@ const cases: Case[] = [
   },
   {
     name: 'a request on an idle connection of HTTP',
-    make: http,
+    make: () => http({ port: 0 }),
     limits: { idleTimeout: LIMIT },
     before: [`${HEAD}abcdef`, 60],
     late: `${HEAD}abcde-`,
     answer: '6 bytes'
   },
-  { name: 'the first line of TCP', make: tcp, limits: { headerTimeout: LIMIT }, before: ['', 0], late: LINE, answer: '6 bytes' },
+  { name: 'the first line of TCP', make: () => tcp({ port: 0 }), limits: { headerTimeout: LIMIT }, before: ['', 0], late: LINE, answer: '6 bytes' },
   {
     name: 'the rest of a line of TCP',
-    make: tcp,
+    make: () => tcp({ port: 0 }),
     limits: { requestTimeout: LIMIT },
     before: [LINE.slice(0, 20), 0],
     late: LINE.slice(20),
     answer: '6 bytes'
   },
-  { name: 'a line on an idle connection of TCP', make: tcp, limits: { idleTimeout: LIMIT }, before: [LINE, 20], late: LINE, answer: '6 bytes' },
+  {
+    name: 'a line on an idle connection of TCP',
+    make: () => tcp({ port: 0 }),
+    limits: { idleTimeout: LIMIT },
+    before: [LINE, 20],
+    late: LINE,
+    answer: '6 bytes'
+  },
   {
     name: 'the CSM of CoAP',
     make: overTcp,
@@ -151,7 +165,7 @@ const cases: Case[] = [
   }
 ]
 
-test('after an event loop was blocked, servers read before they judge', async () => {
+test('servers read pending input before timeouts, after a blocked event loop', async () => {
   const ports = await Promise.all(cases.map(({ make, limits }) => serve(make(), limits)))
   type Peers = readonly Awaited<ReturnType<typeof dial>>[]
   const answered = (peers: Peers, had: readonly number[]): Promise<void> => {
@@ -171,7 +185,7 @@ test('after an event loop was blocked, servers read before they judge', async ()
   await answered(peers, had)
 })
 
-test('after an event loop was blocked, clients read before they give up', async () => {
+test('clients read pending input before timeouts, after a blocked event loop', async () => {
   /** Answers that leave just before the loop is blocked. */
   const answers: (() => void)[] = []
   const stream = async (answer: (chunk: Buffer) => Uint8Array | string): Promise<number> => {
@@ -223,7 +237,7 @@ test('after an event loop was blocked, clients read before they give up', async 
   expect((await got).map(result => (result.status === 'fulfilled' ? result.value : String(result.reason)))).toEqual(urls.map(() => '"in time"'))
 })
 
-test('after an event loop was blocked, a session is there for a client that came back in time', async () => {
+test('MQTT sessions last for a client that reconnects in time, after a blocked event loop', async () => {
   const port = await serve(broker(), {})
   // A client in a thread of its own: it connects while the loop of the broker is blocked.
   const client = new Worker(

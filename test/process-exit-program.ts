@@ -1,4 +1,4 @@
-// A process of its own for process-life.test.ts, which bundles it: it does one thing, says so line by line, and ends when nothing keeps it.
+// A process of its own for process-exit.test.ts, which bundles it: it does one thing, says so line by line, and ends when nothing keeps it.
 import { App } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'

@@ -28,7 +28,7 @@ import {
   publishReason,
   URI_PATH,
   until
-} from './abuse-support.ts'
+} from './hostile-support.ts'
 
 const limits: Partial<Limits> = { body: 4000, headerTimeout: 500, idleTimeout: 1000, requestTimeout: 1000 }
 const HALL = { on: false, level: 0 }
@@ -71,7 +71,7 @@ const udpStatus = async (bytes: string | Uint8Array): Promise<number> => lineSta
 const named = (cases: readonly (readonly [path: string, status: number])[]): [name: string, path: string, status: number][] =>
   cases.map(([path, status]) => [path.length < 50 ? path : `${path.slice(0, 12)}... of ${path.length} characters`, path, status])
 
-describe('a path that cannot be one', () => {
+describe('an invalid path', () => {
   test.each(
     named([
       ['/%E0%A4%A', 400],
@@ -120,7 +120,7 @@ describe('a path that cannot be one', () => {
     // Neutral 414 has no code of its own (design: other 4xx are 4.00).
     ['of 1,000 segments', pathOptions(...Array.from({ length: 1000 }, () => 'a')), ['4.00', '4.02', '4.13']],
     ['that a URL would decode', pathOptions('%2e%2e', 'lights'), ['4.04']]
-  ])('is refused over CoAP, by datagram and on a stream: %s', async (_, options, codes) => {
+  ])('is refused over CoAP, on datagrams and streams: %s', async (_, options, codes) => {
     const byDatagram = await datagram(house.ports.coap, coapDatagram(1, options))
     // A message that cannot be read may be rejected with RST instead (RFC 7252 section 4.2).
     expect([...codes, '0.00']).toContain(coapCode(byDatagram))
@@ -147,7 +147,7 @@ describe('a path that cannot be one', () => {
   })
 
   test.each(['/lights/hall', 'lights//hall', 'lights/../lights/hall', './lights/hall', 'lights\\hall', '%2e%2e/lights/hall'])(
-    'is a topic like any other over MQTT, and reaches no route: %j',
+    'is a plain topic over MQTT and reaches no route: %j',
     async topic => {
       // 0x10: there are no matching subscribers.
       expect([0, 0x10]).toContain(await publishReason(house.ports.mqtt, topic, '{"on":true,"level":99}'))
@@ -160,13 +160,13 @@ describe('a path that cannot be one', () => {
     ['with a wildcard', 'lights/+'],
     ['that is empty', ''],
     ['of 1,000 levels', 'a/'.repeat(1000)]
-  ])('ends the connection, or is refused, over MQTT as a topic: %s', async (_, topic) => {
+  ])('ends the connection or is refused as an MQTT topic: %s', async (_, topic) => {
     // Malformed packet, protocol error, topic name invalid; a close without a word where nothing can be understood.
     expect([-1, 0x81, 0x82, 0x90]).toContain(await publishReason(house.ports.mqtt, topic, 'x'))
   })
 })
 
-describe('a body that cannot be read', () => {
+describe('an unreadable body', () => {
   test.each([
     ['that ends too early', '{"on":true,'],
     ['of one quote', '"'],
@@ -175,7 +175,7 @@ describe('a body that cannot be read', () => {
     ['with __proto__', '{"__proto__":{"on":true},"on":true,"level":1}'],
     ['with an escaped __proto__', '{"\\u005f_proto__":{"on":true},"on":true,"level":1}'],
     ['with constructor.prototype', '{"constructor":{"prototype":{}},"on":true,"level":1}']
-  ])('is 400 on every protocol: %s', async (name, json) => {
+  ])('gets 400 on every protocol: %s', async (name, json) => {
     const broken = name.includes('UTF-8') ? Buffer.from(json.replace('\ufffd', '\xff'), 'latin1') : Buffer.from(json)
     const { ports } = house
     const put = Buffer.concat([
@@ -207,12 +207,12 @@ describe('a body that cannot be read', () => {
     '{"iopa.Path":1}',
     '\xff',
     '{"iopa.Method":"CONNECT","iopa.Path":"/"}'
-  ])('is 400 where it is the bag itself: %s', async line => {
+  ])('gets 400 as bag: %s', async line => {
     const bytes = Buffer.from(line, 'latin1')
     expect([await tcpStatus(bytes), await udpStatus(bytes)]).toEqual([400, 400])
   })
 
-  test('is 400 or 422, and exhausts no stack, where it is nested a hundred thousand times', async () => {
+  test('gets 400 or 422 without stack overflow when it is nested a hundred thousand levels deep', async () => {
     const deep = '['.repeat(100_000) + ']'.repeat(100_000)
     const roomy = await openHouse({ ...limits, body: 1_000_000 })
     try {
@@ -231,7 +231,7 @@ describe('a body that cannot be read', () => {
 describe('a body over the limit', () => {
   const big = JSON.stringify({ on: true, level: 1, more: 'x'.repeat(5000) })
 
-  test('is 413 over HTTP, whether its length is told or not', async () => {
+  test('gets 413 over HTTP, with or without Content-Length', async () => {
     expect(await httpStatus(house.ports.http, httpPut('/lights/hall', big))).toBe(413)
     // Told, and never sent.
     expect(await httpStatus(house.ports.http, httpPut('/lights/hall', '').replace('content-length: 0', 'content-length: 99999999999'))).toBe(413)
@@ -240,7 +240,7 @@ describe('a body over the limit', () => {
     expect(await httpStatus(house.ports.http, head + chunk.repeat(20))).toBe(413)
   })
 
-  test('is 4.13 over CoAP, in one message or in blocks', async () => {
+  test('gets 4.13 over CoAP, in one message or in blocks', async () => {
     const options: CoapOption[] = [...pathOptions('lights', 'hall'), [CONTENT_FORMAT, JSON_FORMAT]]
     expect(await streamCode(coapFrame(3, options, big))).toBe('4.13')
     const codes: string[] = []
@@ -254,7 +254,7 @@ describe('a body over the limit', () => {
     expect(codes).toEqual(['2.31', '2.31', '2.31', '4.13'])
   })
 
-  test('is DISCONNECT with packet too large over MQTT, before it has been read', async () => {
+  test('gets DISCONNECT with packet too large over MQTT, before it is read', async () => {
     // Told, and never sent.
     const peer = await Peer.open(house.ports.mqtt)
     await peer.send(mqttConnect('big')).answer(received => received.length > 4)
@@ -263,16 +263,16 @@ describe('a body over the limit', () => {
     expect([...peer.received.subarray(before)].slice(0, 3)).toEqual([0xe0, expect.any(Number), 0x95])
   })
 
-  test('is refused before CONNECT by a close, over MQTT', async () => {
+  test('closes the connection before CONNECT, over MQTT', async () => {
     expect((await exchange(house.ports.mqtt, Uint8Array.from([0x10, 0xff, 0xff, 0x7f]))).length).toBe(0)
   })
 
-  test('is 413 in a bag, over TCP and UDP', async () => {
+  test('gets 413 in a bag, over TCP and UDP', async () => {
     const line = bag({ 'iopa.Method': 'PUT', 'iopa.Path': '/lights/hall', 'iopa.Body': JSON.parse(big) })
     expect([await tcpStatus(line), await udpStatus(line)]).toEqual([413, 413])
   })
 
-  test('of headers is 431 over HTTP and in a bag', async () => {
+  test('gets 431 for headers over HTTP and in a bag', async () => {
     expect(await httpStatus(house.ports.http, httpGet('/lights/hall', `x-long: ${'x'.repeat(20_000)}\r\n`))).toBe(431)
     expect(await httpStatus(house.ports.http, httpGet('/lights/hall', 'x: y\r\n'.repeat(200)))).toBe(431)
     const headers = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`x-${index}`, 'y']))
@@ -280,14 +280,14 @@ describe('a body over the limit', () => {
   })
 })
 
-describe('a message without an end', () => {
-  test('is 413 at the limit over TCP, and the connection ends', async () => {
+describe('an endless message', () => {
+  test('gets 413 at the limit over TCP, and the connection ends', async () => {
     const peer = await Peer.open(house.ports.tcp)
     const received = await peer.send('x'.repeat(200_000)).answer()
     expect(lineStatus(received)).toBe(413)
   })
 
-  test('is 431 as a header or 414 as a request line over HTTP, and the connection ends', async () => {
+  test('gets 431 as a header or 414 as a request line over HTTP, and the connection ends', async () => {
     for (const begin of ['GET / HTTP/1.1\r\nhost: localhost\r\nx: ', 'GET /']) {
       const peer = await Peer.open(house.ports.http)
       const received = await peer.send(begin + 'x'.repeat(200_000)).answer()
@@ -296,13 +296,13 @@ describe('a message without an end', () => {
   })
 })
 
-describe('requests whose end is in doubt', () => {
+describe('ambiguous requests', () => {
   test.each([
     ['two lengths', 'content-length: 4\r\ncontent-length: 5\r\n'],
     ['a length and chunks', 'content-length: 4\r\ntransfer-encoding: chunked\r\n'],
     ['an unknown coding', 'transfer-encoding: gzip\r\n'],
     ['a negative length', 'content-length: -1\r\n']
-  ])('are refused over HTTP, and nothing after them is read: %s', async (_, fields) => {
+  ])('are refused over HTTP, and later bytes are not read: %s', async (_, fields) => {
     const smuggled = `0\r\n\r\n${httpPut('/lights/hall', '{"on":true,"level":66}')}`
     const received = await exchange(house.ports.http, `PUT /lights/hall HTTP/1.1\r\nhost: localhost\r\n${fields}\r\n${smuggled}`)
     expect(received.toString()).toMatch(/^HTTP\/1\.1 (?:400|501) /)
@@ -314,7 +314,7 @@ describe('garbage', () => {
   const random = seededRandom(20_000)
   const garbage = (length: number): Uint8Array => Uint8Array.from({ length }, () => Math.floor(random() * 256))
 
-  test('on every port ends in an error or a close', async () => {
+  test('gets an error or a close on every port', async () => {
     const { http, mqtt, tcp, coapTcp } = house.ports
     for (const port of [http, mqtt, tcp, coapTcp]) {
       const peers = await Promise.all(Array.from({ length: 50 }, () => Peer.open(port)))
@@ -328,7 +328,7 @@ describe('garbage', () => {
     await until('no context is left', () => house.app.live === 0)
   })
 
-  test('after a good begin ends in an error or a close', async () => {
+  test('gets an error or a close after a valid start', async () => {
     const begins: readonly [number, Uint8Array][] = [
       [house.ports.mqtt, mqttConnect('garbage')],
       [house.ports.coapTcp, coapFrame(CSM)],
@@ -345,7 +345,7 @@ describe('garbage', () => {
     }
   })
 
-  test('in datagrams is answered at most with an error', async () => {
+  test('gets at most an error in datagrams', async () => {
     await Promise.all(
       Array.from({ length: 200 }, async (_, index) => {
         const answer = await datagram(index % 2 === 0 ? house.ports.coap : house.ports.udp, garbage(Math.floor(random() * 300)), 100)
@@ -355,7 +355,7 @@ describe('garbage', () => {
     )
   })
 
-  test('as every kind of MQTT packet ends in an error or a close', async () => {
+  test('gets an error or a close as every kind of MQTT packet', async () => {
     const peers = await Promise.all(
       Array.from({ length: 256 }, async (_, header) => {
         const peer = await Peer.open(house.ports.mqtt)

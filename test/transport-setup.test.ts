@@ -13,18 +13,20 @@ const quiet = { logger: false } as const
 const factories: Readonly<Record<string, (options?: never) => Transport>> = { http, coap, mqtt, tcp, udp, memory }
 
 describe.each(Object.entries(factories))('%s()', (name, factory) => {
-  test('is refused by use() where it was not called, with the line of the call', () => {
-    expect(() => new App(quiet).use(factory as never)).toThrow(new RegExp(`as in ${name}\\(\\)\\. \\(.*order\\.test\\.ts:\\d+\\)`))
+  test('is refused by use() if it was not called, with the line of the call', () => {
+    expect(() => new App(quiet).use(factory as never)).toThrow(new RegExp(`as in ${name}\\(\\)\\. \\(.*transport-setup\\.test\\.ts:\\d+\\)`))
   })
 
-  test('refuses options that do not exist, its limits too, by name and with the line of the call', async () => {
-    expect(() => factory({ prot: 1 } as never)).toThrow(new RegExp(`${name}\\(\\) has no option 'prot'; it has .*\\(.*order\\.test\\.ts:\\d+\\)`))
+  test('refuses unknown options and limits by name, with the line of the call', async () => {
+    expect(() => factory({ prot: 1 } as never)).toThrow(
+      new RegExp(`${name}\\(\\) has no option 'prot'; it has .*\\(.*transport-setup\\.test\\.ts:\\d+\\)`)
+    )
     const app = new App(quiet).use(factory({ limits: { bdy: 1 } } as never))
     await expect(app.listen()).rejects.toThrow(/no limit 'bdy'/)
     await app.close()
   })
 
-  test('refuses options of TLS that do not exist', () => {
+  test('refuses unknown TLS options', () => {
     if (name === 'udp' || name === 'memory') return
     expect(() => factory({ tls: { certificate: 'x' } } as never)).toThrow(/'tls' of .* has no option 'certificate'/)
   })
@@ -36,7 +38,7 @@ const user = defineMiddleware({ name: 'auth', provides: ['server.User'] }, (cont
   return next()
 })
 
-test('CoAP lists nothing that a guard of a path hides', async () => {
+test('CoAP discovery lists no routes behind a guard of a path', async () => {
   const admin = new App(quiet).use(router())
   admin.get('/users', () => 'users')
   const app = new App(quiet).use(router()).use(coap({ port: 0 }))
@@ -50,7 +52,7 @@ test('CoAP lists nothing that a guard of a path hides', async () => {
   await app.close()
 })
 
-test('a public address is refused while a mount stands before the guard', async () => {
+test('listen() refuses a public address if a mount comes before the guard', async () => {
   const app = new App(quiet)
     .mount('/public', () => 'public')
     .use(user)
@@ -59,7 +61,7 @@ test('a public address is refused while a mount stands before the guard', async 
   await app.close()
 })
 
-test('a message of MQTT to a path with other methods is refused, also behind several routers, and is no plain message', async () => {
+test('an MQTT message to a path with other methods is refused, also behind several routers, and is not relayed', async () => {
   const inner = new App(quiet).use(router())
   inner.get('/x', () => 'state')
   const app = new App(quiet)
@@ -74,7 +76,7 @@ test('a message of MQTT to a path with other methods is refused, also behind sev
   await app.close()
 })
 
-test('a web request after close() is answered 503', async () => {
+test('a fetch request after close() gets 503', async () => {
   let runs = 0
   const app = new App(quiet).use(() => `${++runs}`)
   const handler = toFetchHandler(app)

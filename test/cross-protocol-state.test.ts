@@ -2,8 +2,8 @@
 import { App, IopaError, reply } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { until } from './abuse-support.ts'
 import { CHANGING, type Credentials, OBSERVING, Town, type Watching } from './cross-protocol-support.ts'
+import { until } from './hostile-support.ts'
 
 /** A state that counts its changes, so that going backwards shows. */
 interface Versioned {
@@ -72,7 +72,7 @@ describe('a state', () => {
 
   afterEach(() => town.close())
 
-  test.each(CHANGING)('that is changed by %s is heard by the observers of every protocol', async changer => {
+  test.each(CHANGING)('changed by %s is delivered to the observers of every protocol', async changer => {
     const all = await watchAll('/n/one')
     for (let version = 1; version <= 3; version++) {
       expect(await town.put(changer, '/n/one', { by: changer })).toBeLessThan(300)
@@ -84,7 +84,7 @@ describe('a state', () => {
     }
   })
 
-  test('that all protocols change at once ends the same for everybody, never goes backwards, and is what GET says', async () => {
+  test('changed by all protocols at once ends equal for all observers, never goes backwards, and equals GET', async () => {
     const all = [...(await watchAll('/n/one')), ...(await watchAll('/n/one')), ...(await watchAll('/all'))]
     await Promise.all(
       CHANGING.map(async changer => {
@@ -99,7 +99,7 @@ describe('a state', () => {
     for (const protocol of CHANGING) expect(await town.get(protocol, '/n/one'), protocol).toEqual(last)
   })
 
-  test('that is changed while an observer is being told its first state is told again', async () => {
+  test('changed while an observer gets its first state is delivered again', async () => {
     for (const changer of CHANGING) {
       let open = (): void => undefined
       states.gate = new Promise(resolve => {
@@ -120,7 +120,7 @@ describe('a state', () => {
     }
   })
 
-  test('that is changed while a change of it is being read is read once more', async () => {
+  test('changed while it is being read is read once more', async () => {
     const all = await watchAll('/n/one')
     for (const changer of CHANGING) {
       let open = (): void => undefined
@@ -138,32 +138,29 @@ describe('a state', () => {
     }
   })
 
-  test.each(CHANGING)(
-    'that is deleted by %s ends its observations with 404, and is an empty message over MQTT, whose subscription stays',
-    async changer => {
-      const all = await watchAll('/n/one')
-      expect(await town.put(changer, '/n/one', undefined)).toBeLessThan(300)
-      for (const watching of all) {
-        await until(
-          `${watching.protocol} hears the end`,
-          () => watching.told.length > 1,
-          () => watching.told
-        )
-        expect(watching.told.at(-1), watching.protocol).toBe(watching.protocol === 'mqtt' ? 'gone' : 'error 404')
-        if (watching.protocol !== 'mqtt') await until(`${watching.protocol} ends`, watching.ended)
-      }
-      await town.put('http', '/n/one', { by: 'again' })
-      const subscriber = all.find(({ protocol }) => protocol === 'mqtt') as Watching
+  test.each(CHANGING)('deleted by %s ends its observations with 404, and is an empty message over MQTT, whose subscription stays', async changer => {
+    const all = await watchAll('/n/one')
+    expect(await town.put(changer, '/n/one', undefined)).toBeLessThan(300)
+    for (const watching of all) {
       await until(
-        'MQTT hears it again',
-        () => versions(subscriber).at(-1) === 1,
-        () => subscriber.told
+        `${watching.protocol} hears the end`,
+        () => watching.told.length > 1,
+        () => watching.told
       )
-      for (const watching of all) if (watching !== subscriber) expect(watching.told.length, watching.protocol).toBe(2)
+      expect(watching.told.at(-1), watching.protocol).toBe(watching.protocol === 'mqtt' ? 'gone' : 'error 404')
+      if (watching.protocol !== 'mqtt') await until(`${watching.protocol} ends`, watching.ended)
     }
-  )
+    await town.put('http', '/n/one', { by: 'again' })
+    const subscriber = all.find(({ protocol }) => protocol === 'mqtt') as Watching
+    await until(
+      'MQTT hears it again',
+      () => versions(subscriber).at(-1) === 1,
+      () => subscriber.told
+    )
+    for (const watching of all) if (watching !== subscriber) expect(watching.told.length, watching.protocol).toBe(2)
+  })
 
-  test('has one path, however its protocol writes it', async () => {
+  test('has the same path in every protocol', async () => {
     const id = 'ä b-%41;=~(ö)'
     states.values.set(id, { version: 0, by: 'start' })
     const all = await watchAll(`/n/${id}`)
@@ -173,7 +170,7 @@ describe('a state', () => {
     }
   })
 
-  test('whose change is refused is told to nobody, on no protocol', async () => {
+  test('is not delivered when its change is refused', async () => {
     const all = await watchAll('/n/one')
     const before = all.map(({ told }) => told.length)
     const { gets } = states
@@ -185,7 +182,7 @@ describe('a state', () => {
     expect(all.map(({ told }) => told.length)).toEqual(before.map(count => count + 1))
   })
 
-  test('that nobody observes costs nothing when it changes, and one that did not change is not read for its observers', async () => {
+  test('without observers costs nothing when it changes, and is not read when it has not changed', async () => {
     states.values.set('two', { version: 0, by: 'start' })
     const { gets } = states
     for (const changer of CHANGING) await town.put(changer, '/n/two', { by: changer })
@@ -198,7 +195,7 @@ describe('a state', () => {
     expect(states.gets).toBe(registered)
   })
 
-  test('is read once for all who may share the answer', async () => {
+  test('is read once for all observers that may share the answer', async () => {
     const all = (await Promise.all(Array.from({ length: 4 }, () => watchAll('/n/one')))).flat()
     const { gets } = states
     await town.put('udp', '/n/one', { by: 'udp' })
@@ -208,7 +205,7 @@ describe('a state', () => {
     for (const watching of all) expect(watching.told.length, watching.protocol).toBe(2)
   })
 
-  test('that observers leave keeps nothing of them, on any protocol', async () => {
+  test('keeps nothing of observers that have left, on any protocol', async () => {
     const { live } = town.app
     for (let round = 0; round < 3; round++) {
       const all = await watchAll('/n/one')

@@ -101,8 +101,8 @@ const CLAIMS = [
   { user: { id: 'admin' } }
 ]
 
-describe('a claim is no identity', () => {
-  test('the bag of a TCP peer cannot set keys of the server', async () => {
+describe('an unproved identity', () => {
+  test('cannot be set by keys in the bag of a TCP peer', async () => {
     await using server = await serve(tcp({ port: 0 }))
     for (const claim of CLAIMS) expect(await exchange(net.connect(server.port, '127.0.0.1'), bag(claim))).toContain('"iopa.StatusCode":400')
     expect(server.seen).toEqual([])
@@ -110,7 +110,7 @@ describe('a claim is no identity', () => {
     expect(server.seen).toEqual([NOBODY])
   })
 
-  test('the bag of a UDP peer cannot set keys of the server', async () => {
+  test('cannot be set by keys in the bag of a UDP peer', async () => {
     await using server = await serve(udp({ port: 0 }))
     const socket = dgram.createSocket('udp4')
     for (const claim of CLAIMS) {
@@ -122,14 +122,14 @@ describe('a claim is no identity', () => {
     expect(server.seen).toEqual([])
   })
 
-  test('headers of HTTP name no user', async () => {
+  test('cannot be set by headers of HTTP', async () => {
     await using server = await serve(http({ port: 0 }))
     const headers = `Authorization: Basic ${Buffer.from('admin:x').toString('base64')}\r\nserver.User: admin\r\nX-Forwarded-User: admin\r\n`
     expect(await exchange(net.connect(server.port, '127.0.0.1'), asks('localhost', headers))).toContain('200')
     expect(server.seen).toEqual([NOBODY])
   })
 
-  test('a user name and password of MQTT are credentials, which an authentication middleware has yet to check', async () => {
+  test('cannot be set by user name and password of MQTT without authentication middleware', async () => {
     await using server = await serve(mqtt({ port: 0, statistics: false }))
     const publish = Buffer.concat([Buffer.from([0x30, 4]), field('t'), Buffer.from('x')])
     const text = await exchange(net.connect(server.port, '127.0.0.1'), Buffer.concat([connectPacket('admin', 'guess'), publish]))
@@ -138,7 +138,7 @@ describe('a claim is no identity', () => {
     for (const seen of server.seen) expect(seen).toEqual(NOBODY)
   })
 
-  test('options of CoAP name no user', async () => {
+  test('cannot be set by options of CoAP', async () => {
     await using server = await serve(coap({ port: 0 }))
     const socket = dgram.createSocket('udp4')
     const query = Buffer.from('server.User=admin')
@@ -160,7 +160,7 @@ const SECURED = {
 describe.each(Object.entries(SECURED))('%s', (_, [transport, request]) => {
   const trusting = (): object => ({ ...pair('server'), ca: pem('ann', 'cert'), requestCert: true })
 
-  test('shows a certificate that an authority has signed, and refuses any other', async () => {
+  test('passes on a client certificate signed by its authority, and refuses any other', async () => {
     await using server = await serve(transport(trusting()))
     await exchange(secure(server.port, pair('ann')), request)
     expect(server.seen.length).toBeGreaterThan(0)
@@ -171,14 +171,14 @@ describe.each(Object.entries(SECURED))('%s', (_, [transport, request]) => {
     expect(server.seen.length).toBe(before)
   })
 
-  test('shows no certificate that it has not asked for', async () => {
+  test('passes on no certificate that it has not requested', async () => {
     await using server = await serve(transport(pair('server')))
     await exchange(secure(server.port, pair('rogue')), request)
     expect(server.seen.length).toBeGreaterThan(0)
     for (const seen of server.seen) expect(seen).toEqual(NOBODY)
   })
 
-  test('resumes no session of a client whose authority was replaced, and keeps the authority where reload leaves it out', async () => {
+  test('does not resume sessions after its authority was replaced, and keeps the authority if reload omits it', async () => {
     await using server = await serve(transport(trusting()))
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       server.listener.reload!({ ...pair('server'), ca: pem('ann', 'cert') })
@@ -200,15 +200,15 @@ describe.each(Object.entries(SECURED))('%s', (_, [transport, request]) => {
 
 const UPGRADE = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n`
 
-describe('where others stand between', () => {
-  test('the certificate of a proxy is not that of the client for which it asks', async () => {
+describe('intermediaries', () => {
+  test('do not pass their own certificate as that of the client', async () => {
     const options = { ...pair('server'), ca: pem('ann', 'cert'), requestCert: true }
     await using server = await serve(http({ port: 0, tls: options, trustProxy: ['loopback'], hosts: ['*'] }))
     await exchange(secure(server.port, pair('ann')), asks('localhost', 'X-Forwarded-For: 203.0.113.7\r\n'))
     expect(server.seen).toEqual([NOBODY])
   })
 
-  test('a WebSocket on a server that takes any certificate shows none that was not checked', async () => {
+  test('a WebSocket server that accepts any certificate passes on none that was not checked', async () => {
     const options = { ...pair('server'), ca: pem('ann', 'cert'), requestCert: true, rejectUnauthorized: false }
     const joined = https.createServer(options).listen(0, '127.0.0.1')
     await once(joined, 'listening')

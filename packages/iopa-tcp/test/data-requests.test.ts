@@ -7,7 +7,7 @@ const later = (ms: number, value: unknown): Promise<unknown> => new Promise(reso
 const upper = async (context: Context): Promise<string> => (await context.text()).toUpperCase()
 
 describe('plain messages', () => {
-  test('in lines are DATA requests, answered by lines', async () => {
+  test('become DATA requests in lines, answered by lines', async () => {
     const { port } = await serve(async context => `${context.method} ${context.path} ${await context.text()}`, { framing: 'lines' })
     const peer = await dial(port)
     peer.write('one\r\ntwo\n')
@@ -15,7 +15,7 @@ describe('plain messages', () => {
     expect(peer.lines).toEqual(['DATA / one', 'DATA / two'])
   })
 
-  test('are answered in their order', async () => {
+  test('are answered in order', async () => {
     const { port } = await serve(async context => later((await context.text()) === 'slow' ? 20 : 0, context.text()), { framing: 'lines' })
     const peer = await dial(port)
     peer.write('slow\nfast\nfast\n')
@@ -23,7 +23,7 @@ describe('plain messages', () => {
     expect(peer.lines).toEqual(['slow', 'fast', 'fast'])
   })
 
-  test('without an answer get none', async () => {
+  test('get no reply without an answer body', async () => {
     const { port } = await serve(async context => ((await context.text()) === 'quiet' ? undefined : 'loud'), { framing: 'lines' })
     const peer = await dial(port)
     peer.write('quiet\nelse\n')
@@ -31,7 +31,7 @@ describe('plain messages', () => {
     expect(peer.lines).toEqual(['loud'])
   })
 
-  test('whose handler fails are answered with the problem', async () => {
+  test('get the problem when their handler fails', async () => {
     const { port } = await serve(
       () => {
         throw new Error('the secret')
@@ -45,7 +45,7 @@ describe('plain messages', () => {
     expect(peer.text).not.toContain('secret')
   })
 
-  test('with a length before them', async () => {
+  test('may have a length prefix', async () => {
     const { port } = await serve(upper, { framing: { type: 'lengthPrefixed', bytes: 2 } })
     const peer = await dial(port)
     const sent = Buffer.from([0, 3, 0x61, 0x62, 0x63, 0, 0, 0, 1, 0x64])
@@ -57,7 +57,7 @@ describe('plain messages', () => {
     expect(peer.received).toEqual(Buffer.from([0, 3, 0x41, 0x42, 0x43, 0, 0, 0, 1, 0x44]))
   })
 
-  test('announced as longer than the limit are 413, and the session ends', async () => {
+  test('get 413 when the announced length is over the limit, and the session ends', async () => {
     const { port, app } = await serve(upper, { framing: 'lengthPrefixed', limits: { body: 100 } })
     const peer = await dial(port)
     peer.write(Uint8Array.of(0xff, 0xff, 0xff, 0xff))
@@ -66,7 +66,7 @@ describe('plain messages', () => {
     await eventually(() => app.live === 0)
   })
 
-  test('whose answer fits no frame end the session, for there is no way to say so', async () => {
+  test('end the session when the answer fits no frame', async () => {
     const { port, app, errors } = await serve(() => 'x'.repeat(256), { framing: { type: 'lengthPrefixed', bytes: 1 } })
     const peer = await dial(port)
     peer.write(Uint8Array.of(1, 1))
@@ -76,7 +76,7 @@ describe('plain messages', () => {
     expect(errors).toHaveLength(1)
   })
 
-  test('cut off by the end of the stream are 400', async () => {
+  test('get 400 when the stream ends within a message', async () => {
     const { port } = await serve(upper, { framing: 'lengthPrefixed' })
     const peer = await dial(port)
     peer.socket.end(Uint8Array.of(0, 0, 0, 9, 1))
@@ -84,7 +84,7 @@ describe('plain messages', () => {
     expect(JSON.parse(peer.received.subarray(4).toString())).toMatchObject({ status: 400, code: 'frame-cut-off' })
   })
 
-  test('of one size', async () => {
+  test('may have a fixed size', async () => {
     const { port } = await serve(upper, { framing: { type: 'fixed', bytes: 4 } })
     const peer = await dial(port)
     peer.write('abcdefghij')
@@ -94,7 +94,7 @@ describe('plain messages', () => {
     expect(peer.text).toBe('ABCDEFGHIJKL')
   })
 
-  test('in a framing of your own', async () => {
+  test('may use a custom framing', async () => {
     const semicolons: Framing = {
       name: 'semicolons',
       maxPayload: 1000,
@@ -125,7 +125,7 @@ describe('plain messages', () => {
     expect(peer.text).toBe('A;B;')
   })
 
-  test('may be large and are not lost when the peer is slow', async () => {
+  test('may be large, and are not lost when the peer is slow', async () => {
     const { port } = await serve(context => context.body, { framing: 'lengthPrefixed', limits: { queueBytes: 1000 } })
     const peer = await dial(port)
     peer.socket.pause()
@@ -140,7 +140,7 @@ describe('plain messages', () => {
 })
 
 describe('raw', () => {
-  test('gives each chunk as it comes and writes bodies as they are', async () => {
+  test('makes each chunk a message and writes bodies unchanged', async () => {
     const { port } = await serve(upper, { framing: 'raw' })
     const peer = await dial(port)
     peer.write('hello')
@@ -150,7 +150,7 @@ describe('raw', () => {
     expect(peer.text).toBe('HELLO!')
   })
 
-  test('streams an answer piece by piece, at the pace of the peer, and the next answer waits for its end', async () => {
+  test('streams an answer at the pace of the peer, and the next answer waits for its end', async () => {
     let made = 0
     const { port, app } = await serve(
       async context => {
@@ -178,7 +178,7 @@ describe('raw', () => {
     expect(app.live).toBe(1)
   })
 
-  test('ends the session when a stream fails, so that what was sent is not taken for the whole', async () => {
+  test('ends the session when a stream fails, so that a part is not taken for the whole', async () => {
     const { port, app, errors } = await serve(
       () =>
         (async function* () {
@@ -196,7 +196,7 @@ describe('raw', () => {
     expect(errors).toHaveLength(1)
   })
 
-  test('gives up a stream that makes no progress, and ends the session', async () => {
+  test('ends the session when a stream makes no progress', async () => {
     let given = 0
     const silent = () => ({
       count: 0,
@@ -220,7 +220,7 @@ describe('raw', () => {
     expect([given, errors.length]).toEqual([1, 1])
   })
 
-  test('stops a stream whose peer has gone', async () => {
+  test('cancels a stream when its peer disconnects', async () => {
     let stopped = false
     const { port, app } = await serve(
       ({ signal }) =>

@@ -58,7 +58,7 @@ const holding = (bodyMemory: number, limits: Partial<Limits> = {}): { app: App; 
 }
 
 describe('the budget of bodies in memory', () => {
-  test('counts the answers that a transport sends whole while they are collected', async () => {
+  test('counts answers that a transport sends whole while they are collected', async () => {
     const { app, release } = holding(300 * KIB)
     const [port] = await serve(app, tcp({ port: 0 }))
     const client = await connect(`tcp://127.0.0.1:${port}`)
@@ -100,7 +100,7 @@ describe('the budget of bodies in memory', () => {
     expect(await status()).toBe(200)
   })
 
-  test('counts a line of TCP that has begun, and gives it back when the connection ends', async () => {
+  test('counts an incomplete line of TCP, and releases it when the connection ends', async () => {
     const { app } = holding(230 * KIB)
     const [port] = (await serve(app, tcp({ port: 0 }))) as [number]
     const begun = `{"iopa.Method":"PUT","iopa.Path":"/","iopa.Body":"${'x'.repeat(120 * KIB)}`
@@ -120,7 +120,7 @@ describe('the budget of bodies in memory', () => {
     await vi.waitFor(() => expect(last()).toMatch(/"iopa.StatusCode":200/))
   })
 
-  test('leaves room for others while the uploads of one user come in drips', async () => {
+  test('leaves room for others while one user uploads slowly', async () => {
     const user = defineMiddleware({ name: 'user', provides: ['server.User'] }, (context, next) => {
       context['server.User'] = { id: context.headers.get('x-user') ?? 'none' }
       return next()
