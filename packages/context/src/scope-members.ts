@@ -3,9 +3,6 @@ import type { Owned } from './context.ts'
 import type { Scope } from './scope.ts'
 import { SCOPE } from './slots.ts'
 
-/** The members of a context that are those of its scope. */
-export type ScopeMembers = Pick<Scope, 'signal' | 'ended' | 'endReason' | 'defer' | 'own' | 'end' | 'planEnd' | 'onEndAsked' | 'assertLive'>
-
 const members: ThisType<{ readonly [SCOPE]: Scope }> = {
   get signal(): AbortSignal {
     return this[SCOPE].signal

@@ -2,7 +2,7 @@ import { DEFAULT_PORTS, IopaError } from '@iopa/constants'
 import { decodePath, encodePath } from './path.ts'
 
 /** The parts of a URL as a context holds them. */
-export interface UrlParts {
+interface UrlParts {
   /** Without a colon. */
   readonly scheme: string
   /** Without brackets for IPv6. */

@@ -330,7 +330,7 @@ describe('observation on a scripted network', () => {
   })
 
   test('tells each of many observers at one endpoint of the newest state when its turn comes, one confirmable message at a time', async () => {
-    // More observers than confirmable messages may wait: each of them is told all the same.
+    // More observers than confirmable messages may wait: each of them is still notified.
     const home = await virtualHome({ network: { delay: 20 }, coap: { limits: { queueMessages: 4 } } })
     const client = await home.connect()
     const seen = Array.from({ length: 25 }, (_, i) => collect(client.observe(`/state?${i}`)))

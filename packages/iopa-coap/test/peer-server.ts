@@ -38,9 +38,18 @@ export interface PeerServer extends AsyncDisposable {
   readonly process: ChildProcess
 }
 
-/** Starts a coap-server on loopback and waits until it answers a ping. */
+/** Starts a coap-server on loopback and waits until it answers a ping. Another program may take the port meanwhile: then it starts again on another. */
 export async function startPeerServer(program: string, ...args: string[]): Promise<PeerServer> {
-  const port = await freePort()
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOn(await freePort(), program, args)
+    } catch (error) {
+      if (attempt === 5) throw error
+    }
+  }
+}
+
+async function startOn(port: number, program: string, args: readonly string[]): Promise<PeerServer> {
   const child = spawn(program, ['-A', '127.0.0.1', '-p', String(port), ...args], { stdio: 'ignore' })
   const peer = await RawPeer.to(port)
   for (let attempt = 0; ; attempt++) {

@@ -20,7 +20,7 @@ export interface ObservationHost extends RunStarterHost {
   users(): UserWatches | undefined
 }
 
-/** Who hears of every change, and what is told of its errors. */
+/** A listener of every change, and the handler of its errors. */
 interface ChangeListener {
   readonly heard: (change: Change) => void
   readonly failed: (error: unknown) => void
@@ -155,7 +155,7 @@ export class ObservationRegistry {
     for (const observer of observers) observer.push(answer, ok)
   }
 
-  /** Hears every change of any path until it is disposed; `failed` is told what `heard` throws. */
+  /** Hears every change of any path until it is disposed; `failed` gets what `heard` throws. */
   listen(heard: (change: Change) => void, failed: (error: unknown) => void): Subscription {
     const own: ChangeListener = { heard, failed }
     this.#listeners.add(own)

@@ -26,7 +26,7 @@ export const OPTION = {
 } as const
 
 /** How the value of an option is read. */
-export type OptionFormat = 'empty' | 'opaque' | 'uint' | 'string'
+type OptionFormat = 'empty' | 'opaque' | 'uint' | 'string'
 
 /** What the registry knows of an option. */
 export interface OptionDefinition {

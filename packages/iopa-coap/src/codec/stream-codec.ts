@@ -7,7 +7,7 @@ import type { Options } from './options.ts'
 export const BASE_MESSAGE_SIZE = 1152
 
 /** A frame that is longer than was agreed: what it would have been an answer to can be told, its body is skipped. */
-export interface OversizedFrame {
+interface OversizedFrame {
   readonly oversized: true
   readonly code: number
   readonly token: Uint8Array
@@ -16,7 +16,7 @@ export interface OversizedFrame {
 }
 
 /** Bytes that are no frame; the reader takes nothing after them and the connection is to be aborted (RFC 8323 section 5.6). */
-export interface MalformedFrame {
+interface MalformedFrame {
   readonly malformed: string
 }
 

@@ -28,7 +28,7 @@ export interface BlockOrigin {
 }
 
 /** Whose the bytes of a body are. */
-export type BlockSender = Pick<BodyHolder, 'server.User' | 'server.RemoteAddress'>
+type BlockSender = Pick<BodyHolder, 'server.User' | 'server.RemoteAddress'>
 
 const TRUSTED: BlockOrigin = {}
 const UNKNOWN: BlockSender = { 'server.User': undefined, 'server.RemoteAddress': '' }

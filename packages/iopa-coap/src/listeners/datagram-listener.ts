@@ -1,4 +1,4 @@
-import type { Clock, DatagramChannel, DatagramNetwork, Endpoint, Listener } from '@iopa/transport'
+import { type Clock, type DatagramChannel, type DatagramNetwork, type Endpoint, type Listener, listenerUrl } from '@iopa/transport'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
@@ -51,7 +51,7 @@ class DatagramListener implements Listener {
     this.#init = init
     this.#clock = clock
     this.#channel = channel
-    this.url = new URL(`coap://${address.includes(':') ? `[${address}]` : address}:${channel.localPort}`)
+    this.url = listenerUrl('coap', address, channel.localPort)
     const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError })
     const server = serverOver<Peer>(settings, {
       introduce: peer => endpointOf(peer, channel, host.limits.body),

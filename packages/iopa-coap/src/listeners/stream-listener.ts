@@ -7,6 +7,7 @@ import {
   type Endpoint,
   isUnrouted,
   type Listener,
+  listenerUrl,
   type TlsOptions
 } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
@@ -118,7 +119,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     await closed
   }
   return {
-    url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${bound.port}`),
+    url: listenerUrl(scheme, address, bound.port),
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(bound.reload === undefined ? undefined : { reload: (next: TlsOptions) => bound.reload!(next) })
   }

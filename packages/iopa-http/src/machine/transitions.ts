@@ -1,3 +1,7 @@
+import { compileTransitions } from '@iopa/transport'
+
+export { REFUSED } from '@iopa/transport'
+
 /**
  * States and events of a server's HTTP/1.1 connection (RFC 9112 section 9), and the one table that says what may follow
  * what. Requests of a connection are answered one after another, so the request in work is part of the state.
@@ -105,23 +109,10 @@ const TABLE: Readonly<Record<StateName, Readonly<Partial<Record<EventName, State
   CLOSED: { CLOSE: 'CLOSED' }
 }
 
-/** In place of a next state: the event must not happen. */
-export const REFUSED = 255
 export const EVENTS: number = EVENT_NAMES.length
 
-const compile = (): Uint8Array => {
-  const compiled = new Uint8Array(STATE_NAMES.length * EVENTS).fill(REFUSED)
-  for (const [state, name] of STATE_NAMES.entries()) {
-    for (const [event, eventName] of EVENT_NAMES.entries()) {
-      const next = TABLE[name][eventName]
-      if (next !== undefined) compiled[state * EVENTS + event] = STATE_NAMES.indexOf(next)
-    }
-  }
-  return compiled
-}
-
 /** The table by number, so that a step costs one look: the next state for `state * EVENTS + event`, or `REFUSED`. */
-export const TRANSITIONS: Uint8Array = compile()
+export const TRANSITIONS: Uint8Array = compileTransitions(STATE_NAMES, EVENT_NAMES, TABLE)
 
 /** The error for an event that must not happen in a state. */
 export const refusal = (state: State, event: Event): Error => new Error(`HTTP: ${EVENT_NAMES[event]} must not happen in state ${STATE_NAMES[state]}.`)

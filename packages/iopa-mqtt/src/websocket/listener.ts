@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type ByteChannel, IopaError, type TlsOptions } from '@iopa/transport'
+import { type ByteChannel, IopaError, listenerUrl, type TlsOptions } from '@iopa/transport'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { isOriginAllowed, TrustedProxies } from './admission.ts'
 import { WebSocketChannel } from './channel.ts'
@@ -129,7 +129,7 @@ const addressOf = (server: UpgradingServer, path: string): { address: string; po
   const bound = server.address()
   const { address, port } = typeof bound === 'object' && bound !== null ? bound : { address: '127.0.0.1', port: 0 }
   const scheme = 'setSecureContext' in server ? 'wss' : 'ws'
-  return { address, port, url: new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}${path}`) }
+  return { address, port, url: new URL(path, listenerUrl(scheme, address, port)) }
 }
 
 const secureOptions = ({ key, cert, ca, psk, requestCert = false, minVersion = 'TLSv1.2' }: TlsOptions): object => {

@@ -36,7 +36,7 @@ export interface Subscription {
 }
 
 /** Takes a context whose run is done. Written as a method, so that a function for any context of the transport fits. */
-export type RunDone = { done(context: AnsweredContext): void }['done']
+type RunDone = { done(context: AnsweredContext): void }['done']
 
 /** The app as a transport sees it. */
 export interface Host {

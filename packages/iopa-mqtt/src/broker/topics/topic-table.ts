@@ -123,7 +123,7 @@ function slotOf(bytes: Buffer, start: number, end: number): number {
 }
 
 /** True when a part of some bytes is the same as these. */
-export function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+function sameBytes(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
   const length = end - start
   if (known.length !== length) return false
   for (let at = 0; at < length; at++) if (known[at] !== bytes[start + at]) return false

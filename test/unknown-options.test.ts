@@ -1,0 +1,35 @@
+// Every factory refuses an option that does not exist, by name.
+import { App } from '@iopa/appbuilder'
+import { coap } from '@iopa/coap'
+import { http } from '@iopa/http'
+import { toFetchHandler } from '@iopa/http/fetch'
+import { mqtt } from '@iopa/mqtt'
+import { bridge } from '@iopa/mqtt/bridge'
+import { websocket } from '@iopa/mqtt/websocket'
+import { router } from '@iopa/router'
+import { serveStatic } from '@iopa/static'
+import { tcp } from '@iopa/tcp'
+import { memory } from '@iopa/testing'
+import { udp } from '@iopa/udp'
+import { expect, test } from 'vitest'
+
+const FACTORIES: readonly [string, (options: never) => unknown][] = [
+  ['App', options => new App(options)],
+  ['coap()', coap],
+  ['http()', http],
+  ['toFetchHandler()', options => toFetchHandler(new App(), options)],
+  ['mqtt()', mqtt],
+  ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
+  ['websocket()', websocket],
+  ['router()', router],
+  ['serveStatic()', options => serveStatic('.', options)],
+  ['tcp()', tcp],
+  ['memory()', memory],
+  ['udp()', udp]
+]
+
+test.each(FACTORIES)('%s refuses an option that does not exist by its name', (name, factory) => {
+  expect(() => factory({ prot: 1 } as never)).toThrow(
+    expect.objectContaining({ status: 500, code: 'bad-option', detail: expect.stringContaining(`${name} has no option 'prot'`) })
+  )
+})
