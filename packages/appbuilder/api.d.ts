@@ -109,9 +109,10 @@ export { MethodContract, PathParams, Pattern, PatternParams, PatternSegment, Pat
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from "@iopa/transport/host";
 import { MiddlewareFunction } from "./index.js";
 export { A as AppHandle, C as Check, a as ContextKey, b as ContextOf, D as Declarations, c as DeclaredMiddleware, d as DefinedMiddleware, E as Extension, e as Mount, P as PlainMiddlewareObject, f as ProvidedBy, g as Provides, R as RegisteredRoute, h as RequiredBy, i as RouteRegistry, U as Use } from "./app-types.js";
+import { RunContext } from "@iopa/context/host";
 import { Context } from "@iopa/context";
 import "@iopa/constants";
-type Pipeline = (context: Context) => unknown;
+type Pipeline = (context: RunContext) => unknown;
 declare const noteMethods: (context: Context, methods: readonly string[], shown?: readonly string[]) => void;
 declare const isNoted: (context: Context) => boolean;
 declare const sequence: (layers: readonly MiddlewareFunction[], terminal?: Pipeline, names?: readonly string[]) => MiddlewareFunction;
@@ -126,24 +127,25 @@ export type { Pipeline, PreconditionOptions };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { Bag, IopaKeys as IopaKeys$1, Logger, Codec, Capabilities, User, CoreKeys } from "@iopa/constants";
+import { IopaKeys as IopaKeys$1, Logger, Codec, Bag, Capabilities, User, CoreKeys } from "@iopa/constants";
 export { Bag, IopaError, Logger, User, defineKeys, isIopaError } from "@iopa/constants";
-import { BaseContext, Context, Answer } from "@iopa/context";
-export { Answer, Context, Reply, reply } from "@iopa/context";
+import { BaseContext, Context, ReceivedAnswer, EndReason } from "@iopa/context";
+export { Answer, Context, ReceivedAnswer, Reply, reply } from "@iopa/context";
 import { Limits, Clock, RouteInfo, Host, Listener, ConnectOptions, Client, Counts, CoreRouteAttributes } from "@iopa/transport";
 export { Client, ConnectOptions, Counts, Limits, RequestOptions, TlsOptions, Transport } from "@iopa/transport";
+import { OwnedContext } from "@iopa/context/host";
 import { RouteRegistry, Use, Mount, Provides, ProvidedBy } from "./extension.js";
 export { M as MiddlewareFunction, j as MiddlewareObject, N as Next, k as defineMiddleware } from "./app-types.js";
-interface ObserveOptions {
-    readonly signal?: AbortSignal;
-    readonly headers?: Bag["iopa.Headers"];
-}
 interface AppOptions<Required extends keyof IopaKeys$1 = keyof IopaKeys$1> {
     readonly logger?: Logger | false;
     readonly limits?: Partial<Limits>;
     readonly codecs?: Iterable<Codec>;
     readonly clock?: Clock;
     readonly requires?: readonly Required[];
+}
+interface ObserveOptions {
+    readonly signal?: AbortSignal;
+    readonly headers?: Bag["iopa.Headers"];
 }
 interface Explanation {
     readonly pipeline: readonly {
@@ -182,8 +184,9 @@ declare class App<Required extends keyof IopaKeys$1 = never> {
     readonly mount: Mount;
     fork(when: (context: BaseContext) => boolean, build: (branch: App & Provides<ProvidedBy<this>>) => unknown, ...surplus: never[]): this;
     build(): (context: Context) => Promise<unknown>;
-    invoke(request: Bag | Context): Promise<Answer>;
-    create(bag: Bag): Context;
+    invoke(request: Bag | Context): Promise<ReceivedAnswer>;
+    create(bag: Bag): OwnedContext;
+    defer(dispose: (reason: EndReason) => unknown): void;
     host(name?: string): Host;
     listen(...surplus: never[]): Promise<Listener[]>;
     close(options?: {
@@ -191,7 +194,7 @@ declare class App<Required extends keyof IopaKeys$1 = never> {
     }): Promise<void>;
     [Symbol.asyncDispose](): Promise<void>;
     connect(url: string | URL, options?: ConnectOptions): Promise<Client>;
-    observe(path: string, options?: ObserveOptions): AsyncIterable<Answer>;
+    observe(path: string, options?: ObserveOptions): AsyncIterable<ReceivedAnswer>;
     notify(path: string): void;
     revoke(user: string | User): void;
     routes(): Generator<RouteInfo>;

@@ -1,103 +1,119 @@
 // Written by pnpm api.
 
-// index.d.ts
+// context.d.ts
 /// <reference lib="esnext.disposable" />
-import { IopaError, CodecTable, HeaderFields, HeadersInit, Capabilities, IopaKeys, CoreKeys, ExtensionKey, Body, User, Logger, Bag, OnSendingHeaders } from "@iopa/constants";
+import { IopaError, User, CodecTable, HeaderFields, HeadersInit, Capabilities, CoreKeys, ExtensionKey, IopaKeys, Body, Logger } from "@iopa/constants";
 type EndReason = "finish" | "disconnect" | "timeout" | "unsubscribe" | "reset" | "shutdown";
 declare const abortReason: (reason: EndReason) => IopaError;
-declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
-declare const KIND: {
-    readonly Value: 0;
-    readonly Text: 1;
-    readonly Bytes: 2;
-    readonly Stream: 3;
-    readonly Parts: 4;
-    readonly Items: 5;
-    readonly Blob: 6;
-    readonly Form: 7;
-    readonly Multipart: 8;
-    readonly Reply: 9;
-    readonly Answer: 10;
-    readonly Response: 11;
-    readonly Error: 12;
-    readonly Unsendable: 13;
-};
-type Kind = (typeof KIND)[keyof typeof KIND];
+interface BodyHolder {
+    readonly environment: {
+        readonly bodies?: HeldBytes | undefined;
+    };
+    readonly endpoint: {
+        readonly holdsBack?: boolean;
+    };
+    readonly "server.User": User | undefined;
+    readonly "server.RemoteAddress": string;
+    defer(dispose: () => unknown): void;
+}
+interface HeldBytes {
+    hold(holder: BodyHolder, bytes: number, body?: object): void;
+    take(owner: string, bytes: number): void;
+    give(owner: string, bytes: number): void;
+    readonly tight: boolean;
+    hasRoom(owner: string, bytes: number): boolean;
+    whenFreed(freed: () => void): void;
+    ownerOf(holder: Pick<BodyHolder, "server.User" | "server.RemoteAddress">): string;
+}
 type Payload = string | Uint8Array | AsyncIterable<Uint8Array> | null;
-interface Encoded {
-    readonly payload: Payload;
-    readonly type: string;
-}
-declare const encodeBody: (body: unknown, type: string, codecs: CodecTable) => Encoded;
-declare class HeaderMap implements HeaderFields {
+type Step = IteratorResult<Uint8Array, undefined>;
+declare abstract class PayloadStream implements AsyncIterableIterator<Uint8Array> {
     #private;
-    constructor(pairs?: string[]);
-    static from(init: HeadersInit): HeaderMap;
-    get size(): number;
-    get(name: string): string | undefined;
-    getAll(name: string): string[];
-    has(name: string): boolean;
-    set(name: string, value: string | readonly string[]): void;
-    append(name: string, value: string): void;
-    delete(name: string): boolean;
-    [Symbol.iterator](): Generator<[
-        name: string,
-        value: string
-    ]>;
-    pairs(): readonly string[];
-    get frozen(): boolean;
-    freeze(): void;
+    get begun(): boolean;
+    protected abstract pull(): Promise<Step>;
+    protected abstract giveUp(): void;
+    protected finish(): void;
+    next(): Promise<Step>;
+    return(): Promise<IteratorReturnResult<undefined>>;
+    ready(): Promise<void> | null;
+    opened(): Promise<void> | null;
+    [Symbol.asyncIterator](): this;
 }
-declare const assignHeaders: (target: HeaderMap, init: HeadersInit) => void;
-declare const abandonValue: (value: unknown) => void;
+interface Problem {
+    readonly type: string;
+    readonly title: string;
+    readonly status: number;
+    readonly code?: string;
+    readonly detail?: string;
+    readonly [extension: string]: unknown;
+}
+declare const problemOf: (status: number, error: IopaError | null) => Problem;
 type SendingCallback = () => unknown;
+type SealedHeaders = Omit<HeaderFields, "set" | "append" | "delete">;
+interface AnswerHead {
+    readonly "iopa.StatusCode": number;
+    readonly "iopa.ReasonPhrase": string;
+    readonly "iopa.Headers": SealedHeaders;
+    readonly "iopa.ContentType": string;
+    readonly status: number;
+    readonly reason: string;
+    readonly headers: SealedHeaders;
+    readonly type: string;
+    readonly ok: boolean;
+    readonly error: IopaError | null;
+    toString(): string;
+}
+interface AnswerContent {
+    bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>>;
+    text(): Promise<string>;
+    json(codecs?: CodecTable): Promise<unknown>;
+}
+interface Answer extends AnswerContent {
+    "iopa.StatusCode": number;
+    "iopa.ReasonPhrase": string;
+    get "iopa.Headers"(): HeaderFields;
+    set "iopa.Headers"(headers: HeadersInit);
+    "iopa.ContentType": string;
+    "iopa.Body": unknown;
+    readonly "server.Capabilities": Capabilities;
+    status: number;
+    reason: string;
+    get headers(): HeaderFields;
+    set headers(headers: HeadersInit);
+    type: string;
+    body: unknown;
+    readonly ok: boolean;
+    readonly error: IopaError | null;
+    readonly sealed: boolean;
+    fail(error: IopaError): void;
+    reset(): void;
+    onSendingHeaders(callback: SendingCallback): void;
+    toString(): string;
+}
 interface Excerpt {
     readonly type: string;
     readonly size: number;
     readonly start: Uint8Array;
 }
-interface NotedMethods {
-    readonly path: string;
-    readonly methods: ReadonlySet<string>;
+interface SealedAnswer extends AnswerHead {
+    readonly payload: Payload;
+    readonly payloadBytes: Uint8Array<ArrayBuffer>;
+    readonly isStream: boolean;
+    readonly headerPairs: readonly string[];
+    readonly problem: Problem;
+    readonly isProblem: boolean;
+    readonly encoded: boolean;
+    readonly excerpt: Excerpt | null;
+    readonly resource: string;
+    readonly sealed: boolean;
+    collect(limit: number, holder?: BodyHolder): Promise<void>;
 }
-interface AnswerOwner {
-    readonly "server.Capabilities": Capabilities;
-    readonly "iopa.Method": string;
-    readonly requestedMethod: string;
-    readonly environment: {
-        readonly codecs: CodecTable;
-        readonly bodyLimit: number;
-    };
-    defer(dispose: () => unknown): void;
+interface ReceivedAnswer extends AnswerHead, AnswerContent {
+    readonly body: AsyncIterable<Uint8Array>;
 }
-interface ReceivedParts {
-    readonly headers?: HeaderMap;
-    readonly type?: string;
-    readonly payload?: Payload;
-    readonly reason?: string;
-    readonly codecs?: CodecTable;
+interface LinkAnswer extends Omit<SealedAnswer, keyof ReceivedAnswer>, ReceivedAnswer {
 }
-interface InheritedKeys {
-    readonly keys: ReadonlySet<string>;
-    copy(connection: Context, request: Context): void;
-}
-interface Endpoint {
-    readonly scheme: string;
-    readonly protocol: string;
-    readonly remoteAddress: string;
-    readonly remotePort: number;
-    readonly localAddress: string;
-    readonly localPort: number;
-    readonly tls: boolean;
-    readonly sessionId: string;
-    readonly rawTransport: unknown;
-    readonly bodyLimit: number;
-    readonly holdsBack?: boolean;
-    clientCertificate?(): unknown;
-    readonly inherited?: InheritedKeys;
-}
-declare const localEndpoint: (bodyLimit: number) => Endpoint;
-declare const isLoopback: (address: string) => boolean;
+type DefaultParams = Readonly<Record<string, string>>;
 type Owned = {
     [Symbol.asyncDispose](): PromiseLike<void>;
 } | {
@@ -105,25 +121,6 @@ type Owned = {
 } | {
     close(): unknown;
 };
-type Disposer = (reason: EndReason) => unknown;
-declare class Scope {
-    #private;
-    constructor(environment: Environment, parent: Scope | null, counted?: 0 | 1);
-    get environment(): Environment;
-    get ended(): boolean;
-    get endReason(): EndReason;
-    get signal(): AbortSignal;
-    defer(dispose: Disposer): void;
-    own<T extends Owned>(resource: T): T;
-    planEnd(reason: EndReason): void;
-    hold(): void;
-    onEndAsked(listener: () => void): void;
-    release(): void;
-    end(reason?: EndReason): void | Promise<void>;
-    [Symbol.asyncDispose](): Promise<void>;
-    assertLive(): void;
-}
-type DefaultParams = Readonly<Record<string, string>>;
 type ContextKeys = Omit<CoreKeys, "iopa.Params" | "iopa.Body" | "server.ParentContext" | "server.Connection"> & {
     [K in ExtensionKey]?: IopaKeys[K] | undefined;
 };
@@ -155,27 +152,18 @@ interface BaseContext<Params = DefaultParams> extends ContextKeys {
     readonly remoteAddress: string;
     readonly remotePort: number;
     readonly connection: Context | null;
-    readonly endpoint: Endpoint;
     readonly requestedPath: string;
     readonly requestedMethod: string;
-    readonly hasPrecondition: boolean;
     readonly response: Answer;
     bytes(): Promise<Uint8Array<ArrayBuffer>>;
     text(): Promise<string>;
     json<T = unknown>(): Promise<T>;
     readonly signal: AbortSignal;
-    readonly environment: Environment;
     readonly ended: boolean;
     readonly endReason: EndReason;
     defer(dispose: (reason: EndReason) => unknown): void;
     own<T extends Owned>(resource: T): T;
     child(path: string, method?: string): Context;
-    end(reason?: EndReason): void | Promise<void>;
-    planEnd(reason: EndReason): void;
-    hold(): void;
-    onEndAsked(listener: () => void): void;
-    release(): void;
-    assertLive(): void;
     notify(path: string): void;
     private(): void;
     onSendingHeaders(callback: () => unknown): void;
@@ -188,25 +176,262 @@ interface Authenticated {
 type Context<Provided extends keyof IopaKeys = never, Params = DefaultParams> = BaseContext<Params> & {
     [K in Provided]: Exclude<IopaKeys[K], undefined>;
 } & ("server.User" extends Provided ? Authenticated : unknown);
+export { PayloadStream as a, abortReason as f, problemOf as p };
+export type { Answer as A, BodyHolder as B, Context as C, Excerpt as E, HeldBytes as H, LinkAnswer as L, Owned as O, Payload as P, ReceivedAnswer as R, SendingCallback as S, SealedAnswer as b, Problem as c, BaseContext as d, EndReason as e, SealedHeaders as g };
+
+// host.d.ts
+/// <reference lib="esnext.disposable" />
+import { P as Payload, a as PayloadStream, B as BodyHolder, H as HeldBytes } from "./context.js";
+import { Excerpt, SendingCallback, Answer, SealedAnswer, Problem, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
+export { f as abortReason, p as problemOf } from "./context.js";
+import { CodecTable, HeaderFields, HeadersInit, Capabilities, IopaError, Bag, Body, Logger } from "@iopa/constants";
+declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
+declare const KIND: {
+    readonly Value: 0;
+    readonly Text: 1;
+    readonly Bytes: 2;
+    readonly Stream: 3;
+    readonly Parts: 4;
+    readonly Items: 5;
+    readonly Blob: 6;
+    readonly Form: 7;
+    readonly Multipart: 8;
+    readonly Reply: 9;
+    readonly Answer: 10;
+    readonly Response: 11;
+    readonly Error: 12;
+    readonly Unsendable: 13;
+};
+type Kind = (typeof KIND)[keyof typeof KIND];
+interface Encoded {
+    readonly payload: Payload;
+    readonly type: string;
+}
+declare const encodeBody: (body: unknown, type: string, codecs: CodecTable) => Encoded;
+interface ReadableAnswer {
+    readonly sealed: boolean;
+    readonly status: number;
+    readonly body: unknown;
+    readonly payload: Payload;
+    readonly payloadBytes: Uint8Array<ArrayBuffer>;
+    readonly headers: {
+        has(name: string): boolean;
+    };
+    type: string;
+    setBody(body: unknown, kind: Kind): void;
+    collect(limit: number): Promise<void>;
+}
+declare class AnswerReading {
+    #private;
+    constructor(answer: ReadableAnswer, encode: () => Encoded, origin: "upstream" | "internal", limit: number);
+    bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>>;
+    text(): Promise<string>;
+    json(codecs: CodecTable): Promise<unknown>;
+}
+interface AsyncScope {
+    runInAsyncScope<This, Args extends unknown[], R>(fn: (this: This, ...args: Args) => R, self?: This, ...args: Args): R;
+}
+declare class HeaderMap implements HeaderFields {
+    #private;
+    constructor(pairs?: string[]);
+    static from(init: HeadersInit): HeaderMap;
+    get size(): number;
+    get(name: string): string | undefined;
+    getAll(name: string): string[];
+    has(name: string): boolean;
+    set(name: string, value: string | readonly string[]): void;
+    append(name: string, value: string): void;
+    delete(name: string): boolean;
+    [Symbol.iterator](): Generator<[
+        name: string,
+        value: string
+    ]>;
+    pairs(): readonly string[];
+    get frozen(): boolean;
+    freeze(): void;
+}
+declare const assignHeaders: (target: HeaderMap, init: HeadersInit) => void;
+type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream<unknown>;
+declare class HeldBodies {
+    #private;
+    hold(source: Source): PayloadStream;
+    giveUp(): void;
+}
+declare const abandonValue: (value: unknown) => void;
+interface NotedMethods {
+    readonly path: string;
+    readonly methods: ReadonlySet<string>;
+}
+interface AnswerOwner {
+    readonly "server.Capabilities": Capabilities;
+    readonly "iopa.Method": string;
+    readonly requestedMethod: string;
+    readonly environment: {
+        readonly codecs: CodecTable;
+        readonly bodyLimit: number;
+    };
+    defer(dispose: () => unknown): void;
+}
+interface ReceivedParts {
+    readonly headers?: HeaderMap;
+    readonly type?: string;
+    readonly payload?: Payload;
+    readonly reason?: string;
+    readonly codecs?: CodecTable;
+}
+declare const OPEN = 0;
+declare const SEALED = 1;
+declare const SEALED_PROBLEM = 2;
+interface RareParts {
+    reason: string;
+    excerpt: Excerpt | null;
+    judged: boolean;
+    noted: NotedMethods | null;
+    readonly callbacks: SendingCallback[];
+    held: HeldBodies | null;
+    bodyScope: AsyncScope | null;
+    lengthOfBody: boolean;
+    reading: AnswerReading | null;
+    codecs: CodecTable | null;
+}
+interface AnswerFields {
+    readonly owner: AnswerOwner | null;
+    state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM;
+    code: number;
+    mediaType: string;
+    fields: HeaderMap | null;
+    content: unknown;
+    kind: Kind;
+    wire: Payload;
+    failure: IopaError | null;
+    rare: RareParts | null;
+}
+declare const rareOf: (answer: AnswerFields) => RareParts;
+declare class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
+    #private;
+    "iopa.StatusCode": number;
+    "iopa.ReasonPhrase": string;
+    "iopa.Headers": HeaderMap;
+    "iopa.ContentType": string;
+    "iopa.Body": unknown;
+    readonly "server.Capabilities": Capabilities;
+    value: unknown;
+    run: object | null;
+    resource: string;
+    guards: object | null;
+    readonly owner: AnswerOwner | null;
+    code: number;
+    mediaType: string;
+    fields: HeaderMap | null;
+    content: unknown;
+    kind: Kind;
+    wire: Payload;
+    failure: IopaError | null;
+    rare: RareParts | null;
+    state: typeof OPEN | typeof SEALED | typeof SEALED_PROBLEM;
+    received: boolean;
+    constructor(owner?: AnswerOwner | null);
+    get status(): number;
+    set status(status: number);
+    get reason(): string;
+    set reason(reason: string);
+    get headers(): HeaderMap;
+    set headers(headers: HeadersInit);
+    get type(): string;
+    set type(type: string);
+    get body(): unknown;
+    set body(body: unknown);
+    take(value: unknown): boolean;
+    setBody(body: unknown, kind: Kind): void;
+    noteLength(): void;
+    get ok(): boolean;
+    get error(): IopaError | null;
+    get problem(): Problem;
+    get isProblem(): boolean;
+    get encoded(): boolean;
+    get excerpt(): Excerpt | null;
+    set excerpt(excerpt: Excerpt | null);
+    get sealed(): boolean;
+    get headerPairs(): readonly string[];
+    get payload(): Payload;
+    get payloadBytes(): Uint8Array<ArrayBuffer>;
+    get isStream(): boolean;
+    collect(limit: number, holder?: BodyHolder): Promise<void>;
+    bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>>;
+    text(): Promise<string>;
+    json(codecs?: CodecTable): Promise<unknown>;
+    onSendingHeaders(callback: SendingCallback): void;
+    reset(): void;
+    fail(error: IopaError): void;
+    toString(): string;
+}
+interface ValueTarget {
+    readonly code: number;
+    status: number;
+    type: string;
+    body: unknown;
+    readonly headers: HeaderMap;
+    setBody(body: unknown, kind: Kind): void;
+    noteLength(): void;
+}
+declare const applyValue: (answer: ValueTarget, value: unknown) => void;
+declare const checkBag: (bag: unknown) => asserts bag is Bag;
+interface BodyStream extends AsyncIterable<Uint8Array> {
+    bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array>;
+}
+declare const bodyTooLarge: (limit: number) => IopaError;
+declare const holdBytes: (holder: BodyHolder | undefined, bytes: number, body?: object) => void;
+declare const concatBytes: (chunks: readonly Uint8Array[], length?: number) => Uint8Array<ArrayBuffer>;
+declare const collectBytes: (stream: AsyncIterable<Uint8Array>, limit: number, holder?: BodyHolder, body?: object) => Promise<Uint8Array<ArrayBuffer>>;
+declare const readBody: (body: Body, limit: number, holder?: BodyHolder) => Uint8Array | Promise<Uint8Array>;
+declare class ByteBody extends Uint8Array {
+    [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void>;
+}
+declare const byteBody: (bytes: Uint8Array, start?: number, end?: number) => ByteBody;
+interface InheritedKeys {
+    readonly keys: ReadonlySet<string>;
+    copy(connection: Context, request: Context): void;
+}
+interface Endpoint {
+    readonly scheme: string;
+    readonly protocol: string;
+    readonly remoteAddress: string;
+    readonly remotePort: number;
+    readonly localAddress: string;
+    readonly localPort: number;
+    readonly tls: boolean;
+    readonly sessionId: string;
+    readonly rawTransport: unknown;
+    readonly bodyLimit: number;
+    readonly holdsBack?: boolean;
+    clientCertificate?(): unknown;
+    readonly inherited?: InheritedKeys;
+}
+declare const localEndpoint: (bodyLimit: number) => Endpoint;
+declare const isLoopback: (address: string) => boolean;
+interface RequestSource {
+    readonly headerless?: boolean;
+    headers?(): string[] | HeaderFields;
+    body?(): Body;
+    authority?(): string;
+    contentType?(): string;
+    hasPrecondition?(): boolean;
+    readonly addressedAs?: {
+        readonly "iopa.Host": string;
+        readonly "iopa.Port": number;
+    };
+}
+interface ContextInit {
+    readonly method: string;
+    readonly path: string;
+    readonly query: string;
+    readonly rawPath: string;
+    readonly endpoint: Endpoint;
+    readonly source: RequestSource | null;
+}
 interface ChangeOrder {
     readonly active: number;
     run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown;
-}
-interface BodyHolder {
-    readonly environment: Environment;
-    readonly endpoint: Endpoint;
-    readonly "server.User": User | undefined;
-    readonly "server.RemoteAddress": string;
-    defer(dispose: () => unknown): void;
-}
-interface HeldBytes {
-    hold(holder: BodyHolder, bytes: number, body?: object): void;
-    take(owner: string, bytes: number): void;
-    give(owner: string, bytes: number): void;
-    readonly tight: boolean;
-    hasRoom(owner: string, bytes: number): boolean;
-    whenFreed(freed: () => void): void;
-    ownerOf(holder: Pick<BodyHolder, "server.User" | "server.RemoteAddress">): string;
 }
 interface Environment {
     live: number;
@@ -226,212 +451,63 @@ interface Environment {
     changes: ChangeOrder | null;
     notify(path: string, origin?: object): void;
 }
-interface Problem {
-    readonly type: string;
-    readonly title: string;
-    readonly status: number;
-    readonly code?: string;
-    readonly detail?: string;
-    readonly [extension: string]: unknown;
-}
-declare const problemOf: (status: number, error: IopaError | null) => Problem;
-declare class Answer {
-    #private;
-    value: unknown;
-    run: object | null;
-    resource: string;
-    guards: object | null;
-    constructor(owner?: AnswerOwner | null);
-    static received(status: number, parts?: ReceivedParts): Answer;
-    get "iopa.StatusCode"(): number;
-    set "iopa.StatusCode"(status: number);
-    get "iopa.ReasonPhrase"(): string;
-    set "iopa.ReasonPhrase"(reason: string);
-    get "iopa.Headers"(): HeaderMap;
-    set "iopa.Headers"(headers: HeadersInit);
-    get "iopa.ContentType"(): string;
-    set "iopa.ContentType"(type: string);
-    get "iopa.Body"(): unknown;
-    set "iopa.Body"(body: unknown);
-    get "server.Capabilities"(): Capabilities;
-    get status(): number;
-    set status(status: number);
-    get reason(): string;
-    set reason(reason: string);
-    get headers(): HeaderMap;
-    set headers(headers: HeadersInit);
-    get type(): string;
-    set type(type: string);
-    get body(): unknown;
-    set body(body: unknown);
-    setBody(body: unknown, kind: Kind): void;
-    noteLength(): void;
-    get hasStatus(): boolean;
-    get ok(): boolean;
-    get error(): IopaError | null;
-    setError(error: IopaError): void;
-    get problem(): Problem;
-    get isProblem(): boolean;
-    get excerpt(): Excerpt | null;
-    set excerpt(excerpt: Excerpt | null);
-    get judged(): boolean;
-    set judged(judged: boolean);
-    get sealed(): boolean;
-    get headerPairs(): readonly string[];
-    get payload(): Payload;
-    get payloadBytes(): Uint8Array<ArrayBuffer>;
-    get isStream(): boolean;
-    collect(limit: number, holder?: BodyHolder): Promise<void>;
-    whenRead(done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown): void;
-    bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>>;
-    text(): Promise<string>;
-    json(codecs?: CodecTable): Promise<unknown>;
-    useCodecs(codecs: CodecTable): void;
-    onSendingHeaders(callback: SendingCallback): void;
-    get noted(): NotedMethods | null;
-    note(path: string, methods: Iterable<string>): void;
-    reset(): void;
-    fail(error: IopaError): void;
-    seal(codecs: CodecTable): void | Promise<void>;
-    ready(): Promise<void> | null;
-    refuse(error: IopaError, codecs: CodecTable): void;
-    toString(): string;
-}
-declare const applyValue: (answer: Answer, value: unknown) => void;
-declare const checkBag: (bag: unknown) => asserts bag is Bag;
-interface BodyStream extends AsyncIterable<Uint8Array> {
-    bytes(limit: number, holder?: BodyHolder): Promise<Uint8Array>;
-}
-declare const bodyTooLarge: (limit: number) => IopaError;
-declare const holdBytes: (holder: BodyHolder | undefined, bytes: number, body?: object) => void;
-declare const concatBytes: (chunks: readonly Uint8Array[], length?: number) => Uint8Array<ArrayBuffer>;
-declare const collectBytes: (stream: AsyncIterable<Uint8Array>, limit: number, holder?: BodyHolder, body?: object) => Promise<Uint8Array<ArrayBuffer>>;
-declare const readBody: (body: Body, limit: number, holder?: BodyHolder) => Uint8Array | Promise<Uint8Array>;
-declare class ByteBody extends Uint8Array {
-    [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void>;
-}
-declare const byteBody: (bytes: Uint8Array, start?: number, end?: number) => ByteBody;
-interface RequestSource {
-    headers?(): string[] | HeaderFields;
-    body?(): Body;
-    authority?(): string;
-    contentType?(): string;
-    hasPrecondition?(): boolean;
-}
-interface ContextInit {
-    readonly method: string;
-    readonly path: string;
-    readonly query: string;
-    readonly rawPath: string;
+interface OwnedContext extends BaseContext {
+    readonly response: Answer & SealedAnswer;
+    "server.ParentContext": OwnedContext | null;
+    readonly "server.Connection": OwnedContext | null;
+    readonly connection: OwnedContext | null;
+    child(path: string, method?: string): OwnedContext;
+    readonly environment: Environment;
     readonly endpoint: Endpoint;
-    readonly source: RequestSource | null;
-}
-declare class PropertyBag {
-    #private;
-    "iopa.Id": number;
-    "iopa.Method": string;
-    "iopa.Path": string;
-    "iopa.PathBase": string;
-    "iopa.QueryString": string;
-    "iopa.Params": Readonly<Record<string, string>>;
-    "iopa.Route": string;
-    "iopa.Scheme": string;
-    "iopa.Protocol": string;
-    "iopa.Observe": boolean | undefined;
-    "iopa.Seq": number | string | undefined;
-    "server.RawPath": string;
-    "server.RemoteAddress": string;
-    "server.RemotePort": number;
-    "server.ParentContext": Bag | null;
-    "server.User": User | undefined;
-    "server.IsLocalOrigin": boolean;
-    "server.IsNotification": boolean;
-    "server.IsReplica": boolean;
-    constructor(environment: Environment, init: ContextInit, parent: PropertyBag | Scope | null);
-    get "iopa.Version"(): string;
-    get "server.Logger"(): Logger;
-    set "server.Logger"(logger: Logger);
-    get "server.LocalAddress"(): string;
-    get "server.LocalPort"(): number;
-    get "server.TLS"(): boolean;
-    get "server.SessionId"(): string;
-    get "server.RawTransport"(): unknown;
-    get "iopa.PathSegments"(): readonly string[];
-    get "iopa.Headers"(): HeaderFields;
-    set "iopa.Headers"(headers: HeadersInit);
-    get "iopa.ContentType"(): string;
-    set "iopa.ContentType"(type: string);
-    get "iopa.Body"(): AsyncIterable<Uint8Array> | null;
-    set "iopa.Body"(body: Body);
-    get "iopa.Host"(): string;
-    set "iopa.Host"(host: string);
-    get "iopa.Port"(): number;
-    set "iopa.Port"(port: number);
-    get "iopa.CallCancelled"(): AbortSignal;
-    get "iopa.Events"(): EventTarget;
-    get "server.Capabilities"(): Capabilities;
-    set "server.Capabilities"(capabilities: Capabilities);
-    get "server.IsPrecondition"(): boolean;
-    set "server.IsPrecondition"(isPrecondition: boolean);
-    get "server.Timestamp"(): number;
-    set "server.Timestamp"(time: number);
-    get "server.Connection"(): Context | null;
-    get "server.OnSendingHeaders"(): OnSendingHeaders;
-    get "ssl.ClientCertificate"(): unknown;
-    get response(): Answer;
-    set response(value: unknown);
-    get requestedPath(): string;
-    get requestedMethod(): string;
-    get hasPrecondition(): boolean;
-    get environment(): Environment;
-    get endpoint(): Endpoint;
-    bytes(): Promise<Uint8Array>;
-    text(): Promise<string>;
-    json<T = unknown>(): Promise<T>;
-    child(path: string, method?: string): Context;
-    get signal(): AbortSignal;
-    get ended(): boolean;
-    get endReason(): EndReason;
-    defer(dispose: (reason: EndReason) => unknown): void;
-    own<T extends Owned>(resource: T): T;
+    readonly hasPrecondition: boolean;
     end(reason?: EndReason): void | Promise<void>;
     planEnd(reason: EndReason): void;
-    hold(): void;
+    onEndAsked(listener: () => void): void;
+    assertLive(): void;
+}
+interface AnsweredContext extends Omit<OwnedContext, "response"> {
+    readonly response: SealedAnswer;
+}
+type Disposer = (reason: EndReason) => unknown;
+declare class Scope {
+    #private;
+    ended: boolean;
+    constructor(environment: Environment, parent: Scope | null, counted?: 0 | 1);
+    get environment(): Environment;
+    get endReason(): EndReason;
+    get signal(): AbortSignal;
+    defer(dispose: Disposer): void;
+    own<T extends Owned>(resource: T): T;
+    planEnd(reason: EndReason): void;
+    hold(asked: () => void): void;
     onEndAsked(listener: () => void): void;
     release(): void;
-    assertLive(): void;
+    end(reason?: EndReason): void | Promise<void>;
     [Symbol.asyncDispose](): Promise<void>;
-    notify(path: string): void;
-    private(): void;
-    onSendingHeaders(callback: () => unknown): void;
-    toString(): string;
-    [Symbol.toPrimitive](): string;
-    toJSON(): Record<string, unknown>;
+    assertLive(): void;
+}
+declare const RECORD: unique symbol;
+declare const SCOPE: unique symbol;
+declare const BEHIND: unique symbol;
+declare const contextOf: <T extends object>(value: T) => T;
+interface RunContext extends OwnedContext {
+    readonly response: AnswerRecord;
+    "server.ParentContext": RunContext | null;
+    readonly "server.Connection": RunContext | null;
+    readonly connection: RunContext | null;
+    readonly [RECORD]: AnswerRecord;
+    readonly [SCOPE]: Scope;
+    child(path: string, method?: string): RunContext;
 }
 declare const fullPath: (base: string, path: string) => string;
-declare class ContextView {
-    #private;
-    "iopa.Path": string;
-    "iopa.PathBase": string;
-    "iopa.Params": Readonly<Record<string, string>>;
-    "iopa.Route": string;
-    constructor(context: Context, prefix: string, logger: Logger | null);
-    get response(): Answer;
-    set response(answer: unknown);
-    get "iopa.PathSegments"(): readonly string[];
-    get "server.Logger"(): Logger;
-    set "server.Logger"(logger: Logger);
-    child(path: string, method?: string): Context;
-    notify(path: string): void;
-    static contextOf<T>(value: T): T | Context;
-    static isMountPath(context: Context): boolean;
-}
+declare const viewOf: (context: RunContext, prefix: string, logger: Logger | null) => RunContext;
+declare const isMountPath: (context: Context) => boolean;
 declare class ContextFactory {
     #private;
     constructor(environment: Environment);
     get live(): number;
-    create(init: ContextInit, parent?: Scope | Context | null): Context;
-    promote(bag: Bag, parent?: Scope | Context | null): Context;
+    create(init: ContextInit, parent?: Scope | Context | null): RunContext;
+    promote(bag: Bag, parent?: Scope | Context | null): RunContext;
 }
 declare const isContext: (value: unknown) => value is Context;
 interface PathLimits {
@@ -443,6 +519,7 @@ declare const decodePath: (raw: string, limits?: PathLimits) => string;
 declare const checkPath: (path: string, limits?: PathLimits) => string;
 declare const encodePath: (path: string) => string;
 declare const hasPreconditionField: (pairs: readonly string[]) => boolean;
+declare const createContext: (environment: Environment, init: ContextInit, parent: Scope | Context | null) => RunContext;
 declare const READ: {
     readonly Host: 1;
     readonly Port: 2;
@@ -457,8 +534,8 @@ declare const READ: {
 };
 declare class Reads {
     #private;
-    get bits(): number;
-    whenPrivate(listener: () => void): void;
+    bits: number;
+    onPrivate: (() => void) | null;
     add(bit: number): void;
     pause(): void;
     resume(): void;
@@ -479,16 +556,16 @@ declare class TrackedHeaders extends HeaderMap {
     ]>;
     pairs(): readonly string[];
 }
-declare const REPLY: unique symbol;
-interface Reply {
-    readonly [REPLY]: true;
-    readonly status: number;
-    readonly body: unknown;
-    readonly headers: HeadersInit | undefined;
-}
-declare const reply: (status: number, body?: unknown, headers?: HeadersInit) => Reply;
-declare const isReply: (value: object) => value is Reply;
+declare const receivedAnswer: (status: number, parts?: ReceivedParts) => LinkAnswer;
+declare const useCodecs: (answer: ReceivedAnswer, codecs: CodecTable) => void;
+declare const whenRead: (answer: AnswerRecord, done: () => void, signal?: AbortSignal, failed?: (error: unknown) => unknown) => void;
+declare const handOver: (answer: AnswerRecord) => LinkAnswer;
 declare const report: (logger: Pick<Logger, "error">, line: string, ...error: readonly unknown[]) => void;
+declare const sealAnswer: (answer: AnswerFields, codecs: CodecTable) => void | Promise<void>;
+declare const headReady: ({ wire, code, owner, mediaType }: AnswerFields) => Promise<void> | null;
+declare const refuseAnswer: (answer: AnswerFields, error: IopaError, codecs: CodecTable) => void;
+declare const answerToError: (error: IopaError) => SealedAnswer;
+declare const answerUnrun: (context: OwnedContext, outcome: IopaError | number) => SealedAnswer;
 interface UrlParts {
     readonly scheme: string;
     readonly host: string;
@@ -502,5 +579,21 @@ declare const parseAuthority: (authority: string, scheme: string) => {
     port: number;
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
-export { Answer, ContextFactory, ContextView, HeaderMap, PropertyBag, READ, Reads, Scope, TrackedHeaders, abandonValue, abortReason, abortable, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, formatUrl, fullPath, hasPreconditionField, holdBytes, isContext, isLoopback, isReply, joinPath, localEndpoint, parseAuthority, parseUrl, problemOf, readBody, readsOf, reply, report, trackReads };
-export type { AnswerOwner, BaseContext, BodyHolder, BodyStream, ChangeOrder, Context, ContextInit, Encoded, EndReason, Endpoint, Environment, Excerpt, HeldBytes, InheritedKeys, NotedMethods, Owned, PathLimits, Payload, Problem, ReceivedParts, Reply, RequestSource, SendingCallback, UrlParts };
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isLoopback, isMountPath, joinPath, localEndpoint, parseAuthority, parseUrl, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, viewOf, whenRead };
+export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ContextInit, Encoded, Endpoint, Environment, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
+
+// index.d.ts
+/// <reference lib="esnext.disposable" />
+export { A as Answer, d as BaseContext, C as Context, e as EndReason, E as Excerpt, L as LinkAnswer, O as Owned, P as Payload, c as Problem, R as ReceivedAnswer, b as SealedAnswer, g as SealedHeaders, S as SendingCallback } from "./context.js";
+import { HeadersInit } from "@iopa/constants";
+declare const REPLY: unique symbol;
+interface Reply {
+    readonly [REPLY]: true;
+    readonly status: number;
+    readonly body: unknown;
+    readonly headers: HeadersInit | undefined;
+}
+declare const reply: (status: number, body?: unknown, headers?: HeadersInit) => Reply;
+declare const isReply: (value: object) => value is Reply;
+export { isReply, reply };
+export type { Reply };

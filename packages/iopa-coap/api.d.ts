@@ -39,12 +39,19 @@ declare class Options implements Iterable<readonly [
     number: number,
     value: Uint8Array
 ]> {
-    readonly numbers: number[];
-    readonly values: Uint8Array[];
+    #private;
+    bytes: Uint8Array;
+    start: number;
+    end: number;
+    constructor(bytes?: Uint8Array, start?: number, end?: number);
+    get length(): number;
     get size(): number;
+    reset(): this;
     add(number: number, value?: OptionValue): this;
     set(number: number, value?: OptionValue): this;
     delete(number: number): this;
+    copy(): Options;
+    equals(other: Options): boolean;
     has(number: number): boolean;
     get(number: number): Uint8Array | undefined;
     getAll(number: number): Uint8Array[];

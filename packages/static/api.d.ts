@@ -2,14 +2,21 @@
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { RandomAccessBody, Clock, MiddlewareFunction } from "@iopa/appbuilder";
+import { RandomAccessBody, Clock } from "@iopa/transport";
+import { MiddlewareFunction } from "@iopa/appbuilder";
 type Encoding = "br" | "zstd" | "gzip";
+type NamePolicy = "portable" | "posix";
+type DotfilePolicy = "deny" | "allow" | readonly string[];
 interface FileInfo {
     readonly kind: "file" | "directory";
     readonly size: number;
     readonly lastModified: number;
     readonly version: string;
     readonly mediaType?: string;
+}
+interface ByteRange {
+    readonly start: number;
+    readonly end: number;
 }
 interface OpenFile {
     readonly info: FileInfo;
@@ -26,9 +33,6 @@ interface FileSource {
     open(path: string): Promise<OpenFile | undefined>;
     list?(path: string, limit: number): Promise<readonly DirectoryEntry[]>;
 }
-type EtagPolicy = "strong" | "weak" | "hash" | false;
-type NamePolicy = "portable" | "posix";
-type DotfilePolicy = "deny" | "allow" | readonly string[];
 type SymlinkPolicy = "inside-root" | "follow" | "deny";
 interface FileSystemOptions {
     readonly symlinks?: SymlinkPolicy;
@@ -49,10 +53,7 @@ interface MemorySource extends FileSource {
     delete(path: string): boolean;
 }
 declare const memory: (files?: Readonly<Record<string, MemoryContent>>) => MemorySource;
-interface ByteRange {
-    readonly start: number;
-    readonly end: number;
-}
+type EtagPolicy = "strong" | "weak" | "hash" | false;
 interface Representation {
     readonly etag: string | undefined;
     readonly lastModified: number;
@@ -79,7 +80,7 @@ interface StaticOptions extends MediaTypeOptions {
     readonly names?: NamePolicy;
     readonly symlinks?: SymlinkPolicy;
     readonly redirect?: boolean;
-    readonly listing?: boolean | "coap";
+    readonly listing?: boolean | "auto";
     readonly cache?: CacheOptions;
     readonly watchInterval?: number;
     readonly fallback?: string;

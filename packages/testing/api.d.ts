@@ -2,7 +2,8 @@
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { AppOptions, App, Transport, Clock, Listener, Limits, DatagramNetwork, ByteNetwork } from "@iopa/appbuilder";
+import { AppOptions, App } from "@iopa/appbuilder";
+import { Transport, Clock, Listener, Limits, DatagramNetwork, ByteNetwork } from "@iopa/transport";
 interface ConformanceSubject {
     createApp(options?: AppOptions): App;
     transport?(): Transport;
@@ -39,7 +40,7 @@ interface TransportSubject {
         readonly host?: string;
         readonly port?: number;
         readonly limits?: AppOptions["limits"];
-        readonly open?: boolean;
+        readonly allowUnauthenticated?: boolean;
         readonly clock?: Clock;
     }): Transport;
     url(listener: Listener): string;

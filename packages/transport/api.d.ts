@@ -1,0 +1,686 @@
+// Written by pnpm api.
+
+// datagram-channel.d.ts
+/// <reference lib="esnext.disposable" />
+import { T as TlsOptions } from "./tls.js";
+interface ByteReceiver {
+    data(chunk: Uint8Array): void;
+    end(): void;
+    drain(): void;
+    close(error?: Error): void;
+}
+interface ByteChannel {
+    readonly remoteAddress: string;
+    readonly remotePort: number;
+    readonly localAddress: string;
+    readonly localPort: number;
+    readonly tls: boolean;
+    readonly raw: unknown;
+    readonly buffered: number;
+    open(receiver: ByteReceiver): void;
+    write(bytes: Uint8Array | string): boolean;
+    writeAll?(pieces: readonly Uint8Array[]): boolean;
+    pause(): void;
+    resume(): void;
+    end(): void;
+    destroy(): void;
+    resetUnlessEnded?(): void;
+    clientCertificate?(): unknown;
+    readonly pskIdentity?: string | undefined;
+}
+interface ByteAddress {
+    readonly host: string;
+    readonly port: number;
+    readonly tls?: TlsOptions | undefined;
+    readonly alpn?: readonly string[] | undefined;
+}
+interface ByteServer {
+    readonly address: string;
+    readonly port: number;
+    close(): Promise<void>;
+    reload?(tls: TlsOptions): void;
+}
+interface ByteNetwork {
+    listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void): Promise<ByteServer>;
+    connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>;
+}
+interface DatagramReceiver {
+    message(bytes: Uint8Array, address: string, port: number, toMulticast?: boolean): void;
+    error(error: Error): void;
+}
+interface DatagramChannel {
+    readonly localAddress: string;
+    readonly localPort: number;
+    readonly raw: unknown;
+    open(receiver: DatagramReceiver): void;
+    send(bytes: Uint8Array, port: number, address: string): void;
+    join?(group: string): void;
+    close(): Promise<void>;
+}
+interface DatagramAddress {
+    readonly host: string;
+    readonly port: number;
+    readonly shared?: boolean;
+    readonly spread?: boolean;
+}
+interface DatagramNetwork {
+    bind(address: DatagramAddress): Promise<DatagramChannel>;
+}
+export type { ByteChannel as B, DatagramAddress as D, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d, DatagramChannel as e, DatagramNetwork as f, DatagramReceiver as g };
+
+// entity-tags.d.ts
+/// <reference lib="esnext.disposable" />
+import { IopaError, Logger, Body, Bag, CodecTable, Codec, KeysDeclaration, HeadersInit } from "@iopa/constants";
+import { Scope, ContextInit, OwnedContext, AnsweredContext, HeaderMap, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
+import { Context, SealedAnswer, EndReason, LinkAnswer, ReceivedAnswer } from "@iopa/context";
+import { T as TlsOptions } from "./tls.js";
+declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
+declare const kindOf: (value: unknown) => string;
+declare const checkOptions: (name: string, given: unknown, known: Readonly<Record<string, true>>, caller: unknown) => void;
+declare const optionError: (detail: string) => IopaError;
+declare const requiredPort: (name: string, port: number | undefined) => number;
+declare const checkSurplus: (name: string, surplus: readonly unknown[], caller: unknown) => void;
+declare const markFactory: <F extends (...values: never[]) => unknown>(name: string, factory: F) => F;
+declare const factoryName: (value: unknown) => string | undefined;
+type TimerHandle = unknown;
+interface TimerOptions {
+    readonly keep?: boolean;
+}
+interface Clock {
+    now(): number;
+    elapsed(): number;
+    setTimeout(callback: () => void, ms: number, options?: TimerOptions): TimerHandle;
+    clearTimeout(handle: TimerHandle): void;
+}
+declare const systemClock: Clock;
+declare const withinTime: (clock: Clock, delay: number, work: Promise<unknown>) => Promise<boolean>;
+interface Limits {
+    readonly body: number;
+    readonly bodyMemory: number;
+    readonly headerBytes: number;
+    readonly headerCount: number;
+    readonly pathSegments: number;
+    readonly segmentLength: number;
+    readonly connections: number;
+    readonly connectionsPerAddress: number;
+    readonly inFlight: number;
+    readonly inFlightPerConnection: number;
+    readonly requestTimeout: number;
+    readonly headerTimeout: number;
+    readonly idleTimeout: number;
+    readonly queueMessages: number;
+    readonly queueBytes: number;
+    readonly observers: number;
+    readonly observersPerConnection: number;
+    readonly drainTimeout: number;
+    readonly failureLogs: number;
+}
+declare const DEFAULT_LIMITS: Limits;
+declare const mergeLimits: (base: Limits, overrides: Partial<Limits> | undefined) => Limits;
+interface Constraint {
+    readonly source: string;
+    readonly regex: RegExp;
+    test(segment: string): boolean;
+    readonly breadth: number;
+}
+type PatternSegment = {
+    readonly kind: "static";
+    readonly value: string;
+} | {
+    readonly kind: "param";
+    readonly name: string;
+    readonly constraint?: Constraint;
+    readonly optional?: boolean;
+} | {
+    readonly kind: "tail";
+    readonly name: string;
+    readonly optional?: boolean;
+};
+interface Pattern {
+    readonly text: string;
+    readonly segments: readonly PatternSegment[];
+    readonly variants: readonly (readonly PatternSegment[])[];
+}
+declare const MAX_SEGMENTS = 64;
+declare const MAX_SEGMENT_LENGTH = 1024;
+declare const parsePattern: (text: string) => Pattern;
+interface RouteInfo {
+    readonly method: string | undefined;
+    readonly pattern: string;
+    readonly segments: readonly PatternSegment[];
+    readonly attributes: RouteAttributes;
+    readonly middleware?: readonly string[];
+    readonly requires?: readonly string[];
+    readonly guarded?: boolean;
+}
+interface CoreRouteAttributes {
+    readonly rt?: string;
+    readonly if?: string;
+    readonly ct?: number | readonly number[];
+    readonly title?: string;
+    readonly sz?: number;
+    readonly obs?: boolean;
+    readonly instances?: () => Iterable<string>;
+    readonly preconditions?: "own";
+    readonly discoverable?: boolean;
+}
+interface RouteAttributes extends CoreRouteAttributes {
+}
+declare const answersMethod: ({ method }: RouteInfo, asked: string) => boolean;
+declare const pathsOfRoute: (route: RouteInfo) => Iterable<string>;
+declare const prefixed: (prefix: string, route: RouteInfo) => RouteInfo;
+declare const isUnrouted: (context: Context) => boolean;
+interface Change {
+    readonly path: string;
+    readonly origin: OwnedContext | null;
+}
+interface Observation {
+    readonly active: boolean;
+    close(reason?: EndReason): void | Promise<void>;
+}
+interface HostObserveOptions {
+    readonly lasting?: boolean;
+    readonly excerpt?: number;
+    passes?(answer: SealedAnswer): boolean;
+}
+interface Subscription {
+    [Symbol.dispose](): void;
+}
+type RunDone = {
+    done(context: AnsweredContext): void;
+}["done"];
+interface Host {
+    readonly scope: Scope;
+    readonly limits: Limits;
+    readonly signal: AbortSignal;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    withLimits(limits: Partial<Limits> | undefined): Host;
+    assertProtected(address: string, allowUnauthenticated: boolean | undefined): void;
+    create(init: ContextInit, parent?: OwnedContext | Scope): OwnedContext;
+    run(context: OwnedContext, done: RunDone, whole?: boolean | "all"): void;
+    invoke(context: OwnedContext, whole?: boolean | "all"): Promise<void>;
+    observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options?: HostObserveOptions): Promise<Observation>;
+    shared<T>(key: string, create: () => T): T;
+    changes(listener: (change: Change) => void): Subscription;
+    represent(path: string, as: OwnedContext): Promise<SealedAnswer>;
+    deliver(path: string, answer: SealedAnswer): void;
+    notify(path: string): void;
+    load(shed: () => void): () => number;
+    idle(): Promise<void>;
+    routes(as?: OwnedContext): Iterable<RouteInfo>;
+}
+interface OutgoingRequest {
+    readonly method: string;
+    readonly path: string;
+    readonly query: string;
+    readonly headers: HeaderMap;
+    readonly type: string;
+    readonly body: Body;
+    readonly signal: AbortSignal | undefined;
+    readonly bag: Bag;
+}
+declare const outgoing: (request: Bag, codecs?: CodecTable) => OutgoingRequest;
+interface Link {
+    readonly concurrency: number;
+    readonly closed: Promise<LinkEnd>;
+    readonly prefix?: string;
+    readonly requestTimeout?: number;
+    readonly idleTimeout?: number;
+    request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer>;
+    subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void>;
+    close(): Promise<void>;
+}
+interface Sink {
+    next(answer: LinkAnswer): void | Promise<void>;
+    accepted(): void;
+}
+interface LinkRequestOptions {
+    readonly signal: AbortSignal;
+    awaits?(what: "receipt" | "answer"): void;
+}
+interface SubscribeOptions extends LinkRequestOptions {
+    readonly resume?: unknown;
+}
+interface LinkEnd {
+    readonly reason: "finish" | "lost" | "refused";
+    readonly error?: unknown;
+}
+interface LinkLoss {
+    readonly sent: boolean;
+    readonly repeat?: boolean;
+    readonly retryAfter?: number | undefined;
+    readonly resume?: unknown;
+}
+interface Credentials {
+    readonly username: string;
+    readonly password: string;
+}
+interface OpenOptions {
+    readonly signal: AbortSignal;
+    readonly clock: Clock;
+    readonly limits: Limits;
+    readonly tls?: TlsOptions | undefined;
+    readonly credentials?: Credentials | undefined;
+}
+interface Transport {
+    readonly name: string;
+    readonly schemes: readonly string[];
+    readonly capabilities?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    readonly codecs?: readonly Codec[];
+    readonly keys?: KeysDeclaration | readonly KeysDeclaration[];
+    readonly clustered?: boolean;
+    bodies?(limit: number): HeldBytes;
+    listen(host: Host): Promise<Listener>;
+    readonly observable?: readonly string[];
+    open(url: URL, options: OpenOptions): Promise<Link>;
+}
+interface Listener {
+    readonly url: URL;
+    close(options?: {
+        readonly timeout?: number;
+    }): Promise<void>;
+    reload?(tls: TlsOptions): void;
+}
+interface ConnectOptions {
+    readonly signal?: AbortSignal;
+    readonly timeout?: number;
+    readonly tls?: TlsOptions;
+    readonly credentials?: Credentials;
+    readonly maxLinks?: number;
+    readonly clock?: Clock;
+    readonly limits?: Partial<Limits>;
+}
+declare const listenerUrl: (scheme: string, address: string, port: number) => URL;
+interface RequestOptions {
+    readonly headers?: HeadersInit;
+    readonly type?: string;
+    readonly signal?: AbortSignal;
+}
+interface Client {
+    get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
+    put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
+    delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
+    send(request: Bag): Promise<ReceivedAnswer>;
+    observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>;
+    observe(request: Bag): AsyncIterable<ReceivedAnswer>;
+    close(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+}
+type Send = (context: RunContext) => unknown;
+declare const CONNECT_OPTIONS: Record<keyof ConnectOptions, true>;
+interface ClientOwner {
+    readonly factory: ContextFactory;
+    readonly scope: Scope;
+    dispatch(send: Send): Send;
+}
+declare const connect: (transport: Transport, url: string | URL, options?: ConnectOptions) => Promise<Client>;
+declare const connectWith: (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner) => Promise<Client>;
+declare const transportFor: (transports: readonly Transport[], url: URL) => Transport;
+interface Counts {
+    readonly inFlight: number;
+    readonly connections: number;
+    readonly observers: number;
+    readonly sessions: number;
+    readonly shed: number;
+    readonly refused: number;
+    readonly dropped: number;
+}
+declare const COUNTERS = "iopa.counters";
+declare class Counters {
+    #private;
+    connections: number;
+    observers: number;
+    shed: number;
+    refused: number;
+    dropped: number;
+    readonly name: string;
+    readonly own: (() => Partial<Counts>) | undefined;
+    readonly inFlight: () => number;
+    constructor(name: string, host: Host, own: (() => Partial<Counts>) | undefined, note: (line: string) => void);
+    readonly refuse: () => void;
+    readonly failed: () => void;
+    observed(context: Context): void;
+}
+declare class AppCounters {
+    #private;
+    constructor(clock: Clock, logger: Logger);
+    begin(name: string, host: Host, own: (() => Partial<Counts>) | undefined): Counters;
+    read(): Record<string, Counts>;
+}
+declare const countersOf: (host: Host, name: string, own?: () => Partial<Counts>) => Counters;
+declare const USERS = "iopa.users";
+declare const usersOf: (host: Pick<Host, "shared" | "clock" | "logger" | "limits">) => UserWatches;
+interface WatchOptions {
+    readonly by?: Context;
+    readonly checked?: () => void;
+}
+declare class UserWatches {
+    #private;
+    constructor({ clock, logger, limits }: Pick<Host, "clock" | "logger" | "limits">);
+    watch(context: Context, ended: (error: IopaError) => void, { by, checked }?: WatchOptions): Subscription | null;
+    revoke(id: string, lastId: number): void;
+    revocations(listener: (id: string) => void): Subscription;
+}
+declare const tagOfDigest: (digest: Uint8Array) => string;
+declare const contentTag: (content: Uint8Array | string) => string;
+declare const shortTag: (etag: string) => string;
+declare const tagsIn: (field: string) => readonly string[];
+declare const matchesStrongly: (given: string, current: string) => boolean;
+declare const matchesWeakly: (given: string, current: string) => boolean;
+export { answersMethod as $, AppCounters as A, DEFAULT_LIMITS as D, MAX_SEGMENT_LENGTH as I, MAX_SEGMENTS as M, USERS as U, UserWatches as Z, CONNECT_OPTIONS as a, checkOptions as a0, connect as a1, countersOf as a2, isUnrouted as a3, listenerUrl as a4, markFactory as a5, mergeLimits as a6, optionError as a7, outgoing as a8, parsePattern as a9, pathsOfRoute as aa, requiredPort as ab, shortTag as ac, systemClock as ad, tagOfDigest as ae, usersOf as af, COUNTERS as b, argumentError as d, checkSurplus as e, connectWith as f, contentTag as g, factoryName as h, matchesWeakly as i, transportFor as j, kindOf as k, matchesStrongly as m, Counters as o, prefixed as p, tagsIn as t, withinTime as w };
+export type { Link as B, Clock as C, LinkEnd as E, LinkRequestOptions as F, Listener as G, Host as H, Observation as J, PatternSegment as K, LinkLoss as L, RouteAttributes as N, OutgoingRequest as O, Pattern as P, RouteInfo as Q, RequestOptions as R, Sink as S, SubscribeOptions as T, Subscription as V, TimerHandle as W, TimerOptions as X, Transport as Y, WatchOptions as _, ClientOwner as c, OpenOptions as l, Limits as n, Change as q, Client as r, ConnectOptions as s, Constraint as u, CoreRouteAttributes as v, Counts as x, Credentials as y, HostObserveOptions as z };
+
+// host.d.ts
+/// <reference lib="esnext.disposable" />
+import { Clock } from "./index.js";
+export { A as AppCounters, a as CONNECT_OPTIONS, b as COUNTERS, c as ClientOwner, U as USERS, d as argumentError, e as checkSurplus, f as connectWith, g as contentTag, h as factoryName, k as kindOf, m as matchesStrongly, i as matchesWeakly, p as prefixed, t as tagsIn, j as transportFor, w as withinTime } from "./entity-tags.js";
+import { LinkAnswer } from "@iopa/context";
+import { ErrorOrigin, IopaError, Logger } from "@iopa/constants";
+import "@iopa/context/host";
+import "./tls.js";
+declare const callSite: (method: unknown) => (() => string);
+type Next = IteratorResult<LinkAnswer, undefined>;
+interface AnswerQueueLimits {
+    readonly queueMessages: number;
+    readonly queueBytes: number;
+}
+declare const NEWEST_ONLY: AnswerQueueLimits;
+declare class AnswerQueue {
+    #private;
+    constructor(limits: AnswerQueueLimits);
+    get over(): boolean;
+    push(answer: LinkAnswer): void;
+    clear(): void;
+    end(): void;
+    fail(error: unknown): void;
+    cut(): void;
+    next(): Promise<Next>;
+}
+declare const marked: (error: unknown, origin: ErrorOrigin) => unknown;
+declare const markedCopy: (error: IopaError, origin: ErrorOrigin) => IopaError;
+declare const marking: <T>(origin: ErrorOrigin, work: () => T) => T;
+declare class FailureLog {
+    #private;
+    constructor(clock: Clock, logger: Logger, limit: number, what?: string);
+    take(): boolean;
+    flush(): void;
+}
+declare const sharedError: (status: number, code: string, detail: string, headers?: Readonly<Record<string, string>>) => IopaError;
+declare const parseHttpDate: (text: string) => number | undefined;
+declare const formatHttpDate: (time: number) => string;
+export { AnswerQueue, FailureLog, NEWEST_ONLY, callSite, formatHttpDate, marked, markedCopy, marking, parseHttpDate, sharedError };
+
+// index.d.ts
+/// <reference lib="esnext.disposable" />
+import { IopaError } from "@iopa/constants";
+export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS, HeaderFields, HeadersInit, IOPA_VERSION, IopaError, KeysDeclaration, Logger, MEDIA_TYPES, METHODS, RandomAccessBody, STATUS, User, changesState, decodeText, defineKeys, encodeJson, isControlMethod, isIopaError, parseJson, reasonPhrase, schemeOf } from "@iopa/constants";
+import { Payload, LinkAnswer, Context } from "@iopa/context";
+export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
+import { PathLimits, HeldBytes, BodyHolder } from "@iopa/context/host";
+export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
+import { C as Clock, L as LinkLoss, O as OutgoingRequest, l as OpenOptions, n as Limits, o as Counters, P as Pattern, H as Host } from "./entity-tags.js";
+export { q as Change, r as Client, s as ConnectOptions, u as Constraint, v as CoreRouteAttributes, x as Counts, y as Credentials, D as DEFAULT_LIMITS, z as HostObserveOptions, B as Link, E as LinkEnd, F as LinkRequestOptions, G as Listener, M as MAX_SEGMENTS, I as MAX_SEGMENT_LENGTH, J as Observation, K as PatternSegment, R as RequestOptions, N as RouteAttributes, Q as RouteInfo, S as Sink, T as SubscribeOptions, V as Subscription, W as TimerHandle, X as TimerOptions, Y as Transport, Z as UserWatches, _ as WatchOptions, $ as answersMethod, a0 as checkOptions, a1 as connect, a2 as countersOf, a3 as isUnrouted, a4 as listenerUrl, a5 as markFactory, a6 as mergeLimits, a7 as optionError, a8 as outgoing, a9 as parsePattern, aa as pathsOfRoute, ab as requiredPort, ac as shortTag, ad as systemClock, ae as tagOfDigest, af as usersOf } from "./entity-tags.js";
+import { B as ByteChannel } from "./datagram-channel.js";
+export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, D as DatagramAddress, e as DatagramChannel, f as DatagramNetwork, g as DatagramReceiver } from "./datagram-channel.js";
+export { T as TlsOptions, c as checkTlsOptions } from "./tls.js";
+type BagSeq = number | string;
+interface BagRequest {
+    readonly method: string;
+    readonly path: string;
+    readonly query: string;
+    readonly headers: string[];
+    readonly contentType: string;
+    readonly body: Uint8Array | null;
+    readonly observe: boolean | undefined;
+    readonly seq: BagSeq | undefined;
+}
+interface BagFault {
+    readonly error: IopaError;
+    readonly seq: BagSeq | undefined;
+}
+interface BagLimits extends PathLimits {
+    readonly headerBytes: number;
+    readonly headerCount: number;
+}
+interface BagAnswer {
+    readonly status: number;
+    readonly reason: string;
+    readonly headerPairs: readonly string[];
+    readonly type: string;
+    readonly encoded: boolean;
+    readonly payload: Payload;
+}
+declare function decodeBagRequest(line: Uint8Array, limits?: BagLimits): BagRequest | BagFault;
+declare function decodeBagAnswer(line: Uint8Array): {
+    readonly answer: LinkAnswer;
+    readonly seq: BagSeq | undefined;
+};
+declare function decodeBagSeq(line: Uint8Array): BagSeq | undefined;
+declare function encodeBagRequest({ method, path, query, headers, contentType, body, observe, seq }: BagRequest): string;
+declare function encodeBagAnswer(answer: BagAnswer, seq: BagSeq | undefined): string;
+declare const silenceLimit: (type: string, limit: number) => number;
+declare const nextChunk: (body: AsyncIterator<Uint8Array>, limit: number, clock: Clock) => Promise<IteratorResult<Uint8Array>>;
+interface OutboxLimits {
+    readonly queueBytes: number;
+}
+declare class Outbox {
+    #private;
+    writable: boolean;
+    constructor(channel: ByteChannel, limits: OutboxLimits);
+    get pendingBytes(): number;
+    write(bytes: Uint8Array): boolean;
+    cork(): void;
+    uncork(): void;
+    flush(): void;
+    drained(): Promise<void>;
+    onDrain(): void;
+    onClose(): void;
+}
+declare const channelClosed: () => IopaError;
+declare const connectionLost: (cause?: unknown) => IopaError;
+declare const linkLost: (loss: LinkLoss, cause?: unknown) => IopaError & LinkLoss;
+declare const lossOf: (error: IopaError, loss: LinkLoss) => IopaError & LinkLoss;
+declare const overloaded: (limit: number, what?: string) => IopaError;
+declare const answerTimeout: (ms?: number) => IopaError;
+declare const badAnswer: (detail: string, cause?: unknown) => IopaError;
+declare const observationRefused: (answer: LinkAnswer) => IopaError;
+declare const requestBytes: ({ body }: OutgoingRequest, limit: number, signal: AbortSignal) => Promise<Uint8Array | null>;
+interface UsedUrlParts {
+    readonly credentials?: boolean;
+    readonly query?: boolean;
+}
+declare const checkTarget: ({ protocol, search, hash }: URL, { credentials }: Pick<OpenOptions, "credentials">, { credentials: user, query }?: UsedUrlParts) => void;
+type Owned = Pick<BodyHolder, "server.User" | "server.RemoteAddress">;
+declare const bodyBudget: (limit: number, heap?: number) => HeldBytes;
+declare class HeldBuffer {
+    #private;
+    constructor(bodies: HeldBytes | undefined);
+    resize(bytes: number, owned: Owned): void;
+    free(): void;
+}
+interface Connection {
+    readonly channel: ByteChannel;
+    touch(): void;
+    keepAlive(keep: boolean): void;
+    busy(requests: number): void;
+    remove(): void;
+}
+type Limited = Pick<Limits, "connections" | "connectionsPerAddress" | "idleTimeout">;
+declare class CountedConnection implements Connection {
+    #private;
+    readonly channel: ByteChannel;
+    readonly address: string;
+    lastActive: number;
+    kept: boolean;
+    requests: number;
+    constructor(channel: ByteChannel, owner: Connections, address: string);
+    touch(): void;
+    keepAlive(keep: boolean): void;
+    busy(requests: number): void;
+    remove(): void;
+}
+declare class Connections {
+    #private;
+    constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, "connections" | "refuse">);
+    get size(): number;
+    get sweeps(): number;
+    admit(channel: ByteChannel, perAddress?: boolean): Connection | null;
+    delete(connection: CountedConnection): void;
+    settled(connection: CountedConnection): void;
+    drain(timeout: number, goodbye: (connection: Connection) => void): Promise<void>;
+}
+type PatternParams = Readonly<Record<string, string>>;
+type PatternValues = Readonly<Record<string, string | number | undefined>>;
+declare const matchPattern: ({ variants }: Pattern, path: string) => PatternParams | undefined;
+declare const expandPattern: (pattern: Pattern, values: PatternValues) => string;
+interface Schema<Input = unknown, Output = Input> {
+    readonly "~standard": {
+        readonly version: 1;
+        readonly vendor: string;
+        validate(value: unknown): SchemaResult<Output> | Promise<SchemaResult<Output>>;
+        readonly types?: {
+            readonly input: Input;
+            readonly output: Output;
+        } | undefined;
+    };
+}
+type SchemaResult<Output> = {
+    readonly value: Output;
+    readonly issues?: undefined;
+} | {
+    readonly issues: readonly SchemaIssue[];
+};
+interface SchemaIssue {
+    readonly message: string;
+    readonly path?: readonly (PropertyKey | {
+        readonly key: PropertyKey;
+    })[] | undefined;
+}
+interface MethodContract {
+    readonly title?: string;
+    readonly description?: string;
+    readonly query?: Schema;
+    readonly input?: Schema;
+    readonly answer?: Schema;
+    readonly security?: readonly SecurityScheme[];
+}
+interface ResourceContract<Params = PatternParams, State = unknown> {
+    readonly pattern: string;
+    readonly title?: string;
+    readonly description?: string;
+    readonly params?: Schema<unknown, Params>;
+    readonly state?: Schema<unknown, State>;
+    readonly methods: Readonly<Record<string, MethodContract>>;
+    readonly security?: readonly SecurityScheme[];
+}
+type SecurityScheme = {
+    readonly name: string;
+    readonly type: "http";
+    readonly scheme: "basic" | "bearer";
+    readonly format?: string;
+} | {
+    readonly name: string;
+    readonly type: "apiKey";
+    readonly in: "header" | "query" | "cookie";
+    readonly field: string;
+} | {
+    readonly name: string;
+    readonly type: "openIdConnect";
+    readonly url: string;
+} | {
+    readonly name: string;
+    readonly type: "mutualTLS";
+} | {
+    readonly name: string;
+    readonly type: "psk";
+};
+declare const REFUSED = 255;
+declare const compileTransitions: <State extends string, Event extends string>(states: readonly State[], events: readonly Event[], table: Readonly<Record<State, Readonly<Partial<Record<Event, State>>>>>) => Uint8Array;
+type PathParams<Pattern extends string> = string extends Pattern ? Readonly<Record<string, string | undefined>> : Named<Names<Pattern>>;
+type Named<Name extends string> = {
+    readonly [Key in Name as Key extends `${string}?` ? never : Key]: string;
+} & {
+    readonly [Key in Name as Key extends `${infer Bare}?` ? Bare : never]?: string | undefined;
+} extends infer Params ? {
+    readonly [Key in keyof Params]: Params[Key];
+} : never;
+type Names<Pattern extends string> = Pattern extends `${infer Before}{${infer After}` ? Close<After> extends [
+    infer Body extends string,
+    infer Rest extends string
+] ? NamesOfColons<Before, Mark<Rest>> | (EndsInColonName<Before> extends true ? never : Marked<BraceName<Body>, Mark<Rest>>) | Names<Rest> : never : NamesOfColons<Pattern, "">;
+type Close<Text extends string, Taken extends string = "", Open extends unknown[] = [
+]> = Text extends `${infer Body}}${infer Rest}` ? [
+    ...Open,
+    ...Opened<Body>
+] extends [
+    unknown,
+    ...infer Left
+] ? Close<Rest, `${Taken}${Body}}`, Left> : [
+    `${Taken}${Body}`,
+    Rest
+] : never;
+type Opened<Text extends string> = Text extends `${string}{${infer Rest}` ? [
+    unknown,
+    ...Opened<Rest>
+] : [
+];
+type BraceName<Body extends string> = Body extends `${infer Name}:${string}` ? Name : Body extends `${infer Name}*` ? Name : Body;
+type NamesOfColons<Text extends string, Last extends string> = Text extends `${infer Segment}/${infer Rest}` ? NameOfColon<Segment, ""> | NamesOfColons<Rest, Last> : NameOfColon<Text, Last>;
+type NameOfColon<Segment extends string, Last extends string> = Segment extends `:${infer Name}` ? Marked<Name, Last> : Segment extends "*" | "*?" ? Segment : never;
+type EndsInColonName<Text extends string> = Text extends `${string}/${infer Rest}` ? EndsInColonName<Rest> : Text extends `:${string}` ? true : false;
+type Mark<Rest extends string> = Rest extends `?${string}` ? "?" : "";
+type Marked<Name extends string, Last extends string> = Name extends "" ? never : `${Name}${Last}`;
+declare class ConnectionUser {
+    #private;
+    constructor(host: Host, connection: Context, ended: (error: IopaError) => void);
+    look(by: Context): void;
+    close(): void;
+}
+export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, OpenOptions, Outbox, OutgoingRequest, Pattern, REFUSED, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, expandPattern, linkLost, lossOf, matchPattern, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit };
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, MethodContract, OutboxLimits, PathParams, PatternParams, PatternValues, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme, UsedUrlParts };
+
+// node.d.ts
+/// <reference lib="esnext.disposable" />
+import { DatagramNetwork, ByteNetwork } from "./index.js";
+import "./tls.js";
+interface DgramModule {
+    createSocket(options: object): unknown;
+}
+declare const datagramNetwork: (dgram?: DgramModule) => DatagramNetwork;
+interface IdentityCheck {
+    checkServerIdentity(host: string, certificate: never): Error | undefined;
+}
+interface NetModule {
+    createServer(...given: never[]): unknown;
+    connect(...given: never[]): unknown;
+}
+interface TlsModule extends IdentityCheck {
+    createServer(...given: never[]): unknown;
+    connect(...given: never[]): unknown;
+}
+interface SocketModules {
+    readonly net?: NetModule;
+    readonly tls?: () => Promise<TlsModule>;
+}
+declare const socketNetwork: ({ net, tls }?: SocketModules) => ByteNetwork;
+export { datagramNetwork, socketNetwork };
+export type { DgramModule, NetModule, TlsModule };
+
+// tls.d.ts
+/// <reference lib="esnext.disposable" />
+interface TlsOptions {
+    readonly key?: string | Uint8Array;
+    readonly cert?: string | Uint8Array;
+    readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
+    readonly requestCert?: boolean;
+    readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+    readonly verify?: boolean;
+    readonly serverName?: string;
+    readonly psk?: Readonly<Record<string, Uint8Array>>;
+}
+declare const checkTlsOptions: (name: string, given: TlsOptions | undefined, caller: unknown, more?: Readonly<Record<string, true>>) => void;
+export { checkTlsOptions as c };
+export type { TlsOptions as T };
