@@ -14,7 +14,7 @@ describe.skipIf(!built)('a package installed from its tarball', () => {
   let place: string
   beforeAll(async () => {
     place = mkdtempSync(join(tmpdir(), 'iopa-tarballs-'))
-    for (const folder of ['constants', 'context', 'appbuilder', 'iopa-http']) {
+    for (const folder of ['constants', 'context', 'transport', 'appbuilder', 'iopa-http']) {
       await run('npx', ['--yes', 'pnpm@10.34.9', 'pack', '--pack-destination', place], { cwd: join(root, 'packages', folder) })
     }
     const tarballs = Object.fromEntries(readdirSync(place).map(name => [name.replace(/^iopa-(\w+)-.*$/, '@iopa/$1'), `file:${join(place, name)}`]))
@@ -33,7 +33,7 @@ describe.skipIf(!built)('a package installed from its tarball', () => {
 
   test('installs only the core', () => {
     expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual(['@iopa'])
-    expect(readdirSync(join(place, 'node_modules/@iopa')).sort()).toEqual(['appbuilder', 'constants', 'context', 'http'])
+    expect(readdirSync(join(place, 'node_modules/@iopa')).sort()).toEqual(['appbuilder', 'constants', 'context', 'http', 'transport'])
   })
 
   test('works with import and require', async () => {

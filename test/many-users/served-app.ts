@@ -100,7 +100,7 @@ export const serve = async ({ clock, network, ledger, truth, logger, broker }: S
   routes.put('/own/:id', ({ path }) => void truth.changes.set(path.slice(1), (truth.changes.get(path.slice(1)) ?? 0) + 1))
   routes.post('/ask/:id', async context => `@${(await context.text()).slice(4)}@`)
 
-  const common = { clock, channel: network }
+  const common = { clock, network }
   const transport = mqtt({ port: 1883, statistics: 1, ...common, ...broker })
   const transports: Transport[] = [transport, http({ port: 80, ...common }), tcp({ port: 7000, ...common }), coap({ port: 5683, ...common })]
   for (const one of transports) app.use(one)

@@ -118,7 +118,7 @@ test('app.observe() of a large file gives the link to it', async () => {
   const stopping = new AbortController()
   for await (const answer of app.observe('/big.bin', { signal: stopping.signal })) {
     expect((answer as LinkAnswer).excerpt).toMatchObject({ size: SIZE + 1, type: 'application/octet-stream' })
-    expect(Buffer.compare((answer as LinkAnswer).excerpt!.start, versions[1].subarray(0, 1024))).toBe(0)
+    expect(await answer.text()).toBe(`</big.bin>;type="application/octet-stream";sz=${SIZE + 1}`)
     stopping.abort()
   }
 })
