@@ -186,7 +186,7 @@ describe('files over CoAP', () => {
     writeFileSync(path, 'three')
     await until('2.05 three')
     unlinkSync(path)
-    await until('4.04 The file has been deleted')
+    await until('4.04 The file has been deleted.')
     observer.close()
   })
 
