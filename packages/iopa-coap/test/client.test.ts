@@ -68,7 +68,7 @@ const failure = (promise: Promise<unknown>): Promise<{ status: number; code: str
 const block = (num: number, more: boolean, szx: number): number => (num << 4) | (more ? 8 : 0) | szx
 
 describe('a client that fetches blocks', () => {
-  test('begins anew when the ETag changes on the way', async () => {
+  test('begins again when the ETag changes on the way', async () => {
     const { clock, client, requests, close } = await scripted((request, count) => {
       const num = (request.options.uint(OPTION.BLOCK2) ?? 0) >> 4
       const etag = count < 2 ? 'a' : 'b'

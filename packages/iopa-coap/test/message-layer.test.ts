@@ -76,7 +76,7 @@ describe('a request', () => {
     expect(exchanges).toHaveLength(3)
   })
 
-  test('is another one when only its id was seen before: a device that restarts counts its ids anew', () => {
+  test('is another one when only its id was seen before: a device that restarts counts its ids again', () => {
     const { channel, exchanges } = setUp()
     const [aa, ab] = [Uint8Array.of(0xaa, 0xaa), Uint8Array.of(0xaa, 0xab)]
     for (const [type, id] of [
@@ -419,7 +419,7 @@ describe('a confirmable message of ours', () => {
     expect([made, channel.take().length]).toEqual([['made'], 1])
   })
 
-  test('takes newer bytes under a new id when it is repeated, without starting its patience anew', () => {
+  test('takes newer bytes under a new id when it is repeated, without starting its patience again', () => {
     const { channel, clock, layer } = setUp()
     let version = 0
     const told = {

@@ -88,7 +88,7 @@ describe('on a scripted network', () => {
     await home.close()
   })
 
-  test('fetches a body anew when its ETag changes between two blocks', async () => {
+  test('fetches a body again when its ETag changes between two blocks', async () => {
     const home = await virtualHome()
     const app = new App({ logger: false, clock: home.clock }).use(coap({ clock: home.clock, network: home.network.machine(CLIENT) }))
     const channel = await home.network.machine('10.0.0.7').bind({ host: '10.0.0.7', port: 5683 })

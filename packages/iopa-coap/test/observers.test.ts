@@ -35,7 +35,7 @@ const observing = (sequence: number) => {
 }
 
 describe('an observer', () => {
-  test('numbers its notifications with 24 bits, which begin anew after the last (RFC 7641 section 4.4)', () => {
+  test('numbers its notifications with 24 bits, which begin again after the last (RFC 7641 section 4.4)', () => {
     const { observer, told } = observing(0xfffffe)
     for (const state of ['a', 'b', 'c']) observer.deliver(answer(state))
     expect(told).toEqual(['16777215 a', '0 b', '1 c'])

@@ -56,7 +56,7 @@ describe('blocks of requests and answers at the server', () => {
   )
 
   test(
-    'begins a body anew at block 0',
+    'begins a body again at block 0',
     withServer(async (peer, server) => {
       const put = (num: number, more: boolean, payload: string) =>
         peer.ask(CODE.PUT, { path: '/large-update', payload, options: [[OPTION.BLOCK1, block(num, more, 0)]] })

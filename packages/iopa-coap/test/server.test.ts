@@ -76,7 +76,7 @@ describe('a body', () => {
     await close()
   })
 
-  test('of which parts can be read is read a block at a time, and made anew when that fails', async () => {
+  test('of which parts can be read is read a block at a time, and made again when that fails', async () => {
     const { app, ask, listen, close } = await house()
     let runs = 0
     let failing = false

@@ -33,7 +33,7 @@ describe('block-wise uploads', () => {
     expect(done.outcome === 'complete' && done.body.length).toBe(33)
   })
 
-  test('begin anew with block 0, and refuse a later block of something unknown', () => {
+  test('begin again with block 0, and refuse a later block of something unknown', () => {
     const uploads = new Uploads(LIMITS)
     expect(uploads.accept(owner, 'k', { num: 1, more: true, szx: 0 }, fill(16), undefined, 0).outcome).toBe('incomplete')
     uploads.accept(owner, 'k', { num: 0, more: true, szx: 0 }, fill(16, 1), undefined, 0)

@@ -151,7 +151,7 @@ export function storeContract(name: string, ground: () => { open(): Store; dispo
     )
 
     test(
-      'can write a session anew in the batch that removes it',
+      'can write a session again in the batch that removes it',
       withStore(async open => {
         const store = open()
         await everything(store)
