@@ -29,6 +29,14 @@ const app = home([
   tcp({ host, port: ports.tcp }),
   udp({ host, port: ports.udp })
 ])
+// Before anything says that the house is open: a reader may interrupt it at once.
+const stop = async (): Promise<void> => {
+  await app.close({ timeout: 2000 })
+  process.exit(0)
+}
+process.once('SIGINT', stop)
+process.once('SIGTERM', stop)
+
 await app.listen()
 
 // A port of 0 lets the system choose one.
@@ -49,10 +57,3 @@ console.log(`The house is open. Watch the light in the hall in one terminal, cha
   UDP    echo '${change}' | nc -u -w1 127.0.0.1 ${ports.udp}
 
 Ctrl-C closes it.`)
-
-const stop = async (): Promise<void> => {
-  await app.close({ timeout: 2000 })
-  process.exit(0)
-}
-process.once('SIGINT', stop)
-process.once('SIGTERM', stop)

@@ -49,7 +49,7 @@ describe('a context', () => {
     expect(asked).toEqual(['headers', 'authority', 'body'])
   })
 
-  test('splits its path again after somebody has changed it, and has no segments at the root', () => {
+  test('splits its path again after a change, and has no segments at the root', () => {
     const context = request(bench().factory, '/a/b/')
     expect(context.segments).toEqual(['a', 'b', ''])
     context['iopa.Path'] = '/'

@@ -201,7 +201,7 @@ describe('a client', () => {
     await close()
   })
 
-  test('rejects requests to itself, answers a ping, and sends NON where it is told', async () => {
+  test('rejects requests to itself, answers a ping, and sends NON where the option asks for it', async () => {
     const { clock, client, requests, replies, send, close } = await scripted(request => ({
       code: CODE.CONTENT,
       type: TYPE.NON,
