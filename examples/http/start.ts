@@ -25,6 +25,7 @@ app.delete('/notes/:name', context => {
   context.notify('/notes')
 })
 
+process.once('SIGINT', () => app.close())
 const [listener] = await app.listen()
 const { href } = listener!.url
 console.log(`${href}
@@ -32,5 +33,3 @@ console.log(`${href}
 Write   curl -X PUT ${href}notes/milk -H 'content-type: application/json' -d '{"text":"buy some"}'
 Read    curl ${href}notes/milk
 Watch   curl -N ${href}notes -H 'accept: text/event-stream'`)
-
-process.once('SIGINT', () => app.close())

@@ -19,6 +19,7 @@ app.put('/rooms/:room/target', async context => {
   rooms.set(context.params.room, target)
 })
 
+process.once('SIGINT', () => app.close())
 const [listener] = await app.listen()
 const { port, href } = listener!.url
 console.log(`${href}
@@ -27,5 +28,3 @@ Watch         mosquitto_sub -p ${port} -v -t '#'
 Set           mosquitto_pub -p ${port} -q 1 -t rooms/hall/target -m '{"target":19}'
 Be refused    mosquitto_pub -p ${port} -q 1 -V 5 -t rooms/hall/target -m '{"target":99}'
 Plain         mosquitto_pub -p ${port} -r -t anything/else -m hello`)
-
-process.once('SIGINT', () => app.close())

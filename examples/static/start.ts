@@ -12,5 +12,5 @@ const app = new App()
   .use(http({ port: Number(HTTP_PORT) }))
   .use(coap({ port: Number(COAP_PORT) }))
 
-for (const { url } of await app.listen()) console.log(String(url))
 process.once('SIGINT', () => app.close())
+for (const { url } of await app.listen()) console.log(String(url))

@@ -15,6 +15,7 @@ app.put('/level', async context => {
   level = body.level
 })
 
+process.once('SIGINT', () => app.close())
 const [listener] = await app.listen()
 const { port, href } = listener!.url
 console.log(`${href}
@@ -22,5 +23,3 @@ console.log(`${href}
 Watch   (echo '{"iopa.Method":"GET","iopa.Path":"/level","iopa.Observe":true,"iopa.Seq":1}'; cat) | nc 127.0.0.1 ${port}
 Read    echo '{"iopa.Method":"GET","iopa.Path":"/level"}' | nc -N 127.0.0.1 ${port}
 Set     echo '{"iopa.Method":"PUT","iopa.Path":"/level","iopa.Body":{"level":7}}' | nc -N 127.0.0.1 ${port}`)
-
-process.once('SIGINT', () => app.close())

@@ -19,11 +19,10 @@ app.put('/sensors/:id', async context => {
   readings.set(context.params.id, { value, unit })
 })
 
+process.once('SIGINT', () => app.close())
 const [listener] = await app.listen()
 const { port, href } = listener!.url
 console.log(`${href}
 
 Send    echo '{"iopa.Method":"PUT","iopa.Path":"/sensors/attic","iopa.Body":{"value":21.5,"unit":"C"}}' | nc -u -w1 127.0.0.1 ${port}
 Ask     echo '{"iopa.Method":"GET","iopa.Path":"/sensors/attic"}' | nc -u -w1 127.0.0.1 ${port}`)
-
-process.once('SIGINT', () => app.close())
