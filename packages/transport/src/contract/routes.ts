@@ -1,5 +1,5 @@
 import type { Context } from '@iopa/context'
-import type { PatternSegment } from '../patterns/pattern.ts'
+import type { PatternSegment } from '../patterns/pattern-segment.ts'
 
 /** A route as its router announces it: one for each method of a pattern. */
 export interface RouteInfo {
