@@ -1,7 +1,8 @@
 import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
 import { kindOf, parsePattern, type RouteAttributes, type RouteInfo, sequence, withPreconditions } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
-import type { Route, RouteTable } from './route-table.ts'
+import type { Route } from './route.ts'
+import type { RouteTable } from './route-table.ts'
 
 /** What a route leads to. */
 export interface Target {

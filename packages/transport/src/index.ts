@@ -104,7 +104,15 @@ export { parsePattern } from './patterns/pattern.ts'
 export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
 export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
 export type { MixedParam, MixedSegment, PatternSegment } from './patterns/pattern-segment.ts'
-export { acceptsSegment, compareSegments, isOptional, MAX_SEGMENT_LENGTH, MAX_SEGMENTS, paramNames, placeParams } from './patterns/pattern-segment.ts'
+export {
+  acceptsSegment,
+  compareSegments,
+  isOptionalSegment,
+  MAX_SEGMENT_LENGTH,
+  MAX_SEGMENTS,
+  paramNames,
+  placeParams
+} from './patterns/pattern-segment.ts'
 export { ConnectionUser } from './users/connection-user.ts'
 export type { UserWatches, WatchOptions } from './users/user-watches.ts'
 export { usersOf } from './users/user-watches.ts'
