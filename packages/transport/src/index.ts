@@ -89,9 +89,21 @@ export type { Change, Host, HostObserveOptions, Observation, Subscription } from
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
-export type { MethodContract, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme } from './contract/resources.ts'
+export type {
+  CollectionContract,
+  ErrorContract,
+  MethodContract,
+  MethodTypes,
+  ParamsOf,
+  ResourceContract,
+  ResourceTypes,
+  SecurityScheme,
+  StateOf,
+  TypesOf
+} from './contract/resources.ts'
 export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
 export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
+export type { InputOf, JsonSchemaOptions, OutputOf, Schema, SchemaIssue, SchemaResult } from './contract/schemas.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { ConnectOptions, Listener, Transport } from './contract/transport.ts'
@@ -103,6 +115,8 @@ export type { Pattern, PatternSegment } from './patterns/pattern.ts'
 export { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, parsePattern } from './patterns/pattern.ts'
 export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
 export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
+export type { InputFault } from './schemas/validation.ts'
+export { faultsOf, invalidInput, validate } from './schemas/validation.ts'
 export { ConnectionUser } from './users/connection-user.ts'
 export type { UserWatches, WatchOptions } from './users/user-watches.ts'
 export { usersOf } from './users/user-watches.ts'
