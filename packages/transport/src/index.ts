@@ -85,16 +85,24 @@ export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
+export type {
+  CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes
+} from './contract/collections.ts'
 export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
 export type {
-  CollectionContract,
   ErrorContract,
   MethodContract,
   MethodTypes,
   ParamsOf,
+  RepresentationOf,
   ResourceContract,
   ResourceTypes,
   SecurityScheme,
