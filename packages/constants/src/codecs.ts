@@ -12,6 +12,8 @@ export interface Codec {
   encode(value: unknown): Uint8Array | string
   /** Throws an IopaError of status 400 for bytes that are not of this type. */
   decode(bytes: Uint8Array): unknown
+  /** About how many bytes of memory the decoded value takes, at most; the budget of bodies counts them. Without it the bytes are counted as if they were JSON. */
+  valueSize?(bytes: Uint8Array): number
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
