@@ -24,7 +24,8 @@ const OPTIONS: Record<keyof CborOptions, true> = { beyondJson: true }
 export const cbor = (options: CborOptions = {}): Codec => {
   checkOptions('cbor()', options, OPTIONS, cbor)
   const { beyondJson = 'refuse' } = options
-  if (beyondJson !== 'refuse' && beyondJson !== 'convert') throw optionError(`beyondJson of cbor() is 'refuse' or 'convert', not ${String(beyondJson)}.`)
+  if (beyondJson !== 'refuse' && beyondJson !== 'convert')
+    throw optionError(`beyondJson of cbor() is 'refuse' or 'convert', not ${String(beyondJson)}.`)
   const convert = beyondJson === 'convert'
   return {
     mediaType: 'application/cbor',
@@ -49,7 +50,10 @@ const decodeValue = (bytes: Uint8Array, convert: boolean): unknown => {
 }
 
 /** The library's own words, which may quote a key of the body, as long as it may be. */
-const reasonOf = (error: unknown): string => String(error instanceof Error ? error.message : error).replace(/^CBOR decode error: /, '').slice(0, 100)
+const reasonOf = (error: unknown): string =>
+  String(error instanceof Error ? error.message : error)
+    .replace(/^CBOR decode error: /, '')
+    .slice(0, 100)
 
 /** An array or object takes some 64 bytes, any other value 16. Bytes of text are counted as if they were values. */
 const valueSize = (bytes: Uint8Array): number => {
