@@ -6,6 +6,7 @@
  * export const version = (): Extension<{ version(): string }> => ({ name: 'version', extend: () => ({ version: () => '1.0' }) })
  */
 
+export { valueType } from '@iopa/context/host'
 export type {
   Clock,
   CollectionContract,
