@@ -6,22 +6,53 @@
  * export const version = (): Extension<{ version(): string }> => ({ name: 'version', extend: () => ({ version: () => '1.0' }) })
  */
 
+export { valueType } from '@iopa/context/host'
 export type {
+  Clock,
+  CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes,
+  ErrorContract,
+  InputFault,
+  InputOf,
+  JsonSchemaOptions,
   MethodContract,
+  MethodTypes,
+  OutputOf,
+  ParamsOf,
   PathParams,
   Pattern,
   PatternParams,
   PatternSegment,
   PatternValues,
+  RepresentationOf,
   ResourceContract,
+  ResourceTypes,
   RouteAttributes,
   RouteInfo,
   Schema,
   SchemaIssue,
   SchemaResult,
-  SecurityScheme
+  SecurityScheme,
+  StateOf,
+  TypesOf
 } from '@iopa/transport'
-export { checkOptions, expandPattern, isUnrouted, markFactory, matchPattern, parsePattern, pathsOfRoute } from '@iopa/transport'
+export {
+  checkOptions,
+  expandPattern,
+  faultsOf,
+  invalidInput,
+  isUnrouted,
+  markFactory,
+  matchPattern,
+  optionError,
+  parsePattern,
+  pathsOfRoute,
+  validate
+} from '@iopa/transport'
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from '@iopa/transport/host'
 export type {
   AppHandle,
@@ -36,10 +67,21 @@ export type {
   RequiredBy,
   Use
 } from './app/app-types.ts'
-export type { RegisteredRoute, RouteRegistry } from './app/route-registry.ts'
+export type { RegisteredRoute, RouteRegistry, RouteValidator } from './app/route-registry.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'
 export { isNoted, noteMethods } from './pipeline/noted-methods.ts'
 export { sequence } from './pipeline/sequence.ts'
 export type { PreconditionOptions } from './preconditions/change-route.ts'
 export { withPreconditions } from './preconditions/change-route.ts'
+export type {
+  Patch,
+  ResourceHandler,
+  ResourceHandlers,
+  ResourceRequest,
+  ResourceServer,
+  ResourceValue,
+  ServeHost,
+  ServeOptions
+} from './resources/serving.ts'
+export type { Storage, StorageChange, StorageRange } from './resources/storage.ts'

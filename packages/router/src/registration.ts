@@ -1,5 +1,13 @@
 import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
-import { kindOf, parsePattern, type RouteAttributes, type RouteInfo, sequence, withPreconditions } from '@iopa/appbuilder/extension'
+import {
+  kindOf,
+  parsePattern,
+  type RouteAttributes,
+  type RouteInfo,
+  type RouteValidator,
+  sequence,
+  withPreconditions
+} from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
 import type { Route } from './route.ts'
 import type { RouteTable } from './route-table.ts'
@@ -48,8 +56,31 @@ export interface GivenRoute {
   readonly place: () => string
 }
 
+/** The routes of one router. */
+export interface RouterRoutes {
+  readonly table: RouteTable<Target>
+  /** What validates requests by the schemas of a route; undefined before a package gives one. */
+  validator: RouteValidator | undefined
+}
+
+const SCHEMAS = ['params', 'query', 'headers', 'input', 'answer'] as const
+
+/** The layer that validates by the schemas of a route; undefined where it has none. */
+const validationOf = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute): MiddlewareFunction | undefined => {
+  const named = SCHEMAS.find(name => attributes[name] !== undefined)
+  if (named === undefined) return undefined
+  if (validator !== undefined) return validator({ method, pattern: path, attributes })
+  throw routeError(
+    'no-validator',
+    `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
+    place
+  )
+}
+
 /** Adds a route. @throws IopaError 500 with the line of the call. */
-export const register = (table: RouteTable<Target>, { method, prefix, path, attributes, chain, place }: GivenRoute): Route<Target> => {
+export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target> => {
+  const { table } = routes
+  const { method, prefix, path, attributes, chain, place } = given
   const name = `${method ?? 'all methods'} ${String(path)}`
   if (typeof path !== 'string' || (prefix !== '' && path[0] !== '/'))
     throw routeError('invalid-pattern', `The route pattern ${JSON.stringify(path)} is not valid: begin it with "/".`, place)
@@ -61,13 +92,15 @@ export const register = (table: RouteTable<Target>, { method, prefix, path, attr
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
+  const validation = validationOf(routes, given)
   const handler = withPreconditions(layerOf(chain.at(-1), name, place), {
     method,
     own: attributes.preconditions === 'own',
     hasGet: asked => table.find('GET', asked) !== undefined
   })
+  const layers = validation === undefined ? middleware : [...middleware, validation]
   const target: Target = {
-    handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
+    handler: layers.length === 0 ? handler : sequence([...layers, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),

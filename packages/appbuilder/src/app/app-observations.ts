@@ -8,8 +8,10 @@ import { observedAnswers } from '../observation/observed-answers.ts'
 import { Runner } from '../pipeline/runner.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import type { AppHandle } from './app-types.ts'
+import { coverageOf, listedRoutes } from './coverage.ts'
 import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf } from './nested-app.ts'
 import type { RouteRegistry } from './route-registry.ts'
+import { totalLogger } from './total-logger.ts'
 
 /** Options of `app.observe`. */
 export interface ObserveOptions {
@@ -108,12 +110,17 @@ export class AppObservations {
   }
 
   /** The app as its extensions see it. */
-  handle(routes: () => RouteRegistry): AppHandle {
+  handle({ routes, ...own }: Pick<AppHandle, 'transports' | 'defer'> & { routes(): RouteRegistry }): AppHandle {
     return {
+      ...own,
       capabilities: this.#self.capabilities,
+      clock: this.#app.clock,
+      logger: totalLogger(this.#self.logger),
       get registry() {
         return routes()
       },
+      routes: as => listedRoutes(coverageOf(this.#self), as ?? null),
+      notify: path => this.notify(path),
       notifyWhere: (matches, known = []) => {
         // Before the first request there are no observers.
         if (!this.#self.isFixed) return

@@ -14,7 +14,19 @@ export interface RouteRegistry {
     attributes: RouteAttributes,
     chain: readonly (MiddlewareFunction | MiddlewareObject)[]
   ): RegisteredRoute
+  /**
+   * Puts a layer between the middleware and the handler of every route that is added from now on and has a schema among its attributes.
+   * @throws IopaError 500 where there is one already.
+   */
+  validateWith(validator: RouteValidator): void
 }
+
+/** The layer that validates requests of a route; undefined where the route needs none. */
+export type RouteValidator = (route: {
+  readonly method: string | undefined
+  readonly pattern: string
+  readonly attributes: RouteAttributes
+}) => MiddlewareFunction | undefined
 
 /** A route that can be removed. */
 export interface RegisteredRoute {
