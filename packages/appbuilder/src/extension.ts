@@ -49,6 +49,7 @@ export {
   markFactory,
   matchPattern,
   optionError,
+  paramNames,
   parsePattern,
   pathsOfRoute,
   validate
