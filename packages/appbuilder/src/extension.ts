@@ -73,7 +73,7 @@ export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'
 export { isNoted, noteMethods } from './pipeline/noted-methods.ts'
 export { sequence } from './pipeline/sequence.ts'
-export type { PreconditionOptions } from './preconditions/change-route.ts'
+export type { CheckedHandler, PreconditionOptions } from './preconditions/change-route.ts'
 export { withPreconditions } from './preconditions/change-route.ts'
 export type {
   Patch,
