@@ -7,6 +7,7 @@
  * await lights.put('hall', { on: true })
  */
 
+export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {
   About,
