@@ -43,6 +43,7 @@ export const resources = (_options: ResourceOptions = {}): Extension<ResourceMet
       logger: app.logger,
       serve: (contract, handlers, options = {}) => serveHandlers(app, contract, handlers as Record<string, Handler>, options),
       notify: path => app.notify(path),
+      mayGet: (path, as) => app.mayGet(path, as),
       defer: dispose => app.defer(dispose)
     }
     return {

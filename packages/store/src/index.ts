@@ -11,11 +11,14 @@ export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {
   About,
+  AsideDocument,
   ChangeOptions,
   Computed,
   DocumentId,
   ListOptions,
+  RuleOptions,
   Store,
+  StoreChange,
   StoredDocument,
   StoreLimits,
   StoreOptions

@@ -59,6 +59,8 @@ export interface ServeHost {
   serve<Types extends ResourceTypes>(contract: ResourceContract<Types>, handlers: ResourceHandlers<Types>, options?: ServeOptions): void
   /** Tells the observers of a path that it has changed. */
   notify(path: string): void
+  /** True where the user of a request may GET a path: at once where nothing authenticates, otherwise by that GET. */
+  mayGet(path: string, as: Context): boolean | Promise<boolean>
   /** Runs `dispose` when the app closes. */
   defer(dispose: (reason: EndReason) => unknown): void
 }
