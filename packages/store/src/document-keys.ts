@@ -3,6 +3,7 @@ import {
   expandPattern,
   type Pattern,
   type PatternValues,
+  paramNames,
   parsePattern,
   type ResourceContract,
   type Schema,
@@ -107,4 +108,4 @@ export const pathMaker = (pattern: Pattern): ((params: PatternValues) => string)
 }
 
 /** The names of the parameters of a pattern, in order. */
-export const namesOf = ({ segments }: Pattern): string[] => segments.flatMap(segment => ('name' in segment ? [segment.name] : []))
+export const namesOf = ({ segments }: Pattern): string[] => segments.flatMap(paramNames)
