@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/appbuilder'
-import type { ResourceContract, ResourceRequest } from '@iopa/appbuilder/extension'
+import type { ResourceContract, ResourceRequest, ServeOptions } from '@iopa/appbuilder/extension'
 import { collectionHandlers } from './collection-handlers.ts'
 import type { Params } from './document-keys.ts'
 import { type ItemHost, itemHandlers } from './item-handlers.ts'
@@ -19,13 +19,13 @@ type Handler = (request: ResourceRequest<Params>) => unknown
  * Serves the documents of a store, or a collection of them.
  * @throws IopaError 500 for another resource, and for a method without a handler.
  */
-export const serveStore = (store: ServedStore, own: ResourceContract, served: Served): void => {
+export const serveStore = (store: ServedStore, own: ResourceContract, served: Served, options: ServeOptions = {}): void => {
   const { contract, host } = served
   if (contract === own) {
     const handlers = { ...itemHandlers(store, served), ...(store.handlers as Record<string, Handler>) }
-    host.serve(contract, handlersOf(store, contract, handlers), { preconditions: 'own', instances: () => pathsOf(store) })
+    host.serve(contract, handlersOf(store, contract, handlers), { instances: () => pathsOf(store), ...options, preconditions: 'own' })
   } else if (contract.collection?.item === own) {
-    host.serve(contract, handlersOf(store, contract, collectionHandlers(store, served, contract.collection)))
+    host.serve(contract, handlersOf(store, contract, collectionHandlers(store, served, contract.collection)), options)
   } else {
     throw new IopaError(
       500,

@@ -1,5 +1,13 @@
 import { IopaError, type Logger } from '@iopa/appbuilder'
-import { checkOptions, markFactory, type ResourceContract, type ResourceTypes, type ServeHost, validate } from '@iopa/appbuilder/extension'
+import {
+  checkOptions,
+  markFactory,
+  type ResourceContract,
+  type ResourceTypes,
+  type ServeHost,
+  type ServeOptions,
+  validate
+} from '@iopa/appbuilder/extension'
 import { type Clock, systemClock } from '@iopa/transport'
 import { DELETED, DocumentChanges, type KeptChange } from './document-changes.ts'
 import { DocumentKeys } from './document-keys.ts'
@@ -78,8 +86,8 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
     this.#lifecycle = new StoreLifecycle({ contract, keys, documents, changes, clock, logger }, storage, initial)
   }
 
-  serve(contract: ResourceContract, host: ServeHost): void {
-    serveStore(this, this.contract as ResourceContract, this.#served.add(contract, host))
+  serve(contract: ResourceContract, host: ServeHost, options?: ServeOptions): void {
+    serveStore(this, this.contract as ResourceContract, this.#served.add(contract, host), options)
     host.defer(() => this.#served.leave(host, () => this.close()))
   }
 

@@ -48,7 +48,7 @@ export interface ServeOptions {
 /** An object that serves resources by itself, such as a store. */
 export interface ResourceServer<Types extends ResourceTypes = ResourceTypes> {
   /** Serves a resource on an app, once for each contract. @throws IopaError 500 for a contract that it does not know. */
-  serve(contract: ResourceContract<Types>, host: ServeHost): void
+  serve(contract: ResourceContract<Types>, host: ServeHost, options?: ServeOptions): void
 }
 
 /** The app, as what serves resources on it sees it. */
