@@ -10,7 +10,8 @@ import {
   withPreconditions
 } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
-import type { Route, RouteTable } from './route-table.ts'
+import type { Route } from './route.ts'
+import type { RouteTable } from './route-table.ts'
 
 /** What a route leads to. */
 export interface Target {
