@@ -22,6 +22,7 @@ export type {
   PatternParams,
   PatternSegment,
   PatternValues,
+  PresenceState,
   ResourceContract,
   ResourceTypes,
   RouteAttributes,
@@ -31,6 +32,9 @@ export type {
   SchemaResult,
   SecurityScheme,
   StateOf,
+  TwinContract,
+  TwinState,
+  TwinTypes,
   TypesOf
 } from '@iopa/transport'
 export {
