@@ -6,9 +6,15 @@
  * export const version = (): Extension<{ version(): string }> => ({ name: 'version', extend: () => ({ version: () => '1.0' }) })
  */
 
+export { valueType } from '@iopa/context/host'
 export type {
   Clock,
   CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes,
   ErrorContract,
   InputFault,
   InputOf,
@@ -23,6 +29,7 @@ export type {
   PatternSegment,
   PatternValues,
   PresenceState,
+  RepresentationOf,
   ResourceContract,
   ResourceTypes,
   RouteAttributes,
@@ -46,6 +53,7 @@ export {
   markFactory,
   matchPattern,
   optionError,
+  paramNames,
   parsePattern,
   pathsOfRoute,
   validate

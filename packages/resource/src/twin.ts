@@ -1,4 +1,14 @@
-import { type InputOf, type OutputOf, type PathParams, parsePattern, type Schema, type SecurityScheme, type TwinContract, type TwinTypes } from '@iopa/transport'
+import {
+  type InputOf,
+  type OutputOf,
+  type PathParams,
+  parsePattern,
+  type Schema,
+  type SecurityScheme,
+  type TwinContract,
+  type TwinTypes
+} from '@iopa/transport'
+import { isRecord, jsonSchemaOf, schemaOf, validateParts } from './representation.ts'
 import { resource } from './resource.ts'
 
 /** A device twin as it is declared. */
@@ -38,26 +48,71 @@ export const twin = <const Pattern extends string, const Definition extends Twin
   parsePattern(pattern)
   const { title, description, rt, params, reported, desired, security }: TwinDefinition = definition
   const common = { ...(params === undefined ? undefined : { params }), ...(security === undefined ? undefined : { security }) }
-  const part = (name: string, what: string, state: Schema | undefined, methods: Readonly<Record<string, object>>): unknown =>
+  const part = (name: string, what: string, state: Schema, methods: Readonly<Record<string, object>>): unknown =>
     resource(`${pattern}/${name}`, {
       ...common,
       title: title === undefined ? what : `${title}: ${what}`,
-      ...(state === undefined ? undefined : { state }),
+      state,
       methods
     })
+  const read = { get: {} }
   const changed = { get: {}, put: {}, patch: {}, ipatch: {} }
+  const told = { get: {}, put: { headers: HEADERS }, patch: { headers: HEADERS }, ipatch: { headers: HEADERS } }
   const whole = resource(pattern, {
     ...common,
     ...(title === undefined ? undefined : { title }),
     ...(description === undefined ? undefined : { description }),
     ...(rt === undefined ? undefined : { rt }),
+    state: wholeSchema(reported, desired),
     methods: { get: {}, delete: {} }
   })
   return Object.freeze({
     ...whole,
-    reported: part('reported', 'what it reports', reported, changed),
+    reported: part('reported', 'what it reports', reported, told),
     desired: part('desired', 'what it should be', desired, changed),
-    delta: part('delta', 'what it still has to do', undefined, { get: {} }),
-    presence: part('presence', 'whether it is connected', undefined, { get: {} })
+    delta: part('delta', 'what it still has to do', desired, read),
+    presence: part('presence', 'whether it is connected', PRESENCE, read)
   }) as unknown as TwinContract<DefinedTwin<Pattern, Definition>>
 }
+
+/** Which delta a report has seen, as a header. */
+const HEADERS: Schema = schemaOf(
+  value => ({ value }),
+  () => ({ type: 'object', properties: { 'iopa-seen': { type: 'string', description: 'The ETag of the delta that the device has read and done.' } } })
+)
+
+const PRESENCE: Schema = schemaOf(
+  value => ({ value }),
+  () => ({
+    type: 'object',
+    properties: {
+      connected: { type: 'boolean' },
+      connections: { type: 'integer', minimum: 0 },
+      lastSeen: { type: ['string', 'null'], description: 'A date and time (RFC 3339).' }
+    },
+    required: ['connected', 'connections', 'lastSeen']
+  })
+)
+
+const PARTS = ['reported', 'desired', 'delta'] as const
+
+const wholeSchema = (reported: Schema, desired: Schema): Schema =>
+  schemaOf(
+    value =>
+      isRecord(value)
+        ? validateParts(
+            PARTS.map(name => ({ path: [name], schema: name === 'reported' ? reported : desired, value: value[name] })),
+            parts => ({ version: value.version, ...Object.fromEntries(PARTS.map((name, n) => [name, parts[n]])) })
+          )
+        : { issues: [{ message: 'Expected an object' }] },
+    options => ({
+      type: 'object',
+      properties: {
+        version: { type: 'integer', minimum: 0 },
+        reported: jsonSchemaOf(reported, options),
+        desired: jsonSchemaOf(desired, options),
+        delta: jsonSchemaOf(desired, options)
+      },
+      required: ['version', ...PARTS]
+    })
+  )

@@ -3,6 +3,7 @@ import {
   expandPattern,
   type Pattern,
   type PatternValues,
+  paramNames,
   parsePattern,
   type ResourceContract,
   type Schema,
@@ -80,4 +81,4 @@ export class DocumentKeys {
 export const pathWithin = (pattern: Pattern, params: PatternValues): string => expandPattern(pattern, params)
 
 /** The names of the parameters of a pattern, in order. */
-export const namesOf = ({ segments }: Pattern): string[] => segments.flatMap(segment => ('name' in segment ? [segment.name] : []))
+export const namesOf = ({ segments }: Pattern): string[] => segments.flatMap(paramNames)

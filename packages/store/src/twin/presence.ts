@@ -11,7 +11,7 @@ const SLICE = 500
 
 /** What presence needs of its twins. */
 export interface PresenceHost {
-  readonly clock: () => Clock
+  readonly clock: Clock
   /** Most devices that are remembered. */
   readonly devices: number
   /** The presence of a device has changed. */
@@ -24,7 +24,7 @@ interface Device {
   readonly connections: Set<Context>
   /** When it was heard last, in milliseconds since the epoch. */
   seen: number
-  /** The same, as observers know it. */
+  /** When observers were told, on the monotonic clock. */
   told: number
 }
 
@@ -43,7 +43,7 @@ export class Presence {
 
   /** Takes the time of a device from before the start. */
   restore(key: string, time: number): void {
-    this.#devices.set(key, { connections: new Set(), seen: time, told: time })
+    this.#devices.set(key, { connections: new Set(), seen: time, told: Number.NEGATIVE_INFINITY })
   }
 
   stateOf(key: string): PresenceState {
@@ -54,7 +54,8 @@ export class Presence {
 
   /** The device has sent a request; `connection` is what lasts longer than it, if anything does. */
   heard(key: string, connection: Context | null): void {
-    const now = this.#host.clock().now()
+    const clock = this.#host.clock
+    const now = clock.now()
     const device = this.#devices.get(key) ?? { connections: new Set(), seen: now, told: Number.NEGATIVE_INFINITY }
     device.seen = Math.max(device.seen, now)
     this.#devices.delete(key)
@@ -64,7 +65,7 @@ export class Presence {
       device.connections.add(connection)
       connection.defer(() => this.#left(key, device, connection))
       this.#tell(key, device)
-    } else if (now - device.told >= EXACT) this.#tell(key, device)
+    } else if (clock.elapsed() - device.told >= EXACT) this.#tell(key, device)
     this.#mark(key)
   }
 
@@ -75,7 +76,7 @@ export class Presence {
 
   /** Keeps all times that have not been kept. */
   async flush(): Promise<void> {
-    if (this.#timer !== undefined) this.#host.clock().clearTimeout(this.#timer)
+    if (this.#timer !== undefined) this.#host.clock.clearTimeout(this.#timer)
     this.#timer = undefined
     while (this.#dirty.size > 0) {
       const slice = Array.from(this.#dirty).slice(0, SLICE)
@@ -91,19 +92,19 @@ export class Presence {
 
   #left(key: string, device: Device, connection: Context): void {
     if (!device.connections.delete(connection)) return
-    device.seen = Math.max(device.seen, this.#host.clock().now())
+    device.seen = Math.max(device.seen, this.#host.clock.now())
     this.#tell(key, device)
     this.#mark(key)
   }
 
   #tell(key: string, device: Device): void {
-    device.told = device.seen
+    device.told = this.#host.clock.elapsed()
     this.#host.changed(key)
   }
 
   #mark(key: string): void {
     this.#dirty.add(key)
-    this.#timer ??= this.#host.clock().setTimeout(() => {
+    this.#timer ??= this.#host.clock.setTimeout(() => {
       this.#timer = undefined
       this.flush().catch(() => this.#arm())
     }, EXACT)
