@@ -28,6 +28,7 @@ export type {
   PatternParams,
   PatternSegment,
   PatternValues,
+  PresenceState,
   RepresentationOf,
   ResourceContract,
   ResourceTypes,
@@ -38,6 +39,9 @@ export type {
   SchemaResult,
   SecurityScheme,
   StateOf,
+  TwinContract,
+  TwinState,
+  TwinTypes,
   TypesOf
 } from '@iopa/transport'
 export {

@@ -23,3 +23,5 @@ export type {
   StoreLimits,
   StoreOptions
 } from './store-types.ts'
+export type { Twin, TwinLimits, TwinOptions, TwinPatch, Twins } from './twin/twin-types.ts'
+export { twins } from './twin/twins.ts'
