@@ -1,6 +1,6 @@
 import type { Context } from '@iopa/appbuilder'
-import { type Pattern, parsePattern, type ServeHost, type TwinContract } from '@iopa/appbuilder/extension'
-import { type DocumentKeys, pathWithin } from '../document-keys.ts'
+import { expandPattern, type Pattern, parsePattern, type ServeHost, type TwinContract } from '@iopa/appbuilder/extension'
+import type { DocumentKeys } from '../document-keys.ts'
 import type { TwinHandlers } from './twin-handlers.ts'
 
 /** A twin or one of its parts. */
@@ -31,7 +31,7 @@ export class ServedTwins {
   add(host: ServeHost, handlers: TwinHandlers, keys: () => Iterable<string>): void {
     this.#hosts.push(host)
     for (const path of PATHS) {
-      const instances = (): Iterable<string> => Array.from(keys(), key => pathWithin(this.#patterns[path], this.#keys.paramsOf(key)))
+      const instances = (): Iterable<string> => Array.from(keys(), key => expandPattern(this.#patterns[path], this.#keys.paramsOf(key)))
       host.serve(this.#contractOf(path), handlers[path] as never, { instances })
     }
     for (const [key, error] of this.#damaged.splice(0)) this.damaged(key, error)
@@ -42,7 +42,7 @@ export class ServedTwins {
     if (this.#hosts.length === 0) return
     const params = this.#keys.paramsOf(key)
     for (const name of paths) {
-      const path = pathWithin(this.#patterns[name], params)
+      const path = expandPattern(this.#patterns[name], params)
       for (const host of this.#hosts) {
         if (cause?.host !== host) host.notify(path)
         else if (path !== cause.context['iopa.Path']) cause.context.notify(path)
