@@ -148,12 +148,27 @@ export const warningsOf = ({ guards }: Coverage): string[] =>
     .filter(({ prefix, open }) => prefix === '' && open.length > 0)
     .map(({ label, open }) => `${label} does not cover ${open.join(', ')}, which ${open.length === 1 ? 'stands' : 'stand'} before it.`)
 
+/** The routes of an app and of all apps within it, in the order of a run; with `as` those that may be listed for it. */
+export const routesFor = (app: NestedApp, as: Context | null): Iterable<RouteInfo> => {
+  if (as !== null) return listedRoutes(coverageOf(app), as)
+  checkCycles(app)
+  return routesBelow(app, '')
+}
+
+const routesBelow = function* (app: NestedApp, base: string): Generator<RouteInfo> {
+  for (const entry of inRunOrder(app.entries)) {
+    const prefix = base + entry.prefix
+    if (entry.app !== null) yield* routesBelow(entry.app, prefix)
+    else if (!isGuard(entry) && entry.routes !== undefined) for (const route of entry.routes()) yield prefixed(prefix, route)
+  }
+}
+
 /** The routes that may be listed for `as`, who is not known: those that no guard hides, and those of which every guard runs for all requests and let this one pass. */
-export const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
+const listedRoutes = function* (coverage: Coverage, as: Context): Generator<RouteInfo> {
   // A request that was answered on its way may have been refused by a guard.
-  const through = as === null || isUnrouted(as)
+  const through = isUnrouted(as)
   for (const { route, guards } of coverage.answering) {
     if (route === null) continue
-    if (as === null || guards.every(({ prefix, branch, middleware }) => through && prefix === '' && !branch && hasPassed(as, middleware))) yield route
+    if (guards.every(({ prefix, branch, middleware }) => through && prefix === '' && !branch && hasPassed(as, middleware))) yield route
   }
 }
