@@ -7,8 +7,9 @@ import { acceptsSegment, answersMethod, type Host, isOptionalSegment, type Patte
 export class RouteIndex {
   readonly #host: Pick<Host, 'routes' | 'routesVersion'>
   #version = -1
-  /** By their first segment where that is static; the others under the empty name. */
-  readonly #byFirst = new Map<string, RouteInfo[]>()
+  #routes: RoutesByFirst = new Map()
+  /** The routes before the last change. */
+  #before: RoutesByFirst = new Map()
   #states: RouteInfo[] = []
 
   constructor(host: Pick<Host, 'routes' | 'routesVersion'>) {
@@ -32,6 +33,12 @@ export class RouteIndex {
     return this.#some(path, answersGet)
   }
 
+  /** True when a GET route covered this canonical path before the last change of the routes. */
+  hadGet(path: string): boolean {
+    this.#follow()
+    return some(this.#before, path, answersGet)
+  }
+
   /** True when any route covers this canonical path. */
   hasAny(path: string): boolean {
     return this.#some(path, () => true)
@@ -46,30 +53,39 @@ export class RouteIndex {
     const { routesVersion } = this.#host
     if (routesVersion === this.#version) return
     this.#version = routesVersion
-    this.#byFirst.clear()
+    this.#before = this.#routes
+    this.#routes = new Map()
     // Searches that are under way go on with the routes that they began with.
     this.#states = []
     for (const route of this.#host.routes()) {
       const first = route.segments[0]
       const key = first?.kind === 'static' ? first.value : ''
-      const same = this.#byFirst.get(key)
+      const same = this.#routes.get(key)
       if (same) same.push(route)
-      else this.#byFirst.set(key, [route])
+      else this.#routes.set(key, [route])
       if (answersGet(route)) this.#states.push(route)
     }
   }
 
   #some(path: string, accept: (route: RouteInfo) => boolean): boolean {
     this.#follow()
-    const end = path.indexOf('/', 1)
-    const first = end === -1 ? path.slice(1) : path.slice(1, end)
-    const named = this.#byFirst.get(first)
-    const others = first === '' ? undefined : this.#byFirst.get('')
-    if (!named && !others) return false
-    const segments = path.slice(1).split('/')
-    const matches = (route: RouteInfo): boolean => accept(route) && matchFrom(route.segments, 0, segments, 0)
-    return (named?.some(matches) ?? false) || (others?.some(matches) ?? false)
+    return some(this.#routes, path, accept)
   }
+}
+
+/** Routes by their first segment where that is static; the others under the empty name. */
+type RoutesByFirst = Map<string, RouteInfo[]>
+
+/** True when an accepted route covers this canonical path. */
+function some(routes: RoutesByFirst, path: string, accept: (route: RouteInfo) => boolean): boolean {
+  const end = path.indexOf('/', 1)
+  const first = end === -1 ? path.slice(1) : path.slice(1, end)
+  const named = routes.get(first)
+  const others = first === '' ? undefined : routes.get('')
+  if (!named && !others) return false
+  const segments = path.slice(1).split('/')
+  const matches = (route: RouteInfo): boolean => accept(route) && matchFrom(route.segments, 0, segments, 0)
+  return (named?.some(matches) ?? false) || (others?.some(matches) ?? false)
 }
 
 const answersGet = (route: RouteInfo): boolean => answersMethod(route, 'GET')
