@@ -8,21 +8,56 @@
 
 export { valueType } from '@iopa/context/host'
 export type {
+  Clock,
+  CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes,
+  ErrorContract,
+  InputFault,
+  InputOf,
+  JsonSchemaOptions,
   MethodContract,
+  MethodTypes,
+  OutputOf,
+  ParamsOf,
   PathParams,
   Pattern,
   PatternParams,
   PatternSegment,
   PatternValues,
+  PresenceState,
+  RepresentationOf,
   ResourceContract,
+  ResourceTypes,
   RouteAttributes,
   RouteInfo,
   Schema,
   SchemaIssue,
   SchemaResult,
-  SecurityScheme
+  SecurityScheme,
+  StateOf,
+  TwinContract,
+  TwinState,
+  TwinTypes,
+  TypesOf
 } from '@iopa/transport'
-export { checkOptions, expandPattern, isUnrouted, markFactory, matchPattern, parsePattern, pathsOfRoute } from '@iopa/transport'
+export {
+  checkOptions,
+  expandPattern,
+  faultsOf,
+  invalidInput,
+  isUnrouted,
+  markFactory,
+  matchPattern,
+  optionError,
+  paramNames,
+  parsePattern,
+  pathsOfRoute,
+  validate
+} from '@iopa/transport'
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from '@iopa/transport/host'
 export type {
   AppHandle,
@@ -37,10 +72,25 @@ export type {
   RequiredBy,
   Use
 } from './app/app-types.ts'
-export type { RegisteredRoute, RouteRegistry } from './app/route-registry.ts'
+export type { RegisteredRoute, RouteRegistry, RouteValidator } from './app/route-registry.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'
 export { isNoted, noteMethods } from './pipeline/noted-methods.ts'
 export { sequence } from './pipeline/sequence.ts'
-export type { PreconditionOptions } from './preconditions/change-route.ts'
+export type { CheckedHandler, PreconditionOptions } from './preconditions/change-route.ts'
 export { withPreconditions } from './preconditions/change-route.ts'
+export type { Current, Verdict } from './preconditions/conditions.ts'
+export { evaluate } from './preconditions/conditions.ts'
+export type { RunNesting } from './preconditions/run-nesting.ts'
+export { runNesting } from './preconditions/run-nesting.ts'
+export type {
+  Patch,
+  ResourceHandler,
+  ResourceHandlers,
+  ResourceRequest,
+  ResourceServer,
+  ResourceValue,
+  ServeHost,
+  ServeOptions
+} from './resources/serving.ts'
+export type { Storage, StorageChange, StorageRange } from './resources/storage.ts'

@@ -74,6 +74,8 @@ export interface CoreKeys {
   'iopa.Headers': HeaderFields
   'iopa.ContentType': string
   'iopa.Body': Body
+  /** The body as a route's schema gave it; undefined before it has been validated, and where the route has no schema. */
+  'iopa.Input': unknown
   /** Without a colon: `http`. */
   'iopa.Scheme': string
   /** Protocol and version: `HTTP/1.1`. */

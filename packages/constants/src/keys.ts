@@ -12,6 +12,7 @@ export const IOPA = {
   Headers: 'iopa.Headers',
   ContentType: 'iopa.ContentType',
   Body: 'iopa.Body',
+  Input: 'iopa.Input',
   Scheme: 'iopa.Scheme',
   Protocol: 'iopa.Protocol',
   Host: 'iopa.Host',

@@ -53,6 +53,12 @@ const aliases: ThisType<BaseContext> = {
   get body(): AsyncIterable<Uint8Array> | null {
     return this['iopa.Body']
   },
+  get input(): unknown {
+    return this['iopa.Input']
+  },
+  set input(input: unknown) {
+    this['iopa.Input'] = input
+  },
   get scheme(): string {
     return this['iopa.Scheme']
   },

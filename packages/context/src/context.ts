@@ -33,6 +33,8 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   readonly type: string
   /** Chunks of bytes, whatever the protocol; a body that is in memory is one chunk, and a Uint8Array too. */
   readonly body: AsyncIterable<Uint8Array> | null
+  /** The body as the schema of the route gave it; undefined where nothing validated it. */
+  input: unknown
   readonly scheme: string
   readonly protocol: string
   readonly host: string

@@ -63,6 +63,13 @@ const keys: ThisType<Bag> = {
     this[PARTS].contentType = type
   },
 
+  get 'iopa.Input'(): unknown {
+    return this[PARTS].input
+  },
+  set 'iopa.Input'(input: unknown) {
+    this[PARTS].input = input
+  },
+
   get 'iopa.Host'(): string {
     const parts = this[PARTS]
     if (parts.host === undefined) parts.readAuthority(this['iopa.Scheme'])

@@ -36,6 +36,7 @@ export class RequestParts {
   capabilities: Capabilities | null = null
   events: EventTarget | null = null
   timestamp = 0
+  input: unknown = undefined
   logger: Logger | null = null
   isPrecondition = false
   /** The path base of the context in which a child was made. */

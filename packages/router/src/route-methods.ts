@@ -1,6 +1,6 @@
+import { IopaError } from '@iopa/appbuilder'
 import { type AppHandle, callSite, kindOf, pathsOfRoute, type RouteAttributes, type RouteRegistry } from '@iopa/appbuilder/extension'
-import { announced, checkMethod, checkPrefix, isMiddleware, register, routeError, type Target } from './registration.ts'
-import type { RouteTable } from './route-table.ts'
+import { announced, checkMethod, checkPrefix, isMiddleware, type RouterRoutes, register, routeError } from './registration.ts'
 import type { AddMethodRoute, AddRoute, RouteGroup, Routes } from './routes.ts'
 
 /** What the routes of a group share; an app is the group without a prefix. */
@@ -12,15 +12,15 @@ interface Group {
 }
 
 /** The methods that a router adds to its app. */
-export const appMethods = (table: RouteTable<Target>): Routes => methodsOf(table, { prefix: '', middleware: [], started: false })
+export const appMethods = (routes: RouterRoutes): Routes => methodsOf(routes, { prefix: '', middleware: [], started: false })
 
-const methodsOf = (table: RouteTable<Target>, group: Group): Routes => {
+const methodsOf = (routes: RouterRoutes, group: Group): Routes => {
   const { prefix, middleware } = group
   const add = (method: string | undefined, path: string, rest: readonly unknown[], place: () => string): void => {
     group.started = true
     const [first, ...others] = rest
     const chain = isAttributes(first) ? others : rest
-    register(table, {
+    register(routes, {
       method,
       prefix,
       path,
@@ -47,7 +47,7 @@ const methodsOf = (table: RouteTable<Target>, group: Group): Routes => {
     if (typeof build !== 'function' || surplus.length > 0)
       throw routeError('invalid-group', 'group() takes a prefix and one function, which adds the routes of the group.', place)
     group.started = true
-    const built: unknown = build(groupMethods(table, { prefix: prefix + checkPrefix(inner), middleware: [...middleware], started: false }))
+    const built: unknown = build(groupMethods(routes, { prefix: prefix + checkPrefix(inner), middleware: [...middleware], started: false }))
     if (built instanceof Promise) throw routeError('invalid-group', 'The function of group() returned a promise: make it synchronous.', place)
     return this
   }
@@ -65,7 +65,7 @@ const methodsOf = (table: RouteTable<Target>, group: Group): Routes => {
   }
 }
 
-const groupMethods = (table: RouteTable<Target>, group: Group): RouteGroup<unknown, string> => {
+const groupMethods = (routes: RouterRoutes, group: Group): RouteGroup<unknown, string> => {
   const use = function (this: unknown, middleware: unknown, ...surplus: unknown[]): unknown {
     const place = callSite(use)
     if (!isMiddleware(middleware) || surplus.length > 0)
@@ -79,7 +79,7 @@ const groupMethods = (table: RouteTable<Target>, group: Group): RouteGroup<unkno
     group.middleware.push(middleware)
     return this
   }
-  return { ...methodsOf(table, group), use: use as RouteGroup<unknown, string>['use'], prefix: group.prefix }
+  return { ...methodsOf(routes, group), use: use as RouteGroup<unknown, string>['use'], prefix: group.prefix }
 }
 
 /** A plain object that is not middleware. */
@@ -87,11 +87,11 @@ const isAttributes = (value: unknown): value is RouteAttributes =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !('invoke' in value) && !('dispatch' in value) && !('then' in value)
 
 /** The registry of an app, which `notifyWhere` belongs to. */
-export const registryOf = (table: RouteTable<Target>, notifyWhere: AppHandle['notifyWhere']): RouteRegistry => {
-  const add: RouteRegistry['add'] = (method, path, attributes, chain) => {
-    const place = callSite(add)
+export const registryOf = (routes: RouterRoutes, notifyWhere: AppHandle['notifyWhere']): RouteRegistry => {
+  const { table } = routes
+  const add: RouteRegistry['add'] = (method, path, attributes, chain, place = callSite(add)) => {
     const given = method === undefined ? undefined : checkMethod(method, place)
-    const route = register(table, { method: given, prefix: '', path, attributes, chain, place })
+    const route = register(routes, { method: given, prefix: '', path, attributes, chain, place })
     return {
       remove: () => {
         if (!table.remove(route) || (given !== undefined && given !== 'GET')) return
@@ -100,5 +100,12 @@ export const registryOf = (table: RouteTable<Target>, notifyWhere: AppHandle['no
       }
     }
   }
-  return { add }
+  return {
+    add,
+    validateWith(validator) {
+      if (routes.validator !== undefined)
+        throw new IopaError(500, 'second-validator', 'This app validates by the schemas of its routes already: call app.use(resources()) once.')
+      routes.validator = validator
+    }
+  }
 }

@@ -2,7 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import { type AppHandle, checkOptions, type Extension, markFactory, noteMethods } from '@iopa/appbuilder/extension'
 import { fullPath, RECORD, type RunContext } from '@iopa/context/host'
 import { CAPABILITIES, IOPA_VERSION } from '@iopa/transport'
-import { announced, type Target } from './registration.ts'
+import { announced, type RouterRoutes, type Target } from './registration.ts'
 import { appMethods, registryOf } from './route-methods.ts'
 import { type RouteTableOptions, routeTable } from './route-table.ts'
 import type { Routes } from './routes.ts'
@@ -21,6 +21,7 @@ const isOpen = ({ guarded }: Target): boolean => !guarded
 export const router = (options: RouterOptions = {}): Extension<Routes> => {
   checkOptions('router()', options, OPTIONS, router)
   const table = routeTable<Target>(options)
+  const routes: RouterRoutes = { table, validator: undefined }
   // Each path has one form.
   const exact = options.trailingSlash !== 'ignore'
   let home: AppHandle | undefined
@@ -30,7 +31,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       if (home !== undefined) throw new IopaError(500, 'router-in-use', 'This router belongs to another app: call router() once for each app.')
       home = app
       app.capabilities[CAPABILITIES.Router] = { version: IOPA_VERSION, trailingSlash: options.trailingSlash ?? 'strict' }
-      return appMethods(table)
+      return appMethods(routes)
     },
     invoke(context, next) {
       const match = table.find(context['iopa.Method'], context['iopa.Path'])
@@ -50,7 +51,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       return route.value.handler(context, next)
     },
     routes: () => table.routes.map(announced),
-    registry: registryOf(table, (matches, known) => home?.notifyWhere(matches, known))
+    registry: registryOf(routes, (matches, known) => home?.notifyWhere(matches, known))
   }
 }
 

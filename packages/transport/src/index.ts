@@ -85,24 +85,57 @@ export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
+export type {
+  CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes
+} from './contract/collections.ts'
 export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
-export type { MethodContract, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme } from './contract/resources.ts'
+export type {
+  ErrorContract,
+  MethodContract,
+  MethodTypes,
+  ParamsOf,
+  RepresentationOf,
+  ResourceContract,
+  ResourceTypes,
+  SecurityScheme,
+  StateOf,
+  TypesOf
+} from './contract/resources.ts'
 export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
 export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
+export type { InputOf, JsonSchemaOptions, OutputOf, Schema, SchemaIssue, SchemaResult } from './contract/schemas.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { ConnectOptions, Listener, Transport } from './contract/transport.ts'
 export { listenerUrl } from './contract/transport.ts'
+export type { PartTypes, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, WholeTypes } from './contract/twins.ts'
 export { compileTransitions, REFUSED } from './machine/transitions.ts'
 export type { Constraint } from './patterns/constraint.ts'
 export type { PathParams } from './patterns/path-params.ts'
-export type { Pattern, PatternSegment } from './patterns/pattern.ts'
-export { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, parsePattern } from './patterns/pattern.ts'
+export type { Pattern } from './patterns/pattern.ts'
+export { parsePattern } from './patterns/pattern.ts'
 export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
 export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
+export type { MixedParam, MixedSegment, PatternSegment } from './patterns/pattern-segment.ts'
+export {
+  acceptsSegment,
+  compareSegments,
+  isOptionalSegment,
+  MAX_SEGMENT_LENGTH,
+  MAX_SEGMENTS,
+  paramNames,
+  placeParams
+} from './patterns/pattern-segment.ts'
+export type { InputFault } from './schemas/validation.ts'
+export { faultsOf, invalidInput, validate } from './schemas/validation.ts'
 export { ConnectionUser } from './users/connection-user.ts'
 export type { UserWatches, WatchOptions } from './users/user-watches.ts'
 export { usersOf } from './users/user-watches.ts'

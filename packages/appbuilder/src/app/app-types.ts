@@ -1,6 +1,6 @@
-import type { IopaKeys } from '@iopa/constants'
-import type { Context } from '@iopa/context'
-import type { RouteInfo, Transport } from '@iopa/transport'
+import type { IopaKeys, Logger } from '@iopa/constants'
+import type { Context, EndReason } from '@iopa/context'
+import type { Clock, RouteInfo, Transport } from '@iopa/transport'
 import type { DeclaredMiddleware, MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
 import type { RouteRegistry } from './route-registry.ts'
 
@@ -36,6 +36,21 @@ export interface AppHandle {
   readonly capabilities: Record<string, Record<string, unknown>>
   /** The routes of the app. @throws IopaError 500 where no router has been used. */
   readonly registry: RouteRegistry
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Its routes, mounts and forks included; with `as` those that the user of a request may see. */
+  routes(as?: Context): Iterable<RouteInfo>
+  /** Its transports, each with the URLs at which it listens now. */
+  transports(): readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
+  /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
+  notify(path: string): void
+  /**
+   * True where the user of a request may GET a path of this app: at once where nothing authenticates, otherwise by that GET. Verdicts last as long as the
+   * request.
+   */
+  mayGet(path: string, as: Context): boolean | Promise<boolean>
+  /** Runs `dispose` when the app closes, after its listeners. */
+  defer(dispose: (reason: EndReason) => unknown): void
   /** Notifies observers of the `known` paths, and of every path that is observed and `matches`: another route answers there from now on, or none. */
   notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void
 }

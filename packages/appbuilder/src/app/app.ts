@@ -16,11 +16,12 @@ import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
 import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
-import { type Explanation, explanationOf } from './explain.ts'
+import { type Explanation, explanationOf, transportsOf } from './explain.ts'
 import { extendApp } from './extension.ts'
 import { type ListenerApp, ListenerHost } from './listener-host.ts'
 import { Listeners } from './listeners.ts'
 import { attach, closeNested, NESTED, type NestedApp } from './nested-app.ts'
+import { ReadPermissions } from './read-permissions.ts'
 import { missingRouter, type RouteRegistry } from './route-registry.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
@@ -71,6 +72,8 @@ export class App<Required extends keyof IopaKeys = never> {
       users: () => this.#users
     })
     this.#environment.changes = this.#observations.conditional
+    const permissions = new ReadPermissions(this.#self, this.#observations.registry)
+    this.#environment.mayGet = (path, context) => permissions.mayGet(path, context as RunContext)
     this.#runner = this.#observations.runner(this.limits)
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
   }
@@ -103,11 +106,9 @@ export class App<Required extends keyof IopaKeys = never> {
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#pipeline.entries.length + 1, caller: use, app: this, options }))
     if (isExtension(value)) {
       this.#routes ??= value.registry ?? null
-      extendApp(
-        this,
-        value,
-        this.#observations.handle(() => this.registry)
-      )
+      const transports = () => transportsOf(this.#self, transport => this.#listeners.urls(transport))
+      const routes = () => this.registry
+      extendApp(this, value, this.#observations.handle({ routes, transports, defer: dispose => this.defer(dispose) }))
     }
     return this
   } as Use

@@ -1,4 +1,5 @@
 import type { Limits, RouteInfo, Transport } from '@iopa/transport'
+import type { AppHandle } from './app-types.ts'
 import { buildReport } from './build-checks.ts'
 import { coverageOf, listedRoutes } from './coverage.ts'
 import { declarationsOf } from './declarations.ts'
@@ -12,17 +13,21 @@ export interface Explanation {
   readonly open: readonly string[]
   /** Namespaces of keys and their owners. */
   readonly keys: readonly { readonly namespace: string; readonly owner: string; readonly names: readonly string[] }[]
-  readonly transports: readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
+  readonly transports: ReturnType<AppHandle['transports']>
   readonly limits: Limits
   toString(): string
 }
+
+/** The transports of an app and where they listen. */
+export const transportsOf = (app: NestedApp, urlsOf: (transport: Transport) => readonly string[]): Explanation['transports'] =>
+  app.transports.map(transport => ({ name: transport.name, schemes: transport.schemes, urls: urlsOf(transport) }))
 
 /** The explanation of an app; `urlsOf` says where a transport listens. */
 export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => readonly string[]): Explanation => {
   const { entries, limits } = app
   const routes = [...listedRoutes(coverageOf(app), null)]
   const open = buildReport(app)
-  const transports = app.transports.map(transport => ({ name: transport.name, schemes: transport.schemes, urls: urlsOf(transport) }))
+  const transports = transportsOf(app, urlsOf)
   const transportKeys = app.transports.flatMap(transport => declarationsOf(transport, transport.name).keys)
   const pipeline = entries.map(({ name, provides, requires }) => ({ name, provides, requires }))
   const keys = [...entries.flatMap(entry => entry.keys), ...transportKeys].map(({ namespace, owner, keys: declared }) => ({

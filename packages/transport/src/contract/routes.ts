@@ -1,5 +1,7 @@
 import type { Context } from '@iopa/context'
-import type { PatternSegment } from '../patterns/pattern.ts'
+import type { PatternSegment } from '../patterns/pattern-segment.ts'
+import type { ErrorContract, ResourceContract, SecurityScheme } from './resources.ts'
+import type { Schema } from './schemas.ts'
 
 /** A route as its router announces it: one for each method of a pattern. */
 export interface RouteInfo {
@@ -16,6 +18,8 @@ export interface RouteInfo {
   readonly requires?: readonly string[]
   /** True where a guard stands among the middleware of the route itself. */
   readonly guarded?: boolean
+  /** How users authenticate at the guards that its requests pass, each scheme an alternative; empty where these do not say, missing where there are none. */
+  readonly security?: readonly SecurityScheme[]
 }
 
 /** The attributes that the core reads. */
@@ -27,6 +31,19 @@ export interface CoreRouteAttributes {
   /** Content-Format numbers. */
   readonly ct?: number | readonly number[]
   readonly title?: string
+  readonly description?: string
+  /** Of the parameters of the path, of the query, of the headers, of the body; `resources()` of `@iopa/resource` validates by them. */
+  readonly params?: Schema
+  readonly query?: Schema
+  readonly headers?: Schema
+  readonly input?: Schema
+  /** Of the body of a 2xx answer. */
+  readonly answer?: Schema
+  readonly errors?: Readonly<Record<string, ErrorContract>>
+  /** One of these schemes must have authenticated the user; for documents. */
+  readonly security?: readonly SecurityScheme[]
+  /** The contract that the route serves, where it does. */
+  readonly resource?: ResourceContract
   /** Size in bytes (RFC 6690 section 3.3). */
   readonly sz?: number
   /** True says that it can be observed (RFC 7641 section 6); every GET route can, unless false. */

@@ -1,0 +1,17 @@
+/**
+ * Resources declared once: a schema for the parameters, the state and each method, enforced on every protocol.
+ *
+ * @example
+ * export const light = resource('/lights/{id}', { state: z.object({ on: z.boolean() }), methods: { get: {}, put: {} } })
+ * const app = new App().use(router()).use(resources())
+ * app.serve(light, { get: ({ params }) => lights.get(params.id), put: ({ params, input }) => lights.set(params.id, input) })
+ */
+
+export type { CollectionDefinition } from './collection.ts'
+export { collection } from './collection.ts'
+export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './definition.ts'
+export { resource } from './resource.ts'
+export type { ResourceMethods, ResourceOptions } from './resources.ts'
+export { resources } from './resources.ts'
+export type { DefinedTwin, TwinDefinition } from './twin.ts'
+export { twin } from './twin.ts'
