@@ -7,6 +7,11 @@
  * app.serve(light, { get: ({ params }) => lights.get(params.id), put: ({ params, input }) => lights.set(params.id, input) })
  */
 
+export type { AtOptions, InProcess, Target } from './client/at.ts'
+export { at } from './client/at.ts'
+export type { CallOptions, ChangeOptions, MergePatch, MethodOptions, PatchOperation, ResourceClient, Tagged } from './client/client-types.ts'
+export type { ResourceProblem } from './client/problems.ts'
+export { isProblem } from './client/problems.ts'
 export type { CollectionDefinition } from './collection.ts'
 export { collection } from './collection.ts'
 export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './definition.ts'

@@ -42,6 +42,8 @@ const checkRequest = (name: string, options: RequestOptions, surplus: readonly u
 
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
 export interface Client {
+  /** The path that stands before those of `get`, `put`, `post`, `patch`, `delete` and `observe`: that of the URL. Bags name whole paths. */
+  readonly pathBase: string
   get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
   /** A body of null is JSON null; undefined means no body. */
   put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
@@ -208,6 +210,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
   const close = async (): Promise<void> => scope.end()
 
   return {
+    pathBase: prefix,
     get: asking('get'),
     put: sending('put'),
     post: sending('post'),
