@@ -1,4 +1,4 @@
-import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
+import { IopaError, isIopaError, type MiddlewareFunction } from '@iopa/appbuilder'
 import {
   kindOf,
   parsePattern,
@@ -9,7 +9,8 @@ import {
   withPreconditions
 } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
-import type { Route, RouteTable } from './route-table.ts'
+import type { Route } from './route.ts'
+import type { RouteTable } from './route-table.ts'
 
 /** What a route leads to. */
 export interface Target {
@@ -64,16 +65,21 @@ export interface RouterRoutes {
 
 const SCHEMAS = ['params', 'query', 'headers', 'input', 'answer'] as const
 
-/** The layer that validates by the schemas of a route; undefined where it has none. */
-const validationOf = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute): MiddlewareFunction | undefined => {
+/** The handler behind the schemas of its route. */
+const validated = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute, handler: MiddlewareFunction): MiddlewareFunction => {
   const named = SCHEMAS.find(name => attributes[name] !== undefined)
-  if (named === undefined) return undefined
-  if (validator !== undefined) return validator({ method, pattern: path, attributes })
-  throw routeError(
-    'no-validator',
-    `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
-    place
-  )
+  if (named === undefined) return handler
+  if (validator === undefined)
+    throw routeError(
+      'no-validator',
+      `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
+      place
+    )
+  try {
+    return validator({ method, pattern: path, attributes }, handler) ?? handler
+  } catch (error) {
+    throw isIopaError(error) ? routeError(error.code, error.detail, place) : error
+  }
 }
 
 /** Adds a route. @throws IopaError 500 with the line of the call. */
@@ -91,15 +97,13 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
-  const validation = validationOf(routes, given)
-  const handler = withPreconditions(layerOf(chain.at(-1), name, place), {
+  const handler = withPreconditions(validated(routes, given, layerOf(chain.at(-1), name, place)), {
     method,
     own: attributes.preconditions === 'own',
     hasGet: asked => table.find('GET', asked) !== undefined
   })
-  const layers = validation === undefined ? middleware : [...middleware, validation]
   const target: Target = {
-    handler: layers.length === 0 ? handler : sequence([...layers, handler]),
+    handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),

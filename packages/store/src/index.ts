@@ -7,14 +7,18 @@
  * await lights.put('hall', { on: true })
  */
 
+export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {
   About,
+  AsideDocument,
   ChangeOptions,
   Computed,
   DocumentId,
   ListOptions,
+  RuleOptions,
   Store,
+  StoreChange,
   StoredDocument,
   StoreLimits,
   StoreOptions

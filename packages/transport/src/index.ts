@@ -125,7 +125,15 @@ export { parsePattern } from './patterns/pattern.ts'
 export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
 export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
 export type { MixedParam, MixedSegment, PatternSegment } from './patterns/pattern-segment.ts'
-export { acceptsSegment, compareSegments, isOptional, MAX_SEGMENT_LENGTH, MAX_SEGMENTS, paramNames, placeParams } from './patterns/pattern-segment.ts'
+export {
+  acceptsSegment,
+  compareSegments,
+  isOptionalSegment,
+  MAX_SEGMENT_LENGTH,
+  MAX_SEGMENTS,
+  paramNames,
+  placeParams
+} from './patterns/pattern-segment.ts'
 export type { InputFault } from './schemas/validation.ts'
 export { faultsOf, invalidInput, validate } from './schemas/validation.ts'
 export { ConnectionUser } from './users/connection-user.ts'

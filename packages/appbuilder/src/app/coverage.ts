@@ -1,7 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
 import { fullPath } from '@iopa/context/host'
-import { acceptsSegment, isOptional, isUnrouted, type RouteInfo } from '@iopa/transport'
+import { acceptsSegment, isOptionalSegment, isUnrouted, type RouteInfo } from '@iopa/transport'
 import { prefixed } from '@iopa/transport/host'
 import { hasPassed } from '../pipeline/guard-trail.ts'
 import { isBelow } from '../pipeline/mount.ts'
@@ -49,7 +49,7 @@ const routeReaches = ({ segments }: RouteInfo, path: string): boolean => {
     if (depth === wanted.length) return true
     const segment = segments[at]
     if (segment === undefined) return false
-    if (isOptional(segment) && from(at + 1, depth)) return true
+    if (isOptionalSegment(segment) && from(at + 1, depth)) return true
     return segment.kind === 'tail' || (acceptsSegment(segment, wanted[depth] as string) && from(at + 1, depth + 1))
   }
   return from(0, 0)
@@ -115,7 +115,7 @@ export const coverageOf = (app: NestedApp): Coverage => {
 const literalOf = ({ segments }: RouteInfo): string => {
   let path = ''
   for (const segment of segments) {
-    if (segment.kind !== 'static' || isOptional(segment)) break
+    if (segment.kind !== 'static' || isOptionalSegment(segment)) break
     path = fullPath(path, `/${segment.value}`)
   }
   return path
