@@ -5,6 +5,7 @@ import {
   type RouteAttributes,
   type RouteInfo,
   type RouteValidator,
+  type SecurityScheme,
   sequence,
   withPreconditions
 } from '@iopa/appbuilder/extension'
@@ -23,6 +24,8 @@ export interface Target {
   readonly requires: readonly string[]
   /** True if one of its middleware authenticates. */
   readonly guarded: boolean
+  /** How its own middleware authenticates. */
+  readonly security: readonly SecurityScheme[]
 }
 
 /** A route as discovery and `explain()` see it. */
@@ -33,7 +36,8 @@ export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo 
   attributes: value.attributes,
   ...(value.middleware.length > 0 ? { middleware: value.middleware } : undefined),
   ...(value.requires.length > 0 ? { requires: value.requires } : undefined),
-  ...(value.guarded ? { guarded: true } : undefined)
+  ...(value.guarded ? { guarded: true } : undefined),
+  ...(value.security.length > 0 ? { security: value.security } : undefined)
 })
 
 /** A mistake in how a route is declared: thrown when it is added, never while a request is routed. */
@@ -107,7 +111,8 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),
-    guarded: values.some(value => keysOf(value, 'provides').includes('server.User'))
+    guarded: values.some(isGuard),
+    security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.
   return table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
@@ -134,6 +139,14 @@ export const isMiddleware = (value: unknown): boolean =>
 const keysOf = (value: unknown, declaration: 'provides' | 'requires'): readonly string[] => {
   const keys = (value as Partial<Record<typeof declaration, unknown>> | null)?.[declaration]
   return Array.isArray(keys) ? keys : []
+}
+
+/** True for middleware that says who is asking. */
+const isGuard = (value: unknown): boolean => keysOf(value, 'provides').includes('server.User')
+
+const schemesOf = (value: unknown): readonly SecurityScheme[] => {
+  const { security } = value as { readonly security?: unknown }
+  return Array.isArray(security) ? security : []
 }
 
 /** What the layers of a route require and none before them provides. */
