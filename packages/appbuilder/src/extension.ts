@@ -6,6 +6,7 @@
  * export const version = (): Extension<{ version(): string }> => ({ name: 'version', extend: () => ({ version: () => '1.0' }) })
  */
 
+export type { EarlierState } from '@iopa/context/host'
 export { valueType } from '@iopa/context/host'
 export type {
   Clock,
@@ -73,6 +74,7 @@ export type {
   Use
 } from './app/app-types.ts'
 export type { RegisteredRoute, RouteRegistry, RouteValidator } from './app/route-registry.ts'
+export { replayFirst } from './observation/replay.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'
 export { isNoted, noteMethods } from './pipeline/noted-methods.ts'

@@ -1,7 +1,9 @@
 import type { Storage } from '@iopa/appbuilder/extension'
+import { decodeRecord, encodeRecord } from '../document-format.ts'
 
-const ENCODER = new TextEncoder()
-const DECODER = new TextDecoder()
+interface PresenceRecord {
+  readonly time: number
+}
 
 /** When devices were heard last, in a storage. */
 export class PresenceTimes {
@@ -10,23 +12,28 @@ export class PresenceTimes {
 
   constructor(storage: Storage, prefix: string) {
     this.#storage = storage
-    this.#prefix = `${prefix}\0p`
+    this.#prefix = prefix
   }
 
   async keep(times: readonly (readonly [key: string, time: number])[]): Promise<void> {
     if (times.length === 0) return
-    await this.#storage.batch(times.map(([key, time]) => ({ type: 'put', key: this.#prefix + key, value: ENCODER.encode(String(time)) })))
-  }
-
-  /** Removes the time of a device whose twin has been deleted. It does no harm where that fails. */
-  async forget(key: string): Promise<void> {
-    await this.#storage.delete(this.#prefix + key).catch(() => undefined)
+    const records = times.map(([key, time]) => [this.#prefix + key, { time } satisfies PresenceRecord] as const)
+    await this.#storage.batch(records.map(([key, record]) => ({ type: 'put', key, value: encodeRecord(key, record) })))
   }
 
   async *read(): AsyncGenerator<readonly [key: string, time: number]> {
     for await (const [key, value] of this.#storage.list({ prefix: this.#prefix })) {
-      const time = Number(DECODER.decode(value))
-      if (Number.isSafeInteger(time)) yield [key.slice(this.#prefix.length), time]
+      const time = timeOf(key, value)
+      if (time !== undefined) yield [key.slice(this.#prefix.length), time]
     }
+  }
+}
+
+/** Undefined for a record that is damaged: the device will be heard again. */
+const timeOf = (key: string, value: Uint8Array): number | undefined => {
+  try {
+    return (decodeRecord(key, value) as PresenceRecord).time
+  } catch {
+    return undefined
   }
 }

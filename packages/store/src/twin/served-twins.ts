@@ -1,6 +1,6 @@
-import type { Context } from '@iopa/appbuilder'
-import { expandPattern, type Pattern, parsePattern, type ServeHost, type TwinContract } from '@iopa/appbuilder/extension'
-import type { DocumentKeys } from '../document-keys.ts'
+import type { Context, Logger } from '@iopa/appbuilder'
+import { type PatternValues, parsePattern, type ServeHost, type ServeOptions, type TwinContract } from '@iopa/appbuilder/extension'
+import { type DocumentKeys, pathMaker } from '../document-keys.ts'
 import type { TwinHandlers } from './twin-handlers.ts'
 
 /** A twin or one of its parts. */
@@ -18,23 +18,24 @@ export interface TwinCause {
 export class ServedTwins {
   readonly #contract: TwinContract
   readonly #keys: DocumentKeys
-  readonly #patterns: Readonly<Record<TwinPath, Pattern>>
+  readonly #paths: Readonly<Record<TwinPath, (params: PatternValues) => string>>
   readonly #hosts: ServeHost[] = []
-  readonly #damaged: [string, unknown][] = []
 
   constructor(contract: TwinContract, keys: DocumentKeys) {
     this.#contract = contract
     this.#keys = keys
-    this.#patterns = Object.fromEntries(PATHS.map(path => [path, parsePattern(this.#contractOf(path).pattern)])) as Record<TwinPath, Pattern>
+    this.#paths = Object.fromEntries(PATHS.map(path => [path, pathMaker(parsePattern(this.#contractOf(path).pattern))])) as Record<
+      TwinPath,
+      (params: PatternValues) => string
+    >
   }
 
-  add(host: ServeHost, handlers: TwinHandlers, keys: () => Iterable<string>): void {
+  add(host: ServeHost, handlers: TwinHandlers, keys: () => Iterable<string>, options: ServeOptions): void {
     this.#hosts.push(host)
     for (const path of PATHS) {
-      const instances = (): Iterable<string> => Array.from(keys(), key => expandPattern(this.#patterns[path], this.#keys.paramsOf(key)))
-      host.serve(this.#contractOf(path), handlers[path] as never, { instances })
+      const instances = (): Iterable<string> => Array.from(keys(), key => this.#paths[path](this.#keys.paramsOf(key)))
+      host.serve(this.#contractOf(path), handlers[path] as never, { instances, ...options, preconditions: 'own' })
     }
-    for (const [key, error] of this.#damaged.splice(0)) this.damaged(key, error)
   }
 
   /** Tells the observers of some paths of a twin, on every app. The app tells those of the path of a request by itself. */
@@ -42,7 +43,7 @@ export class ServedTwins {
     if (this.#hosts.length === 0) return
     const params = this.#keys.paramsOf(key)
     for (const name of paths) {
-      const path = expandPattern(this.#patterns[name], params)
+      const path = this.#paths[name](params)
       for (const host of this.#hosts) {
         if (cause?.host !== host) host.notify(path)
         else if (path !== cause.context['iopa.Path']) cause.context.notify(path)
@@ -50,11 +51,16 @@ export class ServedTwins {
     }
   }
 
-  /** Logs that a record was set aside, once an app is there to log. */
-  damaged(key: string, error: unknown): void {
-    const [host] = this.#hosts
-    if (host === undefined) this.#damaged.push([key, error])
-    else host.logger.error(`iopa: the twin ${JSON.stringify(key)} cannot be read; it is kept as damaged/ of the same key`, error)
+  /** That of the first app; the console before. */
+  get logger(): Logger {
+    return this.#hosts[0]?.logger ?? console
+  }
+
+  /** An app has closed. True where it was the last one. */
+  leave(host: ServeHost): boolean {
+    const at = this.#hosts.indexOf(host)
+    if (at >= 0) this.#hosts.splice(at, 1)
+    return at >= 0 && this.#hosts.length === 0
   }
 
   #contractOf(path: TwinPath): TwinContract | TwinContract['reported'] | TwinContract['desired'] | TwinContract['delta'] | TwinContract['presence'] {

@@ -1,5 +1,7 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { Storage, StorageChange } from '@iopa/appbuilder/extension'
+import { decodeRecord, encodeRecord } from '../document-format.ts'
+import type { StorageKeys } from '../storage-keys.ts'
 import { type MaybePromise, Turns } from '../turns.ts'
 import { changedParts, emptyTwin, type Stamps, type TwinDocument, type TwinPart } from './document.ts'
 import { differenceOf, isMembers, type Members } from './members.ts'
@@ -25,15 +27,16 @@ interface TwinRecord {
   readonly deltaVersion: number
 }
 
-const ENCODER = new TextEncoder()
-const DECODER = new TextDecoder('utf-8', { fatal: true })
+/** The version that new twins go on from. */
+interface MetaRecord {
+  readonly base: number
+}
 
 /** Where twins are kept. */
 export interface TwinStorage {
   readonly storage: Storage | undefined
-  /** Begins the keys of its records. */
-  readonly prefix: string
-  /** Gets the key of a record that cannot be read. */
+  readonly keys: StorageKeys
+  /** Gets the key of a twin that cannot be read, and was set aside. */
   damaged(key: string, error: unknown): void
 }
 
@@ -68,20 +71,20 @@ export class TwinDocuments {
 
   /** Reads all records. */
   async open(): Promise<void> {
-    const { storage, damaged } = this.#kept
+    const { storage, keys, damaged } = this.#kept
     if (storage === undefined) return
-    const base = await storage.get(this.#baseKey)
-    if (base !== undefined) this.#empty = emptyTwin((this.#base = Number(DECODER.decode(base)) || 0))
-    const start = this.#keyOf('')
-    for await (const [key, value] of storage.list({ prefix: start })) {
+    const meta = await storage.get(keys.meta)
+    if (meta !== undefined) this.#empty = emptyTwin((this.#base = (decodeRecord(keys.meta, meta) as MetaRecord).base))
+    for await (const [stored, value] of storage.list({ prefix: keys.documents })) {
+      const key = stored.slice(keys.documents.length)
       try {
-        this.#twins.set(key.slice(start.length), twinOf(value))
+        this.#twins.set(key, twinOf(stored, value))
       } catch (error) {
-        damaged(key, error)
         await storage.batch([
-          { type: 'put', key: `damaged/${key}`, value },
-          { type: 'delete', key }
+          { type: 'put', key: keys.aside + key, value },
+          { type: 'delete', key: stored }
         ])
+        damaged(key, error)
       }
     }
   }
@@ -108,8 +111,9 @@ export class TwinDocuments {
         return { key, twin: null, parts: ['reported', 'desired', 'delta'] }
       }
       const written = this.#write([
-        { type: 'delete', key: this.#keyOf(key) },
-        { type: 'put', key: this.#baseKey, value: ENCODER.encode(String(base)) }
+        { type: 'delete', key: this.#kept.keys.documents + key },
+        { type: 'delete', key: this.#kept.keys.presence + key },
+        put(this.#kept.keys.meta, { base })
       ])
       return written === undefined ? done() : written.then(done)
     })
@@ -117,13 +121,13 @@ export class TwinDocuments {
 
   #keep(key: string, before: TwinDocument, after: TwinDocument): MaybePromise<TwinChange> {
     if (after === before) return { key, twin: after, parts: [] }
-    const value = ENCODER.encode(JSON.stringify(recordOf(after)))
-    this.#checkRoom(key, value.length)
+    const write = put(this.#kept.keys.documents + key, recordOf(after))
+    this.#checkRoom(key, write.value.length)
     const done = (): TwinChange => {
       this.#twins.set(key, after)
       return { key, twin: after, parts: changedParts(before, after) }
     }
-    const written = this.#write([{ type: 'put', key: this.#keyOf(key), value }])
+    const written = this.#write([write])
     return written === undefined ? done() : written.then(done)
   }
 
@@ -138,19 +142,18 @@ export class TwinDocuments {
       throw new IopaError(507, 'storage-full', `There are ${documents} twins, as many as may be: delete some, or raise the limit.`)
   }
 
-  #keyOf(key: string): string {
-    return `${this.#kept.prefix}\0d${key}`
-  }
-
-  get #baseKey(): string {
-    return `${this.#kept.prefix}\0b`
+  /** Resolves when no change is under way. */
+  idle(): Promise<void> {
+    return this.#turns.idle()
   }
 }
 
+const put = (key: string, record: object): StorageChange & { readonly type: 'put' } => ({ type: 'put', key, value: encodeRecord(key, record) })
+
 const recordOf = ({ delta: _, ...record }: TwinDocument): TwinRecord => record
 
-const twinOf = (value: Uint8Array): TwinDocument => {
-  const record = JSON.parse(DECODER.decode(value)) as TwinRecord
+const twinOf = (stored: string, value: Uint8Array): TwinDocument => {
+  const record = decodeRecord(stored, value) as TwinRecord
   if (!Number.isSafeInteger(record.version) || !isMembers(record.reported) || !isMembers(record.desired) || !isMembers(record.stamps))
     throw new Error('it is no twin')
   return { ...record, delta: differenceOf(record.desired, record.reported) ?? {} }

@@ -4,6 +4,7 @@ import type { DocumentKeys, Params } from '../document-keys.ts'
 import type { MaybePromise } from '../turns.ts'
 import { emptyTwin, type TwinDocument, type TwinPart, withDesired, withReported } from './document.ts'
 import { isMembers, type Members } from './members.ts'
+import { assertHolds, assertWaits, hasPrecondition, notModified } from './preconditions.ts'
 import { partTag, SEEN_HEADER, seenOf } from './tags.ts'
 import type { TwinChange, TwinDocuments } from './twin-documents.ts'
 
@@ -11,8 +12,8 @@ import type { TwinChange, TwinDocuments } from './twin-documents.ts'
 export interface TwinHandlerHost {
   readonly keys: DocumentKeys
   readonly documents: TwinDocuments
-  /** Undefined where the twins have been read. */
-  readonly opening: Promise<void> | undefined
+  /** Undefined where the twins have been read; otherwise a promise of that. */
+  open(): Promise<void> | undefined
   readonly device: (context: Context) => boolean
   readonly user: (context: Context) => boolean
   /** A request of the device, if it is one, counts for its presence. */
@@ -53,8 +54,10 @@ export const twinHandlers = (host: TwinHandlerHost, kept: (change: TwinChange, c
 
   const get =
     (part: TwinPart): Handler =>
-    ({ params, context }) =>
-      answer(context, documents.currentOf(keys.of(params)), part)
+    ({ params, context }) => {
+      const twin = documents.currentOf(keys.of(params))
+      return notModified(context, twin, part) ?? answer(context, twin, part)
+    }
 
   /** Changes a part by `work`, and answers it. */
   const change = (request: Request, part: TwinPart, work: (twin: TwinDocument) => MaybePromise<TwinDocument>): MaybePromise<unknown> => {
@@ -63,7 +66,12 @@ export const twinHandlers = (host: TwinHandlerHost, kept: (change: TwinChange, c
       kept(done, context)
       return answer(context, done.twin ?? emptyTwin(), part)
     }
-    const outcome = documents.change(keys.of(params), work)
+    const conditional = hasPrecondition(context)
+    const outcome = documents.change(keys.of(params), twin => {
+      assertWaits(context)
+      if (conditional) assertHolds(context, twin, part)
+      return work(twin)
+    })
     return outcome instanceof Promise ? outcome.then(settled) : settled(outcome)
   }
 
@@ -111,12 +119,15 @@ export const twinHandlers = (host: TwinHandlerHost, kept: (change: TwinChange, c
           host.heard(keys.of(request.params), context)
         return handler(request)
       }
-      return host.opening === undefined ? run() : host.opening.then(run)
+      const opening = host.open()
+      return opening === undefined ? run() : opening.then(run)
     }
 
   const whole: Handler = ({ params, context }) => {
     const twin = documents.get(keys.of(params))
     if (twin === undefined) throw noTwin()
+    const unchanged = notModified(context, twin, 'whole')
+    if (unchanged !== undefined) return unchanged
     context.response.headers.set('etag', partTag(twin, 'whole'))
     const { version, reported, desired, delta } = twin
     return { version, reported, desired, delta }
@@ -126,6 +137,8 @@ export const twinHandlers = (host: TwinHandlerHost, kept: (change: TwinChange, c
     if (!host.user(context)) throw mayNotDesire()
     const outcome = documents.delete(keys.of(params), twin => {
       if (twin === undefined) throw noTwin()
+      assertWaits(context)
+      if (hasPrecondition(context)) assertHolds(context, twin, 'whole')
     })
     const settled = (done: TwinChange): undefined => {
       kept(done, context)

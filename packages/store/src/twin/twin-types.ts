@@ -48,4 +48,6 @@ export interface Twins<Types extends TwinTypes> {
   /** Deletes a twin; false where there was none. */
   delete(id: DocumentId<Types['params']>): Promise<boolean>
   presence(id: DocumentId<Types['params']>): Promise<PresenceState>
+  /** Ends them after the changes under way, and their storage where nothing else uses that. The app that serves them does so by itself. Idempotent. */
+  close(): Promise<void>
 }

@@ -6,16 +6,19 @@ import {
   type ResourceContract,
   type Schema,
   type ServeHost,
+  type ServeOptions,
   type TwinContract,
   type TwinTypes,
   validate
 } from '@iopa/appbuilder/extension'
 import { systemClock } from '@iopa/transport'
 import { DocumentKeys } from '../document-keys.ts'
+import { storageKeys } from '../storage-keys.ts'
 import type { DocumentId } from '../store-types.ts'
 import { emptyTwin, type TwinDocument, withDesired, withReported } from './document.ts'
 import { lastingConnectionOf } from './lasting-connection.ts'
 import { type Members, mergeMembers, sameValue } from './members.ts'
+import { Opening } from './opening.ts'
 import { Presence } from './presence.ts'
 import { PresenceTimes } from './presence-times.ts'
 import { ServedTwins, type TwinCause } from './served-twins.ts'
@@ -43,10 +46,9 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
   readonly documents: TwinDocuments
   readonly device: (context: Context) => boolean
   readonly user: (context: Context) => boolean
-  opening: Promise<void> | undefined
   readonly #served: ServedTwins
   readonly #presence: Presence
-  readonly #times: PresenceTimes | undefined
+  readonly #opening: Opening
 
   constructor(contract: TwinContract<Types>, { storage, device, user = () => true, limits, clock = systemClock }: TwinOptions) {
     checkPart(contract.reported)
@@ -54,31 +56,51 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
     this.contract = contract
     this.keys = new DocumentKeys(contract)
     const most = { ...LIMITS, ...limits }
-    const prefix = `twins/${contract.pattern}`
+    const keys = storageKeys(contract.pattern)
     this.#served = new ServedTwins(contract, this.keys)
-    this.documents = new TwinDocuments({ storage, prefix, damaged: (key, error) => this.#served.damaged(key, error) }, most)
-    this.#times = storage && new PresenceTimes(storage, prefix)
+    const damaged = (key: string, error: unknown): void =>
+      this.#served.logger.error(
+        `iopa: the twin ${JSON.stringify(this.keys.idOf(key))} of ${contract.pattern} cannot be read, and is set aside`,
+        error
+      )
+    this.documents = new TwinDocuments({ storage, keys, damaged }, most)
+    const times = storage && new PresenceTimes(storage, keys.presence)
     this.#presence = new Presence({
       clock,
       devices: most.documents,
       changed: key => this.#served.notify(key, ['presence'], null),
-      keep: async times => this.#times?.keep(times.filter(([key]) => this.documents.get(key) !== undefined))
+      keep: async heard => times?.keep(heard.filter(([key]) => this.documents.get(key) !== undefined))
     })
     this.device = device ?? isNamedBy(this.keys.names.at(-1))
     this.user = user
-    this.opening = storage && this.#open()
+    const log = (error: unknown): void => this.#served.logger.error(`iopa: the twins of ${contract.pattern} cannot be read`, error)
+    this.#opening = new Opening(storage, contract.pattern, clock, log, async () => {
+      await this.documents.open()
+      if (times !== undefined) for await (const [key, time] of times.read()) this.#presence.restore(key, time)
+    })
   }
 
-  serve(contract: ResourceContract, host: ServeHost): void {
+  serve(contract: ResourceContract, host: ServeHost, options: ServeOptions = {}): void {
     if (contract !== (this.contract as ResourceContract))
       throw new IopaError(500, 'bad-store', `These are the twins of ${this.contract.pattern}: serve that, not ${contract.pattern}.`)
     const handlers = twinHandlers(this, (change, context) => this.#kept(change, { host, context }))
-    this.#served.add(host, handlers, () => this.documents.keys())
-    host.defer(() => this.#presence.flush())
+    this.#served.add(host, handlers, () => this.documents.keys(), options)
+    host.defer(() => (this.#served.leave(host) ? this.close() : undefined))
+  }
+
+  open(): Promise<void> | undefined {
+    return this.#opening.open()
   }
 
   async ready(): Promise<void> {
-    await this.opening
+    await this.open()
+  }
+
+  close(): Promise<void> {
+    return this.#opening.close(async () => {
+      await this.documents.idle()
+      await this.#presence.flush()
+    })
   }
 
   async get(id: DocumentId<Types['params']>): Promise<Twin<Types> | undefined> {
@@ -121,9 +143,7 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
   #kept({ key, twin, parts }: TwinChange, cause: TwinCause | null): void {
     if (parts.length === 0) return
     this.#served.notify(key, ['whole', ...parts], cause)
-    if (twin !== null) return
-    this.#presence.forget(key)
-    void this.#times?.forget(key)
+    if (twin === null) this.#presence.forget(key)
   }
 
   async #change(
@@ -143,18 +163,12 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
   }
 
   async #known(id: unknown): Promise<string> {
-    await this.opening
+    await this.open()
     return this.keys.ofProgram(id)
   }
 
   #told(key: string, { version, reported, desired, delta }: TwinDocument): Twin<Types> {
     return { id: this.keys.idOf(key), version, reported, desired, delta } as Twin<Types>
-  }
-
-  async #open(): Promise<void> {
-    await this.documents.open()
-    for await (const [key, time] of (this.#times as PresenceTimes).read()) this.#presence.restore(key, time)
-    this.opening = undefined
   }
 }
 

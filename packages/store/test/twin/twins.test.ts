@@ -1,10 +1,12 @@
-import { App } from '@iopa/appbuilder'
+import { App, IopaError } from '@iopa/appbuilder'
+import type { Storage } from '@iopa/appbuilder/extension'
 import { resources, twin } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { twins } from '../../src/index.ts'
+import { memory } from '../../src/storage/memory.ts'
 
 const Lamp = z.object({ on: z.boolean(), level: z.number().min(0).max(100), scenes: z.array(z.string()) }).partial()
 const lamp = twin('/devices/{id}', { title: 'A lamp', params: z.object({ id: z.string().max(16) }), reported: Lamp, desired: Lamp })
@@ -63,6 +65,37 @@ describe('twins', () => {
         status: 400,
         body: { code: 'bad-seen' }
       })
+    await app.close()
+  })
+
+  test('take merge patches and JSON patches', async () => {
+    const { app, ask } = served()
+    const json = { headers: { 'content-type': 'application/json-patch+json' } }
+    expect(await ask('PATCH', '/devices/d1/desired', { on: true, level: 9 })).toMatchObject({
+      status: 200,
+      etag: '"1w"',
+      body: { on: true, level: 9 }
+    })
+    expect(await ask('PATCH', '/devices/d1/desired', { level: null })).toMatchObject({ etag: '"2w"', body: { on: true } })
+    expect(await ask('PATCH', '/devices/d1/desired', [{ op: 'add', path: '/level', value: 5 }], json)).toMatchObject({ body: { on: true, level: 5 } })
+    expect(await ask('PATCH', '/devices/d1/desired', { level: 101 })).toMatchObject({ status: 422 })
+    // Only the level is new: on is of version 1.
+    const device = { as: 'd1', headers: { 'iopa-seen': '1x' } }
+    expect(await ask('PATCH', '/devices/d1/reported', { on: false, level: 4 }, device)).toMatchObject({ status: 200, body: { on: false, level: 4 } })
+    expect(await ask('GET', '/devices/d1')).toMatchObject({ body: { desired: { level: 5 }, delta: { level: 5 } } })
+    expect(await ask('PATCH', '/devices/d1/reported', { on: null }, device)).toMatchObject({ body: { level: 4 } })
+    await app.close()
+  })
+
+  test('compare preconditions with the version of the part', async () => {
+    const { app, ask, devices } = served()
+    await devices.desire('d1', { on: true })
+    await devices.report('d1', { on: true })
+    expect(await ask('GET', '/devices/d1/desired', undefined, { headers: { 'if-none-match': '"1w"' } })).toMatchObject({ status: 304, etag: '"1w"' })
+    expect(await ask('PUT', '/devices/d1/desired', { level: 1 }, { headers: { 'if-match': '"2w"' } })).toMatchObject({ status: 412 })
+    expect(await ask('PUT', '/devices/d1/desired', { level: 1 }, { headers: { 'if-match': '"1w"' } })).toMatchObject({ status: 200, etag: '"3w"' })
+    expect(await ask('DELETE', '/devices/d1', undefined, { headers: { 'if-match': '"2t"' } })).toMatchObject({ status: 412 })
+    expect(await ask('DELETE', '/devices/d1', undefined, { headers: { 'if-match': '"3t"' } })).toMatchObject({ status: 204 })
     await app.close()
   })
 
@@ -125,6 +158,58 @@ describe('twins', () => {
     expect(() => twins(twin('/d/{id}', { reported: whole, desired: whole.partial() }))).toThrow(/\/d\/\{id\}\/reported must take a part/)
     const filled = z.object({ on: z.boolean().default(false) })
     expect(() => twins(twin('/d/{id}', { reported: whole.partial(), desired: filled }))).toThrow(/without defaults/)
+  })
+})
+
+describe('twins in a storage', () => {
+  test('are there after a restart, and what is damaged is named and set aside', async () => {
+    const storage = memory()
+    const kept = {
+      ...storage,
+      get: storage.get.bind(storage),
+      list: storage.list.bind(storage),
+      batch: storage.batch.bind(storage),
+      close: async () => {}
+    } as Storage
+    const clock = virtualClock({ start: 1_000_000 })
+    const first = served({ storage: kept, clock })
+    await first.devices.desire('d1', { on: true, level: 5 })
+    await first.devices.desire('d2', { on: true })
+    await first.devices.desire('d3', { on: true })
+    await first.devices.delete('d3')
+    await first.ask('PATCH', '/devices/d1/reported', { on: true }, { as: 'd1', headers: { 'iopa-seen': '1x' } })
+    const before = (await first.ask('GET', '/devices/d1')).body
+    await first.app.close()
+    await expect(first.devices.get('d1')).rejects.toMatchObject({ code: 'closed' })
+    for await (const [key, value] of storage.list()) if (key.endsWith('d2')) await storage.put(key, value.subarray(0, -1))
+
+    const logged: unknown[] = []
+    const devices = twins(lamp, { storage: kept, clock })
+    const app = new App({ logger: { error: (text: unknown) => logged.push(text) } as never }).use(router()).use(resources())
+    app.serve(lamp, devices)
+    expect(await devices.get('d1')).toEqual({ id: 'd1', ...before })
+    expect(await devices.get('d2')).toBeUndefined()
+    expect(await devices.presence('d1')).toMatchObject({ connected: false, lastSeen: '1970-01-01T00:16:40.000Z' })
+    expect(logged).toEqual(['iopa: the twin "d2" of /devices/{id} cannot be read, and is set aside'])
+    // The deleted twin goes on from its version.
+    expect(await devices.desire('d3', { on: false })).toMatchObject({ version: 3 })
+    await devices.report('d1', { level: 6 }, { seen: 1 })
+    expect(await devices.get('d1')).toMatchObject({ desired: { on: true }, version: before.version + 1 })
+    await app.close()
+  })
+
+  test('stay as they were where the storage refuses a change', async () => {
+    const storage = memory()
+    const { app, ask, devices } = served({ storage })
+    await devices.desire('d1', { on: true })
+    const { batch } = storage
+    storage.batch = () => Promise.reject(new IopaError(507, 'storage-full', 'The disk is full.'))
+    expect(await ask('PATCH', '/devices/d1/desired', { on: false })).toMatchObject({ status: 507 })
+    expect(await ask('DELETE', '/devices/d1')).toMatchObject({ status: 507 })
+    expect(await devices.get('d1')).toMatchObject({ version: 1, desired: { on: true } })
+    storage.batch = batch
+    expect(await devices.desire('d1', { on: false })).toMatchObject({ version: 2 })
+    await app.close()
   })
 })
 
