@@ -6,9 +6,15 @@
  * export const version = (): Extension<{ version(): string }> => ({ name: 'version', extend: () => ({ version: () => '1.0' }) })
  */
 
+export { valueType } from '@iopa/context/host'
 export type {
   Clock,
   CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes,
   ErrorContract,
   InputFault,
   InputOf,
@@ -22,6 +28,7 @@ export type {
   PatternParams,
   PatternSegment,
   PatternValues,
+  RepresentationOf,
   ResourceContract,
   ResourceTypes,
   RouteAttributes,
@@ -42,6 +49,7 @@ export {
   markFactory,
   matchPattern,
   optionError,
+  paramNames,
   parsePattern,
   pathsOfRoute,
   validate

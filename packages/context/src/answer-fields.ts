@@ -1,4 +1,4 @@
-import { type Capabilities, type CodecTable, IopaError, isIopaError } from '@iopa/constants'
+import { type Capabilities, type CodecTable, type HeaderFields, IopaError, isIopaError } from '@iopa/constants'
 import type { Excerpt } from './answer.ts'
 import type { AnswerReading } from './answer-reading.ts'
 import type { AsyncScope } from './async-scope.ts'
@@ -19,6 +19,9 @@ export interface NotedMethods {
 export interface AnswerOwner {
   readonly 'server.Capabilities': Capabilities
   readonly 'iopa.Method': string
+  readonly 'iopa.Headers': HeaderFields
+  readonly 'iopa.Scheme': string
+  readonly 'iopa.Observe'?: boolean | undefined
   /** Before any middleware rewrote it: whether a body is sent depends on it. */
   readonly requestedMethod: string
   readonly environment: { readonly codecs: CodecTable; readonly bodyLimit: number }

@@ -12,7 +12,9 @@ export const READ = {
   Scheme: 64,
   Protocol: 128,
   RawPath: 256,
-  Private: 512
+  Private: 512,
+  /** The codecs that Accept chooses for values, and nothing else of it. */
+  Codec: 1024
 } as const
 
 /** Records what the run of a notification reads of its peer, so that its answer goes to equal observers only. */

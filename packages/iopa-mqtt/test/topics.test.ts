@@ -1,4 +1,4 @@
-import type { RouteInfo } from '@iopa/appbuilder/extension'
+import { parsePattern, type RouteInfo } from '@iopa/appbuilder/extension'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { RouteIndex } from '../src/broker/topics/route-index.ts'
@@ -170,5 +170,15 @@ describe('a route with a constraint', () => {
     expect(routes.hasGet('/rooms/7')).toBe(true)
     expect(routes.hasGet('/rooms/hall')).toBe(false)
     expect(routes.hasAny('/rooms/hall')).toBe(false)
+  })
+})
+
+describe('a route with text beside a parameter', () => {
+  test('maps only the accepted topics to state', () => {
+    const { segments } = parsePattern('/v{version}/{id}.json/{part}?')
+    const routes = new RouteIndex([{ method: 'GET', pattern: '', segments, attributes: {} }])
+    const covered = (path: string): boolean => routes.hasGet(path)
+    expect(['/v1/a.json', '/v1/a.json/level'].map(covered)).toEqual([true, true])
+    expect(['/v1/a', '/v/a.json', '/v1/.json', '/1/a.json', '/v1/a.json/x/y'].map(covered)).toEqual([false, false, false, false, false])
   })
 })

@@ -10,7 +10,7 @@ export interface MethodDefinition {
   readonly headers?: Schema
   /** Of the body of the request. PUT takes the state, and has none. */
   readonly input?: Schema
-  /** Of the body of a 2xx answer; the state unless given, for GET, PUT and PATCH. */
+  /** Of the body of a 2xx answer; the state with its computed members unless given, for GET, PUT and PATCH. */
   readonly answer?: Schema
   readonly errors?: Readonly<Record<string, ErrorContract>>
   readonly security?: readonly SecurityScheme[]
@@ -46,11 +46,13 @@ export interface DefinedTypes<Pattern extends string, D extends ResourceDefiniti
   readonly paramsInput: In<D['params'], PathParams<Pattern>>
   readonly state: Out<D['state'], unknown>
   readonly stateInput: In<D['state'], unknown>
-  readonly computed: D['computed'] extends Readonly<Record<string, Schema>>
-    ? { readonly [K in keyof D['computed']]: OutputOf<D['computed'][K]> }
-    : unknown
+  readonly computed: Computed<D>
   readonly methods: { readonly [Name in keyof D['methods']]: DefinedMethod<D, Name, D['methods'][Name]> }
 }
+
+/** The members that the server adds; `unknown`, which adds nothing, where there are none. */
+type Computed<D extends ResourceDefinition> =
+  D['computed'] extends Readonly<Record<string, Schema>> ? { readonly [K in keyof D['computed']]: OutputOf<D['computed'][K]> } : unknown
 
 /** The types of one method. */
 interface DefinedMethod<D extends ResourceDefinition, Name, M extends MethodDefinition> {
@@ -60,6 +62,6 @@ interface DefinedMethod<D extends ResourceDefinition, Name, M extends MethodDefi
   readonly headersInput: In<M['headers'], unknown>
   readonly input: Name extends 'put' ? Out<D['state'], unknown> : Out<M['input'], unknown>
   readonly inputInput: Name extends 'put' ? In<D['state'], unknown> : In<M['input'], unknown>
-  readonly answer: Out<M['answer'], Name extends 'get' | 'put' | 'patch' | 'ipatch' ? Out<D['state'], unknown> : unknown>
+  readonly answer: Out<M['answer'], Name extends 'get' | 'put' | 'patch' | 'ipatch' ? Out<D['state'], unknown> & Computed<D> : unknown>
   readonly errors: M['errors'] extends Readonly<Record<infer Code, ErrorContract>> ? { readonly [C in Code]: { readonly code: C } }[Code] : never
 }

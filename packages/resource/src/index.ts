@@ -7,6 +7,8 @@
  * app.serve(light, { get: ({ params }) => lights.get(params.id), put: ({ params, input }) => lights.set(params.id, input) })
  */
 
+export type { CollectionDefinition } from './collection.ts'
+export { collection } from './collection.ts'
 export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './definition.ts'
 export { resource } from './resource.ts'
 export type { ResourceMethods, ResourceOptions } from './resources.ts'

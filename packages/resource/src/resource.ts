@@ -1,5 +1,6 @@
 import { IopaError, METHODS, type MethodContract, parsePattern, type ResourceContract } from '@iopa/transport'
 import type { DefinedTypes, MethodDefinition, ResourceDefinition } from './definition.ts'
+import { representationOf } from './representation.ts'
 
 /**
  * Declares a resource: a value without handlers, that server, browser, tests and documents share.
@@ -15,20 +16,21 @@ export const resource = <const Pattern extends string, const Definition extends 
 }
 
 /** By name as requests have it. */
-const methodsOf = (pattern: string, { methods, state }: ResourceDefinition): Record<string, MethodContract> =>
+const methodsOf = (pattern: string, definition: ResourceDefinition): Record<string, MethodContract> =>
   Object.fromEntries(
-    Object.entries(methods).map(([name, method]) => {
+    Object.entries(definition.methods).map(([name, method]) => {
       if (name !== name.toLowerCase())
         throw new IopaError(500, 'bad-resource', `Write the method "${name}" of the resource ${pattern} in lower case.`)
-      return [methodName(name), contractOf(name, method, state)]
+      return [methodName(name), contractOf(name, method, definition)]
     })
   )
 
 /** The method of a name in a declaration. */
 export const methodName = (name: string): string => (name === 'ipatch' ? METHODS.IPATCH : name.toUpperCase())
 
-const contractOf = (name: string, method: MethodDefinition, state: ResourceDefinition['state']): MethodContract => ({
-  ...method,
-  ...(name === 'put' && state !== undefined ? { input: state } : undefined),
-  ...(['get', 'put', 'patch', 'ipatch'].includes(name) && method.answer === undefined && state !== undefined ? { answer: state } : undefined)
-})
+const REPRESENTED = ['get', 'put', 'patch', 'ipatch']
+
+const contractOf = (name: string, method: MethodDefinition, { state, computed }: ResourceDefinition): MethodContract => {
+  const answer = method.answer ?? (REPRESENTED.includes(name) ? representationOf(state, computed) : undefined)
+  return { ...method, ...(name === 'put' && state !== undefined ? { input: state } : undefined), ...(answer === undefined ? undefined : { answer }) }
+}

@@ -83,10 +83,21 @@ const serveHandlers = (app: AppHandle, contract: ResourceContract, handlers: Rea
     const serve: MiddlewareFunction = async context => {
       const params = contract.params === undefined ? context['iopa.Params'] : await validate(contract.params, { ...context['iopa.Params'] }, 'params')
       if (input !== undefined) context['iopa.Input'] = await validate(input, await context.json())
-      return handler({ params, query: context.query, headers: context.headers, input: context['iopa.Input'], context })
+      const asked = query === undefined ? context.query : await validate(query, recordOfQuery(context.query), 'query')
+      return handler({ params, query: asked, headers: context.headers, input: context['iopa.Input'], context })
     }
     app.registry.add(method, contract.pattern, attributes, [...(options.middleware ?? []), serve])
   }
+}
+
+/** Arrays where a name stands more than once. */
+const recordOfQuery = (query: URLSearchParams): Record<string, string | string[]> => {
+  const record: Record<string, string | string[]> = Object.create(null)
+  for (const name of new Set(query.keys())) {
+    const all = query.getAll(name)
+    record[name] = all.length === 1 ? (all[0] as string) : all
+  }
+  return record
 }
 
 const defined = (members: Readonly<Record<string, unknown>>): Record<string, unknown> =>

@@ -7,7 +7,8 @@ import {
   type Pattern,
   type PatternParams,
   type PatternSegment,
-  parsePattern
+  parsePattern,
+  placeParams
 } from '@iopa/transport'
 import { allowsCompiling, NO_PARAMS, type ParamsMaker, paramsMaker } from './params.ts'
 import { RouteNode } from './route-node.ts'
@@ -185,7 +186,7 @@ class SegmentTrie<T> implements RouteTable<T> {
     return this.#ignoreSlash && length > 1 && path.charCodeAt(length - 1) === SLASH ? length - 1 : length
   }
 
-  /** The first entry in the order static, constrained, parameter, tail, with full backtracking; the segment at hand begins at `start`. */
+  /** The first entry in the order of `compareSegments`, with full backtracking; the segment at hand begins at `start`. */
   #walk(node: RouteNode<Entry<T>>, method: string | undefined, path: string, start: number, limit: number, count: number): Entry<T> | undefined {
     let end = path.indexOf('/', start)
     if (end === -1) end = limit
@@ -203,14 +204,20 @@ class SegmentTrie<T> implements RouteTable<T> {
         if (entry !== undefined) return entry
       }
       if (length <= MAX_SEGMENT_LENGTH) {
-        if (node.constrained.length > 0) {
+        if (node.tested.length > 0) {
           const segment = path.slice(start, end)
-          for (const edge of node.constrained) {
-            if (!edge.constraint.regex.test(segment)) continue
-            this.#starts[count] = start
-            this.#ends[count] = end
+          for (const { mixed, constraint, node: target } of node.tested) {
+            let taken = 1
+            if (mixed !== undefined) {
+              if (!placeParams(mixed, segment, this.#starts, this.#ends, count, start)) continue
+              taken = mixed.params.length
+            } else {
+              if (constraint?.regex.test(segment) === false) continue
+              this.#starts[count] = start
+              this.#ends[count] = end
+            }
             const entry =
-              end === limit ? this.#finish(edge.node, method, path, count + 1) : this.#walk(edge.node, method, path, end + 1, limit, count + 1)
+              end === limit ? this.#finish(target, method, path, count + taken) : this.#walk(target, method, path, end + 1, limit, count + taken)
             if (entry !== undefined) return entry
           }
         }

@@ -85,16 +85,24 @@ export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
+export type {
+  CollectionContract,
+  CollectionItem,
+  CollectionPage,
+  CollectionQuery,
+  CollectionQueryInput,
+  CollectionTypes
+} from './contract/collections.ts'
 export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
 export type {
-  CollectionContract,
   ErrorContract,
   MethodContract,
   MethodTypes,
   ParamsOf,
+  RepresentationOf,
   ResourceContract,
   ResourceTypes,
   SecurityScheme,
@@ -111,10 +119,12 @@ export { listenerUrl } from './contract/transport.ts'
 export { compileTransitions, REFUSED } from './machine/transitions.ts'
 export type { Constraint } from './patterns/constraint.ts'
 export type { PathParams } from './patterns/path-params.ts'
-export type { Pattern, PatternSegment } from './patterns/pattern.ts'
-export { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, parsePattern } from './patterns/pattern.ts'
+export type { Pattern } from './patterns/pattern.ts'
+export { parsePattern } from './patterns/pattern.ts'
 export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
 export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
+export type { MixedParam, MixedSegment, PatternSegment } from './patterns/pattern-segment.ts'
+export { acceptsSegment, compareSegments, isOptional, MAX_SEGMENT_LENGTH, MAX_SEGMENTS, paramNames, placeParams } from './patterns/pattern-segment.ts'
 export type { InputFault } from './schemas/validation.ts'
 export { faultsOf, invalidInput, validate } from './schemas/validation.ts'
 export { ConnectionUser } from './users/connection-user.ts'

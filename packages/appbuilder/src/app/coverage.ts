@@ -1,7 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
 import { fullPath } from '@iopa/context/host'
-import { isUnrouted, type PatternSegment, type RouteInfo } from '@iopa/transport'
+import { acceptsSegment, isOptional, isUnrouted, type RouteInfo } from '@iopa/transport'
 import { prefixed } from '@iopa/transport/host'
 import { hasPassed } from '../pipeline/guard-trail.ts'
 import { isBelow } from '../pipeline/mount.ts'
@@ -42,8 +42,6 @@ export interface Coverage {
   readonly misplaced: readonly { readonly guard: string; readonly path: string; readonly answering: string }[]
 }
 
-const isOptional = (segment: PatternSegment): boolean => 'optional' in segment && segment.optional === true
-
 /** True when the pattern of a route may match `path` or something below it; optional segments are taken both ways. */
 const routeReaches = ({ segments }: RouteInfo, path: string): boolean => {
   const wanted = path === '' ? [] : path.slice(1).split('/')
@@ -52,10 +50,7 @@ const routeReaches = ({ segments }: RouteInfo, path: string): boolean => {
     const segment = segments[at]
     if (segment === undefined) return false
     if (isOptional(segment) && from(at + 1, depth)) return true
-    if (segment.kind === 'tail') return true
-    const text = wanted[depth] as string
-    const fits = segment.kind === 'static' ? segment.value === text : segment.constraint === undefined || segment.constraint.test(text)
-    return fits && from(at + 1, depth + 1)
+    return segment.kind === 'tail' || (acceptsSegment(segment, wanted[depth] as string) && from(at + 1, depth + 1))
   }
   return from(0, 0)
 }

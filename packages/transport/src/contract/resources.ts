@@ -1,4 +1,5 @@
 import type { PatternParams } from '../patterns/pattern-paths.ts'
+import type { CollectionContract } from './collections.ts'
 import type { Schema } from './schemas.ts'
 
 /** What one method of a resource takes and answers. */
@@ -11,7 +12,7 @@ export interface MethodContract {
   readonly headers?: Schema
   /** Of the body of the request; that of the state unless given, for PUT. */
   readonly input?: Schema
-  /** Of the body of a 2xx answer; that of the state unless given, for GET, PUT and PATCH. */
+  /** Of the body of a 2xx answer; that of the representation, computed members included, unless given, for GET, PUT and PATCH. */
   readonly answer?: Schema
   /** The errors that its handler raises, by code. */
   readonly errors?: Readonly<Record<string, ErrorContract>>
@@ -89,17 +90,6 @@ export interface ResourceContract<Types extends ResourceTypes = ResourceTypes> {
   readonly '~types'?: Types
 }
 
-/** How a collection lists the instances of another resource. */
-export interface CollectionContract {
-  readonly item: ResourceContract
-  /** POST creates an item with an id of the server's. */
-  readonly create: boolean
-  /** Most items of one page. */
-  readonly page: number
-  /** Members of the state that a query may compare with. */
-  readonly filter: readonly string[]
-}
-
 /**
  * How a user authenticates. Kinds are those of OpenAPI 3.1 (Security Scheme Object), and `psk`, a pre-shared key of TLS or DTLS, of the W3C
  * Thing Description. `name` is what documents refer to.
@@ -116,6 +106,9 @@ export type ParamsOf<Contract> = TypesOf<Contract>['params']
 
 /** The state of a contract. */
 export type StateOf<Contract> = TypesOf<Contract>['state']
+
+/** What GET of a contract answers: its state with the computed members. */
+export type RepresentationOf<Contract> = TypesOf<Contract>['state'] & TypesOf<Contract>['computed']
 
 /** The types of a contract. */
 export type TypesOf<Contract> = Contract extends { readonly '~types'?: infer Types }

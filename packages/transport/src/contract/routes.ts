@@ -1,5 +1,5 @@
 import type { Context } from '@iopa/context'
-import type { PatternSegment } from '../patterns/pattern.ts'
+import type { PatternSegment } from '../patterns/pattern-segment.ts'
 import type { ErrorContract, ResourceContract, SecurityScheme } from './resources.ts'
 import type { Schema } from './schemas.ts'
 

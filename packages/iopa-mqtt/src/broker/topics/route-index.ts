@@ -1,4 +1,4 @@
-import { answersMethod, type PatternSegment, pathsOfRoute, type RouteInfo } from '@iopa/transport'
+import { acceptsSegment, answersMethod, isOptional, type PatternSegment, pathsOfRoute, type RouteInfo } from '@iopa/transport'
 
 /** The paths that routes of the app cover: a path with a GET route is state, a path without any route is a stream of messages. */
 export class RouteIndex {
@@ -56,7 +56,6 @@ function matchFrom(pattern: readonly PatternSegment[], at: number, segments: rea
   if (!segment) return from === segments.length
   if (segment.kind === 'tail') return true
   const value = segments[from]
-  if (segment.kind === 'static') return value === segment.value && matchFrom(pattern, at + 1, segments, from + 1)
-  if (value !== undefined && value !== '' && (segment.constraint?.test(value) ?? true) && matchFrom(pattern, at + 1, segments, from + 1)) return true
-  return segment.optional === true && matchFrom(pattern, at + 1, segments, from)
+  if (value !== undefined && acceptsSegment(segment, value) && matchFrom(pattern, at + 1, segments, from + 1)) return true
+  return isOptional(segment) && matchFrom(pattern, at + 1, segments, from)
 }
