@@ -3,7 +3,7 @@
 const MOST = 200
 const table = document.querySelector('#changes')
 const body = table.querySelector('tbody')
-const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
+const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hour12: false })
 let after = 0
 let under = null
 let again = false
