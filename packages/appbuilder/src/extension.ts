@@ -28,6 +28,7 @@ export type {
   PatternParams,
   PatternSegment,
   PatternValues,
+  PresenceState,
   RepresentationOf,
   ResourceContract,
   ResourceTypes,
@@ -38,6 +39,9 @@ export type {
   SchemaResult,
   SecurityScheme,
   StateOf,
+  TwinContract,
+  TwinState,
+  TwinTypes,
   TypesOf
 } from '@iopa/transport'
 export {
@@ -73,8 +77,12 @@ export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'
 export { isNoted, noteMethods } from './pipeline/noted-methods.ts'
 export { sequence } from './pipeline/sequence.ts'
-export type { PreconditionOptions } from './preconditions/change-route.ts'
+export type { CheckedHandler, PreconditionOptions } from './preconditions/change-route.ts'
 export { withPreconditions } from './preconditions/change-route.ts'
+export type { Current, Verdict } from './preconditions/conditions.ts'
+export { evaluate } from './preconditions/conditions.ts'
+export type { RunNesting } from './preconditions/run-nesting.ts'
+export { runNesting } from './preconditions/run-nesting.ts'
 export type {
   Patch,
   ResourceHandler,

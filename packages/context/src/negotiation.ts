@@ -22,14 +22,15 @@ export const choiceOf = (answer: AnswerFields, codecs: CodecTable): Choose | und
 }
 
 /** The codec of a value that answers `owner`. In the run of a notification only the choice counts as read, not the header. */
-export const chosen = (owner: AnswerOwner, value: unknown, codecs: CodecTable): Codec => {
+const chosen = (owner: AnswerOwner, value: unknown, codecs: CodecTable): Codec => {
+  const format = codecs.formatOf(value)
   const choose = (): Codec => {
     const text = owner['iopa.Observe'] === true && isHttp(owner['iopa.Scheme'])
-    return codecs.preferred(owner['iopa.Headers'].getAll('accept').join(), value, text)
+    return codecs.choices(owner['iopa.Headers'].getAll('accept').join(), text)[format] as Codec
   }
   const reads = readsOf(owner)
   if (reads === undefined) return choose()
-  reads.add(READ.Codec)
+  reads.add(format === 0 ? READ.Codec : READ.SpecialCodec)
   return reads.ignoring(choose)
 }
 

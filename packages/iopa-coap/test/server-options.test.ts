@@ -1,3 +1,4 @@
+import { reply } from '@iopa/appbuilder'
 import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
@@ -32,6 +33,28 @@ describe('options of a request to the server', () => {
       expect(code(await peer.ask(CODE.GET, { path: '/test', options: [[OPTION.IF_MATCH, Buffer.alloc(9)]] }))).toBe('4.02')
       expect(code(await peer.ask(CODE.GET, { path: '/test', options: [[OPTION.ETAG, Buffer.alloc(9)]] }))).toBe('2.05')
       expect(code(await peer.ask(CODE.GET, { path: '/test', options: [[OPTION.OBSERVE, Buffer.alloc(4)]] }))).toBe('2.05')
+    })
+  )
+
+  test(
+    'carries the headers idempotency-key and iopa-seen in options 65000 and 65004',
+    withServer(async (peer, server) => {
+      const seen: (string | undefined)[][] = []
+      server.app.post('/headers', ({ headers }) => {
+        seen.push([headers.get('idempotency-key'), headers.get('iopa-seen')])
+        return reply(204)
+      })
+      const ask = (...options: [number, Uint8Array | string][]) => peer.ask(CODE.POST, { path: '/headers', options })
+      await ask([OPTION.IDEMPOTENCY_KEY, 'k-1'], [OPTION.SEEN, '1cx'])
+      await ask([OPTION.IDEMPOTENCY_KEY, 'two'], [OPTION.IDEMPOTENCY_KEY, 'keys'], [OPTION.SEEN, 'longer than 8'])
+      await ask([OPTION.IDEMPOTENCY_KEY, 'line\r\nbreak'], [OPTION.SEEN, ''])
+      await ask([OPTION.SEEN, Buffer.of(1, 2)])
+      expect(seen).toEqual([
+        ['k-1', '"1cx"'],
+        ['two', undefined],
+        [undefined, undefined],
+        [undefined, '"0102"']
+      ])
     })
   )
 

@@ -1,15 +1,17 @@
-import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
+import { IopaError, isIopaError, type MiddlewareFunction } from '@iopa/appbuilder'
 import {
   kindOf,
   parsePattern,
   type RouteAttributes,
   type RouteInfo,
   type RouteValidator,
+  type SecurityScheme,
   sequence,
   withPreconditions
 } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
-import type { Route, RouteTable } from './route-table.ts'
+import type { Route } from './route.ts'
+import type { RouteTable } from './route-table.ts'
 
 /** What a route leads to. */
 export interface Target {
@@ -22,6 +24,8 @@ export interface Target {
   readonly requires: readonly string[]
   /** True if one of its middleware authenticates. */
   readonly guarded: boolean
+  /** How its own middleware authenticates. */
+  readonly security: readonly SecurityScheme[]
 }
 
 /** A route as discovery and `explain()` see it. */
@@ -32,7 +36,8 @@ export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo 
   attributes: value.attributes,
   ...(value.middleware.length > 0 ? { middleware: value.middleware } : undefined),
   ...(value.requires.length > 0 ? { requires: value.requires } : undefined),
-  ...(value.guarded ? { guarded: true } : undefined)
+  ...(value.guarded ? { guarded: true } : undefined),
+  ...(value.security.length > 0 ? { security: value.security } : undefined)
 })
 
 /** A mistake in how a route is declared: thrown when it is added, never while a request is routed. */
@@ -64,16 +69,21 @@ export interface RouterRoutes {
 
 const SCHEMAS = ['params', 'query', 'headers', 'input', 'answer'] as const
 
-/** The layer that validates by the schemas of a route; undefined where it has none. */
-const validationOf = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute): MiddlewareFunction | undefined => {
+/** The handler behind the schemas of its route. */
+const validated = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute, handler: MiddlewareFunction): MiddlewareFunction => {
   const named = SCHEMAS.find(name => attributes[name] !== undefined)
-  if (named === undefined) return undefined
-  if (validator !== undefined) return validator({ method, pattern: path, attributes })
-  throw routeError(
-    'no-validator',
-    `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
-    place
-  )
+  if (named === undefined) return handler
+  if (validator === undefined)
+    throw routeError(
+      'no-validator',
+      `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
+      place
+    )
+  try {
+    return validator({ method, pattern: path, attributes }, handler) ?? handler
+  } catch (error) {
+    throw isIopaError(error) ? routeError(error.code, error.detail, place) : error
+  }
 }
 
 /** Adds a route. @throws IopaError 500 with the line of the call. */
@@ -91,19 +101,18 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
-  const validation = validationOf(routes, given)
-  const handler = withPreconditions(layerOf(chain.at(-1), name, place), {
+  const handler = withPreconditions(validated(routes, given, layerOf(chain.at(-1), name, place)), {
     method,
     own: attributes.preconditions === 'own',
     hasGet: asked => table.find('GET', asked) !== undefined
   })
-  const layers = validation === undefined ? middleware : [...middleware, validation]
   const target: Target = {
-    handler: layers.length === 0 ? handler : sequence([...layers, handler]),
+    handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),
-    guarded: values.some(value => keysOf(value, 'provides').includes('server.User'))
+    guarded: values.some(isGuard),
+    security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.
   return table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
@@ -130,6 +139,14 @@ export const isMiddleware = (value: unknown): boolean =>
 const keysOf = (value: unknown, declaration: 'provides' | 'requires'): readonly string[] => {
   const keys = (value as Partial<Record<typeof declaration, unknown>> | null)?.[declaration]
   return Array.isArray(keys) ? keys : []
+}
+
+/** True for middleware that says who is asking. */
+const isGuard = (value: unknown): boolean => keysOf(value, 'provides').includes('server.User')
+
+const schemesOf = (value: unknown): readonly SecurityScheme[] => {
+  const { security } = value as { readonly security?: unknown }
+  return Array.isArray(security) ? security : []
 }
 
 /** What the layers of a route require and none before them provides. */

@@ -89,8 +89,7 @@ const isAttributes = (value: unknown): value is RouteAttributes =>
 /** The registry of an app, which `notifyWhere` belongs to. */
 export const registryOf = (routes: RouterRoutes, notifyWhere: AppHandle['notifyWhere']): RouteRegistry => {
   const { table } = routes
-  const add: RouteRegistry['add'] = (method, path, attributes, chain) => {
-    const place = callSite(add)
+  const add: RouteRegistry['add'] = (method, path, attributes, chain, place = callSite(add)) => {
     const given = method === undefined ? undefined : checkMethod(method, place)
     const route = register(routes, { method: given, prefix: '', path, attributes, chain, place })
     return {

@@ -1,6 +1,6 @@
 import type { Bag } from '@iopa/constants'
 import type { ReceivedAnswer } from '@iopa/context'
-import { type ContextFactory, checkPath, type Environment, type RunContext } from '@iopa/context/host'
+import { type ContextFactory, checkPath, contextOf, type Environment, fullPath, type RunContext } from '@iopa/context/host'
 import type { Clock, Limits, UserWatches } from '@iopa/transport'
 import { marked } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -121,6 +121,10 @@ export class AppObservations {
       },
       routes: as => listedRoutes(coverageOf(this.#self), as ?? null),
       notify: path => this.notify(path),
+      mayGet: (path, as) => {
+        const context = contextOf(as) as RunContext
+        return context.environment.mayGet?.(fullPath(as['iopa.PathBase'], path), context) ?? true
+      },
       notifyWhere: (matches, known = []) => {
         // Before the first request there are no observers.
         if (!this.#self.isFixed) return

@@ -44,6 +44,11 @@ export interface AppHandle {
   transports(): readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void
+  /**
+   * True where the user of a request may GET a path of this app: at once where nothing authenticates, otherwise by that GET. Verdicts last as long as the
+   * request.
+   */
+  mayGet(path: string, as: Context): boolean | Promise<boolean>
   /** Runs `dispose` when the app closes, after its listeners. */
   defer(dispose: (reason: EndReason) => unknown): void
   /** Notifies observers of the `known` paths, and of every path that is observed and `matches`: another route answers there from now on, or none. */

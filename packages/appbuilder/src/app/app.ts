@@ -21,6 +21,7 @@ import { extendApp } from './extension.ts'
 import { type ListenerApp, ListenerHost } from './listener-host.ts'
 import { Listeners } from './listeners.ts'
 import { attach, closeNested, NESTED, type NestedApp } from './nested-app.ts'
+import { ReadPermissions } from './read-permissions.ts'
 import { missingRouter, type RouteRegistry } from './route-registry.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
@@ -71,6 +72,8 @@ export class App<Required extends keyof IopaKeys = never> {
       users: () => this.#users
     })
     this.#environment.changes = this.#observations.conditional
+    const permissions = new ReadPermissions(this.#self, this.#observations.registry)
+    this.#environment.mayGet = (path, context) => permissions.mayGet(path, context as RunContext)
     this.#runner = this.#observations.runner(this.limits)
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
   }

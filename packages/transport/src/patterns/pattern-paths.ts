@@ -5,7 +5,7 @@ import type { Pattern } from './pattern.ts'
 import {
   acceptsSegment,
   compareSegments,
-  isOptional,
+  isOptionalSegment,
   MAX_SEGMENT_LENGTH,
   MAX_SEGMENTS,
   type MixedSegment,
@@ -53,7 +53,7 @@ export const expandPattern = (pattern: Pattern, values: PatternValues): string =
   for (const segment of pattern.segments) {
     const missing = paramNames(segment).find(name => !Object.hasOwn(values, name) || values[name] === undefined)
     if (missing !== undefined) {
-      if (isOptional(segment)) continue
+      if (isOptionalSegment(segment)) continue
       throw refuse(`'${missing}' is missing`)
     }
     if (segment.kind === 'static') parts.push(segment.value)

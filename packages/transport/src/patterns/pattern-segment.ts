@@ -31,7 +31,7 @@ export const MAX_SEGMENTS = 64
 export const MAX_SEGMENT_LENGTH = 1024
 
 /** True for a segment that a path may leave out. */
-export const isOptional = (segment: PatternSegment): boolean => 'optional' in segment && segment.optional === true
+export const isOptionalSegment = (segment: PatternSegment): boolean => 'optional' in segment && segment.optional === true
 
 /** The names of the parameters in a segment, in order. */
 export const paramNames = (segment: PatternSegment): readonly string[] =>

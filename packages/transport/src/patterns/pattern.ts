@@ -1,4 +1,4 @@
-import { isOptional, MAX_SEGMENTS, type PatternSegment, paramNames } from './pattern-segment.ts'
+import { isOptionalSegment, MAX_SEGMENTS, type PatternSegment, paramNames } from './pattern-segment.ts'
 import { invalid, parseSegment } from './segment-parser.ts'
 
 /** A pattern in parsed form. */
@@ -26,7 +26,7 @@ export const parsePattern = (text: string): Pattern => {
   if (names.length > MAX_PARAMS) throw invalid(text, `use at most ${MAX_PARAMS} parameters`)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw invalid(text, `give each parameter its own name; "${twice}" is used twice`)
-  if (segments.filter(isOptional).length > MAX_OPTIONALS) throw invalid(text, `use at most ${MAX_OPTIONALS} optional segments`)
+  if (segments.filter(isOptionalSegment).length > MAX_OPTIONALS) throw invalid(text, `use at most ${MAX_OPTIONALS} optional segments`)
   return { text, segments, variants: variantsOf(segments) }
 }
 
@@ -53,7 +53,7 @@ const splitSegments = (text: string): string[] => {
 const variantsOf = (segments: readonly PatternSegment[]): readonly (readonly PatternSegment[])[] =>
   segments
     .reduceRight<readonly (readonly PatternSegment[])[]>(
-      (rest, segment) => [...rest.map(variant => [segment, ...variant]), ...(isOptional(segment) ? rest : [])],
+      (rest, segment) => [...rest.map(variant => [segment, ...variant]), ...(isOptionalSegment(segment) ? rest : [])],
       [[]]
     )
     // Without any segment the root is left.

@@ -1,4 +1,4 @@
-import { acceptsSegment, answersMethod, isOptional, type PatternSegment, pathsOfRoute, type RouteInfo } from '@iopa/transport'
+import { acceptsSegment, answersMethod, isOptionalSegment, type PatternSegment, pathsOfRoute, type RouteInfo } from '@iopa/transport'
 
 /** The paths that routes of the app cover: a path with a GET route is state, a path without any route is a stream of messages. */
 export class RouteIndex {
@@ -57,5 +57,5 @@ function matchFrom(pattern: readonly PatternSegment[], at: number, segments: rea
   if (segment.kind === 'tail') return true
   const value = segments[from]
   if (value !== undefined && acceptsSegment(segment, value) && matchFrom(pattern, at + 1, segments, from + 1)) return true
-  return isOptional(segment) && matchFrom(pattern, at + 1, segments, from)
+  return isOptionalSegment(segment) && matchFrom(pattern, at + 1, segments, from)
 }
