@@ -17,6 +17,8 @@ export interface ItemHost {
   readonly clock: Clock
   /** Makes the ids of new documents; undefined for UUIDs. */
   readonly newId: (() => string) | undefined
+  /** Whether peers may create documents. */
+  readonly create: boolean
   /** Tells of a change that has been kept. */
   kept(change: KeptChange, cause: Cause): void
 }
@@ -75,7 +77,11 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       if (verdict === 'failed') throw preconditionFailed()
       return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document) }) : answer(context, document)
     },
-    put: request => change(request, () => request.input),
+    put: request =>
+      change(request, (current, key) => {
+        if (!host.create && !request.context['server.IsReplica']) existing(key, current)
+        return request.input
+      }),
     patch,
     ipatch: patch,
     delete: request =>
