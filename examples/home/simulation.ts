@@ -1,4 +1,5 @@
 // Devices on every protocol, whose readings follow the course of a day.
+import { setMaxListeners } from 'node:events'
 import type { App, Client } from '@iopa/appbuilder'
 
 interface Kind {
@@ -32,7 +33,14 @@ const PAUSE = 4000
 const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
   new Promise(resolve => {
     const timer = setTimeout(resolve, milliseconds)
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer)
+        resolve()
+      },
+      { once: true }
+    )
   })
 
 const device = async (client: Client, at: number, signal: AbortSignal): Promise<void> => {
@@ -56,13 +64,20 @@ const inhabitant = async (client: Client, lights: readonly string[], signal: Abo
     await pause(3000 + 5000 * Math.random(), signal)
     const light = lights[Math.floor(Math.random() * lights.length)] as string
     const on = Math.random() < 0.6
-    if (!signal.aborted) await client.put(`/lights/${light}`, { on, level: on ? 20 + Math.round(80 * Math.random()) : 0 }, { signal }).catch(() => undefined)
+    if (!signal.aborted)
+      await client.put(`/lights/${light}`, { on, level: on ? 20 + Math.round(80 * Math.random()) : 0 }, { signal }).catch(() => undefined)
   }
 }
 
 /** Runs `count` devices, spread over the protocols of `urls`, until `signal` aborts. */
-export const simulate = async (app: App, urls: readonly string[], { count, lights, signal }: { count: number; lights: readonly string[]; signal: AbortSignal }): Promise<void> => {
+export const simulate = async (
+  app: App,
+  urls: readonly string[],
+  { count, lights, signal }: { count: number; lights: readonly string[]; signal: AbortSignal }
+): Promise<void> => {
   const clients = await Promise.all(Array.from({ length: count }, (_, at) => app.connect(urls[at % urls.length] as string)))
+  // Each device waits for it.
+  setMaxListeners(0, signal)
   const last = clients.at(-1)
   if (last === undefined) return
   try {

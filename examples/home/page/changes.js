@@ -10,7 +10,8 @@ let again = false
 
 const rowOf = ({ at, protocol, method, path, status, peer }) => {
   const row = document.createElement('tr')
-  for (const text of [time.format(at), protocol, method, path, String(status), peer]) row.append(Object.assign(document.createElement('td'), { textContent: text }))
+  for (const text of [time.format(at), protocol, method, path, String(status), peer])
+    row.append(Object.assign(document.createElement('td'), { textContent: text }))
   if (status >= 400) row.children[4].className = 'refused'
   return row
 }

@@ -20,7 +20,9 @@ const required = process.env['IOPA_REQUIRE_PEERS'] === '1'
 /** A suite that needs real clients; without them it is skipped, unless they are required. */
 export const describeHome = (what: string, programs: readonly string[], suite: () => void): void => {
   const absent = programs.filter(program => missing.includes(program))
-  describe.skipIf(absent.length > 0 && !required)(`home, with ${programs.join(', ')}`, { timeout: 60_000 }, () => describe(what, suite))
+  describe.skipIf(absent.length > 0 && !required)(`home, with ${programs.join(', ')}`, { timeout: 60_000 }, () => {
+    describe(what, suite)
+  })
 }
 
 export interface House {
@@ -99,4 +101,3 @@ export const mosquitto = async (): Promise<number> => {
     if (child.exitCode === null) return port
   }
 }
-

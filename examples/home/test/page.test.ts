@@ -13,9 +13,37 @@ const json = (body: unknown): string => JSON.stringify(body)
 
 /** A change by each protocol. */
 const CHANGES: readonly [name: string, change: (house: House, level: number) => [command: string, ...args: string[]]][] = [
-  ['curl', (house, level) => ['curl', '-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ on: true, level }), `${house.http}/lights/hall`]],
-  ['coap-client', ({ ports }, level) => ['coap-client-notls', '-m', 'put', '-t', '50', '-e', json({ on: true, level }), `coap://127.0.0.1:${ports.coap}/lights/hall`]],
-  ['mosquitto_pub', ({ ports }, level) => ['mosquitto_pub', '-p', String(ports.mqtt), '-t', 'lights/hall', '-q', '1', '-m', json({ on: true, level })]],
+  [
+    'curl',
+    (house, level) => [
+      'curl',
+      '-s',
+      '-X',
+      'PUT',
+      '-H',
+      'content-type: application/json',
+      '-d',
+      json({ on: true, level }),
+      `${house.http}/lights/hall`
+    ]
+  ],
+  [
+    'coap-client',
+    ({ ports }, level) => [
+      'coap-client-notls',
+      '-m',
+      'put',
+      '-t',
+      '50',
+      '-e',
+      json({ on: true, level }),
+      `coap://127.0.0.1:${ports.coap}/lights/hall`
+    ]
+  ],
+  [
+    'mosquitto_pub',
+    ({ ports }, level) => ['mosquitto_pub', '-p', String(ports.mqtt), '-t', 'lights/hall', '-q', '1', '-m', json({ on: true, level })]
+  ],
   ['a TCP line', ({ ports }, level) => ['sh', '-c', `echo '${json(bag(level))}' | nc -q1 127.0.0.1 ${ports.tcp}`]],
   ['a UDP datagram', ({ ports }, level) => ['sh', '-c', `echo '${json(bag(level))}' | nc -u -w1 127.0.0.1 ${ports.udp}`]]
 ]
@@ -66,7 +94,8 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
     const rows = page.locator('#changes tbody tr')
     await expect.poll(() => rows.count()).toBe(CHANGES.length)
     const texts = await rows.allInnerTexts()
-    for (const protocol of ['HTTP', 'CoAP', 'MQTT', 'TCP', 'UDP']) expect(texts.some(text => text.includes(protocol) && text.includes('/lights/hall') && text.includes('PUT'))).toBe(true)
+    for (const protocol of ['HTTP', 'CoAP', 'MQTT', 'TCP', 'UDP'])
+      expect(texts.some(text => text.includes(protocol) && text.includes('/lights/hall') && text.includes('PUT'))).toBe(true)
     expect(faults).toEqual([])
   })
 
@@ -90,7 +119,8 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
 
   test('shows a sensor with its history, and its age', async () => {
     const house = await open()
-    for (const value of [20, 21, 21.5]) await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ value, unit: '°C' }), `${house.http}/sensors/attic`])
+    for (const value of [20, 21, 21.5])
+      await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ value, unit: '°C' }), `${house.http}/sensors/attic`])
     const page = await visit(house)
     const attic = page.locator('.sensor', { hasText: 'attic' })
     await attic.locator('.value', { hasText: '21.5' }).waitFor()
@@ -106,7 +136,13 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
     const { ports } = house
     house.process.kill('SIGKILL')
     await page.locator('#status[data-state=lost]').waitFor()
-    const names: [keyof House['ports'], string][] = [['http', 'HTTP_PORT'], ['coap', 'COAP_PORT'], ['mqtt', 'MQTT_PORT'], ['tcp', 'TCP_PORT'], ['udp', 'UDP_PORT']]
+    const names: [keyof House['ports'], string][] = [
+      ['http', 'HTTP_PORT'],
+      ['coap', 'COAP_PORT'],
+      ['mqtt', 'MQTT_PORT'],
+      ['tcp', 'TCP_PORT'],
+      ['udp', 'UDP_PORT']
+    ]
     const again = await open(Object.fromEntries(names.map(([name, variable]) => [variable, String(ports[name])])))
     await page.locator('#status[data-state=live]').waitFor({ timeout: 20_000 })
     await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ on: true, level: 77 }), `${again.http}/lights/hall`])
@@ -115,8 +151,21 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
 
   test('has nothing that axe-core finds, in light, dark and on a phone', async () => {
     const house = await open()
-    for (const [sensor, value, unit] of [['attic', 21.5, '°C'], ['cellar', 55, '%']] as const)
-      for (const change of [0, 1, -0.5, 0.5]) await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ value: value + change, unit }), `${house.http}/sensors/${sensor}`])
+    for (const [sensor, value, unit] of [
+      ['attic', 21.5, '°C'],
+      ['cellar', 55, '%']
+    ] as const)
+      for (const change of [0, 1, -0.5, 0.5])
+        await run('curl', [
+          '-s',
+          '-X',
+          'PUT',
+          '-H',
+          'content-type: application/json',
+          '-d',
+          json({ value: value + change, unit }),
+          `${house.http}/sensors/${sensor}`
+        ])
     await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ on: true, level: 80 }), `${house.http}/lights/hall`])
     const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
     for (const [name, options] of [
