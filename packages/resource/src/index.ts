@@ -7,6 +7,7 @@
  * app.serve(light, { get: ({ params }) => lights.get(params.id), put: ({ params, input }) => lights.set(params.id, input) })
  */
 
+export { historyContract as history } from '@iopa/transport'
 export type { CollectionDefinition } from './collection.ts'
 export { collection } from './collection.ts'
 export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './definition.ts'
