@@ -30,6 +30,7 @@ export type IopaErrorCode =
   | 'bad-reason'
   | 'bad-request'
   | 'bad-resource'
+  | 'bad-schema'
   | 'bad-seen'
   | 'bad-state-version'
   | 'bad-status'

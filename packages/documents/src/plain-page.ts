@@ -12,6 +12,7 @@ export const plainPage: Viewer = {
       `script-src ${await hashSource(script)}`,
       `style-src ${await hashSource(style as string)}`,
       "connect-src 'self'",
+      'img-src data:',
       "base-uri 'none'",
       "form-action 'none'",
       "frame-ancestors 'none'"

@@ -8,6 +8,11 @@
  */
 
 export { historyContract as history } from '@iopa/transport'
+export type { AtOptions, InProcess, Target } from './client/at.ts'
+export { at } from './client/at.ts'
+export type { CallOptions, ChangeOptions, MergePatch, MethodOptions, PatchOperation, ResourceClient, Tagged } from './client/client-types.ts'
+export type { ResourceProblem } from './client/problems.ts'
+export { isProblem } from './client/problems.ts'
 export type { CollectionDefinition } from './collection.ts'
 export { collection } from './collection.ts'
 export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './definition.ts'

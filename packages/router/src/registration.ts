@@ -28,8 +28,17 @@ export interface Target {
   readonly security: readonly SecurityScheme[]
 }
 
+// Listings are made again and again, of routes that stay as they are.
+const infos = new WeakMap<Route<Target>, RouteInfo>()
+
 /** A route as discovery and `explain()` see it. */
-export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
+export const announced = (route: Route<Target>): RouteInfo => {
+  let info = infos.get(route)
+  if (info === undefined) infos.set(route, (info = infoOf(route)))
+  return info
+}
+
+const infoOf = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
   method,
   pattern: pattern.text,
   segments: pattern.text === '/' ? [] : pattern.segments,
@@ -65,6 +74,8 @@ export interface RouterRoutes {
   readonly table: RouteTable<Target>
   /** What validates requests by the schemas of a route; undefined before a package gives one. */
   validator: RouteValidator | undefined
+  /** Called when a route was added or removed. */
+  readonly changed: () => void
 }
 
 const SCHEMAS = ['params', 'query', 'headers', 'input', 'answer'] as const
@@ -115,7 +126,9 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
     security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.
-  return table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
+  const route = table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
+  routes.changed()
+  return route
 }
 
 const layerOf = (value: unknown, route: string, place: () => string): MiddlewareFunction => {

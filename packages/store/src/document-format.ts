@@ -29,7 +29,7 @@ export const encodeRecord = (key: string, record: object): Uint8Array => {
 
 /** What stands under a key. @throws Error that says what is wrong with it. */
 export const decodeRecord = (key: string, value: Uint8Array): unknown => {
-  if (value[0] !== FORMAT || value.length < HEADER) throw new Error(`the record has the unknown format ${value[0] ?? 'of no bytes'}`)
+  if (value[0] !== FORMAT || value.length < HEADER) throw new Error(`the record has an unknown format in its ${value.length} bytes`)
   const json = value.subarray(HEADER)
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
   if (view.getUint32(1) !== crc32(json, crc32(encoder.encode(key)))) throw new Error('the record is damaged: its checksum does not fit')

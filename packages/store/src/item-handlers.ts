@@ -20,6 +20,8 @@ export interface ItemHost {
   readonly clock: Clock
   /** Makes the ids of new documents; undefined for UUIDs. */
   readonly newId: (() => string) | undefined
+  /** Whether peers may create documents. */
+  readonly create: boolean
   /** Tells of a change that has been kept. */
   readonly history: History | null
   /** The state of a record in the shape of now; undefined where it cannot be migrated. */
@@ -82,7 +84,11 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       if (verdict === 'failed') throw preconditionFailed()
       return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document) }) : answer(context, document)
     },
-    put: request => change(request, () => request.input),
+    put: request =>
+      change(request, (current, key) => {
+        if (!host.create && !request.context['server.IsReplica']) existing(key, current)
+        return request.input
+      }),
     patch,
     ipatch: patch,
     delete: request =>

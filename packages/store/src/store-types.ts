@@ -63,6 +63,8 @@ export interface StoreOptions<Types extends ResourceTypes> {
   readonly storage?: Storage
   /** Documents of a new store, by id. */
   readonly initial?: Readonly<Record<string, Types['stateInput']>>
+  /** False lets the program alone create documents: PUT of one that does not exist is 404. */
+  readonly create?: boolean
   /** One function for each member that the contract declares as computed. */
   readonly computed?: Computed<Types>
   /** Handlers of methods that a store does not serve, such as POST of an action. */

@@ -43,6 +43,7 @@ import type { MaybePromise } from './turns.ts'
 const OPTIONS: Record<keyof StoreOptions<ResourceTypes>, true> = {
   storage: true,
   initial: true,
+  create: true,
   computed: true,
   handlers: true,
   limits: true,
@@ -72,6 +73,7 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
   readonly represent: Represent
   readonly clock: Clock
   readonly newId: (() => string) | undefined
+  readonly create: boolean
   readonly handlers: Readonly<Record<string, unknown>>
   readonly history: History | null
   readonly #served: ServedResources
@@ -79,11 +81,12 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
   readonly #rules: Rules<StoreChange<Types> & RuleChange>
 
   constructor(contract: ResourceContract<Types>, options: StoreOptions<Types>) {
-    const { storage = null, initial = {}, computed = {}, handlers = {}, clock = systemClock, newId } = options
+    const { storage = null, initial = {}, computed = {}, handlers = {}, clock = systemClock, newId, create = true } = options
     const limits = storeLimits(options.limits)
     this.contract = contract
     this.clock = clock
     this.newId = newId
+    this.create = create
     this.handlers = handlers
     this.keys = new DocumentKeys(contract)
     this.documents = new Documents(limits.tombstones)

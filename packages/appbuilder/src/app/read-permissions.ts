@@ -36,8 +36,8 @@ export class ReadPermissions {
     const reads = readsOf(context)
     // Observers of one user share the verdicts; one with credentials that nothing has checked shares nothing.
     reads?.add(READ.User)
-    const asking = reads === undefined ? context : ((context['server.ParentContext'] as RunContext | null) ?? context)
-    const verdict = this.#registry.represent(path, asking).then(
+    const observer = reads?.ignoring(() => context['server.ParentContext'] as RunContext | null) ?? context
+    const verdict = this.#registry.represent(path, observer).then(
       ({ ok }) => ok,
       () => false
     )

@@ -52,6 +52,14 @@ const partsOf = (segment: Segment): readonly (string | PathParameter)[] => {
       return [segment.value]
     case 'param':
       return [{ name: segment.name, key: segment.name, pattern: segment.constraint?.source, tail: false }]
+    case 'mixed':
+      return [
+        ...(segment.prefix === '' ? [] : [segment.prefix]),
+        ...segment.params.flatMap(({ name, constraint, literal }) => [
+          { name, key: name, pattern: constraint?.source, tail: false },
+          ...(literal === '' ? [] : [literal])
+        ])
+      ]
     case 'tail':
       return [{ name: segment.name === '*' ? 'rest' : segment.name, key: segment.name, pattern: undefined, tail: true }]
   }

@@ -55,7 +55,11 @@ const tagsOf = (header: string | undefined): string[] => (header === undefined ?
 const addText = (options: Options, number: number, text: string): void => {
   const bytes = Buffer.from(text)
   if (bytes.length > 255)
-    throw new IopaError(400, 'option-too-long', 'A segment of the path, a part of the query or an idempotency key is longer than 255 bytes, which CoAP cannot carry.')
+    throw new IopaError(
+      400,
+      'option-too-long',
+      'A segment of the path, a part of the query or an idempotency key is longer than 255 bytes, which CoAP cannot carry.'
+    )
   options.add(number, bytes)
 }
 

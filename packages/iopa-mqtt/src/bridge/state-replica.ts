@@ -1,9 +1,14 @@
 import { hash } from 'node:crypto'
 
+/** Header of a representation, and user property of its message: the version of its shape, where that is not the first. */
+export const STATE_VERSION = 'state-version'
+
 /** The state of a resource as it travels; no bytes at all means that it is gone. */
 export interface Representation {
   readonly payload: Uint8Array
   readonly contentType: string
+  /** The version of its shape, as its header `state-version` has it; undefined for the first. */
+  readonly stateVersion?: string | undefined
 }
 
 /** A message from a state topic. */
