@@ -2,6 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
 import { heldState } from './held-state.ts'
+import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
 
@@ -29,6 +30,8 @@ export interface ChangeHost {
   readonly documents: Documents
   readonly limits: Required<StoreLimits>
   readonly clock: Clock
+  /** Gets the changes of a store without a journal. */
+  readonly history: History | null
 }
 
 /** Makes changes, those of one document in turn. A document has its new state when that is kept, not before. */
@@ -73,7 +76,8 @@ export class DocumentChanges {
       const written = this.#journal?.write(key, { version, changed, gone: true })
       const settle = (): KeptChange => {
         documents.delete(key, { version, changed })
-        for (const forgotten of documents.forget()) this.#journal?.renew(forgotten)
+        for (const forgotten of documents.forget()) this.#forget(forgotten)
+        if (this.#journal === null) this.#host.history?.record(key, { version, changed, gone: true })
         return { key, document: null, previous, version }
       }
       return written === undefined ? settle() : written.then(settle)
@@ -84,6 +88,7 @@ export class DocumentChanges {
     const document: Kept = { key, state: value, version, changed, size }
     if (this.#journal === null) {
       documents.put(document)
+      this.#host.history?.record(key, { version, changed, state: value })
       return { key, document, previous, version }
     }
     const creates = previous === undefined ? 1 : 0
@@ -104,6 +109,12 @@ export class DocumentChanges {
         throw error
       }
     )
+  }
+
+  /** Its tombstone has made room for others. */
+  #forget(key: string): void {
+    this.#journal?.renew(key)
+    this.#host.history?.forget(key)
   }
 
   /** @throws IopaError 413 for a document that is too large, 507 where the store is full. */

@@ -7,6 +7,7 @@
  * await lights.put('hall', { on: true })
  */
 
+export type { HistoryOptions } from './history/history-limits.ts'
 export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {
