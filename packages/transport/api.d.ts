@@ -131,19 +131,29 @@ type PatternSegment = {
     readonly name: string;
     readonly constraint?: Constraint;
     readonly optional?: boolean;
-} | {
+} | MixedSegment | {
     readonly kind: "tail";
     readonly name: string;
     readonly optional?: boolean;
 };
-interface Pattern {
-    readonly text: string;
-    readonly segments: readonly PatternSegment[];
-    readonly variants: readonly (readonly PatternSegment[])[];
+interface MixedSegment {
+    readonly kind: "mixed";
+    readonly prefix: string;
+    readonly params: readonly MixedParam[];
+    readonly shape: string;
+}
+interface MixedParam {
+    readonly name: string;
+    readonly constraint?: Constraint;
+    readonly literal: string;
 }
 declare const MAX_SEGMENTS = 64;
 declare const MAX_SEGMENT_LENGTH = 1024;
-declare const parsePattern: (text: string) => Pattern;
+declare const isOptionalSegment: (segment: PatternSegment) => boolean;
+declare const paramNames: (segment: PatternSegment) => readonly string[];
+declare const placeParams: ({ prefix, params }: MixedSegment, text: string, starts: number[], ends: number[], at: number, offset: number) => boolean;
+declare const acceptsSegment: (segment: PatternSegment, text: string) => boolean;
+declare const compareSegments: (a: PatternSegment, b: PatternSegment) => number;
 interface RouteInfo {
     readonly method: string | undefined;
     readonly pattern: string;
@@ -370,8 +380,8 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { answersMethod as $, AppCounters as A, DEFAULT_LIMITS as D, MAX_SEGMENT_LENGTH as I, MAX_SEGMENTS as M, USERS as U, UserWatches as Z, CONNECT_OPTIONS as a, checkOptions as a0, connect as a1, countersOf as a2, isUnrouted as a3, listenerUrl as a4, markFactory as a5, mergeLimits as a6, optionError as a7, outgoing as a8, parsePattern as a9, pathsOfRoute as aa, requiredPort as ab, shortTag as ac, systemClock as ad, tagOfDigest as ae, usersOf as af, COUNTERS as b, argumentError as d, checkSurplus as e, connectWith as f, contentTag as g, factoryName as h, matchesWeakly as i, transportFor as j, kindOf as k, matchesStrongly as m, Counters as o, prefixed as p, tagsIn as t, withinTime as w };
-export type { Link as B, Clock as C, LinkEnd as E, LinkRequestOptions as F, Listener as G, Host as H, Observation as J, PatternSegment as K, LinkLoss as L, RouteAttributes as N, OutgoingRequest as O, Pattern as P, RouteInfo as Q, RequestOptions as R, Sink as S, SubscribeOptions as T, Subscription as V, TimerHandle as W, TimerOptions as X, Transport as Y, WatchOptions as _, ClientOwner as c, OpenOptions as l, Limits as n, Change as q, Client as r, ConnectOptions as s, Constraint as u, CoreRouteAttributes as v, Counts as x, Credentials as y, HostObserveOptions as z };
+export { AppCounters as A, DEFAULT_LIMITS as D, MAX_SEGMENT_LENGTH as I, MAX_SEGMENTS as M, USERS as U, UserWatches as _, CONNECT_OPTIONS as a, acceptsSegment as a0, answersMethod as a1, checkOptions as a2, compareSegments as a3, connect as a4, countersOf as a5, isOptionalSegment as a6, isUnrouted as a7, listenerUrl as a8, markFactory as a9, mergeLimits as aa, optionError as ab, outgoing as ac, paramNames as ad, pathsOfRoute as ae, placeParams as af, requiredPort as ag, shortTag as ah, systemClock as ai, tagOfDigest as aj, usersOf as ak, COUNTERS as b, argumentError as d, checkSurplus as e, connectWith as f, contentTag as g, factoryName as h, matchesWeakly as i, transportFor as j, kindOf as k, matchesStrongly as m, Counters as o, prefixed as p, tagsIn as t, withinTime as w };
+export type { WatchOptions as $, Link as B, Clock as C, LinkEnd as E, LinkRequestOptions as F, Listener as G, Host as H, MixedParam as J, MixedSegment as K, LinkLoss as L, Observation as N, OutgoingRequest as O, PatternSegment as P, RouteAttributes as Q, RequestOptions as R, RouteInfo as S, Sink as T, SubscribeOptions as V, Subscription as W, TimerHandle as X, TimerOptions as Y, Transport as Z, ClientOwner as c, OpenOptions as l, Limits as n, Change as q, Client as r, ConnectOptions as s, Constraint as u, CoreRouteAttributes as v, Counts as x, Credentials as y, HostObserveOptions as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
@@ -421,8 +431,8 @@ import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as LinkLoss, O as OutgoingRequest, l as OpenOptions, n as Limits, o as Counters, P as Pattern, H as Host } from "./entity-tags.js";
-export { q as Change, r as Client, s as ConnectOptions, u as Constraint, v as CoreRouteAttributes, x as Counts, y as Credentials, D as DEFAULT_LIMITS, z as HostObserveOptions, B as Link, E as LinkEnd, F as LinkRequestOptions, G as Listener, M as MAX_SEGMENTS, I as MAX_SEGMENT_LENGTH, J as Observation, K as PatternSegment, R as RequestOptions, N as RouteAttributes, Q as RouteInfo, S as Sink, T as SubscribeOptions, V as Subscription, W as TimerHandle, X as TimerOptions, Y as Transport, Z as UserWatches, _ as WatchOptions, $ as answersMethod, a0 as checkOptions, a1 as connect, a2 as countersOf, a3 as isUnrouted, a4 as listenerUrl, a5 as markFactory, a6 as mergeLimits, a7 as optionError, a8 as outgoing, a9 as parsePattern, aa as pathsOfRoute, ab as requiredPort, ac as shortTag, ad as systemClock, ae as tagOfDigest, af as usersOf } from "./entity-tags.js";
+import { C as Clock, L as LinkLoss, O as OutgoingRequest, l as OpenOptions, n as Limits, o as Counters, P as PatternSegment, H as Host } from "./entity-tags.js";
+export { q as Change, r as Client, s as ConnectOptions, u as Constraint, v as CoreRouteAttributes, x as Counts, y as Credentials, D as DEFAULT_LIMITS, z as HostObserveOptions, B as Link, E as LinkEnd, F as LinkRequestOptions, G as Listener, M as MAX_SEGMENTS, I as MAX_SEGMENT_LENGTH, J as MixedParam, K as MixedSegment, N as Observation, R as RequestOptions, Q as RouteAttributes, S as RouteInfo, T as Sink, V as SubscribeOptions, W as Subscription, X as TimerHandle, Y as TimerOptions, Z as Transport, _ as UserWatches, $ as WatchOptions, a0 as acceptsSegment, a1 as answersMethod, a2 as checkOptions, a3 as compareSegments, a4 as connect, a5 as countersOf, a6 as isOptionalSegment, a7 as isUnrouted, a8 as listenerUrl, a9 as markFactory, aa as mergeLimits, ab as optionError, ac as outgoing, ad as paramNames, ae as pathsOfRoute, af as placeParams, ag as requiredPort, ah as shortTag, ai as systemClock, aj as tagOfDigest, ak as usersOf } from "./entity-tags.js";
 import { B as ByteChannel } from "./datagram-channel.js";
 export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, D as DatagramAddress, e as DatagramChannel, f as DatagramNetwork, g as DatagramReceiver } from "./datagram-channel.js";
 export { T as TlsOptions, c as checkTlsOptions } from "./tls.js";
@@ -532,6 +542,12 @@ declare class Connections {
     settled(connection: CountedConnection): void;
     drain(timeout: number, goodbye: (connection: Connection) => void): Promise<void>;
 }
+interface Pattern {
+    readonly text: string;
+    readonly segments: readonly PatternSegment[];
+    readonly variants: readonly (readonly PatternSegment[])[];
+}
+declare const parsePattern: (text: string) => Pattern;
 type PatternParams = Readonly<Record<string, string>>;
 type PatternValues = Readonly<Record<string, string | number | undefined>>;
 declare const matchPattern: ({ variants }: Pattern, path: string) => PatternParams | undefined;
@@ -610,7 +626,7 @@ type Named<Name extends string> = {
 type Names<Pattern extends string> = Pattern extends `${infer Before}{${infer After}` ? Close<After> extends [
     infer Body extends string,
     infer Rest extends string
-] ? NamesOfColons<Before, Mark<Rest>> | (EndsInColonName<Before> extends true ? never : Marked<BraceName<Body>, Mark<Rest>>) | Names<Rest> : never : NamesOfColons<Pattern, "">;
+] ? NamesOfColons<Before, Mark<Rest>> | (EndsInColonName<Before> extends true ? never : Marked<BraceName<Body>, Mark<Rest>>) | Names<`.${Rest}`> : never : NamesOfColons<Pattern, "">;
 type Close<Text extends string, Taken extends string = "", Open extends unknown[] = [
 ]> = Text extends `${infer Body}}${infer Rest}` ? [
     ...Open,
@@ -639,8 +655,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, OpenOptions, Outbox, OutgoingRequest, Pattern, REFUSED, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, expandPattern, linkLost, lossOf, matchPattern, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit };
-export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, MethodContract, OutboxLimits, PathParams, PatternParams, PatternValues, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme, UsedUrlParts };
+export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, OpenOptions, Outbox, OutgoingRequest, PatternSegment, REFUSED, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, expandPattern, linkLost, lossOf, matchPattern, nextChunk, observationRefused, overloaded, parsePattern, requestBytes, silenceLimit };
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, MethodContract, OutboxLimits, PathParams, Pattern, PatternParams, PatternValues, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme, UsedUrlParts };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />

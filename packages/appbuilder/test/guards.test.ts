@@ -82,6 +82,7 @@ describe('a guard of a path', () => {
     ],
     ['a route below', app => app.use(routes('/admin/users')).mount('/admin', guard())],
     ['a route with a parameter', app => app.use(routes(['/:any', [{ kind: 'param', name: 'any' }]])).mount('/admin', guard())],
+    ['a route with text beside a parameter', app => app.use(routes(['/ad{x}n/y', parsePattern('/ad{x}n/y').segments])).mount('/admin', guard())],
     ['a route that takes all', app => app.use(routes(['/*', [{ kind: 'tail', name: '*' }]])).mount('/admin', guard())],
     [
       'a route with an optional segment',
@@ -108,6 +109,10 @@ describe('a guard of a path', () => {
   test.each<[string, (app: App) => App]>([
     ['a route elsewhere', app => app.use(routes('/administration', '/a/admin')).mount('/admin', guard())],
     ['a parameter that cannot be the path', app => app.use(routes(['/:n', parsePattern('/{n:[0-9]+}').segments])).mount('/admin', guard())],
+    [
+      'text beside a parameter that cannot be the path',
+      app => app.use(routes(['/x{n}', parsePattern('/x{n}').segments], ['/{n}x', parsePattern('/{n}x').segments])).mount('/admin', guard())
+    ],
     ['a mount elsewhere', app => app.mount('/public', answering).mount('/admin', guard())],
     [
       'an app with a guard of its own',

@@ -28,7 +28,7 @@ export type {
   User,
   Validity
 } from './iopa-keys.ts'
-export { describeValue, encodeJson, isOpaque, isPlainObject, listItems, parseJson } from './json-text.ts'
+export { checkKeys, describeValue, encodeJson, isOpaque, isPlainObject, listItems, parseJson } from './json-text.ts'
 export type { KeyDeclaration, KeysDeclaration } from './key-declarations.ts'
 export { defineKeys } from './key-declarations.ts'
 export { IOPA, IOPA_VERSION, SERVER, SSL } from './keys.ts'

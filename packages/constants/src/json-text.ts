@@ -1,5 +1,13 @@
 import { IopaError } from './errors.ts'
 
+/**
+ * Refuses a decoded value that has a key `__proto__` or `constructor.prototype` anywhere, for all formats of values.
+ * @throws IopaError 400 `forbidden-key`
+ */
+export const checkKeys = (value: unknown): void => {
+  if (poisoned(value)) throw new IopaError(400, 'forbidden-key', 'The body uses a key that is not allowed: __proto__ or constructor.prototype.')
+}
+
 const poisoned = (root: unknown): boolean => {
   const open: unknown[] = [root]
   for (let value = open.pop(); open.length > 0 || value !== undefined; value = open.pop()) {
@@ -60,9 +68,7 @@ export const parseJson = (text: string): unknown => {
     throw new IopaError(400, 'malformed-json', 'The body is not valid JSON.')
   }
   // An escaped key would hide from a search for its name, so any escape means a closer look.
-  if ((text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')) && poisoned(value)) {
-    throw new IopaError(400, 'forbidden-key', 'The body uses a key that is not allowed: __proto__ or constructor.prototype.')
-  }
+  if (text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')) checkKeys(value)
   return value
 }
 

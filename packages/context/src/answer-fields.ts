@@ -1,4 +1,4 @@
-import { type Capabilities, type CodecTable, IopaError, isIopaError } from '@iopa/constants'
+import { type Capabilities, type CodecTable, type HeaderFields, IopaError, isIopaError } from '@iopa/constants'
 import type { Excerpt } from './answer.ts'
 import type { AnswerReading } from './answer-reading.ts'
 import type { AsyncScope } from './async-scope.ts'
@@ -19,6 +19,9 @@ export interface NotedMethods {
 export interface AnswerOwner {
   readonly 'server.Capabilities': Capabilities
   readonly 'iopa.Method': string
+  readonly 'iopa.Headers': HeaderFields
+  readonly 'iopa.Scheme': string
+  readonly 'iopa.Observe'?: boolean | undefined
   /** Before any middleware rewrote it: whether a body is sent depends on it. */
   readonly requestedMethod: string
   readonly environment: { readonly codecs: CodecTable; readonly bodyLimit: number }
@@ -55,6 +58,14 @@ export interface RareParts {
   lengthOfBody: boolean
   reading: AnswerReading | null
   codecs: CodecTable | null
+  /** States that an observer has missed, which it gets before this one. */
+  earlier: AsyncIterable<EarlierState> | null
+}
+
+/** A state that a resource had, as its observers would have got it. */
+export interface EarlierState {
+  readonly body: unknown
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** The state of one answer: what sealing reads and fixes. Accessors over it are in `answer-record.ts`. */
@@ -87,7 +98,8 @@ export const rareOf = (answer: AnswerFields): RareParts =>
     bodyScope: null,
     lengthOfBody: false,
     reading: null,
-    codecs: null
+    codecs: null,
+    earlier: null
   })
 
 /** The error of a GET whose handler set nothing. */

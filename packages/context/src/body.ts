@@ -18,7 +18,7 @@ export const UNCOUNTED: number = 16 * 1024
 /** What a body counts, in times its bytes, once it has been read as text. */
 const AS_TEXT = 2
 
-/** What a body counts once it has been read as a value: an array or object takes some 64 bytes, what is in it 16, whatever their text takes. */
+/** What a body counts once it has been read as a value of JSON: an array or object takes some 64 bytes, what is in it 16, whatever their text takes. */
 const valueSize = (bytes: Uint8Array): number => {
   let size = bytes.length * AS_TEXT
   for (let at = 0; at < bytes.length; at++) {
@@ -97,7 +97,7 @@ const jsonCodecFor = (contentType: string, codecs: CodecTable): Codec => {
 /** The value of a body that is JSON, or of another type whose codec the app has been given. @throws IopaError 400, 415. */
 export const decodeJson = (bytes: Uint8Array, contentType: string, codecs: CodecTable, holder?: BodyHolder): unknown => {
   const codec = jsonCodecFor(contentType, codecs)
-  if (bytes.length > UNCOUNTED) holdBytes(holder, valueSize(bytes))
+  if (bytes.length > UNCOUNTED) holdBytes(holder, codec.valueSize?.(bytes) ?? valueSize(bytes))
   return codec.decode(bytes)
 }
 

@@ -1,4 +1,4 @@
-import { type CodecTable, describeValue, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
+import { type Codec, type CodecTable, describeValue, encodeJson, listItems, MEDIA_TYPES, mediaTypeEssence } from '@iopa/constants'
 import { BlobBody, multipartOf } from './blob-body.ts'
 import { bytesOfView } from './bytes.ts'
 import { textUnder } from './charset.ts'
@@ -14,6 +14,9 @@ export interface Encoded {
   readonly type: string
 }
 
+/** Chooses the codec of a value that has no content type. */
+export type Choose = (value: unknown) => Codec
+
 /**
  * Encodes a body, whatever it is: the table in docs/spec/context.md says how. A value is encoded by the codec of its
  * content type, as JSON without a type. @throws TypeError for a value that cannot be sent, or a type that is none.
@@ -23,11 +26,11 @@ export const encodeBody = (body: unknown, type: string, codecs: CodecTable): Enc
   return encodeKind(kindOf(body), body, type, codecs)
 }
 
-/** As `encodeBody`, for a body of which the kind is known. */
-export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: CodecTable): Encoded => {
+/** As `encodeBody`, for a body of which the kind is known; `choose` may give a value without a type another form than JSON. */
+export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: CodecTable, choose?: Choose): Encoded => {
   switch (kind) {
     case KIND.Value:
-      return encodeValue(body, type, codecs)
+      return encodeValue(body, type, codecs, choose)
     case KIND.Text:
       return type === '' ? { payload: String(body), type: MEDIA_TYPES.Text } : { payload: textUnder(type, String(body)), type }
     case KIND.Bytes:
@@ -38,7 +41,7 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
       // It keeps its methods: block-wise and range requests use them.
       return { payload: body as AsyncIterable<Uint8Array>, type: type || MEDIA_TYPES.OctetStream }
     case KIND.Items:
-      return encodeItems(body as Iterable<unknown>, type, codecs)
+      return encodeItems(body as Iterable<unknown>, type, codecs, choose)
     case KIND.Blob:
       return { payload: new BlobBody(body as Blob), type: type || (body as Blob).type || MEDIA_TYPES.OctetStream }
     case KIND.Form:
@@ -67,17 +70,21 @@ export const encodeKind = (kind: Kind, body: unknown, type: string, codecs: Code
 
 const FORM = 'application/x-www-form-urlencoded;charset=UTF-8'
 
-const encodeValue = (value: unknown, type: string, codecs: CodecTable): Encoded => {
+const encodeValue = (value: unknown, type: string, codecs: CodecTable, choose?: Choose): Encoded => {
   try {
-    return valueUnder(type, value, codecs)
+    return valueUnder(type, value, codecs, choose)
   } catch (error) {
     abandonWithin(value)
     throw error
   }
 }
 
-const valueUnder = (type: string, value: unknown, codecs: CodecTable): Encoded => {
-  if (type === '') return { payload: encodeJson(value), type: MEDIA_TYPES.Json }
+const valueUnder = (type: string, value: unknown, codecs: CodecTable, choose?: Choose): Encoded => {
+  if (type === '') {
+    const chosen = choose?.(value)
+    if (chosen === undefined || chosen.mediaType === MEDIA_TYPES.Json) return { payload: encodeJson(value), type: MEDIA_TYPES.Json }
+    return { payload: chosen.encode(value), type: chosen.mediaType }
+  }
   const codec = codecs.find(type)
   if (codec !== undefined) {
     const payload = codec.encode(value)
@@ -100,11 +107,11 @@ const isChunk = (item: unknown): boolean => {
 }
 
 /** A synchronous iterable is a stream when its first item is bytes or text, otherwise a list. */
-const encodeItems = (items: Iterable<unknown>, type: string, codecs: CodecTable): Encoded => {
+const encodeItems = (items: Iterable<unknown>, type: string, codecs: CodecTable, choose?: Choose): Encoded => {
   const iterator = items[Symbol.iterator]()
   const first = iterator.next()
-  if (first.done === true) return type === '' || codecs.find(type) !== undefined ? encodeValue([], type, codecs) : { payload: '', type }
-  if (!isChunk(first.value)) return encodeValue(listItems(iterator, [first.value]), type, codecs)
+  if (first.done === true) return type === '' || codecs.find(type) !== undefined ? encodeValue([], type, codecs, choose) : { payload: '', type }
+  if (!isChunk(first.value)) return encodeValue(listItems(iterator, [first.value]), type, codecs, choose)
   return { payload: chunksOf(new Resumed(first, iterator)), type: type || MEDIA_TYPES.OctetStream }
 }
 

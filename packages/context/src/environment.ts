@@ -46,4 +46,6 @@ export interface Environment {
   changes: ChangeOrder | null
   /** Tells observers of `path` that it has changed; `origin` is the context that says so. */
   notify(path: string, origin?: object): void
+  /** True where the user of a context of this app may GET a path of it. */
+  mayGet?(path: string, context: Context): boolean | Promise<boolean>
 }

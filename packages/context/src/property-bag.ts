@@ -1,4 +1,4 @@
-import type { Bag, Body, Capabilities, Logger, User } from '@iopa/constants'
+import type { Bag, Body, Capabilities, HeaderFields, Logger, User } from '@iopa/constants'
 import { CodecTable, withOrigin } from '@iopa/constants'
 import { addAliases } from './aliases.ts'
 import type { Answer } from './answer.ts'
@@ -51,6 +51,7 @@ class PropertyBag implements BodyHolder {
   declare 'server.IsNotification': boolean
   declare 'server.IsReplica': boolean
 
+  declare readonly 'iopa.Headers': HeaderFields
   declare readonly 'iopa.Host': string
   declare readonly 'iopa.Port': number
   declare readonly 'server.Capabilities': Capabilities

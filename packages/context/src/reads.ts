@@ -12,7 +12,11 @@ export const READ = {
   Scheme: 64,
   Protocol: 128,
   RawPath: 256,
-  Private: 512
+  Private: 512,
+  /** The codec that Accept chooses for a value, and nothing else of the header. */
+  Codec: 1024,
+  /** The same for a value of a special format. */
+  SpecialCodec: 2048
 } as const
 
 /** Records what the run of a notification reads of its peer, so that its answer goes to equal observers only. */

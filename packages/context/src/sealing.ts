@@ -4,6 +4,7 @@ import { checkMediaType, type Encoded, encodeKind } from './encoding.ts'
 import { headTooLarge, isHeadTooLarge } from './head-check.ts'
 import { assignHeaders, HeaderMap } from './header-map.ts'
 import { abandonValue, HeldBodies } from './held-bodies.ts'
+import { choiceOf } from './negotiation.ts'
 import { PayloadStream } from './payload-stream.ts'
 import { problemText } from './problem.ts'
 import { runCallbacks } from './sending-callbacks.ts'
@@ -157,7 +158,7 @@ const encode = (answer: AnswerFields, type: string, codecs: CodecTable): Encoded
     if (stream.begun) throw unsendable(body)
     return { payload: stream, type: type || MEDIA_TYPES.OctetStream }
   }
-  if (answer.kind !== KIND.Items) return encodeKind(answer.kind, body, type, codecs)
+  if (answer.kind !== KIND.Items) return encodeKind(answer.kind, body, type, codecs, type === '' ? choiceOf(answer, codecs) : undefined)
   const scope = answer.rare?.bodyScope ?? null
   return scope === null ? encodeItems(answer, type, codecs) : scope.runInAsyncScope(encodeItems, undefined, answer, type, codecs)
 }
@@ -168,7 +169,7 @@ const encodeItems = (answer: AnswerFields, type: string, codecs: CodecTable): En
   if (answer.owner?.requestedMethod === 'HEAD' && typeof (body as { next?: unknown }).next === 'function') {
     return { payload: chunksOf(body as Source), type }
   }
-  const encoded = encodeKind(KIND.Items, body, type, codecs)
+  const encoded = encodeKind(KIND.Items, body, type, codecs, type === '' ? choiceOf(answer, codecs) : undefined)
   if (encoded.payload instanceof PayloadStream) holdStream(answer, encoded.payload)
   return encoded
 }

@@ -24,7 +24,6 @@ import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
 import { openDatagrams } from './client/datagram-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
-import { cborCodec } from './formats/cbor-codec.ts'
 import { COAP_KEYS } from './keys.ts'
 import { listenDatagrams } from './listeners/datagram-listener.ts'
 import type { ServerSettings } from './listeners/server.ts'
@@ -154,7 +153,6 @@ export const coap = (options: CoapOptions = {}): Transport => {
     clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
-    codecs: [cborCodec],
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, linkLists: true, blockWise: true, maxPayload: blockSize } },
     listen,
     observable: ['FETCH'],

@@ -9,6 +9,7 @@ const id: PatternSegment = { kind: 'param', name: 'id' }
 const maybe: PatternSegment = { kind: 'param', name: 'id', optional: true }
 const digits: PatternSegment = parsePattern('/{id:[0-9]+}').segments[0] as PatternSegment
 const rest: PatternSegment = { kind: 'tail', name: 'rest' }
+const mixed = (raw: string): PatternSegment => parsePattern(`/${raw}`).segments[0] as PatternSegment
 
 describe('filters of routes', () => {
   test.each<[string, PatternSegment[], string[]]>([
@@ -21,7 +22,14 @@ describe('filters of routes', () => {
     ['/lights/', [text('lights'), text('')], ['lights/']],
     ['/*', [rest], ['#']],
     ['/', [], []],
-    ['/a+b', [text('a+b')], []]
+    ['/a+b', [text('a+b')], []],
+    ['/lights/{id}.json', [text('lights'), mixed('{id}.json')], ['lights/+']],
+    ['/v{version}/{id}?', [mixed('v{version}'), maybe], ['+', '+/+']],
+    // No topic holds a wildcard, and no wildcard at the beginning matches a topic with a $ there.
+    ['/lights/{a}+{b}', [text('lights'), mixed('{a}+{b}')], []],
+    ['/lights/#{a}', [text('lights'), mixed('#{a}')], []],
+    ['/$x{a}', [mixed('$x{a}')], []],
+    ['/lights/$x{a}', [text('lights'), mixed('$x{a}')], ['lights/+']]
   ])('%s has them', (_, segments, filters) => {
     expect(filtersOf(segments).sort()).toEqual([...filters].sort())
   })

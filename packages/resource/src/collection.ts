@@ -3,6 +3,7 @@ import {
   IopaError,
   METHODS,
   type PathParams,
+  paramNames,
   parsePattern,
   type ResourceContract,
   type ResourceTypes,
@@ -74,8 +75,7 @@ export const collection = <
 
 const badCollection = (pattern: string, why: string): IopaError => new IopaError(500, 'bad-resource', `The collection ${pattern} ${why}.`)
 
-const namesOf = (pattern: string): readonly string[] =>
-  parsePattern(pattern).segments.flatMap(segment => (segment.kind === 'static' ? [] : [segment.name]))
+const namesOf = (pattern: string): readonly string[] => parsePattern(pattern).segments.flatMap(paramNames)
 
 /** The parameter that only the item has. */
 const idOf = (item: ResourceContract, pattern: string): string => {

@@ -18,3 +18,5 @@ export type { DefinedTypes, MethodDefinition, ResourceDefinition } from './defin
 export { resource } from './resource.ts'
 export type { ResourceMethods, ResourceOptions } from './resources.ts'
 export { resources } from './resources.ts'
+export type { DefinedTwin, TwinDefinition } from './twin.ts'
+export { twin } from './twin.ts'

@@ -64,10 +64,11 @@ export const resources = (options: ResourceOptions = {}): Extension<ResourceMeth
         logger: app.logger,
         serve: (contract, handlers, serveOptions = {}) => serveHandlers(app, serving, contract, handlers, serveOptions, host.serve),
         notify: path => app.notify(path),
+        mayGet: (path, as) => app.mayGet(path, as),
         defer: dispose => app.defer(dispose)
       }
       const serve: ResourceMethods['serve'] = function (contract, handlers, serveOptions = {}) {
-        if (isServer(handlers)) handlers.serve(contract as never, host)
+        if (isServer(handlers)) handlers.serve(contract as never, host, serveOptions)
         else serveHandlers(app, serving, contract, handlers, serveOptions, serve)
         return this
       }

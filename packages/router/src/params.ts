@@ -1,4 +1,4 @@
-import type { PatternParams, PatternSegment } from '@iopa/transport'
+import { type PatternParams, type PatternSegment, paramNames } from '@iopa/transport'
 
 /**
  * Makes the parameters of one route from the path and, for the n-th of them, where it starts and ends: own properties on a prototype that ends in
@@ -11,7 +11,7 @@ export const NO_PARAMS: PatternParams = Object.freeze(Object.create(null))
 
 /** The maker for a route; `compile: false` does without `new Function`, which workers and a strict CSP forbid. */
 export const paramsMaker = (segments: readonly PatternSegment[], compile: boolean): ParamsMaker => {
-  const names = segments.flatMap(segment => (segment.kind === 'static' ? [] : [segment.name]))
+  const names = segments.flatMap(paramNames)
   if (names.length === 0) return () => NO_PARAMS
   return compile ? compiledMaker(names) : plainMaker(names)
 }
@@ -38,7 +38,7 @@ const plainMaker = (names: readonly string[]): ParamsMaker => {
   return (path, starts, ends) => new RouteParams(path, starts, ends)
 }
 
-// The names are identifiers (pattern.ts), and the only text that goes in.
+// The names are identifiers (the parser of patterns sees to it), and the only text that goes in.
 const compiledMaker = (names: readonly string[]): ParamsMaker => {
   const fields = names.map((name, i) => `this[${JSON.stringify(name)}]=path.slice(starts[${i}],ends[${i}])`).join(';')
   return new Function(

@@ -1,10 +1,16 @@
-import type { Constraint, PatternSegment } from '@iopa/transport'
+import { type Constraint, compareSegments, type MixedSegment, type PatternSegment } from '@iopa/transport'
 
-/** A parameter edge with a constraint. */
-interface ConstrainedEdge<E> {
-  readonly constraint: Constraint
+/** An edge that tests the text of a segment. */
+interface TestedEdge<E> {
+  readonly segment: PatternSegment
+  /** Parameters with text beside them; undefined for a parameter with a constraint. */
+  readonly mixed: MixedSegment | undefined
+  /** Of a parameter that fills the segment. */
+  readonly constraint: Constraint | undefined
   readonly node: RouteNode<E>
 }
+
+type TestedSegment = MixedSegment | Extract<PatternSegment, { kind: 'param' }>
 
 /** With more literal children than this, a cheap hash has too many collisions. */
 const MAX_BUCKETS = 64
@@ -16,8 +22,8 @@ const MAX_BUCKETS = 64
 export class RouteNode<E> {
   /** The child for a final empty segment, which a trailing slash makes. */
   slash: RouteNode<E> | undefined = undefined
-  /** Narrowest constraint first, then by source, so that the order of registration does not count. */
-  constrained: ConstrainedEdge<E>[] = []
+  /** Mixed segments and parameters with a constraint, in the order of `compareSegments`: that of registration does not count. */
+  tested: TestedEdge<E>[] = []
   param: RouteNode<E> | undefined = undefined
   tail: RouteNode<E> | undefined = undefined
   /** Entries of the pattern that ends here, by method. */
@@ -50,8 +56,7 @@ export class RouteNode<E> {
   child(segment: PatternSegment): RouteNode<E> {
     if (segment.kind === 'tail') return (this.tail ??= new RouteNode(''))
     if (segment.kind === 'static') return segment.value === '' ? (this.slash ??= new RouteNode('')) : this.#addLiteral(segment.value)
-    if (segment.constraint === undefined) return (this.param ??= new RouteNode(''))
-    return this.#addConstrained(segment.constraint)
+    return isTested(segment) ? this.#addTested(segment) : (this.param ??= new RouteNode(''))
   }
 
   /**
@@ -72,15 +77,14 @@ export class RouteNode<E> {
   }
 
   get #isEmpty(): boolean {
-    const leadsOn = this.slash ?? this.param ?? this.tail ?? this.constrained[0] ?? this.#literals[0]
+    const leadsOn = this.slash ?? this.param ?? this.tail ?? this.tested[0] ?? this.#literals[0]
     return leadsOn === undefined && this.methods === undefined && this.all === undefined
   }
 
   #childOf(segment: PatternSegment): RouteNode<E> | undefined {
     if (segment.kind === 'tail') return this.tail
     if (segment.kind === 'static') return segment.value === '' ? this.slash : this.literal(segment.value, 0, segment.value.length)
-    const { constraint } = segment
-    return constraint === undefined ? this.param : this.constrained.find(edge => edge.constraint.source === constraint.source)?.node
+    return isTested(segment) ? this.#testedBy(segment)?.node : this.param
   }
 
   #drop(segment: PatternSegment, child: RouteNode<E>): void {
@@ -88,8 +92,8 @@ export class RouteNode<E> {
     else if (segment.kind === 'static') {
       if (segment.value === '') this.slash = undefined
       else this.#dropLiteral(child)
-    } else if (segment.constraint === undefined) this.param = undefined
-    else this.constrained = this.constrained.filter(edge => edge.node !== child)
+    } else if (isTested(segment)) this.tested = this.tested.filter(edge => edge.node !== child)
+    else this.param = undefined
   }
 
   #dropLiteral(child: RouteNode<E>): void {
@@ -125,15 +129,22 @@ export class RouteNode<E> {
     for (const child of this.#literals) this.#link(child)
   }
 
-  #addConstrained(constraint: Constraint): RouteNode<E> {
-    const known = this.constrained.find(edge => edge.constraint.source === constraint.source)
+  #testedBy(segment: TestedSegment): TestedEdge<E> | undefined {
+    return this.tested.find(edge => compareSegments(edge.segment, segment) === 0)
+  }
+
+  #addTested(segment: TestedSegment): RouteNode<E> {
+    const known = this.#testedBy(segment)
     if (known !== undefined) return known.node
-    const made = new RouteNode<E>('')
-    this.constrained.push({ constraint, node: made })
-    this.constrained.sort((a, b) => a.constraint.breadth - b.constraint.breadth || (a.constraint.source < b.constraint.source ? -1 : 1))
-    return made
+    const node = new RouteNode<E>('')
+    const [mixed, constraint] = segment.kind === 'mixed' ? [segment, undefined] : [undefined, segment.constraint]
+    this.tested.push({ segment, mixed, constraint, node })
+    this.tested.sort((a, b) => compareSegments(a.segment, b.segment))
+    return node
   }
 }
+
+const isTested = (segment: TestedSegment): boolean => segment.kind === 'mixed' || segment.constraint !== undefined
 
 /** A cheap hash of a segment that is not empty: its ends and its length. */
 const bucketOf = (path: string, start: number, end: number): number => path.charCodeAt(start) + path.charCodeAt(end - 1) * 3 + (end - start) * 7

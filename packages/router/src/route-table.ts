@@ -1,37 +1,21 @@
-import { IopaError } from '@iopa/appbuilder'
 import {
   isControlMethod,
   MAX_SEGMENT_LENGTH,
   MAX_SEGMENTS,
   matchPattern,
   type Pattern,
-  type PatternParams,
   type PatternSegment,
-  parsePattern
+  parsePattern,
+  placeParams
 } from '@iopa/transport'
-import { allowsCompiling, NO_PARAMS, type ParamsMaker, paramsMaker } from './params.ts'
+import { allowsCompiling, NO_PARAMS, paramsMaker } from './params.ts'
+import { duplicateRoute, type Entry, isDynamic, type Route, type RouteMatch, textOf } from './route.ts'
 import { RouteNode } from './route-node.ts'
 
 /** What `routeTable()` takes. */
 export interface RouteTableOptions {
   /** `strict` (the default) keeps `/a` and `/a/` apart; `ignore` routes them alike, and lets a tail be left out with its slash. */
   readonly trailingSlash?: 'strict' | 'ignore'
-}
-
-/** One registration. */
-export interface Route<T> {
-  /** The method it answers; undefined for every method without its own route on the pattern. */
-  readonly method: string | undefined
-  readonly pattern: Pattern
-  readonly value: T
-  /** Where it was registered, as `file:line`; empty when the engine does not tell. */
-  readonly place: () => string
-}
-
-/** What a lookup found. */
-interface RouteMatch<T> {
-  readonly route: Route<T>
-  readonly params: PatternParams
 }
 
 /** A table from method and path to a value. */
@@ -50,14 +34,6 @@ export interface RouteTable<T> {
   canonical(path: string): string
   /** All routes in the order of registration. */
   readonly routes: readonly Route<T>[]
-}
-
-/** A route in one of the forms its optional segments leave. */
-interface Entry<T> {
-  readonly route: Route<T>
-  readonly makeParams: ParamsMaker
-  /** The match itself where there is nothing to make. */
-  readonly fixed: RouteMatch<T> | undefined
 }
 
 /** Makes an empty table. */
@@ -99,7 +75,7 @@ class SegmentTrie<T> implements RouteTable<T> {
     }
     for (const node of variants.keys()) {
       const earlier = method === undefined ? node.all : node.methods?.get(method)
-      if (earlier !== undefined) throw duplicate(route, earlier.route)
+      if (earlier !== undefined) throw duplicateRoute(route, earlier.route)
     }
     for (const [node, segments] of variants) {
       const dynamic = isDynamic(segments)
@@ -185,7 +161,7 @@ class SegmentTrie<T> implements RouteTable<T> {
     return this.#ignoreSlash && length > 1 && path.charCodeAt(length - 1) === SLASH ? length - 1 : length
   }
 
-  /** The first entry in the order static, constrained, parameter, tail, with full backtracking; the segment at hand begins at `start`. */
+  /** The first entry in the order of `compareSegments`, with full backtracking; the segment at hand begins at `start`. */
   #walk(node: RouteNode<Entry<T>>, method: string | undefined, path: string, start: number, limit: number, count: number): Entry<T> | undefined {
     let end = path.indexOf('/', start)
     if (end === -1) end = limit
@@ -203,14 +179,20 @@ class SegmentTrie<T> implements RouteTable<T> {
         if (entry !== undefined) return entry
       }
       if (length <= MAX_SEGMENT_LENGTH) {
-        if (node.constrained.length > 0) {
+        if (node.tested.length > 0) {
           const segment = path.slice(start, end)
-          for (const edge of node.constrained) {
-            if (!edge.constraint.regex.test(segment)) continue
-            this.#starts[count] = start
-            this.#ends[count] = end
+          for (const { mixed, constraint, node: target } of node.tested) {
+            let taken = 1
+            if (mixed !== undefined) {
+              if (!placeParams(mixed, segment, this.#starts, this.#ends, count, start)) continue
+              taken = mixed.params.length
+            } else {
+              if (constraint?.regex.test(segment) === false) continue
+              this.#starts[count] = start
+              this.#ends[count] = end
+            }
             const entry =
-              end === limit ? this.#finish(edge.node, method, path, count + 1) : this.#walk(edge.node, method, path, end + 1, limit, count + 1)
+              end === limit ? this.#finish(target, method, path, count + taken) : this.#walk(target, method, path, end + 1, limit, count + taken)
             if (entry !== undefined) return entry
           }
         }
@@ -264,11 +246,6 @@ class SegmentTrie<T> implements RouteTable<T> {
   }
 }
 
-const isDynamic = (segments: readonly PatternSegment[]): boolean => segments.some(segment => segment.kind !== 'static')
-
-/** The path of a variant without parameters. */
-const textOf = (segments: readonly PatternSegment[]): string => segments.map(segment => `/${segment.kind === 'static' ? segment.value : ''}`).join('')
-
 /** What a tail takes is not bounded by the pattern; a short path cannot be over the limits. */
 const isWithinLimits = (path: string): boolean => {
   if (path.length <= MAX_SEGMENTS) return true
@@ -280,16 +257,4 @@ const isWithinLimits = (path: string): boolean => {
     start = end + 1
   }
   return true
-}
-
-const duplicate = (later: Route<unknown>, earlier: Route<unknown>): Error => {
-  const name = ({ method, pattern, place }: Route<unknown>): string => {
-    const where = place()
-    return `${method ?? 'all methods'} ${pattern.text}${where === '' ? '' : ` (${where})`}`
-  }
-  return new IopaError(
-    500,
-    'duplicate-route',
-    `The route ${name(later)} matches the same paths as ${name(earlier)}; remove one of them, or give them different methods or constraints.`
-  )
 }

@@ -288,7 +288,7 @@ describe('a group', () => {
     ['/', 'let it end with a name or a parameter'],
     ['/a/', 'let it end with a name or a parameter'],
     ['/a/*', 'let it end with a name or a parameter'],
-    ['/:a.b', 'a parameter fills its whole segment']
+    ['/:a.b', 'a parameter with ":" fills its whole segment']
   ])('is refused with the prefix %j', (prefix, advice) => {
     expect(() => appWith().group(prefix, () => undefined)).toThrow(advice)
   })

@@ -116,13 +116,24 @@ export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { ConnectOptions, Listener, Transport } from './contract/transport.ts'
 export { listenerUrl } from './contract/transport.ts'
+export type { PartTypes, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, WholeTypes } from './contract/twins.ts'
 export { compileTransitions, REFUSED } from './machine/transitions.ts'
 export type { Constraint } from './patterns/constraint.ts'
 export type { PathParams } from './patterns/path-params.ts'
-export type { Pattern, PatternSegment } from './patterns/pattern.ts'
-export { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, parsePattern } from './patterns/pattern.ts'
+export type { Pattern } from './patterns/pattern.ts'
+export { parsePattern } from './patterns/pattern.ts'
 export type { PatternParams, PatternValues } from './patterns/pattern-paths.ts'
 export { expandPattern, matchPattern } from './patterns/pattern-paths.ts'
+export type { MixedParam, MixedSegment, PatternSegment } from './patterns/pattern-segment.ts'
+export {
+  acceptsSegment,
+  compareSegments,
+  isOptionalSegment,
+  MAX_SEGMENT_LENGTH,
+  MAX_SEGMENTS,
+  paramNames,
+  placeParams
+} from './patterns/pattern-segment.ts'
 export type { InputFault } from './schemas/validation.ts'
 export { faultsOf, invalidInput, validate } from './schemas/validation.ts'
 export { ConnectionUser } from './users/connection-user.ts'

@@ -1,5 +1,5 @@
 import { type CodecTable, IopaError } from '@iopa/constants'
-import { type AnswerRecord, encodeBody, OPEN, RECORD, type RunContext } from '@iopa/context/host'
+import { type AnswerRecord, noteNegotiation, OPEN, preview, RECORD, type RunContext } from '@iopa/context/host'
 import { contentTag } from '@iopa/transport/host'
 import { evaluate, namesTags } from './conditions.ts'
 
@@ -21,10 +21,12 @@ export const judgeOwnAnswer = (context: RunContext, codecs: CodecTable): void =>
   const answer = context[RECORD]
   if (answer.status !== 200 || answer.state !== OPEN || answer.rare?.judged === true) return
   const { headers } = context
-  const etag = answer.headers.get('etag') ?? (namesTags(headers) ? tagged(answer, codecs) : undefined)
+  const etag = answer.headers.get('etag') ?? (namesTags(headers) ? tagged(answer) : undefined)
   const verdict = evaluate(headers, { exists: true, etag, lastModified: answer.headers.get('last-modified') }, true)
   if (verdict === 'failed') answer.fail(preconditionFailed())
   else if (verdict === 'not-modified') {
+    // RFC 9110 section 15.4.5: a 304 has the Vary of the answer that it stands for.
+    noteNegotiation(answer, codecs)
     answer.body = undefined
     answer.type = ''
     answer.status = 304
@@ -33,9 +35,9 @@ export const judgeOwnAnswer = (context: RunContext, codecs: CodecTable): void =>
 }
 
 /** Gives an answer whose content is in memory the tag of that content; undefined for a stream. */
-const tagged = (answer: AnswerRecord, codecs: CodecTable): string | undefined => {
+const tagged = (answer: AnswerRecord): string | undefined => {
   if (answer.body === undefined || isLazy(answer.body)) return undefined
-  const { payload, type } = encodeBody(answer.body, answer.headers.get('content-type') ?? answer.type, codecs)
+  const { payload, type } = preview(answer)
   answer.body = payload ?? undefined
   answer.type = type
   if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) return undefined

@@ -1,7 +1,5 @@
 import { IopaError } from '@iopa/transport'
-import { type CborKey, CborTag, type CborValue, toJson } from './cbor.ts'
-import { decodeCbor } from './cbor-decoder.ts'
-import { encodeCbor } from './cbor-encoder.ts'
+import { decode, encode, Tagged } from 'cborg'
 
 /** A problem as RFC 9290 carries it; `type`, `status` and `members` are those of RFC 9457, tunnelled (RFC 9290 appendix B). */
 export interface ConciseProblem {
@@ -36,10 +34,18 @@ const TUNNEL_STATUS = 1
 // Language-tagged text, RFC 9290 appendix A.
 const LANGUAGE_TAGGED = 38
 
+/** A problem is short: more bytes are not read. */
+const LONGEST = 64 * 1024
+
+/** Keeps every tag: what is not understood is left out later. */
+const TAGS = new Proxy<Record<number, ReturnType<typeof Tagged.decoder>>>({}, { get: (_, tag) => Tagged.decoder(Number(tag)) })
+
+type Entries = ReadonlyMap<unknown, unknown>
+
 /** Writes a problem as CBOR; what is undefined or has no JSON form is left out. */
 export function encodeProblem(problem: ConciseProblem): Uint8Array {
-  const map = new Map<CborKey, CborValue>()
-  const set = (key: CborKey, value: CborValue): void => {
+  const map = new Map<number, unknown>()
+  const set = (key: number, value: unknown): void => {
     if (value !== undefined) map.set(key, value)
   }
   set(TITLE, problem.title)
@@ -48,27 +54,25 @@ export function encodeProblem(problem: ConciseProblem): Uint8Array {
   set(RESPONSE_CODE, problem.responseCode)
   const unprocessed = problem.unprocessedOptions
   if (unprocessed && unprocessed.length > 0) map.set(UNPROCESSED_OPTION, unprocessed.length === 1 ? unprocessed[0] : unprocessed)
-  const tunnel = new Map<CborKey, CborValue>()
+  const tunnel = new Map<number | string, unknown>()
   if (problem.type !== undefined && problem.type !== 'about:blank') tunnel.set(TUNNEL_TYPE, problem.type)
   if (problem.status !== undefined) tunnel.set(TUNNEL_STATUS, problem.status)
   for (const [name, member] of Object.entries(problem.members ?? {})) {
     const text = JSON.stringify(member)
-    if (text !== undefined) tunnel.set(name, JSON.parse(text) as CborValue)
+    if (text !== undefined) tunnel.set(name, JSON.parse(text))
   }
   if (tunnel.size > 0) map.set(TUNNEL, tunnel)
   // RFC 9290 section 2: the map is never empty.
   if (map.size === 0) map.set(TITLE, 'Error')
-  return encodeCbor(map)
+  return encode(map)
 }
 
 /**
  * Reads a problem; entries that are unknown or of another type are ignored, as RFC 9290 section 3 demands.
- * Throws a 400 when the bytes are no map of CBOR.
+ * @throws IopaError 400 `malformed-problem` for bytes that are no map of CBOR.
  */
 export function decodeProblem(bytes: Uint8Array): ConciseProblem {
-  const map = decodeCbor(bytes)
-  if (!(map instanceof Map)) throw new IopaError(400, 'malformed-problem', 'Concise problem details are a CBOR map (RFC 9290 section 2)')
-  const entries = map as ReadonlyMap<CborKey, CborValue>
+  const entries = entriesOf(bytes)
   const problem: { -readonly [Name in keyof ConciseProblem]: ConciseProblem[Name] } = {}
   const title = textOf(entries.get(TITLE))
   const detail = textOf(entries.get(DETAIL))
@@ -83,21 +87,50 @@ export function decodeProblem(bytes: Uint8Array): ConciseProblem {
   const tunnel = entries.get(TUNNEL)
   if (tunnel instanceof Map) {
     const members: Record<string, unknown> = Object.create(null)
-    for (const [key, value] of tunnel as ReadonlyMap<CborKey, CborValue>) {
+    for (const [key, value] of tunnel as Entries) {
       if (key === TUNNEL_TYPE && typeof value === 'string') problem.type = value
       else if (key === TUNNEL_STATUS && typeof value === 'number') problem.status = value
-      else if (typeof key === 'string') members[key] = toJson(value)
+      else if (typeof key === 'string') members[key] = jsonOf(value)
     }
     if (Object.keys(members).length > 0) problem.members = members
   }
   return problem
 }
 
-const isOptionNumber = (value: CborValue): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff
+const entriesOf = (bytes: Uint8Array): Entries => {
+  let map: unknown
+  try {
+    // A nesting that the stack cannot take ends here as well.
+    map = bytes.length > LONGEST ? undefined : decode(bytes, { useMaps: true, rejectDuplicateMapKeys: true, tags: TAGS })
+  } catch {
+    map = undefined
+  }
+  if (map instanceof Map) return map
+  throw new IopaError(400, 'malformed-problem', `Concise problem details are a CBOR map (RFC 9290 section 2) of at most ${LONGEST} bytes.`)
+}
 
-function textOf(value: CborValue): string | undefined {
+const isOptionNumber = (value: unknown): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff
+
+function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value
-  if (!(value instanceof CborTag) || value.tag !== LANGUAGE_TAGGED || !Array.isArray(value.value)) return undefined
+  if (!(value instanceof Tagged) || value.tag !== LANGUAGE_TAGGED || !Array.isArray(value.value)) return undefined
   const text: unknown = value.value[1]
   return typeof text === 'string' ? text : undefined
+}
+
+/**
+ * The JSON value of a decoded one (RFC 8949 section 6.1): keys and large integers become text, bytes base64url, tags their content, what else JSON does
+ * not have null. Objects have no prototype, so a key such as `__proto__` is only a key.
+ */
+function jsonOf(value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value === 'number') return Number.isFinite(value) ? value : null
+  if (typeof value === 'string' || typeof value === 'boolean') return value
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64url')
+  if (Array.isArray(value)) return value.map(jsonOf)
+  if (value instanceof Tagged) return jsonOf(value.value)
+  if (!(value instanceof Map)) return null
+  const object: Record<string, unknown> = Object.create(null)
+  for (const [name, member] of value) object[String(name)] = jsonOf(member)
+  return object
 }

@@ -4,8 +4,6 @@ import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
 import { DEFAULT_MAX_AGE, OPTION } from '../codec/option-registry.ts'
 import type { Options } from '../codec/options.ts'
-import type { CborValue } from '../formats/cbor.ts'
-import { encodeCbor } from '../formats/cbor-encoder.ts'
 import { encodeProblem } from '../formats/problem-details.ts'
 import type { CoapRequest } from './request.ts'
 
@@ -103,7 +101,7 @@ export const represent = (answer: SealedAnswer, method: number, accept: number, 
     representation.size = excerpt.size
   } else if (payload !== null) {
     const format = formats.find(type, headed ? answer.headers.get('content-encoding') : undefined)
-    if (typeof payload === 'string') setPayload(representation, textOf(type, payload), format)
+    if (typeof payload === 'string') setPayload(representation, encodeText(payload), format)
     else if (isRandomAccess(payload)) {
       representation.payload = payload
       representation.size = payload.size
@@ -132,9 +130,6 @@ const encodeText = (text: string): Uint8Array => {
   }
   return bytes
 }
-
-/** The bytes of a text; under a content type of CBOR it is the JSON of the value that is meant. @throws SyntaxError where it is none. */
-const textOf = (type: string, text: string): Uint8Array => (type.endsWith('cbor') ? encodeCbor(JSON.parse(text) as CborValue) : encodeText(text))
 
 const representProblem = (representation: Representation, answer: SealedAnswer, accept: number): void => {
   const { title, status, detail, type, code, ...members } = answer.problem

@@ -2,15 +2,15 @@ import type { PatternSegment } from '@iopa/transport'
 
 /**
  * The topic filters that catch every topic of a route: a parameter is `+`, a tail is `#`, an optional segment makes two filters. A constrained
- * parameter is `+` too: the router has the last word, and what it does not take is acknowledged as not ours. A route whose text cannot stand
- * in a filter has none, and neither has `/`, for no topic is empty.
+ * parameter and one with text beside it are `+` too: the router has the last word, and what it does not take is acknowledged as not ours. A route
+ * whose text cannot stand in a topic has none, and neither has `/`, for no topic is empty.
  *
  * @example filtersOf([{ kind: 'static', value: 'lights' }, { kind: 'param', name: 'id' }]) // ['lights/+']
  */
 export const filtersOf = (segments: readonly PatternSegment[]): string[] => {
   let filters: string[][] = [[]]
-  for (const segment of segments) {
-    const level = levelOf(segment)
+  for (const [at, segment] of segments.entries()) {
+    const level = levelOf(segment, at)
     if (level === null) return []
     const longer = filters.map(levels => [...levels, level])
     filters = segment.kind === 'param' && segment.optional ? [...filters, ...longer] : longer
@@ -18,11 +18,16 @@ export const filtersOf = (segments: readonly PatternSegment[]): string[] => {
   return [...new Set(filters.map(levels => levels.join('/')).filter(filter => filter !== ''))]
 }
 
-const levelOf = (segment: PatternSegment): string | null => {
+const levelOf = (segment: PatternSegment, at: number): string | null => {
   if (segment.kind === 'tail') return '#'
   if (segment.kind === 'param') return '+'
-  return /[+#\0]/.test(segment.value) ? null : segment.value
+  if (segment.kind === 'static') return isTopicText(segment.value) ? segment.value : null
+  // No wildcard at the beginning of a filter matches a topic that begins with $ (MQTT 5 section 4.7.2).
+  if (at === 0 && isSystem(segment.prefix)) return null
+  return isTopicText(segment.prefix) && segment.params.every(({ literal }) => isTopicText(literal)) ? '+' : null
 }
+
+const isTopicText = (text: string): boolean => !/[+#\0]/.test(text)
 
 /** True when every topic of `inner` is a topic of `outer`. */
 export const covers = (outer: string, inner: string): boolean => {
@@ -51,7 +56,7 @@ export const overlaps = (one: string, other: string): boolean => {
   }
 }
 
-const isSystem = (filter: string): boolean => filter.startsWith('$')
+const isSystem = (topic: string): boolean => topic.startsWith('$')
 
 /** The filters without those that another one covers, so that a broker has no reason to send a message twice. */
 export const withoutCovered = (filters: Iterable<string>): string[] => {

@@ -160,7 +160,10 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
     try {
       // The layers see the observing request once, before it is sent; the result is a sequence.
       const started = await dispatch(inner => (inner.response.value = requester.observe(inner as unknown as Bag)))(context)
-      yield* (started ?? context.response.value) as AsyncIterable<LinkAnswer>
+      for await (const answer of (started ?? context.response.value) as AsyncIterable<LinkAnswer>) {
+        useCodecs(answer, context.environment.codecs)
+        yield answer
+      }
     } catch (error) {
       throw marked(error, 'upstream')
     } finally {

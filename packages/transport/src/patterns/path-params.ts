@@ -14,10 +14,10 @@ type Named<Name extends string> = {
   ? { readonly [Key in keyof Params]: Params[Key] }
   : never
 
-/** Braces come first, for a regex may hold a `/`. */
+/** Braces come first, for a regex may hold a `/`. What stands right behind a brace is text, as in `{name}:cancel`; a `.` before it keeps it one. */
 type Names<Pattern extends string> = Pattern extends `${infer Before}{${infer After}`
   ? Close<After> extends [infer Body extends string, infer Rest extends string]
-    ? NamesOfColons<Before, Mark<Rest>> | (EndsInColonName<Before> extends true ? never : Marked<BraceName<Body>, Mark<Rest>>) | Names<Rest>
+    ? NamesOfColons<Before, Mark<Rest>> | (EndsInColonName<Before> extends true ? never : Marked<BraceName<Body>, Mark<Rest>>) | Names<`.${Rest}`>
     : never
   : NamesOfColons<Pattern, ''>
 

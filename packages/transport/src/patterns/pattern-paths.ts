@@ -1,6 +1,18 @@
 import { IopaError } from '@iopa/constants'
 import { checkPath } from '@iopa/context/host'
-import { MAX_SEGMENT_LENGTH, MAX_SEGMENTS, type Pattern, type PatternSegment } from './pattern.ts'
+import type { Constraint } from './constraint.ts'
+import type { Pattern } from './pattern.ts'
+import {
+  acceptsSegment,
+  compareSegments,
+  isOptionalSegment,
+  MAX_SEGMENT_LENGTH,
+  MAX_SEGMENTS,
+  type MixedSegment,
+  type PatternSegment,
+  paramNames,
+  placeParams
+} from './pattern-segment.ts'
 
 /** The parameters of a path, by name; a name that an optional segment left out is missing. */
 export type PatternParams = Readonly<Record<string, string>>
@@ -27,24 +39,28 @@ export const expandPattern = (pattern: Pattern, values: PatternValues): string =
   const refuse = (why: string): IopaError =>
     new IopaError(400, 'bad-param', `The pattern ${JSON.stringify(pattern.text)} has no path with these parameters: ${why}.`)
   const used: Record<string, string> = Object.create(null)
+  const take = (name: string, constraint: Constraint | undefined, literal: string): string => {
+    const text = String(values[name])
+    if (text === '' || /[/\\]/.test(text)) throw refuse(`'${name}' is text within one segment, which is not empty and holds no slash`)
+    if (constraint?.test(text) === false) throw refuse(`'${name}' does not match ${constraint.source}`)
+    // An earlier end may lie within the value, or begin in it and end in the text behind it.
+    if (literal !== '' && `${text}${literal}`.indexOf(literal) < text.length)
+      throw refuse(`'${name}' ends at the first ${JSON.stringify(literal)}, and would be read back shorter`)
+    used[name] = text
+    return text + literal
+  }
   const parts: string[] = []
   for (const segment of pattern.segments) {
-    if (segment.kind === 'static') parts.push(segment.value)
-    else {
-      const { name } = segment
-      const value = Object.hasOwn(values, name) ? values[name] : undefined
-      if (value === undefined) {
-        if (segment.optional === true) continue
-        throw refuse(`'${name}' is missing`)
-      }
-      const text = String(value)
-      if (segment.kind === 'param') {
-        if (text === '' || /[/\\]/.test(text)) throw refuse(`'${name}' fills one segment, which is not empty and holds no slash`)
-        if (segment.constraint?.test(text) === false) throw refuse(`'${name}' does not match ${segment.constraint.source}`)
-      }
-      used[name] = text
-      parts.push(text)
+    const missing = paramNames(segment).find(name => !Object.hasOwn(values, name) || values[name] === undefined)
+    if (missing !== undefined) {
+      if (isOptionalSegment(segment)) continue
+      throw refuse(`'${missing}' is missing`)
     }
+    if (segment.kind === 'static') parts.push(segment.value)
+    else if (segment.kind === 'param') parts.push(take(segment.name, segment.constraint, ''))
+    else if (segment.kind === 'mixed')
+      parts.push(segment.params.reduce((text, { name, constraint, literal }) => text + take(name, constraint, literal), segment.prefix))
+    else parts.push((used[segment.name] = String(values[segment.name])))
   }
   const path = checkPath(`/${parts.join('/')}`)
   const read = matchPattern(pattern, path)
@@ -53,24 +69,10 @@ export const expandPattern = (pattern: Pattern, values: PatternValues): string =
   return path
 }
 
-/** Narrower edges first, as in a router: literal text, constrained parameters, plain parameters, tails. */
-const rankOf = (segment: PatternSegment | undefined): number =>
-  segment === undefined ? 4 : segment.kind === 'static' ? 0 : segment.kind === 'tail' ? 3 : segment.constraint === undefined ? 2 : 1
-
-const byEdge = (a: PatternSegment | undefined, b: PatternSegment | undefined): number => {
-  const [one, two] = [constraintOf(a), constraintOf(b)]
-  if (one === undefined || two === undefined) return rankOf(a) - rankOf(b)
-  return one.breadth - two.breadth || (one.source === two.source ? 0 : one.source < two.source ? -1 : 1)
-}
-
-const constraintOf = (segment: PatternSegment | undefined) => (segment?.kind === 'param' ? segment.constraint : undefined)
-
-const accepts = (segment: PatternSegment, segments: readonly string[], at: number): boolean => {
-  const text = segments[at] as string
-  if (segment.kind === 'static') return text === segment.value && (text !== '' || at === segments.length - 1)
-  if (segment.kind === 'tail') return segments.length <= MAX_SEGMENTS && segments.every(({ length }) => length <= MAX_SEGMENT_LENGTH)
-  return text !== '' && text.length <= MAX_SEGMENT_LENGTH && segment.constraint?.test(text) !== false
-}
+const accepts = (segment: PatternSegment, segments: readonly string[], at: number): boolean =>
+  segment.kind === 'tail'
+    ? segments.length <= MAX_SEGMENTS && segments.every(({ length }) => length <= MAX_SEGMENT_LENGTH)
+    : acceptsSegment(segment, segments[at] as string)
 
 /** The variant that takes these segments; with full backtracking, so that it is found where there is one. */
 const variantFor = (
@@ -79,14 +81,14 @@ const variantFor = (
   at: number
 ): readonly PatternSegment[] | undefined => {
   if (at === segments.length) return variants.find(({ length }) => length === at)
-  let left = variants.filter(variant => variant[at] !== undefined).sort((a, b) => byEdge(a[at], b[at]))
+  const edgeOf = (variant: readonly PatternSegment[]): PatternSegment => variant[at] as PatternSegment
+  let left = variants.filter(({ length }) => length > at).sort((a, b) => compareSegments(edgeOf(a), edgeOf(b)))
   while (left[0] !== undefined) {
-    const edge = left[0][at] as PatternSegment
-    const [same, others] = [left.filter(variant => byEdge(variant[at], edge) === 0), left.filter(variant => byEdge(variant[at], edge) !== 0)]
-    left = others
-    const fitting = same.filter(variant => accepts(variant[at] as PatternSegment, segments, at))
-    if (fitting.length === 0) continue
-    const found = edge.kind === 'tail' ? fitting[0] : variantFor(fitting, segments, at + 1)
+    const edge = edgeOf(left[0])
+    const same = left.filter(variant => compareSegments(edgeOf(variant), edge) === 0)
+    left = left.slice(same.length)
+    if (!accepts(edge, segments, at)) continue
+    const found = edge.kind === 'tail' ? same[0] : variantFor(same, segments, at + 1)
     if (found !== undefined) return found
   }
   return undefined
@@ -96,7 +98,14 @@ const paramsOf = (variant: readonly PatternSegment[], segments: readonly string[
   const params: Record<string, string> = Object.create(null)
   variant.forEach((segment, at) => {
     if (segment.kind === 'param') params[segment.name] = segments[at] as string
+    else if (segment.kind === 'mixed') addParams(params, segment, segments[at] as string)
     else if (segment.kind === 'tail') params[segment.name] = segments.slice(at).join('/')
   })
   return params
+}
+
+const addParams = (params: Record<string, string>, segment: MixedSegment, text: string): void => {
+  const [starts, ends]: [number[], number[]] = [[], []]
+  placeParams(segment, text, starts, ends, 0, 0)
+  for (const [i, { name }] of segment.params.entries()) params[name] = text.slice(starts[i], ends[i])
 }

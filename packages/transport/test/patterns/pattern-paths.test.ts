@@ -54,8 +54,8 @@ describe('expandPattern', () => {
 
   test.each([
     ['/lights/:id', {}, /'id' is missing/],
-    ['/lights/:id', { id: '' }, /'id' fills one segment/],
-    ['/lights/:id', { id: 'a/b' }, /'id' fills one segment/],
+    ['/lights/:id', { id: '' }, /'id' is text within one segment/],
+    ['/lights/:id', { id: 'a/b' }, /'id' is text within one segment/],
     ['/lights/:id', { id: '..' }, /segment '\.' or '\.\.'/],
     ['/lights/:id', { id: 'a\0' }, /NUL/],
     ['/lights/:id', { id: '\ud800' }, /not valid Unicode/],
