@@ -1,7 +1,7 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
-import { heldState } from './held-state.ts'
+import { heldSize, heldState } from './held-state.ts'
 import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
@@ -69,46 +69,46 @@ export class DocumentChanges {
   }
 
   #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean): MaybePromise<KeptChange> {
+    if (state === DELETED) return this.#delete(key, previous)
     const { documents, clock } = this.#host
-    const changed = clock.now()
-    const version = ++this.#version
-    if (state === DELETED) {
-      const written = this.#journal?.write(key, { version, changed, gone: true })
-      const settle = (): KeptChange => {
-        documents.delete(key, { version, changed })
-        for (const forgotten of documents.forget()) this.#forget(forgotten)
-        if (this.#journal === null) this.#host.history?.record(key, { version, changed, gone: true })
-        return { key, document: null, previous, version }
-      }
-      return written === undefined ? settle() : written.then(settle)
-    }
-    const { value, size } = heldState(state)
-    const growth = size - (previous?.size ?? 0)
+    const held = heldState(state)
+    const size = heldSize()
+    const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
-    const document: Kept = { key, state: value, version, changed, size }
-    if (this.#journal === null) {
-      documents.put(document)
-      this.#host.history?.record(key, { version, changed, state: value })
-      return { key, document, previous, version }
-    }
+    const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
+    if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth)
+    documents.put(document)
+    this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })
+    return { key, document, previous, version: document.version }
+  }
+
+  async #write(journal: ChangeJournal, document: Kept, previous: Kept | undefined, growth: number): Promise<KeptChange> {
+    const { key, version, changed, state } = document
     const creates = previous === undefined ? 1 : 0
     this.#comingDocuments += creates
     this.#comingBytes += growth
-    const left = (): void => {
+    try {
+      await journal.write(key, { version, changed, state })
+    } finally {
       this.#comingDocuments -= creates
       this.#comingBytes -= growth
     }
-    return this.#journal.write(key, { version, changed, state: value }).then(
-      () => {
-        left()
-        documents.put(document)
-        return { key, document, previous, version }
-      },
-      error => {
-        left()
-        throw error
-      }
-    )
+    this.#host.documents.put(document)
+    return { key, document, previous, version }
+  }
+
+  #delete(key: string, previous: Kept | undefined): MaybePromise<KeptChange> {
+    const { documents, clock } = this.#host
+    const journal = this.#journal
+    const version = ++this.#version
+    const changed = clock.now()
+    const settle = (): KeptChange => {
+      documents.delete(key, { version, changed })
+      for (const forgotten of documents.forget()) this.#forget(forgotten)
+      if (journal === null) this.#host.history?.record(key, { version, changed, gone: true })
+      return { key, document: null, previous, version }
+    }
+    return journal === null ? settle() : journal.write(key, { version, changed, gone: true }).then(settle)
   }
 
   /** Its tombstone has made room for others. */
