@@ -35,5 +35,5 @@ const BRIDGE_OPTIONS: Record<keyof BridgeOptions, true> = {
 export const bridge = (broker: string | URL, options: BridgeOptions = {}): MqttBridge => {
   checkOptions('bridge()', options, BRIDGE_OPTIONS, bridge)
   checkTlsOptions('bridge()', options.tls, bridge)
-  return { join: host => joinBroker(broker, options, host) }
+  return { statePrefix: options.statePrefix ?? 'state', join: host => joinBroker(broker, options, host) }
 }

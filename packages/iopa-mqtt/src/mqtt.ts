@@ -108,7 +108,8 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
         lastingSubscriptions: true,
         qos: 2,
         retained: true,
-        mode: worker === null ? 'embedded' : 'bridge'
+        mode: worker === null ? 'embedded' : 'bridge',
+        ...(worker === null ? undefined : { statePrefix: worker.statePrefix })
       }
     },
     keys: MQTT_KEYS,

@@ -118,6 +118,8 @@ export interface MqttListener extends Listener {
 
 /** The way to a broker elsewhere, made by `bridge()` of `@iopa/mqtt/bridge`. */
 export interface MqttBridge {
+  /** Where workers share states: `<statePrefix>/<topic>`, retained. False where they do not. */
+  readonly statePrefix: string | false
   /** Joins the app to the broker as a worker. Rejects when the broker cannot be reached or refuses the subscriptions. */
   join(host: Host): Promise<MqttListener>
 }

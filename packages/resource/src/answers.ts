@@ -1,7 +1,8 @@
-import { faultsOf, type InputFault, type Schema } from '@iopa/appbuilder/extension'
+import { faultsOf, type Schema } from '@iopa/appbuilder/extension'
 import { IopaError, withOrigin } from '@iopa/constants'
 import { isReply } from '@iopa/context'
 import { HeaderMap, RECORD, type RunContext } from '@iopa/context/host'
+import { listed } from './faults.ts'
 import type { ServedRequest } from './served-request.ts'
 
 /** Checks what a handler returned, and returns it as it is. */
@@ -25,10 +26,6 @@ export const answerCheck = (schema: Schema, name: string): AnswerCheck => {
   }
   return (request, value) => (value instanceof Promise ? value.then(settled => check(request, settled)) : check(request, value))
 }
-
-/** Faults as a sentence says them. */
-export const listed = (faults: readonly InputFault[]): string =>
-  faults.map(({ pointer, detail }) => `${pointer === '' ? 'the whole' : pointer}: ${detail}`).join('; ')
 
 /** The value that a handler has answered with 2xx; undefined where it has answered none. */
 const saidBy = ({ context }: ServedRequest, value: unknown): unknown => {

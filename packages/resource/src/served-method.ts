@@ -3,7 +3,7 @@ import type { CheckedHandler, MethodContract, ResourceContract } from '@iopa/app
 import { isIopaError, METHODS } from '@iopa/constants'
 import { type AnswerCheck, answerCheck } from './answers.ts'
 import { bodyPart, type Prepare, partsOf, type ReplicaFault, type RequestPart, takeParts } from './parts.ts'
-import { patchOf } from './patch/patch-body.ts'
+import { patchParts } from './patch/patch-body.ts'
 import { ServedRequest } from './served-request.ts'
 import { presentState, STATE_VERSION } from './versions.ts'
 
@@ -24,12 +24,12 @@ export const partsOfMethod = (contract: ResourceContract, method: string, declar
   const name = `${method} ${contract.pattern}`
   const tolerate: ReplicaFault = (request, error) => replicaFault(name, request, error)
   const parts = partsOf({ params: contract.params, query: declared.query, headers: declared.headers }, name, tolerate)
-  if (isPatch(method)) return [...parts, bodyPart(undefined, name, patchOf(contract, method), tolerate)]
+  if (isPatch(method)) return [...parts, ...patchParts(contract, method, tolerate)]
   if (declared.input === undefined) return parts
   return [...parts, bodyPart(declared.input, name, method === METHODS.PUT ? setAside(presentState(contract), tolerate) : undefined, tolerate)]
 }
 
-/** What cannot be migrated of a replica is logged before it is refused: whoever sent it does not wait for the answer. */
+/** A replica that cannot be migrated is logged before it is refused: the worker that sent it does not get the answer. */
 const setAside =
   (prepare: Prepare, tolerate: ReplicaFault): Prepare =>
   (request, body) => {

@@ -5,6 +5,7 @@ import {
   type RouteAttributes,
   type RouteInfo,
   type RouteValidator,
+  type SecurityScheme,
   sequence,
   withPreconditions
 } from '@iopa/appbuilder/extension'
@@ -23,17 +24,29 @@ export interface Target {
   readonly requires: readonly string[]
   /** True if one of its middleware authenticates. */
   readonly guarded: boolean
+  /** How its own middleware authenticates. */
+  readonly security: readonly SecurityScheme[]
 }
 
+// Listings are made again and again, of routes that stay as they are.
+const infos = new WeakMap<Route<Target>, RouteInfo>()
+
 /** A route as discovery and `explain()` see it. */
-export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
+export const announced = (route: Route<Target>): RouteInfo => {
+  let info = infos.get(route)
+  if (info === undefined) infos.set(route, (info = infoOf(route)))
+  return info
+}
+
+const infoOf = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
   method,
   pattern: pattern.text,
   segments: pattern.text === '/' ? [] : pattern.segments,
   attributes: value.attributes,
   ...(value.middleware.length > 0 ? { middleware: value.middleware } : undefined),
   ...(value.requires.length > 0 ? { requires: value.requires } : undefined),
-  ...(value.guarded ? { guarded: true } : undefined)
+  ...(value.guarded ? { guarded: true } : undefined),
+  ...(value.security.length > 0 ? { security: value.security } : undefined)
 })
 
 /** A mistake in how a route is declared: thrown when it is added, never while a request is routed. */
@@ -61,6 +74,8 @@ export interface RouterRoutes {
   readonly table: RouteTable<Target>
   /** What validates requests by the schemas of a route; undefined before a package gives one. */
   validator: RouteValidator | undefined
+  /** Called when a route was added or removed. */
+  readonly changed: () => void
 }
 
 const SCHEMAS = ['params', 'query', 'headers', 'input', 'answer'] as const
@@ -107,10 +122,13 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),
-    guarded: values.some(value => keysOf(value, 'provides').includes('server.User'))
+    guarded: values.some(isGuard),
+    security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.
-  return table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
+  const route = table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
+  routes.changed()
+  return route
 }
 
 const layerOf = (value: unknown, route: string, place: () => string): MiddlewareFunction => {
@@ -134,6 +152,14 @@ export const isMiddleware = (value: unknown): boolean =>
 const keysOf = (value: unknown, declaration: 'provides' | 'requires'): readonly string[] => {
   const keys = (value as Partial<Record<typeof declaration, unknown>> | null)?.[declaration]
   return Array.isArray(keys) ? keys : []
+}
+
+/** True for middleware that says who is asking. */
+const isGuard = (value: unknown): boolean => keysOf(value, 'provides').includes('server.User')
+
+const schemesOf = (value: unknown): readonly SecurityScheme[] => {
+  const { security } = value as { readonly security?: unknown }
+  return Array.isArray(security) ? security : []
 }
 
 /** What the layers of a route require and none before them provides. */

@@ -94,7 +94,9 @@ export const registryOf = (routes: RouterRoutes, notifyWhere: AppHandle['notifyW
     const route = register(routes, { method: given, prefix: '', path, attributes, chain, place })
     return {
       remove: () => {
-        if (!table.remove(route) || (given !== undefined && given !== 'GET')) return
+        if (!table.remove(route)) return
+        routes.changed()
+        if (given !== undefined && given !== 'GET') return
         // MQTT subscriptions do not observe one path: they are notified of the paths that the route lists.
         notifyWhere(asked => table.matches(route, asked), pathsOfRoute(announced(route)))
       }

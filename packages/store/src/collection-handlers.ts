@@ -15,12 +15,12 @@ const MOST_TRIED = 8
 
 /**
  * The handlers of a collection of the documents of a store.
- * @throws IopaError 500 where its documents do not have exactly one parameter more.
+ * @throws IopaError 500 where its documents do not have exactly one parameter more, or its store lets nobody create documents.
  */
 export const collectionHandlers = (
   host: ItemHost,
   served: Served,
-  { page, filter }: CollectionContract
+  { page, filter, create }: CollectionContract
 ): Record<string, (request: ResourceRequest<Params>) => unknown> => {
   const { keys, documents, changes, represent } = host
   const [name, ...others] = keys.names.filter(own => !served.names.includes(own))
@@ -29,6 +29,12 @@ export const collectionHandlers = (
       500,
       'bad-store',
       `The collection ${served.pattern.text} needs documents with exactly one parameter more, not ${keys.pattern}.`
+    )
+  if (create && !host.create)
+    throw new IopaError(
+      500,
+      'bad-store',
+      `The collection ${served.pattern.text} lets peers create documents, and its store does not: remove { create: false } of the one, or declare { create: false } for the other.`
     )
   const item = (document: Kept): unknown => ({ id: keys.paramsOf(document.key)[name], state: represent(document) })
   const pages = new CollectionPages(host, served, item)

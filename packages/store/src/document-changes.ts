@@ -2,6 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
 import { heldSize, heldState } from './held-state.ts'
+import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
 
@@ -29,6 +30,8 @@ export interface ChangeHost {
   readonly documents: Documents
   readonly limits: Required<StoreLimits>
   readonly clock: Clock
+  /** Gets the changes of a store without a journal. */
+  readonly history: History | null
 }
 
 /** Makes changes, those of one document in turn. A document has its new state when that is kept, not before. */
@@ -75,6 +78,7 @@ export class DocumentChanges {
     const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
     if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth)
     documents.put(document)
+    this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })
     return { key, document, previous, version: document.version }
   }
 
@@ -100,10 +104,17 @@ export class DocumentChanges {
     const changed = clock.now()
     const settle = (): KeptChange => {
       documents.delete(key, { version, changed })
-      for (const forgotten of documents.forget()) journal?.renew(forgotten)
+      for (const forgotten of documents.forget()) this.#forget(forgotten)
+      if (journal === null) this.#host.history?.record(key, { version, changed, gone: true })
       return { key, document: null, previous, version }
     }
     return journal === null ? settle() : journal.write(key, { version, changed, gone: true }).then(settle)
+  }
+
+  /** Its tombstone has made room for others. */
+  #forget(key: string): void {
+    this.#journal?.renew(key)
+    this.#host.history?.forget(key)
   }
 
   /** @throws IopaError 413 for a document that is too large, 507 where the store is full. */

@@ -7,6 +7,7 @@
  * await lights.put('hall', { on: true })
  */
 
+export type { HistoryOptions } from './history/history-limits.ts'
 export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {
@@ -23,3 +24,5 @@ export type {
   StoreLimits,
   StoreOptions
 } from './store-types.ts'
+export type { Twin, TwinLimits, TwinOptions, TwinPatch, Twins } from './twin/twin-types.ts'
+export { twins } from './twin/twins.ts'

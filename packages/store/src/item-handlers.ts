@@ -2,8 +2,11 @@ import { type Context, IopaError, reply } from '@iopa/appbuilder'
 import { evaluate, type Patch, type ResourceRequest } from '@iopa/appbuilder/extension'
 import type { Clock, Context as OwnedContext } from '@iopa/transport'
 import { DELETED, type DocumentChanges, type KeptChange } from './document-changes.ts'
+import type { DocumentRecord } from './document-format.ts'
 import type { DocumentKeys, Params } from './document-keys.ts'
 import type { Documents, Kept } from './documents.ts'
+import type { History } from './history/history.ts'
+import { replayMissed } from './history/history-handlers.ts'
 import { isVersionTag, type Represent, tagOf } from './representation.ts'
 import type { Cause, Served } from './served-resources.ts'
 import type { MaybePromise } from './turns.ts'
@@ -17,7 +20,12 @@ export interface ItemHost {
   readonly clock: Clock
   /** Makes the ids of new documents; undefined for UUIDs. */
   readonly newId: (() => string) | undefined
+  /** Whether peers may create documents. */
+  readonly create: boolean
   /** Tells of a change that has been kept. */
+  readonly history: History | null
+  /** The state of a record in the shape of now; undefined where it cannot be migrated. */
+  readonly current: (record: DocumentRecord) => Promise<unknown>
   kept(change: KeptChange, cause: Cause): void
 }
 
@@ -70,12 +78,17 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
     get: ({ params, context }) => {
       const key = keys.of(params)
       const document = existing(key, documents.get(key))
+      if (host.history !== null) replayMissed(host, host.history, context, document)
       if (!hasPreconditions(context) || context['iopa.Observe'] === true) return answer(context, document)
       const verdict = evaluate(context.headers, currentOf(document), true)
       if (verdict === 'failed') throw preconditionFailed()
       return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document) }) : answer(context, document)
     },
-    put: request => change(request, () => request.input),
+    put: request =>
+      change(request, (current, key) => {
+        if (!host.create && !request.context['server.IsReplica']) existing(key, current)
+        return request.input
+      }),
     patch,
     ipatch: patch,
     delete: request =>

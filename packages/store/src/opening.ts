@@ -124,7 +124,7 @@ const takeBack = async (
 }
 
 /** The state of a record in the shape that the contract has now, validated. @throws for one that cannot be migrated. */
-const currentState = async (contract: ResourceContract, { shape, state }: DocumentRecord): Promise<unknown> => {
+export const currentState = async (contract: ResourceContract, { shape, state }: DocumentRecord): Promise<unknown> => {
   let current = state
   if (shape < contract.version) {
     if (contract.migrate === undefined)

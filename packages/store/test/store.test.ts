@@ -1,5 +1,5 @@
 import { App } from '@iopa/appbuilder'
-import { resource, resources } from '@iopa/resource'
+import { collection, resource, resources } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -22,6 +22,18 @@ describe('a store', () => {
     for (const method of ['GET', 'DELETE'])
       expect(await ask(method, '/lights/attic')).toMatchObject({ status: 410, body: { code: 'document-deleted' } })
     expect((await ask('PUT', '/lights/attic', { on: true })).status).toBe(201)
+    await app.close()
+  })
+
+  test('lets the program alone create documents, where it is told so', async () => {
+    const lights = store(light, { initial: { hall: { on: false } }, create: false })
+    const app = new App({ logger: false }).use(router()).use(resources())
+    app.serve(light, lights)
+    const put = (path: string) => app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': path, 'iopa.Body': { on: true } })
+    expect([(await put('/lights/hall')).status, (await put('/lights/attic')).status]).toEqual([200, 404])
+    await lights.put('attic', { on: false })
+    expect((await put('/lights/attic')).status).toBe(200)
+    expect(() => app.serve(collection(light, '/lights', { create: true }), lights)).toThrow(/create: false/)
     await app.close()
   })
 

@@ -14,7 +14,7 @@ import { AppPipeline } from './app-pipeline.ts'
 import type { Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
-import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
+import { routesFor } from './coverage.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf, transportsOf } from './explain.ts'
 import { extendApp } from './extension.ts'
@@ -213,7 +213,7 @@ export class App<Required extends keyof IopaKeys = never> {
 
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
-    yield* listedRoutes(coverageOf(this.#self), null)
+    yield* routesFor(this.#self, null)
   }
 
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
@@ -260,6 +260,7 @@ export class App<Required extends keyof IopaKeys = never> {
       pipelineWithin: branch => this.#pipeline.within(branch, () => this.#closing !== null),
       changed: (path, origin) => this.#observations.registry.changed(path, origin),
       observed: () => this.#observations.registry.paths(),
+      routesVersion: 0,
       close: settings => this.close(settings)
     }
   }
@@ -273,8 +274,7 @@ export class App<Required extends keyof IopaKeys = never> {
       pipeline: () => this.#pipeline.compose(),
       changed: this.#observations.changed,
       notify: path => this.notify(path),
-      routes: as => listedRoutes(coverageOf(this.#self), as),
-      exposed: () => exposedOf(coverageOf(this.#self))
+      self: this.#self
     }
     return new ListenerHost(name, app, new Scope(this.#environment, this.#scope), this.limits)
   }

@@ -1,7 +1,7 @@
 import { IopaError } from '@iopa/constants'
 import type { Context } from '@iopa/context'
 import { fullPath } from '@iopa/context/host'
-import { acceptsSegment, isOptionalSegment, isUnrouted, type RouteInfo } from '@iopa/transport'
+import { acceptsSegment, isOptionalSegment, isUnrouted, type RouteInfo, type SecurityScheme } from '@iopa/transport'
 import { prefixed } from '@iopa/transport/host'
 import { hasPassed } from '../pipeline/guard-trail.ts'
 import { isBelow } from '../pipeline/mount.ts'
@@ -18,10 +18,11 @@ interface Guard {
   readonly branch: boolean
   /** What stands before it and no guard covers. */
   readonly open: readonly string[]
+  readonly security: readonly SecurityScheme[]
 }
 
 /** Stands for the guard that a route has among its own middleware. */
-const OF_THE_ROUTE: Guard = { label: 'the route', prefix: '/', middleware: null, branch: true, open: [] }
+const OF_THE_ROUTE: Guard = { label: 'the route', prefix: '/', middleware: null, branch: true, open: [], security: [] }
 
 /** Something that answers requests, and the guards that a request passes on its way there. */
 interface Answering {
@@ -69,13 +70,20 @@ export const coverageOf = (app: NestedApp): Coverage => {
     const passed = [...around]
     const before = answering.length
     const covering = (path: string): Guard[] => passed.filter(({ prefix }) => isBelow(prefix, path))
-    const add = ({ kind, label, name, invoke }: PipelineEntry, prefix: string): void => {
+    const add = ({ kind, label, name, invoke, security }: PipelineEntry, prefix: string): void => {
       const open = answering.filter(({ guards }) => guards.length === 0)
       // A mounted middleware guards the whole path. The guard of a mounted app guards that app: what has a guard of its own is no business of it.
       const earlier = (kind === 'mount' ? answering : answering.slice(0, before).filter(({ guards }) => guards.length === 0)).find(
         answer => prefix !== '' && answer.reaches(prefix)
       )
-      const guard = { label: kind === 'mount' ? `'${name}'` : label, prefix, middleware: invoke, branch, open: open.map(answer => answer.label) }
+      const guard = {
+        label: kind === 'mount' ? `'${name}'` : label,
+        prefix,
+        middleware: invoke,
+        branch,
+        open: open.map(answer => answer.label),
+        security
+      }
       if (earlier !== undefined) misplaced.push({ guard: guard.label, path: prefix, answering: earlier.label })
       passed.push(guard)
       all.push(guard)
@@ -148,12 +156,52 @@ export const warningsOf = ({ guards }: Coverage): string[] =>
     .filter(({ prefix, open }) => prefix === '' && open.length > 0)
     .map(({ label, open }) => `${label} does not cover ${open.join(', ')}, which ${open.length === 1 ? 'stands' : 'stand'} before it.`)
 
-/** The routes that may be listed for `as`, who is not known: those that no guard hides, and those of which every guard runs for all requests and let this one pass. */
-export const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
+/** The routes of an app and of all apps within it, in the order of a run, each with how its guards authenticate; with `as` those that may be listed for it. */
+export const routesFor = (app: NestedApp, as: Context | null): Iterable<RouteInfo> => listedRoutes(coverageOf(app), as)
+
+/** The same routes as their routers announce them, without a look at guards. */
+export const announcedRoutes = (app: NestedApp): Iterable<RouteInfo> => {
+  checkCycles(app)
+  return routesBelow(app, '')
+}
+
+const routesBelow = function* (app: NestedApp, base: string): Generator<RouteInfo> {
+  for (const entry of inRunOrder(app.entries)) {
+    const prefix = base + entry.prefix
+    if (entry.app !== null) yield* routesBelow(entry.app, prefix)
+    else if (!isGuard(entry) && entry.routes !== undefined) for (const route of entry.routes()) yield prefixed(prefix, route)
+  }
+}
+
+/** True while middleware or a handler holds the request and has not answered it: every guard that it has met has let it pass. */
+const isUnanswered = ({ response }: Context): boolean => !response.sealed && response.error === null && response.body === undefined
+
+/**
+ * The routes that may be listed for `as`, who is not known: those that no guard hides, and those of which every guard runs for all requests and let
+ * this one pass. Each says how its guards authenticate.
+ */
+const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
   // A request that was answered on its way may have been refused by a guard.
-  const through = as === null || isUnrouted(as)
+  const through = as === null || isUnrouted(as) || isUnanswered(as)
+  const schemes = new Map<string, readonly SecurityScheme[]>()
   for (const { route, guards } of coverage.answering) {
     if (route === null) continue
-    if (as === null || guards.every(({ prefix, branch, middleware }) => through && prefix === '' && !branch && hasPassed(as, middleware))) yield route
+    if (as !== null && !guards.every(({ prefix, branch, middleware }) => through && prefix === '' && !branch && hasPassed(as, middleware))) continue
+    yield guards.length === 0 ? route : { ...route, security: schemesOf(guards, route.security, schemes) }
   }
+}
+
+/** The schemes of guards, each once; thousands of routes behind the same guards share one list. */
+const schemesOf = (
+  guards: readonly Guard[],
+  own: readonly SecurityScheme[] = [],
+  shared: Map<string, readonly SecurityScheme[]>
+): readonly SecurityScheme[] => {
+  const schemes = [...guards.flatMap(({ security }) => security), ...own]
+  const text = JSON.stringify(schemes)
+  const known = shared.get(text)
+  if (known !== undefined) return known
+  const once = schemes.filter(({ name }, at) => schemes.findIndex(other => other.name === name) === at)
+  shared.set(text, once)
+  return once
 }

@@ -1,5 +1,5 @@
 import { IopaError, type KeysDeclaration } from '@iopa/constants'
-import type { RouteInfo } from '@iopa/transport'
+import type { RouteInfo, SecurityScheme } from '@iopa/transport'
 
 /** What one entry of a pipeline says of itself. */
 export interface DeclaredEntry {
@@ -9,6 +9,8 @@ export interface DeclaredEntry {
   readonly keys: readonly KeysDeclaration[]
   /** True when what it reads of a peer does not shape representations. */
   readonly neutral?: boolean
+  /** How users authenticate, where it says so. */
+  readonly security: readonly SecurityScheme[]
   /** Set on a router: what stands after it does not run for its routes. */
   readonly routes?: (() => Iterable<RouteInfo>) | undefined
 }
@@ -25,6 +27,7 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
     requires?: readonly string[]
     keys?: KeysDeclaration | readonly KeysDeclaration[]
     neutral?: boolean
+    security?: readonly SecurityScheme[]
   }
   const keys =
     given.keys === undefined ? [] : Array.isArray(given.keys) ? (given.keys as readonly KeysDeclaration[]) : [given.keys as KeysDeclaration]
@@ -34,7 +37,8 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
     provides: Array.isArray(given.provides) ? given.provides : [],
     requires: Array.isArray(given.requires) ? given.requires : [],
     keys: keys.filter(isOne),
-    neutral: given.neutral === true
+    neutral: given.neutral === true,
+    security: Array.isArray(given.security) ? given.security : []
   }
 }
 

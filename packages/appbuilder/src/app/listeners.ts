@@ -69,7 +69,7 @@ export class Listeners {
 
   /** Where a transport listens. */
   urls(transport: Transport): string[] {
-    return this.#open.filter(item => item.transport === transport).map(({ listener }) => listener.url.href)
+    return this.#open.filter(item => item.transport === transport).flatMap(({ listener: { url, urls = [url] } }) => urls.map(({ href }) => href))
   }
 
   #assertNotClosed(): void {

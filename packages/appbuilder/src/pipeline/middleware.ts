@@ -1,5 +1,6 @@
 import type { IopaKeys, KeysDeclaration } from '@iopa/constants'
 import type { Context } from '@iopa/context'
+import type { SecurityScheme } from '@iopa/transport'
 
 /** Runs the rest of the pipeline; it may be called once. */
 export interface Next {
@@ -34,6 +35,8 @@ export interface Declarations<Required extends keyof IopaKeys = never, Provided 
    * limit, request id, authentication. Observers then share runs although it reads, say, their addresses.
    */
   readonly neutral?: boolean
+  /** Of middleware that provides `server.User`: how users authenticate, each scheme an alternative; for documents. */
+  readonly security?: readonly SecurityScheme[]
 }
 
 /** Middleware that says what it provides; it need not be made with `defineMiddleware`. */
@@ -53,6 +56,7 @@ export const defineMiddleware = <const Required extends keyof IopaKeys = never, 
     provides: declarations.provides ?? [],
     requires: declarations.requires ?? [],
     ...(declarations.neutral === undefined ? undefined : { neutral: declarations.neutral }),
+    ...(declarations.security === undefined ? undefined : { security: declarations.security }),
     ...(declarations.keys === undefined ? undefined : { keys: declarations.keys }),
     ...(declarations.answers === undefined ? undefined : { answers: declarations.answers })
   }) as unknown as DefinedMiddleware<Required, Provided>

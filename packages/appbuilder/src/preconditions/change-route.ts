@@ -37,22 +37,28 @@ export const withPreconditions = (handler: MiddlewareFunction, { method, own, ha
   const mayChange = method === undefined || changesState(method)
   if (!mayChange && !own) return handler
   const exclusive = isChecked(handler) && handler.exclusive
-  const inTurn = (context: RunContext, next: Next): unknown => {
-    const judged = !own && context.hasPrecondition
+  const inTurn = (context: RunContext, handle: () => unknown): unknown =>
+    context.environment.changes?.run(context, { judged: !own && context.hasPrecondition, readable: hasGet(context['iopa.Path']), exclusive }, handle)
+  const needsTurn = (context: RunContext): boolean => {
     const { changes } = context.environment
-    if (changes === null || (changes.active === 0 && !judged && !exclusive)) return handler(context, next)
-    const readable = hasGet(context['iopa.Path'])
-    const take = (handle: () => unknown): unknown => changes.run(context, { judged, readable, exclusive }, handle)
-    if (!isChecked(handler)) return take(() => handler(context, next))
-    const checked = handler.check(context)
-    const perform = (outcome: unknown): unknown => take(() => handler.perform(outcome, context, next))
-    return checked instanceof Promise ? checked.then(perform) : perform(checked)
+    return changes !== null && (changes.active > 0 || exclusive || (!own && context.hasPrecondition))
   }
+  const perform = (checked: unknown, context: RunContext, next: Next): unknown => {
+    const { perform: handle } = handler as CheckedHandler
+    return needsTurn(context) ? inTurn(context, () => handle(checked, context, next)) : handle(checked, context, next)
+  }
+  // Whether a turn is needed is asked when the request has been checked: another change may have begun meanwhile.
+  const change = isChecked(handler)
+    ? (context: RunContext, next: Next): unknown => {
+        const checked = handler.check(context)
+        return checked instanceof Promise ? checked.then(outcome => perform(outcome, context, next)) : perform(checked, context, next)
+      }
+    : (context: RunContext, next: Next): unknown => (needsTurn(context) ? inTurn(context, () => handler(context, next)) : handler(context, next))
   return (context, next) => {
     const run = context as RunContext
     if (own) rareOf(run[RECORD]).judged = true
     const asked = run['iopa.Method']
     // Middleware of the route may have set another method.
-    return mayChange && (asked === method || changesState(asked)) ? inTurn(run, next) : handler(context, next)
+    return mayChange && (asked === method || changesState(asked)) ? change(run, next) : handler(context, next)
   }
 }

@@ -1,7 +1,7 @@
 import type { Patch, ResourceContract, Schema } from '@iopa/appbuilder/extension'
 import { validate } from '@iopa/appbuilder/extension'
 import { IopaError, METHODS, mediaTypeEssence } from '@iopa/constants'
-import type { Prepare } from '../parts.ts'
+import { bodyPart, type Prepare, type ReplicaFault, type RequestPart } from '../parts.ts'
 import { withoutMembers } from '../representation.ts'
 import { jsonPatch, operationsOf } from './json-patch.ts'
 import { mergePatch } from './merge-patch.ts'
@@ -9,16 +9,28 @@ import { mergePatch } from './merge-patch.ts'
 const MERGE_PATCH = 'application/merge-patch+json'
 const JSON_PATCH = 'application/json-patch+json'
 
-/** Takes the patch from the body of PATCH, or of iPATCH, whose patches may be applied twice (RFC 8132 section 2.1): a JSON Patch may not. */
-export const patchOf = ({ pattern, state, computed }: ResourceContract, method: string): Prepare => {
-  const names = Object.keys(computed ?? {})
+/** The parts of a request that are its patch: the type, before the body is read, and the body. */
+export const patchParts = (contract: ResourceContract, method: string, tolerate: ReplicaFault): RequestPart[] => {
   const types = method === METHODS.PATCH ? [MERGE_PATCH, JSON_PATCH] : [MERGE_PATCH]
+  const checkType: RequestPart = {
+    take({ context }) {
+      const type = mediaTypeEssence(context['iopa.ContentType'])
+      if (type === '' || type === 'application/json' || types.includes(type)) return undefined
+      throw new IopaError(415, 'unsupported-patch', `${method} takes ${types.join(' or ')}, not '${type}'.`, {
+        headers: { 'accept-patch': types.join(', ') }
+      })
+    }
+  }
+  return [checkType, bodyPart(undefined, `${method} ${contract.pattern}`, patchOf(contract, method), tolerate)]
+}
+
+/** The patch of a body. iPATCH is one that may be applied twice (RFC 8132 section 2.1), which a JSON Patch may not. */
+const patchOf = ({ pattern, state, computed }: ResourceContract, method: string): Prepare => {
+  const names = Object.keys(computed ?? {})
   const name = `${method} ${pattern}: the state`
   return ({ context }, body) => {
-    const type = mediaTypeEssence(context['iopa.ContentType'])
-    const isJsonPatch = type === JSON_PATCH && types.includes(type)
-    if (!isJsonPatch && type !== '' && type !== MERGE_PATCH && type !== 'application/json') throw unsupported(method, type, types)
     if (body === undefined) throw new IopaError(400, 'malformed-patch', 'The request has no body: send the members that change.')
+    const isJsonPatch = mediaTypeEssence(context['iopa.ContentType']) === JSON_PATCH
     const change = isJsonPatch ? changeBy(operationsOf(body)) : (before: unknown) => mergePatch(before, body)
     return new StatePatch(change, state as Schema, names, name)
   }
@@ -28,9 +40,6 @@ const changeBy =
   (operations: ReturnType<typeof operationsOf>) =>
   (before: unknown): unknown =>
     jsonPatch(before, operations)
-
-const unsupported = (method: string, type: string, types: readonly string[]): IopaError =>
-  new IopaError(415, 'unsupported-patch', `${method} takes ${types.join(' or ')}, not '${type}'.`, { headers: { 'accept-patch': types.join(', ') } })
 
 /** A patch of a state, to be applied by a handler. */
 class StatePatch implements Patch<unknown> {

@@ -18,6 +18,8 @@ export interface RouteInfo {
   readonly requires?: readonly string[]
   /** True where a guard stands among the middleware of the route itself. */
   readonly guarded?: boolean
+  /** How users authenticate at the guards that its requests pass, each scheme an alternative; empty where these do not say, missing where there are none. */
+  readonly security?: readonly SecurityScheme[]
 }
 
 /** The attributes that the core reads. */

@@ -34,6 +34,8 @@ export interface Transport {
 export interface Listener {
   /** Where it listens, with the port that the system chose. */
   readonly url: URL
+  /** Every address, `url` first; that one alone unless given. */
+  readonly urls?: readonly URL[]
   /** Stops accepting, finishes what is in work within `timeout` ms, then forces. A second call waits for the first. */
   close(options?: { readonly timeout?: number }): Promise<void>
   /** Takes new certificates for the connections to come. */
