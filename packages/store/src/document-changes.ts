@@ -1,4 +1,5 @@
 import { IopaError } from '@iopa/appbuilder'
+import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
 import { heldState } from './held-state.ts'
@@ -20,9 +21,21 @@ export interface KeptChange {
 
 /** Keeps what a change makes of a document. */
 export interface ChangeJournal {
-  write(key: string, record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true }): Promise<void>
+  write(
+    key: string,
+    record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true },
+    beside?: readonly StorageChange[]
+  ): Promise<void>
   /** The document is no longer as it is written. */
   renew(key: string): void
+}
+
+/** How a change is made. */
+export interface ChangeTerms {
+  /** Another worker has made it. */
+  readonly replica?: boolean
+  /** What is written in one batch with a new state, where the store has a storage. */
+  readonly beside?: (document: Kept) => readonly StorageChange[]
 }
 
 /** What the changes of a store need of it. */
@@ -55,11 +68,16 @@ export class DocumentChanges {
   }
 
   /** `work` gives the new state from the document as it is, or `DELETED`; what it throws leaves the document as it was. */
-  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false): MaybePromise<KeptChange> {
+  change(
+    key: string,
+    work: (current: Kept | undefined) => MaybePromise<unknown>,
+    { replica = false, beside }: ChangeTerms = {}
+  ): MaybePromise<KeptChange> {
     return this.#turns.run(key, () => {
       const current = this.#host.documents.get(key)
       const next = work(current)
-      return next instanceof Promise ? next.then(state => this.#keep(key, current, state, replica)) : this.#keep(key, current, next, replica)
+      const keep = (state: unknown): MaybePromise<KeptChange> => this.#keep(key, current, state, replica, beside)
+      return next instanceof Promise ? next.then(keep) : keep(next)
     })
   }
 
@@ -68,7 +86,7 @@ export class DocumentChanges {
     return this.#turns.idle()
   }
 
-  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean): MaybePromise<KeptChange> {
+  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: ChangeTerms['beside']): MaybePromise<KeptChange> {
     const { documents, clock } = this.#host
     const changed = clock.now()
     const version = ++this.#version
@@ -98,7 +116,7 @@ export class DocumentChanges {
       this.#comingDocuments -= creates
       this.#comingBytes -= growth
     }
-    return this.#journal.write(key, { version, changed, state: value }).then(
+    return this.#journal.write(key, { version, changed, state: value }, beside?.(document)).then(
       () => {
         left()
         documents.put(document)
