@@ -29,7 +29,7 @@ export const partsOfMethod = (contract: ResourceContract, method: string, declar
   return [...parts, bodyPart(declared.input, name, method === METHODS.PUT ? setAside(presentState(contract), tolerate) : undefined, tolerate)]
 }
 
-/** What cannot be migrated of a replica is logged before it is refused: whoever sent it does not wait for the answer. */
+/** A replica that cannot be migrated is logged before it is refused: the worker that sent it does not get the answer. */
 const setAside =
   (prepare: Prepare, tolerate: ReplicaFault): Prepare =>
   (request, body) => {

@@ -54,7 +54,7 @@ export const collectionHandlers = (
         if (current !== undefined) throw new IopaError(409, 'document-exists', 'A document with this id was created meanwhile; try again.')
         return input
       }
-      const change = await changes.change(key, work, beside === null ? {} : { beside })
+      const change = await changes.change(key, work, false, beside ?? undefined)
       host.kept(change, { served, context })
       const answer = answerOf(change.document as Kept)
       if (written !== undefined) keeper?.kept(written)

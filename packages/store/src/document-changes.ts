@@ -2,7 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
-import { heldState } from './held-state.ts'
+import { heldSize, heldState } from './held-state.ts'
 import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
@@ -30,13 +30,8 @@ export interface ChangeJournal {
   renew(key: string): void
 }
 
-/** How a change is made. */
-export interface ChangeTerms {
-  /** Another worker has made it. */
-  readonly replica?: boolean
-  /** What is written in one batch with a new state, where the store has a storage. */
-  readonly beside?: (document: Kept) => readonly StorageChange[]
-}
+/** What is written in one batch with a new state, where the store has a storage. */
+export type Beside = (document: Kept) => readonly StorageChange[]
 
 /** What the changes of a store need of it. */
 export interface ChangeHost {
@@ -68,16 +63,13 @@ export class DocumentChanges {
   }
 
   /** `work` gives the new state from the document as it is, or `DELETED`; what it throws leaves the document as it was. */
-  change(
-    key: string,
-    work: (current: Kept | undefined) => MaybePromise<unknown>,
-    { replica = false, beside }: ChangeTerms = {}
-  ): MaybePromise<KeptChange> {
+  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false, beside?: Beside): MaybePromise<KeptChange> {
     return this.#turns.run(key, () => {
       const current = this.#host.documents.get(key)
       const next = work(current)
-      const keep = (state: unknown): MaybePromise<KeptChange> => this.#keep(key, current, state, replica, beside)
-      return next instanceof Promise ? next.then(keep) : keep(next)
+      return next instanceof Promise
+        ? next.then(state => this.#keep(key, current, state, replica, beside))
+        : this.#keep(key, current, next, replica, beside)
     })
   }
 
@@ -86,47 +78,53 @@ export class DocumentChanges {
     return this.#turns.idle()
   }
 
-  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: ChangeTerms['beside']): MaybePromise<KeptChange> {
+  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {
+    if (state === DELETED) return this.#delete(key, previous)
     const { documents, clock } = this.#host
-    const changed = clock.now()
-    const version = ++this.#version
-    if (state === DELETED) {
-      const written = this.#journal?.write(key, { version, changed, gone: true })
-      const settle = (): KeptChange => {
-        documents.delete(key, { version, changed })
-        for (const forgotten of documents.forget()) this.#forget(forgotten)
-        if (this.#journal === null) this.#host.history?.record(key, { version, changed, gone: true })
-        return { key, document: null, previous, version }
-      }
-      return written === undefined ? settle() : written.then(settle)
-    }
-    const { value, size } = heldState(state)
-    const growth = size - (previous?.size ?? 0)
+    const held = heldState(state)
+    const size = heldSize()
+    const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
-    const document: Kept = { key, state: value, version, changed, size }
-    if (this.#journal === null) {
-      documents.put(document)
-      this.#host.history?.record(key, { version, changed, state: value })
-      return { key, document, previous, version }
-    }
+    const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
+    if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth, beside?.(document))
+    documents.put(document)
+    this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })
+    return { key, document, previous, version: document.version }
+  }
+
+  async #write(
+    journal: ChangeJournal,
+    document: Kept,
+    previous: Kept | undefined,
+    growth: number,
+    beside: readonly StorageChange[] | undefined
+  ): Promise<KeptChange> {
+    const { key, version, changed, state } = document
     const creates = previous === undefined ? 1 : 0
     this.#comingDocuments += creates
     this.#comingBytes += growth
-    const left = (): void => {
+    try {
+      await journal.write(key, { version, changed, state }, beside)
+    } finally {
       this.#comingDocuments -= creates
       this.#comingBytes -= growth
     }
-    return this.#journal.write(key, { version, changed, state: value }, beside?.(document)).then(
-      () => {
-        left()
-        documents.put(document)
-        return { key, document, previous, version }
-      },
-      error => {
-        left()
-        throw error
-      }
-    )
+    this.#host.documents.put(document)
+    return { key, document, previous, version }
+  }
+
+  #delete(key: string, previous: Kept | undefined): MaybePromise<KeptChange> {
+    const { documents, clock } = this.#host
+    const journal = this.#journal
+    const version = ++this.#version
+    const changed = clock.now()
+    const settle = (): KeptChange => {
+      documents.delete(key, { version, changed })
+      for (const forgotten of documents.forget()) this.#forget(forgotten)
+      if (journal === null) this.#host.history?.record(key, { version, changed, gone: true })
+      return { key, document: null, previous, version }
+    }
+    return journal === null ? settle() : journal.write(key, { version, changed, gone: true }).then(settle)
   }
 
   /** Its tombstone has made room for others. */

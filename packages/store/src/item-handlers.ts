@@ -64,7 +64,7 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
         if (conditional) assertHolds(context, current)
         return work(current, key)
       },
-      { replica }
+      replica
     )
     const settled = (kept: KeptChange): unknown => {
       host.kept(kept, { served, context })

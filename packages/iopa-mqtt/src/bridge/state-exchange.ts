@@ -1,4 +1,4 @@
-import { type Context, type Endpoint, HeaderMap, type Host, IopaError, receivedAnswer, type TimerHandle } from '@iopa/transport'
+import { type Context, type Endpoint, type Host, IopaError, receivedAnswer, type TimerHandle } from '@iopa/transport'
 import type { RemoteBroker } from '../remote/broker.ts'
 import type { Connection } from '../remote/connection.ts'
 import { type InboundMessage, userProperty } from '../remote/message.ts'
@@ -6,7 +6,7 @@ import { endController, pause } from '../remote/waiting.ts'
 import type { Store } from '../store.ts'
 import { isCanonicalTopic, isTopicName, pathOf, topicMatches, topicOf } from '../topics/topic.ts'
 import { StateOutbox } from './state-outbox.ts'
-import { type Representation, STATE_VERSION, type StateMessage, StateReplica } from './state-replica.ts'
+import { type Representation, STATE_VERSION, type StateMessage, StateReplica, sourceOf } from './state-replica.ts'
 
 /** What a `StateExchange` needs. */
 export interface StateExchangeOptions {
@@ -274,18 +274,10 @@ export class StateExchange {
     }
   }
 
-  async #request(path: string, { payload, contentType, stateVersion }: StateMessage): Promise<{ status: number; code: string }> {
+  async #request(path: string, message: StateMessage): Promise<{ status: number; code: string }> {
     const { host, connection, endpoint, prefix } = this.#options
-    const method = payload.length === 0 ? 'DELETE' : 'PUT'
-    const source =
-      payload.length === 0
-        ? null
-        : {
-            body: () => payload,
-            contentType: () => contentType,
-            ...(stateVersion === undefined ? {} : { headers: () => new HeaderMap([STATE_VERSION, stateVersion]) })
-          }
-    const context = host.create({ method, path, query: '', rawPath: `${prefix}${path}`, endpoint, source }, connection)
+    const method = message.payload.length === 0 ? 'DELETE' : 'PUT'
+    const context = host.create({ method, path, query: '', rawPath: `${prefix}${path}`, endpoint, source: sourceOf(message) }, connection)
     context['server.IsReplica'] = true
     try {
       await host.invoke(context)

@@ -162,7 +162,8 @@ class ResourceAt {
     if (answer.status === 204 || (method !== 'GET' && (await answer.bytes()).length === 0)) return undefined
     let value: unknown
     try {
-      value = await answer.json()
+      // A handler that returns a text sends it as it is.
+      value = await (answer.type.startsWith('text/') ? answer.text() : answer.json())
     } catch (cause) {
       throw new IopaError(502, 'bad-answer', `${name} was answered with a body that cannot be read as a value.`, { cause })
     }

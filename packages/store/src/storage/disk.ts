@@ -98,9 +98,9 @@ class DiskStorage implements Storage {
   }
 
   async #flush(): Promise<void> {
-    // The changes of one turn of the event loop leave together.
-    await undefined
     while (this.#waiting.length > 0) {
+      // Those who waited for the write before bring their next changes in this turn of the event loop.
+      await new Promise(resolve => setImmediate(resolve))
       const commits = this.#next()
       const operations = commits.flatMap(({ changes }) => changes.map(operationOf))
       try {
