@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process'
 const PNPM = 'pnpm@10.34.9'
 
 /** Runs a command with the terminal's own streams; resolves with its exit code. Interrupts reach the child by themselves. */
-export const run = (command, args, env = {}) =>
+export const run = (command, args, env = {}, folder = undefined) =>
   new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'inherit', shell: process.platform === 'win32', env: { ...process.env, ...env } })
+    const child = spawn(command, args, { stdio: 'inherit', cwd: folder, shell: process.platform === 'win32', env: { ...process.env, ...env } })
     const ignore = () => undefined
     process.on('SIGINT', ignore)
     child.on('error', reject)

@@ -1,5 +1,6 @@
 // Every factory refuses an option that does not exist, by name.
 import { App } from '@iopa/appbuilder'
+import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
@@ -7,6 +8,7 @@ import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
 import { router } from '@iopa/router'
+import { senml } from '@iopa/senml'
 import { serveStatic } from '@iopa/static'
 import { tcp } from '@iopa/tcp'
 import { memory } from '@iopa/testing'
@@ -15,6 +17,7 @@ import { expect, test } from 'vitest'
 
 const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
+  ['cbor()', cbor],
   ['coap()', coap],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
@@ -22,6 +25,7 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],
   ['router()', router],
+  ['senml()', senml],
   ['serveStatic()', options => serveStatic('.', options)],
   ['tcp()', tcp],
   ['memory()', memory],

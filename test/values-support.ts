@@ -1,5 +1,6 @@
 // One app on every protocol whose routes answer with each kind of value, and one way to ask it on each protocol.
 import { App, type Bag, type Client, type Logger, reply } from '@iopa/appbuilder'
+import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
@@ -55,8 +56,8 @@ export class ValueTown {
       this.lines.push(data.map(item => (item instanceof Error ? `${item.name}: ${item.message} ${causeOf(item)}` : String(item))).join(' '))
     }
     const logger: Logger = { error: log, warn: () => undefined, info: () => undefined, debug: () => undefined }
-    this.#clients = new App({ logger: false }).use(http()).use(coap()).use(mqtt()).use(tcp()).use(udp())
-    const app = new App({ logger, limits: { failureLogs: Number.POSITIVE_INFINITY } }).use(router())
+    this.#clients = new App({ logger: false, codecs: [cbor()] }).use(http()).use(coap()).use(mqtt()).use(tcp()).use(udp())
+    const app = new App({ logger, codecs: [cbor()], limits: { failureLogs: Number.POSITIVE_INFINITY } }).use(router())
     const answerWith = async (kind: Kind, form: string, context: { response: { body: unknown; status: number } }): Promise<unknown> => {
       // Within an object, so that waiting for a promise is left to the app.
       const made = { value: kind.prepare === undefined ? kind.make() : await kind.prepare() }

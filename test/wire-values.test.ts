@@ -159,7 +159,8 @@ describe.each(PROTOCOLS)('%s', protocol => {
   })
 
   test('reads a value with the codec of its type', async () => {
-    const cbor = { 'content-type': 'application/cbor' }
+    // Over MQTT the type of the request is what it accepts, unless it says otherwise.
+    const cbor = { 'content-type': 'application/cbor', accept: 'application/json' }
     expect(await put('/value', Uint8Array.of(0xa1, 0x61, 0x61, 1), cbor)).toEqual([200, '{"value":{"a":1}}'])
     expect((await put('/value', Uint8Array.of(0xa1, 0x69, ...Buffer.from('__proto__'), 1), cbor))[0]).toBe(400)
     expect((await put('/value', Uint8Array.of(0xff), cbor))[0]).toBe(400)
@@ -168,7 +169,13 @@ describe.each(PROTOCOLS)('%s', protocol => {
   // A Request of the platform takes no objects.
   test.skipIf(protocol === 'fetch')('sends a value with the codec of its type, and none without a codec', async () => {
     const ask = (type: string) =>
-      town.ask(protocol, { 'iopa.Method': 'PUT', 'iopa.Path': '/value', 'iopa.Body': { a: 1 } as never, 'iopa.ContentType': type })
+      town.ask(protocol, {
+        'iopa.Method': 'PUT',
+        'iopa.Path': '/value',
+        'iopa.Headers': { accept: 'application/json' },
+        'iopa.Body': { a: 1 } as never,
+        'iopa.ContentType': type
+      })
     expect(await (await ask('application/cbor')).text()).toBe('{"value":{"a":1}}')
     await expect(ask('application/x-ndjson')).rejects.toThrow(/'application\/x-ndjson'.*'codecs'/)
   })

@@ -20,6 +20,8 @@ interface Codec {
     readonly contentFormat?: number;
     encode(value: unknown): Uint8Array | string;
     decode(bytes: Uint8Array): unknown;
+    takes?(this: void, value: unknown): boolean;
+    valueSize?(bytes: Uint8Array): number;
 }
 declare const decodeText: (bytes: Uint8Array) => string;
 declare const jsonCodec: Codec;
@@ -27,12 +29,15 @@ declare const textCodec: Codec;
 declare const octetStreamCodec: Codec;
 declare class CodecTable {
     #private;
+    negotiable: boolean;
     constructor(codecs?: Iterable<Codec>);
     addMissing(codec: Codec): void;
     find(contentType: string): Codec | undefined;
+    formatOf(value: unknown): number;
+    choices(accept: string, text: boolean): readonly Codec[];
     [Symbol.iterator](): IterableIterator<Codec>;
 }
-type IopaErrorCode = "accept-without-format" | "already-built" | "already-listening" | "answer-gone" | "answer-head-too-large" | "answer-not-collected" | "answer-sent" | "answer-too-large" | "app-closed" | "async-condition" | "bad-answer" | "bad-bag" | "bad-block" | "bad-fork" | "bad-header-name" | "bad-header-value" | "bad-host" | "bad-key" | "bad-method" | "bad-middleware" | "bad-mount" | "bad-namespace" | "bad-option" | "bad-param" | "bad-property" | "bad-reason" | "bad-request" | "bad-status" | "bad-target" | "bad-topic" | "bad-url" | "bag-body" | "bag-key" | "bag-observe" | "bag-syntax" | "bag-type" | "bind-failed" | "bodies-in-memory" | "body-stalled" | "body-too-large" | "body-used" | "bridge-expected" | "broker-client-id" | "broker-credentials" | "broker-forbidden" | "broker-moved" | "chunk-extensions-too-large" | "circular-change" | "closed" | "coding-in-http-1.0" | "connect-failed" | "control-method" | "critical-option" | "disconnect" | "disconnected" | "dot-segment" | "duplicate-route" | "empty-segment" | "encoding-not-acceptable" | "file-changed" | "file-gone" | "files-exhausted" | "finish" | "forbidden-key" | "foreign-protocol" | "fragment-in-target" | "frame-cut-off" | "frame-timeout" | "frame-too-long" | "guard-behind-routes" | "guard-bypassed" | "header-timeout" | "headers-sent" | "headers-too-large" | "http-version" | "incomplete-answer" | "incomplete-request" | "internal-error" | "invalid-constraint" | "invalid-group" | "invalid-handler" | "invalid-method" | "invalid-middleware" | "invalid-pattern" | "invalid-prefix" | "invoked-too-deep" | "json-too-deep" | "json-too-dense" | "late-middleware" | "link-attribute" | "lost-rejection" | "malformed-cbor" | "malformed-json" | "malformed-link-format" | "malformed-problem" | "malformed-request" | "malformed-text" | "many-hosts" | "message-refused" | "method-case" | "method-not-allowed" | "method-taken" | "missing-await" | "missing-key" | "mount-cycle" | "namespace-conflict" | "nested-codec" | "nested-limits" | "nested-transport" | "next-called-late" | "next-called-twice" | "no-content-format" | "no-host" | "no-port" | "no-query-in-mqtt" | "no-route" | "no-router" | "no-such-condition" | "no-such-method" | "no-transport" | "not-found" | "not-in-mqtt-3" | "not-json" | "not-kept" | "not-listening" | "not-observable" | "nothing-to-serve" | "nothing-to-subscribe" | "nul-in-path" | "option-too-long" | "other-host" | "overloaded" | "packet-too-large" | "path-too-long" | "peer-reset" | "precondition-failed" | "protocol-version" | "provided-too-late" | "psk-needs-tls-1.2" | "psk-without-certificates" | "psk-without-websocket" | "publish-refused" | "query-in-path" | "queues-full" | "range-not-satisfiable" | "received-too-large" | "redirected" | "refused" | "relative-path" | "request-over" | "reserved-namespace" | "reset" | "responses-refused" | "router-in-use" | "scope-ended" | "second-broker" | "segment-too-long" | "shutdown" | "slash-in-segment" | "state-refused" | "store-damaged" | "store-locked" | "store-unavailable" | "store-unreadable" | "subscription-refused" | "surplus-argument" | "timeout" | "tls-reload" | "tls-scheme" | "tls-without-ca" | "tls-without-key" | "too-many-connections" | "too-many-headers" | "too-many-observations" | "too-many-observers" | "too-many-retained" | "too-many-segments" | "topic-is-state" | "undecodable-path" | "undecodable-query" | "unknown-coding" | "unknown-expectation" | "unknown-host" | "unprotected-listener" | "unstable-answer" | "unsubscribe" | "unsupported-charset" | "unsupported-coding" | "upstream-failed" | "upstream-timeout" | "user-expired" | "websocket-expected" | "websocket-missing";
+type IopaErrorCode = "accept-without-format" | "already-built" | "already-listening" | "answer-gone" | "answer-head-too-large" | "answer-not-collected" | "answer-sent" | "answer-too-large" | "app-closed" | "async-condition" | "bad-answer" | "bad-bag" | "bad-block" | "bad-fork" | "bad-header-name" | "bad-header-value" | "bad-host" | "bad-key" | "bad-method" | "bad-middleware" | "bad-mount" | "bad-namespace" | "bad-option" | "bad-param" | "bad-property" | "bad-reason" | "bad-request" | "bad-resource" | "bad-seen" | "bad-state-version" | "bad-status" | "bad-store" | "bad-target" | "bad-topic" | "bad-url" | "bag-body" | "bag-key" | "bag-observe" | "bag-syntax" | "bag-type" | "bind-failed" | "bodies-in-memory" | "body-stalled" | "body-too-large" | "body-used" | "bridge-expected" | "broker-client-id" | "broker-credentials" | "broker-forbidden" | "broker-moved" | "cbor-too-deep" | "cbor-too-dense" | "chunk-extensions-too-large" | "circular-change" | "closed" | "coding-in-http-1.0" | "connect-failed" | "control-method" | "critical-option" | "disconnect" | "disconnected" | "document-deleted" | "document-too-large" | "dot-segment" | "duplicate-route" | "empty-segment" | "encoding-not-acceptable" | "file-changed" | "file-gone" | "files-exhausted" | "finish" | "forbidden-key" | "foreign-protocol" | "fragment-in-target" | "frame-cut-off" | "frame-timeout" | "frame-too-long" | "guard-behind-routes" | "guard-bypassed" | "header-timeout" | "headers-sent" | "headers-too-large" | "http-version" | "incomplete-answer" | "incomplete-request" | "internal-error" | "invalid-answer" | "invalid-constraint" | "invalid-group" | "invalid-handler" | "invalid-input" | "invalid-method" | "invalid-middleware" | "invalid-pattern" | "invalid-prefix" | "invalid-senml" | "invoked-too-deep" | "json-too-deep" | "json-too-dense" | "late-middleware" | "link-attribute" | "lost-rejection" | "malformed-cbor" | "malformed-json" | "malformed-link-format" | "malformed-patch" | "malformed-problem" | "malformed-request" | "malformed-senml" | "malformed-text" | "many-hosts" | "message-refused" | "method-case" | "method-not-allowed" | "method-taken" | "missing-await" | "missing-key" | "mount-cycle" | "namespace-conflict" | "nested-codec" | "nested-limits" | "nested-transport" | "next-called-late" | "next-called-twice" | "no-content-format" | "no-host" | "no-port" | "no-query-in-mqtt" | "no-route" | "no-router" | "no-state" | "no-such-condition" | "no-such-method" | "no-transport" | "no-validator" | "not-found" | "not-in-mqtt-3" | "not-json" | "not-kept" | "not-listening" | "not-migrated" | "not-observable" | "not-permitted" | "not-the-device" | "nothing-to-serve" | "nothing-to-subscribe" | "nul-in-path" | "option-too-long" | "other-host" | "overloaded" | "packet-too-large" | "patch-conflict" | "patch-too-large" | "path-too-long" | "peer-reset" | "precondition-failed" | "protocol-version" | "provided-too-late" | "psk-needs-tls-1.2" | "psk-without-certificates" | "psk-without-websocket" | "publish-refused" | "query-in-path" | "queues-full" | "range-not-satisfiable" | "received-too-large" | "redirected" | "refused" | "relative-path" | "request-over" | "reserved-namespace" | "reset" | "responses-refused" | "router-in-use" | "schema-failed" | "scope-ended" | "second-broker" | "second-validator" | "segment-too-long" | "shutdown" | "slash-in-segment" | "state-refused" | "storage-full" | "store-damaged" | "store-locked" | "store-unavailable" | "store-unreadable" | "subscription-refused" | "surplus-argument" | "timeout" | "tls-reload" | "tls-scheme" | "tls-without-ca" | "tls-without-key" | "too-many-connections" | "too-many-headers" | "too-many-observations" | "too-many-observers" | "too-many-records" | "too-many-retained" | "too-many-segments" | "topic-is-state" | "undecodable-path" | "undecodable-query" | "unknown-coding" | "unknown-expectation" | "unknown-host" | "unprotected-listener" | "unstable-answer" | "unsubscribe" | "unsupported-cbor" | "unsupported-charset" | "unsupported-coding" | "unsupported-patch" | "upstream-failed" | "upstream-timeout" | "user-expired" | "websocket-expected" | "websocket-missing";
 interface IopaErrorOptions {
     readonly cause?: unknown;
     readonly headers?: Readonly<Record<string, string>>;
@@ -97,6 +102,7 @@ interface CoreKeys {
     "iopa.Headers": HeaderFields;
     "iopa.ContentType": string;
     "iopa.Body": Body;
+    "iopa.Input": unknown;
     "iopa.Scheme": string;
     "iopa.Protocol": string;
     "iopa.Host": string;
@@ -146,6 +152,7 @@ type Bag = {
     "iopa.Headers"?: HeadersInit | undefined;
     "iopa.Body"?: unknown;
 };
+declare const checkKeys: (value: unknown) => void;
 declare const parseJson: (text: string) => unknown;
 declare const describeValue: (value: unknown) => string;
 declare const listItems: (iterator: Iterator<unknown>, begun?: unknown[]) => unknown[];
@@ -178,6 +185,7 @@ declare const IOPA: {
     readonly Headers: "iopa.Headers";
     readonly ContentType: "iopa.ContentType";
     readonly Body: "iopa.Body";
+    readonly Input: "iopa.Input";
     readonly Scheme: "iopa.Scheme";
     readonly Protocol: "iopa.Protocol";
     readonly Host: "iopa.Host";
@@ -285,5 +293,5 @@ declare const STATUS: {
     readonly GATEWAY_TIMEOUT: 504;
 };
 declare const reasonPhrase: (status: number) => string;
-export { CAPABILITIES, CONTROL_METHODS, CodecTable, DEFAULT_PORTS, IOPA, IOPA_VERSION, IopaError, MEDIA_TYPES, METHODS, SERVER, SSL, STATUS, changesState, checkMethodCase, decodeText, defineKeys, describeValue, encodeJson, isControlMethod, isIopaError, isOpaque, isPlainObject, jsonCodec, listItems, mediaTypeEssence, octetStreamCodec, originOf, parseJson, reasonPhrase, schemeOf, textCodec, withOrigin };
+export { CAPABILITIES, CONTROL_METHODS, CodecTable, DEFAULT_PORTS, IOPA, IOPA_VERSION, IopaError, MEDIA_TYPES, METHODS, SERVER, SSL, STATUS, changesState, checkKeys, checkMethodCase, decodeText, defineKeys, describeValue, encodeJson, isControlMethod, isIopaError, isOpaque, isPlainObject, jsonCodec, listItems, mediaTypeEssence, octetStreamCodec, originOf, parseJson, reasonPhrase, schemeOf, textCodec, withOrigin };
 export type { AnswerKeys, Bag, Body, Capabilities, Capability, Codec, CoreKeys, ErrorOrigin, ExtensionKey, HeaderFields, HeadersInit, IopaErrorCode, IopaErrorOptions, IopaKeys, KeyDeclaration, KeysDeclaration, Logger, OnSendingHeaders, RandomAccessBody, User, Validity };

@@ -141,6 +141,7 @@ interface BaseContext<Params = DefaultParams> extends ContextKeys {
     readonly headers: HeaderFields;
     readonly type: string;
     readonly body: AsyncIterable<Uint8Array> | null;
+    input: unknown;
     readonly scheme: string;
     readonly protocol: string;
     readonly host: string;
@@ -265,6 +266,9 @@ interface NotedMethods {
 interface AnswerOwner {
     readonly "server.Capabilities": Capabilities;
     readonly "iopa.Method": string;
+    readonly "iopa.Headers": HeaderFields;
+    readonly "iopa.Scheme": string;
+    readonly "iopa.Observe"?: boolean | undefined;
     readonly requestedMethod: string;
     readonly environment: {
         readonly codecs: CodecTable;
@@ -429,9 +433,14 @@ interface ContextInit {
     readonly endpoint: Endpoint;
     readonly source: RequestSource | null;
 }
+interface ChangeTerms {
+    readonly judged: boolean;
+    readonly readable: boolean;
+    readonly exclusive: boolean;
+}
 interface ChangeOrder {
     readonly active: number;
-    run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown;
+    run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown;
 }
 interface Environment {
     live: number;
@@ -450,6 +459,7 @@ interface Environment {
     bounded?(work: Promise<void>, hurry: () => void): Promise<void>;
     changes: ChangeOrder | null;
     notify(path: string, origin?: object): void;
+    mayGet?(path: string, context: Context): boolean | Promise<boolean>;
 }
 interface OwnedContext extends BaseContext {
     readonly response: Answer & SealedAnswer;
@@ -510,6 +520,8 @@ declare class ContextFactory {
     promote(bag: Bag, parent?: Scope | Context | null): RunContext;
 }
 declare const isContext: (value: unknown) => value is Context;
+declare const isHttp: (scheme: string) => boolean;
+declare const noteNegotiation: (answer: AnswerFields, codecs: CodecTable) => void;
 interface PathLimits {
     readonly pathSegments: number;
     readonly segmentLength: number;
@@ -531,6 +543,8 @@ declare const READ: {
     readonly Protocol: 128;
     readonly RawPath: 256;
     readonly Private: 512;
+    readonly Codec: 1024;
+    readonly SpecialCodec: 2048;
 };
 declare class Reads {
     #private;
@@ -564,6 +578,7 @@ declare const report: (logger: Pick<Logger, "error">, line: string, ...error: re
 declare const sealAnswer: (answer: AnswerFields, codecs: CodecTable) => void | Promise<void>;
 declare const headReady: ({ wire, code, owner, mediaType }: AnswerFields) => Promise<void> | null;
 declare const refuseAnswer: (answer: AnswerFields, error: IopaError, codecs: CodecTable) => void;
+declare const preview: (answer: AnswerFields) => Encoded;
 declare const answerToError: (error: IopaError) => SealedAnswer;
 declare const answerUnrun: (context: OwnedContext, outcome: IopaError | number) => SealedAnswer;
 interface UrlParts {
@@ -579,8 +594,9 @@ declare const parseAuthority: (authority: string, scheme: string) => {
     port: number;
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
-export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isLoopback, isMountPath, joinPath, localEndpoint, parseAuthority, parseUrl, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, viewOf, whenRead };
-export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ContextInit, Encoded, Endpoint, Environment, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
+declare const valueType: (context: Context, value?: unknown) => string;
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
+export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, Encoded, Endpoint, Environment, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />

@@ -1,92 +1,7 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { promisify } from 'node:util'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
+import { CLIENTS, describeHome, endChildren, type House, mosquitto, open, run, started, until } from './house.ts'
 
-const run = promisify(execFile)
-const folder = new URL('..', import.meta.url).pathname
-
-const present = async (program: string): Promise<boolean> =>
-  run('sh', ['-c', `command -v ${program}`]).then(
-    () => true,
-    () => false
-  )
-
-const needed = ['curl', 'nc', 'coap-client-notls', 'mosquitto_pub', 'mosquitto_sub', 'mosquitto']
-const missing = (await Promise.all(needed.map(async program => ((await present(program)) ? [] : [program])))).flat()
-const required = process.env['IOPA_REQUIRE_PEERS'] === '1'
-
-interface House {
-  readonly http: string
-  readonly ports: { http: number; coap: number; mqtt: number; tcp: number; udp: number }
-  readonly process: ChildProcess
-  readonly output: () => string
-}
-
-const children = new Set<ChildProcess>()
-afterEach(async () => {
-  for (const child of children) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGTERM')
-      await new Promise(resolve => child.once('exit', resolve))
-    }
-  }
-  children.clear()
-})
-
-const started = (command: string, args: string[], env: Record<string, string> = {}): { child: ChildProcess; output: () => string } => {
-  const child = spawn(command, args, { cwd: folder, env: { ...process.env, ...env } })
-  children.add(child)
-  let text = ''
-  child.stdout?.on('data', data => (text += data))
-  child.stderr?.on('data', data => (text += data))
-  return { child, output: () => text }
-}
-
-const until = async (what: string, condition: () => boolean | Promise<boolean>, ms = 8000): Promise<void> => {
-  const end = Date.now() + ms
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`did not happen: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
-}
-
-const open = async (env: Record<string, string> = {}): Promise<House> => {
-  const conditions = process.env['TEST_DIST'] ? [] : ['--conditions=@iopa/source']
-  const { child, output } = started('node', [...conditions, '--import', 'tsx', 'start.ts'], {
-    HTTP_PORT: '0',
-    COAP_PORT: '0',
-    MQTT_PORT: '0',
-    TCP_PORT: '0',
-    UDP_PORT: '0',
-    ...env
-  })
-  const isOpen = (): boolean => {
-    if (child.exitCode !== null) throw new Error(`the house closed at once: ${output()}`)
-    return output().includes('Ctrl-C')
-  }
-  // Its sources are compiled first, which takes long on a busy machine.
-  await until('the house is open', isOpen, 30_000)
-  // What it prints to type names the ports.
-  const port = (command: RegExp): number => Number(command.exec(output())?.[1])
-  const ports = {
-    http: port(/http:\/\/127\.0\.0\.1:(\d+)/),
-    coap: port(/coap:\/\/127\.0\.0\.1:(\d+)/),
-    mqtt: port(/mosquitto_sub -p (\d+)/),
-    tcp: port(/nc 127\.0\.0\.1 (\d+)/),
-    udp: port(/nc -u -w1 127\.0\.0\.1 (\d+)/)
-  }
-  return { http: `http://127.0.0.1:${ports.http}`, ports, process: child, output }
-}
-
-/** Starts a broker, which cannot let the system choose its port: one that is taken is left for another. */
-const mosquitto = async (): Promise<number> => {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    const { child, output } = started('mosquitto', ['-p', String(port)])
-    await until('mosquitto runs or ends', () => /running/.test(output()) || child.exitCode !== null)
-    if (child.exitCode === null) return port
-  }
-}
+afterEach(endChildren)
 
 const put = async (house: House, path: string, body: unknown): Promise<Response> =>
   fetch(house.http + path, { method: 'PUT', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })
@@ -94,7 +9,7 @@ const put = async (house: House, path: string, body: unknown): Promise<Response>
 const udpPut = '{"iopa.Method":"PUT","iopa.Path":"/lights/hall","iopa.Body":{"on":true,"level":70}}'
 const tcpObserve = '{"iopa.Method":"GET","iopa.Path":"/lights/hall","iopa.Observe":true,"iopa.Seq":1}'
 
-describe.skipIf(missing.length > 0 && !required)(`home, with ${needed.join(', ')}`, { timeout: 60_000 }, () => {
+describeHome('five protocols', CLIENTS, () => {
   test('prints what to type for every protocol, and stops cleanly when interrupted', async () => {
     const house = await open()
     for (const protocol of ['HTTP', 'CoAP', 'MQTT', 'TCP', 'UDP']) expect(house.output()).toContain(protocol)
@@ -107,16 +22,16 @@ describe.skipIf(missing.length > 0 && !required)(`home, with ${needed.join(', ')
     const house = await open()
     const curl = async (...args: string[]): Promise<string> => (await run('curl', ['-s', ...args])).stdout
     expect(JSON.parse(await curl(`${house.http}/lights/hall`))).toEqual({ on: false, level: 0 })
-    expect(Object.keys(JSON.parse(await curl(`${house.http}/lights`)))).toEqual(['hall', 'kitchen', 'porch'])
+    expect(JSON.parse(await curl(`${house.http}/lights`)).items.map(({ id }: { id: string }) => id)).toEqual(['hall', 'kitchen', 'porch'])
     const unknown = JSON.parse(await curl(`${house.http}/lights/attic`))
-    expect([unknown.status, unknown.code]).toEqual([404, 'unknown-light'])
+    expect([unknown.status, unknown.code]).toEqual([404, 'not-found'])
     const withoutType = JSON.parse(await curl('-X', 'PUT', '-d', '{"on":true,"level":1}', `${house.http}/lights/hall`))
     expect([withoutType.status, withoutType.detail]).toEqual([415, expect.stringContaining('content-type: application/json')])
     const wrong = await put(house, '/lights/hall', { on: true, level: 101 })
-    expect([wrong.status, ((await wrong.json()) as { errors: { field: string }[] }).errors[0]?.field]).toEqual([422, 'level'])
+    expect([wrong.status, ((await wrong.json()) as { errors: { pointer: string }[] }).errors[0]?.pointer]).toEqual([422, '/level'])
     expect((await put(house, '/sensors/attic', { value: 21.5, unit: 'C' })).status).toBe(201)
     expect((await put(house, '/sensors/attic', { value: 22, unit: 'C' })).status).toBe(200)
-    expect(await (await fetch(`${house.http}/sensors/attic`)).json()).toEqual({ value: 22, unit: 'C' })
+    expect(await (await fetch(`${house.http}/sensors/attic`)).json()).toEqual({ value: 22, unit: 'C', at: expect.any(Number) })
   })
 
   test('lets a change by curl, by a UDP datagram, by coap-client and by mosquitto_pub be heard everywhere', async () => {

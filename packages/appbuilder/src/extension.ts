@@ -6,6 +6,7 @@
  * export const version = (): Extension<{ version(): string }> => ({ name: 'version', extend: () => ({ version: () => '1.0' }) })
  */
 
+export type { EarlierState } from '@iopa/context/host'
 export { valueType } from '@iopa/context/host'
 export type {
   Clock,
@@ -16,6 +17,10 @@ export type {
   CollectionQueryInput,
   CollectionTypes,
   ErrorContract,
+  HistoryItem,
+  HistoryPage,
+  HistoryQuery,
+  HistoryTypes,
   InputFault,
   InputOf,
   JsonSchemaOptions,
@@ -28,6 +33,7 @@ export type {
   PatternParams,
   PatternSegment,
   PatternValues,
+  PresenceState,
   RepresentationOf,
   ResourceContract,
   ResourceTypes,
@@ -38,12 +44,16 @@ export type {
   SchemaResult,
   SecurityScheme,
   StateOf,
+  TwinContract,
+  TwinState,
+  TwinTypes,
   TypesOf
 } from '@iopa/transport'
 export {
   checkOptions,
   expandPattern,
   faultsOf,
+  historyContract,
   invalidInput,
   isUnrouted,
   markFactory,
@@ -69,12 +79,17 @@ export type {
   Use
 } from './app/app-types.ts'
 export type { RegisteredRoute, RouteRegistry, RouteValidator } from './app/route-registry.ts'
+export { replayFirst } from './observation/replay.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'
 export { isNoted, noteMethods } from './pipeline/noted-methods.ts'
 export { sequence } from './pipeline/sequence.ts'
-export type { PreconditionOptions } from './preconditions/change-route.ts'
+export type { CheckedHandler, PreconditionOptions } from './preconditions/change-route.ts'
 export { withPreconditions } from './preconditions/change-route.ts'
+export type { Current, Verdict } from './preconditions/conditions.ts'
+export { evaluate } from './preconditions/conditions.ts'
+export type { RunNesting } from './preconditions/run-nesting.ts'
+export { runNesting } from './preconditions/run-nesting.ts'
 export type {
   Patch,
   ResourceHandler,

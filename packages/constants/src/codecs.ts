@@ -101,17 +101,16 @@ export class CodecTable {
     return plus < 0 ? undefined : this.#byType.get(`application/${essence.slice(plus + 1)}`)
   }
 
-  /**
-   * The codec for a value whose content type was not set: of those that take it, the one that an Accept header prefers (RFC 9110 section 12.5.1). JSON wins
-   * among equals, and where nothing is said or acceptable; a codec that takes only such values goes before it. `text` leaves out binary formats.
-   */
-  preferred(accept: string, value: unknown, text: boolean): Codec {
-    const choices = this.choices(accept, text)
-    const special = this.#special.findIndex(([first]) => first?.takes?.(value) === true)
-    return choices[special + 1] as Codec
+  /** Which of `choices` is for a value: 0, or that of the special format that takes it. */
+  formatOf(value: unknown): number {
+    return this.#special.findIndex(([first]) => first?.takes?.(value) === true) + 1
   }
 
-  /** What `preferred` gives: for a value of no special format, then for those of each. Equal lists mean equal answers. */
+  /**
+   * The codecs for values whose content type was not set: for one of no special format, then for one of each. It is the codec that an Accept header prefers
+   * (RFC 9110 section 12.5.1). JSON wins among equals, and where nothing is said or acceptable; a special format goes before it. `text` leaves out binary
+   * formats.
+   */
   choices(accept: string, text: boolean): readonly Codec[] {
     const key = text ? `text ${accept}` : accept
     const known = this.#choices.get(key)

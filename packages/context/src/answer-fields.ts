@@ -58,6 +58,14 @@ export interface RareParts {
   lengthOfBody: boolean
   reading: AnswerReading | null
   codecs: CodecTable | null
+  /** States that an observer has missed, which it gets before this one. */
+  earlier: AsyncIterable<EarlierState> | null
+}
+
+/** A state that a resource had, as its observers would have got it. */
+export interface EarlierState {
+  readonly body: unknown
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** The state of one answer: what sealing reads and fixes. Accessors over it are in `answer-record.ts`. */
@@ -90,7 +98,8 @@ export const rareOf = (answer: AnswerFields): RareParts =>
     bodyScope: null,
     lengthOfBody: false,
     reading: null,
-    codecs: null
+    codecs: null,
+    earlier: null
   })
 
 /** The error of a GET whose handler set nothing. */

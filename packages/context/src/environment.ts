@@ -2,15 +2,22 @@ import type { Capabilities, CodecTable, Logger } from '@iopa/constants'
 import type { Context } from './context.ts'
 import type { HeldBytes } from './held-bytes.ts'
 
-/** Runs changes of one path one after another while one of them has a precondition. */
+/** How a change takes its turn. */
+export interface ChangeTerms {
+  /** The precondition of the request is judged: the handler runs where it holds. */
+  readonly judged: boolean
+  /** A GET route of the path is known; otherwise a precondition counts only where another router has one. */
+  readonly readable: boolean
+  /** Others wait for it although it has no precondition: it reads a state and writes it. */
+  readonly exclusive: boolean
+}
+
+/** Runs changes of one path one after another while one of them has a precondition, or is exclusive. */
 export interface ChangeOrder {
-  /** Conditional changes under way, on any path. */
+  /** Such changes under way, on any path. */
   readonly active: number
-  /**
-   * Calls `handler` when the path is free, and with `judged` when the precondition of the request holds. `readable` says that a GET route of the path is
-   * known; otherwise a precondition counts only where another router has one.
-   */
-  run(context: Context, judged: boolean, readable: boolean, handler: () => unknown): unknown
+  /** Calls `handler` when the path is free, and where it is judged, when its precondition holds. */
+  run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown
 }
 
 /** What all scopes of one app share. */
@@ -39,4 +46,6 @@ export interface Environment {
   changes: ChangeOrder | null
   /** Tells observers of `path` that it has changed; `origin` is the context that says so. */
   notify(path: string, origin?: object): void
+  /** True where the user of a context of this app may GET a path of it. */
+  mayGet?(path: string, context: Context): boolean | Promise<boolean>
 }

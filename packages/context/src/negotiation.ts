@@ -1,11 +1,8 @@
-import { type Codec, type CodecTable, MEDIA_TYPES } from '@iopa/constants'
+import type { Codec, CodecTable } from '@iopa/constants'
 import { type AnswerFields, type AnswerOwner, OPEN } from './answer-fields.ts'
-import type { Context } from './context.ts'
 import type { Choose } from './encoding.ts'
 import { HeaderMap } from './header-map.ts'
 import { READ, readsOf } from './reads.ts'
-import type { RunContext } from './run-context.ts'
-import { contextOf, RECORD } from './slots.ts'
 import { KIND } from './value-kind.ts'
 
 /** True for a scheme of HTTP: an observer gets its answers as server-sent events there, which are text. */
@@ -23,13 +20,14 @@ export const choiceOf = (answer: AnswerFields, codecs: CodecTable): Choose | und
 
 /** The codec of a value that answers `owner`. In the run of a notification only the choice counts as read, not the header. */
 export const chosen = (owner: AnswerOwner, value: unknown, codecs: CodecTable): Codec => {
+  const format = codecs.formatOf(value)
   const choose = (): Codec => {
     const text = owner['iopa.Observe'] === true && isHttp(owner['iopa.Scheme'])
-    return codecs.preferred(owner['iopa.Headers'].getAll('accept').join(), value, text)
+    return codecs.choices(owner['iopa.Headers'].getAll('accept').join(), text)[format] as Codec
   }
   const reads = readsOf(owner)
   if (reads === undefined) return choose()
-  reads.add(READ.Codec)
+  reads.add(format === 0 ? READ.Codec : READ.SpecialCodec)
   return reads.ignoring(choose)
 }
 
@@ -40,19 +38,6 @@ const addVary = (answer: AnswerFields, owner: AnswerOwner): void => {
   const fields = (answer.fields ??= new HeaderMap())
   const named = fields.getAll('vary').some(field => /(?:^|[\s,])(?:accept|\*)(?:$|[\s,])/i.test(field))
   if (!named) fields.append('vary', 'accept')
-}
-
-/**
- * The media type that a value gets when it answers `context`: the one that was set, otherwise the one that its Accept header chooses. For handlers
- * that must know it before they answer, as for an ETag of that form. Give the value where codecs of special formats may take it.
- */
-export const valueType = (context: Context, value?: unknown): string => {
-  const owner = contextOf(context as RunContext)
-  const answer = owner[RECORD]
-  const stated = answer.fields?.get('content-type') || answer.mediaType
-  if (stated !== '') return stated
-  const { codecs } = owner.environment
-  return codecs.negotiable ? chosen(owner, value, codecs).mediaType : MEDIA_TYPES.Json
 }
 
 /** Adds what the head of an answer says about negotiation, where its content is not encoded (304). */

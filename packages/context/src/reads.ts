@@ -13,8 +13,10 @@ export const READ = {
   Protocol: 128,
   RawPath: 256,
   Private: 512,
-  /** The codecs that Accept chooses for values, and nothing else of it. */
-  Codec: 1024
+  /** The codec that Accept chooses for a value, and nothing else of the header. */
+  Codec: 1024,
+  /** The same for a value of a special format. */
+  SpecialCodec: 2048
 } as const
 
 /** Records what the run of a notification reads of its peer, so that its answer goes to equal observers only. */

@@ -1,6 +1,6 @@
 import { App, IopaError, reply } from '@iopa/appbuilder'
 import { type CoapOptions, coap } from '@iopa/coap'
-import { router } from '@iopa/router'
+import { type Routes, router } from '@iopa/router'
 import type { Clock, DatagramNetwork, Listener } from '@iopa/transport'
 
 /** Text that is longer than a block of 1,024 bytes, and different in every line. */
@@ -10,7 +10,7 @@ export const LARGE: string = Array.from({ length: 60 }, (_, i) => `line ${String
 
 /** The server of the ETSI cases: an ordinary App with the resources that the test description asks for. */
 export interface EtsiServer extends AsyncDisposable {
-  readonly app: App
+  readonly app: App & Routes
   readonly listener: Listener
   readonly port: number
   readonly url: string

@@ -1,9 +1,12 @@
+import { App, reply } from '@iopa/appbuilder'
+import { coap } from '@iopa/coap'
+import { router } from '@iopa/router'
 import { describe, expect, test } from 'vitest'
 import { CODE } from '../src/codec/codes.ts'
 import { TYPE } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { decodeProblem } from '../src/formats/problem-details.ts'
-import { line, rawRequest } from './raw-peer.ts'
+import { line, RawPeer, rawRequest } from './raw-peer.ts'
 import { code, kind, text, withServer } from './raw-peer-server.ts'
 
 describe('options of a request to the server', () => {
@@ -34,6 +37,34 @@ describe('options of a request to the server', () => {
       expect(code(await peer.ask(CODE.GET, { path: '/test', options: [[OPTION.OBSERVE, Buffer.alloc(4)]] }))).toBe('2.05')
     })
   )
+
+  test('carries the headers idempotency-key and iopa-seen in options 65000 and 65004', async () => {
+    const app = new App({ logger: false }).use(router()).use(coap({ port: 0 }))
+    const seen: (string | undefined)[][] = []
+    app.get('/headers', ({ headers }) => {
+      seen.push([headers.get('idempotency-key'), headers.get('iopa-seen')])
+      return reply(204)
+    })
+    const [listener] = await app.listen()
+    const peer = await RawPeer.to(Number(listener?.url.port))
+    const ask = (...options: [number, Uint8Array | string][]) => peer.ask(CODE.GET, { path: '/headers', options })
+    await ask([OPTION.IDEMPOTENCY_KEY, 'k-1'], [OPTION.SEEN, '1cx'])
+    await ask([OPTION.IDEMPOTENCY_KEY, 'two'], [OPTION.IDEMPOTENCY_KEY, 'keys'], [OPTION.SEEN, 'longer than 8'])
+    await ask([OPTION.IDEMPOTENCY_KEY, 'line\r\nbreak'], [OPTION.SEEN, ''])
+    await ask([OPTION.SEEN, Buffer.of(1, 2)])
+    peer.close()
+    const client = await app.connect(listener?.url as URL)
+    await client.get('/headers', { headers: { 'idempotency-key': '"a key"', 'iopa-seen': '"1cx"' } })
+    await client.close()
+    await app.close({ timeout: 0 })
+    expect(seen).toEqual([
+      ['k-1', '"1cx"'],
+      ['two', undefined],
+      [undefined, undefined],
+      [undefined, '"0102"'],
+      ['a key', '"1cx"']
+    ])
+  })
 
   test(
     'answers a second Accept 4.02, for it may stand once',

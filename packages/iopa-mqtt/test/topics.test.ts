@@ -166,7 +166,7 @@ describe('a route with a constraint', () => {
       { kind: 'static', value: 'rooms' },
       { kind: 'param', name: 'number', constraint: /^[0-9]+$/ }
     ] as const
-    const routes = new RouteIndex([{ method: 'GET', segments } as unknown as RouteInfo])
+    const routes = new RouteIndex({ routes: () => [{ method: 'GET', segments } as unknown as RouteInfo], routesVersion: 0 })
     expect(routes.hasGet('/rooms/7')).toBe(true)
     expect(routes.hasGet('/rooms/hall')).toBe(false)
     expect(routes.hasAny('/rooms/hall')).toBe(false)
@@ -176,7 +176,7 @@ describe('a route with a constraint', () => {
 describe('a route with text beside a parameter', () => {
   test('maps only the accepted topics to state', () => {
     const { segments } = parsePattern('/v{version}/{id}.json/{part}?')
-    const routes = new RouteIndex([{ method: 'GET', pattern: '', segments, attributes: {} }])
+    const routes = new RouteIndex({ routes: () => [{ method: 'GET', pattern: '', segments, attributes: {} }], routesVersion: 0 })
     const covered = (path: string): boolean => routes.hasGet(path)
     expect(['/v1/a.json', '/v1/a.json/level'].map(covered)).toEqual([true, true])
     expect(['/v1/a', '/v/a.json', '/v1/.json', '/1/a.json', '/v1/a.json/x/y'].map(covered)).toEqual([false, false, false, false, false])

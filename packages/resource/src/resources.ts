@@ -1,22 +1,29 @@
-import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
 import {
   type AppHandle,
+  argumentError,
+  checkOptions,
   type Extension,
+  kindOf,
+  markFactory,
   type ResourceContract,
   type ResourceHandlers,
   type ResourceServer,
   type ResourceTypes,
-  type RouteAttributes,
-  type Schema,
   type ServeHost,
-  type ServeOptions,
-  validate
+  type ServeOptions
 } from '@iopa/appbuilder/extension'
-import { methodName } from './resource.ts'
+import { isIopaError } from '@iopa/constants'
+import { FailureLog } from '@iopa/transport/host'
+import { routeValidator } from './plain-routes.ts'
+import { serveHandlers } from './serve.ts'
+import type { Serving } from './served-method.ts'
 
 /** The methods that `use(resources())` adds to an app. */
 export interface ResourceMethods {
-  /** Serves a resource by handlers, or by an object such as a store. */
+  /**
+   * Serves a resource by handlers, or by an object such as a store.
+   * @throws IopaError 500 `bad-resource` for a handler that is missing, surplus or no function, with the line of the call.
+   */
   serve<This, Types extends ResourceTypes>(
     this: This,
     contract: ResourceContract<Types>,
@@ -27,78 +34,62 @@ export interface ResourceMethods {
 
 /** Options of `resources()`. */
 export interface ResourceOptions {
-  /** Whether answers are validated; they are unless NODE_ENV is `production`. */
+  /**
+   * `check` validates answers, and answers 500 where a handler returns what its schema refuses; `trust` sends them as they are, and is the default
+   * where NODE_ENV is `production`.
+   */
   readonly answers?: 'check' | 'trust'
 }
 
-type Handler = (request: object) => unknown
+const OPTIONS: Record<keyof ResourceOptions, true> = { answers: true }
 
-/** Serves declared resources: `new App().use(router()).use(resources())`. */
-export const resources = (_options: ResourceOptions = {}): Extension<ResourceMethods> => ({
-  name: 'resources',
-  extend(app) {
-    app.registry.validateWith(({ attributes: { input } }) => (input === undefined ? undefined : inputLayer(input)))
-    const host: ServeHost = {
-      clock: app.clock,
-      logger: app.logger,
-      serve: (contract, handlers, options = {}) => serveHandlers(app, contract, handlers as Record<string, Handler>, options),
-      notify: path => app.notify(path),
-      defer: dispose => app.defer(dispose)
-    }
-    return {
-      serve(contract, handlers, options) {
-        if (isServer(handlers)) handlers.serve(contract as never, host)
-        else host.serve(contract, handlers, options)
+/** Faulty replicas that are logged one by one in a second. */
+const MOST_LOGGED = 10
+
+const isProduction = (): boolean => (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.NODE_ENV === 'production'
+
+/** Serves declared resources, and validates by the schemas of routes: `new App().use(router()).use(resources())`. */
+export const resources = (options: ResourceOptions = {}): Extension<ResourceMethods> => {
+  checkOptions('resources()', options, OPTIONS, resources)
+  const { answers = isProduction() ? 'trust' : 'check' } = options
+  if (answers !== 'check' && answers !== 'trust')
+    throw argumentError(resources, 'bad-option', `The option answers of resources() is 'check' or 'trust', not ${kindOf(answers)}.`)
+  return {
+    name: 'resources',
+    extend(app) {
+      const serving = servingOf(app, answers === 'check')
+      app.registry.validateWith(routeValidator(serving))
+      const host: ServeHost = {
+        clock: app.clock,
+        logger: app.logger,
+        serve: (contract, handlers, serveOptions = {}) => serveHandlers(app, serving, contract, handlers, serveOptions, host.serve),
+        notify: path => app.notify(path),
+        mayGet: (path, as) => app.mayGet(path, as),
+        defer: dispose => app.defer(dispose)
+      }
+      const serve: ResourceMethods['serve'] = function (contract, handlers, serveOptions = {}) {
+        if (isServer(handlers)) handlers.serve(contract as never, host, serveOptions)
+        else serveHandlers(app, serving, contract, handlers, serveOptions, serve)
         return this
       }
+      return { serve }
     }
-  }
-})
-
-const isServer = (value: unknown): value is ResourceServer => typeof (value as Partial<ResourceServer>).serve === 'function'
-
-const inputLayer =
-  (input: Schema): MiddlewareFunction =>
-  async (context, next) => {
-    context['iopa.Input'] = await validate(input, await context.json())
-    return next()
-  }
-
-const serveHandlers = (app: AppHandle, contract: ResourceContract, handlers: Readonly<Record<string, Handler>>, options: ServeOptions): void => {
-  for (const [name, handler] of Object.entries(handlers)) {
-    const method = methodName(name)
-    const declared = contract.methods[method]
-    if (declared === undefined)
-      throw new IopaError(
-        500,
-        'bad-resource',
-        `The resource ${contract.pattern} declares no ${method}: add it to its methods, or remove its handler.`
-      )
-    const { title, description, query, headers, input, answer, errors, security = contract.security } = declared
-    const attributes = {
-      resource: contract,
-      ...defined({ title: title ?? contract.title, description: description ?? contract.description, rt: contract.rt, if: contract.if }),
-      ...defined({ params: contract.params, query, headers, input, answer, errors, security, ...options, middleware: undefined })
-    } as RouteAttributes
-    const serve: MiddlewareFunction = async context => {
-      const params = contract.params === undefined ? context['iopa.Params'] : await validate(contract.params, { ...context['iopa.Params'] }, 'params')
-      if (input !== undefined) context['iopa.Input'] = await validate(input, await context.json())
-      const asked = query === undefined ? context.query : await validate(query, recordOfQuery(context.query), 'query')
-      return handler({ params, query: asked, headers: context.headers, input: context['iopa.Input'], context })
-    }
-    app.registry.add(method, contract.pattern, attributes, [...(options.middleware ?? []), serve])
   }
 }
 
-/** Arrays where a name stands more than once. */
-const recordOfQuery = (query: URLSearchParams): Record<string, string | string[]> => {
-  const record: Record<string, string | string[]> = Object.create(null)
-  for (const name of new Set(query.keys())) {
-    const all = query.getAll(name)
-    record[name] = all.length === 1 ? (all[0] as string) : all
+markFactory('resources', resources)
+
+const servingOf = (app: AppHandle, checksAnswers: boolean): Serving => {
+  const log = new FailureLog(app.clock, app.logger, MOST_LOGGED, 'replicas do not fit their schemas')
+  app.defer(() => log.flush())
+  return {
+    checksAnswers,
+    replicaFault(name, { context }, error) {
+      if (!log.take()) return
+      const set = isIopaError(error) && error.code === 'not-migrated' ? 'is set aside' : 'is applied as it is'
+      app.logger.error(`iopa: a replica of ${context.path} does not fit ${name}, and ${set}`, error)
+    }
   }
-  return record
 }
 
-const defined = (members: Readonly<Record<string, unknown>>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined))
+const isServer = (value: unknown): value is ResourceServer => typeof (value as Partial<ResourceServer> | null)?.serve === 'function'

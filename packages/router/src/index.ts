@@ -9,4 +9,15 @@
 export type { PathParams } from '@iopa/appbuilder/extension'
 export type { RouterOptions } from './router.ts'
 export { router } from './router.ts'
-export type { AddMethodRoute, AddRoute, GroupMiddleware, RouteChain, RouteGroup, RouteHandler, RouteMiddleware, Routes } from './routes.ts'
+export type {
+  AddMethodRoute,
+  AddRoute,
+  AttributesOf,
+  GroupMiddleware,
+  RouteChain,
+  RouteGroup,
+  RouteHandler,
+  RouteMiddleware,
+  Routes,
+  WithInput
+} from './routes.ts'

@@ -1,4 +1,4 @@
-import { IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
+import { IopaError, isIopaError, type MiddlewareFunction } from '@iopa/appbuilder'
 import {
   kindOf,
   parsePattern,
@@ -28,8 +28,17 @@ export interface Target {
   readonly security: readonly SecurityScheme[]
 }
 
+// Listings are made again and again, of routes that stay as they are.
+const infos = new WeakMap<Route<Target>, RouteInfo>()
+
 /** A route as discovery and `explain()` see it. */
-export const announced = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
+export const announced = (route: Route<Target>): RouteInfo => {
+  let info = infos.get(route)
+  if (info === undefined) infos.set(route, (info = infoOf(route)))
+  return info
+}
+
+const infoOf = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
   method,
   pattern: pattern.text,
   segments: pattern.text === '/' ? [] : pattern.segments,
@@ -65,20 +74,27 @@ export interface RouterRoutes {
   readonly table: RouteTable<Target>
   /** What validates requests by the schemas of a route; undefined before a package gives one. */
   validator: RouteValidator | undefined
+  /** Called when a route was added or removed. */
+  readonly changed: () => void
 }
 
 const SCHEMAS = ['params', 'query', 'headers', 'input', 'answer'] as const
 
-/** The layer that validates by the schemas of a route; undefined where it has none. */
-const validationOf = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute): MiddlewareFunction | undefined => {
+/** The handler behind the schemas of its route. */
+const validated = ({ validator }: RouterRoutes, { method, path, attributes, place }: GivenRoute, handler: MiddlewareFunction): MiddlewareFunction => {
   const named = SCHEMAS.find(name => attributes[name] !== undefined)
-  if (named === undefined) return undefined
-  if (validator !== undefined) return validator({ method, pattern: path, attributes })
-  throw routeError(
-    'no-validator',
-    `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
-    place
-  )
+  if (named === undefined) return handler
+  if (validator === undefined)
+    throw routeError(
+      'no-validator',
+      `The route ${method ?? 'all methods'} ${path} has a schema for its ${named}, and nothing validates by it: write app.use(resources()) behind app.use(router()), with resources from @iopa/resource.`,
+      place
+    )
+  try {
+    return validator({ method, pattern: path, attributes }, handler) ?? handler
+  } catch (error) {
+    throw isIopaError(error) ? routeError(error.code, error.detail, place) : error
+  }
 }
 
 /** Adds a route. @throws IopaError 500 with the line of the call. */
@@ -96,15 +112,13 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
-  const validation = validationOf(routes, given)
-  const handler = withPreconditions(layerOf(chain.at(-1), name, place), {
+  const handler = withPreconditions(validated(routes, given, layerOf(chain.at(-1), name, place)), {
     method,
     own: attributes.preconditions === 'own',
     hasGet: asked => table.find('GET', asked) !== undefined
   })
-  const layers = validation === undefined ? middleware : [...middleware, validation]
   const target: Target = {
-    handler: layers.length === 0 ? handler : sequence([...layers, handler]),
+    handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),
@@ -112,7 +126,9 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
     security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.
-  return table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
+  const route = table.add(method, prefix !== '' && path === '/' ? prefix : prefix + path, target, place)
+  routes.changed()
+  return route
 }
 
 const layerOf = (value: unknown, route: string, place: () => string): MiddlewareFunction => {

@@ -89,13 +89,14 @@ const isAttributes = (value: unknown): value is RouteAttributes =>
 /** The registry of an app, which `notifyWhere` belongs to. */
 export const registryOf = (routes: RouterRoutes, notifyWhere: AppHandle['notifyWhere']): RouteRegistry => {
   const { table } = routes
-  const add: RouteRegistry['add'] = (method, path, attributes, chain) => {
-    const place = callSite(add)
+  const add: RouteRegistry['add'] = (method, path, attributes, chain, place = callSite(add)) => {
     const given = method === undefined ? undefined : checkMethod(method, place)
     const route = register(routes, { method: given, prefix: '', path, attributes, chain, place })
     return {
       remove: () => {
-        if (!table.remove(route) || (given !== undefined && given !== 'GET')) return
+        if (!table.remove(route)) return
+        routes.changed()
+        if (given !== undefined && given !== 'GET') return
         // MQTT subscriptions do not observe one path: they are notified of the paths that the route lists.
         notifyWhere(asked => table.matches(route, asked), pathsOfRoute(announced(route)))
       }

@@ -21,10 +21,10 @@ const isOpen = ({ guarded }: Target): boolean => !guarded
 export const router = (options: RouterOptions = {}): Extension<Routes> => {
   checkOptions('router()', options, OPTIONS, router)
   const table = routeTable<Target>(options)
-  const routes: RouterRoutes = { table, validator: undefined }
   // Each path has one form.
   const exact = options.trailingSlash !== 'ignore'
   let home: AppHandle | undefined
+  const routes: RouterRoutes = { table, validator: undefined, changed: () => home?.routesChanged() }
   return {
     name: 'router',
     extend(app) {

@@ -1,5 +1,5 @@
 import { App, type Context, defineMiddleware } from '@iopa/appbuilder'
-import type { Extension } from '@iopa/appbuilder/extension'
+import type { Extension, Schema } from '@iopa/appbuilder/extension'
 import { type RouteGroup, type RouteHandler, type Routes, router } from '../src/index.ts'
 
 declare module '@iopa/constants' {
@@ -141,3 +141,21 @@ app.get('/', { 'routes-check': { unit: 'lx' }, room: 'hall' }, () => 1)
 for (const { attributes } of app.routes()) attributes['routes-check']?.unit === attributes.room
 // @ts-expect-error a wrong type
 app.get('/', { room: 1 }, () => 1)
+
+// A schema for the input types it, beside params and what middleware provides.
+declare const Light: Schema<{ on?: boolean }, { on: boolean; level: number }>
+app.put('/lights/:id', { input: Light, title: 'A light' }, ({ input, params }) => input.level + params.id.length)
+app.put('/lights/:id', { input: Light }, tenant, context => context.input.level + context['routes-check.Tenant'].id.length)
+app.put('/lights/:id', { input: Light }, tenant, tenant, tenant, tenant, ({ input }) => input.level)
+app.on('FETCH', '/lights/:id', { input: Light }, context => context['iopa.Input'].level)
+app.group('/b/{c}', group => group.post('/d', { input: Light }, ({ input, params }) => input.level + params.c.length))
+app.put('/lights/:id', { title: 'none' }, ({ input }) => {
+  // @ts-expect-error without a schema the input is unknown
+  input.level
+})
+// @ts-expect-error a member that the schema does not give
+app.put('/lights/:id', { input: Light }, ({ input }) => input.colour)
+// @ts-expect-error an attribute that there is none of, beside a schema
+app.put('/lights/:id', { input: Light, resourceType: 'x' }, () => 1)
+// @ts-expect-error a JSON Schema is no schema
+app.put('/lights/:id', { input: { type: 'object' } }, () => 1)

@@ -1,7 +1,8 @@
 import { IopaError } from '@iopa/appbuilder'
 import type { Clock } from '@iopa/transport'
-import type { Documents, Kept, Tombstone } from './documents.ts'
-import { heldState } from './held-state.ts'
+import type { Documents, Kept } from './documents.ts'
+import { heldSize, heldState } from './held-state.ts'
+import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
 
@@ -17,11 +18,20 @@ export interface KeptChange {
   readonly version: number
 }
 
+/** Keeps what a change makes of a document. */
+export interface ChangeJournal {
+  write(key: string, record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true }): Promise<void>
+  /** The document is no longer as it is written. */
+  renew(key: string): void
+}
+
 /** What the changes of a store need of it. */
 export interface ChangeHost {
   readonly documents: Documents
   readonly limits: Required<StoreLimits>
   readonly clock: Clock
+  /** Gets the changes of a store without a journal. */
+  readonly history: History | null
 }
 
 /** Makes changes, those of one document in turn. A document has its new state when that is kept, not before. */
@@ -29,44 +39,98 @@ export class DocumentChanges {
   readonly #host: ChangeHost
   readonly #turns = new Turns()
   #version = 0
+  #journal: ChangeJournal | null = null
+  /** Of documents that are being written and are not there yet. */
+  #comingDocuments = 0
+  #comingBytes = 0
 
   constructor(host: ChangeHost) {
     this.#host = host
   }
 
+  /** From now on changes are written to a journal, and `version` is the first one that is given. */
+  begin(journal: ChangeJournal, version: number): void {
+    this.#journal = journal
+    this.#version = version - 1
+  }
+
   /** `work` gives the new state from the document as it is, or `DELETED`; what it throws leaves the document as it was. */
-  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>): MaybePromise<KeptChange> {
+  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false): MaybePromise<KeptChange> {
     return this.#turns.run(key, () => {
       const current = this.#host.documents.get(key)
       const next = work(current)
-      return next instanceof Promise ? next.then(state => this.#keep(key, current, state)) : this.#keep(key, current, next)
+      return next instanceof Promise ? next.then(state => this.#keep(key, current, state, replica)) : this.#keep(key, current, next, replica)
     })
   }
 
-  #keep(key: string, previous: Kept | undefined, state: unknown): MaybePromise<KeptChange> {
+  /** Resolves when no change is under way. */
+  idle(): Promise<void> {
+    return this.#turns.idle()
+  }
+
+  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean): MaybePromise<KeptChange> {
+    if (state === DELETED) return this.#delete(key, previous)
     const { documents, clock } = this.#host
-    const changed = clock.now()
-    if (state === DELETED) {
-      const tombstone: Tombstone = { version: ++this.#version, changed }
-      documents.delete(key, tombstone)
-      return { key, document: null, previous, version: tombstone.version }
-    }
-    const { value, size } = heldState(state)
-    this.#checkRoom(previous, size)
-    const document: Kept = { key, state: value, version: ++this.#version, changed, size }
+    const held = heldState(state)
+    const size = heldSize()
+    const growth = previous === undefined ? size : size - previous.size
+    this.#checkRoom(previous, size, growth, replica)
+    const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
+    if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth)
     documents.put(document)
+    this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })
     return { key, document, previous, version: document.version }
   }
 
+  async #write(journal: ChangeJournal, document: Kept, previous: Kept | undefined, growth: number): Promise<KeptChange> {
+    const { key, version, changed, state } = document
+    const creates = previous === undefined ? 1 : 0
+    this.#comingDocuments += creates
+    this.#comingBytes += growth
+    try {
+      await journal.write(key, { version, changed, state })
+    } finally {
+      this.#comingDocuments -= creates
+      this.#comingBytes -= growth
+    }
+    this.#host.documents.put(document)
+    return { key, document, previous, version }
+  }
+
+  #delete(key: string, previous: Kept | undefined): MaybePromise<KeptChange> {
+    const { documents, clock } = this.#host
+    const journal = this.#journal
+    const version = ++this.#version
+    const changed = clock.now()
+    const settle = (): KeptChange => {
+      documents.delete(key, { version, changed })
+      for (const forgotten of documents.forget()) this.#forget(forgotten)
+      if (journal === null) this.#host.history?.record(key, { version, changed, gone: true })
+      return { key, document: null, previous, version }
+    }
+    return journal === null ? settle() : journal.write(key, { version, changed, gone: true }).then(settle)
+  }
+
+  /** Its tombstone has made room for others. */
+  #forget(key: string): void {
+    this.#journal?.renew(key)
+    this.#host.history?.forget(key)
+  }
+
   /** @throws IopaError 413 for a document that is too large, 507 where the store is full. */
-  #checkRoom(previous: Kept | undefined, size: number): void {
+  #checkRoom(previous: Kept | undefined, size: number, growth: number, replica: boolean): void {
     const { documents, limits } = this.#host
-    if (size > limits.documentBytes)
+    // Another worker has accepted it with the same limits and fewer documents: refused here the workers would differ for ever.
+    const times = replica ? ROOM_FOR_REPLICAS : 1
+    if (size > times * limits.documentBytes)
       throw new IopaError(413, 'document-too-large', `A document of this store may have ${limits.documentBytes} bytes, not ${size}.`)
-    if (previous === undefined && documents.count >= limits.documents) throw full(`${limits.documents} documents`)
-    if (documents.bytes + size - (previous?.size ?? 0) > limits.bytes) throw full(`${limits.bytes} bytes`)
+    if (previous === undefined && documents.count + this.#comingDocuments >= times * limits.documents) throw full(`${limits.documents} documents`)
+    if (growth > 0 && documents.bytes + this.#comingBytes + growth > times * limits.bytes) throw full(`${limits.bytes} bytes`)
   }
 }
+
+/** Replicas may exceed the limits by this factor. */
+const ROOM_FOR_REPLICAS = 2
 
 const full = (limit: string): IopaError =>
   new IopaError(507, 'storage-full', `The store keeps at most ${limit}: delete documents, or raise its limit.`)

@@ -21,13 +21,20 @@ export type Params = Readonly<Record<string, unknown>>
 export class DocumentKeys {
   readonly #pattern: Pattern
   readonly #params: Schema | undefined
+  readonly #path: (params: PatternValues) => string
+  /** What stands before and behind the one parameter; null where the pattern says more than that. */
+  readonly #around: readonly [before: string, behind: string] | null
   /** Of its parameters, in the order of the pattern. */
   readonly names: readonly string[]
+  readonly pattern: string
 
   constructor({ pattern, params }: ResourceContract) {
+    this.pattern = pattern
     this.#pattern = parsePattern(pattern)
     this.#params = params
     this.names = namesOf(this.#pattern)
+    this.#path = pathMaker(this.#pattern)
+    this.#around = aroundOf(this.#pattern)
   }
 
   /** The key of parameters. */
@@ -47,7 +54,11 @@ export class DocumentKeys {
         'bad-param',
         `A document of ${this.#pattern.text} has ${names.length === 0 ? 'no parameter' : `the parameters ${names.join(', ')}`}: give an object of them.`
       )
-    const params = typeof id === 'string' ? { [names[0] as string]: id } : (id as Params)
+    return this.ofParams(typeof id === 'string' ? { [names[0] as string]: id } : (id as Params))
+  }
+
+  /** The key of parameters of the program. @throws as `ofProgram`. */
+  ofParams(params: Params): MaybePromise<string> {
     const checked = this.#params === undefined ? params : validate(this.#params, params, 'params')
     return checked instanceof Promise ? checked.then(parsed => this.#checked(parsed as Params)) : this.#checked(checked as Params)
   }
@@ -65,20 +76,50 @@ export class DocumentKeys {
     return Object.fromEntries(names.flatMap((name, at) => (parts[at] === undefined || parts[at] === '' ? [] : [[name, parts[at]]])))
   }
 
-  /** The path of a key. @throws IopaError 400 where it has none. */
-  pathOf(key: string): string {
-    return expandPattern(this.#pattern, this.paramsOf(key))
+  /** What the keys begin with whose first parameters are these. */
+  leading(params: Params, count: number): string {
+    return this.names
+      .slice(0, count)
+      .map(name => String(params[name]) + BETWEEN)
+      .join('')
   }
 
+  /** The path of the key of a document. */
+  pathOf(key: string): string {
+    const around = this.#around
+    return around !== null ? around[0] + key + around[1] : this.#path(this.paramsOf(key))
+  }
+
+  /** @throws IopaError 400 for parameters that no path has. */
   #checked(params: Params): string {
     const key = this.of(params)
-    this.pathOf(key)
+    expandPattern(this.#pattern, this.paramsOf(key))
     return key
   }
 }
 
-/** The path of a pattern whose parameters are among those of a document. */
-export const pathWithin = (pattern: Pattern, params: PatternValues): string => expandPattern(pattern, params)
+const isPlain = ({ segments }: Pattern): boolean =>
+  segments.every(segment => segment.kind === 'static' || (segment.kind === 'param' && segment.optional !== true))
+
+/** The text around the one parameter of a plain pattern. */
+const aroundOf = (pattern: Pattern): readonly [string, string] | null => {
+  if (!isPlain(pattern) || namesOf(pattern).length !== 1) return null
+  const at = pattern.segments.findIndex(({ kind }) => kind === 'param')
+  const textOf = (segments: Pattern['segments']): string => segments.map(segment => `/${(segment as { value: string }).value}`).join('')
+  return [`${textOf(pattern.segments.slice(0, at))}/`, textOf(pattern.segments.slice(at + 1))]
+}
+
+/** Makes the paths of a pattern from parameters that are known to fit. */
+export const pathMaker = (pattern: Pattern): ((params: PatternValues) => string) => {
+  const { segments } = pattern
+  if (!isPlain(pattern)) return params => expandPattern(pattern, params)
+  const parts = segments.map(segment => (segment.kind === 'static' ? { text: `/${segment.value}` } : { name: (segment as { name: string }).name }))
+  return params => {
+    let path = ''
+    for (const part of parts) path += part.text ?? `/${params[part.name]}`
+    return path
+  }
+}
 
 /** The names of the parameters of a pattern, in order. */
 export const namesOf = ({ segments }: Pattern): string[] => segments.flatMap(paramNames)

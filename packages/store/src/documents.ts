@@ -48,9 +48,10 @@ export class Documents {
     return this.#gone.get(key)
   }
 
-  /** The key of the tombstone that the next one replaces; undefined while there is room. */
-  get nextForgotten(): string | undefined {
-    return this.#gone.size < this.#mostGone ? undefined : this.#gone.keys().next().value
+  /** Of documents and of tombstones. */
+  *keys(): Generator<string> {
+    yield* this.#kept.keys()
+    yield* this.#gone.keys()
   }
 
   put(document: Kept): void {
@@ -72,10 +73,16 @@ export class Documents {
       this.#order?.splice(placeOf(this.#order, key), 1)
     }
     this.#gone.delete(key)
-    if (this.#mostGone === 0) return
-    const oldest = this.nextForgotten
-    if (oldest !== undefined) this.#gone.delete(oldest)
     this.#gone.set(key, tombstone)
+  }
+
+  /** Forgets the oldest tombstones beyond the limit, and says which; the newest stays, for its version is the last one given. */
+  *forget(): Generator<string> {
+    for (const key of this.#gone.keys()) {
+      if (this.#gone.size <= Math.max(1, this.#mostGone)) return
+      this.#gone.delete(key)
+      yield key
+    }
   }
 
   /** The documents behind `after` whose keys begin with `prefix`, in the order of their keys. */

@@ -7,15 +7,22 @@
  * await lights.put('hall', { on: true })
  */
 
+export type { HistoryOptions } from './history/history-limits.ts'
+export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {
   About,
+  AsideDocument,
   ChangeOptions,
   Computed,
   DocumentId,
   ListOptions,
+  RuleOptions,
   Store,
+  StoreChange,
   StoredDocument,
   StoreLimits,
   StoreOptions
 } from './store-types.ts'
+export type { Twin, TwinLimits, TwinOptions, TwinPatch, Twins } from './twin/twin-types.ts'
+export { twins } from './twin/twins.ts'

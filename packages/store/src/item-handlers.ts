@@ -1,44 +1,44 @@
-import { type Context, IopaError } from '@iopa/appbuilder'
-import type { Patch, ResourceRequest } from '@iopa/appbuilder/extension'
+import { type Context, IopaError, reply } from '@iopa/appbuilder'
+import { evaluate, type Patch, type ResourceRequest } from '@iopa/appbuilder/extension'
+import type { Clock, Context as OwnedContext } from '@iopa/transport'
 import { DELETED, type DocumentChanges, type KeptChange } from './document-changes.ts'
+import type { DocumentRecord } from './document-format.ts'
 import type { DocumentKeys, Params } from './document-keys.ts'
 import type { Documents, Kept } from './documents.ts'
-import { type Represent, tagOf } from './representation.ts'
+import type { History } from './history/history.ts'
+import { replayMissed } from './history/history-handlers.ts'
+import { isVersionTag, type Represent, tagOf } from './representation.ts'
 import type { Cause, Served } from './served-resources.ts'
 import type { MaybePromise } from './turns.ts'
 
-/** What the handlers of one document need of its store. */
+/** What the handlers of the resources of a store need of it. */
 export interface ItemHost {
   readonly keys: DocumentKeys
   readonly documents: Documents
   readonly changes: DocumentChanges
   readonly represent: Represent
-  /** Undefined where the documents have been read. */
-  readonly opening: Promise<void> | undefined
+  readonly clock: Clock
+  /** Makes the ids of new documents; undefined for UUIDs. */
+  readonly newId: (() => string) | undefined
+  /** Whether peers may create documents. */
+  readonly create: boolean
+  /** Tells of a change that has been kept. */
+  readonly history: History | null
+  /** The state of a record in the shape of now; undefined where it cannot be migrated. */
+  readonly current: (record: DocumentRecord) => Promise<unknown>
   kept(change: KeptChange, cause: Cause): void
 }
 
 type Request = ResourceRequest<Params>
+type Handler = (request: Request) => unknown
 
-/** The handlers of the resource of a store, by the methods that its contract declares. */
-export const itemHandlers = (host: ItemHost, served: Served): Record<string, (request: Request) => unknown> => {
+/** The handlers of the documents of a store, by the names of the methods. */
+export const itemHandlers = (host: ItemHost, served: Served): Record<string, Handler> => {
   const { keys, documents, changes, represent } = host
 
   const answer = (context: Context, document: Kept): unknown => {
     context.response.headers.set('etag', tagOf(document))
     return represent(document)
-  }
-
-  const change = (request: Request, work: (current: Kept | undefined) => MaybePromise<unknown>): MaybePromise<unknown> => {
-    const { context } = request
-    const settled = (kept: KeptChange): unknown => {
-      host.kept(kept, { served, context })
-      if (kept.document === null) return undefined
-      if (kept.previous === undefined) context.response.status = 201
-      return answer(context, kept.document)
-    }
-    const outcome = changes.change(keys.of(request.params), work)
-    return outcome instanceof Promise ? outcome.then(settled) : settled(outcome)
   }
 
   const existing = (key: string, document: Kept | undefined): Kept => {
@@ -48,24 +48,71 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, (re
       : new IopaError(410, 'document-deleted', 'The document was deleted.')
   }
 
-  const handlers: Record<string, (request: Request) => unknown> = {
+  const change = (request: Request, work: (current: Kept | undefined, key: string) => MaybePromise<unknown>): MaybePromise<unknown> => {
+    const { context } = request
+    const key = keys.of(request.params)
+    const replica = context['server.IsReplica']
+    const conditional = !replica && hasPreconditions(context)
+    const outcome = changes.change(
+      key,
+      current => {
+        // It has waited for its turn, and its peer may have left meanwhile.
+        if (context.ended) throw new IopaError(408, 'answer-gone', 'The request was over before its turn came.')
+        if (conditional) assertHolds(context, current)
+        return work(current, key)
+      },
+      replica
+    )
+    const settled = (kept: KeptChange): unknown => {
+      host.kept(kept, { served, context })
+      if (kept.document === null) return undefined
+      if (kept.previous === undefined) context.response.status = 201
+      return answer(context, kept.document)
+    }
+    return outcome instanceof Promise ? outcome.then(settled) : settled(outcome)
+  }
+
+  const patch: Handler = request => change(request, (current, key) => (request.input as Patch<unknown>).apply(existing(key, current).state))
+
+  return {
     get: ({ params, context }) => {
       const key = keys.of(params)
-      return answer(context, existing(key, documents.get(key)))
+      const document = existing(key, documents.get(key))
+      if (host.history !== null) replayMissed(host, host.history, context, document)
+      if (!hasPreconditions(context) || context['iopa.Observe'] === true) return answer(context, document)
+      const verdict = evaluate(context.headers, currentOf(document), true)
+      if (verdict === 'failed') throw preconditionFailed()
+      return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document) }) : answer(context, document)
     },
-    put: request => change(request, () => request.input),
-    patch: request => change(request, current => (request.input as Patch<unknown>).apply(existing(keys.of(request.params), current).state)),
+    put: request =>
+      change(request, (current, key) => {
+        if (!host.create && !request.context['server.IsReplica']) existing(key, current)
+        return request.input
+      }),
+    patch,
+    ipatch: patch,
     delete: request =>
-      change(request, current => {
-        existing(keys.of(request.params), current)
+      change(request, (current, key) => {
+        existing(key, current)
         return DELETED
       })
   }
-  handlers['ipatch'] = handlers['patch'] as (request: Request) => unknown
-  return Object.fromEntries(
-    Object.entries(handlers).map(([name, handler]) => [
-      name,
-      (request: Request) => (host.opening === undefined ? handler(request) : host.opening.then(() => handler(request)))
-    ])
-  )
 }
+
+/** True when a header of the request states a precondition (RFC 9110 section 13.1). */
+const hasPreconditions = (context: Context): boolean => (context as OwnedContext).hasPrecondition
+
+const currentOf = (document: Kept | undefined) => ({
+  exists: document !== undefined,
+  etag: document && tagOf(document),
+  lastModified: undefined,
+  isVersion: (tag: string): boolean => document !== undefined && isVersionTag(tag, document.version)
+})
+
+/** @throws IopaError 412 where the precondition of a change does not hold. */
+const assertHolds = (context: Context, current: Kept | undefined): void => {
+  if (evaluate(context.headers, currentOf(current), false) === 'failed') throw preconditionFailed()
+}
+
+const preconditionFailed = (): IopaError =>
+  new IopaError(412, 'precondition-failed', 'The document is not in the state that the precondition names; get it, then try again.')

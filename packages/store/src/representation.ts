@@ -14,7 +14,7 @@ export const representation = (
   contract: ResourceContract,
   computed: Readonly<Record<string, Compute>>,
   keys: DocumentKeys,
-  clock: () => Clock
+  clock: Clock
 ): Represent => {
   const declared = Object.keys(contract.computed ?? {})
   const given = Object.keys(computed)
@@ -31,10 +31,23 @@ export const representation = (
   if (declared.length === 0) return ({ state }) => state
   const members = declared.map(name => [name, computed[name] as Compute] as const)
   return ({ key, state, version, changed }) => {
-    const about = { id: keys.idOf(key), version, changed, now: clock().now() }
+    const about = { id: keys.idOf(key), version, changed, now: clock.now() }
     return { ...(state as object), ...Object.fromEntries(members.map(([name, compute]) => [name, compute(state, about)])) }
   }
 }
 
 /** The entity tag of a document as JSON: its version, and a letter of the representation. It fits CoAP (8 bytes, RFC 7252 section 5.10.6). */
-export const tagOf = ({ version }: Kept): string => `"${version.toString(36)}j"`
+export const tagOf = ({ version }: Kept): string => `"${version.toString(36)}${JSON_LETTER}"`
+
+const JSON_LETTER = 'j'
+
+const TAG = /^"?([0-9a-z]{1,7})[a-z]"?$/
+
+/** The version of an entity tag, with its quotes or without; undefined for another tag. */
+export const versionOf = (tag: string): number | undefined => {
+  const digits = TAG.exec(tag.trim())?.[1]
+  return digits === undefined ? undefined : Number.parseInt(digits, 36)
+}
+
+/** True for an entity tag of any representation of a version. */
+export const isVersionTag = (tag: string, version: number): boolean => /^"([0-9a-z]{1,7})[a-z]"$/.exec(tag)?.[1] === version.toString(36)

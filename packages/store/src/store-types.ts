@@ -1,5 +1,6 @@
-import type { ResourceContract, ResourceHandlers, ResourceServer, ResourceTypes } from '@iopa/appbuilder/extension'
+import type { ResourceContract, ResourceHandlers, ResourceServer, ResourceTypes, Storage } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
+import type { HistoryOptions } from './history/history-limits.ts'
 
 /** Names a document: the text of the one parameter of its path, an object of them where there are several, `''` where there is none. */
 export type DocumentId<Params> = [true] extends [IsUnion<keyof Params>] ? Readonly<Params> : string
@@ -58,15 +59,51 @@ export interface StoreLimits {
 
 /** Options of `store()`. */
 export interface StoreOptions<Types extends ResourceTypes> {
+  /** Where the documents are kept; the memory of the process, as they are, unless given. */
+  readonly storage?: Storage
   /** Documents of a new store, by id. */
   readonly initial?: Readonly<Record<string, Types['stateInput']>>
+  /** False lets the program alone create documents: PUT of one that does not exist is 404. */
+  readonly create?: boolean
   /** One function for each member that the contract declares as computed. */
   readonly computed?: Computed<Types>
   /** Handlers of methods that a store does not serve, such as POST of an action. */
   readonly handlers?: Partial<ResourceHandlers<Types>>
   readonly limits?: StoreLimits
+  /** Keeps earlier states too: served at `/history` below the path, and replayed to observers that come back. Nothing unless given. */
+  readonly history?: HistoryOptions
+  /** Makes the ids of documents that POST to a collection creates; UUIDs of version 7 unless given. */
+  readonly newId?: () => string
   /** That of the machine unless given. */
   readonly clock?: Clock
+}
+
+/** A change of a document, as a rule hears of it. */
+export interface StoreChange<Types extends ResourceTypes> {
+  readonly id: DocumentId<Types['params']>
+  /** Undefined where the document was deleted. */
+  readonly state: Types['state'] | undefined
+  /** Undefined where the document was created. */
+  readonly previous: Types['state'] | undefined
+  readonly version: number
+  /** True for a change that another worker on the broker has made. */
+  readonly replica: boolean
+}
+
+/** Which changes a rule hears of. */
+export interface RuleOptions {
+  /** True lets it hear of changes of other workers too; of those, the rules of the worker that made them have heard already. */
+  readonly replicas?: boolean
+}
+
+/** A document that could not be read. */
+export interface AsideDocument<Types extends ResourceTypes> {
+  readonly id: DocumentId<Types['params']>
+  readonly reason: string
+  /** When it was set aside, in milliseconds since the epoch. */
+  readonly time: number
+  /** As the storage had it. */
+  readonly bytes: Uint8Array
 }
 
 /** The documents of a declared resource: served by apps, read and changed by the program. */
@@ -90,4 +127,13 @@ export interface Store<Types extends ResourceTypes> {
   delete(id: DocumentId<Types['params']>, options?: ChangeOptions): Promise<boolean>
   /** Its documents in the order of their keys. */
   list(options?: ListOptions): Promise<readonly StoredDocument<Types>[]>
+  /**
+   * Runs a rule after each change that has been kept, for each document in the order of its changes; what it throws is logged. Rules that follow from one
+   * another end after 32 changes. Disposing of the outcome removes it.
+   */
+  onChange(rule: (change: StoreChange<Types>) => unknown, options?: RuleOptions): Disposable
+  /** The documents that could not be read or migrated. */
+  setAside(): Promise<readonly AsideDocument<Types>[]>
+  /** Ends it after the changes under way, and its storage where no other store uses that. The app that serves it does so by itself. Idempotent. */
+  close(): Promise<void>
 }

@@ -11,6 +11,8 @@
 export { conformance } from './conformance/conformance.ts'
 export type { ConformanceStatement, ConformanceSubject } from './conformance/statement.ts'
 export type { ContractCase } from './contract/case.ts'
+export type { StorageSubject } from './contract/storage-contract.ts'
+export { storageContract } from './contract/storage-contract.ts'
 export type { TransportFeatures, TransportSubject } from './contract/subject.ts'
 export { transportContract } from './contract/transport-contract.ts'
 export type { MemoryOptions } from './memory-transport.ts'

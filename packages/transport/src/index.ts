@@ -93,6 +93,8 @@ export type {
   CollectionQueryInput,
   CollectionTypes
 } from './contract/collections.ts'
+export type { HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes } from './contract/history.ts'
+export { historyContract } from './contract/history.ts'
 export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
@@ -116,6 +118,7 @@ export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
 export type { ConnectOptions, Listener, Transport } from './contract/transport.ts'
 export { listenerUrl } from './contract/transport.ts'
+export type { PartTypes, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, WholeTypes } from './contract/twins.ts'
 export { compileTransitions, REFUSED } from './machine/transitions.ts'
 export type { Constraint } from './patterns/constraint.ts'
 export type { PathParams } from './patterns/path-params.ts'

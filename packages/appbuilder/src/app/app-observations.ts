@@ -1,6 +1,6 @@
 import type { Bag } from '@iopa/constants'
 import type { ReceivedAnswer } from '@iopa/context'
-import { type ContextFactory, checkPath, type Environment, type RunContext } from '@iopa/context/host'
+import { type ContextFactory, checkPath, contextOf, type Environment, fullPath, type RunContext } from '@iopa/context/host'
 import type { Clock, Limits, UserWatches } from '@iopa/transport'
 import { marked } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -8,8 +8,8 @@ import { observedAnswers } from '../observation/observed-answers.ts'
 import { Runner } from '../pipeline/runner.ts'
 import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import type { AppHandle } from './app-types.ts'
-import { coverageOf, listedRoutes } from './coverage.ts'
-import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf } from './nested-app.ts'
+import { routesFor } from './coverage.ts'
+import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf, routesChangedIn } from './nested-app.ts'
 import type { RouteRegistry } from './route-registry.ts'
 import { totalLogger } from './total-logger.ts'
 
@@ -119,8 +119,13 @@ export class AppObservations {
       get registry() {
         return routes()
       },
-      routes: as => listedRoutes(coverageOf(this.#self), as ?? null),
+      routes: as => routesFor(this.#self, as ?? null),
       notify: path => this.notify(path),
+      mayGet: (path, as) => {
+        const context = contextOf(as) as RunContext
+        return context.environment.mayGet?.(fullPath(as['iopa.PathBase'], path), context) ?? true
+      },
+      routesChanged: () => routesChangedIn(this.#self),
       notifyWhere: (matches, known = []) => {
         // Before the first request there are no observers.
         if (!this.#self.isFixed) return

@@ -44,8 +44,15 @@ export interface AppHandle {
   transports(): readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */
   notify(path: string): void
+  /**
+   * True where the user of a request may GET a path of this app: at once where nothing authenticates, otherwise by that GET. Verdicts last as long as the
+   * request.
+   */
+  mayGet(path: string, as: Context): boolean | Promise<boolean>
   /** Runs `dispose` when the app closes, after its listeners. */
   defer(dispose: (reason: EndReason) => unknown): void
+  /** Says that a route was added or removed: what is made from the routes is made again. */
+  routesChanged(): void
   /** Notifies observers of the `known` paths, and of every path that is observed and `matches`: another route answers there from now on, or none. */
   notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void
 }
@@ -57,7 +64,7 @@ export interface Extension<Methods extends object> {
   extend(app: AppHandle): Methods
   invoke?(context: Context, next: Next): unknown
   dispatch?(context: Context, next: Next): unknown
-  /** Its routes, for discovery. */
+  /** Its routes, for discovery; when they change, it calls `routesChanged()` of its app. */
   routes?(): Iterable<RouteInfo>
   /** Set by a router: where other packages add routes. */
   readonly registry?: RouteRegistry

@@ -14,13 +14,14 @@ import { AppPipeline } from './app-pipeline.ts'
 import type { Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
-import { coverageOf, exposedOf, listedRoutes } from './coverage.ts'
+import { routesFor } from './coverage.ts'
 import { entryOf, isExtension, isTransport, type PipelineEntry } from './entries.ts'
 import { type Explanation, explanationOf, transportsOf } from './explain.ts'
 import { extendApp } from './extension.ts'
 import { type ListenerApp, ListenerHost } from './listener-host.ts'
 import { Listeners } from './listeners.ts'
 import { attach, closeNested, NESTED, type NestedApp } from './nested-app.ts'
+import { ReadPermissions } from './read-permissions.ts'
 import { missingRouter, type RouteRegistry } from './route-registry.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
@@ -71,6 +72,8 @@ export class App<Required extends keyof IopaKeys = never> {
       users: () => this.#users
     })
     this.#environment.changes = this.#observations.conditional
+    const permissions = new ReadPermissions(this.#self, this.#observations.registry)
+    this.#environment.mayGet = (path, context) => permissions.mayGet(path, context as RunContext)
     this.#runner = this.#observations.runner(this.limits)
     this.#listeners = new Listeners(transport => this.#hostFor(transport.name), this.logger)
   }
@@ -210,7 +213,7 @@ export class App<Required extends keyof IopaKeys = never> {
 
   /** Every route, mounts and forks included. */
   *routes(): Generator<RouteInfo> {
-    yield* listedRoutes(coverageOf(this.#self), null)
+    yield* routesFor(this.#self, null)
   }
 
   /** Pipeline, routes, guards, keys, transports and limits, to read or to print. */
@@ -257,6 +260,7 @@ export class App<Required extends keyof IopaKeys = never> {
       pipelineWithin: branch => this.#pipeline.within(branch, () => this.#closing !== null),
       changed: (path, origin) => this.#observations.registry.changed(path, origin),
       observed: () => this.#observations.registry.paths(),
+      routesVersion: 0,
       close: settings => this.close(settings)
     }
   }
@@ -270,8 +274,7 @@ export class App<Required extends keyof IopaKeys = never> {
       pipeline: () => this.#pipeline.compose(),
       changed: this.#observations.changed,
       notify: path => this.notify(path),
-      routes: as => listedRoutes(coverageOf(this.#self), as),
-      exposed: () => exposedOf(coverageOf(this.#self))
+      self: this.#self
     }
     return new ListenerHost(name, app, new Scope(this.#environment, this.#scope), this.limits)
   }

@@ -156,6 +156,23 @@ export const warningsOf = ({ guards }: Coverage): string[] =>
     .filter(({ prefix, open }) => prefix === '' && open.length > 0)
     .map(({ label, open }) => `${label} does not cover ${open.join(', ')}, which ${open.length === 1 ? 'stands' : 'stand'} before it.`)
 
+/** The routes of an app and of all apps within it, in the order of a run, each with how its guards authenticate; with `as` those that may be listed for it. */
+export const routesFor = (app: NestedApp, as: Context | null): Iterable<RouteInfo> => listedRoutes(coverageOf(app), as)
+
+/** The same routes as their routers announce them, without a look at guards. */
+export const announcedRoutes = (app: NestedApp): Iterable<RouteInfo> => {
+  checkCycles(app)
+  return routesBelow(app, '')
+}
+
+const routesBelow = function* (app: NestedApp, base: string): Generator<RouteInfo> {
+  for (const entry of inRunOrder(app.entries)) {
+    const prefix = base + entry.prefix
+    if (entry.app !== null) yield* routesBelow(entry.app, prefix)
+    else if (!isGuard(entry) && entry.routes !== undefined) for (const route of entry.routes()) yield prefixed(prefix, route)
+  }
+}
+
 /** True while middleware or a handler holds the request and has not answered it: every guard that it has met has let it pass. */
 const isUnanswered = ({ response }: Context): boolean => !response.sealed && response.error === null && response.body === undefined
 
@@ -163,7 +180,7 @@ const isUnanswered = ({ response }: Context): boolean => !response.sealed && res
  * The routes that may be listed for `as`, who is not known: those that no guard hides, and those of which every guard runs for all requests and let
  * this one pass. Each says how its guards authenticate.
  */
-export const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
+const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
   // A request that was answered on its way may have been refused by a guard.
   const through = as === null || isUnrouted(as) || isUnanswered(as)
   const schemes = new Map<string, readonly SecurityScheme[]>()

@@ -1,7 +1,7 @@
 import type { Limits, RouteInfo, Transport } from '@iopa/transport'
 import type { AppHandle } from './app-types.ts'
 import { buildReport } from './build-checks.ts'
-import { coverageOf, listedRoutes } from './coverage.ts'
+import { routesFor } from './coverage.ts'
 import { declarationsOf } from './declarations.ts'
 import type { NestedApp } from './nested-app.ts'
 
@@ -25,7 +25,7 @@ export const transportsOf = (app: NestedApp, urlsOf: (transport: Transport) => r
 /** The explanation of an app; `urlsOf` says where a transport listens. */
 export const explanationOf = (app: NestedApp, urlsOf: (transport: Transport) => readonly string[]): Explanation => {
   const { entries, limits } = app
-  const routes = [...listedRoutes(coverageOf(app), null)]
+  const routes = [...routesFor(app, null)]
   const open = buildReport(app)
   const transports = transportsOf(app, urlsOf)
   const transportKeys = app.transports.flatMap(transport => declarationsOf(transport, transport.name).keys)

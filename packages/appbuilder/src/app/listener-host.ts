@@ -6,6 +6,8 @@ import { type Limits, mergeLimits, optionError } from '@iopa/transport'
 import type { ObservationRegistry } from '../observation/observation.ts'
 import type { ComposedPipeline } from '../pipeline/compose.ts'
 import { Runner } from '../pipeline/runner.ts'
+import { announcedRoutes, coverageOf, exposedOf, routesFor } from './coverage.ts'
+import type { NestedApp } from './nested-app.ts'
 
 /** What the hosts of one app share. */
 export interface ListenerApp {
@@ -17,10 +19,7 @@ export interface ListenerApp {
   /** A change of a path, for observers here, around and within. */
   readonly changed: (path: string, origin: RunContext | null) => void
   notify(path: string): void
-  /** The routes that `as` may know of; null for all of them. */
-  routes(as: OwnedContext | null): Iterable<RouteInfo>
-  /** What answers although no middleware before it provides `server.User`; empty when there is nothing. */
-  exposed(): readonly string[]
+  readonly self: NestedApp
 }
 
 /** The app as one listener sees it: its limits, its runner, its scope. */
@@ -64,7 +63,7 @@ export class ListenerHost implements Host {
 
   assertProtected(address: string, allowUnauthenticated: boolean | undefined): void {
     if (allowUnauthenticated === true || isLoopback(address)) return
-    const exposed = this.#app.exposed()
+    const exposed = exposedOf(coverageOf(this.#app.self))
     if (exposed.length === 0) return
     throw new IopaError(
       500,
@@ -115,7 +114,11 @@ export class ListenerHost implements Host {
   }
 
   routes(as?: OwnedContext): Iterable<RouteInfo> {
-    return this.#app.routes(as === undefined || as['server.User'] !== undefined ? null : as)
+    return as === undefined || as['server.User'] !== undefined ? announcedRoutes(this.#app.self) : routesFor(this.#app.self, as)
+  }
+
+  get routesVersion(): number {
+    return this.#app.self.routesVersion
   }
 
   load(shed: () => void): () => number {

@@ -40,6 +40,8 @@ export interface NestedApp {
   changed(path: string, origin: RunContext | null): void
   /** Paths that its own observers observe. */
   observed(): Iterable<string>
+  /** Grows with every change of its routes, and of those within it. */
+  routesVersion: number
   close(options: { readonly timeout: number }): Promise<void>
 }
 
@@ -102,6 +104,14 @@ export const changedEverywhere = (app: NestedApp, path: string, origin: RunConte
   const names = namesOf(app, path)
   if (names === null) app.changed(path, origin)
   else for (const [at, paths] of names) for (const own of paths) at.changed(own, origin)
+}
+
+/** Counts a change of the routes of `app`, in it and in the apps around it. */
+export const routesChangedIn = (app: NestedApp, counted: Set<NestedApp> = new Set()): void => {
+  if (counted.has(app)) return
+  counted.add(app)
+  app.routesVersion++
+  for (const { outer } of app.places) routesChangedIn(outer, counted)
 }
 
 /** The paths of `app` that are observed, in it or through the apps around it. */

@@ -44,7 +44,8 @@ const inputsOf = (asker: Asker, bits: number): string => {
   const parts = [question.content as string]
   if ((bits & READ.Query) !== 0) parts.push(`query ${question.query}`)
   if ((bits & READ.Accept) !== 0) parts.push(`accept ${question.media}`)
-  if ((bits & READ.Codec) !== 0) parts.push(`codec ${codecsOf(question, context)}`)
+  if ((bits & READ.Codec) !== 0) parts.push(`codec ${codecsOf(question, context)[0]}`)
+  if ((bits & READ.SpecialCodec) !== 0) parts.push(`codecs ${codecsOf(question, context).join()}`)
   if ((bits & OF_THE_PEER) === 0) return parts.join('\n')
   if ((bits & READ.Host) !== 0) parts.push(`host ${context['iopa.Host']}`)
   if ((bits & READ.Port) !== 0) parts.push(`port ${context['iopa.Port']}`)
@@ -56,11 +57,8 @@ const inputsOf = (asker: Asker, bits: number): string => {
 }
 
 /** The media types that values become for this asker: what Accept says beside that does not matter to the codecs. */
-const codecsOf = ({ accept }: Question, context: RunContext): string =>
-  context.environment.codecs
-    .choices(accept, isHttp(context['iopa.Scheme']))
-    .map(({ mediaType }) => mediaType)
-    .join()
+const codecsOf = ({ accept }: Question, context: RunContext): string[] =>
+  context.environment.codecs.choices(accept, isHttp(context['iopa.Scheme'])).map(({ mediaType }) => mediaType)
 
 const OF_THE_PEER = READ.Host | READ.Port | READ.HostField | READ.Scheme | READ.Protocol | READ.RawPath
 

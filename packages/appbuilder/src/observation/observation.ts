@@ -8,6 +8,7 @@ import { type Asker, Identities, isAlone } from './inputs.ts'
 import { Observer } from './observer.ts'
 import { PathRuns, type RunHost } from './path-runs.ts'
 import { getOf, questionOf } from './question.ts'
+import { replay } from './replay.ts'
 import { ResourceIndex } from './resource-index.ts'
 import { RunStarter, type RunStarterHost } from './run-starter.ts'
 import { RunsUnderWay } from './runs-under-way.ts'
@@ -103,6 +104,11 @@ export class ObservationRegistry {
       const answer = await this.#collected(context, limits.requestTimeout, excerpt)
       if (!answer.ok) this.#remove(observer)
       else if (!lasting) this.#watch(context, error => observer.end(failed(context, error)))
+      const earlier = context.response.rare?.earlier
+      if (answer.ok && earlier) {
+        await replay(observer, answer, earlier)
+        if (observer.removed) return { active: false, close: reason => context.end(reason ?? 'unsubscribe') }
+      }
       await observer.deliverFirst(answer)
       if (!observer.removed) this.#unmute(observer, since)
     } finally {

@@ -1,5 +1,5 @@
 import { IopaError } from '@iopa/constants'
-import { type ChangeOrder, contextOf, type RunContext } from '@iopa/context/host'
+import { type ChangeOrder, type ChangeTerms, contextOf, type RunContext } from '@iopa/context/host'
 import { closesCircle, isWithin, Lane, Turn, type Waiting } from './lanes.ts'
 import { preconditionFailed } from './own-answer.ts'
 import { judgeChange, type PreconditionHost } from './precondition-request.ts'
@@ -23,17 +23,17 @@ export class ConditionalChanges implements ChangeOrder {
     this.#host = host
   }
 
-  run(context: RunContext, judged: boolean, readable: boolean, handler: () => unknown): unknown {
+  run(context: RunContext, { judged, readable, exclusive }: ChangeTerms, handler: () => unknown): unknown {
     const outer = this.#outerOf(context)
     const path = this.#host.nameOf(context.response.resource || context['iopa.PathBase'] + context['iopa.Path'])
     const judgement = judged ? { readable } : null
     let lane = this.#lanes.get(path)
     if (lane === undefined) {
-      if (!judged) return handler()
+      if (!judged && !exclusive) return handler()
       this.#lanes.set(path, (lane = new Lane()))
     }
     while (lane.holder !== null && isWithin(outer, lane.holder)) lane = lane.holder.inner
-    if (lane.holder === null) return judged ? this.#take(this.#begin(lane, context, outer), path, judgement, handler) : handler()
+    if (lane.holder === null) return judged || exclusive ? this.#take(this.#begin(lane, context, outer), path, judgement, handler) : handler()
     if (closesCircle(lane, outer)) throw new IopaError(409, 'circular-change', 'This change would wait for a change that waits for it.')
     if (lane.waiting.length >= MOST_WAITING)
       throw new IopaError(503, 'overloaded', 'Too many changes wait for this resource; try again.', { headers: { 'retry-after': '1' } })

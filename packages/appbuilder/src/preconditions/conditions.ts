@@ -9,6 +9,8 @@ export interface Current {
   readonly etag: string | undefined
   /** Its Last-Modified header. */
   readonly lastModified: string | undefined
+  /** Compares a tag of a change, and one of If-Match, in place of the strong comparison: for tags that say more than the version. */
+  readonly isVersion?: (tag: string) => boolean
 }
 
 /** What the preconditions of a request say: go on, 304 for a read that would repeat itself, or 412. */
@@ -22,7 +24,7 @@ export const namesTags = (headers: HeaderFields): boolean =>
 export const evaluate = (headers: HeaderFields, current: Current, reads: boolean): Verdict => {
   const ifMatch = headers.getAll('if-match')
   if (ifMatch.length > 0) {
-    if (!isMatched(ifMatch, current, matchesStrongly)) return 'failed'
+    if (!isMatched(ifMatch, current, matchesStrongly, true)) return 'failed'
   } else {
     const since = dateOf(headers.get('if-unmodified-since'))
     const modified = dateOf(current.lastModified)
@@ -30,7 +32,7 @@ export const evaluate = (headers: HeaderFields, current: Current, reads: boolean
   }
   const ifNoneMatch = headers.getAll('if-none-match')
   if (ifNoneMatch.length > 0) {
-    if (!isMatched(ifNoneMatch, current, matchesWeakly)) return 'proceed'
+    if (!isMatched(ifNoneMatch, current, matchesWeakly, !reads)) return 'proceed'
     return reads ? 'not-modified' : 'failed'
   }
   if (!reads) return 'proceed'
@@ -40,7 +42,14 @@ export const evaluate = (headers: HeaderFields, current: Current, reads: boolean
 }
 
 /** True when a field says `*` and there is a representation, or names its tag. */
-const isMatched = (fields: readonly string[], { exists, etag }: Current, same: (given: string, current: string) => boolean): boolean =>
-  exists && fields.some(field => field.trim() === '*' || (etag !== undefined && tagsIn(field).some(tag => same(tag, etag))))
+const isMatched = (
+  fields: readonly string[],
+  { exists, etag, isVersion }: Current,
+  same: (given: string, current: string) => boolean,
+  byVersion: boolean
+): boolean => {
+  const matches = byVersion && isVersion !== undefined ? isVersion : (tag: string) => etag !== undefined && same(tag, etag)
+  return exists && fields.some(field => field.trim() === '*' || tagsIn(field).some(matches))
+}
 
 const dateOf = (field: string | undefined): number | undefined => (field === undefined ? undefined : parseHttpDate(field))

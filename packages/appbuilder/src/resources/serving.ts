@@ -48,7 +48,7 @@ export interface ServeOptions {
 /** An object that serves resources by itself, such as a store. */
 export interface ResourceServer<Types extends ResourceTypes = ResourceTypes> {
   /** Serves a resource on an app, once for each contract. @throws IopaError 500 for a contract that it does not know. */
-  serve(contract: ResourceContract<Types>, host: ServeHost): void
+  serve(contract: ResourceContract<Types>, host: ServeHost, options?: ServeOptions): void
 }
 
 /** The app, as what serves resources on it sees it. */
@@ -59,6 +59,8 @@ export interface ServeHost {
   serve<Types extends ResourceTypes>(contract: ResourceContract<Types>, handlers: ResourceHandlers<Types>, options?: ServeOptions): void
   /** Tells the observers of a path that it has changed. */
   notify(path: string): void
+  /** True where the user of a request may GET a path: at once where nothing authenticates, otherwise by that GET. */
+  mayGet(path: string, as: Context): boolean | Promise<boolean>
   /** Runs `dispose` when the app closes. */
   defer(dispose: (reason: EndReason) => unknown): void
 }

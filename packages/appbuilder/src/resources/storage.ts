@@ -17,7 +17,9 @@ export interface StorageRange {
 
 /**
  * Keeps values by key, in the order of the UTF-8 bytes of keys. What has resolved is kept: it survives the end of the process at any moment, and
- * where the medium can, a power cut. `@iopa/testing` has the suite that every storage must pass.
+ * where the medium can, a power cut. Changes take effect in the order of the calls, also where one does not wait for another. Bytes that are given
+ * must not change before the promise settles. After `close` everything rejects with 503 `closed`. `storageContract` of `@iopa/testing` is the suite
+ * that every storage must pass.
  */
 export interface Storage {
   /** The value; undefined where there is none. */

@@ -44,6 +44,10 @@ const addHeaders = (options: Options, headers: HeaderFields): void => {
     if (tag === '*') options.add(OPTION.IF_NONE_MATCH)
     else options.add(OPTION.ETAG, etagOption(tag))
   }
+  const key = headers.get('idempotency-key')
+  if (key !== undefined) addText(options, OPTION.IDEMPOTENCY_KEY, key.replace(/^"(.*)"$/s, '$1'))
+  const seen = headers.get('iopa-seen')
+  if (seen !== undefined) options.add(OPTION.SEEN, etagOption(seen))
 }
 
 const tagsOf = (header: string | undefined): string[] => (header === undefined ? [] : (header.match(/\*|(?:W\/)?"[^"]*"/g) ?? []))
@@ -51,7 +55,11 @@ const tagsOf = (header: string | undefined): string[] => (header === undefined ?
 const addText = (options: Options, number: number, text: string): void => {
   const bytes = Buffer.from(text)
   if (bytes.length > 255)
-    throw new IopaError(400, 'option-too-long', 'A segment of the path or a part of the query is longer than 255 bytes, which CoAP cannot carry.')
+    throw new IopaError(
+      400,
+      'option-too-long',
+      'A segment of the path, a part of the query or an idempotency key is longer than 255 bytes, which CoAP cannot carry.'
+    )
   options.add(number, bytes)
 }
 

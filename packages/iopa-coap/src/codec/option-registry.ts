@@ -1,4 +1,4 @@
-/** Option numbers (RFC 7252 section 5.10, 7641, 7959, 7967, 8613, 8768, 9175, 9177). */
+/** Option numbers (RFC 7252 section 5.10, 7641, 7959, 7967, 8613, 8768, 9175, 9177; from 65000 those of IOPA, in the range for experiments, RFC 7252 section 12.2). */
 export const OPTION = {
   IF_MATCH: 1,
   URI_HOST: 3,
@@ -22,7 +22,9 @@ export const OPTION = {
   SIZE1: 60,
   ECHO: 252,
   NO_RESPONSE: 258,
-  REQUEST_TAG: 292
+  REQUEST_TAG: 292,
+  IDEMPOTENCY_KEY: 65000,
+  SEEN: 65004
 } as const
 
 /** How the value of an option is read. */
@@ -72,14 +74,16 @@ export const OPTIONS: readonly OptionDefinition[] = [
   option(OPTION.SIZE1, 'Size1', 'uint', 0, 4),
   option(OPTION.ECHO, 'Echo', 'opaque', 1, 40),
   option(OPTION.NO_RESPONSE, 'No-Response', 'uint', 0, 1),
-  option(OPTION.REQUEST_TAG, 'Request-Tag', 'opaque', 0, 8, true)
+  option(OPTION.REQUEST_TAG, 'Request-Tag', 'opaque', 0, 8, true),
+  // Elective and safe to forward: a proxy that does not know them hands them on (RFC 7252 section 5.4.2).
+  option(OPTION.IDEMPOTENCY_KEY, 'Idempotency-Key', 'string', 1, 255),
+  option(OPTION.SEEN, 'Iopa-Seen', 'opaque', 1, 8)
 ]
 
-const BY_NUMBER: (OptionDefinition | undefined)[] = []
-for (const definition of OPTIONS) BY_NUMBER[definition.number] = definition
+const BY_NUMBER: ReadonlyMap<number, OptionDefinition> = new Map(OPTIONS.map(definition => [definition.number, definition]))
 
 /** The definition of an option number, or undefined when it is not recognised. */
-export const optionDefinition = (number: number): OptionDefinition | undefined => BY_NUMBER[number]
+export const optionDefinition = (number: number): OptionDefinition | undefined => BY_NUMBER.get(number)
 
 /** True for an odd number: an endpoint that does not recognise a critical option must reject the message (RFC 7252 section 5.4.6). */
 export const isCritical = (number: number): boolean => (number & 1) === 1

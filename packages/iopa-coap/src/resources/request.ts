@@ -36,6 +36,10 @@ export class CoapRequest implements RequestSource {
   conditional = false
   etagged = false
   echo: Uint8Array | undefined = undefined
+  /** The option of the header `idempotency-key`; empty where there is none. */
+  idempotencyKey = ''
+  /** The option of the header `iopa-seen`. */
+  seen: Uint8Array | undefined = undefined
   /** The body that was assembled from blocks. */
   assembled: Uint8Array | undefined = undefined
 
@@ -88,6 +92,8 @@ export class CoapRequest implements RequestSource {
       if (tags.length > 0) headers.push('if-match', tags.some(tag => tag.length === 0) ? '*' : tags.map(etagHeader).join(', '))
       if (this.message.options.has(OPTION.IF_NONE_MATCH)) headers.push('if-none-match', '*')
     }
+    if (this.idempotencyKey !== '') headers.push('idempotency-key', this.idempotencyKey)
+    if (this.seen !== undefined) headers.push('iopa-seen', etagHeader(this.seen))
     return headers
   }
 
@@ -130,6 +136,9 @@ export class Refusal extends Error {
 
 // What could end the host in a URL, or hide in a log, is none of it.
 const HOST = /^[^\u0000-\u0020\u007f/?#@\\]+$/
+
+// What a header field may hold (RFC 9110 section 5.5), in ASCII.
+const FIELD_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
 const badOption = (number: number): Refusal =>
   new Refusal(CODE.BAD_OPTION, `Option ${number} is critical and not understood here, or its value is out of range.`, number)
@@ -213,6 +222,14 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
         break
       case OPTION.NO_RESPONSE:
         if (length <= 1 && !again) request.noResponse = decodeUint(bytes, start, end)
+        break
+      case OPTION.IDEMPOTENCY_KEY: {
+        const key = length < 1 || length > 255 || again ? undefined : decodeText(bytes.subarray(start, end))
+        if (key !== undefined && FIELD_VALUE.test(key)) request.idempotencyKey = key
+        break
+      }
+      case OPTION.SEEN:
+        if (length > 0 && length <= 8 && !again) request.seen = bytes.subarray(start, end)
         break
       case OPTION.PROXY_URI:
       case OPTION.PROXY_SCHEME:

@@ -6,7 +6,7 @@ import { endController, pause } from '../remote/waiting.ts'
 import type { Store } from '../store.ts'
 import { isCanonicalTopic, isTopicName, pathOf, topicMatches, topicOf } from '../topics/topic.ts'
 import { StateOutbox } from './state-outbox.ts'
-import { type Representation, type StateMessage, StateReplica } from './state-replica.ts'
+import { type Representation, STATE_VERSION, type StateMessage, StateReplica, sourceOf } from './state-replica.ts'
 
 /** What a `StateExchange` needs. */
 export interface StateExchangeOptions {
@@ -105,6 +105,7 @@ export class StateExchange {
     await this.#replica.receive(pathOf(resource), {
       payload,
       contentType: properties.contentType ?? '',
+      stateVersion: userProperty(properties.userProperties, STATE_VERSION),
       origin: userProperty(properties.userProperties, ORIGIN) ?? ''
     })
   }
@@ -192,7 +193,10 @@ export class StateExchange {
       const answer = await host.represent(path, as)
       // A link to what is too large to be told is no body of a PUT.
       if (answer.excerpt !== null) return null
-      if (answer.ok && answer.payloadBytes.length > 0) return { payload: answer.payloadBytes, contentType: answer.type }
+      if (answer.ok && answer.payloadBytes.length > 0) {
+        const stateVersion = answer.headers.get(STATE_VERSION)
+        return { payload: answer.payloadBytes, contentType: answer.type, stateVersion }
+      }
       const gone = (answer.status === 404 || answer.status === 410) && answer.error?.code !== 'no-route'
       return gone ? { payload: new Uint8Array(0), contentType: '' } : null
     } finally {
@@ -200,11 +204,14 @@ export class StateExchange {
     }
   }
 
-  async #publish(path: string, { payload, contentType }: Representation, origin: string): Promise<void> {
+  async #publish(path: string, { payload, contentType, stateVersion }: Representation, origin: string): Promise<void> {
     const { broker, prefix } = this.#options
     const topic = `${prefix}/${topicOf(path)}`
     const retain = broker.capabilities?.retain !== false
-    const properties = { ...(contentType === '' ? {} : { contentType }), userProperties: { [ORIGIN]: origin } }
+    const properties = {
+      ...(contentType === '' ? {} : { contentType }),
+      userProperties: { [ORIGIN]: origin, ...(stateVersion === undefined ? {} : { [STATE_VERSION]: stateVersion }) }
+    }
     const receipt = await broker.publish({ topic, payload, qos: 1, retain, properties }, this.#stopping.signal)
     if (receipt.reasonCode >= 0x80) {
       const code = `0x${receipt.reasonCode.toString(16)}`
@@ -267,11 +274,10 @@ export class StateExchange {
     }
   }
 
-  async #request(path: string, { payload, contentType }: StateMessage): Promise<{ status: number; code: string }> {
+  async #request(path: string, message: StateMessage): Promise<{ status: number; code: string }> {
     const { host, connection, endpoint, prefix } = this.#options
-    const method = payload.length === 0 ? 'DELETE' : 'PUT'
-    const source = payload.length === 0 ? null : { body: () => payload, contentType: () => contentType }
-    const context = host.create({ method, path, query: '', rawPath: `${prefix}${path}`, endpoint, source }, connection)
+    const method = message.payload.length === 0 ? 'DELETE' : 'PUT'
+    const context = host.create({ method, path, query: '', rawPath: `${prefix}${path}`, endpoint, source: sourceOf(message) }, connection)
     context['server.IsReplica'] = true
     try {
       await host.invoke(context)

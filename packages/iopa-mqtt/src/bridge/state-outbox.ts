@@ -1,7 +1,7 @@
 import { decodeMessageProperties, encodeMessageProperties } from '../codec/message-properties.ts'
 import type { Store } from '../store.ts'
 import { pathOf, topicOf } from '../topics/topic.ts'
-import type { Representation } from './state-replica.ts'
+import { type Representation, STATE_VERSION } from './state-replica.ts'
 
 /** What a `StateOutbox` needs. */
 export interface StateOutboxOptions {
@@ -39,8 +39,9 @@ export class StateOutbox {
     for await (const record of this.#options.store.load()) {
       if (record.kind !== 'retained' || record.value === null) continue
       const { payload, properties } = record.value
-      const { contentType = '' } = decodeMessageProperties(Buffer.from(properties))
-      found.push({ path: pathOf(record.topic), representation: { payload, contentType } })
+      const { contentType = '', userProperties } = decodeMessageProperties(Buffer.from(properties))
+      const stateVersion = userProperties?.find(([name]) => name === STATE_VERSION)?.[1]
+      found.push({ path: pathOf(record.topic), representation: { payload, contentType, stateVersion } })
     }
     for (const what of this.#options.store.damage?.() ?? []) this.#options.damaged(what)
     return found
@@ -95,8 +96,11 @@ export class StateOutbox {
         entry.dirty = false
         const representation = await capture(path)
         if (representation === null || entry.shared) continue
-        const { payload, contentType } = representation
-        const properties = encodeMessageProperties(contentType === '' ? {} : { contentType })
+        const { payload, contentType, stateVersion } = representation
+        const properties = encodeMessageProperties({
+          ...(contentType === '' ? {} : { contentType }),
+          ...(stateVersion === undefined ? {} : { userProperties: [[STATE_VERSION, stateVersion] as const] })
+        })
         await store.write([{ kind: 'retained', topic, value: { topic, payload, qos: 1, properties, expiresAt: 0 } }])
         this.#unkept.delete(path)
       }

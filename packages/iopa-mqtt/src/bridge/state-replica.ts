@@ -1,9 +1,15 @@
 import { hash } from 'node:crypto'
+import { HeaderMap, type RequestSource } from '@iopa/transport'
+
+/** Header of a representation, and user property of its message: the version of its shape, where that is not the first. */
+export const STATE_VERSION = 'state-version'
 
 /** The state of a resource as it travels; no bytes at all means that it is gone. */
 export interface Representation {
   readonly payload: Uint8Array
   readonly contentType: string
+  /** The version of its shape, as its header `state-version` has it; undefined for the first. */
+  readonly stateVersion?: string | undefined
 }
 
 /** A message from a state topic. */
@@ -11,6 +17,16 @@ export interface StateMessage extends Representation {
   /** Who published it, as `<instance>:<number>`; empty where the broker passes on no user properties (MQTT 3.1.1). */
   readonly origin: string
 }
+
+/** The request that a message becomes. */
+export const sourceOf = ({ payload, contentType, stateVersion }: StateMessage): RequestSource | null =>
+  payload.length === 0
+    ? null
+    : {
+        body: () => payload,
+        contentType: () => contentType,
+        ...(stateVersion === undefined ? {} : { headers: () => new HeaderMap([STATE_VERSION, stateVersion]) })
+      }
 
 /** What a `StateReplica` needs of the world. */
 export interface StateReplicaOptions {

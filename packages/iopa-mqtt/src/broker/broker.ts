@@ -85,7 +85,7 @@ export class Broker {
     this.#queued = queued
     const subscribed = new Quota(settings.maxSubscriptions, undefined, account => quotas.limit(account, 'subscriptions'))
 
-    const routes = new RouteIndex(host.routes())
+    const routes = new RouteIndex(host)
     const subscriptions = new SubscriptionTable(subscribed, journal)
     const topics = new TopicTable(subscriptions.trie, routes, host.limits.pathSegments, settings.maxTopicLength)
     const retained = new RetainedMessages(settings, journal, clock, (account, of) => quotas.limit(account, of))

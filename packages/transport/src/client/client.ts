@@ -42,6 +42,8 @@ const checkRequest = (name: string, options: RequestOptions, surplus: readonly u
 
 /** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
 export interface Client {
+  /** The path that stands before those of `get`, `put`, `post`, `patch`, `delete` and `observe`: that of the URL. Bags name whole paths. */
+  readonly pathBase: string
   get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
   /** A body of null is JSON null; undefined means no body. */
   put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
@@ -158,7 +160,10 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
     try {
       // The layers see the observing request once, before it is sent; the result is a sequence.
       const started = await dispatch(inner => (inner.response.value = requester.observe(inner as unknown as Bag)))(context)
-      yield* (started ?? context.response.value) as AsyncIterable<LinkAnswer>
+      for await (const answer of (started ?? context.response.value) as AsyncIterable<LinkAnswer>) {
+        useCodecs(answer, context.environment.codecs)
+        yield answer
+      }
     } catch (error) {
       throw marked(error, 'upstream')
     } finally {
@@ -205,6 +210,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
   const close = async (): Promise<void> => scope.end()
 
   return {
+    pathBase: prefix,
     get: asking('get'),
     put: sending('put'),
     post: sending('post'),

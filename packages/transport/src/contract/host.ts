@@ -89,4 +89,6 @@ export interface Host {
    * (middleware that provides `server.User`) is left out for a context without a user that has not passed it.
    */
   routes(as?: OwnedContext): Iterable<RouteInfo>
+  /** Grows with every route that is added or removed, mounts included: what is made from `routes()` stays right until then. */
+  readonly routesVersion: number
 }

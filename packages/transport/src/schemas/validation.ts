@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError, withOrigin } from '@iopa/constants'
 import type { OutputOf, Schema, SchemaIssue, SchemaResult } from '../contract/schemas.ts'
 
 /** One fault of a request, as the problem tells it. */
@@ -16,24 +16,27 @@ const LONGEST_DETAIL = 512
 const LONGEST_POINTER = 512
 
 /**
- * What a schema gives for a value, at once unless the schema is asynchronous.
+ * What a schema gives for a value, at once unless the schema is asynchronous. `name` says whose schema it is, for the log.
  * @throws IopaError 422 `invalid-input` with `errors`, each a pointer and a detail; 500 `schema-failed` where the schema itself throws.
  */
-export const validate = <S extends Schema>(schema: S, value: unknown, place?: InputFault['in']): OutputOf<S> | Promise<OutputOf<S>> => {
+export const validate = <S extends Schema>(schema: S, value: unknown, place?: InputFault['in'], name = 'A'): OutputOf<S> | Promise<OutputOf<S>> => {
   let result: SchemaResult<unknown> | Promise<SchemaResult<unknown>>
   try {
     result = schema['~standard'].validate(value)
   } catch (error) {
-    throw schemaFailed(error)
+    throw schemaFailed(name, error)
   }
-  if (!(result instanceof Promise)) return outputOf(result, place) as OutputOf<S>
+  if (!isPromise(result)) return outputOf(result, place) as OutputOf<S>
   return result.then(
     settled => outputOf(settled, place) as OutputOf<S>,
     error => {
-      throw schemaFailed(error)
+      throw schemaFailed(name, error)
     }
   )
 }
+
+/** A promise of any realm, or another thenable of a schema's library. */
+const isPromise = <T>(value: T | Promise<T>): value is Promise<T> => typeof (value as Partial<Promise<T>> | null)?.then === 'function'
 
 /** The faults of a value; none where it is valid. @throws IopaError 500 `schema-failed` where the schema itself throws. */
 export const faultsOf = (issues: readonly SchemaIssue[], place?: InputFault['in']): readonly InputFault[] =>
@@ -69,4 +72,5 @@ const pointerOf = (path: SchemaIssue['path']): string => {
 
 const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text)
 
-const schemaFailed = (cause: unknown): IopaError => new IopaError(500, 'schema-failed', '', { cause })
+const schemaFailed = (name: string, cause: unknown): IopaError =>
+  withOrigin(new IopaError(500, 'schema-failed', `${name} schema threw instead of returning issues.`, { cause }), 'internal')

@@ -87,7 +87,12 @@ export class Publication implements RequestSource {
   }
 
   headers(): string[] {
-    return headersOf(this.properties.userProperties ?? [], 'method')
+    const { userProperties, responseTopic, contentType = '' } = this.properties
+    const pairs = headersOf(userProperties ?? [], 'method')
+    if (responseTopic === undefined || contentType === '' || BAD_VALUE.test(contentType)) return pairs
+    // MQTT has no property that says what a requester accepts: one that names a type of its own reads that.
+    if (!pairs.some((name, at) => at % 2 === 0 && name === 'accept')) pairs.push('accept', `${contentType}, */*;q=0.1`)
+    return pairs
   }
 
   hasPrecondition(): boolean {

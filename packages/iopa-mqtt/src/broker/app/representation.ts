@@ -8,23 +8,26 @@ import { Message } from '../topics/message.ts'
 import type { Topic } from '../topics/topic-table.ts'
 import type { Publication } from './publication.ts'
 
-/** The answer to a GET as a message to the subscribers of its topic; 404 and 410 are an empty payload, any other failure is null. */
-export function stateMessage(topic: Topic, answer: SealedAnswer): Message | null {
+/**
+ * The answer to a GET as a message to the subscribers of its topic; 404 and 410 are an empty payload, any other failure is null. So is a path that
+ * no route answers, unless it was state before: `wasState`.
+ */
+export function stateMessage(topic: Topic, answer: SealedAnswer, wasState = false): Message | null {
   const { ok } = answer
   if (ok) {
     const { payloadBytes, headerPairs, type } = answer
     return Message.of(topic, { payload: asBuffer(payloadBytes), qos: 2, retain: false, properties: representationProperties(headerPairs, type) })
   }
-  const gone = (answer.status === 404 && !isNoRoute(answer)) || answer.status === 410
+  const gone = (answer.status === 404 && (wasState || !isNoRoute(answer))) || answer.status === 410
   if (!gone) return null
   const properties = encodeMessageProperties({ userProperties: [['status', String(answer.status)]] })
   return Message.of(topic, { payload: NO_BYTES, qos: 2, retain: false, properties })
 }
 
 /** Sends a state to a session, which gets it as `grant` says; null for a session that does not. */
-export function sendState(session: Session, topic: Topic, answer: SealedAnswer, grant: Grant | null): void {
+export function sendState(session: Session, topic: Topic, answer: SealedAnswer, grant: Grant | null, wasState = false): void {
   if (grant === null || session.ended) return
-  const message = stateMessage(topic, answer)
+  const message = stateMessage(topic, answer, wasState)
   if (message) session.outgoing.give(message, grant.qos, false, grant.identifiers, true)
 }
 

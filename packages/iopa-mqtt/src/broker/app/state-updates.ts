@@ -22,6 +22,8 @@ export interface StateUpdatesPorts {
 interface Update {
   recipient: Recipient
   dirty: boolean
+  /** True where a path without a route was state before. */
+  wasState: boolean
   readonly sent: (() => void)[]
 }
 
@@ -44,7 +46,8 @@ export class StateUpdates implements StateSource<Session> {
     const topic = this.#topicOf(path)
     if (topic?.answersGet === true) this.#announce(topic, origin)
     // Without a GET route, the code that handles the PUBLISH forwards its payload.
-    else if (topic !== null && (publisherOf(origin) === null || !isChangeOf(origin, path))) this.refresh(topic, sessionBehind(origin))
+    else if (topic !== null && (publisherOf(origin) === null || !isChangeOf(origin, path)))
+      this.refresh(topic, sessionBehind(origin), origin === null && this.#ports.routes.hadGet(topic.path))
     // Middleware has rewritten the path: subscribers read the state under the name that was asked for, too.
     if (origin === null || origin.requestedPath === path || !isChangeOf(origin, path)) return
     const asked = this.#topicOf(origin.requestedPath)
@@ -57,20 +60,23 @@ export class StateUpdates implements StateSource<Session> {
     this.#changed.add(topic.name)
   }
 
-  /** Sends the state to all subscribers but those that the core notifies; `publisher` is the session that changed it. */
-  refresh(topic: Topic, publisher: Session | null): void {
+  /**
+   * Sends the state to all subscribers but those that the core notifies; `publisher` is the session that changed it. `wasState` says that the
+   * route of the path was removed, so that its state is gone where no other route answers.
+   */
+  refresh(topic: Topic, publisher: Session | null, wasState = false): void {
     const recipients = this.#topics.recipients(topic)
-    if (!recipients.empty) this.#refreshAll(topic, recipients, publisher)
+    if (!recipients.empty) this.#refreshAll(topic, recipients, publisher, wasState)
   }
 
-  #refreshAll(topic: Topic, recipients: Recipients, publisher: Session | null): void {
+  #refreshAll(topic: Topic, recipients: Recipients, publisher: Session | null, wasState = false): void {
     for (const recipient of recipients.list) {
       const target = recipient.session === publisher ? recipient.own : recipient
-      if (target !== null) this.#refresh(topic, target)
+      if (target !== null) this.#refresh(topic, target, wasState)
     }
     for (const group of recipients.groups) {
       group.choose(topic, member => {
-        if (member) this.#update(sessionOf(member.session), topic, new Recipient([member]))
+        if (member) this.#update(sessionOf(member.session), topic, new Recipient([member]), wasState)
       })
     }
   }
@@ -136,26 +142,27 @@ export class StateUpdates implements StateSource<Session> {
     if (!recipients.empty) this.#refreshAll(topic, recipients, sessionBehind(origin))
   }
 
-  #refresh(topic: Topic, recipient: Recipient): void {
+  #refresh(topic: Topic, recipient: Recipient, wasState: boolean): void {
     const session = sessionOf(recipient.session)
     const observed = session.observed?.get(topic.name)
     if (observed && !session.stored) return
     const exact = session.subscriptions.get(topic.name)
-    if (observed || !exact || exact.noLocal) this.#update(session, topic, recipient)
-    else this.#ports.observations.observe(session, topic, answer => sendState(session, topic, answer, recipient))
+    if (observed || !exact || exact.noLocal) this.#update(session, topic, recipient, wasState)
+    else this.#ports.observations.observe(session, topic, answer => sendState(session, topic, answer, recipient, wasState))
   }
 
   /** Reads the state for a session and sends it; if it changes meanwhile, it is read once more. */
-  #update(session: Session, topic: Topic, recipient: Recipient): void {
+  #update(session: Session, topic: Topic, recipient: Recipient, wasState: boolean): void {
     let updates = this.#updates.get(session)
     if (!updates) this.#updates.set(session, (updates = new Map()))
     const running = updates.get(topic.name)
     if (running) {
       running.dirty = true
+      running.wasState = wasState
       running.recipient = recipient
       return
     }
-    const update: Update = { recipient, dirty: false, sent: [] }
+    const update: Update = { recipient, dirty: false, wasState, sent: [] }
     updates.set(topic.name, update)
     this.#run(session, topic, update)
   }
@@ -168,7 +175,7 @@ export class StateUpdates implements StateSource<Session> {
       }
       update.dirty = false
       void this.get(session, topic).then(answer => {
-        if (answer) sendState(session, topic, answer, update.recipient)
+        if (answer) sendState(session, topic, answer, update.recipient, update.wasState)
         if (update.dirty && !session.ended) this.#run(session, topic, update)
         else this.#finish(session, topic, update)
       })

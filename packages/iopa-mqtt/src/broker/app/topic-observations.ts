@@ -31,7 +31,7 @@ export class TopicObservations {
     const deliver = (answer: SealedAnswer): void => {
       if (answered) {
         // A stored session gets states by StateUpdates: the store must have them before their cause is acknowledged.
-        if (!session.stored) sendState(session, topic, answer, observed.recipient(session, this.#topics))
+        if (!session.stored) sendState(session, topic, answer, observed.recipient(session, this.#topics), true)
         if (!answer.ok) session.unobserve(topic.name, observed)
         return
       }

@@ -15,26 +15,62 @@ export class Topic implements TopicView {
   readonly path: string
   /** True if a route may have the path; other topics are plain pub/sub. */
   readonly routable: boolean
-  /** True when a GET route covers the path: then it is state. */
-  readonly isState: boolean
-  /** True when any route covers the path. */
-  readonly hasRoute: boolean
-  /** As `isState`; it becomes true once a GET has answered although the app's resources are not routes. */
-  answersGet: boolean
-  /** True when each route of the path has a guard of its own. */
-  readonly isGuarded: boolean
   recipients: Recipients | null = null
   version = -1
+  readonly #routes: RouteIndex
+  #routesVersion = -1
+  #isState = false
+  #hasRoute = false
+  #isGuarded = false
+  #answersGet = false
 
   constructor(name: string, bytes: Buffer, routes: RouteIndex) {
     this.name = name
     this.bytes = bytes
     this.path = pathOf(name)
     this.routable = isCanonicalTopic(name)
-    this.isState = this.routable && routes.hasGet(this.path)
-    this.answersGet = this.isState
-    this.hasRoute = this.isState || (this.routable && routes.hasAny(this.path))
-    this.isGuarded = this.hasRoute && routes.isGuarded(this.path)
+    this.#routes = routes
+  }
+
+  /** True when a GET route covers the path: then it is state. */
+  get isState(): boolean {
+    this.#follow()
+    return this.#isState
+  }
+
+  /** True when any route covers the path. */
+  get hasRoute(): boolean {
+    this.#follow()
+    return this.#hasRoute
+  }
+
+  /** True when each route of the path has a guard of its own. */
+  get isGuarded(): boolean {
+    this.#follow()
+    return this.#isGuarded
+  }
+
+  /** As `isState`; it becomes true once a GET has answered although the app's resources are not routes. */
+  get answersGet(): boolean {
+    this.#follow()
+    return this.#answersGet
+  }
+
+  set answersGet(answers: boolean) {
+    this.#answersGet = answers
+  }
+
+  /** A topic outlasts routes: it is kept by aliases, and in the table. */
+  #follow(): void {
+    const routes = this.#routes
+    const { version } = routes
+    if (version === this.#routesVersion) return
+    this.#routesVersion = version
+    const { path, routable } = this
+    this.#isState = routable && routes.hasGet(path)
+    this.#answersGet = this.#isState
+    this.#hasRoute = this.#isState || (routable && routes.hasAny(path))
+    this.#isGuarded = this.#hasRoute && routes.isGuarded(path)
   }
 }
 

@@ -1,0 +1,69 @@
+// A card with a switch and a slider for each light.
+import { cardsOf } from './cards.js'
+import { showChanges } from './changes.js'
+
+/** Milliseconds between two changes while a slider moves. */
+const PAUSE = 100
+
+const create = (id, card) => {
+  const toggle = card.querySelector('.switch')
+  const slider = card.querySelector('input')
+  const output = card.querySelector('output')
+  const fault = card.querySelector('.fault')
+  let light = { on: false, level: 0 }
+  let moving = false
+  let sending = null
+  let next = null
+  toggle.setAttribute('aria-label', id)
+  slider.setAttribute('aria-label', `Level of ${id}`)
+
+  const show = () => {
+    toggle.setAttribute('aria-checked', String(light.on))
+    if (!moving) slider.value = String(light.level)
+    slider.setAttribute('aria-valuetext', `${slider.value} percent`)
+    output.textContent = `${slider.value} %`
+    card.style.setProperty('--glow', light.on ? String(0.25 + (0.75 * light.level) / 100) : '0')
+  }
+
+  /** Sends the newest change; those that come while one is under way replace each other. */
+  const send = async change => {
+    next = { ...next, ...change }
+    if (sending !== null) return
+    while (next !== null) {
+      const body = JSON.stringify(next)
+      next = null
+      sending = fetch(`/lights/${encodeURIComponent(id)}`, { method: 'PATCH', headers: { 'content-type': 'application/merge-patch+json' }, body })
+      try {
+        const answer = await sending
+        const problem = answer.ok ? null : await answer.json()
+        fault.textContent = problem?.detail ?? ''
+        fault.hidden = answer.ok
+      } catch {
+        fault.textContent = 'The house does not answer. The light is as it was.'
+        fault.hidden = false
+        next = null
+      }
+      sending = null
+      await new Promise(resolve => setTimeout(resolve, PAUSE))
+    }
+    show()
+    void showChanges()
+  }
+
+  toggle.onclick = () => send({ on: !light.on })
+  slider.oninput = () => {
+    moving = true
+    show()
+    void send({ level: Number(slider.value) })
+  }
+  slider.onchange = () => {
+    moving = false
+  }
+  return state => {
+    light = state
+    show()
+  }
+}
+
+/** The cards of the lights. */
+export const lightCards = list => cardsOf(list, document.querySelector('#light'), create)

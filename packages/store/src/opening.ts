@@ -1,0 +1,147 @@
+import type { Logger } from '@iopa/appbuilder'
+import { type ResourceContract, type Storage, type StorageChange, validate } from '@iopa/appbuilder/extension'
+import { type DocumentRecord, decodeRecord, encodeRecord } from './document-format.ts'
+import type { DocumentKeys } from './document-keys.ts'
+import type { Documents } from './documents.ts'
+import { heldSize, heldState } from './held-state.ts'
+import type { MetaRecord } from './journal.ts'
+import type { StorageKeys } from './storage-keys.ts'
+
+/** What the documents of a storage are read for. */
+export interface OpeningStore {
+  readonly contract: ResourceContract
+  readonly keys: DocumentKeys
+  readonly documents: Documents
+  readonly storage: Storage
+  readonly storageKeys: StorageKeys
+  readonly logger: Logger
+}
+
+/** What was found in a storage. */
+export interface Opened {
+  /** The first version that has not been given. */
+  readonly reserved: number
+  /** Documents that are stored in another form than they have now. */
+  readonly migrated: readonly string[]
+  /** True for a storage that no store of this pattern has used. */
+  readonly isNew: boolean
+}
+
+/** A document that could not be read, as it is kept. */
+export interface AsideRecord {
+  readonly reason: string
+  /** When it was set aside, in milliseconds since the epoch. */
+  readonly time: number
+  /** Its bytes, as Base64. */
+  readonly value: string
+}
+
+/** Records that are set aside in one write. */
+const MOST_ASIDE = 256
+
+/** Reads the documents of a store. What cannot be read is named and set aside, and is tried again with the next start. */
+export const readDocuments = async (store: OpeningStore, time: number): Promise<Opened> => {
+  const { storage, storageKeys, documents, logger } = store
+  const migrated: string[] = []
+  let reserved = 1
+  let isNew = true
+  const meta = await storage.get(storageKeys.meta)
+  if (meta !== undefined) {
+    isNew = false
+    try {
+      reserved = (decodeRecord(storageKeys.meta, meta) as MetaRecord).reserved
+    } catch (error) {
+      logger.error(`iopa: the reserved versions of the store of ${store.contract.pattern} cannot be read`, error)
+    }
+  }
+  let moves: StorageChange[] = []
+  const tombstones: (readonly [string, DocumentRecord])[] = []
+  const read = async (key: string, stored: string, value: Uint8Array): Promise<void> => {
+    const record = decodeRecord(stored, value) as DocumentRecord
+    if (record.gone === true) tombstones.push([key, record])
+    else {
+      const state = heldState(await currentState(store.contract, record))
+      documents.put({ key, state, size: heldSize(), version: record.version, changed: record.changed })
+      if (record.shape !== store.contract.version) migrated.push(key)
+    }
+    reserved = Math.max(reserved, record.version + 1)
+  }
+  for await (const [stored, value] of storage.list({ prefix: storageKeys.documents })) {
+    isNew = false
+    const key = stored.slice(storageKeys.documents.length)
+    try {
+      await read(key, stored, value)
+    } catch (error) {
+      const reason = reasonOf(error)
+      logger.error(`iopa: ${nameOf(store, key)} cannot be read and is set aside: ${reason}`)
+      const aside = storageKeys.aside + key
+      const record: AsideRecord = { reason, time, value: toBase64(value) }
+      moves.push({ type: 'delete', key: stored }, { type: 'put', key: aside, value: encodeRecord(aside, record) })
+    }
+    if (moves.length >= 2 * MOST_ASIDE) {
+      await storage.batch(moves)
+      moves = []
+    }
+  }
+  if (moves.length > 0) await storage.batch(moves)
+  const gone = new Set(tombstones.map(([key]) => key))
+  await takeBack(store, key => documents.get(key) !== undefined || gone.has(key), read)
+  tombstones.sort(([, one], [, other]) => one.version - other.version)
+  for (const [key, { version, changed }] of tombstones) documents.delete(key, { version, changed })
+  return { reserved, migrated, isNew }
+}
+
+/** Takes back documents that were set aside and can be read now; a document that has been made since stays. */
+const takeBack = async (
+  { contract, keys, storage, storageKeys, logger }: OpeningStore,
+  isTaken: (key: string) => boolean,
+  read: (key: string, stored: string, value: Uint8Array) => Promise<void>
+): Promise<void> => {
+  const back: string[] = []
+  let moves: StorageChange[] = []
+  let left = 0
+  for await (const [aside, value] of storage.list({ prefix: storageKeys.aside })) {
+    const key = aside.slice(storageKeys.aside.length)
+    const stored = storageKeys.documents + key
+    try {
+      if (isTaken(key)) throw new Error('there is another document now')
+      const bytes = fromBase64((decodeRecord(aside, value) as AsideRecord).value)
+      await read(key, stored, bytes)
+      moves.push({ type: 'put', key: stored, value: bytes }, { type: 'delete', key: aside })
+      back.push(key)
+    } catch {
+      left++
+    }
+    if (moves.length >= 2 * MOST_ASIDE) {
+      await storage.batch(moves)
+      moves = []
+    }
+  }
+  if (moves.length > 0) await storage.batch(moves)
+  const names = back.slice(0, 10).map(key => JSON.stringify(keys.idOf(key)))
+  if (back.length > 0) logger.error(`iopa: ${back.length} documents of ${contract.pattern} can be read again: ${names.join(', ')}`)
+  if (left > 0) logger.error(`iopa: ${left} documents of ${contract.pattern} are set aside; setAside() of the store lists them`)
+}
+
+/** The state of a record in the shape that the contract has now, validated. @throws for one that cannot be migrated. */
+export const currentState = async (contract: ResourceContract, { shape, state }: DocumentRecord): Promise<unknown> => {
+  let current = state
+  if (shape < contract.version) {
+    if (contract.migrate === undefined)
+      throw new Error(`it has the version ${shape} of its resource, and the resource has no migrate() to its version ${contract.version}`)
+    current = contract.migrate(state, shape)
+  }
+  return contract.state === undefined ? current : validate(contract.state, current)
+}
+
+const nameOf = ({ contract, keys }: OpeningStore, key: string): string => `${JSON.stringify(keys.idOf(key))} of ${contract.pattern}`
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const toBase64 = (bytes: Uint8Array): string => {
+  let text = ''
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return btoa(text)
+}
+
+export const fromBase64 = (text: string): Uint8Array => Uint8Array.from(atob(text), character => character.charCodeAt(0))

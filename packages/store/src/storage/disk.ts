@@ -1,0 +1,212 @@
+import { mkdir } from 'node:fs/promises'
+import { IopaError } from '@iopa/appbuilder'
+import { checkOptions, markFactory, type Storage, type StorageChange, type StorageRange } from '@iopa/appbuilder/extension'
+import { ClassicLevel } from 'classic-level'
+import { compareKeys, storageClosed } from './memory.ts'
+
+/** Options of `disk()`. */
+export interface DiskOptions {
+  /** True, unless given, waits for fsync, so that a power cut loses nothing either; false survives the end of the process alone. */
+  readonly sync?: boolean
+}
+
+const OPTIONS: Record<keyof DiskOptions, true> = { sync: true }
+
+/**
+ * A storage in a folder of its own, on LevelDB. Changes that arrive while others are written leave together in the next write (group commit), so the
+ * number of fsyncs follows the disk and not the number of changes. Several stores may share it.
+ *
+ * @example store(light, { storage: disk('./data') })
+ */
+export const disk = (path: string, options: DiskOptions = {}): Storage => {
+  checkOptions('disk()', options, OPTIONS, disk)
+  return new DiskStorage(path, options.sync ?? true)
+}
+
+markFactory('disk()', disk as never)
+
+type Database = ClassicLevel<string, Uint8Array>
+type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
+
+interface Commit {
+  readonly changes: readonly StorageChange[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Operations that leave in one write: what a group must wait for stays bounded. */
+const MOST_OPERATIONS = 10_000
+
+class DiskStorage implements Storage {
+  readonly #path: string
+  readonly #sync: boolean
+  #opened: Promise<Database> | null = null
+  #waiting: Commit[] = []
+  #flushing: Promise<void> | null = null
+  #closing: Promise<void> | null = null
+
+  constructor(path: string, sync: boolean) {
+    this.#path = path
+    this.#sync = sync
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    const database = await this.#database()
+    return database.get(key)
+  }
+
+  put(key: string, value: Uint8Array): Promise<void> {
+    return this.batch([{ type: 'put', key, value }])
+  }
+
+  delete(key: string): Promise<void> {
+    return this.batch([{ type: 'delete', key }])
+  }
+
+  async *list({ prefix = '', after, limit, reverse = false }: StorageRange = {}): AsyncGenerator<readonly [key: string, value: Uint8Array]> {
+    const database = await this.#database()
+    // A limit of -1 is none.
+    yield* database.iterator({ ...rangeOf(prefix, after), reverse, limit: limit ?? -1 })
+  }
+
+  batch(changes: readonly StorageChange[]): Promise<void> {
+    if (this.#closing !== null) return Promise.reject(storageClosed())
+    if (changes.length === 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ changes, resolve, reject })
+      this.#flushing ??= this.#flush()
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing
+    await this.#abandon()
+  }
+
+  #database(): Promise<Database> {
+    if (this.#closing !== null && this.#flushing === null) return Promise.reject(storageClosed())
+    this.#opened ??= open(this.#path).catch(error => {
+      this.#opened = null
+      throw error
+    })
+    return this.#opened
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // Those who waited for the write before bring their next changes in this turn of the event loop.
+      await new Promise(resolve => setImmediate(resolve))
+      const commits = this.#next()
+      const operations = commits.flatMap(({ changes }) => changes.map(operationOf))
+      try {
+        await (await this.#database()).batch(operations, { sync: this.#sync })
+        for (const { resolve } of commits) resolve()
+      } catch (error) {
+        await this.#settle(commits, failureOf(this.#path, error))
+      }
+    }
+    this.#flushing = null
+  }
+
+  /** The commits that leave next, in the order in which they came. */
+  #next(): Commit[] {
+    let operations = 0
+    let count = 0
+    for (const { changes } of this.#waiting) {
+      operations += changes.length
+      if (count > 0 && operations > MOST_OPERATIONS) break
+      count++
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  /**
+   * After a write that failed LevelDB refuses all others, and what it has written of that one shows when it is opened again: so it is, and a commit that
+   * is there has been kept.
+   */
+  async #settle(commits: readonly Commit[], failure: unknown): Promise<void> {
+    await this.#abandon()
+    const database = await this.#database().catch(() => null)
+    for (const { changes, resolve, reject } of commits) {
+      if (database !== null && (await isKept(database, changes).catch(() => false))) resolve()
+      else reject(failure)
+    }
+  }
+
+  async #abandon(): Promise<void> {
+    const opened = this.#opened
+    this.#opened = null
+    await (await opened?.catch(() => null))?.close().catch(() => undefined)
+  }
+}
+
+const operationOf = (change: StorageChange): Operation =>
+  change.type === 'put' ? { type: 'put', key: change.key, value: change.value } : { type: 'del', key: change.key }
+
+/** The keys that begin with a prefix are those from it to the next text that is no beginning of theirs. */
+const rangeOf = (prefix: string, after: string | undefined): { gt?: string; gte?: string; lt?: string } => {
+  const end = behind(prefix)
+  return {
+    ...(after !== undefined && compareKeys(after, prefix) >= 0 ? { gt: after } : { gte: prefix }),
+    ...(end === '' ? undefined : { lt: end })
+  }
+}
+
+/** The first text, in the order of UTF-8, behind all that begin with `prefix`; empty where there is none. */
+const behind = (prefix: string): string => {
+  const points = Array.from(prefix, character => character.codePointAt(0) as number)
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
+  }
+  return ''
+}
+
+const isKept = async (database: Database, changes: readonly StorageChange[]): Promise<boolean> => {
+  const last = new Map(changes.map(change => [change.key, change]))
+  for (const [key, change] of last) {
+    const value = await database.get(key)
+    if (change.type === 'delete' ? value !== undefined : value === undefined || Buffer.compare(value, change.value) !== 0) return false
+  }
+  return true
+}
+
+const open = async (path: string): Promise<Database> => {
+  const database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
+  try {
+    await mkdir(path, { recursive: true })
+    await database.open()
+    return database
+  } catch (error) {
+    await database.close().catch(() => undefined)
+    throw failureOf(path, error)
+  }
+}
+
+const FULL = /No space left|ENOSPC|EDQUOT|Disk quota|File too large/i
+
+/** What went wrong, for the one who has to act. */
+const failureOf = (path: string, error: unknown): unknown => {
+  if (error instanceof IopaError) return error
+  const { cause, code } = error as { cause?: { code?: string; message?: string }; code?: string }
+  const reason = cause?.code ?? code ?? ''
+  const text = `${(error as Error).message} ${cause?.message ?? ''}`
+  if (reason === 'LEVEL_LOCKED')
+    return new IopaError(
+      503,
+      'store-locked',
+      `The folder ${path} is in use by another process, or by another disk(): let the stores of one process share one.`,
+      {
+        cause: error
+      }
+    )
+  if (FULL.test(text) || FULL.test(reason))
+    return new IopaError(507, 'storage-full', 'There is no room on the disk; nothing has changed.', { cause: error })
+  if (reason === 'LEVEL_CORRUPTION' || /MANIFEST/.test(text))
+    return new IopaError(500, 'store-damaged', `The folder ${path} is damaged: restore a copy of it.`, { cause: error })
+  return new IopaError(500, 'store-unavailable', `The folder ${path} cannot be used: check that it can be written to.`, { cause: error })
+}
