@@ -94,11 +94,11 @@ export const compareServers = async (name, suite) => {
 /** Times functions in this process, in turn: nanoseconds of one run, best round. */
 export const compareRuns = async (name, suite) => {
   for (const [title, make] of Object.entries(suite.cases)) {
-    const runs = Object.entries(make(suite.build))
+    const runs = Object.entries(await make(suite.build))
     const best = new Map(runs.map(([contender]) => [contender, Number.POSITIVE_INFINITY]))
-    for (let turn = 0; turn < rounds + 2; turn++) {
+    const { count = 100_000, turns = 1 } = suite
+    for (let turn = 0; turn < rounds * turns + 2; turn++) {
       for (const [contender, run] of runs) {
-        const count = 100_000
         const began = process.hrtime.bigint()
         await run(count)
         const time = Number(process.hrtime.bigint() - began) / count

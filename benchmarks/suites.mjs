@@ -11,6 +11,7 @@ import { httpLoad } from './loads/http.mjs'
 import { mqttLoad } from './loads/mqtt.mjs'
 import { tcpLoad } from './loads/tcp.mjs'
 import { build as router } from './router.mjs'
+import { build as stores } from './store.mjs'
 
 const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ a: 'x'.repeat(1000), b: [1, 2, 3] }) }
 const light = { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(state) }
@@ -148,5 +149,25 @@ export const microSuites = {
     build: composer,
     baseline: 'koa-compose, an empty object each',
     cases: Object.fromEntries(Object.entries(passing).map(([name, make]) => [`ten layers that ${name}`, composed(make)]))
+  },
+  store: {
+    module: 'store.mjs',
+    build: stores,
+    baseline: 'a Map',
+    // Short turns, often: the quiet moments of a busy machine count.
+    count: 2000,
+    turns: 40,
+    cases: {
+      'GET through the pipeline, in memory': async build => (await build()).get,
+      'PUT through the pipeline, in memory': async build => (await build()).put
+    }
+  },
+  'store-disk': {
+    module: 'store.mjs',
+    build: stores,
+    baseline: 'classic-level',
+    count: 640,
+    turns: 10,
+    cases: { 'PUT acknowledged with sync, 64 in flight': async build => (await build()).disk }
   }
 }

@@ -9,7 +9,9 @@ import { mqtt } from '@iopa/mqtt'
 import { tcp } from '@iopa/tcp'
 import { parseUrl } from '@iopa/transport'
 import { udp } from '@iopa/udp'
-import { home } from '../examples/home/routes.ts'
+
+/** By its path, for an app of examples has inferred types. */
+const HOME = new URL('../examples/home/home.ts', import.meta.url).pathname
 
 export interface Ports {
   readonly http: number
@@ -61,6 +63,7 @@ export const openHouse = async (limits: Partial<Limits>, further: (app: App) => 
   const hear = (error: unknown): void => void uncaught.push(error)
   const logger = { error: (...data: unknown[]) => void errors.push(data), warn: () => undefined, info: () => undefined, debug: () => undefined }
   process.on('unhandledRejection', hear).on('uncaughtException', hear)
+  const { home } = (await import(HOME)) as { home(transports: readonly Transport[], options: AppOptions): App }
   const app = home(transportsOf(), { logger, limits, ...options })
   further(app)
   const listeners = await app.listen()

@@ -34,14 +34,15 @@ export interface House {
 
 const children = new Set<ChildProcess>()
 /** Ends what a test has started; the modules of tests are shared, so each file calls it behind each test. */
-export const endChildren = async (): Promise<void> => {
+export const endChildren = async (but?: House): Promise<void> => {
   for (const child of children) {
+    if (child === but?.process) continue
+    children.delete(child)
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM')
       await new Promise(resolve => child.once('exit', resolve))
     }
   }
-  children.clear()
 }
 
 /** Starts a program in the folder of the example. */

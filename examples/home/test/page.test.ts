@@ -52,32 +52,36 @@ const bag = (level: number) => ({ 'iopa.Method': 'PUT', 'iopa.Path': '/lights/ha
 describeHome('the page', [...CLIENTS, 'chromium'], () => {
   let browser: Browser
   let context: BrowserContext
+  let house: House
   const faults: string[] = []
 
   beforeAll(async () => {
     browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-background-networking'] })
     await mkdir(screenshots, { recursive: true })
-  }, 30_000)
+    house = await open()
+  }, 60_000)
   afterEach(async () => {
     await context.close()
-    await endChildren()
+    await endChildren(house)
     faults.length = 0
   })
-  afterAll(() => browser.close())
+  afterAll(async () => {
+    await browser.close()
+    await endChildren()
+  })
 
-  const visit = async (house: House, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> => {
+  const visit = async (at: House, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> => {
     context = await browser.newContext(options)
     const page = await context.newPage()
     page.on('console', message => void (message.type() === 'error' && faults.push(message.text())))
     page.on('pageerror', error => void faults.push(String(error)))
-    await page.goto(house.http)
+    await page.goto(at.http)
     await page.locator('#status[data-state=live]').waitFor()
     return page
   }
   const level = (page: Page, text: string) => page.locator('.light', { hasText: 'hall' }).locator('output', { hasText: text })
 
   test('shows a change by each protocol within half a second, and logs it', async () => {
-    const house = await open()
     const page = await visit(house)
     for (const [at, [name, change]] of CHANGES.entries()) {
       const wanted = 31 + at
@@ -100,10 +104,9 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
   })
 
   test('has a switch and a slider that every protocol hears', async () => {
-    const house = await open()
     const mqtt = started('mosquitto_sub', ['-p', String(house.ports.mqtt), '-t', 'lights/#', '-v'])
     const coap = started('coap-client-notls', ['-s', '20', '-w', `coap://127.0.0.1:${house.ports.coap}/lights/kitchen`])
-    await until('both observe', () => mqtt.output().includes('lights/kitchen') && coap.output().includes('"level":0'))
+    await until('both observe', () => mqtt.output().includes('lights/kitchen') && coap.output().includes('"level":'))
     const page = await visit(house)
     const kitchen = page.locator('.light', { hasText: 'kitchen' })
     // By keyboard alone.
@@ -118,7 +121,6 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
   })
 
   test('shows a sensor with its history, and its age', async () => {
-    const house = await open()
     for (const value of [20, 21, 21.5])
       await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ value, unit: '°C' }), `${house.http}/sensors/attic`])
     const page = await visit(house)
@@ -131,10 +133,10 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
   })
 
   test('says that the house is lost, and heals when it is there again', async () => {
-    const house = await open()
-    const page = await visit(house)
-    const { ports } = house
-    house.process.kill('SIGKILL')
+    const first = await open()
+    const page = await visit(first)
+    const { ports } = first
+    first.process.kill('SIGKILL')
     await page.locator('#status[data-state=lost]').waitFor()
     const names: [keyof House['ports'], string][] = [
       ['http', 'HTTP_PORT'],
@@ -150,7 +152,6 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
   })
 
   test('has nothing that axe-core finds, in light, dark and on a phone', async () => {
-    const house = await open()
     for (const [sensor, value, unit] of [
       ['attic', 21.5, '°C'],
       ['cellar', 55, '%']

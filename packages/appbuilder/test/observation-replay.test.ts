@@ -29,7 +29,7 @@ async function* states(...numbers: number[]): AsyncGenerator<EarlierState> {
   for (const n of numbers) yield { body: n, headers: { etag: `"${n}"` } }
 }
 
-const told = (answers: readonly SealedAnswer[]): unknown[] =>
+const told = (answers: readonly SealedAnswer[]): unknown[][] =>
   answers.map(({ payload, headers }) => [payload, headers.get('etag'), headers.get('x-kept')])
 
 describe('a replay of earlier states', () => {

@@ -1,11 +1,10 @@
 // What foreign validators say of the documents of three kinds of apps.
-import { App } from '@iopa/appbuilder'
+import { App, type AppOptions, type Transport } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
 import { router } from '@iopa/router'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { home } from '../../../examples/home/routes.ts'
 import { asyncapi, openapi, thing } from '../src/index.ts'
 import { basic, contractApp, INFO, plainApp } from './fixtures/apps.ts'
 import { asyncapiFaults, openapiFaults, thingFaults } from './fixtures/validators.ts'
@@ -22,6 +21,11 @@ const guardedApp = (): App =>
     .get('/open', { security: [] }, () => 1)
 
 const transports = () => [http({ port: 0 }), coap({ port: 0 }), mqtt({ port: 0 })]
+
+/** By its path, for an app of examples has inferred types. */
+const { home } = (await import(new URL('../../../examples/home/home.ts', import.meta.url).pathname)) as {
+  home(transports: readonly Transport[], options: AppOptions): App
+}
 
 /** All kinds of apps in one, for validators take their time. */
 const wholeApp = (): App =>

@@ -7,6 +7,7 @@
  * app.serve(light, { get: ({ params }) => lights.get(params.id), put: ({ params, input }) => lights.set(params.id, input) })
  */
 
+export { historyContract as history } from '@iopa/transport'
 export type { AtOptions, InProcess, Target } from './client/at.ts'
 export { at } from './client/at.ts'
 export type { CallOptions, ChangeOptions, MergePatch, MethodOptions, PatchOperation, ResourceClient, Tagged } from './client/client-types.ts'

@@ -111,7 +111,9 @@ export const bodyPart = (schema: Schema | undefined, name: string, prepare: Prep
       request.context.json().then(
         body => take(request, body),
         async error => {
-          if (!isIopaError(error) || error.code !== 'malformed-json' || (await request.context.bytes()).length > 0) throw error
+          // A request without a body and its type has no value; no bytes under a type are malformed.
+          if (!isIopaError(error) || error.code !== 'malformed-json' || request.context['iopa.ContentType'] !== '') throw error
+          if ((await request.context.bytes()).length > 0) throw error
           return take(request, undefined)
         }
       )

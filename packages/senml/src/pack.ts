@@ -49,7 +49,7 @@ const PACK: symbol = Symbol.for('iopa.senml.pack')
 export const isPack = (value: unknown): boolean => Array.isArray(value) && PACK in value
 
 /** Marks an array as a pack whose records have been checked. */
-export const marked = (records: readonly PackRecord[]): SenmlPack => Object.defineProperty(records, PACK, { value: true })
+const marked = (records: readonly PackRecord[]): SenmlPack => Object.defineProperty(records, PACK, { value: true })
 
 /**
  * Checks that a decoded JSON value is a pack of at most `most` records, and marks it as one: an app that answers it sends SenML.

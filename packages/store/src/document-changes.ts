@@ -1,7 +1,9 @@
 import { IopaError } from '@iopa/appbuilder'
+import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
-import { heldState } from './held-state.ts'
+import { heldSize, heldState } from './held-state.ts'
+import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
 
@@ -19,16 +21,25 @@ export interface KeptChange {
 
 /** Keeps what a change makes of a document. */
 export interface ChangeJournal {
-  write(key: string, record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true }): Promise<void>
+  write(
+    key: string,
+    record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true },
+    beside?: readonly StorageChange[]
+  ): Promise<void>
   /** The document is no longer as it is written. */
   renew(key: string): void
 }
+
+/** What is written in one batch with a new state, where the store has a storage. */
+export type Beside = (document: Kept) => readonly StorageChange[]
 
 /** What the changes of a store need of it. */
 export interface ChangeHost {
   readonly documents: Documents
   readonly limits: Required<StoreLimits>
   readonly clock: Clock
+  /** Gets the changes of a store without a journal. */
+  readonly history: History | null
 }
 
 /** Makes changes, those of one document in turn. A document has its new state when that is kept, not before. */
@@ -52,11 +63,13 @@ export class DocumentChanges {
   }
 
   /** `work` gives the new state from the document as it is, or `DELETED`; what it throws leaves the document as it was. */
-  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false): MaybePromise<KeptChange> {
+  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false, beside?: Beside): MaybePromise<KeptChange> {
     return this.#turns.run(key, () => {
       const current = this.#host.documents.get(key)
       const next = work(current)
-      return next instanceof Promise ? next.then(state => this.#keep(key, current, state, replica)) : this.#keep(key, current, next, replica)
+      return next instanceof Promise
+        ? next.then(state => this.#keep(key, current, state, replica, beside))
+        : this.#keep(key, current, next, replica, beside)
     })
   }
 
@@ -65,45 +78,59 @@ export class DocumentChanges {
     return this.#turns.idle()
   }
 
-  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean): MaybePromise<KeptChange> {
+  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {
+    if (state === DELETED) return this.#delete(key, previous)
     const { documents, clock } = this.#host
-    const changed = clock.now()
-    const version = ++this.#version
-    if (state === DELETED) {
-      const written = this.#journal?.write(key, { version, changed, gone: true })
-      const settle = (): KeptChange => {
-        documents.delete(key, { version, changed })
-        for (const forgotten of documents.forget()) this.#journal?.renew(forgotten)
-        return { key, document: null, previous, version }
-      }
-      return written === undefined ? settle() : written.then(settle)
-    }
-    const { value, size } = heldState(state)
-    const growth = size - (previous?.size ?? 0)
+    const held = heldState(state)
+    const size = heldSize()
+    const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
-    const document: Kept = { key, state: value, version, changed, size }
-    if (this.#journal === null) {
-      documents.put(document)
-      return { key, document, previous, version }
-    }
+    const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
+    if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth, beside?.(document))
+    documents.put(document)
+    this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })
+    return { key, document, previous, version: document.version }
+  }
+
+  async #write(
+    journal: ChangeJournal,
+    document: Kept,
+    previous: Kept | undefined,
+    growth: number,
+    beside: readonly StorageChange[] | undefined
+  ): Promise<KeptChange> {
+    const { key, version, changed, state } = document
     const creates = previous === undefined ? 1 : 0
     this.#comingDocuments += creates
     this.#comingBytes += growth
-    const left = (): void => {
+    try {
+      await journal.write(key, { version, changed, state }, beside)
+    } finally {
       this.#comingDocuments -= creates
       this.#comingBytes -= growth
     }
-    return this.#journal.write(key, { version, changed, state: value }).then(
-      () => {
-        left()
-        documents.put(document)
-        return { key, document, previous, version }
-      },
-      error => {
-        left()
-        throw error
-      }
-    )
+    this.#host.documents.put(document)
+    return { key, document, previous, version }
+  }
+
+  #delete(key: string, previous: Kept | undefined): MaybePromise<KeptChange> {
+    const { documents, clock } = this.#host
+    const journal = this.#journal
+    const version = ++this.#version
+    const changed = clock.now()
+    const settle = (): KeptChange => {
+      documents.delete(key, { version, changed })
+      for (const forgotten of documents.forget()) this.#forget(forgotten)
+      if (journal === null) this.#host.history?.record(key, { version, changed, gone: true })
+      return { key, document: null, previous, version }
+    }
+    return journal === null ? settle() : journal.write(key, { version, changed, gone: true }).then(settle)
+  }
+
+  /** Its tombstone has made room for others. */
+  #forget(key: string): void {
+    this.#journal?.renew(key)
+    this.#host.history?.forget(key)
   }
 
   /** @throws IopaError 413 for a document that is too large, 507 where the store is full. */

@@ -22,6 +22,8 @@ export class DocumentKeys {
   readonly #pattern: Pattern
   readonly #params: Schema | undefined
   readonly #path: (params: PatternValues) => string
+  /** What stands before and behind the one parameter; null where the pattern says more than that. */
+  readonly #around: readonly [before: string, behind: string] | null
   /** Of its parameters, in the order of the pattern. */
   readonly names: readonly string[]
   readonly pattern: string
@@ -32,6 +34,7 @@ export class DocumentKeys {
     this.#params = params
     this.names = namesOf(this.#pattern)
     this.#path = pathMaker(this.#pattern)
+    this.#around = aroundOf(this.#pattern)
   }
 
   /** The key of parameters. */
@@ -83,7 +86,8 @@ export class DocumentKeys {
 
   /** The path of the key of a document. */
   pathOf(key: string): string {
-    return this.#path(this.paramsOf(key))
+    const around = this.#around
+    return around !== null ? around[0] + key + around[1] : this.#path(this.paramsOf(key))
   }
 
   /** @throws IopaError 400 for parameters that no path has. */
@@ -94,11 +98,21 @@ export class DocumentKeys {
   }
 }
 
+const isPlain = ({ segments }: Pattern): boolean =>
+  segments.every(segment => segment.kind === 'static' || (segment.kind === 'param' && segment.optional !== true))
+
+/** The text around the one parameter of a plain pattern. */
+const aroundOf = (pattern: Pattern): readonly [string, string] | null => {
+  if (!isPlain(pattern) || namesOf(pattern).length !== 1) return null
+  const at = pattern.segments.findIndex(({ kind }) => kind === 'param')
+  const textOf = (segments: Pattern['segments']): string => segments.map(segment => `/${(segment as { value: string }).value}`).join('')
+  return [`${textOf(pattern.segments.slice(0, at))}/`, textOf(pattern.segments.slice(at + 1))]
+}
+
 /** Makes the paths of a pattern from parameters that are known to fit. */
 export const pathMaker = (pattern: Pattern): ((params: PatternValues) => string) => {
   const { segments } = pattern
-  const isPlain = segments.every(segment => segment.kind === 'static' || (segment.kind === 'param' && segment.optional !== true))
-  if (!isPlain) return params => expandPattern(pattern, params)
+  if (!isPlain(pattern)) return params => expandPattern(pattern, params)
   const parts = segments.map(segment => (segment.kind === 'static' ? { text: `/${segment.value}` } : { name: (segment as { name: string }).name }))
   return params => {
     let path = ''

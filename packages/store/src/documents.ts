@@ -48,6 +48,12 @@ export class Documents {
     return this.#gone.get(key)
   }
 
+  /** Of documents and of tombstones. */
+  *keys(): Generator<string> {
+    yield* this.#kept.keys()
+    yield* this.#gone.keys()
+  }
+
   put(document: Kept): void {
     const { key } = document
     const previous = this.#kept.get(key)

@@ -7,6 +7,9 @@
  * await lights.put('hall', { on: true })
  */
 
+export type { HistoryOptions } from './history/history-limits.ts'
+export type { Idempotency, IdempotencyLimits, IdempotencyOptions } from './idempotency/idempotency.ts'
+export { idempotency } from './idempotency/idempotency.ts'
 export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {

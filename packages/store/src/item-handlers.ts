@@ -2,8 +2,12 @@ import { type Context, IopaError, reply } from '@iopa/appbuilder'
 import { evaluate, type Patch, type ResourceRequest } from '@iopa/appbuilder/extension'
 import type { Clock, Context as OwnedContext } from '@iopa/transport'
 import { DELETED, type DocumentChanges, type KeptChange } from './document-changes.ts'
+import type { DocumentRecord } from './document-format.ts'
 import type { DocumentKeys, Params } from './document-keys.ts'
 import type { Documents, Kept } from './documents.ts'
+import type { History } from './history/history.ts'
+import { replayMissed } from './history/history-handlers.ts'
+import type { IdempotentRequests } from './idempotency/idempotent-requests.ts'
 import { isVersionTag, type Represent, tagOf } from './representation.ts'
 import type { Cause, Served } from './served-resources.ts'
 import type { MaybePromise } from './turns.ts'
@@ -20,6 +24,11 @@ export interface ItemHost {
   /** Whether peers may create documents. */
   readonly create: boolean
   /** Tells of a change that has been kept. */
+  readonly history: History | null
+  /** Runs POSTs with an idempotency key once. */
+  readonly requests: IdempotentRequests
+  /** The state of a record in the shape of now; undefined where it cannot be migrated. */
+  readonly current: (record: DocumentRecord) => Promise<unknown>
   kept(change: KeptChange, cause: Cause): void
 }
 
@@ -72,6 +81,7 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
     get: ({ params, context }) => {
       const key = keys.of(params)
       const document = existing(key, documents.get(key))
+      if (host.history !== null) replayMissed(host, host.history, context, document)
       if (!hasPreconditions(context) || context['iopa.Observe'] === true) return answer(context, document)
       const verdict = evaluate(context.headers, currentOf(document), true)
       if (verdict === 'failed') throw preconditionFailed()

@@ -1,6 +1,7 @@
 import type { Storage, StorageChange } from '@iopa/appbuilder/extension'
 import { type DocumentRecord, encodeRecord } from './document-format.ts'
 import type { Documents } from './documents.ts'
+import type { History } from './history/history.ts'
 import type { StorageKeys } from './storage-keys.ts'
 
 /** Versions that are reserved together: none of them is given again after a restart. */
@@ -22,30 +23,37 @@ export class Journal {
   readonly #keys: StorageKeys
   readonly #documents: Documents
   readonly #shape: number
+  readonly #history: History | null
   /** Documents whose own change is being written. */
   readonly #writing = new Set<string>()
   /** Documents that the storage may have otherwise than the memory. */
   readonly #stale = new Set<string>()
   #reserved: number
 
-  constructor(storage: Storage, keys: StorageKeys, documents: Documents, shape: number, reserved: number) {
+  constructor(storage: Storage, keys: StorageKeys, documents: Documents, shape: number, reserved: number, history: History | null) {
     this.#storage = storage
     this.#keys = keys
     this.#documents = documents
     this.#shape = shape
     this.#reserved = reserved
+    this.#history = history
   }
 
-  /** Resolves when the storage has the change of a document: its state, or nothing. */
-  async write(key: string, record: Omit<DocumentRecord, 'shape'>): Promise<void> {
-    const changes: StorageChange[] = [this.#put(key, record)]
+  /** Resolves when the storage has the change of a document: its state, or nothing, and what is written beside it. */
+  async write(key: string, record: Omit<DocumentRecord, 'shape'>, beside: readonly StorageChange[] = []): Promise<void> {
+    const changes: StorageChange[] = [this.#put(key, record), ...beside]
     const taken = this.#take(changes, key)
     const reserved = this.#reserve(record.version, changes)
+    const entry = this.#history?.entryOf(key, record)
+    const removals = this.#history?.removals() ?? []
+    changes.push(...(entry === undefined ? [] : [entry]), ...removals)
     this.#writing.add(key)
     try {
       await this.#storage.batch(changes)
       this.#reserved = Math.max(this.#reserved, reserved)
+      if (entry !== undefined) this.#history?.kept(key, entry)
     } catch (error) {
+      if (entry !== undefined) this.#history?.failed(entry, removals)
       for (const other of taken) this.#stale.add(other)
       this.#stale.add(key)
       throw error

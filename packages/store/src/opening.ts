@@ -3,7 +3,7 @@ import { type ResourceContract, type Storage, type StorageChange, validate } fro
 import { type DocumentRecord, decodeRecord, encodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Documents } from './documents.ts'
-import { heldState } from './held-state.ts'
+import { heldSize, heldState } from './held-state.ts'
 import type { MetaRecord } from './journal.ts'
 import type { StorageKeys } from './storage-keys.ts'
 
@@ -61,7 +61,7 @@ export const readDocuments = async (store: OpeningStore, time: number): Promise<
     if (record.gone === true) tombstones.push([key, record])
     else {
       const state = heldState(await currentState(store.contract, record))
-      documents.put({ key, state: state.value, size: state.size, version: record.version, changed: record.changed })
+      documents.put({ key, state, size: heldSize(), version: record.version, changed: record.changed })
       if (record.shape !== store.contract.version) migrated.push(key)
     }
     reserved = Math.max(reserved, record.version + 1)
@@ -124,7 +124,7 @@ const takeBack = async (
 }
 
 /** The state of a record in the shape that the contract has now, validated. @throws for one that cannot be migrated. */
-const currentState = async (contract: ResourceContract, { shape, state }: DocumentRecord): Promise<unknown> => {
+export const currentState = async (contract: ResourceContract, { shape, state }: DocumentRecord): Promise<unknown> => {
   let current = state
   if (shape < contract.version) {
     if (contract.migrate === undefined)

@@ -41,5 +41,13 @@ export const tagOf = ({ version }: Kept): string => `"${version.toString(36)}${J
 
 const JSON_LETTER = 'j'
 
+const TAG = /^"?([0-9a-z]{1,7})[a-z]"?$/
+
+/** The version of an entity tag, with its quotes or without; undefined for another tag. */
+export const versionOf = (tag: string): number | undefined => {
+  const digits = TAG.exec(tag.trim())?.[1]
+  return digits === undefined ? undefined : Number.parseInt(digits, 36)
+}
+
 /** True for an entity tag of any representation of a version. */
 export const isVersionTag = (tag: string, version: number): boolean => /^"([0-9a-z]{1,7})[a-z]"$/.exec(tag)?.[1] === version.toString(36)

@@ -1,5 +1,5 @@
 import type { Context, Logger } from '@iopa/appbuilder'
-import { type Pattern, type PatternValues, parsePattern, type ResourceContract, type ServeHost } from '@iopa/appbuilder/extension'
+import { type Pattern, parsePattern, type ResourceContract, type ServeHost } from '@iopa/appbuilder/extension'
 import { type DocumentKeys, namesOf, pathMaker } from './document-keys.ts'
 
 /** A resource that a store serves on an app. */
@@ -8,7 +8,8 @@ export interface Served {
   readonly pattern: Pattern
   /** Of its parameters. */
   readonly names: readonly string[]
-  readonly path: (params: PatternValues) => string
+  /** Its path for a document of the store. */
+  readonly pathOf: (key: string) => string
   readonly host: ServeHost
 }
 
@@ -29,7 +30,8 @@ export class ServedResources {
 
   add(contract: ResourceContract, host: ServeHost): Served {
     const pattern = parsePattern(contract.pattern)
-    const served: Served = { contract, pattern, names: namesOf(pattern), path: pathMaker(pattern), host }
+    const names = namesOf(pattern)
+    const served: Served = { contract, pattern, names, pathOf: this.#paths(pattern, names), host }
     this.#served.push(served)
     return served
   }
@@ -49,12 +51,18 @@ export class ServedResources {
 
   /** Tells the observers of a document, and of the collections that list it, on every app. The app tells those of the path of a request by itself. */
   notify(key: string, cause: Cause | null): void {
-    if (this.#served.length === 0) return
-    const params = this.#keys.paramsOf(key)
-    for (const { path: pathOf, host } of this.#served) {
-      const path = pathOf(params)
-      if (cause?.served.host !== host) host.notify(path)
+    for (const { pathOf, host } of this.#served) {
+      const path = pathOf(key)
+      if (cause === null || cause.served.host !== host) host.notify(path)
       else if (path !== cause.context['iopa.Path']) cause.context.notify(path)
     }
+  }
+
+  /** The path of a resource for a document of the store, made as seldom as possible: it is asked for with each change. */
+  #paths(pattern: Pattern, names: readonly string[]): (key: string) => string {
+    if (pattern.text === this.#keys.pattern) return key => this.#keys.pathOf(key)
+    const make = pathMaker(pattern)
+    const constant = names.length === 0 ? make({}) : undefined
+    return constant === undefined ? key => make(this.#keys.paramsOf(key)) : () => constant
   }
 }

@@ -1,7 +1,8 @@
 import { IopaError } from '@iopa/appbuilder'
-import type { ResourceContract, ResourceRequest, ServeOptions } from '@iopa/appbuilder/extension'
+import type { ResourceContract, ResourceRequest, ServeHost, ServeOptions } from '@iopa/appbuilder/extension'
 import { collectionHandlers } from './collection-handlers.ts'
 import type { Params } from './document-keys.ts'
+import { historyHandler } from './history/history-handlers.ts'
 import { type ItemHost, itemHandlers } from './item-handlers.ts'
 import type { Served } from './served-resources.ts'
 
@@ -9,6 +10,8 @@ import type { Served } from './served-resources.ts'
 export interface ServedStore extends ItemHost {
   /** Handlers of the program, by the names of methods. */
   readonly handlers: Readonly<Record<string, unknown>>
+  /** Names the history of the resource as one that is served. */
+  serveHistory(host: ServeHost): Served
   /** Undefined where the documents have been read; otherwise a promise of that. */
   open(): Promise<void> | undefined
 }
@@ -24,6 +27,10 @@ export const serveStore = (store: ServedStore, own: ResourceContract, served: Se
   if (contract === own) {
     const handlers = { ...itemHandlers(store, served), ...(store.handlers as Record<string, Handler>) }
     host.serve(contract, handlersOf(store, contract, handlers), { instances: () => pathsOf(store), ...options, preconditions: 'own' })
+    if (store.history !== null) {
+      const { contract: past } = store.serveHistory(host)
+      host.serve(past, handlersOf(store, past, { get: historyHandler(store, store.history) }), options)
+    }
   } else if (contract.collection?.item === own) {
     host.serve(contract, handlersOf(store, contract, collectionHandlers(store, served, contract.collection)), options)
   } else {

@@ -5,6 +5,7 @@ import type { DocumentChanges } from './document-changes.ts'
 import { decodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Documents } from './documents.ts'
+import type { History } from './history/history.ts'
 import { Journal } from './journal.ts'
 import { type AsideRecord, fromBase64, readDocuments } from './opening.ts'
 import { leaveStorage, type StorageKeys, storageKeys, takeStorage } from './storage-keys.ts'
@@ -20,6 +21,7 @@ export interface LifecycleHost {
   readonly changes: DocumentChanges
   readonly clock: Clock
   readonly logger: () => Logger
+  readonly history: History | null
 }
 
 /** A document that was set aside. */
@@ -103,13 +105,13 @@ export class StoreLifecycle {
   }
 
   async #read(): Promise<void> {
-    const { contract, documents, changes, clock, logger } = this.#host
+    const { contract, documents, changes, clock, logger, history } = this.#host
     const storage = this.#storage as Storage
     const { reserved, migrated, isNew } = await readDocuments(
       { ...this.#host, storage, storageKeys: this.#storageKeys, logger: logger() },
       clock.now()
     )
-    const journal = new Journal(storage, this.#storageKeys, documents, contract.version, reserved)
+    const journal = new Journal(storage, this.#storageKeys, documents, contract.version, reserved, history)
     changes.begin(journal, reserved)
     for (const key of documents.forget()) journal.renew(key)
     for (const key of migrated) journal.renew(key)
@@ -133,6 +135,7 @@ export class StoreLifecycle {
     await this.#host.changes.idle()
     try {
       await this.#journal?.flush()
+      await this.#host.history?.close()
     } finally {
       if (this.#storage !== null) await leaveStorage(this.#storage, this.#host.contract.pattern)
     }

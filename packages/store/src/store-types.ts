@@ -1,5 +1,6 @@
 import type { ResourceContract, ResourceHandlers, ResourceServer, ResourceTypes, Storage } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
+import type { HistoryOptions } from './history/history-limits.ts'
 
 /** Names a document: the text of the one parameter of its path, an object of them where there are several, `''` where there is none. */
 export type DocumentId<Params> = [true] extends [IsUnion<keyof Params>] ? Readonly<Params> : string
@@ -69,6 +70,8 @@ export interface StoreOptions<Types extends ResourceTypes> {
   /** Handlers of methods that a store does not serve, such as POST of an action. */
   readonly handlers?: Partial<ResourceHandlers<Types>>
   readonly limits?: StoreLimits
+  /** Keeps earlier states too: served at `/history` below the path, and replayed to observers that come back. Nothing unless given. */
+  readonly history?: HistoryOptions
   /** Makes the ids of documents that POST to a collection creates; UUIDs of version 7 unless given. */
   readonly newId?: () => string
   /** That of the machine unless given. */

@@ -1,22 +1,33 @@
 import { IopaError, type Logger } from '@iopa/appbuilder'
 import {
   checkOptions,
+  historyContract,
   markFactory,
   type ResourceContract,
   type ResourceTypes,
   type ServeHost,
   type ServeOptions,
+  type Storage,
   validate
 } from '@iopa/appbuilder/extension'
 import { type Clock, systemClock } from '@iopa/transport'
 import { DELETED, DocumentChanges, type KeptChange } from './document-changes.ts'
+import type { DocumentRecord } from './document-format.ts'
 import { DocumentKeys } from './document-keys.ts'
 import { Documents, type Kept } from './documents.ts'
+import { History } from './history/history.ts'
+import { type HistoryLimits, historyLimits } from './history/history-limits.ts'
+import { answerLimits } from './idempotency/idempotency.ts'
+import { IdempotentRequests } from './idempotency/idempotent-requests.ts'
+import { KeptAnswers } from './idempotency/kept-answers.ts'
 import type { ItemHost } from './item-handlers.ts'
+import { currentState } from './opening.ts'
 import { type Represent, representation } from './representation.ts'
 import { type RuleChange, Rules } from './rules.ts'
-import { type Cause, ServedResources } from './served-resources.ts'
+import { type Cause, type Served, ServedResources } from './served-resources.ts'
 import { serveStore } from './serving.ts'
+import { memory } from './storage/memory.ts'
+import { storageKeys } from './storage-keys.ts'
 import { StoreLifecycle } from './store-lifecycle.ts'
 import { storeLimits } from './store-limits.ts'
 import type {
@@ -39,6 +50,7 @@ const OPTIONS: Record<keyof StoreOptions<ResourceTypes>, true> = {
   computed: true,
   handlers: true,
   limits: true,
+  history: true,
   newId: true,
   clock: true
 }
@@ -66,6 +78,8 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
   readonly newId: (() => string) | undefined
   readonly create: boolean
   readonly handlers: Readonly<Record<string, unknown>>
+  readonly history: History | null
+  readonly requests: IdempotentRequests
   readonly #served: ServedResources
   readonly #lifecycle: StoreLifecycle
   readonly #rules: Rules<StoreChange<Types> & RuleChange>
@@ -80,19 +94,28 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
     this.handlers = handlers
     this.keys = new DocumentKeys(contract)
     this.documents = new Documents(limits.tombstones)
-    this.changes = new DocumentChanges({ documents: this.documents, limits, clock })
     this.represent = representation(contract, computed as never, this.keys, clock)
     this.#served = new ServedResources(this.keys)
     const logger = (): Logger => this.#served.logger
     this.#rules = new Rules(contract.pattern, logger)
-    const { keys, documents, changes } = this
-    this.#lifecycle = new StoreLifecycle({ contract, keys, documents, changes, clock, logger }, storage, initial)
+    const { keys, documents } = this
+    const history = options.history === undefined ? null : this.#historyOf(historyLimits(options.history), storage ?? memory(), logger)
+    this.history = history
+    this.requests = new IdempotentRequests(new KeptAnswers(storage ?? memory(), storageKeys(contract.pattern).answers, answerLimits(), clock))
+    this.changes = new DocumentChanges({ documents, limits, clock, history })
+    this.#lifecycle = new StoreLifecycle({ contract, keys, documents, changes: this.changes, clock, logger, history }, storage, initial)
   }
 
   serve(contract: ResourceContract, host: ServeHost, options?: ServeOptions): void {
     serveStore(this, this.contract as ResourceContract, this.#served.add(contract, host), options)
     host.defer(() => this.#served.leave(host, () => this.close()))
   }
+
+  serveHistory(host: ServeHost): Served {
+    return this.#served.add(historyContract(this.contract as ResourceContract), host)
+  }
+
+  readonly current = (record: DocumentRecord): Promise<unknown> => currentState(this.contract, record).catch(() => undefined)
 
   open(): Promise<void> | undefined {
     return this.#lifecycle.open()
@@ -167,6 +190,12 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
     const replica = cause?.context['server.IsReplica'] === true
     const id = this.keys.idOf(key) as Id<Types>
     this.#rules.heard({ key, id, state: document?.state, previous: previous?.state, version, replica })
+  }
+
+  #historyOf(limits: HistoryLimits, storage: Storage, logger: () => Logger): History {
+    const { contract, documents, clock } = this
+    const { history: prefix } = storageKeys(contract.pattern)
+    return new History({ prefix, shape: contract.version, limits, clock, logger, keys: () => documents.keys() }, storage)
   }
 
   async #keyOf(id: unknown): Promise<string> {

@@ -93,6 +93,8 @@ export type {
   CollectionQueryInput,
   CollectionTypes
 } from './contract/collections.ts'
+export type { HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes } from './contract/history.ts'
+export { historyContract } from './contract/history.ts'
 export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'

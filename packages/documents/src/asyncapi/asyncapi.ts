@@ -23,6 +23,7 @@ export const asyncapiDocument = function* (description: Description): Generator<
     const known = paths.get(operation.template.shape)
     if (known === undefined) paths.set(operation.template.shape, [operation])
     else known.push(operation)
+    yield
   }
   for (const operations of paths.values()) {
     if (isMqtt) addTopic(operations, state)

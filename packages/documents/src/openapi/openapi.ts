@@ -30,8 +30,12 @@ interface PathItem {
 export const openapiDocument = function* (description: Description, version: OpenApiVersion): Generator<void, JsonSchema> {
   const readable = new Set<string>()
   const state = new OpenApiState(version === '3.2', readable)
-  const operations = [...describedOperations(description, state.omissions)]
-  for (const { method, template } of operations) if (method === 'GET') readable.add(template.shape)
+  const operations: Operation[] = []
+  for (const operation of describedOperations(description, state.omissions)) {
+    operations.push(operation)
+    if (operation.method === 'GET') readable.add(operation.template.shape)
+    yield
+  }
   state.components.add(PROBLEM, 'Problem', 'problems')
   state.components.schemas['InvalidInput'] = INVALID_INPUT
   const items = new Map<string, PathItem>()

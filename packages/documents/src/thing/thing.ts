@@ -13,7 +13,11 @@ export interface ThingMembers {
 /** Makes the Thing Description of a whole app, a path at a time. */
 export const thingDocument = function* (description: Description, links: readonly JsonSchema[]): Generator<void, JsonSchema> {
   const affordances = new Affordances(description)
-  const operations = [...describedOperations(description, affordances.omissions)]
+  const operations: Operation[] = []
+  for (const operation of describedOperations(description, affordances.omissions)) {
+    operations.push(operation)
+    yield
+  }
   yield* addPaths(operations, affordances)
   return thingOf(description, affordances, { title: description.info.title, links })
 }

@@ -1,5 +1,6 @@
-import { mkdir } from 'node:fs/promises'
-import { IopaError } from '@iopa/appbuilder'
+import { mkdir, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { IopaError, isIopaError } from '@iopa/appbuilder'
 import { checkOptions, markFactory, type Storage, type StorageChange, type StorageRange } from '@iopa/appbuilder/extension'
 import { ClassicLevel } from 'classic-level'
 import { compareKeys, storageClosed } from './memory.ts'
@@ -98,9 +99,9 @@ class DiskStorage implements Storage {
   }
 
   async #flush(): Promise<void> {
-    // The changes of one turn of the event loop leave together.
-    await undefined
     while (this.#waiting.length > 0) {
+      // Those who waited for the write before bring their next changes in this turn of the event loop.
+      await new Promise(resolve => setImmediate(resolve))
       const commits = this.#next()
       const operations = commits.flatMap(({ changes }) => changes.map(operationOf))
       try {
@@ -176,6 +177,28 @@ const isKept = async (database: Database, changes: readonly StorageChange[]): Pr
 }
 
 const open = async (path: string): Promise<Database> => {
+  try {
+    return await opened(path)
+  } catch (error) {
+    // The power was cut while the folder was made, before anything was acknowledged.
+    if (!isDamage(error) || !(await holdsNothing(path))) throw error
+    await ClassicLevel.destroy(path)
+    return opened(path)
+  }
+}
+
+const isDamage = (error: unknown): boolean => isIopaError(error) && error.code === 'store-damaged'
+
+/** True for a folder without tables, and with empty logs at most. */
+const holdsNothing = async (path: string): Promise<boolean> => {
+  for (const name of await readdir(path)) {
+    if (/\.(?:ldb|sst)$/.test(name)) return false
+    if (name.endsWith('.log') && (await stat(join(path, name))).size > 0) return false
+  }
+  return true
+}
+
+const opened = async (path: string): Promise<Database> => {
   const database = new ClassicLevel<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {
     await mkdir(path, { recursive: true })
