@@ -15,7 +15,7 @@ const light = resource('/lights/{id}', {
   title: 'A light',
   params: z.object({ id: z.string().max(32) }),
   state: z.object({ on: z.boolean(), level: z.number().min(0).max(100).default(0) }),
-  methods: { get: {}, put: {}, patch: {}, delete: { errors: { 'light-busy': { status: 409 } } } }
+  methods: { get: {}, put: {}, patch: {}, ipatch: {}, delete: { errors: { 'light-busy': { status: 409 } } } }
 })
 
 // Who is not known may read, and change nothing.
@@ -80,6 +80,7 @@ const rowOf = async (target: Parameters<typeof at>[0], id: string): Promise<Row>
   const patched = await outcomeOf(() => client.patch({ level: 7 }, { ifMatch: etag }))
   const conditional = await outcomeOf(() => client.patch({ level: 8 }, { ifMatch: etag }))
   const jsonPatched = await outcomeOf(() => client.patch([{ op: 'replace', path: '/level', value: 9 }]))
+  const ipatched = await outcomeOf(() => client.ipatch({ level: 6 }))
   const refused = await outcomeOf(() => client.patch({ on: null }))
   const observed = await outcomeOf(async () => {
     const levels: number[] = []
@@ -108,6 +109,7 @@ const rowOf = async (target: Parameters<typeof at>[0], id: string): Promise<Row>
     patched,
     conditional,
     jsonPatched,
+    ipatched,
     refused,
     observed,
     cborPut,
@@ -129,8 +131,9 @@ const EXPECTED: Row = {
   patched: { on: true, level: 7 },
   conditional: { status: 412, says: 'The' },
   jsonPatched: { on: true, level: 9 },
+  ipatched: { on: true, level: 6 },
   refused: { status: 422, says: '/on:' },
-  observed: [9, 10],
+  observed: [6, 10],
   cborPut: { on: true, level: 11 },
   cborRead: { on: true, level: 11 },
   cborInvalid: { status: 422, says: '/on:' },
@@ -145,8 +148,11 @@ test('every protocol gives the same outcome for the same request', async () => {
     rows[url.protocol] = await rowOf(client, url.protocol.slice(0, -1))
     await client.close()
   }
-  // UDP has no way to say that an observer has left.
-  const own: Record<string, Row> = { 'udp:': { observed: { status: 501, says: expect.any(String) } } }
+  // HTTP has no iPATCH (docs/spec/rest.md). UDP has no way to say that an observer has left.
+  const own: Record<string, Row> = {
+    'http:': { ipatched: { status: 405, says: 'This' }, observed: [9, 10] },
+    'udp:': { observed: { status: 501, says: expect.any(String) } }
+  }
   expect(rows).toEqual(Object.fromEntries(['process', ...urls.map(({ protocol }) => protocol)].map(name => [name, { ...EXPECTED, ...own[name] }])))
   expect(Object.keys(rows).sort()).toEqual(['coap:', 'http:', 'mqtt:', 'process', 'tcp:', 'udp:'])
 })
