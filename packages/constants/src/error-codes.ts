@@ -65,6 +65,7 @@ export type IopaErrorCode =
   | 'disconnect'
   | 'disconnected'
   | 'document-deleted'
+  | 'document-exists'
   | 'document-too-large'
   | 'dot-segment'
   | 'duplicate-route'
