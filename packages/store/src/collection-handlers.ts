@@ -1,10 +1,12 @@
-import { IopaError, reply } from '@iopa/appbuilder'
-import type { CollectionContract, ResourceRequest } from '@iopa/appbuilder/extension'
+import { IopaError, type Reply } from '@iopa/appbuilder'
+import type { CollectionContract, ResourceRequest, StorageChange } from '@iopa/appbuilder/extension'
 import { encodePath } from '@iopa/transport'
 import { CollectionPages } from './collection-page.ts'
 import { collectionQuery } from './collection-query.ts'
 import type { Params } from './document-keys.ts'
 import type { Kept } from './documents.ts'
+import type { AnswerKeeper } from './idempotency/idempotent-requests.ts'
+import { type KeptAnswer, replayed } from './idempotency/kept-answer.ts'
 import type { ItemHost } from './item-handlers.ts'
 import { newKey } from './new-id.ts'
 import { tagOf } from './representation.ts'
@@ -38,22 +40,31 @@ export const collectionHandlers = (
     )
   const item = (document: Kept): unknown => ({ id: keys.paramsOf(document.key)[name], state: represent(document) })
   const pages = new CollectionPages(host, served, item)
+  const createItem = async ({ params, input, context }: ResourceRequest<Params>, keeper: AnswerKeeper | null): Promise<Reply> => {
+    const answerOf = (document: Kept): KeptAnswer => {
+      const location = encodePath(context['iopa.PathBase'] + keys.pathOf(document.key))
+      return { status: 201, headers: { location, etag: tagOf(document) }, type: '', value: item(document) }
+    }
+    for (let tried = 0; tried < MOST_TRIED; tried++) {
+      const key = await newKey(keys, params, name, host.newId, host.clock.now())
+      if (documents.get(key) !== undefined) continue
+      let written: readonly StorageChange[] | undefined
+      const beside = keeper && ((document: Kept): readonly StorageChange[] => (written = keeper.changesFor(answerOf(document))))
+      const work = (current: Kept | undefined): unknown => {
+        if (current !== undefined) throw new IopaError(409, 'document-exists', 'A document with this id was created meanwhile; try again.')
+        return input
+      }
+      const change = await changes.change(key, work, false, beside ?? undefined)
+      host.kept(change, { served, context })
+      const answer = answerOf(change.document as Kept)
+      if (written !== undefined) keeper?.kept(written)
+      else await keeper?.keep(answer)
+      return replayed(answer)
+    }
+    throw new IopaError(409, 'document-exists', 'Every id that was made for this document is in use; try again.')
+  }
   return {
     get: ({ params, context }) => pages.page(params, collectionQuery(context.query, page, filter), context),
-    post: async ({ params, input, context }) => {
-      for (let tried = 0; tried < MOST_TRIED; tried++) {
-        const key = await newKey(keys, params, name, host.newId, host.clock.now())
-        if (documents.get(key) !== undefined) continue
-        const change = await changes.change(key, current => {
-          if (current !== undefined) throw new IopaError(409, 'document-exists', 'A document with this id was created meanwhile; try again.')
-          return input
-        })
-        host.kept(change, { served, context })
-        const document = change.document as Kept
-        const location = encodePath(context['iopa.PathBase'] + keys.pathOf(key))
-        return reply(201, item(document), { location, etag: tagOf(document) })
-      }
-      throw new IopaError(409, 'document-exists', 'Every id that was made for this document is in use; try again.')
-    }
+    post: request => host.requests.run(request.context, keeper => createItem(request, keeper))
   }
 }

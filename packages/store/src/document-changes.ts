@@ -1,4 +1,5 @@
 import { IopaError } from '@iopa/appbuilder'
+import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
 import { heldSize, heldState } from './held-state.ts'
@@ -20,10 +21,17 @@ export interface KeptChange {
 
 /** Keeps what a change makes of a document. */
 export interface ChangeJournal {
-  write(key: string, record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true }): Promise<void>
+  write(
+    key: string,
+    record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true },
+    beside?: readonly StorageChange[]
+  ): Promise<void>
   /** The document is no longer as it is written. */
   renew(key: string): void
 }
+
+/** What is written in one batch with a new state, where the store has a storage. */
+export type Beside = (document: Kept) => readonly StorageChange[]
 
 /** What the changes of a store need of it. */
 export interface ChangeHost {
@@ -55,11 +63,13 @@ export class DocumentChanges {
   }
 
   /** `work` gives the new state from the document as it is, or `DELETED`; what it throws leaves the document as it was. */
-  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false): MaybePromise<KeptChange> {
+  change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false, beside?: Beside): MaybePromise<KeptChange> {
     return this.#turns.run(key, () => {
       const current = this.#host.documents.get(key)
       const next = work(current)
-      return next instanceof Promise ? next.then(state => this.#keep(key, current, state, replica)) : this.#keep(key, current, next, replica)
+      return next instanceof Promise
+        ? next.then(state => this.#keep(key, current, state, replica, beside))
+        : this.#keep(key, current, next, replica, beside)
     })
   }
 
@@ -68,7 +78,7 @@ export class DocumentChanges {
     return this.#turns.idle()
   }
 
-  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean): MaybePromise<KeptChange> {
+  #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {
     if (state === DELETED) return this.#delete(key, previous)
     const { documents, clock } = this.#host
     const held = heldState(state)
@@ -76,19 +86,25 @@ export class DocumentChanges {
     const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
     const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }
-    if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth)
+    if (this.#journal !== null) return this.#write(this.#journal, document, previous, growth, beside?.(document))
     documents.put(document)
     this.#host.history?.record(key, { version: document.version, changed: document.changed, state: held })
     return { key, document, previous, version: document.version }
   }
 
-  async #write(journal: ChangeJournal, document: Kept, previous: Kept | undefined, growth: number): Promise<KeptChange> {
+  async #write(
+    journal: ChangeJournal,
+    document: Kept,
+    previous: Kept | undefined,
+    growth: number,
+    beside: readonly StorageChange[] | undefined
+  ): Promise<KeptChange> {
     const { key, version, changed, state } = document
     const creates = previous === undefined ? 1 : 0
     this.#comingDocuments += creates
     this.#comingBytes += growth
     try {
-      await journal.write(key, { version, changed, state })
+      await journal.write(key, { version, changed, state }, beside)
     } finally {
       this.#comingDocuments -= creates
       this.#comingBytes -= growth

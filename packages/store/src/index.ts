@@ -8,6 +8,8 @@
  */
 
 export type { HistoryOptions } from './history/history-limits.ts'
+export type { Idempotency, IdempotencyLimits, IdempotencyOptions } from './idempotency/idempotency.ts'
+export { idempotency } from './idempotency/idempotency.ts'
 export { memory } from './storage/memory.ts'
 export { store } from './store.ts'
 export type {

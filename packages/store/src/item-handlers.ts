@@ -7,6 +7,7 @@ import type { DocumentKeys, Params } from './document-keys.ts'
 import type { Documents, Kept } from './documents.ts'
 import type { History } from './history/history.ts'
 import { replayMissed } from './history/history-handlers.ts'
+import type { IdempotentRequests } from './idempotency/idempotent-requests.ts'
 import { isVersionTag, type Represent, tagOf } from './representation.ts'
 import type { Cause, Served } from './served-resources.ts'
 import type { MaybePromise } from './turns.ts'
@@ -24,6 +25,8 @@ export interface ItemHost {
   readonly create: boolean
   /** Tells of a change that has been kept. */
   readonly history: History | null
+  /** Runs POSTs with an idempotency key once. */
+  readonly requests: IdempotentRequests
   /** The state of a record in the shape of now; undefined where it cannot be migrated. */
   readonly current: (record: DocumentRecord) => Promise<unknown>
   kept(change: KeptChange, cause: Cause): void

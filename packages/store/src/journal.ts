@@ -39,9 +39,9 @@ export class Journal {
     this.#history = history
   }
 
-  /** Resolves when the storage has the change of a document: its state, or nothing. */
-  async write(key: string, record: Omit<DocumentRecord, 'shape'>): Promise<void> {
-    const changes: StorageChange[] = [this.#put(key, record)]
+  /** Resolves when the storage has the change of a document: its state, or nothing, and what is written beside it. */
+  async write(key: string, record: Omit<DocumentRecord, 'shape'>, beside: readonly StorageChange[] = []): Promise<void> {
+    const changes: StorageChange[] = [this.#put(key, record), ...beside]
     const taken = this.#take(changes, key)
     const reserved = this.#reserve(record.version, changes)
     const entry = this.#history?.entryOf(key, record)

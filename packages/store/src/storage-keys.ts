@@ -5,7 +5,7 @@ import type { Storage } from '@iopa/appbuilder/extension'
  * The keys of a store in its storage are `<pattern>\0<letter>\0<rest>`, so that several stores share one storage. No pattern and no key of a
  * document holds U+0000 at an end.
  */
-const LETTERS = { document: 'd', meta: 'm', aside: 'x', presence: 'p', history: 'h' } as const
+const LETTERS = { document: 'd', meta: 'm', aside: 'x', presence: 'p', history: 'h', answers: 'k' } as const
 
 /** Which keys of a storage are those of one store. */
 export interface StorageKeys {
@@ -13,6 +13,8 @@ export interface StorageKeys {
   /** Set aside: what could not be read. */
   readonly aside: string
   readonly meta: string
+  /** Answers to requests with an idempotency key. */
+  readonly answers: string
   /** Earlier states. */
   readonly history: string
   /** When devices were heard last. */
@@ -23,6 +25,7 @@ export const storageKeys = (pattern: string): StorageKeys => ({
   documents: `${pattern}\0${LETTERS.document}\0`,
   aside: `${pattern}\0${LETTERS.aside}\0`,
   meta: `${pattern}\0${LETTERS.meta}\0`,
+  answers: `${pattern}\0${LETTERS.answers}\0`,
   history: `${pattern}\0${LETTERS.history}\0`,
   presence: `${pattern}\0${LETTERS.presence}\0`
 })

@@ -17,6 +17,9 @@ import { DocumentKeys } from './document-keys.ts'
 import { Documents, type Kept } from './documents.ts'
 import { History } from './history/history.ts'
 import { type HistoryLimits, historyLimits } from './history/history-limits.ts'
+import { answerLimits } from './idempotency/idempotency.ts'
+import { IdempotentRequests } from './idempotency/idempotent-requests.ts'
+import { KeptAnswers } from './idempotency/kept-answers.ts'
 import type { ItemHost } from './item-handlers.ts'
 import { currentState } from './opening.ts'
 import { type Represent, representation } from './representation.ts'
@@ -76,6 +79,7 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
   readonly create: boolean
   readonly handlers: Readonly<Record<string, unknown>>
   readonly history: History | null
+  readonly requests: IdempotentRequests
   readonly #served: ServedResources
   readonly #lifecycle: StoreLifecycle
   readonly #rules: Rules<StoreChange<Types> & RuleChange>
@@ -97,6 +101,7 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
     const { keys, documents } = this
     const history = options.history === undefined ? null : this.#historyOf(historyLimits(options.history), storage ?? memory(), logger)
     this.history = history
+    this.requests = new IdempotentRequests(new KeptAnswers(storage ?? memory(), storageKeys(contract.pattern).answers, answerLimits(), clock))
     this.changes = new DocumentChanges({ documents, limits, clock, history })
     this.#lifecycle = new StoreLifecycle({ contract, keys, documents, changes: this.changes, clock, logger, history }, storage, initial)
   }

@@ -1,0 +1,95 @@
+import type { Context, Next } from '@iopa/appbuilder'
+import { type AppHandle, checkOptions, type Extension, markFactory, optionError, type Storage } from '@iopa/appbuilder/extension'
+import { type Clock, systemClock } from '@iopa/transport'
+import { memory } from '../storage/memory.ts'
+import { leaveStorage, takeStorage } from '../storage-keys.ts'
+import { IdempotentRequests } from './idempotent-requests.ts'
+import { keptAnswer, keptError } from './kept-answer.ts'
+import { type AnswerLimits, KeptAnswers } from './kept-answers.ts'
+
+/** Most that `idempotency()` keeps. */
+export interface IdempotencyLimits {
+  /** Answers; 10,000 unless given. */
+  readonly entries?: number
+  /** Answers of one user; 1,000 unless given. Users that are not authenticated count as one. */
+  readonly entriesPerUser?: number
+  /** Bytes of all answers; 16 MiB unless given. */
+  readonly bytes?: number
+  /** Bytes of one answer; 64 KiB unless given. */
+  readonly answerBytes?: number
+  /** Hours that an answer is kept; 24 unless given. */
+  readonly hours?: number
+}
+
+/** Options of `idempotency()`. */
+export interface IdempotencyOptions {
+  /** Where answers are kept; in memory unless given. It may be that of a store. */
+  readonly storage?: Storage
+  readonly limits?: IdempotencyLimits
+  /** That of the machine unless given. */
+  readonly clock?: Clock
+}
+
+/** Middleware for an app, a route or a resource. */
+export interface Idempotency extends Extension<object> {
+  invoke(context: Context, next: Next): unknown
+  /** Leaves its storage, which ends with the last store that uses it. The app that it was added to does so by itself. Idempotent. */
+  close(): Promise<void>
+}
+
+const OPTIONS: Record<keyof IdempotencyOptions, true> = { storage: true, limits: true, clock: true }
+const LIMITS: Required<IdempotencyLimits> = { entries: 10_000, entriesPerUser: 1000, bytes: 2 ** 24, answerBytes: 2 ** 16, hours: 24 }
+const PREFIX = '\0idempotency\0'
+const HOUR = 3_600_000
+
+/**
+ * A POST with the header `idempotency-key` is handled once: a retry with the same key gets the same status, headers and body, also after a restart.
+ * It stands behind authentication, for keys are those of a user.
+ */
+export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
+  checkOptions('idempotency()', options, OPTIONS, idempotency)
+  const { storage, limits, clock = systemClock } = options
+  if (storage !== undefined) takeStorage(storage, PREFIX)
+  const requests = new IdempotentRequests(new KeptAnswers(storage ?? memory(), PREFIX, answerLimits(limits), clock))
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    closing ??= storage === undefined ? Promise.resolve() : leaveStorage(storage, PREFIX)
+    return closing
+  }
+  return {
+    name: 'idempotency',
+    extend(app: AppHandle) {
+      app.defer(close)
+      return {}
+    },
+    invoke: (context, next) =>
+      requests.run(context, async keeper => {
+        if (keeper === null) return next()
+        const before = new Map(context.response.headers)
+        let value: unknown
+        try {
+          value = await next()
+        } catch (error) {
+          const kept = keptError(error)
+          if (kept !== null) await keeper.keep(kept)
+          throw error
+        }
+        const kept = keptAnswer(context, before)
+        if (kept !== null) await keeper.keep(kept)
+        return value
+      }),
+    close
+  }
+}
+
+markFactory('idempotency()', idempotency as never)
+
+/** @throws IopaError 500 `bad-option`. */
+export const answerLimits = (given: IdempotencyLimits = {}): AnswerLimits => {
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(LIMITS, name)) throw optionError(`limits of idempotency() has no '${name}': it has ${Object.keys(LIMITS).join(', ')}.`)
+    if (typeof value !== 'number' || !(value > 0)) throw optionError(`limits.${name} of idempotency() is a number above 0, not ${String(value)}.`)
+  }
+  const { hours, ...limits } = { ...LIMITS, ...given }
+  return { ...limits, age: hours * HOUR }
+}
