@@ -14,6 +14,8 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/iopa-mqtt/src/broker/restore.ts': 'dates in the store',
   'packages/store/src/collection-handlers.ts': 'ids in the order of time',
   'packages/store/src/document-changes.ts': 'when a document was changed',
+  'packages/store/src/history/history-pruning.ts': 'the age of stored states',
+  'packages/store/src/twin/presence.ts': 'when a device was seen',
   'packages/store/src/representation.ts': 'what computed members are made of',
   'packages/store/src/store-lifecycle.ts': 'when a document was set aside',
   'packages/static/src/memory.ts': 'Last-Modified, and a name for this start',

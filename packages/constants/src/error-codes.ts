@@ -67,6 +67,7 @@ export type IopaErrorCode =
   | 'disconnect'
   | 'disconnected'
   | 'document-deleted'
+  | 'document-exists'
   | 'document-too-large'
   | 'dot-segment'
   | 'duplicate-route'

@@ -10,7 +10,7 @@ import { type KeptAnswer, replayed } from './idempotency/kept-answer.ts'
 import type { ItemHost } from './item-handlers.ts'
 import { newKey } from './new-id.ts'
 import { tagOf } from './representation.ts'
-import type { Served } from './served-resources.ts'
+import { isOver, type Served } from './served-resources.ts'
 
 /** Ids that are tried before a new one is given up. */
 const MOST_TRIED = 8
@@ -55,7 +55,7 @@ export const collectionHandlers = (
         return input
       }
       const change = await changes.change(key, work, false, beside ?? undefined)
-      host.kept(change, { served, context })
+      host.kept(change, { served, context, isOver: isOver(context) })
       const answer = answerOf(change.document as Kept)
       if (written !== undefined) keeper?.kept(written)
       else await keeper?.keep(answer)

@@ -23,7 +23,7 @@ export class Documents {
   /** The oldest first. */
   readonly #gone = new Map<string, Tombstone>()
   readonly #mostGone: number
-  /** Keys in order; null until somebody lists. */
+  /** Keys in order; null until the first list. */
   #order: string[] | null = null
   #bytes = 0
 

@@ -1,5 +1,5 @@
 import { type Context, IopaError, reply } from '@iopa/appbuilder'
-import { evaluate, type Patch, type ResourceRequest } from '@iopa/appbuilder/extension'
+import { evaluate, type Patch, type ResourceRequest, valueType } from '@iopa/appbuilder/extension'
 import type { Clock, Context as OwnedContext } from '@iopa/transport'
 import { DELETED, type DocumentChanges, type KeptChange } from './document-changes.ts'
 import type { DocumentRecord } from './document-format.ts'
@@ -9,7 +9,7 @@ import type { History } from './history/history.ts'
 import { replayMissed } from './history/history-handlers.ts'
 import type { IdempotentRequests } from './idempotency/idempotent-requests.ts'
 import { isVersionTag, type Represent, tagOf } from './representation.ts'
-import type { Cause, Served } from './served-resources.ts'
+import { type Cause, isOver, type Served } from './served-resources.ts'
 import type { MaybePromise } from './turns.ts'
 
 /** What the handlers of the resources of a store need of it. */
@@ -40,8 +40,9 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
   const { keys, documents, changes, represent } = host
 
   const answer = (context: Context, document: Kept): unknown => {
-    context.response.headers.set('etag', tagOf(document))
-    return represent(document)
+    const representation = represent(document)
+    context.response.headers.set('etag', tagOf(document, valueType(context, representation)))
+    return representation
   }
 
   const existing = (key: string, document: Kept | undefined): Kept => {
@@ -60,14 +61,17 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       key,
       current => {
         // It has waited for its turn, and its peer may have left meanwhile.
-        if (context.ended) throw new IopaError(408, 'answer-gone', 'The request was over before its turn came.')
+        if (isOver(context)) throw new IopaError(408, 'answer-gone', 'The request was over before its turn came.')
         if (conditional) assertHolds(context, current)
         return work(current, key)
       },
       replica
     )
     const settled = (kept: KeptChange): unknown => {
-      host.kept(kept, { served, context })
+      // Its peer may have left, or its time may be over; the change has been made all the same.
+      const over = isOver(context)
+      host.kept(kept, { served, context, isOver: over })
+      if (over) return undefined
       if (kept.document === null) return undefined
       if (kept.previous === undefined) context.response.status = 201
       return answer(context, kept.document)
@@ -83,9 +87,10 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       const document = existing(key, documents.get(key))
       if (host.history !== null) replayMissed(host, host.history, context, document)
       if (!hasPreconditions(context) || context['iopa.Observe'] === true) return answer(context, document)
-      const verdict = evaluate(context.headers, currentOf(document), true)
+      const etag = tagOf(document, valueType(context, document.state))
+      const verdict = evaluate(context.headers, currentOf(document, etag), true)
       if (verdict === 'failed') throw preconditionFailed()
-      return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document) }) : answer(context, document)
+      return verdict === 'not-modified' ? reply(304, undefined, { etag }) : answer(context, document)
     },
     put: request =>
       change(request, (current, key) => {
@@ -105,9 +110,9 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
 /** True when a header of the request states a precondition (RFC 9110 section 13.1). */
 const hasPreconditions = (context: Context): boolean => (context as OwnedContext).hasPrecondition
 
-const currentOf = (document: Kept | undefined) => ({
+const currentOf = (document: Kept | undefined, etag?: string) => ({
   exists: document !== undefined,
-  etag: document && tagOf(document),
+  etag,
   lastModified: undefined,
   isVersion: (tag: string): boolean => document !== undefined && isVersionTag(tag, document.version)
 })

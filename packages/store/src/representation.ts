@@ -36,10 +36,23 @@ export const representation = (
   }
 }
 
-/** The entity tag of a document as JSON: its version, and a letter of the representation. It fits CoAP (8 bytes, RFC 7252 section 5.10.6). */
-export const tagOf = ({ version }: Kept): string => `"${version.toString(36)}${JSON_LETTER}"`
+/**
+ * The entity tag of a document in a media type, JSON unless given: its version, and a letter of the media type. It fits CoAP (8 bytes, RFC 7252
+ * section 5.10.6).
+ */
+export const tagOf = ({ version }: Kept, type: string = JSON_TYPE): string => `"${version.toString(36)}${letterOf(type)}"`
 
-const JSON_LETTER = 'j'
+const JSON_TYPE = 'application/json'
+
+const letterOf = (type: string): string => {
+  if (type === JSON_TYPE) return 'j'
+  if (type === 'application/cbor') return 'c'
+  let sum = 0
+  for (let at = 0; at < type.length; at++) sum = (sum * 31 + type.charCodeAt(at)) % OTHERS.length
+  return OTHERS[sum] as string
+}
+
+const OTHERS = 'abdefghiklmnopqrstuvwxyz'
 
 const TAG = /^"?([0-9a-z]{1,7})[a-z]"?$/
 

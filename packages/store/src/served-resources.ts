@@ -17,7 +17,12 @@ export interface Served {
 export interface Cause {
   readonly served: Served
   readonly context: Context
+  /** True where its answer has been sent, or will not be. */
+  readonly isOver: boolean
 }
+
+/** True where the answer of a request has been sent, or will not be. */
+export const isOver = (context: Context): boolean => context.ended || context.response.sealed
 
 /** What a store serves, on which apps, and whom it tells of changes. */
 export class ServedResources {
@@ -53,7 +58,7 @@ export class ServedResources {
   notify(key: string, cause: Cause | null): void {
     for (const { pathOf, host } of this.#served) {
       const path = pathOf(key)
-      if (cause === null || cause.served.host !== host) host.notify(path)
+      if (cause === null || cause.isOver || cause.served.host !== host) host.notify(path)
       else if (path !== cause.context['iopa.Path']) cause.context.notify(path)
     }
   }

@@ -42,7 +42,7 @@ class DiskStorage implements Storage {
   readonly #path: string
   readonly #sync: boolean
   #opened: Promise<Database> | null = null
-  #waiting: Commit[] = []
+  readonly #waiting: Commit[] = []
   #flushing: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
