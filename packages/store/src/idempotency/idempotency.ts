@@ -63,8 +63,9 @@ export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
       app.defer(close)
       return {}
     },
-    invoke: (context, next) =>
-      requests.run(context, async keeper => {
+    invoke: (context, next) => {
+      if (context['iopa.Method'] !== 'POST') return next()
+      return requests.run(context, async keeper => {
         if (keeper === null) return next()
         const before = new Map(context.response.headers)
         let value: unknown
@@ -78,7 +79,8 @@ export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
         const kept = keptAnswer(context, before)
         if (kept !== null) await keeper.keep(kept)
         return value
-      }),
+      })
+    },
     close
   }
 }
