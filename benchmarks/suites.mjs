@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import findMyWay from 'find-my-way'
 import koaCompose from 'koa-compose'
 import { build as composer } from './composer.mjs'
+import { byHand, build as declared, requests, state } from './contract.mjs'
 import { coapLoad, udpLoad } from './loads/datagrams.mjs'
 import { httpLoad } from './loads/http.mjs'
 import { mqttLoad } from './loads/mqtt.mjs'
@@ -13,6 +14,7 @@ import { build as router } from './router.mjs'
 import { build as stores } from './store.mjs'
 
 const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ a: 'x'.repeat(1000), b: [1, 2, 3] }) }
+const light = { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(state) }
 const folder = mkdtempSync(join(tmpdir(), 'iopa-bench-'))
 writeFileSync(join(folder, 'small.html'), `<!doctype html>${'x'.repeat(1024 - 15)}`)
 writeFileSync(join(folder, 'big.bin'), Buffer.alloc(1 << 20, 'y'))
@@ -24,6 +26,12 @@ export const serverSuites = {
     peers: 'http',
     baseline: 'node-http',
     cases: { 'GET /hello': httpLoad('/hello'), 'GET /users/:id among 30 routes': httpLoad('/users/7'), 'POST 1 KB of JSON': httpLoad('/echo', json) }
+  },
+  contract: {
+    ours: 'contract.mjs',
+    peers: 'contract',
+    baseline: 'iopa-by-hand',
+    cases: { 'GET with validated params': httpLoad('/lights/7'), 'PUT of a validated state': httpLoad('/lights/7', light) }
   },
   coap: {
     ours: 'coap.mjs',
@@ -126,6 +134,15 @@ export const microSuites = {
     build: router,
     baseline: 'find-my-way',
     cases: { 'eight routes, a mix': build => ({ iopa: each(build(routes)), 'find-my-way': each(findMyWayOf()) }) }
+  },
+  'contract-run': {
+    module: 'contract.mjs',
+    build: declared,
+    baseline: 'by hand',
+    cases: {
+      'GET with validated params': build => ({ iopa: requests(build(), 'GET'), 'by hand': requests(byHand(), 'GET') }),
+      'PUT of a validated state': build => ({ iopa: requests(build(), 'PUT'), 'by hand': requests(byHand(), 'PUT') })
+    }
   },
   compose: {
     module: 'composer.mjs',

@@ -13,7 +13,7 @@ const manifestOf = (folder: string): { name: string; dependencies?: Record<strin
 const folderOf = new Map(readdirSync(packages).map(folder => [manifestOf(folder).name, folder]))
 const coreOf = (folder: string): string[] => Object.keys(manifestOf(folder).dependencies ?? {}).flatMap(name => folderOf.get(name) ?? [])
 /** What an app names in its package.json; what these need of the core it cannot import. */
-const WANTED = ['appbuilder', 'router', 'static', ...[...folderOf.values()].filter(folder => folder.startsWith('iopa-'))]
+const WANTED = ['appbuilder', 'resource', 'router', 'static', ...[...folderOf.values()].filter(folder => folder.startsWith('iopa-'))]
 const nameOf = (folder: string): string => folder.replace('iopa-', '')
 
 /** As pnpm installs: each package sees its own dependencies and no others, and the app sees what it has named. */
@@ -125,10 +125,48 @@ const ALL = `
   export const handler = toFetchHandler(app)
 `
 
+const RESOURCES = `
+  import { App } from '@iopa/appbuilder'
+  import type { Schema } from '@iopa/appbuilder/extension'
+  import { at, collection, isProblem, resource, resources } from '@iopa/resource'
+  import { router } from '@iopa/router'
+  declare const Light: Schema<{ on: boolean; level?: number }, { on: boolean; level: number }>
+  declare const Text: Schema<string>
+  const light = resource('/lights/{id}', {
+    state: Light,
+    computed: { href: Text },
+    methods: { get: {}, put: { errors: { busy: { status: 409 } } }, patch: {}, post: { input: Text, answer: Text } }
+  })
+  const lights = collection(light, '/lights', { create: true, filter: ['on'] })
+  const app = new App().use(router()).use(resources())
+  app.serve(light, {
+    get: ({ params }) => ({ on: true, level: params.id.length, href: '/' }),
+    put: ({ input }) => void input.level.toFixed(),
+    post: ({ input }) => input.toUpperCase()
+  })
+  app.serve(lights, { get: ({ query }) => ({ items: [], next: query.on ?? '' }), post: ({ input }) => ({ id: '1', state: { ...input, href: '/' } }) })
+  app.put('/plain/:id', { input: Light }, ({ input, params }) => input.level + params.id.length)
+  // @ts-expect-error a member that the schema does not give
+  app.put('/plain/:id', { input: Light }, ({ input }) => input.colour)
+  // @ts-expect-error a handler is missing
+  app.serve(light, { get: () => undefined, put: () => undefined })
+  export const use = async (): Promise<string> => {
+    const hall = at(app, light, { id: 'hall' })
+    await hall.put({ on: true })
+    await hall.patch({ level: 3 })
+    const page = await at(app, lights).get({ query: { on: true, limit: 5 } })
+    try {
+      return ((await hall.get()).href + (await hall.post('x'))) + page.items[0]?.state.level
+    } catch (error) {
+      return isProblem(light, error) && error.code === 'busy' ? 'busy' : ''
+    }
+  }
+`
+
 // `types: []` is an app without @types/node; `lib` is what TypeScript takes by itself for this target.
 const CONFIG = {
   compilerOptions: { strict: true, target: 'es2022', module: 'esnext', moduleResolution: 'bundler', noEmit: true, skipLibCheck: false, types: [] },
-  files: ['app.ts', 'all.ts']
+  files: ['app.ts', 'all.ts', 'resources.ts']
 }
 
 const built = existsSync(join(root, 'packages/appbuilder/dist'))
@@ -141,6 +179,7 @@ describe.skipIf(!built)('an app installed with pnpm, without @types/node and wit
     writeFileSync(join(place, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
     writeFileSync(join(place, 'app.ts'), APP)
     writeFileSync(join(place, 'all.ts'), ALL)
+    writeFileSync(join(place, 'resources.ts'), RESOURCES)
     writeFileSync(join(place, 'tsconfig.json'), JSON.stringify(CONFIG))
   })
   afterAll(() => rmSync(place, { recursive: true, force: true }))

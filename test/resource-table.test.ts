@@ -1,5 +1,6 @@
 // One declaration over five protocols, and inside the process: what comes of each kind of request is the same everywhere.
 import { App, type Context, IopaError, type MiddlewareFunction } from '@iopa/appbuilder'
+import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
 import { http } from '@iopa/http'
 import { mqtt } from '@iopa/mqtt'
@@ -29,7 +30,7 @@ const keeper: MiddlewareFunction = Object.assign(
 type Row = Record<string, unknown>
 
 const lights = new Map<string, { on: boolean; level: number }>()
-const app = new App({ logger: false })
+const app = new App({ logger: false, codecs: [cbor()] })
   .use(keeper)
   .use(router())
   .use(resources())
@@ -90,9 +91,31 @@ const rowOf = async (target: Parameters<typeof at>[0], id: string): Promise<Row>
     }
     return levels
   })
+  const inCbor = at(target, light, { id }, { type: 'application/cbor' })
+  const cborPut = await outcomeOf(() => inCbor.put({ on: true, level: 11 }))
+  const cborRead = await outcomeOf(() => inCbor.get())
+  const cborInvalid = await outcomeOf(() => inCbor.put({ on: 1 } as never))
   const deleted = await outcomeOf(() => client.delete())
   const gone = await outcomeOf(() => client.get())
-  return { valid, read, invalid, unauthorised, tooLong, missing, declared, patched, conditional, jsonPatched, refused, observed, deleted, gone }
+  return {
+    valid,
+    read,
+    invalid,
+    unauthorised,
+    tooLong,
+    missing,
+    declared,
+    patched,
+    conditional,
+    jsonPatched,
+    refused,
+    observed,
+    cborPut,
+    cborRead,
+    cborInvalid,
+    deleted,
+    gone
+  }
 }
 
 const EXPECTED: Row = {
@@ -108,6 +131,9 @@ const EXPECTED: Row = {
   jsonPatched: { on: true, level: 9 },
   refused: { status: 422, says: '/on:' },
   observed: [9, 10],
+  cborPut: { on: true, level: 11 },
+  cborRead: { on: true, level: 11 },
+  cborInvalid: { status: 422, says: '/on:' },
   deleted: undefined,
   gone: { status: 404, says: 'There' }
 }

@@ -7,9 +7,12 @@ import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
+import { resource } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { senml } from '@iopa/senml'
 import { serveStatic } from '@iopa/static'
+import { store } from '@iopa/store'
+import { disk } from '@iopa/store/disk'
 import { tcp } from '@iopa/tcp'
 import { memory } from '@iopa/testing'
 import { udp } from '@iopa/udp'
@@ -27,6 +30,8 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['router()', router],
   ['senml()', senml],
   ['serveStatic()', options => serveStatic('.', options)],
+  ['store()', options => store(resource('/a/{id}', { methods: { get: {} } }), options)],
+  ['disk()', options => disk('data', options)],
   ['tcp()', tcp],
   ['memory()', memory],
   ['udp()', udp]

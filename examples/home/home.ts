@@ -23,7 +23,7 @@ export const home = (transports: readonly Transport[], options: AppOptions = {})
   for (const transport of transports) app.use(transport)
 
   const rooms = store(light, { initial: { hall: OFF, kitchen: OFF, porch: OFF }, create: false })
-  const readings = store(sensor, { limits: { documents: 1000 }, computed: { at: (_, { changed }) => changed } })
+  const readings = store(sensor, { history: { keep: 1000, days: 1 }, limits: { documents: 1000 }, computed: { at: (_, { changed }) => changed } })
   app.serve(light, rooms).serve(lights, rooms).serve(sensor, readings).serve(sensors, readings)
 
   app.get('/changes', { title: 'The newest changes', discoverable: false }, ({ query }) => changes.since(Number(query.get('after') ?? 0)))

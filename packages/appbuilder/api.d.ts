@@ -2,9 +2,9 @@
 
 // app-types.d.ts
 /// <reference lib="esnext.disposable" />
-import { IopaKeys, KeysDeclaration } from "@iopa/constants";
-import { Context } from "@iopa/context";
-import { RouteAttributes, RouteInfo, Transport } from "@iopa/transport";
+import { IopaKeys, KeysDeclaration, Logger } from "@iopa/constants";
+import { Context, EndReason } from "@iopa/context";
+import { SecurityScheme, RouteAttributes, Clock, RouteInfo, Transport } from "@iopa/transport";
 interface Next {
     (): Promise<unknown>;
     invoke(context: Context): Promise<unknown>;
@@ -21,6 +21,7 @@ interface Declarations<Required extends keyof IopaKeys = never, Provided extends
     readonly answers?: boolean;
     readonly keys?: KeysDeclaration | readonly KeysDeclaration[];
     readonly neutral?: boolean;
+    readonly security?: readonly SecurityScheme[];
 }
 type DeclaredMiddleware<Required extends keyof IopaKeys, Provided extends keyof IopaKeys> = (MiddlewareFunction<Context<Required>> | MiddlewareObject<Context<Required>>) & {
     readonly provides: readonly Provided[];
@@ -34,8 +35,14 @@ type DefinedMiddleware<Required extends keyof IopaKeys, Provided extends keyof I
     readonly neutral?: boolean;
 };
 interface RouteRegistry {
-    add(method: string | undefined, pattern: string, attributes: RouteAttributes, chain: readonly (MiddlewareFunction | MiddlewareObject)[]): RegisteredRoute;
+    add(method: string | undefined, pattern: string, attributes: RouteAttributes, chain: readonly (MiddlewareFunction | MiddlewareObject)[], place?: () => string): RegisteredRoute;
+    validateWith(validator: RouteValidator): void;
 }
+type RouteValidator = (route: {
+    readonly method: string | undefined;
+    readonly pattern: string;
+    readonly attributes: RouteAttributes;
+}, handler: MiddlewareFunction) => MiddlewareFunction | undefined;
 interface RegisteredRoute {
     remove(): void;
 }
@@ -63,6 +70,18 @@ type Check<Required extends keyof IopaKeys, Provided> = [
 interface AppHandle {
     readonly capabilities: Record<string, Record<string, unknown>>;
     readonly registry: RouteRegistry;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    routes(as?: Context): Iterable<RouteInfo>;
+    transports(): readonly {
+        readonly name: string;
+        readonly schemes: readonly string[];
+        readonly urls: readonly string[];
+    }[];
+    notify(path: string): void;
+    mayGet(path: string, as: Context): boolean | Promise<boolean>;
+    defer(dispose: (reason: EndReason) => unknown): void;
+    routesChanged(): void;
     notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void;
 }
 interface Extension<Methods extends object> {
@@ -100,18 +119,21 @@ interface Use {
     <This, Options extends readonly unknown[]>(this: This, middleware: new (app: never, ...options: Options) => MiddlewareObject, ...options: Options): This;
     <This, Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never>(this: This, middleware: DeclaredMiddleware<Required, Provided> & Check<Required, ProvidedBy<This>>): This & Provides<Provided>;
 }
-export { defineMiddleware as k };
-export type { AppHandle as A, Check as C, Declarations as D, Extension as E, MiddlewareFunction as M, Next as N, PlainMiddlewareObject as P, RegisteredRoute as R, Use as U, ContextKey as a, ContextOf as b, DeclaredMiddleware as c, DefinedMiddleware as d, Mount as e, ProvidedBy as f, Provides as g, RequiredBy as h, RouteRegistry as i, MiddlewareObject as j };
+export { defineMiddleware as l };
+export type { AppHandle as A, Check as C, Declarations as D, Extension as E, MiddlewareFunction as M, Next as N, PlainMiddlewareObject as P, RegisteredRoute as R, Use as U, MiddlewareObject as a, ContextKey as b, ContextOf as c, DeclaredMiddleware as d, DefinedMiddleware as e, Mount as f, ProvidedBy as g, Provides as h, RequiredBy as i, RouteRegistry as j, RouteValidator as k };
 
 // extension.d.ts
 /// <reference lib="esnext.disposable" />
-export { MethodContract, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, ResourceContract, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, checkOptions, expandPattern, isUnrouted, markFactory, matchPattern, parsePattern, pathsOfRoute } from "@iopa/transport";
+import { EarlierState, RunContext } from "@iopa/context/host";
+export { EarlierState, valueType } from "@iopa/context/host";
+import { MethodTypes, ResourceTypes, ResourceContract, Clock } from "@iopa/transport";
+export { Clock, CollectionContract, CollectionItem, CollectionPage, CollectionQuery, CollectionQueryInput, CollectionTypes, ErrorContract, InputFault, InputOf, JsonSchemaOptions, MethodContract, MethodTypes, OutputOf, ParamsOf, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, PresenceState, RepresentationOf, ResourceContract, ResourceTypes, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, StateOf, TwinContract, TwinState, TwinTypes, TypesOf, checkOptions, expandPattern, faultsOf, invalidInput, isUnrouted, markFactory, matchPattern, optionError, paramNames, parsePattern, pathsOfRoute, validate } from "@iopa/transport";
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from "@iopa/transport/host";
-import { MiddlewareFunction } from "./index.js";
-export { A as AppHandle, C as Check, a as ContextKey, b as ContextOf, D as Declarations, c as DeclaredMiddleware, d as DefinedMiddleware, E as Extension, e as Mount, P as PlainMiddlewareObject, f as ProvidedBy, g as Provides, R as RegisteredRoute, h as RequiredBy, i as RouteRegistry, U as Use } from "./app-types.js";
-import { RunContext } from "@iopa/context/host";
-import { Context } from "@iopa/context";
-import "@iopa/constants";
+import { MiddlewareFunction, Next, MiddlewareObject } from "./index.js";
+export { A as AppHandle, C as Check, b as ContextKey, c as ContextOf, D as Declarations, d as DeclaredMiddleware, e as DefinedMiddleware, E as Extension, f as Mount, P as PlainMiddlewareObject, g as ProvidedBy, h as Provides, R as RegisteredRoute, i as RequiredBy, j as RouteRegistry, k as RouteValidator, U as Use } from "./app-types.js";
+import { Context, Reply, EndReason } from "@iopa/context";
+import { HeaderFields, Logger } from "@iopa/constants";
+declare const replayFirst: (context: Context, states: AsyncIterable<EarlierState>) => void;
 type Pipeline = (context: RunContext) => unknown;
 declare const noteMethods: (context: Context, methods: readonly string[], shown?: readonly string[]) => void;
 declare const isNoted: (context: Context) => boolean;
@@ -121,9 +143,87 @@ interface PreconditionOptions {
     readonly own: boolean;
     hasGet(path: string): boolean;
 }
+interface CheckedHandler extends MiddlewareFunction {
+    readonly check: (context: Context) => unknown;
+    readonly perform: (checked: unknown, context: Context, next: Next) => unknown;
+    readonly exclusive: boolean;
+}
 declare const withPreconditions: (handler: MiddlewareFunction, { method, own, hasGet }: PreconditionOptions) => MiddlewareFunction;
-export { isNoted, noteMethods, sequence, withPreconditions };
-export type { Pipeline, PreconditionOptions };
+interface Current {
+    readonly exists: boolean;
+    readonly etag: string | undefined;
+    readonly lastModified: string | undefined;
+    readonly isVersion?: (tag: string) => boolean;
+}
+type Verdict = "proceed" | "not-modified" | "failed";
+declare const evaluate: (headers: HeaderFields, current: Current, reads: boolean) => Verdict;
+interface RunNesting<T> {
+    current(): T | undefined;
+    run<R>(value: T, work: () => R): R;
+    stop(): void;
+}
+declare const runNesting: <T>() => RunNesting<T>;
+interface ResourceRequest<Params = unknown, Query = unknown, Headers = unknown, Input = unknown> {
+    readonly params: Params;
+    readonly query: Query;
+    readonly headers: Headers;
+    readonly input: Input;
+    readonly context: Context;
+}
+interface Patch<State> {
+    apply(state: State): State | Promise<State>;
+}
+type ResourceValue<T> = T | Reply | Response | undefined;
+type ResourceHandler<Params, Method extends MethodTypes, Input = Method["input"], Answer = Method["answer"]> = (request: ResourceRequest<Params, Method["query"], Method["headers"], Input>) => ResourceValue<Answer> | Promise<ResourceValue<Answer>>;
+type ResourceHandlers<Types extends ResourceTypes> = {
+    readonly [Name in Exclude<keyof Types["methods"], PatchName>]: ResourceHandler<Types["params"], Types["methods"][Name]>;
+} & {
+    readonly [Name in Extract<keyof Types["methods"], PatchName>]?: ResourceHandler<Types["params"], Types["methods"][Name], Patch<Types["state"]>>;
+};
+type PatchName = "patch" | "ipatch";
+interface ServeOptions {
+    readonly middleware?: readonly (MiddlewareFunction | MiddlewareObject)[];
+    readonly instances?: () => Iterable<string>;
+    readonly preconditions?: "own";
+}
+interface ResourceServer<Types extends ResourceTypes = ResourceTypes> {
+    serve(contract: ResourceContract<Types>, host: ServeHost, options?: ServeOptions): void;
+}
+interface ServeHost {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    serve<Types extends ResourceTypes>(contract: ResourceContract<Types>, handlers: ResourceHandlers<Types>, options?: ServeOptions): void;
+    notify(path: string): void;
+    mayGet(path: string, as: Context): boolean | Promise<boolean>;
+    defer(dispose: (reason: EndReason) => unknown): void;
+}
+type StorageChange = {
+    readonly type: "put";
+    readonly key: string;
+    readonly value: Uint8Array;
+} | {
+    readonly type: "delete";
+    readonly key: string;
+};
+interface StorageRange {
+    readonly prefix?: string;
+    readonly after?: string;
+    readonly limit?: number;
+    readonly reverse?: boolean;
+}
+interface Storage {
+    get(key: string): Promise<Uint8Array | undefined>;
+    put(key: string, value: Uint8Array): Promise<void>;
+    delete(key: string): Promise<void>;
+    list(range?: StorageRange): AsyncIterable<readonly [
+        key: string,
+        value: Uint8Array
+    ]>;
+    batch(changes: readonly StorageChange[]): Promise<void>;
+    close(): Promise<void>;
+}
+export { evaluate, isNoted, noteMethods, replayFirst, runNesting, sequence, withPreconditions };
+export type { CheckedHandler, Current, Patch, Pipeline, PreconditionOptions, ResourceHandler, ResourceHandlers, ResourceRequest, ResourceServer, ResourceValue, RunNesting, ServeHost, ServeOptions, Storage, StorageChange, StorageRange, Verdict };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
@@ -134,8 +234,8 @@ export { Answer, Context, ReceivedAnswer, Reply, reply } from "@iopa/context";
 import { Limits, Clock, RouteInfo, Host, Listener, ConnectOptions, Client, Counts, CoreRouteAttributes } from "@iopa/transport";
 export { Client, ConnectOptions, Counts, Limits, RequestOptions, TlsOptions, Transport } from "@iopa/transport";
 import { OwnedContext } from "@iopa/context/host";
-import { RouteRegistry, Use, Mount, Provides, ProvidedBy } from "./extension.js";
-export { M as MiddlewareFunction, j as MiddlewareObject, N as Next, k as defineMiddleware } from "./app-types.js";
+import { AppHandle, RouteRegistry, Use, Mount, Provides, ProvidedBy } from "./extension.js";
+export { M as MiddlewareFunction, a as MiddlewareObject, N as Next, l as defineMiddleware } from "./app-types.js";
 interface AppOptions<Required extends keyof IopaKeys$1 = keyof IopaKeys$1> {
     readonly logger?: Logger | false;
     readonly limits?: Partial<Limits>;
@@ -160,11 +260,7 @@ interface Explanation {
         readonly owner: string;
         readonly names: readonly string[];
     }[];
-    readonly transports: readonly {
-        readonly name: string;
-        readonly schemes: readonly string[];
-        readonly urls: readonly string[];
-    }[];
+    readonly transports: ReturnType<AppHandle["transports"]>;
     readonly limits: Limits;
     toString(): string;
 }

@@ -207,6 +207,7 @@ interface MqttListener extends Listener {
     publish(topic: string, payload: string | Uint8Array, options?: PublishOptions): Promise<void>;
 }
 interface MqttBridge {
+    readonly statePrefix: string | false;
     join(host: Host): Promise<MqttListener>;
 }
 interface RemoteOptions {

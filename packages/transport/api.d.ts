@@ -154,6 +154,200 @@ declare const paramNames: (segment: PatternSegment) => readonly string[];
 declare const placeParams: ({ prefix, params }: MixedSegment, text: string, starts: number[], ends: number[], at: number, offset: number) => boolean;
 declare const acceptsSegment: (segment: PatternSegment, text: string) => boolean;
 declare const compareSegments: (a: PatternSegment, b: PatternSegment) => number;
+interface Pattern {
+    readonly text: string;
+    readonly segments: readonly PatternSegment[];
+    readonly variants: readonly (readonly PatternSegment[])[];
+}
+declare const parsePattern: (text: string) => Pattern;
+type PatternParams = Readonly<Record<string, string>>;
+type PatternValues = Readonly<Record<string, string | number | undefined>>;
+declare const matchPattern: ({ variants }: Pattern, path: string) => PatternParams | undefined;
+declare const expandPattern: (pattern: Pattern, values: PatternValues) => string;
+interface CollectionContract {
+    readonly item: ResourceContract;
+    readonly id: string;
+    readonly create: boolean;
+    readonly page: number;
+    readonly filter: readonly string[];
+}
+interface CollectionItem<State = unknown> {
+    readonly id: string;
+    readonly state: State;
+}
+interface CollectionPage<State = unknown> {
+    readonly items: readonly CollectionItem<State>[];
+    readonly next?: string;
+}
+type CollectionQuery<Filter extends string = never> = {
+    readonly after?: string;
+    readonly limit: number;
+} & {
+    readonly [Name in Filter]?: string;
+};
+type CollectionQueryInput<Filter extends string = never> = {
+    readonly after?: string;
+    readonly limit?: number;
+} & {
+    readonly [Name in Filter]?: string | number | boolean;
+};
+interface CollectionTypes<Params, Item extends ResourceTypes, Create, Filter extends string> extends ResourceTypes {
+    readonly params: Params;
+    readonly paramsInput: Params;
+    readonly state: CollectionPage<Item["state"] & Item["computed"]>;
+    readonly stateInput: CollectionPage<Item["state"] & Item["computed"]>;
+    readonly computed: unknown;
+    readonly methods: CollectionMethods<Item, Filter, Create>;
+}
+type CollectionMethods<Item extends ResourceTypes, Filter extends string, Create> = Create extends true ? {
+    readonly get: ListTypes<Item, Filter>;
+    readonly post: CreateTypes<Item>;
+} : {
+    readonly get: ListTypes<Item, Filter>;
+};
+interface ListTypes<Item extends ResourceTypes, Filter extends string> {
+    readonly query: CollectionQuery<Filter>;
+    readonly queryInput: CollectionQueryInput<Filter>;
+    readonly headers: unknown;
+    readonly headersInput: unknown;
+    readonly input: unknown;
+    readonly inputInput: unknown;
+    readonly answer: CollectionPage<Item["state"] & Item["computed"]>;
+    readonly errors: never;
+}
+interface CreateTypes<Item extends ResourceTypes> {
+    readonly query: URLSearchParams;
+    readonly queryInput: Readonly<Record<string, string | readonly string[]>>;
+    readonly headers: unknown;
+    readonly headersInput: unknown;
+    readonly input: Item["state"];
+    readonly inputInput: Item["stateInput"];
+    readonly answer: CollectionItem<Item["state"] & Item["computed"]>;
+    readonly errors: never;
+}
+interface Schema<Input = unknown, Output = Input> {
+    readonly "~standard": {
+        readonly version: 1;
+        readonly vendor: string;
+        validate(value: unknown): SchemaResult<Output> | Promise<SchemaResult<Output>>;
+        readonly types?: {
+            readonly input: Input;
+            readonly output: Output;
+        } | undefined;
+        readonly jsonSchema?: {
+            input(options: JsonSchemaOptions): Readonly<Record<string, unknown>>;
+            output(options: JsonSchemaOptions): Readonly<Record<string, unknown>>;
+        };
+    };
+}
+interface JsonSchemaOptions {
+    readonly target: "draft-2020-12" | "draft-07" | "openapi-3.0" | (string & {});
+}
+type SchemaResult<Output> = {
+    readonly value: Output;
+    readonly issues?: undefined;
+} | {
+    readonly issues: readonly SchemaIssue[];
+};
+interface SchemaIssue {
+    readonly message: string;
+    readonly path?: readonly (PropertyKey | {
+        readonly key: PropertyKey;
+    })[] | undefined;
+}
+type InputOf<S> = S extends {
+    readonly "~standard": {
+        readonly types?: {
+            readonly input: infer Input;
+        } | undefined;
+    };
+} ? Input : unknown;
+type OutputOf<S> = S extends {
+    readonly "~standard": {
+        readonly types?: {
+            readonly output: infer Output;
+        } | undefined;
+    };
+} ? Output : unknown;
+interface MethodContract {
+    readonly title?: string;
+    readonly description?: string;
+    readonly query?: Schema;
+    readonly headers?: Schema;
+    readonly input?: Schema;
+    readonly answer?: Schema;
+    readonly errors?: Readonly<Record<string, ErrorContract>>;
+    readonly security?: readonly SecurityScheme[];
+}
+interface ErrorContract {
+    readonly status: number;
+    readonly title?: string;
+    readonly extensions?: Schema;
+}
+interface ResourceTypes {
+    readonly params: unknown;
+    readonly paramsInput: unknown;
+    readonly state: unknown;
+    readonly stateInput: unknown;
+    readonly computed: unknown;
+    readonly methods: Readonly<Record<string, MethodTypes>>;
+}
+interface MethodTypes {
+    readonly query: unknown;
+    readonly queryInput: unknown;
+    readonly headers: unknown;
+    readonly headersInput: unknown;
+    readonly input: unknown;
+    readonly inputInput: unknown;
+    readonly answer: unknown;
+    readonly errors: unknown;
+}
+interface ResourceContract<Types extends ResourceTypes = ResourceTypes> {
+    readonly pattern: string;
+    readonly title?: string;
+    readonly description?: string;
+    readonly rt?: string;
+    readonly if?: string;
+    readonly params?: Schema;
+    readonly state?: Schema;
+    readonly computed?: Readonly<Record<string, Schema>>;
+    readonly methods: Readonly<Record<string, MethodContract>>;
+    readonly security?: readonly SecurityScheme[];
+    readonly version: number;
+    readonly migrate?: (old: unknown, version: number) => unknown;
+    readonly collection?: CollectionContract;
+    readonly "~types"?: Types;
+}
+type SecurityScheme = {
+    readonly name: string;
+    readonly type: "http";
+    readonly scheme: "basic" | "bearer";
+    readonly format?: string;
+} | {
+    readonly name: string;
+    readonly type: "apiKey";
+    readonly in: "header" | "query" | "cookie";
+    readonly field: string;
+} | {
+    readonly name: string;
+    readonly type: "openIdConnect";
+    readonly url: string;
+} | {
+    readonly name: string;
+    readonly type: "mutualTLS";
+} | {
+    readonly name: string;
+    readonly type: "psk";
+};
+type ParamsOf<Contract> = TypesOf<Contract>["params"];
+type StateOf<Contract> = TypesOf<Contract>["state"];
+type RepresentationOf<Contract> = TypesOf<Contract>["state"] & TypesOf<Contract>["computed"];
+type TypesOf<Contract> = Contract extends {
+    readonly "~types"?: infer Types;
+} ? Extract<Types, ResourceTypes> extends never ? UnknownTypes : Extract<Types, ResourceTypes> : UnknownTypes;
+interface UnknownTypes extends ResourceTypes {
+    readonly params: PatternParams;
+}
 interface RouteInfo {
     readonly method: string | undefined;
     readonly pattern: string;
@@ -162,12 +356,22 @@ interface RouteInfo {
     readonly middleware?: readonly string[];
     readonly requires?: readonly string[];
     readonly guarded?: boolean;
+    readonly security?: readonly SecurityScheme[];
 }
 interface CoreRouteAttributes {
     readonly rt?: string;
     readonly if?: string;
     readonly ct?: number | readonly number[];
     readonly title?: string;
+    readonly description?: string;
+    readonly params?: Schema;
+    readonly query?: Schema;
+    readonly headers?: Schema;
+    readonly input?: Schema;
+    readonly answer?: Schema;
+    readonly errors?: Readonly<Record<string, ErrorContract>>;
+    readonly security?: readonly SecurityScheme[];
+    readonly resource?: ResourceContract;
     readonly sz?: number;
     readonly obs?: boolean;
     readonly instances?: () => Iterable<string>;
@@ -219,6 +423,7 @@ interface Host {
     load(shed: () => void): () => number;
     idle(): Promise<void>;
     routes(as?: OwnedContext): Iterable<RouteInfo>;
+    readonly routesVersion: number;
 }
 interface OutgoingRequest {
     readonly method: string;
@@ -287,6 +492,7 @@ interface Transport {
 }
 interface Listener {
     readonly url: URL;
+    readonly urls?: readonly URL[];
     close(options?: {
         readonly timeout?: number;
     }): Promise<void>;
@@ -308,6 +514,7 @@ interface RequestOptions {
     readonly signal?: AbortSignal;
 }
 interface Client {
+    readonly pathBase: string;
     get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>;
     put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
     post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>;
@@ -380,8 +587,8 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { AppCounters as A, DEFAULT_LIMITS as D, MAX_SEGMENT_LENGTH as I, MAX_SEGMENTS as M, USERS as U, UserWatches as _, CONNECT_OPTIONS as a, acceptsSegment as a0, answersMethod as a1, checkOptions as a2, compareSegments as a3, connect as a4, countersOf as a5, isOptionalSegment as a6, isUnrouted as a7, listenerUrl as a8, markFactory as a9, mergeLimits as aa, optionError as ab, outgoing as ac, paramNames as ad, pathsOfRoute as ae, placeParams as af, requiredPort as ag, shortTag as ah, systemClock as ai, tagOfDigest as aj, usersOf as ak, COUNTERS as b, argumentError as d, checkSurplus as e, connectWith as f, contentTag as g, factoryName as h, matchesWeakly as i, transportFor as j, kindOf as k, matchesStrongly as m, Counters as o, prefixed as p, tagsIn as t, withinTime as w };
-export type { WatchOptions as $, Link as B, Clock as C, LinkEnd as E, LinkRequestOptions as F, Listener as G, Host as H, MixedParam as J, MixedSegment as K, LinkLoss as L, Observation as N, OutgoingRequest as O, PatternSegment as P, RouteAttributes as Q, RequestOptions as R, RouteInfo as S, Sink as T, SubscribeOptions as V, Subscription as W, TimerHandle as X, TimerOptions as Y, Transport as Z, ClientOwner as c, OpenOptions as l, Limits as n, Change as q, Client as r, ConnectOptions as s, Constraint as u, CoreRouteAttributes as v, Counts as x, Credentials as y, HostObserveOptions as z };
+export { MAX_SEGMENT_LENGTH as $, AppCounters as A, DEFAULT_LIMITS as N, USERS as U, MAX_SEGMENTS as _, CONNECT_OPTIONS as a, matchPattern as aA, mergeLimits as aB, optionError as aC, outgoing as aD, paramNames as aE, parsePattern as aF, pathsOfRoute as aG, placeParams as aH, requiredPort as aI, shortTag as aJ, systemClock as aK, tagOfDigest as aL, usersOf as aM, UserWatches as an, acceptsSegment as ap, answersMethod as aq, checkOptions as ar, compareSegments as as, connect as at, countersOf as au, expandPattern as av, isOptionalSegment as aw, isUnrouted as ax, listenerUrl as ay, markFactory as az, COUNTERS as b, argumentError as d, checkSurplus as e, connectWith as f, contentTag as g, factoryName as h, matchesWeakly as i, transportFor as j, kindOf as k, matchesStrongly as m, Counters as o, prefixed as p, tagsIn as t, withinTime as w };
+export type { CollectionQuery as B, Clock as C, CollectionQueryInput as D, CollectionTypes as E, ConnectOptions as F, Constraint as G, Host as H, CoreRouteAttributes as I, Counts as J, Credentials as K, LinkLoss as L, MethodTypes as M, OutgoingRequest as O, ErrorContract as P, HostObserveOptions as Q, ResourceTypes as R, SchemaIssue as S, InputOf as T, JsonSchemaOptions as V, Link as W, LinkEnd as X, LinkRequestOptions as Y, Listener as Z, MethodContract as a0, MixedParam as a1, MixedSegment as a2, Observation as a3, ParamsOf as a4, Pattern as a5, PatternParams as a6, PatternSegment as a7, PatternValues as a8, RepresentationOf as a9, RequestOptions as aa, RouteAttributes as ab, RouteInfo as ac, SchemaResult as ad, SecurityScheme as ae, Sink as af, StateOf as ag, SubscribeOptions as ah, Subscription as ai, TimerHandle as aj, TimerOptions as ak, Transport as al, TypesOf as am, WatchOptions as ao, ClientOwner as c, OpenOptions as l, Limits as n, ResourceContract as q, Schema as r, OutputOf as s, Change as u, Client as v, CollectionContract as x, CollectionItem as y, CollectionPage as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
@@ -431,8 +638,8 @@ import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as LinkLoss, O as OutgoingRequest, l as OpenOptions, n as Limits, o as Counters, P as PatternSegment, H as Host } from "./entity-tags.js";
-export { q as Change, r as Client, s as ConnectOptions, u as Constraint, v as CoreRouteAttributes, x as Counts, y as Credentials, D as DEFAULT_LIMITS, z as HostObserveOptions, B as Link, E as LinkEnd, F as LinkRequestOptions, G as Listener, M as MAX_SEGMENTS, I as MAX_SEGMENT_LENGTH, J as MixedParam, K as MixedSegment, N as Observation, R as RequestOptions, Q as RouteAttributes, S as RouteInfo, T as Sink, V as SubscribeOptions, W as Subscription, X as TimerHandle, Y as TimerOptions, Z as Transport, _ as UserWatches, $ as WatchOptions, a0 as acceptsSegment, a1 as answersMethod, a2 as checkOptions, a3 as compareSegments, a4 as connect, a5 as countersOf, a6 as isOptionalSegment, a7 as isUnrouted, a8 as listenerUrl, a9 as markFactory, aa as mergeLimits, ab as optionError, ac as outgoing, ad as paramNames, ae as pathsOfRoute, af as placeParams, ag as requiredPort, ah as shortTag, ai as systemClock, aj as tagOfDigest, ak as usersOf } from "./entity-tags.js";
+import { C as Clock, L as LinkLoss, O as OutgoingRequest, l as OpenOptions, n as Limits, o as Counters, R as ResourceTypes, M as MethodTypes, q as ResourceContract, S as SchemaIssue, r as Schema, s as OutputOf, H as Host } from "./entity-tags.js";
+export { u as Change, v as Client, x as CollectionContract, y as CollectionItem, z as CollectionPage, B as CollectionQuery, D as CollectionQueryInput, E as CollectionTypes, F as ConnectOptions, G as Constraint, I as CoreRouteAttributes, J as Counts, K as Credentials, N as DEFAULT_LIMITS, P as ErrorContract, Q as HostObserveOptions, T as InputOf, V as JsonSchemaOptions, W as Link, X as LinkEnd, Y as LinkRequestOptions, Z as Listener, _ as MAX_SEGMENTS, $ as MAX_SEGMENT_LENGTH, a0 as MethodContract, a1 as MixedParam, a2 as MixedSegment, a3 as Observation, a4 as ParamsOf, a5 as Pattern, a6 as PatternParams, a7 as PatternSegment, a8 as PatternValues, a9 as RepresentationOf, aa as RequestOptions, ab as RouteAttributes, ac as RouteInfo, ad as SchemaResult, ae as SecurityScheme, af as Sink, ag as StateOf, ah as SubscribeOptions, ai as Subscription, aj as TimerHandle, ak as TimerOptions, al as Transport, am as TypesOf, an as UserWatches, ao as WatchOptions, ap as acceptsSegment, aq as answersMethod, ar as checkOptions, as as compareSegments, at as connect, au as countersOf, av as expandPattern, aw as isOptionalSegment, ax as isUnrouted, ay as listenerUrl, az as markFactory, aA as matchPattern, aB as mergeLimits, aC as optionError, aD as outgoing, aE as paramNames, aF as parsePattern, aG as pathsOfRoute, aH as placeParams, aI as requiredPort, aJ as shortTag, aK as systemClock, aL as tagOfDigest, aM as usersOf } from "./entity-tags.js";
 import { B as ByteChannel } from "./datagram-channel.js";
 export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, D as DatagramAddress, e as DatagramChannel, f as DatagramNetwork, g as DatagramReceiver } from "./datagram-channel.js";
 export { T as TlsOptions, c as checkTlsOptions } from "./tls.js";
@@ -542,77 +749,75 @@ declare class Connections {
     settled(connection: CountedConnection): void;
     drain(timeout: number, goodbye: (connection: Connection) => void): Promise<void>;
 }
-interface Pattern {
-    readonly text: string;
-    readonly segments: readonly PatternSegment[];
-    readonly variants: readonly (readonly PatternSegment[])[];
+interface TwinTypes {
+    readonly params: unknown;
+    readonly paramsInput: unknown;
+    readonly reported: unknown;
+    readonly reportedInput: unknown;
+    readonly desired: unknown;
+    readonly desiredInput: unknown;
 }
-declare const parsePattern: (text: string) => Pattern;
-type PatternParams = Readonly<Record<string, string>>;
-type PatternValues = Readonly<Record<string, string | number | undefined>>;
-declare const matchPattern: ({ variants }: Pattern, path: string) => PatternParams | undefined;
-declare const expandPattern: (pattern: Pattern, values: PatternValues) => string;
-interface Schema<Input = unknown, Output = Input> {
-    readonly "~standard": {
-        readonly version: 1;
-        readonly vendor: string;
-        validate(value: unknown): SchemaResult<Output> | Promise<SchemaResult<Output>>;
-        readonly types?: {
-            readonly input: Input;
-            readonly output: Output;
-        } | undefined;
+interface TwinState<Reported = unknown, Desired = unknown> {
+    readonly version: number;
+    readonly reported: Reported;
+    readonly desired: Desired;
+    readonly delta: Desired;
+}
+interface PresenceState {
+    readonly connected: boolean;
+    readonly connections: number;
+    readonly lastSeen: string | null;
+}
+interface TwinContract<Types extends TwinTypes = TwinTypes> extends ResourceContract<WholeTypes<Types>> {
+    readonly reported: ResourceContract<PartTypes<Types, Types["reported"], Types["reportedInput"]>>;
+    readonly desired: ResourceContract<PartTypes<Types, Types["desired"], Types["desiredInput"]>>;
+    readonly delta: ResourceContract<ReadTypes<Types, Types["desired"]>>;
+    readonly presence: ResourceContract<ReadTypes<Types, PresenceState>>;
+}
+interface PartTypes<Types extends TwinTypes, State, Input> extends ResourceTypes {
+    readonly params: Types["params"];
+    readonly paramsInput: Types["paramsInput"];
+    readonly state: State;
+    readonly stateInput: Input;
+    readonly computed: unknown;
+    readonly methods: {
+        readonly get: PartMethod<unknown, unknown, State>;
+        readonly put: PartMethod<State, Input, State>;
+        readonly patch: PartMethod<unknown, unknown, State>;
+        readonly ipatch: PartMethod<unknown, unknown, State>;
     };
 }
-type SchemaResult<Output> = {
-    readonly value: Output;
-    readonly issues?: undefined;
-} | {
-    readonly issues: readonly SchemaIssue[];
-};
-interface SchemaIssue {
-    readonly message: string;
-    readonly path?: readonly (PropertyKey | {
-        readonly key: PropertyKey;
-    })[] | undefined;
+interface ReadTypes<Types extends TwinTypes, State> extends ResourceTypes {
+    readonly params: Types["params"];
+    readonly paramsInput: Types["paramsInput"];
+    readonly state: State;
+    readonly stateInput: State;
+    readonly computed: unknown;
+    readonly methods: {
+        readonly get: PartMethod<unknown, unknown, State>;
+    };
 }
-interface MethodContract {
-    readonly title?: string;
-    readonly description?: string;
-    readonly query?: Schema;
-    readonly input?: Schema;
-    readonly answer?: Schema;
-    readonly security?: readonly SecurityScheme[];
+interface WholeTypes<Types extends TwinTypes> extends ResourceTypes {
+    readonly params: Types["params"];
+    readonly paramsInput: Types["paramsInput"];
+    readonly state: TwinState<Types["reported"], Types["desired"]>;
+    readonly stateInput: TwinState<Types["reported"], Types["desired"]>;
+    readonly computed: unknown;
+    readonly methods: {
+        readonly get: PartMethod<unknown, unknown, TwinState<Types["reported"], Types["desired"]>>;
+        readonly delete: PartMethod<unknown, unknown, unknown>;
+    };
 }
-interface ResourceContract<Params = PatternParams, State = unknown> {
-    readonly pattern: string;
-    readonly title?: string;
-    readonly description?: string;
-    readonly params?: Schema<unknown, Params>;
-    readonly state?: Schema<unknown, State>;
-    readonly methods: Readonly<Record<string, MethodContract>>;
-    readonly security?: readonly SecurityScheme[];
+interface PartMethod<Input, InputInput, Answer> extends MethodTypes {
+    readonly query: URLSearchParams;
+    readonly queryInput: Readonly<Record<string, string | readonly string[]>>;
+    readonly headers: unknown;
+    readonly headersInput: unknown;
+    readonly input: Input;
+    readonly inputInput: InputInput;
+    readonly answer: Answer;
+    readonly errors: never;
 }
-type SecurityScheme = {
-    readonly name: string;
-    readonly type: "http";
-    readonly scheme: "basic" | "bearer";
-    readonly format?: string;
-} | {
-    readonly name: string;
-    readonly type: "apiKey";
-    readonly in: "header" | "query" | "cookie";
-    readonly field: string;
-} | {
-    readonly name: string;
-    readonly type: "openIdConnect";
-    readonly url: string;
-} | {
-    readonly name: string;
-    readonly type: "mutualTLS";
-} | {
-    readonly name: string;
-    readonly type: "psk";
-};
 declare const REFUSED = 255;
 declare const compileTransitions: <State extends string, Event extends string>(states: readonly State[], events: readonly Event[], table: Readonly<Record<State, Readonly<Partial<Record<Event, State>>>>>) => Uint8Array;
 type PathParams<Pattern extends string> = string extends Pattern ? Readonly<Record<string, string | undefined>> : Named<Names<Pattern>>;
@@ -649,14 +854,22 @@ type NameOfColon<Segment extends string, Last extends string> = Segment extends 
 type EndsInColonName<Text extends string> = Text extends `${string}/${infer Rest}` ? EndsInColonName<Rest> : Text extends `:${string}` ? true : false;
 type Mark<Rest extends string> = Rest extends `?${string}` ? "?" : "";
 type Marked<Name extends string, Last extends string> = Name extends "" ? never : `${Name}${Last}`;
+interface InputFault {
+    readonly pointer: string;
+    readonly detail: string;
+    readonly in?: "params" | "query" | "headers";
+}
+declare const validate: <S extends Schema>(schema: S, value: unknown, place?: InputFault["in"], name?: string) => OutputOf<S> | Promise<OutputOf<S>>;
+declare const faultsOf: (issues: readonly SchemaIssue[], place?: InputFault["in"]) => readonly InputFault[];
+declare const invalidInput: (faults: readonly InputFault[]) => IopaError;
 declare class ConnectionUser {
     #private;
     constructor(host: Host, connection: Context, ended: (error: IopaError) => void);
     look(by: Context): void;
     close(): void;
 }
-export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, OpenOptions, Outbox, OutgoingRequest, PatternSegment, REFUSED, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, expandPattern, linkLost, lossOf, matchPattern, nextChunk, observationRefused, overloaded, parsePattern, requestBytes, silenceLimit };
-export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, MethodContract, OutboxLimits, PathParams, Pattern, PatternParams, PatternValues, ResourceContract, Schema, SchemaIssue, SchemaResult, SecurityScheme, UsedUrlParts };
+export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, validate };
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, InputFault, OutboxLimits, PartTypes, PathParams, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />

@@ -3,6 +3,8 @@ import { cardsOf } from './cards.js'
 import { drawSparkline } from './sparkline.js'
 
 const MINUTES = 10
+/** Milliseconds that a sparkline shows at least. */
+const SHORTEST = 30_000
 const numbers = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 })
 
 /** What is known of the age of a reading, in words. */
@@ -26,16 +28,18 @@ const create = (id, card) => {
     age.textContent = reading === null ? '' : ageOf(now - reading.at)
     const first = readings.findIndex(({ at }) => at >= now - MINUTES * 60_000)
     readings = first < 0 ? readings.slice(-1) : readings.slice(first)
-    drawSparkline(sparkline, readings, { from: now - MINUTES * 60_000, to: now })
+    // A few readings of the last seconds fill the card, too.
+    const from = Math.max(now - MINUTES * 60_000, Math.min(readings[0]?.at ?? now, now - SHORTEST))
+    drawSparkline(sparkline, readings, { from, to: now })
     sparkline.setAttribute('aria-label', `${id}, the last ${MINUTES} minutes: ${readings.length} readings`)
   }
 
   const remember = async () => {
-    const since = Date.now() - MINUTES * 60_000
-    const answer = await fetch(`/sensors/${encodeURIComponent(id)}/history?since=${since}`).catch(() => null)
+    const since = new Date(Date.now() - MINUTES * 60_000).toISOString()
+    const answer = await fetch(`/sensors/${encodeURIComponent(id)}/history?since=${since}&limit=1000`).catch(() => null)
     if (answer === null || !answer.ok) return
     const { items } = await answer.json()
-    const older = items.map(({ at, state }) => ({ at, value: state.value }))
+    const older = items.map(({ time, state }) => ({ at: Date.parse(time), value: state.value }))
     const newest = older.at(-1)?.at ?? 0
     readings = [...older, ...readings.filter(({ at }) => at > newest)]
     show()

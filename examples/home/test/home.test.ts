@@ -1,7 +1,5 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { CLIENTS, describeHome, endChildren, type House, mosquitto, open, run, started, until } from './house.ts'
-
-afterEach(endChildren)
 
 const put = async (house: House, path: string, body: unknown): Promise<Response> =>
   fetch(house.http + path, { method: 'PUT', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })
@@ -10,6 +8,13 @@ const udpPut = '{"iopa.Method":"PUT","iopa.Path":"/lights/hall","iopa.Body":{"on
 const tcpObserve = '{"iopa.Method":"GET","iopa.Path":"/lights/hall","iopa.Observe":true,"iopa.Seq":1}'
 
 describeHome('five protocols', CLIENTS, () => {
+  let house: House
+  beforeAll(async () => {
+    house = await open()
+  }, 60_000)
+  afterEach(() => endChildren(house))
+  afterAll(() => endChildren())
+
   test('prints what to type for every protocol, and stops cleanly when interrupted', async () => {
     const house = await open()
     for (const protocol of ['HTTP', 'CoAP', 'MQTT', 'TCP', 'UDP']) expect(house.output()).toContain(protocol)
@@ -19,7 +24,6 @@ describeHome('five protocols', CLIENTS, () => {
   })
 
   test('answers curl, and refuses with a reason', async () => {
-    const house = await open()
     const curl = async (...args: string[]): Promise<string> => (await run('curl', ['-s', ...args])).stdout
     expect(JSON.parse(await curl(`${house.http}/lights/hall`))).toEqual({ on: false, level: 0 })
     expect(JSON.parse(await curl(`${house.http}/lights`)).items.map(({ id }: { id: string }) => id)).toEqual(['hall', 'kitchen', 'porch'])
@@ -35,7 +39,6 @@ describeHome('five protocols', CLIENTS, () => {
   })
 
   test('lets a change by curl, by a UDP datagram, by coap-client and by mosquitto_pub be heard everywhere', async () => {
-    const house = await open()
     const { ports } = house
     const sse = started('curl', ['-sN', '-H', 'accept: text/event-stream', `${house.http}/lights/hall`])
     const tcp = started('sh', ['-c', `(echo '${tcpObserve}'; sleep 20) | nc 127.0.0.1 ${ports.tcp}`])
@@ -61,7 +64,6 @@ describeHome('five protocols', CLIENTS, () => {
   })
 
   test('tells an MQTT 5 publisher of a bad payload, and changes nothing', async () => {
-    const house = await open()
     const { stdout, stderr } = await run('mosquitto_pub', [
       '-p',
       String(house.ports.mqtt),
@@ -69,18 +71,17 @@ describeHome('five protocols', CLIENTS, () => {
       '5',
       '-d',
       '-t',
-      'lights/hall',
+      'lights/kitchen',
       '-q',
       '1',
       '-m',
       '{"on":7}'
     ]).catch((error: { stdout: string; stderr: string }) => error)
     expect(stdout + stderr).toMatch(/RC:153|Payload format invalid/i)
-    expect(await (await fetch(`${house.http}/lights/hall`)).json()).toEqual({ on: false, level: 0 })
+    expect(await (await fetch(`${house.http}/lights/kitchen`)).json()).toEqual({ on: false, level: 0 })
   })
 
   test('lists its lights for discovery over CoAP', async () => {
-    const house = await open()
     const { stdout } = await run('coap-client-notls', [`coap://127.0.0.1:${house.ports.coap}/.well-known/core`])
     for (const path of ['/lights', '/lights/hall', '/lights/porch']) expect(stdout).toContain(`<${path}>`)
   })

@@ -1,6 +1,7 @@
 import { App, type Context, reply } from '@iopa/appbuilder'
 import { valueType } from '@iopa/appbuilder/extension'
 import type { Endpoint, OwnedContext } from '@iopa/context/host'
+import { router } from '@iopa/router'
 import type { Codec, Host, SealedAnswer } from '@iopa/transport'
 import { describe, expect, test } from 'vitest'
 import { turns } from './observation-support.ts'
@@ -136,6 +137,24 @@ describe('a value without a content type', () => {
     expect((await ask('application/json', tag)).status).toBe(200)
     const own = await appOf(() => reply(200, { a: 1 }, { etag: '"v1"' })).invoke({ ...get(), 'iopa.Headers': { 'if-none-match': '"v1"' } })
     expect([own.status, own.headers.get('vary')]).toEqual([304, 'accept'])
+  })
+})
+
+describe('a precondition', () => {
+  test('is about the representation in the type of the change, whatever the change accepts', async () => {
+    const app = new App({ logger: false, codecs: [binary] }).use(router())
+    app.get('/a', () => ({ a: 1 })).put('/a', () => reply(204))
+    const tag = async (accept: string) =>
+      (await app.invoke({ 'iopa.Path': '/a', 'iopa.Headers': { accept, 'if-none-match': '""' } })).headers.get('etag') as string
+    const put = async (type: string, ifMatch: string, accept?: string): Promise<number> => {
+      const headers = { 'content-type': type, 'if-match': ifMatch, ...(accept === undefined ? {} : { accept }) }
+      return (await app.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/a', 'iopa.Headers': headers, 'iopa.Body': Uint8Array.of(1) })).status
+    }
+    const [json, cbor] = [await tag('application/json'), await tag('application/cbor')]
+    for (const accept of [undefined, 'application/json', 'application/cbor', 'application/json, */*;q=0.5']) {
+      expect([accept, await put('application/cbor', cbor, accept), await put('application/cbor', json, accept)]).toEqual([accept, 204, 412])
+      expect([accept, await put('application/json', json, accept), await put('application/json', cbor, accept)]).toEqual([accept, 204, 412])
+    }
   })
 })
 

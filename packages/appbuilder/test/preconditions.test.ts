@@ -243,7 +243,7 @@ describe('a change with a precondition', () => {
         'ann',
         [
           ['cookie', 'c=1'],
-          ['accept', 'application/cbor, text/plain']
+          ['accept', 'application/cbor, text/plain;q=0.9']
         ],
         false
       ]

@@ -48,7 +48,10 @@ const detailsOf = (path, method, operation) => {
   )
 }
 
-const operationView = (path, method, operation) => {
+/** What each method does to a resource whose title says nothing of the method. */
+const VERBS = { get: 'Read', put: 'Replace', patch: 'Change', delete: 'Remove', head: 'Look', post: 'Act', query: 'Ask' }
+
+const operationView = (path, method, operation, title) => {
   const secured = operation.security !== undefined || operation['x-guarded'] === true
   const live = 'text/event-stream' in (resolved(operation.responses?.[200] ?? {}).content ?? {})
   const view = create(
@@ -58,7 +61,7 @@ const operationView = (path, method, operation) => {
       'summary',
       {},
       create('span', { class: `method ${method.toLowerCase()}` }, method.toUpperCase()),
-      create('span', {}, operation.summary ?? ''),
+      create('span', {}, operation.summary === undefined || operation.summary === title ? (VERBS[method] ?? title) : operation.summary),
       live ? create('span', { class: 'tag' }, 'live') : '',
       secured ? create('span', { class: 'tag' }, 'secured') : ''
     )
@@ -78,7 +81,7 @@ const resourceView = ([path, item]) => {
     'article',
     { class: 'resource' },
     create('h3', {}, create('span', {}, pathView(path)), create('small', {}, first?.[1].summary ?? '')),
-    operations.map(([method, operation]) => operationView(path, method, operation))
+    operations.map(([method, operation]) => operationView(path, method, operation, first?.[1].summary ?? ''))
   )
 }
 

@@ -40,7 +40,7 @@ export const scalar = (options: ScalarOptions = {}): Viewer => {
         "form-action 'none'",
         "frame-ancestors 'none'"
       ].join('; ')
-      const body = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title></head><body><div id="app"></div><script src="${escapeHtml(links.files)}scalar.js"></script><script>${start}</script></body></html>\n`
+      const body = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title><link rel="icon" href="data:,"></head><body><div id="app"></div><script src="${escapeHtml(links.files)}scalar.js"></script><script>${start}</script></body></html>\n`
       return { '': { type: 'text/html; charset=utf-8', body, policy }, 'scalar.js': { type: 'text/javascript; charset=utf-8', body: library } }
     }
   }

@@ -45,7 +45,11 @@ export class Peer {
   readonly socket: net.Socket
   /** What came, read by read. */
   readonly reads: Buffer[] = []
-  lineCount = 0
+  /** The whole lines of it. */
+  readonly lines: string[] = []
+  /** What came behind the last whole line. */
+  #rest: Buffer[] = []
+  readonly #bags: Record<string, unknown>[] = []
   ended = false
   closed = false
   #waiting: { done: () => boolean; resolve: () => void }[] = []
@@ -54,7 +58,13 @@ export class Peer {
     this.socket = socket
     socket.on('data', chunk => {
       this.reads.push(chunk)
-      for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) this.lineCount++
+      let start = 0
+      for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, start)) {
+        this.lines.push(Buffer.concat([...this.#rest, chunk.subarray(start, at)]).toString())
+        this.#rest = []
+        start = at + 1
+      }
+      if (start < chunk.length) this.#rest.push(chunk.subarray(start))
       this.#check()
     })
     socket.on('end', () => {
@@ -88,12 +98,14 @@ export class Peer {
     return this.received.toString()
   }
 
-  get lines(): string[] {
-    return this.text.split('\n').slice(0, -1)
+  get lineCount(): number {
+    return this.lines.length
   }
 
+  /** The lines as bags. Each line is parsed once, however often this is asked for. */
   get bags(): Record<string, unknown>[] {
-    return this.lines.map(line => JSON.parse(line))
+    for (const line of this.lines.slice(this.#bags.length)) this.#bags.push(JSON.parse(line))
+    return [...this.#bags]
   }
 
   /** Waits for a state of this peer. */
@@ -129,6 +141,21 @@ export async function eventually(condition: () => boolean): Promise<void> {
     if (Date.now() > end) throw new Error(`did not come true: ${condition}`)
     await new Promise(resolve => setTimeout(resolve, 2))
   }
+}
+
+/**
+ * Resolves with a value once it has not changed for 100 turns of the event loop. Both ends of a connection are in this process:
+ * bytes move in turns, and none move in a turn that the system does not run.
+ */
+export async function settled(value: () => number): Promise<number> {
+  let last = value()
+  for (let turns = 0; turns < 100; turns++) {
+    await new Promise(resolve => setImmediate(resolve))
+    if (value() === last) continue
+    last = value()
+    turns = 0
+  }
+  return last
 }
 
 export const get = (path: string, seq?: number | string, more: Record<string, unknown> = {}): Record<string, unknown> => ({

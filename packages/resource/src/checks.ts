@@ -2,7 +2,7 @@ import { IopaError, isControlMethod, METHODS, type Schema } from '@iopa/transpor
 import type { MethodDefinition, ResourceDefinition } from './definition.ts'
 
 /** The error of a declaration. */
-export const badResource = (pattern: string, why: string): IopaError => new IopaError(500, 'bad-resource', `The resource ${pattern} ${why}.`)
+const badResource = (pattern: string, why: string): IopaError => new IopaError(500, 'bad-resource', `The resource ${pattern} ${why}.`)
 
 /** The method of a name in a declaration. */
 export const methodName = (name: string): string => (name === 'ipatch' ? METHODS.IPATCH : name.toUpperCase())

@@ -84,7 +84,7 @@ test('a route whose schema is none is refused with its line', () => {
   expect(() => app.put('/x', { input: { type: 'object' } as never }, () => 1)).toThrow(/has JSON Schema for input.*declarations\.test\.ts:\d+/)
 })
 
-test('registering 10,000 resources takes time in proportion to their number', () => {
+test('registering thousands of resources takes time in proportion to their number', () => {
   const made = (count: number, from: number): number => {
     const app = new App().use(router()).use(resources())
     const contracts = Array.from({ length: count }, (_, n) => resource(`/kind${from + n}/{id}`, { state: Light, methods: { get: {}, put: {} } }))
@@ -92,7 +92,7 @@ test('registering 10,000 resources takes time in proportion to their number', ()
     for (const contract of contracts) app.serve(contract, { get: () => undefined, put: () => undefined })
     return performance.now() - start
   }
-  made(1000, 0)
-  const few = Math.min(...[1, 2, 3].map(n => made(1000, n * 100_000)))
-  expect(made(10_000, 1_000_000) / few).toBeLessThan(30)
+  made(300, 0)
+  const few = Math.min(...[1, 2, 3].map(n => made(300, n * 100_000)))
+  expect(made(3000, 1_000_000) / few).toBeLessThan(30)
 })

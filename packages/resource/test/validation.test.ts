@@ -112,6 +112,18 @@ describe('a resource', () => {
     expect((await send('PUT', '/lights/1', { 'iopa.Headers': failing, 'iopa.Body': { on: true } })).status).toBe(412)
   })
 
+  test('leaves preconditions to its handlers where it says so', async () => {
+    const own = appOf()
+    const seen: unknown[] = []
+    own.serve(
+      resource('/own', { state: Light, methods: { get: {}, put: {} } }),
+      { get: () => ({ on: true, level: 0 }), put: ({ headers, context }) => void seen.push(headers, context.headers.get('if-match')) },
+      { preconditions: 'own' }
+    )
+    const put = await own.invoke({ 'iopa.Method': 'PUT', 'iopa.Path': '/own', 'iopa.Headers': { 'if-match': '"other"' }, 'iopa.Body': { on: true } })
+    expect([put.status, seen[1]]).toEqual([204, '"other"'])
+  })
+
   test('decodes params that hold what looks like a slash once', async () => {
     const texts = appOf()
     texts.serve(resource('/text/{id}', { params: z.object({ id: z.string() }), methods: { get: {} } }), { get: ({ params }) => ({ id: params.id }) })

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { isControlMethod, type MixedParam, type MixedSegment, matchPattern, type Pattern, type PatternSegment, parsePattern } from '@iopa/transport'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -43,20 +44,35 @@ const patternOf = (text: string): Pattern => {
   return known
 }
 
+const trimmed = new Map<Pattern, readonly (readonly PatternSegment[])[]>()
 const formsOf = (pattern: string, ignoreSlash: boolean): readonly (readonly PatternSegment[])[] => {
-  const forms = patternOf(pattern).variants
-  return ignoreSlash ? forms.map(form => trim(form, segment => segment.kind === 'static' && segment.value === '')) : forms
+  const known = patternOf(pattern)
+  if (!ignoreSlash) return known.variants
+  const forms = trimmed.get(known) ?? known.variants.map(form => trim(form, segment => segment.kind === 'static' && segment.value === ''))
+  trimmed.set(known, forms)
+  return forms
 }
 
-const shapeOf = (form: readonly PatternSegment[]): string =>
-  JSON.stringify(form.map(segment => (segment.kind === 'static' ? ['text', segment.value] : rankOf(segment))))
+const shapes = new WeakMap<readonly PatternSegment[], string>()
+const shapeOf = (form: readonly PatternSegment[]): string => {
+  const shape = shapes.get(form) ?? JSON.stringify(form.map(segment => (segment.kind === 'static' ? ['text', segment.value] : rankOf(segment))))
+  shapes.set(form, shape)
+  return shape
+}
 
 const quoted = (literal: string): string => literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** A mixed segment as a regex: no character of a parameter begins the text that ends it. */
-const mixedParams = ({ prefix, params }: MixedSegment, text: string): readonly [string, string][] | undefined => {
-  const parts = params.map(({ literal }) => (literal === '' ? '([^]+)' : `((?:(?!${quoted(literal)})[^])+)${quoted(literal)}`))
-  const found = new RegExp(`^${quoted(prefix)}${parts.join('')}$`).exec(text)?.slice(1)
+const regexes = new WeakMap<MixedSegment, RegExp>()
+const regexOf = (segment: MixedSegment): RegExp => {
+  const parts = segment.params.map(({ literal }) => (literal === '' ? '([^]+)' : `((?:(?!${quoted(literal)})[^])+)${quoted(literal)}`))
+  const regex = regexes.get(segment) ?? new RegExp(`^${quoted(segment.prefix)}${parts.join('')}$`)
+  regexes.set(segment, regex)
+  return regex
+}
+const mixedParams = (segment: MixedSegment, text: string): readonly [string, string][] | undefined => {
+  const { params } = segment
+  const found = regexOf(segment).exec(text)?.slice(1)
   if (found === undefined || params.some(({ constraint }, i) => constraint?.regex.test(found[i]!) === false)) return undefined
   return params.map(({ name }, i) => [name, found[i]!])
 }
@@ -107,6 +123,11 @@ const naiveFind = (
     }
   }
   return best
+}
+
+/** `toEqual()` at a fraction of its cost, which of a million comparisons is most of the time. */
+const expectEqual = (actual: unknown, expected: unknown, what: string): void => {
+  if (!isDeepStrictEqual(actual, expected)) expect(actual, what).toEqual(expected)
 }
 
 const collides = (earlier: readonly NaiveRoute[], later: NaiveRoute, ignoreSlash: boolean): boolean => {
@@ -177,23 +198,23 @@ const property = (ignoreSlash: boolean): void => {
           for (const name of ['GET', 'PUT', 'DATA']) {
             const expected = naiveFind(routes, name, each, ignoreSlash)
             for (const actual of [table.find(name, each), shuffled.find(name, each)]) {
-              expect(actual?.route.value, `${name} ${each}`).toBe(expected?.route)
-              expect(actual && { ...actual.params }, `${name} ${each}`).toEqual(expected?.params)
+              if (actual?.route.value !== expected?.route) expect(actual?.route.value, `${name} ${each}`).toBe(expected?.route)
+              expectEqual(actual && { ...actual.params }, expected?.params, `${name} ${each}`)
             }
             if (expected !== undefined && !ignoreSlash) {
               // Of a pattern with optional segments, another form may have lost to a route of its own.
               const alone = naiveFind([{ ...expected.route, method: 'GET' }], 'GET', each, false)
-              expect({ ...matchPattern(patternOf(expected.route.pattern), each) }, each).toEqual(alone?.params)
+              expectEqual({ ...matchPattern(patternOf(expected.route.pattern), each) }, alone?.params, each)
             }
           }
           const methods = routes.filter(
             route => route.method !== undefined && formsOf(route.pattern, ignoreSlash).some(form => paramsOf(form, each, ignoreSlash))
           )
-          expect(table.methods(each)).toEqual([...new Set(methods.map(route => route.method))].sort())
+          expectEqual(table.methods(each), [...new Set(methods.map(route => route.method))].sort(), each)
         }
       }
     ),
-    { numRuns: Number(process.env['IOPA_ROUTER_RUNS'] ?? 400) }
+    { numRuns: Number(process.env['IOPA_ROUTER_RUNS'] ?? 200) }
   )
 }
 

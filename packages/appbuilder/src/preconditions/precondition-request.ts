@@ -73,10 +73,13 @@ const headersOf = (change: RunContext): HeaderMap => {
   for (const [name, value] of change.headers) if (!OF_THE_CHANGE.test(name)) pairs.push(name, value)
   const type = change['iopa.ContentType']
   const accept = change.headers.getAll('accept').join(', ')
-  if (type !== '') pairs.push('accept', `${type}, ${accept === '' ? '*/*;q=0.1' : accept}`)
+  if (type !== '') pairs.push('accept', `${type}, ${accept === '' ? '*/*;q=0.1' : behind(accept)}`)
   else if (accept !== '') pairs.push('accept', accept)
   return new HeaderMap(pairs)
 }
+
+/** What Accept says, wanted less than a type without a weight. */
+const behind = (accept: string): string => accept.replace(/[^,]+/g, element => (/;\s*q=/i.test(element) ? element : `${element};q=0.9`))
 
 /** The tag of the content of an answer that states none. */
 const tagOf = async ({ clock, timeout, bodyLimit }: PreconditionHost, answer: AnswerRecord): Promise<string> => {

@@ -22,7 +22,7 @@ export const parametersOf = (operation: Operation, names: readonly string[], sta
       in: 'path',
       required: true,
       ...(parameter.tail && state.isLatest ? { allowReserved: true } : undefined),
-      schema: withPattern(member?.schema, parameter)
+      ...described(withPattern(member?.schema, parameter))
     }
   })
   const inQuery = membersOf(query, 'input', components, `${subject}Query`, of).map(({ name, required, schema }) => ({

@@ -53,7 +53,7 @@ export const RESPONSES: Readonly<Record<SharedResponse, JsonSchema>> = {
   Forbidden: problem('This user may not do this.'),
   NotFound: problem('There is nothing at this path.'),
   PreconditionFailed: problem('The resource is not in the state that If-Match names.'),
-  InvalidInput: problem('The input is not valid; `errors` says where.', 'InvalidInput')
+  InvalidInput: problem('The input is not valid; its errors say where.', 'InvalidInput')
 }
 
 export type SharedParameter = 'IfMatch' | 'IfNoneMatch'
