@@ -13,9 +13,6 @@ import type { Documents, Kept } from '../documents.ts'
 import { type Represent, tagOf, versionOf } from '../representation.ts'
 import type { History } from './history.ts'
 
-/** Entries that a replay reads at once. */
-const SLICE = 64
-
 /** What the handlers of a history need of its store. */
 export interface HistoryHandlerHost {
   readonly keys: DocumentKeys
@@ -57,21 +54,14 @@ export const replayMissed = (host: HistoryHandlerHost, history: History, context
 
 async function* missed(host: HistoryHandlerHost, history: History, { key, version: newest }: Kept, seen: number): AsyncGenerator<EarlierState> {
   if (!(await history.has(key, seen))) return
-  for (let after = seen; ; ) {
-    let read = 0
-    // No list is held open while the observer takes what it has got.
-    const slice: DocumentRecord[] = []
-    for await (const record of history.entries(key, after, SLICE)) slice.push(record)
-    for (const record of slice) {
-      read++
-      after = record.version
-      if (after >= newest) return
-      const state = record.gone === true ? undefined : await host.current(record)
-      if (state === undefined) continue
-      const kept: Kept = { key, state, version: after, changed: record.changed, size: 0 }
-      yield { body: host.represent(kept), headers: { etag: tagOf(kept) } }
-    }
-    if (read === 0) return
+  // Slices: no list is held open while the observer takes what it has got.
+  for await (const record of history.entries(key, seen)) {
+    const { version, changed } = record
+    if (version >= newest) return
+    const state = record.gone === true ? undefined : await host.current(record)
+    if (state === undefined) continue
+    const kept: Kept = { key, state, version, changed, size: 0 }
+    yield { body: host.represent(kept), headers: { etag: tagOf(kept) } }
   }
 }
 

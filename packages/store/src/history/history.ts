@@ -6,6 +6,9 @@ import { type HistoryRange, historyRange } from './history-keys.ts'
 import type { HistoryLimits } from './history-limits.ts'
 import { HistoryPruning } from './history-pruning.ts'
 
+/** Entries that are read at once. */
+const SLICE = 64
+
 /** A change as the journal writes it. */
 export type HistoryRecord = Omit<DocumentRecord, 'shape'>
 
@@ -69,18 +72,38 @@ export class History {
     )
   }
 
-  /** True where the history of a document has its state of a version. */
+  /** True where the history of a document has its state of a version, and that is not too old. */
   async has(key: string, version: number): Promise<boolean> {
-    return (await this.#storage.get(this.#rangeOf(key).keyOf(version))) !== undefined
+    const stored = this.#rangeOf(key).keyOf(version)
+    const value = await this.#storage.get(stored)
+    const record = value === undefined ? undefined : recordOf(stored, value)
+    return record !== undefined && record.changed >= this.#pruning.oldestTime
+  }
+
+  /** Some entries of a document behind a version, as `entries` gives them, and the version that they end with; undefined behind the last one. */
+  async slice(
+    key: string,
+    after: number,
+    limit: number
+  ): Promise<{ readonly records: readonly DocumentRecord[]; readonly last: number | undefined }> {
+    const range = this.#rangeOf(key)
+    const oldest = this.#pruning.oldestTime
+    const records: DocumentRecord[] = []
+    let last: number | undefined
+    for await (const [stored, value] of this.#storage.list({ prefix: range.prefix, after: range.keyOf(after), limit })) {
+      last = range.versionOf(stored)
+      const record = recordOf(stored, value)
+      if (record !== undefined && record.changed >= oldest) records.push(record)
+    }
+    return { records, last }
   }
 
   /** The entries of a document behind a version, the oldest first; those that cannot be read, or are older than the history keeps, are left out. */
-  async *entries(key: string, after: number, limit?: number): AsyncGenerator<DocumentRecord> {
-    const range = this.#rangeOf(key)
-    const oldest = this.#pruning.oldestTime
-    for await (const [stored, value] of this.#storage.list({ prefix: range.prefix, after: range.keyOf(after), ...(limit && { limit }) })) {
-      const record = recordOf(stored, value)
-      if (record !== undefined && record.changed >= oldest) yield record
+  async *entries(key: string, after: number): AsyncGenerator<DocumentRecord> {
+    for (let from: number | undefined = after; from !== undefined; ) {
+      const { records, last }: Awaited<ReturnType<History['slice']>> = await this.slice(key, from, SLICE)
+      yield* records
+      from = last
     }
   }
 

@@ -1,8 +1,9 @@
 import type { Context, Next } from '@iopa/appbuilder'
-import { type AppHandle, checkOptions, type Extension, markFactory, optionError, type Storage } from '@iopa/appbuilder/extension'
+import { type AppHandle, checkOptions, type Extension, markFactory, type Storage } from '@iopa/appbuilder/extension'
 import { type Clock, systemClock } from '@iopa/transport'
 import { memory } from '../storage/memory.ts'
 import { leaveStorage, takeStorage } from '../storage-keys.ts'
+import { limitsOf } from '../store-limits.ts'
 import { IdempotentRequests } from './idempotent-requests.ts'
 import { keptAnswer, keptError } from './kept-answer.ts'
 import { type AnswerLimits, KeptAnswers } from './kept-answers.ts'
@@ -62,8 +63,9 @@ export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
       app.defer(close)
       return {}
     },
-    invoke: (context, next) =>
-      requests.run(context, async keeper => {
+    invoke: (context, next) => {
+      if (context['iopa.Method'] !== 'POST') return next()
+      return requests.run(context, async keeper => {
         if (keeper === null) return next()
         const before = new Map(context.response.headers)
         let value: unknown
@@ -77,7 +79,8 @@ export const idempotency = (options: IdempotencyOptions = {}): Idempotency => {
         const kept = keptAnswer(context, before)
         if (kept !== null) await keeper.keep(kept)
         return value
-      }),
+      })
+    },
     close
   }
 }
@@ -86,10 +89,6 @@ markFactory('idempotency()', idempotency as never)
 
 /** @throws IopaError 500 `bad-option`. */
 export const answerLimits = (given: IdempotencyLimits = {}): AnswerLimits => {
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(LIMITS, name)) throw optionError(`limits of idempotency() has no '${name}': it has ${Object.keys(LIMITS).join(', ')}.`)
-    if (typeof value !== 'number' || !(value > 0)) throw optionError(`limits.${name} of idempotency() is a number above 0, not ${String(value)}.`)
-  }
-  const { hours, ...limits } = { ...LIMITS, ...given }
+  const { hours, ...limits } = limitsOf('idempotency()', LIMITS, given)
   return { ...limits, age: hours * HOUR }
 }

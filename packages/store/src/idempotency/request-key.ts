@@ -10,7 +10,7 @@ export interface RequestKey {
   readonly user: string
 }
 
-export const KEY_HEADER = 'idempotency-key'
+const KEY_HEADER = 'idempotency-key'
 
 // What an HTTP field may hold; a structured field has quotes around it (RFC 9651 section 3.3.3), and clients leave them out.
 const KEY = /^(?:"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e](?:[\x20-\x21\x23-\x7e]{0,253}[\x21\x23-\x7e])?))$/

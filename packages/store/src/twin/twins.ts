@@ -14,6 +14,7 @@ import {
 import { systemClock } from '@iopa/transport'
 import { DocumentKeys } from '../document-keys.ts'
 import { storageKeys } from '../storage-keys.ts'
+import { limitsOf } from '../store-limits.ts'
 import type { DocumentId } from '../store-types.ts'
 import { emptyTwin, type TwinDocument, withDesired, withReported } from './document.ts'
 import { lastingConnectionOf } from './lasting-connection.ts'
@@ -50,12 +51,12 @@ class DeviceTwins<Types extends TwinTypes> implements Twins<Types> {
   readonly #presence: Presence
   readonly #opening: Opening
 
-  constructor(contract: TwinContract<Types>, { storage, device, user = () => true, limits, clock = systemClock }: TwinOptions) {
+  constructor(contract: TwinContract<Types>, { storage, device, user = () => true, limits = {}, clock = systemClock }: TwinOptions) {
     checkPart(contract.reported)
     checkPart(contract.desired)
     this.contract = contract
     this.keys = new DocumentKeys(contract)
-    const most = { ...LIMITS, ...limits }
+    const most = limitsOf('twins', LIMITS, limits)
     const keys = storageKeys(contract.pattern)
     this.#served = new ServedTwins(contract, this.keys)
     const damaged = (key: string, error: unknown): void =>
