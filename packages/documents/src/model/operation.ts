@@ -68,7 +68,7 @@ const securityOf = ({ attributes, security: ofGuards, guarded, method }: RouteIn
 }
 
 /** Named by the resource type, the title of the contract, or the path. */
-export const subjectOf = (route: RouteInfo): string => declaredSubject(route) ?? pathName(route.segments)
+const subjectOf = (route: RouteInfo): string => declaredSubject(route) ?? pathName(route.segments)
 
 /** What a route or its contract calls what is there; undefined where neither says. */
 export const declaredSubject = ({ attributes: { rt, resource } }: Pick<RouteInfo, 'attributes'>): string | undefined => {
