@@ -2,6 +2,8 @@
 import { App } from '@iopa/appbuilder'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
+import { documents } from '@iopa/documents'
+import { scalar } from '@iopa/documents/scalar'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
@@ -22,6 +24,8 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
   ['cbor()', cbor],
   ['coap()', coap],
+  ['documents()', documents],
+  ['scalar()', scalar],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
   ['mqtt()', mqtt],

@@ -349,3 +349,28 @@ describe('what a guard hides', () => {
     }
   })
 })
+
+describe('how users authenticate', () => {
+  const scheme = (name: string) => ({ name, type: 'http', scheme: 'basic' }) as const
+  const saying = (...names: string[]) =>
+    defineMiddleware({ name: names.join(), provides: ['server.User'], security: names.map(scheme) }, (_, next) => next())
+
+  test('is said by each route, for the guards that its requests pass, each scheme once', () => {
+    const app = new App(quiet)
+      .use(routes('/open'))
+      .mount('/in', new App(quiet).use(saying('inner', 'outer')).use(routes('/a')))
+      .use(saying('outer', 'token'))
+      .mount('/all', new App(quiet).use(saying('outer')).use(routes('/b')))
+    const said = [...app.routes()].map(({ pattern, security }) => [pattern, security?.map(({ name }) => name)])
+    expect(said).toEqual([
+      ['/open', undefined],
+      ['/in/a', ['inner', 'outer']],
+      ['/all/b', ['outer', 'token']]
+    ])
+  })
+
+  test('is empty where a guard does not say', () => {
+    const app = new App(quiet).use(guard()).use(routes('/a'))
+    expect([...app.routes()].map(({ security }) => security)).toEqual([[]])
+  })
+})

@@ -84,6 +84,8 @@ describe.skipIf(!existsSync(CHROMIUM) && !isRequired)('the page', () => {
       '/rooms/{id}',
       '/fans/{id}',
       '/doors/{id}',
+      '/plugs',
+      '/plugs/{id}',
       '/odd/{id}'
     ])
     const read = await operationOf(page, '/lights/{id}', 'get')

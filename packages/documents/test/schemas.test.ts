@@ -47,23 +47,23 @@ const allOf = (app: App): readonly object[] => [document(app), asyncapi(app, INF
 
 describe('components', () => {
   test('are named once by resource, inputs apart where they differ', () => {
-    expect(Object.keys(document(contractApp()).components.schemas).sort()).toEqual(
-      [
-        'Problem',
-        'InvalidInput',
-        'Light',
-        'LightInput',
-        'LightPostInput',
-        'LightPostAnswer',
-        'LightError',
-        'Sensor',
-        'Room',
-        'RoomInput',
-        'Fan',
-        'Door',
-        'DoorInput'
-      ].sort()
+    const names =
+      'Problem InvalidInput Light LightInput LightPatch LightPostInput LightPostAnswer LightError JsonPatch Sensor Room RoomInput Fan Door DoorInput'
+    const ofPlugs = 'Plug PlugInput PlugPatch AllPlugs AllPlugsPostAnswer'
+    expect(Object.keys(document(contractApp()).components.schemas).sort()).toEqual(`${names} ${ofPlugs}`.split(' ').sort())
+  })
+
+  test('of a collection are pages of its items, and POST creates one from its state', () => {
+    const { paths, components } = document(contractApp())
+    expect(components.schemas['AllPlugs']).toMatchObject({
+      properties: { items: { items: { properties: { id: { type: 'string' }, state: { $ref: '#/components/schemas/Plug' } } } } }
+    })
+    const { get, post } = paths['/plugs'] ?? {}
+    expect(get?.parameters).toEqual(
+      expect.arrayContaining([expect.objectContaining({ name: 'after', in: 'query' }), expect.objectContaining({ name: 'on' })])
     )
+    expect(post?.requestBody.content['application/json']?.schema).toEqual({ $ref: '#/components/schemas/PlugInput' })
+    expect(Object.keys(post?.responses ?? {})).toContain('201')
   })
 
   test('have the defaults of the input side optional, and computed members on the output side alone', () => {
@@ -120,7 +120,7 @@ describe('a schema that has no JSON Schema is omitted, and the rest is there:', 
           throw new Error('no way\nto say it')
         },
         output: () => {
-          throw { toString: () => 1 }
+          throw new Error('no way')
         }
       }
     }

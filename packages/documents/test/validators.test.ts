@@ -51,7 +51,7 @@ describe.each(APPS)('the documents of %s', (_, make) => {
 
   test('are valid AsyncAPI 3.0', async () => {
     expect(await asyncapiFaults(asyncapi(app, INFO))).toEqual([])
-  })
+  }, 60_000)
 
   test('are a valid Thing Description 1.1', async () => {
     expect(await thingFaults(thing(app, INFO))).toEqual([])
@@ -63,4 +63,4 @@ test('a broken document is not valid for any of the validators', async () => {
   expect((await openapiFaults({ ...openapi(app, INFO), paths: { weather: 1 } })).faults).not.toEqual([])
   expect(await asyncapiFaults({ ...asyncapi(app, INFO), channels: { a: { address: 1 } } })).not.toEqual([])
   expect(await thingFaults({ ...thing(app, INFO), properties: { a: {} } })).not.toEqual([])
-})
+}, 60_000)

@@ -7,7 +7,7 @@ import { addEventStream, addTopic } from './channels.ts'
 import { AsyncApiState } from './state.ts'
 
 /** The version of AsyncAPI that is written. */
-export const ASYNCAPI_VERSION = '3.0.0'
+const ASYNCAPI_VERSION = '3.0.0'
 
 /**
  * Makes an AsyncAPI document, a path at a time, as the app sees it: it sends states to subscribers, and receives requests. Topics of MQTT; the event

@@ -1,20 +1,16 @@
 import { JSON_TYPE } from '../model/media-types.ts'
 import { labelOf, type Operation } from '../model/operation.ts'
+import { answerReference } from '../schemas/computed.ts'
 import type { JsonSchema } from '../schemas/json-schema.ts'
 import { mergePatchOf } from '../schemas/merge-patch.ts'
-import { representationOf } from '../schemas/representation.ts'
 import type { AsyncApiState } from './state.ts'
 
 /** The message that the app sends: the representation, or the answer of a request. */
-export const answerMessage = (operation: Operation, state: AsyncApiState): JsonSchema => {
-  const { answer, answersState, contract, subject, method } = operation
-  const of = labelOf(operation)
-  if (answer === undefined) return { title: operation.title ?? subject }
-  const representation = answersState && contract !== undefined ? representationOf(contract, state.components, 'output') : undefined
-  const name = answersState ? subject : method === 'GET' ? subject : `${subject}${verb(method)}Answer`
-  const payload =
-    representation === undefined ? state.components.reference(answer, 'output', name, of) : state.components.add(representation, subject, of)
-  return { title: operation.title ?? subject, contentType: JSON_TYPE, payload }
+export const answerMessage = (operation: Operation, { components }: AsyncApiState): JsonSchema => {
+  const { answer, subject, method, title = subject } = operation
+  if (answer === undefined) return { title }
+  const name = method === 'GET' ? subject : `${subject}${verb(method)}Answer`
+  return { title, contentType: JSON_TYPE, payload: answerReference(operation, answer, name, components) }
 }
 
 /** The message that a client publishes. Without a user property `method` it is a PUT. */

@@ -28,7 +28,7 @@ export interface Description {
 }
 
 /** Routes that a document describes at most. */
-export const MOST_ROUTES = 50_000
+const MOST_ROUTES = 50_000
 
 /** The operations of a description, in the order of the routes; what documents cannot say is noted. */
 export const describedOperations = function* ({ routes }: Pick<Description, 'routes'>, omissions: Omissions): Generator<Operation> {

@@ -7,12 +7,6 @@ export const pascalCase = (text: string): string =>
     .map(word => word[0]!.toUpperCase() + word.slice(1))
     .join('')
 
-/** `light-list` becomes `lightList`. */
-export const camelCase = (text: string): string => {
-  const name = pascalCase(text)
-  return name === '' ? name : name[0]!.toLowerCase() + name.slice(1)
-}
-
 /** Gives names out, each once: a second `Light` is `Light2`. */
 export class UniqueNames {
   readonly #taken = new Map<string, number>()

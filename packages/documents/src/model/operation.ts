@@ -22,13 +22,16 @@ export interface Operation {
   readonly input: Schema | undefined
   /** Of the body of a 2xx answer. */
   readonly answer: Schema | undefined
-  /** True where `answer` is the state of the contract, to which its computed members belong. */
-  readonly answersState: boolean
+  /** True where `answer` is the representation of the contract, as GET answers it. */
+  readonly isRepresentation: boolean
   readonly errors: Readonly<Record<string, ErrorContract>>
 }
 
 /** Methods that no client sends. */
 const CONTROL: ReadonlySet<string> = new Set(['CONNECT', 'DISCONNECT', 'SUBSCRIBE', 'UNSUBSCRIBE', 'DATA'])
+
+/** Methods that answer with the state unless their contract says otherwise. */
+const REPRESENTED: ReadonlySet<string> = new Set(['GET', 'PUT', 'PATCH', 'iPATCH'])
 
 /** The operations of a route: none for control methods, and for a route of every method, of which nothing is known. */
 export const operationsOf = (route: RouteInfo, subject: string = subjectOf(route)): readonly Operation[] => {
@@ -36,7 +39,8 @@ export const operationsOf = (route: RouteInfo, subject: string = subjectOf(route
   if (method === undefined || CONTROL.has(method)) return []
   const contract = attributes.resource
   const declared = contract?.methods[method]
-  const answer = attributes.answer ?? declared?.answer
+  const state = REPRESENTED.has(method) ? contract?.state : undefined
+  const answer = attributes.answer ?? declared?.answer ?? state
   const shared = {
     method,
     route,
@@ -50,7 +54,7 @@ export const operationsOf = (route: RouteInfo, subject: string = subjectOf(route
     headers: attributes.headers ?? declared?.headers,
     input: attributes.input ?? declared?.input,
     answer,
-    answersState: answer !== undefined && answer === contract?.state,
+    isRepresentation: answer !== undefined && contract !== undefined && (answer === contract.state || answer === contract.methods['GET']?.answer),
     errors: attributes.errors ?? declared?.errors ?? {}
   }
   return templatesOf(route).map(template => ({ ...shared, template }))
@@ -64,10 +68,10 @@ const securityOf = ({ attributes, security: ofGuards, guarded, method }: RouteIn
 }
 
 /** Named by the resource type, the title of the contract, or the path. */
-export const subjectOf = (route: RouteInfo): string => declaredSubject(route) ?? pathName(route.segments)
+const subjectOf = (route: RouteInfo): string => declaredSubject(route) ?? pathName(route.segments)
 
 /** What a route or its contract calls what is there; undefined where neither says. */
-export const declaredSubject = ({ attributes: { rt, resource } }: RouteInfo): string | undefined => {
+export const declaredSubject = ({ attributes: { rt, resource } }: Pick<RouteInfo, 'attributes'>): string | undefined => {
   const type = (resource?.rt ?? rt)?.split(' ', 1)[0]
   const name = pascalCase(type ?? (resource?.title ?? '').replace(/^(?:an?|the)\s/i, ''))
   return /^[A-Z]/.test(name) ? name : undefined

@@ -1,5 +1,5 @@
 import { JSON_TYPE } from '../model/media-types.ts'
-import { labelOf, type Operation } from '../model/operation.ts'
+import { declaredSubject, labelOf, type Operation } from '../model/operation.ts'
 import type { JsonSchema } from '../schemas/json-schema.ts'
 import { JSON_PATCH, mergePatchOf } from '../schemas/merge-patch.ts'
 import type { OpenApiState } from './state.ts'
@@ -21,6 +21,8 @@ export const requestBodyOf = (operation: Operation, state: OpenApiState): JsonSc
     }
   }
   if (input === undefined) return undefined
-  const name = method === 'PUT' ? subject : `${subject}${method[0]}${method.slice(1).toLowerCase()}Input`
+  const item = contract?.collection?.item
+  const created = item !== undefined && input === item.state ? declaredSubject({ attributes: { resource: item } }) : undefined
+  const name = created ?? (method === 'PUT' ? subject : `${subject}${method[0]}${method.slice(1).toLowerCase()}Input`)
   return { required: true, content: { [JSON_TYPE]: { schema: components.reference(input, 'input', name, of) } } }
 }

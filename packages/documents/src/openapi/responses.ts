@@ -1,9 +1,9 @@
 import type { ErrorContract } from '@iopa/appbuilder/extension'
 import { answerTypesOf, JSON_TYPE } from '../model/media-types.ts'
 import { isObservable, labelOf, type Operation } from '../model/operation.ts'
+import { answerReference } from '../schemas/computed.ts'
 import type { JsonSchema } from '../schemas/json-schema.ts'
-import { representationOf } from '../schemas/representation.ts'
-import type { SharedResponse } from './shared.ts'
+import { LOCATION, type SharedResponse } from './shared.ts'
 import type { OpenApiState } from './state.ts'
 
 /** The Responses Object of an operation: its answer, and the problems that it may end in. */
@@ -40,17 +40,13 @@ const successOf = (operation: Operation, state: OpenApiState): JsonSchema => {
     content
   }
   const creates = method === 'POST' && (contract?.collection?.create ?? false)
-  return creates ? { 201: { ...success, description: 'Created.' } } : { 200: success }
+  return creates
+    ? { 201: { ...success, description: 'Created; Location has its path.', headers: { ...success.headers, Location: LOCATION } } }
+    : { 200: success }
 }
 
-const answerSchemaOf = (operation: Operation, state: OpenApiState): JsonSchema => {
-  const { answer, answersState, contract, subject } = operation
-  const of = labelOf(operation)
-  if (answer === undefined) return {}
-  const representation = answersState && contract !== undefined ? representationOf(contract, state.components, 'output') : undefined
-  if (representation !== undefined) return state.components.add(representation, subject, of)
-  return state.components.reference(answer, 'output', answersState ? subject : `${subject}${answerName(operation)}`, of)
-}
+const answerSchemaOf = (operation: Operation, { components }: OpenApiState): JsonSchema =>
+  operation.answer === undefined ? {} : answerReference(operation, operation.answer, `${operation.subject}${answerName(operation)}`, components)
 
 const answerName = ({ method }: Operation): string => (method === 'GET' ? '' : `${method[0]}${method.slice(1).toLowerCase()}Answer`)
 

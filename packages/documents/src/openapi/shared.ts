@@ -66,3 +66,6 @@ export const SHARED_PARAMETERS: Readonly<Record<SharedParameter, JsonSchema>> = 
 
 /** The header of answers that have an entity tag. */
 export const ETAG: JsonSchema = { description: 'The entity tag of the representation.', schema: { type: 'string' } }
+
+/** The header of an answer that has created something. */
+export const LOCATION: JsonSchema = { description: 'The path of what was created.', schema: { type: 'string', format: 'uri-reference' } }

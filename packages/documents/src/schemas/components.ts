@@ -19,8 +19,9 @@ export class Components {
   readonly schemas: Record<string, JsonSchema> = {}
   readonly #place: ComponentPlace
   readonly #known = new Map<Schema, Map<SchemaSide, JsonSchema>>()
-  /** The text of each component. */
+  /** The text of each component, and the first component of each text. */
   readonly #texts = new Map<string, string>()
+  readonly #names = new Map<string, string>()
 
   constructor(place: ComponentPlace) {
     this.#place = place
@@ -46,12 +47,16 @@ export class Components {
     return described.schema
   }
 
-  /** Adds a JSON Schema under this name, or where that is another one, under the second or a number; gives a reference. */
-  add(schema: JsonSchema, name: string, of: string, second: string = name): JsonSchema {
+  /**
+   * Adds a JSON Schema under this name, or where that is another one, under the second or a number; gives a reference. Documents that embed it, or
+   * what it was `original`ly, refer to it.
+   */
+  add(schema: JsonSchema, name: string, of: string, second: string = name, original: JsonSchema = schema): JsonSchema {
     const text = JSON.stringify(schema)
     const taken = this.#nameOf(text, name, second)
     if (this.#texts.get(taken) !== text) {
       this.#texts.set(taken, text)
+      for (const form of [text, original === schema ? text : JSON.stringify(original)]) if (!this.#names.has(form)) this.#names.set(form, taken)
       const embedded = this.embed(schema, taken, of)
       // Without its definitions it would refer to nothing.
       this.schemas[taken] = embedded ?? {}
@@ -64,6 +69,18 @@ export class Components {
     if (fits(name)) return name
     if (second !== name && fits(second)) return second
     for (let at = 2; ; at++) if (fits(`${second}${at}`)) return `${second}${at}`
+  }
+
+  /**
+   * A part that is a document of its own, which its `$schema` says (JSON Schema section 8.1.1): a reference where it is a component already, or has
+   * references, which lead into itself; undefined for any other.
+   */
+  #document(part: JsonSchema, name: string, of: string): JsonSchema | undefined {
+    if (typeof part['$schema'] !== 'string') return undefined
+    const text = JSON.stringify(part)
+    const known = this.#names.get(text)
+    if (known !== undefined) return { $ref: this.#place.prefix + known }
+    return text.includes('"$ref":') ? this.add(part, `${name}Part`, of) : undefined
   }
 
   /**
@@ -82,6 +99,8 @@ export class Components {
     }
     const rootId = schema['$id']
     if (typeof rootId === 'string') targets.set(rootId, prefix + name)
+    // The definitions are components of their own.
+    const { $defs: _, definitions: __, ...root } = schema
     let outside: string | undefined
     const led = (reference: string): string => {
       const known = targets.get(reference)
@@ -94,11 +113,11 @@ export class Components {
       return prefix + name + reference.slice(1)
     }
     const rewritten = (part: JsonSchema): JsonSchema => {
+      const embedded = part === root ? undefined : this.#document(part, name, of)
+      if (embedded !== undefined) return embedded
       const { $schema: _, $id: __, ...rest } = mapSubschemas(part, rewritten)
       return typeof part['$ref'] === 'string' ? { ...rest, $ref: led(part['$ref']) } : rest
     }
-    // The definitions are components of their own.
-    const { $defs: _, definitions: __, ...root } = schema
     const whole = rewritten(root)
     const parts = [...definitions].map(([key, part]) => [targets.get(key)?.slice(prefix.length) ?? key, rewritten(part)] as const)
     if (outside !== undefined) {

@@ -34,12 +34,22 @@ const converted = (schema: Schema, side: SchemaSide, dialect: SchemaDialect): De
       return {
         omitted: `a schema of ${standard.vendor} that has no JSON Schema${standard.vendor === 'valibot' ? '; wrap it in toStandardJsonSchema() of @valibot/to-json-schema' : ''}`
       }
-    const given: unknown = standard.jsonSchema[side]({ target: dialect })
+    const given: unknown = generated(standard.jsonSchema[side], dialect)
     if (given === true) return { schema: {} }
     if (typeof given !== 'object' || given === null || Array.isArray(given)) return { omitted: 'its JSON Schema is no object' }
     return { schema: new Copy().object(given as Record<string, unknown>, 0) }
   } catch (error) {
     return { omitted: `it has no JSON Schema: ${sentence(error)}` }
+  }
+}
+
+/** What knows the newest dialect alone is near enough: draft 7 ignores keywords that it does not know (section 6.4). */
+const generated = (generate: (options: { readonly target: SchemaDialect }) => unknown, dialect: SchemaDialect): unknown => {
+  if (dialect === 'draft-2020-12') return generate({ target: dialect })
+  try {
+    return generate({ target: dialect })
+  } catch {
+    return generate({ target: 'draft-2020-12' })
   }
 }
 

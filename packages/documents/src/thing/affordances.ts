@@ -6,9 +6,9 @@ import { Omissions } from '../model/omissions.ts'
 import { isObservable, labelOf, type Operation } from '../model/operation.ts'
 import { withPattern } from '../openapi/parameters.ts'
 import { Components } from '../schemas/components.ts'
+import { representationOf } from '../schemas/computed.ts'
 import type { JsonSchema } from '../schemas/json-schema.ts'
 import { mergePatchOf } from '../schemas/merge-patch.ts'
-import { representationOf } from '../schemas/representation.ts'
 import { dataSchemaOf } from './data-schema.ts'
 import { type FormPurpose, formsOf } from './forms.ts'
 import { ThingSecurity } from './security.ts'
@@ -96,8 +96,11 @@ export class Affordances {
   }
 
   #answer(operation: Operation): JsonSchema {
-    const { answersState, contract, answer } = operation
-    const whole = answersState && contract !== undefined ? representationOf(contract, this.#components, 'output') : undefined
+    const { contract, answer, isRepresentation } = operation
+    const whole =
+      contract !== undefined && answer !== undefined && isRepresentation
+        ? representationOf(contract, answer, this.#components, labelOf(operation))
+        : undefined
     return whole === undefined ? this.#data(answer, 'output', operation) : dataSchemaOf(whole, this.omissions, labelOf(operation))
   }
 
