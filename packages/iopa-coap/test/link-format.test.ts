@@ -74,13 +74,16 @@ describe('parsing links', () => {
   )
 
   test('gives back what was serialized', () => {
+    // The segments of fc.webPath(), which makes a hundred times as much of them.
+    const segment = fc.string({ unit: fc.constantFrom(..."abz09-._~!$&'()*+,;=:@", '%C3%BC', '%2F'), maxLength: 8 })
+    const path = fc.array(segment, { maxLength: 4 }).map(segments => segments.map(text => `/${text}`).join(''))
     const name = fc.constantFrom('rt', 'if', 'title', 'x-y', 'obs')
     const attribute = fc.oneof(
       fc.string({ unit: 'grapheme' }).filter(text => !/[\u0000-\u001f\u007f]/.test(text)),
       fc.constant(true as const)
     )
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.webPath(), fc.dictionary(name, attribute)), { maxLength: 4 }), pairs => {
+      fc.property(fc.array(fc.tuple(path, fc.dictionary(name, attribute)), { maxLength: 4 }), pairs => {
         const links = pairs.map(([href, attributes]) => ({ href, attributes }))
         expect(parseLinks(serializeLinks(links)).map(link => ({ href: link.href, attributes: { ...link.attributes } }))).toEqual(
           links.map(link => ({ href: link.href, attributes: { ...link.attributes } }))

@@ -7,7 +7,7 @@ import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
 import { below, mutate, type Random, validDatagram, wantedRequest } from './mutation.ts'
 
-const runs = Number(process.env['IOPA_FUZZ'] ?? 10_000)
+const runs = Number(process.env['IOPA_FUZZ'] ?? 3000)
 const hello = new Signalling({ maxMessageSize: 1024 * 1024, blockWise: true }).hello()
 
 const frame = (random: Random): Uint8Array => {
@@ -56,7 +56,7 @@ describe('a server on connections against anything', () => {
       network.disconnect()
       await clock.advance(5000)
     }
-    await attack(Math.min(runs, 5000))
+    await attack(Math.min(runs, 2000))
     collectGarbage()
     const before = heapUsed()
     await attack(runs)

@@ -70,16 +70,16 @@ describe('connections on a scripted network', () => {
     ['joined', { coalescing: 0.9, delay: 3 }],
     ['cut and joined', { splitting: 300, coalescing: 0.5, delay: [0, 40] }]
   ] as const) {
-    test(`answers 300 requests at once whose bytes are ${name}, each once and to the one who asked`, async () => {
+    test(`answers 120 requests at once whose bytes are ${name}, each once and to the one who asked`, async () => {
       const { clock, connect, handled, server, close } = await house({ seed: 9, ...conditions })
       const client = await connect()
-      const work = Array.from({ length: 300 }, async (_, i) => {
-        const body = Uint8Array.from({ length: i * 3 }, (_, at) => (at + i) % 256)
+      const work = Array.from({ length: 120 }, async (_, i) => {
+        const body = Uint8Array.from({ length: i * 8 }, (_, at) => (at + i) % 256)
         const answer = await client.post(`/count/${i}`, body)
         expect(Buffer.from(await answer.bytes()).equals(Buffer.from(reversed(body)))).toBe(true)
       })
       await clock.runUntil(Promise.all(work))
-      expect(handled.size).toBe(300)
+      expect(handled.size).toBe(120)
       expect([...handled.values()].every(times => times === 1)).toBe(true)
       await close()
       expect(server().live).toBe(0)

@@ -36,6 +36,21 @@ export const serve = async (handler: MiddlewareFunction<Context>, options: HttpO
   return { app, listener, port: Number(listener.url.port), origin: listener.url.origin, errors }
 }
 
+/**
+ * Resolves with a value once it has not changed for 100 turns of the event loop. Both ends of a connection are in this process:
+ * bytes move in turns, and none move in a turn that the system does not run.
+ */
+export async function settled(value: () => number): Promise<number> {
+  let last = value()
+  for (let turns = 0; turns < 100; turns++) {
+    await new Promise(resolve => setImmediate(resolve))
+    if (value() === last) continue
+    last = value()
+    turns = 0
+  }
+  return last
+}
+
 /** A client on a bare socket. */
 export class Peer {
   readonly socket: net.Socket

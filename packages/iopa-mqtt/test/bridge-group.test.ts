@@ -1,15 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { ReceivedAnswer } from '@iopa/appbuilder'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { HouseOptions } from './fixtures/house.ts'
 import { type House, house } from './fixtures/house.ts'
 import { describeWith, mosquitto, nats, type Peer, until } from './fixtures/peers.ts'
+import { compiled } from './fixtures/program.ts'
 
 let broker: Peer
 let device: MqttClient
@@ -221,26 +221,23 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
     const folder = await mkdtemp(join(tmpdir(), 'iopa-workers-'))
     const file = join(folder, 'handled')
     await writeFile(file, '')
-    const script = fileURLToPath(new URL('./fixtures/worker-process.ts', import.meta.url))
+    const program = await compiled('worker-process')
     const children: ChildProcess[] = []
     const start = async (clientId: string): Promise<ChildProcess> => {
-      const child = spawn(process.execPath, ['--conditions=@iopa/source', '--import', 'tsx', script, broker.url, clientId, file], {
-        stdio: ['ignore', 'pipe', 'inherit']
-      })
+      const { child } = await program.start(broker.url, clientId, file)
       children.push(child)
-      await once(child.stdout!, 'data')
       return child
     }
     const handled = async (): Promise<Set<string>> => new Set((await readFile(file, 'utf8')).split('\n').slice(0, -1))
     try {
       const [victim] = await Promise.all([start('group-1'), start('group-2'), start('group-3')])
-      const count = 1500
+      const count = 800
       const publishing = (async () => {
         for (let n = 0; n < count; n += 50) {
           await Promise.all(Array.from({ length: 50 }, (_, m) => device.publishAsync(`lights/${n + m}`, 'on', { qos: 1 })))
         }
       })()
-      await until(async () => (await handled()).size > 200, 10_000)
+      await until(async () => (await handled()).size > 100, 10_000)
       const died = once(victim!, 'exit')
       victim!.kill('SIGKILL')
       await died
@@ -250,13 +247,8 @@ describeWith(['mosquitto'], 'workers on one mosquitto', () => {
       await start('group-1')
       await until(async () => (await handled()).size === count, 12_000)
     } finally {
-      for (const child of children) {
-        if (child.exitCode === null && child.signalCode === null) {
-          const exited = once(child, 'exit')
-          child.kill('SIGKILL')
-          await exited
-        }
-      }
+      for (const child of children) await program.kill(child)
+      program.dispose()
       await rm(folder, { recursive: true, force: true })
     }
   }, 40_000)

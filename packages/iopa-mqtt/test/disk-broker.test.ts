@@ -1,30 +1,25 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { connectAsync, type IClientOptions, type MqttClient, connect as openClient } from 'mqtt'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { freePort, until } from './fixtures/peers.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { until } from './fixtures/peers.ts'
+import { compiled, type Program } from './fixtures/program.ts'
 
-const script = fileURLToPath(new URL('./fixtures/disk-broker.ts', import.meta.url))
+let program: Program
 let folder: string
-let port: number
+let port: string
 let broker: ChildProcess | null = null
 const clients: MqttClient[] = []
 
 const start = async (): Promise<void> => {
-  broker = spawn(process.execPath, ['--conditions=@iopa/source', '--import', 'tsx', script, folder, String(port)], {
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  await once(broker.stdout!, 'data')
+  const started = await program.start(folder)
+  broker = started.child
+  port = started.printed.trim()
 }
 const kill = async (): Promise<void> => {
-  if (!broker || broker.exitCode !== null || broker.signalCode !== null) return
-  const exited = once(broker, 'exit')
-  broker.kill('SIGKILL')
-  await exited
+  if (broker) await program.kill(broker)
 }
 const options = (clientId: string): IClientOptions => ({
   protocolVersion: 5,
@@ -47,9 +42,12 @@ const resume = async (clientId: string, listener: (payload: Buffer) => void): Pr
   return { reconnected, session: sessionPresent }
 }
 
+beforeAll(async () => {
+  program = await compiled('disk-broker')
+})
+afterAll(() => program?.dispose())
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'iopa-mqtt-'))
-  port = await freePort()
 })
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.endAsync(true)

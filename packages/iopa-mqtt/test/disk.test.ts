@@ -1,13 +1,12 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { StoredMessage, StoreRecord } from '../src/store.ts'
 import { disk } from '../src/stores/disk.ts'
+import { compiled } from './fixtures/program.ts'
 import { storeContract } from './store-contract.ts'
 
 let folder: string
@@ -143,16 +142,16 @@ describe('the disk store', () => {
   })
 
   test('keeps everything it has acknowledged when the process is killed', async () => {
-    const writer = fileURLToPath(new URL('./fixtures/disk-writer.ts', import.meta.url))
-    const child = spawn(process.execPath, ['--conditions=@iopa/source', '--import', 'tsx', writer, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const program = await compiled('disk-writer')
+    const { child, printed: first } = await program.start(folder)
     const exited = once(child, 'exit')
-    let printed = ''
-    child.stdout.setEncoding('utf8')
-    for await (const chunk of child.stdout) {
+    let printed = first
+    for await (const chunk of child.stdout!) {
       printed += chunk
-      if (printed.length > 20_000 && !child.killed) child.kill('SIGKILL')
+      if (printed.length > 6000 && !child.killed) child.kill('SIGKILL')
     }
     expect((await exited)[1]).toBe('SIGKILL')
+    program.dispose()
     const acknowledged = printed.split('\n').slice(0, -1)
     expect(acknowledged.length).toBeGreaterThan(1000)
     const store = disk(folder)

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import {
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -12,12 +13,12 @@ import {
   unlinkSync,
   writeFileSync
 } from 'node:fs'
-import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fileSystem } from '../src/file-system.ts'
 import type { FileSource } from '../src/source.ts'
@@ -25,6 +26,8 @@ import type { FileSource } from '../src/source.ts'
 const base = realpathSync(mkdtempSync(join(tmpdir(), 'iopa-static-')))
 const root = join(base, 'public')
 const SECRET = 'the secret'
+/** How often a folder and a file are swapped for links while they are read. */
+const SWAPS = Number(process.env['IOPA_SWAPS'] ?? 600)
 
 const text = async (source: FileSource, path: string): Promise<string | undefined> => {
   const file = await source.open(path)
@@ -207,19 +210,25 @@ describe('file system', () => {
   test('refuses a file that a FIFO replaces between stat and open, without waiting', async () => {
     const path = join(root, 'turning')
     const source = fileSystem(root)
-    for (let round = 0; round < 100; round++) {
+    const fifo = join(base, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    let refused = 0
+    for (let round = 0; round < 200; round++) {
       writeFileSync(path, 'x')
+      linkSync(fifo, `${path}-fifo`)
       const opening = source.open('/turning')
-      unlinkSync(path)
-      execFileSync('true')
-      if (round % 10 === 0) execFileSync('mkfifo', [path])
+      // Later each round: from before the first look at the path to after the open.
+      for (let turns = round % 20; turns > 0; turns--) await new Promise(resolve => setImmediate(resolve))
+      renameSync(`${path}-fifo`, path)
       const file = await opening
-      if (file !== undefined) {
+      if (file === undefined) refused++
+      else {
         expect(file.info.kind).toBe('file')
         await file.close()
       }
-      rmSync(path, { force: true })
+      unlinkSync(path)
     }
+    expect(refused).toBeGreaterThan(0)
     expect(descriptors()).toBe(0)
   })
 
@@ -231,10 +240,10 @@ describe('file system', () => {
     writeFileSync(join(root, 'leaf', 'secret.txt'), 'harmless')
     const worker = new Worker(
       `const { renameSync, symlinkSync, unlinkSync, writeFileSync } = require('node:fs')
-       const { workerData: { folder, leaf, outside, secret }, parentPort } = require('node:worker_threads')
+       const { workerData, parentPort } = require('node:worker_threads')
+       const { folder, leaf, outside, secret } = workerData
        let rounds = 0
-       const until = Date.now() + 2500
-       while (Date.now() < until) {
+       while (rounds < workerData.swaps) {
          renameSync(folder, folder + '-away')
          symlinkSync(outside, folder)
          unlinkSync(folder)
@@ -246,7 +255,10 @@ describe('file system', () => {
          rounds++
        }
        parentPort.postMessage(rounds)`,
-      { eval: true, workerData: { folder, leaf: join(root, 'leaf', 'secret.txt'), outside: join(base, 'outside'), secret: join(base, 'secret.txt') } }
+      {
+        eval: true,
+        workerData: { swaps: SWAPS, folder, leaf: join(root, 'leaf', 'secret.txt'), outside: join(base, 'outside'), secret: join(base, 'secret.txt') }
+      }
     )
     const rounds = new Promise<number>((done, fail) => worker.once('message', done).once('error', fail))
     let running = true
@@ -312,7 +324,7 @@ describe('file system', () => {
   test('reports exhausted descriptors, and recovers when some are free', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs'
-      import { fileSystem } from '@iopa/static'
+      import { fileSystem } from '../src/file-system.ts'
       const main = async () => {
         const source = fileSystem(process.argv[2])
         const first = await source.open('/a.txt')
@@ -324,11 +336,17 @@ describe('file system', () => {
         console.log(error.status, error.code, error.headers['retry-after'], again.info.size)
       }
       main()`
-    const program = join(base, 'exhaust.ts')
-    writeFileSync(program, script)
-    symlinkSync(join(import.meta.dirname, '../../../node_modules'), join(base, 'node_modules'))
-    const tsx = createRequire(import.meta.url).resolve('tsx/cli')
-    const command = ['-c', 'ulimit -n 256; exec "$@"', 'sh', process.execPath, tsx, '--conditions=@iopa/source', program, root]
+    const program = join(base, 'exhaust.mjs')
+    buildSync({
+      stdin: { contents: script, resolveDir: import.meta.dirname },
+      outfile: program,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      conditions: ['@iopa/source'],
+      logLevel: 'error'
+    })
+    const command = ['-c', 'ulimit -n 256; exec "$@"', 'sh', process.execPath, program, root]
     expect(execFileSync('sh', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()).toBe('503 files-exhausted 1 10')
   })
 

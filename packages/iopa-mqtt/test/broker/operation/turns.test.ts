@@ -69,9 +69,9 @@ const subscriptions = (filters: readonly string[]): Packet => ({
 })
 
 describe('a SUBSCRIBE', () => {
-  test('of 900 filters that match nothing does not stop the process over 90,000 retained topics', async () => {
+  test('of 900 filters that match nothing does not stop the process over 30,000 retained topics', async () => {
     const { port, transport } = await listening()
-    for (let index = 0; index < 90_000; index++) await transport.publish(`${index % 300}/${index}/r/v`, 'x', { retain: true })
+    for (let index = 0; index < 30_000; index++) await transport.publish(`${index % 300}/${index}/r/v`, 'x', { retain: true })
     const client = await dial(port)
     const other = await dial(port)
     const stall = await longestStall(async () => {
@@ -105,12 +105,12 @@ describe('a SUBSCRIBE', () => {
     expect(stall).toBeLessThan(LONGEST)
   }, 60_000)
 
-  test('of 100,000 equal filters in one packet does not stop the process', async () => {
+  test('of 50,000 equal filters in one packet does not stop the process', async () => {
     const { port } = await listening(app => app.use(router()).get('/light', () => 'on'))
     const client = await dial(port)
     const stall = await longestStall(async () => {
       const acknowledged = client.next('suback')
-      client.send(subscriptions(new Array(100_000).fill('light')))
+      client.send(subscriptions(new Array(50_000).fill('light')))
       await acknowledged
     })
     expect(stall).toBeLessThan(LONGEST)
