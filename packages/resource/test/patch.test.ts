@@ -259,6 +259,28 @@ describe('a JSON Patch', () => {
     expect(() => apply({ a: 1 }, { op: 'test', path: '/a', value: 2 })).toThrow(/test \/a, does not fit the state \(the test failed\)/)
   })
 
+  test.each([
+    [{ b: 2, a: [1, null] }, true],
+    [{ a: [null, 1], b: 2 }, false],
+    [{ a: [1, null] }, false],
+    [{ a: [1, null], b: 2, c: 3 }, false],
+    [{ a: { 0: 1, 1: null }, b: 2 }, false],
+    [{ a: [1, null], toString: 2 }, false]
+  ])('compares the members of a value, whatever their order: %j', (value, equal) => {
+    const run = () => apply({ a: [1, null], b: 2 }, { op: 'test', path: '', value })
+    if (equal) expect(run()).toEqual({ a: [1, null], b: 2 })
+    else expect(run).toThrow(expect.objectContaining({ status: 409 }))
+  })
+
+  test('tests long arrays in linear time', () => {
+    const start = performance.now()
+    const zeros = Array.from({ length: 20_000 }, () => 0)
+    expect(apply(zeros, { op: 'test', path: '', value: [...zeros] })).toHaveLength(20_000)
+    const ones = zeros.map(() => 1)
+    expect(() => apply(zeros, { op: 'test', path: '', value: ones })).toThrow(expect.objectContaining({ code: 'patch-conflict' }))
+    expect(performance.now() - start).toBeLessThan(2000)
+  })
+
   test('of too many operations is refused with 413', () => {
     const many = Array.from({ length: 1001 }, () => ({ op: 'add', path: '/a', value: 1 }))
     expect(() => operationsOf(many)).toThrow(expect.objectContaining({ status: 413 }))
