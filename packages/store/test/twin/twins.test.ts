@@ -58,6 +58,22 @@ describe('twins', () => {
     await app.close()
   })
 
+  test('take replicas of other workers, which are no requests of the device', async () => {
+    const { app, devices } = served({ user: () => false })
+    for (const part of ['reported', 'desired']) {
+      const answer = await app.invoke({
+        'iopa.Method': 'PUT',
+        'iopa.Path': `/devices/d1/${part}`,
+        'iopa.Body': { level: 1 },
+        'server.IsReplica': true
+      } as never)
+      expect(answer.status).toBe(200)
+    }
+    expect(await devices.get('d1')).toMatchObject({ reported: { level: 1 }, desired: { level: 1 }, delta: {} })
+    expect(await devices.presence('d1')).toMatchObject({ lastSeen: null })
+    await app.close()
+  })
+
   test('refuse a report that has seen something else than a delta', async () => {
     const { app, ask } = served()
     for (const seen of ['"1r"', '12', '', '"zzzzzzzzzzzzzzzzx"', '"-1x"'])
