@@ -2,7 +2,7 @@ import { IopaError, isIopaError } from '@iopa/appbuilder'
 import type { DocumentKeys, Params } from './document-keys.ts'
 
 /** A UUID of version 7 (RFC 9562 section 5.7): ids that were made later are later in the order of keys. */
-export const timedId = (now: number): string => {
+const timedId = (now: number): string => {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   const view = new DataView(bytes.buffer)
   view.setUint16(0, Math.floor(now / 2 ** 32))

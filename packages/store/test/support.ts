@@ -5,13 +5,13 @@ import { router } from '@iopa/router'
 import { z } from 'zod'
 import { type Store, type StoreOptions, store } from '../src/index.ts'
 
-export interface Light {
+interface Light {
   readonly on: boolean
   readonly level: number
   readonly name?: string | undefined
 }
 
-export interface LightInput {
+interface LightInput {
   readonly on: boolean
   readonly level?: number | undefined
   readonly name?: string | undefined
