@@ -247,4 +247,4 @@ test(`${RESOURCES} resources: other requests are answered while the document is 
   if (RESOURCES > 1000) console.log({ made, size, longest, kept })
   // A tenth of what it would block without slices, on a busy machine too.
   expect(longest).toBeLessThan(Math.max(250, made / 2))
-})
+}, 120_000)
