@@ -3,6 +3,7 @@
 // index.d.ts
 /// <reference lib="esnext.disposable" />
 import { MethodTypes, ResourceTypes, Bag, ReceivedAnswer, Client, ResourceContract, IopaError, InputFault, SecurityScheme, CollectionTypes, PathParams, Schema, ErrorContract, OutputOf, InputOf, TwinTypes, TwinContract } from "@iopa/transport";
+export { historyContract as history } from "@iopa/transport";
 import { ResourceTypes as ResourceTypes$1, ResourceContract as ResourceContract$1, ResourceHandlers, ResourceServer, ServeOptions, Extension } from "@iopa/appbuilder/extension";
 interface CallOptions {
     readonly signal?: AbortSignal;

@@ -12,9 +12,31 @@ export type { DiskOptions };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { Storage, ResourceTypes, ResourceContract, ResourceServer, ResourceHandlers, TwinTypes, TwinState, TwinContract, PresenceState } from "@iopa/appbuilder/extension";
+import { Context, Next } from "@iopa/appbuilder";
+import { Extension, Storage, ResourceTypes, ResourceContract, ResourceServer, ResourceHandlers, TwinTypes, TwinState, TwinContract, PresenceState } from "@iopa/appbuilder/extension";
 import { Clock } from "@iopa/transport";
-import { Context } from "@iopa/appbuilder";
+interface HistoryOptions {
+    readonly keep?: number;
+    readonly days?: number;
+    readonly bytes?: number;
+}
+interface IdempotencyLimits {
+    readonly entries?: number;
+    readonly entriesPerUser?: number;
+    readonly bytes?: number;
+    readonly answerBytes?: number;
+    readonly hours?: number;
+}
+interface IdempotencyOptions {
+    readonly storage?: Storage;
+    readonly limits?: IdempotencyLimits;
+    readonly clock?: Clock;
+}
+interface Idempotency extends Extension<object> {
+    invoke(context: Context, next: Next): unknown;
+    close(): Promise<void>;
+}
+declare const idempotency: (options?: IdempotencyOptions) => Idempotency;
 declare const memory: () => Storage;
 type DocumentId<Params> = [
     true
@@ -59,6 +81,7 @@ interface StoreOptions<Types extends ResourceTypes> {
     readonly computed?: Computed<Types>;
     readonly handlers?: Partial<ResourceHandlers<Types>>;
     readonly limits?: StoreLimits;
+    readonly history?: HistoryOptions;
     readonly newId?: () => string;
     readonly clock?: Clock;
 }
@@ -123,5 +146,5 @@ interface Twins<Types extends TwinTypes> {
     close(): Promise<void>;
 }
 declare const twins: <Types extends TwinTypes>(contract: TwinContract<Types>, options?: TwinOptions) => Twins<Types>;
-export { memory, store, twins };
-export type { About, AsideDocument, ChangeOptions, Computed, DocumentId, ListOptions, RuleOptions, Store, StoreChange, StoreLimits, StoreOptions, StoredDocument, Twin, TwinLimits, TwinOptions, TwinPatch, Twins };
+export { idempotency, memory, store, twins };
+export type { About, AsideDocument, ChangeOptions, Computed, DocumentId, HistoryOptions, Idempotency, IdempotencyLimits, IdempotencyOptions, ListOptions, RuleOptions, Store, StoreChange, StoreLimits, StoreOptions, StoredDocument, Twin, TwinLimits, TwinOptions, TwinPatch, Twins };

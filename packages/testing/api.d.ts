@@ -4,6 +4,7 @@
 /// <reference lib="esnext.disposable" />
 import { AppOptions, App } from "@iopa/appbuilder";
 import { Transport, Clock, Listener, Limits, DatagramNetwork, ByteNetwork } from "@iopa/transport";
+import { Storage } from "@iopa/appbuilder/extension";
 interface ConformanceSubject {
     createApp(options?: AppOptions): App;
     transport?(): Transport;
@@ -18,6 +19,10 @@ interface ContractCase {
     readonly name: string;
     run(): Promise<void>;
 }
+interface StorageSubject {
+    create(): Storage | Promise<Storage>;
+}
+declare const storageContract: (subject: StorageSubject) => ContractCase[];
 interface TransportFeatures {
     readonly headers?: boolean;
     readonly query?: boolean;
@@ -119,5 +124,5 @@ interface VirtualNetworkOptions extends Partial<NetworkConditions> {
 }
 declare function virtualNetwork(options: VirtualNetworkOptions): VirtualNetwork;
 declare function seededRandom(seed: number): () => number;
-export { conformance, memory, seededRandom, transportContract, virtualClock, virtualNetwork };
-export type { ConformanceStatement, ConformanceSubject, ContractCase, MemoryOptions, NetworkAddress, NetworkConditions, Packet, PacketFate, PacketRecord, PacketScript, TransportFeatures, TransportSubject, VirtualClock, VirtualClockOptions, VirtualMachine, VirtualNetwork, VirtualNetworkOptions };
+export { conformance, memory, seededRandom, storageContract, transportContract, virtualClock, virtualNetwork };
+export type { ConformanceStatement, ConformanceSubject, ContractCase, MemoryOptions, NetworkAddress, NetworkConditions, Packet, PacketFate, PacketRecord, PacketScript, StorageSubject, TransportFeatures, TransportSubject, VirtualClock, VirtualClockOptions, VirtualMachine, VirtualNetwork, VirtualNetworkOptions };

@@ -749,6 +749,49 @@ declare class Connections {
     settled(connection: CountedConnection): void;
     drain(timeout: number, goodbye: (connection: Connection) => void): Promise<void>;
 }
+interface HistoryItem<State = unknown> {
+    readonly version: number;
+    readonly time: string;
+    readonly state?: State;
+    readonly deleted?: true;
+}
+interface HistoryPage<State = unknown> {
+    readonly items: readonly HistoryItem<State>[];
+    readonly next?: number;
+}
+interface HistoryQuery {
+    readonly since?: {
+        readonly version: number;
+    } | {
+        readonly time: number;
+    };
+    readonly limit: number;
+}
+interface HistoryQueryInput {
+    readonly since?: string | number;
+    readonly limit?: number;
+}
+interface HistoryTypes<Types extends ResourceTypes> extends ResourceTypes {
+    readonly params: Types["params"];
+    readonly paramsInput: Types["paramsInput"];
+    readonly state: HistoryPage<Types["state"] & Types["computed"]>;
+    readonly stateInput: HistoryPage<Types["state"] & Types["computed"]>;
+    readonly computed: unknown;
+    readonly methods: {
+        readonly get: HistoryGet<Types>;
+    };
+}
+interface HistoryGet<Types extends ResourceTypes> extends MethodTypes {
+    readonly query: HistoryQuery;
+    readonly queryInput: HistoryQueryInput;
+    readonly headers: unknown;
+    readonly headersInput: unknown;
+    readonly input: unknown;
+    readonly inputInput: unknown;
+    readonly answer: HistoryPage<Types["state"] & Types["computed"]>;
+    readonly errors: never;
+}
+declare const historyContract: <Types extends ResourceTypes>(contract: ResourceContract<Types>) => ResourceContract<HistoryTypes<Types>>;
 interface TwinTypes {
     readonly params: unknown;
     readonly paramsInput: unknown;
@@ -868,8 +911,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, validate };
-export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, InputFault, OutboxLimits, PartTypes, PathParams, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, UsedUrlParts, WholeTypes };
+export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, validate };
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, OutboxLimits, PartTypes, PathParams, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
