@@ -21,6 +21,8 @@ const manifests = readdirSync(join(root, 'packages')).map(folder => ({
   manifest: JSON.parse(readFileSync(join(root, 'packages', folder, 'package.json'), 'utf8')) as Manifest
 }))
 const NAMES = manifests.map(({ manifest }) => manifest.name)
+/** A program of all root entries. */
+const ALL = NAMES.map((name, at) => `export * as entry${at} from '${name}'`).join('\n')
 const built = manifests.every(({ folder }) => existsSync(join(root, 'packages', folder, 'dist/index.js')))
 
 /** Installs all packages into a folder as npm does, with their dependencies and without their peers. */
@@ -48,9 +50,10 @@ describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_
   })
   afterAll(() => rmSync(place, { recursive: true, force: true }))
 
-  test.each(NAMES)('of %s is bundled by esbuild', async name => {
+  // All at once, so that what they share is read once: an error names the file of the package in which it is.
+  test('of each package is bundled by esbuild', async () => {
     const { warnings } = await build({
-      stdin: { contents: `export * from '${name}'`, resolveDir: place },
+      stdin: { contents: ALL, resolveDir: place },
       bundle: true,
       platform: 'node',
       format: 'esm',
@@ -60,7 +63,7 @@ describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_
     expect(warnings).toEqual([])
   })
 
-  test.each(NAMES)('of %s is bundled by rollup', async name => {
+  test('of each package is bundled by rollup', async () => {
     const resolve = (id: string): string => {
       const [scope, short, ...rest] = id.split('/')
       const home = join(place, 'node_modules', `${scope}/${short}`)
@@ -71,6 +74,7 @@ describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_
     }
     const bundle = await rollup({
       input: 'entry',
+      treeshake: false,
       // CommonJS needs a plugin in rollup, so the libraries of others stay outside.
       external: id => isBuiltin(id) || (!/^[./]|^entry$|^@iopa\//.test(id) && existsSync(join(place, 'node_modules', id))),
       onwarn: warning => {
@@ -80,28 +84,30 @@ describe.skipIf(!built)('the root entry, without optional peers', { timeout: 60_
         {
           name: 'installed-packages',
           resolveId: id => (id === 'entry' ? id : id.startsWith('@iopa/') ? resolve(id) : null),
-          load: id => (id === 'entry' ? `export * from '${name}'` : null)
+          load: id => (id === 'entry' ? ALL : null)
         }
       ]
     })
-    await bundle.generate({ format: 'es' })
+    const { output } = await bundle.generate({ format: 'es' })
+    expect(output[0].exports).toHaveLength(NAMES.length)
     await bundle.close()
   })
 
-  test.each(NAMES)('of %s is bundled by webpack', async name => {
-    const errors = await new Promise<unknown>((settle, reject) => {
+  test('of each package is bundled by webpack', async () => {
+    const stats = await new Promise<webpack.StatsCompilation>((settle, reject) => {
       webpack(
         {
           mode: 'none',
           target: 'node20',
           context: place,
-          entry: name,
-          output: { path: join(place, 'out'), filename: `${name.replace('/', '-')}.js` }
+          entry: Object.fromEntries(NAMES.map(name => [name.replace('/', '-'), name])),
+          output: { path: join(place, 'out'), filename: '[name].js' }
         },
-        (error, stats) => (error ? reject(error) : settle(stats?.toJson({ all: false, errors: true, warnings: true })))
+        (error, found) => (error ? reject(error) : settle(found!.toJson({ all: false, errors: true, warnings: true, assets: true })))
       )
     })
-    expect(errors).toMatchObject({ errors: [], warnings: [] })
+    expect(stats).toMatchObject({ errors: [], warnings: [] })
+    expect(stats.assets?.length).toBeGreaterThanOrEqual(NAMES.length)
   })
 
   /** What the declarations of an entry import from outside their package, through every file that they reach. */

@@ -26,6 +26,8 @@ function measure(): void {
 }
 
 const [listener] = await app.listen()
+measure()
+process.once('SIGINT', () => app.close().then(() => clearTimeout(timer)))
 const url = listener!.url.href
 console.log(`${url}
 
@@ -33,5 +35,3 @@ What it has   coap-client-notls -m get ${url}/.well-known/core
 Read          coap-client-notls -m get ${url}/temperature
 Watch         coap-client-notls -m get -s 20 ${url}/temperature
 Set           coap-client-notls -m put -e 5 ${url}/interval`)
-measure()
-process.once('SIGINT', () => app.close().then(() => clearTimeout(timer)))

@@ -1,19 +1,19 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const fileOf = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url))
-const tsx = createRequire(import.meta.url).resolve('tsx/cli')
+/** One process: the command of tsx starts a second one for the program. */
+const withTsx = ['--conditions=@iopa/source', '--import', 'tsx']
 let sensor: ChildProcess
 let url: string
 
 beforeAll(async () => {
-  sensor = spawn(process.execPath, [tsx, '--conditions=@iopa/source', fileOf('sensor.ts')], {
+  sensor = spawn(process.execPath, [...withTsx, fileOf('sensor.ts')], {
     env: { ...process.env, COAP_PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit']
   })
@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 test('the client sees what the sensor has, sets it, and hears five measurements', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, [tsx, '--conditions=@iopa/source', fileOf('client.ts'), url])
+  const { stdout } = await promisify(execFile)(process.execPath, [...withTsx, fileOf('client.ts'), url])
   const lines = stdout.trimEnd().split('\n')
   expect(lines.slice(0, 2)).toEqual(['</temperature>;rt="temperature-c";if="sensor";title="Room temperature";obs', 'interval: 204 2.04'])
   expect(lines).toHaveLength(7)

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { http } from '@iopa/http'
@@ -9,13 +8,14 @@ import { type Client, connect } from '@iopa/transport'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const start = fileURLToPath(new URL('../start.ts', import.meta.url))
-const tsx = createRequire(import.meta.url).resolve('tsx/cli')
+/** One process: the command of tsx starts a second one for the program. */
+const withTsx = ['--conditions=@iopa/source', '--import', 'tsx']
 let server: ChildProcess
 let url: string
 let channel: Client
 
 beforeAll(async () => {
-  server = spawn(process.execPath, [tsx, '--conditions=@iopa/source', start], {
+  server = spawn(process.execPath, [...withTsx, start], {
     env: { ...process.env, HTTP_PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit']
   })

@@ -1,19 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const start = fileURLToPath(new URL('../start.ts', import.meta.url))
-const tsx = createRequire(import.meta.url).resolve('tsx/cli')
+/** One process: the command of tsx starts a second one for the program. */
+const withTsx = ['--conditions=@iopa/source', '--import', 'tsx']
 let broker: ChildProcess
 let client: MqttClient
 
 beforeAll(async () => {
-  broker = spawn(process.execPath, [tsx, '--conditions=@iopa/source', start], {
+  broker = spawn(process.execPath, [...withTsx, start], {
     env: { ...process.env, MQTT_PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit']
   })

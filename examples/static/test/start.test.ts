@@ -2,19 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { generate, parse } from 'coap-packet'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const start = fileURLToPath(new URL('../start.ts', import.meta.url))
-const tsx = createRequire(import.meta.url).resolve('tsx/cli')
+/** One process: the command of tsx starts a second one for the program. */
+const withTsx = ['--conditions=@iopa/source', '--import', 'tsx']
 let server: ChildProcess
 let urls: URL[]
 
 beforeAll(async () => {
-  server = spawn(process.execPath, [tsx, '--conditions=@iopa/source', start], {
+  server = spawn(process.execPath, [...withTsx, start], {
     env: { ...process.env, HTTP_PORT: '0', COAP_PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit']
   })

@@ -4,7 +4,9 @@ import { escapeHtml, hashSource, type Viewer } from './viewer.ts'
 export const plainPage: Viewer = {
   async files(title, links) {
     const { readFile } = await import('node:fs/promises')
-    const read = (name: string): Promise<string> => readFile(new URL(`../page/${name}`, import.meta.url), 'utf8')
+    // Through a variable, so that bundlers do not take the folder for modules.
+    const here = import.meta.url
+    const read = (name: string): Promise<string> => readFile(new URL(`../page/${name}`, here), 'utf8')
     const [html, style, ...scripts] = await Promise.all(['page.html', 'style.css', 'schema.js', 'request.js', 'page.js'].map(read))
     const script = `'use strict';(() => {\n${scripts.join('\n')}\n})()\n`
     const policy = [
