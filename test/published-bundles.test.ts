@@ -57,9 +57,12 @@ describe.skipIf(!built)('published packages', () => {
     for (const [own, name] of [
       ['appbuilder', 'appbuilder'],
       ['router', 'router'],
+      ['resource', 'resource'],
+      ['store', 'store'],
       ['iopa-http', 'http']
     ] as const)
       symlinkSync(join(root, 'packages', own), join(folder, 'node_modules/@iopa', name))
+    symlinkSync(join(root, 'node_modules/zod'), join(folder, 'node_modules/zod'))
     const child = spawn(process.execPath, [join(root, 'node_modules/tsx/dist/cli.mjs'), file], { cwd: folder })
     let output = ''
     const heard = new Promise<void>(resolve => {

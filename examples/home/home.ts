@@ -9,7 +9,7 @@ import { ChangeLog } from './changes.ts'
 import { light, lights, sensor, sensors } from './resources.ts'
 
 const OFF = { on: false, level: 0 }
-/** The page asks nobody else for anything. */
+/** The page loads nothing from elsewhere. */
 const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 export const home = (transports: readonly Transport[], options: AppOptions = {}) => {
