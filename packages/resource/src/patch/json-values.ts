@@ -18,7 +18,7 @@ export const isEqualJson = (one: unknown, other: unknown): boolean => {
 }
 
 /** True where arrays and objects are nested in each other more than `most` levels deep. Without recursion, which would end at some depth. */
-const isNestedDeeper = (value: unknown, most: number): boolean => {
+export const isNestedDeeper = (value: unknown, most: number): boolean => {
   let level = [value].filter(isObject)
   for (let depth = 0; level.length > 0; depth++) {
     if (depth === most) return true
