@@ -291,6 +291,16 @@ describe('a JSON Patch', () => {
     expect(() => apply({ a: 'x'.repeat(1000) }, ...bomb)).toThrow(expect.objectContaining({ status: 413, code: 'patch-too-large' }))
   })
 
+  test('whose operations nest the state too deep is refused with 413', () => {
+    const nested = (depth: number): unknown => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`)
+    const tooDeep = expect.objectContaining({ status: 413, code: 'patch-too-large' })
+    expect(apply({ a: 1 }, { op: 'add', path: '/a', value: nested(999) })).toEqual(nested(1000))
+    const adds = Array.from({ length: 12 }, (_, n) => ({ op: 'add', path: '/a'.repeat(n * 900 + 1), value: nested(900) }))
+    for (const count of [2, 12]) expect(() => apply({ a: 1 }, ...adds.slice(0, count))).toThrow(tooDeep)
+    const copies = Array.from({ length: 15 }, (_, n) => ({ op: 'copy', from: '', path: '/a'.repeat(2 ** n) }))
+    for (const count of [10, 15]) expect(() => apply({ a: 1 }, ...copies.slice(0, count))).toThrow(tooDeep)
+  })
+
   test('of most operations on a huge array is quick', () => {
     const start = performance.now()
     const state = { a: Array.from({ length: 200_000 }, (_, n) => n) }
