@@ -40,7 +40,7 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
   const { keys, documents, changes, represent } = host
 
   const answer = (context: Context, document: Kept): unknown => {
-    context.response.headers.set('etag', tagOf(document))
+    context.response.headers.set('etag', tagOf(document, context))
     return represent(document)
   }
 
@@ -83,9 +83,9 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       const document = existing(key, documents.get(key))
       if (host.history !== null) replayMissed(host, host.history, context, document)
       if (!hasPreconditions(context) || context['iopa.Observe'] === true) return answer(context, document)
-      const verdict = evaluate(context.headers, currentOf(document), true)
+      const verdict = evaluate(context.headers, currentOf(document, context), true)
       if (verdict === 'failed') throw preconditionFailed()
-      return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document) }) : answer(context, document)
+      return verdict === 'not-modified' ? reply(304, undefined, { etag: tagOf(document, context) }) : answer(context, document)
     },
     put: request =>
       change(request, (current, key) => {
@@ -105,16 +105,16 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
 /** True when a header of the request states a precondition (RFC 9110 section 13.1). */
 const hasPreconditions = (context: Context): boolean => (context as OwnedContext).hasPrecondition
 
-const currentOf = (document: Kept | undefined) => ({
+const currentOf = (document: Kept | undefined, context: Context) => ({
   exists: document !== undefined,
-  etag: document && tagOf(document),
+  etag: document && tagOf(document, context),
   lastModified: undefined,
   isVersion: (tag: string): boolean => document !== undefined && isVersionTag(tag, document.version)
 })
 
 /** @throws IopaError 412 where the precondition of a change does not hold. */
 const assertHolds = (context: Context, current: Kept | undefined): void => {
-  if (evaluate(context.headers, currentOf(current), false) === 'failed') throw preconditionFailed()
+  if (evaluate(context.headers, currentOf(current, context), false) === 'failed') throw preconditionFailed()
 }
 
 const preconditionFailed = (): IopaError =>

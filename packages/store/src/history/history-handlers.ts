@@ -52,10 +52,16 @@ export const replayMissed = (host: HistoryHandlerHost, history: History, context
   if (context['iopa.Observe'] !== true || context['server.IsNotification']) return
   const last = context.headers.get('last-event-id')
   const version = last === undefined ? undefined : versionOf(last)
-  if (version !== undefined && version < document.version) replayFirst(context, missed(host, history, document, version))
+  if (version !== undefined && version < document.version) replayFirst(context, missed(host, history, context, document, version))
 }
 
-async function* missed(host: HistoryHandlerHost, history: History, { key, version: newest }: Kept, seen: number): AsyncGenerator<EarlierState> {
+async function* missed(
+  host: HistoryHandlerHost,
+  history: History,
+  context: Context,
+  { key, version: newest }: Kept,
+  seen: number
+): AsyncGenerator<EarlierState> {
   if (!(await history.has(key, seen))) return
   for (let after = seen; ; ) {
     let read = 0
@@ -69,7 +75,7 @@ async function* missed(host: HistoryHandlerHost, history: History, { key, versio
       const state = record.gone === true ? undefined : await host.current(record)
       if (state === undefined) continue
       const kept: Kept = { key, state, version: after, changed: record.changed, size: 0 }
-      yield { body: host.represent(kept), headers: { etag: tagOf(kept) } }
+      yield { body: host.represent(kept), headers: { etag: tagOf(kept, context) } }
     }
     if (read === 0) return
   }
