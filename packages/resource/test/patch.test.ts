@@ -57,6 +57,14 @@ describe('PATCH by the handlers of GET and PUT', () => {
     expect(states.get('hall')).toEqual({ on: true, level: 7, tags: ['a', 'b'], note: 'x' })
   })
 
+  test('takes a state whose members have the names of those of streams', async () => {
+    const counts = resource('/counts', { state: z.record(z.string(), z.number()), methods: { get: {}, put: {}, patch: {} } })
+    const app = new App({ logger: false }).use(router()).use(resources())
+    app.serve(counts, { get: () => ({ pipe: 1, arrayBuffer: 2, getReader: 3 }), put: ({ input }) => input })
+    const answer = await app.invoke({ 'iopa.Method': 'PATCH', 'iopa.Path': '/counts', 'iopa.Body': { pipe: 5 } })
+    expect([answer.status, await answer.text()]).toEqual([200, '{"pipe":5,"arrayBuffer":2,"getReader":3}'])
+  })
+
   test('takes a JSON Patch, and none with iPATCH', async () => {
     const { patch, states } = serving()
     const operations = [
