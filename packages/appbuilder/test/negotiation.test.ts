@@ -246,10 +246,12 @@ describe('observers of a value', () => {
       ['http', 'text/event-stream'],
       ['coap', 'application/cbor'],
       ['tcp', 'application/json;q=0.5, application/cbor'],
-      ['coap', 'application/cbor;q=0.5, application/json;q=0.1']
+      ['coap', 'application/cbor;q=0.5, application/json;q=0.1'],
+      ['tcp', 'application/json;q=0, */*'],
+      ['tcp', 'application/*, application/json;q=0']
     ] as const
     const { runs, types } = await observed(() => ({ a: 1 }), observers)
-    expect(types).toEqual([JSON_TYPE, JSON_TYPE, JSON_TYPE, JSON_TYPE, CBOR, CBOR, CBOR])
+    expect(types).toEqual([JSON_TYPE, JSON_TYPE, JSON_TYPE, JSON_TYPE, CBOR, CBOR, CBOR, CBOR, CBOR])
     expect(runs).toBe(2)
   })
 

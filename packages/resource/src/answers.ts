@@ -1,8 +1,9 @@
 import { faultsOf, type Schema } from '@iopa/appbuilder/extension'
 import { IopaError, withOrigin } from '@iopa/constants'
 import { isReply } from '@iopa/context'
-import { HeaderMap, RECORD, type RunContext } from '@iopa/context/host'
+import { HeaderMap, KIND, kindOf, RECORD, type RunContext } from '@iopa/context/host'
 import { listed } from './faults.ts'
+import { isPromise } from './representation.ts'
 import type { ServedRequest } from './served-request.ts'
 
 /** Checks what a handler returned, and returns it as it is. */
@@ -20,11 +21,11 @@ export const answerCheck = (schema: Schema, name: string): AnswerCheck => {
   }
   const check: AnswerCheck = (request, value) => {
     const said = saidBy(request, value)
-    if (said === undefined || !isPlainValue(said)) return value
+    if (said === undefined || !JUDGED.includes(kindOf(said))) return value
     const result = schema['~standard'].validate(said)
-    return result instanceof Promise ? result.then(({ issues }) => judge(value, issues)) : judge(value, result.issues)
+    return isPromise(result) ? result.then(({ issues }) => judge(value, issues)) : judge(value, result.issues)
   }
-  return (request, value) => (value instanceof Promise ? value.then(settled => check(request, settled)) : check(request, value))
+  return (request, value) => (isPromise(value) ? Promise.resolve(value).then(settled => check(request, settled)) : check(request, value))
 }
 
 /** The value that a handler has answered with 2xx; undefined where it has answered none. */
@@ -33,7 +34,9 @@ const saidBy = ({ context }: ServedRequest, value: unknown): unknown => {
   const replied = typeof value === 'object' && value !== null && isReply(value) ? value : undefined
   const status = replied?.status ?? record.code
   if (status !== 0 && (status < 200 || status > 299)) return undefined
-  const said = value === undefined ? record.content : replied === undefined ? value : replied.body
+  // A reply without a body leaves the one that was set before.
+  const given = replied === undefined ? value : replied.body
+  const said = given === undefined ? record.content : given
   if (typeof said !== 'string') return said
   const named =
     record.mediaType !== '' ||
@@ -42,19 +45,5 @@ const saidBy = ({ context }: ServedRequest, value: unknown): unknown => {
   return named ? undefined : said
 }
 
-/** False for what is sent as bytes, as a stream, or as another answer. */
-const isPlainValue = (said: unknown): boolean =>
-  typeof said !== 'object' ||
-  said === null ||
-  Array.isArray(said) ||
-  !(
-    ArrayBuffer.isView(said) ||
-    said instanceof ArrayBuffer ||
-    said instanceof Error ||
-    Symbol.asyncIterator in said ||
-    Symbol.iterator in said ||
-    'getReader' in said ||
-    'pipe' in said ||
-    'arrayBuffer' in said ||
-    'headerPairs' in said
-  )
+/** Kinds that a schema can judge; what cannot be sent at all is refused too. The others are bytes, streams, and answers that were made elsewhere. */
+const JUDGED: readonly number[] = [KIND.Value, KIND.Text, KIND.Unsendable]

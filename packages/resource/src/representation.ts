@@ -6,6 +6,10 @@ type Result = SchemaResult<unknown>
 /** A value is an object with members, and not an array. */
 export const isRecord = (value: unknown): value is Members => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** True for a promise of any realm, or another thenable, such as the query of a database library. */
+export const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
+  typeof (value as Partial<Promise<T>> | null | undefined)?.then === 'function'
+
 /** An object of these members whatever their names are: `__proto__` is one like any other. */
 export const recordOf = (entries: Iterable<readonly [string, unknown]>): Members => Object.fromEntries(entries)
 
@@ -38,7 +42,7 @@ export const validateParts = (parts: readonly Part[], join: (outputs: readonly u
     const issues = settled.flatMap(({ issues = [] }, n) => issues.map(issue => within(parts[n]?.path ?? [], issue)))
     return issues.length > 0 ? { issues } : { value: join(settled.map(result => (result as { readonly value: unknown }).value)) }
   }
-  return results.some(result => result instanceof Promise) ? Promise.all(results).then(settle) : settle(results as Result[])
+  return results.some(isPromise) ? Promise.all(results).then(settle) : settle(results as Result[])
 }
 
 const within = (path: readonly PropertyKey[], issue: SchemaIssue): SchemaIssue => ({ message: issue.message, path: [...path, ...(issue.path ?? [])] })

@@ -22,7 +22,9 @@ describe('an answer that the schema refuses', () => {
     ['a reply', () => reply(200, { on: 1 })],
     ['a created reply', () => reply(201, { on: 1 })],
     ['text', () => 'on'],
-    ['null', () => null]
+    ['null', () => null],
+    ['members with the names of streams', () => ({ on: 1, pipe: 1, getReader: 1, arrayBuffer: 1, headerPairs: 1 })],
+    ['a thenable', () => ({ then: (settle: (value: unknown) => void) => settle({ on: 1 }) })]
   ])('is a 500 whose log names method, resource and pointer: %s', async (_, value) => {
     const { app, logged } = serving(value)
     for (const method of ['GET', 'HEAD', 'PUT']) {
@@ -40,6 +42,14 @@ describe('an answer that the schema refuses', () => {
   test('is a 500 where the handler set the body itself', async () => {
     const { app } = serving((({ context }: { context: { response: { body: unknown } } }) => {
       context.response.body = { on: 1 }
+    }) as never)
+    expect((await app.invoke({ 'iopa.Path': '/lights/1' })).status).toBe(500)
+  })
+
+  test('is a 500 where the handler set the body and replied without one', async () => {
+    const { app } = serving((({ context }: { context: { response: { body: unknown } } }) => {
+      context.response.body = { on: 1 }
+      return reply(200)
     }) as never)
     expect((await app.invoke({ 'iopa.Path': '/lights/1' })).status).toBe(500)
   })
@@ -75,7 +85,8 @@ test.each([
   ['a web Response', () => new Response('x'), 200],
   ['text of a type of its own', () => reply(200, '<p>on</p>', { 'content-type': 'text/html' }), 200],
   ['a reply without a body', () => reply(202), 202],
-  ['what fits', () => ({ on: true, more: 1 }), 200]
+  ['what fits', () => ({ on: true, more: 1 }), 200],
+  ['a thenable of what fits', () => ({ then: (settle: (value: unknown) => void) => settle({ on: true }) }), 200]
 ])('lets through %s', async (_, value, status) => {
   const { app, logged } = serving(value)
   expect((await app.invoke({ 'iopa.Path': '/lights/1' })).status).toBe(status)

@@ -57,6 +57,14 @@ describe('PATCH by the handlers of GET and PUT', () => {
     expect(states.get('hall')).toEqual({ on: true, level: 7, tags: ['a', 'b'], note: 'x' })
   })
 
+  test('takes a state whose members have the names of those of streams', async () => {
+    const counts = resource('/counts', { state: z.record(z.string(), z.number()), methods: { get: {}, put: {}, patch: {} } })
+    const app = new App({ logger: false }).use(router()).use(resources())
+    app.serve(counts, { get: () => ({ pipe: 1, arrayBuffer: 2, getReader: 3 }), put: ({ input }) => input })
+    const answer = await app.invoke({ 'iopa.Method': 'PATCH', 'iopa.Path': '/counts', 'iopa.Body': { pipe: 5 } })
+    expect([answer.status, await answer.text()]).toEqual([200, '{"pipe":5,"arrayBuffer":2,"getReader":3}'])
+  })
+
   test('takes a JSON Patch, and none with iPATCH', async () => {
     const { patch, states } = serving()
     const operations = [
@@ -289,6 +297,16 @@ describe('a JSON Patch', () => {
   test('whose copies of copies double is refused before the state grows', () => {
     const bomb = Array.from({ length: 100 }, (_, n) => ({ op: 'copy', from: '', path: `/k${n}` }))
     expect(() => apply({ a: 'x'.repeat(1000) }, ...bomb)).toThrow(expect.objectContaining({ status: 413, code: 'patch-too-large' }))
+  })
+
+  test('whose operations nest the state too deep is refused with 413', () => {
+    const nested = (depth: number): unknown => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`)
+    const tooDeep = expect.objectContaining({ status: 413, code: 'patch-too-large' })
+    expect(apply({ a: 1 }, { op: 'add', path: '/a', value: nested(999) })).toEqual(nested(1000))
+    const adds = Array.from({ length: 12 }, (_, n) => ({ op: 'add', path: '/a'.repeat(n * 900 + 1), value: nested(900) }))
+    for (const count of [2, 12]) expect(() => apply({ a: 1 }, ...adds.slice(0, count))).toThrow(tooDeep)
+    const copies = Array.from({ length: 15 }, (_, n) => ({ op: 'copy', from: '', path: '/a'.repeat(2 ** n) }))
+    for (const count of [10, 15]) expect(() => apply({ a: 1 }, ...copies.slice(0, count))).toThrow(tooDeep)
   })
 
   test('of most operations on a huge array takes little time of the processor', () => {

@@ -43,7 +43,7 @@ export const collectionHandlers = (
   const createItem = async ({ params, input, context }: ResourceRequest<Params>, keeper: AnswerKeeper | null): Promise<Reply> => {
     const answerOf = (document: Kept): KeptAnswer => {
       const location = encodePath(context['iopa.PathBase'] + keys.pathOf(document.key))
-      return { status: 201, headers: { location, etag: tagOf(document) }, type: '', value: item(document) }
+      return { status: 201, headers: { location, etag: tagOf(document, context) }, type: '', value: item(document) }
     }
     for (let tried = 0; tried < MOST_TRIED; tried++) {
       const key = await newKey(keys, params, name, host.newId, host.clock.now())

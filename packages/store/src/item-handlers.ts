@@ -1,5 +1,5 @@
 import { type Context, IopaError, reply } from '@iopa/appbuilder'
-import { evaluate, type Patch, type ResourceRequest, valueType } from '@iopa/appbuilder/extension'
+import { evaluate, type Patch, type ResourceRequest } from '@iopa/appbuilder/extension'
 import type { Clock, Context as OwnedContext } from '@iopa/transport'
 import { DELETED, type DocumentChanges, type KeptChange } from './document-changes.ts'
 import type { DocumentRecord } from './document-format.ts'
@@ -40,9 +40,8 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
   const { keys, documents, changes, represent } = host
 
   const answer = (context: Context, document: Kept): unknown => {
-    const representation = represent(document)
-    context.response.headers.set('etag', tagOf(document, valueType(context, representation)))
-    return representation
+    context.response.headers.set('etag', tagOf(document, context))
+    return represent(document)
   }
 
   const existing = (key: string, document: Kept | undefined): Kept => {
@@ -87,7 +86,7 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       const document = existing(key, documents.get(key))
       if (host.history !== null) replayMissed(host, host.history, context, document)
       if (!hasPreconditions(context) || context['iopa.Observe'] === true) return answer(context, document)
-      const etag = tagOf(document, valueType(context, document.state))
+      const etag = tagOf(document, context)
       const verdict = evaluate(context.headers, currentOf(document, etag), true)
       if (verdict === 'failed') throw preconditionFailed()
       return verdict === 'not-modified' ? reply(304, undefined, { etag }) : answer(context, document)

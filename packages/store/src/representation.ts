@@ -1,8 +1,9 @@
-import { IopaError } from '@iopa/appbuilder'
+import { type Context, IopaError } from '@iopa/appbuilder'
 import type { ResourceContract } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Kept } from './documents.ts'
+import { typeMark } from './type-mark.ts'
 
 type Compute = (state: unknown, about: unknown) => unknown
 
@@ -36,25 +37,13 @@ export const representation = (
   }
 }
 
-/**
- * The entity tag of a document in a media type, JSON unless given: its version, and a letter of the media type. It fits CoAP (8 bytes, RFC 7252
- * section 5.10.6).
- */
-export const tagOf = ({ version }: Kept, type: string = JSON_TYPE): string => `"${version.toString(36)}${letterOf(type)}"`
+/** The entity tag of a document in the media type of an answer: its version, a letter, and the mark of the type. It fits CoAP (RFC 7252 section 5.10.6). */
+export const tagOf = ({ version }: Kept, context: Context): string => `"${version.toString(36)}${LETTER}${typeMark(context)}"`
 
-const JSON_TYPE = 'application/json'
+/** No digit of a hexadecimal number, which CoAP would read as bytes. */
+const LETTER = 'j'
 
-const letterOf = (type: string): string => {
-  if (type === JSON_TYPE) return 'j'
-  if (type === 'application/cbor') return 'c'
-  let sum = 0
-  for (let at = 0; at < type.length; at++) sum = (sum * 31 + type.charCodeAt(at)) % OTHERS.length
-  return OTHERS[sum] as string
-}
-
-const OTHERS = 'abdefghiklmnopqrstuvwxyz'
-
-const TAG = /^"?([0-9a-z]{1,7})[a-z]"?$/
+const TAG = /^"?([0-9a-z]{1,7})[a-z][A-Z]?"?$/
 
 /** The version of an entity tag, with its quotes or without; undefined for another tag. */
 export const versionOf = (tag: string): number | undefined => {
@@ -63,4 +52,4 @@ export const versionOf = (tag: string): number | undefined => {
 }
 
 /** True for an entity tag of any representation of a version. */
-export const isVersionTag = (tag: string, version: number): boolean => /^"([0-9a-z]{1,7})[a-z]"$/.exec(tag)?.[1] === version.toString(36)
+export const isVersionTag = (tag: string, version: number): boolean => /^"([0-9a-z]{1,7})[a-z][A-Z]?"$/.exec(tag)?.[1] === version.toString(36)

@@ -20,6 +20,25 @@ describe('conditional requests to a store', () => {
     await app.close()
   })
 
+  test('tell the media types of one version apart', async () => {
+    const codec = (mediaType: string) => ({ mediaType, encode: (value: unknown) => JSON.stringify(value), decode: (bytes: Uint8Array) => bytes })
+    const { app, ask } = lightsApp({ initial: { hall: { on: false } } }, { codecs: [codec('application/cbor'), codec('application/msgpack')] })
+    const types = ['application/json', 'application/cbor', 'application/msgpack']
+    const tags: string[] = []
+    for (const accept of types) tags.push((await ask('GET', '/lights/hall', undefined, { accept })).headers.etag ?? '')
+    for (const [n, accept] of types.entries()) {
+      const statuses: number[] = []
+      for (const tag of tags) statuses.push((await ask('GET', '/lights/hall', undefined, { accept, 'if-none-match': tag })).status)
+      expect(statuses).toEqual(types.map((_, other) => (other === n ? 304 : 200)))
+    }
+    for (const tag of tags) {
+      expect(tag).toMatch(/^"[!-~]{1,8}"$/)
+      expect(tag).not.toMatch(/^"(?:[0-9a-f]{2})+"$/)
+      expect((await ask('PATCH', '/lights/hall', { on: true }, { 'if-none-match': tag })).status).toBe(412)
+    }
+    await app.close()
+  })
+
   test.each(['PUT', 'PATCH', 'DELETE'])('judge %s by the version alone, whatever the representation', async method => {
     const { app, ask } = lightsApp({ initial: { hall: { on: false } } })
     const body = method === 'DELETE' ? undefined : { on: true }

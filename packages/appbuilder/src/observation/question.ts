@@ -55,7 +55,7 @@ const contentOf = (context: RunContext): string | null => {
 
 /**
  * The media types that Accept asks for, the most wanted first, in one form for equal wishes (RFC 9110 section 12.5.1): without those of weight 0
- * and without `text/event-stream`, which says how to deliver and not what. Empty for everything.
+ * that no other range includes, and without `text/event-stream`, which says how to deliver and not what. Empty for everything.
  */
 const accepted = (fields: readonly string[]): string => {
   if (fields.length === 0) return ''
@@ -65,19 +65,21 @@ const accepted = (fields: readonly string[]): string => {
       const [type = '', ...parameters] = one.split(';').map(part => part.trim())
       const weight = parameters.find(parameter => parameter.startsWith('q='))
       const quality = weight === undefined ? 1 : Number(weight.slice(2))
-      if (type === '' || type === 'text/event-stream' || quality === 0) continue
+      if (type === '' || type === 'text/event-stream') continue
       types.push({ text: [type, ...parameters.filter(parameter => parameter !== weight)].join(';'), weight: Number.isNaN(quality) ? 1 : quality })
     }
   }
-  if (types.length === 1 && types[0]?.text === '*/*') return ''
+  const ranges = types.filter(({ text, weight }) => weight > 0 && text.includes('*')).map(({ text }) => text.replace(/\*.*/, ''))
+  const wanted = types.filter(({ text, weight }) => weight > 0 || ranges.some(range => range === '' || text.startsWith(range)))
+  if (wanted.length === 1 && wanted[0]?.text === '*/*') return ''
   // Of equal weight the order says nothing.
-  types.sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
-  return types.map(({ text, weight }) => (weight === 1 ? text : `${text};q=${weight}`)).join(', ')
+  wanted.sort((a, b) => b.weight - a.weight || (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
+  return wanted.map(({ text, weight }) => (weight === 1 ? text : `${text};q=${weight}`)).join(', ')
 }
 
-/** Without weights; taking anything is the same as asking for nothing. */
+/** Without weights other than 0; taking anything is the same as asking for nothing. */
 const unweighted = (accept: string): string => {
-  const media = accept.replace(/;q=[\d.]+(?=, |$)/g, '')
+  const media = accept.replace(/;q=(?!0(?:, |$))[\d.]+(?=, |$)/g, '')
   return media === '*/*' ? '' : media
 }
 

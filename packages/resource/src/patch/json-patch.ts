@@ -1,12 +1,15 @@
 import { IopaError } from '@iopa/constants'
 import { applyPatch, type Operation } from 'rfc6902'
 import { isRecord } from '../representation.ts'
-import { isEqualJson } from './json-values.ts'
+import { isEqualJson, isNestedDeeper } from './json-values.ts'
 
 /** Operations of one patch: each may move all items of an array. */
 const MOST_OPERATIONS = 1000
 /** What all copies of one patch may add to a state, in characters of its JSON: a copy of a copy doubles. */
 const MOST_COPIED = 1024 * 1024
+
+/** Arrays and objects inside each other, as a JSON body may have: operations can put deep values into one another. */
+const DEEPEST = 1000
 
 const POINTER = /^(?:\/(?:[^~/]|~[01])*)*$/
 const FORBIDDEN = ['__proto__', 'constructor', 'prototype']
@@ -49,9 +52,11 @@ const checkPointer = (n: number, name: string, pointer: unknown): void => {
 const tooLarge = (what: string): IopaError =>
   new IopaError(413, 'patch-too-large', `The JSON Patch has ${what}: send the change in parts, or PUT the state.`)
 
+const tooDeep = (): IopaError => tooLarge(`operations that nest the state more than ${DEEPEST} levels deep`)
+
 /**
  * The state after the operations, all of them or none; the given state is not touched.
- * @throws IopaError 409 `patch-conflict` where one does not fit the state, 413 where copies would make it grow too much.
+ * @throws IopaError 409 `patch-conflict` where one does not fit the state, 413 where it would grow or be nested too much.
  */
 export const jsonPatch = (state: unknown, operations: readonly Operation[]): unknown => {
   // The document has a member of its own for the whole, which an operation may replace.
@@ -59,7 +64,9 @@ export const jsonPatch = (state: unknown, operations: readonly Operation[]): unk
   let copied = 0
   operations.forEach((operation, n) => {
     if (operation.op === 'copy') {
-      copied += sizeAt(root.state, operation.from)
+      const value = valueAt(root.state, operation.from)
+      if (isNestedDeeper(value, DEEPEST)) throw tooDeep()
+      copied += JSON.stringify(value)?.length ?? 0
       if (copied > MOST_COPIED) throw tooLarge('copies that make the state too large')
     }
     checkPlaces(root.state, operation, n)
@@ -71,6 +78,7 @@ export const jsonPatch = (state: unknown, operations: readonly Operation[]): unk
     const [fault] = applyPatch(root, [placed(operation)])
     if (fault instanceof Error) throw conflict(n, operation, 'no such member')
   })
+  if (isNestedDeeper(root.state, DEEPEST)) throw tooDeep()
   return root.state
 }
 
@@ -124,6 +132,3 @@ const valueAt = (state: unknown, pointer: string): unknown => {
   }
   return at
 }
-
-/** Characters of the JSON of a member; 0 where there is none. */
-const sizeAt = (state: unknown, pointer: string): number => JSON.stringify(valueAt(state, pointer))?.length ?? 0

@@ -2,9 +2,13 @@ import type { Context } from '@iopa/appbuilder'
 import type { Patch, ResourceContract } from '@iopa/appbuilder/extension'
 import { IopaError, METHODS, withOrigin } from '@iopa/constants'
 import { isReply } from '@iopa/context'
+import { KIND, kindOf } from '@iopa/context/host'
 import { takeParts } from '../parts.ts'
 import { type Handler, partsOfMethod, type Serving } from '../served-method.ts'
 import { ServedRequest } from '../served-request.ts'
+
+/** Kinds of what GET can answer with as a state. */
+const STATES: readonly number[] = [KIND.Value, KIND.Text]
 
 /** A handler as the app was given it. */
 type ResourceHandler = (request: ServedRequest) => unknown
@@ -29,7 +33,7 @@ export const patchedState = (contract: ResourceContract, get: ResourceHandler, p
       const status = replied?.status ?? (value === undefined && child.response.body === undefined ? child.response.status : 200)
       if (status === 404 || status === 410) throw new IopaError(404, 'not-found', 'There is no state to patch here: PUT creates it.')
       const state = value === undefined ? child.response.body : replied === undefined ? value : replied.body
-      if (status < 200 || status > 299 || state === undefined || typeof state === 'function' || isStream(state))
+      if (status < 200 || status > 299 || state === undefined || !STATES.includes(kindOf(state)))
         throw withOrigin(
           new IopaError(500, 'no-state', `GET ${pattern} gives no state that PATCH could change: give PATCH a handler of its own.`),
           'internal'
@@ -49,8 +53,3 @@ export const patchedState = (contract: ResourceContract, get: ResourceHandler, p
     return put(change)
   }
 }
-
-const isStream = (state: unknown): boolean =>
-  typeof state === 'object' &&
-  state !== null &&
-  (ArrayBuffer.isView(state) || Symbol.asyncIterator in state || 'getReader' in state || 'pipe' in state || 'arrayBuffer' in state)

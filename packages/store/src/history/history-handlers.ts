@@ -49,10 +49,16 @@ export const replayMissed = (host: HistoryHandlerHost, history: History, context
   if (context['iopa.Observe'] !== true || context['server.IsNotification']) return
   const last = context.headers.get('last-event-id')
   const version = last === undefined ? undefined : versionOf(last)
-  if (version !== undefined && version < document.version) replayFirst(context, missed(host, history, document, version))
+  if (version !== undefined && version < document.version) replayFirst(context, missed(host, history, context, document, version))
 }
 
-async function* missed(host: HistoryHandlerHost, history: History, { key, version: newest }: Kept, seen: number): AsyncGenerator<EarlierState> {
+async function* missed(
+  host: HistoryHandlerHost,
+  history: History,
+  context: Context,
+  { key, version: newest }: Kept,
+  seen: number
+): AsyncGenerator<EarlierState> {
   if (!(await history.has(key, seen))) return
   // Slices: no list is held open while the observer takes what it has got.
   for await (const record of history.entries(key, seen)) {
@@ -61,7 +67,7 @@ async function* missed(host: HistoryHandlerHost, history: History, { key, versio
     const state = record.gone === true ? undefined : await host.current(record)
     if (state === undefined) continue
     const kept: Kept = { key, state, version, changed, size: 0 }
-    yield { body: host.represent(kept), headers: { etag: tagOf(kept) } }
+    yield { body: host.represent(kept), headers: { etag: tagOf(kept, context) } }
   }
 }
 

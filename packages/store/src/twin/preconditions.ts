@@ -2,7 +2,7 @@ import { type Context, IopaError, type Reply, reply } from '@iopa/appbuilder'
 import { evaluate } from '@iopa/appbuilder/extension'
 import type { Context as OwnedContext } from '@iopa/transport'
 import type { TwinDocument, TwinPart } from './document.ts'
-import { partTag } from './tags.ts'
+import { isPartTag, partTag } from './tags.ts'
 
 const preconditionFailed = (): IopaError =>
   new IopaError(412, 'precondition-failed', 'The twin is not in the state that the precondition names; get it, then try again.')
@@ -11,7 +11,11 @@ const preconditionFailed = (): IopaError =>
 export const hasPrecondition = (context: Context): boolean => !context['server.IsReplica'] && (context as OwnedContext).hasPrecondition
 
 const verdictOf = (context: Context, twin: TwinDocument, part: TwinPart | 'whole', reads: boolean) =>
-  evaluate(context.headers, { exists: true, etag: partTag(twin, part), lastModified: undefined }, reads)
+  evaluate(
+    context.headers,
+    { exists: true, etag: partTag(twin, part, context), lastModified: undefined, isVersion: tag => isPartTag(tag, twin, part) },
+    reads
+  )
 
 /** @throws IopaError 412 where the precondition of a change does not hold. */
 export const assertHolds = (context: Context, twin: TwinDocument, part: TwinPart | 'whole'): void => {
@@ -28,5 +32,5 @@ export const notModified = (context: Context, twin: TwinDocument, part: TwinPart
   if (context['iopa.Observe'] === true || !hasPrecondition(context)) return undefined
   const verdict = verdictOf(context, twin, part, true)
   if (verdict === 'failed') throw preconditionFailed()
-  return verdict === 'not-modified' ? reply(304, undefined, { etag: partTag(twin, part) }) : undefined
+  return verdict === 'not-modified' ? reply(304, undefined, { etag: partTag(twin, part, context) }) : undefined
 }

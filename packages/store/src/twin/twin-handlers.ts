@@ -48,7 +48,7 @@ export const twinHandlers = (host: TwinHandlerHost, kept: (change: TwinChange, c
   const { keys, documents } = host
 
   const answer = (context: Context, twin: TwinDocument, part: TwinPart): Members => {
-    context.response.headers.set('etag', partTag(twin, part))
+    context.response.headers.set('etag', partTag(twin, part, context))
     return twin[part]
   }
 
@@ -128,7 +128,7 @@ export const twinHandlers = (host: TwinHandlerHost, kept: (change: TwinChange, c
     if (twin === undefined) throw noTwin()
     const unchanged = notModified(context, twin, 'whole')
     if (unchanged !== undefined) return unchanged
-    context.response.headers.set('etag', partTag(twin, 'whole'))
+    context.response.headers.set('etag', partTag(twin, 'whole', context))
     const { version, reported, desired, delta } = twin
     return { version, reported, desired, delta }
   }
