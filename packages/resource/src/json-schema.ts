@@ -46,11 +46,16 @@ export const jsonSchema = <State>(schema: object, { ajv }: JsonSchemaValidation 
 }
 
 const compiled = (schema: object, ajv: Pick<Ajv2020, 'compile'>): ValidateFunction => {
+  let check: ValidateFunction
   try {
-    return ajv.compile(schema)
+    check = ajv.compile(schema)
   } catch (cause) {
     throw new IopaError(500, 'bad-schema', `This is no JSON Schema of draft 2020-12: ${(cause as Error).message}.`, { cause })
   }
+  // Such a function returns a promise, which is true for every value.
+  if ('$async' in check && check.$async)
+    throw new IopaError(500, 'bad-schema', 'The JSON Schema has $async, which is not of draft 2020-12: remove it.')
+  return check
 }
 
 const checkSize = (schema: unknown): void => {

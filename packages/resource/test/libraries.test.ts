@@ -56,6 +56,12 @@ describe('jsonSchema', () => {
     expect(() => jsonSchema({ type: 'lamp' })).toThrow(/This is no JSON Schema of draft 2020-12/)
   })
 
+  test('refuses an asynchronous schema, whose outcome would be taken for valid', () => {
+    expect(() => jsonSchema({ $async: true, type: 'string' })).toThrow(
+      expect.objectContaining({ code: 'bad-schema', message: expect.stringMatching(/\$async/) })
+    )
+  })
+
   test('refuses a circular and a huge schema', () => {
     const circular: Record<string, unknown> = { type: 'object' }
     circular.properties = { self: circular }
