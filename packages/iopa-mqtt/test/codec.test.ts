@@ -250,6 +250,17 @@ describe('an acknowledgement', () => {
     expect(read(generate({ cmd: 'pubrel', messageId: 1, reasonCode: 0x92 }, { protocolVersion: 5 }), 6, 5)).toEqual([1, 0x92])
   })
 
+  test('has a reason without control characters, which end the connection of a client', () => {
+    const reason = 'a\u0000b\u001f\u007fc'
+    const details = encodeReason(reason, [])
+    const acknowledgement = Buffer.alloc(acknowledgementSize(5, 0x99, details))
+    writeAcknowledgement(acknowledgement, 0, 4, 1, 5, 0x99, details)
+    const others = [encodeConnack(5, false, 0x87, { reasonString: reason }), encodeDisconnect(0x87, reason)]
+    for (const bytes of [acknowledgement, ...others]) {
+      expect(reference(bytes, 5)['properties']).toMatchObject({ reasonString: 'a b  c' })
+    }
+  })
+
   test('is written so that the general codec reads it', () => {
     const details = encodeReason('wrong level', [['status', '422']])
     for (const [version, code, extra] of [

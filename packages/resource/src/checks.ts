@@ -13,6 +13,9 @@ const CODE = /^[a-z][a-z0-9-]*$/
 const PATCHES = ['patch', 'ipatch']
 const BODILESS = ['get', 'delete', ...PATCHES]
 
+/** Members of the typed client beside the methods; an object with `then` could not be awaited. */
+const OF_THE_CLIENT = ['path', 'read', 'observe', 'then']
+
 const DEFINITION = ['title', 'description', 'rt', 'if', 'params', 'state', 'computed', 'methods', 'security', 'version', 'migrate']
 const METHOD = ['title', 'description', 'query', 'headers', 'input', 'answer', 'errors', 'security']
 
@@ -37,6 +40,7 @@ type Refuse = (why: string) => IopaError
 const checkMethod = (refuse: Refuse, name: string, method: MethodDefinition, state: Schema | undefined): void => {
   if (!NAME.test(name)) throw refuse(`has the method ${JSON.stringify(name)}: write it in lower case, as get, put, patch, delete, post or fetch`)
   if (name === 'head') throw refuse('declares head, which get answers: remove it')
+  if (OF_THE_CLIENT.includes(name)) throw refuse(`declares ${name}, which is a member of the typed client: give the method another name`)
   if (isControlMethod(methodName(name))) throw refuse(`declares ${name}, which is a control method of transports: give it another name`)
   if (typeof method !== 'object' || method === null) throw refuse(`needs an object for ${name}: write ${name}: {}`)
   checkNames(refuse, `the method ${name}`, method, METHOD)

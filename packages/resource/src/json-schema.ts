@@ -24,9 +24,9 @@ const MOST_VALUES = 100_000
  * @throws IopaError 500 `bad-schema` for what is no JSON Schema, or too large or circular.
  */
 export const jsonSchema = <State>(schema: object, { ajv }: JsonSchemaValidation = {}): Schema<State> => {
-  checkSize(schema)
+  const namesAll = isLinear(schema)
   const document = schema as Readonly<Record<string, unknown>>
-  const check = compiled(document, ajv ?? new Ajv2020({ allErrors: true, strict: false, useDefaults: true, validateFormats: false }))
+  const check = compiled(document, ajv ?? new Ajv2020({ allErrors: namesAll, strict: false, useDefaults: true, validateFormats: false }))
   const jsonSchemaFor = ({ target }: JsonSchemaOptions): Readonly<Record<string, unknown>> => {
     if (target !== 'draft-2020-12') throw new TypeError(`A raw JSON Schema is of draft 2020-12, not ${target}.`)
     return document
@@ -46,15 +46,25 @@ export const jsonSchema = <State>(schema: object, { ajv }: JsonSchemaValidation 
 }
 
 const compiled = (schema: object, ajv: Pick<Ajv2020, 'compile'>): ValidateFunction => {
+  let check: ValidateFunction
   try {
-    return ajv.compile(schema)
+    check = ajv.compile(schema)
   } catch (cause) {
     throw new IopaError(500, 'bad-schema', `This is no JSON Schema of draft 2020-12: ${(cause as Error).message}.`, { cause })
   }
+  // Such a function returns a promise, which is true for every value.
+  if ('$async' in check && check.$async)
+    throw new IopaError(500, 'bad-schema', 'The JSON Schema has $async, which is not of draft 2020-12: remove it.')
+  return check
 }
 
-const checkSize = (schema: unknown): void => {
+/** Keywords whose check may take more than linear time: the bounds beside them, such as maxItems, have to end validation first. */
+const COSTLY = ['uniqueItems', 'pattern', 'patternProperties']
+
+/** True for a schema of which all faults can be named in linear time. @throws IopaError 500 `bad-schema` for one that cannot be compiled. */
+const isLinear = (schema: unknown): boolean => {
   let left = MOST_VALUES
+  let linear = true
   const visit = (value: unknown, depth: number): void => {
     if (typeof value !== 'object' || value === null) return
     if (depth > DEEPEST || left-- < 0)
@@ -63,9 +73,11 @@ const checkSize = (schema: unknown): void => {
         'bad-schema',
         `The JSON Schema is circular, deeper than ${DEEPEST} levels or larger than ${MOST_VALUES} values: use $ref.`
       )
+    if (COSTLY.some(keyword => Object.hasOwn(value, keyword))) linear = false
     for (const member of Object.values(value)) visit(member, depth + 1)
   }
   visit(schema, 0)
+  return linear
 }
 
 /** A missing or additional member is the fault of its own place. */

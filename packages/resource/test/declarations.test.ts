@@ -19,6 +19,11 @@ describe('refuses', () => {
     ['a method in upper case', { methods: { GET: {} } }, /write it in lower case/],
     ['a method that is no name', { methods: { 'get it': {} } }, /has the method "get it"/],
     ['head', { methods: { head: {} } }, /declares head, which get answers/],
+    ...['path', 'read', 'observe', 'then'].map((name): [string, unknown, RegExp] => [
+      `the member ${name} of the typed client`,
+      { methods: { get: {}, [name]: {} } },
+      /is a member of the typed client: give the method another name/
+    ]),
     ['a control method', { methods: { subscribe: {} } }, /control method/],
     ['a method without an object', { methods: { get: true } }, /needs an object for get/],
     ['no methods', {}, /declares no methods/],

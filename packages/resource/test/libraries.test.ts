@@ -56,6 +56,21 @@ describe('jsonSchema', () => {
     expect(() => jsonSchema({ type: 'lamp' })).toThrow(/This is no JSON Schema of draft 2020-12/)
   })
 
+  test('refuses an asynchronous schema, whose outcome would be taken for valid', () => {
+    expect(() => jsonSchema({ $async: true, type: 'string' })).toThrow(
+      expect.objectContaining({ code: 'bad-schema', message: expect.stringMatching(/\$async/) })
+    )
+  })
+
+  test.each([
+    [{ type: 'array', maxItems: 10, uniqueItems: true }, Array.from({ length: 20_000 }, (_, n) => [n])],
+    [{ type: 'object', properties: { a: { maxLength: 10, pattern: '^(a+)+$' } } }, { a: `${'a'.repeat(40)}!` }]
+  ])('ends at the bound of a value whose further check would take long: %j', (schema, value) => {
+    const start = performance.now()
+    expect(jsonSchema(schema)['~standard'].validate(value)).toMatchObject({ issues: [{}] })
+    expect(performance.now() - start).toBeLessThan(1000)
+  })
+
   test('refuses a circular and a huge schema', () => {
     const circular: Record<string, unknown> = { type: 'object' }
     circular.properties = { self: circular }

@@ -31,6 +31,9 @@ export const RELATIVE: number = 2 ** 28
 /** RFC 8428 section 4.5.1. */
 export const NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9\-:./_]*$/
 
+/** Characters of a whole name: each record may repeat a base name that is as long as a body. */
+const LONGEST_NAME = 1024
+
 /** The base fields in effect, which each record may change. */
 interface Base {
   bn: string
@@ -43,8 +46,8 @@ interface Base {
 
 /**
  * The records of a pack, resolved, in the order of their times. Fields that RFC 8428 does not know are left out.
- * @throws IopaError 400 and 422 as `parsePack`, and 422 `invalid-senml` for a name that is missing or has other characters than RFC 8428 section 4.5.1 allows,
- * and for a sum of numbers that is none
+ * @throws IopaError 400 and 422 as `parsePack`, and 422 `invalid-senml` for a name that is missing, too long or has other characters than RFC 8428 section 4.5.1
+ * allows, and for a sum of numbers that is none
  */
 export const records = (pack: SenmlPack, { now }: RecordsOptions): SenmlRecord[] => {
   const base: Base = { bn: '', bt: 0, bu: undefined, bv: undefined, bs: undefined, bver: undefined }
@@ -59,6 +62,7 @@ export const records = (pack: SenmlPack, { now }: RecordsOptions): SenmlRecord[]
 
 const resolvedRecord = (record: PackRecord, base: Base, index: number, now: number): SenmlRecord => {
   const n = base.bn + (record.n ?? '')
+  if (n.length > LONGEST_NAME) throw invalidRecord(`a name has at most ${LONGEST_NAME} characters, its base name included`, index, 'n')
   if (n === '') throw invalidRecord('a record has a name (n), or a base name before it (bn)', index, 'n')
   if (!NAME.test(n)) throw invalidRecord("a name has letters, digits and '-:./_', and begins with a letter or digit", index, 'n')
   const time = base.bt + (record.t ?? 0)

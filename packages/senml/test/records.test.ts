@@ -63,6 +63,14 @@ describe('records', () => {
       '/1/n'
     ],
     ['a name that begins with a hyphen', [{ n: '-a', v: 1 }], '/0/n'],
+    [
+      'a name that is too long with its base name',
+      [
+        { bn: 'a'.repeat(1024), v: 1 },
+        { n: 'b', v: 1 }
+      ],
+      '/1/n'
+    ],
     ['a base name that ends its name wrongly', [{ bn: 'urn:', n: 'ü', v: 1 }], '/0/n'],
     ['a value beyond a number', [{ n: 'a', bv: 1.7e308, v: 1.7e308 }], '/0/v'],
     ['a time beyond a number', [{ n: 'a', bt: 1.7e308, t: 1.7e308, v: 1 }], '/0/t']

@@ -1,4 +1,5 @@
 import { IopaError, isIopaError } from '@iopa/appbuilder'
+import { withOrigin } from '@iopa/constants'
 import type { DocumentKeys, Params } from './document-keys.ts'
 
 /** A UUID of version 7 (RFC 9562 section 5.7): ids that were made later are later in the order of keys. */
@@ -28,9 +29,6 @@ export const newKey = async (keys: DocumentKeys, params: Params, name: string, m
       if (!isIopaError(error) || error.status >= 500) throw error
     }
   }
-  throw new IopaError(
-    500,
-    'bad-store',
-    `The resource ${keys.pattern} does not take the id "${id}" of a new document: write store(contract, { newId: () => ... }).`
-  )
+  const detail = `The resource ${keys.pattern} does not take the id "${id}" of a new document: write store(contract, { newId: () => ... }).`
+  throw withOrigin(new IopaError(500, 'bad-store', detail), 'internal')
 }

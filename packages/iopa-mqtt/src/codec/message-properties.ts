@@ -1,6 +1,7 @@
 import { ByteReader } from './byte-reader.ts'
 import { PROPERTY } from './properties.ts'
 import { NO_BYTES } from './publish-decoder.ts'
+import { printable } from './utf8.ts'
 import { variableByteIntegerSize, writeVariableByteInteger } from './variable-byte-integer.ts'
 
 /** The properties of a message that travel with it unchanged (MQTT 5 section 3.3.2.3). */
@@ -80,7 +81,7 @@ export function encodeMessageProperties(properties: MessageProperties): Buffer {
 export function encodeReason(reasonString: string, userProperties: readonly (readonly [string, string])[]): Buffer | null {
   if (reasonString === '' && userProperties.length === 0) return null
   const parts: Buffer[] = []
-  if (reasonString !== '') parts.push(Buffer.from([PROPERTY.REASON_STRING]), stringBytes(reasonString))
+  if (reasonString !== '') parts.push(Buffer.from([PROPERTY.REASON_STRING]), stringBytes(printable(reasonString)))
   for (const [name, value] of userProperties) parts.push(Buffer.from([PROPERTY.USER_PROPERTY]), stringBytes(name), stringBytes(value))
   const properties = Buffer.concat(parts)
   const encoded = Buffer.allocUnsafe(variableByteIntegerSize(properties.length) + properties.length)

@@ -3,6 +3,7 @@ import { PACKET } from './packet-types.ts'
 import { encodePacket, PropertyWriter } from './packet-writer.ts'
 import type { UserProperties } from './packets.ts'
 import { PROPERTY } from './properties.ts'
+import { printable } from './utf8.ts'
 
 export const PINGRESP: Buffer = Buffer.from([PACKET.PINGRESP << 4, 0])
 
@@ -31,7 +32,7 @@ export function encodeConnack(version: number, sessionPresent: boolean, code: nu
     .uint32(PROPERTY.MAXIMUM_PACKET_SIZE, properties.maximumPacketSize)
     .string(PROPERTY.ASSIGNED_CLIENT_IDENTIFIER, properties.assignedClientIdentifier)
     .uint16(PROPERTY.TOPIC_ALIAS_MAXIMUM, properties.topicAliasMaximum)
-    .string(PROPERTY.REASON_STRING, properties.reasonString)
+    .string(PROPERTY.REASON_STRING, properties.reasonString === undefined ? undefined : printable(properties.reasonString))
     .pairs(properties.userProperties)
     .uint16(PROPERTY.SERVER_KEEP_ALIVE, properties.serverKeepAlive)
     .string(PROPERTY.RESPONSE_INFORMATION, properties.responseInformation)

@@ -2,6 +2,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IopaError, isIopaError } from '@iopa/appbuilder'
 import { checkOptions, markFactory, type Storage, type StorageChange, type StorageRange } from '@iopa/appbuilder/extension'
+import { type IopaErrorCode, withOrigin } from '@iopa/constants'
 import { ClassicLevel } from 'classic-level'
 import { compareKeys, storageClosed } from './memory.ts'
 
@@ -212,24 +213,25 @@ const opened = async (path: string): Promise<Database> => {
 
 const FULL = /No space left|ENOSPC|EDQUOT|Disk quota|File too large/i
 
-/** What went wrong, for the one who has to act. */
+/** What went wrong, for the one who has to act: the path of the folder is for the log, and not for the peer whose request met it. */
 const failureOf = (path: string, error: unknown): unknown => {
   if (error instanceof IopaError) return error
   const { cause, code } = error as { cause?: { code?: string; message?: string }; code?: string }
   const reason = cause?.code ?? code ?? ''
   const text = `${(error as Error).message} ${cause?.message ?? ''}`
   if (reason === 'LEVEL_LOCKED')
-    return new IopaError(
+    return inside(
       503,
       'store-locked',
       `The folder ${path} is in use by another process, or by another disk(): let the stores of one process share one.`,
-      {
-        cause: error
-      }
+      error
     )
   if (FULL.test(text) || FULL.test(reason))
     return new IopaError(507, 'storage-full', 'There is no room on the disk; nothing has changed.', { cause: error })
   if (reason === 'LEVEL_CORRUPTION' || /MANIFEST/.test(text))
-    return new IopaError(500, 'store-damaged', `The folder ${path} is damaged: restore a copy of it.`, { cause: error })
-  return new IopaError(500, 'store-unavailable', `The folder ${path} cannot be used: check that it can be written to.`, { cause: error })
+    return inside(500, 'store-damaged', `The folder ${path} is damaged: restore a copy of it.`, error)
+  return inside(500, 'store-unavailable', `The folder ${path} cannot be used: check that it can be written to.`, error)
 }
+
+const inside = (status: number, code: IopaErrorCode, detail: string, cause: unknown): IopaError =>
+  withOrigin(new IopaError(status, code, detail, { cause }), 'internal')

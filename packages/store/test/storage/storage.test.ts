@@ -5,6 +5,7 @@ import { storageContract } from '@iopa/testing'
 import { afterAll, describe, expect, test } from 'vitest'
 import { disk } from '../../src/disk.ts'
 import { memory } from '../../src/index.ts'
+import { lightsApp } from '../support.ts'
 
 const folders: string[] = []
 const folder = async (): Promise<string> => {
@@ -45,5 +46,11 @@ describe('disk()', () => {
 
   test('names a folder that cannot be made', async () => {
     await expect(disk('/dev/null/data').get('a')).rejects.toMatchObject({ status: 500, code: 'store-unavailable' })
+    // The path is for the log.
+    const { app, ask } = lightsApp({ storage: disk('/dev/null/data') })
+    const answer = await ask('GET', '/lights/hall')
+    expect(answer.status).toBe(500)
+    expect(JSON.stringify(answer.body)).not.toMatch(/dev|folder/)
+    await app.close()
   })
 })
