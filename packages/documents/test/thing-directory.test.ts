@@ -51,3 +51,19 @@ test('shows all instances without protect', async () => {
   expect(JSON.parse((await ask('/things')).text)).toHaveLength(paths.length)
   expect((await ask('/things/notes/bob/n1')).status).toBe(200)
 })
+
+test('does other work while a page of 1,000 is made', async () => {
+  const app = new App({ logger: false })
+    .use(router())
+    .use(resources())
+    .use(documents({ ...INFO, servers: ['https://api.example.com'] }))
+  app.serve(note, { get: () => ({ text: '' }) }, { instances: () => Array.from({ length: 1000 }, (_, at) => `/notes/ada/n${at}`) })
+  let turns = 0
+  let made = false
+  const turn = (): void => void (made || (turns++, setImmediate(turn)))
+  turn()
+  const answer = await app.invoke({ 'iopa.Path': '/things', 'iopa.QueryString': 'limit=1000' })
+  made = true
+  expect(await answer.json()).toHaveLength(1000)
+  expect(turns).toBeGreaterThan(3)
+})

@@ -1,9 +1,11 @@
 import { type Context, IopaError, reply } from '@iopa/appbuilder'
-import { invalidInput, type RouteInfo } from '@iopa/appbuilder/extension'
+import { type Clock, invalidInput, type RouteInfo } from '@iopa/appbuilder/extension'
+import type { Description } from '../model/description.ts'
 import type { ServedPaths } from '../options.ts'
 import { instancePaths, instanceThing, thingAt } from '../thing/instances.ts'
 import { TD_MEDIA_TYPE } from '../thing/vocabulary.ts'
 import type { DescribedApp } from './described-app.ts'
+import { inSlices } from './slices.ts'
 
 const DEFAULT_LIMIT = 100
 const MOST = 1000
@@ -14,8 +16,10 @@ const AT_ONCE = 16
 export class ThingDirectory {
   readonly #app: DescribedApp
   readonly #path: string
+  readonly #clock: Clock
 
-  constructor(app: DescribedApp, { things = '' }: ServedPaths) {
+  constructor(app: DescribedApp, { things = '' }: ServedPaths, clock: Clock) {
+    this.#clock = clock
     this.#app = app
     this.#path = things
   }
@@ -32,12 +36,13 @@ export class ThingDirectory {
       if (seen.size > offset + limit) break
       if (seen.size > offset + found.length) found.push(instance)
     }
-    const things: unknown[] = []
+    const visible: (typeof found)[number][] = []
     for (let at = 0; at < found.length; at += AT_ONCE) {
       const group = found.slice(at, at + AT_ONCE)
       const verdicts = await Promise.all(group.map(([path]) => this.#app.mayGet(path, context)))
-      for (const [place, [path, route]] of group.entries()) if (verdicts[place] === true) things.push(thingAt(description, path, route, this.#path))
+      for (const [place, [path, route]] of group.entries()) if (verdicts[place] === true) visible.push([path, route])
     }
+    const things = await inSlices(this.#described(description, visible), this.#clock)
     const next = `<${description.base}${this.#path}?offset=${offset + limit}&limit=${limit}>; rel="next"`
     const isMore = seen.size > offset + limit
     return reply(200, things, { 'content-type': 'application/json', ...this.#caching(), ...(isMore ? { link: next } : undefined) })
@@ -50,6 +55,15 @@ export class ThingDirectory {
     if (thing === undefined || !(await this.#app.mayGet(path, context)))
       throw new IopaError(404, 'unknown-thing', `There is no Thing at ${path}: GET ${this.#path} lists those that there are.`)
     return reply(200, thing, { 'content-type': TD_MEDIA_TYPE, ...this.#caching() })
+  }
+
+  *#described(description: Description, instances: readonly (readonly [path: string, route: RouteInfo])[]): Generator<void, readonly unknown[]> {
+    const things: unknown[] = []
+    for (const [path, route] of instances) {
+      things.push(thingAt(description, path, route, this.#path))
+      yield
+    }
+    return things
   }
 
   #caching(): { readonly 'cache-control': string } {
