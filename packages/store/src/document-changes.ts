@@ -26,6 +26,8 @@ export interface ChangeJournal {
     record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true },
     beside?: readonly StorageChange[]
   ): Promise<void>
+  /** Keeps the first documents, all or none. */
+  create(documents: readonly Kept[]): Promise<void>
   /** The document is no longer as it is written. */
   renew(key: string): void
 }
@@ -71,6 +73,31 @@ export class DocumentChanges {
         ? next.then(state => this.#keep(key, current, state, replica, beside))
         : this.#keep(key, current, next, replica, beside)
     })
+  }
+
+  /** Makes the first documents of a store, all or none. @throws IopaError as a change does. */
+  create(states: ReadonlyMap<string, unknown>): MaybePromise<void> {
+    const { documents, clock, history } = this.#host
+    const created: Kept[] = []
+    try {
+      for (const [key, state] of states) {
+        const held = heldState(state)
+        const size = heldSize()
+        this.#checkRoom(undefined, size, size, false)
+        this.#comingDocuments++
+        this.#comingBytes += size
+        created.push({ key, state: held, version: ++this.#version, changed: clock.now(), size })
+      }
+    } finally {
+      this.#comingDocuments -= created.length
+      for (const { size } of created) this.#comingBytes -= size
+    }
+    const settle = (): void => {
+      for (const document of created) documents.put(document)
+    }
+    if (this.#journal !== null) return this.#journal.create(created).then(settle)
+    settle()
+    for (const { key, version, changed, state } of created) history?.record(key, { version, changed, state })
   }
 
   /** Resolves when no change is under way. */
