@@ -2,7 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
-import { heldSize, heldState } from './held-state.ts'
+import { heldIsJson, heldSize, heldState } from './held-state.ts'
 import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
@@ -42,6 +42,8 @@ export interface ChangeHost {
   readonly clock: Clock
   /** Gets the changes of a store without a journal. */
   readonly history: History | null
+  /** Refuses a state that would not be read again as it is written; null where nothing is written. */
+  readonly readable: ((state: unknown) => MaybePromise<void>) | null
 }
 
 /** Makes changes, those of one document in turn. A document has its new state when that is kept, not before. */
@@ -77,12 +79,15 @@ export class DocumentChanges {
 
   /** Makes the first documents of a store, all or none. @throws IopaError as a change does. */
   create(states: ReadonlyMap<string, unknown>): MaybePromise<void> {
-    const { documents, clock, history } = this.#host
+    const { documents, clock, history, readable } = this.#host
     const created: Kept[] = []
+    const pending: Promise<void>[] = []
     try {
       for (const [key, state] of states) {
         const held = heldState(state)
         const size = heldSize()
+        const checked = heldIsJson() ? undefined : readable?.(held)
+        if (checked instanceof Promise) pending.push(checked)
         this.#checkRoom(undefined, size, size, false)
         this.#comingDocuments++
         this.#comingBytes += size
@@ -94,10 +99,10 @@ export class DocumentChanges {
     }
     const settle = (): void => {
       for (const document of created) documents.put(document)
+      if (this.#journal === null) for (const { key, version, changed, state } of created) history?.record(key, { version, changed, state })
     }
-    if (this.#journal !== null) return this.#journal.create(created).then(settle)
-    settle()
-    for (const { key, version, changed, state } of created) history?.record(key, { version, changed, state })
+    const write = (): MaybePromise<void> => (this.#journal === null ? settle() : this.#journal.create(created).then(settle))
+    return pending.length === 0 ? write() : Promise.all(pending).then(write)
   }
 
   /** Resolves when no change is under way. */
@@ -107,9 +112,23 @@ export class DocumentChanges {
 
   #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {
     if (state === DELETED) return this.#delete(key, previous)
-    const { documents, clock } = this.#host
     const held = heldState(state)
     const size = heldSize()
+    const checked = heldIsJson() ? undefined : this.#host.readable?.(held)
+    return checked instanceof Promise
+      ? checked.then(() => this.#place(key, previous, held, size, replica, beside))
+      : this.#place(key, previous, held, size, replica, beside)
+  }
+
+  #place(
+    key: string,
+    previous: Kept | undefined,
+    held: unknown,
+    size: number,
+    replica: boolean,
+    beside: Beside | undefined
+  ): MaybePromise<KeptChange> {
+    const { documents, clock } = this.#host
     const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
     const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }

@@ -1,9 +1,12 @@
 import type { Storage, StorageChange } from '@iopa/appbuilder/extension'
 import { resource } from '@iopa/resource'
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { memory, store } from '../src/index.ts'
 import { light } from './support.ts'
+
+// A store that cannot be opened says so there.
+beforeEach(() => void vi.spyOn(console, 'error').mockReturnValue())
 
 const on = { on: true }
 const idsOf = async (lights: { list(): Promise<readonly { readonly id: unknown }[]> }) => (await lights.list()).map(({ id }) => id)
