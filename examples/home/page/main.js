@@ -27,8 +27,8 @@ for (const [path, cards] of [
 ]) {
   observe(path, {
     state: state => note(path, state),
-    items: items => {
-      cards.show(items)
+    items: (items, isMore) => {
+      cards.show(items, isMore)
       void showChanges()
     }
   })

@@ -62,8 +62,11 @@ const create = (id, card) => {
 export const sensorCards = list => {
   const cards = cardsOf(list, document.querySelector('#sensor'), create)
   return {
-    show(items) {
+    show(items, isMore) {
       document.querySelector('#no-sensors').hidden = items.length > 0
+      const more = document.querySelector('#more-sensors')
+      more.hidden = !isMore
+      more.textContent = isMore ? `Only the first ${items.length} sensors are shown.` : ''
       cards.show(items)
     }
   }

@@ -9,10 +9,12 @@ export const drawSparkline = (svg, readings, { from, to }) => {
   const values = readings.map(({ value }) => value)
   const low = Math.min(...values)
   const high = Math.max(...values)
-  const span = high - low || 1
+  // The difference of the largest numbers is not finite, that of their halves is.
+  const scale = Number.isFinite(high - low) ? 1 : 0.5
+  const span = high * scale - low * scale || 1
   const points = readings.map(({ at, value }) => {
     const x = ((Math.max(at, from) - from) / (to - from)) * WIDTH
-    const y = high === low ? HEIGHT / 2 : HEIGHT - MARGIN - ((value - low) / span) * (HEIGHT - 2 * MARGIN)
+    const y = high === low ? HEIGHT / 2 : HEIGHT - MARGIN - ((value * scale - low * scale) / span) * (HEIGHT - 2 * MARGIN)
     return `${x.toFixed(1)},${y.toFixed(1)}`
   })
   // The last value holds until now.

@@ -3,14 +3,15 @@
 /** Milliseconds after which a stream that the browser has given up is opened again. */
 const AGAIN = 1000
 
-/** Calls `items` with each new content of a collection, and `state` with `waiting`, `live` or `lost`. */
+/** Calls `items` with each new content of a collection and whether it has more, and `state` with `waiting`, `live` or `lost`. */
 export const observe = (path, { items, state }) => {
   const source = new EventSource(path)
   state('waiting')
   source.onopen = () => state('live')
   source.onmessage = ({ data }) => {
     state('live')
-    items(JSON.parse(data).items)
+    const page = JSON.parse(data)
+    items(page.items, page.next !== undefined)
   }
   source.onerror = () => {
     state('lost')

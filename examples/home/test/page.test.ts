@@ -188,4 +188,23 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
     }
     expect(faults).toEqual([])
   })
+
+  test('shows hostile names, units and numbers as text, and says when there are more sensors than it shows', async () => {
+    const put = (name: string, value: number, unit = 'x') =>
+      fetch(`${house.http}/sensors/${encodeURIComponent(name)}`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: json({ value, unit })
+      })
+    const hostile = '<img src=x onerror=alert(1)>'
+    for (const value of [Number.MAX_VALUE, -Number.MAX_VALUE, 0]) await put(hostile, value, '<b>x</b>')
+    const page = await visit(house)
+    const card = page.locator('.sensor', { hasText: hostile })
+    await expect.poll(() => card.getByRole('img').getAttribute('aria-label')).toContain('3 readings')
+    expect(await card.locator('.unit').textContent()).toBe('<b>x</b>')
+    expect(await page.locator('#more-sensors').isVisible()).toBe(false)
+    await Promise.all(Array.from({ length: 100 }, (_, at) => put(`s${at}`, at)))
+    await page.locator('#more-sensors', { hasText: 'Only the first 100 sensors are shown.' }).waitFor()
+    expect(faults).toEqual([])
+  })
 })

@@ -27,7 +27,7 @@ const routesOf = (app: AppHandle, options: DocumentsOptions): readonly DocumentR
   const paths = servedPaths(options.paths)
   const described = new DescribedApp(app, options)
   const rendered = new RenderedDocuments(described, paths, app.clock)
-  const directory = new ThingDirectory(described, paths)
+  const directory = new ThingDirectory(described, paths, app.clock)
   const viewer = new ViewerFiles(options.viewer ?? plainPage, options.title, paths)
   const before = middlewareOf(options)
   const route = (option: keyof DocumentPaths, attributes: RouteAttributes, handler: MiddlewareFunction, name?: string): readonly DocumentRoute[] => {

@@ -2,7 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
-import { heldSize, heldState } from './held-state.ts'
+import { heldIsJson, heldSize, heldState } from './held-state.ts'
 import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
@@ -26,6 +26,8 @@ export interface ChangeJournal {
     record: { readonly version: number; readonly changed: number; readonly state?: unknown; readonly gone?: true },
     beside?: readonly StorageChange[]
   ): Promise<void>
+  /** Keeps the first documents, all or none. */
+  create(documents: readonly Kept[]): Promise<void>
   /** The document is no longer as it is written. */
   renew(key: string): void
 }
@@ -40,6 +42,8 @@ export interface ChangeHost {
   readonly clock: Clock
   /** Gets the changes of a store without a journal. */
   readonly history: History | null
+  /** Refuses a state that would not be read again as it is written; null where nothing is written. */
+  readonly readable: ((state: unknown) => MaybePromise<void>) | null
 }
 
 /** Makes changes, those of one document in turn. A document has its new state when that is kept, not before. */
@@ -73,6 +77,34 @@ export class DocumentChanges {
     })
   }
 
+  /** Makes the first documents of a store, all or none. @throws IopaError as a change does. */
+  create(states: ReadonlyMap<string, unknown>): MaybePromise<void> {
+    const { documents, clock, history, readable } = this.#host
+    const created: Kept[] = []
+    const pending: Promise<void>[] = []
+    try {
+      for (const [key, state] of states) {
+        const held = heldState(state)
+        const size = heldSize()
+        const checked = heldIsJson() ? undefined : readable?.(held)
+        if (checked instanceof Promise) pending.push(checked)
+        this.#checkRoom(undefined, size, size, false)
+        this.#comingDocuments++
+        this.#comingBytes += size
+        created.push({ key, state: held, version: ++this.#version, changed: clock.now(), size })
+      }
+    } finally {
+      this.#comingDocuments -= created.length
+      for (const { size } of created) this.#comingBytes -= size
+    }
+    const settle = (): void => {
+      for (const document of created) documents.put(document)
+      if (this.#journal === null) for (const { key, version, changed, state } of created) history?.record(key, { version, changed, state })
+    }
+    const write = (): MaybePromise<void> => (this.#journal === null ? settle() : this.#journal.create(created).then(settle))
+    return pending.length === 0 ? write() : Promise.all(pending).then(write)
+  }
+
   /** Resolves when no change is under way. */
   idle(): Promise<void> {
     return this.#turns.idle()
@@ -80,9 +112,23 @@ export class DocumentChanges {
 
   #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {
     if (state === DELETED) return this.#delete(key, previous)
-    const { documents, clock } = this.#host
     const held = heldState(state)
     const size = heldSize()
+    const checked = heldIsJson() ? undefined : this.#host.readable?.(held)
+    return checked instanceof Promise
+      ? checked.then(() => this.#place(key, previous, held, size, replica, beside))
+      : this.#place(key, previous, held, size, replica, beside)
+  }
+
+  #place(
+    key: string,
+    previous: Kept | undefined,
+    held: unknown,
+    size: number,
+    replica: boolean,
+    beside: Beside | undefined
+  ): MaybePromise<KeptChange> {
+    const { documents, clock } = this.#host
     const growth = previous === undefined ? size : size - previous.size
     this.#checkRoom(previous, size, growth, replica)
     const document: Kept = { key, state: held, version: ++this.#version, changed: clock.now(), size }

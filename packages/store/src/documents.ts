@@ -85,17 +85,23 @@ export class Documents {
     }
   }
 
-  /** The documents behind `after` whose keys begin with `prefix`, in the order of their keys. */
+  /**
+   * The documents behind `after` whose keys begin with `prefix`, in the order of their keys. It may pause while documents come and go: each document that
+   * stays is given once.
+   */
   *list(prefix = '', after = '', reverse = false): Generator<Kept> {
     const order = this.#sorted()
     const from = after > prefix ? after : prefix
-    let at = placeOf(order, from)
-    if (from === after && after !== '' && order[at] === after) at++
-    if (reverse) {
-      for (let last = endOf(order, prefix) - 1; last >= at; last--) yield this.#kept.get(order[last] as string) as Kept
-      return
+    const first = (): number => (from === after && after !== '' ? placeBehind(order, from) : placeOf(order, from))
+    let at = reverse ? endOf(order, prefix) - 1 : first()
+    for (;;) {
+      const key = order[at]
+      if (key === undefined || !key.startsWith(prefix) || (reverse && at < first())) return
+      yield this.#kept.get(key) as Kept
+      const isInPlace = order[at] === key
+      if (reverse) at = (isInPlace ? at : placeOf(order, key)) - 1
+      else at = isInPlace ? at + 1 : placeBehind(order, key)
     }
-    for (; at < order.length && (order[at] as string).startsWith(prefix); at++) yield this.#kept.get(order[at] as string) as Kept
   }
 
   #sorted(): string[] {
@@ -114,6 +120,12 @@ const placeOf = (order: readonly string[], key: string): number => {
     else high = middle
   }
   return low
+}
+
+/** The first place behind a key. */
+const placeBehind = (order: readonly string[], key: string): number => {
+  const at = placeOf(order, key)
+  return order[at] === key ? at + 1 : at
 }
 
 /** The place behind the last key that begins with `prefix`. */

@@ -8,9 +8,16 @@ let size = 0
 /** About the bytes of the JSON of the state that was copied last. */
 export const heldSize = (): number => size
 
+/** Whether all of it is a JSON value. */
+let isJson = true
+
+/** True where the state that was copied last is a JSON value, so that its JSON gives it back. */
+export const heldIsJson = (): boolean => isJson
+
 /** A frozen copy of plain data; other objects, such as dates, are kept as they are. @throws IopaError 422 for data that is nested in itself. */
 export const heldState = (state: unknown): unknown => {
   size = 0
+  isJson = true
   return copied(state, 0)
 }
 
@@ -21,6 +28,7 @@ const copied = (value: unknown, depth: number): unknown => {
   }
   if (typeof value !== 'object' || value === null) {
     size += typeof value === 'number' ? 8 : 5
+    if (typeof value === 'number' ? !Number.isFinite(value) : value !== null && typeof value !== 'boolean') isJson = false
     return value
   }
   if (depth > DEEPEST) throw new IopaError(422, 'invalid-input', 'The state is nested too deep, or holds itself.')
@@ -28,6 +36,7 @@ const copied = (value: unknown, depth: number): unknown => {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) return copiedObject(value as Record<string, unknown>, depth)
   size += 32
+  isJson = false
   return value
 }
 

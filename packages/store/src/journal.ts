@@ -1,6 +1,6 @@
 import type { Storage, StorageChange } from '@iopa/appbuilder/extension'
 import { type DocumentRecord, encodeRecord } from './document-format.ts'
-import type { Documents } from './documents.ts'
+import type { Documents, Kept } from './documents.ts'
 import type { History } from './history/history.ts'
 import type { StorageKeys } from './storage-keys.ts'
 
@@ -60,6 +60,19 @@ export class Journal {
     } finally {
       this.#writing.delete(key)
     }
+  }
+
+  /** Resolves when the storage has the first documents, which are one batch: after a crash it has all, or none and is new. */
+  async create(documents: readonly Kept[]): Promise<void> {
+    const last = documents.at(-1)
+    if (last === undefined) return
+    const records = documents.map(({ key, version, changed, state }) => [key, { version, changed, state }] as const)
+    const changes: StorageChange[] = records.map(([key, record]) => this.#put(key, record))
+    const reserved = this.#reserve(last.version, changes)
+    const entries = this.#history === null ? [] : records.map(([key, record]) => [key, (this.#history as History).entryOf(key, record)] as const)
+    await this.#storage.batch([...changes, ...entries.map(([, entry]) => entry)])
+    this.#reserved = Math.max(this.#reserved, reserved)
+    for (const [key, entry] of entries) this.#history?.kept(key, entry)
   }
 
   /** Has a document written again, as it is in memory, with a write that comes. */

@@ -1,4 +1,4 @@
-import type { Logger } from '@iopa/appbuilder'
+import { IopaError, type Logger } from '@iopa/appbuilder'
 import { type ResourceContract, type Storage, type StorageChange, validate } from '@iopa/appbuilder/extension'
 import { type DocumentRecord, decodeRecord, encodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
@@ -6,6 +6,7 @@ import type { Documents } from './documents.ts'
 import { heldSize, heldState } from './held-state.ts'
 import type { MetaRecord } from './journal.ts'
 import type { StorageKeys } from './storage-keys.ts'
+import type { MaybePromise } from './turns.ts'
 
 /** What the documents of a storage are read for. */
 export interface OpeningStore {
@@ -132,6 +133,25 @@ export const currentState = async (contract: ResourceContract, { shape, state }:
     current = contract.migrate(state, shape)
   }
   return contract.state === undefined ? current : validate(contract.state, current)
+}
+
+/** Makes sure that a state can be read again from its JSON. @throws IopaError 500 for one that cannot, such as a date that its schema takes as a date alone. */
+export const assertReadable = (contract: ResourceContract, state: unknown): MaybePromise<void> => {
+  const refuse = (cause: unknown): never => {
+    throw new IopaError(
+      500,
+      'bad-store',
+      `The state of ${contract.pattern} holds what its JSON does not give back: let its schema take the JSON too, as z.coerce.date() does. ${reasonOf(cause)}`,
+      { cause }
+    )
+  }
+  try {
+    const read = JSON.parse(JSON.stringify(state))
+    const outcome = contract.state === undefined ? undefined : validate(contract.state, read)
+    return outcome instanceof Promise ? outcome.then(() => undefined, refuse) : undefined
+  } catch (error) {
+    return refuse(error)
+  }
 }
 
 const nameOf = ({ contract, keys }: OpeningStore, key: string): string => `${JSON.stringify(keys.idOf(key))} of ${contract.pattern}`

@@ -9,6 +9,7 @@ import type { History } from './history/history.ts'
 import { Journal } from './journal.ts'
 import { type AsideRecord, fromBase64, readDocuments } from './opening.ts'
 import { leaveStorage, type StorageKeys, storageKeys, takeStorage } from './storage-keys.ts'
+import type { MaybePromise } from './turns.ts'
 
 /** Milliseconds after a failed opening before the next one. */
 const PAUSE = 1000
@@ -54,8 +55,8 @@ export class StoreLifecycle {
     if (storage !== null) takeStorage(storage, host.contract.pattern)
     else {
       const made = this.#initialise()
-      if (made === undefined) this.#isOpen = true
-      else this.#opening = this.#opened(made)
+      if (made instanceof Promise) this.#opening = this.#opened(made)
+      else this.#isOpen = true
     }
   }
 
@@ -65,7 +66,7 @@ export class StoreLifecycle {
     if (this.#isOpen) return undefined
     const { clock } = this.#host
     if (this.#opening === null || (this.#failedAt !== Number.NEGATIVE_INFINITY && clock.elapsed() - this.#failedAt >= PAUSE))
-      this.#opening = this.#opened(this.#read())
+      this.#opening = this.#opened(this.#storage === null ? Promise.resolve(this.#initialise()) : this.#read())
     return this.#opening
   }
 
@@ -119,15 +120,16 @@ export class StoreLifecycle {
     if (isNew) await this.#initialise()
   }
 
-  #initialise(): Promise<void> | undefined {
+  /** Makes the first documents: all are checked before one is made. */
+  #initialise(): MaybePromise<void> {
     const { contract, keys, changes } = this.#host
-    const made = Object.entries(this.#initial).map(([id, state]) => {
+    const checked = Object.entries(this.#initial).map(([id, state]) => {
       const key = keys.ofProgram(id)
       const valid = contract.state === undefined ? state : validate(contract.state, state)
-      if (!(key instanceof Promise) && !(valid instanceof Promise)) return changes.change(key, () => valid)
-      return Promise.all([key, valid]).then(([known, checked]) => changes.change(known, () => checked))
+      return key instanceof Promise || valid instanceof Promise ? Promise.all([key, valid]) : ([key, valid] as const)
     })
-    return made.some(outcome => outcome instanceof Promise) ? Promise.all(made).then(() => undefined) : undefined
+    if (!checked.some(one => one instanceof Promise)) return changes.create(new Map(checked as (readonly [string, unknown])[]))
+    return Promise.all(checked).then(states => changes.create(new Map(states)))
   }
 
   async #close(): Promise<void> {

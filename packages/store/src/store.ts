@@ -21,7 +21,7 @@ import { answerLimits } from './idempotency/idempotency.ts'
 import { IdempotentRequests } from './idempotency/idempotent-requests.ts'
 import { KeptAnswers } from './idempotency/kept-answers.ts'
 import type { ItemHost } from './item-handlers.ts'
-import { currentState } from './opening.ts'
+import { assertReadable, currentState } from './opening.ts'
 import { type Represent, representation } from './representation.ts'
 import { type RuleChange, Rules } from './rules.ts'
 import { type Cause, type Served, ServedResources } from './served-resources.ts'
@@ -102,7 +102,8 @@ class ResourceStore<Types extends ResourceTypes> implements Store<Types>, ItemHo
     const history = options.history === undefined ? null : this.#historyOf(historyLimits(options.history), storage ?? memory(), logger)
     this.history = history
     this.requests = new IdempotentRequests(new KeptAnswers(storage ?? memory(), storageKeys(contract.pattern).answers, answerLimits(), clock))
-    this.changes = new DocumentChanges({ documents, limits, clock, history })
+    const readable = storage === null && history === null ? null : (state: unknown) => assertReadable(contract as ResourceContract, state)
+    this.changes = new DocumentChanges({ documents, limits, clock, history, readable })
     this.#lifecycle = new StoreLifecycle({ contract, keys, documents, changes: this.changes, clock, logger, history }, storage, initial)
   }
 

@@ -23,6 +23,11 @@ export class DescribedApp {
     return this.#options.protect !== undefined
   }
 
+  /** True where the user of a request may see what is at a path of the app. */
+  mayGet(path: string, context: Context): boolean | Promise<boolean> {
+    return !this.isProtected || this.#app.mayGet(path, context)
+  }
+
   /** The app as the user of a request may see it, at the addresses that are open now. */
   describe(context: Context): Description {
     const { servers } = this.#options

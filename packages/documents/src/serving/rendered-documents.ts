@@ -28,6 +28,8 @@ interface Kept {
 /** Renderings that are kept, and their bytes, beside the newest. */
 const MOST_KEPT = 12
 const MOST_BYTES = 32 * 1024 * 1024
+/** Renderings that may wait. One is made at a time, for each takes memory, and a Host header is enough to ask for one more. */
+const MOST_WAITING = MOST_KEPT
 
 /** Renders the documents of an app once for each set of routes and addresses that is asked for. */
 export class RenderedDocuments {
@@ -35,6 +37,8 @@ export class RenderedDocuments {
   readonly #paths: ServedPaths
   readonly #clock: Clock
   #kept: readonly Kept[] = []
+  #last: Promise<unknown> = Promise.resolve()
+  #waiting = 0
 
   constructor(app: DescribedApp, paths: ServedPaths, clock: Clock) {
     this.#app = app
@@ -104,7 +108,20 @@ export class RenderedDocuments {
     })
   }
 
-  async #render(steps: Generator<void, JsonSchema>): Promise<Rendering> {
+  /** Renders when the renderings before have been made. @throws IopaError 503 where too many wait. */
+  #render(steps: Generator<void, JsonSchema>): Promise<Rendering> {
+    if (this.#waiting >= MOST_WAITING)
+      throw new IopaError(503, 'overloaded', 'Too many documents are being made; try again.', { headers: { 'retry-after': '1' } })
+    this.#waiting++
+    const rendering = this.#last.then(() => {
+      this.#waiting--
+      return this.#made(steps)
+    })
+    this.#last = rendering.catch(() => undefined)
+    return rendering
+  }
+
+  async #made(steps: Generator<void, JsonSchema>): Promise<Rendering> {
     const document = await inSlices(steps, this.#clock)
     const bytes = new TextEncoder().encode(await inSlices(jsonSteps(document), this.#clock))
     return { bytes, etag: await tagOf(bytes) }

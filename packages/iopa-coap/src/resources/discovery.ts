@@ -7,17 +7,28 @@ export const WELL_KNOWN_CORE = '/.well-known/core'
 /** The Content-Format of that list. */
 export const LINK_FORMAT = 40
 
-/** The links of an app that the asking context may know of: the paths of its routes, each once. */
+/** Instances that are listed, and that are looked at for one route: one small request must not cost seconds. */
+const MOST_INSTANCES = 1000
+
+/** The links of an app that the asking context may know of: the paths of its routes, each once, and the first of their instances. */
 const linksOf = (host: Host, as: Context): Link[] => {
   const links = new Map<string, Record<string, LinkAttribute>>()
+  let instances = 0
   for (const route of host.routes(as)) {
-    const { attributes } = route
+    const { attributes, segments } = route
     if (attributes.discoverable === false) continue
+    const isListed = segments.some(({ kind }) => kind !== 'static')
+    let looked = 0
     for (const path of pathsOfRoute(route)) {
+      if (isListed && ++looked > MOST_INSTANCES) break
       if (path === WELL_KNOWN_CORE) continue
       const href = hrefOf(path)
-      const known = links.get(href) ?? {}
-      links.set(href, known)
+      let known = links.get(href)
+      if (known === undefined) {
+        if (isListed && ++instances > MOST_INSTANCES) continue
+        known = {}
+        links.set(href, known)
+      }
       for (const name of ['rt', 'if', 'ct', 'sz', 'title'] as const) {
         const value = attributes[name]
         if (value !== undefined && !(name in known)) known[name] = value
