@@ -204,6 +204,7 @@ declare const KIND: {
     readonly Unsendable: 13;
 };
 type Kind = (typeof KIND)[keyof typeof KIND];
+declare const kindOf: (value: unknown) => Kind;
 interface Encoded {
     readonly payload: Payload;
     readonly type: string;
@@ -600,7 +601,7 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 };
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
-export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
+export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
 export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
 
 // index.d.ts
