@@ -58,7 +58,7 @@ const device = async (client: Client, at: number, signal: AbortSignal): Promise<
   }
 }
 
-/** A person who walks through the house and uses a switch now and then. */
+/** A person who uses a switch now and then. */
 const inhabitant = async (client: Client, lights: readonly string[], signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
     await pause(3000 + 5000 * Math.random(), signal)
