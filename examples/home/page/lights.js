@@ -12,14 +12,15 @@ const create = (id, card) => {
   const fault = card.querySelector('.fault')
   let light = { on: false, level: 0 }
   let moving = false
-  let sending = null
+  let busy = false
   let next = null
   toggle.setAttribute('aria-label', id)
   slider.setAttribute('aria-label', `Level of ${id}`)
 
   const show = () => {
     toggle.setAttribute('aria-checked', String(light.on))
-    if (!moving) slider.value = String(light.level)
+    // What was chosen stays until the house has it.
+    if (!moving && !busy) slider.value = String(light.level)
     slider.setAttribute('aria-valuetext', `${slider.value} percent`)
     output.textContent = `${slider.value} %`
     card.style.setProperty('--glow', light.on ? String(0.25 + (0.75 * light.level) / 100) : '0')
@@ -28,24 +29,25 @@ const create = (id, card) => {
   /** Sends the newest change; those that come while one is under way replace each other. */
   const send = async change => {
     next = { ...next, ...change }
-    if (sending !== null) return
+    if (busy) return
+    busy = true
     while (next !== null) {
       const body = JSON.stringify(next)
       next = null
-      sending = fetch(`/lights/${encodeURIComponent(id)}`, { method: 'PATCH', headers: { 'content-type': 'application/merge-patch+json' }, body })
       try {
-        const answer = await sending
-        const problem = answer.ok ? null : await answer.json()
-        fault.textContent = problem?.detail ?? ''
+        const answer = await fetch(`/lights/${encodeURIComponent(id)}`, { method: 'PATCH', headers: { 'content-type': 'application/merge-patch+json' }, body })
+        const told = await answer.json()
+        if (answer.ok) light = told
+        fault.textContent = answer.ok ? '' : told.detail
         fault.hidden = answer.ok
       } catch {
         fault.textContent = 'The house does not answer. The light is as it was.'
         fault.hidden = false
         next = null
       }
-      sending = null
       await new Promise(resolve => setTimeout(resolve, PAUSE))
     }
+    busy = false
     show()
     void showChanges()
   }
