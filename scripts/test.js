@@ -43,15 +43,13 @@ const finish = () => {
 }
 
 if ((await step('install', ['install', '--frozen-lockfile', '--prefer-offline', '--reporter=append-only'])) !== 0) finish()
-await Promise.all([
-  step('lint', ['run', 'lint']),
-  step('types', ['run', 'check']),
-  step('unused files, exports and dependencies', ['run', 'unused'])
-])
+await Promise.all([step('lint', ['run', 'lint']), step('types', ['run', 'check']), step('unused files, exports and dependencies', ['run', 'unused'])])
 if ((await step('build', ['run', 'build'])) !== 0) finish()
 await step('public types', ['run', 'api', '--check'])
 await tests('tests on sources', [])
-await tests('contract and home on the built output', ['contract', 'conformance', 'examples/home/test/home.test'], { TEST_DIST: '1' })
 const packages = readdirSync(new URL('../packages/', import.meta.url)).map(name => `packages/${name}`)
-await step('packages', ['exec', 'node', 'scripts/check-packages.js', ...packages])
+await Promise.all([
+  tests('contract and home on the built output', ['contract', 'conformance', 'examples/home/test/home.test'], { TEST_DIST: '1' }),
+  step('packages', ['exec', 'node', 'scripts/check-packages.js', ...packages])
+])
 finish()

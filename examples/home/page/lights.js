@@ -35,7 +35,11 @@ const create = (id, card) => {
       const body = JSON.stringify(next)
       next = null
       try {
-        const answer = await fetch(`/lights/${encodeURIComponent(id)}`, { method: 'PATCH', headers: { 'content-type': 'application/merge-patch+json' }, body })
+        const answer = await fetch(`/lights/${encodeURIComponent(id)}`, {
+          method: 'PATCH',
+          headers: { 'content-type': 'application/merge-patch+json' },
+          body
+        })
         const told = await answer.json()
         if (answer.ok) light = told
         fault.textContent = answer.ok ? '' : told.detail
