@@ -9,8 +9,8 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
     testTimeout: 15_000,
     hookTimeout: 30_000,
-    // Tests wait more than they compute: four workers on two cores.
-    maxWorkers: 4,
+    // Tests wait more than they compute: three workers on two cores.
+    maxWorkers: 3,
     // The files of a worker share its modules, which hold no state: loading them for each file anew was a third of the time.
     isolate: false,
     coverage: { provider: 'v8', include: ['packages/*/src/**'], reporter: ['text-summary', 'html'], thresholds: { lines: 98, branches: 93 } }

@@ -67,12 +67,17 @@ export async function startEtsi(options: EtsiOptions = {}): Promise<EtsiServer> 
   app.post('/test', () => reply(201, undefined, { location: '/location1/location2/location3' }))
   app.delete('/test', () => reply(204))
 
+  /** In two steps: where the process stood still for the first, the acknowledgement that is overdue goes out before the second. */
+  const separately = async (): Promise<void> => {
+    await wait(separateAfter / 2)
+    await wait(separateAfter / 2)
+  }
   app.get('/separate', async () => {
-    await wait(separateAfter)
+    await separately()
     return 'separate'
   })
   app.post('/separate', async () => {
-    await wait(separateAfter)
+    await separately()
     return reply(204)
   })
   app.get('/seg1/seg2/seg3', () => 'three segments')

@@ -25,7 +25,7 @@ describe('a store', () => {
     await app.close()
   })
 
-  test('lets the program alone create documents, where it is told so', async () => {
+  test('lets only the program create documents with create: false', async () => {
     const lights = store(light, { initial: { hall: { on: false } }, create: false })
     const app = new App({ logger: false }).use(router()).use(resources())
     app.serve(light, lights)
