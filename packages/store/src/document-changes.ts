@@ -2,7 +2,7 @@ import { IopaError } from '@iopa/appbuilder'
 import type { StorageChange } from '@iopa/appbuilder/extension'
 import type { Clock } from '@iopa/transport'
 import type { Documents, Kept } from './documents.ts'
-import { heldIsJson, heldSize, heldState } from './held-state.ts'
+import { HeldState } from './held-state.ts'
 import type { History } from './history/history.ts'
 import type { StoreLimits } from './store-types.ts'
 import { type MaybePromise, Turns } from './turns.ts'
@@ -84,9 +84,8 @@ export class DocumentChanges {
     const pending: Promise<void>[] = []
     try {
       for (const [key, state] of states) {
-        const held = heldState(state)
-        const size = heldSize()
-        const checked = heldIsJson() ? undefined : readable?.(held)
+        const { state: held, size, isJson } = new HeldState(state)
+        const checked = isJson ? undefined : readable?.(held)
         if (checked instanceof Promise) pending.push(checked)
         this.#checkRoom(undefined, size, size, false)
         this.#comingDocuments++
@@ -112,9 +111,8 @@ export class DocumentChanges {
 
   #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {
     if (state === DELETED) return this.#delete(key, previous)
-    const held = heldState(state)
-    const size = heldSize()
-    const checked = heldIsJson() ? undefined : this.#host.readable?.(held)
+    const { state: held, size, isJson } = new HeldState(state)
+    const checked = isJson ? undefined : this.#host.readable?.(held)
     return checked instanceof Promise
       ? checked.then(() => this.#place(key, previous, held, size, replica, beside))
       : this.#place(key, previous, held, size, replica, beside)

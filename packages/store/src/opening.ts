@@ -3,7 +3,7 @@ import { type ResourceContract, type Storage, type StorageChange, validate } fro
 import { type DocumentRecord, decodeRecord, encodeRecord } from './document-format.ts'
 import type { DocumentKeys } from './document-keys.ts'
 import type { Documents } from './documents.ts'
-import { heldSize, heldState } from './held-state.ts'
+import { HeldState } from './held-state.ts'
 import type { MetaRecord } from './journal.ts'
 import type { StorageKeys } from './storage-keys.ts'
 import type { MaybePromise } from './turns.ts'
@@ -61,8 +61,8 @@ export const readDocuments = async (store: OpeningStore, time: number): Promise<
     const record = decodeRecord(stored, value) as DocumentRecord
     if (record.gone === true) tombstones.push([key, record])
     else {
-      const state = heldState(await currentState(store.contract, record))
-      documents.put({ key, state, size: heldSize(), version: record.version, changed: record.changed })
+      const { state, size } = new HeldState(await currentState(store.contract, record))
+      documents.put({ key, state, size, version: record.version, changed: record.changed })
       if (record.shape !== store.contract.version) migrated.push(key)
     }
     reserved = Math.max(reserved, record.version + 1)
