@@ -11,22 +11,27 @@ const PROMPTLY = 500
 
 const json = (body: unknown): string => JSON.stringify(body)
 
+/** What curl is called with, to PUT a state. */
+const curlPut = (url: string, body: unknown): [command: 'curl', ...args: string[]] => [
+  'curl',
+  '-s',
+  '-X',
+  'PUT',
+  '-H',
+  'content-type: application/json',
+  '-d',
+  json(body),
+  url
+]
+
+const curl = async (url: string, body: unknown): Promise<void> => {
+  const [command, ...args] = curlPut(url, body)
+  await run(command, args)
+}
+
 /** A change by each protocol. */
 const CHANGES: readonly [name: string, change: (house: House, level: number) => [command: string, ...args: string[]]][] = [
-  [
-    'curl',
-    (house, level) => [
-      'curl',
-      '-s',
-      '-X',
-      'PUT',
-      '-H',
-      'content-type: application/json',
-      '-d',
-      json({ on: true, level }),
-      `${house.http}/lights/hall`
-    ]
-  ],
+  ['curl', (house, level) => curlPut(`${house.http}/lights/hall`, { on: true, level })],
   [
     'coap-client',
     ({ ports }, level) => [
@@ -121,8 +126,7 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
   })
 
   test('shows a sensor with its history, and its age', async () => {
-    for (const value of [20, 21, 21.5])
-      await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ value, unit: '°C' }), `${house.http}/sensors/attic`])
+    for (const value of [20, 21, 21.5]) await curl(`${house.http}/sensors/attic`, { value, unit: '°C' })
     const page = await visit(house)
     const attic = page.locator('.sensor', { hasText: 'attic' })
     await attic.locator('.value', { hasText: '21.5' }).waitFor()
@@ -147,7 +151,7 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
     ]
     const again = await open(Object.fromEntries(names.map(([name, variable]) => [variable, String(ports[name])])))
     await page.locator('#status[data-state=live]').waitFor({ timeout: 20_000 })
-    await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ on: true, level: 77 }), `${again.http}/lights/hall`])
+    await curl(`${again.http}/lights/hall`, { on: true, level: 77 })
     await level(page, '77 %').waitFor()
   })
 
@@ -156,18 +160,8 @@ describeHome('the page', [...CLIENTS, 'chromium'], () => {
       ['attic', 21.5, '°C'],
       ['cellar', 55, '%']
     ] as const)
-      for (const change of [0, 1, -0.5, 0.5])
-        await run('curl', [
-          '-s',
-          '-X',
-          'PUT',
-          '-H',
-          'content-type: application/json',
-          '-d',
-          json({ value: value + change, unit }),
-          `${house.http}/sensors/${sensor}`
-        ])
-    await run('curl', ['-s', '-X', 'PUT', '-H', 'content-type: application/json', '-d', json({ on: true, level: 80 }), `${house.http}/lights/hall`])
+      for (const change of [0, 1, -0.5, 0.5]) await curl(`${house.http}/sensors/${sensor}`, { value: value + change, unit })
+    await curl(`${house.http}/lights/hall`, { on: true, level: 80 })
     const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
     for (const [name, options] of [
       ['light', { colorScheme: 'light', viewport: { width: 1280, height: 900 } }],
