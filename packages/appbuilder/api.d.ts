@@ -4,7 +4,7 @@
 /// <reference lib="esnext.disposable" />
 import { IopaKeys, KeysDeclaration, Logger } from "@iopa/constants";
 import { Context, EndReason } from "@iopa/context";
-import { SecurityScheme, RouteAttributes, Clock, RouteInfo, Transport } from "@iopa/transport";
+import { SecurityScheme, RouteAttributes, Clock, RouteInfo, Change, Subscription, Activity, Counts, Transport } from "@iopa/transport";
 interface Next {
     (): Promise<unknown>;
     invoke(context: Context): Promise<unknown>;
@@ -80,6 +80,10 @@ interface AppHandle {
     }[];
     notify(path: string): void;
     mayGet(path: string, as: Context): boolean | Promise<boolean>;
+    changes(listener: (change: Change) => void): Subscription;
+    activity(listener: (activity: Activity) => void): Subscription;
+    counters(): Readonly<Record<string, Counts>>;
+    readonly closing: boolean;
     defer(dispose: (reason: EndReason) => unknown): void;
     routesChanged(): void;
     notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void;
@@ -127,7 +131,7 @@ export type { AppHandle as A, Check as C, Declarations as D, Extension as E, Mid
 import { EarlierState, RunContext } from "@iopa/context/host";
 export { EarlierState, valueType } from "@iopa/context/host";
 import { MethodTypes, ResourceTypes, ResourceContract, Clock } from "@iopa/transport";
-export { Clock, CollectionContract, CollectionItem, CollectionPage, CollectionQuery, CollectionQueryInput, CollectionTypes, ErrorContract, HistoryItem, HistoryPage, HistoryQuery, HistoryTypes, InputFault, InputOf, JsonSchemaOptions, MethodContract, MethodTypes, OutputOf, ParamsOf, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, PresenceState, RepresentationOf, ResourceContract, ResourceTypes, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, StateOf, TwinContract, TwinState, TwinTypes, TypesOf, checkOptions, expandPattern, faultsOf, historyContract, invalidInput, isUnrouted, markFactory, matchPattern, optionError, paramNames, parsePattern, pathsOfRoute, validate } from "@iopa/transport";
+export { Activity, Change, Clock, CollectionContract, CollectionItem, CollectionPage, CollectionQuery, CollectionQueryInput, CollectionTypes, Counts, ErrorContract, HistoryItem, HistoryPage, HistoryQuery, HistoryTypes, InputFault, InputOf, JsonSchemaOptions, MethodContract, MethodTypes, OutputOf, ParamsOf, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, PresenceState, RepresentationOf, ResourceContract, ResourceTypes, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, StateOf, Subscription, TwinContract, TwinState, TwinTypes, TypesOf, checkOptions, expandPattern, faultsOf, historyContract, invalidInput, isUnrouted, markFactory, matchPattern, optionError, paramNames, parsePattern, pathsOfRoute, validate } from "@iopa/transport";
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from "@iopa/transport/host";
 import { MiddlewareFunction, Next, MiddlewareObject } from "./index.js";
 export { A as AppHandle, C as Check, b as ContextKey, c as ContextOf, D as Declarations, d as DeclaredMiddleware, e as DefinedMiddleware, E as Extension, f as Mount, P as PlainMiddlewareObject, g as ProvidedBy, h as Provides, R as RegisteredRoute, i as RequiredBy, j as RouteRegistry, k as RouteValidator, U as Use } from "./app-types.js";

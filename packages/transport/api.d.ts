@@ -1,8 +1,18 @@
 // Written by pnpm api.
 
-// datagram-channel.d.ts
+// byte-channel.d.ts
 /// <reference lib="esnext.disposable" />
-import { T as TlsOptions } from "./tls.js";
+interface TlsOptions {
+    readonly key?: string | Uint8Array;
+    readonly cert?: string | Uint8Array;
+    readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
+    readonly requestCert?: boolean;
+    readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+    readonly verify?: boolean;
+    readonly serverName?: string;
+    readonly psk?: Readonly<Record<string, Uint8Array>>;
+}
+declare const checkTlsOptions: (name: string, given: TlsOptions | undefined, caller: unknown, more?: Readonly<Record<string, true>>) => void;
 interface ByteReceiver {
     data(chunk: Uint8Array): void;
     end(): void;
@@ -44,6 +54,11 @@ interface ByteNetwork {
     listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void): Promise<ByteServer>;
     connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>;
 }
+export { checkTlsOptions as e };
+export type { ByteChannel as B, TlsOptions as T, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d };
+
+// datagram-channel.d.ts
+/// <reference lib="esnext.disposable" />
 interface DatagramReceiver {
     message(bytes: Uint8Array, address: string, port: number, toMulticast?: boolean): void;
     error(error: Error): void;
@@ -66,14 +81,14 @@ interface DatagramAddress {
 interface DatagramNetwork {
     bind(address: DatagramAddress): Promise<DatagramChannel>;
 }
-export type { ByteChannel as B, DatagramAddress as D, ByteAddress as a, ByteNetwork as b, ByteReceiver as c, ByteServer as d, DatagramChannel as e, DatagramNetwork as f, DatagramReceiver as g };
+export type { DatagramAddress as D, DatagramChannel as a, DatagramNetwork as b, DatagramReceiver as c };
 
 // entity-tags.d.ts
 /// <reference lib="esnext.disposable" />
 import { IopaError, Logger, Body, Bag, CodecTable, Codec, KeysDeclaration, HeadersInit } from "@iopa/constants";
 import { Scope, ContextInit, OwnedContext, AnsweredContext, HeaderMap, HeldBytes, RunContext, ContextFactory } from "@iopa/context/host";
 import { Context, SealedAnswer, EndReason, LinkAnswer, ReceivedAnswer } from "@iopa/context";
-import { T as TlsOptions } from "./tls.js";
+import { T as TlsOptions, B as ByteChannel } from "./byte-channel.js";
 declare const argumentError: (caller: unknown, code: string, detail: string) => IopaError;
 declare const kindOf: (value: unknown) => string;
 declare const checkOptions: (name: string, given: unknown, known: Readonly<Record<string, true>>, caller: unknown) => void;
@@ -536,6 +551,35 @@ interface ClientOwner {
 declare const connect: (transport: Transport, url: string | URL, options?: ConnectOptions) => Promise<Client>;
 declare const connectWith: (transport: Transport, url: URL, options: ConnectOptions, owner: ClientOwner) => Promise<Client>;
 declare const transportFor: (transports: readonly Transport[], url: URL) => Transport;
+interface ConnectionOpened {
+    readonly kind: "connection-opened";
+    readonly transport: string;
+    readonly address: string;
+    readonly port: number;
+}
+interface ConnectionClosed {
+    readonly kind: "connection-closed";
+    readonly transport: string;
+    readonly address: string;
+    readonly port: number;
+    readonly duration: number;
+}
+interface Refusal {
+    readonly kind: "refused";
+    readonly transport: string;
+    readonly address: string | undefined;
+    readonly port: number | undefined;
+    readonly status: number;
+    readonly code: string;
+}
+type Activity = ConnectionOpened | ConnectionClosed | Refusal;
+declare class ActivityFeed {
+    #private;
+    get active(): boolean;
+    report(activity: Activity): void;
+    listen(listener: (activity: Activity) => void): Subscription;
+}
+declare const ACTIVITY = "iopa.activity";
 interface Counts {
     readonly inFlight: number;
     readonly connections: number;
@@ -546,6 +590,7 @@ interface Counts {
     readonly dropped: number;
 }
 declare const COUNTERS = "iopa.counters";
+type Peer = Pick<ByteChannel, "remoteAddress" | "remotePort">;
 declare class Counters {
     #private;
     connections: number;
@@ -557,7 +602,9 @@ declare class Counters {
     readonly own: (() => Partial<Counts>) | undefined;
     readonly inFlight: () => number;
     constructor(name: string, host: Host, own: (() => Partial<Counts>) | undefined, note: (line: string) => void);
-    readonly refuse: () => void;
+    readonly refuse: (channel?: ByteChannel) => void;
+    refusal(status: number, code: string, peer?: Peer): void;
+    opened({ remoteAddress: address, remotePort: port }: Peer): () => void;
     readonly failed: () => void;
     observed(context: Context): void;
 }
@@ -587,17 +634,17 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { MAX_SEGMENT_LENGTH as $, AppCounters as A, DEFAULT_LIMITS as N, USERS as U, MAX_SEGMENTS as _, CONNECT_OPTIONS as a, matchPattern as aA, mergeLimits as aB, optionError as aC, outgoing as aD, paramNames as aE, parsePattern as aF, pathsOfRoute as aG, placeParams as aH, requiredPort as aI, shortTag as aJ, systemClock as aK, tagOfDigest as aL, usersOf as aM, UserWatches as an, acceptsSegment as ap, answersMethod as aq, checkOptions as ar, compareSegments as as, connect as at, countersOf as au, expandPattern as av, isOptionalSegment as aw, isUnrouted as ax, listenerUrl as ay, markFactory as az, COUNTERS as b, argumentError as d, checkSurplus as e, connectWith as f, contentTag as g, factoryName as h, matchesWeakly as i, transportFor as j, kindOf as k, matchesStrongly as m, Counters as o, prefixed as p, tagsIn as t, withinTime as w };
-export type { CollectionQuery as B, Clock as C, CollectionQueryInput as D, CollectionTypes as E, ConnectOptions as F, Constraint as G, Host as H, CoreRouteAttributes as I, Counts as J, Credentials as K, LinkLoss as L, MethodTypes as M, OutgoingRequest as O, ErrorContract as P, HostObserveOptions as Q, ResourceTypes as R, SchemaIssue as S, InputOf as T, JsonSchemaOptions as V, Link as W, LinkEnd as X, LinkRequestOptions as Y, Listener as Z, MethodContract as a0, MixedParam as a1, MixedSegment as a2, Observation as a3, ParamsOf as a4, Pattern as a5, PatternParams as a6, PatternSegment as a7, PatternValues as a8, RepresentationOf as a9, RequestOptions as aa, RouteAttributes as ab, RouteInfo as ac, SchemaResult as ad, SecurityScheme as ae, Sink as af, StateOf as ag, SubscribeOptions as ah, Subscription as ai, TimerHandle as aj, TimerOptions as ak, Transport as al, TypesOf as am, WatchOptions as ao, ClientOwner as c, OpenOptions as l, Limits as n, ResourceContract as q, Schema as r, OutputOf as s, Change as u, Client as v, CollectionContract as x, CollectionItem as y, CollectionPage as z };
+export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as W, ActivityFeed as a, MAX_SEGMENTS as a3, MAX_SEGMENT_LENGTH as a4, countersOf as aA, expandPattern as aB, isOptionalSegment as aC, isUnrouted as aD, listenerUrl as aE, markFactory as aF, matchPattern as aG, mergeLimits as aH, optionError as aI, outgoing as aJ, paramNames as aK, parsePattern as aL, pathsOfRoute as aM, placeParams as aN, requiredPort as aO, shortTag as aP, systemClock as aQ, tagOfDigest as aR, usersOf as aS, UserWatches as at, acceptsSegment as av, answersMethod as aw, checkOptions as ax, compareSegments as ay, connect as az, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
+export type { Link as $, CollectionContract as B, Clock as C, CollectionItem as D, CollectionPage as E, CollectionQuery as F, CollectionQueryInput as G, Host as H, CollectionTypes as I, ConnectOptions as J, ConnectionClosed as K, LinkLoss as L, MethodTypes as M, ConnectionOpened as N, OutgoingRequest as O, Constraint as P, CoreRouteAttributes as Q, ResourceTypes as R, SchemaIssue as S, Counts as T, Credentials as V, ErrorContract as X, HostObserveOptions as Y, InputOf as Z, JsonSchemaOptions as _, LinkEnd as a0, LinkRequestOptions as a1, Listener as a2, MethodContract as a5, MixedParam as a6, MixedSegment as a7, Observation as a8, ParamsOf as a9, Pattern as aa, PatternParams as ab, PatternSegment as ac, PatternValues as ad, Refusal as ae, RepresentationOf as af, RequestOptions as ag, RouteAttributes as ah, RouteInfo as ai, SchemaResult as aj, SecurityScheme as ak, Sink as al, StateOf as am, SubscribeOptions as an, Subscription as ao, TimerHandle as ap, TimerOptions as aq, Transport as ar, TypesOf as as, WatchOptions as au, ClientOwner as e, OpenOptions as o, Limits as q, ResourceContract as s, Schema as u, OutputOf as v, Activity as x, Change as y, Client as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
 import { Clock } from "./index.js";
-export { A as AppCounters, a as CONNECT_OPTIONS, b as COUNTERS, c as ClientOwner, U as USERS, d as argumentError, e as checkSurplus, f as connectWith, g as contentTag, h as factoryName, k as kindOf, m as matchesStrongly, i as matchesWeakly, p as prefixed, t as tagsIn, j as transportFor, w as withinTime } from "./entity-tags.js";
+export { A as ACTIVITY, a as ActivityFeed, b as AppCounters, c as CONNECT_OPTIONS, d as COUNTERS, e as ClientOwner, U as USERS, f as argumentError, g as checkSurplus, h as connectWith, i as contentTag, j as factoryName, k as kindOf, m as matchesStrongly, l as matchesWeakly, p as prefixed, t as tagsIn, n as transportFor, w as withinTime } from "./entity-tags.js";
 import { LinkAnswer } from "@iopa/context";
 import { ErrorOrigin, IopaError, Logger } from "@iopa/constants";
 import "@iopa/context/host";
-import "./tls.js";
+import "./byte-channel.js";
 declare const callSite: (method: unknown) => (() => string);
 type Next = IteratorResult<LinkAnswer, undefined>;
 interface AnswerQueueLimits {
@@ -638,11 +685,11 @@ import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as LinkLoss, O as OutgoingRequest, l as OpenOptions, n as Limits, o as Counters, R as ResourceTypes, M as MethodTypes, q as ResourceContract, S as SchemaIssue, r as Schema, s as OutputOf, H as Host } from "./entity-tags.js";
-export { u as Change, v as Client, x as CollectionContract, y as CollectionItem, z as CollectionPage, B as CollectionQuery, D as CollectionQueryInput, E as CollectionTypes, F as ConnectOptions, G as Constraint, I as CoreRouteAttributes, J as Counts, K as Credentials, N as DEFAULT_LIMITS, P as ErrorContract, Q as HostObserveOptions, T as InputOf, V as JsonSchemaOptions, W as Link, X as LinkEnd, Y as LinkRequestOptions, Z as Listener, _ as MAX_SEGMENTS, $ as MAX_SEGMENT_LENGTH, a0 as MethodContract, a1 as MixedParam, a2 as MixedSegment, a3 as Observation, a4 as ParamsOf, a5 as Pattern, a6 as PatternParams, a7 as PatternSegment, a8 as PatternValues, a9 as RepresentationOf, aa as RequestOptions, ab as RouteAttributes, ac as RouteInfo, ad as SchemaResult, ae as SecurityScheme, af as Sink, ag as StateOf, ah as SubscribeOptions, ai as Subscription, aj as TimerHandle, ak as TimerOptions, al as Transport, am as TypesOf, an as UserWatches, ao as WatchOptions, ap as acceptsSegment, aq as answersMethod, ar as checkOptions, as as compareSegments, at as connect, au as countersOf, av as expandPattern, aw as isOptionalSegment, ax as isUnrouted, ay as listenerUrl, az as markFactory, aA as matchPattern, aB as mergeLimits, aC as optionError, aD as outgoing, aE as paramNames, aF as parsePattern, aG as pathsOfRoute, aH as placeParams, aI as requiredPort, aJ as shortTag, aK as systemClock, aL as tagOfDigest, aM as usersOf } from "./entity-tags.js";
-import { B as ByteChannel } from "./datagram-channel.js";
-export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, D as DatagramAddress, e as DatagramChannel, f as DatagramNetwork, g as DatagramReceiver } from "./datagram-channel.js";
-export { T as TlsOptions, c as checkTlsOptions } from "./tls.js";
+import { C as Clock, L as LinkLoss, O as OutgoingRequest, o as OpenOptions, q as Limits, r as Counters, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as SchemaIssue, u as Schema, v as OutputOf, H as Host } from "./entity-tags.js";
+export { x as Activity, y as Change, z as Client, B as CollectionContract, D as CollectionItem, E as CollectionPage, F as CollectionQuery, G as CollectionQueryInput, I as CollectionTypes, J as ConnectOptions, K as ConnectionClosed, N as ConnectionOpened, P as Constraint, Q as CoreRouteAttributes, T as Counts, V as Credentials, W as DEFAULT_LIMITS, X as ErrorContract, Y as HostObserveOptions, Z as InputOf, _ as JsonSchemaOptions, $ as Link, a0 as LinkEnd, a1 as LinkRequestOptions, a2 as Listener, a3 as MAX_SEGMENTS, a4 as MAX_SEGMENT_LENGTH, a5 as MethodContract, a6 as MixedParam, a7 as MixedSegment, a8 as Observation, a9 as ParamsOf, aa as Pattern, ab as PatternParams, ac as PatternSegment, ad as PatternValues, ae as Refusal, af as RepresentationOf, ag as RequestOptions, ah as RouteAttributes, ai as RouteInfo, aj as SchemaResult, ak as SecurityScheme, al as Sink, am as StateOf, an as SubscribeOptions, ao as Subscription, ap as TimerHandle, aq as TimerOptions, ar as Transport, as as TypesOf, at as UserWatches, au as WatchOptions, av as acceptsSegment, aw as answersMethod, ax as checkOptions, ay as compareSegments, az as connect, aA as countersOf, aB as expandPattern, aC as isOptionalSegment, aD as isUnrouted, aE as listenerUrl, aF as markFactory, aG as matchPattern, aH as mergeLimits, aI as optionError, aJ as outgoing, aK as paramNames, aL as parsePattern, aM as pathsOfRoute, aN as placeParams, aO as requiredPort, aP as shortTag, aQ as systemClock, aR as tagOfDigest, aS as usersOf } from "./entity-tags.js";
+import { B as ByteChannel } from "./byte-channel.js";
+export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
+export { D as DatagramAddress, a as DatagramChannel, b as DatagramNetwork, c as DatagramReceiver } from "./datagram-channel.js";
 type BagSeq = number | string;
 interface BagRequest {
     readonly method: string;
@@ -730,10 +777,11 @@ declare class CountedConnection implements Connection {
     #private;
     readonly channel: ByteChannel;
     readonly address: string;
+    readonly closed: (() => void) | undefined;
     lastActive: number;
     kept: boolean;
     requests: number;
-    constructor(channel: ByteChannel, owner: Connections, address: string);
+    constructor(channel: ByteChannel, owner: Connections, address: string, closed: (() => void) | undefined);
     touch(): void;
     keepAlive(keep: boolean): void;
     busy(requests: number): void;
@@ -741,7 +789,7 @@ declare class CountedConnection implements Connection {
 }
 declare class Connections {
     #private;
-    constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, "connections" | "refuse">);
+    constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, "opened" | "refuse">);
     get size(): number;
     get sweeps(): number;
     admit(channel: ByteChannel, perAddress?: boolean): Connection | null;
@@ -916,8 +964,8 @@ export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, Hi
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
-import { DatagramNetwork, ByteNetwork } from "./index.js";
-import "./tls.js";
+import { DatagramNetwork } from "./index.js";
+import { ByteNetwork } from "./index.js";
 interface DgramModule {
     createSocket(options: object): unknown;
 }
@@ -940,19 +988,3 @@ interface SocketModules {
 declare const socketNetwork: ({ net, tls }?: SocketModules) => ByteNetwork;
 export { datagramNetwork, socketNetwork };
 export type { DgramModule, NetModule, TlsModule };
-
-// tls.d.ts
-/// <reference lib="esnext.disposable" />
-interface TlsOptions {
-    readonly key?: string | Uint8Array;
-    readonly cert?: string | Uint8Array;
-    readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
-    readonly requestCert?: boolean;
-    readonly minVersion?: "TLSv1.2" | "TLSv1.3";
-    readonly verify?: boolean;
-    readonly serverName?: string;
-    readonly psk?: Readonly<Record<string, Uint8Array>>;
-}
-declare const checkTlsOptions: (name: string, given: TlsOptions | undefined, caller: unknown, more?: Readonly<Record<string, true>>) => void;
-export { checkTlsOptions as c };
-export type { TlsOptions as T };

@@ -9,6 +9,8 @@
 export type { EarlierState } from '@iopa/context/host'
 export { valueType } from '@iopa/context/host'
 export type {
+  Activity,
+  Change,
   Clock,
   CollectionContract,
   CollectionItem,
@@ -16,6 +18,7 @@ export type {
   CollectionQuery,
   CollectionQueryInput,
   CollectionTypes,
+  Counts,
   ErrorContract,
   HistoryItem,
   HistoryPage,
@@ -44,6 +47,7 @@ export type {
   SchemaResult,
   SecurityScheme,
   StateOf,
+  Subscription,
   TwinContract,
   TwinState,
   TwinTypes,

@@ -1,6 +1,6 @@
 import type { Bag } from '@iopa/constants'
 import type { ReceivedAnswer } from '@iopa/context'
-import { type ContextFactory, checkPath, contextOf, type Environment, fullPath, type RunContext } from '@iopa/context/host'
+import { type ContextFactory, checkPath, contextOf, type Environment, fullPath, type RunContext, report } from '@iopa/context/host'
 import type { Clock, Limits, UserWatches } from '@iopa/transport'
 import { marked } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -11,6 +11,7 @@ import type { AppHandle } from './app-types.ts'
 import { routesFor } from './coverage.ts'
 import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf, routesChangedIn } from './nested-app.ts'
 import type { RouteRegistry } from './route-registry.ts'
+import type { SharedState } from './shared-state.ts'
 import { totalLogger } from './total-logger.ts'
 
 /** Options of `app.observe`. */
@@ -110,15 +111,22 @@ export class AppObservations {
   }
 
   /** The app as its extensions see it. */
-  handle({ routes, ...own }: Pick<AppHandle, 'transports' | 'defer'> & { routes(): RouteRegistry }): AppHandle {
+  handle({ routes, shared, ...own }: Pick<AppHandle, 'transports' | 'defer'> & { routes(): RouteRegistry; readonly shared: SharedState }): AppHandle {
+    const self = this.#self
     return {
       ...own,
-      capabilities: this.#self.capabilities,
+      capabilities: self.capabilities,
       clock: this.#app.clock,
-      logger: totalLogger(this.#self.logger),
+      logger: totalLogger(self.logger),
       get registry() {
         return routes()
       },
+      activity: listener => shared.activity.listen(listener),
+      counters: () => shared.counters(),
+      get closing() {
+        return self.closed
+      },
+      changes: listener => this.registry.listen(listener, error => report(this.#self.logger, 'iopa: a listener of changes failed', error)),
       routes: as => routesFor(this.#self, as ?? null),
       notify: path => this.notify(path),
       mayGet: (path, as) => {

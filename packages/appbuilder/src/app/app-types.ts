@@ -1,6 +1,6 @@
 import type { IopaKeys, Logger } from '@iopa/constants'
 import type { Context, EndReason } from '@iopa/context'
-import type { Clock, RouteInfo, Transport } from '@iopa/transport'
+import type { Activity, Change, Clock, Counts, RouteInfo, Subscription, Transport } from '@iopa/transport'
 import type { DeclaredMiddleware, MiddlewareFunction, MiddlewareObject, Next } from '../pipeline/middleware.ts'
 import type { RouteRegistry } from './route-registry.ts'
 
@@ -49,6 +49,14 @@ export interface AppHandle {
    * request.
    */
   mayGet(path: string, as: Context): boolean | Promise<boolean>
+  /** Every change of any path of this app, until it is disposed or the app has closed: for caches. */
+  changes(listener: (change: Change) => void): Subscription
+  /** Connections that come and go, and what is refused before there is a context, of all listeners: for logs and metrics. */
+  activity(listener: (activity: Activity) => void): Subscription
+  /** What each transport has now, and what it has refused since it began to listen, by its name. */
+  counters(): Readonly<Record<string, Counts>>
+  /** True from the call of `close` on: what is in work is finished, nothing new is accepted. */
+  readonly closing: boolean
   /** Runs `dispose` when the app closes, after its listeners. */
   defer(dispose: (reason: EndReason) => unknown): void
   /** Says that a route was added or removed: what is made from the routes is made again. */

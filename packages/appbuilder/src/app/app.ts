@@ -1,9 +1,9 @@
 import { type Bag, CAPABILITIES, type Capabilities, IOPA_VERSION, type IopaKeys, type Logger, type User } from '@iopa/constants'
 import type { BaseContext, Context, EndReason, ReceivedAnswer } from '@iopa/context'
 import { ContextFactory, type Environment, type OwnedContext, type RunContext, Scope } from '@iopa/context/host'
-import type { Client, ConnectOptions, Counts, Host, Listener, RouteInfo, Transport, UserWatches } from '@iopa/transport'
+import type { Client, ConnectOptions, Counts, Host, Listener, RouteInfo, Transport } from '@iopa/transport'
 import { type Clock, checkOptions, DEFAULT_LIMITS, type Limits, markFactory, mergeLimits, systemClock } from '@iopa/transport'
-import { type AppCounters, CONNECT_OPTIONS, COUNTERS, checkSurplus, marking, USERS, withinTime } from '@iopa/transport/host'
+import { CONNECT_OPTIONS, checkSurplus, marking, withinTime } from '@iopa/transport/host'
 import type { Runner } from '../pipeline/runner.ts'
 import { connectClient } from './app-client.ts'
 import { addTransport, environmentOf } from './app-environment.ts'
@@ -23,6 +23,7 @@ import { Listeners } from './listeners.ts'
 import { attach, closeNested, NESTED, type NestedApp } from './nested-app.ts'
 import { ReadPermissions } from './read-permissions.ts'
 import { missingRouter, type RouteRegistry } from './route-registry.ts'
+import { SharedState } from './shared-state.ts'
 import { silentLogger } from './silent-logger.ts'
 import { totalLogger } from './total-logger.ts'
 
@@ -41,8 +42,7 @@ export class App<Required extends keyof IopaKeys = never> {
   readonly #factory: ContextFactory
   readonly #scope: Scope
   readonly #observations: AppObservations
-  /** What listeners share, by name. */
-  readonly #shared = new Map<string, unknown>()
+  readonly #shared = new SharedState()
   readonly #runner: Runner
   readonly #pipeline: AppPipeline
   readonly #transports: Transport[] = []
@@ -69,7 +69,7 @@ export class App<Required extends keyof IopaKeys = never> {
       clock: this.clock,
       environment: this.#environment,
       create: bag => this.#create(bag),
-      users: () => this.#users
+      users: () => this.#shared.users
     })
     this.#environment.changes = this.#observations.conditional
     const permissions = new ReadPermissions(this.#self, this.#observations.registry)
@@ -106,9 +106,13 @@ export class App<Required extends keyof IopaKeys = never> {
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#pipeline.entries.length + 1, caller: use, app: this, options }))
     if (isExtension(value)) {
       this.#routes ??= value.registry ?? null
-      const transports = () => transportsOf(this.#self, transport => this.#listeners.urls(transport))
-      const routes = () => this.registry
-      extendApp(this, value, this.#observations.handle({ routes, transports, defer: dispose => this.defer(dispose) }))
+      const handle = this.#observations.handle({
+        routes: () => this.registry,
+        transports: () => transportsOf(this.#self, transport => this.#listeners.urls(transport)),
+        defer: dispose => this.defer(dispose),
+        shared: this.#shared
+      })
+      extendApp(this, value, handle)
     }
     return this
   } as Use
@@ -208,7 +212,7 @@ export class App<Required extends keyof IopaKeys = never> {
    * begin. What the user sends from then on is for authentication to refuse: remove the account first.
    */
   revoke(user: string | User): void {
-    this.#users?.revoke(typeof user === 'string' ? user : user.id, this.#environment.lastId)
+    this.#shared.users?.revoke(typeof user === 'string' ? user : user.id, this.#environment.lastId)
   }
 
   /** Every route, mounts and forks included. */
@@ -223,12 +227,7 @@ export class App<Required extends keyof IopaKeys = never> {
 
   /** What each transport has now, and what it has refused since it began to listen, by its name. */
   counters(): Readonly<Record<string, Counts>> {
-    return (this.#shared.get(COUNTERS) as AppCounters | undefined)?.read() ?? {}
-  }
-
-  /** What lasts longer than a request; undefined while no transport listens. */
-  get #users(): UserWatches | undefined {
-    return this.#shared.get(USERS) as UserWatches | undefined
+    return this.#shared.counters()
   }
 
   #add(entry: PipelineEntry): void {

@@ -8,11 +8,12 @@ import type { ComposedPipeline } from '../pipeline/compose.ts'
 import { Runner } from '../pipeline/runner.ts'
 import { announcedRoutes, coverageOf, exposedOf, routesFor } from './coverage.ts'
 import type { NestedApp } from './nested-app.ts'
+import type { SharedState } from './shared-state.ts'
 
 /** What the hosts of one app share. */
 export interface ListenerApp {
   readonly registry: ObservationRegistry
-  readonly shared: Map<string, unknown>
+  readonly shared: SharedState
   readonly clock: Clock
   readonly logger: Logger
   pipeline(): ComposedPipeline
@@ -88,9 +89,7 @@ export class ListenerHost implements Host {
   }
 
   shared<T>(key: string, create: () => T): T {
-    const { shared } = this.#app
-    if (!shared.has(key)) shared.set(key, create())
-    return shared.get(key) as T
+    return this.#app.shared.get(key, create)
   }
 
   changes(listener: (change: Change) => void): Subscription {

@@ -42,7 +42,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     scheme,
     hosts: new HostRules(options.hosts, address),
     proxies,
-    clients: new ProxiedClients(limits.connectionsPerAddress, counters.refuse),
+    clients: new ProxiedClients(limits.connectionsPerAddress, () => counters.refuse()),
     lingering: new Lingering(),
     heads: new AnswerHeads(clock),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),

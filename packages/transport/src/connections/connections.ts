@@ -28,15 +28,18 @@ class CountedConnection implements Connection {
   readonly channel: ByteChannel
   /** What it is counted by. */
   readonly address: string
+  /** Counts it out. */
+  readonly closed: (() => void) | undefined
   readonly #owner: Connections
   /** The sweep before the last byte. */
   lastActive: number
   kept = false
   requests = 0
 
-  constructor(channel: ByteChannel, owner: Connections, address: string) {
+  constructor(channel: ByteChannel, owner: Connections, address: string, closed: (() => void) | undefined) {
     this.channel = channel
     this.address = address
+    this.closed = closed
     this.#owner = owner
     this.lastActive = owner.sweeps
   }
@@ -62,7 +65,7 @@ export class Connections {
   readonly #clock: Clock
   readonly #limits: Limited
   readonly #onIdle: (connection: Connection) => void
-  readonly #counters: Pick<Counters, 'connections' | 'refuse'> | undefined
+  readonly #counters: Pick<Counters, 'opened' | 'refuse'> | undefined
   readonly #open = new Set<CountedConnection>()
   readonly #byAddress = new Map<string, number>()
   #sweeps = 0
@@ -71,7 +74,7 @@ export class Connections {
   readonly #empty: (() => void)[] = []
 
   /** `onIdle` is called for a connection without traffic for `idleTimeout`; it should say goodbye and destroy the channel. */
-  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, 'connections' | 'refuse'>) {
+  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, 'opened' | 'refuse'>) {
     this.#clock = clock
     this.#limits = limits
     this.#onIdle = onIdle
@@ -97,12 +100,11 @@ export class Connections {
     if (this.#closing !== null) return null
     const isFull = perAddress && !isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress
     if (isFull || this.#open.size >= this.#limits.connections) {
-      this.#counters?.refuse()
+      this.#counters?.refuse(channel)
       return null
     }
-    const connection = new CountedConnection(channel, this, address)
+    const connection = new CountedConnection(channel, this, address, this.#counters?.opened(channel))
     this.#open.add(connection)
-    if (this.#counters !== undefined) this.#counters.connections++
     this.#byAddress.set(address, fromAddress + 1)
     if (this.#timer === null) this.#arm()
     return connection
@@ -110,7 +112,7 @@ export class Connections {
 
   delete(connection: CountedConnection): void {
     if (!this.#open.delete(connection)) return
-    if (this.#counters !== undefined) this.#counters.connections--
+    connection.closed?.()
     const { address } = connection
     const left = (this.#byAddress.get(address) ?? 1) - 1
     if (left === 0) this.#byAddress.delete(address)

@@ -1,7 +1,9 @@
 import type { Logger } from '@iopa/constants'
 import type { Context } from '@iopa/context'
+import type { ByteChannel } from '../channels/byte-channel.ts'
 import type { Clock, TimerHandle } from '../contract/clock.ts'
 import type { Host } from '../contract/host.ts'
+import { type ActivityFeed, activityOf } from './activity.ts'
 
 /** What a transport of an app has now, and what it has refused since it began to listen. */
 export interface Counts {
@@ -26,6 +28,9 @@ export const COUNTERS = 'iopa.counters'
 /** Milliseconds between two lines about what was refused. */
 const INTERVAL = 1000
 
+/** Who is on the other side. */
+type Peer = Pick<ByteChannel, 'remoteAddress' | 'remotePort'>
+
 /** The counters of one listener. Its transport adds to the plain numbers. */
 export class Counters {
   connections = 0
@@ -37,12 +42,16 @@ export class Counters {
   /** Counts that the transport provides. */
   readonly own: (() => Partial<Counts>) | undefined
   readonly inFlight: () => number
+  readonly #activity: ActivityFeed
+  readonly #clock: Clock
   readonly #note: (line: string) => void
 
   constructor(name: string, host: Host, own: (() => Partial<Counts>) | undefined, note: (line: string) => void) {
     this.name = name
     this.own = own
     this.#note = note
+    this.#activity = activityOf(host)
+    this.#clock = host.clock
     this.inFlight = host.load(() => {
       this.shed++
       note(`${name} shed requests`)
@@ -50,9 +59,29 @@ export class Counters {
   }
 
   /** A connection was refused over a limit. */
-  readonly refuse = (): void => {
+  readonly refuse = (channel?: ByteChannel): void => {
     this.refused++
     this.#note(`${this.name} refused connections`)
+    this.refusal(503, 'too-many-connections', channel)
+  }
+
+  /** A peer was refused before there was a context: for the log alone, it is not counted. */
+  refusal(status: number, code: string, peer?: Peer): void {
+    if (!this.#activity.active) return
+    this.#activity.report({ kind: 'refused', transport: this.name, address: peer?.remoteAddress, port: peer?.remotePort, status, code })
+  }
+
+  /** Counts a connection in. Gives what counts it out again, to be called once. */
+  opened({ remoteAddress: address, remotePort: port }: Peer): () => void {
+    this.connections++
+    const began = this.#clock.elapsed()
+    const transport = this.name
+    if (this.#activity.active) this.#activity.report({ kind: 'connection-opened', transport, address, port })
+    return () => {
+      this.connections--
+      if (!this.#activity.active) return
+      this.#activity.report({ kind: 'connection-closed', transport, address, port, duration: this.#clock.elapsed() - began })
+    }
   }
 
   /** The system could not accept a connection, as where it has no descriptor left. */

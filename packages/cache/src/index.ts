@@ -1,0 +1,3 @@
+/** Validators, Cache-Control, and a cache of answers that changes invalidate. */
+
+export {}

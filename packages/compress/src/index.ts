@@ -1,0 +1,3 @@
+/** Compressed answers: br, gzip and zstd. */
+
+export {}

@@ -1,0 +1,3 @@
+/** Cookies that are read, set and signed, and sessions with a store. */
+
+export {}

@@ -1,0 +1,3 @@
+/** Cross-origin requests: preflights and answers, for HTTP. */
+
+export {}

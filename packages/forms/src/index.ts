@@ -1,0 +1,3 @@
+/** Forms: urlencoded and multipart as streams, files to disk or to a handler. */
+
+export {}

@@ -1,0 +1,3 @@
+/** One line a request, an observation and a connection, on every protocol. */
+
+export {}

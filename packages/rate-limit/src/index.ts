@@ -1,0 +1,3 @@
+/** One budget of requests per user over all protocols. */
+
+export {}

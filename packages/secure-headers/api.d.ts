@@ -1,0 +1,4 @@
+// Written by pnpm api.
+
+// index.d.ts
+/// <reference lib="esnext.disposable" />

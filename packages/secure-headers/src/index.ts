@@ -1,0 +1,3 @@
+/** Security header fields and protection from cross-site requests, for HTTP. */
+
+export {}

@@ -1,0 +1,3 @@
+/** Traces that cross protocols, metrics, health and readiness. */
+
+export {}
