@@ -1,47 +1,37 @@
-// Packs each package as it would be published, and lets publint and arethetypeswrong look at the tarball.
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+// Packs every package as it would be published, and lets publint and arethetypeswrong look at the tarballs.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { pnpm } from './pnpm.js'
 
-const run = (command, args, cwd) =>
-  new Promise(resolve => {
-    const child = spawn(command, args, { cwd, shell: process.platform === 'win32' })
-    let output = ''
-    child.stdout.on('data', data => (output += data))
-    child.stderr.on('data', data => (output += data))
-    child.on('error', error => resolve({ code: 1, output: String(error) }))
-    child.on('exit', code => resolve({ code, output }))
-  })
+/** Packages are for import alone, and `require` of it: resolutions of older tools do not count. */
+const RESOLUTIONS = ['node16-esm', 'bundler']
 
-const check = async folder => {
-  const target = mkdtempSync(join(tmpdir(), `iopa-${basename(folder)}-`))
-  try {
-    const pack = await run('pnpm', ['pack', '--pack-destination', target], folder)
-    if (pack.code !== 0) return { folder, ...pack }
-    const tarball = join(
-      target,
-      readdirSync(target).find(name => name.endsWith('.tgz'))
-    )
-    const lint = await run('publint', ['--strict', tarball], folder)
-    if (lint.code !== 0) return { folder, ...lint }
-    return { folder, ...(await run('attw', [tarball, '--profile', 'esm-only', '--format', 'ascii'], folder)) }
-  } finally {
-    rmSync(target, { recursive: true, force: true })
-  }
+const faultsOf = async tarball => {
+  const data = new Uint8Array(readFileSync(tarball))
+  const { messages, pkg } = await publint({ pack: { tarball: data.buffer }, strict: true })
+  const { problems = [] } = await checkPackage(createPackageFromTarballData(data))
+  return [
+    ...messages.map(message => formatMessage(message, pkg, { color: false })),
+    ...problems
+      .filter(({ resolutionKind }) => resolutionKind === undefined || RESOLUTIONS.includes(resolutionKind))
+      .map(problem => JSON.stringify({ ...problem, trace: undefined }))
+  ]
 }
 
-const queue = process.argv.slice(2)
+const folder = mkdtempSync(join(tmpdir(), 'iopa-packages-'))
 let failed = 0
-const worker = async () => {
-  for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
-    const { code, output } = await check(folder)
-    console.log(`${code === 0 ? 'ok  ' : 'FAIL'} ${folder}`)
-    if (code !== 0) {
-      failed++
-      console.log(output)
-    }
+try {
+  if ((await pnpm(['--reporter=silent', '-r', '--filter', './packages/*', 'pack', '--pack-destination', folder])) !== 0) failed++
+  for (const name of readdirSync(folder)) {
+    const faults = await faultsOf(join(folder, name))
+    if (faults.length > 0) failed++
+    console.log(faults.length === 0 ? `ok   ${name}` : `FAIL ${name}\n${faults.join('\n')}`)
   }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
 }
-await Promise.all([worker(), worker()])
 process.exit(failed === 0 ? 0 : 1)
