@@ -1,4 +1,4 @@
-import { App } from '@iopa/appbuilder'
+import { App, defineMiddleware, IopaError } from '@iopa/appbuilder'
 import { coap } from '@iopa/coap'
 import { router } from '@iopa/router'
 import { expect, test } from 'vitest'
@@ -25,5 +25,35 @@ test('lists the first 1,000 instances, reads no more of them, and lists every ro
   expect(links.map(({ href }) => href)).toEqual(expect.arrayContaining(['/first', '/last']))
   expect(read).toBeLessThan(10_000)
   await client.close()
+  await app.close()
+})
+
+test('lists the instances that the user may read, and no others', async () => {
+  let user = 'ann'
+  const owners: Record<string, string> = { a: 'ann', b: 'bob' }
+  const app = new App({ logger: false })
+    .use(
+      defineMiddleware({ name: 'names', provides: ['server.User'], neutral: true }, (context, next) => {
+        context['server.User'] = { id: user }
+        return next()
+      })
+    )
+    .use(router())
+    .use(coap({ port: 0 }))
+    .get('/notes/:id', { instances: () => ['/notes/a', '/notes/b', '/notes/gone'] }, context => {
+      const { id } = context.params
+      if (owners[id] === undefined) return undefined
+      if (owners[id] !== context.user?.id) throw new IopaError(403, 'forbidden', 'Ask its owner.')
+      return id
+    })
+    .put('/switches/:id', { instances: () => ['/switches/1'] }, () => undefined)
+  const [listener] = await app.listen()
+  const client = await app.connect(listener?.url as URL)
+  const listed = async (as: string): Promise<string[]> => {
+    user = as
+    return parseLinks(await (await client.get('/.well-known/core')).text()).map(({ href }) => href)
+  }
+  expect(await listed('ann')).toEqual(['/notes/a', '/switches/1'])
+  expect(await listed('bob')).toEqual(['/notes/b', '/switches/1'])
   await app.close()
 })

@@ -116,6 +116,10 @@ export class ListenerHost implements Host {
     return as === undefined || as['server.User'] !== undefined ? announcedRoutes(this.#app.self) : routesFor(this.#app.self, as)
   }
 
+  mayGet(path: string, as: OwnedContext): boolean | Promise<boolean> {
+    return this.#environment.mayGet?.(path, as as RunContext) ?? true
+  }
+
   get routesVersion(): number {
     return this.#app.self.routesVersion
   }

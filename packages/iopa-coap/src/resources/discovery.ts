@@ -10,8 +10,13 @@ export const LINK_FORMAT = 40
 /** Instances that are listed, and that are looked at for one route: one small request must not cost seconds. */
 const MOST_INSTANCES = 1000
 
-/** The links of an app that the asking context may know of: the paths of its routes, each once, and the first of their instances. */
-const linksOf = (host: Host, as: Context): Link[] => {
+/** Instances that are asked about at once. */
+const AT_ONCE = 32
+
+type Links = Map<string, Record<string, LinkAttribute>>
+
+/** The links of an app: the paths of its routes, each once, and the first of their instances. `instancesRead` gets the instances that have a GET, by their links. */
+const linksOf = (host: Host, as: Context, instancesRead: Map<string, string>): Links => {
   const links = new Map<string, Record<string, LinkAttribute>>()
   let instances = 0
   for (const route of host.routes(as)) {
@@ -33,14 +38,42 @@ const linksOf = (host: Host, as: Context): Link[] => {
         const value = attributes[name]
         if (value !== undefined && !(name in known)) known[name] = value
       }
-      if (answersMethod(route, 'GET')) known['obs'] = true
+      if (!answersMethod(route, 'GET')) continue
+      known['obs'] = true
+      if (isListed) instancesRead.set(href, path)
     }
   }
-  return Array.from(links, ([href, attributes]) => ({ href, attributes }))
+  return links
 }
 
-/** The list as `application/link-format`, filtered by a query string (RFC 6690 section 4.1). */
-export const discover = (host: Host, query: string, as: Context): string => {
+/** Takes the instances out that the user of the asking context may not read; undefined where it may read all of them at once. */
+const withoutHidden = (host: Host, as: Context, links: Links, instances: Map<string, string>): Promise<void> | undefined => {
+  const pending: [href: string, verdict: Promise<boolean>][] = []
+  const rest = instances.entries()
+  const ask = (): void => {
+    for (const [href, path] of rest) {
+      const verdict = host.mayGet(path, as)
+      if (verdict === false) links.delete(href)
+      else if (verdict !== true && pending.push([href, verdict]) === AT_ONCE) return
+    }
+  }
+  ask()
+  if (pending.length === 0) return undefined
+  const settle = async (): Promise<void> => {
+    while (pending.length > 0) {
+      for (const [href, verdict] of pending.splice(0)) if (!(await verdict)) links.delete(href)
+      ask()
+    }
+  }
+  return settle()
+}
+
+/** The list of what the asking context may read, as `application/link-format`, filtered by a query string (RFC 6690 section 4.1). */
+export const discover = (host: Host, query: string, as: Context): string | Promise<string> => {
   const filters = query === '' ? [] : query.split('&').map(part => decodeURIComponent(part))
-  return serializeLinks(filterLinks(linksOf(host, as), filters))
+  const instances = new Map<string, string>()
+  const links = linksOf(host, as, instances)
+  const listed = (): Link[] => Array.from(links, ([href, attributes]) => ({ href, attributes }))
+  const hidden = withoutHidden(host, as, links, instances)
+  return hidden === undefined ? serializeLinks(filterLinks(listed(), filters)) : hidden.then(() => serializeLinks(filterLinks(listed(), filters)))
 }

@@ -8,7 +8,7 @@ import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
 import type { ErrorResponses } from './error-responses.ts'
 import { type KeptAnswers, keyOf } from './kept-answers.ts'
 import { PathCache } from './path-cache.ts'
-import { diagnostic, type FormatTable, fitted, represent } from './representation.ts'
+import { diagnostic, type FormatTable, fitted, type Representation, represent } from './representation.ts'
 import { type CoapRequest, Refusal, readRequest } from './request.ts'
 import type { Responses } from './responses.ts'
 
@@ -156,23 +156,36 @@ export class ResourceServer<R extends Remote> {
   }
 
   #answer(exchange: Exchange<R>, request: CoapRequest, context: Context): void {
-    const { responses, formats, errors } = this.#parts
+    const { formats, errors } = this.#parts
     const { message, remote } = exchange
     try {
       remote.user?.look(context)
-      const given =
-        request.path === WELL_KNOWN_CORE && message.code === CODE.GET && isUnrouted(context)
-          ? { ...diagnostic(CODE.CONTENT, discover(this.#host, request.query, context)), contentFormat: LINK_FORMAT }
-          : represent(context.response, message.code, request.accept, formats)
-      const representation = fitted(request, given)
-      // A body of which parts are read needs its context as long as there are parts to read.
-      if (!(representation.payload instanceof Uint8Array)) responses.send(exchange, request, representation, NONE, context)
-      else {
-        responses.send(exchange, request, representation)
-        void context.end()
-      }
+      if (request.path === WELL_KNOWN_CORE && message.code === CODE.GET && isUnrouted(context)) this.#discover(exchange, request, context)
+      else this.#send(exchange, request, context, represent(context.response, message.code, request.accept, formats))
     } catch (error) {
       errors.fail(exchange, error)
+      void context.end()
+    }
+  }
+
+  #discover(exchange: Exchange<R>, request: CoapRequest, context: Context): void {
+    const send = (links: string): void => this.#send(exchange, request, context, { ...diagnostic(CODE.CONTENT, links), contentFormat: LINK_FORMAT })
+    const links = discover(this.#host, request.query, context)
+    if (typeof links === 'string') send(links)
+    else
+      links.then(send).catch((error: unknown) => {
+        this.#parts.errors.fail(exchange, error)
+        void context.end()
+      })
+  }
+
+  #send(exchange: Exchange<R>, request: CoapRequest, context: Context, given: Representation): void {
+    const { responses } = this.#parts
+    const representation = fitted(request, given)
+    // A body of which parts are read needs its context as long as there are parts to read.
+    if (!(representation.payload instanceof Uint8Array)) responses.send(exchange, request, representation, NONE, context)
+    else {
+      responses.send(exchange, request, representation)
       void context.end()
     }
   }

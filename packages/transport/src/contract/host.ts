@@ -89,6 +89,11 @@ export interface Host {
    * (middleware that provides `server.User`) is left out for a context without a user that has not passed it.
    */
   routes(as?: OwnedContext): Iterable<RouteInfo>
+  /**
+   * True where the user of a request may GET a path of this app: at once where nothing authenticates, otherwise by that GET. For lists of instances,
+   * which `routes` does not know. Verdicts last as long as the request.
+   */
+  mayGet(path: string, as: OwnedContext): boolean | Promise<boolean>
   /** Grows with every route that is added or removed, mounts included: what is made from `routes()` stays right until then. */
   readonly routesVersion: number
 }
