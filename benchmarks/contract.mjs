@@ -39,7 +39,8 @@ export const byHand = () =>
 /** Requests of one app in the process, one after another. */
 export const requests = (app, method) => {
   const bag = { 'iopa.Method': method, 'iopa.Path': '/lights/7' }
-  const body = method === 'PUT' ? { 'iopa.Body': new TextEncoder().encode(JSON.stringify(state)), 'iopa.ContentType': 'application/json' } : {}
+  const encoder = new TextEncoder()
+  const body = method === 'PUT' ? { 'iopa.Body': encoder.encode(JSON.stringify(state)), 'iopa.ContentType': 'application/json' } : {}
   return async count => {
     for (let at = 0; at < count; at++) await app.invoke({ ...bag, ...body })
   }

@@ -37,11 +37,14 @@ export const launch = async (name, file, options, script = 'serve.mjs') => {
   })
   const reply = () =>
     new Promise((resolve, reject) => {
-      child.once('message', resolve)
-      child.once('exit', code => reject(new Error(`${name} ended with ${code}`)))
+      const ended = code => reject(new Error(`${name} ended with ${code}`))
+      child.once('exit', ended)
+      child.once('message', message => {
+        child.off('exit', ended)
+        resolve(message)
+      })
     })
   await reply()
-  child.removeAllListeners('exit')
   return {
     name,
     port,
@@ -91,25 +94,26 @@ export const compareServers = async (name, suite) => {
   for (const server of servers) server.stop()
 }
 
-/** Times functions in this process, in turn: nanoseconds of one run, best round. */
+/** Times functions in turn, each contender in a process of its own: nanoseconds of one run, best round. */
 export const compareRuns = async (name, suite) => {
-  for (const [title, make] of Object.entries(suite.cases)) {
-    const runs = Object.entries(await make(suite.build))
-    const best = new Map(runs.map(([contender]) => [contender, Number.POSITIVE_INFINITY]))
-    const { count = 100_000, turns = 1 } = suite
+  const { count = 100_000, turns = 1, module, contenders } = suite
+  const processes = []
+  for (const contender of contenders) processes.push(await launch(contender, join(here, module), { suite: name, contender }, 'repeat.mjs'))
+  for (const title of Object.keys(suite.cases)) {
+    const best = new Map(processes.map(one => [one, Number.POSITIVE_INFINITY]))
     for (let turn = 0; turn < rounds * turns + 2; turn++) {
-      for (const [contender, run] of runs) {
-        const began = process.hrtime.bigint()
-        await run(count)
-        const time = Number(process.hrtime.bigint() - began) / count
+      for (const one of processes) {
+        const time = await one.ask({ title, count })
         // The first rounds compile.
-        if (turn > 1) best.set(contender, Math.min(best.get(contender), time))
+        if (turn > 1) best.set(one, Math.min(best.get(one), time))
       }
     }
+    const base = best.get(processes.find(one => one.name === suite.baseline))
     console.log(`\n${name}: ${title} (ns each, best of ${rounds} rounds)\n`)
     table(
       ['contender', 'ns', `ratio to ${suite.baseline}`],
-      [...best].map(([contender, time]) => [contender, round(time), round(time / best.get(suite.baseline))])
+      [...best].map(([one, time]) => [one.name, round(time), round(time / base)])
     )
   }
+  for (const one of processes) one.stop()
 }

@@ -4,14 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import findMyWay from 'find-my-way'
 import koaCompose from 'koa-compose'
-import { build as composer } from './composer.mjs'
-import { byHand, build as declared, requests, state } from './contract.mjs'
+import { byHand, requests, state } from './contract.mjs'
 import { coapLoad, udpLoad } from './loads/datagrams.mjs'
 import { httpLoad } from './loads/http.mjs'
 import { mqttLoad } from './loads/mqtt.mjs'
 import { tcpLoad } from './loads/tcp.mjs'
-import { build as router } from './router.mjs'
-import { build as stores } from './store.mjs'
 
 const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ a: 'x'.repeat(1000), b: [1, 2, 3] }) }
 const light = { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(state) }
@@ -127,17 +124,17 @@ const composed = make => build => {
   }
 }
 
-/** Suites of functions in one process: each case gets what `build` of the module makes ours with, and the first of its contenders is ours. */
+/** Suites of functions in one process: each case gets `build` of the module, which makes ours, and gives the contenders, of which the first is ours. */
 export const microSuites = {
   router: {
     module: 'router.mjs',
-    build: router,
+    contenders: ['iopa', 'find-my-way'],
     baseline: 'find-my-way',
     cases: { 'eight routes, a mix': build => ({ iopa: each(build(routes)), 'find-my-way': each(findMyWayOf()) }) }
   },
   'contract-run': {
     module: 'contract.mjs',
-    build: declared,
+    contenders: ['iopa', 'by hand'],
     baseline: 'by hand',
     cases: {
       'GET with validated params': build => ({ iopa: requests(build(), 'GET'), 'by hand': requests(byHand(), 'GET') }),
@@ -146,13 +143,13 @@ export const microSuites = {
   },
   compose: {
     module: 'composer.mjs',
-    build: composer,
+    contenders: ['iopa, a fresh context each', 'koa-compose, an empty object each'],
     baseline: 'koa-compose, an empty object each',
     cases: Object.fromEntries(Object.entries(passing).map(([name, make]) => [`ten layers that ${name}`, composed(make)]))
   },
   store: {
     module: 'store.mjs',
-    build: stores,
+    contenders: ['store', 'a Map'],
     baseline: 'a Map',
     // Short turns, often: the quiet moments of a busy machine count.
     count: 2000,
@@ -164,7 +161,7 @@ export const microSuites = {
   },
   'store-disk': {
     module: 'store.mjs',
-    build: stores,
+    contenders: ['PUT of a store on disk()', 'put() of the program', 'classic-level'],
     baseline: 'classic-level',
     count: 640,
     turns: 10,

@@ -68,13 +68,10 @@ export class DocumentChanges {
 
   /** `work` gives the new state from the document as it is, or `DELETED`; what it throws leaves the document as it was. */
   change(key: string, work: (current: Kept | undefined) => MaybePromise<unknown>, replica = false, beside?: Beside): MaybePromise<KeptChange> {
-    return this.#turns.run(key, () => {
-      const current = this.#host.documents.get(key)
-      const next = work(current)
-      return next instanceof Promise
-        ? next.then(state => this.#keep(key, current, state, replica, beside))
-        : this.#keep(key, current, next, replica, beside)
-    })
+    // The way of most changes makes no function of its own.
+    if (!this.#turns.isFree(key)) return this.#turns.run(key, () => this.#make(key, work, replica, beside))
+    const outcome = this.#make(key, work, replica, beside)
+    return outcome instanceof Promise ? this.#turns.hold(key, outcome) : outcome
   }
 
   /** Makes the first documents of a store, all or none. @throws IopaError as a change does. */
@@ -107,6 +104,19 @@ export class DocumentChanges {
   /** Resolves when no change is under way. */
   idle(): Promise<void> {
     return this.#turns.idle()
+  }
+
+  #make(
+    key: string,
+    work: (current: Kept | undefined) => MaybePromise<unknown>,
+    replica: boolean,
+    beside: Beside | undefined
+  ): MaybePromise<KeptChange> {
+    const current = this.#host.documents.get(key)
+    const next = work(current)
+    return next instanceof Promise
+      ? next.then(state => this.#keep(key, current, state, replica, beside))
+      : this.#keep(key, current, next, replica, beside)
   }
 
   #keep(key: string, previous: Kept | undefined, state: unknown, replica: boolean, beside: Beside | undefined): MaybePromise<KeptChange> {

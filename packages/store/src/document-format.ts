@@ -14,16 +14,20 @@ export interface DocumentRecord {
  */
 const FORMAT = 1
 const HEADER = 5
+const ROOM = ' '.repeat(HEADER)
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** The value under a key. */
 export const encodeRecord = (key: string, record: object): Uint8Array => {
-  const json = encoder.encode(JSON.stringify(record))
-  const value = new Uint8Array(HEADER + json.length)
+  // Encoded with room for the header in front, so that nothing is copied.
+  const value = encoder.encode(ROOM + JSON.stringify(record))
+  const sum = crc32(value, crc32(encoder.encode(key)), HEADER)
   value[0] = FORMAT
-  value.set(json, HEADER)
-  new DataView(value.buffer).setUint32(1, crc32(json, crc32(encoder.encode(key))))
+  value[1] = sum >>> 24
+  value[2] = sum >>> 16
+  value[3] = sum >>> 8
+  value[4] = sum
   return value
 }
 
@@ -42,9 +46,9 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc
 })
 
-/** CRC-32 (ISO 3309) of bytes, behind those of which `before` is the sum. */
-const crc32 = (bytes: Uint8Array, before = 0): number => {
+/** CRC-32 (ISO 3309) of the bytes from `start`, behind those of which `before` is the sum. */
+const crc32 = (bytes: Uint8Array, before = 0, start = 0): number => {
   let crc = ~before
-  for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[at] as number)) & 255] as number)
+  for (let at = start; at < bytes.length; at++) crc = (crc >>> 8) ^ (TABLE[(crc ^ (bytes[at] as number)) & 255] as number)
   return ~crc >>> 0
 }

@@ -34,6 +34,8 @@ export interface ItemHost {
 
 type Request = ResourceRequest<Params>
 type Handler = (request: Request) => unknown
+/** What a request makes of a document: its new state, or `DELETED`. */
+type Work = (request: Request, key: string, current: Kept | undefined) => MaybePromise<unknown>
 
 /** The handlers of the documents of a store, by the names of the methods. */
 export const itemHandlers = (host: ItemHost, served: Served): Record<string, Handler> => {
@@ -51,7 +53,16 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       : new IopaError(410, 'document-deleted', 'The document was deleted.')
   }
 
-  const change = (request: Request, work: (current: Kept | undefined, key: string) => MaybePromise<unknown>): MaybePromise<unknown> => {
+  const settled = (kept: KeptChange, context: Context): unknown => {
+    // Its peer may have left, or its time may be over; the change has been made all the same.
+    const over = isOver(context)
+    host.kept(kept, { served, context, isOver: over })
+    if (over || kept.document === null) return undefined
+    if (kept.previous === undefined) context.response.status = 201
+    return answer(context, kept.document)
+  }
+
+  const change = (request: Request, work: Work): MaybePromise<unknown> => {
     const { context } = request
     const key = keys.of(request.params)
     const replica = context['server.IsReplica']
@@ -62,23 +73,23 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
         // It has waited for its turn, and its peer may have left meanwhile.
         if (isOver(context)) throw new IopaError(408, 'answer-gone', 'The request was over before its turn came.')
         if (conditional) assertHolds(context, current)
-        return work(current, key)
+        return work(request, key, current)
       },
       replica
     )
-    const settled = (kept: KeptChange): unknown => {
-      // Its peer may have left, or its time may be over; the change has been made all the same.
-      const over = isOver(context)
-      host.kept(kept, { served, context, isOver: over })
-      if (over) return undefined
-      if (kept.document === null) return undefined
-      if (kept.previous === undefined) context.response.status = 201
-      return answer(context, kept.document)
-    }
-    return outcome instanceof Promise ? outcome.then(settled) : settled(outcome)
+    return outcome instanceof Promise ? outcome.then(kept => settled(kept, context)) : settled(outcome, context)
   }
 
-  const patch: Handler = request => change(request, (current, key) => (request.input as Patch<unknown>).apply(existing(key, current).state))
+  const replaced: Work = (request, key, current) => {
+    if (!host.create && !request.context['server.IsReplica']) existing(key, current)
+    return request.input
+  }
+  const patched: Work = (request, key, current) => (request.input as Patch<unknown>).apply(existing(key, current).state)
+  const deleted: Work = (_, key, current) => {
+    existing(key, current)
+    return DELETED
+  }
+  const patch: Handler = request => change(request, patched)
 
   return {
     get: ({ params, context }) => {
@@ -91,18 +102,10 @@ export const itemHandlers = (host: ItemHost, served: Served): Record<string, Han
       if (verdict === 'failed') throw preconditionFailed()
       return verdict === 'not-modified' ? reply(304, undefined, { etag }) : answer(context, document)
     },
-    put: request =>
-      change(request, (current, key) => {
-        if (!host.create && !request.context['server.IsReplica']) existing(key, current)
-        return request.input
-      }),
+    put: request => change(request, replaced),
     patch,
     ipatch: patch,
-    delete: request =>
-      change(request, (current, key) => {
-        existing(key, current)
-        return DELETED
-      })
+    delete: request => change(request, deleted)
   }
 }
 

@@ -20,12 +20,22 @@ export class Turns {
     return this.#lanes.size
   }
 
+  /** True where no change of `key` is under way: the next one need not wait. */
+  isFree(key: string): boolean {
+    return !this.#lanes.has(key)
+  }
+
+  /** The changes of `key` that come wait until this one, which has begun where it was free, has settled. */
+  hold<T>(key: string, outcome: Promise<T>): Promise<T> {
+    return this.#hold(key, { tail: outcome, waiting: 0 }, outcome)
+  }
+
   /** Runs `work` when the changes of `key` that came before have settled: at once where there are none. */
   run<T>(key: string, work: () => MaybePromise<T>): MaybePromise<T> {
     const lane = this.#lanes.get(key)
     if (lane === undefined) {
       const outcome = work()
-      return outcome instanceof Promise ? this.#hold(key, { tail: outcome, waiting: 0 }, outcome) : outcome
+      return outcome instanceof Promise ? this.hold(key, outcome) : outcome
     }
     if (lane.waiting >= MOST_WAITING)
       throw new IopaError(503, 'overloaded', 'Too many changes wait for this document; try again.', { headers: { 'retry-after': '1' } })

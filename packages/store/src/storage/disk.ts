@@ -28,7 +28,6 @@ export const disk = (path: string, options: DiskOptions = {}): Storage => {
 markFactory('disk()', disk as never)
 
 type Database = ClassicLevel<string, Uint8Array>
-type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
 interface Commit {
   readonly changes: readonly StorageChange[]
@@ -104,15 +103,30 @@ class DiskStorage implements Storage {
       // Those who waited for the write before bring their next changes in this turn of the event loop.
       await new Promise(resolve => setImmediate(resolve))
       const commits = this.#next()
-      const operations = commits.flatMap(({ changes }) => changes.map(operationOf))
       try {
-        await (await this.#database()).batch(operations, { sync: this.#sync })
+        await this.#write(commits)
         for (const { resolve } of commits) resolve()
       } catch (error) {
         await this.#settle(commits, failureOf(this.#path, error))
       }
     }
     this.#flushing = null
+  }
+
+  /** One write; adding to a batch of LevelDB costs a third of handing it a list. */
+  async #write(commits: readonly Commit[]): Promise<void> {
+    const batch = (await this.#database()).batch()
+    try {
+      for (const { changes } of commits) {
+        for (const change of changes) {
+          if (change.type === 'put') batch.put(change.key, change.value)
+          else batch.del(change.key)
+        }
+      }
+      await batch.write({ sync: this.#sync })
+    } finally {
+      await batch.close()
+    }
   }
 
   /** The commits that leave next, in the order in which they came. */
@@ -146,9 +160,6 @@ class DiskStorage implements Storage {
     await (await opened?.catch(() => null))?.close().catch(() => undefined)
   }
 }
-
-const operationOf = (change: StorageChange): Operation =>
-  change.type === 'put' ? { type: 'put', key: change.key, value: change.value } : { type: 'del', key: change.key }
 
 /** The keys that begin with a prefix are those from it to the next text that is no beginning of theirs. */
 const rangeOf = (prefix: string, after: string | undefined): { gt?: string; gte?: string; lt?: string } => {
