@@ -140,12 +140,16 @@ class MultipartReader {
   #field(name: string | undefined, value: string, truncated: boolean): void {
     const { fieldSize } = this.#settings.limits
     if (!this.#checkName(name)) return
-    if (truncated) return this.#fail(fieldTooLarge(fieldSize))
+    if (truncated) {
+      this.#fail(fieldTooLarge(fieldSize))
+      return
+    }
     this.#fieldBytes += name.length + 2 * value.length
     try {
       holdBytes(this.#context as OwnedContext, this.#fieldBytes, this)
     } catch (error) {
-      return this.#fail(error)
+      this.#fail(error)
+      return
     }
     this.#fields.append(name, value)
   }
@@ -197,7 +201,6 @@ const END: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /** The client's name of a file, without what no name needs: directories, which the parser has taken off, and control characters. */
 const cleanName = (name: string | undefined): string => {
-  // biome keeps control characters out of patterns.
   let clean = ''
   for (const character of (name ?? '').slice(0, 4 * LONGEST_NAME)) if (character >= ' ' && character !== '\u007f') clean += character
   const base = clean.slice(Math.max(clean.lastIndexOf('/'), clean.lastIndexOf('\\')) + 1).slice(0, LONGEST_NAME)
