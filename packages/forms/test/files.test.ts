@@ -156,7 +156,7 @@ test('reads no faster than the handler', async () => {
   const app = new App().use(forms(options)).use(async context => (await context['forms.Form'].read()).files[0]?.size)
   const chunk = Buffer.alloc(16_384, 'x')
   const body = (async function* () {
-    yield Buffer.from(multipartText([file('a', 'a', '')], '').slice(0, -4) + '\r\n')
+    yield Buffer.from(`${multipartText([file('a', 'a', '')], '').slice(0, -4)}\r\n`)
     for (; sent < 100; sent++) yield chunk
     yield Buffer.from('\r\n--xyz--\r\n')
   })()
