@@ -1,9 +1,12 @@
 // Every factory refuses an option that does not exist, by name.
 import { App } from '@iopa/appbuilder'
+import { cache, cacheControl } from '@iopa/cache'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
+import { compress } from '@iopa/compress'
 import { documents } from '@iopa/documents'
 import { scalar } from '@iopa/documents/scalar'
+import { forms } from '@iopa/forms'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
 import { mqtt } from '@iopa/mqtt'
@@ -22,10 +25,14 @@ import { expect, test } from 'vitest'
 
 const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
+  ['cache()', cache],
+  ['cacheControl()', cacheControl],
   ['cbor()', cbor],
   ['coap()', coap],
+  ['compress()', compress],
   ['documents()', documents],
   ['scalar()', scalar],
+  ['forms()', forms],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
   ['mqtt()', mqtt],

@@ -1,0 +1,72 @@
+import type { Context, User } from '@iopa/appbuilder'
+import type { CacheSettings } from './options.ts'
+
+/** Characters of a user's claims, or of a cookie, up to which requests are told apart by them. */
+const LONGEST = 4096
+
+/** What tells requests apart; undefined for one that the cache lets pass. Parts are written as JSON, so that none can imitate another one. */
+export const requestKey = (context: Context, { key, vary, shared }: CacheSettings): string | undefined => {
+  const { headers } = context
+  if (headers.has('range') || context['iopa.Body'] !== null) return undefined
+  const parts: (string | number | readonly string[])[] = [
+    context['iopa.Scheme'],
+    context['iopa.Host'],
+    context['iopa.Port'],
+    headers.get('host') ?? '',
+    context['iopa.PathBase'],
+    context['iopa.Path'],
+    context['iopa.QueryString'],
+    headers.getAll('accept')
+  ]
+  if (!shared) {
+    const who = requester(context)
+    if (who === undefined) return undefined
+    parts.push(who)
+  }
+  if (key !== undefined) {
+    const own = key(context)
+    if (own === undefined) return undefined
+    parts.push(own)
+  }
+  for (const name of vary) parts.push(headers.getAll(name))
+  return JSON.stringify(parts)
+}
+
+/**
+ * Who asks: the user with all claims, and the cookies; empty for nobody. Undefined for credentials that nothing has checked, as a handler may read them
+ * and an expired one must not be answered from here.
+ */
+const requester = (context: Context): string | undefined => {
+  const { user, headers } = context
+  const cookies = headers.getAll('cookie')
+  if (user === undefined) {
+    const claims = cookies.length > 0 || headers.has('authorization') || context['ssl.ClientCertificate'] !== undefined
+    return claims ? undefined : ''
+  }
+  const text = claimsOf(user)
+  const cookie = cookies.join('; ')
+  return text === undefined || cookie.length > LONGEST ? undefined : `${text} ${cookie}`
+}
+
+/** The claims as text; undefined for what is more than data. */
+const claimsOf = (user: User): string | undefined => {
+  try {
+    // How long it is valid is no claim.
+    const text = JSON.stringify(user.valid === undefined ? user : { ...user, valid: undefined }, asData)
+    return text.length > LONGEST ? undefined : text
+  } catch {
+    return undefined
+  }
+}
+
+const asData = (_: string, value: unknown): unknown => {
+  if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') throw new TypeError('no data')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) throw new TypeError('no data')
+  return value
+}
+
+/** What tells apart the requests of one key for which an answer varies. */
+export const variantKey = (context: Context, names: readonly string[]): string =>
+  names.length === 0 ? '' : JSON.stringify(names.map(name => context.headers.getAll(name)))
