@@ -39,6 +39,8 @@ export interface MessageLayerInit {
   readonly amplification?: number
   /** Called with errors of the channel and faults in a handler. */
   readonly onError: (error: unknown) => void
+  /** Called for a datagram that is no message, or for whose peer there is no room. */
+  readonly refused?: (status: number, code: string, address: string, port: number) => void
 }
 
 /** The message layer of RFC 7252 section 4 over one datagram channel, for both roles. */
@@ -46,6 +48,7 @@ export class MessageLayer {
   readonly #channel: DatagramChannel
   readonly #amplification: number
   readonly #onError: (error: unknown) => void
+  readonly #refused: MessageLayerInit['refused']
   readonly #peers: PeerTable
   readonly #retransmission: Retransmission
   readonly #deduplication: Deduplication
@@ -62,6 +65,7 @@ export class MessageLayer {
     this.#channel = channel
     this.#amplification = amplification
     this.#onError = onError
+    this.#refused = init.refused
     this.#peers = PeerTable.within(limits, amplification, peer => this.#retransmission.abandon(peer))
     this.#timer = new CoarseTimer(clock, now => this.#step(now))
     this.#retransmission = new Retransmission({
@@ -110,6 +114,7 @@ export class MessageLayer {
     // A group takes non-confirmable requests and ignores all else, so that no group answers at once (RFC 7252 section 8.1).
     if (toMulticast && ('malformed' in message || message.type !== TYPE.NON || message.code === CODE.EMPTY || message.code >= 32)) return
     if ('malformed' in message) {
+      this.#refused?.(400, 'malformed-message', address, port)
       if (message.malformed === 'reset') this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
       return
     }
@@ -198,6 +203,7 @@ export class MessageLayer {
 
   #receiveRequest(peer: Peer | undefined, message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
     if (peer === undefined) {
+      this.#refused?.(503, 'too-many-peers', address, port)
       if (!toMulticast) this.#send(this.#handlers.refusal(message), port, address)
       return
     }

@@ -97,6 +97,7 @@ export class HttpConnection implements ByteReceiver {
       return
     }
     this.#vanish()
+    if (incomplete) this.#refused(INCOMPLETE.status, INCOMPLETE.code)
     if (incomplete) this.#buffer.bytes(this.#settings.heads.last(answerTo(INCOMPLETE)))
     this.#endOutput()
   }
@@ -186,6 +187,7 @@ export class HttpConnection implements ByteReceiver {
     if ('sealed' in context) {
       machine.body.refused = true
       if (request.doubtful) machine.closes = true
+      this.#refused(context.status, context.error?.code)
       this.#answers.write(request, context)
       return
     }
@@ -259,8 +261,14 @@ export class HttpConnection implements ByteReceiver {
   /** Says why, and ends the connection. */
   #finishWith(error: IopaError): void {
     if (!this.#machine.may(FINISH)) return
+    this.#refused(error.status, error.code)
     this.#buffer.bytes(this.#settings.heads.last(answerTo(error)))
     this.#finish()
+  }
+
+  /** A request was answered without a context. One over a limit of connections is reported where that is counted. */
+  #refused(status: number, code = ''): void {
+    if (status >= 400 && code !== 'too-many-connections') this.#settings.counters.refusal(status, code, this.#channel)
   }
 
   /** Ends the connection, on which no request is in work. */

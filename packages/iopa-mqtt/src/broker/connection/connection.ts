@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, Endpoint, RequestSource } from '@iopa/transport'
+import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, Counters, Endpoint, RequestSource } from '@iopa/transport'
 import { encodeConnack, encodeDisconnect, PINGRESP } from '../../codec/packet-encoder.ts'
 import { PACKET } from '../../codec/packet-types.ts'
 import type { ClientPacket, DisconnectPacket } from '../../codec/packets.ts'
@@ -22,6 +22,7 @@ export interface ConnectionPorts extends HandshakePorts, PublishReceiverPorts, U
   readonly operation: Pick<Operation, 'settings' | 'clock' | 'batches' | 'journal' | 'statistics' | 'logger'>
   readonly sender: SenderPorts
   readonly subscribe: SubscribeHandler
+  readonly counters: Pick<Counters, 'refusal'>
 }
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
@@ -80,6 +81,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     this.#timeouts.lastActive = clock.elapsed()
     statistics.bytesReceived += chunk.length
     if (this.#state === 'new' && this.reader.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
+      this.refusal(400, 'malformed-message')
       this.destroy()
       return
     }
@@ -122,7 +124,14 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   /** Ends a connection that is late. */
   expire(): void {
     if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
-    else this.channel.destroy()
+    else {
+      if (this.context === null) this.refusal(408, 'header-timeout')
+      this.channel.destroy()
+    }
+  }
+
+  refusal(status: number, code: string): void {
+    this.#ports.counters.refusal(status, code, this.channel)
   }
 
   disconnect(reasonCode: number, reason: string, will: WillHandling = reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish'): void {
@@ -273,6 +282,8 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
       return
     }
     logger.debug(`iopa: MQTT client ${this.remoteAddress} broke the protocol: ${error.message}`)
+    if (error.reasonCode === REASON.PACKET_TOO_LARGE) this.refusal(413, 'body-too-large')
+    else this.refusal(400, 'malformed-message')
     if (this.#state === 'open') this.disconnect(error.reasonCode, error.message)
     else this.destroy()
   }

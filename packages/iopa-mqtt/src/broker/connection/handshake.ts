@@ -76,6 +76,7 @@ export class Handshake {
     const refusal = refusalOf(packet)
     if (refusal !== null) {
       const { code, reasonString } = refusal
+      connection.refusal(400, 'refused')
       connection.refuse(code, reasonString === undefined ? undefined : { reasonString })
       return
     }
@@ -134,14 +135,19 @@ export class Handshake {
       connection.speak(protocolVersionOf(bytes, body, end))
       const packet = this.#ports.decoder.decode(bytes, start, body, end, connection.version)
       if (packet.type === 'CONNECT') return packet
+      connection.refusal(400, 'malformed-message')
       connection.destroy()
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       // An unsupported version is refused as in 3.1.1, which every client understands (3.1.1 section 3.1.2.2).
       if (error.reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
         connection.speak(4)
+        connection.refusal(505, 'mqtt-version')
         connection.refuse(REFUSED_PROTOCOL_VERSION)
-      } else if (connection.version === 5) connection.refuse(error.reasonCode, { reasonString: error.message })
+        return null
+      }
+      connection.refusal(400, 'malformed-message')
+      if (connection.version === 5) connection.refuse(error.reasonCode, { reasonString: error.message })
       else connection.destroy()
     }
     return null
@@ -222,12 +228,14 @@ export class Handshake {
     }
     const packet = this.#packet as ConnectPacket
     if (method !== null && !this.#methodKnown) {
+      connection.refusal(401, 'refused')
       connection.refuse(REASON.BAD_AUTHENTICATION_METHOD)
       return
     }
     const expiryInterval = expiryIntervalOf(packet, operation.settings)
     // A CONNACK that is larger than the client takes cannot be sent.
     if (this.#connack(packet, false, expiryInterval).length > packet.maximumPacketSize) {
+      connection.refusal(400, 'refused')
       connection.destroy()
       return
     }
@@ -238,10 +246,12 @@ export class Handshake {
       will: packet.will ? PendingWill.from(packet.will) : null
     })
     if (opened === 'taken') {
+      connection.refusal(403, 'refused')
       connection.refuse(connectReasonOf(403, connection.version), { reasonString: 'another user is connected with this client identifier' })
       return
     }
     if (opened === 'full') {
+      connection.refusal(503, 'refused')
       connection.refuse(connectReasonOf(503, connection.version))
       return
     }
@@ -249,7 +259,10 @@ export class Handshake {
     connection.session = session
     operation.journal.kept(kept => {
       if (kept) operation.batches.batch(() => this.#connected(packet, session, present))
-      else connection.refuse(connectReasonOf(503, connection.version))
+      else {
+        connection.refusal(503, 'refused')
+        connection.refuse(connectReasonOf(503, connection.version))
+      }
     })
   }
 
