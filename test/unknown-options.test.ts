@@ -6,9 +6,12 @@ import { documents } from '@iopa/documents'
 import { scalar } from '@iopa/documents/scalar'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
+import { log, requestId } from '@iopa/log'
 import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
+import { rateLimit } from '@iopa/rate-limit'
+import { redis } from '@iopa/rate-limit/redis'
 import { resource } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { senml } from '@iopa/senml'
@@ -28,9 +31,13 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['scalar()', scalar],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
+  ['log()', log],
+  ['requestId()', requestId],
   ['mqtt()', mqtt],
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],
+  ['rateLimit()', rateLimit],
+  ['redis()', options => redis({}, options)],
   ['router()', router],
   ['senml()', senml],
   ['serveStatic()', options => serveStatic('.', options)],

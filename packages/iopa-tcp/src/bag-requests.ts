@@ -37,7 +37,7 @@ export class BagRequests implements FrameReceiver {
   }
 
   receive(frame: Uint8Array): void {
-    const { answers, host } = this.#ports
+    const { host } = this.#ports
     const { limits } = host
     const bag = decodeBagRequest(frame, limits)
     if ('error' in bag) {
