@@ -1,16 +1,30 @@
-import { FIELDS, type LogRecord, TAKEN } from './record.ts'
+import { type LogRecord, TAKEN } from './record.ts'
 import { jsonText, jsonValue, plainText } from './text.ts'
 
 /** A record as a line of JSON, without its end. */
 export const jsonLine = (record: LogRecord): string => {
-  let line = `{"level":"${record.level}"`
-  for (let at = 1; at < FIELDS.length; at++) {
-    const name = FIELDS[at] as (typeof FIELDS)[number]
-    const value = record[name]
-    if (value === undefined) continue
-    line += `,"${name}":${typeof value === 'string' ? jsonText(value) : typeof value === 'number' ? value : jsonValue(value)}`
-  }
-  const { fields } = record
+  const { requestId, method, path, query, status, bytes, duration, user, protocol, peer, code } = record
+  let line = `{"level":"${record.level}","time":${record.time},"event":"${record.event}"`
+  if (requestId !== undefined) line += `,"requestId":${jsonText(requestId)}`
+  if (method !== undefined) line += `,"method":${jsonText(method)}`
+  if (path !== undefined) line += `,"path":${jsonText(path)}`
+  if (query !== undefined) line += `,"query":${jsonText(query)}`
+  if (status !== undefined) line += `,"status":${status}`
+  if (bytes !== undefined) line += `,"bytes":${bytes}`
+  if (duration !== undefined) line += `,"duration":${duration}`
+  if (user !== undefined) line += `,"user":${jsonText(user)}`
+  if (protocol !== undefined) line += `,"protocol":${jsonText(protocol)}`
+  if (peer !== undefined) line += `,"peer":${jsonText(peer)}`
+  if (code !== undefined) line += `,"code":${jsonText(code)}`
+  const { transport, aborted, deliveries, reason, replica, of, count, addresses, headers, fields } = record
+  if (transport !== undefined) line += `,"transport":${jsonText(transport)}`
+  if (aborted !== undefined) line += `,"aborted":${aborted}`
+  if (deliveries !== undefined) line += `,"deliveries":${deliveries}`
+  if (reason !== undefined) line += `,"reason":${jsonText(reason)}`
+  if (replica !== undefined) line += `,"replica":${replica}`
+  if (of !== undefined) line += `,"of":${jsonText(of)},"count":${count}`
+  if (addresses !== undefined) line += `,"addresses":${jsonText(addresses)}`
+  if (headers !== undefined) line += `,"headers":${jsonValue(headers)}`
   if (fields !== undefined) {
     for (const name of Object.keys(fields)) {
       if (!TAKEN.has(name) && fields[name] !== undefined) line += `,${jsonText(name)}:${jsonValue(fields[name])}`

@@ -57,8 +57,8 @@ export interface LogRecord {
   readonly fields?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** Every field but `fields`, in the order of a line. */
-export const FIELDS: readonly Exclude<keyof LogRecord, 'fields'>[] = [
+/** Names that extra fields cannot have. */
+export const TAKEN: ReadonlySet<string> = new Set<keyof LogRecord>([
   'level',
   'time',
   'event',
@@ -82,7 +82,4 @@ export const FIELDS: readonly Exclude<keyof LogRecord, 'fields'>[] = [
   'count',
   'addresses',
   'headers'
-]
-
-/** Names that extra fields cannot have. */
-export const TAKEN: ReadonlySet<string> = new Set(FIELDS)
+])

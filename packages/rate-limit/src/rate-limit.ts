@@ -94,16 +94,19 @@ class Limiter {
     if (!this.#settings.headers || (scheme !== 'http' && scheme !== 'https')) return
     const { headers } = context.response
     headers.append('ratelimit-policy', this.#policy)
-    headers.append('ratelimit', `${this.#quoted};r=${left};t=${Math.ceil(reset / 1000)}`)
+    headers.append('ratelimit', `${this.#quoted};r=${left};t=${secondsOf(reset)}`)
   }
 
   #refuse(context: Context, wait: number): undefined {
     const { response } = context
     response.fail(LIMITED)
-    response.headers.set('retry-after', String(Math.max(1, Math.ceil(wait / 1000))))
+    response.headers.set('retry-after', String(Math.max(1, secondsOf(wait))))
     return undefined
   }
 }
+
+/** Whole seconds, rounded up; the difference of two times is not exact. */
+const secondsOf = (ms: number): number => Math.ceil((ms - 0.001) / 1000)
 
 /** True for what no peer has asked for, or has paid for already. */
 const isFree = (context: Context): boolean => {

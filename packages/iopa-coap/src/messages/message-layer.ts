@@ -46,9 +46,8 @@ export interface MessageLayerInit {
 /** The message layer of RFC 7252 section 4 over one datagram channel, for both roles. */
 export class MessageLayer {
   readonly #channel: DatagramChannel
+  readonly #init: MessageLayerInit
   readonly #amplification: number
-  readonly #onError: (error: unknown) => void
-  readonly #refused: MessageLayerInit['refused']
   readonly #peers: PeerTable
   readonly #retransmission: Retransmission
   readonly #deduplication: Deduplication
@@ -62,10 +61,9 @@ export class MessageLayer {
 
   constructor(init: MessageLayerInit) {
     const { channel, clock, transmission, limits, amplification = Number.POSITIVE_INFINITY, onError } = init
+    this.#init = init
     this.#channel = channel
     this.#amplification = amplification
-    this.#onError = onError
-    this.#refused = init.refused
     this.#peers = PeerTable.within(limits, amplification, peer => this.#retransmission.abandon(peer))
     this.#timer = new CoarseTimer(clock, now => this.#step(now))
     this.#retransmission = new Retransmission({
@@ -87,7 +85,7 @@ export class MessageLayer {
     this.#handlers = handlers
     this.#channel.open({
       message: (bytes, address, port, toMulticast) => this.receive(bytes, address, port, toMulticast === true),
-      error: this.#onError
+      error: this.#init.onError
     })
   }
 
@@ -114,7 +112,7 @@ export class MessageLayer {
     // A group takes non-confirmable requests and ignores all else, so that no group answers at once (RFC 7252 section 8.1).
     if (toMulticast && ('malformed' in message || message.type !== TYPE.NON || message.code === CODE.EMPTY || message.code >= 32)) return
     if ('malformed' in message) {
-      this.#refused?.(400, 'malformed-message', address, port)
+      this.#init.refused?.(400, 'malformed-message', address, port)
       if (message.malformed === 'reset') this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
       return
     }
@@ -127,7 +125,7 @@ export class MessageLayer {
       else if (peer !== undefined && code >= 64 && code < 192) this.#receiveResponse(peer, message)
       else this.#reject(message, port, address)
     } catch (error) {
-      this.#onError(error)
+      this.#init.onError(error)
     }
   }
 
@@ -197,13 +195,13 @@ export class MessageLayer {
     try {
       this.#channel.send(bytes, port, address)
     } catch (error) {
-      this.#onError(error)
+      this.#init.onError(error)
     }
   }
 
   #receiveRequest(peer: Peer | undefined, message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
     if (peer === undefined) {
-      this.#refused?.(503, 'too-many-peers', address, port)
+      this.#init.refused?.(503, 'too-many-peers', address, port)
       if (!toMulticast) this.#send(this.#handlers.refusal(message), port, address)
       return
     }

@@ -31,7 +31,7 @@ export class ErrorResponses {
   /** Refuses a body; naming the block says that one of another size would do no better (RFC 7959 section 2.9.3). */
   tooLarge(exchange: Exchange, request: CoapRequest): void {
     const { body } = this.#settings.limits
-    this.#report(exchange, 413, 'body-too-large')
+    this.#report(413, 'body-too-large', exchange)
     const options = this.#writer.reset()
     if (request.block1 !== NONE) options.add(OPTION.BLOCK1, request.block1 & ~8)
     exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.add(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
@@ -39,7 +39,7 @@ export class ErrorResponses {
 
   /** Says that there is no room now. */
   busy(exchange: Exchange, seconds: number): void {
-    this.#report(exchange, 503, 'bodies-in-memory')
+    this.#report(503, 'bodies-in-memory', exchange)
     exchange.respond(CODE.SERVICE_UNAVAILABLE, this.#writer.reset().add(OPTION.MAX_AGE, seconds), NOTHING)
   }
 
@@ -57,8 +57,8 @@ export class ErrorResponses {
       this.fail(exchange, error)
       return
     }
-    if (isIopaError(error)) this.#report(exchange, error.status, error.code)
-    else this.#report(exchange, statusOfCode(refusal.code, false), 'refused')
+    if (isIopaError(error)) this.#report(error.status, error.code, exchange)
+    else this.#report(statusOfCode(refusal.code, false), 'refused', exchange)
     if (exchange.toMulticast) {
       exchange.suppress()
       return
@@ -74,7 +74,7 @@ export class ErrorResponses {
     }
   }
 
-  #report({ remote }: Exchange, status: number, code: string): void {
+  #report(status: number, code: string, { remote }: Exchange): void {
     this.#settings.counters.refusal(status, code, { remoteAddress: remote.address, remotePort: remote.endpoint?.remotePort ?? 0 })
   }
 

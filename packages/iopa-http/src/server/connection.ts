@@ -11,7 +11,7 @@ import {
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
-import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
 import { Admission, type AdmissionRules } from './admission.ts'
 import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
@@ -97,8 +97,7 @@ export class HttpConnection implements ByteReceiver {
       return
     }
     this.#vanish()
-    if (incomplete) this.#refused(INCOMPLETE.status, INCOMPLETE.code)
-    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(answerTo(INCOMPLETE)))
+    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(this.#admission.refuse(INCOMPLETE)))
     this.#endOutput()
   }
 
@@ -187,7 +186,6 @@ export class HttpConnection implements ByteReceiver {
     if ('sealed' in context) {
       machine.body.refused = true
       if (request.doubtful) machine.closes = true
-      this.#refused(context.status, context.error?.code)
       this.#answers.write(request, context)
       return
     }
@@ -261,14 +259,8 @@ export class HttpConnection implements ByteReceiver {
   /** Says why, and ends the connection. */
   #finishWith(error: IopaError): void {
     if (!this.#machine.may(FINISH)) return
-    this.#refused(error.status, error.code)
-    this.#buffer.bytes(this.#settings.heads.last(answerTo(error)))
+    this.#buffer.bytes(this.#settings.heads.last(this.#admission.refuse(error)))
     this.#finish()
-  }
-
-  /** A request was answered without a context. One over a limit of connections is reported where that is counted. */
-  #refused(status: number, code = ''): void {
-    if (status >= 400 && code !== 'too-many-connections') this.#settings.counters.refusal(status, code, this.#channel)
   }
 
   /** Ends the connection, on which no request is in work. */

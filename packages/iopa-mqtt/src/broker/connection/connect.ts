@@ -28,8 +28,6 @@ export interface ConnectingConnection extends ClientConnection {
   speak(version: number): void
   /** Sends CONNACK with a reason code, and closes. */
   refuse(code: number, properties?: Parameters<typeof encodeConnack>[3]): void
-  /** Reports to the log that the client is refused, and not by the pipeline. */
-  refusal(status: number, code: string): void
   /** Closes without a packet. */
   destroy(): void
   /** CONNACK is about to be sent: packets are read from now on. `keepAlive` is in milliseconds. */

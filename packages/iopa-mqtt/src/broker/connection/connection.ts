@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, Counters, Endpoint, RequestSource } from '@iopa/transport'
+import type { ByteChannel, ByteReceiver, Context, Connection as CountedConnection, Endpoint, RequestSource } from '@iopa/transport'
 import { encodeConnack, encodeDisconnect, PINGRESP } from '../../codec/packet-encoder.ts'
 import { PACKET } from '../../codec/packet-types.ts'
 import type { ClientPacket, DisconnectPacket } from '../../codec/packets.ts'
@@ -22,7 +22,6 @@ export interface ConnectionPorts extends HandshakePorts, PublishReceiverPorts, U
   readonly operation: Pick<Operation, 'settings' | 'clock' | 'batches' | 'journal' | 'statistics' | 'logger'>
   readonly sender: SenderPorts
   readonly subscribe: SubscribeHandler
-  readonly counters: Pick<Counters, 'refusal'>
 }
 
 type State = 'new' | 'connecting' | 'open' | 'closing' | 'closed'
@@ -56,14 +55,13 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   /** `closed` is called when the channel is closed. */
   constructor(channel: ByteChannel, counted: CountedConnection, ports: ConnectionPorts, closed: () => void) {
     const { settings, clock } = ports.operation
-    const { headerTimeout, requestTimeout } = settings.limits
     this.channel = channel
     this.counted = counted
     this.remoteAddress = channel.remoteAddress
     this.#ports = ports
     this.#closed = closed
     this.sender = new PacketSender(channel, ports.sender)
-    this.#timeouts = new Timeouts(clock, headerTimeout, requestTimeout)
+    this.#timeouts = new Timeouts(clock, settings.limits.headerTimeout, settings.limits.requestTimeout)
     this.validity = new UserValidity(this, () => this.#handshake?.underWay === true, ports)
     this.reader = new PacketReader(channel, clock, this.#timeouts, {
       handle: (bytes, start, body, end) => this.#packet(bytes, start, body, end),
@@ -81,8 +79,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     this.#timeouts.lastActive = clock.elapsed()
     statistics.bytesReceived += chunk.length
     if (this.#state === 'new' && this.reader.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
-      this.refusal(400, 'malformed-message')
-      this.destroy()
+      this.#failed(new ProtocolError(REASON.MALFORMED_PACKET, 'the first packet is no CONNECT'))
       return
     }
     batches.begin()
@@ -123,15 +120,9 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   /** Ends a connection that is late. */
   expire(): void {
+    if (this.#state === 'new') this.#ports.counters.refusal(408, 'header-timeout', this.channel)
     if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
-    else {
-      if (this.context === null) this.refusal(408, 'header-timeout')
-      this.channel.destroy()
-    }
-  }
-
-  refusal(status: number, code: string): void {
-    this.#ports.counters.refusal(status, code, this.channel)
+    else this.channel.destroy()
   }
 
   disconnect(reasonCode: number, reason: string, will: WillHandling = reasonCode === REASON.SERVER_SHUTTING_DOWN ? 'keep' : 'publish'): void {
@@ -275,15 +266,13 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   /** An error ends this connection only. */
   #failed(error: unknown): void {
-    const { logger } = this.#ports.operation
     if (!(error instanceof ProtocolError)) {
-      logger.error('iopa: an MQTT connection failed', error)
+      this.#ports.operation.logger.error('iopa: an MQTT connection failed', error)
       this.disconnect(REASON.UNSPECIFIED_ERROR, '')
       return
     }
-    logger.debug(`iopa: MQTT client ${this.remoteAddress} broke the protocol: ${error.message}`)
-    if (error.reasonCode === REASON.PACKET_TOO_LARGE) this.refusal(413, 'body-too-large')
-    else this.refusal(400, 'malformed-message')
+    this.#ports.operation.logger.debug(`iopa: MQTT client ${this.remoteAddress} broke the protocol: ${error.message}`)
+    this.#ports.counters.refusal(400, 'malformed-message', this.channel)
     if (this.#state === 'open') this.disconnect(error.reasonCode, error.message)
     else this.destroy()
   }
