@@ -67,6 +67,9 @@ const imports = (source: ts.SourceFile, name: string): boolean =>
       statement.importClause.namedBindings.elements.some(element => element.name.text === name)
   )
 
+/** Calls that report a refusal: of a counter, and of what is given one. */
+const REPORTS = /(?:\.refusal|#refused\??\.?|#report)$/
+
 /** Every place that raises a code. */
 export const raisedCodes = (): RaisedCode[] => {
   const files = sources()
@@ -111,6 +114,8 @@ export const raisedCodes = (): RaisedCode[] => {
   for (const source of files) {
     each(source, node => {
       if (ts.isNewExpression(node) && node.expression.getText() === 'IopaError') note(node, source, null, 0, 1)
+      // What is refused before there is a context is not always answered, but logged.
+      if (ts.isCallExpression(node) && REPORTS.test(node.expression.getText())) note(node, source, null, 0, 1)
     })
   }
   // The list grows: a function that passes its parameters on to a helper is a helper itself.

@@ -9,9 +9,12 @@ import { scalar } from '@iopa/documents/scalar'
 import { forms } from '@iopa/forms'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
+import { log, requestId } from '@iopa/log'
 import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
+import { rateLimit } from '@iopa/rate-limit'
+import { redis } from '@iopa/rate-limit/redis'
 import { resource } from '@iopa/resource'
 import { router } from '@iopa/router'
 import { senml } from '@iopa/senml'
@@ -35,9 +38,13 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['forms()', forms],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
+  ['log()', log],
+  ['requestId()', requestId],
   ['mqtt()', mqtt],
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],
+  ['rateLimit()', rateLimit],
+  ['redis()', options => redis({}, options)],
   ['router()', router],
   ['senml()', senml],
   ['serveStatic()', options => serveStatic('.', options)],

@@ -82,7 +82,9 @@ export type {
   RequiredBy,
   Use
 } from './app/app-types.ts'
+export { clockOf, protocolOf, sentBytes } from './app/request-facts.ts'
 export type { RegisteredRoute, RouteRegistry, RouteValidator } from './app/route-registry.ts'
+export { deliveriesOf, whenObserved } from './observation/observed-request.ts'
 export { replayFirst } from './observation/replay.ts'
 export type { Pipeline } from './pipeline/compose.ts'
 export type { Declarations, DeclaredMiddleware, DefinedMiddleware } from './pipeline/middleware.ts'

@@ -60,6 +60,10 @@ export interface RareParts {
   codecs: CodecTable | null
   /** States that an observer has missed, which it gets before this one. */
   earlier: AsyncIterable<EarlierState> | null
+  /** Of the first answer to an observer: how many answers it has been given. */
+  deliveries: number
+  /** Called before the first of them. */
+  observed: (() => void) | null
 }
 
 /** A state that a resource had, as its observers would have got it. */
@@ -99,7 +103,9 @@ export const rareOf = (answer: AnswerFields): RareParts =>
     lengthOfBody: false,
     reading: null,
     codecs: null,
-    earlier: null
+    earlier: null,
+    deliveries: 0,
+    observed: null
   })
 
 /** The error of a GET whose handler set nothing. */

@@ -20,6 +20,14 @@ export interface ChangeOrder {
   run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown
 }
 
+/** Time, as `Clock` of `@iopa/transport` gives it. */
+export interface EnvironmentClock {
+  now(): number
+  elapsed(): number
+  setTimeout(callback: () => void, ms: number, options?: { readonly keep?: boolean }): unknown
+  clearTimeout(handle: unknown): void
+}
+
 /** What all scopes of one app share. */
 export interface Environment {
   /** Contexts that have not ended. */
@@ -38,6 +46,7 @@ export interface Environment {
   readonly failures?: { take(): boolean; flush(): void }
   /** Called at the first observer, where there is something to say. */
   observed?: (() => void) | undefined
+  readonly clock: EnvironmentClock
   /** Milliseconds since 1970. */
   now(): number
   /** Settles when `work` has, or when the time that a scope may take to end is over: then it calls `hurry`, and logs that. */

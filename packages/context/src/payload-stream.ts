@@ -20,6 +20,8 @@ export abstract class PayloadStream implements AsyncIterableIterator<Uint8Array>
   #first: Promise<Step> | null = null
   #begun = false
   #over = false
+  /** Bytes that have been taken from the source. */
+  bytes = 0
 
   /** True once reading has begun, or the stream is over. */
   get begun(): boolean {

@@ -288,6 +288,7 @@ export const CORE_KEYS: readonly string[] = ((): readonly string[] => {
     bodyLimit: 0,
     changes: null,
     now: () => 0,
+    clock: { now: () => 0, elapsed: () => 0, setTimeout: () => 0, clearTimeout: () => undefined },
     notify: () => undefined
   }
   const init: ContextInit = { method: 'GET', path: '/', query: '', rawPath: '/', endpoint: localEndpoint(0), source: null }

@@ -118,7 +118,9 @@ class ChunkStream extends PayloadStream {
     }
     try {
       // A synchronous source may yield promises.
-      return { done: false, value: bytesOf(step.value instanceof Uint8Array ? step.value : await step.value) }
+      const value = bytesOf(step.value instanceof Uint8Array ? step.value : await step.value)
+      this.bytes += value.length
+      return { done: false, value }
     } catch (error) {
       void this.return()
       throw error
@@ -188,7 +190,9 @@ class WebStream extends PayloadStream {
       return END
     }
     try {
-      return { done: false, value: bytesOf(step.value) }
+      const value = bytesOf(step.value)
+      this.bytes += value.length
+      return { done: false, value }
     } catch (error) {
       void this.return()
       throw error

@@ -22,6 +22,7 @@ export const bench = (overrides: Partial<Environment> = {}): Bench => {
     codecs: new CodecTable(),
     bodyLimit: 1000,
     now: () => 1234,
+    clock: { now: () => 1234, elapsed: () => 1234, setTimeout: () => 0, clearTimeout: () => undefined },
     notify: path => void notified.push(path),
     ...overrides
   }

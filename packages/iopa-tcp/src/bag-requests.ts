@@ -37,20 +37,26 @@ export class BagRequests implements FrameReceiver {
   }
 
   receive(frame: Uint8Array): void {
-    const { answers, host } = this.#ports
+    const { host } = this.#ports
     const { limits } = host
     const bag = decodeBagRequest(frame, limits)
     if ('error' in bag) {
       const foreign = foreignProtocol(frame)
       if (foreign) throw foreign
-      answers.refuse(bag.error, bag.seq)
-    } else if (bag.body !== null && bag.body.length > limits.body) answers.refuse(bodyTooLarge(limits.body), bag.seq)
+      this.#refuse(bag.error, bag.seq)
+    } else if (bag.body !== null && bag.body.length > limits.body) this.#refuse(bodyTooLarge(limits.body), bag.seq)
     else if (bag.observe === false) this.#unobserve(bag.seq!)
     else this.#request(bag)
   }
 
   userEnded(error: IopaError): void {
     this.#ports.answers.refuse(error)
+  }
+
+  #refuse(error: IopaError, seq: BagRequest['seq']): void {
+    const { answers, counters, endpoint } = this.#ports
+    counters.refusal(error.status, error.code, endpoint)
+    answers.refuse(error, seq)
   }
 
   #request(bag: BagRequest): void {
@@ -69,7 +75,7 @@ export class BagRequests implements FrameReceiver {
     const same = this.#observations.get(seq)
     if (same === undefined && this.#observations.size >= host.limits.observersPerConnection) {
       void request.end()
-      answers.refuse(TOO_MANY, seq)
+      this.#refuse(TOO_MANY, seq)
       return
     }
     void same?.end('unsubscribe')

@@ -43,7 +43,7 @@ export async function listen(host: Host, framing: Framing, bag: boolean, network
     probe(channel.raw, limits.idleTimeout)
     sessions.set(connection, new Session(channel, connection, settings))
   }
-  const server = await network.listen({ host: address, port, tls }, accept, counters.failed)
+  const server = await network.listen({ host: address, port, tls }, accept, counters.failed, counters.unsecured)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

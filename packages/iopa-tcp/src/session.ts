@@ -240,6 +240,7 @@ export class Session implements ByteReceiver {
   /** The bytes of the peer cannot be understood any more: says so, and ends after what is in work. */
   #fail(error: IopaError): void {
     this.#stop(FAULT)
+    this.#settings.counters.refusal(error.status, error.code, this.#channel)
     this.#answers.refuse(error)
   }
 

@@ -8,10 +8,10 @@ export async function listen(host: Host, network: DatagramNetwork, options: UdpO
   const { host: address = '127.0.0.1', framing = 'bag' } = options
   const port = requiredPort('udp', options.port)
   host.assertProtected(address, options.allowUnauthenticated)
-  countersOf(host, 'udp')
+  const counters = countersOf(host, 'udp')
   const clock = options.clock ?? host.clock
   const channel = await network.bind({ host: await addressOf(address, 'listen'), port, spread: true })
-  const server = new DatagramServer(channel, host, clock, framing === 'raw')
+  const server = new DatagramServer(channel, host, clock, framing === 'raw', counters)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

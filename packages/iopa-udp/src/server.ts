@@ -6,6 +6,7 @@ import {
   bodyTooLarge,
   byteBody,
   type Clock,
+  type Counters,
   type DatagramChannel,
   type DatagramReceiver,
   decodeBagRequest,
@@ -33,15 +34,17 @@ export class DatagramServer implements DatagramReceiver {
   readonly #raw: boolean
   readonly #endpoints: Endpoints
   readonly #faults: FaultBudget
+  readonly #counters: Pick<Counters, 'refusal'>
   /** Takes no more requests. */
   closing = false
 
-  constructor(channel: DatagramChannel, host: Host, clock: Clock, raw: boolean) {
+  constructor(channel: DatagramChannel, host: Host, clock: Clock, raw: boolean, counters: Pick<Counters, 'refusal'>) {
     this.#channel = channel
     this.#host = host
     this.#raw = raw
     this.#endpoints = new Endpoints(channel, host.limits)
     this.#faults = new FaultBudget(clock)
+    this.#counters = counters
     channel.open(this)
   }
 
@@ -62,9 +65,10 @@ export class DatagramServer implements DatagramReceiver {
     const size = bytes.length
     const bag = decodeBagRequest(bytes, limits)
     if ('error' in bag) {
+      this.#report(bag.error, endpoint)
       // An answer that is answered would begin an endless conversation between two servers.
       if (!Buffer.from(bytes.buffer, bytes.byteOffset, size).includes(STATUS_KEY) && this.#faults.take())
-        this.#refuse(bag.error, endpoint, size, bag.seq)
+        this.#answer(bag.error, endpoint, size, bag.seq)
     } else if (bag.body !== null && bag.body.length > limits.body) this.#refuse(bodyTooLarge(limits.body), endpoint, size, bag.seq)
     else if (bag.observe !== undefined) this.#refuse(NOT_OBSERVABLE, endpoint, size, bag.seq)
     else {
@@ -86,7 +90,16 @@ export class DatagramServer implements DatagramReceiver {
     this.#host.run(request, finished => this.#send(finished, finished.response, size, seq), 'all')
   }
 
+  #report({ status, code }: IopaError, endpoint: Endpoint): void {
+    this.#counters.refusal(status, code, endpoint)
+  }
+
   #refuse(error: IopaError, endpoint: Endpoint, size: number, seq: Seq): void {
+    this.#report(error, endpoint)
+    this.#answer(error, endpoint, size, seq)
+  }
+
+  #answer(error: IopaError, endpoint: Endpoint, size: number, seq: Seq): void {
     const request = this.#host.create({ method: 'GET', path: '/', query: '', rawPath: '/', endpoint, source: null })
     this.#send(request, answerUnrun(request, error), size, seq)
   }

@@ -18,6 +18,7 @@ export const environmentOf = (
   codecs: new CodecTable(codecs),
   bodyLimit: limits.body,
   failures: new FailureLog(clock, logger, limits.failureLogs),
+  clock,
   now: () => clock.now(),
   notify: (path, origin) => changed(path, isContext(origin) ? (origin as RunContext) : null),
   bounded: (work, hurry) => bounded(work, hurry, limits.drainTimeout, clock, logger)

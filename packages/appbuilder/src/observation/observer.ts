@@ -1,5 +1,5 @@
 import type { SealedAnswer } from '@iopa/context'
-import type { AnswerRecord, RunContext } from '@iopa/context/host'
+import { type AnswerRecord, RECORD, type RunContext, rareOf } from '@iopa/context/host'
 import { type Asker, isAlone, isPrivate } from './inputs.ts'
 import type { Question } from './question.ts'
 import type { SharedRun } from './shared-run.ts'
@@ -52,6 +52,7 @@ export class Observer implements Asker {
   async deliverFirst(answer: AnswerRecord): Promise<void> {
     if (answer.ok && isPrivate(answer)) this.#alone = true
     this.inputBits = -1
+    if (answer.ok) this.#count()
     try {
       await this.#deliver(answer)
     } catch (error) {
@@ -75,6 +76,7 @@ export class Observer implements Asker {
       return
     }
     if (!ok) this.#host.remove(this)
+    this.#count()
     let delivered: Promise<void> | void
     try {
       delivered = this.#deliver(answer)
@@ -95,6 +97,11 @@ export class Observer implements Asker {
     this.#host.remove(this)
     this.#last = true
     this.push(answer, false)
+  }
+
+  #count(): void {
+    const rare = rareOf(this.context[RECORD])
+    if (rare.deliveries++ === 0) rare.observed?.()
   }
 
   #next(): void {

@@ -45,14 +45,16 @@ class DatagramListener implements Listener {
 
   constructor(init: DatagramListenerInit, channel: DatagramChannel) {
     const { settings, transmission, address } = init
-    const { host, clock, amplification } = settings
+    const { host, clock, amplification, counters } = settings
     const limits = messageLimits(host.limits)
     const onError = (error: unknown): void => this.#report(error)
     this.#init = init
     this.#clock = clock
     this.#channel = channel
     this.url = listenerUrl('coap', address, channel.localPort)
-    const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError })
+    const refused = (status: number, code: string, remoteAddress: string, remotePort: number): void =>
+      counters.refusal(status, code, { remoteAddress, remotePort })
+    const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError, refused })
     const server = serverOver<Peer>(settings, {
       introduce: peer => endpointOf(peer, channel, host.limits.body),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)

@@ -71,12 +71,14 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
         if (message.code < 32) receive(new StreamExchange(remote, message))
       },
       oversized: (code, token) => {
+        counters.refusal(413, 'body-too-large', channel)
         if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
       },
       closing: () => remote.whenAnswered(() => session.release()),
       ready: () => admitted && remote.inFlight < limits.inFlightPerConnection,
       whenAnswered: work => remote.whenAnswered(work),
       ponged: () => counted.touch(),
+      refused: () => counters.refusal(400, 'malformed-message', channel),
       closed: () => {
         counted.remove()
         remote.user?.close()
@@ -108,7 +110,12 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
         channel.destroy()
       })
   }
-  const bound = await network.listen({ host: address, port, tls, alpn: tls === undefined ? undefined : ALPN }, accept, counters.failed)
+  const bound = await network.listen(
+    { host: address, port, tls, alpn: tls === undefined ? undefined : ALPN },
+    accept,
+    counters.failed,
+    counters.unsecured
+  )
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

@@ -39,13 +39,15 @@ export interface MessageLayerInit {
   readonly amplification?: number
   /** Called with errors of the channel and faults in a handler. */
   readonly onError: (error: unknown) => void
+  /** Called for a datagram that is no message, or for whose peer there is no room. */
+  readonly refused?: (status: number, code: string, address: string, port: number) => void
 }
 
 /** The message layer of RFC 7252 section 4 over one datagram channel, for both roles. */
 export class MessageLayer {
   readonly #channel: DatagramChannel
+  readonly #init: MessageLayerInit
   readonly #amplification: number
-  readonly #onError: (error: unknown) => void
   readonly #peers: PeerTable
   readonly #retransmission: Retransmission
   readonly #deduplication: Deduplication
@@ -59,9 +61,9 @@ export class MessageLayer {
 
   constructor(init: MessageLayerInit) {
     const { channel, clock, transmission, limits, amplification = Number.POSITIVE_INFINITY, onError } = init
+    this.#init = init
     this.#channel = channel
     this.#amplification = amplification
-    this.#onError = onError
     this.#peers = PeerTable.within(limits, amplification, peer => this.#retransmission.abandon(peer))
     this.#timer = new CoarseTimer(clock, now => this.#step(now))
     this.#retransmission = new Retransmission({
@@ -83,7 +85,7 @@ export class MessageLayer {
     this.#handlers = handlers
     this.#channel.open({
       message: (bytes, address, port, toMulticast) => this.receive(bytes, address, port, toMulticast === true),
-      error: this.#onError
+      error: this.#init.onError
     })
   }
 
@@ -110,6 +112,7 @@ export class MessageLayer {
     // A group takes non-confirmable requests and ignores all else, so that no group answers at once (RFC 7252 section 8.1).
     if (toMulticast && ('malformed' in message || message.type !== TYPE.NON || message.code === CODE.EMPTY || message.code >= 32)) return
     if ('malformed' in message) {
+      this.#init.refused?.(400, 'malformed-message', address, port)
       if (message.malformed === 'reset') this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
       return
     }
@@ -122,7 +125,7 @@ export class MessageLayer {
       else if (peer !== undefined && code >= 64 && code < 192) this.#receiveResponse(peer, message)
       else this.#reject(message, port, address)
     } catch (error) {
-      this.#onError(error)
+      this.#init.onError(error)
     }
   }
 
@@ -192,12 +195,13 @@ export class MessageLayer {
     try {
       this.#channel.send(bytes, port, address)
     } catch (error) {
-      this.#onError(error)
+      this.#init.onError(error)
     }
   }
 
   #receiveRequest(peer: Peer | undefined, message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
     if (peer === undefined) {
+      this.#init.refused?.(503, 'too-many-peers', address, port)
       if (!toMulticast) this.#send(this.#handlers.refusal(message), port, address)
       return
     }

@@ -1,5 +1,5 @@
-import { isIopaError, type Limits, type Logger } from '@iopa/transport'
-import { CODE, codeOfStatus } from '../codec/codes.ts'
+import { type Counters, isIopaError, type Limits, type Logger } from '@iopa/transport'
+import { CODE, codeOfStatus, statusOfCode } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS, Options } from '../codec/options.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
@@ -16,6 +16,7 @@ export interface ErrorResponseSettings {
   readonly limits: Limits
   readonly logger: Logger
   readonly guard: AmplificationGuard
+  readonly counters: Pick<Counters, 'refusal'>
 }
 
 /** Answers requests that have come to nothing: refused, over a limit, or failed here. */
@@ -30,6 +31,7 @@ export class ErrorResponses {
   /** Refuses a body; naming the block says that one of another size would do no better (RFC 7959 section 2.9.3). */
   tooLarge(exchange: Exchange, request: CoapRequest): void {
     const { body } = this.#settings.limits
+    this.#report(413, 'body-too-large', exchange)
     const options = this.#writer.reset()
     if (request.block1 !== NONE) options.add(OPTION.BLOCK1, request.block1 & ~8)
     exchange.respond(CODE.REQUEST_ENTITY_TOO_LARGE, options.add(OPTION.SIZE1, body), Buffer.from(`The body is larger than ${body} bytes.`))
@@ -37,6 +39,7 @@ export class ErrorResponses {
 
   /** Says that there is no room now. */
   busy(exchange: Exchange, seconds: number): void {
+    this.#report(503, 'bodies-in-memory', exchange)
     exchange.respond(CODE.SERVICE_UNAVAILABLE, this.#writer.reset().add(OPTION.MAX_AGE, seconds), NOTHING)
   }
 
@@ -54,6 +57,8 @@ export class ErrorResponses {
       this.fail(exchange, error)
       return
     }
+    if (isIopaError(error)) this.#report(error.status, error.code, exchange)
+    else this.#report(statusOfCode(refusal.code, false), 'refused', exchange)
     if (exchange.toMulticast) {
       exchange.suppress()
       return
@@ -67,6 +72,10 @@ export class ErrorResponses {
       const room = this.#settings.guard.room(exchange, 0)
       exchange.respond(code, NO_OPTIONS, (text.size > room ? shortened(text, room) : text).payload as Uint8Array)
     }
+  }
+
+  #report(status: number, code: string, { remote }: Exchange): void {
+    this.#settings.counters.refusal(status, code, { remoteAddress: remote.address, remotePort: remote.endpoint?.remotePort ?? 0 })
   }
 
   /** Answers 5.00, to a group nothing, and logs why. */

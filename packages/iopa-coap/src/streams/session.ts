@@ -28,6 +28,8 @@ export interface StreamHandlers {
   whenAnswered(work: () => void): void
   /** The peer has answered a ping. */
   ponged(): void
+  /** What the peer has sent is no message, or not one that may come now. */
+  refused?(): void
   /** Last call; `reason` says what was wrong, empty when nothing was. */
   closed(reason: string): void
 }
@@ -211,6 +213,7 @@ export class StreamSession implements ByteReceiver {
         break
       case 'error':
         this.#reason = event.reason
+        this.#handlers.refused?.()
         this.#write(event.bytes)
         this.#end()
         break

@@ -2,6 +2,7 @@ import {
   type ByteChannel,
   bodyTooLarge,
   type Context,
+  type Counters,
   decodePath,
   type Endpoint,
   type Host,
@@ -27,6 +28,7 @@ export interface AdmissionRules {
   readonly hosts: HostRules
   readonly proxies: TrustedProxies | null
   readonly clients: ProxiedClients
+  readonly counters: Counters
 }
 
 /** Checks the requests of one connection, and makes their contexts. */
@@ -73,8 +75,16 @@ export class Admission {
       return this.#admit(request)
     } catch (error) {
       request.doubtful = isUnusual(request)
-      return answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
+      return this.refuse(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
     }
+  }
+
+  /** The answer to what is refused before there is a context, which the log hears of. */
+  refuse(error: IopaError): SealedAnswer {
+    const { status, code } = error
+    // One over a limit of connections is reported where that is counted.
+    if (code !== 'too-many-connections') this.#rules.counters.refusal(status, code, this.#endpoint)
+    return answerTo(error)
   }
 
   /** Call it once for each request that was handed to `admit`, when it is over. */

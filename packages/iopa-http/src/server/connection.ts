@@ -11,7 +11,7 @@ import {
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
-import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
 import { Admission, type AdmissionRules } from './admission.ts'
 import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
@@ -97,7 +97,7 @@ export class HttpConnection implements ByteReceiver {
       return
     }
     this.#vanish()
-    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(answerTo(INCOMPLETE)))
+    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(this.#admission.refuse(INCOMPLETE)))
     this.#endOutput()
   }
 
@@ -259,7 +259,7 @@ export class HttpConnection implements ByteReceiver {
   /** Says why, and ends the connection. */
   #finishWith(error: IopaError): void {
     if (!this.#machine.may(FINISH)) return
-    this.#buffer.bytes(this.#settings.heads.last(answerTo(error)))
+    this.#buffer.bytes(this.#settings.heads.last(this.#admission.refuse(error)))
     this.#finish()
   }
 

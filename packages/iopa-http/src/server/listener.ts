@@ -74,7 +74,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
     sweep()
   }
-  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, accept, counters.failed)
+  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, accept, counters.failed, counters.unsecured)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {

@@ -1,4 +1,4 @@
-import { type ByteChannel, type Clock, type Connections, type Counts, type Host, type UserWatches, usersOf } from '@iopa/transport'
+import { type ByteChannel, type Clock, type Connections, type Counters, type Counts, type Host, type UserWatches, usersOf } from '@iopa/transport'
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import { brokerSettings, type EmbeddedOptions, type PublishOptions } from '../options.ts'
@@ -63,7 +63,7 @@ export class Broker {
   #nextFigures: number
   #quotasAskedAt = 0
 
-  constructor(host: Host, options: EmbeddedOptions, clock: Clock) {
+  constructor(host: Host, options: EmbeddedOptions, clock: Clock, counters: Pick<Counters, 'refusal'>) {
     this.#host = host
     this.#store = options.store
     const settings = brokerSettings(options, host.limits)
@@ -162,6 +162,7 @@ export class Broker {
     this.#nextFigures = clock.elapsed()
     this.#connection = {
       operation,
+      counters,
       host,
       requests,
       sessions,

@@ -1,5 +1,15 @@
 import cluster from 'node:cluster'
-import { type ByteServer, Connections, countersOf, type Host, IopaError, listenerUrl, type TlsOptions } from '@iopa/transport'
+import {
+  type ByteChannel,
+  type ByteServer,
+  Connections,
+  type Counters,
+  countersOf,
+  type Host,
+  IopaError,
+  listenerUrl,
+  type TlsOptions
+} from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import type { EmbeddedOptions, MqttListener, MqttListenerOptions } from '../options.ts'
 import type { WebSocketListener, WebSocketNetwork } from '../websocket/network.ts'
@@ -28,8 +38,8 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   const places: readonly MqttListenerOptions[] = [options, ...(options.listeners ?? [])]
   for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.allowUnauthenticated)
   const clock = options.clock ?? own.clock
-  const broker = new Broker(own, options, clock)
-  const counters = countersOf(own, 'mqtt', () => broker.counts)
+  const counters: Counters = countersOf(own, 'mqtt', () => broker.counts)
+  const broker = new Broker(own, options, clock, counters)
   const connections = new Connections(clock, own.limits, () => undefined, counters)
   const network = options.network ?? socketNetwork()
   const servers: ByteServer[] = []
@@ -47,11 +57,16 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
     await broker.start()
     const urls: URL[] = []
     for (const { host: address = '127.0.0.1', tls, port = tls ? 8883 : 1883 } of places) {
-      const server = await network.listen({ host: address, port, tls }, channel => broker.accept(channel, connections), counters.failed)
+      const server = await network.listen(
+        { host: address, port, tls },
+        channel => broker.accept(channel, connections),
+        counters.failed,
+        counters.unsecured
+      )
       servers.push(server)
       urls.push(urlOf(server, tls !== undefined))
     }
-    const browsers = options.websocket ? await listenForBrowsers(options.websocket, options, own, broker, connections) : null
+    const browsers = options.websocket ? await listenForBrowsers(options.websocket, options, own, broker, connections, counters) : null
     if (browsers) {
       servers.push(browsers)
       urls.push(browsers.url)
@@ -81,7 +96,8 @@ async function listenForBrowsers(
   { tls, allowUnauthenticated, clock }: EmbeddedOptions,
   host: Host,
   broker: Broker,
-  connections: Connections
+  connections: Connections,
+  counters: Counters
 ): Promise<WebSocketListener> {
   const { server, host: address = '127.0.0.1' } = websocket.options
   // A server that exists has been bound already.
@@ -93,7 +109,8 @@ async function listenForBrowsers(
     headerBytes,
     headerTimeout,
     clock: clock ?? host.clock,
-    messageTimeout: requestTimeout
+    messageTimeout: requestTimeout,
+    refused: (status: number, peer: Pick<ByteChannel, 'remoteAddress' | 'remotePort'>) => counters.refusal(status, 'refused', peer)
   }
   return websocket.listen(tls, limits, channel => broker.accept(channel, connections))
 }

@@ -24,7 +24,7 @@ export const listenWebSocket = async (
   const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
   const take: Accept = (opened, socket, { headers }) =>
     accept(new WebSocketChannel(opened, socket, limits, proxies?.clientOf(socket.remoteAddress ?? '', headers)))
-  return options.server ? attach(options.server, options, endpoint, take) : listen(options, limits, endpoint, take)
+  return options.server ? attach(options.server, options, endpoint, take, limits) : listen(options, limits, endpoint, take)
 }
 
 /** Takes a WebSocket whose handshake was done. */
@@ -50,8 +50,8 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
   })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     upgrades.came(socket)
-    if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
-    else refuse(socket, 404, 'There is no WebSocket at this path.')
+    if (path === undefined || pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept, limits)
+    else refuse(socket, 404, 'There is no WebSocket at this path.', limits)
   })
   server.on('clientError', (_error, socket) => socket.destroy())
   await new Promise<void>((resolve, reject) => {
@@ -82,12 +82,18 @@ const listen = async (options: WebSocketOptions, limits: WebSocketLimits, endpoi
   }
 }
 
-const attach = (server: UpgradingServer, options: WebSocketOptions, endpoint: WebSocketServer, accept: Accept): WebSocketListener => {
+const attach = (
+  server: UpgradingServer,
+  options: WebSocketOptions,
+  endpoint: WebSocketServer,
+  accept: Accept,
+  limits: WebSocketLimits
+): WebSocketListener => {
   const path = options.path ?? '/mqtt'
   const take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept)
+    if (pathOf(request) === path) upgrade(request, socket, head, options, endpoint, accept, limits)
     // Others may serve other paths of this server; only where nobody else does, the request is ours to refuse.
-    else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.')
+    else if (server.listenerCount('upgrade') === 1) refuse(socket, 404, 'There is no WebSocket at this path.', limits)
   }
   const listener = take as (...values: unknown[]) => void
   server.on('upgrade', listener)
@@ -100,21 +106,24 @@ const upgrade = (
   head: Buffer,
   { origins = [] }: WebSocketOptions,
   endpoint: WebSocketServer,
-  accept: Accept
+  accept: Accept,
+  limits: WebSocketLimits
 ): void => {
   const { origin, host = '' } = request.headers
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
   if (!isOriginAllowed(origin, host, (socket as Socket).localAddress ?? '', origins)) {
-    refuse(socket, 403, 'Pages of this origin may not connect: list it in the origins of the server.')
+    refuse(socket, 403, 'Pages of this origin may not connect: list it in the origins of the server.', limits)
   } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
-    refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.")
+    refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.", limits)
   } else {
     endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
   }
 }
 
 /** Answers in plain HTTP, for there is no WebSocket yet. */
-const refuse = (socket: Duplex, status: number, detail: string): void => {
+const refuse = (socket: Duplex, status: number, detail: string, { refused }: WebSocketLimits): void => {
+  const { remoteAddress = '', remotePort = 0 } = socket as Socket
+  refused?.(status, { remoteAddress, remotePort })
   socket.on('error', () => {})
   const body = `${detail}\n`
   const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\n\r\n`

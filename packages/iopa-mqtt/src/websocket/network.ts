@@ -48,6 +48,8 @@ export interface WebSocketLimits extends MessageTime {
   readonly headerTimeout: number
   /** Bytes of its header. */
   readonly headerBytes: number
+  /** Called for each request that does not become a WebSocket. */
+  readonly refused?: (status: number, peer: Pick<ByteChannel, 'remoteAddress' | 'remotePort'>) => void
 }
 
 /** What takes connections; `close` stops taking them and resolves when those that are there have ended. */

@@ -64,8 +64,16 @@ export interface ByteServer {
 
 /** What makes byte channels: `node:net`, or the virtual network of a test. */
 export interface ByteNetwork {
-  /** Rejects when it cannot bind. `failed` is called for each connection that could not be accepted. */
-  listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void): Promise<ByteServer>
+  /**
+   * Rejects when it cannot bind. `failed` is called for each connection that could not be accepted, `unsecured` for each peer whose TLS handshake
+   * failed.
+   */
+  listen(
+    address: ByteAddress,
+    accept: (channel: ByteChannel) => void,
+    failed?: () => void,
+    unsecured?: (peer: Pick<ByteChannel, 'remoteAddress' | 'remotePort'>) => void
+  ): Promise<ByteServer>
   /** Rejects when it cannot connect, or when `signal` aborts first. */
   connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>
 }

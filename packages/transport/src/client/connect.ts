@@ -45,6 +45,7 @@ export const connect = async (transport: Transport, url: string | URL, options: 
     codecs: new CodecTable(transport.codecs),
     bodyLimit: mergeLimits(DEFAULT_LIMITS, options.limits).body,
     changes: null,
+    clock,
     now: () => clock.now(),
     notify: () => undefined
   }

@@ -28,7 +28,7 @@ export const COUNTERS = 'iopa.counters'
 /** Milliseconds between two lines about what was refused. */
 const INTERVAL = 1000
 
-/** Who is on the other side. */
+/** The other side of a connection or datagram. */
 type Peer = Pick<ByteChannel, 'remoteAddress' | 'remotePort'>
 
 /** The counters of one listener. Its transport adds to the plain numbers. */
@@ -70,6 +70,9 @@ export class Counters {
     if (!this.#activity.active) return
     this.#activity.report({ kind: 'refused', transport: this.name, address: peer?.remoteAddress, port: peer?.remotePort, status, code })
   }
+
+  /** The TLS handshake of a peer has failed. */
+  readonly unsecured = (peer: Peer): void => this.refusal(400, 'tls-handshake-failed', peer)
 
   /** Counts a connection in. Gives what counts it out again, to be called once. */
   opened({ remoteAddress: address, remotePort: port }: Peer): () => void {

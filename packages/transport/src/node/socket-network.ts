@@ -37,20 +37,22 @@ interface SocketModules {
 
 /** The network of `node:net` and `node:tls`, which is loaded when it is first needed. */
 export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }: SocketModules = {}): ByteNetwork => ({
-  listen: async (address, accept, failed = () => undefined) => {
+  listen: async (address, accept, failed = () => undefined, unsecured = () => undefined) => {
     const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
     const connected = (socket: SocketLike): void => {
       const identity = keys?.identityOf(socket)
       // With pre-shared keys, a client without a proved key is refused.
-      if (keys !== undefined && identity === undefined) socket.destroy()
-      else accept(new SocketChannel(socket, identity))
+      if (keys !== undefined && identity === undefined) {
+        unsecured(endOf(socket))
+        socket.destroy()
+      } else accept(new SocketChannel(socket, identity))
     }
     const server = (
       address.tls === undefined
         ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
         : ((await tls()).createServer as Make)(serverTls(address, keys), connected)
     ) as ServerLike
-    const handshakes = address.tls === undefined ? null : new Handshakes(server, failed)
+    const handshakes = address.tls === undefined ? null : new Handshakes(server, failed, unsecured)
     await listening(server, address, failed)
     return serverOf(server, address, handshakes, keys)
   },
@@ -95,7 +97,7 @@ const MOST_HANDSHAKES = 1000
 class Handshakes {
   readonly #open = new Map<string, SocketLike>()
 
-  constructor(server: ServerLike, refused: () => void) {
+  constructor(server: ServerLike, refused: () => void, unsecured: (peer: PeerEnd) => void) {
     server.on('connection', (raw: SocketLike) => {
       if (this.#open.size >= MOST_HANDSHAKES) {
         refused()
@@ -110,13 +112,24 @@ class Handshakes {
     })
     server.on('secureConnection', (socket: SocketLike) => void this.#open.delete(peerOf(socket)))
     // A handshake that fails is that peer's matter.
-    server.on('tlsClientError', (_: Error, socket: SocketLike) => void socket?.destroy())
+    server.on('tlsClientError', (_: Error, socket: SocketLike) => {
+      unsecured(endOf(socket))
+      socket?.destroy()
+    })
   }
 
   destroy(): void {
     for (const raw of [...this.#open.values()]) raw.destroy()
   }
 }
+
+interface PeerEnd {
+  readonly remoteAddress: string
+  readonly remotePort: number
+}
+
+/** Of a socket that may be gone already. */
+const endOf = (socket: SocketLike | undefined): PeerEnd => ({ remoteAddress: socket?.remoteAddress ?? '', remotePort: socket?.remotePort ?? 0 })
 
 const peerOf = (socket: SocketLike): string => `${socket.remoteAddress} ${socket.remotePort}`
 

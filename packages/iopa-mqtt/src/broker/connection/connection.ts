@@ -55,14 +55,13 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
   /** `closed` is called when the channel is closed. */
   constructor(channel: ByteChannel, counted: CountedConnection, ports: ConnectionPorts, closed: () => void) {
     const { settings, clock } = ports.operation
-    const { headerTimeout, requestTimeout } = settings.limits
     this.channel = channel
     this.counted = counted
     this.remoteAddress = channel.remoteAddress
     this.#ports = ports
     this.#closed = closed
     this.sender = new PacketSender(channel, ports.sender)
-    this.#timeouts = new Timeouts(clock, headerTimeout, requestTimeout)
+    this.#timeouts = new Timeouts(clock, settings.limits.headerTimeout, settings.limits.requestTimeout)
     this.validity = new UserValidity(this, () => this.#handshake?.underWay === true, ports)
     this.reader = new PacketReader(channel, clock, this.#timeouts, {
       handle: (bytes, start, body, end) => this.#packet(bytes, start, body, end),
@@ -80,7 +79,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     this.#timeouts.lastActive = clock.elapsed()
     statistics.bytesReceived += chunk.length
     if (this.#state === 'new' && this.reader.waiting === 0 && chunk[0] !== PACKET.CONNECT << 4) {
-      this.destroy()
+      this.#failed(new ProtocolError(REASON.MALFORMED_PACKET, 'the first packet is no CONNECT'))
       return
     }
     batches.begin()
@@ -121,6 +120,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   /** Ends a connection that is late. */
   expire(): void {
+    if (this.#state === 'new') this.#ports.counters.refusal(408, 'header-timeout', this.channel)
     if (this.#state === 'open') this.disconnect(REASON.KEEP_ALIVE_TIMEOUT, '')
     else this.channel.destroy()
   }
@@ -266,13 +266,13 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
 
   /** An error ends this connection only. */
   #failed(error: unknown): void {
-    const { logger } = this.#ports.operation
     if (!(error instanceof ProtocolError)) {
-      logger.error('iopa: an MQTT connection failed', error)
+      this.#ports.operation.logger.error('iopa: an MQTT connection failed', error)
       this.disconnect(REASON.UNSPECIFIED_ERROR, '')
       return
     }
-    logger.debug(`iopa: MQTT client ${this.remoteAddress} broke the protocol: ${error.message}`)
+    this.#ports.operation.logger.debug(`iopa: MQTT client ${this.remoteAddress} broke the protocol: ${error.message}`)
+    this.#ports.counters.refusal(400, 'malformed-message', this.channel)
     if (this.#state === 'open') this.disconnect(error.reasonCode, error.message)
     else this.destroy()
   }

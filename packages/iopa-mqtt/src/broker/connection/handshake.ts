@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Context, type Host, isUnrouted } from '@iopa/transport'
+import { type Context, type Counters, type Host, isUnrouted } from '@iopa/transport'
 import { protocolVersionOf } from '../../codec/connect-decoder.ts'
 import type { PacketDecoder } from '../../codec/packet-decoder.ts'
 import { encodeAuth } from '../../codec/packet-encoder.ts'
@@ -26,6 +26,7 @@ export interface HandshakePorts {
   readonly requests: Requests
   readonly sessions: Sessions
   readonly decoder: PacketDecoder
+  readonly counters: Pick<Counters, 'refusal'>
 }
 
 /**
@@ -76,6 +77,7 @@ export class Handshake {
     const refusal = refusalOf(packet)
     if (refusal !== null) {
       const { code, reasonString } = refusal
+      this.#ports.counters.refusal(400, 'refused', connection.channel)
       connection.refuse(code, reasonString === undefined ? undefined : { reasonString })
       return
     }
@@ -134,14 +136,19 @@ export class Handshake {
       connection.speak(protocolVersionOf(bytes, body, end))
       const packet = this.#ports.decoder.decode(bytes, start, body, end, connection.version)
       if (packet.type === 'CONNECT') return packet
+      this.#ports.counters.refusal(400, 'malformed-message', connection.channel)
       connection.destroy()
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       // An unsupported version is refused as in 3.1.1, which every client understands (3.1.1 section 3.1.2.2).
       if (error.reasonCode === REASON.UNSUPPORTED_PROTOCOL_VERSION) {
         connection.speak(4)
+        this.#ports.counters.refusal(505, 'mqtt-version', connection.channel)
         connection.refuse(REFUSED_PROTOCOL_VERSION)
-      } else if (connection.version === 5) connection.refuse(error.reasonCode, { reasonString: error.message })
+        return null
+      }
+      this.#ports.counters.refusal(400, 'malformed-message', connection.channel)
+      if (connection.version === 5) connection.refuse(error.reasonCode, { reasonString: error.message })
       else connection.destroy()
     }
     return null
@@ -222,12 +229,14 @@ export class Handshake {
     }
     const packet = this.#packet as ConnectPacket
     if (method !== null && !this.#methodKnown) {
+      this.#ports.counters.refusal(401, 'refused', connection.channel)
       connection.refuse(REASON.BAD_AUTHENTICATION_METHOD)
       return
     }
     const expiryInterval = expiryIntervalOf(packet, operation.settings)
     // A CONNACK that is larger than the client takes cannot be sent.
     if (this.#connack(packet, false, expiryInterval).length > packet.maximumPacketSize) {
+      this.#ports.counters.refusal(400, 'refused', connection.channel)
       connection.destroy()
       return
     }
@@ -238,10 +247,12 @@ export class Handshake {
       will: packet.will ? PendingWill.from(packet.will) : null
     })
     if (opened === 'taken') {
+      this.#ports.counters.refusal(403, 'refused', connection.channel)
       connection.refuse(connectReasonOf(403, connection.version), { reasonString: 'another user is connected with this client identifier' })
       return
     }
     if (opened === 'full') {
+      this.#ports.counters.refusal(503, 'refused', connection.channel)
       connection.refuse(connectReasonOf(503, connection.version))
       return
     }
@@ -249,7 +260,10 @@ export class Handshake {
     connection.session = session
     operation.journal.kept(kept => {
       if (kept) operation.batches.batch(() => this.#connected(packet, session, present))
-      else connection.refuse(connectReasonOf(503, connection.version))
+      else {
+        this.#ports.counters.refusal(503, 'refused', connection.channel)
+        connection.refuse(connectReasonOf(503, connection.version))
+      }
     })
   }
 

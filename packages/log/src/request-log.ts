@@ -1,0 +1,105 @@
+import type { Context } from '@iopa/appbuilder'
+import { deliveriesOf, isUnrouted, sentBytes } from '@iopa/appbuilder/extension'
+import { peerOf } from './addresses.ts'
+import type { LogSettings } from './options.ts'
+import type { LogEvent, LogLevel, LogRecord } from './record.ts'
+import { HIDDEN } from './redaction.ts'
+
+/** Why a scope ended. */
+export type Reason = Context['endReason']
+
+const rounded = (ms: number): number => Math.round(ms * 1000) / 1000
+
+/** Makes the records of requests. */
+export class RequestRecords {
+  readonly #settings: LogSettings
+  /** Nothing but queries and named header fields is to be hidden, and nothing is to be added. */
+  readonly #plain: boolean
+
+  constructor(settings: LogSettings) {
+    this.#settings = settings
+    this.#plain = settings.headers.length === 0 && settings.fields === undefined && settings.redaction.fields.size === 0
+  }
+
+  /** The record of an observation that has begun. */
+  begun(context: Context, time: number): LogRecord {
+    return this.#complete(context, this.#record(context, { level: 'info', time, event: 'observation-begun' }))
+  }
+
+  /** The record of a request that is over, of an observation or of the run of a notification; null for one that is not logged. */
+  ended(context: Context, time: number, duration: number, reason: Reason): LogRecord | null {
+    const { skip, sample } = this.#settings
+    if (skip?.(context) === true) return null
+    const answer = context.response
+    // No handler is needed to accept a connection or a subscription: there the answer that nothing was found says so.
+    const status = answer.sealed && !(isControl(context) && isUnrouted(context)) ? answer.status : undefined
+    const aborted = reason === 'disconnect' || reason === 'reset'
+    const deliveries = deliveriesOf(context)
+    const event: LogEvent = context['server.IsNotification'] ? 'notification' : deliveries > 0 ? 'observation-ended' : 'request'
+    // An observer leaves when it likes.
+    const lost = aborted && event === 'request'
+    if (sample < 1 && !lost && (status ?? 0) < 400 && Math.random() >= sample) return null
+    const level: LogLevel = (status ?? 0) >= 500 ? 'error' : lost || (status ?? 0) >= 400 ? 'warn' : 'info'
+    const bytes = event === 'observation-ended' ? null : sentBytes(context, reason === 'finish')
+    return this.#complete(
+      context,
+      this.#record(context, {
+        level,
+        time,
+        event,
+        status,
+        bytes: bytes ?? undefined,
+        duration: rounded(duration),
+        code: (status ?? 0) >= 400 ? answer.error?.code : undefined,
+        aborted: lost ? true : undefined,
+        deliveries: deliveries > 0 ? deliveries : undefined,
+        reason: reason === 'finish' || lost ? undefined : reason
+      })
+    )
+  }
+
+  #record(context: Context, facts: Facts): LogRecord {
+    const query = context['iopa.QueryString']
+    return {
+      level: facts.level,
+      time: facts.time,
+      event: facts.event,
+      requestId: context['log.RequestId'],
+      method: context['iopa.Method'],
+      path: context['server.RawPath'],
+      query: query === '' ? undefined : this.#settings.redaction.query(query),
+      status: facts.status,
+      bytes: facts.bytes,
+      duration: facts.duration,
+      user: context['server.User']?.id,
+      protocol: context['iopa.Protocol'],
+      transport: undefined,
+      peer: peerOf(context['server.RemoteAddress'], context['server.RemotePort']),
+      code: facts.code,
+      aborted: facts.aborted,
+      deliveries: facts.deliveries,
+      reason: facts.reason,
+      replica: context['server.IsReplica'] ? true : undefined
+    }
+  }
+
+  /** Adds header fields and further fields, and hides what is to be hidden. */
+  #complete(context: Context, record: LogRecord): LogRecord {
+    if (this.#plain) return record
+    const { headers, fields, redaction } = this.#settings
+    const shown: Record<string, string> = {}
+    for (const name of headers) {
+      const value = context['iopa.Headers'].get(name)
+      if (value !== undefined) shown[name] = redaction.header(name, value)
+    }
+    const complete: Record<string, unknown> = { ...record }
+    for (const name of redaction.fields) if (complete[name] !== undefined) complete[name] = HIDDEN
+    if (headers.length > 0) complete['headers'] = shown
+    if (fields !== undefined) complete['fields'] = redaction.extra(fields(context))
+    return complete as unknown as LogRecord
+  }
+}
+
+type Facts = Pick<LogRecord, 'level' | 'time' | 'event' | 'status' | 'bytes' | 'duration' | 'code' | 'aborted' | 'deliveries' | 'reason'>
+
+const isControl = ({ method }: Context): boolean => method === 'CONNECT' || method === 'SUBSCRIBE' || method === 'UNSUBSCRIBE'
