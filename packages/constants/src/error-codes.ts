@@ -198,6 +198,7 @@ export type IopaErrorCode =
   | 'store-unreadable'
   | 'subscription-refused'
   | 'surplus-argument'
+  | 'telemetry-in-use'
   | 'timeout'
   | 'tls-reload'
   | 'tls-scheme'
