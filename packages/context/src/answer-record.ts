@@ -48,9 +48,8 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
   value: unknown = undefined
   /** Set by the runner of the pipeline: a mark, or what the run has to remember. Null before a run. */
   run: object | null = null
-  /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
+  /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; and its pattern. Empty when no router says. */
   resource = ''
-  /** Pattern of the route that answered, behind the path base of its mount; empty when no router says. */
   route = ''
   /** The guards that the run has met, as the app keeps them; null where there are none. */
   guards: object | null = null
