@@ -22,6 +22,8 @@ import { serveStatic } from '@iopa/static'
 import { store } from '@iopa/store'
 import { disk } from '@iopa/store/disk'
 import { tcp } from '@iopa/tcp'
+import { health, metrics, traces } from '@iopa/telemetry'
+import { prometheus } from '@iopa/telemetry/prometheus'
 import { memory } from '@iopa/testing'
 import { udp } from '@iopa/udp'
 import { expect, test } from 'vitest'
@@ -51,6 +53,10 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['store()', options => store(resource('/a/{id}', { methods: { get: {} } }), options)],
   ['disk()', options => disk('data', options)],
   ['tcp()', tcp],
+  ['health()', health],
+  ['metrics()', metrics],
+  ['traces()', traces],
+  ['prometheus()', prometheus],
   ['memory()', memory],
   ['udp()', udp]
 ]

@@ -210,6 +210,7 @@ export type IopaErrorCode =
   | 'store-unreadable'
   | 'subscription-refused'
   | 'surplus-argument'
+  | 'telemetry-in-use'
   | 'timeout'
   | 'tls-handshake-failed'
   | 'tls-reload'

@@ -48,8 +48,9 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
   value: unknown = undefined
   /** Set by the runner of the pipeline: a mark, or what the run has to remember. Null before a run. */
   run: object | null = null
-  /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; empty when no router says. */
+  /** Path of the resource that answered: path base and path where its route was called, in the router's canonical form; and its pattern. Empty when no router says. */
   resource = ''
+  route = ''
   /** The guards that the run has met, as the app keeps them; null where there are none. */
   guards: object | null = null
   readonly owner: AnswerOwner | null

@@ -104,6 +104,8 @@ export interface SealedAnswer extends AnswerHead {
   readonly excerpt: Excerpt | null
   /** Path of the resource that answered; empty when no router says. */
   readonly resource: string
+  /** Pattern of the route that answered, behind the path base of its mount; empty when no router says. Few values, so a label of metrics. */
+  readonly route: string
   /** True for an answer of the run, false before that. */
   readonly sealed: boolean
   /** Turns a stream into bytes, so that the answer can be read more than once; they count for `holder`. @throws IopaError 413 beyond `limit` bytes. */

@@ -26,6 +26,8 @@ export class Reads {
   bits = 0
   /** Called at the first read that makes the run private. */
   onPrivate: (() => void) | null = null
+  /** The context whose change led to the run; null where none is known, and once the run is over. */
+  origin: object | null = null
 
   add(bit: number): void {
     if (this.#paused > 0 || (this.bits & bit) === bit) return

@@ -47,7 +47,9 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
       context['iopa.Route'] = route.pattern.text
       const base = context['iopa.PathBase']
       const resource = exact && base === '' ? context['iopa.Path'] : fullPath(base, table.canonical(context['iopa.Path']))
-      ;(context as RunContext)[RECORD].resource = resource
+      const record = (context as RunContext)[RECORD]
+      record.resource = resource
+      record.route = base === '' ? route.pattern.text : fullPath(base, route.pattern.text)
       return route.value.handler(context, next)
     },
     routes: () => table.routes.map(announced),

@@ -1,6 +1,6 @@
 import type { Bag } from '@iopa/constants'
-import type { ReceivedAnswer } from '@iopa/context'
-import { type ContextFactory, checkPath, contextOf, type Environment, fullPath, type RunContext, report } from '@iopa/context/host'
+import type { Context, ReceivedAnswer } from '@iopa/context'
+import { type ContextFactory, checkPath, contextOf, type Environment, fullPath, type RunContext, readsOf, report } from '@iopa/context/host'
 import type { Clock, Limits, UserWatches } from '@iopa/transport'
 import { marked } from '@iopa/transport/host'
 import { ObservationRegistry } from '../observation/observation.ts'
@@ -127,6 +127,7 @@ export class AppObservations {
         return self.closed
       },
       changes: listener => this.registry.listen(listener, error => report(this.#self.logger, 'iopa: a listener of changes failed', error)),
+      originOf: notification => (readsOf(contextOf(notification))?.origin ?? null) as Context | null,
       routes: as => routesFor(this.#self, as ?? null),
       notify: path => this.notify(path),
       mayGet: (path, as) => {

@@ -51,6 +51,11 @@ export interface AppHandle {
   mayGet(path: string, as: Context): boolean | Promise<boolean>
   /** Every change of any path of this app, until it is disposed or the app has closed: for caches. */
   changes(listener: (change: Change) => void): Subscription
+  /**
+   * The context whose change led to this run of a notification: of several changes that share the run the newest one. Null where no request of the app
+   * made the change, and for any other context. It may have ended. For traces.
+   */
+  originOf(notification: Context): Context | null
   /** Connections that come and go, and what is refused before there is a context, of all listeners: for logs and metrics. */
   activity(listener: (activity: Activity) => void): Subscription
   /** What each transport has now, and what it has refused since it began to listen, by its name. */

@@ -135,7 +135,7 @@ export class ObservationRegistry {
       return
     }
     if (inRun || this.#muted.size > 0) this.#changes.add(path)
-    this.#paths.get(path)?.refresh(cause)
+    this.#paths.get(path)?.refresh(cause, origin)
     const others = this.#resources.at.get(path)
     if (others !== undefined) {
       for (const [runs, observers] of others) {
@@ -143,8 +143,8 @@ export class ObservationRegistry {
           if (chain.path !== runs.path) this.#logCycle(cycleOf(chain, runs.path))
           continue
         }
-        if (observers.size === runs.observers.size) runs.refresh(cause)
-        else runs.owe(observers, cause)
+        if (observers.size === runs.observers.size) runs.refresh(cause, origin)
+        else runs.owe(observers, cause, origin)
       }
     }
     if (this.#listeners.size === 0) return

@@ -1,4 +1,4 @@
-import { type AnswerRecord, READ, SCOPE } from '@iopa/context/host'
+import { type AnswerRecord, READ, type RunContext, SCOPE } from '@iopa/context/host'
 import { type Cause, OUTSIDE } from './cause.ts'
 import { type Asker, type Identities, isPrivate, keyOf, Users } from './inputs.ts'
 import type { RunStarter } from './run-starter.ts'
@@ -49,6 +49,8 @@ export class PathRuns {
   readonly #started = new Set<string>()
   /** Why the next runs begin. */
   #cause: Cause | null = null
+  /** The context that made the newest of the changes that they tell of, where one is known. */
+  #origin: RunContext | null = null
   #loops = 0
   #loopsSince = 0
   /** All of these rounds were caused while a run of the path itself was under way. */
@@ -72,15 +74,17 @@ export class PathRuns {
   }
 
   /** Owes every observer an answer that is read from now on: changes within one turn share it. */
-  refresh(cause: Cause): void {
+  refresh(cause: Cause, origin: RunContext | null): void {
     this.#dirty = true
+    if (origin !== null) this.#origin = origin
     this.#because(cause)
     this.#schedule()
   }
 
   /** As `refresh`, for some observers. */
-  owe(askers: Iterable<Asker>, cause: Cause): void {
+  owe(askers: Iterable<Asker>, cause: Cause, origin: RunContext | null = null): void {
     this.#add(askers)
+    if (origin !== null) this.#origin = origin
     this.#because(cause)
     this.#schedule()
   }
@@ -163,7 +167,7 @@ export class PathRuns {
       this.#start(key, askers, cause)
     }
     if (looping && this.#started.size > before && this.#loops++ === 0) this.#loopsSince = this.#host.elapsed()
-    if (this.#waiting.size === 0 && !this.#dirty) this.#cause = null
+    if (this.#waiting.size === 0 && !this.#dirty) this.#cause = this.#origin = null
     if (later && !this.#scheduled) {
       this.#scheduled = true
       this.#host.turns.next(this.#pump)
@@ -215,7 +219,7 @@ export class PathRuns {
     this.#started.add(key)
     // What begins in the next turn has seen more.
     this.#host.turns.count()
-    const run = this.#host.starter.start(leader, askers, cause, (ended, answer) => this.#finished(key, ended, answer))
+    const run = this.#host.starter.start(leader, askers, cause, this.#origin, (ended, answer) => this.#finished(key, ended, answer))
     this.#active.set(key, run)
     // The others need not wait for a run that is not theirs.
     if (askers.length > 1) {

@@ -32,11 +32,18 @@ export class RunStarter {
   }
 
   /** Begins a GET, and calls `finished` once, never before it returns. */
-  start(leader: Asker, askers: readonly Asker[], cause: Cause, finished: (run: SharedRun, answer: AnswerRecord | null) => void): SharedRun {
+  start(
+    leader: Asker,
+    askers: readonly Asker[],
+    cause: Cause,
+    origin: RunContext | null,
+    finished: (run: SharedRun, answer: AnswerRecord | null) => void
+  ): SharedRun {
     const { question, context: as } = leader
     const host = this.#host
     const runs = this.#runs
     const reads = new Reads()
+    reads.origin = origin
     const context = renewed(host.environment, question, as, reads)
     const run: SharedRun = {
       leader,
@@ -94,6 +101,8 @@ export class RunStarter {
     const { context } = run
     run.over = true
     this.#runs.all.delete(run.reads)
+    // Its context may be kept with its answer.
+    run.reads.origin = null
     // A sealed answer has its status.
     run.ok = answer !== null && answer.code >= 200 && answer.code < 300
     if (run.ok) run.resource = context[RECORD].resource || resourceOf(context)

@@ -3,7 +3,7 @@ import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
-import { OPTION } from '../codec/option-registry.ts'
+import { LONGEST_TRACE, OPTION, TRACE_OPTIONS } from '../codec/option-registry.ts'
 import { decodeText, Options } from '../codec/options.ts'
 import type { ClientRequest } from '../exchanges/transfer.ts'
 
@@ -48,6 +48,12 @@ const addHeaders = (options: Options, headers: HeaderFields): void => {
   if (key !== undefined) addText(options, OPTION.IDEMPOTENCY_KEY, key.replace(/^"(.*)"$/s, '$1'))
   const seen = headers.get('iopa-seen')
   if (seen !== undefined) options.add(OPTION.SEEN, etagOption(seen))
+  for (const [name, number] of TRACE_OPTIONS) {
+    const value = headers.get(name)
+    if (value === undefined) continue
+    const bytes = Buffer.from(value)
+    if (bytes.length > 0 && bytes.length <= LONGEST_TRACE) options.add(number, bytes)
+  }
 }
 
 const tagsOf = (header: string | undefined): string[] => (header === undefined ? [] : (header.match(/\*|(?:W\/)?"[^"]*"/g) ?? []))
@@ -81,6 +87,9 @@ export const clientAnswer = (message: Message, payload: Uint8Array): LinkAnswer 
   if (age !== undefined) headers.push(...(status === 503 || status === 429 ? ['retry-after', String(age)] : ['cache-control', `max-age=${age}`]))
   const location = locationOf(options)
   if (location !== '') headers.push('location', location)
+  const trace = options.get(OPTION.TRACEPARENT)
+  const traceparent = trace === undefined ? undefined : decodeText(trace)
+  if (traceparent !== undefined) headers.push('traceparent', traceparent)
   const format = options.uint(OPTION.CONTENT_FORMAT)
   const coding = format === undefined ? undefined : codingOf(format)
   if (coding !== undefined) headers.push('content-encoding', coding)

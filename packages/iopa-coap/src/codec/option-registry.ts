@@ -24,7 +24,10 @@ export const OPTION = {
   NO_RESPONSE: 258,
   REQUEST_TAG: 292,
   IDEMPOTENCY_KEY: 65000,
-  SEEN: 65004
+  SEEN: 65004,
+  TRACEPARENT: 65020,
+  TRACESTATE: 65052,
+  BAGGAGE: 65084
 } as const
 
 /** How the value of an option is read. */
@@ -49,6 +52,16 @@ const option = (number: number, name: string, format: OptionFormat, min: number,
   max,
   repeatable
 })
+
+/** Bytes of the longest value of an option of traces; a longer one is not sent, and not read: W3C Trace Context section 3.3.1.5 asks for 512 at least. */
+export const LONGEST_TRACE = 512
+
+/** The options that carry the headers of traces (W3C Trace Context, W3C Baggage). */
+export const TRACE_OPTIONS: readonly (readonly [header: string, number: number])[] = [
+  ['traceparent', OPTION.TRACEPARENT],
+  ['tracestate', OPTION.TRACESTATE],
+  ['baggage', OPTION.BAGGAGE]
+]
 
 /** The options that this implementation recognises. */
 export const OPTIONS: readonly OptionDefinition[] = [
@@ -77,7 +90,11 @@ export const OPTIONS: readonly OptionDefinition[] = [
   option(OPTION.REQUEST_TAG, 'Request-Tag', 'opaque', 0, 8, true),
   // Elective and safe to forward: a proxy that does not know them hands them on (RFC 7252 section 5.4.2).
   option(OPTION.IDEMPOTENCY_KEY, 'Idempotency-Key', 'string', 1, 255),
-  option(OPTION.SEEN, 'Iopa-Seen', 'opaque', 1, 8)
+  option(OPTION.SEEN, 'Iopa-Seen', 'opaque', 1, 8),
+  // Elective, safe to forward and no part of the cache key: two requests that differ in their traces alone are the same (RFC 7252 section 5.4.6).
+  option(OPTION.TRACEPARENT, 'Traceparent', 'string', 1, LONGEST_TRACE),
+  option(OPTION.TRACESTATE, 'Tracestate', 'string', 1, LONGEST_TRACE),
+  option(OPTION.BAGGAGE, 'Baggage', 'string', 1, LONGEST_TRACE)
 ]
 
 const BY_NUMBER: ReadonlyMap<number, OptionDefinition> = new Map(OPTIONS.map(definition => [definition.number, definition]))

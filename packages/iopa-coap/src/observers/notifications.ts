@@ -1,6 +1,7 @@
 import type { Logger, SealedAnswer } from '@iopa/transport'
 import { blockValue } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
+import { LONGEST_TRACE, OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import type { KeptAnswers } from '../resources/kept-answers.ts'
@@ -52,6 +53,15 @@ export interface Notified {
   last: boolean
 }
 
+/** An answer in the terms of CoAP, for all observers that accept the same format. */
+interface Rendered {
+  readonly answer: SealedAnswer
+  readonly accept: number
+  readonly representation: Representation
+  /** The trace of the change; undefined where the answer has none. */
+  readonly traceparent: Uint8Array | undefined
+}
+
 /** How notifications are made. */
 export interface NotificationSettings {
   readonly formats: FormatTable
@@ -66,7 +76,7 @@ export class Notifications {
   readonly #settings: NotificationSettings
   readonly #writer = new Options()
   /** The last answer that was rendered: most resources have many observers, who all get the same. */
-  #rendered: { readonly answer: SealedAnswer; readonly accept: number; readonly representation: Representation } | undefined
+  #rendered: Rendered | undefined
 
   constructor(settings: NotificationSettings) {
     this.#settings = settings
@@ -80,11 +90,11 @@ export class Notifications {
     try {
       let rendered = this.#rendered
       if (rendered?.answer !== answer || rendered.accept !== accept)
-        rendered = this.#rendered = { answer, accept, representation: represent(answer, CODE.GET, accept, formats) }
-      const { representation } = rendered
+        rendered = this.#rendered = { answer, accept, representation: represent(answer, CODE.GET, accept, formats), traceparent: traceOf(answer) }
+      const { representation, traceparent } = rendered
       // 2.03 is no 2xx.
       const ok = representation.code >> 5 === 2 && representation.code !== CODE.VALID
-      if (ok && representation.contentFormat === observer.contentFormat) return this.#write(observer, representation)
+      if (ok && representation.contentFormat === observer.contentFormat) return this.#write(observer, representation, traceparent)
       last = ok ? FORMAT_CHANGED : representation
     } catch (error) {
       logger.error('iopa: a CoAP notification could not be made', error)
@@ -96,7 +106,7 @@ export class Notifications {
     return { code: last.code, options, payload: last.payload as Uint8Array }
   }
 
-  #write({ exchange, request, sequence }: Notified, representation: Representation): Notification {
+  #write({ exchange, request, sequence }: Notified, representation: Representation, traceparent: Uint8Array | undefined): Notification {
     const { remote } = exchange
     const { kept, szx: largest } = this.#settings
     const { size } = representation
@@ -116,6 +126,14 @@ export class Notifications {
       size2 = size
     }
     const options = writeRepresentation(this.#writer, representation, { observe: sequence, block1: NONE, block2, size1: NONE, size2 })
+    if (traceparent !== undefined && remote.verified) options.add(OPTION.TRACEPARENT, traceparent)
     return { code: representation.code, options, payload }
   }
+}
+
+/** The header `traceparent` of an answer, as the value of its option. */
+const traceOf = (answer: SealedAnswer): Uint8Array | undefined => {
+  if (answer.headerPairs.length === 0) return undefined
+  const value = answer.headers.get('traceparent')
+  return value === undefined || value === '' || value.length > LONGEST_TRACE ? undefined : Buffer.from(value)
 }

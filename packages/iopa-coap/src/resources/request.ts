@@ -4,7 +4,7 @@ import { CODE } from '../codec/codes.ts'
 import { codingOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader } from '../codec/etag.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
-import { OPTION } from '../codec/option-registry.ts'
+import { LONGEST_TRACE, OPTION } from '../codec/option-registry.ts'
 import { OptionWalker } from '../codec/option-walker.ts'
 import { decodeText, decodeUint } from '../codec/options.ts'
 import type { PathCache } from './path-cache.ts'
@@ -40,6 +40,8 @@ export class CoapRequest implements RequestSource {
   idempotencyKey = ''
   /** The option of the header `iopa-seen`. */
   seen: Uint8Array | undefined = undefined
+  /** The headers of the options of traces, names and values by turns; null where there are none. */
+  trace: string[] | null = null
   /** The body that was assembled from blocks. */
   assembled: Uint8Array | undefined = undefined
 
@@ -94,6 +96,7 @@ export class CoapRequest implements RequestSource {
     }
     if (this.idempotencyKey !== '') headers.push('idempotency-key', this.idempotencyKey)
     if (this.seen !== undefined) headers.push('iopa-seen', etagHeader(this.seen))
+    if (this.trace !== null) headers.push(...this.trace)
     return headers
   }
 
@@ -231,6 +234,15 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
       case OPTION.SEEN:
         if (length > 0 && length <= 8 && !again) request.seen = bytes.subarray(start, end)
         break
+      case OPTION.TRACEPARENT:
+        if (!again) addTrace(request, 'traceparent', bytes.subarray(start, end))
+        break
+      case OPTION.TRACESTATE:
+        if (!again) addTrace(request, 'tracestate', bytes.subarray(start, end))
+        break
+      case OPTION.BAGGAGE:
+        if (!again) addTrace(request, 'baggage', bytes.subarray(start, end))
+        break
       case OPTION.PROXY_URI:
       case OPTION.PROXY_SCHEME:
         throw new Refusal(CODE.PROXYING_NOT_SUPPORTED, 'This server is no proxy.', number)
@@ -243,6 +255,12 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
   if (!reliable && ((request.block1 !== NONE && (request.block1 & 7) === BERT) || (request.block2 !== NONE && (request.block2 & 7) === BERT)))
     throw new Refusal(CODE.BAD_REQUEST, 'A block has a size exponent from 0 to 6.')
   return request
+}
+
+/** Adds the header of an option of traces; a value that is no field value is ignored, for a trace must not fail a request. */
+const addTrace = (request: CoapRequest, name: string, bytes: Uint8Array): void => {
+  const value = bytes.length < 1 || bytes.length > LONGEST_TRACE ? undefined : decodeText(bytes)
+  if (value !== undefined && FIELD_VALUE.test(value)) (request.trace ??= []).push(name, value)
 }
 
 // A literal plus would be read as a space (application/x-www-form-urlencoded).
