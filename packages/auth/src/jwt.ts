@@ -111,6 +111,11 @@ export class JwtVerifier {
     return (exp + this.#checks.clockTolerance) * 1000
   }
 
+  #isCurrent(claims: JWTPayload, now: number): boolean {
+    const { nbf = 0 } = claims
+    return now < this.#expiryOf(claims) && now >= (nbf - this.#checks.clockTolerance) * 1000
+  }
+
   async #claims(token: string, context: Context): Promise<JWTPayload | null> {
     const now = context['server.Timestamp']
     const known = this.#recall(token, now)
@@ -123,6 +128,8 @@ export class JwtVerifier {
         'find' in keys
           ? await jwtVerify(token, (header: JWSHeaderParameters, jws: FlattenedJWSInput) => keys.find(header, jws, context), options)
           : await jwtVerify(token, keys.key, options)
+      // The library counts whole seconds: what has ended must not begin again.
+      if (!this.#isCurrent(payload, now)) return null
       this.#remember(token, payload)
       return payload
     } catch (error) {
@@ -142,7 +149,7 @@ export class JwtVerifier {
     const claims = this.#remembered.get(token)
     if (claims === undefined) return undefined
     // Keys that are due for a look are looked at by a full verification.
-    if (now < this.#expiryOf(claims) && isBegun(claims, now, this.#checks.clockTolerance) && this.#remote?.isDue(now) !== true) return claims
+    if (this.#isCurrent(claims, now) && this.#remote?.isDue(now) !== true) return claims
     this.#remembered.delete(token)
     return undefined
   }
@@ -153,8 +160,6 @@ export class JwtVerifier {
     if (this.#remembered.size > MOST_REMEMBERED) this.#remembered.delete(this.#remembered.keys().next().value as string)
   }
 }
-
-const isBegun = ({ nbf = 0 }: JWTPayload, now: number, tolerance: number): boolean => now >= (nbf - tolerance) * 1000
 
 const isNames = (value: unknown): boolean =>
   typeof value === 'string' ? value !== '' : Array.isArray(value) && value.length > 0 && value.every(name => typeof name === 'string' && name !== '')
