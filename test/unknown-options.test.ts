@@ -1,5 +1,6 @@
 // Every factory refuses an option that does not exist, by name.
 import { App } from '@iopa/appbuilder'
+import { allow, anyOf, apiKey, basic, bearer, clientCertificate, preSharedKey } from '@iopa/auth'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
 import { documents } from '@iopa/documents'
@@ -22,6 +23,14 @@ import { expect, test } from 'vitest'
 
 const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
+  ['A rule of allow()', options => allow([options])],
+  ['anyOf()', options => anyOf([preSharedKey()], options)],
+  ['apiKey()', apiKey],
+  ['basic()', basic],
+  ['bearer()', bearer],
+  ['jwt of bearer()', options => bearer({ jwt: options })],
+  ['clientCertificate()', clientCertificate],
+  ['preSharedKey()', preSharedKey],
   ['cbor()', cbor],
   ['coap()', coap],
   ['documents()', documents],
