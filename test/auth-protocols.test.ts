@@ -3,6 +3,7 @@ import { App } from '@iopa/appbuilder'
 import { allow, anyOf, basic, bearer, preSharedKey } from '@iopa/auth'
 import { router } from '@iopa/router'
 import { SignJWT } from 'jose'
+import mqttJs from 'mqtt'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Credentials, Town } from './cross-protocol-support.ts'
 import { until } from './hostile-support.ts'
@@ -31,7 +32,7 @@ beforeEach(async () => {
     .use(
       allow([
         { roles: 'admin', to: '/#' },
-        { to: '/state', may: 'read' },
+        { to: ['/state', '/.well-known/core'], may: 'read' },
         { to: '/chat/#', may: 'observe' },
         { to: '/chat/of-{user}', deny: true },
         { owner: 'user', to: '/users/{user}/#' }
@@ -96,6 +97,52 @@ test('a subscription with wildcards brings what the rules permit, and no more', 
   expect(bob).not.toMatch(/mine|"state":[12]/)
   expect(await town.put('mqtt', '/chat/all', { text: 'of bob' }, BOB)).toBe(135)
   await expect(town.watch('mqtt', '/secret', BOB)).resolves.toMatchObject({ told: ['error 135'] })
+})
+
+test('what a message says of itself does not change what its publisher may do', async () => {
+  const anns = await town.subscribe('/#', ANN)
+  const options = { username: 'bob', password: 'of bob', protocolVersion: 5, reconnectPeriod: 0 } as const
+  const bob = await mqttJs.connectAsync(town.brokerUrl, {
+    ...options,
+    clientId: 'bob',
+    will: { topic: 'secret', payload: Buffer.from('{"state":66}'), qos: 1, retain: true }
+  })
+  const publish = (topic: string, payload: string, more: object): Promise<number> =>
+    new Promise(resolve => {
+      bob.publish(topic, payload, { qos: 1, ...more }, (error, packet) =>
+        resolve((error as { code?: number } | null)?.code ?? (packet as { reasonCode?: number } | undefined)?.reasonCode ?? 0)
+      )
+    })
+  const named = (method: string): object => ({ properties: { userProperties: { method } } })
+  // Bob may read the chat and the state.
+  expect(await publish('chat/all', '{"text":"forged"}', named('GET'))).toBe(135)
+  expect(await publish('state', '{"state":66}', named('PUT'))).toBe(135)
+  expect(await publish('chat/all', '', { retain: true })).toBe(135)
+  expect(await publish('chat//x', 'forged', {})).toBe(135)
+  expect(await publish('users/bob/note', '{"text":"mine"}', { retain: true })).toBeLessThan(128)
+  await until(
+    'ann hears what bob may say',
+    () => JSON.stringify(anns.told).includes('mine'),
+    () => anns.told
+  )
+  // The connection is lost, and the will comes.
+  bob.stream.destroy()
+  await town.put('mqtt', '/last', { text: 'last' }, ANN)
+  await until(
+    'ann hears the last word',
+    () => JSON.stringify(anns.told).includes('last'),
+    () => anns.told
+  )
+  expect(JSON.stringify(anns.told)).not.toMatch(/forged|66/)
+  await bob.endAsync(true).catch(() => undefined)
+})
+
+test('discovery over CoAP lists what the rules permit', async () => {
+  const list = async (by: Credentials): Promise<string> => (await (await town.client('coap+tcp', by)).get('/.well-known/core')).text()
+  expect(await list(ANN)).toContain('</secret>')
+  const bobs = await list(BOB)
+  expect(bobs).toContain('</state>')
+  expect(bobs).not.toContain('secret')
 })
 
 test('observers and connections end with their token, with 401 on each protocol', async () => {

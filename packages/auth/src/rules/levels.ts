@@ -2,7 +2,7 @@ import { optionError, type PatternSegment, parsePattern } from '@iopa/appbuilder
 import { acceptsSegment, isOptionalSegment } from '@iopa/transport'
 
 /** One level of a path that a rule is for. */
-export type Level =
+type Level =
   | { readonly kind: 'static'; readonly value: string }
   /** `segment` is a parameter; missing for `+`, which also takes an empty level of an MQTT topic. */
   | { readonly kind: 'any'; readonly segment?: PatternSegment; readonly name?: string; readonly owner?: boolean }
@@ -19,7 +19,7 @@ export interface Levels {
 const PLUS = 'iopa_plus_'
 
 /** Levels of a list of segments; a final slash makes no difference. */
-export const levelsOf = (segments: readonly PatternSegment[], owner?: string): Levels => {
+const levelsOf = (segments: readonly PatternSegment[], owner?: string): Levels => {
   const levels: Level[] = []
   let rest: Levels['rest'] = null
   for (const [at, segment] of segments.entries()) {
@@ -147,9 +147,6 @@ export const paramsOf = ({ levels }: Levels, path: string): Record<string, strin
   for (const [at, level] of levels.entries()) if (level.kind === 'any' && level.name !== undefined) params[level.name] = parts[at] as string
   return params
 }
-
-/** True for segments that are one path. */
-export const isPlainPath = (segments: readonly PatternSegment[]): boolean => segments.every(segment => segment.kind === 'static')
 
 /** All ways of a list of segments of a route. */
 export const routeLevels = (segments: readonly PatternSegment[]): Levels[] => {
