@@ -75,6 +75,11 @@ export class Town {
     })
   }
 
+  /** Where MQTT is served. */
+  get brokerUrl(): string {
+    return this.#urls.mqtt
+  }
+
   async close(): Promise<void> {
     for (const close of this.#open.splice(0).reverse()) await close()
     await this.#clients.close({ timeout: 0 })

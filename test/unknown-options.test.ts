@@ -1,5 +1,6 @@
 // Every factory refuses an option that does not exist, by name.
 import { App } from '@iopa/appbuilder'
+import { allow, anyOf, apiKey, basic, bearer, clientCertificate, preSharedKey } from '@iopa/auth'
 import { cache, cacheControl } from '@iopa/cache'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
@@ -32,6 +33,14 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
   ['cache()', cache],
   ['cacheControl()', cacheControl],
+  ['A rule of allow()', options => allow([options])],
+  ['anyOf()', options => anyOf([preSharedKey()], options)],
+  ['apiKey()', apiKey],
+  ['basic()', basic],
+  ['bearer()', bearer],
+  ['jwt of bearer()', options => bearer({ jwt: options })],
+  ['clientCertificate()', clientCertificate],
+  ['preSharedKey()', preSharedKey],
   ['cbor()', cbor],
   ['coap()', coap],
   ['compress()', compress],

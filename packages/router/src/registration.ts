@@ -11,6 +11,7 @@ import {
 } from '@iopa/appbuilder/extension'
 import { METHODS } from '@iopa/transport'
 import type { Route } from './route.ts'
+import { secured } from './route-security.ts'
 import type { RouteTable } from './route-table.ts'
 
 /** What a route leads to. */
@@ -22,7 +23,7 @@ export interface Target {
   readonly middleware: readonly string[]
   /** Keys that its middleware and handler require of the pipeline. */
   readonly requires: readonly string[]
-  /** True if one of its middleware authenticates. */
+  /** True if one of its middleware authenticates, or it asks for an authenticated user. */
   readonly guarded: boolean
   /** How its own middleware authenticates. */
   readonly security: readonly SecurityScheme[]
@@ -112,17 +113,19 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
       `The route ${name} needs a handler: a function (context, next), last, after the attributes and the middleware where there are any.`,
       place
     )
-  const handler = withPreconditions(validated(routes, given, layerOf(chain.at(-1), name, place)), {
+  const { security = [] } = attributes
+  const plain = withPreconditions(validated(routes, given, layerOf(chain.at(-1), name, place)), {
     method,
     own: attributes.preconditions === 'own',
     hasGet: asked => table.find('GET', asked) !== undefined
   })
+  const handler = security.length === 0 ? plain : secured(security, plain)
   const target: Target = {
     handler: middleware.length === 0 ? handler : sequence([...middleware, handler]),
     attributes,
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),
-    guarded: values.some(isGuard),
+    guarded: security.length > 0 || values.some(isGuard),
     security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.

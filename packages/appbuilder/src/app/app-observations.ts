@@ -10,6 +10,7 @@ import { ConditionalChanges } from '../preconditions/conditional-changes.ts'
 import type { AppHandle } from './app-types.ts'
 import { routesFor } from './coverage.ts'
 import { changedEverywhere, ignoresSlash, type NestedApp, observedPaths, oneNameOf, routesChangedIn } from './nested-app.ts'
+import { permittedRoutes } from './permissions.ts'
 import type { RouteRegistry } from './route-registry.ts'
 import type { SharedState } from './shared-state.ts'
 import { totalLogger } from './total-logger.ts'
@@ -128,7 +129,7 @@ export class AppObservations {
       },
       changes: listener => this.registry.listen(listener, error => report(this.#self.logger, 'iopa: a listener of changes failed', error)),
       originOf: notification => (readsOf(contextOf(notification))?.origin ?? null) as Context | null,
-      routes: as => routesFor(this.#self, as ?? null),
+      routes: as => (as === undefined ? routesFor(this.#self, null) : permittedRoutes(routesFor(this.#self, as), this.#self, as)),
       notify: path => this.notify(path),
       mayGet: (path, as) => {
         const context = contextOf(as) as RunContext

@@ -1,5 +1,6 @@
 import { IopaError, type KeysDeclaration } from '@iopa/constants'
 import type { RouteInfo, SecurityScheme } from '@iopa/transport'
+import type { Permits } from '../pipeline/middleware.ts'
 
 /** What one entry of a pipeline says of itself. */
 export interface DeclaredEntry {
@@ -11,6 +12,8 @@ export interface DeclaredEntry {
   readonly neutral?: boolean
   /** How users authenticate, where it says so. */
   readonly security: readonly SecurityScheme[]
+  /** Set where it decides who may pass. */
+  readonly permits?: Permits | undefined
   /** Set on a router: what stands after it does not run for its routes. */
   readonly routes?: (() => Iterable<RouteInfo>) | undefined
 }
@@ -28,6 +31,7 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
     keys?: KeysDeclaration | readonly KeysDeclaration[]
     neutral?: boolean
     security?: readonly SecurityScheme[]
+    permits?: Permits
   }
   const keys =
     given.keys === undefined ? [] : Array.isArray(given.keys) ? (given.keys as readonly KeysDeclaration[]) : [given.keys as KeysDeclaration]
@@ -38,7 +42,8 @@ export const declarationsOf = (value: object, fallback: string): Omit<DeclaredEn
     requires: Array.isArray(given.requires) ? given.requires : [],
     keys: keys.filter(isOne),
     neutral: given.neutral === true,
-    security: Array.isArray(given.security) ? given.security : []
+    security: Array.isArray(given.security) ? given.security : [],
+    permits: typeof given.permits === 'function' ? given.permits : undefined
   }
 }
 
@@ -131,9 +136,18 @@ const checkOwners = (entries: readonly { readonly keys: readonly KeysDeclaration
 
 const checkProvidersAfterRoutes = (entries: readonly CheckedEntry[]): void => {
   const router = entries.findIndex(entry => entry.kind === 'use' && entry.routes !== undefined)
-  const late = router < 0 ? undefined : entries.slice(router + 1).find(entry => entry.kind === 'use' && entry.provides.length > 0)
+  const late =
+    router < 0
+      ? undefined
+      : entries.slice(router + 1).find(entry => entry.kind === 'use' && (entry.provides.length > 0 || entry.permits !== undefined))
   if (late === undefined) return
   const name = (entries[router] as DeclaredEntry).name
+  if (late.provides.length === 0)
+    throw new IopaError(
+      500,
+      'permits-too-late',
+      `'${late.name}' decides who may pass after '${name}', whose routes would run without it: move '${late.name}' before '${name}'.`
+    )
   throw new IopaError(
     500,
     'provided-too-late',

@@ -96,7 +96,7 @@ export const entryOf = (value: unknown, at: EntryPlace): PipelineEntry => {
       ...place,
       label: label(declared.name),
       app: null,
-      answers: at.kind === 'mount' || (value as { answers?: unknown }).answers === true,
+      answers: (at.kind === 'mount' && declared.permits === undefined) || (value as { answers?: unknown }).answers === true,
       invoke: value as MiddlewareFunction,
       dispatch: undefined,
       routes: undefined

@@ -8,6 +8,7 @@ import type { ComposedPipeline } from '../pipeline/compose.ts'
 import { Runner } from '../pipeline/runner.ts'
 import { announcedRoutes, coverageOf, exposedOf, routesFor } from './coverage.ts'
 import type { NestedApp } from './nested-app.ts'
+import { permittedRoutes } from './permissions.ts'
 import type { SharedState } from './shared-state.ts'
 
 /** What the hosts of one app share. */
@@ -113,7 +114,9 @@ export class ListenerHost implements Host {
   }
 
   routes(as?: OwnedContext): Iterable<RouteInfo> {
-    return as === undefined || as['server.User'] !== undefined ? announcedRoutes(this.#app.self) : routesFor(this.#app.self, as)
+    const { self } = this.#app
+    if (as === undefined) return announcedRoutes(self)
+    return permittedRoutes(as['server.User'] === undefined ? routesFor(self, as) : announcedRoutes(self), self, as)
   }
 
   mayGet(path: string, as: OwnedContext): boolean | Promise<boolean> {

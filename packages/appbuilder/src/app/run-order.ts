@@ -1,12 +1,13 @@
 import type { Logger } from '@iopa/constants'
-import { assertPassed, type BoundGuard, noteBefore, notePassed } from '../pipeline/guard-trail.ts'
-import type { MiddlewareFunction } from '../pipeline/middleware.ts'
+import { assertPassed, assertPermitted, type BoundGuard, noteBefore, noteJudged, notePassed } from '../pipeline/guard-trail.ts'
+import type { MiddlewareFunction, Permits } from '../pipeline/middleware.ts'
 import { mounted, mountTable } from '../pipeline/mount.ts'
 import { neutral } from '../pipeline/neutral.ts'
 import { isGuard, type PipelineEntry } from './entries.ts'
 
 /** A guard runs at its own place; any other mount shares a table with its neighbours, in which the most specific prefix wins. */
-const isInTable = (entry: PipelineEntry): boolean => entry.kind === 'mount' && (entry.app !== null || entry.provides.length === 0)
+const isInTable = (entry: PipelineEntry): boolean =>
+  entry.kind === 'mount' && (entry.app !== null || (entry.provides.length === 0 && entry.permits === undefined))
 
 /** The entries in groups: neighbouring mounts together, every other entry by itself. */
 const groupsOf = (entries: readonly PipelineEntry[]): PipelineEntry[][] => {
@@ -33,10 +34,14 @@ export interface Layers {
 /** The layers of a pipeline. `logger` is that of the app; an app within it keeps its own, and is `nested`. */
 export const layersOf = (entries: readonly PipelineEntry[], logger: Logger, nested: boolean): Layers => {
   const before: BoundGuard[] = []
+  let judged = nested
   const named = groupsOf(entries).flatMap(group => {
     const layer = layerOf(group, logger)
-    const guarded = layer === undefined ? undefined : behindGuards(layer, group, [...before], nested)
-    for (const entry of group) before.push(...boundGuardsOf(entry))
+    const guarded = layer === undefined ? undefined : behindGuards(layer, group, [...before], judged)
+    for (const entry of group) {
+      before.push(...boundGuardsOf(entry))
+      judged ||= judges(entry)
+    }
     return guarded === undefined ? [] : [{ layer: guarded, name: group.map(({ name }) => name).join(' or ') }]
   })
   return { layers: named.map(({ layer }) => layer), names: named.map(({ name }) => name) }
@@ -52,19 +57,23 @@ const boundGuardsOf = (entry: PipelineEntry): BoundGuard[] => {
   })
 }
 
+/** True where middleware decides who may pass, also within an app that may call on. */
+const judges = ({ kind, app, permits }: PipelineEntry): boolean => permits !== undefined || (kind !== 'fork' && app?.entries.some(judges) === true)
+
 /** The layer of a group that does not answer a path whose guard has not run; apps within are told which guards stand before them. */
 const behindGuards = (
   layer: MiddlewareFunction,
   group: readonly PipelineEntry[],
   before: readonly BoundGuard[],
-  nested: boolean
+  judged: boolean
 ): MiddlewareFunction => {
-  if (!nested && before.length === 0) return layer
+  if (!judged && before.length === 0) return layer
   const answers = group.some(entry => entry.app === null && !isGuard(entry) && (entry.answers || entry.routes !== undefined))
   const enters = before.length > 0 && group.some(({ app }) => app !== null)
   if (!answers && !enters) return layer
   return (context, next) => {
     if (answers) assertPassed(context, before)
+    if (answers && judged) assertPermitted(context)
     if (enters) noteBefore(context, before)
     return layer(context, next)
   }
@@ -75,7 +84,8 @@ const layerOf = (group: readonly PipelineEntry[], logger: Logger): MiddlewareFun
   const handlers = group.flatMap(entry => {
     if (entry.invoke === undefined) return []
     const called = entry.neutral === true ? neutral(entry.invoke) : entry.invoke
-    const invoke = isGuard(entry) ? passing(entry.invoke, called) : called
+    const passed = isGuard(entry) ? passing(entry.invoke, called) : called
+    const invoke = entry.permits === undefined ? passed : judging(entry.permits, passed)
     const isBare = entry.kind === 'fork' || (entry.kind === 'use' && entry.app === null)
     if (isBare) return [{ prefix: '', handler: invoke, bare: true }]
     const own = entry.app === null || entry.app.options.logger === undefined || entry.app.logger === logger ? null : entry.app.logger
@@ -90,6 +100,14 @@ const passing =
   (guard: unknown, invoke: MiddlewareFunction): MiddlewareFunction =>
   (context, next) => {
     notePassed(context, guard)
+    return invoke(context, next)
+  }
+
+/** Middleware that decides who may pass leaves word of what it has decided about. */
+const judging =
+  (permits: Permits, invoke: MiddlewareFunction): MiddlewareFunction =>
+  (context, next) => {
+    noteJudged(context, permits)
     return invoke(context, next)
   }
 

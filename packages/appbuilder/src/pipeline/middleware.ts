@@ -1,6 +1,6 @@
 import type { IopaKeys, KeysDeclaration } from '@iopa/constants'
 import type { Context } from '@iopa/context'
-import type { SecurityScheme } from '@iopa/transport'
+import type { PatternSegment, SecurityScheme } from '@iopa/transport'
 
 /** Runs the rest of the pipeline; it may be called once. */
 export interface Next {
@@ -18,6 +18,12 @@ export interface MiddlewareObject<C = Context> {
   invoke?(context: C, next: Next): unknown
   dispatch?(context: Context, next: Next): unknown
 }
+
+/**
+ * Whether middleware would let the user of a request do something: a method, or any where it is undefined, at a path or at some path of a pattern,
+ * mounts included.
+ */
+export type Permits = (as: Context, method: string | undefined, segments: readonly PatternSegment[]) => boolean
 
 /** What middleware says of itself; `build` checks it. */
 export interface Declarations<Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never> {
@@ -37,6 +43,11 @@ export interface Declarations<Required extends keyof IopaKeys = never, Provided 
   readonly neutral?: boolean
   /** Of middleware that provides `server.User`: how users authenticate, each scheme an alternative; for documents. */
   readonly security?: readonly SecurityScheme[]
+  /**
+   * Of middleware that decides by path and method who may pass: listings leave out what it would refuse, it stands before the routes, and it is asked
+   * again where middleware behind it rewrites the path or the method.
+   */
+  readonly permits?: Permits
 }
 
 /** Middleware that says what it provides; it need not be made with `defineMiddleware`. */
@@ -57,6 +68,7 @@ export const defineMiddleware = <const Required extends keyof IopaKeys = never, 
     requires: declarations.requires ?? [],
     ...(declarations.neutral === undefined ? undefined : { neutral: declarations.neutral }),
     ...(declarations.security === undefined ? undefined : { security: declarations.security }),
+    ...(declarations.permits === undefined ? undefined : { permits: declarations.permits }),
     ...(declarations.keys === undefined ? undefined : { keys: declarations.keys }),
     ...(declarations.answers === undefined ? undefined : { answers: declarations.answers })
   }) as unknown as DefinedMiddleware<Required, Provided>

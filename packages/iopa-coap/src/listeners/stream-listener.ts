@@ -59,7 +59,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     const endpoint = endpointOf(channel, scheme, limits.body)
     const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
     // A pre-shared key proves an identity.
-    if (channel.pskIdentity !== undefined) context['server.User'] = { id: channel.pskIdentity }
+    if (channel.pskIdentity !== undefined) context['server.User'] = { id: channel.pskIdentity, by: 'psk' }
     const remote = new StreamConnection(endpoint, context, counted)
     remotes.set(counted, remote)
     let admitted = false

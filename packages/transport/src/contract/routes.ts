@@ -16,7 +16,7 @@ export interface RouteInfo {
   readonly middleware?: readonly string[]
   /** Keys that the route requires of the pipeline before it; missing where there are none. */
   readonly requires?: readonly string[]
-  /** True where a guard stands among the middleware of the route itself. */
+  /** True where a guard stands among the middleware of the route itself, or the route asks for an authenticated user. */
   readonly guarded?: boolean
   /** How users authenticate at the guards that its requests pass, each scheme an alternative; empty where these do not say, missing where there are none. */
   readonly security?: readonly SecurityScheme[]
@@ -40,7 +40,7 @@ export interface CoreRouteAttributes {
   /** Of the body of a 2xx answer. */
   readonly answer?: Schema
   readonly errors?: Readonly<Record<string, ErrorContract>>
-  /** One of these schemes must have authenticated the user; for documents. */
+  /** One of these schemes must have authenticated the user: `by` of the user is its name. Empty: public. */
   readonly security?: readonly SecurityScheme[]
   /** The contract that the route serves, where it does. */
   readonly resource?: ResourceContract

@@ -89,6 +89,9 @@ export class Handshake {
     const context = requests.control('CONNECT', '/', endpoint, source)
     connection.context = context
     connection.source = source
+    // A pre-shared key proves an identity.
+    const { pskIdentity } = connection.channel
+    if (pskIdentity !== undefined) context['server.User'] = { id: pskIdentity, by: 'psk' }
     context['mqtt.ClientId'] = this.#clientId
     context['mqtt.ProtocolVersion'] = packet.protocolVersion
     context['mqtt.CleanStart'] = packet.cleanStart
