@@ -2,6 +2,8 @@
 import { App } from '@iopa/appbuilder'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
+import { cookies, memorySessions, sessions } from '@iopa/cookies'
+import { cors } from '@iopa/cors'
 import { documents } from '@iopa/documents'
 import { scalar } from '@iopa/documents/scalar'
 import { http } from '@iopa/http'
@@ -11,6 +13,7 @@ import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
 import { resource } from '@iopa/resource'
 import { router } from '@iopa/router'
+import { secureHeaders } from '@iopa/secure-headers'
 import { senml } from '@iopa/senml'
 import { serveStatic } from '@iopa/static'
 import { store } from '@iopa/store'
@@ -24,6 +27,8 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
   ['cbor()', cbor],
   ['coap()', coap],
+  ['cookies()', cookies],
+  ['cors()', cors],
   ['documents()', documents],
   ['scalar()', scalar],
   ['http()', http],
@@ -32,7 +37,10 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],
   ['router()', router],
+  ['memorySessions()', memorySessions],
+  ['secureHeaders()', secureHeaders],
   ['senml()', senml],
+  ['sessions()', sessions],
   ['serveStatic()', options => serveStatic('.', options)],
   ['store()', options => store(resource('/a/{id}', { methods: { get: {} } }), options)],
   ['disk()', options => disk('data', options)],
