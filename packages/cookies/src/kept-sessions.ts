@@ -47,7 +47,7 @@ export class KeptSessions {
     }
   }
 
-  /** Puts changes on what the store has now; null where the session has ended meanwhile. `renewed` counts its time anew. */
+  /** Puts changes on what the store has now; null where the session has ended meanwhile. `renewed` begins its time again. */
   change(key: string, changes: RequestSession['changes'], now: number, renewed: boolean): Promise<SessionRecord | null> {
     return this.#inTurn(key, async () => {
       const current = await this.load(key, now)

@@ -155,7 +155,7 @@ class Sessions {
     context['server.User'] = { ...user, valid: { until, check, every: CHECKED_EVERY, login: key } }
   }
 
-  /** Its time is counted anew after a tenth of it, so that a browser that asks often does not write each time. */
+  /** Its time begins again after a tenth of it, so that a browser that asks often does not write each time. */
   #isDue({ renewed }: SessionRecord): boolean {
     return this.#rolling && this.#now() - renewed > this.#lifetime.idle / 10
   }

@@ -18,7 +18,7 @@ export class RouteMethods {
   }
 
   /**
-   * A preflight has no credentials, so it is told the methods of a path only where a listing would tell them all. For paths behind a guard, and paths
+   * A preflight has no credentials, so it gets the methods of a path only where a listing would tell them all. For paths behind a guard, and paths
    * that do not exist, the usual methods are allowed: the request itself is answered with 401, 404 or 405.
    */
   of(context: Context): readonly string[] {
