@@ -86,7 +86,7 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
   test('the page of documents works under the policy', async () => {
     faults.length = 0
     await page.goto(`${own}/docs`)
-    expect(await page.locator('body').innerText()).toContain('Home')
+    expect(await page.locator('body').textContent()).toContain('Home')
     expect(faults).toEqual([])
   })
 })
