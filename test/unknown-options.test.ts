@@ -5,6 +5,8 @@ import { cache, cacheControl } from '@iopa/cache'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
 import { compress } from '@iopa/compress'
+import { cookies, memorySessions, sessions } from '@iopa/cookies'
+import { cors } from '@iopa/cors'
 import { documents } from '@iopa/documents'
 import { scalar } from '@iopa/documents/scalar'
 import { forms } from '@iopa/forms'
@@ -18,6 +20,7 @@ import { rateLimit } from '@iopa/rate-limit'
 import { redis } from '@iopa/rate-limit/redis'
 import { resource } from '@iopa/resource'
 import { router } from '@iopa/router'
+import { secureHeaders } from '@iopa/secure-headers'
 import { senml } from '@iopa/senml'
 import { serveStatic } from '@iopa/static'
 import { store } from '@iopa/store'
@@ -44,6 +47,8 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['cbor()', cbor],
   ['coap()', coap],
   ['compress()', compress],
+  ['cookies()', cookies],
+  ['cors()', cors],
   ['documents()', documents],
   ['scalar()', scalar],
   ['forms()', forms],
@@ -57,7 +62,10 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['rateLimit()', rateLimit],
   ['redis()', options => redis({}, options)],
   ['router()', router],
+  ['memorySessions()', memorySessions],
+  ['secureHeaders()', secureHeaders],
   ['senml()', senml],
+  ['sessions()', sessions],
   ['serveStatic()', options => serveStatic('.', options)],
   ['store()', options => store(resource('/a/{id}', { methods: { get: {} } }), options)],
   ['disk()', options => disk('data', options)],

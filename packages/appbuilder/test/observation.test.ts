@@ -388,10 +388,10 @@ describe('observation 4: one run is shared', () => {
     expect(await shared({ headers: { cookie: 'a' } }, { headers: { cookie: 'a' } })).toBe(2)
   })
 
-  test('never when the answer is private or varies beyond Accept', async () => {
+  test('never when the answer is private or varies beyond Accept and Origin', async () => {
     expect(await shared({}, {}, undefined, { 'cache-control': 'max-age=1, private' })).toBe(2)
     expect(await shared({}, {}, undefined, { vary: 'Accept, Cookie' })).toBe(2)
-    expect(await shared({}, {}, undefined, { vary: 'Accept', 'cache-control': 'no-cache' })).toBe(1)
+    expect(await shared({}, {}, undefined, { vary: 'Accept, Origin', 'cache-control': 'no-cache' })).toBe(1)
   })
 
   test('is taken apart before anybody sees an answer that has become private', async () => {

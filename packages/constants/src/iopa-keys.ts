@@ -41,6 +41,8 @@ export interface Validity {
   readonly check?: () => boolean | Promise<boolean>
   /** Milliseconds between two checks, about; 60,000 unless given. */
   readonly every?: number
+  /** Tells the logins of a user apart, such as sessions of a browser: each is checked, and ends, by itself. */
+  readonly login?: string
 }
 
 /** The sender of the request, set by the authentication of the app. */

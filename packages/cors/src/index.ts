@@ -1,3 +1,13 @@
-/** Cross-origin requests: preflights and answers, for HTTP. */
+/**
+ * Cross-origin requests: preflights and answers, for HTTP.
+ *
+ * @example
+ * const app = new App()
+ *   .use(cors({ origin: 'https://app.example.com', credentials: true }))
+ *   .use(router())
+ *   .use(http({ port: 8080 }))
+ */
 
-export {}
+export { cors } from './cors.ts'
+export type { CorsOptions } from './options.ts'
+export type { OriginCheck } from './origins.ts'

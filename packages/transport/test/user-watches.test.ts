@@ -232,3 +232,23 @@ describe('a watched user', () => {
     expect([one.told, two.told]).toEqual([[200, 401], [200]])
   })
 })
+
+describe('the logins of a user', () => {
+  test('are checked and end each by itself, and all at once when the user is revoked', async () => {
+    const host = served()
+    const alive = new Set(['phone', 'laptop', 'desk'])
+    const login = (name: string): Validity => ({ login: name, check: () => alive.has(name), every: 1000 })
+    const phone = await observe(host, 'ann', login('phone'))
+    const laptop = await observe(host, 'ann', login('laptop'))
+    const desk = await observe(host, 'ann', login('desk'))
+    alive.delete('laptop')
+    await clock.advance(3000)
+    expect([phone.told, laptop.told, desk.told]).toEqual([[200], [200, 401], [200]])
+    usersOf(host).endLogin('ann', 'phone')
+    await clock.settle()
+    expect([phone.told, desk.told]).toEqual([[200, 401], [200]])
+    app.revoke('ann')
+    await clock.settle()
+    expect(desk.told).toEqual([200, 401])
+  })
+})

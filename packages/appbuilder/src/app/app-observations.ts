@@ -124,6 +124,7 @@ export class AppObservations {
       },
       activity: listener => shared.activity.listen(listener),
       counters: () => shared.counters(),
+      endLogin: (id, login) => shared.users?.endLogin(id, login),
       get closing() {
         return self.closed
       },

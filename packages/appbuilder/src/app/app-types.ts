@@ -49,6 +49,8 @@ export interface AppHandle {
    * request.
    */
   mayGet(path: string, as: Context): boolean | Promise<boolean>
+  /** Ends the observers and connections of one login of a user (`valid.login`), with 401; those of an app that listens itself. */
+  endLogin(id: string, login: string): void
   /** Every change of any path of this app, until it is disposed or the app has closed: for caches. */
   changes(listener: (change: Change) => void): Subscription
   /**

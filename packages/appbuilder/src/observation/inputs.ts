@@ -128,9 +128,15 @@ const ordered = (value: unknown, depth: number): unknown => {
   return { members }
 }
 
-/** True for an answer that only its requester may see (RFC 9111 section 5.2.2.7), or that varies with more than Accept. */
+/**
+ * Fields of Vary that do not say more than what a run reads: a run that reads the origin is private by that. Middleware for cross-origin requests names
+ * it for caches alone, as its fields differ and the representation does not.
+ */
+const COMPARED: ReadonlySet<string> = new Set(['', 'accept', 'origin'])
+
+/** True for an answer that only its requester may see (RFC 9111 section 5.2.2.7), or that varies with more than Accept and Origin. */
 export const isPrivate = ({ fields }: AnswerRecord): boolean => {
   if (fields === null) return false
   if (fields.getAll('cache-control').some(value => /(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])/i.test(value))) return true
-  return fields.getAll('vary').some(value => value.split(',').some(name => !['', 'accept'].includes(name.trim().toLowerCase())))
+  return fields.getAll('vary').some(value => value.split(',').some(name => !COMPARED.has(name.trim().toLowerCase())))
 }

@@ -24,7 +24,8 @@ export interface WatchOptions {
 /** Ends what outlives its request when its user expires, fails the check, or is revoked. */
 export class UserWatches {
   readonly #host: AccountHost
-  readonly #accounts = new Map<string, Account>()
+  /** By the id of the user, and by login. */
+  readonly #accounts = new Map<string, Map<string, Account>>()
   /** The last context that there was when a user was revoked. */
   readonly #revoked = new Map<string, number>()
   readonly #listeners = new Set<(id: string) => void>()
@@ -42,18 +43,30 @@ export class UserWatches {
     if (user === undefined) return null
     const { id } = user
     const valid = user.valid ?? {}
-    let account = this.#accounts.get(id)
-    if (account === undefined) {
-      const fresh = new Account(this.#host, () => {
-        if (this.#accounts.get(id) === fresh) this.#accounts.delete(id)
-      })
-      this.#accounts.set(id, (account = fresh))
-    }
-    const { until = Number.POSITIVE_INFINITY } = valid
+    const { until = Number.POSITIVE_INFINITY, login = '' } = valid
+    const account = this.#accountOf(id, login)
     const watch = new Watch(by['iopa.Id'] <= (this.#revoked.get(id) ?? -1) ? 0 : until, ended, checked)
-    const own = account
-    own.add(watch, valid)
-    return { [Symbol.dispose]: () => own.delete(watch) }
+    account.add(watch, valid)
+    return { [Symbol.dispose]: () => account.delete(watch) }
+  }
+
+  #accountOf(id: string, login: string): Account {
+    let logins = this.#accounts.get(id)
+    if (logins === undefined) this.#accounts.set(id, (logins = new Map()))
+    const known = logins.get(login)
+    if (known !== undefined) return known
+    const own = logins
+    const account = new Account(this.#host, () => {
+      if (own.get(login) === account) own.delete(login)
+      if (own.size === 0 && this.#accounts.get(id) === own) this.#accounts.delete(id)
+    })
+    own.set(login, account)
+    return account
+  }
+
+  /** Ends everything of one login of a user (`valid.login`). */
+  endLogin(id: string, login: string): void {
+    this.#accounts.get(id)?.get(login)?.end(Number.POSITIVE_INFINITY, 'user-expired')
   }
 
   /** Ends everything of a user, and what requests that are under way would begin; `lastId` is the id of the last context. */
@@ -61,7 +74,7 @@ export class UserWatches {
     this.#revoked.delete(id)
     this.#revoked.set(id, lastId)
     if (this.#revoked.size > REMEMBERED) this.#revoked.delete(this.#revoked.keys().next().value as string)
-    this.#accounts.get(id)?.end(Number.POSITIVE_INFINITY, 'user-revoked')
+    for (const account of [...(this.#accounts.get(id)?.values() ?? [])]) account.end(Number.POSITIVE_INFINITY, 'user-revoked')
     for (const listener of this.#listeners) listener(id)
   }
 
