@@ -68,7 +68,7 @@ const imports = (source: ts.SourceFile, name: string): boolean =>
   )
 
 /** Calls that report a refusal: of a counter, and of what is given one. */
-const REPORTS = /(?:\.refusal|#refused\??\.?|#report)$/
+const REPORTS = /(?:\.refusal|#init\.refused|#report)$/
 
 /** Every place that raises a code. */
 export const raisedCodes = (): RaisedCode[] => {

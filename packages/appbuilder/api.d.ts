@@ -130,13 +130,18 @@ export type { AppHandle as A, Check as C, Declarations as D, Extension as E, Mid
 /// <reference lib="esnext.disposable" />
 import { EarlierState, RunContext } from "@iopa/context/host";
 export { EarlierState, valueType } from "@iopa/context/host";
-import { MethodTypes, ResourceTypes, ResourceContract, Clock } from "@iopa/transport";
+import { Clock, MethodTypes, ResourceTypes, ResourceContract } from "@iopa/transport";
 export { Activity, Change, Clock, CollectionContract, CollectionItem, CollectionPage, CollectionQuery, CollectionQueryInput, CollectionTypes, Counts, ErrorContract, HistoryItem, HistoryPage, HistoryQuery, HistoryTypes, InputFault, InputOf, JsonSchemaOptions, MethodContract, MethodTypes, OutputOf, ParamsOf, PathParams, Pattern, PatternParams, PatternSegment, PatternValues, PresenceState, RepresentationOf, ResourceContract, ResourceTypes, RouteAttributes, RouteInfo, Schema, SchemaIssue, SchemaResult, SecurityScheme, StateOf, Subscription, TwinContract, TwinState, TwinTypes, TypesOf, checkOptions, expandPattern, faultsOf, historyContract, invalidInput, isUnrouted, markFactory, matchPattern, optionError, paramNames, parsePattern, pathsOfRoute, validate } from "@iopa/transport";
 export { argumentError, callSite, checkSurplus, contentTag, formatHttpDate, kindOf, parseHttpDate } from "@iopa/transport/host";
 import { MiddlewareFunction, Next, MiddlewareObject } from "./index.js";
 export { A as AppHandle, C as Check, b as ContextKey, c as ContextOf, D as Declarations, d as DeclaredMiddleware, e as DefinedMiddleware, E as Extension, f as Mount, P as PlainMiddlewareObject, g as ProvidedBy, h as Provides, R as RegisteredRoute, i as RequiredBy, j as RouteRegistry, k as RouteValidator, U as Use } from "./app-types.js";
 import { Context, Reply, EndReason } from "@iopa/context";
 import { HeaderFields, Logger } from "@iopa/constants";
+declare const clockOf: (context: Context) => Clock;
+declare const protocolOf: (context: Context) => Readonly<Record<string, unknown>>;
+declare const sentBytes: (context: Context, whole: boolean) => number | null;
+declare const whenObserved: (context: Context, listener: () => void) => void;
+declare const deliveriesOf: (context: Context) => number;
 declare const replayFirst: (context: Context, states: AsyncIterable<EarlierState>) => void;
 type Pipeline = (context: RunContext) => unknown;
 declare const noteMethods: (context: Context, methods: readonly string[], shown?: readonly string[]) => void;
@@ -226,7 +231,7 @@ interface Storage {
     batch(changes: readonly StorageChange[]): Promise<void>;
     close(): Promise<void>;
 }
-export { evaluate, isNoted, noteMethods, replayFirst, runNesting, sequence, withPreconditions };
+export { clockOf, deliveriesOf, evaluate, isNoted, noteMethods, protocolOf, replayFirst, runNesting, sentBytes, sequence, whenObserved, withPreconditions };
 export type { CheckedHandler, Current, Patch, Pipeline, PreconditionOptions, ResourceHandler, ResourceHandlers, ResourceRequest, ResourceServer, ResourceValue, RunNesting, ServeHost, ServeOptions, Storage, StorageChange, StorageRange, Verdict };
 
 // index.d.ts

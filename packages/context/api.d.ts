@@ -29,6 +29,7 @@ type Payload = string | Uint8Array | AsyncIterable<Uint8Array> | null;
 type Step = IteratorResult<Uint8Array, undefined>;
 declare abstract class PayloadStream implements AsyncIterableIterator<Uint8Array> {
     #private;
+    bytes: number;
     get begun(): boolean;
     protected abstract pull(): Promise<Step>;
     protected abstract giveUp(): void;
@@ -299,6 +300,8 @@ interface RareParts {
     reading: AnswerReading | null;
     codecs: CodecTable | null;
     earlier: AsyncIterable<EarlierState> | null;
+    deliveries: number;
+    observed: (() => void) | null;
 }
 interface EarlierState {
     readonly body: unknown;
@@ -448,6 +451,14 @@ interface ChangeOrder {
     readonly active: number;
     run(context: Context, terms: ChangeTerms, handler: () => unknown): unknown;
 }
+interface EnvironmentClock {
+    now(): number;
+    elapsed(): number;
+    setTimeout(callback: () => void, ms: number, options?: {
+        readonly keep?: boolean;
+    }): unknown;
+    clearTimeout(handle: unknown): void;
+}
 interface Environment {
     live: number;
     lastId: number;
@@ -461,6 +472,7 @@ interface Environment {
         flush(): void;
     };
     observed?: (() => void) | undefined;
+    readonly clock: EnvironmentClock;
     now(): number;
     bounded?(work: Promise<void>, hurry: () => void): Promise<void>;
     changes: ChangeOrder | null;
@@ -602,7 +614,7 @@ declare const parseAuthority: (authority: string, scheme: string) => {
 declare const formatUrl: (scheme: string, host: string, port: number, path: string, query: string) => string;
 declare const valueType: (context: Context, value?: unknown) => string;
 export { AnswerRecord, BEHIND, BodyHolder, ContextFactory, HeaderMap, HeldBytes, KIND, OPEN, Payload, READ, RECORD, Reads, SCOPE, Scope, TrackedHeaders, abandonValue, abortable, answerToError, answerUnrun, applyValue, assignHeaders, bodyTooLarge, byteBody, checkBag, checkPath, collectBytes, concatBytes, contextOf, createContext, decodePath, encodeBody, encodePath, formatUrl, fullPath, handOver, hasPreconditionField, headReady, holdBytes, isContext, isHttp, isLoopback, isMountPath, joinPath, kindOf, localEndpoint, noteNegotiation, parseAuthority, parseUrl, preview, rareOf, readBody, readsOf, receivedAnswer, refuseAnswer, report, sealAnswer, trackReads, useCodecs, valueType, viewOf, whenRead };
-export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
+export type { AnswerFields, AnswerOwner, AnsweredContext, BodyStream, ChangeOrder, ChangeTerms, ContextInit, EarlierState, Encoded, Endpoint, Environment, EnvironmentClock, InheritedKeys, NotedMethods, OwnedContext, PathLimits, ReceivedParts, RequestSource, RunContext };
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />

@@ -51,7 +51,7 @@ interface ByteServer {
     reload?(tls: TlsOptions): void;
 }
 interface ByteNetwork {
-    listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void): Promise<ByteServer>;
+    listen(address: ByteAddress, accept: (channel: ByteChannel) => void, failed?: () => void, unsecured?: (peer: Pick<ByteChannel, "remoteAddress" | "remotePort">) => void): Promise<ByteServer>;
     connect(address: ByteAddress, signal?: AbortSignal): Promise<ByteChannel>;
 }
 export { checkTlsOptions as e };
@@ -604,6 +604,7 @@ declare class Counters {
     constructor(name: string, host: Host, own: (() => Partial<Counts>) | undefined, note: (line: string) => void);
     readonly refuse: (channel?: ByteChannel) => void;
     refusal(status: number, code: string, peer?: Peer): void;
+    readonly unsecured: (peer: Peer) => void;
     opened({ remoteAddress: address, remotePort: port }: Peer): () => void;
     readonly failed: () => void;
     observed(context: Context): void;

@@ -11,7 +11,7 @@ const LONGEST = 2048
 const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 
 /** A text of bounded length. */
-export const bounded = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
+const bounded = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text)
 
 /** A JSON string in which no control character is left as it is. */
 export const jsonText = (text: string): string => {
