@@ -4,7 +4,7 @@
 /// <reference lib="esnext.disposable" />
 import { IopaKeys, KeysDeclaration, Logger } from "@iopa/constants";
 import { Context, EndReason } from "@iopa/context";
-import { SecurityScheme, RouteAttributes, Clock, RouteInfo, Change, Subscription, Activity, Counts, Transport } from "@iopa/transport";
+import { SecurityScheme, PatternSegment, RouteAttributes, Clock, RouteInfo, Change, Subscription, Activity, Counts, Transport } from "@iopa/transport";
 interface Next {
     (): Promise<unknown>;
     invoke(context: Context): Promise<unknown>;
@@ -14,6 +14,7 @@ interface MiddlewareObject<C = Context> {
     invoke?(context: C, next: Next): unknown;
     dispatch?(context: Context, next: Next): unknown;
 }
+type Permits = (as: Context, method: string | undefined, segments: readonly PatternSegment[]) => boolean;
 interface Declarations<Required extends keyof IopaKeys = never, Provided extends keyof IopaKeys = never> {
     readonly name?: string;
     readonly provides?: readonly Provided[];
@@ -22,6 +23,7 @@ interface Declarations<Required extends keyof IopaKeys = never, Provided extends
     readonly keys?: KeysDeclaration | readonly KeysDeclaration[];
     readonly neutral?: boolean;
     readonly security?: readonly SecurityScheme[];
+    readonly permits?: Permits;
 }
 type DeclaredMiddleware<Required extends keyof IopaKeys, Provided extends keyof IopaKeys> = (MiddlewareFunction<Context<Required>> | MiddlewareObject<Context<Required>>) & {
     readonly provides: readonly Provided[];
