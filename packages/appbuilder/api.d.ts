@@ -82,7 +82,9 @@ interface AppHandle {
     }[];
     notify(path: string): void;
     mayGet(path: string, as: Context): boolean | Promise<boolean>;
+    endLogin(id: string, login: string): void;
     changes(listener: (change: Change) => void): Subscription;
+    originOf(notification: Context): Context | null;
     activity(listener: (activity: Activity) => void): Subscription;
     counters(): Readonly<Record<string, Counts>>;
     readonly closing: boolean;

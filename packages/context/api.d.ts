@@ -106,6 +106,7 @@ interface SealedAnswer extends AnswerHead {
     readonly encoded: boolean;
     readonly excerpt: Excerpt | null;
     readonly resource: string;
+    readonly route: string;
     readonly sealed: boolean;
     collect(limit: number, holder?: BodyHolder): Promise<void>;
 }
@@ -331,6 +332,7 @@ declare class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
     value: unknown;
     run: object | null;
     resource: string;
+    route: string;
     guards: object | null;
     readonly owner: AnswerOwner | null;
     code: number;
@@ -568,6 +570,7 @@ declare class Reads {
     #private;
     bits: number;
     onPrivate: (() => void) | null;
+    origin: object | null;
     add(bit: number): void;
     pause(): void;
     resume(): void;

@@ -117,6 +117,7 @@ interface WebSocketLimits extends MessageTime {
     readonly connections: number;
     readonly headerTimeout: number;
     readonly headerBytes: number;
+    readonly refused?: (status: number, peer: Pick<ByteChannel, "remoteAddress" | "remotePort">) => void;
 }
 interface WebSocketListener extends ByteServer {
     readonly url: URL;

@@ -438,6 +438,7 @@ interface Host {
     load(shed: () => void): () => number;
     idle(): Promise<void>;
     routes(as?: OwnedContext): Iterable<RouteInfo>;
+    mayGet(path: string, as: OwnedContext): boolean | Promise<boolean>;
     readonly routesVersion: number;
 }
 interface OutgoingRequest {
@@ -626,6 +627,7 @@ declare class UserWatches {
     #private;
     constructor({ clock, logger, limits }: Pick<Host, "clock" | "logger" | "limits">);
     watch(context: Context, ended: (error: IopaError) => void, { by, checked }?: WatchOptions): Subscription | null;
+    endLogin(id: string, login: string): void;
     revoke(id: string, lastId: number): void;
     revocations(listener: (id: string) => void): Subscription;
 }
