@@ -19,7 +19,7 @@ export const jsonLight = {
 }
 export const state = { on: true, level: 40, name: 'Hall', tags: ['ground', 'floor'] }
 
-const light = resource('/lights/{id}', { params: Params, state: Light, methods: { get: {}, put: {} } })
+export const light = resource('/lights/{id}', { params: Params, state: Light, methods: { get: {}, put: {} } })
 
 /** The resource, and the same by hand; both without a transport. */
 export const declared = () =>

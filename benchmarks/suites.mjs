@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import findMyWay from 'find-my-way'
 import koaCompose from 'koa-compose'
 import { byHand, requests, state } from './contract.mjs'
+import { request as everyday } from './everyday.mjs'
 import { coapLoad, udpLoad } from './loads/datagrams.mjs'
 import { httpLoad } from './loads/http.mjs'
 import { mqttLoad } from './loads/mqtt.mjs'
@@ -29,6 +30,15 @@ export const serverSuites = {
     peers: 'contract',
     baseline: 'iopa-by-hand',
     cases: { 'GET with validated params': httpLoad('/lights/7'), 'PUT of a validated state': httpLoad('/lights/7', light) }
+  },
+  app: {
+    ours: 'app.mjs',
+    peers: 'app',
+    baseline: 'fastify',
+    cases: {
+      'GET, everyday middleware in place': httpLoad('/lights/7', everyday()),
+      'PUT, everyday middleware in place': httpLoad('/lights/7', everyday(light))
+    }
   },
   coap: {
     ours: 'coap.mjs',
