@@ -74,6 +74,7 @@ export type IopaErrorCode =
   | 'duplicate-route'
   | 'empty-segment'
   | 'encoding-not-acceptable'
+  | 'enhance-your-calm'
   | 'file-changed'
   | 'file-gone'
   | 'files-exhausted'

@@ -7,6 +7,8 @@ type Done = (error?: Error | null) => void
 export class ChannelStream extends Duplex {
   readonly #channel: ByteChannel
   #written: Done | null = null
+  /** As of a socket. */
+  bytesRead = 0
 
   constructor(channel: ByteChannel) {
     super({ allowHalfOpen: true })
@@ -15,6 +17,7 @@ export class ChannelStream extends Duplex {
     this.on('error', () => undefined)
     channel.open({
       data: chunk => {
+        this.bytesRead += chunk.length
         if (!this.push(chunk)) channel.pause()
       },
       end: () => void this.push(null),

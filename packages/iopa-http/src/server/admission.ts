@@ -2,6 +2,7 @@ import {
   type ByteChannel,
   bodyTooLarge,
   type Context,
+  type Counters,
   decodePath,
   type Endpoint,
   type Host,
@@ -13,7 +14,7 @@ import {
   type Scope,
   type SealedAnswer
 } from '@iopa/transport'
-import { absoluteTarget, type HostRules, isSameAuthority } from '../message/authority.ts'
+import { absoluteTarget, checkOneHost, type HostRules } from '../message/authority.ts'
 import { answerTo, malformed } from '../message/refusal.ts'
 import type { HeadFields } from '../message/request-head.ts'
 import { type ProxiedClients, type TrustedProxies, unmapped } from './proxies.ts'
@@ -27,6 +28,7 @@ export interface AdmissionRules {
   readonly hosts: HostRules
   readonly proxies: TrustedProxies | null
   readonly clients: ProxiedClients
+  readonly counters: Counters
 }
 
 /** Checks the requests of one connection, and makes their contexts. */
@@ -34,6 +36,7 @@ export class Admission {
   /** The context of the connection. */
   readonly connection: Context
   readonly #rules: AdmissionRules
+  readonly #channel: ByteChannel
   /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
   readonly #parent: Context | Scope
   readonly #endpoint: Endpoint
@@ -44,21 +47,23 @@ export class Admission {
   /** The host of a request that names none, as HTTP/1.0 may: the address that the client has connected to. */
   readonly #ownHost: string
 
-  constructor(channel: ByteChannel, rules: AdmissionRules) {
+  /** `protocol` is that of the requests, but for HTTP/1.0; `raw` is what code that knows its type may use. */
+  constructor(channel: ByteChannel, rules: AdmissionRules, protocol = 'HTTP/1.1', raw: unknown = channel.raw) {
     this.#rules = rules
+    this.#channel = channel
     this.#proxies = rules.proxies?.has(channel.remoteAddress) === true ? rules.proxies : null
     const local = unmapped(channel.localAddress)
     this.#ownHost = local.includes(':') ? `[${local}]` : local
     this.#endpoint = {
       scheme: rules.scheme,
-      protocol: 'HTTP/1.1',
+      protocol,
       remoteAddress: channel.remoteAddress,
       remotePort: channel.remotePort,
       localAddress: channel.localAddress,
       localPort: channel.localPort,
       tls: channel.tls,
       sessionId: `${channel.localAddress}:${channel.localPort}-${channel.remoteAddress}:${channel.remotePort}`,
-      rawTransport: channel.raw,
+      rawTransport: raw,
       bodyLimit: rules.limits.body,
       clientCertificate: () => certificateOf(channel)
     }
@@ -73,8 +78,14 @@ export class Admission {
       return this.#admit(request)
     } catch (error) {
       request.doubtful = isUnusual(request)
-      return answerTo(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
+      return this.refuse(isIopaError(error) ? error : new IopaError(500, 'internal-error'))
     }
+  }
+
+  /** The answer to a request for which there is no context; a log hears of it. */
+  refuse(error: IopaError): SealedAnswer {
+    this.#rules.counters.refusal(error.status, error.code, this.#channel)
+    return answerTo(error)
   }
 
   /** Call it once for each request that was handed to `admit`, when it is over. */
@@ -183,13 +194,9 @@ const checkExpectation = (expectation: string): void => {
   throw new IopaError(417, 'unknown-expectation', "The only expectation that can be met is '100-continue'.")
 }
 
-/** A request with two hosts is refused: a proxy before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
   const { scheme, authority, rest } = absoluteTarget(target)
-  const { host } = request.fields
-  if (host !== null && !isSameAuthority(host, authority, scheme)) {
-    throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
-  }
+  checkOneHost(request.fields.host, authority, scheme)
   request.addressed = authority
   return rest
 }

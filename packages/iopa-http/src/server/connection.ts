@@ -11,9 +11,10 @@ import {
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
-import { answerTo, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { discard } from '../message/answer-fields.ts'
+import { DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
 import { Admission, type AdmissionRules } from './admission.ts'
-import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'
+import { type AnswerSettings, AnswerWriter } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
 import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
 import type { Lingering } from './lingering.ts'
@@ -21,6 +22,16 @@ import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
 import { BodyPort } from './request-body.ts'
 import { WriteBuffer } from './write-buffer.ts'
+
+/** A connection of the listener, of any version of HTTP. */
+export interface ServedConnection {
+  /** Ends the connection, unless a request is in work on it. */
+  finish(): void
+  /** Ends its observations: the listener closes. */
+  endEvents(): void
+  /** Looks after the peer, at `now` in milliseconds of the clock. */
+  sweep(now: number): void
+}
 
 /** What the connections of one listener share. */
 export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
@@ -32,7 +43,7 @@ export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
  * One connection: carries bytes between a channel and a machine, and requests between the machine and the app. What is
  * answered at once leaves in one write, however many requests one read has brought.
  */
-export class HttpConnection implements ByteReceiver {
+export class HttpConnection implements ByteReceiver, ServedConnection {
   readonly #channel: ByteChannel
   readonly #counted: Connection
   readonly #settings: ConnectionSettings
@@ -97,7 +108,7 @@ export class HttpConnection implements ByteReceiver {
       return
     }
     this.#vanish()
-    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(answerTo(INCOMPLETE)))
+    if (incomplete) this.#buffer.bytes(this.#settings.heads.last(this.#admission.refuse(INCOMPLETE)))
     this.#endOutput()
   }
 
@@ -259,7 +270,7 @@ export class HttpConnection implements ByteReceiver {
   /** Says why, and ends the connection. */
   #finishWith(error: IopaError): void {
     if (!this.#machine.may(FINISH)) return
-    this.#buffer.bytes(this.#settings.heads.last(answerTo(error)))
+    this.#buffer.bytes(this.#settings.heads.last(this.#admission.refuse(error)))
     this.#finish()
   }
 

@@ -18,7 +18,7 @@ import { AnswerHeads } from '../message/answer-head.ts'
 import { HostRules } from '../message/authority.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
-import { type ConnectionSettings, HttpConnection } from './connection.ts'
+import { type ConnectionSettings, HttpConnection, type ServedConnection } from './connection.ts'
 import { LINGER, Lingering } from './lingering.ts'
 import { ProxiedClients, TrustedProxies } from './proxies.ts'
 
@@ -26,7 +26,7 @@ import { ProxiedClients, TrustedProxies } from './proxies.ts'
 const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
-export const listen = async (host: Host, network: ByteNetwork, options: HttpOptions): Promise<Listener> => {
+export const listen = async (host: Host, network: ByteNetwork, native: boolean, options: HttpOptions): Promise<Listener> => {
   const { host: address = '127.0.0.1', tls } = options
   const port = requiredPort('http', options.port)
   const { limits } = host
@@ -49,7 +49,8 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     retry: options.retry ?? 3_000,
     closing: false
   }
-  const open = new Map<Connection, HttpConnection>()
+  const engine = speaksHttp2(options) ? (await import('../http2/engine.ts')).http2Engine(settings, options, native) : null
+  const open = new Map<Connection, ServedConnection>()
   const connections = new Connections(clock, limits, connection => open.get(connection)?.finish(), counters)
   const sweep = sweeper(clock, limits, open)
   let refused = 0
@@ -61,7 +62,8 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
       return
     }
     refused++
-    turnAway(channel, clock, settings.heads.last(answerTo(tooManyConnections())), () => refused--)
+    const answer = channel.protocol === 'h2' ? GOODBYE : settings.heads.last(answerTo(tooManyConnections()))
+    turnAway(channel, clock, answer, () => refused--)
   }
 
   const accept = (channel: ByteChannel): void => {
@@ -71,10 +73,16 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
       refuse(channel)
       return
     }
-    open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
+    const closed = (): boolean => open.delete(counted)
+    const accepting = engine?.accept(channel, counted, closed, speaker => open.set(counted, speaker))
+    if (accepting !== true) open.set(counted, new HttpConnection(channel, counted, settings, closed))
     sweep()
   }
-  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, accept, counters.failed)
+  const bound = await network.listen(
+    { host: address, port, tls, alpn: engine !== null && tls !== undefined ? ['h2', 'http/1.1'] : ['http/1.1'] },
+    accept,
+    counters.failed
+  )
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {
@@ -94,8 +102,14 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
   }
 }
 
+/** The suites of pre-shared keys are not fit for HTTP/2 (RFC 9113 section 9.2.2). */
+const speaksHttp2 = ({ http2, tls }: HttpOptions): boolean => (http2 ?? tls !== undefined) !== false && tls?.psk === undefined
+
+/** SETTINGS without any, and GOAWAY with ENHANCE_YOUR_CALM (RFC 9113 sections 6.5 and 6.8). */
+const GOODBYE: Uint8Array = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11)
+
 /** Looks after all connections in one coarse turn, as long as there are any; call it for each new one. */
-const sweeper = (clock: Clock, { headerTimeout, idleTimeout }: Limits, open: ReadonlyMap<unknown, HttpConnection>): (() => void) => {
+const sweeper = (clock: Clock, { headerTimeout, idleTimeout }: Limits, open: ReadonlyMap<unknown, ServedConnection>): (() => void) => {
   const interval = Math.max(1, Math.min(1000, headerTimeout / 4, idleTimeout / 4))
   let armed = false
   const arm = (): void => {
