@@ -29,7 +29,7 @@ export const ask = (client: http2.ClientHttp2Session, headers: http2.OutgoingHtt
     stream.on('data', chunk => chunks.push(chunk as Buffer))
     stream.on('error', () => undefined)
     stream.on('close', () =>
-      resolve({ status: answer[':status'] ?? 0, headers: answer, body: Buffer.concat(chunks).toString(), code: stream.rstCode ?? 0 })
+      resolve({ status: Number(answer[':status'] ?? 0), headers: answer, body: Buffer.concat(chunks).toString(), code: stream.rstCode ?? 0 })
     )
     if (body !== undefined) stream.end(body)
   })

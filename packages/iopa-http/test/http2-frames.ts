@@ -65,13 +65,16 @@ export class FramePeer {
   closed = false
   #rest = Buffer.alloc(0)
   #wake: () => void = () => undefined
+  #drain: () => void = () => undefined
 
   constructor(port: number, settings: Uint8Array = new Uint8Array(0)) {
     this.socket = tls.connect({ host: '127.0.0.1', port, ALPNProtocols: ['h2'], rejectUnauthorized: false })
     this.socket.on('data', chunk => this.#read(chunk))
     this.socket.on('error', () => undefined)
+    this.socket.on('drain', () => this.#drain())
     this.socket.on('close', () => {
       this.closed = true
+      this.#drain()
       this.#wake()
     })
     this.socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0, settings), frame(SETTINGS, ACK, 0)]))
@@ -87,7 +90,7 @@ export class FramePeer {
   async flood(times: number, frames: (round: number) => Uint8Array): Promise<number> {
     for (let round = 0; round < times; round++) {
       if (this.closed || this.socket.destroyed) return round
-      if (!this.socket.write(frames(round))) await new Promise(resolve => this.socket.once('drain', resolve).once('close', resolve))
+      if (!this.socket.write(frames(round))) await this.#drained()
       if (round % 16 === 0) await new Promise(resolve => setImmediate(resolve))
     }
     return times
@@ -95,7 +98,9 @@ export class FramePeer {
 
   /** Resolves with the first frame that fits; rejects where none comes in ten seconds. */
   async until(type: number, stream?: number): Promise<Frame> {
-    return (await this.#until(`a frame of type ${type}`, () => this.frames.find(one => one.type === type && (stream ?? one.stream) === one.stream))) as Frame
+    return (await this.#until(`a frame of type ${type}`, () =>
+      this.frames.find(one => one.type === type && (stream ?? one.stream) === one.stream)
+    )) as Frame
   }
 
   async untilClosed(): Promise<void> {
@@ -122,6 +127,12 @@ export class FramePeer {
         }
       })
     }
+  }
+
+  #drained(): Promise<void> {
+    return new Promise(resolve => {
+      this.#drain = resolve
+    })
   }
 
   #read(chunk: Buffer): void {

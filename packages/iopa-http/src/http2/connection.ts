@@ -48,7 +48,11 @@ const ANY_STREAM = 2 ** 31 - 1
 const NO_ERROR = null as unknown as Error
 
 /** GOAWAY has no room for more than its code (RFC 9113 section 7): this is for the log. */
-const CALM = new IopaError(429, 'enhance-your-calm', 'The client resets streams, or sends frames, more often than requests need: reuse streams for requests.')
+const CALM = new IopaError(
+  429,
+  'enhance-your-calm',
+  'The client resets streams, or sends frames, more often than requests need: reuse streams for requests.'
+)
 
 /** One connection of HTTP/2: a session of node:http2, whose streams are requests of the app. */
 export class Http2Connection implements ServedConnection {

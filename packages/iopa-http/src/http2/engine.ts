@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { ByteChannel, Connection } from '@iopa/transport'
-import { ChannelStream } from '../client/channel-stream.ts'
+import { channelStream } from '@iopa/transport/node'
 import type { HttpOptions } from '../options.ts'
 import { type ConnectionSettings, HttpConnection, type ServedConnection } from '../server/connection.ts'
 import { Http2Connection, sessionOptions } from './connection.ts'
@@ -24,7 +24,7 @@ export const http2Engine = (settings: ConnectionSettings, { http2, tls }: HttpOp
   return {
     accept(channel, counted, closed, speaks) {
       if (channel.protocol === 'h2') {
-        const socket = native ? (channel.raw as Duplex) : new ChannelStream(channel)
+        const socket = native ? (channel.raw as Duplex) : (channelStream(channel) as Duplex)
         speaks(new Http2Connection(channel, socket, counted, settings, options, closed))
         return true
       }
@@ -32,11 +32,11 @@ export const http2Engine = (settings: ConnectionSettings, { http2, tls }: HttpOp
       const peeked = new PeekedChannel(channel, isHttp2 =>
         speaks(
           isHttp2
-            ? new Http2Connection(peeked, new ChannelStream(peeked), counted, settings, options, closed)
+            ? new Http2Connection(peeked, channelStream(peeked) as Duplex, counted, settings, options, closed)
             : new HttpConnection(peeked, counted, settings, closed)
         )
       )
-      speaks(peeked.waiting(settings, counted, closed))
+      speaks(peeked.waiting(settings.clock, settings.limits, counted, closed))
       return true
     }
   }

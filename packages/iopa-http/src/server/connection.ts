@@ -6,7 +6,9 @@ import {
   ConnectionUser,
   type Context,
   IopaError,
-  isIopaError
+  isIopaError,
+  type Upgradable,
+  type Upgrades
 } from '@iopa/transport'
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
@@ -19,6 +21,7 @@ import { BodyWriter } from './body-writer.ts'
 import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
 import type { Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
+import { RelayedChannel } from './relayed-channel.ts'
 import { HttpRequest } from './request.ts'
 import { BodyPort } from './request-body.ts'
 import { WriteBuffer } from './write-buffer.ts'
@@ -37,6 +40,7 @@ export interface ServedConnection {
 export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
   readonly clock: Clock
   readonly lingering: Lingering
+  readonly upgrades: Upgrades
 }
 
 /**
@@ -67,6 +71,8 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   #paused = false
   /** This side has ended the connection. */
   #ended = false
+  /** Another protocol has taken the connection. */
+  #taken: { readonly channel: RelayedChannel; readonly request: HttpRequest } | null = null
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -92,11 +98,16 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   }
 
   data(chunk: Uint8Array): void {
-    if (this.#reading) this.#machine.push(chunk)
+    if (this.#taken !== null) this.#taken.channel.relay(chunk)
+    else if (this.#reading) this.#machine.push(chunk)
     else this.#read(chunk)
   }
 
   end(): void {
+    if (this.#taken !== null) {
+      this.#taken.channel.relayEnd()
+      return
+    }
     const machine = this.#machine
     if (!machine.may(PEER_END)) return
     const incomplete = machine.state === HEAD
@@ -113,6 +124,10 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   }
 
   drain(): void {
+    if (this.#taken !== null) {
+      this.#taken.channel.relayDrain()
+      return
+    }
     this.#counted.touch()
     this.#buffer.drained()
     this.#watch.waited('drain')
@@ -120,7 +135,11 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     this.#readOn()
   }
 
-  close(): void {
+  close(error?: Error): void {
+    if (this.#taken !== null) {
+      this.#taken.channel.relayClose(error)
+      this.#admission.leave(this.#taken.request)
+    }
     this.#machine.step(CLOSE)
     this.#vanish()
     this.#user.close()
@@ -132,6 +151,8 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
 
   /** Ends the connection, unless a request is in work on it. */
   finish(): void {
+    // Its taker ends it.
+    if (this.#taken !== null) return
     const discarding = this.#machine.state === DISCARDING
     if (this.#machine.may(FINISH)) this.#finish(discarding)
   }
@@ -143,6 +164,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
 
   /** Drops a connection whose peer keeps others waiting: it does not read, or does not send what it has begun to. */
   sweep(now: number): void {
+    if (this.#taken !== null) return
     switch (this.#check.look(now)) {
       case DEAD:
         this.#channel.destroy()
@@ -181,6 +203,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     this.#reading = false
     if (machine.state === HALF_CLOSED) this.#starve()
     if (machine.state >= LINGERING) return
+    if (this.#taken !== null) return
     if (this.#request === null) buffer.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
     else buffer.flushSoon()
@@ -201,10 +224,43 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
       return
     }
     request.context = context
-    const { accept } = request.fields
+    const { accept, upgrade } = request.fields
+    if (upgrade !== '') {
+      const taker = this.#takerOf(request, context)
+      if (taker !== undefined) {
+        this.#upgrade(request, context, taker)
+        return
+      }
+    }
     if (accept !== '' && request.method === 'GET' && acceptsEventStream(accept)) this.#answers.observe(request, context)
     else host.run(context, this.#done)
     if (this.#request === request) this.#counted.busy(1)
+  }
+
+  /** What takes the connection; undefined for a request that is answered as any other (RFC 9110 section 7.8). */
+  #takerOf({ fields, method, minor }: HttpRequest, context: Context): Upgradable | undefined {
+    const { closing, upgrades } = this.#settings
+    if (closing || !fields.upgrades || fields.length !== 0 || method !== 'GET' || minor === 0) return undefined
+    return upgrades.find(fields.upgrade, context['iopa.Path'])
+  }
+
+  #upgrade(request: HttpRequest, context: Context, taker: Upgradable): void {
+    try {
+      taker.admit?.(context)
+    } catch (error) {
+      this.#answers.write(request, this.#admission.refuse(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
+      return
+    }
+    const channel = new RelayedChannel(this.#channel)
+    this.#taken = { channel, request }
+    this.#request = null
+    request.over = true
+    // What was pipelined before has been answered.
+    this.#buffer.flush()
+    this.#counted.keepAlive(true)
+    if (this.#paused) this.#channel.resume()
+    taker.take(context, channel, this.#machine.takeRest())
+    void context.end('finish')
   }
 
   readonly #done = (context: Context): void => {

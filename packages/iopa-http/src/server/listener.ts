@@ -11,7 +11,9 @@ import {
   type Listener,
   listenerUrl,
   requiredPort,
-  type TlsOptions
+  type Subscription,
+  type TlsOptions,
+  upgradesOf
 } from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
@@ -44,6 +46,7 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     proxies,
     clients: new ProxiedClients(limits.connectionsPerAddress, () => counters.refuse()),
     lingering: new Lingering(),
+    upgrades: upgradesOf(host),
     heads: new AnswerHeads(clock),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
     retry: options.retry ?? 3_000,
@@ -84,9 +87,19 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     counters.failed
   )
 
+  const url = listenerUrl(scheme, bound.address, bound.port)
+  let served: Subscription
+  try {
+    served = settings.upgrades.serve(url)
+  } catch (error) {
+    await bound.close()
+    throw error
+  }
+
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {
     settings.closing = true
+    served[Symbol.dispose]()
     const closed = bound.close()
     for (const connection of open.values()) connection.endEvents()
     // What has arrived already is read in the next turn of the event loop, and still answered.
@@ -96,7 +109,7 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     await closed
   }
   return {
-    url: listenerUrl(scheme, bound.address, bound.port),
+    url,
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && bound.reload && { reload: (next: TlsOptions) => bound.reload?.(next) })
   }
