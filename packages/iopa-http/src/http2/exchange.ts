@@ -1,13 +1,13 @@
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import { constants, type ServerHttp2Stream, type ServerStreamResponseOptions } from 'node:http2'
 import { type Context, IopaError, isIopaError, type SealedAnswer } from '@iopa/transport'
 import { acceptsEventStream, EventStream, eventStreamFields, lackingEventFields } from '../events/event-stream.ts'
 import { discard, fieldsOf, isBodyless, isEventStream, isObservable, lengthLeftOut, lengthOf, statedLength } from '../message/answer-fields.ts'
 import { answerTo, DISCONNECTED, OVER } from '../message/refusal.ts'
 import type { Admission } from '../server/admission.ts'
 import { GIVEN_UP } from '../server/body-writer.ts'
-import type { ConnectionSettings } from '../server/connection.ts'
 import { PeerWatch } from '../server/peer-watch.ts'
 import { HttpRequest } from '../server/request.ts'
+import type { ConnectionSettings } from '../server/served-connection.ts'
 import { answerBlock } from './answer-block.ts'
 import type { Traffic } from './nuisance.ts'
 import { requestHead } from './request-fields.ts'
@@ -29,6 +29,13 @@ export interface ExchangePorts {
   readonly settled: (context: Context) => void
 }
 
+/** The answer has no body. */
+const ENDED: ServerStreamResponseOptions = { endStream: true }
+/** Its body is written at once. */
+const WHOLE: ServerStreamResponseOptions = {}
+/** Only this end of a body is ours to write: where a stream is closed early, Node would end it as if its body were whole. */
+const IN_PIECES: ServerStreamResponseOptions = { waitForTrailers: true }
+
 /** One request and its answer: a stream of HTTP/2 (RFC 9113 section 8). */
 export class Exchange {
   readonly #stream: ServerHttp2Stream
@@ -39,6 +46,10 @@ export class Exchange {
   #request: HttpRequest | null = null
   /** A handler works on it. */
   #working = false
+  /** The body of the answer is written in pieces. */
+  #inPieces = false
+  /** It is complete. */
+  #whole = false
   /** Nothing more is written, and nothing of it reaches the app. */
   over = false
 
@@ -50,6 +61,12 @@ export class Exchange {
     this.#writer = new StreamWriter(stream, this.#watch, ports.traffic)
     // What went wrong is seen from how the stream closes.
     stream.on('error', () => undefined)
+    stream.on('wantTrailers', () => {
+      if (!this.#whole || stream.closed || stream.destroyed) return
+      // Without trailers this is an empty frame that ends the stream.
+      stream.sendTrailers({})
+      setImmediate(() => this.#stopUpload())
+    })
   }
 
   /** Bytes of the answer that wait for the peer. */
@@ -146,26 +163,28 @@ export class Exchange {
   #answer(answer: SealedAnswer, method: string): void {
     const { payload, isStream, status } = answer
     if (method === 'HEAD' || isBodyless(status)) {
-      this.#respond(answer, answer.headerPairs, lengthLeftOut(method, answer), true)
+      this.#respond(answer, answer.headerPairs, lengthLeftOut(method, answer), ENDED)
       discard(answer)
       this.#settle('finish')
+      this.#stopUpload()
     } else if (isStream) this.#pass(answer, payload as AsyncIterable<Uint8Array>)
     else {
       const length = lengthOf(payload) as number
-      this.#respond(answer, answer.headerPairs, length, length === 0)
+      this.#respond(answer, answer.headerPairs, length, length === 0 ? ENDED : length <= PART ? WHOLE : IN_PIECES)
       if (length <= PART) this.#finish(length === 0 ? null : (payload as string | Uint8Array))
       else void this.#writer.writeParts(this.#request as HttpRequest, answer.payloadBytes).then(() => this.#finish(null))
     }
   }
 
-  #respond({ status, type }: SealedAnswer, pairs: readonly string[], length: number | null, endStream: boolean): void {
+  #respond({ status, type }: SealedAnswer, pairs: readonly string[], length: number | null, options: ServerStreamResponseOptions): void {
     if (this.#stream.destroyed || this.#stream.closed) return
-    this.#stream.respond(answerBlock(this.#ports.settings.heads, status, pairs, type, length), { endStream })
+    this.#inPieces = options === IN_PIECES
+    this.#stream.respond(answerBlock(this.#ports.settings.heads, status, pairs, type, length), options)
   }
 
   #pass(answer: SealedAnswer, body: AsyncIterable<Uint8Array>): void {
     const length = lengthOf(body) ?? statedLength(answer)
-    this.#respond(answer, [...answer.headerPairs, ...lackingEventFields(answer)], length, false)
+    this.#respond(answer, [...answer.headerPairs, ...lackingEventFields(answer)], length, IN_PIECES)
     this.#writer.writeAll(this.#request as HttpRequest, body, length).then(
       () => this.#finish(null),
       (error: unknown) => this.#fail(error)
@@ -192,7 +211,8 @@ export class Exchange {
           return this.#write(request, answer)
         }
         try {
-          this.#stream.respond(answerBlock(heads, 200, eventStreamFields(fieldsOf(answer)), '', null))
+          this.#inPieces = true
+          this.#stream.respond(answerBlock(heads, 200, eventStreamFields(fieldsOf(answer)), '', null), IN_PIECES)
         } catch (error) {
           return this.#fail(error)
         }
@@ -212,9 +232,11 @@ export class Exchange {
   #finish(last: string | Uint8Array | null): void {
     if (this.over) return
     const stream = this.#stream
+    this.#whole = true
     if (last === null) stream.end()
     else stream.end(last)
     this.#settle('finish')
+    if (!this.#inPieces) this.#stopUpload()
   }
 
   #settle(reason: 'finish' | 'reset'): void {
@@ -229,8 +251,12 @@ export class Exchange {
         this.#ports.settled(context)
       }
     }
-    // The client need not send the rest of a body that is not read (RFC 9113 section 8.1).
-    if (reason === 'finish' && !this.#stream.endAfterHeaders && !this.#stream.readableEnded) this.#stream.close(NGHTTP2_NO_ERROR)
+  }
+
+  /** The client need not send the rest of a body that is not read (RFC 9113 section 8.1). */
+  #stopUpload(): void {
+    const stream = this.#stream
+    if (!stream.endAfterHeaders && !stream.readableEnded && !stream.destroyed) stream.close(NGHTTP2_NO_ERROR)
   }
 
   /** An answer that cannot be written: another one where nothing of it has left, else the stream is reset. */

@@ -1,6 +1,6 @@
 import type { ByteChannel, Clock, Connection, Limits } from '@iopa/transport'
-import type { ServedConnection } from '../server/connection.ts'
 import { RelayedChannel } from '../server/relayed-channel.ts'
+import type { ServedConnection } from '../server/served-connection.ts'
 
 /** What a client of HTTP/2 begins with (RFC 9113 section 3.4). */
 const PREFACE: Uint8Array = new TextEncoder().encode('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')

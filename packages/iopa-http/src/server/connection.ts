@@ -1,47 +1,28 @@
 import {
   type ByteChannel,
   type ByteReceiver,
-  type Clock,
   type Connection,
   ConnectionUser,
   type Context,
   IopaError,
   isIopaError,
-  type Upgradable,
-  type Upgrades
+  type Upgradable
 } from '@iopa/transport'
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
 import { discard } from '../message/answer-fields.ts'
 import { DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
-import { Admission, type AdmissionRules } from './admission.ts'
-import { type AnswerSettings, AnswerWriter } from './answer-writer.ts'
+import { Admission } from './admission.ts'
+import { AnswerWriter } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
 import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
-import type { Lingering } from './lingering.ts'
 import { PeerWatch } from './peer-watch.ts'
-import { RelayedChannel } from './relayed-channel.ts'
 import { HttpRequest } from './request.ts'
 import { BodyPort } from './request-body.ts'
+import type { ConnectionSettings, ServedConnection } from './served-connection.ts'
+import { refusalOf, Takeover, takerOf } from './takeover.ts'
 import { WriteBuffer } from './write-buffer.ts'
-
-/** A connection of the listener, of any version of HTTP. */
-export interface ServedConnection {
-  /** Ends the connection, unless a request is in work on it. */
-  finish(): void
-  /** Ends its observations: the listener closes. */
-  endEvents(): void
-  /** Looks after the peer, at `now` in milliseconds of the clock. */
-  sweep(now: number): void
-}
-
-/** What the connections of one listener share. */
-export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
-  readonly clock: Clock
-  readonly lingering: Lingering
-  readonly upgrades: Upgrades
-}
 
 /**
  * One connection: carries bytes between a channel and a machine, and requests between the machine and the app. What is
@@ -72,7 +53,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   /** This side has ended the connection. */
   #ended = false
   /** Another protocol has taken the connection. */
-  #taken: { readonly channel: RelayedChannel; readonly request: HttpRequest } | null = null
+  #taken: Takeover | null = null
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -226,7 +207,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     request.context = context
     const { accept, upgrade } = request.fields
     if (upgrade !== '') {
-      const taker = this.#takerOf(request, context)
+      const taker = takerOf(this.#settings, request, context)
       if (taker !== undefined) {
         this.#upgrade(request, context, taker)
         return
@@ -237,30 +218,18 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     if (this.#request === request) this.#counted.busy(1)
   }
 
-  /** What takes the connection; undefined for a request that is answered as any other (RFC 9110 section 7.8). */
-  #takerOf({ fields, method, minor }: HttpRequest, context: Context): Upgradable | undefined {
-    const { closing, upgrades } = this.#settings
-    if (closing || !fields.upgrades || fields.length !== 0 || method !== 'GET' || minor === 0) return undefined
-    return upgrades.find(fields.upgrade, context['iopa.Path'])
-  }
-
   #upgrade(request: HttpRequest, context: Context, taker: Upgradable): void {
-    try {
-      taker.admit?.(context)
-    } catch (error) {
-      this.#answers.write(request, this.#admission.refuse(isIopaError(error) ? error : new IopaError(500, 'internal-error')))
+    const refusal = refusalOf(taker, context, this.#admission)
+    if (refusal !== null) {
+      this.#answers.write(request, refusal)
       return
     }
-    const channel = new RelayedChannel(this.#channel)
-    this.#taken = { channel, request }
     this.#request = null
-    request.over = true
     // What was pipelined before has been answered.
     this.#buffer.flush()
-    this.#counted.keepAlive(true)
     if (this.#paused) this.#channel.resume()
-    taker.take(context, channel, this.#machine.takeRest())
-    void context.end('finish')
+    this.#taken = new Takeover(this.#channel, this.#counted, request)
+    this.#taken.begin(taker, context, this.#machine.takeRest())
   }
 
   readonly #done = (context: Context): void => {

@@ -20,9 +20,10 @@ import { AnswerHeads } from '../message/answer-head.ts'
 import { HostRules } from '../message/authority.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
-import { type ConnectionSettings, HttpConnection, type ServedConnection } from './connection.ts'
+import { HttpConnection } from './connection.ts'
 import { LINGER, Lingering } from './lingering.ts'
 import { ProxiedClients, TrustedProxies } from './proxies.ts'
+import type { ConnectionSettings, ServedConnection } from './served-connection.ts'
 
 // Connections over the limit that get an answer at the same time; further ones are dropped.
 const REFUSED_AT_ONCE = 64
