@@ -7,9 +7,10 @@ import {
   type ServerOptions
 } from 'node:http2'
 import type { Duplex } from 'node:stream'
-import { type ByteChannel, type Connection, ConnectionUser, type Context, HeldBuffer, IopaError, type Limits } from '@iopa/transport'
+import { type ByteChannel, type Connection, HeldBuffer, IopaError, type Limits } from '@iopa/transport'
 import { Admission } from '../server/admission.ts'
 import { LINGER } from '../server/lingering.ts'
+import { NamedUser } from '../server/named-user.ts'
 import type { ConnectionSettings, ServedConnection } from '../server/served-connection.ts'
 import { Exchange, type ExchangePorts } from './exchange.ts'
 import { Nuisance, Traffic } from './nuisance.ts'
@@ -66,15 +67,13 @@ export class Http2Connection implements ServedConnection {
   readonly #waiting: { readonly exchange: Exchange; readonly raw: readonly string[] }[] = []
   readonly #held: HeldBuffer
   readonly #nuisance: Nuisance
-  readonly #user: ConnectionUser
+  readonly #user: NamedUser
   readonly #traffic: Traffic
   readonly #socket: Duplex & { readonly bytesRead?: number }
   readonly #since: number
   /** Handlers at work: one whose stream was reset may still run. */
   #working = 0
   #starting = false
-  /** Middleware has set a user on the connection. */
-  #named = false
   /** The peer has sent its SETTINGS. */
   #greeted = false
   /** When the session was first seen with nothing left to do after its end; -1 before that. */
@@ -94,7 +93,7 @@ export class Http2Connection implements ServedConnection {
     const admission = new Admission(channel, settings, 'HTTP/2', session)
     const { connection } = admission
     this.#held = new HeldBuffer(host.scope.environment.bodies)
-    this.#user = new ConnectionUser(host, connection, () => this.#end())
+    this.#user = new NamedUser(host, connection, () => this.#end())
     this.#ports = {
       settings,
       admission,
@@ -104,7 +103,7 @@ export class Http2Connection implements ServedConnection {
         this.#working--
         this.#startNext()
       },
-      settled: context => this.#settled(context, connection)
+      settled: context => this.#user.settled(context)
     }
     const opened = (stream: ServerHttp2Stream, _headers: IncomingHttpHeaders, _flags: number, raw: readonly string[]): void =>
       this.#request(stream, raw)
@@ -198,12 +197,6 @@ export class Http2Connection implements ServedConnection {
     let unread = 0
     for (const exchange of this.#exchanges) unread += exchange.unread
     return unread <= queueBytes
-  }
-
-  #settled(context: Context, connection: Context): void {
-    const named = connection['server.User'] !== undefined
-    if (named || this.#named) this.#user.look(context)
-    this.#named = named
   }
 
   #count(times: number): void {

@@ -2,7 +2,7 @@ import { constants, type ServerHttp2Stream, type ServerStreamResponseOptions } f
 import { type Context, IopaError, isIopaError, type SealedAnswer } from '@iopa/transport'
 import { acceptsEventStream, EventStream, eventStreamFields, lackingEventFields } from '../events/event-stream.ts'
 import { discard, fieldsOf, isBodyless, isEventStream, isObservable, lengthLeftOut, lengthOf, statedLength } from '../message/answer-fields.ts'
-import { answerTo, DISCONNECTED, OVER } from '../message/refusal.ts'
+import { answerTo, bodyStalled, DISCONNECTED, OVER } from '../message/refusal.ts'
 import type { Admission } from '../server/admission.ts'
 import { GIVEN_UP } from '../server/body-writer.ts'
 import { PeerWatch } from '../server/peer-watch.ts'
@@ -134,8 +134,7 @@ export class Exchange {
     const { writableLength } = this.#stream
     if (writableLength > 0 || this.over) this.#watch.ensureDrain()
     if (this.#watch.stalled(now, idleTimeout, this.#body.received, writableLength)) this.#reset(NGHTTP2_CANCEL)
-    else if (!this.over && this.#watch.silent(now, idleTimeout, this.#body.received))
-      this.#fail(new IopaError(500, 'body-stalled', `The body made no progress for ${idleTimeout} ms.`))
+    else if (!this.over && this.#watch.silent(now, idleTimeout, this.#body.received)) this.#fail(bodyStalled(idleTimeout))
   }
 
   readonly #done = (context: Context): void => {

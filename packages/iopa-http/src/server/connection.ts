@@ -1,22 +1,14 @@
-import {
-  type ByteChannel,
-  type ByteReceiver,
-  type Connection,
-  ConnectionUser,
-  type Context,
-  IopaError,
-  isIopaError,
-  type Upgradable
-} from '@iopa/transport'
+import { type ByteChannel, type ByteReceiver, type Connection, type Context, IopaError, isIopaError } from '@iopa/transport'
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
 import { discard } from '../message/answer-fields.ts'
-import { DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { bodyStalled, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
 import { Admission } from './admission.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
 import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
+import { NamedUser } from './named-user.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
 import { BodyPort } from './request-body.ts'
@@ -41,9 +33,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   readonly #answers: AnswerWriter
   readonly #admission: Admission
   readonly #check: ConnectionCheck
-  readonly #user: ConnectionUser
-  /** Middleware has set a user on the connection. */
-  #named = false
+  readonly #user: NamedUser
   readonly #closed: () => void
   /** The request in work. */
   #request: HttpRequest | null = null
@@ -70,7 +60,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     this.#admission = new Admission(channel, settings)
     this.#check = new ConnectionCheck({ channel, machine, buffer, watch, limits })
     // The next request on a new connection has to say who it is.
-    this.#user = new ConnectionUser(host, this.#admission.connection, () => {
+    this.#user = new NamedUser(host, this.#admission.connection, () => {
       if (this.#request === null) this.finish()
       else machine.closes = true
     })
@@ -79,16 +69,13 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   }
 
   data(chunk: Uint8Array): void {
-    if (this.#taken !== null) this.#taken.channel.relay(chunk)
+    if (this.#taken !== null) this.#taken.data(chunk)
     else if (this.#reading) this.#machine.push(chunk)
     else this.#read(chunk)
   }
 
   end(): void {
-    if (this.#taken !== null) {
-      this.#taken.channel.relayEnd()
-      return
-    }
+    if (this.#taken?.ends() === true) return
     const machine = this.#machine
     if (!machine.may(PEER_END)) return
     const incomplete = machine.state === HEAD
@@ -105,10 +92,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   }
 
   drain(): void {
-    if (this.#taken !== null) {
-      this.#taken.channel.relayDrain()
-      return
-    }
+    if (this.#taken?.drains() === true) return
     this.#counted.touch()
     this.#buffer.drained()
     this.#watch.waited('drain')
@@ -117,10 +101,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
   }
 
   close(error?: Error): void {
-    if (this.#taken !== null) {
-      this.#taken.channel.relayClose(error)
-      this.#admission.leave(this.#taken.request)
-    }
+    this.#taken?.closes(error, this.#admission)
     this.#machine.step(CLOSE)
     this.#vanish()
     this.#user.close()
@@ -130,12 +111,9 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     this.#closed()
   }
 
-  /** Ends the connection, unless a request is in work on it. */
+  /** Ends the connection, unless a request is in work on it, or another protocol has it. */
   finish(): void {
-    // Its taker ends it.
-    if (this.#taken !== null) return
-    const discarding = this.#machine.state === DISCARDING
-    if (this.#machine.may(FINISH)) this.#finish(discarding)
+    if (this.#taken === null && this.#machine.may(FINISH)) this.#finish(this.#machine.state === DISCARDING)
   }
 
   /** Ends an observation: the observer hears of no further change. */
@@ -150,12 +128,9 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
       case DEAD:
         this.#channel.destroy()
         break
-      case BODY_STALLED: {
-        const { idleTimeout } = this.#settings.limits
-        const error = new IopaError(500, 'body-stalled', `The body made no progress for ${idleTimeout} ms.`)
-        if (this.#request !== null) this.#answers.fail(this.#request, error)
+      case BODY_STALLED:
+        if (this.#request !== null) this.#answers.fail(this.#request, bodyStalled(this.#settings.limits.idleTimeout))
         break
-      }
       case HEAD_LATE:
         this.#finishWith(headerTimeout(this.#settings.limits.headerTimeout))
     }
@@ -206,30 +181,25 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     }
     request.context = context
     const { accept, upgrade } = request.fields
-    if (upgrade !== '') {
-      const taker = takerOf(this.#settings, request, context)
-      if (taker !== undefined) {
-        this.#upgrade(request, context, taker)
-        return
-      }
-    }
+    if (upgrade !== '' && this.#isTaken(request, context)) return
     if (accept !== '' && request.method === 'GET' && acceptsEventStream(accept)) this.#answers.observe(request, context)
     else host.run(context, this.#done)
     if (this.#request === request) this.#counted.busy(1)
   }
 
-  #upgrade(request: HttpRequest, context: Context, taker: Upgradable): void {
-    const refusal = refusalOf(taker, context, this.#admission)
-    if (refusal !== null) {
-      this.#answers.write(request, refusal)
-      return
-    }
+  /** True for an upgrade: another protocol has the connection, or has refused it. */
+  #isTaken(request: HttpRequest, context: Context): boolean {
+    const taker = takerOf(this.#settings, request, context)
+    const refusal = taker === undefined ? null : refusalOf(taker, context, this.#admission)
+    if (refusal !== null) this.#answers.write(request, refusal)
+    if (taker === undefined || refusal !== null) return taker !== undefined
     this.#request = null
     // What was pipelined before has been answered.
     this.#buffer.flush()
     if (this.#paused) this.#channel.resume()
     this.#taken = new Takeover(this.#channel, this.#counted, request)
     this.#taken.begin(taker, context, this.#machine.takeRest())
+    return true
   }
 
   readonly #done = (context: Context): void => {
@@ -252,9 +222,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     if (request.fields.length !== 0) request.break(OVER)
     if (context !== null) {
       void context.end(reason)
-      const named = this.#admission.connection['server.User'] !== undefined
-      if (named || this.#named) this.#user.look(context)
-      this.#named = named
+      this.#user.settled(context)
       this.#counted.busy(0)
     } else this.#counted.touch()
     if (request.client !== '') this.#admission.leave(request)

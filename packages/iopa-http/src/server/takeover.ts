@@ -26,20 +26,42 @@ export const refusalOf = (taker: Upgradable, context: Context, admission: Admiss
 
 /** A connection that another protocol has taken: what comes is its own, and the listener counts it until it closes. */
 export class Takeover {
-  readonly channel: RelayedChannel
+  readonly #channel: RelayedChannel
   /** The request that asked for it: behind a proxy it counts for its client. */
-  readonly request: HttpRequest
+  readonly #request: HttpRequest
 
   constructor(channel: ByteChannel, counted: Connection, request: HttpRequest) {
-    this.channel = new RelayedChannel(channel)
-    this.request = request
+    this.#channel = new RelayedChannel(channel)
+    this.#request = request
     request.over = true
     // The taker has its own idea of idleness.
     counted.keepAlive(true)
   }
 
   begin(taker: Upgradable, context: Context, head: Uint8Array): void {
-    taker.take(context, this.channel, head)
+    taker.take(context, this.#channel, head)
     void context.end('finish')
+  }
+
+  data(chunk: Uint8Array): void {
+    this.#channel.relay(chunk)
+  }
+
+  /** The peer has ended its side: true, for that is the taker's matter. */
+  ends(): boolean {
+    this.#channel.relayEnd()
+    return true
+  }
+
+  /** Everything written has left: true likewise. */
+  drains(): boolean {
+    this.#channel.relayDrain()
+    return true
+  }
+
+  /** The connection is gone. */
+  closes(error: Error | undefined, admission: Admission): void {
+    this.#channel.relayClose(error)
+    admission.leave(this.#request)
   }
 }
