@@ -12,7 +12,7 @@ export const WINDOW_UPDATE = 8
 export const CONTINUATION = 9
 
 export const END_STREAM = 1
-export const ACK = 1
+const ACK = 1
 export const END_HEADERS = 4
 export const PADDED = 8
 

@@ -158,8 +158,7 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     }
     this.#reading = false
     if (machine.state === HALF_CLOSED) this.#starve()
-    if (machine.state >= LINGERING) return
-    if (this.#taken !== null) return
+    if (machine.state >= LINGERING || this.#taken !== null) return
     if (this.#request === null) buffer.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
     else buffer.flushSoon()
@@ -187,16 +186,14 @@ export class HttpConnection implements ByteReceiver, ServedConnection {
     if (this.#request === request) this.#counted.busy(1)
   }
 
-  /** True for an upgrade: another protocol has the connection, or has refused it. */
+  /** True for an upgrade: another protocol has the connection, behind the answers to what was pipelined before, or has refused it. */
   #isTaken(request: HttpRequest, context: Context): boolean {
     const taker = takerOf(this.#settings, request, context)
     const refusal = taker === undefined ? null : refusalOf(taker, context, this.#admission)
     if (refusal !== null) this.#answers.write(request, refusal)
     if (taker === undefined || refusal !== null) return taker !== undefined
     this.#request = null
-    // What was pipelined before has been answered.
     this.#buffer.flush()
-    if (this.#paused) this.#channel.resume()
     this.#taken = new Takeover(this.#channel, this.#counted, request)
     this.#taken.begin(taker, context, this.#machine.takeRest())
     return true

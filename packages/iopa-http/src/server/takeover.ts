@@ -39,6 +39,8 @@ export class Takeover {
   }
 
   begin(taker: Upgradable, context: Context, head: Uint8Array): void {
+    // It may have been paused.
+    this.#channel.resume()
     taker.take(context, this.#channel, head)
     void context.end('finish')
   }

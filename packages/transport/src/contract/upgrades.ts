@@ -51,7 +51,7 @@ export class Upgrades {
 }
 
 /** The name of what `upgradesOf` keeps. */
-export const UPGRADES = 'iopa.upgrades'
+const UPGRADES = 'iopa.upgrades'
 
 /** The upgrades of an app. */
 export const upgradesOf = (host: Pick<Host, 'shared'>): Upgrades => host.shared(UPGRADES, () => new Upgrades())
