@@ -18,7 +18,7 @@ export type { FetchOptions };
 /// <reference lib="esnext.disposable" />
 import { Transport } from "@iopa/transport";
 import { H as HttpOptions } from "./options.js";
-export { E as EventOptions } from "./options.js";
+export { E as EventOptions, a as Http2Options } from "./options.js";
 declare function http(options?: HttpOptions): Transport;
 export { HttpOptions, http };
 
@@ -29,14 +29,18 @@ interface EventOptions {
     readonly retry?: number;
     readonly heartbeat?: number;
 }
+interface Http2Options {
+    readonly streams?: number;
+}
 interface HttpOptions extends EventOptions {
     readonly host?: string;
     readonly port?: number;
     readonly hosts?: readonly string[];
     readonly trustProxy?: readonly string[];
     readonly tls?: TlsOptions;
+    readonly http2?: boolean | Http2Options;
     readonly limits?: Partial<Limits>;
     readonly clock?: Clock;
     readonly network?: ByteNetwork;
 }
-export type { EventOptions as E, HttpOptions as H };
+export type { EventOptions as E, HttpOptions as H, Http2Options as a };

@@ -89,7 +89,7 @@ export type { MqttClientOptions, MqttOptions, MqttTransport };
 
 // network.d.ts
 /// <reference lib="esnext.disposable" />
-import { TlsOptions, Clock, ByteChannel, ByteServer } from "@iopa/transport";
+import { TlsOptions, Clock, ByteChannel, Host, ByteServer } from "@iopa/transport";
 interface UpgradingServer {
     on(event: "upgrade", listener: (...values: unknown[]) => void): unknown;
     off(event: "upgrade", listener: (...values: unknown[]) => void): unknown;
@@ -100,6 +100,7 @@ interface UpgradingServer {
     } | string | null;
 }
 interface WebSocketOptions {
+    readonly on?: "http";
     readonly port?: number;
     readonly host?: string;
     readonly tls?: TlsOptions;
@@ -119,8 +120,12 @@ interface WebSocketLimits extends MessageTime {
     readonly headerBytes: number;
     readonly refused?: (status: number, peer: Pick<ByteChannel, "remoteAddress" | "remotePort">) => void;
 }
-interface WebSocketListener extends ByteServer {
-    readonly url: URL;
+interface BrowserListener extends ByteServer {
+    readonly url: URL | null;
+}
+interface WebSocketApp {
+    readonly host: Pick<Host, "shared" | "assertProtected">;
+    readonly allowUnauthenticated: boolean | undefined;
 }
 interface WebSocketTarget {
     readonly tls?: TlsOptions;
@@ -129,7 +134,7 @@ interface WebSocketTarget {
 }
 interface WebSocketNetwork {
     readonly options: WebSocketOptions;
-    listen(tls: TlsOptions | undefined, limits: WebSocketLimits, accept: (channel: ByteChannel) => void): Promise<WebSocketListener>;
+    listen(tls: TlsOptions | undefined, limits: WebSocketLimits, accept: (channel: ByteChannel) => void, app: WebSocketApp): Promise<BrowserListener>;
     connect(url: URL, target: WebSocketTarget): Promise<ByteChannel>;
 }
 export type { UpgradingServer as U, WebSocketNetwork as W, WebSocketOptions as a };

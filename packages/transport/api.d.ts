@@ -37,6 +37,7 @@ interface ByteChannel {
     resetUnlessEnded?(): void;
     clientCertificate?(): unknown;
     readonly pskIdentity?: string | undefined;
+    readonly protocol?: string | undefined;
 }
 interface ByteAddress {
     readonly host: string;
@@ -637,8 +638,8 @@ declare const shortTag: (etag: string) => string;
 declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
-export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as W, ActivityFeed as a, MAX_SEGMENTS as a3, MAX_SEGMENT_LENGTH as a4, countersOf as aA, expandPattern as aB, isOptionalSegment as aC, isUnrouted as aD, listenerUrl as aE, markFactory as aF, matchPattern as aG, mergeLimits as aH, optionError as aI, outgoing as aJ, paramNames as aK, parsePattern as aL, pathsOfRoute as aM, placeParams as aN, requiredPort as aO, shortTag as aP, systemClock as aQ, tagOfDigest as aR, usersOf as aS, UserWatches as at, acceptsSegment as av, answersMethod as aw, checkOptions as ax, compareSegments as ay, connect as az, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
-export type { Link as $, CollectionContract as B, Clock as C, CollectionItem as D, CollectionPage as E, CollectionQuery as F, CollectionQueryInput as G, Host as H, CollectionTypes as I, ConnectOptions as J, ConnectionClosed as K, LinkLoss as L, MethodTypes as M, ConnectionOpened as N, OutgoingRequest as O, Constraint as P, CoreRouteAttributes as Q, ResourceTypes as R, SchemaIssue as S, Counts as T, Credentials as V, ErrorContract as X, HostObserveOptions as Y, InputOf as Z, JsonSchemaOptions as _, LinkEnd as a0, LinkRequestOptions as a1, Listener as a2, MethodContract as a5, MixedParam as a6, MixedSegment as a7, Observation as a8, ParamsOf as a9, Pattern as aa, PatternParams as ab, PatternSegment as ac, PatternValues as ad, Refusal as ae, RepresentationOf as af, RequestOptions as ag, RouteAttributes as ah, RouteInfo as ai, SchemaResult as aj, SecurityScheme as ak, Sink as al, StateOf as am, SubscribeOptions as an, Subscription as ao, TimerHandle as ap, TimerOptions as aq, Transport as ar, TypesOf as as, WatchOptions as au, ClientOwner as e, OpenOptions as o, Limits as q, ResourceContract as s, Schema as u, OutputOf as v, Activity as x, Change as y, Client as z };
+export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, ActivityFeed as a, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, countersOf as aA, expandPattern as aB, isOptionalSegment as aC, isUnrouted as aD, listenerUrl as aE, markFactory as aF, matchPattern as aG, mergeLimits as aH, optionError as aI, outgoing as aJ, paramNames as aK, parsePattern as aL, pathsOfRoute as aM, placeParams as aN, requiredPort as aO, shortTag as aP, systemClock as aQ, tagOfDigest as aR, usersOf as aS, UserWatches as at, acceptsSegment as av, answersMethod as aw, checkOptions as ax, compareSegments as ay, connect as az, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
+export type { JsonSchemaOptions as $, Client as B, Clock as C, CollectionContract as D, CollectionItem as E, CollectionPage as F, CollectionQuery as G, Host as H, CollectionQueryInput as I, CollectionTypes as J, ConnectOptions as K, LinkLoss as L, MethodTypes as M, ConnectionClosed as N, OutgoingRequest as O, ConnectionOpened as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, ParamsOf as aa, Pattern as ab, PatternParams as ac, PatternSegment as ad, PatternValues as ae, Refusal as af, RepresentationOf as ag, RequestOptions as ah, RouteAttributes as ai, RouteInfo as aj, SchemaResult as ak, SecurityScheme as al, Sink as am, StateOf as an, SubscribeOptions as ao, TimerHandle as ap, TimerOptions as aq, Transport as ar, TypesOf as as, WatchOptions as au, ClientOwner as e, OpenOptions as o, Limits as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
@@ -686,10 +687,10 @@ import { IopaError } from "@iopa/constants";
 export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS, HeaderFields, HeadersInit, IOPA_VERSION, IopaError, KeysDeclaration, Logger, MEDIA_TYPES, METHODS, RandomAccessBody, STATUS, User, changesState, decodeText, defineKeys, encodeJson, isControlMethod, isIopaError, parseJson, reasonPhrase, schemeOf } from "@iopa/constants";
 import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
-import { PathLimits, HeldBytes, BodyHolder } from "@iopa/context/host";
+import { PathLimits, HeldBytes, BodyHolder, OwnedContext } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as LinkLoss, O as OutgoingRequest, o as OpenOptions, q as Limits, r as Counters, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as SchemaIssue, u as Schema, v as OutputOf, H as Host } from "./entity-tags.js";
-export { x as Activity, y as Change, z as Client, B as CollectionContract, D as CollectionItem, E as CollectionPage, F as CollectionQuery, G as CollectionQueryInput, I as CollectionTypes, J as ConnectOptions, K as ConnectionClosed, N as ConnectionOpened, P as Constraint, Q as CoreRouteAttributes, T as Counts, V as Credentials, W as DEFAULT_LIMITS, X as ErrorContract, Y as HostObserveOptions, Z as InputOf, _ as JsonSchemaOptions, $ as Link, a0 as LinkEnd, a1 as LinkRequestOptions, a2 as Listener, a3 as MAX_SEGMENTS, a4 as MAX_SEGMENT_LENGTH, a5 as MethodContract, a6 as MixedParam, a7 as MixedSegment, a8 as Observation, a9 as ParamsOf, aa as Pattern, ab as PatternParams, ac as PatternSegment, ad as PatternValues, ae as Refusal, af as RepresentationOf, ag as RequestOptions, ah as RouteAttributes, ai as RouteInfo, aj as SchemaResult, ak as SecurityScheme, al as Sink, am as StateOf, an as SubscribeOptions, ao as Subscription, ap as TimerHandle, aq as TimerOptions, ar as Transport, as as TypesOf, at as UserWatches, au as WatchOptions, av as acceptsSegment, aw as answersMethod, ax as checkOptions, ay as compareSegments, az as connect, aA as countersOf, aB as expandPattern, aC as isOptionalSegment, aD as isUnrouted, aE as listenerUrl, aF as markFactory, aG as matchPattern, aH as mergeLimits, aI as optionError, aJ as outgoing, aK as paramNames, aL as parsePattern, aM as pathsOfRoute, aN as placeParams, aO as requiredPort, aP as shortTag, aQ as systemClock, aR as tagOfDigest, aS as usersOf } from "./entity-tags.js";
+import { C as Clock, L as LinkLoss, O as OutgoingRequest, o as OpenOptions, q as Limits, r as Counters, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, H as Host, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
+export { y as Activity, z as Change, B as Client, D as CollectionContract, E as CollectionItem, F as CollectionPage, G as CollectionQuery, I as CollectionQueryInput, J as CollectionTypes, K as ConnectOptions, N as ConnectionClosed, P as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as ParamsOf, ab as Pattern, ac as PatternParams, ad as PatternSegment, ae as PatternValues, af as Refusal, ag as RepresentationOf, ah as RequestOptions, ai as RouteAttributes, aj as RouteInfo, ak as SchemaResult, al as SecurityScheme, am as Sink, an as StateOf, ao as SubscribeOptions, ap as TimerHandle, aq as TimerOptions, ar as Transport, as as TypesOf, at as UserWatches, au as WatchOptions, av as acceptsSegment, aw as answersMethod, ax as checkOptions, ay as compareSegments, az as connect, aA as countersOf, aB as expandPattern, aC as isOptionalSegment, aD as isUnrouted, aE as listenerUrl, aF as markFactory, aG as matchPattern, aH as mergeLimits, aI as optionError, aJ as outgoing, aK as paramNames, aL as parsePattern, aM as pathsOfRoute, aN as placeParams, aO as requiredPort, aP as shortTag, aQ as systemClock, aR as tagOfDigest, aS as usersOf } from "./entity-tags.js";
 import { B as ByteChannel } from "./byte-channel.js";
 export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
 export { D as DatagramAddress, a as DatagramChannel, b as DatagramNetwork, c as DatagramReceiver } from "./datagram-channel.js";
@@ -912,6 +913,20 @@ interface PartMethod<Input, InputInput, Answer> extends MethodTypes {
     readonly answer: Answer;
     readonly errors: never;
 }
+interface Upgradable {
+    readonly protocol: string;
+    readonly path: string;
+    listens?(url: URL): void;
+    admit?(request: OwnedContext): void;
+    take(request: OwnedContext, channel: ByteChannel, head: Uint8Array): void;
+}
+declare class Upgrades {
+    #private;
+    add(upgrade: Upgradable): Subscription;
+    serve(url: URL): Subscription;
+    find(protocols: string, path: string): Upgradable | undefined;
+}
+declare const upgradesOf: (host: Pick<Host, "shared">) => Upgrades;
 declare const REFUSED = 255;
 declare const compileTransitions: <State extends string, Event extends string>(states: readonly State[], events: readonly Event[], table: Readonly<Record<State, Readonly<Partial<Record<Event, State>>>>>) => Uint8Array;
 type PathParams<Pattern extends string> = string extends Pattern ? Readonly<Record<string, string | undefined>> : Named<Names<Pattern>>;
@@ -962,13 +977,14 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, validate };
-export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, OutboxLimits, PartTypes, PathParams, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, UsedUrlParts, WholeTypes };
+export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, upgradesOf, validate };
+export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, OutboxLimits, PartTypes, PathParams, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />
+import { ByteChannel, ByteNetwork } from "./index.js";
 import { DatagramNetwork } from "./index.js";
-import { ByteNetwork } from "./index.js";
+declare const channelStream: (channel: ByteChannel) => object;
 interface DgramModule {
     createSocket(options: object): unknown;
 }
@@ -989,5 +1005,5 @@ interface SocketModules {
     readonly tls?: () => Promise<TlsModule>;
 }
 declare const socketNetwork: ({ net, tls }?: SocketModules) => ByteNetwork;
-export { datagramNetwork, socketNetwork };
+export { channelStream, datagramNetwork, socketNetwork };
 export type { DgramModule, NetModule, TlsModule };

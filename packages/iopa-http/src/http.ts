@@ -1,18 +1,22 @@
 import cluster from 'node:cluster'
 import { getHeapStatistics } from 'node:v8'
-import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, type Transport } from '@iopa/transport'
+import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, optionError, type Transport } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import { openLink } from './client/link.ts'
-import { HTTP_OPTIONS, type HttpOptions } from './options.ts'
+import { HTTP_OPTIONS, HTTP2_OPTIONS, type Http2Options, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
 
+/** An identifier of a stream has 31 bits; more streams at once than this are of no use. */
+const MOST_STREAMS = 65_535
+
 /**
- * The HTTP transport: HTTP/1.1 over TCP and TLS. A GET that accepts `text/event-stream` observes: its answers come as
+ * The HTTP transport: HTTP/1.1 over TCP and TLS, HTTP/2 over TLS. A GET that accepts `text/event-stream` observes: its answers come as
  * server-sent events.
  */
 export function http(options: HttpOptions = {}): Transport {
   checkOptions('http()', options, HTTP_OPTIONS, http)
   checkTlsOptions('http()', options.tls, http)
+  if (typeof options.http2 === 'object') checkHttp2(options.http2)
   const native = options.network === undefined
   const network = options.network ?? socketNetwork()
   return {
@@ -21,9 +25,16 @@ export function http(options: HttpOptions = {}): Transport {
     clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, redirects: true, tls: options.tls !== undefined } },
-    listen: host => listen(host.withLimits(options.limits), network, options),
+    listen: host => listen(host.withLimits(options.limits), network, native, options),
     open: (url, opening) => openLink(url, network, native, opening)
   }
+}
+
+const checkHttp2 = (options: Http2Options): void => {
+  checkOptions("'http2' of http()", options, HTTP2_OPTIONS, http)
+  const { streams = 1 } = options
+  if (!Number.isSafeInteger(streams) || streams < 1 || streams > MOST_STREAMS)
+    throw optionError(`'streams' in http2 of http() must be an integer from 1 to ${MOST_STREAMS}, not ${streams}.`)
 }
 
 markFactory('http', http)

@@ -8,6 +8,12 @@ export interface EventOptions {
   readonly heartbeat?: number
 }
 
+/** HTTP/2 of a listener. */
+export interface Http2Options {
+  /** Requests and observations that a client may have open at once on one connection; 100 unless given. */
+  readonly streams?: number
+}
+
 /** Options of `http()`. */
 export interface HttpOptions extends EventOptions {
   /** Address to listen on; default `127.0.0.1`. */
@@ -26,6 +32,11 @@ export interface HttpOptions extends EventOptions {
   readonly trustProxy?: readonly string[]
   /** Serves HTTPS. */
   readonly tls?: TlsOptions
+  /**
+   * HTTP/2. With `tls` it is offered by ALPN unless false. Without, true or options accept clients that begin with it (prior knowledge,
+   * RFC 9113 section 3.3).
+   */
+  readonly http2?: boolean | Http2Options
   readonly limits?: Partial<Limits>
   readonly clock?: Clock
   /** What makes connections; `node:net` and `node:tls` unless given. */
@@ -40,7 +51,10 @@ export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
   hosts: true,
   trustProxy: true,
   tls: true,
+  http2: true,
   limits: true,
   clock: true,
   network: true
 }
+
+export const HTTP2_OPTIONS: Record<keyof Http2Options, true> = { streams: true }

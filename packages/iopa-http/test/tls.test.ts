@@ -32,9 +32,13 @@ describe('over TLS', () => {
     expect(await answer.json()).toEqual(['https', true, null])
   })
 
-  test('HTTP/1.1 is negotiated', async () => {
+  test('HTTP/2 is negotiated before HTTP/1.1, unless it is left out', async () => {
     const { port } = await serve(() => 'x', { tls: server })
-    expect((await handshake(port, { ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
+    expect((await handshake(port, { ALPNProtocols: ['http/1.1', 'h2'] })).alpnProtocol).toBe('h2')
+    expect((await handshake(port, { ALPNProtocols: ['http/1.1'] })).alpnProtocol).toBe('http/1.1')
+    expect((await handshake(port, {})).alpnProtocol).toBe(false)
+    const { port: old } = await serve(() => 'x', { tls: server, http2: false })
+    expect((await handshake(old, { ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
   })
 
   test('a client verifies the server by default', async () => {

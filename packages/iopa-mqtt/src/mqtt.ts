@@ -13,7 +13,7 @@ import {
   type OpenOptions,
   type Transport
 } from '@iopa/transport'
-import { listenEmbedded } from './broker/listener.ts'
+import { type BrokerListener, listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client.ts'
 import { MQTT_KEYS } from './keys.ts'
 import {
@@ -94,8 +94,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
   checkOptions('mqtt()', options, { ...(worker === null ? EMBEDDED_OPTIONS : WORKER_OPTIONS), client: true }, mqtt)
   checkOptions("'client' of mqtt()", options.client, CLIENT_OPTIONS, mqtt)
   if (!('broker' in options)) checkEmbedded(options)
-  let websocketUrl: URL | null = null
-  let urls: readonly URL[] = []
+  let broker: BrokerListener | null = null
   let listening: MqttListener | null = null
   return {
     name: 'mqtt',
@@ -114,17 +113,14 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     },
     keys: MQTT_KEYS,
     get urls() {
-      return urls
+      return broker?.urls ?? []
     },
     get websocketUrl() {
-      return websocketUrl
+      return broker?.websocketUrl ?? null
     },
     async listen(host: Host): Promise<Listener> {
       if ('broker' in options) return (listening = await options.broker.join(host))
-      const listener = await listenEmbedded(options, host)
-      websocketUrl = listener.websocketUrl
-      urls = listener.urls
-      return (listening = listener)
+      return (listening = broker = await listenEmbedded(options, host))
     },
     async open(url: URL, opening: OpenOptions): Promise<Link> {
       const { openMqttLink } = await import('./client.ts')

@@ -5,14 +5,16 @@
  * import { websocket } from '@iopa/mqtt/websocket'
  * app.use(mqtt({ port: 1883, websocket: websocket({ port: 8083 }) }))
  */
-import { checkOptions, checkTlsOptions } from '@iopa/transport'
+import { checkOptions, checkTlsOptions, optionError } from '@iopa/transport'
 import { connectWebSocket } from './websocket/client.ts'
+import { listenOnHttp } from './websocket/http-listener.ts'
 import { listenWebSocket } from './websocket/listener.ts'
 import type { WebSocketNetwork, WebSocketOptions } from './websocket/network.ts'
 
 export type { UpgradingServer, WebSocketNetwork, WebSocketOptions } from './websocket/network.ts'
 
 const WEBSOCKET_OPTIONS: Record<keyof WebSocketOptions, true> = {
+  on: true,
   port: true,
   host: true,
   tls: true,
@@ -30,9 +32,19 @@ const WEBSOCKET_OPTIONS: Record<keyof WebSocketOptions, true> = {
 export const websocket = (options: WebSocketOptions = {}): WebSocketNetwork => {
   checkOptions('websocket()', options, WEBSOCKET_OPTIONS, websocket)
   checkTlsOptions('websocket()', options.tls, websocket)
+  if (options.on !== undefined) checkOn(options)
   return {
     options,
-    listen: (tls, limits, accept) => listenWebSocket({ ...(tls === undefined ? {} : { tls }), ...options }, limits, accept),
+    listen: (tls, limits, accept, app) =>
+      options.on === undefined
+        ? listenWebSocket({ ...(tls === undefined ? {} : { tls }), ...options }, limits, accept)
+        : listenOnHttp(options, limits, accept, app),
     connect: connectWebSocket
   }
+}
+
+const checkOn = ({ on, path: _path, origins: _origins, ...others }: WebSocketOptions): void => {
+  if (on !== 'http') throw optionError(`'on' of websocket() is 'http' or left out, not '${on}'.`)
+  const [other] = Object.keys(others)
+  if (other !== undefined) throw optionError(`'${other}' of websocket() has no meaning with on: 'http': give it to http() instead.`)
 }

@@ -16,7 +16,7 @@ import {
   type Sink,
   type SubscribeOptions
 } from '@iopa/transport'
-import { ChannelStream } from './channel-stream.ts'
+import { channelStream } from '@iopa/transport/node'
 import { subscribe } from './event-source.ts'
 import { answerOfExchange, type Exchange, exchange } from './exchange.ts'
 
@@ -33,7 +33,7 @@ export const openLink = async (url: URL, network: ByteNetwork, native: boolean, 
     ...(secure && { tls: tls ?? {}, alpn: ['http/1.1'] })
   }
   const channel = await network.connect(address, signal)
-  const stream = native ? (channel.raw as Duplex) : new ChannelStream(channel)
+  const stream = native ? (channel.raw as Duplex) : (channelStream(channel) as Duplex)
   return new HttpLink(stream, { authority: url.host, authorization, clock, limits })
 }
 

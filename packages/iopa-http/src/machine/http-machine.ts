@@ -217,6 +217,13 @@ export class HttpMachine implements UnreadBytes {
     this.full = false
   }
 
+  /** Takes what is unread: from here on it is no HTTP. */
+  takeRest(): Uint8Array {
+    const rest = Buffer.concat([this.chunk.subarray(this.at), ...this.#later])
+    this.drop()
+    return rest
+  }
+
   /** Forgets what makes the next request cheaper: to be called when none is expected soon. */
   forget(): void {
     this.#heads.forget()

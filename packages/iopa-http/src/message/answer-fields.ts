@@ -73,3 +73,17 @@ export const lengthOf = (payload: Payload): number | null => {
   if (typeof payload === 'string') return textLength(payload)
   return payload instanceof Uint8Array ? payload.length : sizeOf(payload)
 }
+
+/** The content length of a body that is left out, null for none: a handler may answer HEAD, or 304, with it (RFC 9110 section 8.6). */
+export const lengthLeftOut = (method: string, answer: SealedAnswer): number | null => {
+  const { payload, status } = answer
+  if (method === 'HEAD' && payload !== null) return lengthOf(payload) ?? statedLength(answer)
+  return status === 204 ? null : statedLength(answer)
+}
+
+/** Gives up a streamed body that is not sent. */
+export const discard = (answer: SealedAnswer): void => {
+  if (!answer.isStream) return
+  const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
+  void iterator.return?.().catch(() => undefined)
+}

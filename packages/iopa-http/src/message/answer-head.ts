@@ -23,6 +23,7 @@ export class AnswerHeads {
   /** By status: the usual reason phrase and its status line. */
   readonly #statuses = new Map<number, { readonly reason: string; readonly line: string }>()
   #date = ''
+  #dateLine = ''
   #dated: unknown = null
   #type = ''
   #typeLine = ''
@@ -45,7 +46,7 @@ export class AnswerHeads {
       const name = pairs[at] as string
       if (isOfConnection(name)) continue
       const value = pairs[at + 1] as string
-      this.#check(name, value)
+      if (!checkField(name, value)) this.ascii = false
       if (name.length === 4 && name.toLowerCase() === 'date') dated = true
       text += `${name}: ${value}\r\n`
     }
@@ -66,6 +67,12 @@ export class AnswerHeads {
     return bodyless ? head : Buffer.concat([head, body])
   }
 
+  /** The current date of an answer (RFC 9110 section 6.6.1). */
+  date(): string {
+    this.#dateField()
+    return this.#date
+  }
+
   /** Stops the clock's timer. */
   close(): void {
     if (this.#dated !== null) this.#clock.clearTimeout(this.#dated)
@@ -75,7 +82,7 @@ export class AnswerHeads {
   #statusLine(status: number, reason: string): string {
     const known = this.#statuses.get(status)
     if (known?.reason === reason) return known.line
-    this.#checkValue(reason, 'The reason phrase')
+    if (!checkValue(reason, 'The reason phrase')) this.ascii = false
     const line = `HTTP/1.1 ${status} ${reason}\r\n`
     if (known === undefined && this.ascii) this.#statuses.set(status, { reason, line })
     return line
@@ -83,7 +90,7 @@ export class AnswerHeads {
 
   #typeField(type: string): string {
     if (type === this.#type) return this.#typeLine
-    this.#checkValue(type, "The value of 'content-type'")
+    if (!checkType(type)) this.ascii = false
     const line = `content-type: ${type}\r\n`
     if (this.ascii) {
       this.#type = type
@@ -96,7 +103,8 @@ export class AnswerHeads {
   #dateField(): string {
     if (this.#dated === null) {
       const now = this.#clock.now()
-      this.#date = `date: ${new Date(now).toUTCString()}\r\n`
+      this.#date = new Date(now).toUTCString()
+      this.#dateLine = `date: ${this.#date}\r\n`
       this.#dated = this.#clock.setTimeout(
         () => {
           this.#dated = null
@@ -104,22 +112,28 @@ export class AnswerHeads {
         1000 - (now % 1000)
       )
     }
-    return this.#date
+    return this.#dateLine
   }
+}
 
-  #check(name: string, value: string): void {
-    if (!isToken(name)) throw new IopaError(500, 'bad-header-name', `'${name}' is no header name: use letters, digits and '-'.`)
-    this.#checkValue(value, name)
-  }
+/** Checks a field of an answer; true when its value is ASCII. @throws IopaError 500 for what HTTP cannot carry (RFC 9110 section 5.5). */
+export const checkField = (name: string, value: string): boolean => {
+  if (!isToken(name)) throw new IopaError(500, 'bad-header-name', `'${name}' is no header name: use letters, digits and '-'.`)
+  return checkValue(value, name)
+}
 
-  #checkValue(value: string, name: string): void {
-    for (let at = 0; at < value.length; at++) {
-      const unit = value.charCodeAt(at)
-      if (unit >= 32 && unit < 127) continue
-      if (unit > 255 || unit === 127 || (unit < 32 && unit !== 9)) {
-        throw new IopaError(500, 'bad-header-value', `'${name}' of an answer holds a character that HTTP cannot carry; encode it.`)
-      }
-      if (unit > 127) this.ascii = false
+/** The same for a content type. */
+export const checkType = (type: string): boolean => checkValue(type, "The value of 'content-type'")
+
+const checkValue = (value: string, name: string): boolean => {
+  let ascii = true
+  for (let at = 0; at < value.length; at++) {
+    const unit = value.charCodeAt(at)
+    if (unit >= 32 && unit < 127) continue
+    if (unit > 255 || unit === 127 || (unit < 32 && unit !== 9)) {
+      throw new IopaError(500, 'bad-header-value', `'${name}' of an answer holds a character that HTTP cannot carry; encode it.`)
     }
+    if (unit > 127) ascii = false
   }
+  return ascii
 }

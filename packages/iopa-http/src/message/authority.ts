@@ -51,8 +51,14 @@ export const absoluteTarget = (target: string): AbsoluteTarget => {
   return { scheme: (parts[1] as string).toLowerCase(), authority: parts[2] as string, rest: rest.startsWith('/') ? rest : `/${rest}` }
 }
 
-/** True when two authorities name the same host and port; one without a port has the default port of the scheme (RFC 9110 section 4.2.3). */
-export const isSameAuthority = (one: string, other: string, scheme: string): boolean => normal(one, scheme) === normal(other, scheme)
+/**
+ * A request that names two hosts is refused: a proxy before this server may have read the other one. A host without a port has the default
+ * port of the scheme (RFC 9110 section 4.2.3). @throws IopaError 400.
+ */
+export const checkOneHost = (host: string | null, authority: string, scheme: string): void => {
+  if (host === null || normal(host, scheme) === normal(authority, scheme)) return
+  throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
+}
 
 const normal = (authority: string, scheme: string): string => {
   const name = authority.toLowerCase()

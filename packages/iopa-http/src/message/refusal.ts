@@ -25,3 +25,6 @@ export const INCOMPLETE: IopaError = new IopaError(400, 'incomplete-request', 'T
 /** The error for a header that does not come. */
 export const headerTimeout = (limit: number): IopaError =>
   new IopaError(408, 'header-timeout', `The header of the request did not come within ${limit} ms.`)
+
+/** The error for an answer whose body stands still. */
+export const bodyStalled = (limit: number): IopaError => new IopaError(500, 'body-stalled', `The body made no progress for ${limit} ms.`)

@@ -23,6 +23,10 @@ export class HeadFields {
   closes = false
   /** `Connection: keep-alive`, which HTTP/1.0 needs. */
   keepsAlive = false
+  /** `Connection: upgrade`. */
+  upgrades = false
+  /** The protocols of Upgrade; empty for none. */
+  upgrade = ''
   /** One of them states a precondition. */
   conditional = false
   #lengths = 0
@@ -40,6 +44,9 @@ export class HeadFields {
       case 6:
         if (is(name, 'Accept', 'accept')) this.accept = this.accept === '' ? value : `${this.accept}, ${value}`
         else if (is(name, 'Expect', 'expect')) this.expectation = this.expectation === '' ? value : `${this.expectation}, ${value}`
+        break
+      case 7:
+        if (is(name, 'Upgrade', 'upgrade')) this.upgrade = this.upgrade === '' ? value : `${this.upgrade}, ${value}`
         break
       case 8:
       case 13:
@@ -73,6 +80,7 @@ export class HeadFields {
       const name = option.trim()
       if (name === 'close') this.closes = true
       else if (name === 'keep-alive') this.keepsAlive = true
+      else if (name === 'upgrade') this.upgrades = true
     }
   }
 

@@ -14,7 +14,7 @@ import {
   type Scope,
   type SealedAnswer
 } from '@iopa/transport'
-import { absoluteTarget, type HostRules, isSameAuthority } from '../message/authority.ts'
+import { absoluteTarget, checkOneHost, type HostRules } from '../message/authority.ts'
 import { answerTo, malformed } from '../message/refusal.ts'
 import type { HeadFields } from '../message/request-head.ts'
 import { type ProxiedClients, type TrustedProxies, unmapped } from './proxies.ts'
@@ -36,6 +36,7 @@ export class Admission {
   /** The context of the connection. */
   readonly connection: Context
   readonly #rules: AdmissionRules
+  readonly #channel: ByteChannel
   /** Parent of the requests: they inherit the keys that middleware sets on the connection, but not from one that a proxy shares out. */
   readonly #parent: Context | Scope
   readonly #endpoint: Endpoint
@@ -46,21 +47,23 @@ export class Admission {
   /** The host of a request that names none, as HTTP/1.0 may: the address that the client has connected to. */
   readonly #ownHost: string
 
-  constructor(channel: ByteChannel, rules: AdmissionRules) {
+  /** `protocol` is that of the requests, but for HTTP/1.0; `raw` is what code that knows its type may use. */
+  constructor(channel: ByteChannel, rules: AdmissionRules, protocol = 'HTTP/1.1', raw: unknown = channel.raw) {
     this.#rules = rules
+    this.#channel = channel
     this.#proxies = rules.proxies?.has(channel.remoteAddress) === true ? rules.proxies : null
     const local = unmapped(channel.localAddress)
     this.#ownHost = local.includes(':') ? `[${local}]` : local
     this.#endpoint = {
       scheme: rules.scheme,
-      protocol: 'HTTP/1.1',
+      protocol,
       remoteAddress: channel.remoteAddress,
       remotePort: channel.remotePort,
       localAddress: channel.localAddress,
       localPort: channel.localPort,
       tls: channel.tls,
       sessionId: `${channel.localAddress}:${channel.localPort}-${channel.remoteAddress}:${channel.remotePort}`,
-      rawTransport: channel.raw,
+      rawTransport: raw,
       bodyLimit: rules.limits.body,
       clientCertificate: () => certificateOf(channel)
     }
@@ -79,11 +82,11 @@ export class Admission {
     }
   }
 
-  /** The answer to what is refused before there is a context, which the log hears of. */
+  /** The answer to a request for which there is no context; a log hears of it. */
   refuse(error: IopaError): SealedAnswer {
     const { status, code } = error
     // One over a limit of connections is reported where that is counted.
-    if (code !== 'too-many-connections') this.#rules.counters.refusal(status, code, this.#endpoint)
+    if (code !== 'too-many-connections') this.#rules.counters.refusal(status, code, this.#channel)
     return answerTo(error)
   }
 
@@ -193,13 +196,9 @@ const checkExpectation = (expectation: string): void => {
   throw new IopaError(417, 'unknown-expectation', "The only expectation that can be met is '100-continue'.")
 }
 
-/** A request with two hosts is refused: a proxy before this server may have read the other one. */
 const fromAbsolute = (request: HttpRequest, target: string): string => {
   const { scheme, authority, rest } = absoluteTarget(target)
-  const { host } = request.fields
-  if (host !== null && !isSameAuthority(host, authority, scheme)) {
-    throw new IopaError(400, 'other-host', 'The request target and the Host header name different hosts.')
-  }
+  checkOneHost(request.fields.host, authority, scheme)
   request.addressed = authority
   return rest
 }

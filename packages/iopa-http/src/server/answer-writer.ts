@@ -2,7 +2,18 @@ import { type ByteChannel, type Context, type Counters, type Host, IopaError, ty
 import { EventStream, eventStreamFields, type Heartbeats, lackingEventFields } from '../events/event-stream.ts'
 import { type HttpMachine, NO_LENGTH, UNKNOWN_LENGTH } from '../machine/http-machine.ts'
 import { ANSWER_CUT } from '../machine/transitions.ts'
-import { asksToClose, fieldsOf, isBodyless, isEventStream, isObservable, lengthOf, statedLength, textLength } from '../message/answer-fields.ts'
+import {
+  asksToClose,
+  discard,
+  fieldsOf,
+  isBodyless,
+  isEventStream,
+  isObservable,
+  lengthLeftOut,
+  lengthOf,
+  statedLength,
+  textLength
+} from '../message/answer-fields.ts'
 import { type AnswerHeads, LAST_CHUNK } from '../message/answer-head.ts'
 import { answerTo } from '../message/refusal.ts'
 import { type BodyWriter, GIVEN_UP, PART } from './body-writer.ts'
@@ -126,7 +137,8 @@ export class AnswerWriter {
     const { payload, isStream, status, reason, headerPairs, type } = answer
     if (this.#settings.closing || (headerPairs.length > 0 && asksToClose(answer))) machine.closes = true
     if (request.method === 'HEAD' || isBodyless(status)) {
-      const head = machine.respond(status, reason, headerPairs, type, lengthLeftOut(request, answer), isStream)
+      const length = lengthLeftOut(request.method, answer) ?? NO_LENGTH
+      const head = machine.respond(status, reason, headerPairs, type, length, isStream)
       machine.complete()
       this.#buffer.head(head, machine.ascii)
       discard(answer)
@@ -184,18 +196,4 @@ export class AnswerWriter {
     this.#machine.complete()
     this.#settle(request, 'finish')
   }
-}
-
-/** The content length of a body that is left out: a handler may answer HEAD, or 304, with it (RFC 9110 section 8.6). */
-const lengthLeftOut = (request: HttpRequest, answer: SealedAnswer): number => {
-  const { payload, status } = answer
-  if (request.method === 'HEAD' && payload !== null) return lengthOf(payload) ?? statedLength(answer) ?? NO_LENGTH
-  return (status === 204 ? null : statedLength(answer)) ?? NO_LENGTH
-}
-
-/** Gives up a streamed body that is not sent. */
-export const discard = (answer: SealedAnswer): void => {
-  if (!answer.isStream) return
-  const iterator = (answer.payload as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
-  void iterator.return?.().catch(() => undefined)
 }

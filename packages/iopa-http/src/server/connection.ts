@@ -1,38 +1,26 @@
-import {
-  type ByteChannel,
-  type ByteReceiver,
-  type Clock,
-  type Connection,
-  ConnectionUser,
-  type Context,
-  IopaError,
-  isIopaError
-} from '@iopa/transport'
+import { type ByteChannel, type ByteReceiver, type Connection, type Context, IopaError, isIopaError } from '@iopa/transport'
 import { acceptsEventStream } from '../events/event-stream.ts'
 import { HttpMachine, NEXT_REQUEST, OVERLONG } from '../machine/http-machine.ts'
 import { CLOSE, CLOSED, DISCARDING, FINISH, HALF_CLOSED, HEAD, LINGERING, PEER_END, PEER_GONE, RECEIVING } from '../machine/transitions.ts'
-import { DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
-import { Admission, type AdmissionRules } from './admission.ts'
-import { type AnswerSettings, AnswerWriter, discard } from './answer-writer.ts'
+import { discard } from '../message/answer-fields.ts'
+import { bodyStalled, DISCONNECTED, headerTimeout, INCOMPLETE, OVER } from '../message/refusal.ts'
+import { Admission } from './admission.ts'
+import { AnswerWriter } from './answer-writer.ts'
 import { BodyWriter } from './body-writer.ts'
 import { BODY_STALLED, ConnectionCheck, DEAD, HEAD_LATE } from './connection-check.ts'
-import type { Lingering } from './lingering.ts'
+import { NamedUser } from './named-user.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { HttpRequest } from './request.ts'
 import { BodyPort } from './request-body.ts'
+import type { ConnectionSettings, ServedConnection } from './served-connection.ts'
+import { refusalOf, Takeover, takerOf } from './takeover.ts'
 import { WriteBuffer } from './write-buffer.ts'
-
-/** What the connections of one listener share. */
-export interface ConnectionSettings extends AdmissionRules, AnswerSettings {
-  readonly clock: Clock
-  readonly lingering: Lingering
-}
 
 /**
  * One connection: carries bytes between a channel and a machine, and requests between the machine and the app. What is
  * answered at once leaves in one write, however many requests one read has brought.
  */
-export class HttpConnection implements ByteReceiver {
+export class HttpConnection implements ByteReceiver, ServedConnection {
   readonly #channel: ByteChannel
   readonly #counted: Connection
   readonly #settings: ConnectionSettings
@@ -45,9 +33,7 @@ export class HttpConnection implements ByteReceiver {
   readonly #answers: AnswerWriter
   readonly #admission: Admission
   readonly #check: ConnectionCheck
-  readonly #user: ConnectionUser
-  /** Middleware has set a user on the connection. */
-  #named = false
+  readonly #user: NamedUser
   readonly #closed: () => void
   /** The request in work. */
   #request: HttpRequest | null = null
@@ -56,6 +42,8 @@ export class HttpConnection implements ByteReceiver {
   #paused = false
   /** This side has ended the connection. */
   #ended = false
+  /** Another protocol has taken the connection. */
+  #taken: Takeover | null = null
 
   /** `closed` is called when the connection is gone. */
   constructor(channel: ByteChannel, counted: Connection, settings: ConnectionSettings, closed: () => void) {
@@ -72,7 +60,7 @@ export class HttpConnection implements ByteReceiver {
     this.#admission = new Admission(channel, settings)
     this.#check = new ConnectionCheck({ channel, machine, buffer, watch, limits })
     // The next request on a new connection has to say who it is.
-    this.#user = new ConnectionUser(host, this.#admission.connection, () => {
+    this.#user = new NamedUser(host, this.#admission.connection, () => {
       if (this.#request === null) this.finish()
       else machine.closes = true
     })
@@ -81,11 +69,13 @@ export class HttpConnection implements ByteReceiver {
   }
 
   data(chunk: Uint8Array): void {
-    if (this.#reading) this.#machine.push(chunk)
+    if (this.#taken !== null) this.#taken.data(chunk)
+    else if (this.#reading) this.#machine.push(chunk)
     else this.#read(chunk)
   }
 
   end(): void {
+    if (this.#taken?.ends() === true) return
     const machine = this.#machine
     if (!machine.may(PEER_END)) return
     const incomplete = machine.state === HEAD
@@ -102,6 +92,7 @@ export class HttpConnection implements ByteReceiver {
   }
 
   drain(): void {
+    if (this.#taken?.drains() === true) return
     this.#counted.touch()
     this.#buffer.drained()
     this.#watch.waited('drain')
@@ -109,7 +100,8 @@ export class HttpConnection implements ByteReceiver {
     this.#readOn()
   }
 
-  close(): void {
+  close(error?: Error): void {
+    this.#taken?.closes(error, this.#admission)
     this.#machine.step(CLOSE)
     this.#vanish()
     this.#user.close()
@@ -119,10 +111,9 @@ export class HttpConnection implements ByteReceiver {
     this.#closed()
   }
 
-  /** Ends the connection, unless a request is in work on it. */
+  /** Ends the connection, unless a request is in work on it, or another protocol has it. */
   finish(): void {
-    const discarding = this.#machine.state === DISCARDING
-    if (this.#machine.may(FINISH)) this.#finish(discarding)
+    if (this.#taken === null && this.#machine.may(FINISH)) this.#finish(this.#machine.state === DISCARDING)
   }
 
   /** Ends an observation: the observer hears of no further change. */
@@ -132,16 +123,14 @@ export class HttpConnection implements ByteReceiver {
 
   /** Drops a connection whose peer keeps others waiting: it does not read, or does not send what it has begun to. */
   sweep(now: number): void {
+    if (this.#taken !== null) return
     switch (this.#check.look(now)) {
       case DEAD:
         this.#channel.destroy()
         break
-      case BODY_STALLED: {
-        const { idleTimeout } = this.#settings.limits
-        const error = new IopaError(500, 'body-stalled', `The body made no progress for ${idleTimeout} ms.`)
-        if (this.#request !== null) this.#answers.fail(this.#request, error)
+      case BODY_STALLED:
+        if (this.#request !== null) this.#answers.fail(this.#request, bodyStalled(this.#settings.limits.idleTimeout))
         break
-      }
       case HEAD_LATE:
         this.#finishWith(headerTimeout(this.#settings.limits.headerTimeout))
     }
@@ -169,7 +158,7 @@ export class HttpConnection implements ByteReceiver {
     }
     this.#reading = false
     if (machine.state === HALF_CLOSED) this.#starve()
-    if (machine.state >= LINGERING) return
+    if (machine.state >= LINGERING || this.#taken !== null) return
     if (this.#request === null) buffer.flush()
     // Others that were pipelined are in work: their answers may be there before the next turn.
     else buffer.flushSoon()
@@ -190,10 +179,24 @@ export class HttpConnection implements ByteReceiver {
       return
     }
     request.context = context
-    const { accept } = request.fields
+    const { accept, upgrade } = request.fields
+    if (upgrade !== '' && this.#isTaken(request, context)) return
     if (accept !== '' && request.method === 'GET' && acceptsEventStream(accept)) this.#answers.observe(request, context)
     else host.run(context, this.#done)
     if (this.#request === request) this.#counted.busy(1)
+  }
+
+  /** True for an upgrade: another protocol has the connection, behind the answers to what was pipelined before, or has refused it. */
+  #isTaken(request: HttpRequest, context: Context): boolean {
+    const taker = takerOf(this.#settings, request, context)
+    const refusal = taker === undefined ? null : refusalOf(taker, context, this.#admission)
+    if (refusal !== null) this.#answers.write(request, refusal)
+    if (taker === undefined || refusal !== null) return taker !== undefined
+    this.#request = null
+    this.#buffer.flush()
+    this.#taken = new Takeover(this.#channel, this.#counted, request)
+    this.#taken.begin(taker, context, this.#machine.takeRest())
+    return true
   }
 
   readonly #done = (context: Context): void => {
@@ -216,9 +219,7 @@ export class HttpConnection implements ByteReceiver {
     if (request.fields.length !== 0) request.break(OVER)
     if (context !== null) {
       void context.end(reason)
-      const named = this.#admission.connection['server.User'] !== undefined
-      if (named || this.#named) this.#user.look(context)
-      this.#named = named
+      this.#user.settled(context)
       this.#counted.busy(0)
     } else this.#counted.touch()
     if (request.client !== '') this.#admission.leave(request)

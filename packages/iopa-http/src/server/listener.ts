@@ -11,22 +11,25 @@ import {
   type Listener,
   listenerUrl,
   requiredPort,
-  type TlsOptions
+  type Subscription,
+  type TlsOptions,
+  upgradesOf
 } from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
 import { AnswerHeads } from '../message/answer-head.ts'
 import { HostRules } from '../message/authority.ts'
 import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
-import { type ConnectionSettings, HttpConnection } from './connection.ts'
+import { HttpConnection } from './connection.ts'
 import { LINGER, Lingering } from './lingering.ts'
 import { ProxiedClients, TrustedProxies } from './proxies.ts'
+import type { ConnectionSettings, ServedConnection } from './served-connection.ts'
 
 // Connections over the limit that get an answer at the same time; further ones are dropped.
 const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
-export const listen = async (host: Host, network: ByteNetwork, options: HttpOptions): Promise<Listener> => {
+export const listen = async (host: Host, network: ByteNetwork, native: boolean, options: HttpOptions): Promise<Listener> => {
   const { host: address = '127.0.0.1', tls } = options
   const port = requiredPort('http', options.port)
   const { limits } = host
@@ -44,12 +47,14 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     proxies,
     clients: new ProxiedClients(limits.connectionsPerAddress, () => counters.refuse()),
     lingering: new Lingering(),
+    upgrades: upgradesOf(host),
     heads: new AnswerHeads(clock),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
     retry: options.retry ?? 3_000,
     closing: false
   }
-  const open = new Map<Connection, HttpConnection>()
+  const engine = speaksHttp2(options) ? (await import('../http2/engine.ts')).http2Engine(settings, options, native) : null
+  const open = new Map<Connection, ServedConnection>()
   const connections = new Connections(clock, limits, connection => open.get(connection)?.finish(), counters)
   const sweep = sweeper(clock, limits, open)
   let refused = 0
@@ -61,7 +66,8 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
       return
     }
     refused++
-    turnAway(channel, clock, settings.heads.last(answerTo(tooManyConnections())), () => refused--)
+    const answer = channel.protocol === 'h2' ? GOODBYE : settings.heads.last(answerTo(tooManyConnections()))
+    turnAway(channel, clock, answer, () => refused--)
   }
 
   const accept = (channel: ByteChannel): void => {
@@ -71,14 +77,31 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
       refuse(channel)
       return
     }
-    open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
+    const closed = (): boolean => open.delete(counted)
+    const accepting = engine?.accept(channel, counted, closed, speaker => open.set(counted, speaker))
+    if (accepting !== true) open.set(counted, new HttpConnection(channel, counted, settings, closed))
     sweep()
   }
-  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, accept, counters.failed, counters.unsecured)
+  const bound = await network.listen(
+    { host: address, port, tls, alpn: engine !== null && tls !== undefined ? ['h2', 'http/1.1'] : ['http/1.1'] },
+    accept,
+    counters.failed,
+    counters.unsecured
+  )
+
+  const url = listenerUrl(scheme, bound.address, bound.port)
+  let served: Subscription
+  try {
+    served = settings.upgrades.serve(url)
+  } catch (error) {
+    await bound.close()
+    throw error
+  }
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {
     settings.closing = true
+    served[Symbol.dispose]()
     const closed = bound.close()
     for (const connection of open.values()) connection.endEvents()
     // What has arrived already is read in the next turn of the event loop, and still answered.
@@ -88,14 +111,20 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     await closed
   }
   return {
-    url: listenerUrl(scheme, bound.address, bound.port),
+    url,
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && bound.reload && { reload: (next: TlsOptions) => bound.reload?.(next) })
   }
 }
 
+/** The suites of pre-shared keys are not fit for HTTP/2 (RFC 9113 section 9.2.2). */
+const speaksHttp2 = ({ http2, tls }: HttpOptions): boolean => (http2 ?? tls !== undefined) !== false && tls?.psk === undefined
+
+/** SETTINGS without any, and GOAWAY with ENHANCE_YOUR_CALM (RFC 9113 sections 6.5 and 6.8). */
+const GOODBYE: Uint8Array = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11)
+
 /** Looks after all connections in one coarse turn, as long as there are any; call it for each new one. */
-const sweeper = (clock: Clock, { headerTimeout, idleTimeout }: Limits, open: ReadonlyMap<unknown, HttpConnection>): (() => void) => {
+const sweeper = (clock: Clock, { headerTimeout, idleTimeout }: Limits, open: ReadonlyMap<unknown, ServedConnection>): (() => void) => {
   const interval = Math.max(1, Math.min(1000, headerTimeout / 4, idleTimeout / 4))
   let armed = false
   const arm = (): void => {

@@ -5,8 +5,20 @@ import { ANSWERING_EARLY } from '../machine/transitions.ts'
 import type { PeerWatch } from './peer-watch.ts'
 import type { WriteBuffer } from './write-buffer.ts'
 
-/** Where the bodies of the requests of one connection come from. */
-export class BodyPort {
+/** Where the body of a request comes from. */
+export interface BodySource {
+  /** `reader` begins to read. */
+  begin(reader: BodyReader): void
+  /** The whole body, when it has come already and has at most `most` bytes. */
+  whole(most: number): Uint8Array | null
+  /** More is wanted. */
+  read(): void
+  /** A reader begins or ends to wait for the peer. */
+  waits(waiting: boolean): void
+}
+
+/** The bodies of the requests of one connection of HTTP/1.1. */
+export class BodyPort implements BodySource {
   readonly #machine: HttpMachine
   readonly #buffer: WriteBuffer
   readonly #watch: PeerWatch
@@ -45,7 +57,7 @@ export class BodyPort {
 
 /** The body of a request as it comes in: read whole, or chunk by chunk with back-pressure; at most `limit` bytes of it. */
 export class RequestBody implements BodyStream, BodyReader {
-  readonly #port: BodyPort
+  readonly #port: BodySource
   readonly #limit: number
   #begun = false
   #ended = false
@@ -59,7 +71,7 @@ export class RequestBody implements BodyStream, BodyReader {
   #error: IopaError | null = null
   #wake: (() => void) | null = null
 
-  constructor(port: BodyPort, limit: number) {
+  constructor(port: BodySource, limit: number) {
     this.#port = port
     this.#limit = limit
     this.#most = limit

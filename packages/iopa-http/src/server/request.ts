@@ -1,6 +1,6 @@
 import type { Body, Context, IopaError, RequestSource } from '@iopa/transport'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
-import { type BodyPort, RequestBody } from './request-body.ts'
+import { type BodySource, RequestBody } from './request-body.ts'
 
 /** One request as the app sees it: what a context is made of, and what the connection has to remember of it. */
 export class HttpRequest implements RequestSource {
@@ -27,10 +27,10 @@ export class HttpRequest implements RequestSource {
   /** Why the body cannot be read, when that is known before the app asks for it. */
   #fault: IopaError | null = null
   readonly #limit: number
-  readonly #port: BodyPort
+  readonly #port: BodySource
 
   /** Copies the head, which the next request overwrites; the body has at most `limit` bytes. */
-  constructor({ method, target, minor, fields }: RequestHead, limit: number, port: BodyPort) {
+  constructor({ method, target, minor, fields }: RequestHead, limit: number, port: BodySource) {
     this.method = method
     this.target = target
     this.minor = minor

@@ -12,7 +12,7 @@ import {
 } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import type { EmbeddedOptions, MqttListener, MqttListenerOptions } from '../options.ts'
-import type { WebSocketListener, WebSocketNetwork } from '../websocket/network.ts'
+import type { BrowserListener, WebSocketNetwork } from '../websocket/network.ts'
 import { Broker } from './broker.ts'
 
 /** A broker on a network. */
@@ -69,13 +69,17 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
     const browsers = options.websocket ? await listenForBrowsers(options.websocket, options, own, broker, connections, counters) : null
     if (browsers) {
       servers.push(browsers)
-      urls.push(browsers.url)
     }
     let closing: Promise<void> | null = null
     return {
       url: urls[0] as URL,
-      urls,
-      websocketUrl: browsers?.url ?? null,
+      get urls() {
+        const forBrowsers = browsers?.url ?? null
+        return forBrowsers === null ? urls : [...urls, forBrowsers]
+      },
+      get websocketUrl() {
+        return browsers?.url ?? null
+      },
       publish: (topic, payload, publishOptions) => broker.publish(topic, payload, publishOptions),
       close: ({ timeout = own.limits.drainTimeout } = {}) => (closing ??= close(timeout)),
       reload: (tls: TlsOptions) => {
@@ -98,10 +102,10 @@ async function listenForBrowsers(
   broker: Broker,
   connections: Connections,
   counters: Counters
-): Promise<WebSocketListener> {
-  const { server, host: address = '127.0.0.1' } = websocket.options
-  // A server that exists has been bound already.
-  if (server === undefined) host.assertProtected(address, allowUnauthenticated)
+): Promise<BrowserListener> {
+  const { on, server, host: address = '127.0.0.1' } = websocket.options
+  // A server that exists has been bound already, and that of http() is looked at when it listens.
+  if (server === undefined && on === undefined) host.assertProtected(address, allowUnauthenticated)
   const { connections: most, headerBytes, headerTimeout, requestTimeout } = host.limits
   const limits = {
     maxPayload: broker.maxPacketSize,
@@ -112,5 +116,5 @@ async function listenForBrowsers(
     messageTimeout: requestTimeout,
     refused: (status: number, peer: Pick<ByteChannel, 'remoteAddress' | 'remotePort'>) => counters.refusal(status, 'refused', peer)
   }
-  return websocket.listen(tls, limits, channel => broker.accept(channel, connections))
+  return websocket.listen(tls, limits, channel => broker.accept(channel, connections), { host, allowUnauthenticated })
 }

@@ -59,9 +59,15 @@ const LOOPBACK_NAMES = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 /**
  * Whether a page of `origin` may connect. A client that is not a browser sends no Origin and may; so may pages of the host that the request
  * names, and pages that are listed. On a loopback address the host must be a name of this machine: a foreign page can have its own name
- * resolve to it (DNS rebinding).
+ * resolve to it (DNS rebinding). With `secure` the page must have come with TLS or without, as the listener says.
  */
-export const isOriginAllowed = (origin: string | undefined, host: string, localAddress: string, listed: readonly string[]): boolean => {
+export const isOriginAllowed = (
+  origin: string | undefined,
+  host: string,
+  localAddress: string,
+  listed: readonly string[],
+  secure?: boolean
+): boolean => {
   if (origin === undefined) return true
   if (listed.some(one => one.replace(/\/$/, '').toLowerCase() === origin.toLowerCase())) return true
   if (!URL.canParse(origin) || !URL.canParse(`http://${host}`)) return false
@@ -69,6 +75,7 @@ export const isOriginAllowed = (origin: string | undefined, host: string, localA
   const asked = new URL(`${page.protocol}//${host}`)
   if (page.protocol !== 'http:' && page.protocol !== 'https:') return false
   if (page.host !== asked.host) return false
+  if (secure !== undefined && secure !== (page.protocol === 'https:')) return false
   return !isLoopbackAddress(localAddress) || LOOPBACK_NAMES.test(asked.hostname)
 }
 

@@ -14,17 +14,40 @@ export const listenWebSocket = async (
   limits: WebSocketLimits,
   accept: (channel: ByteChannel) => void
 ): Promise<WebSocketListener> => {
-  const endpoint = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    maxPayload: limits.maxPayload,
-    perMessageDeflate: false,
-    handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
-  })
+  const endpoint = webSocketEndpoint(limits)
   const proxies = options.trustProxy === undefined ? null : new TrustedProxies(options.trustProxy)
   const take: Accept = (opened, socket, { headers }) =>
     accept(new WebSocketChannel(opened, socket, limits, proxies?.clientOf(socket.remoteAddress ?? '', headers)))
   return options.server ? attach(options.server, options, endpoint, take, limits) : listen(options, limits, endpoint, take)
+}
+
+/** Does the handshakes of WebSockets that carry MQTT. */
+export const webSocketEndpoint = ({ maxPayload }: WebSocketLimits): WebSocketServer =>
+  new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload,
+    perMessageDeflate: false,
+    handleProtocols: offered => (offered.has('mqtt') ? 'mqtt' : 'mqttv3.1')
+  })
+
+/** Why a handshake is refused; null where it may go on. `secure` is left out where the scheme of the page need not be that of the listener. */
+export const refusalOf = ({ origin, host = '', protocols = '', localAddress, secure }: Handshake, origins: readonly string[]): IopaError | null => {
+  if (!isOriginAllowed(origin, host, localAddress, origins, secure))
+    return new IopaError(403, 'foreign-origin', 'Pages of this origin may not connect: list it in the origins of the server.')
+  const offered = protocols.split(',').map(protocol => protocol.trim())
+  return offered.includes('mqtt') || offered.includes('mqttv3.1')
+    ? null
+    : new IopaError(400, 'no-subprotocol', "Offer the WebSocket subprotocol 'mqtt'.")
+}
+
+/** What a handshake says of where it comes from. */
+export interface Handshake {
+  readonly origin: string | undefined
+  readonly host: string | undefined
+  readonly protocols: string | undefined
+  readonly localAddress: string
+  readonly secure?: boolean
 }
 
 /** Takes a WebSocket whose handshake was done. */
@@ -109,15 +132,10 @@ const upgrade = (
   accept: Accept,
   limits: WebSocketLimits
 ): void => {
-  const { origin, host = '' } = request.headers
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
-  if (!isOriginAllowed(origin, host, (socket as Socket).localAddress ?? '', origins)) {
-    refuse(socket, 403, 'Pages of this origin may not connect: list it in the origins of the server.', limits)
-  } else if (!offered.includes('mqtt') && !offered.includes('mqttv3.1')) {
-    refuse(socket, 400, "Offer the WebSocket subprotocol 'mqtt'.", limits)
-  } else {
-    endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
-  }
+  const { origin, host, 'sec-websocket-protocol': protocols } = request.headers
+  const refusal = refusalOf({ origin, host, protocols, localAddress: (socket as Socket).localAddress ?? '' }, origins)
+  if (refusal !== null) refuse(socket, refusal.status, refusal.message, limits)
+  else endpoint.handleUpgrade(request, socket, head, opened => accept(opened, socket as Socket, request))
 }
 
 /** Answers in plain HTTP, for there is no WebSocket yet. */

@@ -1,4 +1,4 @@
-import type { ByteChannel, ByteServer, Clock, TlsOptions } from '@iopa/transport'
+import type { ByteChannel, ByteServer, Clock, Host, TlsOptions } from '@iopa/transport'
 
 /** What is used of a server of node:http or node:https; named by its members, so that the types of node are not needed. */
 export interface UpgradingServer {
@@ -8,8 +8,10 @@ export interface UpgradingServer {
   address(): { readonly address: string; readonly port: number } | string | null
 }
 
-/** Where browsers connect: MQTT over WebSocket (MQTT 5 section 6), on a port of its own or within a server that exists. */
+/** Where browsers connect: MQTT over WebSocket (MQTT 5 section 6), on a port of its own, on that of `http()`, or within a server that exists. */
 export interface WebSocketOptions {
+  /** `http` takes upgrades at `path` on the ports of `http()` in the same app. Beside it, `path` and `origins` alone have a meaning. */
+  readonly on?: 'http'
   /** A port of its own; 0 lets the system choose. Not with `server`. */
   readonly port?: number
   /** Address to listen on; 127.0.0.1 unless given. */
@@ -17,7 +19,7 @@ export interface WebSocketOptions {
   readonly tls?: TlsOptions
   /** A server of node:http or node:https whose upgrades are taken at `path`; it is neither started nor closed. */
   readonly server?: UpgradingServer
-  /** Path of the endpoint; with `server` `/mqtt` unless given, with `port` any path unless given. */
+  /** Path of the endpoint; with `on` and `server` `/mqtt` unless given, with `port` any path unless given. */
   readonly path?: string
   /**
    * Proxies that are believed which client they forward (X-Forwarded-For): addresses, subnets or `loopback`. Its address then counts for
@@ -57,6 +59,18 @@ export interface WebSocketListener extends ByteServer {
   readonly url: URL
 }
 
+/** The same where browsers may connect to `http()`. */
+export interface BrowserListener extends ByteServer {
+  /** Null until `http()` listens, where it rides on that. */
+  readonly url: URL | null
+}
+
+/** The app of a listener that rides on `http()`. */
+export interface WebSocketApp {
+  readonly host: Pick<Host, 'shared' | 'assertProtected'>
+  readonly allowUnauthenticated: boolean | undefined
+}
+
 /** How to reach a server over WebSocket. */
 export interface WebSocketTarget {
   readonly tls?: TlsOptions
@@ -70,7 +84,7 @@ export interface WebSocketNetwork {
   /** What `websocket()` was given. */
   readonly options: WebSocketOptions
   /** Serves; `tls` counts where the options name none. Rejects when the port cannot be bound. */
-  listen(tls: TlsOptions | undefined, limits: WebSocketLimits, accept: (channel: ByteChannel) => void): Promise<WebSocketListener>
+  listen(tls: TlsOptions | undefined, limits: WebSocketLimits, accept: (channel: ByteChannel) => void, app: WebSocketApp): Promise<BrowserListener>
   /** Connects to a `ws:` or `wss:` URL. Rejects when it cannot. */
   connect(url: URL, target: WebSocketTarget): Promise<ByteChannel>
 }

@@ -40,6 +40,8 @@ export interface ByteChannel {
   clientCertificate?(): unknown
   /** Identity of the pre-shared key, where TLS used one. */
   readonly pskIdentity?: string | undefined
+  /** Application protocol that TLS has negotiated (RFC 7301), such as `h2`; undefined for none. */
+  readonly protocol?: string | undefined
 }
 
 /** Where to listen or to connect to. */

@@ -8,6 +8,8 @@ export interface SocketLike {
   readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
   readonly encrypted?: boolean
+  /** Of TLS; false where none was negotiated. */
+  readonly alpnProtocol?: string | false | null
   readonly writableLength: number
   readonly destroyed: boolean
   readonly writable: boolean
@@ -36,6 +38,7 @@ export class SocketChannel implements ByteChannel {
   readonly tls: boolean
   readonly raw: unknown
   readonly pskIdentity: string | undefined
+  readonly protocol: string | undefined
   readonly #socket: SocketLike
   #error: Error | undefined
   #resets = false
@@ -49,6 +52,7 @@ export class SocketChannel implements ByteChannel {
     this.localPort = socket.localPort ?? 0
     this.tls = socket.encrypted === true
     this.pskIdentity = pskIdentity
+    this.protocol = socket.alpnProtocol || undefined
     // Small answers must not wait for an acknowledgement of the one before.
     socket.setNoDelay?.(true)
     socket.on('error', (error: Error) => {

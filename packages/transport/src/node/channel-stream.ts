@@ -1,12 +1,17 @@
 import { Duplex } from 'node:stream'
-import type { ByteChannel } from '@iopa/transport'
+import type { ByteChannel } from '../channels/byte-channel.ts'
+import { isCertificate } from './tls-context.ts'
 
 type Done = (error?: Error | null) => void
 
-/** A byte channel as the stream that node:http takes in the place of a socket. */
-export class ChannelStream extends Duplex {
+/** A byte channel as the stream (a `Duplex` of node:stream) that libraries of Node take in the place of a socket. It opens the channel. */
+export const channelStream = (channel: ByteChannel): object => new ChannelStream(channel)
+
+class ChannelStream extends Duplex {
   readonly #channel: ByteChannel
   #written: Done | null = null
+  /** As of a socket. */
+  bytesRead = 0
 
   constructor(channel: ByteChannel) {
     super({ allowHalfOpen: true })
@@ -15,6 +20,7 @@ export class ChannelStream extends Duplex {
     this.on('error', () => undefined)
     channel.open({
       data: chunk => {
+        this.bytesRead += chunk.length
         if (!this.push(chunk)) channel.pause()
       },
       end: () => void this.push(null),
@@ -29,6 +35,27 @@ export class ChannelStream extends Duplex {
 
   get remotePort(): number {
     return this.#channel.remotePort
+  }
+
+  get localAddress(): string {
+    return this.#channel.localAddress
+  }
+
+  get localPort(): number {
+    return this.#channel.localPort
+  }
+
+  get encrypted(): boolean {
+    return this.#channel.tls
+  }
+
+  /** True where the peer has shown a certificate that was checked. */
+  get authorized(): boolean {
+    return isCertificate(this.#channel.clientCertificate?.())
+  }
+
+  getPeerCertificate(): unknown {
+    return this.#channel.clientCertificate?.()
   }
 
   // What node:http asks of a socket beyond a stream; the network below has its own ways.
