@@ -2,10 +2,12 @@
 import { App } from '@iopa/appbuilder'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
+import { connect } from '@iopa/connect'
 import { documents } from '@iopa/documents'
 import { scalar } from '@iopa/documents/scalar'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
+import { toNodeHandler } from '@iopa/http/node'
 import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
@@ -24,10 +26,12 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['App', options => new App(options)],
   ['cbor()', cbor],
   ['coap()', coap],
+  ['connect()', options => connect(() => undefined, options)],
   ['documents()', documents],
   ['scalar()', scalar],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
+  ['toNodeHandler()', options => toNodeHandler(new App(), options)],
   ['mqtt()', mqtt],
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],

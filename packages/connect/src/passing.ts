@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Context } from '@iopa/appbuilder'
 import { contextOf, preview, RECORD, type RunContext } from '@iopa/context/host'
 import type { NodeResponse } from './response.ts'
@@ -35,8 +34,14 @@ const passBody = async (context: Context, response: NodeResponse): Promise<void>
     response.end(payload ?? undefined)
     return
   }
+  let wake = (): void => undefined
+  response.on('drain', () => wake())
+  response.on('close', () => wake())
   try {
-    for await (const chunk of payload) if (!response.write(chunk)) await once(response, 'drain', { signal: context.signal })
+    for await (const chunk of payload) {
+      if (!response.write(chunk)) await new Promise<void>(resolve => (wake = resolve))
+      if (response.destroyed) throw new Error('The request ended before its body.')
+    }
     response.end()
   } catch (error) {
     response.destroy(error as Error)
