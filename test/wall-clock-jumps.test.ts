@@ -95,7 +95,7 @@ describe.each([
     sends.channel.write('def')
     await clock.advance(100)
     expect(sends.text()).toContain('6 bytes')
-    await clock.advance(65_000)
+    await clock.advance(80_000)
     expect(silent.closed).toBe(true)
     await close()
   })

@@ -44,6 +44,7 @@ const compression = (_req: unknown, res: unknown, next: () => void): void => {
   const end = response['end'] as (...values: unknown[]) => unknown
   const on = response['on'] as (type: unknown, listener: unknown) => unknown
   let stream: ReturnType<typeof createGzip> | undefined
+  const waiting: (() => void)[] = []
   let ended = false
   response['write'] = function (this: Any, chunk) {
     if (!this._header) this['_implicitHeader']?.()
@@ -59,6 +60,7 @@ const compression = (_req: unknown, res: unknown, next: () => void): void => {
   onHeaders(response, function () {
     if (!/json|text/.test(String(this['getHeader']?.('Content-Type')))) return
     stream = createGzip()
+    for (const listener of waiting) stream.on('drain', listener)
     this['setHeader']?.('Content-Encoding', 'gzip')
     this['removeHeader']?.('Content-Length')
     stream.on('data', data => {
@@ -68,8 +70,9 @@ const compression = (_req: unknown, res: unknown, next: () => void): void => {
     on.call(this, 'drain', () => stream?.resume())
   })
   response['on'] = function (this: Any, type, listener) {
-    if (type !== 'drain' || stream === undefined) return on.call(this, type, listener)
-    stream.on('drain', listener as () => void)
+    if (type !== 'drain') return on.call(this, type, listener)
+    if (stream === undefined) waiting.push(listener as () => void)
+    else stream.on('drain', listener as () => void)
     return this
   }
   next()

@@ -10,7 +10,6 @@ import {
   type Limits,
   type Listener,
   listenerUrl,
-  requiredPort,
   type TlsOptions
 } from '@iopa/transport'
 import { Heartbeats } from '../events/event-stream.ts'
@@ -20,6 +19,7 @@ import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
 import { type ConnectionSettings, HttpConnection } from './connection.ts'
 import { LINGER, Lingering } from './lingering.ts'
+import { placeOf } from './place.ts'
 import { ProxiedClients, TrustedProxies } from './proxies.ts'
 
 // Connections over the limit that get an answer at the same time; further ones are dropped.
@@ -27,8 +27,9 @@ const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
 export const listen = async (host: Host, network: ByteNetwork, options: HttpOptions): Promise<Listener> => {
-  const { host: address = '127.0.0.1', tls } = options
-  const port = requiredPort('http', options.port)
+  const { tls } = options
+  const place = placeOf(options)
+  const { host: address } = place
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls === undefined ? 'http' : 'https'
@@ -44,7 +45,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     proxies,
     clients: new ProxiedClients(limits.connectionsPerAddress, () => counters.refuse()),
     lingering: new Lingering(),
-    heads: new AnswerHeads(clock),
+    heads: new AnswerHeads(clock, limits.idleTimeout),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
     retry: options.retry ?? 3_000,
     closing: false
@@ -66,7 +67,8 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
 
   const accept = (channel: ByteChannel): void => {
     // Behind a proxy the limit of an address binds its clients, by their requests.
-    const counted = connections.admit(channel, proxies?.has(channel.remoteAddress) !== true)
+    // Peers on a UNIX socket have no address.
+    const counted = connections.admit(channel, channel.remoteAddress !== '' && proxies?.has(channel.remoteAddress) !== true)
     if (counted === null) {
       refuse(channel)
       return
@@ -74,7 +76,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     open.set(counted, new HttpConnection(channel, counted, settings, () => open.delete(counted)))
     sweep()
   }
-  const bound = await network.listen({ host: address, port, tls, alpn: ['http/1.1'] }, accept, counters.failed)
+  const bound = await network.listen({ ...place, tls, alpn: ['http/1.1'] }, accept, counters.failed)
 
   let closing: Promise<void> | undefined
   const close = async (timeout: number): Promise<void> => {
@@ -88,7 +90,7 @@ export const listen = async (host: Host, network: ByteNetwork, options: HttpOpti
     await closed
   }
   return {
-    url: listenerUrl(scheme, bound.address, bound.port),
+    url: place.path === undefined ? listenerUrl(scheme, bound.address, bound.port) : new URL(`${scheme}+unix://${encodeURIComponent(place.path)}/`),
     close: ({ timeout = limits.drainTimeout } = {}) => (closing ??= close(timeout)),
     ...(tls && bound.reload && { reload: (next: TlsOptions) => bound.reload?.(next) })
   }
