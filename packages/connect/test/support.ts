@@ -5,7 +5,7 @@ import { afterEach } from 'vitest'
 const open: (() => unknown)[] = []
 
 /** Ends with the test. */
-export const atEnd = (dispose: () => unknown): void => {
+const atEnd = (dispose: () => unknown): void => {
   open.push(dispose)
 }
 

@@ -1,7 +1,7 @@
 import { checkOptions } from '../arguments/arguments.ts'
 
 /** The certificate of one name of a server. */
-export interface NamedCertificate {
+interface NamedCertificate {
   readonly key: string | Uint8Array
   readonly cert: string | Uint8Array
 }
