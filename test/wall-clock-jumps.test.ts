@@ -113,7 +113,7 @@ describe.each([
     clock.shift(jump)
     await clock.advance(50_000)
     expect(idle.closed).toBe(false)
-    await clock.advance(30_000)
+    await clock.advance(50_000)
     expect(idle.closed).toBe(true)
     await close()
   })
