@@ -5,6 +5,7 @@ import { cache, cacheControl } from '@iopa/cache'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
 import { compress } from '@iopa/compress'
+import { connect } from '@iopa/connect'
 import { cookies, memorySessions, sessions } from '@iopa/cookies'
 import { cors } from '@iopa/cors'
 import { documents } from '@iopa/documents'
@@ -12,6 +13,7 @@ import { scalar } from '@iopa/documents/scalar'
 import { forms } from '@iopa/forms'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
+import { toNodeHandler } from '@iopa/http/node'
 import { log, requestId } from '@iopa/log'
 import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
@@ -49,6 +51,7 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['compress()', compress],
   ['cookies()', cookies],
   ['cors()', cors],
+  ['connect()', options => connect(() => undefined, options)],
   ['documents()', documents],
   ['scalar()', scalar],
   ['forms()', forms],
@@ -56,6 +59,7 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],
   ['log()', log],
   ['requestId()', requestId],
+  ['toNodeHandler()', options => toNodeHandler(new App(), options)],
   ['mqtt()', mqtt],
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],

@@ -22,6 +22,22 @@ export { E as EventOptions, a as Http2Options } from "./options.js";
 declare function http(options?: HttpOptions): Transport;
 export { HttpOptions, http };
 
+// node.d.ts
+/// <reference lib="esnext.disposable" />
+import { IncomingMessage, ServerResponse } from "node:http";
+import { App } from "@iopa/appbuilder";
+import { Limits } from "@iopa/transport";
+import { EventOptions } from "./index.js";
+interface NodeHandlerOptions extends EventOptions {
+    readonly hosts?: readonly string[];
+    readonly limits?: Partial<Limits>;
+    readonly remoteAddress?: (request: IncomingMessage) => string;
+}
+type NodeHandler = (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => void;
+declare const toNodeHandler: (app: Pick<App, "host">, options?: NodeHandlerOptions) => NodeHandler;
+export { toNodeHandler };
+export type { NodeHandler, NodeHandlerOptions };
+
 // options.d.ts
 /// <reference lib="esnext.disposable" />
 import { TlsOptions, Limits, Clock, ByteNetwork } from "@iopa/transport";
@@ -35,6 +51,9 @@ interface Http2Options {
 interface HttpOptions extends EventOptions {
     readonly host?: string;
     readonly port?: number;
+    readonly path?: string;
+    readonly mode?: number;
+    readonly fd?: number | "systemd";
     readonly hosts?: readonly string[];
     readonly trustProxy?: readonly string[];
     readonly tls?: TlsOptions;

@@ -2,6 +2,10 @@
 
 // byte-channel.d.ts
 /// <reference lib="esnext.disposable" />
+interface NamedCertificate {
+    readonly key: string | Uint8Array;
+    readonly cert: string | Uint8Array;
+}
 interface TlsOptions {
     readonly key?: string | Uint8Array;
     readonly cert?: string | Uint8Array;
@@ -10,6 +14,7 @@ interface TlsOptions {
     readonly minVersion?: "TLSv1.2" | "TLSv1.3";
     readonly verify?: boolean;
     readonly serverName?: string;
+    readonly sni?: Readonly<Record<string, NamedCertificate>>;
     readonly psk?: Readonly<Record<string, Uint8Array>>;
 }
 declare const checkTlsOptions: (name: string, given: TlsOptions | undefined, caller: unknown, more?: Readonly<Record<string, true>>) => void;
@@ -42,6 +47,9 @@ interface ByteChannel {
 interface ByteAddress {
     readonly host: string;
     readonly port: number;
+    readonly path?: string | undefined;
+    readonly mode?: number | undefined;
+    readonly fd?: number | undefined;
     readonly tls?: TlsOptions | undefined;
     readonly alpn?: readonly string[] | undefined;
 }
@@ -997,6 +1005,7 @@ interface NetModule {
     connect(...given: never[]): unknown;
 }
 interface TlsModule extends IdentityCheck {
+    createSecureContext(options: object): unknown;
     createServer(...given: never[]): unknown;
     connect(...given: never[]): unknown;
 }

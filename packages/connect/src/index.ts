@@ -1,3 +1,10 @@
-/** Express middleware in an IOPA app, and an IOPA app as a Node request handler. */
+/**
+ * Express and Connect middleware in an IOPA app: it runs on HTTP requests, and its header fields, answers, errors and users are those of the app.
+ *
+ * @example
+ * const app = new App().use(connect(helmet())).use(http({ port: 8080 }))
+ */
 
-export {}
+export type { ConnectOptions, ConnectUserOptions } from './connect.ts'
+export { connect } from './connect.ts'
+export type { ConnectRequest } from './keys.ts'

@@ -20,14 +20,20 @@ export interface HttpOptions extends EventOptions {
   readonly host?: string
   /** Port to listen on; 0 lets the system choose. `listen` needs it, `connect` does not. */
   readonly port?: number
+  /** In place of host and port: the path of a UNIX socket. A file that nothing listens on any more is replaced. */
+  readonly path?: string
+  /** Permissions of the UNIX socket; default 0o600. */
+  readonly mode?: number
+  /** In place of host and port: the descriptor of a socket that listens already, or `systemd` for the first one that systemd passes on. */
+  readonly fd?: number | 'systemd'
   /**
    * Names that the Host header may have, with or without a port; `*.example.com` for every name below, `*` for any.
    * Without them a listener on loopback accepts `localhost`, `127.0.0.1` and `[::1]`, and any other listener every name.
    */
   readonly hosts?: readonly string[]
   /**
-   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are
-   * believed; none unless given.
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`, `unix` for a UNIX socket) of proxies whose `Forwarded`, or without it `X-Forwarded-For`,
+   * `-Proto` and `-Host`, are believed; none unless given.
    */
   readonly trustProxy?: readonly string[]
   /** Serves HTTPS. */
@@ -48,6 +54,9 @@ export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
   heartbeat: true,
   host: true,
   port: true,
+  path: true,
+  mode: true,
+  fd: true,
   hosts: true,
   trustProxy: true,
   tls: true,

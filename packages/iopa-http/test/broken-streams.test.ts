@@ -90,7 +90,7 @@ describe('a body that ends with the connection', () => {
     const stalled = await stalls({ clock })
     const first = watched(stalled.port)
     await first.peer.send(OLD).until(/half/)
-    await clock.advance(65_000)
+    await clock.advance(80_000)
     await first.peer.until(() => first.peer.closed)
     expect(first.ending()).toBe('ECONNRESET')
 

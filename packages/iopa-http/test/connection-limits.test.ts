@@ -82,7 +82,7 @@ describe('http limits the time', () => {
     await arrive()
     await clock.advance(30_000)
     expect(app.live).toBe(2)
-    await clock.advance(40_000)
+    await clock.advance(50_000)
     await eventually('it has been dropped', () => app.live === 0)
   })
 

@@ -31,6 +31,38 @@ describe('behind a trusted proxy', () => {
     expect(await seen(forwarded, options)).toEqual(['203.0.113.7', 'https', true, 'lights.example', 443])
   })
 
+  test('Forwarded is read by its own grammar, and before the older fields', async () => {
+    const field = (value: string): string => `Forwarded: ${value}\r\n`
+    expect(await seen(field('for=203.0.113.7;proto=https;host=lights.example'), options)).toEqual([
+      '203.0.113.7',
+      'https',
+      true,
+      'lights.example',
+      443
+    ])
+    expect(await seen(`${forwarded}${field('For="[2001:db9::1]:4711"; Proto=HTTPS; by=10.0.0.5')}`, options)).toEqual([
+      '2001:db9::1',
+      'https',
+      true,
+      'localhost',
+      99
+    ])
+    expect(await address(field('for=1.2.3.4, for="203.0.113.7:80" , for=10.0.0.5'), options)).toBe('203.0.113.7')
+    expect(await address(`${field('for=1.2.3.4')}${field('for=203.0.113.7')}`, options)).toBe('203.0.113.7')
+    expect(await seen(field('for=203.0.113.7;proto=https, for=10.0.0.5;proto=http'), options)).toEqual([
+      '203.0.113.7',
+      'https',
+      true,
+      'localhost',
+      99
+    ])
+  })
+
+  test('Forwarded that is malformed, hidden or unknown ends the chain, and the older fields are not used instead', async () => {
+    for (const value of ['for=', 'for="203.0.113.7', 'for=203.0.113.7;for=1.2.3.4', '203.0.113.7', 'for=_hidden', 'for=unknown', ';', 'for=a b'])
+      expect([value, await address(`${forwarded}Forwarded: ${value}\r\n`, options)]).toEqual([value, '127.0.0.1'])
+  })
+
   test('keys without a forwarding header are unchanged', async () => {
     expect(await seen('', options)).toEqual(direct)
     expect(await seen('X-Forwarded-Proto: gopher\r\n', options)).toEqual(direct)

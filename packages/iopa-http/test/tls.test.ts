@@ -6,7 +6,7 @@ import { http } from '../src/index.ts'
 import { identities } from './certificates.ts'
 import { atEnd, eventually, Peer, serve } from './support.ts'
 
-const { ca, of } = identities('server', 'renewed', 'client')
+const { ca, of } = identities('server', 'renewed', 'client', 'second', 'wild')
 const server = of['server'] as { key: string; cert: string }
 
 const dial = async (port: number, settings: TlsOptions, host = 'localhost'): Promise<Client> => {
@@ -30,6 +30,23 @@ describe('over TLS', () => {
     expect(listener.url.protocol).toBe('https:')
     const answer = await (await dial(port, { ca })).send({ 'iopa.Path': '/' })
     expect(await answer.json()).toEqual(['https', true, null])
+  })
+
+  test('a certificate is chosen by the name that the client asks for, and replaced by reload()', async () => {
+    const { listener, port } = await serve(context => context['server.TLS'], {
+      tls: { ...server, sni: { 'Second.example': of['second'] as typeof server, '*.wild.example': of['wild'] as typeof server } }
+    })
+    const shown = async (servername: string): Promise<unknown> => {
+      const socket = await handshake(port, { servername, checkServerIdentity: () => undefined })
+      return (socket.getPeerCertificate().subject as { CN: string }).CN
+    }
+    const names = ['localhost', 'second.example', 'a.wild.example', 'a.b.wild.example', 'wild.example', 'other.example']
+    expect(await Promise.all(names.map(shown))).toEqual(['server', 'second', 'wild', 'server', 'server', 'server'])
+    listener.reload?.({ ...(of['renewed'] as typeof server), sni: { 'second.example': of['client'] as typeof server } })
+    expect(await Promise.all(names.slice(0, 3).map(shown))).toEqual(['renewed', 'client', 'renewed'])
+    listener.reload?.(server)
+    expect(await Promise.all(names.slice(0, 3).map(shown))).toEqual(['server', 'client', 'server'])
+    expect(() => listener.reload?.({ ...server, sni: { 'no name': server } })).toThrow(/is no name of a server/)
   })
 
   test('HTTP/2 is negotiated before HTTP/1.1, unless it is left out', async () => {

@@ -11,6 +11,11 @@ declare module 'negotiator' {
 }
 
 declare module 'range-parser' {
+  // The types of Express, which tests import, name all three.
+  interface Options {
+    readonly combine?: boolean
+  }
+  type Result = -1 | -2
   interface Ranges extends Array<{ start: number; end: number }> {
     type: string
   }

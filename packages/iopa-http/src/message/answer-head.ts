@@ -22,6 +22,8 @@ export class AnswerHeads {
   readonly #clock: Clock
   /** By status: the usual reason phrase and its status line. */
   readonly #statuses = new Map<number, { readonly reason: string; readonly line: string }>()
+  /** What an answer says that is not the last one (RFC 9112 appendix C.2.2). */
+  readonly #persistent: string
   #date = ''
   #dateLine = ''
   #dated: unknown = null
@@ -30,8 +32,11 @@ export class AnswerHeads {
   /** True when the head that was made last is ASCII, so that its UTF-8 is its Latin-1. */
   ascii = true
 
-  constructor(clock: Clock) {
+  /** `idleTimeout` in milliseconds is announced to clients, who need not send a request on a connection that is about to close. */
+  constructor(clock: Clock, idleTimeout: number = Number.POSITIVE_INFINITY) {
     this.#clock = clock
+    const seconds = Math.floor(idleTimeout / 1000)
+    this.#persistent = seconds > 0 && Number.isFinite(seconds) ? `connection: keep-alive\r\nkeep-alive: timeout=${seconds}\r\n` : ''
   }
 
   /**
@@ -54,7 +59,9 @@ export class AnswerHeads {
     if (length >= 0) text += `content-length: ${length}\r\n`
     else if (chunked) text += 'transfer-encoding: chunked\r\n'
     if (!dated) text += this.#dateField()
-    if (connection !== '') text += `connection: ${connection}\r\n`
+    if (connection === 'close') text += 'connection: close\r\n'
+    else if (this.#persistent !== '') text += this.#persistent
+    else if (connection !== '') text += `connection: ${connection}\r\n`
     return `${text}\r\n`
   }
 

@@ -10,7 +10,6 @@ import {
   type Limits,
   type Listener,
   listenerUrl,
-  requiredPort,
   type Subscription,
   type TlsOptions,
   upgradesOf
@@ -22,6 +21,7 @@ import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
 import { HttpConnection } from './connection.ts'
 import { LINGER, Lingering } from './lingering.ts'
+import { placeOf } from './place.ts'
 import { ProxiedClients, TrustedProxies } from './proxies.ts'
 import type { ConnectionSettings, ServedConnection } from './served-connection.ts'
 
@@ -30,8 +30,9 @@ const REFUSED_AT_ONCE = 64
 
 /** Binds and serves until it is closed. Rejects when it cannot bind. */
 export const listen = async (host: Host, network: ByteNetwork, native: boolean, options: HttpOptions): Promise<Listener> => {
-  const { host: address = '127.0.0.1', tls } = options
-  const port = requiredPort('http', options.port)
+  const { tls } = options
+  const place = placeOf(options)
+  const { host: address } = place
   const { limits } = host
   const clock = options.clock ?? host.clock
   const scheme = tls === undefined ? 'http' : 'https'
@@ -48,7 +49,7 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     clients: new ProxiedClients(limits.connectionsPerAddress, () => counters.refuse()),
     lingering: new Lingering(),
     upgrades: upgradesOf(host),
-    heads: new AnswerHeads(clock),
+    heads: new AnswerHeads(clock, limits.idleTimeout),
     heartbeats: new Heartbeats(clock, options.heartbeat ?? 15_000),
     retry: options.retry ?? 3_000,
     closing: false
@@ -72,7 +73,8 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
 
   const accept = (channel: ByteChannel): void => {
     // Behind a proxy the limit of an address binds its clients, by their requests.
-    const counted = connections.admit(channel, proxies?.has(channel.remoteAddress) !== true)
+    // Peers on a UNIX socket have no address.
+    const counted = connections.admit(channel, channel.remoteAddress !== '' && proxies?.has(channel.remoteAddress) !== true)
     if (counted === null) {
       refuse(channel)
       return
@@ -83,13 +85,14 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     sweep()
   }
   const bound = await network.listen(
-    { host: address, port, tls, alpn: engine !== null && tls !== undefined ? ['h2', 'http/1.1'] : ['http/1.1'] },
+    { ...place, tls, alpn: engine !== null && tls !== undefined ? ['h2', 'http/1.1'] : ['http/1.1'] },
     accept,
     counters.failed,
     counters.unsecured
   )
 
-  const url = listenerUrl(scheme, bound.address, bound.port)
+  const url =
+    place.path === undefined ? listenerUrl(scheme, bound.address, bound.port) : new URL(`${scheme}+unix://${encodeURIComponent(place.path)}/`)
   let served: Subscription
   try {
     served = settings.upgrades.serve(url)

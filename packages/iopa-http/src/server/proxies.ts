@@ -11,36 +11,44 @@ export interface Forwarded {
 }
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
+/** In `trustProxy`: whatever connects over a UNIX socket, which has no address. */
+const UNIX = 'unix'
 
 /** Which peers are trusted proxies, and what they say of their clients. */
 export class TrustedProxies {
   readonly #list = new BlockList()
+  readonly #unix: boolean
 
-  /** `proxies` are addresses, subnets or `loopback`. @throws IopaError 500 for anything else. */
+  /** `proxies` are addresses, subnets, `loopback` or `unix`. @throws IopaError 500 for anything else. */
   constructor(proxies: readonly string[]) {
-    for (const proxy of proxies.flatMap(name => (name === 'loopback' ? LOOPBACK : [name]))) {
+    this.#unix = proxies.includes(UNIX)
+    for (const proxy of proxies.filter(name => name !== UNIX).flatMap(name => (name === 'loopback' ? LOOPBACK : [name]))) {
       const [address = '', prefix] = proxy.split('/')
       const version = isIP(address)
       const bits = prefix === undefined ? (version === 6 ? 128 : 32) : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1
       if (version === 0 || bits < 0 || bits > (version === 6 ? 128 : 32)) {
-        throw optionError(`'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8' or 'loopback'.`)
+        throw optionError(`'${proxy}' in trustProxy is no address and no subnet; write '10.0.0.1', '10.0.0.0/8', 'loopback' or 'unix'.`)
       }
       this.#list.addSubnet(address, bits, version === 6 ? 'ipv6' : 'ipv4')
     }
   }
 
   has(address: string): boolean {
+    if (address === '') return this.#unix
     const plain = unmapped(address)
     const version = isIP(plain)
     return version !== 0 && this.#list.check(plain, version === 6 ? 'ipv6' : 'ipv4')
   }
 
   /**
-   * The client behind the proxies: the last address in X-Forwarded-For that is not a trusted proxy. What stands before it
-   * was written by peers that are not trusted.
+   * The client behind the proxies: the last address in Forwarded (RFC 7239), else in X-Forwarded-For, that is not a trusted proxy. What stands
+   * before it was written by peers that are not trusted.
    */
   read(header: (name: string) => string[], peer: { readonly address: string; readonly port: number; readonly scheme: string }): Forwarded {
-    const chain = listOf(header('x-forwarded-for'))
+    const standard = elementsOf(header('forwarded').join(','))
+    const field = (parameter: string, name: string): string[] =>
+      standard === null ? listOf(header(name)) : standard.map(element => element.get(parameter) ?? '')
+    const chain = field('for', 'x-forwarded-for')
     let { address, port } = peer
     let hops = 0
     for (let at = chain.length - 1; at >= 0 && this.has(address); at--) {
@@ -50,12 +58,12 @@ export class TrustedProxies {
       port = node.port
       hops++
     }
-    const scheme = fromHop(listOf(header('x-forwarded-proto')), hops)?.toLowerCase()
+    const scheme = fromHop(field('proto', 'x-forwarded-proto'), hops)?.toLowerCase()
     return {
       address,
       port,
       scheme: scheme === 'http' || scheme === 'https' ? scheme : peer.scheme,
-      host: fromHop(listOf(header('x-forwarded-host')), hops) ?? ''
+      host: fromHop(field('host', 'x-forwarded-host'), hops) ?? ''
     }
   }
 }
@@ -67,8 +75,29 @@ const listOf = (values: readonly string[]): string[] =>
     .map(value => value.trim())
     .filter(value => value !== '')
 
+// One parameter of Forwarded with what ends it: a token or a quoted string (RFC 7239 section 4), of which quotes and brackets need no escape.
+const PARAMETER = /[\t ]*([!#$%&'*+.^_`|~\w-]+)=(?:([!#$%&'*+.^_`|~\w-]+)|"((?:[^"\\]|\\.)*)")[\t ]*(;|,|$)/y
+
+/** The elements of Forwarded, one for each proxy. Null without the field; malformed it says nothing of any proxy, and X-Forwarded-* does not either. */
+const elementsOf = (text: string): Map<string, string>[] | null => {
+  if (text === '') return null
+  const elements = [new Map<string, string>()]
+  PARAMETER.lastIndex = 0
+  while (PARAMETER.lastIndex < text.length) {
+    const parts = PARAMETER.exec(text)
+    if (parts === null) return []
+    const [, name = '', token, quoted = '', end] = parts
+    const element = elements[elements.length - 1] as Map<string, string>
+    // A parameter occurs once in an element.
+    if (element.has(name.toLowerCase())) return []
+    element.set(name.toLowerCase(), token ?? quoted.replace(/\\(.)/g, '$1'))
+    if (end === ',') elements.push(new Map())
+  }
+  return elements
+}
+
 /** Of a list to which every proxy adds, what the outermost trusted one has written; a list of one was set by the nearest. */
-const fromHop = (values: readonly string[], hops: number): string | undefined => values[Math.max(0, values.length - Math.max(1, hops))]
+const fromHop = (values: readonly string[], hops: number): string | undefined => values[Math.max(0, values.length - Math.max(1, hops))] || undefined
 
 /** Address and port of `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`. */
 const nodeOf = (text: string): { readonly address: string; readonly port: number } | null => {

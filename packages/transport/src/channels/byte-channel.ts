@@ -49,6 +49,12 @@ export interface ByteAddress {
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
+  /** Listening only, in place of host and port: the path of a UNIX socket. A file that a process has left there, and that nothing listens on, is replaced. */
+  readonly path?: string | undefined
+  /** Permissions of the UNIX socket, such as 0o660; only its owner may connect unless given. */
+  readonly mode?: number | undefined
+  /** Listening only, in place of host and port: the descriptor of a socket that listens already. */
+  readonly fd?: number | undefined
   readonly tls?: TlsOptions | undefined
   /** Application protocols to offer (RFC 7301). */
   readonly alpn?: readonly string[] | undefined

@@ -57,7 +57,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   inFlightPerConnection: 64,
   requestTimeout: 30_000,
   headerTimeout: 10_000,
-  idleTimeout: 60_000,
+  idleTimeout: 75_000,
   queueMessages: 1000,
   queueBytes: MIB,
   observers: 10_000,

@@ -1,5 +1,11 @@
 import { checkOptions } from '../arguments/arguments.ts'
 
+/** The certificate of one name of a server. */
+interface NamedCertificate {
+  readonly key: string | Uint8Array
+  readonly cert: string | Uint8Array
+}
+
 /** TLS, the same for every transport; keys and certificates are PEM text or bytes. */
 export interface TlsOptions {
   readonly key?: string | Uint8Array
@@ -13,6 +19,11 @@ export interface TlsOptions {
   readonly verify?: boolean
   /** Name to verify and to ask for, where it is not the host of the URL. */
   readonly serverName?: string
+  /**
+   * Servers only: certificates by the name that a client asks for (RFC 6066 section 3), `example.com` or `*.example.com`; `key` and `cert` serve
+   * every other name, and clients that ask for none.
+   */
+  readonly sni?: Readonly<Record<string, NamedCertificate>>
   /**
    * Pre-shared keys by identity; a client uses the first. A server with `psk` speaks TLS 1.2 with PSK suites alone and resumes no sessions; its certificate is not used.
    * A client offers PSK suites alone unless `ca`, `key` or `cert` is given; then the certificate is verified, and its name too.
@@ -28,6 +39,7 @@ const TLS_OPTIONS: Record<keyof TlsOptions, true> = {
   minVersion: true,
   verify: true,
   serverName: true,
+  sni: true,
   psk: true
 }
 

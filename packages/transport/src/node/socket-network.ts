@@ -3,11 +3,12 @@ import { IopaError } from '@iopa/constants'
 import type { ByteAddress, ByteNetwork, ByteServer } from '../channels/byte-channel.ts'
 import { keysOf, PreSharedKeys, usedKey } from './pre-shared-keys.ts'
 import { SocketChannel, type SocketLike } from './socket-channel.ts'
-import { clientTls, type IdentityCheck, isCertificate, KEEP_ALIVE, reloadedTls, serverTls } from './tls-context.ts'
+import { clientTls, type IdentityCheck, isCertificate, KEEP_ALIVE, reloadedTls, ServerNames, serverTls } from './tls-context.ts'
+import { listenOnPath } from './unix-socket.ts'
 
 interface ServerLike {
   address(): { address: string; port: number } | string | null
-  listen(options: { host: string; port: number; backlog?: number }, listening: () => void): unknown
+  listen(options: object, listening: () => void): unknown
   close(done: () => void): unknown
   once(event: string, listener: (...values: never[]) => void): unknown
   on(event: string, listener: (...values: never[]) => void): unknown
@@ -23,6 +24,7 @@ export interface NetModule {
 
 /** The parts of `node:tls` that a network needs. */
 export interface TlsModule extends IdentityCheck {
+  createSecureContext(options: object): unknown
   createServer(...given: never[]): unknown
   connect(...given: never[]): unknown
 }
@@ -47,14 +49,17 @@ export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }:
         socket.destroy()
       } else accept(new SocketChannel(socket, identity))
     }
+    const secured = address.tls === undefined ? undefined : await tls()
+    const names =
+      secured === undefined || address.tls?.psk !== undefined ? undefined : new ServerNames(address.tls ?? {}, secured.createSecureContext)
     const server = (
-      address.tls === undefined
+      secured === undefined
         ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
-        : ((await tls()).createServer as Make)(serverTls(address, keys), connected)
+        : (secured.createServer as Make)(serverTls(address, keys, names), connected)
     ) as ServerLike
     const handshakes = address.tls === undefined ? null : new Handshakes(server, failed, unsecured)
     await listening(server, address, failed)
-    return serverOf(server, address, handshakes, keys)
+    return serverOf(server, address, handshakes, keys, names)
   },
   connect: async (address, signal) => {
     signal?.throwIfAborted()
@@ -133,12 +138,17 @@ const endOf = (socket: SocketLike | undefined): PeerEnd => ({ remoteAddress: soc
 
 const peerOf = (socket: SocketLike): string => `${socket.remoteAddress} ${socket.remotePort}`
 
-const listening = (server: ServerLike, { host, port }: ByteAddress, refused: () => void): Promise<void> =>
+const BACKLOG = 1024
+
+const listening = (server: ServerLike, { host, port, path, mode, fd }: ByteAddress, refused: () => void): Promise<void> =>
   new Promise((resolve, reject) => {
-    const failed = (error: Error): void =>
-      reject(new IopaError(500, 'bind-failed', `Cannot listen on ${host}:${port}: ${error.message}.`, { cause: error }))
-    server.once('error', failed)
-    server.listen({ host, port, backlog: 1024 }, () => {
+    const place = path ?? (fd === undefined ? `${host}:${port}` : `descriptor ${fd}`)
+    const failed = (error: Error): void => reject(new IopaError(500, 'bind-failed', `Cannot listen on ${place}: ${error.message}.`, { cause: error }))
+    const listen = path === undefined ? server.listen.bind(server, fd === undefined ? { host, port, backlog: BACKLOG } : { fd }) : null
+    const begin = (ready: () => void): unknown =>
+      listen === null ? listenOnPath(server, { path: path as string, backlog: BACKLOG }, mode, ready, failed) : listen(ready)
+    if (path === undefined) server.once('error', failed)
+    begin(() => {
       server.off('error', failed)
       // Running out of descriptors on accept must not end the process.
       server.on('error', refused)
@@ -146,8 +156,17 @@ const listening = (server: ServerLike, { host, port }: ByteAddress, refused: () 
     })
   })
 
-const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes | null, keys: PreSharedKeys | undefined): ByteServer => {
-  const bound = server.address() as { address: string; port: number }
+const serverOf = (
+  server: ServerLike,
+  asked: ByteAddress,
+  handshakes: Handshakes | null,
+  keys: PreSharedKeys | undefined,
+  names: ServerNames | undefined
+): ByteServer => {
+  let current = asked.tls ?? {}
+  const at = server.address()
+  // A UNIX socket has a path and nothing else.
+  const bound = typeof at === 'object' && at !== null ? at : { address: at ?? '', port: 0 }
   return {
     address: bound.address,
     port: bound.port,
@@ -157,9 +176,11 @@ const serverOf = (server: ServerLike, asked: ByteAddress, handshakes: Handshakes
         handshakes?.destroy()
       }),
     reload: next => {
-      const tls = reloadedTls(asked.tls ?? {}, next)
+      const tls = reloadedTls(current, next)
+      names?.replace(tls)
       server.setSecureContext?.(serverTls({ ...asked, tls }, keys))
       keys?.replace(keysOf(tls))
+      current = tls
     }
   }
 }

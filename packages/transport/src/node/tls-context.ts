@@ -1,4 +1,5 @@
 import { IopaError } from '@iopa/constants'
+import { optionError } from '../arguments/arguments.ts'
 import type { ByteAddress } from '../channels/byte-channel.ts'
 import type { TlsOptions } from '../contract/tls.ts'
 import { keysOf, type PreSharedKeys } from './pre-shared-keys.ts'
@@ -19,7 +20,7 @@ const NO_TICKET = 0x4000
 const NO_RENEGOTIATION = 0x40000000
 
 /** Options of tls.createServer; with `keys` the listener takes PSK suites alone. @throws IopaError 500 without a key, or for options that contradict each other. */
-export const serverTls = (address: ByteAddress, keys: PreSharedKeys | undefined): object => {
+export const serverTls = (address: ByteAddress, keys: PreSharedKeys | undefined, names?: ServerNames): object => {
   const tls = address.tls ?? {}
   checkServer(tls)
   const common = {
@@ -35,12 +36,50 @@ export const serverTls = (address: ByteAddress, keys: PreSharedKeys | undefined)
     return { ...common, maxVersion: MIN_VERSION, ciphers: PSK_ALONE, secureOptions: NO_TICKET | NO_RENEGOTIATION, pskCallback: keys.lookup }
   }
   const { key, cert, ca, requestCert = false } = tls
-  return { ...common, key, cert, ca, requestCert, rejectUnauthorized: requestCert }
+  return { ...common, key, cert, ca, requestCert, rejectUnauthorized: requestCert, ...(names !== undefined && { SNICallback: names.lookup }) }
+}
+
+const SERVER_NAME = /^(?:\*\.)?[a-z\d](?:[a-z\d-]*[a-z\d])?(?:\.[a-z\d](?:[a-z\d-]*[a-z\d])?)*$/
+
+/** The certificates of a listener by name. They can be replaced while it listens. */
+export class ServerNames {
+  readonly #create: (options: object) => unknown
+  #contexts: ReadonlyMap<string, unknown>
+
+  constructor(tls: TlsOptions, create: (options: object) => unknown) {
+    this.#create = create
+    this.#contexts = this.#made(tls)
+  }
+
+  /** @throws what `constructor` throws; the certificates stay then. */
+  replace(tls: TlsOptions): void {
+    this.#contexts = this.#made(tls)
+  }
+
+  /** For `SNICallback`: without a context that of the listener is used. */
+  readonly lookup = (asked: string, found: (error: null, context?: unknown) => void): void => {
+    const name = asked.toLowerCase()
+    // A wildcard stands for one label (RFC 9525 section 6.3).
+    found(null, this.#contexts.get(name) ?? this.#contexts.get(name.replace(/^[^.]+/, '*')))
+  }
+
+  #made({ sni = {}, ca, minVersion = MIN_VERSION }: TlsOptions): Map<string, unknown> {
+    const contexts = new Map<string, unknown>()
+    for (const [name, { key, cert }] of Object.entries(sni)) {
+      if (!SERVER_NAME.test(name.toLowerCase()))
+        throw optionError(`'${name}' in tls.sni is no name of a server; write 'example.com' or '*.example.com'.`)
+      if (key === undefined || cert === undefined) throw optionError(`tls.sni['${name}'] needs key and cert.`)
+      // Certificates of clients are checked by the context that is used.
+      contexts.set(name.toLowerCase(), this.#create({ key, cert, ca, minVersion }))
+    }
+    return contexts
+  }
 }
 
 const checkServer = (tls: TlsOptions): void => {
   if (tls.psk !== undefined) {
     keysOf(tls)
+    if (tls.sni !== undefined) throw optionError('tls.sni has no use with psk, which uses no certificates.')
     if (tls.requestCert === true)
       throw new IopaError(500, 'psk-without-certificates', 'A listener with psk cannot request certificates: use requestCert on a second listener.')
   } else if (tls.key === undefined || tls.cert === undefined) {
@@ -53,10 +92,10 @@ const checkServer = (tls: TlsOptions): void => {
 
 /** Completes the new options of a listener. @throws IopaError 500 if they change how clients authenticate, which needs a new listener. */
 export const reloadedTls = (before: TlsOptions, next: TlsOptions): TlsOptions => {
-  const { requestCert = before.requestCert === true, ca = before.ca } = next
+  const { requestCert = before.requestCert === true, ca = before.ca, sni = before.sni } = next
   if ((before.psk === undefined) !== (next.psk === undefined) || requestCert !== (before.requestCert === true))
     throw new IopaError(500, 'tls-reload', 'reload() replaces keys and certificates, but cannot change psk or requestCert: listen again.')
-  return { ...next, requestCert, ...(ca === undefined ? {} : { ca }) }
+  return { ...next, requestCert, ...(ca === undefined ? {} : { ca }), ...(sni === undefined ? {} : { sni }) }
 }
 
 /** The parts of `node:tls` that verify a server. */
