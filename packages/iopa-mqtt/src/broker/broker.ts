@@ -13,6 +13,7 @@ import { TopicObservations } from './app/topic-observations.ts'
 import { Connection, type ConnectionPorts } from './connection/connection.ts'
 import { OutgoingForm } from './connection/packet-sender.ts'
 import { Flusher } from './connection/send-buffer.ts'
+import { ClientEvents } from './operation/client-events.ts'
 import { Journal } from './operation/journal.ts'
 import type { Operation } from './operation/operation.ts'
 import { Quota } from './operation/quota.ts'
@@ -72,7 +73,8 @@ export class Broker {
     const turns = new Turns(clock, batches)
     const statistics = new Statistics(new Losses(logger, () => clock.elapsed()))
     const journal = new Journal(options.store ?? null, logger, clock)
-    const operation: Operation = { settings, clock, turns, batches, journal, statistics, logger }
+    const events = new ClientEvents(() => clock.now())
+    const operation: Operation = { settings, clock, turns, batches, journal, statistics, events, logger }
     this.#operation = operation
 
     const quotas = new UserQuotas(options.quota, error => statistics.losses.note('the function in the option quota has failed', String(error)))
@@ -98,7 +100,7 @@ export class Broker {
         return queued.room
       },
       allowance: (account: string) => queued.allowance(account),
-      relieve: (missing: number) => turns.wait(() => this.#sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.bytes))
+      relieve: (missing: number) => turns.wait(() => this.#sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.queue.bytes))
     }
     const forwarder = new Forwarder({ topics, fanOuts, queues, authorizations })
     this.#subscriptions = subscriptions
