@@ -11,8 +11,11 @@ import {
   type Listener,
   markFactory,
   type OpenOptions,
-  type Transport
+  optionError,
+  type Transport,
+  type TransportApp
 } from '@iopa/transport'
+import { AdminRoutes } from './broker/admin/routes.ts'
 import { listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client.ts'
 import { MQTT_KEYS } from './keys.ts'
@@ -59,6 +62,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   clientIds: true,
   responseInformation: true,
   statistics: true,
+  admin: true,
   clock: true,
   network: true
 }
@@ -97,6 +101,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
   let websocketUrl: URL | null = null
   let urls: readonly URL[] = []
   let listening: MqttListener | null = null
+  let admin: AdminRoutes | null = null
   return {
     name: 'mqtt',
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
@@ -119,9 +124,12 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     get websocketUrl() {
       return websocketUrl
     },
+    attach(app: TransportApp): void {
+      if (!('broker' in options) && options.admin !== undefined) admin = new AdminRoutes(app, options.admin)
+    },
     async listen(host: Host): Promise<Listener> {
       if ('broker' in options) return (listening = await options.broker.join(host))
-      const listener = await listenEmbedded(options, host)
+      const listener = await listenEmbedded(options, host, admin)
       websocketUrl = listener.websocketUrl
       urls = listener.urls
       return (listening = listener)
@@ -139,6 +147,8 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
 
 function checkEmbedded(options: EmbeddedOptions): void {
   checkTlsOptions('mqtt()', options.tls, mqtt)
+  if (options.admin !== undefined && !/^(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/.test(options.admin))
+    throw optionError("The option 'admin' of mqtt() has to be a path of letters and digits, such as '/mqtt'.")
   for (const place of options.listeners ?? []) {
     checkOptions("'listeners' of mqtt()", place, LISTENER_OPTIONS, mqtt)
     checkTlsOptions("'listeners' of mqtt()", place.tls, mqtt)

@@ -8,6 +8,9 @@ import type { Credentials, Link, OpenOptions } from './link.ts'
 import type { RouteAttributes } from './routes.ts'
 import type { TlsOptions } from './tls.ts'
 
+/** Middleware or handler of a route. Written as a method, so that a function for any context of the transport fits. */
+type RouteLayer = { layer(context: Context, next: () => Promise<unknown>): unknown }['layer']
+
 /** The app as a transport sees it when it is added: for routes of its own, such as those of an administration. The handle of an extension is one. */
 export interface TransportApp {
   /** @throws IopaError 500 where no router has been used. */
@@ -17,7 +20,7 @@ export interface TransportApp {
       method: string,
       pattern: string,
       attributes: RouteAttributes,
-      chain: readonly ((context: Context, next: () => Promise<unknown>) => unknown)[]
+      chain: readonly RouteLayer[]
     ): {
       /** Removes the route again. */
       remove(): void
