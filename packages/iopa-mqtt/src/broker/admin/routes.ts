@@ -66,7 +66,7 @@ export class AdminRoutes {
   #add(method: string, path: string, attributes: RouteAttributes, handler: Handler): void {
     this.#app.registry.add(method, this.#base + path, attributes, [
       onlyOperators,
-      context => {
+      (context: Context) => {
         if (this.#administration === null) throw new IopaError(503, 'not-listening', 'The MQTT broker does not listen.')
         return handler(context, this.#administration)
       }
