@@ -73,6 +73,23 @@ const WORKER_OPTIONS: Record<keyof WorkerOptions, true> = { broker: true }
 
 const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTIONS, qos: true, answer: true, statePrefix: true }
 
+/** Options that are numbers. */
+const NUMBERS = [
+  'sendWindow',
+  'topicAliasMaximum',
+  'maxKeepAlive',
+  'maxSessionExpiry',
+  'maxSessions',
+  'maxSubscriptions',
+  'maxSubscriptionsPerSession',
+  'maxRetained',
+  'maxRetainedBytes',
+  'maxQueuedBytes',
+  'maxPacketSize',
+  'maxTopicLength',
+  'statistics'
+] as const satisfies readonly (keyof EmbeddedOptions)[]
+
 /** The MQTT transport. */
 export interface MqttTransport extends Transport {
   readonly keys: KeysDeclaration
@@ -147,6 +164,11 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
 
 function checkEmbedded(options: EmbeddedOptions): void {
   checkTlsOptions('mqtt()', options.tls, mqtt)
+  for (const name of NUMBERS) {
+    const value: unknown = options[name]
+    if (value === undefined || (name === 'statistics' && value === false) || (typeof value === 'number' && value >= 0)) continue
+    throw optionError(`The option '${name}' of mqtt() has to be a number from 0 on.`)
+  }
   if (options.admin !== undefined && !/^(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/.test(options.admin))
     throw optionError("The option 'admin' of mqtt() has to be a path of letters and digits, such as '/mqtt'.")
   for (const place of options.listeners ?? []) {

@@ -78,8 +78,8 @@ export class AdminRoutes {
 const UNOBSERVED: RouteAttributes = { obs: false }
 
 /**
- * Lets pass whoever the app has authenticated, and requests of this machine: an app without authentication may listen for HTTP on any address, and
- * must not give its clients away there. An observer was let pass when it began to observe.
+ * Refuses requests from other machines without a user: an app without authentication may listen for HTTP on any address, and must not show its
+ * clients there. Notifications are not checked again: the observer was admitted when it began to observe.
  */
 const onlyOperators = (context: Context, next: () => Promise<unknown>): unknown => {
   if (context['server.IsNotification'] || context['server.IsLocalOrigin'] || context['server.User'] !== undefined) return next()

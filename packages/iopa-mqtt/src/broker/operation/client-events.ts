@@ -30,7 +30,7 @@ export interface ClientEvent extends EventDetails {
 }
 
 /** Events that are remembered. */
-export const REMEMBERED = 1000
+const REMEMBERED = 1000
 
 /** The last events of clients. Nothing is recorded until something listens. */
 export class ClientEvents {

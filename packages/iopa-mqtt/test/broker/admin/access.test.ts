@@ -103,6 +103,15 @@ describe('the administration of a broker', () => {
       expect(() => mqtt({ admin }), admin).toThrow(expect.objectContaining({ code: 'bad-option' }))
   })
 
+  test('and every number among the options of the broker is refused where it is none', () => {
+    const options = { maxSessions: Number.NaN, sendWindow: -1, statistics: '10', maxQueuedBytes: null }
+    for (const [name, value] of Object.entries(options))
+      expect(() => mqtt({ [name]: value } as never), name).toThrow(
+        expect.objectContaining({ code: 'bad-option', message: expect.stringContaining(name) })
+      )
+    expect(() => mqtt({ maxSessions: Number.POSITIVE_INFINITY, statistics: false, topicAliasMaximum: 0 })).not.toThrow()
+  })
+
   test('answers 503 before the broker listens', async () => {
     const app = new App({ logger: false }).use(router()).use(mqtt({ port: 0, admin: '/mqtt' }))
     expect((await app.invoke({ 'iopa.Path': '/mqtt/sessions' })).status).toBe(503)
