@@ -189,6 +189,7 @@ interface EmbeddedOptions {
     readonly maxTopicLength?: number;
     readonly responseInformation?: string;
     readonly statistics?: number | false;
+    readonly admin?: string;
     readonly clock?: Clock;
     readonly network?: ByteNetwork;
 }

@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events'
 import { App, type Bag, type Context, defineMiddleware, IopaError, type Limits, type Next, reply, type Transport } from '@iopa/appbuilder'
 import type { RouteInfo } from '@iopa/appbuilder/extension'
 import type { AnswerRecord } from '@iopa/context/host'
+import { router } from '@iopa/router'
 import { type Host, type Link, type OpenOptions, pathsOfRoute, receivedAnswer } from '@iopa/transport'
 import { describe, expect, test, vi } from 'vitest'
 
@@ -217,6 +218,35 @@ describe('a client', () => {
     stop.abort()
     await answer.catch(() => undefined)
     expect(transport.sent[0]?.['iopa.CallCancelled']?.aborted).toBe(true)
+  })
+})
+
+describe('a transport with routes of its own', () => {
+  const routed = (): Transport => ({
+    ...fake(),
+    attach: ({ registry, notifyWhere }) => {
+      registry.add('GET', '/fake/state', { title: 'State' }, [(_, next) => next(), () => 'state'])
+      registry.add('POST', '/fake/state', {}, [() => notifyWhere(path => path === '/fake/state')])
+    }
+  })
+
+  test('adds them when it is used, behind the middleware before the router', async () => {
+    const seen: string[] = []
+    const app = new App(quiet)
+      .use((context, next) => {
+        seen.push(context.path)
+        return next()
+      })
+      .use(router())
+      .use(routed())
+    expect(Array.from(app.routes(), ({ pattern }) => pattern)).toEqual(['/fake/state', '/fake/state'])
+    expect(await (await app.invoke({ 'iopa.Path': '/fake/state' })).text()).toBe('state')
+    expect((await app.invoke({ 'iopa.Method': 'POST', 'iopa.Path': '/fake/state' })).status).toBe(204)
+    expect(seen).toEqual(['/fake/state', '/fake/state'])
+  })
+
+  test('needs a router before it', () => {
+    expect(() => new App(quiet).use(routed())).toThrow(expect.objectContaining({ code: 'no-router' }))
   })
 })
 

@@ -11,8 +11,11 @@ import {
   type Listener,
   markFactory,
   type OpenOptions,
-  type Transport
+  optionError,
+  type Transport,
+  type TransportApp
 } from '@iopa/transport'
+import { AdminRoutes } from './broker/admin/routes.ts'
 import { type BrokerListener, listenEmbedded } from './broker/listener.ts'
 import type { MqttClientOptions } from './client.ts'
 import { MQTT_KEYS } from './keys.ts'
@@ -59,6 +62,7 @@ const EMBEDDED_OPTIONS: Record<keyof EmbeddedOptions, true> = {
   clientIds: true,
   responseInformation: true,
   statistics: true,
+  admin: true,
   clock: true,
   network: true
 }
@@ -68,6 +72,23 @@ const LISTENER_OPTIONS: Record<keyof MqttListenerOptions, true> = { port: true, 
 const WORKER_OPTIONS: Record<keyof WorkerOptions, true> = { broker: true }
 
 const CLIENT_OPTIONS: Record<keyof MqttClientOptions, true> = { ...REMOTE_OPTIONS, qos: true, answer: true, statePrefix: true }
+
+/** Options that are numbers. */
+const NUMBERS = [
+  'sendWindow',
+  'topicAliasMaximum',
+  'maxKeepAlive',
+  'maxSessionExpiry',
+  'maxSessions',
+  'maxSubscriptions',
+  'maxSubscriptionsPerSession',
+  'maxRetained',
+  'maxRetainedBytes',
+  'maxQueuedBytes',
+  'maxPacketSize',
+  'maxTopicLength',
+  'statistics'
+] as const satisfies readonly (keyof EmbeddedOptions)[]
 
 /** The MQTT transport. */
 export interface MqttTransport extends Transport {
@@ -96,6 +117,7 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
   if (!('broker' in options)) checkEmbedded(options)
   let broker: BrokerListener | null = null
   let listening: MqttListener | null = null
+  let admin: AdminRoutes | null = null
   return {
     name: 'mqtt',
     schemes: ['mqtt', 'mqtts', 'ws', 'wss'],
@@ -118,9 +140,12 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
     get websocketUrl() {
       return broker?.websocketUrl ?? null
     },
+    attach(app: TransportApp): void {
+      if (!('broker' in options) && options.admin !== undefined) admin = new AdminRoutes(app, options.admin)
+    },
     async listen(host: Host): Promise<Listener> {
       if ('broker' in options) return (listening = await options.broker.join(host))
-      return (listening = broker = await listenEmbedded(options, host))
+      return (listening = broker = await listenEmbedded(options, host, admin))
     },
     async open(url: URL, opening: OpenOptions): Promise<Link> {
       const { openMqttLink } = await import('./client.ts')
@@ -135,6 +160,13 @@ export function mqtt(options: MqttOptions = {}): MqttTransport {
 
 function checkEmbedded(options: EmbeddedOptions): void {
   checkTlsOptions('mqtt()', options.tls, mqtt)
+  for (const name of NUMBERS) {
+    const value: unknown = options[name]
+    if (value === undefined || (name === 'statistics' && value === false) || (typeof value === 'number' && value >= 0)) continue
+    throw optionError(`The option '${name}' of mqtt() has to be a number from 0 on.`)
+  }
+  if (options.admin !== undefined && !/^(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/.test(options.admin))
+    throw optionError("The option 'admin' of mqtt() has to be a path of letters and digits, such as '/mqtt'.")
   for (const place of options.listeners ?? []) {
     checkOptions("'listeners' of mqtt()", place, LISTENER_OPTIONS, mqtt)
     checkTlsOptions("'listeners' of mqtt()", place.tls, mqtt)

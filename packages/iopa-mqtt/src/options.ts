@@ -72,6 +72,11 @@ export interface EmbeddedOptions {
   readonly responseInformation?: string
   /** Seconds between publications of the `$SYS/broker/` figures; 10 unless given, false for none. */
   readonly statistics?: number | false
+  /**
+   * Where the app shows its broker to administrators, such as `/mqtt`: sessions, events, retained messages, statistics. These are routes of the app, so
+   * use a router before, and what decides who may use them.
+   */
+  readonly admin?: string
   readonly clock?: Clock
   /** What the broker listens on instead of the machine's network; for tests. */
   readonly network?: ByteNetwork

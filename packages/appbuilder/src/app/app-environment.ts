@@ -2,6 +2,7 @@ import { type Capabilities, type Codec, CodecTable, type Logger } from '@iopa/co
 import { type Environment, isContext, type RunContext, report } from '@iopa/context/host'
 import type { Clock, Limits, Transport } from '@iopa/transport'
 import { FailureLog, withinTime } from '@iopa/transport/host'
+import type { AppHandle } from './app-types.ts'
 
 /** What the contexts of one app share. `changed` is called with each path that a context notifies. */
 export const environmentOf = (
@@ -27,12 +28,13 @@ export const environmentOf = (
 const CLUSTERED =
   'iopa: an observer in a worker of a cluster: it does not hear of changes that other workers make. Serve observers from one process, or join an MQTT broker.'
 
-/** Adds what a transport of the app brings: its capability and codecs, and its count of bodies in memory, of at most `bodyMemory` bytes. */
-export const addTransport = (environment: Environment, capabilities: Capabilities, transport: Transport, bodyMemory: number): void => {
+/** Adds what a transport of the app brings: its capability, codecs and routes, and its count of bodies in memory, of at most `bodyMemory` bytes. */
+export const addTransport = (environment: Environment, app: AppHandle, transport: Transport, bodyMemory: number): void => {
   if (transport.clustered) environment.observed = () => environment.logger.warn(CLUSTERED)
   environment.bodies ??= transport.bodies?.(bodyMemory)
-  for (const [urn, capability] of Object.entries(transport.capabilities ?? {})) capabilities[urn] = { schemes: transport.schemes, ...capability }
+  for (const [urn, capability] of Object.entries(transport.capabilities ?? {})) app.capabilities[urn] = { schemes: transport.schemes, ...capability }
   for (const codec of transport.codecs ?? []) environment.codecs.addMissing(codec)
+  transport.attach?.(app)
 }
 
 /** Waits for what a scope owns, but not longer than the drain timeout. */

@@ -11,7 +11,7 @@ import { invoked } from './app-invoke.ts'
 import { AppObservations, OBSERVE_OPTIONS, type ObserveOptions } from './app-observations.ts'
 import { APP_OPTIONS, type AppOptions } from './app-options.ts'
 import { AppPipeline } from './app-pipeline.ts'
-import type { Mount, ProvidedBy, Provides, Use } from './app-types.ts'
+import type { AppHandle, Mount, ProvidedBy, Provides, Use } from './app-types.ts'
 import { forkEntry, mountEntry } from './branches.ts'
 import { checkBuild } from './build-checks.ts'
 import { routesFor } from './coverage.ts'
@@ -42,6 +42,7 @@ export class App<Required extends keyof IopaKeys = never> {
   readonly #factory: ContextFactory
   readonly #scope: Scope
   readonly #observations: AppObservations
+  readonly #handle: AppHandle
   readonly #shared = new SharedState()
   readonly #runner: Runner
   readonly #pipeline: AppPipeline
@@ -72,6 +73,12 @@ export class App<Required extends keyof IopaKeys = never> {
       users: () => this.#shared.users
     })
     this.#environment.changes = this.#observations.conditional
+    this.#handle = this.#observations.handle({
+      routes: () => this.registry,
+      transports: () => transportsOf(this.#self, transport => this.#listeners.urls(transport)),
+      defer: dispose => this.defer(dispose),
+      shared: this.#shared
+    })
     const permissions = new ReadPermissions(this.#self, this.#observations.registry)
     this.#environment.mayGet = (path, context) => permissions.mayGet(path, context as RunContext)
     this.#runner = this.#observations.runner(this.limits)
@@ -100,19 +107,13 @@ export class App<Required extends keyof IopaKeys = never> {
     if (isTransport(value)) {
       checkSurplus('use()', options, use)
       this.#transports.push(value)
-      addTransport(this.#environment, this.#capabilities, value, this.limits.bodyMemory)
+      addTransport(this.#environment, this.#handle, value, this.limits.bodyMemory)
       return this
     }
     this.#add(entryOf(value, { kind: 'use', prefix: '', position: this.#pipeline.entries.length + 1, caller: use, app: this, options }))
     if (isExtension(value)) {
       this.#routes ??= value.registry ?? null
-      const handle = this.#observations.handle({
-        routes: () => this.registry,
-        transports: () => transportsOf(this.#self, transport => this.#listeners.urls(transport)),
-        defer: dispose => this.defer(dispose),
-        shared: this.#shared
-      })
-      extendApp(this, value, handle)
+      extendApp(this, value, this.#handle)
     }
     return this
   } as Use

@@ -2,6 +2,8 @@ import { type ByteChannel, type Clock, type Connections, type Counters, type Cou
 import { PacketDecoder } from '../codec/packet-decoder.ts'
 import { REASON } from '../codec/reason-codes.ts'
 import { brokerSettings, type EmbeddedOptions, type PublishOptions } from '../options.ts'
+import { Administration } from './admin/administration.ts'
+import type { AdminRoutes } from './admin/routes.ts'
 import { Admission } from './app/admission.ts'
 import { AppPublisher } from './app/app-publisher.ts'
 import { AuthorizationQueue } from './app/authorization-queue.ts'
@@ -13,6 +15,8 @@ import { TopicObservations } from './app/topic-observations.ts'
 import { Connection, type ConnectionPorts } from './connection/connection.ts'
 import { OutgoingForm } from './connection/packet-sender.ts'
 import { Flusher } from './connection/send-buffer.ts'
+import { figuresOf } from './figures.ts'
+import { ClientEvents } from './operation/client-events.ts'
 import { Journal } from './operation/journal.ts'
 import type { Operation } from './operation/operation.ts'
 import { Quota } from './operation/quota.ts'
@@ -29,11 +33,13 @@ import { ReceivedPublish } from './topics/message.ts'
 import { RetainedMessages } from './topics/retained-messages.ts'
 import { RouteIndex } from './topics/route-index.ts'
 import { SubscriptionTable } from './topics/subscription-table.ts'
-import { SystemTopics } from './topics/system-topics.ts'
+import { type Figures, SystemTopics } from './topics/system-topics.ts'
 import { TopicTable } from './topics/topic-table.ts'
 
 /** Milliseconds between two sweeps over connections, sessions and retained messages. */
 const SWEEP = 500
+/** Seconds between two notifications of the statistics where nothing is published under `$SYS`. */
+const FIGURES = 10
 /** Milliseconds for which the quota of a user is remembered. */
 const QUOTAS = 10_000
 
@@ -43,7 +49,6 @@ export class Broker {
   readonly #store: EmbeddedOptions['store']
   readonly #operation: Operation
   readonly #quotas: UserQuotas
-  readonly #queued: Quota
   readonly #subscriptions: SubscriptionTable
   readonly #topics: TopicTable
   readonly #retained: RetainedMessages
@@ -56,6 +61,8 @@ export class Broker {
   readonly #users: UserWatches
   readonly #publisher: AppPublisher
   readonly #systemTopics: SystemTopics
+  readonly #admin: AdminRoutes | null
+  readonly #administration: Administration
   readonly #connection: ConnectionPorts
   readonly #open = new Map<ByteChannel, Connection>()
   #closed = false
@@ -63,8 +70,10 @@ export class Broker {
   #nextFigures: number
   #quotasAskedAt = 0
 
-  constructor(host: Host, options: EmbeddedOptions, clock: Clock, counters: Pick<Counters, 'refusal'>) {
+  /** `admin` are the routes of its administration, if it has one. */
+  constructor(host: Host, options: EmbeddedOptions, clock: Clock, counters: Pick<Counters, 'refusal'>, admin: AdminRoutes | null) {
     this.#host = host
+    this.#admin = admin
     this.#store = options.store
     const settings = brokerSettings(options, host.limits)
     const { logger } = host
@@ -72,7 +81,8 @@ export class Broker {
     const turns = new Turns(clock, batches)
     const statistics = new Statistics(new Losses(logger, () => clock.elapsed()))
     const journal = new Journal(options.store ?? null, logger, clock)
-    const operation: Operation = { settings, clock, turns, batches, journal, statistics, logger }
+    const events = new ClientEvents(() => clock.now())
+    const operation: Operation = { settings, clock, turns, batches, journal, statistics, events, logger }
     this.#operation = operation
 
     const quotas = new UserQuotas(options.quota, error => statistics.losses.note('the function in the option quota has failed', String(error)))
@@ -82,7 +92,6 @@ export class Broker {
       () => this.#sessions.accounts > 1,
       account => quotas.limit(account, 'queuedBytes')
     )
-    this.#queued = queued
     const subscribed = new Quota(settings.maxSubscriptions, undefined, account => quotas.limit(account, 'subscriptions'))
 
     const routes = new RouteIndex(host)
@@ -98,7 +107,7 @@ export class Broker {
         return queued.room
       },
       allowance: (account: string) => queued.allowance(account),
-      relieve: (missing: number) => turns.wait(() => this.#sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.bytes))
+      relieve: (missing: number) => turns.wait(() => this.#sessions.idle.relieve(queued, missing, ({ outgoing }) => outgoing.queue.bytes))
     }
     const forwarder = new Forwarder({ topics, fanOuts, queues, authorizations })
     this.#subscriptions = subscriptions
@@ -158,7 +167,9 @@ export class Broker {
 
     this.#users = usersOf(host)
     this.#publisher = new AppPublisher({ topics, retained, forwarder, operation })
-    this.#systemTopics = new SystemTopics({ statistics, topics, retained, forwarder }, clock, () => this.#figures())
+    const count = (): Figures => figuresOf(sessions, queued, subscriptions)
+    this.#administration = new Administration({ operation, sessions, subscriptions, topics, retained, count })
+    this.#systemTopics = new SystemTopics({ statistics, topics, retained, forwarder }, clock, count)
     this.#nextFigures = clock.elapsed()
     this.#connection = {
       operation,
@@ -200,6 +211,7 @@ export class Broker {
     sessions.sweptAt = this.#operation.clock.elapsed()
     const revocations = this.#users.revocations(id => this.#operation.batches.batch(() => sessions.revoke(id)))
     this.#host.scope.defer(() => revocations[Symbol.dispose]())
+    this.#admin?.open(this.#administration, this.#operation.clock)
     this.#arm()
   }
 
@@ -238,6 +250,7 @@ export class Broker {
     if (this.#sweepTimer !== null) this.#operation.clock.clearTimeout(this.#sweepTimer)
     this.#sweepTimer = null
     this.#closed = true
+    this.#admin?.close()
     this.#admission.close()
     await this.#operation.journal.close()
     await this.#sessions.close()
@@ -261,9 +274,11 @@ export class Broker {
     }
     this.#sweepConnections()
     this.#sessions.sweep(now)
-    if (settings.statistics !== false && this.#nextFigures <= now) {
-      this.#nextFigures = now + settings.statistics * 1000
-      this.#systemTopics.publish()
+    const { statistics } = settings
+    if (this.#nextFigures <= now) {
+      this.#nextFigures = now + (statistics || FIGURES) * 1000
+      if (statistics !== false) this.#systemTopics.publish()
+      this.#admin?.statisticsChanged()
     }
     this.#retained.sweep(now)
   }
@@ -278,19 +293,5 @@ export class Broker {
         for (const connection of late) if (connection.isLate()) connection.expire()
       })
     })
-  }
-
-  #figures(): ReturnType<ConstructorParameters<typeof SystemTopics>[2]> {
-    const sessions = this.#sessions
-    let waiting = 0
-    for (const { outgoing } of sessions) waiting += outgoing.waiting
-    return {
-      sessions: sessions.size,
-      connected: sessions.connected,
-      waiting,
-      queuedBytes: this.#queued.used,
-      subscriptions: this.#subscriptions.trie.size,
-      sharedSubscriptions: this.#subscriptions.groups
-    }
   }
 }

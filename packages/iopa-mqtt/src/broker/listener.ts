@@ -13,6 +13,7 @@ import {
 import { socketNetwork } from '@iopa/transport/node'
 import type { EmbeddedOptions, MqttListener, MqttListenerOptions } from '../options.ts'
 import type { BrowserListener, WebSocketNetwork } from '../websocket/network.ts'
+import type { AdminRoutes } from './admin/routes.ts'
 import { Broker } from './broker.ts'
 
 /** A broker on a network. */
@@ -26,8 +27,8 @@ export interface BrokerListener extends MqttListener {
 /** The key of the one broker of an app (see `host.shared`). */
 const BROKER = 'mqtt.broker'
 
-/** Starts a broker and has it listen. Rejects when an address cannot be bound. */
-export async function listenEmbedded(options: EmbeddedOptions, host: Host): Promise<BrokerListener> {
+/** Starts a broker and has it listen; `admin` are the routes of its administration, if it has one. Rejects when an address cannot be bound. */
+export async function listenEmbedded(options: EmbeddedOptions, host: Host, admin: AdminRoutes | null): Promise<BrokerListener> {
   const own = host.withLimits(options.limits)
   if (host.shared(BROKER, () => options) !== options)
     throw new IopaError(
@@ -39,7 +40,7 @@ export async function listenEmbedded(options: EmbeddedOptions, host: Host): Prom
   for (const place of places) own.assertProtected(place.host ?? '127.0.0.1', place.allowUnauthenticated)
   const clock = options.clock ?? own.clock
   const counters: Counters = countersOf(own, 'mqtt', () => broker.counts)
-  const broker = new Broker(own, options, clock, counters)
+  const broker = new Broker(own, options, clock, counters, admin)
   const connections = new Connections(clock, own.limits, () => undefined, counters)
   const network = options.network ?? socketNetwork()
   const servers: ByteServer[] = []

@@ -1,4 +1,5 @@
 import type { Context, Connection as CountedConnection, Endpoint, RequestSource } from '@iopa/transport'
+import type { DropReason } from './operation/statistics.ts'
 import type { Message } from './topics/message.ts'
 
 /*
@@ -90,7 +91,7 @@ export interface Subscriber {
   readonly overflowed: boolean
   readonly authorization: AuthorizesTopics
   readonly outgoing: OutgoingQueue
-  drop(why?: string): void
+  drop(reason?: DropReason): void
   overflow(): void
 }
 

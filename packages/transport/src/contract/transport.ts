@@ -1,10 +1,34 @@
 import type { Codec, KeysDeclaration } from '@iopa/constants'
+import type { Context } from '@iopa/context'
 import type { HeldBytes } from '@iopa/context/host'
 import type { Clock } from './clock.ts'
 import type { Host } from './host.ts'
 import type { Limits } from './limits.ts'
 import type { Credentials, Link, OpenOptions } from './link.ts'
+import type { RouteAttributes } from './routes.ts'
 import type { TlsOptions } from './tls.ts'
+
+/** Middleware or handler of a route. Written as a method, so that a function for any context of the transport fits. */
+type RouteLayer = { layer(context: Context, next: () => Promise<unknown>): unknown }['layer']
+
+/** The app as a transport sees it when it is added: for routes of its own, such as those of an administration. The handle of an extension is one. */
+export interface TransportApp {
+  /** @throws IopaError 500 where no router has been used. */
+  readonly registry: {
+    /** Adds a route behind the middleware before the router. `chain` is middleware and, last, the handler. @throws IopaError 500 where the path is taken. */
+    add(
+      method: string,
+      pattern: string,
+      attributes: RouteAttributes,
+      chain: readonly RouteLayer[]
+    ): {
+      /** Removes the route again. */
+      remove(): void
+    }
+  }
+  /** Notifies observers of the `known` paths, and of every path that is observed and `matches`. */
+  notifyWhere(matches: (path: string) => boolean, known?: Iterable<string>): void
+}
 
 /** A protocol: it listens for an app and opens links for clients. A factory function makes one; its classes stay private. */
 export interface Transport {
@@ -22,6 +46,8 @@ export interface Transport {
   readonly clustered?: boolean
   /** What bounds the bodies in memory, made with `bodyBudget` for `limits.bodyMemory`. An app has one, of the first of its transports that has any. */
   bodies?(limit: number): HeldBytes
+  /** Called by `use`, before the app is built: the transport may add routes of its own. */
+  attach?(app: TransportApp): void
   /** Binds and serves. Rejects when it cannot. */
   listen(host: Host): Promise<Listener>
   /** Methods other than GET that can be observed; none by default. */

@@ -3,6 +3,7 @@ import { type Context, changesState, type Host, isControlMethod, isUnrouted, rea
 import { REASON } from '../../codec/reason-codes.ts'
 import { isTopicName } from '../../topics/topic.ts'
 import type { Operation } from '../operation/operation.ts'
+import { DROPS } from '../operation/statistics.ts'
 import type { Subscriber } from '../ports.ts'
 import { ANONYMOUS } from '../session/identity.ts'
 import { type Session, sessionOf } from '../session/session.ts'
@@ -193,8 +194,8 @@ export class PublishHandler {
     const { session } = publication
     const may = settings.replies === 'subscribers' ? null : (subscriber: Subscriber) => isSameUser(sessionOf(subscriber), session)
     if (forwarder.deliver(replyMessage(topic, publication, context), topic, may) > 0) return
-    statistics.dropped++
-    statistics.losses.note('an answer has no subscriber that may have it', topic.name)
+    statistics.drop('no-recipient')
+    statistics.losses.note(DROPS['no-recipient'], topic.name)
   }
 
   /** Middleware without a route may have handled the message, and may answer GET as well: that is tried once. */

@@ -5,6 +5,7 @@ import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '..
 import { ProtocolError } from '../../codec/protocol-error.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import { hasWildcard, isTopicFilter, levelCount, parseSharedFilter, pathOf } from '../../topics/topic.ts'
+import type { ClientEvents } from '../operation/client-events.ts'
 import type { Operation } from '../operation/operation.ts'
 import type { ClientConnection } from '../ports.ts'
 import type { Session } from '../session/session.ts'
@@ -36,16 +37,16 @@ interface Granted {
 /** Runs each filter of SUBSCRIBE and UNSUBSCRIBE through the pipeline, and acknowledges a packet when all of its filters are done. */
 export class SubscribeHandler {
   readonly #ports: SubscribePorts
-  readonly #operation: Pick<Operation, 'settings' | 'turns' | 'batches' | 'journal'>
+  readonly #operation: Pick<Operation, 'settings' | 'turns' | 'batches' | 'journal' | 'events'>
 
-  constructor(ports: SubscribePorts, operation: Pick<Operation, 'settings' | 'turns' | 'batches' | 'journal'>) {
+  constructor(ports: SubscribePorts, operation: Pick<Operation, 'settings' | 'turns' | 'batches' | 'journal' | 'events'>) {
     this.#ports = ports
     this.#operation = operation
   }
 
   /** SUBSCRIBE (MQTT 5 section 3.8). */
   subscribe(connection: ClientConnection, session: Session, packet: SubscribePacket): void {
-    const { settings, batches, journal } = this.#operation
+    const { settings, batches, journal, events } = this.#operation
     const { subscriptions } = this.#ports
     if (connection.version < 5) assertFilters(packet.subscriptions.map(({ filter }) => filter))
     const results: Granted[] = []
@@ -64,6 +65,7 @@ export class SubscribeHandler {
             if (session.connection === connection)
               connection.sender.send(encodeSubscriptionAcknowledgement(connection.version, PACKET.SUBACK, packet.packetId, codes))
             if (kept) for (const { first } of results) first?.()
+            if (kept && events.active) noteSubscribed(events, session, packet, codes)
           })
         })
       }
@@ -101,7 +103,10 @@ export class SubscribeHandler {
         const refused = status >= 300 && !isUnrouted(context)
         void context.end()
         if (refused) settle(index, status === 401 || status === 403 ? REASON.NOT_AUTHORIZED : REASON.UNSPECIFIED_ERROR)
-        else settle(index, subscriptions.remove(session, filter) ? REASON.SUCCESS : REASON.NO_SUBSCRIPTION_EXISTED)
+        else if (subscriptions.remove(session, filter)) {
+          this.#operation.events.note('unsubscribed', session, { filter })
+          settle(index, REASON.SUCCESS)
+        } else settle(index, REASON.NO_SUBSCRIPTION_EXISTED)
       })
     })
   }
@@ -239,6 +244,13 @@ export class SubscribeHandler {
     const context = this.#ports.requests.control(method, path, endpoint, source, parent)
     context['mqtt.Filter'] = filter
     return context
+  }
+}
+
+function noteSubscribed(events: ClientEvents, session: Session, { subscriptions }: SubscribePacket, codes: readonly number[]): void {
+  for (const [index, { filter }] of subscriptions.entries()) {
+    const qos = codes[index] as number
+    if (qos < REASON.UNSPECIFIED_ERROR) events.note('subscribed', session, { filter, qos })
   }
 }
 

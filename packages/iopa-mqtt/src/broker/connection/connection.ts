@@ -294,7 +294,7 @@ export class Connection implements ByteReceiver, ConnectingConnection, Publishin
     if (this.disconnected) return
     this.disconnected = true
     this.#endReason = reasonCode
-    if (this.session !== null) this.#ports.sessions.disconnected(this.session, this, will)
+    if (this.session !== null) this.#ports.sessions.disconnected(this.session, this, will, reasonCode)
     if ((this.#receiver?.inWork ?? 0) === 0) this.endScope()
   }
 }

@@ -21,7 +21,7 @@ import { acceptingConnack, type ConnectingConnection, expiryIntervalOf, keepAliv
 export const LARGEST_CONNECT = 16_384
 
 export interface HandshakePorts {
-  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
+  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal' | 'statistics'>
   readonly host: Pick<Host, 'run'>
   readonly requests: Requests
   readonly sessions: Sessions
@@ -217,6 +217,7 @@ export class Handshake {
     }
     if (step) void context.end()
     const reason = answer.error?.detail ?? ''
+    if (status === 401 || status === 403) this.#ports.operation.statistics.unauthorized++
     if (connection.isOpen) connection.disconnect(REASON.NOT_AUTHORIZED, reason)
     else connection.refuse(connectReasonOf(status, connection.version), reason === '' ? {} : { reasonString: reason })
   }

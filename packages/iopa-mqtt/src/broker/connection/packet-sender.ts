@@ -60,8 +60,7 @@ export class PacketSender implements PacketSink {
       if (known > 0) this.#aliases?.delete(message.topic)
       return false
     }
-    statistics.sent++
-    statistics.payloadSent += message.payloadEnd - message.payloadStart
+    statistics.send(qos, message.payloadEnd - message.payloadStart)
     const at = buffer.reserve(size)
     writePublish(buffer.block, at, form, version)
     return true
@@ -107,8 +106,7 @@ export class PacketSender implements PacketSink {
 
   #count(message: Message): void {
     const { statistics } = this.#ports
-    statistics.sent++
-    statistics.payloadSent += message.payloadEnd - message.payloadStart
+    statistics.send(0, message.payloadEnd - message.payloadStart)
   }
 
   /** The alias of a topic: negative if the client knows it already, 0 if there is none left (MQTT 5 section 3.3.2.3.4). */

@@ -73,8 +73,7 @@ export class PublishReceiver implements PublicationOwner {
     const { operation, fields, bodies } = this.#ports
     const { statistics } = operation
     decodePublish(bytes, start, body, end, version, operation.settings.limits.headerCount, fields)
-    statistics.received++
-    statistics.payloadReceived += end - fields.payloadStart
+    statistics.receive(fields.qos, end - fields.payloadStart)
     const { qos, packetId } = fields
     const { receipts } = this.#session
     const open = this.#unacknowledged.length + receipts.size

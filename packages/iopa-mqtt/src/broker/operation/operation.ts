@@ -1,6 +1,7 @@
 import type { Clock, Logger } from '@iopa/transport'
 import type { BrokerSettings } from '../../options.ts'
 import type { WriteBatches } from '../ports.ts'
+import type { ClientEvents } from './client-events.ts'
 import type { Journal } from './journal.ts'
 import type { Statistics } from './statistics.ts'
 import type { Turns } from './turns.ts'
@@ -13,5 +14,6 @@ export interface Operation {
   readonly batches: WriteBatches
   readonly journal: Journal
   readonly statistics: Statistics
+  readonly events: ClientEvents
   readonly logger: Logger
 }

@@ -1,10 +1,29 @@
 import type { Clock, Logger } from '@iopa/transport'
 
+/** Why a subscriber did not get a message, and how the log says it. */
+export const DROPS = {
+  'client-slow': 'a message of QoS 0 is dropped, for its client takes too little',
+  'queue-full': 'a message is dropped, for the queue of its client is full',
+  'too-large': 'a message is dropped, for its client takes none of that size',
+  'not-allowed': 'a message is dropped, for the client that it waited for may not have it any more',
+  'not-authorised': 'a message is not delivered, for it could not be authorised',
+  'no-recipient': 'an answer has no subscriber that may have it',
+  'session-ended': 'messages are dropped, for the session that they wait for ends',
+  'session-expired': 'messages are dropped, for the session that they wait for expires',
+  'user-revoked': 'messages are dropped, for the user that they wait for is revoked'
+} as const
+
+export type DropReason = keyof typeof DROPS
+
 /** What a broker counts from its start on, and logs as lost. */
 export class Statistics {
-  /** PUBLISH packets received and sent. */
+  /** PUBLISH packets received and sent; of these those of QoS 1 and 2. */
   received = 0
+  receivedQos1 = 0
+  receivedQos2 = 0
   sent = 0
+  sentQos1 = 0
+  sentQos2 = 0
   /** Bytes of their payloads. */
   payloadReceived = 0
   payloadSent = 0
@@ -13,8 +32,9 @@ export class Statistics {
   controlSent = 0
   bytesReceived = 0
   bytesSent = 0
-  /** Messages that a subscriber did not get: its queue was full, it was slow, its session ended, or it lost the permission. */
+  /** Messages that a subscriber did not get, in all and by reason. */
   dropped = 0
+  readonly drops: Record<DropReason, number> = Object.fromEntries(Object.keys(DROPS).map(reason => [reason, 0])) as Record<DropReason, number>
   /** Messages of QoS 0 for sessions whose clients were away. */
   absent = 0
   /** Messages that expired while they waited (MQTT 5 section 3.3.2.3.3). */
@@ -22,6 +42,9 @@ export class Statistics {
   /** Connections accepted, and CONNECT packets. */
   sockets = 0
   connects = 0
+  /** CONNECT packets accepted, and those that the app refused with 401 or 403. */
+  accepted = 0
+  unauthorized = 0
   /** Largest number of sessions seen at a time. */
   mostClients = 0
   /** Sessions that expired. */
@@ -34,6 +57,32 @@ export class Statistics {
 
   constructor(losses: Losses) {
     this.losses = losses
+  }
+
+  /** Counts a PUBLISH that was received. */
+  receive(qos: number, payload: number): void {
+    this.received++
+    this.payloadReceived += payload
+    if (qos > 0) {
+      if (qos === 1) this.receivedQos1++
+      else this.receivedQos2++
+    }
+  }
+
+  /** Counts a PUBLISH that is sent. */
+  send(qos: number, payload: number): void {
+    this.sent++
+    this.payloadSent += payload
+    if (qos > 0) {
+      if (qos === 1) this.sentQos1++
+      else this.sentQos2++
+    }
+  }
+
+  /** Counts messages that a subscriber did not get. */
+  drop(reason: DropReason, count = 1): void {
+    this.dropped += count
+    this.drops[reason] += count
   }
 }
 

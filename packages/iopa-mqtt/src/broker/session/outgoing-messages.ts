@@ -3,6 +3,7 @@ import { ProtocolError } from '../../codec/protocol-error.ts'
 import { REASON } from '../../codec/reason-codes.ts'
 import type { Operation } from '../operation/operation.ts'
 import type { Quota } from '../operation/quota.ts'
+import type { DropReason } from '../operation/statistics.ts'
 import type { ClientConnection, Grant, OutgoingQueue } from '../ports.ts'
 import type { Message } from '../topics/message.ts'
 import { Delivery, DeliveryQueue } from './delivery-queue.ts'
@@ -17,7 +18,7 @@ export interface OutgoingOwner {
   readonly ended: boolean
   readonly overflowed: boolean
   /** Counts and logs a message that the client does not get. */
-  drop(why?: string): void
+  drop(reason?: DropReason): void
   /** Counts a message of QoS 0 for a client that is away. */
   miss(): void
   /** Ends the session: a message of QoS 1 or 2 found no room. */
@@ -32,8 +33,8 @@ export interface OutgoingOwner {
 export class OutgoingMessages implements OutgoingQueue {
   readonly #owner: OutgoingOwner
   readonly #operation: Pick<Operation, 'clock' | 'journal' | 'statistics'>
-  readonly #queue: DeliveryQueue
-  readonly #inflight: InflightMessages
+  readonly queue: DeliveryQueue
+  readonly inflight: InflightMessages
   /** Messages in flight that have not been sent again on this connection. */
   #resend: Delivery[] = []
   /** Messages sent and not acknowledged on this connection, bounded by its receive maximum. */
@@ -42,8 +43,8 @@ export class OutgoingMessages implements OutgoingQueue {
   constructor(owner: OutgoingOwner, operation: Pick<Operation, 'settings' | 'clock' | 'journal' | 'statistics'>, queued: Quota) {
     this.#owner = owner
     this.#operation = operation
-    this.#queue = new DeliveryQueue(operation.settings.limits, queued, owner.account)
-    this.#inflight = new InflightMessages(operation.journal, owner.key)
+    this.queue = new DeliveryQueue(operation.settings.limits, queued, owner.account)
+    this.inflight = new InflightMessages(operation.journal, owner.key)
   }
 
   /** True if a further message would wait. */
@@ -51,7 +52,7 @@ export class OutgoingMessages implements OutgoingQueue {
     const { connection } = this.#owner
     return (
       connection === null ||
-      this.#queue.size > 0 ||
+      this.queue.size > 0 ||
       this.#resend.length > 0 ||
       connection.sender.full ||
       this.#unacknowledged >= connection.sender.window
@@ -60,16 +61,12 @@ export class OutgoingMessages implements OutgoingQueue {
 
   /** True if the client's own queue or the share of its account is full. */
   get bound(): boolean {
-    return this.#queue.bound
+    return this.queue.bound
   }
 
   /** Messages that wait, or were sent and not acknowledged. */
   get waiting(): number {
-    return this.#queue.size + this.#inflight.size
-  }
-
-  get bytes(): number {
-    return this.#queue.bytes
+    return this.queue.size + this.inflight.size
   }
 
   /** Sends a message that a live subscription matches. */
@@ -86,7 +83,7 @@ export class OutgoingMessages implements OutgoingQueue {
         return
       }
       if (!connection.sender.full) connection.sender.publish(message, 0, retain, false, 0, identifiers)
-      else if (!state || !this.#queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#owner.drop()
+      else if (!state || !this.queue.push(new Delivery(message.detach(), 0, retain, identifiers, true), this.#replaced)) this.#owner.drop()
       return
     }
     if (this.#owner.ended) return
@@ -112,18 +109,18 @@ export class OutgoingMessages implements OutgoingQueue {
     const { connection } = this.#owner
     const { clock, statistics } = this.#operation
     if (connection === null || !this.#sendAgain(connection)) return
-    for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
+    for (let next = this.queue.peek(); next; next = this.queue.peek()) {
       if (!next.kept || connection.sender.full || (next.unchecked && !this.#owner.check(next, this.#pumpOn))) return
       if (next.qos > 0 && this.#unacknowledged >= connection.sender.window) return
       if (next.cancelled || (next.message.expires && next.message.isExpired(clock.elapsed()))) {
         if (!next.cancelled) statistics.outdated++
-        this.#queue.shift()
-        this.#inflight.forget(next)
+        this.queue.shift()
+        this.inflight.forget(next)
       } else if (next.sequence > 0 && next.packetId === 0) {
         this.#identify(connection)
         return
       } else {
-        this.#queue.shift()
+        this.queue.shift()
         if (next.qos === 0) connection.sender.publish(next.message, 0, next.retain, false, 0, next.identifiers)
         else this.#transmit(next, false)
       }
@@ -133,24 +130,24 @@ export class OutgoingMessages implements OutgoingQueue {
 
   /** Copies messages in flight out of the chunks that they came in. */
   detach(): void {
-    if (this.#inflight.size > 0) for (const { message } of this.#inflight.values()) message.detach()
+    if (this.inflight.size > 0) for (const { message } of this.inflight.values()) message.detach()
   }
 
   /** Restarts sending after the client has reconnected. Unacknowledged messages go first (MQTT 5 section 4.4). */
   resume(): void {
     this.#unacknowledged = 0
-    this.#resend = [...this.#inflight.values()]
+    this.#resend = [...this.inflight.values()]
     for (const delivery of this.#resend) {
       delivery.underWay = false
       delivery.unchecked = !delivery.released
     }
-    for (const delivery of this.#queue.first(this.#queue.size)) delivery.unchecked = true
+    for (const delivery of this.queue.first(this.queue.size)) delivery.unchecked = true
     this.pump()
   }
 
   /** PUBACK, PUBREC or PUBCOMP (MQTT 5 sections 4.3.2, 4.3.3). @throws ProtocolError for a packet that does not fit the QoS of the message */
   acknowledge(type: number, packetId: number, reasonCode: number): void {
-    const delivery = this.#inflight.get(packetId)
+    const delivery = this.inflight.get(packetId)
     const { connection } = this.#owner
     if (delivery === undefined) {
       // A failure for an unknown identifier needs no PUBREL: the client has dropped the message.
@@ -172,13 +169,13 @@ export class OutgoingMessages implements OutgoingQueue {
 
   /** Adds a message that the store kept. */
   restore(delivery: Delivery): void {
-    if (!this.#inflight.restore(delivery)) this.#queue.restore(delivery)
+    if (!this.inflight.restore(delivery)) this.queue.restore(delivery)
   }
 
   /** Drops everything: the session has ended. */
   clear(): void {
-    this.#queue.clear()
-    this.#inflight.clear()
+    this.queue.clear()
+    this.inflight.clear()
     this.#resend = []
   }
 
@@ -195,16 +192,16 @@ export class OutgoingMessages implements OutgoingQueue {
       connection !== null &&
       this.#resend.length === 0 &&
       !connection.sender.full &&
-      this.#unacknowledged + this.#queue.size < connection.sender.window &&
-      this.#queue.last?.packetId !== 0
-    if (!this.#queue.push(delivery, this.#replaced)) {
+      this.#unacknowledged + this.queue.size < connection.sender.window &&
+      this.queue.last?.packetId !== 0
+    if (!this.queue.push(delivery, this.#replaced)) {
       this.#owner.overflow()
       return false
     }
     if (stored && delivery.qos > 0) {
-      this.#inflight.sequence(delivery)
-      if (leaves) this.#inflight.reserve(delivery)
-      this.#inflight.store(delivery)
+      this.inflight.sequence(delivery)
+      if (leaves) this.inflight.reserve(delivery)
+      this.inflight.store(delivery)
     }
     if (delivery.kept) this.pump()
     return true
@@ -212,19 +209,19 @@ export class OutgoingMessages implements OutgoingQueue {
 
   /** Gives messages that may be sent now their packet identifiers, and sends them once the store has kept those. */
   #identify(connection: ClientConnection): void {
-    const next = this.#queue.first(connection.sender.window - this.#unacknowledged)
+    const next = this.queue.first(connection.sender.window - this.#unacknowledged)
     const identified: Delivery[] = []
     for (const delivery of next) {
       if (!delivery.kept || delivery.packetId > 0 || delivery.sequence === 0) break
-      this.#inflight.reserve(delivery)
+      this.inflight.reserve(delivery)
       delivery.kept = false
-      this.#inflight.store(delivery)
+      this.inflight.store(delivery)
       identified.push(delivery)
     }
     this.#operation.journal.kept(kept => {
       for (const delivery of identified) {
         delivery.kept = true
-        if (!kept) this.#inflight.release(delivery)
+        if (!kept) this.inflight.release(delivery)
       }
       if (kept) this.pump()
       else connection.disconnect(REASON.UNSPECIFIED_ERROR, NOT_KEPT)
@@ -233,22 +230,22 @@ export class OutgoingMessages implements OutgoingQueue {
 
   #transmit(delivery: Delivery, dup: boolean): void {
     const connection = this.#owner.connection as ClientConnection
-    if (!dup) this.#inflight.add(delivery)
+    if (!dup) this.inflight.add(delivery)
     if (connection.sender.publish(delivery.message, delivery.qos, delivery.retain, dup, delivery.packetId, delivery.identifiers)) {
       delivery.underWay = true
       this.#unacknowledged++
       return
     }
     // Too large for this client: for its session it counts as delivered (MQTT 5 section 3.1.2.11.4).
-    this.#owner.drop(TOO_LARGE)
-    this.#inflight.remove(delivery)
+    this.#owner.drop('too-large')
+    this.inflight.remove(delivery)
   }
 
   /** Sends messages in flight again after a reconnection, within the receive maximum; true when none is left. */
   #sendAgain(connection: ClientConnection): boolean {
     while (this.#resend.length > 0) {
       const next = this.#resend[0] as Delivery
-      const live = this.#inflight.get(next.packetId) === next
+      const live = this.inflight.get(next.packetId) === next
       if (live && (connection.sender.full || (next.unchecked && !this.#owner.check(next, this.#pumpOn)))) return false
       // A message that the client may not have any more is not sent again; of QoS 2 the client may have begun it, so PUBREL ends it there.
       if (live && next.cancelled && next.qos === 1) this.#settle(next)
@@ -266,7 +263,7 @@ export class OutgoingMessages implements OutgoingQueue {
   /** Sends PUBREL once the store has kept that the client has the message. */
   #release(delivery: Delivery, connection: ClientConnection): void {
     const send = (): void => {
-      if (this.#owner.connection === connection && this.#inflight.get(delivery.packetId) === delivery)
+      if (this.#owner.connection === connection && this.inflight.get(delivery.packetId) === delivery)
         connection.sender.acknowledge(PACKET.PUBREL, delivery.packetId, REASON.SUCCESS, null)
     }
     delivery.released = true
@@ -274,7 +271,7 @@ export class OutgoingMessages implements OutgoingQueue {
       send()
       return
     }
-    this.#inflight.store(delivery)
+    this.inflight.store(delivery)
     this.#operation.journal.kept(kept => {
       delivery.releaseKept ||= kept
       if (kept) send()
@@ -286,13 +283,12 @@ export class OutgoingMessages implements OutgoingQueue {
   #settle(delivery: Delivery): void {
     if (delivery.underWay) this.#unacknowledged--
     delivery.underWay = false
-    this.#inflight.remove(delivery)
+    this.inflight.remove(delivery)
   }
 
   readonly #pumpOn = (): void => this.pump()
 
-  readonly #replaced = (old: Delivery): void => this.#inflight.forget(old)
+  readonly #replaced = (old: Delivery): void => this.inflight.forget(old)
 }
 
-const TOO_LARGE = 'a message is dropped, for its client takes none of that size'
 const NOT_KEPT = 'the store of this server fails'

@@ -2,6 +2,7 @@ import type { Context, RequestSource } from '@iopa/transport'
 import type { StoredSession } from '../../store.ts'
 import type { Operation } from '../operation/operation.ts'
 import type { Quota } from '../operation/quota.ts'
+import { DROPS, type DropReason } from '../operation/statistics.ts'
 import type { AccessCheck, ClientConnection, SessionScope, Subscriber } from '../ports.ts'
 import type { Subscription } from '../topics/subscription.ts'
 import type { SubscriptionHolder } from '../topics/subscription-table.ts'
@@ -27,7 +28,7 @@ export interface SessionInit extends SessionScope {
 
 /** What sessions use of the broker. */
 export interface SessionPorts {
-  readonly operation: Pick<Operation, 'settings' | 'clock' | 'turns' | 'journal' | 'statistics'>
+  readonly operation: Pick<Operation, 'settings' | 'clock' | 'turns' | 'journal' | 'statistics' | 'events'>
   /** Bytes that wait in all queues. */
   readonly queued: Quota
   /** Checks whether a session may receive from a topic, and whether it may publish answers to one. */
@@ -52,8 +53,12 @@ export class Session implements SubscriptionHolder, OutgoingOwner {
   /** The account whose quotas it counts against. */
   readonly account: string
   readonly address: string
+  /** Its place in the order in which the sessions began. */
+  serial = 0
   readonly #ports: SessionPorts
   version: number
+  /** When its client connected, or else when that left or the session was restored: milliseconds since 1970. */
+  since: number
   /** Null while the client is away. */
   connection: ClientConnection | null = null
   /** The connection whose CONNECT was accepted last; it becomes `connection` when CONNACK is sent. */
@@ -94,6 +99,7 @@ export class Session implements SubscriptionHolder, OutgoingOwner {
     this.key = sessionKey(user, clientId)
     this.account = accountOf(user, address)
     this.address = address
+    this.since = ports.operation.clock.now()
     this.version = version
     this.context = context
     this.source = source
@@ -124,11 +130,11 @@ export class Session implements SubscriptionHolder, OutgoingOwner {
   }
 
   /** Counts a message that the client does not get, and logs it at a bounded rate. */
-  drop(why = 'a message of QoS 0 is dropped, for its client takes too little'): void {
+  drop(reason: DropReason = 'client-slow'): void {
     const { statistics } = this.#ports.operation
     this.dropped++
-    statistics.dropped++
-    statistics.losses.note(why, this)
+    statistics.drop(reason)
+    statistics.losses.note(DROPS[reason], this)
   }
 
   miss(): void {
@@ -138,18 +144,18 @@ export class Session implements SubscriptionHolder, OutgoingOwner {
   }
 
   /** Counts all messages that wait for the client as dropped: the session ends before the client returns. */
-  dropAll(why: string): void {
+  dropAll(reason: DropReason): void {
     const { waiting } = this.outgoing
     if (waiting === 0 || this.ended) return
     const { statistics } = this.#ports.operation
     this.dropped += waiting
-    statistics.dropped += waiting
-    statistics.losses.note(why, `${this.name}, ${waiting} messages`)
+    statistics.drop(reason, waiting)
+    statistics.losses.note(DROPS[reason], `${this.name}, ${waiting} messages`)
   }
 
   /** Counts a message of QoS 1 or 2 that found no room in the queue, and ends the session, so that the client notices the gap. */
   overflow(): void {
-    this.drop(OVERFLOW)
+    this.drop('queue-full')
     if (this.overflowed || this.ended) return
     this.overflowed = true
     const { statistics, turns } = this.#ports.operation
@@ -167,7 +173,7 @@ export class Session implements SubscriptionHolder, OutgoingOwner {
       delivery.checking = delivery.unchecked = false
       if (!allowed && !delivery.cancelled) {
         delivery.cancelled = true
-        this.drop('a message is dropped, for the client that it waited for may not have it any more')
+        this.drop('not-allowed')
       }
       if (!inside) again()
     })
@@ -230,5 +236,3 @@ export const sessionOf = (subscriber: Subscriber): Session => subscriber as Sess
 
 /** Milliseconds until a check is asked for again for which there was no room. */
 const CHECK_AGAIN = 100
-
-const OVERFLOW = 'a message is dropped, for the queue of its client is full'

@@ -1,37 +1,16 @@
-import type { Context } from '@iopa/transport'
 import { REASON } from '../../codec/reason-codes.ts'
 import { FOREVER } from '../../options.ts'
 import { Quota } from '../operation/quota.ts'
+import type { DropReason } from '../operation/statistics.ts'
 import type { ClientConnection, WillHandling } from '../ports.ts'
-import type { SubscriptionTable } from '../topics/subscription-table.ts'
-import type { Topic } from '../topics/topic-table.ts'
-import { EndedSessions, GRACE, type WillPublisher } from './ended-sessions.ts'
+import { EndedSessions, GRACE } from './ended-sessions.ts'
 import { accountOf, sessionKey, userKeyOf } from './identity.ts'
 import { IdleSessions } from './idle-sessions.ts'
 import { Session, type SessionPorts } from './session.ts'
-import type { PendingWill } from './wills.ts'
+import type { SessionRequest, SessionsPorts } from './session-request.ts'
 
 /** Sessions that one piece of a sweep looks at. */
 const SWEPT = 16
-
-/** An accepted CONNECT. */
-export interface SessionRequest {
-  readonly clientId: string
-  readonly cleanStart: boolean
-  readonly expiryInterval: number
-  readonly will: PendingWill | null
-}
-
-/** What the sessions use of the rest of the broker. */
-export interface SessionsPorts {
-  readonly session: SessionPorts
-  readonly subscriptions: SubscriptionTable
-  /** Makes the scope of a session, with what middleware has put on that of its connection. */
-  readonly scope: (connection: ClientConnection) => Context
-  readonly publishWill: WillPublisher
-  /** Observes a topic in the name of a session. */
-  readonly observe: (session: Session, topic: Topic) => void
-}
 
 /** The sessions of a broker: resuming, taking over and expiry (MQTT 5 section 4.1). */
 export class Sessions {
@@ -47,6 +26,7 @@ export class Sessions {
   #sweeping: Iterator<Session> | null = null
   /** When the last sweep began, or the store was read: sessions that had expired by then have ended. */
   sweptAt: number
+  #serials = 0
   /** Connected sessions. */
   connected = 0
 
@@ -65,6 +45,11 @@ export class Sessions {
   /** Accounts that have sessions. */
   get accounts(): number {
     return this.#quota.accounts
+  }
+
+  /** The session of a key (see `sessionKey`). */
+  get(key: string): Session | undefined {
+    return this.#byKey.get(key)
   }
 
   get size(): number {
@@ -102,7 +87,7 @@ export class Sessions {
       const { version, source } = connection
       session = new Session({ user, clientId, version, address, context: this.#ports.scope(connection), source }, this.#ports.session)
       this.#ended.replace(key)
-      this.#byKey.set(key, session)
+      this.#add(session)
       statistics.mostClients = Math.max(statistics.mostClients, this.size)
       this.#quota.add(session.account, 1)
     } else this.#adopt(session, connection)
@@ -125,13 +110,21 @@ export class Sessions {
   attach(session: Session, connection: ClientConnection): void {
     session.connection = connection
     this.connected++
+    const { clock, statistics, events } = this.#operation
+    statistics.accepted++
+    session.since = clock.now()
+    events.note('connected', session, { address: connection.remoteAddress, protocolVersion: connection.version })
   }
 
-  /** The connection of a session ended. */
-  disconnected(session: Session, connection: ClientConnection, will: WillHandling): void {
+  /** The connection of a session ended, with the reason code of the client or the broker. */
+  disconnected(session: Session, connection: ClientConnection, will: WillHandling, reasonCode: number): void {
     if (session.ended || session.claim !== connection) return
-    const { clock, journal } = this.#operation
-    if (session.connection === connection) this.connected--
+    const { clock, journal, events } = this.#operation
+    if (session.connection === connection) {
+      this.connected--
+      session.since = clock.now()
+      events.note('disconnected', session, { reasonCode })
+    }
     session.connection = null
     session.claim = null
     this.#release(session)
@@ -203,6 +196,7 @@ export class Sessions {
     if (session.ended) return
     const { key } = session
     session.ended = true
+    if (session.persistent) this.#operation.events.note('session-ended', session, {})
     this.#byKey.delete(key)
     this.#quota.add(session.account, -1)
     this.idle.delete(session)
@@ -225,22 +219,25 @@ export class Sessions {
 
   /** Ends the session of a revoked user. */
   endRevoked(session: Session): void {
-    session.dropAll('messages are dropped, for the user that they wait for is revoked')
     session.will = null
-    ;(session.connection ?? session.claim)?.disconnect(REASON.NOT_AUTHORIZED, 'this user is revoked')
-    this.end(session)
+    this.endNow(session, 'user-revoked', REASON.NOT_AUTHORIZED, 'this user is revoked')
   }
 
   /** Ends a session whose queue has overflowed. */
   endOverflowed(session: Session): void {
-    session.dropAll(SESSION_ENDS)
-    ;(session.connection ?? session.claim)?.disconnect(REASON.QUOTA_EXCEEDED, 'too many messages wait for this client')
+    this.endNow(session, 'session-ended', REASON.QUOTA_EXCEEDED, 'too many messages wait for this client')
+  }
+
+  /** Ends a session with what waits for it; its client gets the reason code. */
+  endNow(session: Session, why: DropReason, reasonCode: number, reason: string): void {
+    session.dropAll(why)
+    ;(session.connection ?? session.claim)?.disconnect(reasonCode, reason)
     this.end(session)
   }
 
   #expire(session: Session): void {
     this.#operation.statistics.expired++
-    session.dropAll('messages are dropped, for the session that they wait for expires')
+    session.dropAll('session-expired')
     this.end(session)
   }
 
@@ -249,13 +246,13 @@ export class Sessions {
     const { statistics } = this.#operation
     statistics.evicted++
     statistics.losses.note('an idle session ends to make room for other users', session.name)
-    session.dropAll(SESSION_ENDS)
+    session.dropAll('session-ended')
     this.end(session)
   }
 
   /** Adds a session that the store kept. */
   restore(session: Session): void {
-    this.#byKey.set(session.key, session)
+    this.#add(session)
     this.#quota.add(session.account, 1)
     this.idle.add(session)
   }
@@ -268,6 +265,11 @@ export class Sessions {
 
   [Symbol.iterator](): Iterator<Session> {
     return this.#byKey.values()
+  }
+
+  #add(session: Session): void {
+    session.serial = ++this.#serials
+    this.#byKey.set(session.key, session)
   }
 
   /** Gives a session the user of a new connection: its authorizations are forgotten, and its topics observed again in the name of that user. */
@@ -295,5 +297,3 @@ export class Sessions {
     this.#operation.journal.add({ kind: 'session', clientId: key, value: null })
   }
 }
-
-const SESSION_ENDS = 'messages are dropped, for the session that they wait for ends'

@@ -1,4 +1,5 @@
 import type { Operation } from '../operation/operation.ts'
+import { DROPS, type DropReason } from '../operation/statistics.ts'
 import {
   type AccessCheck,
   ALLOWED,
@@ -20,7 +21,7 @@ const REMEMBERED = 1000
 /** The session that is authorized. */
 export interface AuthorizedSession extends SessionScope {
   readonly ended: boolean
-  drop(): void
+  drop(reason?: DropReason): void
 }
 
 /**
@@ -125,8 +126,8 @@ export class TopicAuthorization implements AuthorizesTopics {
         return
       }
       if (current && isPassing(status)) {
-        statistics.losses.note('a message is not delivered, for it could not be authorised', `${topic.path}, ${status}`)
-        for (let lost = callbacks.length; lost > 0; lost--) session.drop()
+        statistics.losses.note(DROPS['not-authorised'], `${topic.path}, ${status}`)
+        for (let lost = callbacks.length; lost > 0; lost--) session.drop('not-authorised')
       }
       const allowed = current && this.conclude(topic, status)
       this.#answer(topic.name, allowed)

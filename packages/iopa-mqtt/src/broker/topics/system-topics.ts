@@ -22,8 +22,10 @@ const LOADS: Readonly<Record<string, (counted: Statistics) => number>> = {
 export interface Figures {
   readonly sessions: number
   readonly connected: number
-  /** Messages in the queues of sessions. */
+  /** Messages in the queues of sessions, those in flight included. */
   readonly waiting: number
+  /** Messages of QoS 1 and 2 that were sent and not acknowledged. */
+  readonly inflight: number
   readonly queuedBytes: number
   readonly subscriptions: number
   readonly sharedSubscriptions: number
@@ -71,7 +73,7 @@ export class SystemTopics {
 
   #figures(uptime: number): Record<string, number | string> {
     const { statistics: counters, retained } = this.#ports
-    const { sessions, connected, waiting, queuedBytes, subscriptions, sharedSubscriptions } = this.#count()
+    const { sessions, connected, waiting, inflight, queuedBytes, subscriptions, sharedSubscriptions } = this.#count()
     const heap = process.memoryUsage().heapUsed
     this.#mostHeap = Math.max(this.#mostHeap, heap)
     counters.mostClients = Math.max(counters.mostClients, sessions)
@@ -90,6 +92,7 @@ export class SystemTopics {
       'clients/evicted': counters.evicted,
       'messages/received': counters.received + counters.controlReceived,
       'messages/sent': counters.sent + counters.controlSent,
+      'messages/inflight': inflight,
       'messages/stored': retained.size + waiting,
       'store/messages/count': retained.size + waiting,
       'store/messages/bytes': retained.bytes + queuedBytes,
