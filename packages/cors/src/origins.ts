@@ -19,7 +19,7 @@ interface Below {
 }
 
 /** Origins by name and by domain. They are compared as whole texts: browsers send them in one form (RFC 6454 section 6.1). */
-export class OriginList {
+class OriginList {
   readonly #exact = new Set<string>()
   readonly #below: Below[] = []
 
