@@ -251,24 +251,26 @@ export class Handshake {
       will: packet.will ? PendingWill.from(packet.will) : null
     })
     if (opened === 'taken') {
-      this.#ports.counters.refusal(403, 'refused', connection.channel)
-      connection.refuse(connectReasonOf(403, connection.version), { reasonString: 'another user is connected with this client identifier' })
+      this.#refuse(403, { reasonString: 'another user is connected with this client identifier' })
       return
     }
     if (opened === 'full') {
-      this.#ports.counters.refusal(503, 'refused', connection.channel)
-      connection.refuse(connectReasonOf(503, connection.version))
+      this.#refuse(503)
       return
     }
     const { session, present } = opened
     connection.session = session
     operation.journal.kept(kept => {
       if (kept) operation.batches.batch(() => this.#connected(packet, session, present))
-      else {
-        this.#ports.counters.refusal(503, 'refused', connection.channel)
-        connection.refuse(connectReasonOf(503, connection.version))
-      }
+      else this.#refuse(503)
     })
+  }
+
+  /** Refuses the CONNECT; a log hears of it. */
+  #refuse(status: number, properties?: { readonly reasonString: string }): void {
+    const connection = this.#connection
+    this.#ports.counters.refusal(status, 'refused', connection.channel)
+    connection.refuse(connectReasonOf(status, connection.version), properties)
   }
 
   #connected(packet: ConnectPacket, session: Session, present: boolean): void {
