@@ -250,14 +250,8 @@ export class Handshake {
       expiryInterval,
       will: packet.will ? PendingWill.from(packet.will) : null
     })
-    if (opened === 'taken') {
-      this.#refuse(403, { reasonString: 'another user is connected with this client identifier' })
-      return
-    }
-    if (opened === 'full') {
-      this.#refuse(503)
-      return
-    }
+    if (opened === 'taken') return this.#refuse(403, { reasonString: 'another user is connected with this client identifier' })
+    if (opened === 'full') return this.#refuse(503)
     const { session, present } = opened
     connection.session = session
     operation.journal.kept(kept => {
