@@ -1,5 +1,7 @@
 import { App, IopaError } from '@iopa/appbuilder'
 import { log } from '@iopa/log'
+import { mqtt } from '@iopa/mqtt'
+import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { expect, test } from 'vitest'
 import { kept } from './destination.ts'
@@ -97,4 +99,44 @@ test('a stream that does not keep up loses lines, and says how many', async () =
   await app.invoke({ 'iopa.Path': '/3' })
   expect(written.map(line => JSON.parse(line)).map(({ path, of, count }) => path ?? `${of} ${count}`)).toEqual(['/1', 'lost 1', '/3'])
   expect(written.every(line => line.endsWith('}\n'))).toBe(true)
+})
+
+test.each(['fields', 'skip'])("writes the line where '%s' throws, for CONNECT and observations too, and says so once", async option => {
+  const out = kept()
+  const said: string[] = []
+  const quiet = (): void => undefined
+  const app = new App({ logger: { error: (text: unknown) => void said.push(String(text)), warn: quiet, info: quiet, debug: quiet } })
+    .use(
+      log({
+        to: out.to,
+        [option]: () => {
+          throw new TypeError('no user')
+        }
+      })
+    )
+    .use(router())
+    .use(mqtt({ port: 0 }))
+  app.get('/n', () => 'n')
+  const [broker] = await app.listen()
+  await app.invoke({ 'iopa.Path': '/n' })
+  const client = await app.connect(broker?.url.href as string)
+  const ends = new AbortController()
+  const seen = client.observe('/n', { signal: ends.signal })[Symbol.asyncIterator]()
+  await seen.next()
+  ends.abort()
+  await seen.next().catch(() => undefined)
+  await client.close()
+  await app.close()
+  expect(out.records.map(({ event, method }) => `${event} ${method}`)).toEqual(
+    expect.arrayContaining(['request GET', 'request CONNECT', 'observation-begun GET', 'observation-ended GET'])
+  )
+  expect(said).toEqual([expect.stringContaining(`'${option}' of log()`)])
+  expect(app.live).toBe(0)
+})
+
+test('a destination that rejects does not end the process', async () => {
+  const app = new App({ logger: false }).use(log({ to: () => Promise.reject(new Error('full')) })).use(() => 'ok')
+  expect((await app.invoke({ 'iopa.Path': '/' })).status).toBe(200)
+  // An unhandled rejection would fail this file.
+  await new Promise(resolve => setImmediate(resolve))
 })
