@@ -107,8 +107,10 @@ export class RequestRecords {
       if (value !== undefined) shown[name] = redaction.header(name, value)
     }
     const complete: Record<string, unknown> = { ...record }
-    for (const name of redaction.fields) if (complete[name] !== undefined) complete[name] = HIDDEN
     if (headers.length > 0) complete['headers'] = shown
+    for (const name of redaction.fields)
+      if (complete[name] !== undefined)
+        complete[name] = name === 'headers' ? Object.fromEntries(Object.keys(shown).map(field => [field, HIDDEN])) : HIDDEN
     if (fields !== undefined) complete['fields'] = this.#extra(context, fields)
     return complete as unknown as LogRecord
   }

@@ -35,7 +35,10 @@ test('bounds the length of texts', async () => {
 
 test('hides tokens in queries, however their names are written', async () => {
   const line = await lineOf(
-    { 'iopa.Path': '/', 'iopa.QueryString': 'access_token=S1&API-KEY=S2&acc%65ss_token=S3&page=2&key&pin=S4' },
+    {
+      'iopa.Path': '/',
+      'iopa.QueryString': 'access_token=S1&API-KEY=S2&acc%65ss_token=S3&page=2&key&pin=S4&token[]=S5&user%5Bpassword%5D=S6&user.otp=S7&list[]=1'
+    },
     { redact: ['query.pin'] }
   )
   expect(line).not.toMatch(/S\d/)
@@ -55,6 +58,19 @@ test('hides header fields, fields and paths within further fields', async () => 
   expect(line).not.toMatch(/S\d|\beve\b/)
   expect(JSON.parse(line)).toMatchObject({ headers: { accept: 'text/html' }, device: { name: 'lamp', serial: '[hidden]' }, user: '[hidden]' })
   expect(device.serial).toBe('S1')
+})
+
+test('hides all header fields, and refuses to hide what makes a line a line', async () => {
+  const line = await lineOf({ 'iopa.Path': '/', 'iopa.Headers': { accept: 'S1' } }, { headers: ['accept', 'x-none'], redact: ['headers'] })
+  expect(JSON.parse(line).headers).toEqual({ accept: '[hidden]' })
+  for (const name of ['level', 'time', 'event', 'status', 'bytes', 'duration'])
+    expect(() => log({ redact: [name] })).toThrow(expect.objectContaining({ code: 'bad-option', detail: expect.stringContaining(name) }))
+})
+
+test('further fields replace none of a line, and texts of a peer are one word, also for people', async () => {
+  const fields = () => ({ user: 'admin', status: 599, level: 'error', 'a b': 1 })
+  const line = await lineOf({ 'iopa.Path': '/', 'server.RawPath': '/x 200 user=ann' } as never, { format: 'pretty', fields })
+  expect(line).toMatch(/^\S+ 200 GET "\/x 200 user=ann" 2 B [\d.]+ ms user="eve\S+ IOPA\/5\.0 "a b"=1$/)
 })
 
 test('a flood of failures becomes a summary a second', async () => {
