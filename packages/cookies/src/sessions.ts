@@ -142,17 +142,33 @@ class Sessions {
     return next()
   }
 
+  /** @throws IopaError 500 for what is no user: it must not pass for one, as the promise of an asynchronous function would. */
   #userOf(record: SessionRecord): User | undefined {
-    return this.#user?.({ get: <Value>(name: string) => record.values.get(name) as Value | undefined })
+    const user = this.#user?.({ get: <Value>(name: string) => record.values.get(name) as Value | undefined })
+    if (user === undefined || user === null) return undefined
+    const { id } = user as { readonly id?: unknown }
+    if (typeof id === 'string' && id !== '') return user
+    throw withOrigin(
+      new IopaError(
+        500,
+        'bad-user',
+        "The function 'user' of sessions() must give, at once, { id: '...' } with an id that is not empty, or undefined."
+      ),
+      'internal'
+    )
   }
 
   #authenticate(context: Context, record: SessionRecord, key: string): void {
     if (this.#user === undefined || context['server.User'] !== undefined) return
     const user = this.#userOf(record)
     if (user === undefined) return
-    const until = this.#rolling ? record.created + this.#lifetime.absolute : endOf(record, this.#lifetime)
-    const check = async (): Promise<boolean> => (await this.#kept.load(key, this.#now())) !== null
-    context['server.User'] = { ...user, valid: { until, check, every: CHECKED_EVERY, login: key } }
+    const ends = this.#rolling ? record.created + this.#lifetime.absolute : endOf(record, this.#lifetime)
+    // What the app says of its user holds as well, such as the end of a token.
+    const until = Math.min(ends, user.valid?.until ?? ends)
+    if (until <= this.#now()) return
+    const own = user.valid?.check
+    const check = async (): Promise<boolean> => (await this.#kept.load(key, this.#now())) !== null && (own === undefined || (await own()))
+    context['server.User'] = { ...user, valid: { until, check, every: Math.min(CHECKED_EVERY, user.valid?.every ?? CHECKED_EVERY), login: key } }
   }
 
   /** Its time begins again after a tenth of it, so that a browser that asks often does not write each time. */

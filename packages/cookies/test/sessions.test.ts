@@ -157,6 +157,45 @@ describe('a session', () => {
   })
 })
 
+describe("what 'user' gives", () => {
+  const whoami = (user: unknown) =>
+    new App({ logger: false }).use(sessions({ user: user as typeof userOf })).use(context => {
+      if (context.path !== '/') context['session.Session'].set('n', 1)
+      return JSON.stringify(context.user ?? null)
+    })
+
+  test.each([
+    ['the promise of an asynchronous function', async () => ({ id: 'ann' })],
+    ['the promise of nobody', async () => undefined],
+    ['an object without an id', () => ({ name: 'ann' })],
+    ['an empty id', () => ({ id: '' })],
+    ['a text', () => 'ann']
+  ])('is no user where it is %s', async (_, user) => {
+    const app = whoami((session: Session) => (session.get('n') === undefined ? undefined : user()))
+    expect((await ask(app, '/set')).status).toBe(500)
+    let isKept = false
+    const other = whoami(() => (isKept ? user() : undefined))
+    const cookie = (await ask(other, '/set')).headers.get('set-cookie')?.split(';')[0]
+    isKept = true
+    expect((await ask(other, '/', cookie)).status).toBe(500)
+  })
+
+  test('ends when the app says so, before its session does', async () => {
+    const clock = virtualClock({ start: 1_700_000_000_000 })
+    const until = 1_700_000_060_000
+    const app = new App({ logger: false, clock })
+      .use(sessions({ user: session => (session.get('n') === undefined ? undefined : { id: 'ann', valid: { until } }) }))
+      .use(context => {
+        if (context.path !== '/') context['session.Session'].set('n', 1)
+        return JSON.stringify(context.user?.valid?.until ?? null)
+      })
+    const cookie = (await ask(app, '/set')).headers.get('set-cookie')?.split(';')[0]
+    expect(await (await ask(app, '/', cookie)).text()).toBe(String(until))
+    await clock.advance(60_000)
+    expect(await (await ask(app, '/', cookie)).text()).toBe('null')
+  })
+})
+
 describe('the values of a session', () => {
   const values = async (use: (session: Session) => unknown): Promise<number> => {
     const app = new App({ logger: false }).use(sessions()).use(context => {
