@@ -138,7 +138,7 @@ class Sessions {
     if (record !== null) {
       this.#authenticate(context, record, keyOf(id))
       if (this.#isDue(record)) save()
-    } else if (id !== '') save()
+    }
     return next()
   }
 
@@ -188,9 +188,8 @@ class Sessions {
     else {
       const due = this.#isDue(loaded)
       const record = await this.#kept.change(keyOf(id), changes, now, due)
-      // It was ended meanwhile, by a logout for instance: its id is of no use any more.
-      if (record === null) this.#cookie.delete(context)
-      else if (due) this.#write(context, id, record, now)
+      // The cookie of a session that has ended stays: a login at the same moment may have given the browser another one, which this would take away.
+      if (record !== null && due) this.#write(context, id, record, now)
     }
   }
 

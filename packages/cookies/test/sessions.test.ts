@@ -96,10 +96,22 @@ describe('a session', () => {
     }
   )
 
-  test('that has ended takes its cookie away', async () => {
+  test('that has ended is none, and its cookie stays until a logout', async () => {
     const ann = new Browser(site())
     ann.jar.set(NAME, 'x'.repeat(43))
-    expect((await ann.ask('/')).set).toEqual([expect.stringContaining(`${NAME}=; Max-Age=0`)])
+    expect(await ann.ask('/')).toMatchObject({ text: '- -', set: [] })
+    expect((await ann.ask('/logout')).set).toEqual([expect.stringContaining(`${NAME}=; Max-Age=0`)])
+  })
+
+  test('of a login is not taken away by requests with the former id that are answered later', async () => {
+    const app = site()
+    const ann = new Browser(app)
+    await ann.ask('/set/n/1')
+    const former = `${NAME}=${ann.jar.get(NAME)}`
+    const [slow] = await Promise.all([ask(app, '/slow/m/1', former), ann.ask('/login/ann')])
+    const late = await ask(app, '/', former)
+    for (const answer of [slow, late]) ann.keep(answer.headers.getAll('set-cookie'))
+    expect((await ann.ask('/')).text).toBe('1 ann')
   })
 
   test('ends at the logout, and its id opens nothing', async () => {
