@@ -87,3 +87,39 @@ test.each(FACTORIES)('%s refuses an option that does not exist by its name', (na
     expect.objectContaining({ status: 500, code: 'bad-option', detail: expect.stringContaining(`${name} has no option 'prot'`) })
   )
 })
+
+const GUARDED = { verify: () => null }
+const JWT = { issuer: 'i', audience: 'a' }
+const WRONG: readonly [string, () => unknown][] = [
+  ['log fields', () => log({ fields: ['a'] } as never)],
+  ['log skip', () => log({ skip: true } as never)],
+  ['log headers', () => log({ headers: 'accept' } as never)],
+  ['log redact', () => log({ redact: 'query.pin' } as never)],
+  ['log connections', () => log({ connections: 'no' } as never)],
+  ['log notifications', () => log({ notifications: 'no' } as never)],
+  ['log to', () => log({ to: null } as never)],
+  ['log sample', () => log({ sample: '1' } as never)],
+  ['requestId header', () => requestId({ header: 5 } as never)],
+  ['requestId trust', () => requestId({ trust: 'all' } as never)],
+  ['rateLimit key', () => rateLimit({ limit: 1, key: 'ip' } as never)],
+  ['rateLimit skip', () => rateLimit({ limit: 1, skip: true } as never)],
+  ['rateLimit headers', () => rateLimit({ limit: 1, headers: 'no' } as never)],
+  ['rateLimit store', () => rateLimit({ limit: 1, store: {} } as never)],
+  ['apiKey header', () => apiKey({ ...GUARDED, header: 'a b' })],
+  ['apiKey query', () => apiKey({ ...GUARDED, query: '' })],
+  ['basic optional', () => basic({ ...GUARDED, optional: 'no' } as never)],
+  ['basic remember', () => basic({ ...GUARDED, remember: '5' } as never)],
+  ['bearer connectPassword', () => bearer({ ...GUARDED, connectPassword: 'no' } as never)],
+  ['jwt secret', () => bearer({ jwt: { ...JWT, secret: 5 } } as never)],
+  ['jwt algorithms', () => bearer({ jwt: { ...JWT, secret: 's'.repeat(32), algorithms: 'HS256' } } as never)],
+  ['anyOf optional', () => anyOf([preSharedKey()], { optional: 'no' } as never)]
+]
+
+test.each(WRONG)('%s of the wrong type is refused', (_, make) => {
+  expect(make).toThrow(expect.objectContaining({ code: 'bad-option' }))
+})
+
+test.each(['secure', 'httpOnly', 'partitioned'])("cookies and sessions refuse %s: 'false'", attribute => {
+  expect(() => cookies({ [attribute]: 'false' })).toThrow(expect.objectContaining({ code: 'bad-cookie' }))
+  expect(() => sessions({ cookie: { [attribute]: 'false' } })).toThrow(expect.objectContaining({ code: 'bad-cookie' }))
+})

@@ -62,6 +62,7 @@ export {
   isUnrouted,
   markFactory,
   matchPattern,
+  type OptionCheck,
   optionError,
   paramNames,
   parsePattern,

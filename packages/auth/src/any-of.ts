@@ -1,5 +1,5 @@
 import type { MiddlewareFunction } from '@iopa/appbuilder'
-import { argumentError, checkOptions, kindOf, markFactory } from '@iopa/appbuilder/extension'
+import { argumentError, checkOptions, kindOf, markFactory, type OptionCheck } from '@iopa/appbuilder/extension'
 import { type Authentication, authentication, type OptionalAuthentication, schemesOf } from './authentication.ts'
 
 /** Options of `anyOf()`. */
@@ -8,7 +8,7 @@ export interface AnyOfOptions {
   readonly optional?: boolean
 }
 
-const OPTIONS: Record<keyof AnyOfOptions, true> = { optional: true }
+const OPTIONS: Record<keyof AnyOfOptions, OptionCheck> = { optional: 'flag' }
 
 /**
  * Authenticates by the first of several schemes of which a request has credentials: `anyOf([basic({ ... }), bearer({ ... })])`. Without any,

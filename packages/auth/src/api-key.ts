@@ -1,5 +1,5 @@
 import type { Context } from '@iopa/appbuilder'
-import { checkOptions, markFactory, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, markFactory, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import { type Authentication, authentication, type OptionalAuthentication } from './authentication.ts'
 import { LONGEST_CREDENTIALS, onlyField, onlyParameter } from './credentials.ts'
 import { checkFunction, checkName } from './option-checks.ts'
@@ -19,7 +19,7 @@ export interface ApiKeyOptions {
   readonly optional?: boolean
 }
 
-const OPTIONS: Record<keyof ApiKeyOptions, true> = { verify: true, header: true, query: true, name: true, optional: true }
+const OPTIONS: Record<keyof ApiKeyOptions, OptionCheck> = { verify: true, header: 'text', query: 'text', name: true, optional: 'flag' }
 
 class ApiKey implements Scheme {
   readonly challenge = null
@@ -55,6 +55,8 @@ export function apiKey(options: ApiKeyOptions): Authentication {
   checkFunction('apiKey()', 'verify', options?.verify, '(key) => user')
   const { name = 'apiKey', header, query, optional } = options
   checkName('apiKey()', name)
+  if (header !== undefined && !/^[!#$%&'*+.^_`|~\w-]+$/.test(header))
+    throw optionError(`The header of apiKey() must be the name of a header field, not '${header}'.`)
   if (header !== undefined && query !== undefined) throw optionError('apiKey() takes header or query, not both: use anyOf() for two places.')
   return authentication(name, [new ApiKey(options)], optional === true)
 }

@@ -1,5 +1,5 @@
 import type { Context, User } from '@iopa/appbuilder'
-import { checkOptions, markFactory, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, markFactory, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import { type Authentication, authentication, type OptionalAuthentication } from './authentication.ts'
 import { credentialsOf, namedPassword } from './credentials.ts'
 import { checkFunction, checkName, quoted } from './option-checks.ts'
@@ -28,11 +28,11 @@ export interface BasicOptions {
   readonly remember?: number
 }
 
-const OPTIONS: Record<keyof BasicOptions, true> = {
+const OPTIONS: Record<keyof BasicOptions, OptionCheck> = {
   verify: true,
   realm: true,
   name: true,
-  optional: true,
+  optional: 'flag',
   concurrency: true,
   queue: true,
   remember: true
@@ -96,7 +96,7 @@ export function basic(options: BasicOptions): Authentication {
   checkName('basic()', name)
   if (!(Number.isInteger(concurrency) && concurrency > 0)) throw optionError('The option concurrency of basic() must be a whole number from 1.')
   if (!(Number.isInteger(queue) && queue >= 0)) throw optionError('The option queue of basic() must be a whole number from 0.')
-  if (!(remember >= 0)) throw optionError('The option remember of basic() must be a number of milliseconds.')
+  if (!(typeof remember === 'number' && remember >= 0)) throw optionError('The option remember of basic() must be a number of milliseconds.')
   return authentication(name, [new Basic(options)], options.optional === true)
 }
 

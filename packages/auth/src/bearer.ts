@@ -1,5 +1,5 @@
 import type { Context, User } from '@iopa/appbuilder'
-import { checkOptions, markFactory, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, markFactory, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import { CONTROL_METHODS } from '@iopa/constants'
 import { type Authentication, authentication, type OptionalAuthentication } from './authentication.ts'
 import { credentialsOf, LONGEST_CREDENTIALS, namedPassword } from './credentials.ts'
@@ -23,7 +23,14 @@ export interface BearerOptions {
   readonly optional?: boolean
 }
 
-const OPTIONS: Record<keyof BearerOptions, true> = { verify: true, jwt: true, connectPassword: true, realm: true, name: true, optional: true }
+const OPTIONS: Record<keyof BearerOptions, OptionCheck> = {
+  verify: true,
+  jwt: true,
+  connectPassword: 'flag',
+  realm: true,
+  name: true,
+  optional: 'flag'
+}
 
 type Verify = (token: string, context: Context) => Verified | Promise<Verified>
 

@@ -1,6 +1,6 @@
 import type { PeerCertificate } from 'node:tls'
 import type { Context, User } from '@iopa/appbuilder'
-import { checkOptions, markFactory } from '@iopa/appbuilder/extension'
+import { checkOptions, markFactory, type OptionCheck } from '@iopa/appbuilder/extension'
 import { type Authentication, authentication, type OptionalAuthentication } from './authentication.ts'
 import { checkFunction, checkName } from './option-checks.ts'
 import { type Outcome, type Scheme, userOfEither, type Verified } from './scheme.ts'
@@ -15,7 +15,7 @@ export interface ClientCertificateOptions {
   readonly optional?: boolean
 }
 
-const OPTIONS: Record<keyof ClientCertificateOptions, true> = { user: true, name: true, optional: true }
+const OPTIONS: Record<keyof ClientCertificateOptions, OptionCheck> = { user: true, name: true, optional: 'flag' }
 
 /** A user lasts no longer than the certificate. */
 const withExpiry = (user: User | null, { valid_to }: PeerCertificate): User | null => {

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { Context, User } from '@iopa/appbuilder'
-import { checkOptions, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import {
   type CryptoKey,
   createLocalJWKSet,
@@ -35,13 +35,13 @@ export interface JwtOptions {
   readonly user?: (claims: JWTPayload, context: Context) => Verified | Promise<Verified>
 }
 
-const OPTIONS: Record<keyof JwtOptions, true> = {
+const OPTIONS: Record<keyof JwtOptions, OptionCheck> = {
   issuer: true,
   audience: true,
   jwks: true,
   key: true,
   secret: true,
-  algorithms: true,
+  algorithms: 'texts',
   clockTolerance: true,
   user: true
 }
@@ -181,7 +181,8 @@ const keysOf = ({ jwks, key, secret }: JwtOptions, remote: RemoteKeys | null): K
   }
   if (secret !== undefined) {
     const bytes = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret
-    if (bytes.length < 32) throw optionError('The secret of jwt must have at least 32 bytes (RFC 7518 section 3.2).')
+    if (!(bytes instanceof Uint8Array) || bytes.length < 32)
+      throw optionError('The secret of jwt must have at least 32 bytes (RFC 7518 section 3.2).')
     return { key: bytes }
   }
   const given = typeof key === 'string' ? createPublicKey(key) : (key as KeyObject | CryptoKey | JWK)

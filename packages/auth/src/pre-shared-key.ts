@@ -1,5 +1,5 @@
 import type { Context } from '@iopa/appbuilder'
-import { checkOptions, markFactory } from '@iopa/appbuilder/extension'
+import { checkOptions, markFactory, type OptionCheck } from '@iopa/appbuilder/extension'
 import { type Authentication, authentication, type OptionalAuthentication } from './authentication.ts'
 import { checkFunction, checkName } from './option-checks.ts'
 import { type Outcome, type Scheme, userOfEither, type Verified } from './scheme.ts'
@@ -14,7 +14,7 @@ export interface PreSharedKeyOptions {
   readonly optional?: boolean
 }
 
-const OPTIONS: Record<keyof PreSharedKeyOptions, true> = { user: true, name: true, optional: true }
+const OPTIONS: Record<keyof PreSharedKeyOptions, OptionCheck> = { user: true, name: true, optional: 'flag' }
 
 class PreSharedKey implements Scheme {
   readonly challenge = null

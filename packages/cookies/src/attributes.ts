@@ -76,6 +76,8 @@ const completed = (name: string, given: CookieAttributes, secure: boolean): Cook
   }
   if (prefix === '__host-' && (given.domain !== undefined || all.path !== '/'))
     throw badCookie(name, "must have no domain and the path '/', by its prefix.")
+  for (const attribute of ['secure', 'httpOnly', 'partitioned'] as const)
+    if (all[attribute] !== undefined && typeof all[attribute] !== 'boolean') throw badCookie(name, `has ${attribute} that is not true or false.`)
   if (!['strict', 'lax', 'none'].includes(all.sameSite)) throw badCookie(name, "has a sameSite that is not 'strict', 'lax' or 'none'.")
   if (all.maxAge !== undefined && !(Number.isInteger(all.maxAge) && all.maxAge >= 0 && all.maxAge <= LONGEST_AGE))
     throw badCookie(name, `has a maxAge that is not a whole number of seconds from 0 to ${LONGEST_AGE}.`)

@@ -138,21 +138,37 @@ class Sessions {
     if (record !== null) {
       this.#authenticate(context, record, keyOf(id))
       if (this.#isDue(record)) save()
-    } else if (id !== '') save()
+    }
     return next()
   }
 
+  /** @throws IopaError 500 for what is no user: it must not pass for one, as the promise of an asynchronous function would. */
   #userOf(record: SessionRecord): User | undefined {
-    return this.#user?.({ get: <Value>(name: string) => record.values.get(name) as Value | undefined })
+    const user = this.#user?.({ get: <Value>(name: string) => record.values.get(name) as Value | undefined })
+    if (user === undefined || user === null) return undefined
+    const { id } = user as { readonly id?: unknown }
+    if (typeof id === 'string' && id !== '') return user
+    throw withOrigin(
+      new IopaError(
+        500,
+        'bad-user',
+        "The function 'user' of sessions() must give, at once, { id: '...' } with an id that is not empty, or undefined."
+      ),
+      'internal'
+    )
   }
 
   #authenticate(context: Context, record: SessionRecord, key: string): void {
     if (this.#user === undefined || context['server.User'] !== undefined) return
     const user = this.#userOf(record)
     if (user === undefined) return
-    const until = this.#rolling ? record.created + this.#lifetime.absolute : endOf(record, this.#lifetime)
-    const check = async (): Promise<boolean> => (await this.#kept.load(key, this.#now())) !== null
-    context['server.User'] = { ...user, valid: { until, check, every: CHECKED_EVERY, login: key } }
+    const ends = this.#rolling ? record.created + this.#lifetime.absolute : endOf(record, this.#lifetime)
+    // What the app says of its user holds as well, such as the end of a token.
+    const until = Math.min(ends, user.valid?.until ?? ends)
+    if (until <= this.#now()) return
+    const own = user.valid?.check
+    const check = async (): Promise<boolean> => (await this.#kept.load(key, this.#now())) !== null && (own === undefined || (await own()))
+    context['server.User'] = { ...user, valid: { until, check, every: Math.min(CHECKED_EVERY, user.valid?.every ?? CHECKED_EVERY), login: key } }
   }
 
   /** Its time begins again after a tenth of it, so that a browser that asks often does not write each time. */
@@ -172,9 +188,8 @@ class Sessions {
     else {
       const due = this.#isDue(loaded)
       const record = await this.#kept.change(keyOf(id), changes, now, due)
-      // It was ended meanwhile, by a logout for instance: its id is of no use any more.
-      if (record === null) this.#cookie.delete(context)
-      else if (due) this.#write(context, id, record, now)
+      // The cookie of a session that has ended stays: a login at the same moment may have given the browser another one, which this would take away.
+      if (record !== null && due) this.#write(context, id, record, now)
     }
   }
 

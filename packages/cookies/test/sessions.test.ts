@@ -96,10 +96,22 @@ describe('a session', () => {
     }
   )
 
-  test('that has ended takes its cookie away', async () => {
+  test('that has ended is none, and its cookie stays until a logout', async () => {
     const ann = new Browser(site())
     ann.jar.set(NAME, 'x'.repeat(43))
-    expect((await ann.ask('/')).set).toEqual([expect.stringContaining(`${NAME}=; Max-Age=0`)])
+    expect(await ann.ask('/')).toMatchObject({ text: '- -', set: [] })
+    expect((await ann.ask('/logout')).set).toEqual([expect.stringContaining(`${NAME}=; Max-Age=0`)])
+  })
+
+  test('of a login is not taken away by requests with the former id that are answered later', async () => {
+    const app = site()
+    const ann = new Browser(app)
+    await ann.ask('/set/n/1')
+    const former = `${NAME}=${ann.jar.get(NAME)}`
+    const [slow] = await Promise.all([ask(app, '/slow/m/1', former), ann.ask('/login/ann')])
+    const late = await ask(app, '/', former)
+    for (const answer of [slow, late]) ann.keep(answer.headers.getAll('set-cookie'))
+    expect((await ann.ask('/')).text).toBe('1 ann')
   })
 
   test('ends at the logout, and its id opens nothing', async () => {
@@ -154,6 +166,45 @@ describe('a session', () => {
     expect([(await ann.ask('/')).text, reads]).toEqual(['1 -', 1])
     ann.jar.set(NAME, (ann.jar.get(NAME) as string).replace(/^./, 'x'))
     expect([(await ann.ask('/')).text, reads]).toEqual(['- -', 1])
+  })
+})
+
+describe("what 'user' gives", () => {
+  const whoami = (user: unknown) =>
+    new App({ logger: false }).use(sessions({ user: user as typeof userOf })).use(context => {
+      if (context.path !== '/') context['session.Session'].set('n', 1)
+      return JSON.stringify(context.user ?? null)
+    })
+
+  test.each([
+    ['the promise of an asynchronous function', async () => ({ id: 'ann' })],
+    ['the promise of nobody', async () => undefined],
+    ['an object without an id', () => ({ name: 'ann' })],
+    ['an empty id', () => ({ id: '' })],
+    ['a text', () => 'ann']
+  ])('is no user where it is %s', async (_, user) => {
+    const app = whoami((session: Session) => (session.get('n') === undefined ? undefined : user()))
+    expect((await ask(app, '/set')).status).toBe(500)
+    let isKept = false
+    const other = whoami(() => (isKept ? user() : undefined))
+    const cookie = (await ask(other, '/set')).headers.get('set-cookie')?.split(';')[0]
+    isKept = true
+    expect((await ask(other, '/', cookie)).status).toBe(500)
+  })
+
+  test('ends when the app says so, before its session does', async () => {
+    const clock = virtualClock({ start: 1_700_000_000_000 })
+    const until = 1_700_000_060_000
+    const app = new App({ logger: false, clock })
+      .use(sessions({ user: session => (session.get('n') === undefined ? undefined : { id: 'ann', valid: { until } }) }))
+      .use(context => {
+        if (context.path !== '/') context['session.Session'].set('n', 1)
+        return JSON.stringify(context.user?.valid?.until ?? null)
+      })
+    const cookie = (await ask(app, '/set')).headers.get('set-cookie')?.split(';')[0]
+    expect(await (await ask(app, '/', cookie)).text()).toBe(String(until))
+    await clock.advance(60_000)
+    expect(await (await ask(app, '/', cookie)).text()).toBe('null')
   })
 })
 

@@ -1,6 +1,7 @@
 import type { Context } from '@iopa/appbuilder'
 import { type AppHandle, matchPattern, type Pattern, parsePattern, type RouteInfo } from '@iopa/appbuilder/extension'
 import { fullPath } from '@iopa/context/host'
+import { isOptionalSegment } from '@iopa/transport'
 
 /** Allowed where the routes do not say, as well as where a listing would hide them. */
 const USUAL: readonly string[] = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE']
@@ -23,18 +24,15 @@ export class RouteMethods {
    */
   of(context: Context): readonly string[] {
     const path = fullPath(context['iopa.PathBase'], context['iopa.Path'])
-    const all = this.#matching(this.#app.routes(), path)
-    if (all.length === 0 || this.#matching(this.#app.routes(context), path).length < all.length) return USUAL
+    const parts = path.slice(1).split('/')
+    // Anybody may send preflights: a path costs little for each route that it is not of.
+    const matches = (route: RouteInfo): boolean => beginsAlike(route, parts) && matchPattern(this.#parsed(route.pattern), path) !== undefined
+    const all = [...this.#app.routes(undefined, matches)]
+    if (all.length === 0 || [...this.#app.routes(context, matches)].length < all.length) return USUAL
     const methods = new Set(all.map(({ method }) => method))
     if (methods.has(undefined)) return [...new Set([...USUAL, ...(methods as Set<string>)])].filter(Boolean)
     if (methods.has('GET')) methods.add('HEAD')
     return [...(methods as Set<string>)]
-  }
-
-  #matching(routes: Iterable<RouteInfo>, path: string): RouteInfo[] {
-    const found: RouteInfo[] = []
-    for (const route of routes) if (matchPattern(this.#parsed(route.pattern), path) !== undefined) found.push(route)
-    return found
   }
 
   #parsed(text: string): Pattern {
@@ -45,6 +43,16 @@ export class RouteMethods {
     }
     return pattern
   }
+}
+
+/** False where a static segment before all others is another one. */
+const beginsAlike = ({ segments }: RouteInfo, parts: readonly string[]): boolean => {
+  for (let at = 0; at < segments.length; at++) {
+    const segment = segments[at] as RouteInfo['segments'][number]
+    if (segment.kind !== 'static') return true
+    if (segment.value !== parts[at]) return isOptionalSegment(segment)
+  }
+  return true
 }
 
 export const USUAL_METHODS: readonly string[] = USUAL

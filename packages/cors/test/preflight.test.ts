@@ -53,6 +53,22 @@ describe('a preflight', () => {
     })
   })
 
+  test('walks over the routes of the app once, until they change', async () => {
+    let walks = 0
+    const counting = { name: 'counting', extend: () => ({}), routes: () => (walks++, []) }
+    const app = new App({ logger: false }).use(cors()).use(router()).use(counting)
+    app.get('/n/:id', () => 1)
+    app.put('/n/:id', () => 1)
+    await preflight(app, ORIGIN, 'PUT', '/n/1')
+    const before = walks
+    for (let at = 0; at < 20; at++) await preflight(app, ORIGIN, 'PUT', `/n/${at}`)
+    expect(walks).toBe(before)
+    const { remove } = app.registry.add('POST', '/n/:id', {}, [() => 1])
+    expect(fieldsOf(await preflight(app, ORIGIN, 'PUT', '/n/1'))['access-control-allow-methods']).toBe('GET, PUT, POST, HEAD')
+    remove()
+    expect(fieldsOf(await preflight(app, ORIGIN, 'PUT', '/n/1'))['access-control-allow-methods']).toBe('GET, PUT, HEAD')
+  })
+
   test('gets no private network unless it is asked for and allowed', async () => {
     const asks = { 'access-control-request-private-network': 'true' }
     const field = 'access-control-allow-private-network'

@@ -10,12 +10,12 @@ export interface LogStream {
 }
 
 /** Where lines go: a logger, which pino also is; a stream; or a function, which gets line and record. */
-export type LogDestination = Logger | LogStream | ((line: string, record: LogRecord) => void)
+export type LogDestination = Logger | LogStream | ((line: string, record: LogRecord) => unknown)
 
 export type LogFormat = 'json' | 'pretty'
 
 /** Writes one record. */
-export type Write = (record: LogRecord) => void
+export type Write = (record: LogRecord) => unknown
 
 interface Terminal {
   readonly process?: { readonly stdout?: { readonly isTTY?: boolean }; readonly env?: Readonly<Record<string, string | undefined>> }

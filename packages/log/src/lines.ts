@@ -33,8 +33,20 @@ export const jsonLine = (record: LogRecord): string => {
   return `${line}}`
 }
 
-/** A record as an object, for a logger that writes objects by itself; level and time are the logger's. */
-export const objectOf = ({ level: _level, time: _time, fields, ...own }: LogRecord): Record<string, unknown> => ({ ...fields, ...own })
+/** A record as an object, for a logger that writes objects by itself; level and time are the logger's. Texts are as short and as plain as in a line. */
+export const objectOf = ({ level: _level, time: _time, fields, ...own }: LogRecord): Record<string, unknown> => {
+  const object: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(own))
+    if (value !== undefined) object[name] = typeof value === 'object' ? plainObject(value) : plainValue(value)
+  for (const name of Object.keys(fields ?? {})) if (!TAKEN.has(name)) object[plainText(name)] = plainValue(fields?.[name])
+  return object
+}
+
+const plainValue = (value: unknown): unknown => (typeof value === 'string' ? plainText(value) : value)
+const plainObject = (object: object): object => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, plainValue(value)]))
+
+/** A text that may hold spaces, such as the id of a user, does not look like several. */
+const oneWord = (text: string): string => (/[ "]/.test(text) ? jsonText(text) : plainText(text))
 
 const COLOURS = { info: '\u001b[32m', warn: '\u001b[33m', error: '\u001b[31m' } as const
 const PLAIN = '\u001b[0m'
@@ -49,15 +61,16 @@ export const prettyLine = (record: LogRecord, colours: boolean): string => {
     parts.push(`${record.count} more lines '${record.of}' of ${record.addresses} addresses${status === undefined ? '' : `, ${status}`}`)
   else if (event !== 'request' && status !== undefined) parts.push(String(status))
   if (method !== undefined) parts.push(plainText(method))
-  if (path !== undefined) parts.push(plainText(query === undefined ? path : `${path}?${query}`))
+  if (path !== undefined) parts.push(oneWord(query === undefined ? path : `${path}?${query}`))
   if (code !== undefined) parts.push(plainText(code))
   if (bytes !== undefined) parts.push(`${bytes} B`)
   if (duration !== undefined) parts.push(`${duration} ms`)
   if (record.deliveries !== undefined) parts.push(`${record.deliveries} deliveries`)
   if (record.aborted === true) parts.push('aborted')
   if (record.reason !== undefined) parts.push(record.reason)
-  if (user !== undefined) parts.push(`user=${plainText(user)}`)
+  if (user !== undefined) parts.push(`user=${oneWord(user)}`)
   for (const text of [protocol ?? transport, peer, record.requestId]) if (text !== undefined) parts.push(plainText(text))
-  for (const [name, value] of Object.entries({ ...record.headers, ...fields })) parts.push(`${plainText(name)}=${jsonValue(value)}`)
+  for (const [name, value] of Object.entries(record.headers ?? {})) parts.push(`${plainText(name)}=${jsonValue(value)}`)
+  for (const [name, value] of Object.entries(fields ?? {})) if (!TAKEN.has(name)) parts.push(`${oneWord(name)}=${jsonValue(value)}`)
   return parts.join(' ')
 }

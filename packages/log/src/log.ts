@@ -53,7 +53,8 @@ class RequestLog implements Log {
     if (method === 'CONNECT') return this.#connect(output, context, next, began)
     if (context['iopa.Observe'] === true && !context['server.IsNotification'])
       whenObserved(context, () => {
-        if (this.#settings.skip?.(context) !== true) output.write(this.#records.begun(context, output.clock.now()))
+        const record = this.#records.begun(context, output.clock.now())
+        if (record !== null) output.write(record)
       })
     context.defer(reason => this.#ended(output, context, began, reason))
     return next()
@@ -96,7 +97,8 @@ class RequestLog implements Log {
     // A log must not end what it is about.
     const write = (record: LogRecord): void => {
       try {
-        raw(record)
+        const written: unknown = raw(record)
+        if (written instanceof Promise) written.catch(ignored)
       } catch {
         // There is no other place to say it.
       }
@@ -104,6 +106,8 @@ class RequestLog implements Log {
     return (this.#output = { clock, write, floods: new Floods(clock, perSecond, write) })
   }
 }
+
+const ignored = (): void => undefined
 
 interface Output {
   readonly clock: Clock

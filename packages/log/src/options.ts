@@ -1,5 +1,5 @@
 import type { Context } from '@iopa/appbuilder'
-import { checkOptions, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import type { LogDestination, LogFormat } from './destination.ts'
 import { Redaction } from './redaction.ts'
 
@@ -27,16 +27,16 @@ export interface LogOptions {
   readonly perSecond?: number
 }
 
-const OPTIONS: Record<keyof LogOptions, true> = {
+const OPTIONS: Record<keyof LogOptions, OptionCheck> = {
   to: true,
   format: true,
-  headers: true,
-  fields: true,
-  redact: true,
+  headers: 'texts',
+  fields: 'function',
+  redact: 'texts',
   sample: true,
-  skip: true,
-  connections: true,
-  notifications: true,
+  skip: 'function',
+  connections: 'flag',
+  notifications: 'flag',
   perSecond: true
 }
 
@@ -61,12 +61,13 @@ export const settingsOf = (options: LogOptions, caller: unknown): LogSettings =>
   if (
     to !== undefined &&
     typeof to !== 'function' &&
-    typeof (to as { info?: unknown }).info !== 'function' &&
-    typeof (to as { write?: unknown }).write !== 'function'
+    typeof (to as { info?: unknown } | null)?.info !== 'function' &&
+    typeof (to as { write?: unknown } | null)?.write !== 'function'
   )
     throw optionError('log() needs for to a logger, a stream or a function (line, record).')
   if (format !== undefined && format !== 'json' && format !== 'pretty') throw optionError("log() needs for format 'json' or 'pretty'.")
-  if (!(sample >= 0 && sample <= 1)) throw optionError(`log() needs for sample a number from 0 to 1, not ${String(sample)}.`)
+  if (!(typeof sample === 'number' && sample >= 0 && sample <= 1))
+    throw optionError(`log() needs for sample a number from 0 to 1, not ${String(sample)}.`)
   if (!Number.isInteger(perSecond) || perSecond < 1) throw optionError(`log() needs for perSecond a whole number from 1, not ${String(perSecond)}.`)
   return {
     to,

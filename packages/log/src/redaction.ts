@@ -1,3 +1,6 @@
+import { optionError } from '@iopa/appbuilder/extension'
+import { TAKEN } from './record.ts'
+
 /** What stands in the place of a value that is hidden. */
 export const HIDDEN = '[hidden]'
 
@@ -5,23 +8,30 @@ export const HIDDEN = '[hidden]'
 const SECRET_PARAMETERS: readonly string[] = [
   'accesstoken',
   'apikey',
+  'assertion',
   'auth',
   'authorization',
+  'clientassertion',
   'clientsecret',
   'code',
+  'codeverifier',
   'credential',
   'idtoken',
   'jwt',
   'key',
+  'otp',
   'passwd',
   'password',
   'pwd',
   'refreshtoken',
+  'samlresponse',
   'secret',
   'session',
   'sessionid',
+  'sessiontoken',
   'sig',
   'signature',
+  'ticket',
   'token',
   'xamzsecuritytoken',
   'xamzsignature'
@@ -32,6 +42,10 @@ const SECRET_HEADERS: readonly string[] = ['authorization', 'cookie', 'proxy-aut
 
 const QUERY = 'query.'
 const HEADERS = 'headers.'
+const PARTED = /[[\].]/
+
+/** Fields of a record that can be hidden: those whose value is text of a peer or of the app. */
+const HIDEABLE: ReadonlySet<string> = new Set(['requestId', 'method', 'path', 'query', 'user', 'protocol', 'transport', 'peer', 'code', 'headers'])
 
 const plainName = (name: string): string => name.replace(/[-_]/g, '').toLowerCase()
 
@@ -52,13 +66,18 @@ export class Redaction {
   /** Fields of a record that are hidden as a whole. */
   readonly fields: ReadonlySet<string>
 
-  /** Paths as in `query.pin`, `headers.x-tenant`, `user`, `device.serial`. */
+  /**
+   * Paths as in `query.pin`, `headers.x-tenant`, `user`, `device.serial`.
+   * @throws IopaError 500 for a field that cannot be hidden: a line without its level or status is none.
+   */
   constructor(paths: readonly string[]) {
     const behind = (prefix: string): string[] => paths.filter(path => path.startsWith(prefix)).map(path => path.slice(prefix.length))
     this.#parameters = new Set([...SECRET_PARAMETERS, ...behind(QUERY).map(plainName)])
     this.#headers = new Set([...SECRET_HEADERS, ...behind(HEADERS).map(name => name.toLowerCase())])
     const others = paths.filter(path => !path.startsWith(QUERY) && !path.startsWith(HEADERS))
-    this.fields = new Set(others.filter(path => !path.includes('.')))
+    const taken = others.find(path => TAKEN.has(path) && !HIDEABLE.has(path))
+    if (taken !== undefined) throw optionError(`'redact' of log() cannot hide '${taken}': hide one of ${[...HIDEABLE].join(', ')}.`)
+    this.fields = new Set(others.filter(path => HIDEABLE.has(path)))
     this.#paths = others.map(path => path.split('.'))
   }
 
@@ -68,11 +87,17 @@ export class Redaction {
     let changed = false
     const parts = query.split('&').map(part => {
       const equals = part.indexOf('=')
-      if (equals < 0 || !this.#parameters.has(plainName(decoded(part.slice(0, equals))))) return part
+      if (equals < 0 || !this.#isSecret(decoded(part.slice(0, equals)))) return part
       changed = true
       return `${part.slice(0, equals)}=${HIDDEN}`
     })
     return changed ? parts.join('&') : query
+  }
+
+  /** Names of lists and of members count as well: `token[]`, `user[password]`, `user.password`. */
+  #isSecret(name: string): boolean {
+    if (this.#parameters.has(plainName(name))) return true
+    return PARTED.test(name) && name.split(PARTED).some(part => part !== '' && this.#parameters.has(plainName(part)))
   }
 
   header(name: string, value: string): string {

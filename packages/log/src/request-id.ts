@@ -1,5 +1,5 @@
 import { type Context, defineMiddleware } from '@iopa/appbuilder'
-import { checkOptions, type DefinedMiddleware, markFactory, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, type DefinedMiddleware, markFactory, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import { LOG_KEYS } from './keys.ts'
 
 /** Options of `requestId()`. */
@@ -10,7 +10,7 @@ export interface RequestIdOptions {
   readonly trust?: boolean | ((context: Context) => boolean)
 }
 
-const OPTIONS: Record<keyof RequestIdOptions, true> = { header: true, trust: true }
+const OPTIONS: Record<keyof RequestIdOptions, OptionCheck> = { header: 'text', trust: true }
 
 const NAME = /^[!#$%&'*+.^_`|~\w-]+$/
 /** Ids that are taken over: what is safe in any log, file and query. */
@@ -35,6 +35,7 @@ export const requestId = (options: RequestIdOptions = {}): DefinedMiddleware<nev
   checkOptions('requestId()', options, OPTIONS, requestId)
   const { header = 'x-request-id', trust = false } = options
   if (!NAME.test(header)) throw optionError(`requestId() needs for header the name of a header field, not '${header}'.`)
+  if (typeof trust !== 'boolean' && typeof trust !== 'function') throw optionError('requestId() needs for trust true, false or a function.')
   const trusts = typeof trust === 'function' ? trust : trust ? EVERYBODY : NOBODY
   const own = prefix()
   const field = header.toLowerCase()

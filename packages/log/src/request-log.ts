@@ -15,21 +15,35 @@ export class RequestRecords {
   readonly #settings: LogSettings
   /** Nothing but queries and named header fields is to be hidden, and nothing is to be added. */
   readonly #plain: boolean
+  #said = false
 
   constructor(settings: LogSettings) {
     this.#settings = settings
     this.#plain = settings.headers.length === 0 && settings.fields === undefined && settings.redaction.fields.size === 0
   }
 
-  /** The record of an observation that has begun. */
-  begun(context: Context, time: number): LogRecord {
+  /** True for a request that the option `skip` names. */
+  skips(context: Context): boolean {
+    const { skip } = this.#settings
+    if (skip === undefined) return false
+    try {
+      return skip(context) === true
+    } catch (error) {
+      this.#failed(context, 'skip', error)
+      return false
+    }
+  }
+
+  /** The record of an observation that has begun; null for one that is not logged. */
+  begun(context: Context, time: number): LogRecord | null {
+    if (this.skips(context)) return null
     return this.#complete(context, this.#record(context, { level: 'info', time, event: 'observation-begun' }))
   }
 
   /** The record of a request that is over, of an observation or of the run of a notification; null for one that is not logged. */
   ended(context: Context, time: number, duration: number, reason: Reason): LogRecord | null {
-    const { skip, sample } = this.#settings
-    if (skip?.(context) === true) return null
+    const { sample } = this.#settings
+    if (this.skips(context)) return null
     const answer = context.response
     // No handler is needed to accept a connection or a subscription: there the answer that nothing was found says so.
     const status = answer.sealed && !(isControl(context) && isUnrouted(context)) ? answer.status : undefined
@@ -93,10 +107,33 @@ export class RequestRecords {
       if (value !== undefined) shown[name] = redaction.header(name, value)
     }
     const complete: Record<string, unknown> = { ...record }
-    for (const name of redaction.fields) if (complete[name] !== undefined) complete[name] = HIDDEN
     if (headers.length > 0) complete['headers'] = shown
-    if (fields !== undefined) complete['fields'] = redaction.extra(fields(context))
+    for (const name of redaction.fields)
+      if (complete[name] !== undefined)
+        complete[name] = name === 'headers' ? Object.fromEntries(Object.keys(shown).map(field => [field, HIDDEN])) : HIDDEN
+    if (fields !== undefined) complete['fields'] = this.#extra(context, fields)
     return complete as unknown as LogRecord
+  }
+
+  /** Requests have their lines also where a function of the app throws: CONNECT, for instance, may have no user. */
+  #extra(context: Context, fields: NonNullable<LogSettings['fields']>): Readonly<Record<string, unknown>> | undefined {
+    try {
+      return this.#settings.redaction.extra(fields(context))
+    } catch (error) {
+      this.#failed(context, 'fields', error)
+      return undefined
+    }
+  }
+
+  /** Said once: each request may fail in the same way. */
+  #failed(context: Context, option: 'fields' | 'skip', error: unknown): void {
+    if (this.#said) return
+    this.#said = true
+    try {
+      context['server.Logger'].error(`iopa: the function '${option}' of log() has thrown; lines are written without it`, error)
+    } catch {
+      // There is no other place to say it.
+    }
   }
 }
 

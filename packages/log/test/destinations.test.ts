@@ -35,6 +35,20 @@ test('gives pino an object, which it writes by itself', async () => {
   expect((lines()[0] as string).match(/"time"/g)).toHaveLength(1)
 })
 
+test('what pino gets is bounded and plain, and further fields replace none of its own', async () => {
+  const { stream, lines } = collector()
+  const app = new App({ logger: false })
+    .use(log({ to: pino(stream), headers: ['accept'], fields: () => ({ level: 60, time: 1, count: 2, status: 599, own: 'a\u202eb' }) }))
+    .use(() => 'ok')
+  await app.invoke({ 'iopa.Path': '/', 'iopa.QueryString': 'x'.repeat(5000), 'iopa.Headers': { accept: 'a\u009bb' } })
+  const line = lines()[0] as string
+  expect(line.match(/"(level|time)":/g)).toHaveLength(2)
+  expect(line).not.toMatch(/[\u0080-\u009f\u202e]/)
+  expect(JSON.parse(line)).toMatchObject({ level: 30, status: 200, headers: { accept: 'a\\u009bb' }, own: 'a\\u202eb' })
+  expect(JSON.parse(line)).not.toHaveProperty('count')
+  expect(JSON.parse(line).query).toHaveLength(2051)
+})
+
 test('writes to the logger of the app by default', async () => {
   const said: unknown[][] = []
   const logger = { info: (...data: unknown[]) => void said.push(data), warn: () => {}, error: () => {}, debug: () => {} }

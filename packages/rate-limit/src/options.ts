@@ -1,5 +1,5 @@
 import type { Context } from '@iopa/appbuilder'
-import { checkOptions, optionError } from '@iopa/appbuilder/extension'
+import { checkOptions, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
 import type { Quota } from './gcra.ts'
 import type { RateLimitStore } from './store.ts'
 
@@ -31,15 +31,15 @@ export interface RateLimitOptions {
   readonly timeout?: number
 }
 
-const OPTIONS: Record<keyof RateLimitOptions, true> = {
+const OPTIONS: Record<keyof RateLimitOptions, OptionCheck> = {
   limit: true,
   window: true,
   burst: true,
-  key: true,
+  key: 'function',
   cost: true,
-  skip: true,
+  skip: 'function',
   name: true,
-  headers: true,
+  headers: 'flag',
   maxKeys: true,
   store: true,
   onFailure: true,
@@ -74,6 +74,8 @@ export const settingsOf = (options: RateLimitOptions, caller: unknown): RateLimi
   if (typeof cost !== 'function' && !(Number.isFinite(cost) && cost >= 0))
     throw optionError(`rateLimit() needs for cost a number from 0, or a function, not ${String(cost)}.`)
   if (typeof name !== 'string' || !NAME.test(name)) throw optionError('rateLimit() needs for name 1 to 64 letters, digits and - . : _.')
+  if (store !== undefined && typeof (store as Partial<RateLimitStore> | null)?.open !== 'function')
+    throw optionError('rateLimit() needs for store one that opens budgets, such as redis(client).')
   if (onFailure !== 'allow' && onFailure !== 'refuse') throw optionError("rateLimit() needs for onFailure 'allow' or 'refuse'.")
   return {
     limit: positive('limit', limit, true),

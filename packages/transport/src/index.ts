@@ -61,6 +61,7 @@ export {
   receivedAnswer,
   Scope
 } from '@iopa/context/host'
+export type { OptionCheck } from './arguments/arguments.ts'
 export { checkOptions, markFactory, optionError, requiredPort } from './arguments/arguments.ts'
 export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq } from './bags/bag.ts'
 export { decodeBagAnswer, decodeBagRequest, decodeBagSeq } from './bags/bag-decoder.ts'

@@ -130,7 +130,8 @@ export class AppObservations {
       },
       changes: listener => this.registry.listen(listener, error => report(this.#self.logger, 'iopa: a listener of changes failed', error)),
       originOf: notification => (readsOf(contextOf(notification))?.origin ?? null) as Context | null,
-      routes: as => (as === undefined ? routesFor(this.#self, null) : permittedRoutes(routesFor(this.#self, as), this.#self, as)),
+      routes: (as, where) =>
+        as === undefined ? routesFor(this.#self, null, where) : permittedRoutes(routesFor(this.#self, as, where), this.#self, as),
       notify: path => this.notify(path),
       mayGet: (path, as) => {
         const context = contextOf(as) as RunContext

@@ -38,8 +38,8 @@ export interface AppHandle {
   readonly registry: RouteRegistry
   readonly clock: Clock
   readonly logger: Logger
-  /** Its routes, mounts and forks included; with `as` those that the user of a request may see. */
-  routes(as?: Context): Iterable<RouteInfo>
+  /** Its routes, mounts and forks included; with `as` those that the user of a request may see, and with `where` those of them that it wants. */
+  routes(as?: Context, where?: (route: RouteInfo) => boolean): Iterable<RouteInfo>
   /** Its transports, each with the URLs at which it listens now. */
   transports(): readonly { readonly name: string; readonly schemes: readonly string[]; readonly urls: readonly string[] }[]
   /** Tells the observers of `path` that it has changed. @throws IopaError 400 for an illegal path. */

@@ -156,8 +156,23 @@ export const warningsOf = ({ guards }: Coverage): string[] =>
     .filter(({ prefix, open }) => prefix === '' && open.length > 0)
     .map(({ label, open }) => `${label} does not cover ${open.join(', ')}, which ${open.length === 1 ? 'stands' : 'stand'} before it.`)
 
-/** The routes of an app and of all apps within it, in the order of a run, each with how its guards authenticate; with `as` those that may be listed for it. */
-export const routesFor = (app: NestedApp, as: Context | null): Iterable<RouteInfo> => listedRoutes(coverageOf(app), as)
+/** Coverage of apps that are built, and the version of the routes that it is of: a request must not cost a walk over all routes. */
+const walked = new WeakMap<NestedApp, { readonly version: number; readonly coverage: Coverage }>()
+
+const currentCoverage = (app: NestedApp): Coverage => {
+  if (!app.isFixed) return coverageOf(app)
+  const version = app.routesVersion
+  let known = walked.get(app)
+  if (known?.version !== version) walked.set(app, (known = { version, coverage: coverageOf(app) }))
+  return known.coverage
+}
+
+/**
+ * The routes of an app and of all apps within it, in the order of a run, each with how its guards authenticate; with `as` those that may be listed for
+ * it, and with `where` those that it wants.
+ */
+export const routesFor = (app: NestedApp, as: Context | null, where?: (route: RouteInfo) => boolean): Iterable<RouteInfo> =>
+  listedRoutes(currentCoverage(app), as, where)
 
 /** The same routes as their routers announce them, without a look at guards. */
 export const announcedRoutes = (app: NestedApp): Iterable<RouteInfo> => {
@@ -180,12 +195,12 @@ const isUnanswered = ({ response }: Context): boolean => !response.sealed && res
  * The routes that may be listed for `as`, who is not known: those that no guard hides, and those of which every guard runs for all requests and let
  * this one pass. Each says how its guards authenticate.
  */
-const listedRoutes = function* (coverage: Coverage, as: Context | null): Generator<RouteInfo> {
+const listedRoutes = function* (coverage: Coverage, as: Context | null, where?: (route: RouteInfo) => boolean): Generator<RouteInfo> {
   // A request that was answered on its way may have been refused by a guard.
   const through = as === null || isUnrouted(as) || isUnanswered(as)
   const schemes = new Map<string, readonly SecurityScheme[]>()
   for (const { route, guards } of coverage.answering) {
-    if (route === null) continue
+    if (route === null || where?.(route) === false) continue
     if (as !== null && !guards.every(({ prefix, branch, middleware }) => through && prefix === '' && !branch && hasPassed(as, middleware))) continue
     yield guards.length === 0 ? route : { ...route, security: schemesOf(guards, route.security, schemes) }
   }

@@ -19,17 +19,36 @@ export const kindOf = (value: unknown): string => {
   return 'an object'
 }
 
+/** What an option must be, for `checkOptions`; true where the package checks it itself. */
+export type OptionCheck = true | 'flag' | 'function' | 'text' | 'texts'
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(text => typeof text === 'string')
+
+const CHECKS: Readonly<Record<Exclude<OptionCheck, true>, readonly [passes: (value: unknown) => boolean, words: string]>> = {
+  flag: [value => typeof value === 'boolean', 'true or false'],
+  function: [value => typeof value === 'function', 'a function'],
+  text: [value => typeof value === 'string' && value !== '', 'a text'],
+  texts: [isTexts, 'a list of texts']
+}
+
 /**
- * Refuses options that do not exist. `known` has every name, so that the compiler finds one that is missing there:
- * `const OPTIONS: Record<keyof HttpOptions, true>`. `caller` is the function that was called.
+ * Refuses options that do not exist, and those that are not what `known` says. `known` has every name, so that the compiler finds one that is missing there:
+ * `const OPTIONS: Record<keyof HttpOptions, OptionCheck>`. `caller` is the function that was called.
  * @throws IopaError 500 that names the option.
  */
-export const checkOptions = (name: string, given: unknown, known: Readonly<Record<string, true>>, caller: unknown): void => {
+export const checkOptions = (name: string, given: unknown, known: Readonly<Record<string, OptionCheck>>, caller: unknown): void => {
   if (given === undefined) return
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw argumentError(caller, 'bad-option', `${name} takes its options as an object, not ${kindOf(given)}.`)
   for (const option of Object.keys(given)) {
-    if (Object.hasOwn(known, option)) continue
+    if (Object.hasOwn(known, option)) {
+      const check = known[option] as OptionCheck
+      const value = (given as Readonly<Record<string, unknown>>)[option]
+      if (check === true || value === undefined) continue
+      const [passes, words] = CHECKS[check]
+      if (!passes(value)) throw argumentError(caller, 'bad-option', `${name} needs for ${option} ${words}, not ${kindOf(value)}.`)
+      continue
+    }
     const names = Object.keys(known)
     const choice = names.length === 0 ? 'none' : names.join(', ')
     throw argumentError(caller, 'bad-option', `${name} has no option '${option}'; it has ${choice}.`)
