@@ -40,8 +40,7 @@ export const urlencoded = (): Codec => ({
   mediaType: URLENCODED,
   encode,
   decode,
-  // Values become a form only where the answer says so, never by Accept.
-  takes: () => false
+  negotiated: false
 })
 
 const decode = (bytes: Uint8Array): Record<string, string | string[]> => {
