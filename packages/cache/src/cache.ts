@@ -1,6 +1,6 @@
 import type { Context, Next } from '@iopa/appbuilder'
 import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/extension'
-import { contextOf, isHttp, preview, RECORD, type RunContext, rareOf } from '@iopa/context/host'
+import { contextOf, isHttp, preview, RECORD, type RunContext } from '@iopa/context/host'
 import { type Clock, systemClock } from '@iopa/transport'
 import { Answers, type KeptAnswer, type Variants } from './answers.ts'
 import { ChangedPaths } from './changed-paths.ts'
@@ -99,11 +99,14 @@ class ResponseCache implements CacheExtension {
     // The peer may leave, or the handler never settle: nobody waits for that.
     context.defer(() => flight.land())
     let captured: KeptAnswer | null = null
-    // First of all, so that it runs last: a cookie that middleware around the cache sets makes the answer its requester's own.
-    rareOf(answer).callbacks.unshift(() => {
-      if (captured !== null) this.#keep(context, key, path, begun, flight, captured)
-      flight.land()
-    })
+    // Last, for a cookie that middleware around the cache sets makes the answer its requester's own.
+    answer.onSendingHeaders(
+      () => {
+        if (captured !== null) this.#keep(context, key, path, begun, flight, captured)
+        flight.land()
+      },
+      { last: true }
+    )
     const value = await next()
     captured = this.#capture(context, before)
     // A failure, or the verdict of a handler on a precondition, says nothing of the next answer.
