@@ -1,4 +1,5 @@
 import type { Context, User } from '@iopa/appbuilder'
+import { kindOf, optionError } from '@iopa/appbuilder/extension'
 import type { CacheSettings } from './options.ts'
 
 /** Characters of a user's claims, or of a cookie, up to which requests are told apart by them. */
@@ -26,6 +27,8 @@ export const requestKey = (context: Context, { key, vary, shared }: CacheSetting
   if (key !== undefined) {
     const own = key(context)
     if (own === undefined) return undefined
+    // Every promise has the same text.
+    if (typeof own !== 'string') throw optionError(`'key' of cache() must give a text or undefined, not ${kindOf(own)}.`)
     parts.push(own)
   }
   for (const name of vary) parts.push(headers.getAll(name))
@@ -36,7 +39,7 @@ export const requestKey = (context: Context, { key, vary, shared }: CacheSetting
  * Who asks: the user with all claims, and the cookies; empty for nobody. Undefined for credentials that nothing has checked, as a handler may read them
  * and an expired one must not be answered from here.
  */
-const requester = (context: Context): string | undefined => {
+export const requester = (context: Context): string | undefined => {
   const { user, headers } = context
   const cookies = headers.getAll('cookie')
   if (user === undefined) {

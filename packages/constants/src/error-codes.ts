@@ -61,6 +61,8 @@ export type IopaErrorCode =
   | 'broker-credentials'
   | 'broker-forbidden'
   | 'broker-moved'
+  | 'cache-in-use'
+  | 'cache-not-used'
   | 'cbor-too-deep'
   | 'cbor-too-dense'
   | 'chunk-extensions-too-large'
