@@ -87,6 +87,7 @@ export type IopaErrorCode =
   | 'field-too-large'
   | 'file-changed'
   | 'file-gone'
+  | 'file-not-on-disk'
   | 'file-too-large'
   | 'files-exhausted'
   | 'files-not-accepted'
