@@ -71,7 +71,7 @@ class ResponseCache implements CacheExtension {
     const variants = this.#answers.get(key)
     if (variants !== undefined && variants.passes > this.#time.elapsed()) return next()
     const kept = variants?.answers.get(variantKey(context, variants.names))
-    const flight = this.#flights.get(flightKey(context, key, variants))
+    const flight = this.#flights.size === 0 ? undefined : this.#flights.get(flightKey(context, key, variants))
     if (kept !== undefined) {
       const age = this.#time.elapsed() - kept.at
       if (age < kept.fresh) return give(context, kept, age)
