@@ -7,6 +7,8 @@ export interface KeptAnswer {
   readonly pairs: readonly string[]
   /** Further ones, which are added to those of the same name. */
   readonly added: readonly string[]
+  /** Names of the request's header fields that it varies with, in lower case. */
+  readonly names: readonly string[]
   readonly type: string
   readonly payload: string | Uint8Array | null
   /** On the clock's `elapsed`. */

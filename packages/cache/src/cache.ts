@@ -1,13 +1,13 @@
 import type { Context, Next } from '@iopa/appbuilder'
 import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/extension'
-import { contextOf, isHttp, preview, RECORD, type RunContext, rareOf } from '@iopa/context/host'
-import { type Clock, systemClock } from '@iopa/transport'
+import { contextOf, isHttp, preview, RECORD, type RunContext } from '@iopa/context/host'
+import { type Clock, IopaError } from '@iopa/transport'
 import { Answers, type KeptAnswer, type Variants } from './answers.ts'
 import { ChangedPaths } from './changed-paths.ts'
 import { isStream } from './etag.ts'
-import { freshnessOf } from './freshness.ts'
+import { freshnessOf, isOwn } from './freshness.ts'
 import { type CacheOptions, type CacheSettings, settingsOf } from './options.ts'
-import { requestKey, variantKey } from './request-key.ts'
+import { requester, requestKey, variantKey } from './request-key.ts'
 
 /** Adds a cache of answers to an app. It adds no methods. */
 export type CacheExtension = Extension<Record<never, never>> & { invoke(context: Context, next: Next): unknown }
@@ -20,6 +20,9 @@ markFactory('cache', cache)
 /** Milliseconds for which requests do not wait for one another after an answer that is not kept. */
 const PASS_TIME = 10_000
 
+/** Names in a Vary field. */
+const MOST_NAMES = 100
+
 /** A GET whose answer others wait for. */
 interface Flight {
   /** Resolves when it is over, whether its answer is kept or not. */
@@ -27,6 +30,8 @@ interface Flight {
   readonly path: string
   /** A change came in between: what it gets is old. */
   old: boolean
+  /** Its request was given up before there was an answer. */
+  abandoned: boolean
   land(): void
 }
 
@@ -36,7 +41,7 @@ class ResponseCache implements CacheExtension {
   readonly #answers: Answers
   readonly #flights = new Map<string, Flight>()
   readonly #changed = new ChangedPaths()
-  #clock: Clock = systemClock
+  #clock: Clock | null = null
 
   constructor(settings: CacheSettings) {
     this.#settings = settings
@@ -44,12 +49,16 @@ class ResponseCache implements CacheExtension {
   }
 
   extend(app: AppHandle): Record<never, never> {
+    if (this.#clock !== null) throw new IopaError(500, 'cache-in-use', 'This cache belongs to another app: call cache() once for each app.')
     this.#clock = app.clock
     app.changes(({ path }) => this.#change(path))
     return {}
   }
 
   invoke(context: Context, next: Next): unknown {
+    // Changes would not empty it.
+    if (this.#clock === null)
+      throw new IopaError(500, 'cache-not-used', 'A cache is no guard of a route: give it to use() of an app, or of a mounted one.')
     const method = context['iopa.Method']
     if (method !== 'GET' && method !== 'HEAD') return next()
     // Observers, and what judges a change, get the present state; and nothing is read in runs that observers share.
@@ -60,11 +69,11 @@ class ResponseCache implements CacheExtension {
 
   #answer(context: Context, next: Next, key: string): unknown {
     const variants = this.#answers.get(key)
-    if (variants !== undefined && variants.passes > this.#clock.elapsed()) return next()
+    if (variants !== undefined && variants.passes > this.#time.elapsed()) return next()
     const kept = variants?.answers.get(variantKey(context, variants.names))
-    const flight = this.#flights.get(flightKey(context, key, variants))
+    const flight = this.#flights.size === 0 ? undefined : this.#flights.get(flightKey(context, key, variants))
     if (kept !== undefined) {
-      const age = this.#clock.elapsed() - kept.at
+      const age = this.#time.elapsed() - kept.at
       if (age < kept.fresh) return give(context, kept, age)
       // One request gets a new answer, the others need not wait for it.
       if (flight !== undefined && age < kept.fresh + kept.stale) return give(context, kept, age)
@@ -77,11 +86,13 @@ class ResponseCache implements CacheExtension {
   /** Waits for the answer that another request gets; where that cannot be shared, this one runs by itself. */
   async #wait(context: Context, next: Next, key: string, flight: Flight): Promise<unknown> {
     await flight.done
+    // One of those that waited takes its place.
+    if (flight.abandoned) return this.#answer(context, next, key)
     const variants = this.#answers.get(key)
     // What a change made old is not there any more.
     const kept = variants?.answers.get(variantKey(context, variants.names))
     if (kept === undefined) return next()
-    const age = this.#clock.elapsed() - kept.at
+    const age = this.#time.elapsed() - kept.at
     return age < kept.fresh ? give(context, kept, age) : next()
   }
 
@@ -89,6 +100,7 @@ class ResponseCache implements CacheExtension {
     const run = contextOf(context as RunContext)
     const answer = run[RECORD]
     const path = context['iopa.Path']
+    const asked = this.#settings.shared ? '' : requester(context)
     const before = new Set(Array.from(answer.headers, ([field, value]) => `${field}\0${value}`))
     const begun = this.#changed.begin()
     const flight = flightOf(path, () => {
@@ -96,16 +108,25 @@ class ResponseCache implements CacheExtension {
       this.#changed.end()
     })
     this.#flights.set(name, flight)
+    let sending = false
     // The peer may leave, or the handler never settle: nobody waits for that.
-    context.defer(() => flight.land())
-    let captured: KeptAnswer | null = null
-    // First of all, so that it runs last: a cookie that middleware around the cache sets makes the answer its requester's own.
-    rareOf(answer).callbacks.unshift(() => {
-      if (captured !== null) this.#keep(context, key, path, begun, flight, captured)
+    context.defer(() => {
+      flight.abandoned = !sending
       flight.land()
     })
+    let captured: KeptAnswer | null = null
+    // Last, for a cookie that middleware around the cache sets makes the answer its requester's own.
+    answer.onSendingHeaders(
+      () => {
+        sending = true
+        if (captured !== null) this.#keep(context, key, path, begun, flight, captured)
+        flight.land()
+      },
+      { last: true }
+    )
     const value = await next()
-    captured = this.#capture(context, before)
+    // A user whom middleware behind the cache has named is no part of the key.
+    if (this.#settings.shared || requester(context) === asked) captured = this.#capture(context, before)
     // A failure, or the verdict of a handler on a precondition, says nothing of the next answer.
     if (captured === null && answer.status === 200) this.#pass(key, path)
     return value
@@ -116,7 +137,7 @@ class ResponseCache implements CacheExtension {
     const answer = contextOf(context as RunContext)[RECORD]
     const { ttl, stale, vary } = this.#settings
     if (answer.sealed || isStream(answer.content)) return null
-    const freshness = freshnessOf(answer, this.#clock.now(), ttl, stale)
+    const freshness = freshnessOf(answer, this.#time.now(), ttl, stale)
     if (freshness === null || answer.headers.getAll('vary').some(field => field.includes('*'))) return null
     let content: KeptAnswer['payload'] = null
     if (answer.content !== undefined) {
@@ -136,29 +157,35 @@ class ResponseCache implements CacheExtension {
       const list = lower === 'vary' || pairs.includes(lower) ? added : pairs
       list.push(lower, field)
     }
-    const at = this.#clock.elapsed() - ageOf(answer.headers.get('age'))
-    return { status: answer.status, pairs, added, type: answer.type, payload: content, at, ...freshness }
+    const at = this.#time.elapsed() - ageOf(answer.headers.get('age'))
+    const names = varyNames(answer.headers.getAll('vary'))
+    return { status: answer.status, pairs, added, names, type: answer.type, payload: content, at, ...freshness }
   }
 
   /** Keeps an answer that is about to be sent, unless a change has come since its GET began. */
   #keep(context: Context, key: string, path: string, begun: number, flight: Flight, captured: KeptAnswer): void {
     const { headers, status, resource } = contextOf(context as RunContext)[RECORD]
-    if (headers.has('set-cookie') || (status !== captured.status && status !== 304)) {
+    if (headers.has('set-cookie') || isOwn(headers)) {
       this.#pass(key, path)
       return
     }
+    // The verdict on a precondition says nothing of the answer. What else changes the status may depend on the request.
+    if (status !== captured.status && status !== 304 && status !== 412) return
     const base = context['iopa.PathBase']
     const paths = resource === '' || !resource.startsWith(base) ? [path] : [...new Set([path, resource.slice(base.length) || '/'])]
     if (flight.old || paths.some(changed => this.#changed.since(begun, changed))) {
       flight.old = true
       return
     }
-    const names = varyNames(captured.added)
-    this.#answers.set(key, variantKey(context, names), names, paths, captured)
+    this.#answers.set(key, variantKey(context, captured.names), captured.names, paths, captured)
   }
 
   #pass(key: string, path: string): void {
-    this.#answers.pass(key, path, this.#clock.elapsed() + PASS_TIME)
+    this.#answers.pass(key, path, this.#time.elapsed() + PASS_TIME)
+  }
+
+  get #time(): Clock {
+    return this.#clock as Clock
   }
 
   #change(path: string): void {
@@ -185,21 +212,18 @@ const flightOf = (path: string, over: () => void): Flight => {
     over()
     resolve()
   }
-  return { done, path, old: false, land }
+  return { done, path, old: false, abandoned: false, land }
 }
 
 /** Requests with one name wait for one another: those of a key, and of a variant where it is known what answers vary with. */
 const flightKey = (context: Context, key: string, variants: Variants | undefined): string =>
   variants === undefined || variants.names.length === 0 ? key : `${key}${variantKey(context, variants.names)}`
 
-/** Header fields that an answer varies with; Accept is part of every key. */
-const varyNames = (pairs: readonly string[]): string[] => {
-  const names = new Set<string>()
-  for (let at = 0; at < pairs.length; at += 2) {
-    if (pairs[at]?.toLowerCase() !== 'vary') continue
-    for (const name of (pairs[at + 1] as string).split(',')) if (name.trim() !== '') names.add(name.trim().toLowerCase())
-  }
+/** What an answer varies with, also where middleware around the cache says so as well; Accept is part of every key. */
+const varyNames = (fields: readonly string[]): string[] => {
+  const names = new Set(fields.flatMap(field => field.split(',', MOST_NAMES)).map(name => name.trim().toLowerCase()))
   names.delete('accept')
+  names.delete('')
   return [...names].sort()
 }
 

@@ -12,12 +12,15 @@ export interface Freshness {
 const KEPT: ReadonlySet<number> = new Set([200, 203, 301, 404, 410])
 const NEVER = /(?:^|[\s,])(?:no-store|no-cache|private)(?:$|[\s,=])/i
 
+/** True for an answer that no other request may get. */
+export const isOwn = (headers: Answer['headers']): boolean => headers.getAll('cache-control').some(field => NEVER.test(field))
+
 /** For how long an answer may be kept; null for not at all (RFC 9111 section 3). */
 export const freshnessOf = (answer: Answer, now: number, ttl: number | null, stale: number): Freshness | null => {
   const { status, headers } = answer
   if (!KEPT.has(status) || headers.has('set-cookie')) return null
+  if (isOwn(headers)) return null
   const control = headers.getAll('cache-control').join(', ')
-  if (NEVER.test(control)) return null
   const fresh =
     seconds(control, 's-maxage') ?? seconds(control, 'max-age') ?? untilExpiry(headers.get('expires'), now) ?? (status === 200 ? ttl : null)
   if (fresh === null || fresh <= 0) return null

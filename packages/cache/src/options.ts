@@ -32,6 +32,9 @@ export interface CacheSettings {
 
 const OPTIONS: Record<keyof CacheOptions, true> = { ttl: true, size: true, entries: true, key: true, vary: true, stale: true, shared: true }
 
+/** Places for all entries are made at once. */
+const MOST_ENTRIES = 10_000_000
+
 /** @throws IopaError 500 `bad-option`. */
 export const settingsOf = (options: CacheOptions, caller: unknown): CacheSettings => {
   checkOptions('cache()', options, OPTIONS, caller)
@@ -39,6 +42,7 @@ export const settingsOf = (options: CacheOptions, caller: unknown): CacheSetting
   if (ttl !== undefined) checkNumber('ttl', ttl, 0)
   checkNumber('size', size, 1)
   checkNumber('entries', entries, 1)
+  if (entries > MOST_ENTRIES) throw optionError(`'entries' of cache() must be at most ${MOST_ENTRIES}.`)
   checkNumber('stale', stale, 0)
   if (key !== undefined && typeof key !== 'function') throw optionError(`'key' of cache() must be a function, not ${kindOf(key)}.`)
   if (!Array.isArray(vary) || vary.some(name => typeof name !== 'string' || !/^[\w-]+$/.test(name)))

@@ -1,42 +1,53 @@
 import type { Context, User } from '@iopa/appbuilder'
+import { kindOf, optionError } from '@iopa/appbuilder/extension'
 import type { CacheSettings } from './options.ts'
 
 /** Characters of a user's claims, or of a cookie, up to which requests are told apart by them. */
 const LONGEST = 4096
 
-/** What tells requests apart; undefined for one that the cache lets pass. Parts are written as JSON, so that none can imitate another one. */
+/** What tells requests apart; undefined for one that the cache lets pass. Each part has its length before it, so that none can imitate another one. */
 export const requestKey = (context: Context, { key, vary, shared }: CacheSettings): string | undefined => {
   const { headers } = context
   if (headers.has('range') || context['iopa.Body'] !== null) return undefined
-  const parts: (string | number | readonly string[])[] = [
-    context['iopa.Scheme'],
-    context['iopa.Host'],
-    context['iopa.Port'],
-    headers.get('host') ?? '',
-    context['iopa.PathBase'],
-    context['iopa.Path'],
-    context['iopa.QueryString'],
-    headers.getAll('accept')
-  ]
+  let text =
+    part(context['iopa.Path']) +
+    part(context['iopa.QueryString']) +
+    part(context['iopa.PathBase']) +
+    part(context['iopa.Scheme']) +
+    part(context['iopa.Host']) +
+    part(String(context['iopa.Port'])) +
+    part(headers.get('host') ?? '') +
+    fieldsPart(headers.getAll('accept'))
   if (!shared) {
     const who = requester(context)
     if (who === undefined) return undefined
-    parts.push(who)
+    text += part(who)
   }
   if (key !== undefined) {
     const own = key(context)
     if (own === undefined) return undefined
-    parts.push(own)
+    // Every promise has the same text.
+    if (typeof own !== 'string') throw optionError(`'key' of cache() must give a text or undefined, not ${kindOf(own)}.`)
+    text += part(own)
   }
-  for (const name of vary) parts.push(headers.getAll(name))
-  return JSON.stringify(parts)
+  for (const name of vary) text += fieldsPart(headers.getAll(name))
+  return text
+}
+
+const part = (text: string): string => `${text.length}:${text}`
+
+/** The fields of one name, also how many they are. */
+const fieldsPart = (fields: readonly string[]): string => {
+  let text = `${fields.length};`
+  for (const field of fields) text += part(field)
+  return text
 }
 
 /**
  * Who asks: the user with all claims, and the cookies; empty for nobody. Undefined for credentials that nothing has checked, as a handler may read them
  * and an expired one must not be answered from here.
  */
-const requester = (context: Context): string | undefined => {
+export const requester = (context: Context): string | undefined => {
   const { user, headers } = context
   const cookies = headers.getAll('cookie')
   if (user === undefined) {
@@ -69,4 +80,4 @@ const asData = (_: string, value: unknown): unknown => {
 
 /** What tells apart the requests of one key for which an answer varies. */
 export const variantKey = (context: Context, names: readonly string[]): string =>
-  names.length === 0 ? '' : JSON.stringify(names.map(name => context.headers.getAll(name)))
+  names.length === 0 ? '' : names.map(name => fieldsPart(context.headers.getAll(name))).join('')

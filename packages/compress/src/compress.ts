@@ -54,6 +54,8 @@ class Compress {
     // The handler of an event stream flushes by itself, and an observing request is answered by one.
     if (answer.content === undefined || context['iopa.Observe'] === true) return
     if (status === 204 || status === 205 || status === 206 || fields.has('content-encoding') || fields.has('content-range')) return
+    // Digests are of the body as it was (RFC 9530 section 2).
+    if (DIGESTS.some(name => fields.has(name))) return
     if (fields.getAll('cache-control').some(value => /(?:^|[\s,])no-transform(?:$|[\s,])/i.test(value))) return
     const { payload, type } = preview(answer)
     if (payload === null) return
@@ -63,7 +65,8 @@ class Compress {
     if (/^text\/event-stream/i.test(type)) return
     const size = sizeOf(payload)
     const { encoding, plain } = this.#choose(context.headers.get('accept-encoding'))
-    const suited = this.#settings.filter(context) && (size === null || size >= this.#settings.threshold)
+    // A promise is no yes: what it would say may be that the answer has secrets.
+    const suited = this.#settings.filter(context) === true && (size === null || size >= this.#settings.threshold)
     if (suited || !plain) addVary(context)
     const isRead = context['iopa.Method'] === 'GET' || context['iopa.Method'] === 'HEAD'
     if (encoding === undefined) {
@@ -111,6 +114,8 @@ class Compress {
       .finally(this.#released)
   }
 }
+
+const DIGESTS: readonly string[] = ['content-digest', 'repr-digest', 'digest', 'content-md5']
 
 /** A body that is never read. */
 const UNSENT: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }) }

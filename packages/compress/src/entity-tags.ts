@@ -6,17 +6,22 @@ import type { HeaderFields } from '@iopa/transport'
  */
 export const codedTag = (etag: string, encoding: string): string => (etag.endsWith('"') ? `${etag.slice(0, -1)}-${encoding}"` : etag)
 
-const CODED = /-(?:br|zstd|gzip)(?=")/
+const CODED = /(W\/)?"([^"]*)-(?:br|zstd|gzip)"/g
 
 const FIELDS = ['if-none-match', 'if-match'] as const
 
-/** Takes the codings off the tags in the preconditions of a request. Gives the field If-None-Match as it was, where it named a coded tag. */
+/**
+ * Adds the plain tags to the coded ones in the preconditions of a request; a handler may have tags of its own that look like coded ones. Gives the field
+ * If-None-Match as it was, where it named a coded tag.
+ */
 export const plainTags = (headers: HeaderFields): string | undefined => {
   let asked: string | undefined
   for (const name of FIELDS) {
     const field = headers.get(name)
-    if (field === undefined || !CODED.test(field)) continue
-    headers.set(name, field.replace(new RegExp(CODED, 'g'), ''))
+    if (field === undefined) continue
+    const both = field.replace(CODED, '$&, $1"$2"')
+    if (both === field) continue
+    headers.set(name, both)
     if (name === 'if-none-match') asked = field
   }
   return asked

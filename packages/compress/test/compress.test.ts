@@ -117,6 +117,16 @@ test('obeys threshold, level, filter and encodings', async () => {
   expect(sizes[0]).not.toBe(sizes[1])
 })
 
+test.each(['content-digest', 'repr-digest', 'content-md5'])('leaves an answer with %s', async name => {
+  const answer = await get(serving(reply(200, TEXT, { [name]: 'sha-256=:x:' })), { 'accept-encoding': 'gzip' })
+  expect([answer.coding, answer.bytes.length]).toEqual([undefined, TEXT.length])
+})
+
+test('leaves an answer plain where the filter gives a promise', async () => {
+  const app = serving(TEXT, { filter: (async () => false) as never })
+  expect((await get(app, { 'accept-encoding': 'gzip' })).coding).toBeUndefined()
+})
+
 test('refuses unknown and wrong options', () => {
   const wrong = [
     { encodings: ['deflate'] },

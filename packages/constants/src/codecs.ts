@@ -18,6 +18,8 @@ export interface Codec {
    * types share the function.
    */
   takes?(this: void, value: unknown): boolean
+  /** False for a codec that Accept never chooses: it reads bodies, and writes those answers whose content type names it. True unless given. */
+  readonly negotiated?: boolean
   /** About how many bytes of memory the decoded value takes, at most; the budget of bodies counts them. Without it the bytes are counted as if they were JSON. */
   valueSize?(bytes: Uint8Array): number
 }
@@ -126,7 +128,9 @@ export class CodecTable {
   }
 
   #sort(): void {
-    const further = [...this.#byType.values()].filter(({ mediaType }) => !BUILT_IN.some(codec => codec.mediaType === mediaType))
+    const further = [...this.#byType.values()].filter(
+      ({ mediaType, negotiated }) => negotiated !== false && !BUILT_IN.some(codec => codec.mediaType === mediaType)
+    )
     this.#general = [this.#byType.get(jsonCodec.mediaType) as Codec, ...further.filter(({ takes }) => takes === undefined)]
     this.#special = [...new Set(further.map(({ takes }) => takes))]
       .filter(takes => takes !== undefined)

@@ -25,6 +25,7 @@ export type {
   Logger,
   OnSendingHeaders,
   RandomAccessBody,
+  SendingOptions,
   User,
   Validity
 } from './iopa-keys.ts'

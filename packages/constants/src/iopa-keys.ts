@@ -53,8 +53,14 @@ export interface User {
   readonly [claim: string]: unknown
 }
 
+/** When a callback of OnSendingHeaders runs. */
+export interface SendingOptions {
+  /** True for one that runs after all others, also after those that were registered before it: what it sees is the answer that is sent. False unless given. */
+  readonly last?: boolean
+}
+
 /** Registers a callback that runs once, last registered first, before the first byte of the answer, which waits for its promise. */
-export type OnSendingHeaders = (callback: () => unknown) => void
+export type OnSendingHeaders = (callback: () => unknown, options?: SendingOptions) => void
 
 /** The keys that every context has. */
 export interface CoreKeys {

@@ -77,6 +77,14 @@ describe('the codec that a table prefers', () => {
     expect(preferred(plain, 'application/cbor', {}, false)).toBe('application/cbor')
   })
 
+  test('is never one that is not negotiated, which still reads and writes its type', () => {
+    const form: Codec = { ...codec('application/x-form'), negotiated: false }
+    const reading = new CodecTable([form])
+    expect(reading.negotiable).toBe(false)
+    expect(reading.find('application/x-form')).toBe(form)
+    expect(preferred(new CodecTable([form, codec('application/cbor')]), 'application/x-form', {}, false)).toBe('application/json')
+  })
+
   test('remembers a bounded number of choices', () => {
     const before = table.choices('application/cbor', false)
     expect(table.choices('application/cbor', false)).toBe(before)

@@ -1,4 +1,4 @@
-import { type Capabilities, type CodecTable, type HeadersInit, IopaError, reasonPhrase, withOrigin } from '@iopa/constants'
+import { type Capabilities, type CodecTable, type HeadersInit, IopaError, reasonPhrase, type SendingOptions, withOrigin } from '@iopa/constants'
 import type { Answer, Excerpt, SealedAnswer } from './answer.ts'
 import {
   type AnswerFields,
@@ -248,9 +248,12 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
     return observed(this.#reading.json(codecs ?? codecsOf(this)))
   }
 
-  onSendingHeaders(callback: SendingCallback): void {
+  onSendingHeaders(callback: SendingCallback, options?: SendingOptions): void {
     if (this.state !== OPEN) throw sealedError()
-    rareOf(this).callbacks.push(inAsyncScope(callback))
+    const { callbacks } = rareOf(this)
+    // They run from the end.
+    if (options?.last === true) callbacks.unshift(inAsyncScope(callback))
+    else callbacks.push(inAsyncScope(callback))
   }
 
   reset(): void {

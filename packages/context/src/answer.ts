@@ -1,4 +1,4 @@
-import type { Capabilities, CodecTable, HeaderFields, HeadersInit, IopaError } from '@iopa/constants'
+import type { Capabilities, CodecTable, HeaderFields, HeadersInit, IopaError, SendingOptions } from '@iopa/constants'
 import type { BodyHolder } from './held-bytes.ts'
 import type { Payload } from './payload-stream.ts'
 import type { Problem } from './problem.ts'
@@ -69,8 +69,8 @@ export interface Answer extends AnswerContent {
   fail(error: IopaError): void
   /** Forgets status, body and error, so that another handler can answer; headers stay. */
   reset(): void
-  /** Runs `callback` once before the first byte, last registered first; the head waits for a promise. */
-  onSendingHeaders(callback: SendingCallback): void
+  /** Runs `callback` once before the first byte, last registered first, with `last` after all others; the head waits for a promise. */
+  onSendingHeaders(callback: SendingCallback, options?: SendingOptions): void
   toString(): string
 }
 

@@ -1,4 +1,4 @@
-import type { Body, CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, User } from '@iopa/constants'
+import type { Body, CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, SendingOptions, User } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import type { Answer } from './answer.ts'
 
@@ -77,8 +77,8 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   notify(path: string): void
   /** Says that the answer depends on what the core cannot see, such as an AsyncLocalStorage: observers do not share it. */
   private(): void
-  /** Runs `callback` once before the first byte of the answer, last registered first. */
-  onSendingHeaders(callback: () => unknown): void
+  /** Runs `callback` once before the first byte of the answer, last registered first, with `last` after all others. */
+  onSendingHeaders(callback: () => unknown, options?: SendingOptions): void
   toString(): string
   /** Ends the context, for `await using`: a child that its handler has made. */
   [Symbol.asyncDispose](): Promise<void>

@@ -125,7 +125,7 @@ const keys: ThisType<Bag> = {
   },
 
   get 'server.OnSendingHeaders'(): OnSendingHeaders {
-    return callback => this[RECORD].onSendingHeaders(callback)
+    return (callback, options) => this[RECORD].onSendingHeaders(callback, options)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Bag, Body, Capabilities, HeaderFields, Logger, User } from '@iopa/constants'
+import type { Bag, Body, Capabilities, HeaderFields, Logger, SendingOptions, User } from '@iopa/constants'
 import { CodecTable, withOrigin } from '@iopa/constants'
 import { addAliases } from './aliases.ts'
 import type { Answer } from './answer.ts'
@@ -246,9 +246,9 @@ class PropertyBag implements BodyHolder {
     readsOf(this)?.add(READ.Private)
   }
 
-  /** Runs `callback` once before the first byte of the answer, last registered first. */
-  onSendingHeaders(callback: () => unknown): void {
-    this[RECORD].onSendingHeaders(callback)
+  /** Runs `callback` once before the first byte of the answer, last registered first, with `last` after all others. */
+  onSendingHeaders(callback: () => unknown, options?: SendingOptions): void {
+    this[RECORD].onSendingHeaders(callback, options)
   }
 }
 

@@ -184,6 +184,22 @@ describe('an answer', () => {
     }
   })
 
+  test('runs those that are last after all others, whenever they were registered', () => {
+    const order: number[] = []
+    sealAnswer(
+      sealed('x', made => {
+        made.onSendingHeaders(() => void order.push(1))
+        made.onSendingHeaders(() => void order.push(3), { last: true })
+        made.onSendingHeaders(() => {
+          order.push(2)
+          made.onSendingHeaders(() => void order.push(4))
+        })
+      }),
+      codecs
+    )
+    expect(order).toEqual([2, 4, 1, 3])
+  })
+
   test('says a problem for a status of 400 and more without a body', () => {
     const answer = new AnswerRecord()
     answer.headers.set('etag', '"1"')

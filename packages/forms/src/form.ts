@@ -1,6 +1,8 @@
-import { copyFile, rename, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { constants, copyFile, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
+import { IopaError } from '@iopa/appbuilder'
 
 /** Reads the body of a request as a form. */
 export interface FormReader {
@@ -75,19 +77,34 @@ export class FormFile implements FileHead {
     return this.#path
   }
 
-  /** Moves the file to `target`, which it replaces, and keeps it there. Choose that name yourself: `name` is the client's. */
+  /**
+   * Moves the file to `target`, which it replaces, and keeps it there. Choose that name yourself: `name` is the client's.
+   * @throws IopaError 500 `file-not-on-disk` for a file that a handler has taken.
+   */
   async moveTo(target: string): Promise<void> {
     const from = this.#path
+    if (from === '') throw new IopaError(500, 'file-not-on-disk', 'A handler has taken this file, so it is nowhere on disk.')
     const to = resolve(target)
     try {
       await rename(from, to)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
-      // Another file system.
-      await copyFile(from, to)
+      await copyTo(from, to)
       await rm(from, { force: true })
     }
     this.#path = to
+  }
+}
+
+/** Copies a file to another file system. As with `rename`, the target is whole or not there, and a link in its place is replaced, never followed. */
+const copyTo = async (from: string, to: string): Promise<void> => {
+  const copy = `${to}.${randomUUID()}`
+  try {
+    await copyFile(from, copy, constants.COPYFILE_EXCL)
+    await rename(copy, to)
+  } catch (error) {
+    await rm(copy, { force: true })
+    throw error
   }
 }
 

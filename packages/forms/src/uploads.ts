@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Context } from '@iopa/appbuilder'
 import { FormFile, type IncomingFile } from './form.ts'
@@ -31,8 +32,10 @@ export class Uploads {
     if (file.name === '' && (await isEmpty(file))) return null
     const target = this.#target
     if (typeof target !== 'function') return this.#write(file, target.directory)
-    const value = await target({ field: file.field, name: file.name, type: file.type, stream: file.stream }, this.#context)
-    if (!file.stream.readableEnded) await drained(file)
+    const stream = streamFor(file)
+    const value = await target({ field: file.field, name: file.name, type: file.type, stream }, this.#context)
+    stream.destroy()
+    await drained(file)
     return new FormFile(file, file.size(), '', value)
   }
 
@@ -68,8 +71,23 @@ const isEmpty = async (file: ArrivingFile): Promise<boolean> => {
   return file.size() === 0
 }
 
+/** The bytes for a handler. It may end them at any time, as a loop does that breaks; the parser's own stream must be read to its end. */
+const streamFor = ({ stream }: ArrivingFile): Readable => {
+  const given = new PassThrough()
+  // A handler that does not listen must not end the process.
+  given.on('error', () => undefined)
+  given.once('close', () => {
+    stream.unpipe(given)
+    stream.resume()
+  })
+  stream.once('error', error => given.destroy(error)).pipe(given)
+  return given
+}
+
 /** Skips what is left of a file. */
-const drained = ({ stream }: ArrivingFile): Promise<void> =>
-  new Promise((resolve, reject) => {
+const drained = async ({ stream }: ArrivingFile): Promise<void> => {
+  if (stream.readableEnded || stream.closed) return
+  await new Promise<void>((resolve, reject) => {
     stream.once('end', resolve).once('error', reject).once('close', resolve).resume()
   })
+}

@@ -18,12 +18,14 @@ export const readUrlencoded = async (context: Context, { total, fields, fieldSiz
   checkCount(bytes, fields)
   const params = new URLSearchParams(await context.text())
   for (const [name, value] of params) {
-    if (name.length > fieldNameSize) throw fieldNameTooLong(fieldNameSize)
-    // A character takes at most three bytes of UTF-8, so that most values are not measured.
-    if (value.length * 3 > fieldSize && Buffer.byteLength(value) > fieldSize) throw fieldTooLarge(fieldSize)
+    if (isLonger(name, fieldNameSize)) throw fieldNameTooLong(fieldNameSize)
+    if (isLonger(value, fieldSize)) throw fieldTooLarge(fieldSize)
   }
   return new Form(params, [])
 }
+
+/** A character takes at most three bytes of UTF-8, so that most texts are not measured. */
+const isLonger = (text: string, bytes: number): boolean => text.length * 3 > bytes && Buffer.byteLength(text) > bytes
 
 /** Counts separators, before anything is made of the fields. */
 const checkCount = (bytes: Uint8Array, most: number): void => {
@@ -40,8 +42,7 @@ export const urlencoded = (): Codec => ({
   mediaType: URLENCODED,
   encode,
   decode,
-  // Values become a form only where the answer says so, never by Accept.
-  takes: () => false
+  negotiated: false
 })
 
 const decode = (bytes: Uint8Array): Record<string, string | string[]> => {

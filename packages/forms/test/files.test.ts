@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
@@ -19,6 +19,11 @@ const toDisk = (limits?: FormsOptions['limits']): FormsOptions => ({
   ...(limits === undefined ? {} : { limits })
 })
 const left = (): string[] => (existsSync(join(root, 'uploads')) ? readdirSync(join(root, 'uploads')) : [])
+
+/** Turns of the event loop in which a source without a brake gives all that it has. */
+const idle = async (): Promise<void> => {
+  for (let turn = 0; turn < 500; turn++) await new Promise(resolve => setImmediate(resolve))
+}
 
 /** The first bytes of a body, and then silence until `more` is called. */
 const stalled = (text: string) => {
@@ -134,6 +139,53 @@ test('goes on when a handler leaves bytes', async () => {
   ])
 })
 
+test.each<[string, FormsOptions['files']]>([
+  [
+    'breaks out of its loop',
+    async ({ stream }) => {
+      for await (const _ of stream) break
+      return 'left'
+    }
+  ],
+  ['destroys the stream', ({ stream }) => (stream.destroy(), 'left')],
+  ['destroys the stream and goes on', async ({ stream }) => (stream.destroy(), await new Promise(setImmediate), 'left')],
+  ['reads to the end', async ({ stream }) => ((await stream.toArray()).length > 0 ? 'left' : 'none')]
+])('goes on when a handler %s', async (_, files) => {
+  const app = new App().use(forms({ files: files! })).use(async context => {
+    const form = await context['forms.Form'].read()
+    return [form.fields.get('b'), ...form.files.map(({ value, size }) => [value, size])]
+  })
+  const body = multipartText([file('a', 'a.txt', 'x'.repeat(300_000)), field('b', '1'), file('c', 'c.txt', 'yy')])
+  expect(await (await app.invoke(post(body))).json()).toEqual(['1', ['left', 300_000], ['left', 2]])
+})
+
+test('says that a file which a handler has taken cannot be moved', async () => {
+  const app = new App().use(forms({ files: () => undefined })).use(async context => {
+    const { files } = await context['forms.Form'].read()
+    return files[0]!.moveTo(join(root, 'x')).catch((error: { code: string }) => error.code)
+  })
+  expect(await (await app.invoke(post(multipartText([file('a', 'a', 'x')])))).text()).toBe('file-not-on-disk')
+})
+
+// Linux has a second file system there.
+test.skipIf(!existsSync('/dev/shm'))('moves a file to another file system whole, and never through a link', async () => {
+  const other = mkdtempSync('/dev/shm/forms-')
+  try {
+    writeFileSync(join(other, 'victim'), 'old')
+    symlinkSync(join(other, 'victim'), join(other, 'link'))
+    const app = new App({ logger: false }).use(forms(toDisk())).use(async context => {
+      const { files } = await context['forms.Form'].read()
+      await files[0]!.moveTo(join(other, 'link'))
+      await files[1]!.moveTo(other)
+    })
+    expect((await app.invoke(post(multipartText([file('a', 'a', 'new'), file('b', 'b', 'new')])))).status).toBe(500)
+    expect(['victim', 'link'].map(name => readFileSync(join(other, name), 'utf8'))).toEqual(['old', 'new'])
+    expect([readdirSync(other).sort(), left()]).toEqual([['link', 'victim'], []])
+  } finally {
+    rmSync(other, { recursive: true, force: true })
+  }
+})
+
 test('answers with the error of a handler, at once', async () => {
   const refuse: FormsOptions['files'] = () =>
     Promise.reject(Object.assign(new Error('no'), { name: 'IopaError', status: 422, code: 'no-virus', detail: 'no' }))
@@ -161,7 +213,7 @@ test('reads no faster than the handler', async () => {
     yield Buffer.from('\r\n--xyz--\r\n')
   })()
   const answer = app.invoke(post(body))
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await idle()
   expect(sent).toBeLessThan(20)
   resume()
   expect(Number(await (await answer).text())).toBeGreaterThanOrEqual(100 * 16_384)

@@ -105,6 +105,7 @@ test.each<[string, string, FormsOptions['limits'], unknown]>([
   ['fieldSize in an urlencoded form', 'field-too-large', { fieldSize: 10 }, encoded('a=%C3%BC%C3%BC%C3%BC%C3%BC%C3%BC%C3%BC')],
   ['fieldNameSize in a multipart form', 'field-name-too-long', { fieldNameSize: 4 }, post(multipartText([field('abcde', '')]))],
   ['fieldNameSize in an urlencoded form', 'field-name-too-long', { fieldNameSize: 4 }, encoded('abcde=1')],
+  ['fieldNameSize in bytes', 'field-name-too-long', { fieldNameSize: 4 }, encoded('%C3%BC%C3%BC%C3%BC=1')],
   ['files', 'too-many-files', { files: 1 }, post(multipartText([file('a', 'a', '1'), file('b', 'b', '2')]))],
   ['fileSize', 'file-too-large', { fileSize: 10 }, post(multipartText([file('a', 'a', 'x'.repeat(11))]))],
   ['parts', 'too-many-parts', { parts: 2 }, post(multipartText(names(3).map(name => field(name, ''))))]

@@ -82,8 +82,17 @@ class RunningCheck {
         .then(() => this.#check({ signal: controller.signal }))
         .then(
           value => ended(value === false ? 'the check gave false' : null),
-          (error: unknown) => ended(error instanceof Error ? error.message : String(error))
+          (error: unknown) => ended(reasonOf(error))
         )
     })
+  }
+}
+
+/** What an error says; a check may throw anything, also what has no text. */
+const reasonOf = (error: unknown): string => {
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return 'the check failed'
   }
 }

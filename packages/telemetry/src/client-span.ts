@@ -13,24 +13,16 @@ import type { Tracing } from './tracing.ts'
  */
 export const sendTraced = (tracing: Tracing, context: Context, next: Next): unknown => {
   if (tracing.ignore?.(context) === true) return next()
-  const { tracer, protocols } = tracing
   const method = context['iopa.Method']
-  const protocol = protocols.of(context['iopa.Scheme'])
-  const propagator = propagatorOf(tracing.propagator)
   const observes = context['iopa.Observe'] === true
-  const given = context['telemetry.Span']
-  let parent = otel.active()
-  if (given !== undefined) parent = trace.setSpan(parent, given)
-  else if (trace.getSpan(parent) === undefined) parent = extracted(propagator, parent, context['iopa.Headers'])
-  const publishes = protocol.family === 'messaging' && method !== 'GET'
-  const span = tracer.startSpan(
-    nameOf(protocol, method, ''),
-    { kind: publishes ? SpanKind.PRODUCER : SpanKind.CLIENT, attributes: clientAttributes(protocol, context) },
-    parent
-  )
-  const active = trace.setSpan(parent, span)
-  injected(propagator, active, context['iopa.Headers'])
-  const own = new ClientSpan(span, protocol, method)
+  let active: ReturnType<typeof otel.active>
+  let own: ClientSpan
+  try {
+    ;({ active, own } = begun(tracing, context, method))
+  } catch (error) {
+    tracing.failed(error)
+    return next()
+  }
   let sent: Promise<unknown>
   try {
     sent = otel.with(active, next) as Promise<unknown>
@@ -43,6 +35,26 @@ export const sendTraced = (tracing: Tracing, context: Context, next: Next): unkn
   return sent
 }
 
+/** Begins the span of a client's request. Throws what the SDK throws. */
+const begun = (tracing: Tracing, context: Context, method: string): { active: ReturnType<typeof otel.active>; own: ClientSpan } => {
+  const { tracer, protocols } = tracing
+  const protocol = protocols.of(context['iopa.Scheme'])
+  const propagator = propagatorOf(tracing.propagator)
+  const given = context['telemetry.Span']
+  let parent = otel.active()
+  if (given !== undefined) parent = trace.setSpan(parent, given)
+  else if (trace.getSpan(parent) === undefined) parent = extracted(propagator, parent, context['iopa.Headers'])
+  const publishes = protocol.family === 'messaging' && method !== 'GET'
+  const span = tracer.startSpan(
+    nameOf(protocol, method, ''),
+    { kind: publishes ? SpanKind.PRODUCER : SpanKind.CLIENT, attributes: clientAttributes(protocol, context) },
+    parent
+  )
+  const active = trace.setSpan(parent, span)
+  injected(propagator, active, context['iopa.Headers'])
+  return { active, own: new ClientSpan(tracing, span, protocol, method) }
+}
+
 interface Answer {
   readonly status: number
 }
@@ -52,9 +64,11 @@ class ClientSpan {
   readonly #span: Span
   readonly #protocol: Protocol
   readonly #method: string
+  readonly #tracing: Tracing
   #ended = false
 
-  constructor(span: Span, protocol: Protocol, method: string) {
+  constructor(tracing: Tracing, span: Span, protocol: Protocol, method: string) {
+    this.#tracing = tracing
     this.#span = span
     this.#protocol = protocol
     this.#method = method
@@ -63,17 +77,16 @@ class ClientSpan {
   readonly answered = (answer: unknown): void => {
     const status = (answer as Partial<Answer> | undefined)?.status
     if (this.#ended) return
-    if (typeof status === 'number') {
+    this.#close(() => {
+      if (typeof status !== 'number') return
       this.#span.setAttributes(answerAttributes(this.#protocol, this.#method, status, ''))
       if (status >= 400) this.#fail(String(status))
-    }
-    this.end()
+    })
   }
 
   readonly failed = (error: unknown): void => {
     if (this.#ended) return
-    this.#fail(isIopaError(error) ? error.code : error instanceof Error ? error.name : OTHER_ERROR)
-    this.end()
+    this.#close(() => this.#fail(isIopaError(error) ? error.code : error instanceof Error ? error.name : OTHER_ERROR))
   }
 
   readonly rethrown = (error: unknown): never => {
@@ -82,9 +95,18 @@ class ClientSpan {
   }
 
   end(): void {
+    this.#close(() => undefined)
+  }
+
+  #close(describe: () => void): void {
     if (this.#ended) return
     this.#ended = true
-    this.#span.end()
+    try {
+      describe()
+      this.#span.end()
+    } catch (error) {
+      this.#tracing.failed(error)
+    }
   }
 
   #fail(type: string): void {

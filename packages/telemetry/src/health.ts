@@ -1,7 +1,7 @@
 import { type Context, type Next, type Reply, reply } from '@iopa/appbuilder'
-import { type AppHandle, checkOptions, type Extension, markFactory, optionError } from '@iopa/appbuilder/extension'
-import { IopaError } from '@iopa/constants'
+import { type AppHandle, checkOptions, type Extension, kindOf, markFactory, optionError } from '@iopa/appbuilder/extension'
 import { type Check, Checks } from './checks.ts'
+import { inUse } from './misuse.ts'
 
 /** Options of health. */
 export interface HealthOptions {
@@ -62,9 +62,15 @@ export const health = (options: HealthOptions = {}): Health => {
   checkOptions('health()', options, OPTIONS, health)
   const { checks = {}, path = '/health', readyPath = '/ready', details = false } = options
   const { timeout = 1000, cache = 1000, notice = 5000 } = options
-  for (const [name, value] of Object.entries({ timeout, cache, notice }))
-    if (!(value >= 0)) throw optionError(`health() takes ${name} as milliseconds, 0 or more.`)
-  for (const value of [path, readyPath]) if (!value.startsWith('/')) throw optionError(`health() takes paths that begin with '/', not '${value}'.`)
+  checkTimes('health()', { timeout, cache, notice })
+  for (const value of [path, readyPath])
+    if (typeof value !== 'string' || !value.startsWith('/')) throw optionError(`health() takes paths that begin with '/', not ${kindOf(value)}.`)
+  if (typeof checks !== 'object' || checks === null || Array.isArray(checks))
+    throw optionError(`health() takes checks as an object of functions by name, not ${kindOf(checks)}.`)
+  for (const [name, check] of Object.entries(checks))
+    if (typeof check !== 'function') throw optionError(`health() takes checks as functions; '${name}' is ${kindOf(check)}.`)
+  if (typeof details !== 'boolean' && typeof details !== 'function')
+    throw optionError(`health() takes as details true, false or a function, not ${kindOf(details)}.`)
   if (path === readyPath) throw optionError('health() needs two paths: path and readyPath are the same.')
   const shows = typeof details === 'function' ? details : () => details
   let state: Readiness | undefined
@@ -72,7 +78,8 @@ export const health = (options: HealthOptions = {}): Health => {
   const ready = async (own: Readiness, context: Context): Promise<Reply> => {
     const [reason, results] = await own.now()
     const status = reason === null ? 'ready' : 'not ready'
-    const body = shows(context) ? { status, ...(reason === null ? undefined : { reason }), checks: results } : { status }
+    // A promise is no yes.
+    const body = shows(context) === true ? { status, ...(reason === null ? undefined : { reason }), checks: results } : { status }
     // Caches of HTTP and CoAP must ask again; observers still share the answer.
     return reply(reason === null ? 200 : 503, body, { 'cache-control': 'max-age=0' })
   }
@@ -80,11 +87,12 @@ export const health = (options: HealthOptions = {}): Health => {
   return {
     name: 'health',
     extend(handle) {
-      if (state !== undefined) throw new IopaError(500, 'telemetry-in-use', 'This health belongs to another app: call health() once for each app.')
+      if (state !== undefined) throw inUse('health')
       const own = new Readiness(handle, new Checks(checks, handle.clock, timeout, cache))
       state = own
       function drain(this: Closable, given: DrainOptions = {}): Promise<void> {
         checkOptions('drain()', given, DRAIN_OPTIONS, drain)
+        checkTimes('drain()', given)
         return own.drain(this, given.notice ?? notice, readyPath, given.timeout)
       }
       return { drain }
@@ -100,6 +108,11 @@ export const health = (options: HealthOptions = {}): Health => {
 }
 
 markFactory('health', health)
+
+const checkTimes = (caller: string, times: object): void => {
+  for (const [name, value] of Object.entries(times) as [string, unknown][])
+    if (value !== undefined && !(typeof value === 'number' && value >= 0)) throw optionError(`${caller} takes ${name} as milliseconds, 0 or more.`)
+}
 
 /** Whether an app is ready, and its way to its close. */
 class Readiness {

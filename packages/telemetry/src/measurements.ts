@@ -2,6 +2,7 @@ import type { Context, Next } from '@iopa/appbuilder'
 import type { Activity, AppHandle, Clock } from '@iopa/appbuilder/extension'
 import type { Attributes } from '@opentelemetry/api'
 import type { MetricName } from './metric-definitions.ts'
+import { firstFailure } from './misuse.ts'
 import { methodOf, type Protocol, Protocols } from './protocols.ts'
 import { ATTRIBUTE, OTHER } from './semantic-conventions.ts'
 
@@ -11,6 +12,33 @@ export interface Sink {
   add(metric: MetricName, amount: number, attributes: Attributes): void
   /** Records a value of a histogram. */
   record(metric: MetricName, value: number, attributes: Attributes): void
+}
+
+/** A sink whose failures are no matter of the request. */
+class SafeSink implements Sink {
+  readonly #sink: Sink
+  readonly #failed: (error: unknown) => void
+
+  constructor(sink: Sink, failed: (error: unknown) => void) {
+    this.#sink = sink
+    this.#failed = failed
+  }
+
+  add(metric: MetricName, amount: number, attributes: Attributes): void {
+    try {
+      this.#sink.add(metric, amount, attributes)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  record(metric: MetricName, value: number, attributes: Attributes): void {
+    try {
+      this.#sink.record(metric, value, attributes)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
 }
 
 /** Sets of attributes that are kept; beyond them routes share one name, so that routes that come and go cannot fill the memory. */
@@ -27,8 +55,11 @@ export class Measurements {
   readonly #protocols: Protocols
   readonly #sets = new Map<string, Attributes>()
 
-  constructor(sink: Sink, handle: AppHandle) {
-    this.#sink = sink
+  constructor(name: string, sink: Sink, handle: AppHandle) {
+    this.#sink = new SafeSink(
+      sink,
+      firstFailure(name, () => handle)
+    )
     this.#clock = handle.clock
     this.#protocols = new Protocols(() => handle.capabilities)
     handle.activity(activity => this.#heard(activity))

@@ -3,6 +3,7 @@ import { type AppHandle, checkOptions, type Extension, markFactory } from '@iopa
 import { type Attributes, type Counter, createNoopMeter, type Histogram, type Meter, metrics as otel, type UpDownCounter } from '@opentelemetry/api'
 import { Measurements, type Sink } from './measurements.ts'
 import { BYTES, COUNTED, METRIC, type MetricDefinition, type MetricName, SECONDS } from './metric-definitions.ts'
+import { checkMethod, inUse } from './misuse.ts'
 import { ATTRIBUTE, SCOPE_NAME } from './semantic-conventions.ts'
 
 /** Options of metrics. */
@@ -24,6 +25,7 @@ const NOOP = createNoopMeter()
 /** OpenTelemetry metrics of requests on every protocol, and of connections and observers. Use it first. Without an SDK it hands requests on. */
 export const metrics = (options: MetricsOptions = {}): Metrics => {
   checkOptions('metrics()', options, OPTIONS, metrics)
+  checkMethod('metrics()', 'meter', options.meter, 'createHistogram')
   let handle: AppHandle | undefined
   let measurements: Measurements | undefined
   // The SDK may be set up at any time; until then there is nothing to write to.
@@ -31,13 +33,14 @@ export const metrics = (options: MetricsOptions = {}): Metrics => {
     const meter = options.meter ?? otel.getMeter(SCOPE_NAME)
     if (meter === NOOP || handle === undefined) return undefined
     count(meter, handle)
-    measurements = new Measurements(new MeterSink(meter), handle)
+    measurements = new Measurements('metrics', new MeterSink(meter), handle)
     return measurements
   }
   return {
     name: 'metrics',
     neutral: true,
     extend(app) {
+      if (handle !== undefined) throw inUse('metrics')
       handle = app
       ready()
       return {}

@@ -7,12 +7,12 @@
  * app.get('/metrics', prom.handler)
  */
 import type { Context, Counts, Next } from '@iopa/appbuilder'
-import { type AppHandle, checkOptions, type Extension, markFactory } from '@iopa/appbuilder/extension'
-import { IopaError } from '@iopa/constants'
+import { type AppHandle, checkOptions, type Extension, markFactory, optionError } from '@iopa/appbuilder/extension'
 import type { Attributes } from '@opentelemetry/api'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { Measurements, type Sink } from './measurements.ts'
 import { BYTES, COUNTED, METRIC, type MetricDefinition, type MetricName, SECONDS } from './metric-definitions.ts'
+import { checkMethod, inUse } from './misuse.ts'
 
 /** Options of Prometheus metrics. */
 export interface PrometheusOptions {
@@ -39,6 +39,8 @@ export interface PrometheusMetrics extends Extension<object> {
 /** Prometheus metrics of requests on every protocol, and of connections and observers. Use it first, and its handler on a route. */
 export const prometheus = (options: PrometheusOptions = {}): PrometheusMetrics => {
   checkOptions('prometheus()', options, OPTIONS, prometheus)
+  checkMethod('prometheus()', 'register', options.register, 'registerMetric')
+  checkBuckets(options.buckets)
   const register = options.register ?? new Registry()
   const sink = new RegistrySink(register, options.buckets ?? SECONDS)
   if (options.defaultMetrics === true) collectDefaultMetrics({ register })
@@ -48,9 +50,8 @@ export const prometheus = (options: PrometheusOptions = {}): PrometheusMetrics =
     neutral: true,
     register,
     extend(handle) {
-      if (measurements !== undefined)
-        throw new IopaError(500, 'telemetry-in-use', 'These metrics belong to another app: call prometheus() once for each app.')
-      measurements = new Measurements(sink, handle)
+      if (measurements !== undefined) throw inUse('prometheus')
+      measurements = new Measurements('prometheus', sink, handle)
       count(register, handle)
       return {}
     },
@@ -66,6 +67,13 @@ export const prometheus = (options: PrometheusOptions = {}): PrometheusMetrics =
 }
 
 markFactory('prometheus', prometheus)
+
+const checkBuckets = (buckets: readonly number[] | undefined): void => {
+  if (buckets === undefined) return
+  const rises =
+    Array.isArray(buckets) && buckets.length > 0 && buckets.every((bound, at) => Number.isFinite(bound) && (at === 0 || bound > buckets[at - 1]))
+  if (!rises) throw optionError("'buckets' of prometheus() must be a list of seconds that rise.")
+}
 
 /** The name that OpenTelemetry's exporters give to a metric: with its unit, and `_total` on counters. */
 const nameOf = ({ name, kind, unit }: MetricDefinition): string =>

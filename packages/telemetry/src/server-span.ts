@@ -17,6 +17,18 @@ export const serveTraced = (tracing: Tracing, context: Context, next: Next): unk
   const method = context['iopa.Method']
   // A precondition belongs to the run of its change; a connection that has ended asks for nothing.
   if (context['server.IsPrecondition'] || method === 'DISCONNECT' || tracing.ignore?.(context) === true) return next()
+  let active: ReturnType<typeof otel.active>
+  try {
+    active = begun(tracing, context, method)
+  } catch (error) {
+    tracing.failed(error)
+    return next()
+  }
+  return otel.with(active, next)
+}
+
+/** Begins the span of a request. Throws what the SDK throws. */
+const begun = (tracing: Tracing, context: Context, method: string): ReturnType<typeof otel.active> => {
   const { tracer, protocols } = tracing
   const protocol = protocols.of(context['iopa.Scheme'])
   const propagator = propagatorOf(tracing.propagator)
@@ -31,8 +43,8 @@ export const serveTraced = (tracing: Tracing, context: Context, next: Next): unk
   // Keys of CONNECT are those of all requests of its connection.
   if (method !== 'CONNECT') context['telemetry.Span'] = span
   if (isNotification) injected(propagator, active, context.response.headers)
-  if (span.isRecording()) endWithAnswer(new ServerSpan(span, protocol, context, method), context, method)
-  return otel.with(active, next)
+  if (span.isRecording()) endWithAnswer(new ServerSpan(tracing, span, protocol, context, method), context, method)
+  return active
 }
 
 /** An observation, a connection and a subscription last longer than their first answer, with which their spans end. */
@@ -48,7 +60,7 @@ const placeOf = (tracing: Tracing, propagator: TextMapPropagator, context: Conte
   const isLocal = context['server.IsLocalOrigin']
   const base = isLocal ? otel.active() : ROOT_CONTEXT
   const named = extracted(propagator, base, context['iopa.Headers'])
-  if (isLocal || tracing.trusts(context)) return { parent: named, links: [] }
+  if (isLocal || tracing.trusts(context) === true) return { parent: named, links: [] }
   const remote = trace.getSpanContext(named)
   return { parent: base, links: remote === undefined ? [] : [{ context: remote }] }
 }
@@ -69,9 +81,11 @@ class ServerSpan {
   readonly #protocol: Protocol
   readonly #method: string
   readonly #answer: Context['response'] & { readonly route: string; readonly sealed: boolean }
+  readonly #tracing: Tracing
   #ended = false
 
-  constructor(span: Span, protocol: Protocol, context: Context, method: string) {
+  constructor(tracing: Tracing, span: Span, protocol: Protocol, context: Context, method: string) {
+    this.#tracing = tracing
     this.#span = span
     this.#protocol = protocol
     this.#method = method
@@ -81,6 +95,14 @@ class ServerSpan {
   end(reason: string): void {
     if (this.#ended) return
     this.#ended = true
+    try {
+      this.#close(reason)
+    } catch (error) {
+      this.#tracing.failed(error)
+    }
+  }
+
+  #close(reason: string): void {
     const span = this.#span
     const { route } = this.#answer
     if (route !== '') span.updateName(nameOf(this.#protocol, this.#method, route))

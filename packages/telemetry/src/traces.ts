@@ -4,6 +4,7 @@ import type { KeysDeclaration } from '@iopa/constants'
 import { type TextMapPropagator, type Tracer, trace } from '@opentelemetry/api'
 import { sendTraced } from './client-span.ts'
 import { TELEMETRY_KEYS } from './keys.ts'
+import { checkMethod, firstFailure, inUse } from './misuse.ts'
 import { Protocols } from './protocols.ts'
 import { SCOPE_NAME } from './semantic-conventions.ts'
 import { serveTraced } from './server-span.ts'
@@ -44,6 +45,9 @@ const NEVER = (): boolean => false
 export const traces = (options: TraceOptions = {}): Traces => {
   checkOptions('traces()', options, OPTIONS, traces)
   const { tracer: given, propagator, ignore, trust = true } = options
+  checkMethod('traces()', 'tracer', given, 'startSpan')
+  checkMethod('traces()', 'propagator', propagator, 'extract')
+  if (ignore !== undefined && typeof ignore !== 'function') throw optionError('traces() takes as ignore a function.')
   if (typeof trust !== 'boolean' && typeof trust !== 'function') throw optionError('traces() takes as trust true, false or a function.')
   const trusts = typeof trust === 'function' ? trust : trust ? ALWAYS : NEVER
   let handle: AppHandle | undefined
@@ -55,7 +59,7 @@ export const traces = (options: TraceOptions = {}): Traces => {
     if (tracing !== undefined) return tracing
     const tracer = given ?? sdkTracer()
     if (tracer === undefined) return undefined
-    tracing = { tracer, propagator, ignore, trusts, protocols, handle }
+    tracing = { tracer, propagator, ignore, trusts, protocols, handle, failed: firstFailure('traces', () => handle) }
     return tracing
   }
 
@@ -64,6 +68,7 @@ export const traces = (options: TraceOptions = {}): Traces => {
     neutral: true,
     keys: TELEMETRY_KEYS,
     extend(app) {
+      if (handle !== undefined) throw inUse('traces')
       handle = app
       return {}
     },

@@ -11,4 +11,6 @@ export interface Tracing {
   readonly trusts: (context: Context) => boolean
   readonly protocols: Protocols
   readonly handle: AppHandle | undefined
+  /** Says what the SDK threw, which is no matter of the request. */
+  failed(error: unknown): void
 }

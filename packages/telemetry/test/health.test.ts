@@ -155,10 +155,38 @@ test('any number of probes runs a check once in the time of the cache, and never
   await app.close()
 })
 
+test('survives a check that throws what has no text', async () => {
+  const unreadable = Object.defineProperty(new Error('x'), 'message', {
+    get() {
+      throw new Error('no')
+    }
+  })
+  const { app } = probed({ details: true, checks: { bare: () => Promise.reject(Object.create(null)), unreadable: () => Promise.reject(unreadable) } })
+  await app.listen()
+  const down = { status: 'down', duration: 0, error: 'the check failed' }
+  expect(await ask(app, '/ready')).toEqual([503, { status: 'not ready', reason: 'a check fails', checks: { bare: down, unreadable: down } }])
+  await app.close()
+})
+
+test('shows no details where their function gives a promise', async () => {
+  const { app } = probed({ details: (async () => false) as never, checks: { db: () => true } })
+  await app.listen()
+  expect(await ask(app, '/ready')).toEqual([200, { status: 'ready' }])
+  await app.close()
+})
+
+test('drain refuses times that are none', async () => {
+  const { app } = probed()
+  for (const options of [{ notice: Number.NaN }, { notice: -1 }, { timeout: '5' as never }]) expect(() => app.drain(options)).toThrow('drain() takes')
+  await app.close()
+})
+
 test('refuses options that make no sense, and a second app', () => {
   expect(() => health({ timeout: -1 })).toThrow('timeout')
   expect(() => health({ path: 'health' })).toThrow("begin with '/'")
   expect(() => health({ path: '/x', readyPath: '/x' })).toThrow('two paths')
+  for (const options of [{ path: 5 }, { timeout: '5' }, { checks: { db: 5 } }, { checks: null }, { checks: [() => true] }, { details: 5 }])
+    expect(() => health(options as never)).toThrow(expect.objectContaining({ code: 'bad-option' }))
   const own = health()
   new App({ logger: false }).use(own)
   expect(() => new App().use(own)).toThrow(expect.objectContaining({ code: 'telemetry-in-use' }))
