@@ -49,7 +49,6 @@ export const greenhouse = (transports: readonly Transport[], { people, devices, 
     .use(cors({ origin: dashboard, credentials: true }))
     .use(secureHeaders({ trustedOrigins: [dashboard] }))
     .use(compress())
-    .use(serveStatic(new URL('./page/', import.meta.url)))
     .use(sessions({ user: session => session.get<User>('user') }))
     .use(anyOf([bearer({ verify: deviceOf, connectPassword: true }), apiKey({ verify: deviceOf, query: 'key' })], { optional: true }))
     .use(rateLimit({ limit }))
@@ -57,6 +56,7 @@ export const greenhouse = (transports: readonly Transport[], { people, devices, 
     .use(router())
     .use(resources())
     .use(documents({ title: 'Greenhouse', version: '1.0.0', protect: true }))
+    .use(serveStatic(new URL('./page/', import.meta.url)))
   for (const transport of transports) app.use(transport)
   app.get('/metrics', metrics.handler)
 
@@ -85,7 +85,7 @@ export const greenhouse = (transports: readonly Transport[], { people, devices, 
     context.notify('/photos')
   })
 
-  app.get('/session', { title: 'Who has signed in' }, ({ user }) => ({ id: user?.id, roles: user?.['roles'] ?? [] }))
+  app.get('/session', { title: 'Who has signed in' }, ({ user }) => ({ id: user?.id, roles: user?.roles ?? [] }))
   app.post('/session', { title: 'Sign in', input: login }, rateLimit({ limit: 10, name: 'sign-in' }), async context => {
     const person = await personOf(context.input.name, context.input.password)
     if (person === undefined) throw new IopaError(401, 'bad-credentials', 'Name or password is wrong.')

@@ -27,6 +27,7 @@ export const keysOf = (devices: readonly Device[]) => (key: string) => {
 }
 
 export const RULES: readonly Rule[] = [
+  { anyone: true, may: 'read', to: ['/', '/main.js', '/style.css', '/icon.svg'] },
   { anyone: true, to: '/session' },
   { roles: 'device', owner: 'id', may: 'PUT', to: '/beds/{id}' },
   { roles: 'device', owner: 'id', may: 'read', to: '/valves/{id}' },
