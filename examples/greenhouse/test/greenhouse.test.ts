@@ -103,9 +103,11 @@ test('signs people in and out by a session', async () => {
   expect((await signIn('gardener', 'guessed')).status).toBe(401)
   const cookie = await cookieOf('gardener')
   expect(await (await web('/session', { headers: { cookie } })).json()).toEqual({ id: 'gardener', roles: ['gardener'] })
-  expect((await web('/beds', { headers: { cookie } })).status).toBe(200)
+  const heard = await heardByStream('/valves/herbs', cookie)
+  await vi.waitFor(() => expect(heard).toHaveLength(1))
   expect((await web('/session', { method: 'DELETE', headers: { cookie } })).status).toBe(204)
-  expect((await web('/beds', { headers: { cookie } })).status).toBe(401)
+  expect((await web('/valves/herbs', { headers: { cookie } })).status).toBe(401)
+  await vi.waitFor(() => expect(heard.at(-1)).toMatchObject({ status: 401 }))
   expect(await (await web('/session')).json()).toEqual({ roles: [] })
 })
 
