@@ -74,11 +74,19 @@ declare function clientCertificate(options: ClientCertificateOptions & {
 }): OptionalAuthentication;
 declare function clientCertificate(options: ClientCertificateOptions): Authentication;
 declare module "@iopa/constants" {
+    interface User {
+        readonly roles?: readonly string[] | undefined;
+    }
     interface IopaKeys {
         "auth.Challenges": string | undefined;
     }
 }
 declare const AUTH_KEYS: KeysDeclaration;
+interface PasswordOptions {
+    readonly cost?: number;
+}
+declare const hashPassword: (password: string, options?: PasswordOptions) => Promise<string>;
+declare const verifyPassword: (password: string, stored: string | undefined, options?: PasswordOptions) => Promise<boolean>;
 interface PreSharedKeyOptions {
     readonly user?: (name: string, context: Context) => Verified | Promise<Verified>;
     readonly name?: string;
@@ -101,5 +109,5 @@ interface Rule {
 }
 declare const allow: (rules: readonly Rule[], ...surplus: never[]) => MiddlewareFunction;
 declare const sameSecret: (given: string | Uint8Array, stored: string | Uint8Array) => boolean;
-export { AUTH_KEYS, allow, anyOf, apiKey, basic, bearer, clientCertificate, preSharedKey, sameSecret };
-export type { Action, AnyOfOptions, ApiKeyOptions, Authentication, BasicOptions, BearerOptions, ClientCertificateOptions, JwtOptions, OptionalAuthentication, PreSharedKeyOptions, Rule, Verified };
+export { AUTH_KEYS, allow, anyOf, apiKey, basic, bearer, clientCertificate, hashPassword, preSharedKey, sameSecret, verifyPassword };
+export type { Action, AnyOfOptions, ApiKeyOptions, Authentication, BasicOptions, BearerOptions, ClientCertificateOptions, JwtOptions, OptionalAuthentication, PasswordOptions, PreSharedKeyOptions, Rule, Verified };

@@ -2,6 +2,11 @@ import { defineKeys } from '@iopa/appbuilder'
 import type { KeysDeclaration } from '@iopa/constants'
 
 declare module '@iopa/constants' {
+  interface User {
+    /** What rules of `allow()` compare with theirs. */
+    readonly roles?: readonly string[] | undefined
+  }
+
   interface IopaKeys {
     /** What `www-authenticate` offers where optional authentication found no credentials; undefined for an authenticated request. */
     'auth.Challenges': string | undefined

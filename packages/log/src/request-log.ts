@@ -54,7 +54,7 @@ export class RequestRecords {
     const lost = aborted && event === 'request'
     if (sample < 1 && !lost && (status ?? 0) < 400 && Math.random() >= sample) return null
     const level: LogLevel = (status ?? 0) >= 500 ? 'error' : lost || (status ?? 0) >= 400 ? 'warn' : 'info'
-    const bytes = event === 'observation-ended' ? null : sentBytes(context, reason === 'finish')
+    const isAnswered = status !== undefined && event !== 'observation-ended'
     return this.#complete(
       context,
       this.#record(context, {
@@ -62,7 +62,7 @@ export class RequestRecords {
         time,
         event,
         status,
-        bytes: bytes ?? undefined,
+        bytes: isAnswered ? (sentBytes(context, reason === 'finish') ?? undefined) : undefined,
         duration: rounded(duration),
         code: (status ?? 0) >= 400 ? answer.error?.code : undefined,
         aborted: lost ? true : undefined,

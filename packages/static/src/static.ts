@@ -1,4 +1,4 @@
-import { type Context, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
+import { type Context, defineMiddleware, IopaError, type MiddlewareFunction, type Next } from '@iopa/appbuilder'
 import { isUnrouted, markFactory, noteMethods } from '@iopa/appbuilder/extension'
 import { isMountPath } from '@iopa/context/host'
 import { changesState, encodePath, HeaderMap, isControlMethod } from '@iopa/transport'
@@ -27,7 +27,7 @@ export const serveStatic = (root: string | URL | FileSource, options: StaticOpti
   checkStaticOptions(options, serveStatic)
   const files = new StaticFiles(source, settingsOf(options))
   // `answers` says that a guard does not cover it unless it stands before (docs/spec/appbuilder.md).
-  return Object.assign((context: Context, next: Next) => files.invoke(context, next), { answers: true })
+  return defineMiddleware({ name: 'static', answers: true }, (context: Context, next: Next) => files.invoke(context, next))
 }
 
 markFactory('serveStatic', serveStatic)

@@ -42,6 +42,14 @@ describe('serveStatic', () => {
     expect(answer.headers.has('vary')).toBe(false)
   })
 
+  test('has its name in what explain() tells', () => {
+    expect(
+      appOf()
+        .explain()
+        .pipeline.map(({ name }) => name)
+    ).toContain('static')
+  })
+
   test('answers a known file synchronously', async () => {
     const app = appOf()
     await ask(app, '/a.txt')
