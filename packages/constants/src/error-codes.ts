@@ -95,6 +95,7 @@ export type IopaErrorCode =
   | 'foreign-origin'
   | 'foreign-protocol'
   | 'form-too-large'
+  | 'forwarded-conflict'
   | 'fragment-in-target'
   | 'frame-cut-off'
   | 'frame-timeout'
