@@ -1,4 +1,4 @@
-import { type Clock, type Context, IopaError, isLoopback, type RouteAttributes, type TransportApp } from '@iopa/transport'
+import { type Clock, type Context, IopaError, isHttp, isLoopback, type RouteAttributes, type TransportApp } from '@iopa/transport'
 import type { Session } from '../session/session.ts'
 import type { Administration } from './administration.ts'
 import { topicOfPath } from './names.ts'
