@@ -17,7 +17,7 @@ export const passThrough = (context: Context, response: NodeResponse): Promise<v
   if (replacesBody && context.observe === true) return
   response.pass(status)
   return new Promise((resolve, reject) => {
-    response.awaitAnswer(resolve)
+    response.awaitAnswer(error => (error === undefined ? resolve() : reject(error)))
     if (!Object.hasOwn(response, 'end')) {
       response._implicitHeader()
       response.passed()

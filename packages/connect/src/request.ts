@@ -51,7 +51,7 @@ export class NodeRequest extends Message {
 
   // The constructor of IncomingMessage assigns what this class makes on first use.
   get socket(): Socket {
-    return (this.#socket ??= new RequestSocket(this.#context)) as unknown as Socket
+    return (this.#socket ??= new RequestSocket(this.#context, () => this.res?.destroy())) as unknown as Socket
   }
   set socket(_none: Socket) {}
 

@@ -11,6 +11,7 @@ const APP = 2
 const PASSING = 3
 
 type Callback = (error?: Error | null) => void
+type Settled = (error?: unknown) => void
 
 /** The answer of the app as Node, Connect and Express show one. Header fields are those of the answer from the first on. */
 export class NodeResponse extends ResponseHeaders {
@@ -28,8 +29,10 @@ export class NodeResponse extends ResponseHeaders {
   /** The body, where `end` was given all of it. */
   #whole: string | Uint8Array | null = null
   #finished: Callback | null = null
-  /** Called once when the middleware answers by itself, and when the context ends. */
-  #settled: (() => void) | null = null
+  /** Called once when the middleware answers by itself, and when the context ends; with an error where it cannot answer. */
+  #settled: Settled | null = null
+  /** The context has ended. */
+  #over = false
 
   constructor(context: Context, req: NodeRequest) {
     super(context)
@@ -65,7 +68,7 @@ export class NodeResponse extends ResponseHeaders {
   }
 
   /** The middleware that runs now answers by itself, or calls on: `settled` is called where it does not call on. */
-  awaitAnswer(settled: () => void): void {
+  awaitAnswer(settled: Settled): void {
     this.#settled = settled
     if (this.#writer === APP) this.#writer = UNDECIDED
   }
@@ -136,7 +139,8 @@ export class NodeResponse extends ResponseHeaders {
       return
     }
     if (this.#stream === null) {
-      this.#stream = new PassThrough()
+      // Where it did not become the body, nothing listens to it.
+      this.#stream = new PassThrough().on('error', () => undefined)
       this.#answer(this.#stream)
     }
     this.#stream.write(chunk, callback)
@@ -150,14 +154,16 @@ export class NodeResponse extends ResponseHeaders {
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    if (this.#stream !== null && !this.#stream.writableEnded) this.#stream.destroy(error ?? new Error('The middleware gave its answer up.'))
-    this.#settle()
+    const fault = error ?? new Error('The middleware gave its answer up.')
+    if (this.#stream !== null && !this.#stream.writableEnded) this.#stream.destroy(fault)
+    this.#settle(this.#over ? undefined : fault)
     callback(this.listenerCount('error') === 0 ? null : error)
   }
 
   /** Head and body become the answer of the context. */
   #answer(body: unknown): void {
     const { response } = this.context
+    let fault: unknown
     try {
       // To set a status forgets the error that it came from.
       if (this.#writer !== PASSING || this.#status !== response.status) response.status = this.#status
@@ -165,20 +171,22 @@ export class NodeResponse extends ResponseHeaders {
       if (body !== undefined) response.body = body
     } catch (error) {
       // A status that none can be, or an answer that has been sent.
-      this.context['server.Logger'].error(`iopa: ${this.context}: a Connect middleware could not answer`, error)
+      fault = error
+      if (this.#settled === null) this.context['server.Logger'].error(`iopa: ${this.context}: a Connect middleware could not answer`, error)
     }
     if (this.#writer === UNDECIDED) this.#writer = MIDDLEWARE
-    this.#settle()
+    this.#settle(fault)
   }
 
-  #settle(): void {
+  #settle(fault: unknown): void {
     const settled = this.#settled
     this.#settled = null
-    settled?.()
+    settled?.(fault)
   }
 
   /** The context has ended: its answer has left, or never will. */
   over(finished: boolean): void {
+    this.#over = true
     if (finished && this.listenerCount('finish') > 0) {
       if (this.#writer === APP) this.#status = this.context.response.status
       this.#sent = true

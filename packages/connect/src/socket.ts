@@ -5,11 +5,14 @@ import { contextOf, type OwnedContext } from '@iopa/context/host'
 /** What middleware may know of the connection. It gets no hold of the real socket: bytes written there would break the answers of others. */
 export class RequestSocket extends EventEmitter {
   readonly #context: Context
+  readonly #giveUp: () => void
   readonly readable = true
 
-  constructor(context: Context) {
+  /** `giveUp` is called when middleware destroys it. */
+  constructor(context: Context, giveUp: () => void) {
     super()
     this.#context = context
+    this.#giveUp = giveUp
   }
 
   get encrypted(): boolean {
@@ -44,6 +47,7 @@ export class RequestSocket extends EventEmitter {
 
   /** Gives the request up. */
   destroy(): this {
+    this.#giveUp()
     void (contextOf(this.#context) as OwnedContext).end('reset')
     return this
   }

@@ -45,10 +45,11 @@ export class Turn {
     const response = this.#response
     // One before it has answered, and called on all the same.
     if (response.answers) return undefined
-    response.awaitAnswer(() => this.#end(ANSWERED, undefined))
+    response.awaitAnswer(error => (error === undefined ? this.#end(ANSWERED, undefined) : this.#fail(error)))
     try {
       const returned = this.#settings.run(this.#request, response, error => this.#called(error))
-      if (returned instanceof Promise) returned.catch((error: unknown) => this.#fail(error))
+      // Promises of libraries too.
+      if (isThenable(returned)) returned.then(undefined, (error: unknown) => this.#fail(error))
     } catch (error) {
       if (this.#state === CALLED_ON) throw faultOf(error)
       this.#fail(error)
@@ -127,6 +128,9 @@ const requestOf = (context: Context): NodeRequest => {
   })
   return request
 }
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { readonly then?: unknown }).then === 'function'
 
 /** For a request that authentication has let pass without a user. */
 export const noUser = (): IopaError => new IopaError(401, 'no-user', 'Authenticate: nothing can be served here without a user.')

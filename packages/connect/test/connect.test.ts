@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { App, reply, type User } from '@iopa/appbuilder'
 import { router } from '@iopa/router'
@@ -264,6 +265,29 @@ describe('connect()', () => {
     expect((await answer).status).toBe(504)
     await (await answer).arrayBuffer()
     await eventually('both are closed', () => closed === 2)
+  })
+
+  test.each([
+    ['a status that none can be', res => res.writeHead(99).end('x'), 'bad-status'],
+    ['an informational status before a body', res => res.writeHead(101).write('x'), 'bad-status'],
+    ['a reason that is no text', res => res.writeHead(200, 'OK\r\nx-b: c').end('x'), 'bad-reason'],
+    ['a response that it destroys', res => res.destroy(), 'internal-error'],
+    ['a socket that it destroys', res => res.socket?.destroy(), 'internal-error']
+  ] as [string, (res: ServerResponse) => unknown, string][])('answers 500 for %s, whatever the method', async (_, answer, code) => {
+    const { app, origin } = await serve(app => app.use(connect((_req, res) => void answer(res))))
+    for (const method of ['GET', 'PUT']) {
+      const refused = await fetch(origin, { method })
+      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([500, code])
+    }
+    expect(errors).toHaveLength(2)
+    await app.close({ timeout: 0 })
+    expect(app.live).toBe(0)
+  })
+
+  test('fails with what a promise of a library rejects with', async () => {
+    const thenable = Object.fromEntries([['then', (_: unknown, reject: (error: Error) => void) => reject(new Error('refused'))]])
+    const { origin } = await serve(app => app.use(connect(() => thenable)))
+    expect((await fetch(origin)).status).toBe(500)
   })
 
   test('runs the rest once where the middleware calls next() twice', async () => {

@@ -98,6 +98,7 @@ export type IopaErrorCode =
   | 'foreign-origin'
   | 'foreign-protocol'
   | 'form-too-large'
+  | 'forwarded-conflict'
   | 'fragment-in-target'
   | 'frame-cut-off'
   | 'frame-timeout'

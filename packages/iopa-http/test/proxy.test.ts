@@ -40,13 +40,12 @@ describe('behind a trusted proxy', () => {
       'lights.example',
       443
     ])
-    expect(await seen(`${forwarded}${field('For="[2001:db9::1]:4711"; Proto=HTTPS; by=10.0.0.5')}`, options)).toEqual([
-      '2001:db9::1',
-      'https',
-      true,
-      'localhost',
-      99
-    ])
+    expect(
+      await seen(
+        `X-Forwarded-Proto: http\r\nX-Forwarded-Host: lights.example\r\n${field('For="[2001:db9::1]:4711"; Proto=HTTPS; by=10.0.0.5')}`,
+        options
+      )
+    ).toEqual(['2001:db9::1', 'https', true, 'localhost', 99])
     expect(await address(field('for=1.2.3.4, for="203.0.113.7:80" , for=10.0.0.5'), options)).toBe('203.0.113.7')
     expect(await address(`${field('for=1.2.3.4')}${field('for=203.0.113.7')}`, options)).toBe('203.0.113.7')
     expect(await seen(field('for=203.0.113.7;proto=https, for=10.0.0.5;proto=http'), options)).toEqual([
@@ -60,7 +59,22 @@ describe('behind a trusted proxy', () => {
 
   test('Forwarded that is malformed, hidden or unknown ends the chain, and the older fields are not used instead', async () => {
     for (const value of ['for=', 'for="203.0.113.7', 'for=203.0.113.7;for=1.2.3.4', '203.0.113.7', 'for=_hidden', 'for=unknown', ';', 'for=a b'])
-      expect([value, await address(`${forwarded}Forwarded: ${value}\r\n`, options)]).toEqual([value, '127.0.0.1'])
+      expect([value, await address(`X-Forwarded-Host: evil.example\r\nForwarded: ${value}\r\n`, options)]).toEqual([value, '127.0.0.1'])
+  })
+
+  test('a Forwarded of the client, which the proxy lets pass beside its own X-Forwarded-For, is refused where they differ', async () => {
+    for (const value of [
+      'for=127.0.0.1',
+      'for=10.0.0.5',
+      'for=203.0.113.8',
+      'for=203.0.113.7, for=203.0.113.8',
+      'for=_hidden',
+      'for=unknown',
+      ';',
+      'host=a'
+    ])
+      expect([value, await seen(`${forwarded}Forwarded: ${value}\r\n`, options)]).toEqual([value, 400])
+    expect(await address(`${forwarded}Forwarded: for="203.0.113.7:99";proto=https\r\n`, options)).toBe('203.0.113.7')
   })
 
   test('keys without a forwarding header are unchanged', async () => {

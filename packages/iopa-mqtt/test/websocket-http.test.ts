@@ -1,6 +1,9 @@
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { connect as connectSocket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
 import { type HttpOptions, http } from '@iopa/http'
 import { router } from '@iopa/router'
@@ -132,6 +135,27 @@ describe('MQTT over WebSocket on the port of http()', () => {
     for (const first of ['http', 'mqtt'] as const) {
       await expect(serve({ host: '0.0.0.0' }, first)).rejects.toThrow(/allowUnauthenticated/)
     }
+  })
+
+  test('needs http() in the app', async () => {
+    const app = new App({ logger: false }).use(mqtt({ port: 0, websocket: websocket({ on: 'http' }) }))
+    await expect(app.listen()).rejects.toThrow(/needs http\(\) in the same app/)
+    expect(app.live).toBe(0)
+    await app.close()
+  })
+
+  test('rides on a UNIX socket, which its permissions protect', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'iopa-'))
+    closing.push(() => rmSync(folder, { recursive: true }))
+    const path = join(folder, 'http.sock')
+    const broker = mqtt({ port: 0, websocket: websocket({ on: 'http' }) })
+    const app = new App({ logger: false }).use(router()).use(http({ path })).use(broker)
+    await app.listen()
+    closing.push(() => app.close({ timeout: 500 }))
+    expect(broker.websocketUrl?.protocol).toBe('ws+unix:')
+    const socket = new WebSocket(`ws+unix://${path}:/mqtt`, ['mqtt'])
+    closing.push(() => socket.terminate())
+    await once(socket, 'open')
   })
 
   test('has options of its own', () => {

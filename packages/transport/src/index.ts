@@ -54,6 +54,7 @@ export {
   HeaderMap,
   hasPreconditionField,
   holdBytes,
+  isHttp,
   isLoopback,
   joinPath,
   parseUrl,

@@ -43,12 +43,31 @@ export class TrustedProxies {
   /**
    * The client behind the proxies: the last address in Forwarded (RFC 7239), else in X-Forwarded-For, that is not a trusted proxy. What stands
    * before it was written by peers that are not trusted.
+   * @throws IopaError 400 where both are there and name different clients: a proxy writes one of them, and lets pass what its client says in the other.
    */
   read(header: (name: string) => string[], peer: { readonly address: string; readonly port: number; readonly scheme: string }): Forwarded {
     const standard = elementsOf(header('forwarded').join(','))
     const field = (parameter: string, name: string): string[] =>
       standard === null ? listOf(header(name)) : standard.map(element => element.get(parameter) ?? '')
-    const chain = field('for', 'x-forwarded-for')
+    const { address, port, hops } = this.#client(field('for', 'x-forwarded-for'), peer)
+    const older = standard === null ? [] : listOf(header('x-forwarded-for'))
+    if (older.length > 0 && this.#client(older, peer).address !== address)
+      throw new IopaError(
+        400,
+        'forwarded-conflict',
+        'Forwarded and X-Forwarded-For name different clients; let the proxy remove the one that it does not write.'
+      )
+    const scheme = fromHop(field('proto', 'x-forwarded-proto'), hops)?.toLowerCase()
+    return {
+      address,
+      port,
+      scheme: scheme === 'http' || scheme === 'https' ? scheme : peer.scheme,
+      host: fromHop(field('host', 'x-forwarded-host'), hops) ?? ''
+    }
+  }
+
+  /** The last address of a chain that is not a trusted proxy, and how many entries lie behind it. */
+  #client(chain: readonly string[], peer: { readonly address: string; readonly port: number }): { address: string; port: number; hops: number } {
     let { address, port } = peer
     let hops = 0
     for (let at = chain.length - 1; at >= 0 && this.has(address); at--) {
@@ -58,13 +77,7 @@ export class TrustedProxies {
       port = node.port
       hops++
     }
-    const scheme = fromHop(field('proto', 'x-forwarded-proto'), hops)?.toLowerCase()
-    return {
-      address,
-      port,
-      scheme: scheme === 'http' || scheme === 'https' ? scheme : peer.scheme,
-      host: fromHop(field('host', 'x-forwarded-host'), hops) ?? ''
-    }
+    return { address, port, hops }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { type ByteChannel, type Context, upgradesOf } from '@iopa/transport'
+import { type ByteChannel, CAPABILITIES, type Context, optionError, upgradesOf } from '@iopa/transport'
 import { channelStream } from '@iopa/transport/node'
 import { WebSocketChannel } from './channel.ts'
 import { refusalOf, webSocketEndpoint } from './listener.ts'
@@ -13,12 +13,19 @@ export const listenOnHttp = async (
   accept: (channel: ByteChannel) => void,
   { host, allowUnauthenticated }: WebSocketApp
 ): Promise<BrowserListener> => {
+  if (host.scope.environment.capabilities[CAPABILITIES.Http] === undefined)
+    throw optionError("websocket({ on: 'http' }) needs http() in the same app: add use(http({ port })), or give websocket() a port of its own.")
   const endpoint = webSocketEndpoint(limits)
   let url: URL | null = null
   const taking = upgradesOf(host).add({
     protocol: 'websocket',
     path,
     listens(http) {
+      // A UNIX socket is open to those whom its permissions name.
+      if (http.protocol.endsWith('+unix:')) {
+        url ??= new URL(path, http.href.replace(/^http/, 'ws'))
+        return
+      }
       // Requests of HTTP may be open to all where sessions of MQTT are not.
       host.assertProtected(http.hostname.replace(/^\[|\]$/g, ''), allowUnauthenticated)
       url ??= new URL(path, `${http.protocol === 'https:' ? 'wss' : 'ws'}://${http.host}`)

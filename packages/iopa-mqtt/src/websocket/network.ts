@@ -67,7 +67,7 @@ export interface BrowserListener extends ByteServer {
 
 /** The app of a listener that rides on `http()`. */
 export interface WebSocketApp {
-  readonly host: Pick<Host, 'shared' | 'assertProtected'>
+  readonly host: Pick<Host, 'assertProtected' | 'scope' | 'shared'>
   readonly allowUnauthenticated: boolean | undefined
 }
 

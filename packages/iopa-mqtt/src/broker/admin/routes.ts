@@ -1,4 +1,4 @@
-import { type Clock, type Context, IopaError, isLoopback, type RouteAttributes, type TransportApp } from '@iopa/transport'
+import { type Clock, type Context, IopaError, isHttp, isLoopback, type RouteAttributes, type TransportApp } from '@iopa/transport'
 import type { Session } from '../session/session.ts'
 import type { Administration } from './administration.ts'
 import { topicOfPath } from './names.ts'
@@ -77,14 +77,25 @@ export class AdminRoutes {
 /** For what changes without a notification. */
 const UNOBSERVED: RouteAttributes = { obs: false }
 
+/** Names of this machine in a URL. */
+const OWN_NAMES = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i
+
+/** True for a request from this machine. A page of a browser here can have its own name resolve to this machine (DNS rebinding); its requests show that name. */
+const isFromHere = (context: Context): boolean =>
+  isLoopback(context['server.RemoteAddress']) && (!isHttp(context['iopa.Scheme']) || OWN_NAMES.test(context.host))
+
 /**
  * Refuses requests from other machines without a user: an app without authentication may listen for HTTP on any address, and must not show its
  * clients there. Notifications are not checked again: the observer was admitted when it began to observe.
  */
 const onlyOperators = (context: Context, next: () => Promise<unknown>): unknown => {
   if (context['server.IsNotification'] || context['server.IsLocalOrigin'] || context['server.User'] !== undefined) return next()
-  if (isLoopback(context['server.RemoteAddress'])) return next()
-  throw new IopaError(403, 'operator-expected', 'The administration of the broker is for authenticated users, and for requests from this machine.')
+  if (isFromHere(context)) return next()
+  throw new IopaError(
+    403,
+    'operator-expected',
+    'The administration of the broker is for authenticated users, and for requests from this machine to localhost.'
+  )
 }
 
 const readEvents: Handler = (context, administration) => {

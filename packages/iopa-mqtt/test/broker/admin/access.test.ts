@@ -1,5 +1,7 @@
+import { get } from 'node:http'
 import { App, defineMiddleware, IopaError } from '@iopa/appbuilder'
 import { documents } from '@iopa/documents'
+import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { virtualClock } from '@iopa/testing'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -23,6 +25,23 @@ const guard = defineMiddleware({ name: 'guard', provides: ['server.User'] }, (co
 const guarded = (app: App): void => void app.use(guard).use(router())
 
 describe('the administration of a broker', () => {
+  test('without authentication is not for a page whose own name resolves to this machine', async () => {
+    const app = new App({ logger: false })
+      .use(router())
+      .use(http({ port: 0, hosts: ['*'] }))
+      .use(mqtt({ port: 0, admin: '/mqtt' }))
+    const [{ url }] = (await app.listen()) as [{ readonly url: URL }]
+    const asked = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get({ port: url.port, path: '/mqtt/sessions', headers: { host } }, answer => resolve(answer.resume().statusCode)).on('error', reject)
+      })
+    expect([await asked('evil.example'), await asked('localhost.evil.example'), await asked(`127.0.0.1:${url.port}`), await asked('[::1]')]).toEqual([
+      403, 403, 200, 200
+    ])
+    await app.close({ timeout: 0 })
+    expect(app.live).toBe(0)
+  })
+
   test('is guarded by the middleware of the app, as any route is', async () => {
     const net = await lab(guarded, { admin: '/mqtt' })
     const asked = async (user?: string): Promise<number> =>
