@@ -250,8 +250,10 @@ export class Handshake {
       expiryInterval,
       will: packet.will ? PendingWill.from(packet.will) : null
     })
-    if (opened === 'taken') return this.#refuse(403, { reasonString: 'another user is connected with this client identifier' })
-    if (opened === 'full') return this.#refuse(503)
+    if (typeof opened === 'string') {
+      this.#refuse(opened === 'taken' ? 403 : 503, opened === 'taken' ? 'another user is connected with this client identifier' : undefined)
+      return
+    }
     const { session, present } = opened
     connection.session = session
     operation.journal.kept(kept => {
@@ -261,10 +263,9 @@ export class Handshake {
   }
 
   /** Refuses the CONNECT; a log hears of it. */
-  #refuse(status: number, properties?: { readonly reasonString: string }): void {
-    const connection = this.#connection
-    this.#ports.counters.refusal(status, 'refused', connection.channel)
-    connection.refuse(connectReasonOf(status, connection.version), properties)
+  #refuse(status: number, reason = ''): void {
+    this.#ports.counters.refusal(status, 'refused', this.#connection.channel)
+    this.#connection.refuse(connectReasonOf(status, this.#connection.version), reason === '' ? {} : { reasonString: reason })
   }
 
   #connected(packet: ConnectPacket, session: Session, present: boolean): void {
