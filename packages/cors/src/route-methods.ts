@@ -49,7 +49,7 @@ const beginsAlike = ({ segments }: RouteInfo, parts: readonly string[]): boolean
   for (let at = 0; at < segments.length; at++) {
     const segment = segments[at] as RouteInfo['segments'][number]
     if (segment.kind !== 'static') return true
-    if (segment.value !== parts[at]) return 'optional' in segment && segment.optional === true
+    if (segment.value !== parts[at]) return false
   }
   return true
 }
