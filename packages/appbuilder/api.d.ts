@@ -74,7 +74,7 @@ interface AppHandle {
     readonly registry: RouteRegistry;
     readonly clock: Clock;
     readonly logger: Logger;
-    routes(as?: Context): Iterable<RouteInfo>;
+    routes(as?: Context, where?: (route: RouteInfo) => boolean): Iterable<RouteInfo>;
     transports(): readonly {
         readonly name: string;
         readonly schemes: readonly string[];

@@ -37,7 +37,7 @@ interface LogStream {
     write(line: string): unknown;
     readonly writableLength?: number;
 }
-type LogDestination = Logger | LogStream | ((line: string, record: LogRecord) => void);
+type LogDestination = Logger | LogStream | ((line: string, record: LogRecord) => unknown);
 type LogFormat = "json" | "pretty";
 declare module "@iopa/constants" {
     interface IopaKeys {

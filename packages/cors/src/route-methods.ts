@@ -1,7 +1,6 @@
 import type { Context } from '@iopa/appbuilder'
 import { type AppHandle, matchPattern, type Pattern, parsePattern, type RouteInfo } from '@iopa/appbuilder/extension'
 import { fullPath } from '@iopa/context/host'
-import { isOptionalSegment } from '@iopa/transport'
 
 /** Allowed where the routes do not say, as well as where a listing would hide them. */
 const USUAL: readonly string[] = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE']
@@ -50,7 +49,7 @@ const beginsAlike = ({ segments }: RouteInfo, parts: readonly string[]): boolean
   for (let at = 0; at < segments.length; at++) {
     const segment = segments[at] as RouteInfo['segments'][number]
     if (segment.kind !== 'static') return true
-    if (segment.value !== parts[at]) return isOptionalSegment(segment)
+    if (segment.value !== parts[at]) return false
   }
   return true
 }

@@ -21,7 +21,7 @@ const serve = async (use: (app: App) => unknown, limits: ConstructorParameters<t
   const listeners = await app.listen()
   open.push(() => app.close({ timeout: 100 }))
   const refused = (facts: Partial<LogRecord>): Promise<void> =>
-    vi.waitFor(() => expect(out.of('refused')).toContainEqual(expect.objectContaining({ level: 'warn', ...facts })))
+    vi.waitFor(() => expect(out.of('refused')).toContainEqual(expect.objectContaining({ level: 'warn', ...facts })), { timeout: 10_000 })
   return { app, listeners, refused }
 }
 
@@ -81,7 +81,7 @@ test('a peer for which the table of CoAP has no room', async () => {
     socket.send(Uint8Array.of(0x40, 1, 0, id, 0xb4, 115, 108, 111, 119), Number(listeners[0]?.url.port), '127.0.0.1')
   }
   ask(1)
-  await vi.waitFor(() => expect(app.counters()['coap']?.inFlight).toBe(1))
+  await vi.waitFor(() => expect(app.counters()['coap']?.inFlight).toBe(1), { timeout: 10_000 })
   ask(2)
   await refused({ transport: 'coap', status: 503, code: 'too-many-peers', peer })
 })
