@@ -2,6 +2,7 @@ import { App, reply } from '@iopa/appbuilder'
 import { http } from '@iopa/http'
 import { router } from '@iopa/router'
 import { expect, test } from 'vitest'
+import { ChangedPaths } from '../src/changed-paths.ts'
 import { cache, etag } from '../src/index.ts'
 
 const text = async (app: { invoke(bag: never): Promise<{ text(): Promise<string> }> }, headers: Record<string, string> = {}) =>
@@ -96,4 +97,40 @@ test('one of those that waited takes the place of a request whose peer leaves', 
   expect(new Set(await Promise.all(others))).toEqual(new Set(['x']))
   expect(runs).toBe(2)
   await app.close()
+})
+
+test('does not take a claim that is more than data as text', async () => {
+  class Hidden {
+    readonly #secret: string
+    constructor(secret: string) {
+      this.#secret = secret
+    }
+    reveal(): string {
+      return this.#secret
+    }
+  }
+  const app = new App()
+    .use((context, next) => {
+      context.user = { id: 'ann', of: new Hidden(context.headers.get('x-of') ?? '') }
+      return next()
+    })
+    .use(cache({ ttl: 60 }))
+    .use(context => `for ${(context.user!['of'] as Hidden).reveal()}`)
+  expect([await text(app, { 'x-of': 'a' }), await text(app, { 'x-of': 'b' })]).toEqual(['for a', 'for b'])
+})
+
+test('keeps 32 variants of an answer, the newest', async () => {
+  let runs = 0
+  const app = new App().use(cache({ ttl: 60 })).use(() => reply(200, `n${++runs}`, { vary: 'x-a' }))
+  for (let n = 0; n < 33; n++) await text(app, { 'x-a': String(n) })
+  expect([await text(app, { 'x-a': '32' }), await text(app, { 'x-a': '0' })]).toEqual(['n33', 'n34'])
+})
+
+test('remembers 1,000 changed paths while a GET is under way, and counts all others as changed beyond that', () => {
+  const changed = new ChangedPaths()
+  const begun = changed.begin()
+  for (let n = 0; n < 1000; n++) changed.add(`/${n}`)
+  expect([changed.since(begun, '/0'), changed.since(begun, '/other')]).toEqual([true, false])
+  changed.add('/more')
+  expect(changed.since(begun, '/other')).toBe(true)
 })

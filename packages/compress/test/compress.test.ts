@@ -159,3 +159,10 @@ test('a thousand observers share a run, and their answers stay plain', async () 
   controller.abort()
   await Promise.all(readers)
 })
+
+test('says nothing of ranges, which a compressed body has not', async () => {
+  const app = serving(reply(200, TEXT, { 'accept-ranges': 'bytes' }))
+  const answer = await app.invoke({ 'iopa.Path': '/', 'iopa.Scheme': 'http', 'iopa.Headers': { 'accept-encoding': 'gzip' } })
+  expect([answer.headers.get('content-encoding'), answer.headers.has('accept-ranges')]).toEqual(['gzip', false])
+  await app.close()
+})

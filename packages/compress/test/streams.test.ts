@@ -144,3 +144,23 @@ test('leaves event streams of observers plain', async () => {
   await response.body?.cancel()
   await app.close()
 })
+
+test('frees the place of a body that middleware around it replaces', async () => {
+  const app = new App()
+    .use((context, next) => {
+      context.onSendingHeaders(() => {
+        if (context.path === '/replaced') context.response.body = 'replaced'
+      })
+      return next()
+    })
+    .use(compress({ encodings: ['gzip'], concurrency: 1 }))
+    .use(() => reply(200, Readable.from([Buffer.from('x'.repeat(5000))]), { 'content-type': 'text/plain' }))
+  const ask = async (path: string) => {
+    const answer = await app.invoke({ 'iopa.Path': path, 'iopa.Scheme': 'http', 'iopa.Headers': gzip.headers })
+    await answer.bytes()
+    return answer.headers.get('content-encoding')
+  }
+  await ask('/replaced')
+  expect(await ask('/')).toBe('gzip')
+  await app.close()
+})

@@ -25,7 +25,7 @@ import { observed } from './observed.ts'
 import type { Payload } from './payload-stream.ts'
 import { type Problem, problemIn, problemOf, problemText } from './problem.ts'
 import { codecsOf, failAnswer, holdStream, impliedStatus, preview } from './sealing.ts'
-import type { SendingCallback } from './sending-callbacks.ts'
+import { addCallback, type SendingCallback } from './sending-callbacks.ts'
 import type { Source } from './source-streams.ts'
 import { KIND, type Kind, kindOf, kindOfObject } from './value-kind.ts'
 
@@ -250,10 +250,7 @@ export class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
 
   onSendingHeaders(callback: SendingCallback, options?: SendingOptions): void {
     if (this.state !== OPEN) throw sealedError()
-    const { callbacks } = rareOf(this)
-    // They run from the end.
-    if (options?.last === true) callbacks.unshift(inAsyncScope(callback))
-    else callbacks.push(inAsyncScope(callback))
+    addCallback(rareOf(this).callbacks, inAsyncScope(callback), options)
   }
 
   reset(): void {

@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { App } from '@iopa/appbuilder'
@@ -232,7 +233,6 @@ test('ends an upload that is aborted or slower than the deadline: the file is un
       })
     })
   const [listener] = await app.listen()
-  const { connect } = await import('node:net')
   const open = async () => {
     const socket = connect(Number(listener!.url.port), '127.0.0.1')
     const text = multipartText([file('a', 'a', 'x'.repeat(50_000))], '').slice(0, -4)
@@ -254,6 +254,33 @@ test('ends an upload that is aborted or slower than the deadline: the file is un
   await expect.poll(left).toEqual([])
   slow.destroy()
   await expect.poll(() => failures.length).toBe(2)
+  await app.close()
+  expect(app.live).toBe(0)
+})
+
+test('ends the stream of a handler that waits when the time of the request is over', async () => {
+  const clock = virtualClock()
+  let taken = false
+  let failed = false
+  const files: FormsOptions['files'] = ({ stream }) => {
+    taken = true
+    return new Promise((_, reject) => {
+      stream.once('error', error => {
+        failed = true
+        reject(error)
+      })
+    })
+  }
+  const app = new App({ clock, logger: false }).use(http({ port: 0, clock })).use(forms({ files }))
+  app.use(async context => (await context['forms.Form'].read()).files.length)
+  const [listener] = await app.listen()
+  const socket = connect(Number(listener!.url.port), '127.0.0.1').on('error', () => undefined)
+  const text = multipartText([file('a', 'a', 'x'.repeat(500_000))], '').slice(0, -4)
+  socket.write(`POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=xyz\r\nContent-Length: 900000\r\n\r\n${text}`)
+  await expect.poll(() => taken).toBe(true)
+  await clock.advance(40_000)
+  await expect.poll(() => failed).toBe(true)
+  socket.destroy()
   await app.close()
   expect(app.live).toBe(0)
 })

@@ -158,3 +158,16 @@ test('routes that come and go share one name beyond 2,000 sets of attributes', a
   const methods = new Set(found['rpc.server.call.duration']?.map(({ attributes }) => attributes['rpc.method']))
   expect(methods.has('GET /r2004')).toBe(false)
 })
+
+test('is called by the SDK for the counters of an app until it closes', async () => {
+  const { meter, provider } = memoryMetrics()
+  const callbacks = new Set<unknown>()
+  const observed = () => ({ addCallback: (read: unknown) => callbacks.add(read), removeCallback: (read: unknown) => callbacks.delete(read) })
+  meter.createObservableCounter = observed as never
+  meter.createObservableUpDownCounter = observed as never
+  const app = new App({ logger: false }).use(metrics({ meter }))
+  expect(callbacks.size).toBe(7)
+  await app.close()
+  expect(callbacks.size).toBe(0)
+  await provider.shutdown()
+})

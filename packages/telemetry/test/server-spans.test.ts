@@ -78,6 +78,18 @@ test.each([
   expect(spans()[0]?.spanContext().traceId).not.toBe(TRACE)
 })
 
+test('ignores a traceparent that stands twice', async () => {
+  const { app, spans } = traced()
+  app.get('/a', () => 'a')
+  const headers: [string, string][] = [
+    ['traceparent', PARENT],
+    ['traceparent', PARENT]
+  ]
+  await app.invoke({ 'iopa.Path': '/a', 'iopa.Headers': headers })
+  await app.close()
+  expect(spans()[0]?.parentSpanContext).toBeUndefined()
+})
+
 test('begins a new trace with a link for a peer that is not trusted', async () => {
   const { app, spans } = traced({ trust: context => context.headers.has('x-ours') })
   app.get('/a', () => 'a')
