@@ -26,7 +26,7 @@ const open = async (url: URL, options: OpenOptions): Promise<Link> => {
       signal
     })
     const head = new Promise<IncomingMessage>((resolve, reject) => {
-      stream.once('response', (headers, _flags, raw: string[]) =>
+      stream.once('response', (headers: http2.IncomingHttpHeaders, _flags: number, raw: string[]) =>
         resolve({ statusCode: headers[':status'], headers, rawHeaders: raw.slice(2) } as unknown as IncomingMessage)
       )
       stream.on('error', cause => reject(linkLost({ sent: true }, cause)))
