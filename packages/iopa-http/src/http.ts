@@ -3,7 +3,9 @@ import { getHeapStatistics } from 'node:v8'
 import { bodyBudget, CAPABILITIES, checkOptions, checkTlsOptions, markFactory, optionError, type Transport } from '@iopa/transport'
 import { socketNetwork } from '@iopa/transport/node'
 import { openLink } from './client/link.ts'
-import { HTTP_OPTIONS, HTTP2_OPTIONS, type Http2Options, type HttpOptions } from './options.ts'
+import { proxyOf } from './client/proxy.ts'
+import { HTTP_KEYS } from './keys.ts'
+import { HTTP_CLIENT_OPTIONS, HTTP_OPTIONS, HTTP2_OPTIONS, type Http2Options, type HttpClientOptions, type HttpOptions } from './options.ts'
 import { listen } from './server/listener.ts'
 
 /** An identifier of a stream has 31 bits; more streams at once than this are of no use. */
@@ -17,16 +19,19 @@ export function http(options: HttpOptions = {}): Transport {
   checkOptions('http()', options, HTTP_OPTIONS, http)
   checkTlsOptions('http()', options.tls, http)
   if (typeof options.http2 === 'object') checkHttp2(options.http2)
+  const { client = {} } = options
+  checkClient(client)
   const native = options.network === undefined
   const network = options.network ?? socketNetwork()
   return {
     name: 'http',
     schemes: ['http', 'https'],
+    keys: [HTTP_KEYS],
     clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Http]: { version: '5.0.0', observe: true, redirects: true, tls: options.tls !== undefined } },
     listen: host => listen(host.withLimits(options.limits), network, native, options),
-    open: (url, opening) => openLink(url, network, native, opening)
+    open: (url, opening) => openLink(url, { network, native, client }, opening)
   }
 }
 
@@ -35,6 +40,15 @@ const checkHttp2 = (options: Http2Options): void => {
   const { streams = 1 } = options
   if (!Number.isSafeInteger(streams) || streams < 1 || streams > MOST_STREAMS)
     throw optionError(`'streams' in http2 of http() must be an integer from 1 to ${MOST_STREAMS}, not ${streams}.`)
+}
+
+const checkClient = (options: HttpClientOptions): void => {
+  checkOptions("'client' of http()", options, HTTP_CLIENT_OPTIONS, http)
+  const { redirect = 'manual', decompress = false, proxy = 'environment' } = options
+  if (redirect !== 'follow' && redirect !== 'manual')
+    throw optionError(`'redirect' in client of http() must be 'follow' or 'manual', not ${JSON.stringify(redirect)}.`)
+  if (typeof decompress !== 'boolean') throw optionError(`'decompress' in client of http() must be true or false, not ${JSON.stringify(decompress)}.`)
+  if (proxy !== 'environment') proxyOf(String(proxy), "'proxy' in client of http()")
 }
 
 markFactory('http', http)

@@ -8,4 +8,4 @@
  */
 
 export { http } from './http.ts'
-export type { EventOptions, Http2Options, HttpOptions } from './options.ts'
+export type { EventOptions, Http2Options, HttpClientOptions, HttpOptions } from './options.ts'

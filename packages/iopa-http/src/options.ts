@@ -14,6 +14,16 @@ export interface Http2Options {
   readonly streams?: number
 }
 
+/** What a client of HTTP does beyond what it is asked for. */
+export interface HttpClientOptions {
+  /** `follow` follows up to 20 redirects, as browsers do; `manual`, the default, makes them the answer. Observations follow none. */
+  readonly redirect?: 'follow' | 'manual'
+  /** Asks for gzip, br and, where Node has it, zstd, and decodes the answers; false unless given. */
+  readonly decompress?: boolean
+  /** The URL of an HTTP proxy, or `environment` for HTTP_PROXY, HTTPS_PROXY and NO_PROXY; no proxy unless given. */
+  readonly proxy?: string
+}
+
 /** Options of `http()`. */
 export interface HttpOptions extends EventOptions {
   /** Address to listen on; default `127.0.0.1`. */
@@ -43,6 +53,8 @@ export interface HttpOptions extends EventOptions {
    * RFC 9113 section 3.3).
    */
   readonly http2?: boolean | Http2Options
+  /** Of `connect`. */
+  readonly client?: HttpClientOptions
   readonly limits?: Partial<Limits>
   readonly clock?: Clock
   /** What makes connections; `node:net` and `node:tls` unless given. */
@@ -61,9 +73,12 @@ export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
   trustProxy: true,
   tls: true,
   http2: true,
+  client: true,
   limits: true,
   clock: true,
   network: true
 }
+
+export const HTTP_CLIENT_OPTIONS: Record<keyof HttpClientOptions, true> = { redirect: true, decompress: true, proxy: true }
 
 export const HTTP2_OPTIONS: Record<keyof Http2Options, true> = { streams: true }

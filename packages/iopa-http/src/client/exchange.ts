@@ -13,6 +13,7 @@ import {
   receivedAnswer
 } from '@iopa/transport'
 import { isBodyless, isOfConnection } from '../message/answer-fields.ts'
+import { codingsOf, decoded } from './decompression.ts'
 
 /** How a request is sent. */
 export interface ExchangeSettings {
@@ -21,6 +22,12 @@ export interface ExchangeSettings {
   readonly authority: string
   /** The field Authorization of a request that has none; empty for none. */
   readonly authorization: string
+  /** The request target, already encoded, where it does not follow from path and query. */
+  readonly target: string | null
+  /** What the target begins with and the field Proxy-Authorization, of a proxy that gets absolute targets. */
+  readonly proxy: { readonly origin: string; readonly authorization: string } | null
+  /** The codings that the client asks for; empty where it leaves them to the caller. */
+  readonly acceptEncoding: string
   readonly limits: Limits
   readonly signal: AbortSignal
   /** True where the connection has carried a request before. */
@@ -82,7 +89,7 @@ const start = (request: OutgoingRequest, settings: ExchangeSettings): ClientRequ
     const message = startRequest({
       agent: settings.agent,
       method: request.method,
-      path: targetOf(request),
+      path: settings.proxy === null ? (settings.target ?? targetOf(request)) : settings.proxy.origin + (settings.target ?? targetOf(request)),
       headers: fieldsOf(request, settings),
       maxHeaderSize: settings.limits.headerBytes,
       insecureHTTPParser: false
@@ -95,12 +102,15 @@ const start = (request: OutgoingRequest, settings: ExchangeSettings): ClientRequ
   }
 }
 
-/** The request target; what a query may not hold is escaped. */
-const targetOf = ({ path, query }: OutgoingRequest): string =>
+/** The request target in origin form; what a query may not hold is escaped. */
+export const targetOf = ({ path, query }: OutgoingRequest): string =>
   encodePath(path) + (query === '' ? '' : `?${query.replace(/[^\x21\x22\x24-\x7e]/gu, encodeURIComponent)}`)
 
-const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, { authority, authorization }: ExchangeSettings): string[] => {
+const fieldsOf = ({ method, headers, type, body }: OutgoingRequest, settings: ExchangeSettings): string[] => {
+  const { authority, authorization, acceptEncoding, proxy } = settings
   const fields: string[] = headers.has('host') ? [] : ['host', authority]
+  if (proxy !== null && proxy.authorization !== '') fields.push('proxy-authorization', proxy.authorization)
+  if (acceptEncoding !== '') fields.push('accept-encoding', acceptEncoding)
   if (authorization !== '' && !headers.has('authorization')) fields.push('authorization', authorization)
   for (const [name, value] of headers) if (!isOfConnection(name) && name.toLowerCase() !== 'content-type') fields.push(name, value)
   if (type !== '') fields.push('content-type', type)
@@ -197,14 +207,16 @@ const failureOf = (error: unknown, sent: boolean): Error => {
   return linkLost({ sent }, error)
 }
 
-/** The answer that came. Its body is a stream, unless it has none. */
-export const answerOfExchange = async (method: string, stream: Exchange): Promise<LinkAnswer> => {
+/** The answer that came. Its body is a stream, unless it has none. `limit` says that it is to be decoded, and how long it may become. */
+export const answerOfExchange = async (method: string, stream: Exchange, limit: number | null = null): Promise<LinkAnswer> => {
   const { response } = stream
   const status = response.statusCode as number
   const fields = response.rawHeaders
+  const codings = limit === null ? null : codingsIn(stream)
   const pairs: string[] = []
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] as string
+    if (codings !== null && /^content-(?:encoding|length)$/i.test(name)) continue
     if (!isOfConnection(name) || name.toLowerCase() === 'content-length') pairs.push(name, fields[at + 1] as string)
   }
   const parts = { headers: new HeaderMap(pairs), type: response.headers['content-type'] ?? '', reason: response.statusMessage ?? '' }
@@ -212,5 +224,15 @@ export const answerOfExchange = async (method: string, stream: Exchange): Promis
     for await (const _ of stream.body());
     return receivedAnswer(status, parts)
   }
-  return receivedAnswer(status, { ...parts, payload: stream.body() })
+  return receivedAnswer(status, { ...parts, payload: codings === null ? stream.body() : decoded(stream.body(), codings, limit as number) })
+}
+
+/** Rejects an answer that is not to be decoded, and gives its connection up. */
+const codingsIn = (stream: Exchange): readonly string[] | null => {
+  try {
+    return codingsOf(stream.response.headers['content-encoding'])
+  } catch (error) {
+    stream.response.destroy()
+    throw error
+  }
 }

@@ -58,6 +58,8 @@ export interface ByteAddress {
   readonly tls?: TlsOptions | undefined
   /** Application protocols to offer (RFC 7301). */
   readonly alpn?: readonly string[] | undefined
+  /** Connecting with TLS only: the channel that TLS runs over, such as the tunnel of a proxy, in place of a new connection. It was never opened. */
+  readonly over?: ByteChannel | undefined
 }
 
 /** A place that accepts channels. */

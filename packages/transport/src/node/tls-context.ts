@@ -109,6 +109,7 @@ export const clientTls = (address: ByteAddress, { checkServerIdentity }: Identit
   return {
     host: address.host,
     port: address.port,
+    ...(address.over === undefined ? {} : { socket: address.over.raw }),
     key: tls.key,
     cert: tls.cert,
     ca: tls.ca,
