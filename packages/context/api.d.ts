@@ -2,7 +2,7 @@
 
 // context.d.ts
 /// <reference lib="esnext.disposable" />
-import { IopaError, User, CodecTable, HeaderFields, HeadersInit, Capabilities, CoreKeys, ExtensionKey, IopaKeys, Body, Logger } from "@iopa/constants";
+import { IopaError, User, CodecTable, HeaderFields, HeadersInit, Capabilities, SendingOptions, CoreKeys, ExtensionKey, IopaKeys, Body, Logger } from "@iopa/constants";
 type EndReason = "finish" | "disconnect" | "timeout" | "unsubscribe" | "reset" | "shutdown";
 declare const abortReason: (reason: EndReason) => IopaError;
 interface BodyHolder {
@@ -88,7 +88,7 @@ interface Answer extends AnswerContent {
     readonly sealed: boolean;
     fail(error: IopaError): void;
     reset(): void;
-    onSendingHeaders(callback: SendingCallback): void;
+    onSendingHeaders(callback: SendingCallback, options?: SendingOptions): void;
     toString(): string;
 }
 interface Excerpt {
@@ -169,7 +169,7 @@ interface BaseContext<Params = DefaultParams> extends ContextKeys {
     child(path: string, method?: string): Context;
     notify(path: string): void;
     private(): void;
-    onSendingHeaders(callback: () => unknown): void;
+    onSendingHeaders(callback: () => unknown, options?: SendingOptions): void;
     toString(): string;
     [Symbol.asyncDispose](): Promise<void>;
 }
@@ -187,7 +187,7 @@ export type { Answer as A, BodyHolder as B, Context as C, Excerpt as E, HeldByte
 import { P as Payload, a as PayloadStream, B as BodyHolder, H as HeldBytes } from "./context.js";
 import { Excerpt, SendingCallback, Answer, SealedAnswer, Problem, Context, BaseContext, EndReason, Owned, LinkAnswer, ReceivedAnswer } from "./index.js";
 export { f as abortReason, p as problemOf } from "./context.js";
-import { CodecTable, HeaderFields, HeadersInit, Capabilities, IopaError, Bag, Body, Logger } from "@iopa/constants";
+import { CodecTable, HeaderFields, HeadersInit, Capabilities, IopaError, SendingOptions, Bag, Body, Logger } from "@iopa/constants";
 declare const abortable: <T>(signal: AbortSignal | undefined, work: () => Promise<T>, late?: (value: T) => void) => Promise<T>;
 declare const KIND: {
     readonly Value: 0;
@@ -375,7 +375,7 @@ declare class AnswerRecord implements AnswerFields, Answer, SealedAnswer {
     bytes(limit?: number): Promise<Uint8Array<ArrayBuffer>>;
     text(): Promise<string>;
     json(codecs?: CodecTable): Promise<unknown>;
-    onSendingHeaders(callback: SendingCallback): void;
+    onSendingHeaders(callback: SendingCallback, options?: SendingOptions): void;
     reset(): void;
     fail(error: IopaError): void;
     toString(): string;

@@ -18,7 +18,7 @@ export type { FetchOptions };
 /// <reference lib="esnext.disposable" />
 import { Transport } from "@iopa/transport";
 import { H as HttpOptions } from "./options.js";
-export { E as EventOptions, a as Http2Options } from "./options.js";
+export { E as EventOptions, a as Http2Options, b as HttpClientOptions } from "./options.js";
 declare function http(options?: HttpOptions): Transport;
 export { HttpOptions, http };
 
@@ -48,6 +48,11 @@ interface EventOptions {
 interface Http2Options {
     readonly streams?: number;
 }
+interface HttpClientOptions {
+    readonly redirect?: "follow" | "manual";
+    readonly decompress?: boolean;
+    readonly proxy?: string;
+}
 interface HttpOptions extends EventOptions {
     readonly host?: string;
     readonly port?: number;
@@ -58,8 +63,9 @@ interface HttpOptions extends EventOptions {
     readonly trustProxy?: readonly string[];
     readonly tls?: TlsOptions;
     readonly http2?: boolean | Http2Options;
+    readonly client?: HttpClientOptions;
     readonly limits?: Partial<Limits>;
     readonly clock?: Clock;
     readonly network?: ByteNetwork;
 }
-export type { EventOptions as E, HttpOptions as H, Http2Options as a };
+export type { EventOptions as E, HttpOptions as H, Http2Options as a, HttpClientOptions as b };

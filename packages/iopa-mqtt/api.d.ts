@@ -124,7 +124,7 @@ interface BrowserListener extends ByteServer {
     readonly url: URL | null;
 }
 interface WebSocketApp {
-    readonly host: Pick<Host, "shared" | "assertProtected">;
+    readonly host: Pick<Host, "assertProtected" | "scope" | "shared">;
     readonly allowUnauthenticated: boolean | undefined;
 }
 interface WebSocketTarget {

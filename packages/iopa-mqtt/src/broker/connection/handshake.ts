@@ -113,8 +113,7 @@ export class Handshake {
 
   /** Authenticates again while the connection is open (section 4.12.1); its other packets are handled meanwhile. */
   reauthenticate(packet: AuthPacket): void {
-    const connection = this.#connection
-    const method = connection.authenticationMethod
+    const method = this.#connection.authenticationMethod
     const expected = this.expects ? REASON.CONTINUE_AUTHENTICATION : REASON.REAUTHENTICATE
     if (method === null || packet.authenticationMethod !== method || packet.reasonCode !== expected) {
       throw new ProtocolError(REASON.PROTOCOL_ERROR, 'this client cannot authenticate again like this')
@@ -251,7 +250,7 @@ export class Handshake {
       will: packet.will ? PendingWill.from(packet.will) : null
     })
     if (typeof opened === 'string') {
-      this.#refuse(opened === 'taken' ? 403 : 503, opened === 'taken' ? 'another user is connected with this client identifier' : undefined)
+      this.#refuse(opened === 'taken' ? 403 : 503, opened === 'taken' ? 'another user is connected with this client identifier' : '')
       return
     }
     const { session, present } = opened
