@@ -249,25 +249,23 @@ export class Handshake {
       expiryInterval,
       will: packet.will ? PendingWill.from(packet.will) : null
     })
-    if (opened === 'taken') {
-      this.#ports.counters.refusal(403, 'refused', connection.channel)
-      connection.refuse(connectReasonOf(403, connection.version), { reasonString: 'another user is connected with this client identifier' })
-      return
-    }
-    if (opened === 'full') {
-      this.#ports.counters.refusal(503, 'refused', connection.channel)
-      connection.refuse(connectReasonOf(503, connection.version))
+    if (typeof opened === 'string') {
+      if (opened === 'full') this.#refuse(503)
+      else this.#refuse(403, { reasonString: 'another user is connected with this client identifier' })
       return
     }
     const { session, present } = opened
     connection.session = session
     operation.journal.kept(kept => {
       if (kept) operation.batches.batch(() => this.#connected(packet, session, present))
-      else {
-        this.#ports.counters.refusal(503, 'refused', connection.channel)
-        connection.refuse(connectReasonOf(503, connection.version))
-      }
+      else this.#refuse(503)
     })
+  }
+
+  #refuse(status: number, details?: { readonly reasonString: string }): void {
+    const { channel, version } = this.#connection
+    this.#ports.counters.refusal(status, 'refused', channel)
+    this.#connection.refuse(connectReasonOf(status, version), details)
   }
 
   #connected(packet: ConnectPacket, session: Session, present: boolean): void {
