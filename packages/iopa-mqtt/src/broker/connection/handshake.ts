@@ -19,6 +19,7 @@ import { acceptingConnack, type ConnectingConnection, expiryIntervalOf, keepAliv
 
 /** Bytes of a packet before CONNECT is accepted. */
 export const LARGEST_CONNECT = 16_384
+const OTHER_USER = 'another user is connected with this client identifier'
 
 export interface HandshakePorts {
   readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
@@ -250,8 +251,7 @@ export class Handshake {
       will: packet.will ? PendingWill.from(packet.will) : null
     })
     if (typeof opened === 'string') {
-      if (opened === 'full') this.#refuse(503)
-      else this.#refuse(403, { reasonString: 'another user is connected with this client identifier' })
+      this.#refuse(opened === 'full' ? 503 : 403, opened === 'full' ? undefined : { reasonString: OTHER_USER })
       return
     }
     const { session, present } = opened
@@ -270,9 +270,8 @@ export class Handshake {
 
   #connected(packet: ConnectPacket, session: Session, present: boolean): void {
     const connection = this.#connection
-    const { sender } = connection
-    const { settings } = this.#ports.operation
     if (this.#abandoned || session.claim !== connection) return
+    const [{ sender }, { settings }] = [connection, this.#ports.operation]
     sender.window = Math.min(packet.receiveMaximum, settings.sendWindow)
     sender.maximumPacketSize = packet.maximumPacketSize
     sender.wantsProblems = packet.requestProblemInformation
@@ -294,7 +293,7 @@ export class Handshake {
   }
 
   #connack(packet: ConnectPacket, present: boolean, expiryInterval: number): Buffer {
-    const session = { present, expiryInterval, clientId: this.#clientId, assigned: this.#assigned }
-    return acceptingConnack(packet, session, this.#ports.operation.settings)
+    const { settings } = this.#ports.operation
+    return acceptingConnack(packet, { present, expiryInterval, clientId: this.#clientId, assigned: this.#assigned }, settings)
   }
 }
