@@ -23,6 +23,10 @@ const DATES: Readonly<Record<string, string>> = {
   'packages/static/src/representation.ts': 'Last-Modified',
   'packages/static/src/lookup.ts': 'compared with the dates of files',
   'packages/transport/src/client/connect.ts': 'server.Timestamp of a client without an app',
+  'packages/cache/src/cache.ts': 'compared with the field Expires',
+  'packages/cookies/src/sessions.ts': 'how long a session is kept',
+  'packages/log/src/floods.ts': 'the time of a line',
+  'packages/log/src/log.ts': 'the time of a line',
   'packages/testing/src/contract/served-app.ts': 'a limit of a test',
   'packages/testing/src/virtual/datagrams.ts': 'the time of a datagram in the trace'
 }

@@ -19,9 +19,10 @@ import { acceptingConnack, type ConnectingConnection, expiryIntervalOf, keepAliv
 
 /** Bytes of a packet before CONNECT is accepted. */
 export const LARGEST_CONNECT = 16_384
+const OTHER_USER = 'another user is connected with this client identifier'
 
 export interface HandshakePorts {
-  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal' | 'statistics'>
+  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
   readonly host: Pick<Host, 'run'>
   readonly requests: Requests
   readonly sessions: Sessions
@@ -113,7 +114,8 @@ export class Handshake {
 
   /** Authenticates again while the connection is open (section 4.12.1); its other packets are handled meanwhile. */
   reauthenticate(packet: AuthPacket): void {
-    const method = this.#connection.authenticationMethod
+    const connection = this.#connection
+    const method = connection.authenticationMethod
     const expected = this.expects ? REASON.CONTINUE_AUTHENTICATION : REASON.REAUTHENTICATE
     if (method === null || packet.authenticationMethod !== method || packet.reasonCode !== expected) {
       throw new ProtocolError(REASON.PROTOCOL_ERROR, 'this client cannot authenticate again like this')
@@ -216,7 +218,6 @@ export class Handshake {
     }
     if (step) void context.end()
     const reason = answer.error?.detail ?? ''
-    if (status === 401 || status === 403) this.#ports.operation.statistics.unauthorized++
     if (connection.isOpen) connection.disconnect(REASON.NOT_AUTHORIZED, reason)
     else connection.refuse(connectReasonOf(status, connection.version), reason === '' ? {} : { reasonString: reason })
   }
@@ -250,7 +251,7 @@ export class Handshake {
       will: packet.will ? PendingWill.from(packet.will) : null
     })
     if (typeof opened === 'string') {
-      this.#refuse(opened === 'taken' ? 403 : 503, opened === 'taken' ? 'another user is connected with this client identifier' : '')
+      this.#refuse(opened === 'full' ? 503 : 403, opened === 'full' ? undefined : { reasonString: OTHER_USER })
       return
     }
     const { session, present } = opened
@@ -261,17 +262,16 @@ export class Handshake {
     })
   }
 
-  /** Refuses the CONNECT; a log hears of it. */
-  #refuse(status: number, reason = ''): void {
-    this.#ports.counters.refusal(status, 'refused', this.#connection.channel)
-    this.#connection.refuse(connectReasonOf(status, this.#connection.version), reason === '' ? {} : { reasonString: reason })
+  #refuse(status: number, details?: { readonly reasonString: string }): void {
+    const { channel, version } = this.#connection
+    this.#ports.counters.refusal(status, 'refused', channel)
+    this.#connection.refuse(connectReasonOf(status, version), details)
   }
 
   #connected(packet: ConnectPacket, session: Session, present: boolean): void {
     const connection = this.#connection
-    const { sender } = connection
-    const { settings } = this.#ports.operation
     if (this.#abandoned || session.claim !== connection) return
+    const [{ sender }, { settings }] = [connection, this.#ports.operation]
     sender.window = Math.min(packet.receiveMaximum, settings.sendWindow)
     sender.maximumPacketSize = packet.maximumPacketSize
     sender.wantsProblems = packet.requestProblemInformation
@@ -293,7 +293,7 @@ export class Handshake {
   }
 
   #connack(packet: ConnectPacket, present: boolean, expiryInterval: number): Buffer {
-    const session = { present, expiryInterval, clientId: this.#clientId, assigned: this.#assigned }
-    return acceptingConnack(packet, session, this.#ports.operation.settings)
+    const { settings } = this.#ports.operation
+    return acceptingConnack(packet, { present, expiryInterval, clientId: this.#clientId, assigned: this.#assigned }, settings)
   }
 }
