@@ -271,16 +271,16 @@ export class Handshake {
   #connected(packet: ConnectPacket, session: Session, present: boolean): void {
     const connection = this.#connection
     if (this.#abandoned || session.claim !== connection) return
-    const [{ sender }, { settings }] = [connection, this.#ports.operation]
-    sender.window = Math.min(packet.receiveMaximum, settings.sendWindow)
-    sender.maximumPacketSize = packet.maximumPacketSize
-    sender.wantsProblems = packet.requestProblemInformation
-    sender.aliasMaximum = Math.min(packet.topicAliasMaximum, settings.topicAliasMaximum)
+    const { settings } = this.#ports.operation
+    connection.sender.window = Math.min(packet.receiveMaximum, settings.sendWindow)
+    connection.sender.maximumPacketSize = packet.maximumPacketSize
+    connection.sender.wantsProblems = packet.requestProblemInformation
+    connection.sender.aliasMaximum = Math.min(packet.topicAliasMaximum, settings.topicAliasMaximum)
     connection.authenticationMethod = packet.authenticationMethod
     this.#ports.sessions.attach(session, connection)
     if (connection.endpoint instanceof MqttEndpoint) connection.endpoint.session = session
     connection.opened(keepAliveOf(packet, settings) * 1500)
-    sender.send(this.#connack(packet, present, session.expiryInterval))
+    connection.sender.send(this.#connack(packet, present, session.expiryInterval))
     session.outgoing.resume()
     connection.proceed()
     this.#watchUser()
