@@ -60,7 +60,7 @@ const connectedStream = async (url: URL, proxy: ClientProxy | null, { network, n
   if (!secure) return streamOf(over)
   if (!native) {
     over.destroy()
-    throw new IopaError(501, 'proxy-refused', 'A tunnel for TLS needs the network of Node: leave out proxy or network of http().')
+    throw new IopaError(502, 'proxy-refused', 'A tunnel for TLS needs the network of Node: leave out proxy or network of http().')
   }
   const { host, port } = placeOf(url)
   await openTunnel(streamOf(over), `${host.includes(':') ? `[${host}]` : host}:${port}`, proxy, limits.headerBytes, signal)
