@@ -94,6 +94,7 @@ interface SendingOptions {
     readonly last?: boolean;
 }
 type OnSendingHeaders = (callback: () => unknown, options?: SendingOptions) => void;
+type Inform = (status: number, headers: HeadersInit) => boolean;
 interface CoreKeys {
     readonly "iopa.Version": string;
     "iopa.Id": number;
@@ -133,6 +134,7 @@ interface CoreKeys {
     "server.IsReplica": boolean;
     "server.IsPrecondition": boolean;
     readonly "server.OnSendingHeaders": OnSendingHeaders;
+    readonly "server.Inform": Inform;
     readonly "server.RawTransport": unknown;
     "server.Timestamp": number;
     readonly "ssl.ClientCertificate": unknown;
@@ -220,6 +222,7 @@ declare const SERVER: {
     readonly IsReplica: "server.IsReplica";
     readonly IsPrecondition: "server.IsPrecondition";
     readonly OnSendingHeaders: "server.OnSendingHeaders";
+    readonly Inform: "server.Inform";
     readonly RawTransport: "server.RawTransport";
     readonly Timestamp: "server.Timestamp";
 };
@@ -299,4 +302,4 @@ declare const STATUS: {
 };
 declare const reasonPhrase: (status: number) => string;
 export { CAPABILITIES, CONTROL_METHODS, CodecTable, DEFAULT_PORTS, IOPA, IOPA_VERSION, IopaError, MEDIA_TYPES, METHODS, SERVER, SSL, STATUS, changesState, checkKeys, checkMethodCase, decodeText, defineKeys, describeValue, encodeJson, isControlMethod, isIopaError, isOpaque, isPlainObject, jsonCodec, listItems, mediaTypeEssence, octetStreamCodec, originOf, parseJson, reasonPhrase, schemeOf, textCodec, withOrigin };
-export type { AnswerKeys, Bag, Body, Capabilities, Capability, Codec, CoreKeys, ErrorOrigin, ExtensionKey, HeaderFields, HeadersInit, IopaErrorCode, IopaErrorOptions, IopaKeys, KeyDeclaration, KeysDeclaration, Logger, OnSendingHeaders, RandomAccessBody, SendingOptions, User, Validity };
+export type { AnswerKeys, Bag, Body, Capabilities, Capability, Codec, CoreKeys, ErrorOrigin, ExtensionKey, HeaderFields, HeadersInit, Inform, IopaErrorCode, IopaErrorOptions, IopaKeys, KeyDeclaration, KeysDeclaration, Logger, OnSendingHeaders, RandomAccessBody, SendingOptions, User, Validity };

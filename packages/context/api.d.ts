@@ -431,6 +431,7 @@ interface RequestSource {
     authority?(): string;
     contentType?(): string;
     hasPrecondition?(): boolean;
+    inform?(status: number, pairs: readonly string[]): boolean;
     readonly addressedAs?: {
         readonly "iopa.Host": string;
         readonly "iopa.Port": number;

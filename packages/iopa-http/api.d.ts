@@ -61,6 +61,7 @@ interface HttpOptions extends EventOptions {
     readonly fd?: number | "systemd";
     readonly hosts?: readonly string[];
     readonly trustProxy?: readonly string[];
+    readonly proxyProtocol?: readonly string[];
     readonly tls?: TlsOptions;
     readonly http2?: boolean | Http2Options;
     readonly client?: HttpClientOptions;

@@ -50,6 +50,10 @@ interface ByteAddress {
     readonly path?: string | undefined;
     readonly mode?: number | undefined;
     readonly fd?: number | undefined;
+    readonly proxyProtocol?: {
+        readonly from: readonly string[];
+        readonly timeout: number;
+    } | undefined;
     readonly tls?: TlsOptions | undefined;
     readonly alpn?: readonly string[] | undefined;
     readonly over?: ByteChannel | undefined;

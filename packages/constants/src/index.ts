@@ -21,6 +21,7 @@ export type {
   ExtensionKey,
   HeaderFields,
   HeadersInit,
+  Inform,
   IopaKeys,
   Logger,
   OnSendingHeaders,

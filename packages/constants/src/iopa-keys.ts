@@ -62,6 +62,12 @@ export interface SendingOptions {
 /** Registers a callback that runs once, last registered first, before the first byte of the answer, which waits for its promise. */
 export type OnSendingHeaders = (callback: () => unknown, options?: SendingOptions) => void
 
+/**
+ * Sends an informational answer, such as 103 Early Hints, before the final one. False where nothing is sent: the protocol or the client has none, the
+ * final answer has begun, or sixteen were sent already. @throws IopaError 500 for a status that is not 102 to 199, and for fields that cannot be sent
+ */
+export type Inform = (status: number, headers: HeadersInit) => boolean
+
 /** The keys that every context has. */
 export interface CoreKeys {
   readonly 'iopa.Version': string
@@ -120,6 +126,7 @@ export interface CoreKeys {
   /** True when the app runs this GET to judge the precondition of a change; access logs and rate limits skip it. */
   'server.IsPrecondition': boolean
   readonly 'server.OnSendingHeaders': OnSendingHeaders
+  readonly 'server.Inform': Inform
   /** The socket or message below, of a type that only its transport knows. */
   readonly 'server.RawTransport': unknown
   /** Milliseconds since 1970. */

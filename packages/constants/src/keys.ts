@@ -44,6 +44,7 @@ export const SERVER = {
   IsReplica: 'server.IsReplica',
   IsPrecondition: 'server.IsPrecondition',
   OnSendingHeaders: 'server.OnSendingHeaders',
+  Inform: 'server.Inform',
   RawTransport: 'server.RawTransport',
   Timestamp: 'server.Timestamp'
 } as const

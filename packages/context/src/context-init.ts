@@ -15,6 +15,8 @@ export interface RequestSource {
   contentType?(): string
   /** Whether a header states a precondition, where that can be told without making the headers. */
   hasPrecondition?(): boolean
+  /** Sends an informational answer with these names and values; false where that cannot be done now. */
+  inform?(status: number, pairs: readonly string[]): boolean
   /** Instead of `authority`: what has the host and port. They are read when they are asked for. */
   readonly addressedAs?: { readonly 'iopa.Host': string; readonly 'iopa.Port': number }
 }

@@ -1,4 +1,4 @@
-import { type Capabilities, type HeaderFields, type HeadersInit, IOPA_VERSION, type OnSendingHeaders } from '@iopa/constants'
+import { type Capabilities, type HeaderFields, type HeadersInit, type Inform, IOPA_VERSION, type OnSendingHeaders } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { copyCapabilities } from './capability-copy.ts'
@@ -126,6 +126,10 @@ const keys: ThisType<Bag> = {
 
   get 'server.OnSendingHeaders'(): OnSendingHeaders {
     return (callback, options) => this[RECORD].onSendingHeaders(callback, options)
+  },
+
+  get 'server.Inform'(): Inform {
+    return (status, headers) => this[PARTS].inform(status, headers)
   }
 }
 

@@ -56,6 +56,7 @@ const READ_ONLY: ReadonlySet<string> = new Set([
   'iopa.Events',
   'server.Connection',
   'server.OnSendingHeaders',
+  'server.Inform',
   'ssl.ClientCertificate',
   'iopa.Id'
 ])

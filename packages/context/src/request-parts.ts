@@ -1,4 +1,13 @@
-import { type Body, type Capabilities, type CodecTable, decodeText, type HeaderFields, type HeadersInit, type Logger } from '@iopa/constants'
+import {
+  type Body,
+  type Capabilities,
+  type CodecTable,
+  decodeText,
+  type HeaderFields,
+  type HeadersInit,
+  IopaError,
+  type Logger
+} from '@iopa/constants'
 import { checkJsonType, decodeJson, readBody, readText, UNCOUNTED } from './body.ts'
 import { ByteBody, byteBody, plainBytes } from './byte-body.ts'
 import { checkCoding } from './charset.ts'
@@ -52,6 +61,14 @@ export class RequestParts {
   /** True once the headers have been made. */
   get hasHeaders(): boolean {
     return this.#headers !== null
+  }
+
+  /** @throws IopaError 500 */
+  inform(status: number, headers: HeadersInit): boolean {
+    // 100 and 101 are those of the protocol.
+    if (!Number.isInteger(status) || status < 102 || status > 199)
+      throw new IopaError(500, 'bad-status', `An informational answer has a status from 102 to 199, not ${status}.`)
+    return this.#source?.inform?.(status, [...HeaderMap.from(headers).pairs()]) ?? false
   }
 
   get headers(): HeaderFields {

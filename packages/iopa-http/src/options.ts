@@ -46,6 +46,11 @@ export interface HttpOptions extends EventOptions {
    * `-Proto` and `-Host`, are believed; none unless given.
    */
   readonly trustProxy?: readonly string[]
+  /**
+   * Addresses or subnets (`10.0.0.0/8`, `loopback`) of proxies that must begin each connection with a header of the PROXY protocol, version 1 or 2:
+   * the client that it names is the peer. Connections of others are served as they are; none unless given.
+   */
+  readonly proxyProtocol?: readonly string[]
   /** Serves HTTPS. */
   readonly tls?: TlsOptions
   /**
@@ -71,6 +76,7 @@ export const HTTP_OPTIONS: Record<keyof HttpOptions, true> = {
   fd: true,
   hosts: true,
   trustProxy: true,
+  proxyProtocol: true,
   tls: true,
   http2: true,
   client: true,

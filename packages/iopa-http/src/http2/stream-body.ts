@@ -2,6 +2,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { BodyReader } from '../machine/incoming-body.ts'
 import type { PeerWatch } from '../server/peer-watch.ts'
 import type { BodySource } from '../server/request-body.ts'
+import { fieldBlock } from './answer-block.ts'
 import type { Traffic } from './nuisance.ts'
 
 /** The body of a request as its stream brings it: node:http2 lets the client send what fits into the window, and more as it is read. */
@@ -30,6 +31,13 @@ export class StreamBody implements BodySource {
       if (!reader.push(chunk)) stream.pause()
     })
     stream.on('end', () => reader.end())
+  }
+
+  inform(status: number, pairs: readonly string[]): boolean {
+    const stream = this.#stream
+    if (stream.headersSent || stream.destroyed || stream.closed) return false
+    stream.additionalHeaders(fieldBlock(status, pairs))
+    return true
   }
 
   whole(): null {

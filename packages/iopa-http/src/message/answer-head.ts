@@ -123,6 +123,18 @@ export class AnswerHeads {
   }
 }
 
+/** The head of an informational answer (RFC 9110 section 15.2). @throws IopaError 500 for fields that HTTP cannot carry */
+export const informationalHead = (status: number, pairs: readonly string[]): Uint8Array => {
+  let text = `HTTP/1.1 ${status} ${status === 103 ? 'Early Hints' : ''}\r\n`
+  for (let at = 0; at < pairs.length; at += 2) {
+    const name = pairs[at] as string
+    const value = pairs[at + 1] as string
+    checkField(name, value)
+    if (!isOfConnection(name)) text += `${name}: ${value}\r\n`
+  }
+  return Buffer.from(`${text}\r\n`, 'latin1')
+}
+
 /** Checks a field of an answer; true when its value is ASCII. @throws IopaError 500 for what HTTP cannot carry (RFC 9110 section 5.5). */
 export const checkField = (name: string, value: string): boolean => {
   if (!isToken(name)) throw new IopaError(500, 'bad-header-name', `'${name}' is no header name: use letters, digits and '-'.`)

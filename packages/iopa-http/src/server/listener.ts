@@ -21,7 +21,7 @@ import { answerTo } from '../message/refusal.ts'
 import type { HttpOptions } from '../options.ts'
 import { HttpConnection } from './connection.ts'
 import { LINGER, Lingering } from './lingering.ts'
-import { placeOf } from './place.ts'
+import { placeOf, proxyProtocolOf } from './place.ts'
 import { ProxiedClients, TrustedProxies } from './proxies.ts'
 import type { ConnectionSettings, ServedConnection } from './served-connection.ts'
 
@@ -85,7 +85,12 @@ export const listen = async (host: Host, network: ByteNetwork, native: boolean, 
     sweep()
   }
   const bound = await network.listen(
-    { ...place, tls, alpn: engine !== null && tls !== undefined ? ['h2', 'http/1.1'] : ['http/1.1'] },
+    {
+      ...place,
+      proxyProtocol: proxyProtocolOf(options, limits),
+      tls,
+      alpn: engine !== null && tls !== undefined ? ['h2', 'http/1.1'] : ['http/1.1']
+    },
     accept,
     counters.failed,
     counters.unsecured

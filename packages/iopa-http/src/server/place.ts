@@ -1,4 +1,4 @@
-import { type ByteAddress, optionError, requiredPort } from '@iopa/transport'
+import { type ByteAddress, type Limits, optionError, requiredPort } from '@iopa/transport'
 import type { HttpOptions } from '../options.ts'
 
 const FIRST_DESCRIPTOR = 3
@@ -25,4 +25,11 @@ const inherited = (): number => {
   if (Number(LISTEN_PID) !== process.pid || !(Number(LISTEN_FDS) >= 1))
     throw optionError("http({ fd: 'systemd' }) found no socket of systemd: LISTEN_PID and LISTEN_FDS do not name this process.")
   return FIRST_DESCRIPTOR
+}
+
+/** Which proxies begin with a header, and how long they may take. @throws IopaError 500 where no peer has an address */
+export const proxyProtocolOf = ({ proxyProtocol, path }: HttpOptions, { headerTimeout }: Limits): ByteAddress['proxyProtocol'] => {
+  if (proxyProtocol === undefined) return undefined
+  if (path !== undefined) throw optionError('The option proxyProtocol of http() needs peers with addresses: leave it out with path.')
+  return { from: proxyProtocol, timeout: headerTimeout }
 }

@@ -1,7 +1,8 @@
 import { type BodyHolder, type BodyStream, bodyTooLarge, holdBytes, IopaError } from '@iopa/transport'
 import type { HttpMachine } from '../machine/http-machine.ts'
 import type { BodyReader } from '../machine/incoming-body.ts'
-import { ANSWERING_EARLY } from '../machine/transitions.ts'
+import { ANSWERING_EARLY, RECEIVED, RECEIVING } from '../machine/transitions.ts'
+import { informationalHead } from '../message/answer-head.ts'
 import type { PeerWatch } from './peer-watch.ts'
 import type { WriteBuffer } from './write-buffer.ts'
 
@@ -15,6 +16,8 @@ export interface BodySource {
   read(): void
   /** A reader begins or ends to wait for the peer. */
   waits(waiting: boolean): void
+  /** Sends an informational answer, unless the final one has begun. @throws IopaError 500 for fields that HTTP cannot carry */
+  inform(status: number, pairs: readonly string[]): boolean
 }
 
 /** The bodies of the requests of one connection of HTTP/1.1. */
@@ -46,6 +49,14 @@ export class BodyPort implements BodySource {
   /** The whole body, when it has come already and has at most `most` bytes. */
   whole(most: number): Uint8Array | null {
     return this.#machine.whole(most)
+  }
+
+  inform(status: number, pairs: readonly string[]): boolean {
+    const { state } = this.#machine
+    if (state !== RECEIVING && state !== RECEIVED) return false
+    this.#buffer.bytes(informationalHead(status, pairs))
+    this.#buffer.flush()
+    return true
   }
 
   /** A reader begins or ends to wait for the peer. */

@@ -2,6 +2,9 @@ import type { Body, Context, IopaError, RequestSource } from '@iopa/transport'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
 import { type BodySource, RequestBody } from './request-body.ts'
 
+/** Informational answers of one request. */
+const MOST_INFORMED = 16
+
 /** One request as the app sees it: what a context is made of, and what the connection has to remember of it. */
 export class HttpRequest implements RequestSource {
   readonly method: string
@@ -26,6 +29,8 @@ export class HttpRequest implements RequestSource {
   #body: RequestBody | null = null
   /** Why the body cannot be read, when that is known before the app asks for it. */
   #fault: IopaError | null = null
+  /** Informational answers that were sent. */
+  #informed = 0
   readonly #limit: number
   readonly #port: BodySource
 
@@ -37,6 +42,12 @@ export class HttpRequest implements RequestSource {
     this.fields = fields
     this.#limit = limit
     this.#port = port
+  }
+
+  inform(status: number, pairs: readonly string[]): boolean {
+    if (this.minor === 0 || this.over || this.#informed === MOST_INFORMED || !this.#port.inform(status, pairs)) return false
+    this.#informed++
+    return true
   }
 
   headers(): string[] {

@@ -55,6 +55,11 @@ export interface ByteAddress {
   readonly mode?: number | undefined
   /** Listening only, in place of host and port: the descriptor of a socket that listens already. */
   readonly fd?: number | undefined
+  /**
+   * Listening only: peers that must begin with a header of the PROXY protocol, version 1 or 2, whose addresses are then those of the channel; other
+   * peers are served as they are. `timeout` is the time for the header in milliseconds.
+   */
+  readonly proxyProtocol?: { readonly from: readonly string[]; readonly timeout: number } | undefined
   readonly tls?: TlsOptions | undefined
   /** Application protocols to offer (RFC 7301). */
   readonly alpn?: readonly string[] | undefined

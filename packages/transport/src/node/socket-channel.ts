@@ -1,12 +1,16 @@
 import type { ByteChannel, ByteReceiver } from '../channels/byte-channel.ts'
 import { isCertificate } from './tls-context.ts'
 
-/** What a socket of node:net or node:tls has, as far as a channel needs it. */
-export interface SocketLike {
+/** Both ends of a connection, as far as they are known. */
+export interface ProxiedEnds {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
   readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
+}
+
+/** What a socket of node:net or node:tls has, as far as a channel needs it. */
+export interface SocketLike extends ProxiedEnds {
   readonly encrypted?: boolean
   /** Of TLS; false where none was negotiated. */
   readonly alpnProtocol?: string | false | null
@@ -43,13 +47,14 @@ export class SocketChannel implements ByteChannel {
   #error: Error | undefined
   #resets = false
 
-  constructor(socket: SocketLike, pskIdentity?: string) {
+  /** `ends` are those that a proxy has named. */
+  constructor(socket: SocketLike, pskIdentity?: string, ends: ProxiedEnds = socket) {
     this.#socket = socket
     this.raw = socket
-    this.remoteAddress = socket.remoteAddress ?? ''
-    this.remotePort = socket.remotePort ?? 0
-    this.localAddress = socket.localAddress ?? ''
-    this.localPort = socket.localPort ?? 0
+    this.remoteAddress = ends.remoteAddress ?? ''
+    this.remotePort = ends.remotePort ?? 0
+    this.localAddress = ends.localAddress ?? ''
+    this.localPort = ends.localPort ?? 0
     this.tls = socket.encrypted === true
     this.pskIdentity = pskIdentity
     this.protocol = socket.alpnProtocol || undefined

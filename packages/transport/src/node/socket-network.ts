@@ -2,7 +2,8 @@ import nodeNet from 'node:net'
 import { IopaError } from '@iopa/constants'
 import type { ByteAddress, ByteNetwork, ByteServer } from '../channels/byte-channel.ts'
 import { keysOf, PreSharedKeys, usedKey } from './pre-shared-keys.ts'
-import { SocketChannel, type SocketLike } from './socket-channel.ts'
+import { ProxyHeaders, ProxyPeers, type ReadableSocket } from './proxy-protocol.ts'
+import { type ProxiedEnds, SocketChannel, type SocketLike } from './socket-channel.ts'
 import { clientTls, type IdentityCheck, isCertificate, KEEP_ALIVE, reloadedTls, ServerNames, serverTls } from './tls-context.ts'
 import { listenOnPath } from './unix-socket.ts'
 
@@ -13,6 +14,7 @@ interface ServerLike {
   once(event: string, listener: (...values: never[]) => void): unknown
   on(event: string, listener: (...values: never[]) => void): unknown
   off(event: string, listener: (...values: never[]) => void): unknown
+  emit(event: string, ...values: unknown[]): unknown
   setSecureContext?(options: object): unknown
 }
 
@@ -41,25 +43,28 @@ interface SocketModules {
 export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }: SocketModules = {}): ByteNetwork => ({
   listen: async (address, accept, failed = () => undefined, unsecured = () => undefined) => {
     const keys = address.tls?.psk === undefined ? undefined : new PreSharedKeys(keysOf(address.tls))
+    const proxied = address.proxyProtocol === undefined ? null : new ProxiedSockets(address.proxyProtocol, failed)
     const connected = (socket: SocketLike): void => {
       const identity = keys?.identityOf(socket)
       // With pre-shared keys, a client without a proved key is refused.
       if (keys !== undefined && identity === undefined) {
         unsecured(endOf(socket))
         socket.destroy()
-      } else accept(new SocketChannel(socket, identity))
+      } else accept(new SocketChannel(socket, identity, proxied?.endsOf(socket)))
     }
     const secured = address.tls === undefined ? undefined : await tls()
     const names =
       secured === undefined || address.tls?.psk !== undefined ? undefined : new ServerNames(address.tls ?? {}, secured.createSecureContext)
     const server = (
       secured === undefined
-        ? (net.createServer as Make)({ allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }, connected)
+        ? (net.createServer as Make)(PLAIN, connected)
         : (secured.createServer as Make)(serverTls(address, keys, names), connected)
     ) as ServerLike
     const handshakes = address.tls === undefined ? null : new Handshakes(server, failed, unsecured)
-    await listening(server, address, failed)
-    return serverOf(server, address, handshakes, keys, names)
+    // A header comes before TLS: plain sockets are accepted, and handed on behind it.
+    const front = proxied === null ? server : ((net.createServer as Make)(PLAIN, socket => proxied.take(socket, server)) as ServerLike)
+    await listening(front, address, failed)
+    return serverOf(front, server, address, handshakes, proxied, keys, names)
   },
   connect: async (address, signal) => {
     signal?.throwIfAborted()
@@ -97,6 +102,52 @@ export const socketNetwork = ({ net = nodeNet, tls = () => import('node:tls') }:
 })
 
 const MOST_HANDSHAKES = 1000
+
+const PLAIN: object = { allowHalfOpen: true, noDelay: true, ...KEEP_ALIVE }
+
+/** Connections through proxies that name the ends in a header. */
+class ProxiedSockets {
+  readonly #peers: ProxyPeers
+  readonly #headers: ProxyHeaders
+  readonly #refused: () => void
+  /** By the ends of the connection to the proxy, for a TLS socket has no other link to the one below. */
+  readonly #ends = new Map<string, ProxiedEnds>()
+
+  constructor({ from, timeout }: NonNullable<ByteAddress['proxyProtocol']>, refused: () => void) {
+    this.#peers = new ProxyPeers(from)
+    this.#headers = new ProxyHeaders(timeout)
+    this.#refused = refused
+  }
+
+  endsOf(socket: SocketLike): ProxiedEnds {
+    return this.#ends.get(peerOf(socket)) ?? socket
+  }
+
+  /** Hands a socket to the server behind its header, or as it is where its peer is no proxy. */
+  take(socket: SocketLike, server: ServerLike): void {
+    if (!this.#peers.has(socket)) {
+      server.emit('connection', socket)
+      return
+    }
+    if (this.#headers.size >= MOST_HANDSHAKES) {
+      this.#refused()
+      socket.destroy()
+      return
+    }
+    this.#headers.read(socket as ReadableSocket, ({ ends }) => {
+      if (ends !== null) {
+        const peer = peerOf(socket)
+        this.#ends.set(peer, ends)
+        socket.on('close', () => void this.#ends.delete(peer))
+      }
+      server.emit('connection', socket)
+    })
+  }
+
+  destroy(): void {
+    this.#headers.destroy()
+  }
+}
 
 /** Connections with an unfinished TLS handshake: only this file knows them, so it counts and ends them. */
 class Handshakes {
@@ -157,14 +208,16 @@ const listening = (server: ServerLike, { host, port, path, mode, fd }: ByteAddre
   })
 
 const serverOf = (
+  front: ServerLike,
   server: ServerLike,
   asked: ByteAddress,
   handshakes: Handshakes | null,
+  proxied: ProxiedSockets | null,
   keys: PreSharedKeys | undefined,
   names: ServerNames | undefined
 ): ByteServer => {
   let current = asked.tls ?? {}
-  const at = server.address()
+  const at = front.address()
   // A UNIX socket has a path and nothing else.
   const bound = typeof at === 'object' && at !== null ? at : { address: at ?? '', port: 0 }
   return {
@@ -172,8 +225,9 @@ const serverOf = (
     port: bound.port,
     close: () =>
       new Promise(resolve => {
-        server.close(() => resolve())
+        front.close(() => resolve())
         handshakes?.destroy()
+        proxied?.destroy()
       }),
     reload: next => {
       const tls = reloadedTls(current, next)
