@@ -40,8 +40,12 @@ const install = (place: string): void => {
   }
 }
 
-/** What packages for Node alone take and give: keys and certificates, streams of files. */
-const NODE_TYPES: Readonly<Record<string, readonly string[]>> = { '@iopa/auth': ['node:crypto', 'node:tls'], '@iopa/forms': ['node:stream'] }
+/** What packages for Node alone take and give: keys and certificates, streams of files, requests of Express. */
+const NODE_TYPES: Readonly<Record<string, readonly string[]>> = {
+  '@iopa/auth': ['node:crypto', 'node:tls'],
+  '@iopa/connect': ['node:http'],
+  '@iopa/forms': ['node:stream']
+}
 
 const isBuiltin = (id: string): boolean => id.startsWith('node:') || builtinModules.includes(id)
 

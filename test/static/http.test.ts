@@ -445,7 +445,9 @@ describe('answers over HTTP', () => {
     writeFileSync(path, 'two')
     await until('data: two')
     stop.abort()
-    await settled(() => served.app.live === 0)
+    // fetch opens another connection at once, and keeps it as long as the server allows.
+    const { app } = served
+    await settled(() => app.counters()['http']?.observers === 0 && app.live <= (app.counters()['http']?.connections ?? 0))
     unlinkSync(path)
   })
 
@@ -508,7 +510,9 @@ describe('files outside the root', () => {
       return socket
     }
     const vanish = (socket: Socket): unknown => (Math.random() < 0.5 ? socket.resetAndDestroy() : socket.destroy())
-    await settled(() => served.app.live === 0)
+    // The idle connection of a fetch before may still be open, and end meanwhile.
+    const idle = served.app.live
+    expect(idle).toBeLessThanOrEqual(1)
     const before = descriptorsBelow(tree.base)
     const waiting = await Promise.all(Array.from({ length: 100 }, begin))
     expect(descriptorsBelow(tree.base)).toBe(before + 100)
@@ -518,7 +522,7 @@ describe('files outside the root', () => {
     })
     await Promise.all(others)
     for (const socket of waiting) vanish(socket)
-    await settled(() => served.app.live === 0 && descriptorsBelow(tree.base) === before)
+    await settled(() => served.app.live <= idle && descriptorsBelow(tree.base) === before)
     expect(text(await get('/small.txt'))).toEqual([200, '0123456789'])
   }, 60_000)
 })

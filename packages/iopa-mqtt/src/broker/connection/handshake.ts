@@ -22,7 +22,7 @@ export const LARGEST_CONNECT = 16_384
 const OTHER_USER = 'another user is connected with this client identifier'
 
 export interface HandshakePorts {
-  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal'>
+  readonly operation: Pick<Operation, 'settings' | 'batches' | 'journal' | 'statistics'>
   readonly host: Pick<Host, 'run'>
   readonly requests: Requests
   readonly sessions: Sessions
@@ -218,6 +218,7 @@ export class Handshake {
     }
     if (step) void context.end()
     const reason = answer.error?.detail ?? ''
+    if (status === 401 || status === 403) this.#ports.operation.statistics.unauthorized++
     if (connection.isOpen) connection.disconnect(REASON.NOT_AUTHORIZED, reason)
     else connection.refuse(connectReasonOf(status, connection.version), reason === '' ? {} : { reasonString: reason })
   }
