@@ -95,7 +95,7 @@ interface DatagramAddress {
 interface DatagramNetwork {
     bind(address: DatagramAddress): Promise<DatagramChannel>;
 }
-export type { DatagramAddress as D, DatagramChannel as a, DatagramNetwork as b, DatagramReceiver as c };
+export type { DatagramChannel as D, DatagramAddress as a, DatagramNetwork as b, DatagramReceiver as c };
 
 // entity-tags.d.ts
 /// <reference lib="esnext.disposable" />
@@ -665,7 +665,7 @@ declare const tagsIn: (field: string) => readonly string[];
 declare const matchesStrongly: (given: string, current: string) => boolean;
 declare const matchesWeakly: (given: string, current: string) => boolean;
 export { ACTIVITY as A, USERS as U, DEFAULT_LIMITS as X, ActivityFeed as a, MAX_SEGMENTS as a4, MAX_SEGMENT_LENGTH as a5, compareSegments as aA, connect as aB, countersOf as aC, expandPattern as aD, isOptionalSegment as aE, isUnrouted as aF, listenerUrl as aG, markFactory as aH, matchPattern as aI, mergeLimits as aJ, optionError as aK, outgoing as aL, paramNames as aM, parsePattern as aN, pathsOfRoute as aO, placeParams as aP, requiredPort as aQ, shortTag as aR, systemClock as aS, tagOfDigest as aT, usersOf as aU, UserWatches as av, acceptsSegment as ax, answersMethod as ay, checkOptions as az, AppCounters as b, CONNECT_OPTIONS as c, COUNTERS as d, argumentError as f, checkSurplus as g, connectWith as h, contentTag as i, factoryName as j, kindOf as k, matchesWeakly as l, matchesStrongly as m, transportFor as n, prefixed as p, Counters as r, tagsIn as t, withinTime as w };
-export type { JsonSchemaOptions as $, Client as B, Clock as C, CollectionContract as D, CollectionItem as E, CollectionPage as F, CollectionQuery as G, Host as H, CollectionQueryInput as I, CollectionTypes as J, ConnectOptions as K, LinkLoss as L, MethodTypes as M, ConnectionClosed as N, OutgoingRequest as O, ConnectionOpened as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, Refusal as ag, RepresentationOf as ah, RequestOptions as ai, RouteAttributes as aj, RouteInfo as ak, SchemaResult as al, SecurityScheme as am, Sink as an, StateOf as ao, SubscribeOptions as ap, TimerHandle as aq, TimerOptions as ar, Transport as as, TransportApp as at, TypesOf as au, WatchOptions as aw, ClientOwner as e, OpenOptions as o, Limits as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
+export type { JsonSchemaOptions as $, Client as B, Clock as C, CollectionContract as D, CollectionItem as E, CollectionPage as F, CollectionQuery as G, Host as H, CollectionQueryInput as I, CollectionTypes as J, ConnectOptions as K, Limits as L, MethodTypes as M, ConnectionClosed as N, OutgoingRequest as O, ConnectionOpened as P, Constraint as Q, ResourceTypes as R, Subscription as S, CoreRouteAttributes as T, Counts as V, Credentials as W, ErrorContract as Y, HostObserveOptions as Z, InputOf as _, Link as a0, LinkEnd as a1, LinkRequestOptions as a2, Listener as a3, MethodContract as a6, MixedParam as a7, MixedSegment as a8, Observation as a9, OptionCheck as aa, ParamsOf as ab, Pattern as ac, PatternParams as ad, PatternSegment as ae, PatternValues as af, Refusal as ag, RepresentationOf as ah, RequestOptions as ai, RouteAttributes as aj, RouteInfo as ak, SchemaResult as al, SecurityScheme as am, Sink as an, StateOf as ao, SubscribeOptions as ap, TimerHandle as aq, TimerOptions as ar, Transport as as, TransportApp as at, TypesOf as au, WatchOptions as aw, ClientOwner as e, LinkLoss as o, OpenOptions as q, ResourceContract as s, SchemaIssue as u, Schema as v, OutputOf as x, Activity as y, Change as z };
 
 // host.d.ts
 /// <reference lib="esnext.disposable" />
@@ -709,17 +709,18 @@ export { AnswerQueue, FailureLog, NEWEST_ONLY, callSite, formatHttpDate, marked,
 
 // index.d.ts
 /// <reference lib="esnext.disposable" />
-import { IopaError } from "@iopa/constants";
+import { IopaError, User, Logger } from "@iopa/constants";
 export { Bag, Body, CAPABILITIES, Capabilities, Codec, CodecTable, DEFAULT_PORTS, HeaderFields, HeadersInit, IOPA_VERSION, IopaError, KeysDeclaration, Logger, MEDIA_TYPES, METHODS, RandomAccessBody, STATUS, User, changesState, decodeText, defineKeys, encodeJson, isControlMethod, isIopaError, parseJson, reasonPhrase, schemeOf } from "@iopa/constants";
 import { Payload, LinkAnswer, Context } from "@iopa/context";
 export { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from "@iopa/context";
 import { PathLimits, HeldBytes, BodyHolder, OwnedContext } from "@iopa/context/host";
 export { AnsweredContext, BodyHolder, BodyStream, OwnedContext as Context, ContextInit, Endpoint, HeaderMap, HeldBytes, InheritedKeys, PathLimits, RequestSource, Scope, abortable, answerToError, answerUnrun, bodyTooLarge, byteBody, checkPath, collectBytes, concatBytes, decodePath, encodeBody, encodePath, hasPreconditionField, holdBytes, isHttp, isLoopback, joinPath, parseUrl, readBody, receivedAnswer } from "@iopa/context/host";
-import { C as Clock, L as LinkLoss, O as OutgoingRequest, o as OpenOptions, q as Limits, r as Counters, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, H as Host, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
+import { C as Clock, L as Limits, o as LinkLoss, O as OutgoingRequest, q as OpenOptions, r as Counters, R as ResourceTypes, M as MethodTypes, s as ResourceContract, S as Subscription, H as Host, u as SchemaIssue, v as Schema, x as OutputOf } from "./entity-tags.js";
 export { y as Activity, z as Change, B as Client, D as CollectionContract, E as CollectionItem, F as CollectionPage, G as CollectionQuery, I as CollectionQueryInput, J as CollectionTypes, K as ConnectOptions, N as ConnectionClosed, P as ConnectionOpened, Q as Constraint, T as CoreRouteAttributes, V as Counts, W as Credentials, X as DEFAULT_LIMITS, Y as ErrorContract, Z as HostObserveOptions, _ as InputOf, $ as JsonSchemaOptions, a0 as Link, a1 as LinkEnd, a2 as LinkRequestOptions, a3 as Listener, a4 as MAX_SEGMENTS, a5 as MAX_SEGMENT_LENGTH, a6 as MethodContract, a7 as MixedParam, a8 as MixedSegment, a9 as Observation, aa as OptionCheck, ab as ParamsOf, ac as Pattern, ad as PatternParams, ae as PatternSegment, af as PatternValues, ag as Refusal, ah as RepresentationOf, ai as RequestOptions, aj as RouteAttributes, ak as RouteInfo, al as SchemaResult, am as SecurityScheme, an as Sink, ao as StateOf, ap as SubscribeOptions, aq as TimerHandle, ar as TimerOptions, as as Transport, at as TransportApp, au as TypesOf, av as UserWatches, aw as WatchOptions, ax as acceptsSegment, ay as answersMethod, az as checkOptions, aA as compareSegments, aB as connect, aC as countersOf, aD as expandPattern, aE as isOptionalSegment, aF as isUnrouted, aG as listenerUrl, aH as markFactory, aI as matchPattern, aJ as mergeLimits, aK as optionError, aL as outgoing, aM as paramNames, aN as parsePattern, aO as pathsOfRoute, aP as placeParams, aQ as requiredPort, aR as shortTag, aS as systemClock, aT as tagOfDigest, aU as usersOf } from "./entity-tags.js";
 import { B as ByteChannel } from "./byte-channel.js";
 export { a as ByteAddress, b as ByteNetwork, c as ByteReceiver, d as ByteServer, T as TlsOptions, e as checkTlsOptions } from "./byte-channel.js";
-export { D as DatagramAddress, a as DatagramChannel, b as DatagramNetwork, c as DatagramReceiver } from "./datagram-channel.js";
+import { D as DatagramChannel } from "./datagram-channel.js";
+export { a as DatagramAddress, b as DatagramNetwork, c as DatagramReceiver } from "./datagram-channel.js";
 type BagSeq = number | string;
 interface BagRequest {
     readonly method: string;
@@ -772,6 +773,51 @@ declare class Outbox {
     drained(): Promise<void>;
     onDrain(): void;
     onClose(): void;
+}
+interface DatagramEndpoint {
+    readonly address: string;
+    readonly port: number;
+}
+interface SecuredPeer {
+    readonly id: string;
+    readonly proven: DatagramEndpoint;
+    readonly latest: DatagramEndpoint | undefined;
+    readonly user: User | undefined;
+    readonly maxPayload: number;
+    clientCertificate?(): unknown;
+    send(bytes: Uint8Array, to?: "proven" | "latest"): void;
+    confirm(): void;
+    close(): void;
+}
+type SecuredEnd = "closed" | "idle" | "revoked" | "lost";
+interface SecuredReceiver {
+    opened(peer: SecuredPeer): void;
+    message(bytes: Uint8Array, peer: SecuredPeer, unproven: boolean): void;
+    closed(peer: SecuredPeer, reason: SecuredEnd): void;
+    error(error: Error): void;
+}
+interface SecurityEnvironment {
+    readonly clock: Clock;
+    readonly limits: Limits;
+    readonly logger: Logger;
+    readonly accept: boolean;
+    refused?(endpoint: DatagramEndpoint, code: string): void;
+}
+interface SecuredTarget extends DatagramEndpoint {
+    readonly host: string;
+}
+interface SecuredChannel {
+    readonly localAddress: string;
+    readonly localPort: number;
+    readonly raw: unknown;
+    open(receiver: SecuredReceiver): void;
+    connect(target: SecuredTarget, signal: AbortSignal): Promise<SecuredPeer>;
+    revoke(matches: (user: User) => boolean): void;
+    close(): Promise<void>;
+}
+interface SecuredDatagrams {
+    readonly name: string;
+    over(channel: DatagramChannel, environment: SecurityEnvironment): SecuredChannel;
 }
 declare const channelClosed: () => IopaError;
 declare const connectionLost: (cause?: unknown) => IopaError;
@@ -870,6 +916,56 @@ interface HistoryGet<Types extends ResourceTypes> extends MethodTypes {
     readonly errors: never;
 }
 declare const historyContract: <Types extends ResourceTypes>(contract: ResourceContract<Types>) => ResourceContract<HistoryTypes<Types>>;
+type MessageOption = readonly [
+    number: number,
+    value: Uint8Array
+];
+interface PlainMessage {
+    readonly code: number;
+    readonly options: readonly MessageOption[];
+    readonly payload: Uint8Array;
+}
+interface OpenedRequest {
+    readonly message: PlainMessage;
+    readonly user: User;
+    readonly association: {
+        readonly id: string;
+    };
+    protect(response: PlainMessage, kind: "response" | "notification"): PlainMessage | Promise<PlainMessage>;
+    end(): void;
+}
+interface RefusedRequest {
+    readonly refusal: PlainMessage;
+    readonly code: string;
+}
+interface ProtectedRequest {
+    readonly message: PlainMessage;
+    open(response: PlainMessage): PlainMessage | undefined | Promise<PlainMessage | undefined>;
+    end(): void;
+}
+interface RequestProtection {
+    protect(request: PlainMessage): ProtectedRequest | Promise<ProtectedRequest>;
+}
+interface ProtectedSource extends DatagramEndpoint {
+    readonly verified: boolean;
+}
+interface ActiveProtection {
+    open(request: PlainMessage, source: ProtectedSource): OpenedRequest | RefusedRequest | undefined | Promise<OpenedRequest | RefusedRequest>;
+    requires(path: string): boolean;
+    requests(target: URL): RequestProtection | undefined;
+    revoke(matches: (user: User) => boolean): void;
+    close(): Promise<void>;
+}
+interface ProtectionEnvironment {
+    readonly clock: Clock;
+    readonly limits: Limits;
+    readonly logger: Logger;
+}
+interface MessageProtection {
+    readonly name: string;
+    readonly exclusive: boolean;
+    start(environment: ProtectionEnvironment): Promise<ActiveProtection>;
+}
 interface TwinTypes {
     readonly params: unknown;
     readonly paramsInput: unknown;
@@ -1003,8 +1099,8 @@ declare class ConnectionUser {
     look(by: Context): void;
     close(): void;
 }
-export { ByteChannel, Clock, ConnectionUser, Connections, Counters, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, upgradesOf, validate };
-export type { BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, OutboxLimits, PartTypes, PathParams, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
+export { ByteChannel, Clock, ConnectionUser, Connections, Counters, DatagramChannel, HeldBuffer, Host, Limits, LinkLoss, MethodTypes, OpenOptions, Outbox, OutgoingRequest, OutputOf, REFUSED, ResourceContract, ResourceTypes, Schema, SchemaIssue, Subscription, Upgrades, answerTimeout, badAnswer, bodyBudget, channelClosed, checkTarget, compileTransitions, connectionLost, decodeBagAnswer, decodeBagRequest, decodeBagSeq, encodeBagAnswer, encodeBagRequest, faultsOf, historyContract, invalidInput, linkLost, lossOf, nextChunk, observationRefused, overloaded, requestBytes, silenceLimit, upgradesOf, validate };
+export type { ActiveProtection, BagAnswer, BagFault, BagLimits, BagRequest, BagSeq, Connection, DatagramEndpoint, HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes, InputFault, MessageOption, MessageProtection, OpenedRequest, OutboxLimits, PartTypes, PathParams, PlainMessage, PresenceState, ProtectedRequest, ProtectedSource, ProtectionEnvironment, ReadTypes, RefusedRequest, RequestProtection, SecuredChannel, SecuredDatagrams, SecuredEnd, SecuredPeer, SecuredReceiver, SecuredTarget, SecurityEnvironment, TwinContract, TwinState, TwinTypes, Upgradable, UsedUrlParts, WholeTypes };
 
 // node.d.ts
 /// <reference lib="esnext.disposable" />

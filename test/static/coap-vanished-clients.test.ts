@@ -51,9 +51,11 @@ test('closes the files of 1,000 clients that begin a block transfer and vanish',
 
 test('ends the observations of clients that vanish, and stops watching their file', async () => {
   const tree = makeTree()
+  // On a clock of its own, no observation ends before all have begun.
+  const clock = virtualClock()
   const app = new App({ logger: false })
     .use(serveStatic(tree.root, { watchInterval: 20 }))
-    .use(coap({ port: 0, transmission: { ackTimeout: 20, maxRetransmit: 1 } }))
+    .use(coap({ port: 0, clock, transmission: { ackTimeout: 20, maxRetransmit: 1 } }))
   const [listener] = (await app.listen()) as [Listener]
   const { live } = app
   for (let count = 0; count < 50; count++) {
@@ -67,7 +69,10 @@ test('ends the observations of clients that vanish, and stops watching their fil
   }
   expect(app.live).toBeGreaterThanOrEqual(live + 50)
   // A notification that must be acknowledged, which the client does not do.
-  const telling = setInterval(() => app.notify('/a.txt'), 5)
+  const telling = setInterval(() => {
+    app.notify('/a.txt')
+    void clock.advance(50)
+  }, 5)
   await until(
     'they are given up',
     () => app.live <= live,

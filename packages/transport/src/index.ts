@@ -72,6 +72,16 @@ export type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceive
 export { nextChunk, silenceLimit } from './channels/next-chunk.ts'
 export type { OutboxLimits } from './channels/outbox.ts'
 export { Outbox } from './channels/outbox.ts'
+export type {
+  DatagramEndpoint,
+  SecuredChannel,
+  SecuredDatagrams,
+  SecuredEnd,
+  SecuredPeer,
+  SecuredReceiver,
+  SecuredTarget,
+  SecurityEnvironment
+} from './channels/secured-datagrams.ts'
 export type { Client, RequestOptions } from './client/client.ts'
 export { connect } from './client/connect.ts'
 export { answerTimeout, badAnswer, channelClosed, connectionLost, linkLost, lossOf, observationRefused, overloaded } from './client/failures.ts'
@@ -102,6 +112,18 @@ export type { Change, Host, HostObserveOptions, Observation, Subscription } from
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
 export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
+export type {
+  ActiveProtection,
+  MessageOption,
+  MessageProtection,
+  OpenedRequest,
+  PlainMessage,
+  ProtectedRequest,
+  ProtectedSource,
+  ProtectionEnvironment,
+  RefusedRequest,
+  RequestProtection
+} from './contract/message-protection.ts'
 export type {
   ErrorContract,
   MethodContract,

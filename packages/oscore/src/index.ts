@@ -1,0 +1,8 @@
+/**
+ * OSCORE (RFC 8613): requests and responses of CoAP protected from end to end, through proxies.
+ *
+ * @example
+ * const app = new App().use(coap({ protect: oscore({ contexts: [{ id: 'sensor-1', masterSecret, senderId, recipientId }] }) }))
+ */
+
+export type { OscoreContextOptions, OscoreOptions } from './options.ts'

@@ -1,0 +1,91 @@
+import type { Logger, User } from '@iopa/constants'
+import type { Clock } from '../contract/clock.ts'
+import type { Limits } from '../contract/limits.ts'
+import type { DatagramChannel } from './datagram-channel.ts'
+
+/** Where a peer of datagrams is. */
+export interface DatagramEndpoint {
+  readonly address: string
+  readonly port: number
+}
+
+/**
+ * The other end of one security association, such as a DTLS session. The object is the identity: whatever a protocol keeps for its peer belongs to it,
+ * follows it to another address, and ends with it. A new handshake from the same address is another peer.
+ */
+export interface SecuredPeer {
+  /** Not to be guessed and never used again: names the association in keys of caches and logs. */
+  readonly id: string
+  /** Where it has shown that it receives. Changes while the association lasts, where the protocol allows that (RFC 9146 section 6). */
+  readonly proven: DatagramEndpoint
+  /** Where its newest datagram came from, if that is another address that is not proven yet; at most three times the bytes received from there are sent there. */
+  readonly latest: DatagramEndpoint | undefined
+  /** The identity that the handshake has proven: `{ id, by, realm? }`; undefined where it proved none, as for a server that a client knows by its name alone. */
+  readonly user: User | undefined
+  /** Bytes of application data that one datagram to it may carry. */
+  readonly maxPayload: number
+  /** The certificate that it has proven, as Node shows certificates; undefined where it has none. */
+  clientCertificate?(): unknown
+  /** Sends a datagram to the address that is proven, or to the latest one. Never throws; what cannot be sent is lost. */
+  send(bytes: Uint8Array, to?: 'proven' | 'latest'): void
+  /** It has answered what was sent to its latest address alone: from now on that one is proven. Nothing happens where there is none. */
+  confirm(): void
+  /** Ends the association, and tells the peer. */
+  close(): void
+}
+
+/** Why an association has ended: by either side, by silence, because its user is not valid any more, or because the peer is gone or has started again. */
+export type SecuredEnd = 'closed' | 'idle' | 'revoked' | 'lost'
+
+/** Callbacks of a secured channel. None may throw. */
+export interface SecuredReceiver {
+  /** A handshake that the peer began is complete. */
+  opened(peer: SecuredPeer): void
+  /** A datagram whose protection was checked, and which was not received before. `bytes` belong to the receiver. `unproven` is true for one from the peer's latest address. */
+  message(bytes: Uint8Array, peer: SecuredPeer, unproven: boolean): void
+  /** The association has ended: nothing is sent to it or received from it any more. */
+  closed(peer: SecuredPeer, reason: SecuredEnd): void
+  /** The socket reported an error. */
+  error(error: Error): void
+}
+
+/** What a secured channel works with. */
+export interface SecurityEnvironment {
+  readonly clock: Clock
+  readonly limits: Limits
+  readonly logger: Logger
+  /** Whether peers may begin associations: true at a listener, false at a client. */
+  readonly accept: boolean
+  /** Called with each handshake that has failed, for counters and logs. */
+  refused?(endpoint: DatagramEndpoint, code: string): void
+}
+
+/** A server to open an association to. */
+export interface SecuredTarget extends DatagramEndpoint {
+  /** The host of the URL: the name that a certificate must have. */
+  readonly host: string
+}
+
+/** Associations over one datagram channel, in both roles. */
+export interface SecuredChannel {
+  readonly localAddress: string
+  readonly localPort: number
+  /** The underlying socket. */
+  readonly raw: unknown
+  /** Starts delivery to its one receiver. */
+  open(receiver: SecuredReceiver): void
+  /** Opens an association. Rejects with an IopaError when the handshake fails or takes too long, and with the reason of the signal. */
+  connect(target: SecuredTarget, signal: AbortSignal): Promise<SecuredPeer>
+  /** Ends all associations of the users for whom this is true, and lets none of them resume a session. */
+  revoke(matches: (user: User) => boolean): void
+  /** Ends all associations, then the channel below. */
+  close(): Promise<void>
+}
+
+/** Security for datagrams, such as `dtls()` of `@iopa/dtls`: a transport over datagrams takes one as an option. It holds configuration alone. */
+export interface SecuredDatagrams {
+  /** Its name in messages, such as 'dtls'. */
+  readonly name: string
+  /** Secures a channel, which it opens and closes from then on. @throws IopaError 500 for a configuration that cannot serve the role. */
+  over(channel: DatagramChannel, environment: SecurityEnvironment): SecuredChannel
+}
