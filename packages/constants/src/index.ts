@@ -26,6 +26,7 @@ export type {
   Logger,
   OnSendingHeaders,
   RandomAccessBody,
+  ReceivedKeys,
   SendingOptions,
   Trailers,
   User,

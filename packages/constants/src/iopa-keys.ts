@@ -158,7 +158,13 @@ export interface AnswerKeys {
 }
 
 /**
- * Key to type. This is the one interface that packages augment:
+ * Keys of answers that packages add, as a client receives them; undefined on answers of other protocols:
+ * `declare module '@iopa/constants' { interface ReceivedKeys { readonly 'acme.Hops': number } }`
+ */
+export interface ReceivedKeys extends Record<never, never> {}
+
+/**
+ * Key to type. This is the interface that packages augment with keys of contexts:
  * `declare module '@iopa/constants' { interface IopaKeys { 'acme.Tenant': string } }`
  */
 export interface IopaKeys extends CoreKeys {}

@@ -24,6 +24,7 @@ import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
 import { openDatagrams } from './client/datagram-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
+import { type ExtensionOptions, extensionsOf } from './codec/extensions.ts'
 import { COAP_KEYS } from './keys.ts'
 import { listenDatagrams } from './listeners/datagram-listener.ts'
 import type { ServerSettings } from './listeners/server.ts'
@@ -37,7 +38,7 @@ const GROUPS_IPV4 = ['224.0.1.187']
 const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
 
 /** Options of `coap()`. */
-export interface CoapOptions {
+export interface CoapOptions extends ExtensionOptions {
   /** Address to listen on; 127.0.0.1 unless given. */
   readonly host?: string
   /** Port to listen on; 5683 unless given, 0 lets the system choose. */
@@ -82,6 +83,9 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   confirmable: true,
   amplification: true,
   multicast: true,
+  codes: true,
+  criticalOptions: true,
+  tokenLength: true,
   clock: true,
   network: true
 }
@@ -100,6 +104,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3 } = options
+  const extensions = extensionsOf(options)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
 
@@ -117,7 +122,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
       szx: szxFor(blockSize),
       amplification: factor,
       leisure: parameters.leisure,
-      lifetime: parameters.exchangeLifetime
+      lifetime: parameters.exchangeLifetime,
+      extensions
     }
     const listeners: Listener[] = []
     const { port = DEFAULT_PORT, multicast = false } = options
@@ -142,9 +148,9 @@ export const coap = (options: CoapOptions = {}): Transport => {
   }
 
   const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
-    if (url.protocol !== 'coap:') return openStreams(url, streams, opening)
+    if (url.protocol !== 'coap:') return openStreams(url, streams, opening, extensions)
     const { confirmable = true } = options
-    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable })
+    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, extensions })
   }
 
   return {

@@ -11,10 +11,12 @@ import {
   type SubscribeOptions
 } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
+import type { Extensions } from '../codec/extensions.ts'
 import type { Requester } from '../exchanges/requester.ts'
 import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { UploadSlots } from '../exchanges/upload-slots.ts'
 import { ClientObservation } from './observation.ts'
+import { tokenLengthOf } from './raw-options.ts'
 import { clientAnswer, clientRequest } from './request.ts'
 
 /** What a link is made of, the same for datagrams and connections. */
@@ -24,6 +26,7 @@ export interface CoapLinkInit {
   readonly clock: Clock
   /** Whether requests are confirmable that do not say. */
   readonly confirmable: boolean
+  readonly extensions: Extensions
   /** Most bytes of an answer, and of a request whose body is a stream. */
   readonly bodyLimit: number
   readonly requester: Requester
@@ -95,15 +98,16 @@ export class CoapLink implements Link {
   }
 
   async #read(message: OutgoingRequest, signal: AbortSignal): Promise<ClientRequest> {
-    const { host, bodyLimit } = this.#init
+    const { host, bodyLimit, extensions } = this.#init
     const limit = message.body instanceof Uint8Array ? Number.POSITIVE_INFINITY : bodyLimit
-    return clientRequest({ ...message, body: await requestBytes(message, limit, signal) }, host)
+    return clientRequest({ ...message, body: await requestBytes(message, limit, signal) }, host, extensions.codes)
   }
 
   #settings({ bag }: OutgoingRequest, options: LinkRequestOptions): TransferSettings {
-    const { confirmable, bodyLimit } = this.#init
+    const { confirmable, bodyLimit, requester } = this.#init
     return {
       confirmable: bag['coap.Confirmable'] ?? confirmable,
+      tokenLength: tokenLengthOf(bag['coap.TokenLength'], requester.reliable),
       signal: options.signal,
       awaits: what => options.awaits?.(what),
       bodyLimit,

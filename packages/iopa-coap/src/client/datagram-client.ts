@@ -10,6 +10,7 @@ import {
   type LinkEnd,
   type OpenOptions
 } from '@iopa/transport'
+import type { Extensions } from '../codec/extensions.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
@@ -28,11 +29,12 @@ export interface DatagramClientInit {
   /** Size exponent of the largest block. */
   readonly szx: number
   readonly confirmable: boolean
+  readonly extensions: Extensions
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
 export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
-  const { url, options, network, transmission, szx, confirmable } = init
+  const { url, options, network, transmission, szx, confirmable, extensions } = init
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
@@ -51,7 +53,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx })
+  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx, critical: extensions.critical })
   layer.open(requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
@@ -61,6 +63,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     host: isIP(host) ? '' : host,
     clock,
     confirmable,
+    extensions,
     bodyLimit: limits.body,
     requester,
     closed,

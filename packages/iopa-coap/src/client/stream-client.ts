@@ -1,12 +1,13 @@
 import { isIP } from 'node:net'
 import { abortable, type ByteNetwork, channelClosed, checkTarget, IopaError, type Link, type OpenOptions } from '@iopa/transport'
+import type { Extensions } from '../codec/extensions.ts'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { hostOf } from '../messages/addresses.ts'
 import { ALPN, StreamSession } from '../streams/session.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
-export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions): Promise<Link> => {
+export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions, extensions: Extensions): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
@@ -21,7 +22,7 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     },
     signal
   )
-  const requester = new StreamRequester(limits)
+  const requester = new StreamRequester(limits, extensions.critical)
   const session = (requester.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, requester))
   await abortable(signal, () => requester.capable).catch((error: unknown) => {
     session.destroy()
@@ -31,6 +32,7 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     host: isIP(host) ? '' : host,
     clock,
     confirmable: true,
+    extensions,
     bodyLimit: limits.body,
     requester,
     closed: requester.finished,

@@ -3,9 +3,10 @@ import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iop
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
+import { USUAL_TOKEN } from '../codec/token-length.ts'
 import type { StreamHandlers, StreamSession } from '../streams/session.ts'
 import { takesBert } from '../streams/signalling.ts'
-import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
+import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { maxPayloadOf } from './stream-exchanges.ts'
 
 /** Requests on one connection; each has its token, and responses come in any order. It answers no requests. */
@@ -19,6 +20,8 @@ export class StreamRequester implements Requester, StreamHandlers {
   /** Resolves when the connection takes no further request. */
   readonly finished: Promise<LinkEnd>
   readonly #limits: Limits
+  /** Critical options of answers that the app reads itself. */
+  readonly critical: ReadonlySet<number>
   readonly #waiting = new Map<string, OpenStreamRequest>()
   #opened: () => void = () => undefined
   #refused: (error: unknown) => void = () => undefined
@@ -27,8 +30,9 @@ export class StreamRequester implements Requester, StreamHandlers {
   #usable = true
   readonly #away: Promise<void>
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, critical: ReadonlySet<number> = new Set()) {
     this.#limits = limits
+    this.critical = critical
     this.finished = new Promise(resolve => {
       this.#finish = resolve
     })
@@ -50,12 +54,14 @@ export class StreamRequester implements Requester, StreamHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = randomBytes(8)
+    const { tokenLength = USUAL_TOKEN } = listener
+    const token = randomBytes(tokenLength)
     const key = tokenKey(token)
     const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
     const { queueMessages } = this.#limits
-    if (!this.#usable || this.#waiting.size >= queueMessages) {
-      const error = this.#usable ? overloaded(queueMessages) : linkLost({ sent: false })
+    const tooLong = tokenLength > (this.session!.peer.tokenLength ?? USUAL_TOKEN)
+    if (!this.#usable || tooLong || this.#waiting.size >= queueMessages) {
+      const error = !this.#usable ? linkLost({ sent: false }) : tooLong ? tokenTooLong(tokenLength) : overloaded(queueMessages)
       queueMicrotask(() => open.fail(error))
       return open
     }
@@ -150,7 +156,7 @@ class OpenStreamRequest implements OpenRequest {
   }
 
   receive(message: Message): void {
-    const error = badOptionOf(message)
+    const error = badOptionOf(message, this.#requester.critical)
     if (error !== undefined) {
       this.fail(error)
       return

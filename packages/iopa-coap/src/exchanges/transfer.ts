@@ -29,6 +29,8 @@ export interface ClientResponse {
 export interface TransferSettings {
   readonly confirmable: boolean
   readonly signal: AbortSignal | undefined
+  /** Bytes of the tokens; 8 unless given. */
+  readonly tokenLength?: number | undefined
   /** Says what is awaited now: that the server acknowledges a message, or that it answers one. */
   readonly awaits?: ((what: 'receipt' | 'answer') => void) | undefined
   /** Most bytes of an answer. */
@@ -180,7 +182,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable, awaits } = this.#settings
+    const { signal, confirmable, awaits, tokenLength } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -200,6 +202,7 @@ export class Transfer {
       }
       awaits?.('receipt')
       const open = requester.open(code, options, payload, confirmable, {
+        tokenLength,
         received() {
           awaits?.('answer')
         },

@@ -1,4 +1,5 @@
 import type { Clock, Counters, Endpoint, Host } from '@iopa/transport'
+import type { Extensions } from '../codec/extensions.ts'
 import { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { Uploads } from '../exchanges/uploads.ts'
@@ -26,6 +27,8 @@ export interface ServerSettings {
   readonly leisure: number
   /** Milliseconds for which parts of a body, in either direction, are kept. */
   readonly lifetime: number
+  /** What the app takes beyond the messages that this package knows. */
+  readonly extensions: Extensions
 }
 
 /** What a server needs of the transport below it. */
@@ -44,7 +47,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, { introduce, notifier }: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime } = settings
+  const { host, clock, counters, szx, amplification, leisure, lifetime, extensions } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -55,6 +58,16 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
   const uploads = new Uploads({ body: limits.body, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
   const notifications = new Notifications({ formats, kept, logger, szx })
   const observers = new Observers<R>({ host, counters, formats, responses, notifications, notifier })
-  const resources = new ResourceServer<R>(host, clock, { guard, uploads, errors, responses, kept, formats, registrar: observers, introduce })
+  const resources = new ResourceServer<R>(host, clock, {
+    guard,
+    uploads,
+    errors,
+    responses,
+    kept,
+    formats,
+    registrar: observers,
+    extensions,
+    introduce
+  })
   return { resources, observers }
 }

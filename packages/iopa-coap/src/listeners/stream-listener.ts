@@ -52,7 +52,13 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     remote.session.release()
   }
   const connections = new Connections(clock, limits, dismiss, counters)
-  const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes, messageTimeout: limits.requestTimeout }
+  const settings = {
+    clock,
+    limits,
+    maxMessageSize: limits.body + limits.headerBytes,
+    tokenLength: init.settings.extensions.tokenLength,
+    messageTimeout: limits.requestTimeout
+  }
   let accepting = true
 
   const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {

@@ -1,6 +1,7 @@
 import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
 import { type Block, readBlock } from '../codec/block.ts'
-import { CODE, METHODS } from '../codec/codes.ts'
+import { CODE } from '../codec/codes.ts'
+import type { Extensions } from '../codec/extensions.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import type { Uploads } from '../exchanges/uploads.ts'
@@ -34,6 +35,7 @@ export interface ResourceServerParts<R extends Remote> {
   readonly kept: KeptAnswers
   readonly formats: FormatTable
   readonly registrar: Registrar<R>
+  readonly extensions: Extensions
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
 }
@@ -58,17 +60,18 @@ export class ResourceServer<R extends Remote> {
   handle(exchange: Exchange<R>): void {
     const { message, remote } = exchange
     const host = this.#host
-    const { registrar, errors } = this.#parts
+    const { registrar, errors, extensions } = this.#parts
     try {
       const endpoint = (remote.endpoint ??= this.#introduce(remote))
-      const request = readRequest(message, this.#paths, host.limits, remote.reliable)
+      const request = readRequest(message, this.#paths, host.limits, remote.reliable, extensions)
       const { code } = message
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
-      if (exchange.toMulticast && code !== CODE.GET) {
+      // A code that the app has named is one that it takes from a group.
+      if (exchange.toMulticast && code !== CODE.GET && code <= CODE.IPATCH) {
         exchange.suppress()
         return
       }
-      const method = METHODS[code]
+      const method = extensions.codes.methodOf(code)
       if (method === undefined) throw new Refusal(CODE.METHOD_NOT_ALLOWED, 'CoAP has no such method.')
       if (request.block1 !== NONE) {
         if (!this.#assemble(exchange, request, readBlock(request.block1))) return
