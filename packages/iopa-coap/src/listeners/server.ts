@@ -26,6 +26,8 @@ export interface ServerSettings {
   readonly leisure: number
   /** Milliseconds for which parts of a body, in either direction, are kept. */
   readonly lifetime: number
+  /** Most bytes of a body in blocks that is collected before its request runs. */
+  readonly collected: number
 }
 
 /** What a server needs of the transport below it. */
@@ -44,7 +46,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, { introduce, notifier }: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime } = settings
+  const { host, clock, counters, szx, amplification, leisure, lifetime, collected } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -52,7 +54,7 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
   const kept = new KeptAnswers({ clock, bytes, lifetime })
   const errors = new ErrorResponses({ limits, logger, guard, counters })
   const responses = new Responses({ clock, guard, errors, kept, szx, leisure })
-  const uploads = new Uploads({ body: limits.body, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
+  const uploads = new Uploads({ body: limits.body, collected, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
   const notifications = new Notifications({ formats, kept, logger, szx })
   const observers = new Observers<R>({ host, counters, formats, responses, notifications, notifier })
   const resources = new ResourceServer<R>(host, clock, { guard, uploads, errors, responses, kept, formats, registrar: observers, introduce })
