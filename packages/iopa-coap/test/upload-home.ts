@@ -66,9 +66,9 @@ export interface UploadHome extends AsyncDisposable {
   listen(): Promise<void>
 }
 
-export function uploadHome(limits: Partial<Limits> = {}, options: CoapOptions = {}): UploadHome {
+export function uploadHome(limits: Partial<Limits> = {}, options: CoapOptions = {}, seed = 1): UploadHome {
   const clock = virtualClock()
-  const network = virtualNetwork({ clock })
+  const network = virtualNetwork({ clock, seed })
   const app = new App({ logger: false, clock }).use(router()).use(
     coap({
       host: '10.0.0.1',
