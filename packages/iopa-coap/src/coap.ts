@@ -56,6 +56,11 @@ export interface CoapOptions extends ExtensionOptions {
   readonly transmission?: TransmissionParameters
   /** Largest block, in bytes: a power of two from 16 to 1024, which is the default. */
   readonly blockSize?: number
+  /**
+   * Most bytes of a body in blocks that is complete before its handler runs; 16,384 unless given. The handler of a larger one runs with the first block, and
+   * reads the body while it arrives: 0 does so with every body in blocks, Infinity with none.
+   */
+  readonly collectUpTo?: number
   /** Whether requests of a client are confirmable unless they say otherwise with `coap.Confirmable`; true unless given. */
   readonly confirmable?: boolean
   /**
@@ -80,6 +85,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   limits: true,
   transmission: true,
   blockSize: true,
+  collectUpTo: true,
   confirmable: true,
   amplification: true,
   multicast: true,
@@ -103,10 +109,12 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const network = options.network ?? datagramNetwork()
   const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
-  const { blockSize = 1024, amplification = 3 } = options
+  const { blockSize = 1024, amplification = 3, collectUpTo = 16_384 } = options
   const extensions = extensionsOf(options)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
+
+  if (!(collectUpTo >= 0)) throw optionError(`collectUpTo is a number of bytes, at least 0, not ${collectUpTo}.`)
 
   const listen = async (host: Host): Promise<CoapListener> => {
     const own = host.withLimits(options.limits)
@@ -123,7 +131,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
       amplification: factor,
       leisure: parameters.leisure,
       lifetime: parameters.exchangeLifetime,
-      extensions
+      extensions,
+      collected: collectUpTo
     }
     const listeners: Listener[] = []
     const { port = DEFAULT_PORT, multicast = false } = options

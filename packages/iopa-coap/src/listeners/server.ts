@@ -29,6 +29,8 @@ export interface ServerSettings {
   readonly lifetime: number
   /** What the app takes beyond the messages that this package knows. */
   readonly extensions: Extensions
+  /** Most bytes of a body in blocks that is collected before its request runs. */
+  readonly collected: number
 }
 
 /** What a server needs of the transport below it. */
@@ -47,7 +49,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, { introduce, notifier }: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime, extensions } = settings
+  const { host, clock, counters, szx, amplification, leisure, lifetime, extensions, collected } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -55,7 +57,7 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
   const kept = new KeptAnswers({ clock, bytes, lifetime })
   const errors = new ErrorResponses({ limits, logger, guard, counters })
   const responses = new Responses({ clock, guard, errors, kept, szx, leisure })
-  const uploads = new Uploads({ body: limits.body, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
+  const uploads = new Uploads({ body: limits.body, collected, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
   const notifications = new Notifications({ formats, kept, logger, szx })
   const observers = new Observers<R>({ host, counters, formats, responses, notifications, notifier })
   const resources = new ResourceServer<R>(host, clock, {

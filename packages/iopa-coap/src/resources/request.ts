@@ -1,4 +1,4 @@
-import { type Body, byteBody, IopaError, type Limits, type RequestSource } from '@iopa/transport'
+import { type Body, byteBody, type Context, IopaError, type Limits, type RequestSource } from '@iopa/transport'
 import { BERT } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { codingOf, typeOfFormat } from '../codec/content-formats.ts'
@@ -13,6 +13,15 @@ import type { PathCache } from './path-cache.ts'
 const NONE = -1
 
 const BESIDE_THE_KEY: ReadonlySet<number> = new Set([OPTION.BLOCK1, OPTION.BLOCK2, OPTION.OBSERVE, OPTION.CONTENT_FORMAT, OPTION.ETAG, OPTION.ECHO])
+
+/** A body that is read while its blocks arrive. */
+export interface RequestUpload {
+  readonly body: AsyncIterable<Uint8Array>
+  /** Gives it the context that reads it, and runs that: `run` calls `done` when the answer is sealed. */
+  begin(context: Context, run: (done: () => void) => void): void
+  /** The request cannot be run. */
+  cancel(): void
+}
 
 /**
  * What a request says in its options, read in one walk over them; also the source from which its context takes headers and body.
@@ -45,6 +54,8 @@ export class CoapRequest implements RequestSource {
   trace: string[] | null = null
   /** The body that was assembled from blocks. */
   assembled: Uint8Array | undefined = undefined
+  /** The body that is read while it arrives. */
+  upload: RequestUpload | undefined = undefined
 
   constructor(message: ReceivedMessage) {
     this.message = message
@@ -56,6 +67,7 @@ export class CoapRequest implements RequestSource {
   }
 
   body(): Body {
+    if (this.upload !== undefined) return this.upload.body
     if (this.assembled !== undefined) return this.assembled.length === 0 ? null : this.assembled
     const { bytes, optionsEnd } = this.message
     return optionsEnd < bytes.length ? byteBody(bytes, optionsEnd + 1) : null
