@@ -27,6 +27,7 @@ export type {
   OnSendingHeaders,
   RandomAccessBody,
   SendingOptions,
+  Trailers,
   User,
   Validity
 } from './iopa-keys.ts'
