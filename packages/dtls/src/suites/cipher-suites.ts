@@ -1,0 +1,22 @@
+import type { KeyExchangeName } from '../key-exchange/key-exchange.ts'
+import { AES_128_CCM, AES_128_CCM_8, AES_128_GCM, type Aead } from './aead.ts'
+
+/** A cipher suite: how the keys are agreed on, and what protects the records. All of them hash with SHA-256. */
+export interface CipherSuite {
+  readonly id: number
+  readonly name: string
+  readonly exchange: KeyExchangeName
+  readonly cipher: Aead
+}
+
+/** The suites in the order of preference (RFC 5487, RFC 6655; _CCM_8 is mandatory in RFC 7252 section 9.1.3.1). */
+export const CIPHER_SUITES: readonly CipherSuite[] = [
+  { id: 0x00a8, name: 'TLS_PSK_WITH_AES_128_GCM_SHA256', exchange: 'psk', cipher: AES_128_GCM },
+  { id: 0xc0a4, name: 'TLS_PSK_WITH_AES_128_CCM', exchange: 'psk', cipher: AES_128_CCM },
+  { id: 0xc0a8, name: 'TLS_PSK_WITH_AES_128_CCM_8', exchange: 'psk', cipher: AES_128_CCM_8 }
+]
+
+const BY_ID: ReadonlyMap<number, CipherSuite> = new Map(CIPHER_SUITES.map(suite => [suite.id, suite]))
+
+/** The suite of a number; undefined for one that is not known here. */
+export const suiteById = (id: number): CipherSuite | undefined => BY_ID.get(id)
