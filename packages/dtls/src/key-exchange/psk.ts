@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
-import { pskPremaster, wipe } from '../suites/key-schedule.ts'
+import { pskPremaster } from '../suites/key-schedule.ts'
 import type { ClientExchange, ClientParameters, KeyExchange, ServerExchange, ServerParameters } from './key-exchange.ts'
 import { type PskKeys, readIdentity } from './psk-keys.ts'
 
