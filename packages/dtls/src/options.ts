@@ -12,6 +12,10 @@ export interface DtlsOptions {
   readonly requestCert?: boolean
   /** Raw public keys of peers by the id of their user (RFC 7250), as PEM or DER of a SubjectPublicKeyInfo. */
   readonly rawPublicKeys?: Readonly<Record<string, string | Uint8Array>>
+  /** Clients only: false accepts a certificate or raw public key that cannot be verified; for tests. */
+  readonly verify?: boolean
+  /** Clients only: the name to verify and to ask for, where it is not the host of the URL. */
+  readonly serverName?: string
   /** Connection ids (RFC 9146): a session follows its peer to another address. */
   readonly cid?: boolean
   /** The realm of the users whose identity is proven here. */

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { HandshakeFailure } from '../src/alerts.ts'
 import { certificateDetails } from '../src/certificates/certificate-details.ts'
-import { decodeCertificateList, encodeCertificateList, parseCertificate } from '../src/certificates/certificate-list.ts'
-import { parsePublicKeyInfo, publicKeyInfo, readPrivateKey, readPublicKey } from '../src/certificates/signing-keys.ts'
+import { certificateListBytes, readCertificateList } from '../src/certificates/certificate-list.ts'
+import { rawPublicKeyBytes, readRawPublicKey } from '../src/certificates/raw-public-key.ts'
+import { publicKeyInfo, readPrivateKey, readPublicKey } from '../src/certificates/signing-keys.ts'
 import { authority, issue } from './certificate-authority.ts'
 
 const root = authority('authority', { pathLength: 3, keyUsage: 0x06 })
@@ -9,37 +11,33 @@ const own = issue({ names: ['lamp.example'], keyUsage: 0x80 }, root)
 
 describe('A list of certificates', () => {
   test('comes back as it was', () => {
-    const bytes = encodeCertificateList([own.der, root.der])
-    expect(decodeCertificateList(bytes, 2)).toEqual([own.der, root.der].map(der => new Uint8Array(der)).map(der => Buffer.from(der)))
-    expect(decodeCertificateList(encodeCertificateList([]), 2)).toEqual([])
+    expect(readCertificateList(certificateListBytes([own.der, root.der])).map(({ raw }) => raw)).toEqual([own.der, root.der])
+    expect(readCertificateList(certificateListBytes([]))).toEqual([])
   })
 
   test('is refused at each length that does not fit', () => {
-    const bytes = encodeCertificateList([own.der])
-    for (let length = 0; length < bytes.length; length++) expect(decodeCertificateList(bytes.subarray(0, length), 8)).toBeUndefined()
+    const bytes = certificateListBytes([own.der])
+    for (let length = 0; length < bytes.length; length++) expect(() => readCertificateList(bytes.subarray(0, length))).toThrow(HandshakeFailure)
     for (let index = 0; index < 6; index++) {
       const changed = Buffer.from(bytes)
       changed[index] = (changed[index] as number) ^ 1
-      expect(decodeCertificateList(changed, 8)).toBeUndefined()
+      expect(() => readCertificateList(changed)).toThrow(HandshakeFailure)
     }
-    expect(decodeCertificateList(Buffer.from([0, 0, 3, 0, 0, 0]), 8)).toBeUndefined()
+    expect(() => readCertificateList(Buffer.from([0, 0, 3, 0, 0, 0]))).toThrow(HandshakeFailure)
   })
 
   test('is refused with more certificates or bytes than a chain may have', () => {
-    expect(decodeCertificateList(encodeCertificateList([own.der, own.der, own.der]), 2)).toBeUndefined()
-    expect(decodeCertificateList(encodeCertificateList([Buffer.alloc(17_000)]), 8)).toBeUndefined()
+    expect(() => readCertificateList(certificateListBytes(Array.from({ length: 9 }, () => own.der)))).toThrow('more than 8')
+    expect(() => readCertificateList(certificateListBytes([Buffer.alloc(17_000)]))).toThrow(HandshakeFailure)
+  })
+
+  test('has DER of one certificate each', () => {
+    for (const wrong of [Buffer.from(own.cert), Buffer.concat([own.der, Buffer.from([0])]), own.der.subarray(1)])
+      expect(() => readCertificateList(certificateListBytes([wrong]))).toThrow('cannot be read')
   })
 })
 
-describe('A certificate of a peer', () => {
-  test('is DER of one certificate', () => {
-    expect(parseCertificate(own.der)?.subject).toBe('CN=device')
-    expect(parseCertificate(Buffer.from(own.cert))).toBeUndefined()
-    expect(parseCertificate(Buffer.concat([own.der, Buffer.from([0])]))).toBeUndefined()
-    expect(parseCertificate(own.der.subarray(1))).toBeUndefined()
-    expect(parseCertificate(new Uint8Array(0))).toBeUndefined()
-  })
-
+describe('A certificate', () => {
   test('shows key usage and path length', () => {
     expect(certificateDetails(own.der)).toMatchObject({ keyUsage: 0x80, strongSignature: true, unknownCritical: false })
     expect(certificateDetails(root.der)).toMatchObject({ keyUsage: 0x06, pathLength: 3 })
@@ -49,11 +47,10 @@ describe('A certificate of a peer', () => {
     let read = 0
     for (let index = 0; index < own.der.length; index++) {
       expect(certificateDetails(own.der.subarray(0, index))).toBeUndefined()
-      for (const bit of [1 << index % 8]) {
+      for (const bit of [1 << (index % 8)]) {
         const changed = Buffer.from(own.der)
         changed[index] = (changed[index] as number) ^ bit
         if (certificateDetails(changed) !== undefined) read++
-        parseCertificate(changed)
       }
     }
     expect(read).toBeGreaterThan(0)
@@ -63,12 +60,15 @@ describe('A certificate of a peer', () => {
 describe('A raw public key', () => {
   test('is a key on P-256 in one form', () => {
     const info = publicKeyInfo(own.publicKey)
-    expect(parsePublicKeyInfo(info)?.equals(own.publicKey)).toBe(true)
-    for (let length = 0; length < info.length; length++) expect(parsePublicKeyInfo(info.subarray(0, length))).toBeUndefined()
-    expect(parsePublicKeyInfo(Buffer.concat([info, Buffer.from([0])]))).toBeUndefined()
+    const read = (given: Uint8Array) => readRawPublicKey(rawPublicKeyBytes(given))
+    expect(read(info)?.equals(own.publicKey)).toBe(true)
+    expect(read(Buffer.alloc(0))).toBeUndefined()
+    for (let length = 1; length < info.length; length++) expect(() => read(info.subarray(0, length))).toThrow('no ECDSA key')
+    expect(() => read(Buffer.concat([info, Buffer.from([0])]))).toThrow('no ECDSA key')
     const off = Buffer.from(info)
     off[off.length - 1] = (off[off.length - 1] as number) ^ 1
-    expect(parsePublicKeyInfo(off)).toBeUndefined()
+    expect(() => read(off)).toThrow('no ECDSA key')
+    expect(() => readRawPublicKey(info)).toThrow(HandshakeFailure)
   })
 
   test('is given as PEM or DER', () => {

@@ -1,8 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { decodeEcdhParameters, decodePoint, encodeEcdhParameters, encodePoint } from '../src/key-exchange/ecdh-parameters.ts'
+import { HandshakeFailure } from '../src/alerts.ts'
+import { ByteReader } from '../src/bytes.ts'
+import { ecdhParameterBytes, readEcdhParameters } from '../src/key-exchange/ecdh-parameters.ts'
 import { ephemeralKey, NAMED_GROUPS, SECP256R1, X25519 } from '../src/key-exchange/named-groups.ts'
-import { chooseSignature, isSigned, signed } from '../src/key-exchange/signatures.ts'
+import { checkSigned, signed } from '../src/key-exchange/signatures.ts'
 
 describe('An ephemeral key', () => {
   test.each(NAMED_GROUPS)('shares a secret in group %i', group => {
@@ -19,11 +21,11 @@ describe('An ephemeral key', () => {
     for (const index of [1, 33, 64]) {
       const off = Buffer.from(peer)
       off[index] = (off[index] as number) ^ 1
-      expect(key.agree(off)).toBeUndefined()
+      expect(() => key.agree(off)).toThrow('no point of the curve')
     }
-    expect(key.agree(Buffer.concat([Buffer.from([4]), Buffer.alloc(64)]))).toBeUndefined()
+    expect(() => key.agree(Buffer.concat([Buffer.from([4]), Buffer.alloc(64)]))).toThrow('no point of the curve')
     // Coordinates that are not below the prime.
-    expect(key.agree(Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 255)]))).toBeUndefined()
+    expect(() => key.agree(Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 255)]))).toThrow('no point of the curve')
   })
 
   test('refuses the point at infinity, compressed and hybrid points, and other lengths', () => {
@@ -32,36 +34,31 @@ describe('An ephemeral key', () => {
     const compressed = Buffer.concat([Buffer.from([2 + ((peer[64] as number) & 1)]), peer.subarray(1, 33)])
     const hybrid = Buffer.concat([Buffer.from([6 + ((peer[64] as number) & 1)]), peer.subarray(1)])
     for (const point of [Buffer.from([0]), compressed, hybrid, peer.subarray(0, 64), Buffer.concat([peer, Buffer.from([0])]), Buffer.alloc(0)])
-      expect(key.agree(point)).toBeUndefined()
+      expect(() => key.agree(point)).toThrow('no point of the curve')
   })
 
   test('refuses points of small order in X25519', () => {
     const key = ephemeralKey(X25519)
     const order8 = Buffer.from('e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800', 'hex')
-    for (const point of [Buffer.alloc(32), Buffer.concat([Buffer.from([1]), Buffer.alloc(31)]), order8]) expect(key.agree(point)).toBeUndefined()
-    expect(key.agree(Buffer.alloc(31, 9))).toBeUndefined()
+    for (const point of [Buffer.alloc(32), Buffer.concat([Buffer.from([1]), Buffer.alloc(31)]), order8])
+      expect(() => key.agree(point)).toThrow('no point of the curve')
+    expect(() => key.agree(Buffer.alloc(31, 9))).toThrow('no point of the curve')
   })
 })
 
 describe('Parameters of a server', () => {
-  const bytes = encodeEcdhParameters(SECP256R1, ephemeralKey(SECP256R1).publicKey)
+  const bytes = ecdhParameterBytes(ephemeralKey(SECP256R1))
+  const read = (given: Uint8Array) => readEcdhParameters(new ByteReader(given))
 
   test('are read from the beginning', () => {
-    const read = decodeEcdhParameters(Buffer.concat([bytes, Buffer.from([1, 2, 3])]))
-    expect(read?.group).toBe(SECP256R1)
-    expect(read?.bytes).toEqual(bytes)
+    expect(read(Buffer.concat([bytes, Buffer.from([1, 2, 3])]))).toEqual({ group: SECP256R1, publicKey: bytes.subarray(4) })
   })
 
   test('are refused at each length that does not fit, and for a group or form that was not offered', () => {
-    for (let length = 0; length < bytes.length; length++) expect(decodeEcdhParameters(bytes.subarray(0, length))).toBeUndefined()
-    expect(decodeEcdhParameters(Buffer.from([3, 0, 24, 1, 4]))).toBeUndefined()
-    expect(decodeEcdhParameters(Buffer.from([1, 0, 23, 1, 4]))).toBeUndefined()
-    expect(decodeEcdhParameters(Buffer.from([3, 0, 23, 0]))).toBeUndefined()
-  })
-
-  test('have one point in the answer, and nothing behind it', () => {
-    expect(decodePoint(encodePoint(Buffer.from([4, 5])))).toEqual(Buffer.from([4, 5]))
-    for (const wrong of [[], [0], [1], [2, 4], [1, 4, 5]]) expect(decodePoint(Buffer.from(wrong))).toBeUndefined()
+    for (let length = 0; length < bytes.length; length++) expect(() => read(bytes.subarray(0, length))).toThrow(HandshakeFailure)
+    expect(() => read(Buffer.from([3, 0, 24, 1, 4]))).toThrow('not offered')
+    expect(() => read(Buffer.from([1, 0, 23, 1, 4]))).toThrow('not offered')
+    expect(() => read(Buffer.from([3, 0, 23, 0]))).toThrow(HandshakeFailure)
   })
 })
 
@@ -69,25 +66,21 @@ describe('A signature', () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const message = Buffer.from('randoms and parameters')
   const bytes = signed(message, privateKey)
+  const check = (given: Uint8Array, over: Uint8Array = message, key = publicKey) => checkSigned(new ByteReader(given), over, key)
 
   test('proves the key over the message', () => {
-    expect(isSigned(bytes, message, publicKey)).toBe(true)
-    expect(isSigned(bytes, Buffer.from('other parameters'), publicKey)).toBe(false)
-    expect(isSigned(bytes, message, generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).publicKey)).toBe(false)
+    expect(() => check(bytes)).not.toThrow()
+    expect(() => check(bytes, Buffer.from('other parameters'))).toThrow('wrong')
+    expect(() => check(bytes, message, generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).publicKey)).toThrow('wrong')
   })
 
   test('is refused with any bit changed, cut or followed', () => {
     for (let index = 0; index < bytes.length; index++) {
       const changed = Buffer.from(bytes)
       changed[index] = (changed[index] as number) ^ 1
-      expect(isSigned(changed, message, publicKey)).not.toBe(true)
-      expect(isSigned(bytes.subarray(0, index), message, publicKey)).toBeUndefined()
+      expect(() => check(changed)).toThrow(HandshakeFailure)
+      expect(() => check(bytes.subarray(0, index))).toThrow(HandshakeFailure)
     }
-    expect(isSigned(Buffer.concat([bytes, Buffer.from([0])]), message, publicKey)).toBeUndefined()
-  })
-
-  test('is made only with a scheme that the peer takes', () => {
-    expect(chooseSignature([0x0601, 0x0403])).toBe(0x0403)
-    expect(chooseSignature([0x0401, 0x0203])).toBeUndefined()
+    expect(() => check(Buffer.concat([bytes, Buffer.from([0])]))).toThrow(HandshakeFailure)
   })
 })

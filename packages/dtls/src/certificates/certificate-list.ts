@@ -1,48 +1,36 @@
 import { X509Certificate } from 'node:crypto'
+import { ALERT, HandshakeFailure } from '../alerts.ts'
+import { ByteReader, vector } from '../bytes.ts'
+import { MOST_CERTIFICATES } from './chain.ts'
 
 /** Bytes of the longest chain that is read. */
 const LONGEST_CHAIN = 16 * 1024
 
-/** `ASN.1Cert certificate_list<0..2^24-1>` of a Certificate message (RFC 5246 section 7.4.2). */
-export function encodeCertificateList(certificates: readonly Uint8Array[]): Buffer {
-  const parts: Buffer[] = []
-  let total = 0
-  for (const certificate of certificates) {
-    parts.push(encodeLength(certificate.length), Buffer.from(certificate))
-    total += certificate.length + 3
-  }
-  return Buffer.concat([encodeLength(total), ...parts])
-}
+/** The body of a Certificate message (RFC 5246 section 7.4.2): the own one first. */
+export const certificateListBytes = (certificates: readonly Uint8Array[]): Buffer =>
+  vector(3, ...certificates.map(certificate => vector(3, certificate)))
 
-/** Reads the DER of each; undefined for lengths that do not fit, and for more certificates or bytes than a chain may have. */
-export function decodeCertificateList(bytes: Uint8Array, most: number): readonly Uint8Array[] | undefined {
-  if (bytes.length < 3 || bytes.length > LONGEST_CHAIN || decodeLength(bytes, 0) !== bytes.length - 3) return undefined
-  const certificates: Uint8Array[] = []
-  let at = 3
-  while (at < bytes.length) {
-    if (certificates.length === most || bytes.length - at < 3) return undefined
-    const length = decodeLength(bytes, at)
-    if (length === 0 || length > bytes.length - at - 3) return undefined
-    certificates.push(bytes.subarray(at + 3, at + 3 + length))
-    at += 3 + length
+/** Reads a Certificate message. @throws HandshakeFailure for lengths that do not fit, for a chain that is too long, and for what is no certificate. */
+export const readCertificateList = (body: Uint8Array): readonly X509Certificate[] => {
+  const message = new ByteReader(body)
+  const list = new ByteReader(message.vector(3, 0, LONGEST_CHAIN))
+  message.end()
+  const certificates: X509Certificate[] = []
+  while (list.left > 0) {
+    if (certificates.length === MOST_CERTIFICATES)
+      throw new HandshakeFailure(ALERT.BAD_CERTIFICATE, `The peer has sent more than ${MOST_CERTIFICATES} certificates.`)
+    certificates.push(parseCertificate(list.vector(3, 1)))
   }
   return certificates
 }
 
-/** A certificate from its DER; undefined for bytes that are none, or more than one. */
-export function parseCertificate(der: Uint8Array): X509Certificate | undefined {
-  // PEM, which node:crypto takes too, is not what a peer may send.
-  if (der[0] !== 0x30) return undefined
+const parseCertificate = (der: Uint8Array): X509Certificate => {
   try {
     const certificate = new X509Certificate(der)
-    return certificate.raw.equals(der) ? certificate : undefined
+    // PEM, which node:crypto takes too, and bytes that follow are not what a peer may send.
+    if (certificate.raw.equals(der)) return certificate
   } catch {
-    return undefined
+    // Refused below.
   }
+  throw new HandshakeFailure(ALERT.BAD_CERTIFICATE, 'The peer has sent a certificate that cannot be read.')
 }
-
-/** A 24-bit length. */
-const encodeLength = (length: number): Buffer => Buffer.from([(length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff])
-
-const decodeLength = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number)

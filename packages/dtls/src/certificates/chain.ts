@@ -2,8 +2,8 @@ import type { KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { certificateDetails, DIGITAL_SIGNATURE } from './certificate-details.ts'
 
-/** Why a chain is refused: the names of alerts (RFC 5246 section 7.2.2). */
-export type ChainRefusal = 'bad_certificate' | 'unsupported_certificate' | 'certificate_expired' | 'certificate_unknown' | 'unknown_ca'
+/** Why a chain is refused: the names of alerts. */
+export type ChainRefusal = 'BAD_CERTIFICATE' | 'UNSUPPORTED_CERTIFICATE' | 'CERTIFICATE_EXPIRED' | 'UNKNOWN_CA'
 
 /** What a chain is checked against. */
 export interface ChainPolicy {
@@ -28,7 +28,7 @@ const ANY_PURPOSE = '2.5.29.37.0'
 /** Checks a chain, the peer's own certificate first (RFC 5280 section 6, without policies, name constraints and revocation lists). Undefined where it is good. */
 export function refusedChain(chain: readonly X509Certificate[], policy: ChainPolicy): ChainRefusal | undefined {
   const [own, ...others] = chain
-  if (own === undefined || chain.length > MOST_CERTIFICATES) return 'bad_certificate'
+  if (own === undefined || chain.length > MOST_CERTIFICATES) return 'BAD_CERTIFICATE'
   const refusal = refusedOwn(own, policy)
   if (refusal !== undefined) return refusal
   // The certificates that have led from the peer's own one upwards.
@@ -39,19 +39,19 @@ export function refusedChain(chain: readonly X509Certificate[], policy: ChainPol
     const anchor = policy.authorities.find(authority => hasIssued(authority, last))
     if (anchor !== undefined) return refusedIssuer(anchor, path.length - 1, policy, false)
     const issuer = others.find(other => !path.includes(other) && hasIssued(other, last))
-    if (issuer === undefined) return 'unknown_ca'
+    if (issuer === undefined) return 'UNKNOWN_CA'
     const refused = refusedIssuer(issuer, path.length - 1, policy, true)
     if (refused !== undefined) return refused
     path.push(issuer)
   }
-  return 'bad_certificate'
+  return 'BAD_CERTIFICATE'
 }
 
 const refusedOwn = (own: X509Certificate, policy: ChainPolicy): ChainRefusal | undefined => {
   const { keyUsage = DIGITAL_SIGNATURE } = certificateDetails(own.raw) ?? {}
-  if ((keyUsage & DIGITAL_SIGNATURE) === 0) return 'unsupported_certificate'
+  if ((keyUsage & DIGITAL_SIGNATURE) === 0) return 'UNSUPPORTED_CERTIFICATE'
   const { name } = policy
-  if (name !== undefined && !hasName(own, name)) return 'bad_certificate'
+  if (name !== undefined && !hasName(own, name)) return 'BAD_CERTIFICATE'
   return refusedAnywhere(own, policy, !policy.authorities.some(({ raw }) => raw.equals(own.raw)))
 }
 
@@ -63,21 +63,21 @@ const hasName = (certificate: X509Certificate, name: string): boolean =>
 function refusedIssuer(issuer: X509Certificate, below: number, policy: ChainPolicy, signed: boolean): ChainRefusal | undefined {
   const { pathLength = -1 } = certificateDetails(issuer.raw) ?? {}
   // Basic constraints must say so: any certificate could sign another one.
-  if (!issuer.ca || pathLength < below) return 'unknown_ca'
+  if (!issuer.ca || pathLength < below) return 'UNKNOWN_CA'
   return refusedAnywhere(issuer, policy, signed)
 }
 
 /** What holds for each certificate of a path; `signed` is false for one that is trusted without its signature. */
 function refusedAnywhere(certificate: X509Certificate, { role, now }: ChainPolicy, signed: boolean): ChainRefusal | undefined {
   const details = certificateDetails(certificate.raw)
-  if (details === undefined) return 'bad_certificate'
-  if (details.unknownCritical || (signed && !details.strongSignature) || !hasStrongKey(certificate)) return 'unsupported_certificate'
+  if (details === undefined) return 'BAD_CERTIFICATE'
+  if (details.unknownCritical || (signed && !details.strongSignature) || !hasStrongKey(certificate)) return 'UNSUPPORTED_CERTIFICATE'
   // A date that cannot be read is never within the range.
-  if (!(Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo))) return 'certificate_expired'
+  if (!(Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo))) return 'CERTIFICATE_EXPIRED'
   // This is what node:crypto calls extended key usage.
   const purposes = certificate.keyUsage as readonly string[] | undefined
   const purpose = role === 'server' ? SERVER_AUTH : CLIENT_AUTH
-  if (purposes !== undefined && !purposes.includes(purpose) && !purposes.includes(ANY_PURPOSE)) return 'unsupported_certificate'
+  if (purposes !== undefined && !purposes.includes(purpose) && !purposes.includes(ANY_PURPOSE)) return 'UNSUPPORTED_CERTIFICATE'
   return undefined
 }
 

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 
 /** Whether a key can sign a handshake of TLS_ECDHE_ECDSA: ECDSA on P-256, the curve of RFC 7252 9.1.3.2. */
 export const isSigningKey = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean =>
@@ -7,18 +7,10 @@ export const isSigningKey = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObj
 /** A SubjectPublicKeyInfo in the one form that is compared: an uncompressed point. */
 export const publicKeyInfo = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' })
 
-/** A key from the bytes that a peer has sent; undefined where they are none that could sign, or have another form than `publicKeyInfo`. */
-export function parsePublicKeyInfo(der: Uint8Array): KeyObject | undefined {
-  try {
-    const key = createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' })
-    return isSigningKey(key) && publicKeyInfo(key).equals(der) ? key : undefined
-  } catch {
-    return undefined
-  }
-}
-
 /** Text, or bytes that begin like a PEM file. */
 const isPem = (given: string | Uint8Array): boolean => typeof given === 'string' || given[0] === 0x2d
+
+const textOf = (given: string | Uint8Array): string => (typeof given === 'string' ? given : Buffer.from(given).toString('latin1'))
 
 /** Reads a public key as a user gives it: PEM or DER. @throws Error if it is none. */
 export const readPublicKey = (given: string | Uint8Array): KeyObject =>
@@ -28,10 +20,8 @@ export const readPublicKey = (given: string | Uint8Array): KeyObject =>
 export const readPrivateKey = (given: string | Uint8Array): KeyObject =>
   createPrivateKey(isPem(given) ? { key: textOf(given), format: 'pem' } : { key: Buffer.from(given as Uint8Array), format: 'der', type: 'pkcs8' })
 
-const textOf = (given: string | Uint8Array): string => (typeof given === 'string' ? given : Buffer.from(given).toString('latin1'))
-
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-/** The certificates of what a user gives: PEM with one or more, or DER of one. */
-export const certificatesOf = (given: string | Uint8Array): readonly (string | Uint8Array)[] =>
-  isPem(given) ? (textOf(given).match(PEM_CERTIFICATE) ?? []) : [given]
+/** Reads what a user gives: PEM with any number of certificates, or DER of one. @throws Error if one cannot be read. */
+export const readCertificates = (given: string | Uint8Array): readonly X509Certificate[] =>
+  (isPem(given) ? (textOf(given).match(PEM_CERTIFICATE) ?? []) : [given]).map(certificate => new X509Certificate(certificate))

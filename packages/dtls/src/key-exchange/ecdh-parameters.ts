@@ -1,32 +1,23 @@
+import { ALERT, HandshakeFailure } from '../alerts.ts'
+import { type ByteReader, numberBytes, vector } from '../bytes.ts'
 import { NAMED_GROUPS } from './named-groups.ts'
 
 /** What a server chose: the group, and its public key in it (RFC 8422 section 5.4, ServerECDHParams). */
 export interface EcdhParameters {
   readonly group: number
   readonly publicKey: Uint8Array
-  /** The bytes that they take: what is signed. */
-  readonly bytes: Uint8Array
 }
 
 const NAMED_CURVE = 3
-const HEAD = 4
 
-export const encodeEcdhParameters = (group: number, publicKey: Uint8Array): Buffer =>
-  Buffer.concat([Buffer.from([NAMED_CURVE, group >>> 8, group & 0xff]), encodePoint(publicKey)])
+export const ecdhParameterBytes = ({ group, publicKey }: EcdhParameters): Buffer =>
+  Buffer.concat([numberBytes(NAMED_CURVE, 1), numberBytes(group, 2), vector(1, publicKey)])
 
-/** Reads them from the beginning of `bytes`; undefined for lengths that do not fit, and for a group that was not offered. */
-export function decodeEcdhParameters(bytes: Uint8Array): EcdhParameters | undefined {
-  if (bytes.length < HEAD || bytes[0] !== NAMED_CURVE) return undefined
-  const group = ((bytes[1] as number) << 8) | (bytes[2] as number)
-  if (!NAMED_GROUPS.includes(group)) return undefined
-  const end = HEAD + (bytes[3] as number)
-  if (end === HEAD || end > bytes.length) return undefined
-  return { group, publicKey: bytes.subarray(HEAD, end), bytes: bytes.subarray(0, end) }
+/** @throws HandshakeFailure for lengths that do not fit, and for a group that was not offered. */
+export const readEcdhParameters = (reader: ByteReader): EcdhParameters => {
+  const form = reader.number(1)
+  const group = reader.number(2)
+  if (form !== NAMED_CURVE || !NAMED_GROUPS.includes(group))
+    throw new HandshakeFailure(ALERT.ILLEGAL_PARAMETER, `The server has chosen the group ${group}, which was not offered.`)
+  return { group, publicKey: reader.vector(1, 1) }
 }
-
-/** `opaque point <1..2^8-1>`: also what a client answers. */
-export const encodePoint = (publicKey: Uint8Array): Buffer => Buffer.concat([Buffer.from([publicKey.length]), publicKey])
-
-/** Reads it where it takes all bytes. */
-export const decodePoint = (bytes: Uint8Array): Uint8Array | undefined =>
-  bytes.length >= 2 && bytes[0] === bytes.length - 1 ? bytes.subarray(1) : undefined
