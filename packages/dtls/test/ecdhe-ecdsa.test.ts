@@ -139,7 +139,7 @@ describe('Raw public keys', () => {
     const outcome = await exchange({ ...server, cert: lamp.cert }, { ...CLIENT, key: sensor.key })
     expect(outcome.server.user).toMatchObject({ id: 'sensor-1', by: 'rpk' })
     expect(outcome.client.certificate?.()).toMatchObject({ subject: { CN: 'device' } })
-    const reverse = await exchange({ ...MUTUAL }, { ...SENSOR, ca: undefined, rawPublicKeys: { lamp: publicPem(lamp) } } as DtlsOptions)
+    const reverse = await exchange({ ...MUTUAL }, { key: sensor.key, cert: sensor.cert, rawPublicKeys: { lamp: publicPem(lamp) } })
     expect(reverse.server.certificate?.()).toMatchObject({ subject: { CN: 'sensor' } })
     expect(reverse.client.user).toEqual({ id: 'lamp', by: 'rpk' })
   })
