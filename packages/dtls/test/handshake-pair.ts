@@ -7,11 +7,8 @@ import type { Established } from '../src/handshake/handshake.ts'
 import { readFragments } from '../src/handshake/reassembly.ts'
 import type { ClientSessions, ServerSessions } from '../src/handshake/resumption.ts'
 import { ServerHandshake } from '../src/handshake/server-handshake.ts'
-import { ecdheEcdsa } from '../src/key-exchange/ecdhe-ecdsa.ts'
-import { ecdhePsk } from '../src/key-exchange/ecdhe-psk.ts'
 import type { KeyExchange } from '../src/key-exchange/key-exchange.ts'
-import { pskKeyExchange } from '../src/key-exchange/psk.ts'
-import { PskKeys } from '../src/key-exchange/psk-keys.ts'
+import { keyExchangesOf } from '../src/key-exchange/key-exchanges.ts'
 import type { DtlsOptions } from '../src/options.ts'
 import { contentOf, readRecord } from '../src/records/record.ts'
 
@@ -35,17 +32,8 @@ export interface Met {
   readonly sent: { readonly client: readonly Uint8Array[]; readonly server: readonly Uint8Array[] }
 }
 
-const exchangesOf = (options: DtlsOptions, clock: ReturnType<typeof virtualClock>): readonly KeyExchange[] => {
-  const { psk, realm } = options
-  const keys = psk === undefined ? undefined : new PskKeys(psk, clock)
-  const [own] = typeof psk === 'object' ? Object.entries(psk) : []
-  const clientKey = own && { identity: own[0], key: own[1] }
-  return [
-    ecdhePsk(keys, clientKey, realm),
-    pskKeyExchange(keys, clientKey, realm),
-    ecdheEcdsa(credentialsOf(options), clock, psk === undefined || options.ca !== undefined)
-  ]
-}
+const exchangesOf = (options: DtlsOptions, clock: ReturnType<typeof virtualClock>): readonly KeyExchange[] =>
+  keyExchangesOf(options, credentialsOf(options), clock)
 
 /** Lets a server and a client of these options shake hands. The cookie is left out. */
 export async function meet(serverOptions: DtlsOptions, clientOptions: DtlsOptions, meeting: Meeting = {}): Promise<Met> {

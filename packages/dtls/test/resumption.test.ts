@@ -45,6 +45,20 @@ describe('A session', () => {
     expect(looks).toBe(0)
   })
 
+  test('is not resumed when the key of its user was removed or replaced', async () => {
+    let key: Uint8Array | undefined = KEY
+    const server: DtlsOptions = { psk: async () => key }
+    const own = setUp()
+    await meet(server, PSK, own)
+    expect(isResumed(await meet(server, PSK, own))).toBe(true)
+    key = Buffer.alloc(16, 2)
+    const replaced = await meet(server, PSK, own)
+    expect([replaced.server, replaced.client]).toEqual([undefined, undefined])
+    key = undefined
+    expect((await meet(server, PSK, own)).server).toBeUndefined()
+    expect(own.serverStore.size).toBe(0)
+  })
+
   test('is resumed with the certificate that the full handshake has proven', async () => {
     const own = setUp()
     await meet(MUTUAL, SENSOR, own)

@@ -7,7 +7,7 @@ import { chooseGroup, eccExtensions, POINT_FORMATS } from './ecc-extensions.ts'
 import { type EcdhParameters, ecdhParameterBytes, readEcdhParameters } from './ecdh-parameters.ts'
 import type { ClientAnswer, ClientExchange, KeyExchange, ProvenIdentity, ServerExchange, ServerParameters } from './key-exchange.ts'
 import { type EphemeralKey, ephemeralKey } from './named-groups.ts'
-import { type ClientKey, PskIdentity, pskUser } from './psk.ts'
+import { type ClientKey, PskIdentity } from './psk.ts'
 import type { PskKeys } from './psk-keys.ts'
 
 /** The premaster secret of RFC 5489 section 2; the shared secret is overwritten. */
@@ -20,16 +20,13 @@ const premasterOf = (key: Uint8Array, shared: Uint8Array): Buffer => {
 class EcdhePskServer implements ServerExchange {
   readonly requestsCertificate: boolean = false
   readonly extensions: Extensions
-  readonly #keys: PskKeys
-  readonly #realm: string | undefined
   readonly #signal: AbortSignal
   readonly #ephemeral: EphemeralKey
-  readonly #identity = new PskIdentity()
+  readonly #identity: PskIdentity
 
   constructor(keys: PskKeys, realm: string | undefined, { signal, hello }: ServerParameters, group: number) {
-    this.#keys = keys
-    this.#realm = realm
     this.#signal = signal
+    this.#identity = new PskIdentity(keys, realm)
     this.#ephemeral = ephemeralKey(group)
     this.extensions = new Map(hello.extensions.has(EXTENSION.EC_POINT_FORMATS) ? [[EXTENSION.EC_POINT_FORMATS, POINT_FORMATS]] : [])
   }
@@ -46,12 +43,12 @@ class EcdhePskServer implements ServerExchange {
     reader.end()
     // Before the look-up, so that a wrong point is refused whether the identity is known or not.
     const shared = this.#ephemeral.agree(point)
-    const key = this.#identity.find(identity, this.#keys, this.#signal)
+    const key = this.#identity.find(identity, this.#signal)
     return key instanceof Promise ? key.then(found => premasterOf(found, shared)) : premasterOf(key, shared)
   }
 
   identity(): ProvenIdentity {
-    return { user: pskUser(this.#identity.proven, this.#realm) }
+    return this.#identity.proven
   }
 }
 
