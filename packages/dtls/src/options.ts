@@ -10,13 +10,23 @@ export interface DtlsOptions {
   readonly psk?: Readonly<Record<string, Uint8Array>> | PskLookup
   /** The identity of `psk` that a client uses; the first one unless given. */
   readonly identity?: string
+  /** The private key of `cert`, ECDSA on P-256. Without `cert` it is a raw public key that the peer knows. */
   readonly key?: string | Uint8Array
+  /** The certificate and those of the authorities below `ca`. A server also shows its key alone to clients that ask for that. */
   readonly cert?: string | Uint8Array
+  /** Authorities that are trusted. A client without it trusts those of Node, or only its `psk` or `rawPublicKeys` where it has these. */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[]
   /** Asks clients for a certificate and refuses those without one that `ca` has signed. */
   readonly requestCert?: boolean
-  /** Raw public keys of peers by the id of their user (RFC 7250), as PEM or DER of a SubjectPublicKeyInfo. */
+  /**
+   * Raw public keys of peers by the id of their user (RFC 7250), as PEM or DER of a SubjectPublicKeyInfo. A server with certificates then refuses clients that
+   * prove neither such a key nor, with `requestCert`, a certificate; a client takes servers with one of these keys.
+   */
   readonly rawPublicKeys?: Readonly<Record<string, string | Uint8Array>>
+  /** Clients only: false accepts a certificate or raw public key that cannot be verified; for tests. */
+  readonly verify?: boolean
+  /** Clients only: the name to verify and to ask for, where it is not the host of the URL. */
+  readonly serverName?: string
   /** Connection ids (RFC 9146): a session follows its peer to another address. False unless given. */
   readonly cid?: boolean
   /** Milliseconds without a record after which a session ends; a day unless given. A full channel ends those that were silent for `limits.idleTimeout` first. */
@@ -34,6 +44,8 @@ export const OPTIONS: Record<keyof DtlsOptions, OptionCheck> = {
   ca: true,
   requestCert: 'flag',
   rawPublicKeys: true,
+  verify: 'flag',
+  serverName: 'text',
   cid: 'flag',
   idle: true,
   realm: 'text'

@@ -15,6 +15,10 @@ export interface ProvenIdentity {
   readonly user: User | undefined
   /** The certificate as Node shows certificates, made when it is asked for. */
   readonly certificate?: () => unknown
+  /** Milliseconds since 1970 until which the proof counts: the end of a certificate. */
+  readonly until?: number
+  /** Asked before a session is resumed: whether the proof would still be accepted. Missing where nothing can have changed. */
+  readonly stillCounts?: () => Awaitable<boolean>
 }
 
 /** What the hello messages of a handshake have settled, seen from the server. */

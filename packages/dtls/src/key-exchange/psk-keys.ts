@@ -28,6 +28,8 @@ const isPromise = (value: unknown): value is PromiseLike<Key> => typeof (value a
 
 /** Pre-shared keys by identity, from a table or a look-up. A look-up that fails, or that takes too long, finds nothing. */
 export class PskKeys {
+  /** True for a look-up; a table stays as it is. */
+  readonly mayChange: boolean
   readonly #find: PskLookup
   readonly #clock: Clock
   /** Starts of the look-ups that wait. */
@@ -38,6 +40,7 @@ export class PskKeys {
     const table = typeof psk === 'function' ? undefined : new Map(Object.entries(psk))
     this.#find = typeof psk === 'function' ? psk : identity => table?.get(identity)
     this.#clock = clock
+    this.mayChange = typeof psk === 'function'
   }
 
   /** The key of an identity, at once or later; never rejects. `signal` ends the look-up. */

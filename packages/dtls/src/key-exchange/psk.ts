@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ByteReader, vector } from '../bytes.ts'
 import { pskPremaster } from '../suites/key-schedule.ts'
-import type { ClientExchange, ClientParameters, KeyExchange, ServerExchange, ServerParameters } from './key-exchange.ts'
+import type { ClientExchange, ClientParameters, KeyExchange, ProvenIdentity, ServerExchange, ServerParameters } from './key-exchange.ts'
 import { type PskKeys, readIdentity } from './psk-keys.ts'
 
 /** An identity with its key, as a client uses it. */
@@ -14,36 +14,56 @@ const KEY_LENGTH = 16
 
 /** Finds the key of an identity, once per handshake. Without one, a random key takes its place: the handshake then fails as with a wrong key. */
 export class PskIdentity {
+  readonly #keys: PskKeys
+  readonly #realm: string | undefined
   #identity: string | undefined
+  #digest: Buffer | undefined
 
-  /** The proven identity; undefined where no key was found. */
-  get proven(): string | undefined {
-    return this.#identity
+  constructor(keys: PskKeys, realm: string | undefined) {
+    this.#keys = keys
+    this.#realm = realm
+  }
+
+  /** The user whom the handshake proves, if it succeeds. */
+  get proven(): ProvenIdentity {
+    const [identity, digest] = [this.#identity, this.#digest]
+    if (identity === undefined) return { user: undefined }
+    const user = { id: identity, by: 'psk', ...(this.#realm !== undefined && { realm: this.#realm }) }
+    return digest === undefined ? { user } : { user, stillCounts: () => this.#isKeyOf(identity, digest) }
+  }
+
+  /** A session is resumed without the key: one that was removed or replaced must not live on in it. */
+  async #isKeyOf(identity: string, digest: Buffer): Promise<boolean> {
+    const key = await this.#keys.find(identity, new AbortController().signal)
+    return key !== undefined && timingSafeEqual(digestOf(key), digest)
   }
 
   /** The key of an identity that came over the network. */
-  find(bytes: Uint8Array, keys: PskKeys, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
+  find(bytes: Uint8Array, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
     const identity = readIdentity(bytes)
     const use = (key: Uint8Array | undefined): Uint8Array => {
-      if (key !== undefined) this.#identity = identity
-      return key ?? randomBytes(KEY_LENGTH)
+      if (key === undefined) return randomBytes(KEY_LENGTH)
+      this.#identity = identity
+      if (this.#keys.mayChange) this.#digest = digestOf(key)
+      return key
     }
-    const key = identity === undefined ? undefined : keys.find(identity, signal)
+    const key = identity === undefined ? undefined : this.#keys.find(identity, signal)
     return key instanceof Promise ? key.then(use) : use(key)
   }
 }
 
+/** Of this process alone: the digest of a weak key is of no use elsewhere. */
+const DIGEST_KEY = randomBytes(32)
+const digestOf = (key: Uint8Array): Buffer => createHmac('sha256', DIGEST_KEY).update(key).digest()
+
 class PskServerExchange implements ServerExchange {
   readonly requestsCertificate: boolean = false
-  readonly #keys: PskKeys
-  readonly #realm: string | undefined
   readonly #signal: AbortSignal
-  readonly #identity = new PskIdentity()
+  readonly #identity: PskIdentity
 
   constructor(keys: PskKeys, realm: string | undefined, signal: AbortSignal) {
-    this.#keys = keys
-    this.#realm = realm
     this.#signal = signal
+    this.#identity = new PskIdentity(keys, realm)
   }
 
   /** Without a hint there is no ServerKeyExchange (RFC 4279 section 2). */
@@ -55,18 +75,14 @@ class PskServerExchange implements ServerExchange {
     const reader = new ByteReader(body)
     const bytes = reader.vector(2)
     reader.end()
-    const key = this.#identity.find(bytes, this.#keys, this.#signal)
+    const key = this.#identity.find(bytes, this.#signal)
     return key instanceof Promise ? key.then(found => pskPremaster(found)) : pskPremaster(key)
   }
 
-  identity(): ReturnType<ServerExchange['identity']> {
-    return { user: pskUser(this.#identity.proven, this.#realm) }
+  identity(): ProvenIdentity {
+    return this.#identity.proven
   }
 }
-
-/** The user of a proven identity. */
-export const pskUser = (identity: string | undefined, realm: string | undefined): ReturnType<ServerExchange['identity']>['user'] =>
-  identity === undefined ? undefined : { id: identity, by: 'psk', ...(realm !== undefined && { realm }) }
 
 class PskClientExchange implements ClientExchange {
   readonly expectsCertificate: boolean = false
