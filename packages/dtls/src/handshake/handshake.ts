@@ -160,7 +160,10 @@ export abstract class Handshake {
     const event = EVENT_OF_TYPE.get(message.type)
     if (event === undefined) throw new HandshakeFailure(ALERT.UNEXPECTED_MESSAGE, `There is no handshake message ${message.type}.`)
     this.decide(event)
-    if (message.type !== MESSAGE.FINISHED) return this.handle(message)
+    if (message.type !== MESSAGE.FINISHED) {
+      this.handle(message)
+      return
+    }
     const expected = verifyData(this.peerRole, this.master!, this.transcript.digest())
     const isRight = message.body.length === expected.length && timingSafeEqual(message.body, expected)
     if (!isRight) throw new HandshakeFailure(ALERT.DECRYPT_ERROR, 'The Finished of the peer is wrong.')
@@ -195,7 +198,10 @@ export abstract class Handshake {
 
   /** Continues with a value, at once or when it is there; what arrives meanwhile waits. */
   protected after<Value>(value: Value | Promise<Value>, next: (value: Value) => void): void {
-    if (!(value instanceof Promise)) return next(value)
+    if (!(value instanceof Promise)) {
+      next(value)
+      return
+    }
     this.#isBusy = true
     const resume = (step: () => void): void => {
       this.#isBusy = false
