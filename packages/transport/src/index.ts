@@ -24,7 +24,9 @@ export {
   parseJson,
   reasonPhrase,
   STATUS,
-  schemeOf
+  sameUser,
+  schemeOf,
+  userKeyOf
 } from '@iopa/constants'
 export type { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
 export type {
@@ -96,6 +98,8 @@ export type { Connection } from './connections/connections.ts'
 export { Connections } from './connections/connections.ts'
 export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
+export type { SecuredSession, SecuredSessionsInit, SessionHandlers } from './connections/secured-sessions.ts'
+export { SecuredSessions } from './connections/secured-sessions.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
 export type {

@@ -4,7 +4,8 @@ import { CODE } from '../codec/codes.ts'
 import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
-import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
+import type { MessageHandlers } from '../messages/layer-parts.ts'
+import type { MessageLayer } from '../messages/message-layer.ts'
 import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
 
@@ -23,6 +24,8 @@ export class DatagramRequester implements Requester, MessageHandlers {
   readonly maxPayload: number
   echo: Uint8Array | undefined = undefined
   heard: (() => void) | undefined = undefined
+  /** Called where a request ends of which no transmission was acknowledged, while nothing at all came from the peer. */
+  unanswered: (() => void) | undefined = undefined
   readonly idle: boolean = true
   readonly #init: DatagramRequesterInit
   readonly #waiting = new Map<string, OpenDatagramRequest>()
@@ -42,7 +45,14 @@ export class DatagramRequester implements Requester, MessageHandlers {
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
     }
-    const open: OpenDatagramRequest = new OpenDatagramRequest(this.#init, { token, confirmable, listener, forget, heard: () => this.heard?.() })
+    const open: OpenDatagramRequest = new OpenDatagramRequest(this.#init, {
+      token,
+      confirmable,
+      listener,
+      forget,
+      heard: () => this.heard?.(),
+      unanswered: () => this.unanswered?.()
+    })
     this.#waiting.set(key, open)
     open.send(code, options, payload)
     return open
@@ -81,6 +91,7 @@ interface OpenDatagramRequestInit {
   /** Takes the token out. */
   readonly forget: () => void
   readonly heard: () => void
+  readonly unanswered: () => void
 }
 
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
@@ -142,6 +153,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   expired(): void {
     this.#confirmable = undefined
     this.fail(answerTimeout())
+    this.#init.unanswered()
   }
 
   fail(error: unknown): void {
@@ -151,9 +163,12 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   close(): void {
+    const { peer } = this.#requester
+    const { retransmissions = 0, sentAt = 0 } = this.#confirmable ?? {}
     this.#closed = true
     this.#stop()
     this.#init.forget()
+    if (retransmissions > 0 && peer.heard < sentAt) this.#init.unanswered()
   }
 
   #stop(): void {

@@ -24,6 +24,8 @@ export interface ServerSettings {
   readonly amplification: number
   /** Responses to a multicast request are spread over so many milliseconds. */
   readonly leisure: number
+  /** True where a multicast request gets a response for /.well-known/core alone. */
+  readonly discoveryOnly: boolean
   /** Milliseconds for which parts of a body, in either direction, are kept. */
   readonly lifetime: number
 }
@@ -44,7 +46,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, { introduce, notifier }: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime } = settings
+  const { host, clock, counters, szx, amplification, leisure, discoveryOnly, lifetime } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -55,6 +57,16 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
   const uploads = new Uploads({ body: limits.body, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
   const notifications = new Notifications({ formats, kept, logger, szx })
   const observers = new Observers<R>({ host, counters, formats, responses, notifications, notifier })
-  const resources = new ResourceServer<R>(host, clock, { guard, uploads, errors, responses, kept, formats, registrar: observers, introduce })
+  const resources = new ResourceServer<R>(host, clock, {
+    guard,
+    uploads,
+    errors,
+    responses,
+    kept,
+    formats,
+    registrar: observers,
+    introduce,
+    discoveryOnly
+  })
   return { resources, observers }
 }

@@ -34,6 +34,8 @@ export interface ResourceServerParts<R extends Remote> {
   readonly kept: KeptAnswers
   readonly formats: FormatTable
   readonly registrar: Registrar<R>
+  /** True where a multicast request gets a response for /.well-known/core alone. */
+  readonly discoveryOnly: boolean
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
 }
@@ -64,7 +66,7 @@ export class ResourceServer<R extends Remote> {
       const request = readRequest(message, this.#paths, host.limits, remote.reliable)
       const { code } = message
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
-      if (exchange.toMulticast && code !== CODE.GET) {
+      if (exchange.toMulticast && (code !== CODE.GET || (this.#parts.discoveryOnly && request.path !== WELL_KNOWN_CORE))) {
         exchange.suppress()
         return
       }
