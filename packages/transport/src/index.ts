@@ -84,6 +84,8 @@ export type {
   SecuredTarget,
   SecurityEnvironment
 } from './channels/secured-datagrams.ts'
+export type { Association, Handshake } from './client/association.ts'
+export { openAssociation } from './client/association.ts'
 export type { Client, RequestOptions } from './client/client.ts'
 export { connect } from './client/connect.ts'
 export { answerTimeout, badAnswer, channelClosed, connectionLost, linkLost, lossOf, observationRefused, overloaded } from './client/failures.ts'

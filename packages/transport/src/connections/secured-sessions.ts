@@ -158,9 +158,6 @@ export class SecuredSessions<State> implements SecuredReceiver {
     const { connection, peer, waiting } = session
     if (this.#sessions.get(peer) !== session) return
     if (!isUnrouted(connection) && !connection.response.ok) {
-      const { status, problem } = connection.response
-      const { address: remoteAddress, port: remotePort } = peer.proven
-      this.#init.counters.refusal(status, typeof problem.code === 'string' ? problem.code : 'forbidden', { remoteAddress, remotePort })
       this.#end(session, 'finish')
       peer.close()
       return
