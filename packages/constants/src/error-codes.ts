@@ -105,6 +105,7 @@ export type IopaErrorCode =
   | 'frame-too-long'
   | 'guard-behind-routes'
   | 'guard-bypassed'
+  | 'handshake-failed'
   | 'header-timeout'
   | 'headers-sent'
   | 'headers-too-large'
