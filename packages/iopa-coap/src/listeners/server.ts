@@ -25,6 +25,8 @@ export interface ServerSettings {
   readonly amplification: number
   /** Responses to a multicast request are spread over so many milliseconds. */
   readonly leisure: number
+  /** True where a multicast request gets a response for /.well-known/core alone. */
+  readonly discoveryOnly: boolean
   /** Milliseconds for which parts of a body, in either direction, are kept. */
   readonly lifetime: number
   /** What the app takes beyond the messages that this package knows. */
@@ -49,7 +51,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, { introduce, notifier }: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime, extensions, collected } = settings
+  const { host, clock, counters, szx, amplification, leisure, discoveryOnly, lifetime, extensions, collected } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -69,7 +71,8 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
     formats,
     registrar: observers,
     extensions,
-    introduce
+    introduce,
+    discoveryOnly
   })
   return { resources, observers }
 }
