@@ -25,6 +25,8 @@ export interface ClientEngineInit {
   readonly maxLinks: number
   /** Methods other than GET that observe. */
   readonly observable: readonly string[] | undefined
+  /** Called when the client has closed. */
+  readonly closed?: (() => unknown) | undefined
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
@@ -151,6 +153,7 @@ export class ClientEngine implements Requester {
     for (const observation of [...this.#observations]) observation.stop()
     for (const call of [...this.#calls]) call.abort(reason)
     await Promise.all([...new Set([this.#requests, this.#subscriptions])].map(pool => pool.close()))
+    await this.#init.closed?.()
   }
 }
 
