@@ -30,6 +30,7 @@ import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
+import { serveDatagrams, serveStream } from './served/serving.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684
@@ -120,10 +121,11 @@ export const coap = (options: CoapOptions = {}): Transport => {
       lifetime: parameters.exchangeLifetime
     }
     const listeners: Listener[] = []
-    const { port = DEFAULT_PORT, multicast = false } = options
+    const { port = DEFAULT_PORT, multicast = false, confirmable = true } = options
     const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
     try {
-      if (options.udp !== false) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters }))
+      if (options.udp !== false)
+        listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters, confirmable }))
       if (options.tcp === true) {
         const open = (at: number): Promise<Listener> => listenStreams({ settings, network: streams, address, port: at, tls: undefined })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
@@ -142,9 +144,11 @@ export const coap = (options: CoapOptions = {}): Transport => {
   }
 
   const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
-    if (url.protocol !== 'coap:') return openStreams(url, streams, opening)
-    const { confirmable = true } = options
-    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable })
+    const { confirmable = true, allowUnauthenticated } = options
+    const serving = { szx: szxFor(blockSize), transmission: parameters, allowUnauthenticated }
+    if (url.protocol !== 'coap:') return openStreams(url, streams, opening, serveStream(serving))
+    const serve = serveDatagrams(serving)
+    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, serve })
   }
 
   return {
@@ -156,6 +160,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, linkLists: true, blockWise: true, maxPayload: blockSize } },
     listen,
     observable: ['FETCH'],
+    serves: true,
     open: openLink
   }
 }

@@ -8,16 +8,32 @@ import {
   isLoopback,
   type Link,
   type LinkEnd,
-  type OpenOptions
+  type OpenOptions,
+  type Serving
 } from '@iopa/transport'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
-import { MessageLayer } from '../messages/message-layer.ts'
+import { type MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
+import type { Peer } from '../messages/peer.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
+
+/** The socket of a client and its server. */
+export interface DatagramWire {
+  readonly channel: DatagramChannel
+  readonly layer: MessageLayer
+  readonly requester: DatagramRequester
+  readonly peer: Peer
+}
+
+/** Takes the messages of a client that serves its server. */
+export interface ServedDatagrams extends MessageHandlers {
+  /** Notifies the observers of the server, and answers nothing any more. */
+  close(): void
+}
 
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {
@@ -28,6 +44,8 @@ export interface DatagramClientInit {
   /** Size exponent of the largest block. */
   readonly szx: number
   readonly confirmable: boolean
+  /** Makes what serves the server of a client. @throws IopaError where that must not be */
+  serve(serving: Serving, wire: DatagramWire): ServedDatagrams
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
@@ -51,8 +69,10 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx })
-  layer.open(requester)
+  const peer = layer.peer(address, port)!
+  const requester = new DatagramRequester({ layer, peer, szx })
+  const served = options.serve === undefined ? undefined : init.serve(options.serve, { channel, layer, requester, peer })
+  layer.open(served ?? requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
     ended = resolve
@@ -67,6 +87,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // The message layer gives up what is not acknowledged.
     requestTimeout: Number.POSITIVE_INFINITY,
     close: async () => {
+      served?.close()
       requester.close(channelClosed())
       layer.close()
       await channel.close()

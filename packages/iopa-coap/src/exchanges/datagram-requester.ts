@@ -26,6 +26,8 @@ export class DatagramRequester implements Requester, MessageHandlers {
   readonly idle: boolean = true
   readonly #init: DatagramRequesterInit
   readonly #waiting = new Map<string, OpenDatagramRequest>()
+  /** Why it takes no further requests. */
+  #closed: IopaError | undefined
 
   constructor(init: DatagramRequesterInit) {
     const { peer, szx } = init
@@ -43,6 +45,11 @@ export class DatagramRequester implements Requester, MessageHandlers {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
     }
     const open: OpenDatagramRequest = new OpenDatagramRequest(this.#init, { token, confirmable, listener, forget, heard: () => this.heard?.() })
+    const closed = this.#closed
+    if (closed !== undefined) {
+      queueMicrotask(() => open.fail(closed))
+      return open
+    }
     this.#waiting.set(key, open)
     open.send(code, options, payload)
     return open
@@ -67,8 +74,9 @@ export class DatagramRequester implements Requester, MessageHandlers {
     return this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false
   }
 
-  /** Fails everything that waits. */
+  /** Fails everything that waits, and what is asked from then on. */
   close(error: IopaError): void {
+    this.#closed = error
     for (const open of [...this.#waiting.values()]) open.fail(error)
   }
 }
@@ -86,6 +94,7 @@ interface OpenDatagramRequestInit {
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
+  readonly asks: boolean = true
   #confirmable: Confirmable | undefined
   #closed = false
 
@@ -97,6 +106,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   send(code: number, options: Options, payload: Uint8Array): void {
     const { layer, peer } = this.#requester
     const { token, confirmable, listener } = this.#init
+    if (this.#closed) return
     this.#stop()
     const id = confirmable ? 0 : peer.nextId()
     const bytes = encode({ type: confirmable ? TYPE.CON : TYPE.NON, code, id, token, options, payload })

@@ -121,6 +121,7 @@ export class PeerTable implements PeerKeeper {
 
   clear(): void {
     for (const peer of this) {
+      peer.requests?.ended()
       peer.clear()
       this.#takeOut(peer)
     }
@@ -184,6 +185,7 @@ export class PeerTable implements PeerKeeper {
     const { home } = peer
     home.peers.delete(peer.port)
     if (home.peers.size === 0) this.#addresses.delete(peer.address)
+    peer.requests?.ended()
     this.#init.abandon(peer)
     peer.clear()
   }
