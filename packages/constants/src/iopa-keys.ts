@@ -130,6 +130,8 @@ export interface CoreKeys {
   readonly 'server.SessionId': string
   /** The context of the connection; keys set on it are inherited by its later requests. */
   readonly 'server.Connection': Bag | null
+  /** Sends requests to the sender of this one, where the protocol lets both sides ask; a `Peer` of `@iopa/context`. */
+  readonly 'server.Peer': unknown
   'server.ParentContext': Bag | null
   'server.User': User | undefined
   'server.Logger': Logger

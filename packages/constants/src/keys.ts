@@ -36,6 +36,7 @@ export const SERVER = {
   TLS: 'server.TLS',
   SessionId: 'server.SessionId',
   Connection: 'server.Connection',
+  Peer: 'server.Peer',
   ParentContext: 'server.ParentContext',
   User: 'server.User',
   Logger: 'server.Logger',

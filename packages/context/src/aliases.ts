@@ -1,11 +1,15 @@
 import type { HeaderFields, Logger, User } from '@iopa/constants'
 import type { BaseContext, Context } from './context.ts'
+import type { Peer } from './peer.ts'
 import { formatUrl } from './url.ts'
 
 /** The aliases: live mirrors of keys. Each is written out, for a getter that all of them shared would cost many times as much. */
 const aliases: ThisType<BaseContext> = {
   get connection(): Context | null {
     return this['server.Connection']
+  },
+  get peer(): Peer | undefined {
+    return this['server.Peer']
   },
   get id(): number {
     return this['iopa.Id']

@@ -1,6 +1,7 @@
 import type { Body, CoreKeys, ExtensionKey, HeaderFields, IopaKeys, Logger, SendingOptions, User } from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import type { Answer } from './answer.ts'
+import type { Peer } from './peer.ts'
 
 type DefaultParams = Readonly<Record<string, string>>
 
@@ -8,7 +9,7 @@ type DefaultParams = Readonly<Record<string, string>>
 export type Owned = { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.dispose](): void } | { close(): unknown }
 
 /** The keys of every context; those that packages have added are optional here. */
-type ContextKeys = Omit<CoreKeys, 'iopa.Params' | 'iopa.Body' | 'server.ParentContext' | 'server.Connection'> & {
+type ContextKeys = Omit<CoreKeys, 'iopa.Params' | 'iopa.Body' | 'server.ParentContext' | 'server.Connection' | 'server.Peer'> & {
   [K in ExtensionKey]?: IopaKeys[K] | undefined
 }
 
@@ -19,6 +20,7 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   set 'iopa.Body'(body: Body)
   'server.ParentContext': Context | null
   readonly 'server.Connection': Context | null
+  readonly 'server.Peer': Peer | undefined
 
   readonly id: number
   method: string
@@ -46,6 +48,8 @@ export interface BaseContext<Params = DefaultParams> extends ContextKeys {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly connection: Context | null
+  /** Sends requests to the sender of this one; undefined where its protocol has no way for that. */
+  readonly peer: Peer | undefined
   /** The path that the request named before any middleware rewrote it. */
   readonly requestedPath: string
   /** The method that the request named before any middleware rewrote it: what its sender expects an answer to. */

@@ -1,4 +1,5 @@
 import type { Context } from './context.ts'
+import type { Peer } from './peer.ts'
 
 /** The keys that a transport sets on its connections, and how a request of one gets them. */
 export interface InheritedKeys {
@@ -27,6 +28,8 @@ export interface Endpoint {
   readonly holdsBack?: boolean
   /** The peer's certificate, where TLS asked for one. */
   clientCertificate?(): unknown
+  /** Sends requests to the remote end, where the protocol lets both sides ask. Called on the endpoint, which may be a copy. */
+  peer?(): Peer | undefined
   /** Further keys of the connection, set by middleware, are found by themselves. */
   readonly inherited?: InheritedKeys
 }

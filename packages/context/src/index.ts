@@ -11,8 +11,10 @@
 
 export type { EndReason } from './abort-reasons.ts'
 export type { Answer, Excerpt, LinkAnswer, ReceivedAnswer, SealedAnswer, SealedHeaders } from './answer.ts'
+export type { Client, RequestOptions } from './client.ts'
 export type { BaseContext, Context, Owned } from './context.ts'
 export type { Payload } from './payload-stream.ts'
+export type { Peer, PeerClientOptions } from './peer.ts'
 export type { Problem } from './problem.ts'
 export type { Reply } from './reply.ts'
 export { isReply, reply } from './reply.ts'

@@ -11,6 +11,7 @@ import type { EndReason } from './abort-reasons.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { copyCapabilities } from './capability-copy.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { Peer } from './peer.ts'
 import type { RequestParts } from './request-parts.ts'
 import { PARTS, RECORD } from './slots.ts'
 
@@ -48,6 +49,9 @@ const keys: ThisType<Bag> = {
   },
   get 'server.RawTransport'(): unknown {
     return this.endpoint.rawTransport
+  },
+  get 'server.Peer'(): Peer | undefined {
+    return this.endpoint.peer?.()
   },
   get 'ssl.ClientCertificate'(): unknown {
     return this.endpoint.clientCertificate?.()

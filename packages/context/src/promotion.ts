@@ -55,6 +55,7 @@ const READ_ONLY: ReadonlySet<string> = new Set([
   'iopa.CallCancelled',
   'iopa.Events',
   'server.Connection',
+  'server.Peer',
   'server.OnSendingHeaders',
   'server.Inform',
   'server.Trailers',

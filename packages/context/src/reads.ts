@@ -86,6 +86,7 @@ const LAZY: Readonly<Record<string, number>> = {
   'server.SessionId': READ.Private,
   'server.RawTransport': READ.Private,
   'server.Connection': READ.Private,
+  'server.Peer': READ.Private,
   'server.Inform': READ.Private,
   'server.Trailers': READ.Private,
   'ssl.ClientCertificate': READ.Private,

@@ -34,6 +34,7 @@ import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
+import { serveDatagrams, serveStream } from './served/serving.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684
@@ -153,10 +154,10 @@ export const coap = (options: CoapOptions = {}): Transport => {
       collected: collectUpTo
     }
     const listeners: Listener[] = []
-    const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, multicast = false } = options
+    const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, multicast = false, confirmable = true } = options
     const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
     try {
-      if (udp) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters }))
+      if (udp) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters, confirmable }))
       if (tcp) {
         const open = (at: number): Promise<Listener> => listenStreams({ settings, network: streams, address, port: at, tls: undefined })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
@@ -179,9 +180,11 @@ export const coap = (options: CoapOptions = {}): Transport => {
   }
 
   const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
-    if (url.protocol !== 'coap:' && url.protocol !== 'coaps:') return openStreams(url, streams, opening, extensions)
-    const { confirmable = true } = options
-    const init = { url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, extensions }
+    const { confirmable = true, allowUnauthenticated } = options
+    const serving = { szx: szxFor(blockSize), transmission: parameters, allowUnauthenticated, extensions, collected: collectUpTo }
+    if (url.protocol !== 'coap:' && url.protocol !== 'coaps:') return openStreams(url, streams, opening, extensions, serveStream(serving))
+    const serve = serveDatagrams(serving)
+    const init = { url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, extensions, serve }
     return url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls })
   }
 
@@ -194,6 +197,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
     capabilities: { [CAPABILITIES.Coap]: { version: '5.0.0', observe: true, linkLists: true, blockWise: true, maxPayload: blockSize } },
     listen,
     observable: ['FETCH'],
+    serves: true,
     open: openLink
   }
 }

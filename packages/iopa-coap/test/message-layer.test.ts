@@ -33,7 +33,7 @@ function setUp(handlers: Partial<Handlers> = {}, limits: Partial<MessageLimits> 
   layer.open({
     request: (...received) => server.request(...received),
     refusal: message => server.refusal(message),
-    response: response ?? (() => server.response()),
+    response: response ?? ((...received) => server.response(...received)),
     step: () => server.step(),
     get idle() {
       return server.idle

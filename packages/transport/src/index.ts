@@ -40,7 +40,19 @@ export {
   schemeOf,
   userKeyOf
 } from '@iopa/constants'
-export type { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
+export type {
+  Client,
+  EndReason,
+  Excerpt,
+  LinkAnswer,
+  Payload,
+  Peer,
+  PeerClientOptions,
+  Problem,
+  ReceivedAnswer,
+  RequestOptions,
+  SealedAnswer
+} from '@iopa/context'
 export type {
   AnsweredContext,
   BodyHolder,
@@ -98,9 +110,18 @@ export type {
 } from './channels/secured-datagrams.ts'
 export type { Association, Handshake } from './client/association.ts'
 export { openAssociation } from './client/association.ts'
-export type { Client, RequestOptions } from './client/client.ts'
 export { connect } from './client/connect.ts'
-export { answerTimeout, badAnswer, channelClosed, connectionLost, linkLost, lossOf, observationRefused, overloaded } from './client/failures.ts'
+export {
+  answerTimeout,
+  badAnswer,
+  channelClosed,
+  connectionLost,
+  linkLost,
+  lossOf,
+  observationRefused,
+  overloaded,
+  peerGone
+} from './client/failures.ts'
 export type { OutgoingRequest } from './client/outgoing.ts'
 export { outgoing } from './client/outgoing.ts'
 export { requestBytes } from './client/request-body.ts'
@@ -126,10 +147,10 @@ export type {
 } from './contract/collections.ts'
 export type { HistoryItem, HistoryPage, HistoryQuery, HistoryQueryInput, HistoryTypes } from './contract/history.ts'
 export { historyContract } from './contract/history.ts'
-export type { Change, Host, HostObserveOptions, Observation, Subscription } from './contract/host.ts'
+export type { Change, Host, HostObserveOptions, Observation, PeerTarget, Subscription } from './contract/host.ts'
 export type { Limits } from './contract/limits.ts'
 export { DEFAULT_LIMITS, mergeLimits } from './contract/limits.ts'
-export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Sink, SubscribeOptions } from './contract/link.ts'
+export type { Credentials, Link, LinkEnd, LinkLoss, LinkRequestOptions, OpenOptions, Serving, Sink, SubscribeOptions } from './contract/link.ts'
 export type {
   ActiveProtection,
   MessageOption,
@@ -159,7 +180,7 @@ export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
 export type { InputOf, JsonSchemaOptions, OutputOf, Schema, SchemaIssue, SchemaResult } from './contract/schemas.ts'
 export type { TlsOptions } from './contract/tls.ts'
 export { checkTlsOptions } from './contract/tls.ts'
-export type { ConnectOptions, Listener, Transport, TransportApp } from './contract/transport.ts'
+export type { ConnectOptions, Listener, ServedApp, Transport, TransportApp } from './contract/transport.ts'
 export { listenerUrl } from './contract/transport.ts'
 export type { PartTypes, PresenceState, ReadTypes, TwinContract, TwinState, TwinTypes, WholeTypes } from './contract/twins.ts'
 export type { Upgradable, Upgrades } from './contract/upgrades.ts'

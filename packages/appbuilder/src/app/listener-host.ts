@@ -1,14 +1,36 @@
 import { IopaError, type Logger } from '@iopa/constants'
 import type { EndReason, SealedAnswer } from '@iopa/context'
-import { type ContextInit, createContext, type Environment, isLoopback, type OwnedContext, type RunContext, type Scope } from '@iopa/context/host'
-import type { Change, Clock, Host, HostObserveOptions, Observation, RouteInfo, Subscription } from '@iopa/transport'
+import {
+  ContextFactory,
+  type ContextInit,
+  createContext,
+  type Environment,
+  isLoopback,
+  type OwnedContext,
+  type RunContext,
+  type Scope
+} from '@iopa/context/host'
+import type {
+  Change,
+  Client,
+  Clock,
+  Host,
+  HostObserveOptions,
+  Observation,
+  PeerClientOptions,
+  PeerTarget,
+  RouteInfo,
+  Subscription
+} from '@iopa/transport'
 import { type Limits, mergeLimits, optionError } from '@iopa/transport'
+import { connectPeer } from '@iopa/transport/host'
 import type { ObservationRegistry } from '../observation/observation.ts'
-import type { ComposedPipeline } from '../pipeline/compose.ts'
+import { type ComposedPipeline, compose } from '../pipeline/compose.ts'
 import { Runner } from '../pipeline/runner.ts'
 import { announcedRoutes, coverageOf, exposedOf, routesFor } from './coverage.ts'
 import type { NestedApp } from './nested-app.ts'
 import { permittedRoutes } from './permissions.ts'
+import { dispatchLayersOf } from './run-order.ts'
 import type { SharedState } from './shared-state.ts'
 
 /** What the hosts of one app share. */
@@ -95,6 +117,13 @@ export class ListenerHost implements Host {
 
   shared<T>(key: string, create: () => T): T {
     return this.#app.shared.get(key, create)
+  }
+
+  connect(peer: PeerTarget, options: PeerClientOptions = {}): Promise<Client> {
+    const { scope, clock, limits } = this
+    const layers = dispatchLayersOf(this.#app.self.entries)
+    const factory = new ContextFactory(this.#environment)
+    return connectPeer(peer, options, { factory, scope, clock, limits, dispatch: send => compose(layers, send) })
   }
 
   changes(listener: (change: Change) => void): Subscription {

@@ -8,13 +8,16 @@ import {
   isLoopback,
   type Link,
   type LinkEnd,
-  type OpenOptions
+  type OpenOptions,
+  type Serving
 } from '@iopa/transport'
 import type { Extensions } from '../codec/extensions.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
+import type { MessageHandlers } from '../messages/layer-parts.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
+import type { Peer } from '../messages/peer.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
@@ -23,6 +26,19 @@ const LOOPBACK_NSTART = 32
 /** What NSTART may grow to towards an address: it protects networks (RFC 7252 section 4.7), and loopback is none. */
 export const nstartLimitOf = ({ nstartLimit, nstart }: Transmission, address: string): number =>
   nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : nstart)
+/** The socket of a client and its server. */
+export interface DatagramWire {
+  readonly channel: DatagramChannel
+  readonly layer: MessageLayer
+  readonly requester: DatagramRequester
+  readonly peer: Peer
+}
+
+/** Takes the messages of a client that serves its server. */
+export interface ServedDatagrams extends MessageHandlers {
+  /** Notifies the observers of the server, and answers nothing any more. */
+  close(): void
+}
 
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {
@@ -34,6 +50,8 @@ export interface DatagramClientInit {
   readonly szx: number
   readonly confirmable: boolean
   readonly extensions: Extensions
+  /** Makes what serves the server of a client. @throws IopaError where that must not be */
+  serve(serving: Serving, wire: DatagramWire): ServedDatagrams
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
@@ -56,8 +74,10 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx, critical: extensions.critical })
-  layer.open(requester)
+  const peer = layer.peer(address, port)!
+  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical })
+  const served = options.serve === undefined ? undefined : init.serve(options.serve, { channel, layer, requester, peer })
+  layer.open(served ?? requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
     ended = resolve
@@ -73,6 +93,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // The message layer gives up what is not acknowledged.
     requestTimeout: Number.POSITIVE_INFINITY,
     close: async () => {
+      served?.close()
       requester.close(channelClosed())
       layer.close()
       await channel.close()

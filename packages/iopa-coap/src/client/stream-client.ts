@@ -1,13 +1,41 @@
 import { isIP } from 'node:net'
-import { abortable, type ByteNetwork, channelClosed, checkTarget, IopaError, type Link, type OpenOptions } from '@iopa/transport'
+import {
+  abortable,
+  type ByteChannel,
+  type ByteNetwork,
+  channelClosed,
+  checkTarget,
+  IopaError,
+  type Link,
+  type OpenOptions,
+  type Serving
+} from '@iopa/transport'
 import type { Extensions } from '../codec/extensions.ts'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { hostOf } from '../messages/addresses.ts'
-import { ALPN, StreamSession } from '../streams/session.ts'
+import { ALPN, type StreamHandlers, StreamSession } from '../streams/session.ts'
 import { CoapLink } from './coap-link.ts'
 
+/** Takes the messages of a client that serves its server. */
+export interface ServedStream extends StreamHandlers {
+  session: StreamSession
+  /** Asks the app whether it serves this server; false where it does not. */
+  admit(): Promise<boolean>
+  /** Notifies the observers of the server. */
+  close(): void
+}
+
+/** Makes what serves the server of a client. @throws IopaError where that must not be */
+export type ServeStream = (serving: Serving, requester: StreamRequester, channel: ByteChannel, options: OpenOptions) => ServedStream
+
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
-export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions, extensions: Extensions): Promise<Link> => {
+export const openStreams = async (
+  url: URL,
+  network: ByteNetwork,
+  options: OpenOptions,
+  extensions: Extensions,
+  serve: ServeStream
+): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
@@ -23,8 +51,10 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     signal
   )
   const requester = new StreamRequester(limits, extensions.critical)
-  const session = (requester.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, requester))
-  await abortable(signal, () => requester.capable).catch((error: unknown) => {
+  const served = servedBy(channel, requester, options, serve)
+  const handlers = served ?? requester
+  const session = (handlers.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, handlers))
+  await abortable(signal, () => ready(requester, served)).catch((error: unknown) => {
     session.destroy()
     throw error
   })
@@ -36,6 +66,28 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     bodyLimit: limits.body,
     requester,
     closed: requester.finished,
-    close: () => requester.close(channelClosed())
+    close: () => {
+      served?.close()
+      return requester.close(channelClosed())
+    }
   })
+}
+
+const servedBy = (channel: ByteChannel, requester: StreamRequester, options: OpenOptions, serve: ServeStream): ServedStream | undefined => {
+  try {
+    return options.serve === undefined ? undefined : serve(options.serve, requester, channel, options)
+  } catch (error) {
+    channel.destroy()
+    throw error
+  }
+}
+
+/** Resolves when the server has sent its capabilities, and may be served. */
+const ready = async (requester: StreamRequester, served: ServedStream | undefined): Promise<void> => {
+  const admitted = async (): Promise<void> => {
+    if (served !== undefined && !(await served.admit()))
+      throw new IopaError(403, 'server-refused', 'The app that should serve this server refuses it.')
+  }
+  // Nothing is read before the app has admitted the server.
+  await Promise.all([admitted(), requester.capable])
 }

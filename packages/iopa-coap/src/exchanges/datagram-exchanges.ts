@@ -103,7 +103,7 @@ export class DatagramExchanges implements MessageHandlers {
     home.load++
     // Confirmable responses that wait for the acknowledgements of those before them count as well.
     const full =
-      this.inFlight > inFlight || peer.inFlight + peer.queue.length > inFlightPerPeer || (home.load > inFlightPerAddress && !isLoopback(peer.address))
+      this.inFlight > inFlight || peer.inFlight + peer.owed > inFlightPerPeer || (home.load > inFlightPerAddress && !isLoopback(peer.address))
     if (full || !this.accepting) {
       if (toMulticast) exchange.suppress()
       else exchange.respond(CODE.SERVICE_UNAVAILABLE, BUSY.reset().add(OPTION.MAX_AGE, full ? BUSY_PEER : CLOSING), EMPTY)
@@ -125,8 +125,8 @@ export class DatagramExchanges implements MessageHandlers {
     return encodeReply(message, type, message.id, CODE.SERVICE_UNAVAILABLE, BUSY.reset().add(OPTION.MAX_AGE, BUSY_STRANGER), EMPTY)
   }
 
-  response(): boolean {
-    return false
+  response(peer: Peer, message: ReceivedMessage): boolean {
+    return peer.requests?.response(peer, message) ?? false
   }
 
   /** Acknowledges requests whose responses take longer than one to two steps. */

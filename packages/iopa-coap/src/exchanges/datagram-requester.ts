@@ -32,6 +32,8 @@ export class DatagramRequester implements Requester, MessageHandlers {
   readonly idle: boolean = true
   readonly #init: DatagramRequesterInit
   readonly #waiting = new Map<string, OpenDatagramRequest>()
+  /** Why it takes no further requests. */
+  #closed: IopaError | undefined
 
   constructor(init: DatagramRequesterInit) {
     const { peer, szx } = init
@@ -56,6 +58,11 @@ export class DatagramRequester implements Requester, MessageHandlers {
       heard: () => this.heard?.(),
       unanswered: () => this.unanswered?.()
     })
+    const closed = this.#closed
+    if (closed !== undefined) {
+      queueMicrotask(() => open.fail(closed))
+      return open
+    }
     this.#waiting.set(key, open)
     open.send(code, options, payload)
     return open
@@ -80,8 +87,9 @@ export class DatagramRequester implements Requester, MessageHandlers {
     return this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false
   }
 
-  /** Fails everything that waits. */
+  /** Fails everything that waits, and what is asked from then on. */
   close(error: IopaError): void {
+    this.#closed = error
     for (const open of [...this.#waiting.values()]) open.fail(error)
   }
 }
@@ -100,6 +108,7 @@ interface OpenDatagramRequestInit {
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
+  readonly asks: boolean = true
   #confirmable: Confirmable | undefined
   #closed = false
 
@@ -111,6 +120,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   send(code: number, options: Options, payload: Uint8Array): void {
     const { layer, peer } = this.#requester
     const { token, confirmable, listener } = this.#init
+    if (this.#closed) return
     this.#stop()
     const id = confirmable ? 0 : peer.nextId()
     const bytes = encode({ type: confirmable ? TYPE.CON : TYPE.NON, code, id, token, options, payload })

@@ -15,6 +15,18 @@ export const maxPayloadOf = (peer: Capabilities): number => Math.max(16, bertPay
 /** Signals that may wait until requests have been answered. */
 const MOST_AFTERWARDS = 64
 
+/** What a server sends requests on a connection with. */
+export interface ConnectionRequests {
+  /** How many wait for a response. */
+  readonly waiting: number
+  /** Takes a response, which may match none. */
+  response(message: ReceivedMessage): void
+  /** A response was too large to be taken. */
+  oversized(code: number, token: Uint8Array): void
+  /** The connection is closed. */
+  ended(): void
+}
+
 /** A peer on a connection. */
 export class StreamConnection implements Remote {
   readonly endpoint: Endpoint
@@ -27,6 +39,8 @@ export class StreamConnection implements Remote {
   readonly counted: Connection
   user: ConnectionUser | undefined
   session: StreamSession | undefined
+  /** Set while this side sends requests to it. */
+  requests: ConnectionRequests | undefined
   /** Why the connection's scope ends. */
   reason: EndReason = 'disconnect'
   /** Requests that have no answer yet. */
@@ -54,6 +68,11 @@ export class StreamConnection implements Remote {
 
   /** A connection proves the address of its peer. */
   verify(): void {}
+
+  /** True while this side awaits responses on it. */
+  get asks(): boolean {
+    return this.requests !== undefined && this.requests.waiting > 0
+  }
 
   get maxSzx(): number {
     return this.session !== undefined && takesBert(this.session.peer) ? BERT : MAX_SZX

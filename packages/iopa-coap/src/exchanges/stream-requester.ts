@@ -1,20 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
+import { CODE } from '../codec/codes.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
-import type { Options } from '../codec/options.ts'
+import { NO_OPTIONS, type Options } from '../codec/options.ts'
 import { USUAL_TOKEN } from '../codec/token-length.ts'
 import type { StreamHandlers, StreamSession } from '../streams/session.ts'
 import { takesBert } from '../streams/signalling.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { maxPayloadOf } from './stream-exchanges.ts'
 
-/** Requests on one connection; each has its token, and responses come in any order. It answers no requests. */
+const NOTHING = new Uint8Array(0)
+
+/** Requests on one connection; each has its token, and responses come in any order. It answers no requests: they get 5.01, for a connection has no reset. */
 export class StreamRequester implements Requester, StreamHandlers {
   readonly reliable: boolean = true
   echo: Uint8Array | undefined = undefined
   heard: (() => void) | undefined = undefined
   session: StreamSession | undefined
+  /** True where the connection belongs to another: it stays when the requests end. */
+  shared = false
   /** Resolves when the server has sent its capabilities. */
   readonly capable: Promise<void>
   /** Resolves when the connection takes no further request. */
@@ -67,12 +72,19 @@ export class StreamRequester implements Requester, StreamHandlers {
     }
     this.#waiting.set(key, open)
     open.send(code, options, payload)
+    this.session!.asked()
     return open
+  }
+
+  /** How many requests wait for a response. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   /** Fails what waits with an error, and closes the connection. */
   async close(error: IopaError): Promise<void> {
     this.#fail(error)
+    if (this.shared) return
     this.session?.release()
     await this.#away
   }
@@ -84,9 +96,14 @@ export class StreamRequester implements Requester, StreamHandlers {
   message(message: Message): void {
     this.heard?.()
     if (message.code >= 64) this.#waiting.get(tokenKey(message.token))?.receive(message)
+    else this.#refuse(message.token)
   }
 
-  oversized(_code: number, token: Uint8Array): void {
+  oversized(code: number, token: Uint8Array): void {
+    if (code < 64) {
+      this.#refuse(token)
+      return
+    }
     const { body } = this.#limits
     this.#waiting
       .get(tokenKey(token))
@@ -104,6 +121,10 @@ export class StreamRequester implements Requester, StreamHandlers {
     return true
   }
 
+  asks(): boolean {
+    return this.#waiting.size > 0
+  }
+
   whenAnswered(work: () => void): void {
     work()
   }
@@ -119,7 +140,11 @@ export class StreamRequester implements Requester, StreamHandlers {
 
   #forget(key: string): void {
     this.#waiting.delete(key)
-    if (!this.#usable && this.#waiting.size === 0) this.session!.release()
+    if (!this.#usable && !this.shared && this.#waiting.size === 0) this.session!.release()
+  }
+
+  #refuse(token: Uint8Array): void {
+    this.session!.send(CODE.NOT_IMPLEMENTED, token, NO_OPTIONS, NOTHING)
   }
 
   #end(end: LinkEnd): void {
@@ -152,7 +177,7 @@ class OpenStreamRequest implements OpenRequest {
   }
 
   send(code: number, options: Options, payload: Uint8Array): void {
-    this.#requester.session!.send(code, this.#init.token, options, payload)
+    if (!this.#closed) this.#requester.session!.send(code, this.#init.token, options, payload)
   }
 
   receive(message: Message): void {

@@ -1,4 +1,6 @@
 import { type Clock, type DatagramChannel, type DatagramNetwork, type Endpoint, type Listener, listenerUrl } from '@iopa/transport'
+import { openDatagramPeer } from '../client/datagram-peers.ts'
+import { PeerClients } from '../client/peer-clients.ts'
 import { DatagramExchanges } from '../exchanges/datagram-exchanges.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
@@ -15,6 +17,8 @@ export interface DatagramListenerInit {
   /** Multicast groups to join. */
   readonly groups: readonly string[]
   readonly transmission: Transmission
+  /** Whether requests to peers are confirmable that do not say. */
+  readonly confirmable: boolean
 }
 
 /** Serves CoAP over UDP. Rejects when it cannot bind. */
@@ -41,10 +45,11 @@ class DatagramListener implements Listener {
   readonly #layer: MessageLayer
   readonly #exchanges: DatagramExchanges
   readonly #server: Server<Peer>
+  readonly #clients: PeerClients<Peer>
   #closing: Promise<void> | undefined
 
   constructor(init: DatagramListenerInit, channel: DatagramChannel) {
-    const { settings, transmission, address } = init
+    const { settings, transmission, address, confirmable } = init
     const { host, clock, amplification, counters } = settings
     const limits = messageLimits(host.limits)
     const onError = (error: unknown): void => this.#report(error)
@@ -55,12 +60,21 @@ class DatagramListener implements Listener {
     const refused = (status: number, code: string, remoteAddress: string, remotePort: number): void =>
       counters.refusal(status, code, { remoteAddress, remotePort })
     const layer = new MessageLayer({ channel, clock, transmission, limits, amplification, onError, refused })
+    const clients = new PeerClients<Peer>({
+      host,
+      silence: transmission.exchangeLifetime,
+      open: (peer, options) => openDatagramPeer({ layer, szx: settings.szx, confirmable, extensions: settings.extensions }, peer, options)
+    })
+    const peer: PeerEndpoint['peer'] = function (this: PeerEndpoint) {
+      return clients.of(this.remote, this)
+    }
     const server = serverOver<Peer>(settings, {
-      introduce: peer => endpointOf(peer, channel, host.limits.body),
+      introduce: remote => endpointOf(remote, channel, host.limits.body, peer),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#layer = layer
     this.#server = server
+    this.#clients = clients
     this.#exchanges = new DatagramExchanges(layer, { limits, handler: server.resources, onError })
     layer.open(this.#exchanges)
   }
@@ -92,6 +106,7 @@ class DatagramListener implements Listener {
       await Promise.race([this.#layer.drained(), late])
       clock.clearTimeout(handle)
     }
+    this.#clients.close()
     this.#layer.close()
     this.#server.resources.close()
     await this.#channel.close()
@@ -103,15 +118,23 @@ class DatagramListener implements Listener {
   }
 }
 
-const endpointOf = (peer: Peer, channel: DatagramChannel, bodyLimit: number): Endpoint => ({
+/** The two ends of a peer; `peer` is one function for all of them. */
+interface PeerEndpoint extends Endpoint {
+  readonly remote: Peer
+  peer(this: PeerEndpoint): ReturnType<NonNullable<Endpoint['peer']>>
+}
+
+const endpointOf = (remote: Peer, channel: DatagramChannel, bodyLimit: number, peer: PeerEndpoint['peer']): PeerEndpoint => ({
   scheme: 'coap',
   protocol: 'CoAP/1',
-  remoteAddress: peer.address,
-  remotePort: peer.port,
+  remoteAddress: remote.address,
+  remotePort: remote.port,
   localAddress: channel.localAddress,
   localPort: channel.localPort,
   tls: false,
-  sessionId: `${peer.address} ${peer.port}`,
+  sessionId: `${remote.address} ${remote.port}`,
   rawTransport: channel.raw,
-  bodyLimit
+  bodyLimit,
+  remote,
+  peer
 })

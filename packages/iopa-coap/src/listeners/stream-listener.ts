@@ -10,6 +10,8 @@ import {
   listenerUrl,
   type TlsOptions
 } from '@iopa/transport'
+import { PeerClients } from '../client/peer-clients.ts'
+import { openStreamPeer } from '../client/stream-peers.ts'
 import { CODE } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
@@ -41,6 +43,11 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     introduce: remote => remote.endpoint,
     notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
   })
+  const clients = new PeerClients<StreamConnection>({
+    host,
+    silence: Number.POSITIVE_INFINITY,
+    open: (remote, options) => openStreamPeer(remote, options, init.settings.extensions)
+  })
   const remotes = new WeakMap<Connection, StreamConnection>()
   /** Notifies the observers of a connection that the server closes, and closes it. */
   const dismiss = (connection: Connection): void => {
@@ -65,7 +72,11 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   let accepting = true
 
   const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {
-    const endpoint = endpointOf(channel, scheme, limits.body)
+    const endpoint: Endpoint = {
+      ...endpointOf(channel, scheme, limits.body),
+      // Until the connection is accepted nothing is read from it but its capabilities.
+      peer: () => (admitted ? clients.of(remote, endpoint) : undefined)
+    }
     const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint, source: null })
     // A pre-shared key proves an identity.
     if (channel.pskIdentity !== undefined) context['server.User'] = { id: channel.pskIdentity, by: 'psk' }
@@ -76,21 +87,28 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
       opened: () => undefined,
       message: message => {
         counted.touch()
-        // A server sends no requests, so a response answers none.
         if (message.code < 32) receive(new StreamExchange(remote, message))
+        else remote.requests?.response(message)
       },
       oversized: (code, token) => {
+        if (code >= 32) {
+          remote.requests?.oversized(code, token)
+          return
+        }
         counters.refusal(413, 'body-too-large', channel)
-        if (code < 32) session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
+        session.send(CODE.REQUEST_ENTITY_TOO_LARGE, token, new Options().add(OPTION.SIZE1, limits.body), NOTHING)
       },
       closing: () => remote.whenAnswered(() => session.release()),
-      ready: () => admitted && remote.inFlight < limits.inFlightPerConnection,
+      // Responses must be read although many requests are in work: those may wait for them.
+      ready: () => admitted && (remote.inFlight < limits.inFlightPerConnection || remote.asks),
+      asks: () => remote.asks,
       whenAnswered: work => remote.whenAnswered(work),
       ponged: () => counted.touch(),
       refused: () => counters.refusal(400, 'malformed-message', channel),
       closed: () => {
         counted.remove()
         remote.user?.close()
+        remote.requests?.ended()
         resources.forget(remote)
         void context.end(remote.reason)
       }
@@ -106,8 +124,9 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   }
 
   const receive = (exchange: StreamExchange): void => {
-    if (accepting) resources.handle(exchange)
-    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, 30), NOTHING)
+    const full = exchange.remote.inFlight > limits.inFlightPerConnection
+    if (accepting && !full) resources.handle(exchange)
+    else exchange.respond(CODE.SERVICE_UNAVAILABLE, new Options().add(OPTION.MAX_AGE, full ? 2 : 30), NOTHING)
   }
 
   const accept = (channel: ByteChannel): void => {
@@ -131,6 +150,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     accepting = false
     const closed = bound.close()
     await connections.drain(timeout, dismiss)
+    clients.close()
     resources.close()
     await closed
   }

@@ -146,6 +146,7 @@ export class PeerTable implements PeerKeeper {
 
   clear(): void {
     for (const peer of this) {
+      peer.requests?.ended()
       peer.clear()
       this.#takeOut(peer)
     }
@@ -211,6 +212,7 @@ export class PeerTable implements PeerKeeper {
       home.peers.delete(peer.port)
       if (home.peers.size === 0) this.#addresses.delete(peer.address)
     }
+    peer.requests?.ended()
     this.#init.abandon(peer)
     peer.clear()
   }

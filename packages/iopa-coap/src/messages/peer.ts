@@ -34,6 +34,8 @@ export interface ConfirmableListener {
    * Called before the first transmission too where the message was sent without bytes.
    */
   renewal?(): Uint8Array | undefined
+  /** True for a request of ours: it does not count among what the peer has asked for. */
+  readonly asks?: boolean
   /** True where the peer has not asked for this very message, so that an unverified peer may have sent too little for it. */
   readonly onTrust?: boolean
   /** True for what answers a message from the latest address of an association. */
@@ -65,10 +67,18 @@ export interface Confirmable {
   next: Confirmable | undefined
 }
 
+/** What a server sends requests to a peer with. */
+export interface PeerRequests {
+  /** Takes a response; false when no request waits for it. */
+  response(peer: Peer, message: ReceivedMessage): boolean
+  /** The peer is forgotten: nothing may be sent to it any more. */
+  ended(): void
+}
+
 /** What the peers of one address share. */
 export interface PeerAddress {
   readonly peers: Map<number, Peer>
-  /** Their requests without a response, and their confirmable messages that are queued. */
+  /** Their requests without a response, and confirmable messages for them that are queued, without requests of ours. */
   load: number
   /** Confirmable messages that they may still be sent on trust. */
   trust: number
@@ -149,6 +159,10 @@ export class Peer {
   window = 0
   /** Confirmable messages that wait until NSTART lets them be sent. */
   queue: Confirmable[] = NO_QUEUE
+  /** How many of them the peer has asked for: they are no requests of ours. */
+  owed = 0
+  /** Set while this side sends requests to it. */
+  requests: PeerRequests | undefined = undefined
   readonly #keeper: PeerKeeper
   #nextId = randomInt(65_536)
   #pins = 0
@@ -250,13 +264,13 @@ export class Peer {
   enqueue(confirmable: Confirmable): void {
     if (this.queue === NO_QUEUE) this.queue = []
     this.queue.push(confirmable)
-    this.home.load++
+    this.#count(confirmable, 1)
   }
 
   /** The next of the queue. */
   dequeue(): Confirmable | undefined {
     const next = this.queue.shift()
-    if (next !== undefined) this.home.load--
+    if (next !== undefined) this.#count(next, -1)
     return next
   }
 
@@ -265,7 +279,13 @@ export class Peer {
     const at = this.queue.indexOf(confirmable)
     if (at < 0) return
     this.queue.splice(at, 1)
-    this.home.load--
+    this.#count(confirmable, -1)
+  }
+
+  #count({ listener }: Confirmable, change: 1 | -1): void {
+    if (listener.asks === true) return
+    this.owed += change
+    this.home.load += change
   }
 
   /** Listens for a reset of the non-confirmable message of an id. */

@@ -116,6 +116,7 @@ export class Retransmission {
       const waiting = [...peer.outstanding.values(), ...peer.queue]
       peer.outstanding.clear()
       peer.queue = []
+      peer.owed = 0
       for (const confirmable of waiting) this.#expire(confirmable)
     }
   }

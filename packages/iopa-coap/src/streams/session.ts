@@ -25,6 +25,8 @@ export interface StreamHandlers {
   closing(finished: boolean): void
   /** False while no further message is to be taken; `resume` says that it is again. */
   ready(): boolean
+  /** True while this side awaits responses: then messages are taken, up to a bound, although the peer does not read; else two sides that both ask could wait for each other. */
+  asks?(): boolean
   /** Calls `work` when everything that was received before has been answered. */
   whenAnswered(work: () => void): void
   /** The peer has answered a ping. */
@@ -54,6 +56,7 @@ export class StreamSession implements ByteReceiver {
   readonly #clock: Clock
   readonly #reader: FrameReader
   readonly #messageTimeout: number
+  readonly #backlogLimit: number
   readonly #signalling: Signalling
   readonly #outbox: Outbox
   /** Frames for which the outbox has no room yet. */
@@ -79,6 +82,7 @@ export class StreamSession implements ByteReceiver {
     this.#clock = clock
     this.#reader = new FrameReader(maxMessageSize)
     this.#messageTimeout = settings.messageTimeout ?? Number.POSITIVE_INFINITY
+    this.#backlogLimit = limits.queueBytes
     this.#signalling = new Signalling({ maxMessageSize, blockWise: true, tokenLength })
     this.#outbox = new Outbox(channel, limits)
     this.#timer = clock.setTimeout(() => this.abort('No CSM has come in time'), limits.headerTimeout)
@@ -148,7 +152,7 @@ export class StreamSession implements ByteReceiver {
     this.#taking = true
     this.#outbox.cork()
     let taken = 0
-    while (taken < this.#frames.length && !this.closed && this.writable && this.#handlers.ready()) {
+    while (taken < this.#frames.length && !this.closed && this.#takes && this.#handlers.ready()) {
       this.#receive(this.#signalling.receive(this.#frames[taken++]!))
       if (this.#outbox.pendingBytes > FLUSH_BYTES) this.#outbox.flush()
     }
@@ -163,6 +167,11 @@ export class StreamSession implements ByteReceiver {
       else this.#channel.resume()
     }
     if (this.#finished && !pause) this.#handlers.closing(true)
+  }
+
+  /** This side awaits a response now: takes the messages that were held back. */
+  asked(): void {
+    if (this.#frames.length > 0) this.resume()
   }
 
   drain(): void {
@@ -184,6 +193,14 @@ export class StreamSession implements ByteReceiver {
 
   destroy(): void {
     this.#channel.destroy()
+  }
+
+  get #takes(): boolean {
+    if (this.writable) return true
+    if (this.#handlers.asks?.() !== true) return false
+    let bytes = 0
+    for (const { length } of this.#backlog) bytes += length
+    return bytes <= this.#backlogLimit
   }
 
   #receive(event: ReturnType<Signalling['receive']>): void {

@@ -1,5 +1,5 @@
-import { type Bag, type HeadersInit, IopaError, type KeysDeclaration } from '@iopa/constants'
-import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
+import { type Bag, IopaError, type KeysDeclaration } from '@iopa/constants'
+import type { Client, LinkAnswer, RequestOptions } from '@iopa/context'
 import {
   type AnswerRecord,
   abandonValue,
@@ -19,18 +19,9 @@ import {
 } from '@iopa/context/host'
 import { checkOptions, checkSurplus } from '../arguments/arguments.ts'
 import { checkDeclared } from './declared-keys.ts'
-import { channelClosed } from './failures.ts'
+import { channelClosed, peerGone } from './failures.ts'
 import { observedRemotely } from './observed-remotely.ts'
 import { marked, marking } from './upstream.ts'
-
-/** Options of one request. */
-export interface RequestOptions {
-  readonly headers?: HeadersInit
-  /** Content type of the body; without one it follows from the value. */
-  readonly type?: string
-  /** Aborts the request, or ends the observation. */
-  readonly signal?: AbortSignal
-}
 
 const REQUEST_OPTIONS: Record<keyof RequestOptions, true> = { headers: true, type: true, signal: true }
 const NO_OPTIONS: RequestOptions = {}
@@ -39,26 +30,6 @@ const NO_OPTIONS: RequestOptions = {}
 const checkRequest = (name: string, options: RequestOptions, surplus: readonly unknown[], caller: unknown): void => {
   if (options !== NO_OPTIONS) checkOptions(name, options, REQUEST_OPTIONS, caller)
   checkSurplus(name, surplus, caller)
-}
-
-/** The client that `app.connect` gives, the same for every protocol. Paths may carry a query; any status resolves. */
-export interface Client {
-  /** The path that stands before those of `get`, `put`, `post`, `patch`, `delete` and `observe`: that of the URL. Bags name whole paths. */
-  readonly pathBase: string
-  get(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
-  /** A body of null is JSON null; undefined means no body. */
-  put(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
-  post(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
-  patch(path: string, body: unknown, options?: RequestOptions): Promise<ReceivedAnswer>
-  delete(path: string, options?: RequestOptions): Promise<ReceivedAnswer>
-  /** Sends a bag. */
-  send(request: Bag): Promise<ReceivedAnswer>
-  /** The representation now and after each change, until the signal aborts or the loop is left. */
-  observe(path: string, options?: RequestOptions): AsyncIterable<ReceivedAnswer>
-  /** The same for the request of a bag, whose method is GET or another one that the protocol observes with, such as FETCH over CoAP. */
-  observe(request: Bag): AsyncIterable<ReceivedAnswer>
-  close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
 }
 
 const isAnswer = (value: unknown): value is LinkAnswer => typeof value === 'object' && value !== null && 'headerPairs' in value && 'payload' in value
@@ -109,6 +80,9 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
     }
   }
 
+  /** Why it sends nothing any more. */
+  const over = (): IopaError => (scope.endReason === 'disconnect' ? peerGone() : channelClosed())
+
   // In a bag, null means no body; for the methods of a client it is a JSON value.
   const nullBody = ({ type, headers }: RequestOptions): Bag => {
     const stated = type ?? (headers === undefined ? undefined : HeaderMap.from(headers).get('content-type')) ?? ''
@@ -132,7 +106,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
     // The reason of the caller's own signal stays as it is, and goes before what its abort has led to.
     const failed = (error: unknown): unknown => {
       const signal = request['iopa.CallCancelled']
-      return signal?.aborted && (own || error === signal.reason) ? signal.reason : marked(scope.ended ? channelClosed() : error, 'upstream')
+      return signal?.aborted && (own || error === signal.reason) ? signal.reason : marked(scope.ended ? over() : error, 'upstream')
     }
     let streams = false
     try {
@@ -154,7 +128,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
     const method = observing['iopa.Method'] ?? 'GET'
     if (method !== 'GET' && requester.observable?.includes(method) !== true)
       throw marked(new IopaError(501, 'not-observable', `${base.protocol.slice(0, -1)} cannot observe with ${method}: use GET.`), 'upstream')
-    if (scope.ended) throw marked(channelClosed(), 'upstream')
+    if (scope.ended) throw marked(over(), 'upstream')
     const context = marking('upstream', () => contextOf({ ...observing, 'iopa.Observe': true, 'iopa.CallCancelled': signal }))
     let left = false
     // Its end from outside, as by close(), does not wait for the peer.

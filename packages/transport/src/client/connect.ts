@@ -1,12 +1,13 @@
 import { CodecTable, IopaError, isIopaError, schemeOf } from '@iopa/constants'
+import type { Client } from '@iopa/context'
 import { abortable, ContextFactory, type Environment, Scope } from '@iopa/context/host'
 import { checkOptions } from '../arguments/arguments.ts'
 import { systemClock } from '../contract/clock.ts'
 import { DEFAULT_LIMITS, mergeLimits } from '../contract/limits.ts'
-import type { Credentials, Link } from '../contract/link.ts'
+import type { Credentials, Link, Serving } from '../contract/link.ts'
 import type { ConnectOptions, Transport } from '../contract/transport.ts'
 import { DEFAULT_TIMEOUT } from './call.ts'
-import { type Client, createClient, type Send } from './client.ts'
+import { createClient, type Send } from './client.ts'
 import { declarationsOf } from './declared-keys.ts'
 import { ClientEngine } from './engine.ts'
 import { marked } from './upstream.ts'
@@ -18,7 +19,8 @@ export const CONNECT_OPTIONS: Record<keyof ConnectOptions, true> = {
   credentials: true,
   maxLinks: true,
   clock: true,
-  limits: true
+  limits: true,
+  serve: true
 }
 
 const MAX_LINKS = 64
@@ -71,29 +73,51 @@ export const connectWith = async (transport: Transport, url: URL, options: Conne
 
 const opened = async (transport: Transport, url: URL, options: ConnectOptions): Promise<ClientEngine> => {
   const { clock = systemClock, timeout, tls, maxLinks = MAX_LINKS } = options
+  const serve = servingOf(transport, url, options)
   const limits = mergeLimits(DEFAULT_LIMITS, options.limits)
   const credentials = options.credentials ?? credentialsOf(url)
   const target = new URL(url)
   target.username = target.password = ''
   const open = (signal: AbortSignal): Promise<Link> =>
-    within(signal, timeout ?? DEFAULT_TIMEOUT, target, clock, limit => transport.open(target, { signal: limit, clock, limits, tls, credentials }))
+    within(signal, timeout, target, clock, limit => transport.open(target, { signal: limit, clock, limits, tls, credentials, serve }))
   const giveUp = new AbortController()
   const abort = (): void => giveUp.abort(options.signal?.reason)
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
     const first = await open(giveUp.signal)
-    return new ClientEngine({ open, first, clock, limits, timeout, maxLinks, observable: transport.observable, keys: declarationsOf(transport.keys) })
+    return new ClientEngine({
+      open,
+      first,
+      clock,
+      limits,
+      timeout,
+      maxLinks,
+      observable: transport.observable,
+      keys: declarationsOf(transport.keys),
+      closed: () => serve?.host.scope.end('shutdown')
+    })
   } catch (error) {
+    void serve?.host.scope.end('shutdown')
     throw error === options.signal?.reason ? error : marked(error, 'upstream')
   } finally {
     options.signal?.removeEventListener('abort', abort)
   }
 }
 
+/** What serves the server of a client. @throws IopaError 501 where the transport cannot */
+const servingOf = ({ name, serves }: Transport, { protocol }: URL, { serve }: ConnectOptions): Serving | undefined => {
+  if (serve === undefined) return undefined
+  if (serves !== true)
+    throw new IopaError(501, 'not-served', `A client of ${name}() cannot serve its server: ${protocol} has requests in one direction.`)
+  const { app, user } = 'app' in serve ? serve : { app: serve, user: undefined }
+  app.build()
+  return { host: app.host(name), user }
+}
+
 /** Opens a link in time. @throws IopaError 504 `timeout`, 502 `connect-failed`; the reason of `signal` */
-const within = async (
+export const within = async (
   signal: AbortSignal,
-  timeout: number,
+  timeout: number | undefined,
   { host, protocol }: URL,
   clock: NonNullable<ConnectOptions['clock']>,
   open: (signal: AbortSignal) => Promise<Link>
@@ -102,8 +126,9 @@ const within = async (
   const abort = (): void => limit.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   const place = host === '' ? protocol : host
-  const late = (): void => limit.abort(new IopaError(504, 'timeout', `No connection to ${place} within ${timeout} ms.`))
-  const timer = clock.setTimeout(late, timeout, { keep: true })
+  const time = timeout ?? DEFAULT_TIMEOUT
+  const late = (): void => limit.abort(new IopaError(504, 'timeout', `No connection to ${place} within ${time} ms.`))
+  const timer = clock.setTimeout(late, time, { keep: true })
   try {
     // No protocol makes the caller wait after the time; a connection that comes too late is closed.
     return await abortable(

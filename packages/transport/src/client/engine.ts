@@ -27,6 +27,8 @@ export interface ClientEngineInit {
   readonly observable: readonly string[] | undefined
   /** The namespaces of the protocol. */
   readonly keys: readonly KeysDeclaration[]
+  /** Called when the client has closed. */
+  readonly closed?: (() => unknown) | undefined
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
@@ -155,6 +157,7 @@ export class ClientEngine implements Requester {
     for (const observation of [...this.#observations]) observation.stop()
     for (const call of [...this.#calls]) call.abort(reason)
     await Promise.all([...new Set([this.#requests, this.#subscriptions])].map(pool => pool.close()))
+    await this.#init.closed?.()
   }
 }
 

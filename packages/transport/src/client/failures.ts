@@ -1,4 +1,4 @@
-import { IopaError } from '@iopa/constants'
+import { IopaError, isIopaError } from '@iopa/constants'
 import type { LinkAnswer } from '@iopa/context'
 import type { LinkLoss } from '../contract/link.ts'
 
@@ -18,6 +18,11 @@ export const lossOf = (error: IopaError, loss: LinkLoss): IopaError & LinkLoss =
 /** What an error says of the loss of a link; undefined where the link was not lost. */
 export const lossIn = (error: unknown): LinkLoss | undefined =>
   typeof error === 'object' && error !== null && typeof (error as Partial<LinkLoss>).sent === 'boolean' ? (error as LinkLoss) : undefined
+
+/** The session of a peer has ended: a client to it never reaches the next holder of its address. */
+export const peerGone = (): IopaError => new IopaError(503, 'peer-gone', 'The session of the peer has ended: take a client of its next request.')
+
+export const isPeerGone = (error: unknown): boolean => isIopaError(error) && error.code === 'peer-gone'
 
 /** More requests or observations wait than the client may have at once. */
 export const overloaded = (limit: number, what = 'requests wait for an answer'): IopaError =>

@@ -6,7 +6,7 @@ import type { Sink } from '../contract/link.ts'
 import { AnswerQueue } from './answer-queue.ts'
 import { Backoff } from './backoff.ts'
 import { Call, DEFAULT_TIMEOUT } from './call.ts'
-import { lossIn, observationRefused } from './failures.ts'
+import { isPeerGone, lossIn, observationRefused } from './failures.ts'
 import type { LinkPool } from './link-pool.ts'
 import type { OutgoingRequest } from './outgoing.ts'
 
@@ -200,4 +200,4 @@ const FINAL: ReadonlySet<string> = new Set(['redirected', 'bad-answer', 'receive
 
 /** True where the next attempt may succeed. */
 const mayPass = (error: unknown): boolean =>
-  lossIn(error) !== undefined || (isIopaError(error) && [502, 503, 504].includes(error.status) && !FINAL.has(error.code))
+  !isPeerGone(error) && (lossIn(error) !== undefined || (isIopaError(error) && [502, 503, 504].includes(error.status) && !FINAL.has(error.code)))

@@ -1,8 +1,9 @@
-import type { Logger } from '@iopa/constants'
-import type { EndReason, SealedAnswer } from '@iopa/context'
+import type { KeysDeclaration, Logger } from '@iopa/constants'
+import type { Client, EndReason, PeerClientOptions, SealedAnswer } from '@iopa/context'
 import type { AnsweredContext, ContextInit, OwnedContext, Scope } from '@iopa/context/host'
 import type { Clock } from './clock.ts'
 import type { Limits } from './limits.ts'
+import type { Link, OpenOptions } from './link.ts'
 import type { RouteInfo } from './routes.ts'
 
 /** A path whose state has changed, or that a handler has named. */
@@ -28,6 +29,18 @@ export interface HostObserveOptions {
   readonly excerpt?: number
   /** True for a streamed answer that the transport delivers unchanged: the handler sends its own events, and nothing is observed. */
   passes?(answer: SealedAnswer): boolean
+}
+
+/** The session of a peer that has spoken first, for requests to it. */
+export interface PeerTarget {
+  /** Scheme, address and port of the peer: host and port of the requests. */
+  readonly url: URL
+  /** Methods other than GET that can be observed; none unless given. */
+  readonly observable?: readonly string[]
+  /** The keys of the protocol; a request with another key of its namespaces is refused. */
+  readonly keys?: KeysDeclaration | readonly KeysDeclaration[]
+  /** The one link of a client. Rejects where the peer is gone, or does not answer. When it has ended, no other takes its place. */
+  open(options: OpenOptions): Promise<Link>
 }
 
 /** Something to dispose. */
@@ -77,6 +90,11 @@ export interface Host {
   observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options?: HostObserveOptions): Promise<Observation>
   /** One value for all listeners of the app: made by `create` the first time, for as long as the app lasts. */
   shared<T>(key: string, create: () => T): T
+  /**
+   * A client to a peer of the listener, with the codecs and the `dispatch` layers of the app. It ends with its link, and with the listener at the latest.
+   * Rejects as `open` does.
+   */
+  connect(peer: PeerTarget, options?: PeerClientOptions): Promise<Client>
   /** Every change of any path: for filters and bridges. */
   changes(listener: (change: Change) => void): Subscription
   /** A GET of `path` with user, headers and peer of `as`, shared with callers that are equal to it; bytes, not a stream. */

@@ -1,6 +1,7 @@
 import type { LinkAnswer } from '@iopa/context'
 import type { OutgoingRequest } from '../client/outgoing.ts'
 import type { Clock } from './clock.ts'
+import type { Host } from './host.ts'
 import type { Limits } from './limits.ts'
 import type { TlsOptions } from './tls.ts'
 
@@ -87,6 +88,13 @@ export interface Credentials {
   readonly password: string
 }
 
+/** The app that answers what the server of a client asks on the client's connection. */
+export interface Serving {
+  readonly host: Host
+  /** The id of `server.User` of these requests, where the connection has proven who the server is; undefined for requests without a user. */
+  readonly user: string | undefined
+}
+
 /** What the core gives to `open`. */
 export interface OpenOptions {
   /** Aborts when the connection takes too long, or when nothing waits for it any more; a link that is open ignores it. */
@@ -96,4 +104,6 @@ export interface OpenOptions {
   readonly tls?: TlsOptions | undefined
   /** From the URL (removed there) or from the caller's options. */
   readonly credentials?: Credentials | undefined
+  /** Undefined where requests of the server are to be refused. */
+  readonly serve?: Serving | undefined
 }

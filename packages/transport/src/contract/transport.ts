@@ -50,6 +50,8 @@ export interface Transport {
   attach?(app: TransportApp): void
   /** Binds and serves. Rejects when it cannot. */
   listen(host: Host): Promise<Listener>
+  /** True where its links can serve their server: they take the option `serve` of `open`. */
+  readonly serves?: boolean
   /** Methods other than GET that can be observed; none by default. */
   readonly observable?: readonly string[]
   /** Opens a connection to another machine. Rejects with an IopaError, or with any error where the machine cannot be reached. */
@@ -68,6 +70,12 @@ export interface Listener {
   reload?(tls: TlsOptions): void
 }
 
+/** An app, as far as a client needs it to serve its server. */
+export interface ServedApp {
+  build(): unknown
+  host(name?: string): Host
+}
+
 /** Options of every connect. */
 export interface ConnectOptions {
   /** Aborts the connecting; a client that is open ignores it. */
@@ -81,6 +89,11 @@ export interface ConnectOptions {
   readonly maxLinks?: number
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
+  /**
+   * The app that answers what the server asks on this client's connection, where the protocol lets both sides ask (CoAP); without it such requests are
+   * refused. With `user` the requests have the user of that id; that needs a connection that proves who the server is.
+   */
+  readonly serve?: ServedApp | { readonly app: ServedApp; readonly user?: string }
 }
 
 /** The URL of a listener, with the brackets that an IPv6 address needs (RFC 3986 section 3.2.2). */
