@@ -29,13 +29,21 @@ import { COAP_KEYS } from './keys.ts'
 import { listenDatagrams } from './listeners/datagram-listener.ts'
 import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
-import { addressOf } from './messages/addresses.ts'
+import { addressOf, isMulticast } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684
 const GROUPS_IPV4 = ['224.0.1.187']
 const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
+
+/** Options of multicast. */
+export interface MulticastOptions {
+  /** The groups that the server joins; none where it is false. The CoAP groups unless given. */
+  readonly groups?: boolean | readonly string[]
+  /** Name of the interface, or one of its addresses, that groups are joined on and that requests to groups leave by; the system chooses unless given. */
+  readonly interface?: string
+}
 
 /** Options of `coap()`. */
 export interface CoapOptions extends ExtensionOptions {
@@ -63,8 +71,8 @@ export interface CoapOptions extends ExtensionOptions {
    * Peers on loopback and on connections need not show it.
    */
   readonly amplification?: number | boolean
-  /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups. */
-  readonly multicast?: boolean | readonly string[]
+  /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups; also the interface of multicast, for clients too. */
+  readonly multicast?: boolean | readonly string[] | MulticastOptions
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
   readonly network?: DatagramNetwork & Partial<ByteNetwork>
@@ -105,6 +113,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3 } = options
   const extensions = extensionsOf(options)
+  const multicast = multicastOf(options.multicast)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
 
@@ -126,10 +135,13 @@ export const coap = (options: CoapOptions = {}): Transport => {
       extensions
     }
     const listeners: Listener[] = []
-    const { port = DEFAULT_PORT, multicast = false } = options
-    const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
+    const { port = DEFAULT_PORT } = options
+    const groups = multicast.groups === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast.groups || []
     try {
-      if (options.udp !== false) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters }))
+      if (options.udp !== false)
+        listeners.push(
+          await listenDatagrams({ settings, network, address, port, groups, multicastInterface: multicast.interface, transmission: parameters })
+        )
       if (options.tcp === true) {
         const open = (at: number): Promise<Listener> => listenStreams({ settings, network: streams, address, port: at, tls: undefined })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
@@ -150,7 +162,16 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
     if (url.protocol !== 'coap:') return openStreams(url, streams, opening, extensions)
     const { confirmable = true } = options
-    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, extensions })
+    return openDatagrams({
+      url,
+      options: opening,
+      network,
+      transmission: parameters,
+      szx: szxFor(blockSize),
+      confirmable,
+      extensions,
+      multicastInterface: multicast.interface
+    })
   }
 
   return {
@@ -164,6 +185,17 @@ export const coap = (options: CoapOptions = {}): Transport => {
     observable: ['FETCH'],
     open: openLink
   }
+}
+
+/** The groups of the server, and the interface of multicast. @throws IopaError 500 for what is no multicast address. */
+const multicastOf = (given: CoapOptions['multicast'] = false): Required<Pick<MulticastOptions, 'groups'>> & MulticastOptions => {
+  const options: MulticastOptions =
+    typeof given === 'object' && 'length' in given ? { groups: given } : typeof given === 'object' ? given : { groups: given }
+  checkOptions('multicast of coap()', options, { groups: true, interface: 'text' }, coap)
+  const { groups = true } = options
+  for (const group of typeof groups === 'boolean' ? [] : groups)
+    if (!isMulticast(group)) throw optionError(`'${group}' is no address of a multicast group, such as 224.0.1.187.`)
+  return { ...options, groups }
 }
 
 const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>

@@ -6,12 +6,15 @@ import {
   type LinkEnd,
   type LinkRequestOptions,
   type OutgoingRequest,
+  receivedAnswer,
   requestBytes,
   type Sink,
   type SubscribeOptions
 } from '@iopa/transport'
 import { isSafe } from '../codec/codes.ts'
 import type { Extensions } from '../codec/extensions.ts'
+import { OPTION } from '../codec/option-registry.ts'
+import { sendUnanswered, withoutSuccess } from '../exchanges/no-response.ts'
 import type { Requester } from '../exchanges/requester.ts'
 import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { UploadSlots } from '../exchanges/upload-slots.ts'
@@ -27,6 +30,8 @@ export interface CoapLinkInit {
   /** Whether requests are confirmable that do not say. */
   readonly confirmable: boolean
   readonly extensions: Extensions
+  /** The URL of the server. */
+  readonly peer: URL
   /** Most bytes of an answer, and of a request whose body is a stream. */
   readonly bodyLimit: number
   readonly requester: Requester
@@ -60,8 +65,14 @@ export class CoapLink implements Link {
 
   async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer> {
     const request = await this.#read(message, options.signal)
+    const { requester, clock } = this.#init
+    const settings = this.#settings(message, options)
     try {
-      const response = await new Transfer(this.#init.requester, this.#settings(message, options)).run(request)
+      const silent = message.bag['coap.Options'] === undefined ? undefined : request.options.uint(OPTION.NO_RESPONSE)
+      const response = withoutSuccess(silent)
+        ? await sendUnanswered(requester, request, silent, settings, clock)
+        : await new Transfer(requester, settings).run(request)
+      if (response === undefined) return receivedAnswer(204)
       const answer = clientAnswer(response.message, response.payload)
       // An observation to which this answer is news has missed a notification.
       for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
@@ -73,6 +84,10 @@ export class CoapLink implements Link {
   }
 
   async subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void> {
+    if (message.bag['coap.CollectFor'] !== undefined) {
+      await sink.next(Object.assign(await this.request(message, options), { 'coap.Peer': this.#init.peer }))
+      return
+    }
     const request = await this.#read(message, options.signal)
     if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
     const { requester, clock } = this.#init
@@ -117,4 +132,4 @@ export class CoapLink implements Link {
   }
 }
 
-const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'disconnected'])
+const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'port-unreachable', 'disconnected'])

@@ -12,10 +12,11 @@ import {
 } from '@iopa/transport'
 import type { Extensions } from '../codec/extensions.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
-import { destinationOf, hostOf } from '../messages/addresses.ts'
+import { destinationOf, hostOf, isMulticast } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
 import { CoapLink } from './coap-link.ts'
+import { GroupLink } from './group-link.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
@@ -30,6 +31,8 @@ export interface DatagramClientInit {
   readonly szx: number
   readonly confirmable: boolean
   readonly extensions: Extensions
+  /** The interface that requests to groups leave by; the system chooses unless given. */
+  readonly multicastInterface: string | undefined
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
@@ -42,7 +45,23 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
   const port = url.port === '' ? 5683 : Number(url.port)
   const address = await destinationOf({ host, port, network, clock, signal })
   signal.throwIfAborted()
-  const channel: DatagramChannel = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
+  const any = address.includes(':') ? '::' : '0.0.0.0'
+  if (isMulticast(address)) {
+    const group = await network.bind({ host: any, port: 0, multicastInterface: init.multicastInterface })
+    const openMember = (url: URL, own: AbortSignal): Promise<Link> => openDatagrams({ ...init, url, options: { ...options, signal: own } })
+    return new GroupLink({
+      channel: group,
+      address,
+      port,
+      clock,
+      limits,
+      extensions,
+      collectFor: transmission.leisure + transmission.ackTimeout,
+      openMember
+    })
+  }
+  // The system checks that a message of its network that nothing listens quotes a datagram from this socket (RFC 5927 section 4.1).
+  const channel: DatagramChannel = await network.bind({ host: any, port: 0, peer: { address, port } })
   const layer = new MessageLayer({
     channel,
     clock,
@@ -51,7 +70,9 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // NSTART protects networks (RFC 7252 section 4.7); loopback is none.
     nstartLimit: transmission.nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : transmission.nstart),
     // A message that cannot be sent is retransmitted, and then times out.
-    onError: () => undefined
+    onError: error => {
+      if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') requester.unreachable()
+    }
   })
   const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx, critical: extensions.critical })
   layer.open(requester)
@@ -64,6 +85,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     clock,
     confirmable,
     extensions,
+    peer: url,
     bodyLimit: limits.body,
     requester,
     closed,

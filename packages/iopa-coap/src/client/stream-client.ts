@@ -33,6 +33,7 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     clock,
     confirmable: true,
     extensions,
+    peer: url,
     bodyLimit: limits.body,
     requester,
     closed: requester.finished,

@@ -70,6 +70,11 @@ export class DatagramRequester implements Requester, MessageHandlers {
     return this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false
   }
 
+  /** The system says that nothing listens at the port: what is acknowledged may still be answered, all else fails. */
+  unreachable(): void {
+    for (const open of [...this.#waiting.values()]) open.unreachable()
+  }
+
   /** Fails everything that waits. */
   close(error: IopaError): void {
     for (const open of [...this.#waiting.values()]) open.fail(error)
@@ -90,6 +95,8 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
   #confirmable: Confirmable | undefined
+  /** True until the message is acknowledged or answered. */
+  #unheard = false
   #closed = false
 
   constructor(requester: DatagramRequesterInit, init: OpenDatagramRequestInit) {
@@ -101,6 +108,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     const { layer, peer } = this.#requester
     const { token, confirmable, listener } = this.#init
     this.#stop()
+    this.#unheard = true
     const id = confirmable ? 0 : peer.nextId()
     const bytes = encode({ type: confirmable ? TYPE.CON : TYPE.NON, code, id, token, options, payload })
     if (confirmable) {
@@ -119,6 +127,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
       this.fail(error)
       return false
     }
+    this.#unheard = false
     // A response is an acknowledgement too: that one was lost (RFC 7252 section 5.2.2).
     this.#stop()
     return this.#init.listener.response(message)
@@ -127,6 +136,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   acknowledged(message: Message): boolean {
     this.#init.heard()
     if (message.code === CODE.EMPTY) {
+      this.#unheard = false
       this.#confirmable = undefined
       this.#init.listener.received?.()
       return true
@@ -148,6 +158,10 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   expired(): void {
     this.#confirmable = undefined
     this.fail(answerTimeout())
+  }
+
+  unreachable(): void {
+    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', 'Nothing listens at this port: the system says so for the peer.'))
   }
 
   fail(error: unknown): void {
