@@ -73,6 +73,8 @@ export interface CoapOptions extends ExtensionOptions {
   readonly amplification?: number | boolean
   /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups; also the interface of multicast, for clients too. */
   readonly multicast?: boolean | readonly string[] | MulticastOptions
+  /** While a client observes, it pings the server so many milliseconds after the last ping was answered, so that a NAT keeps the path; at least 1,000, never unless given. */
+  readonly keepAlive?: number
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
   readonly network?: DatagramNetwork & Partial<ByteNetwork>
@@ -94,6 +96,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   codes: true,
   criticalOptions: true,
   tokenLength: true,
+  keepAlive: true,
   clock: true,
   network: true
 }
@@ -114,6 +117,9 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const { blockSize = 1024, amplification = 3 } = options
   const extensions = extensionsOf(options)
   const multicast = multicastOf(options.multicast)
+  const { keepAlive } = options
+  if (keepAlive !== undefined && (!Number.isFinite(keepAlive) || keepAlive < 1000))
+    throw optionError(`keepAlive is a number of milliseconds from 1000, not ${String(keepAlive)}.`)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
 
@@ -160,7 +166,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   }
 
   const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
-    if (url.protocol !== 'coap:') return openStreams(url, streams, opening, extensions)
+    if (url.protocol !== 'coap:') return openStreams(url, streams, opening, { extensions, keepAlive })
     const { confirmable = true } = options
     return openDatagrams({
       url,
@@ -170,7 +176,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
       szx: szxFor(blockSize),
       confirmable,
       extensions,
-      multicastInterface: multicast.interface
+      multicastInterface: multicast.interface,
+      keepAlive
     })
   }
 

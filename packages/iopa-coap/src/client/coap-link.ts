@@ -18,6 +18,7 @@ import { sendUnanswered, withoutSuccess } from '../exchanges/no-response.ts'
 import type { Requester } from '../exchanges/requester.ts'
 import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { UploadSlots } from '../exchanges/upload-slots.ts'
+import { KeepAlive } from './keep-alive.ts'
 import { ClientObservation } from './observation.ts'
 import { tokenLengthOf } from './raw-options.ts'
 import { clientAnswer, clientRequest } from './request.ts'
@@ -32,12 +33,16 @@ export interface CoapLinkInit {
   readonly extensions: Extensions
   /** The URL of the server. */
   readonly peer: URL
+  /** Milliseconds between pings while something is observed; undefined for none. */
+  readonly keepAlive: number | undefined
   /** Most bytes of an answer, and of a request whose body is a stream. */
   readonly bodyLimit: number
   readonly requester: Requester
   readonly closed: Promise<LinkEnd>
   /** Milliseconds until a request is acknowledged; undefined where the transport below is reliable. */
   readonly requestTimeout?: number
+  /** Breaks a connection whose server does not answer any more; absent over datagrams. */
+  lose?(): void
   /** Ends it, and all that waits on it. */
   close(): Promise<void>
 }
@@ -51,6 +56,7 @@ export class CoapLink implements Link {
   readonly #init: CoapLinkInit
   readonly #observations = new Set<ClientObservation>()
   readonly #slots = new UploadSlots()
+  readonly #keepAlive: KeepAlive
   /** True when the server has not answered since a request found it gone. */
   #lost = false
   #lastTag = 0
@@ -61,6 +67,12 @@ export class CoapLink implements Link {
     this.closed = init.closed
     if (init.requestTimeout !== undefined) this.requestTimeout = init.requestTimeout
     init.requester.heard = () => this.#heard()
+    // Observations whose registration is lost end by that, and the core observes again.
+    const lost = (): void => {
+      if (init.lose !== undefined) init.lose()
+      else for (const observation of this.#observations) observation.renew()
+    }
+    this.#keepAlive = new KeepAlive({ clock: init.clock, interval: init.keepAlive, requester: init.requester, lost })
   }
 
   async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer> {
@@ -94,9 +106,11 @@ export class CoapLink implements Link {
     const settings = this.#settings(message, options)
     const observation = new ClientObservation({ request, requester, clock, settings, sink, last: options.resume as LinkAnswer | undefined })
     this.#observations.add(observation)
+    this.#keepAlive.hold()
     try {
       await observation.run(options.signal)
     } finally {
+      this.#keepAlive.release()
       this.#observations.delete(observation)
     }
   }

@@ -33,6 +33,8 @@ export interface DatagramClientInit {
   readonly extensions: Extensions
   /** The interface that requests to groups leave by; the system chooses unless given. */
   readonly multicastInterface: string | undefined
+  /** Milliseconds between pings while something is observed; undefined for none. */
+  readonly keepAlive: number | undefined
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
@@ -86,6 +88,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     confirmable,
     extensions,
     peer: url,
+    keepAlive: init.keepAlive,
     bodyLimit: limits.body,
     requester,
     closed,

@@ -6,8 +6,20 @@ import { hostOf } from '../messages/addresses.ts'
 import { ALPN, StreamSession } from '../streams/session.ts'
 import { CoapLink } from './coap-link.ts'
 
+/** What all links over connections have in common. */
+export interface StreamClientSettings {
+  readonly extensions: Extensions
+  /** Milliseconds between pings while something is observed; undefined for none. */
+  readonly keepAlive: number | undefined
+}
+
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
-export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions, extensions: Extensions): Promise<Link> => {
+export const openStreams = async (
+  url: URL,
+  network: ByteNetwork,
+  options: OpenOptions,
+  { extensions, keepAlive }: StreamClientSettings
+): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
@@ -34,6 +46,8 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     confirmable: true,
     extensions,
     peer: url,
+    keepAlive,
+    lose: () => session.destroy(),
     bodyLimit: limits.body,
     requester,
     closed: requester.finished,

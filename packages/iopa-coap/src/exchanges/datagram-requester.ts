@@ -51,6 +51,25 @@ export class DatagramRequester implements Requester, MessageHandlers {
     return open
   }
 
+  ping(done: (answered: boolean) => void): void {
+    const { layer, peer } = this.#init
+    const answered = (): void => {
+      this.heard?.()
+      done(true)
+    }
+    const sent = layer.sendConfirmable(peer, encodeEmpty(TYPE.CON, 0), {
+      acknowledged: () => {
+        answered()
+        return true
+      },
+      // A pong is a reset (RFC 7252 section 4.3).
+      reset: answered,
+      expired: () => done(false)
+    })
+    // Where so much waits for the peer, that keeps the path alive.
+    if (sent === undefined) done(true)
+  }
+
   request(peer: Peer, message: ReceivedMessage): boolean {
     this.#init.layer.reset(peer, message)
     return false
