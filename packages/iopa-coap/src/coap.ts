@@ -22,7 +22,7 @@ import {
   type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
-import { openDatagrams } from './client/datagram-client.ts'
+import { type DatagramClientInit, openDatagrams } from './client/datagram-client.ts'
 import { openSecured } from './client/secured-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
@@ -32,7 +32,7 @@ import { listenDatagrams } from './listeners/datagram-listener.ts'
 import { listenSecured } from './listeners/secured-listener.ts'
 import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
-import { addressOf } from './messages/addresses.ts'
+import { addressOf, isMulticast } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
 import { serveDatagrams, serveStream } from './served/serving.ts'
 
@@ -40,6 +40,14 @@ const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684
 const GROUPS_IPV4 = ['224.0.1.187']
 const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
+
+/** Options of multicast. */
+export interface MulticastOptions {
+  /** The groups that the server joins; none where it is false. The CoAP groups unless given. */
+  readonly groups?: boolean | readonly string[]
+  /** Name of the interface, or one of its addresses, that groups are joined on and that requests to groups leave by; the system chooses unless given. */
+  readonly interface?: string
+}
 
 /** Options of `coap()`. */
 export interface CoapOptions extends ExtensionOptions {
@@ -77,10 +85,12 @@ export interface CoapOptions extends ExtensionOptions {
    * Peers on loopback and on connections need not show it.
    */
   readonly amplification?: number | boolean
-  /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups. They need plain UDP. */
-  readonly multicast?: boolean | readonly string[]
+  /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups, over plain UDP; also the interface of multicast, for clients too. */
+  readonly multicast?: boolean | readonly string[] | MulticastOptions
   /** What groups answer: everything, or `discovery`, requests for /.well-known/core; that alone beside `dtls`, unless given. */
   readonly multicastServes?: 'everything' | 'discovery'
+  /** While a client observes, it pings the server so many milliseconds after the last ping was answered, so that a NAT keeps the path; at least 1,000, never unless given. */
+  readonly keepAlive?: number
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
   readonly network?: DatagramNetwork & Partial<ByteNetwork>
@@ -105,6 +115,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   criticalOptions: true,
   tokenLength: true,
   multicastServes: true,
+  keepAlive: true,
   clock: true,
   network: true
 }
@@ -125,12 +136,15 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const { blockSize = 1024, amplification = 3, collectUpTo = 16_384 } = options
   const { dtls, udp = dtls === undefined, tcp = false, multicastServes } = options
   const extensions = extensionsOf(options)
+  const multicast = multicastOf(options.multicast)
+  const { keepAlive } = options
+  if (keepAlive !== undefined && (!Number.isFinite(keepAlive) || keepAlive < 1000))
+    throw optionError(`keepAlive is a number of milliseconds from 1000, not ${String(keepAlive)}.`)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
   if (multicastServes !== undefined && multicastServes !== 'everything' && multicastServes !== 'discovery')
     throw optionError("multicastServes of coap() is 'everything' or 'discovery'.")
-  if (!udp && options.multicast !== undefined && options.multicast !== false)
-    throw optionError('A group is reached by plain UDP alone: say udp: true in coap(), or leave multicast out.')
+  if (!udp && multicast.groups !== false) throw optionError('A group is reached by plain UDP alone: say udp: true in coap(), or leave multicast out.')
 
   if (!(collectUpTo >= 0)) throw optionError(`collectUpTo is a number of bytes, at least 0, not ${collectUpTo}.`)
 
@@ -154,10 +168,12 @@ export const coap = (options: CoapOptions = {}): Transport => {
       collected: collectUpTo
     }
     const listeners: Listener[] = []
-    const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, multicast = false, confirmable = true } = options
-    const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
+    const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, confirmable = true } = options
+    const groups = multicast.groups === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast.groups || []
+    const multicastInterface = multicast.interface
     try {
-      if (udp) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters, confirmable }))
+      if (udp)
+        listeners.push(await listenDatagrams({ settings, network, address, port, groups, multicastInterface, transmission: parameters, confirmable }))
       if (tcp) {
         const open = (at: number): Promise<Listener> => listenStreams({ settings, network: streams, address, port: at, tls: undefined })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
@@ -182,9 +198,20 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
     const { confirmable = true, allowUnauthenticated } = options
     const serving = { szx: szxFor(blockSize), transmission: parameters, allowUnauthenticated, extensions, collected: collectUpTo }
-    if (url.protocol !== 'coap:' && url.protocol !== 'coaps:') return openStreams(url, streams, opening, extensions, serveStream(serving))
-    const serve = serveDatagrams(serving)
-    const init = { url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, extensions, serve }
+    if (url.protocol !== 'coap:' && url.protocol !== 'coaps:')
+      return openStreams(url, streams, opening, { extensions, keepAlive, serve: serveStream(serving) })
+    const init: DatagramClientInit = {
+      url,
+      options: opening,
+      network,
+      transmission: parameters,
+      szx: szxFor(blockSize),
+      confirmable,
+      extensions,
+      multicastInterface: multicast.interface,
+      keepAlive,
+      serve: serveDatagrams(serving)
+    }
     return url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls })
   }
 
@@ -200,6 +227,17 @@ export const coap = (options: CoapOptions = {}): Transport => {
     serves: true,
     open: openLink
   }
+}
+
+/** The groups of the server, and the interface of multicast. @throws IopaError 500 for what is no multicast address. */
+const multicastOf = (given: CoapOptions['multicast'] = false): Required<Pick<MulticastOptions, 'groups'>> & MulticastOptions => {
+  const options: MulticastOptions =
+    typeof given === 'object' && 'length' in given ? { groups: given } : typeof given === 'object' ? given : { groups: given }
+  checkOptions('multicast of coap()', options, { groups: true, interface: 'text' }, coap)
+  const { groups = true } = options
+  for (const group of typeof groups === 'boolean' ? [] : groups)
+    if (!isMulticast(group)) throw optionError(`'${group}' is no address of a multicast group, such as 224.0.1.187.`)
+  return { ...options, groups }
 }
 
 const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>

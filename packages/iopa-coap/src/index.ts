@@ -7,11 +7,15 @@
  * await app.listen()
  */
 
+export type { CollectOptions, DiscoveredLink, DiscoverOptions } from './client/discovery.ts'
+export { collect, discover } from './client/discovery.ts'
 export type { RawOption } from './client/raw-options.ts'
-export type { CoapListener, CoapOptions } from './coap.ts'
+export type { CoapListener, CoapOptions, MulticastOptions } from './coap.ts'
 export { coap } from './coap.ts'
 export type { ExtensionOptions } from './codec/extensions.ts'
 export type { Message } from './codec/message.ts'
 export type { Options, OptionValue } from './codec/options.ts'
+export type { CoreLink, LinkAttribute, LinkLimits, ParsedLink } from './formats/link-format.ts'
+export { filterLinks, parseLinks, serializeLinks } from './formats/link-format.ts'
 export { COAP_KEYS } from './keys.ts'
 export type { TransmissionParameters } from './messages/parameters.ts'

@@ -12,11 +12,15 @@ declare module '@iopa/constants' {
     'coap.Options': readonly RawOption[]
     /** On a request of a client: bytes of its token, from 1; 8 unless given, more for a server that takes long tokens (RFC 8974). */
     'coap.TokenLength': number
+    /** On a request that `collect()` sends to a group: milliseconds for which answers are collected, 0 for the usual time. */
+    'coap.CollectFor': number
   }
 
   interface ReceivedKeys {
     /** The message that an answer came in: type, code, id, token and every option; of an answer in blocks the first one. */
     readonly 'coap.Message': Message
+    /** On an answer of a group: the URL of the member that has answered. */
+    readonly 'coap.Peer': URL
   }
 }
 
@@ -27,6 +31,7 @@ export const COAP_KEYS: KeysDeclaration = defineKeys('coap', {
     Message: { doc: 'The message that a request came in' },
     Confirmable: { doc: 'Whether a request of a client is sent as confirmable message' },
     Options: { doc: 'Options of a request of a client, by number' },
-    TokenLength: { doc: 'Bytes of the token of a request of a client' }
+    TokenLength: { doc: 'Bytes of the token of a request of a client' },
+    CollectFor: { doc: 'Milliseconds for which answers of a group are collected' }
   }
 })

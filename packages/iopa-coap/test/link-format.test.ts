@@ -53,7 +53,7 @@ describe('parsing links', () => {
   test('accepts an empty document, white space, flags and escapes', () => {
     expect(parseLinks('')).toEqual([])
     expect(parseLinks('  ')).toEqual([])
-    const [link] = parseLinks(' <> ; obs ; title = "a \\"b\\" , ; > c" ; title="second" ; x= ')
+    const [link] = parseLinks(' <> ; obs ; title = "a \\"b\\" , ; > c" ; title="second" ; x="" ')
     expect({ ...link!.attributes }).toEqual({ obs: true, title: 'a "b" , ; > c', x: '' })
   })
 
@@ -66,12 +66,31 @@ describe('parsing links', () => {
     ])
   })
 
-  test.each(['a', '<a', '</a>;', '</a>x', '</a>,', '</a>;=1', '</a>;t="x', '</a>;t="x"y', ',</a>', '</a>;t="\\'])(
-    'refuses %j with the place',
-    text => {
-      expect(() => parseLinks(text)).toThrow(expect.objectContaining({ status: 400, code: 'malformed-link-format' }))
-    }
-  )
+  test.each([
+    'a',
+    '<a',
+    '</a>;',
+    '</a>x',
+    '</a>,',
+    '</a>;=1',
+    '</a>;t="x',
+    '</a>;t="x"y',
+    ',</a>',
+    '</a>;t="\\',
+    '</a>;x=',
+    '<a b>',
+    '<a\n>',
+    '<<a>'
+  ])('refuses %j with the place', text => {
+    expect(() => parseLinks(text)).toThrow(expect.objectContaining({ status: 400, code: 'malformed-link-format' }))
+  })
+
+  test('takes so many links, and attributes of one link, as its limits say', () => {
+    expect(parseLinks('</a>,</b>', { links: 2 })).toHaveLength(2)
+    expect(() => parseLinks('</a>,</b>,</c>', { links: 2 })).toThrow(/more than 2 links at character 10/)
+    expect(() => parseLinks('</a>;b;c', { attributes: 1 })).toThrow(/more than 1 attributes/)
+    expect(() => parseLinks('<>,'.repeat(10_000).concat('<>'))).toThrow(/more than 10000 links/)
+  })
 
   test('gives back what was serialized', () => {
     // The segments of fc.webPath(), which makes a hundred times as much of them.

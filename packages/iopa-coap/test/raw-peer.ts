@@ -74,6 +74,11 @@ export class RawPeer {
     return RawPeer.to(0)
   }
 
+  /** The port that asked last. */
+  get asker(): number {
+    return this.#port
+  }
+
   get port(): number {
     return this.#socket.address().port
   }

@@ -7,16 +7,20 @@ import {
   type LinkEnd,
   type LinkRequestOptions,
   type OutgoingRequest,
+  receivedAnswer,
   requestBytes,
   type Sink,
   type SubscribeOptions
 } from '@iopa/transport'
 import { codeOfMethod, isSafe } from '../codec/codes.ts'
 import type { Extensions } from '../codec/extensions.ts'
+import { OPTION } from '../codec/option-registry.ts'
 import { BodySource } from '../exchanges/body-source.ts'
+import { sendUnanswered, withoutSuccess } from '../exchanges/no-response.ts'
 import type { Requester } from '../exchanges/requester.ts'
 import { type ClientRequest, LARGEST_STREAMED, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { UploadSlots } from '../exchanges/upload-slots.ts'
+import { KeepAlive } from './keep-alive.ts'
 import { ClientObservation } from './observation.ts'
 import { tokenLengthOf } from './raw-options.ts'
 import { clientAnswer, clientRequest } from './request.ts'
@@ -29,12 +33,18 @@ export interface CoapLinkInit {
   /** Whether requests are confirmable that do not say. */
   readonly confirmable: boolean
   readonly extensions: Extensions
+  /** The URL of the server. */
+  readonly peer: URL
+  /** Milliseconds between pings while something is observed; undefined for none. */
+  readonly keepAlive: number | undefined
   /** Most bytes of an answer, and of a question whose body is a stream. */
   readonly bodyLimit: number
   readonly requester: Requester
   readonly closed: Promise<LinkEnd>
   /** Milliseconds until a request is acknowledged; undefined where the transport below is reliable. */
   readonly requestTimeout?: number
+  /** Breaks a connection whose server does not answer any more; absent over datagrams. */
+  lose?(): void
   /** Ends it, and all that waits on it. */
   close(): Promise<void>
 }
@@ -48,6 +58,7 @@ export class CoapLink implements Link {
   readonly #init: CoapLinkInit
   readonly #observations = new Set<ClientObservation>()
   readonly #slots = new UploadSlots()
+  readonly #keepAlive: KeepAlive
   /** True when the server has not answered since a request found it gone. */
   #lost = false
   #lastTag = 0
@@ -58,12 +69,24 @@ export class CoapLink implements Link {
     this.closed = init.closed
     if (init.requestTimeout !== undefined) this.requestTimeout = init.requestTimeout
     init.requester.heard = () => this.#heard()
+    // Observations whose registration is lost end by that, and the core observes again.
+    const lost = (): void => {
+      if (init.lose !== undefined) init.lose()
+      else for (const observation of this.#observations) observation.renew()
+    }
+    this.#keepAlive = new KeepAlive({ clock: init.clock, interval: init.keepAlive, requester: init.requester, lost })
   }
 
   async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer> {
     const request = await this.#requestOf(message, options)
+    const { requester, clock } = this.#init
+    const settings = this.#settings(message, options)
     try {
-      const response = await new Transfer(this.#init.requester, this.#settings(message, options)).run(request)
+      const silent = message.bag['coap.Options'] === undefined ? undefined : request.options.uint(OPTION.NO_RESPONSE)
+      const response = withoutSuccess(silent)
+        ? await sendUnanswered(requester, request, silent, settings, clock)
+        : await new Transfer(requester, settings).run(request)
+      if (response === undefined) return receivedAnswer(204)
       const answer = clientAnswer(response.message, response.payload)
       // An observation to which this answer is news has missed a notification.
       for (const observation of this.#observations) if (observation.waits || observation.missed(request, answer)) observation.renew()
@@ -75,15 +98,21 @@ export class CoapLink implements Link {
   }
 
   async subscribe(message: OutgoingRequest, sink: Sink, options: SubscribeOptions): Promise<void> {
+    if (message.bag['coap.CollectFor'] !== undefined) {
+      await sink.next(Object.assign(await this.request(message, options), { 'coap.Peer': this.#init.peer }))
+      return
+    }
     const request = await this.#read(message, options.signal)
     if (!isSafe(request.code)) throw new IopaError(501, 'not-observable', 'CoAP observes with GET and FETCH alone (RFC 7641, RFC 8132 section 2.4).')
     const { requester, clock } = this.#init
     const settings = this.#settings(message, options)
     const observation = new ClientObservation({ request, requester, clock, settings, sink, last: options.resume as LinkAnswer | undefined })
     this.#observations.add(observation)
+    this.#keepAlive.hold()
     try {
       await observation.run(options.signal)
     } finally {
+      this.#keepAlive.release()
       this.#observations.delete(observation)
     }
   }
@@ -139,4 +168,4 @@ export class CoapLink implements Link {
   }
 }
 
-const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'disconnected'])
+const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'port-unreachable', 'disconnected'])

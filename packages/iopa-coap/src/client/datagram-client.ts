@@ -13,12 +13,13 @@ import {
 } from '@iopa/transport'
 import type { Extensions } from '../codec/extensions.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
-import { destinationOf, hostOf } from '../messages/addresses.ts'
+import { destinationOf, hostOf, isMulticast } from '../messages/addresses.ts'
 import type { MessageHandlers } from '../messages/layer-parts.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
 import { CoapLink } from './coap-link.ts'
+import { GroupLink } from './group-link.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
@@ -52,6 +53,10 @@ export interface DatagramClientInit {
   readonly extensions: Extensions
   /** Makes what serves the server of a client. @throws IopaError where that must not be */
   serve(serving: Serving, wire: DatagramWire): ServedDatagrams
+  /** The interface that requests to groups leave by; the system chooses unless given. */
+  readonly multicastInterface: string | undefined
+  /** Milliseconds between pings while something is observed; undefined for none. */
+  readonly keepAlive: number | undefined
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
@@ -64,7 +69,23 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
   const port = url.port === '' ? 5683 : Number(url.port)
   const address = await destinationOf({ host, port, network, clock, signal })
   signal.throwIfAborted()
-  const channel: DatagramChannel = await network.bind({ host: address.includes(':') ? '::' : '0.0.0.0', port: 0 })
+  const any = address.includes(':') ? '::' : '0.0.0.0'
+  if (isMulticast(address)) {
+    const group = await network.bind({ host: any, port: 0, multicastInterface: init.multicastInterface })
+    const openMember = (url: URL, own: AbortSignal): Promise<Link> => openDatagrams({ ...init, url, options: { ...options, signal: own } })
+    return new GroupLink({
+      channel: group,
+      address,
+      port,
+      clock,
+      limits,
+      extensions,
+      collectFor: transmission.leisure + transmission.ackTimeout,
+      openMember
+    })
+  }
+  // The system checks that a message of its network that nothing listens quotes a datagram from this socket (RFC 5927 section 4.1).
+  const channel: DatagramChannel = await network.bind({ host: any, port: 0, peer: { address, port } })
   const layer = new MessageLayer({
     channel,
     clock,
@@ -72,7 +93,9 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     limits: { ...messageLimits(limits), peers: 16 },
     nstartLimit: nstartLimitOf(transmission, address),
     // A message that cannot be sent is retransmitted, and then times out.
-    onError: () => undefined
+    onError: error => {
+      if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') requester.unreachable()
+    }
   })
   const peer = layer.peer(address, port)!
   const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical })
@@ -87,6 +110,8 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     clock,
     confirmable,
     extensions,
+    peer: url,
+    keepAlive: init.keepAlive,
     bodyLimit: limits.body,
     requester,
     closed,

@@ -18,7 +18,7 @@ export interface DatagramPeersInit {
 }
 
 /** Opens a link to a peer that has sent datagrams, which has answered a ping where it had not shown before that it receives at its address. */
-export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, options: OpenOptions): Promise<PeerLink> => {
+export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, options: OpenOptions, url: URL): Promise<PeerLink> => {
   const { layer, szx, confirmable, extensions } = init
   const { signal, clock, limits } = options
   if (isForgotten(peer)) throw peerGone()
@@ -52,6 +52,8 @@ export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, opti
     clock,
     confirmable,
     extensions,
+    peer: url,
+    keepAlive: undefined,
     bodyLimit: limits.body,
     requester,
     closed,

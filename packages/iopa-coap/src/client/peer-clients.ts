@@ -33,7 +33,7 @@ export interface PeerClientsInit<R extends Remote> {
   /** Milliseconds for which a peer is remembered that is silent. */
   readonly silence: number
   /** Opens a link over the session of a remote, once that has shown that it receives. Rejects where the session is over. */
-  open(remote: R, options: OpenOptions): Promise<PeerLink>
+  open(remote: R, options: OpenOptions, url: URL): Promise<PeerLink>
 }
 
 /** The clients of a listener to its peers: those of one peer, of one address and of all are bounded. Nothing is kept for a peer that is asked nothing. */
@@ -71,13 +71,13 @@ export class PeerClients<R extends Remote> {
     const { scheme, remoteAddress, remotePort } = endpoint
     const url = new URL(`${scheme}://${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`)
     const { silence = this.#init.silence } = options
-    return host.connect({ url, observable: ['FETCH'], keys: COAP_KEYS, open: opening => this.#open(remote, opening, silence) }, options)
+    return host.connect({ url, observable: ['FETCH'], keys: COAP_KEYS, open: opening => this.#open(remote, opening, url, silence) }, options)
   }
 
-  async #open(remote: R, opening: OpenOptions, silence: number): Promise<Link> {
+  async #open(remote: R, opening: OpenOptions, url: URL, silence: number): Promise<Link> {
     const leave = this.#places.enter(remote, this.#init.host.limits)
     try {
-      const link = await this.#init.open(remote, opening)
+      const link = await this.#init.open(remote, opening, url)
       this.#links.set(link, silence)
       this.#arm()
       void link.closed.then(() => {

@@ -56,6 +56,8 @@ export const openSecured = async (init: SecuredClientInit): Promise<Link> => {
     clock,
     confirmable,
     extensions,
+    peer: url,
+    keepAlive: init.keepAlive,
     bodyLimit: limits.body,
     requester,
     closed,

@@ -28,13 +28,20 @@ export interface ServedStream extends StreamHandlers {
 /** Makes what serves the server of a client. @throws IopaError where that must not be */
 export type ServeStream = (serving: Serving, requester: StreamRequester, channel: ByteChannel, options: OpenOptions) => ServedStream
 
+/** What all links over connections have in common. */
+export interface StreamClientSettings {
+  readonly extensions: Extensions
+  /** Milliseconds between pings while something is observed; undefined for none. */
+  readonly keepAlive: number | undefined
+  readonly serve: ServeStream
+}
+
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
 export const openStreams = async (
   url: URL,
   network: ByteNetwork,
   options: OpenOptions,
-  extensions: Extensions,
-  serve: ServeStream
+  { extensions, keepAlive, serve }: StreamClientSettings
 ): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
@@ -63,6 +70,9 @@ export const openStreams = async (
     clock,
     confirmable: true,
     extensions,
+    peer: url,
+    keepAlive,
+    lose: () => session.destroy(),
     bodyLimit: limits.body,
     requester,
     closed: requester.finished,

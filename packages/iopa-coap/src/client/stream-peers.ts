@@ -7,7 +7,12 @@ import { CoapLink } from './coap-link.ts'
 import type { PeerLink } from './peer-clients.ts'
 
 /** Opens a link over a connection that a peer has made (RFC 8323 section 3.3). The connection stays when the link is closed. */
-export const openStreamPeer = async (remote: StreamConnection, { clock, limits }: OpenOptions, extensions: Extensions): Promise<PeerLink> => {
+export const openStreamPeer = async (
+  remote: StreamConnection,
+  { clock, limits }: OpenOptions,
+  url: URL,
+  extensions: Extensions
+): Promise<PeerLink> => {
   const { session } = remote
   if (session === undefined || session.closed) throw peerGone()
   const requests = requestsOf(remote)
@@ -36,6 +41,8 @@ export const openStreamPeer = async (remote: StreamConnection, { clock, limits }
     clock,
     confirmable: true,
     extensions,
+    peer: url,
+    keepAlive: undefined,
     bodyLimit: limits.body,
     requester,
     closed,

@@ -68,6 +68,25 @@ export class DatagramRequester implements Requester, MessageHandlers {
     return open
   }
 
+  ping(done: (answered: boolean) => void): void {
+    const { layer, peer } = this.#init
+    const answered = (): void => {
+      this.heard?.()
+      done(true)
+    }
+    const sent = layer.sendConfirmable(peer, encodeEmpty(TYPE.CON, 0), {
+      acknowledged: () => {
+        answered()
+        return true
+      },
+      // A pong is a reset (RFC 7252 section 4.3).
+      reset: answered,
+      expired: () => done(false)
+    })
+    // Where so much waits for the peer, that keeps the path alive.
+    if (sent === undefined) done(true)
+  }
+
   request(peer: Peer, message: ReceivedMessage): boolean {
     this.#init.layer.reset(peer, message)
     return false
@@ -85,6 +104,11 @@ export class DatagramRequester implements Requester, MessageHandlers {
     if (peer !== this.#init.peer) return false
     this.heard?.()
     return this.#waiting.get(tokenKey(message.token))?.receive(message) ?? false
+  }
+
+  /** The system says that nothing listens at the port: what is acknowledged may still be answered, all else fails. */
+  unreachable(): void {
+    for (const open of [...this.#waiting.values()]) open.unreachable()
   }
 
   /** Fails everything that waits, and what is asked from then on. */
@@ -110,6 +134,8 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #init: OpenDatagramRequestInit
   readonly asks: boolean = true
   #confirmable: Confirmable | undefined
+  /** True until the message is acknowledged or answered. */
+  #unheard = false
   #closed = false
 
   constructor(requester: DatagramRequesterInit, init: OpenDatagramRequestInit) {
@@ -122,6 +148,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     const { token, confirmable, listener } = this.#init
     if (this.#closed) return
     this.#stop()
+    this.#unheard = true
     const id = confirmable ? 0 : peer.nextId()
     const bytes = encode({ type: confirmable ? TYPE.CON : TYPE.NON, code, id, token, options, payload })
     if (confirmable) {
@@ -140,6 +167,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
       this.fail(error)
       return false
     }
+    this.#unheard = false
     // A response is an acknowledgement too: that one was lost (RFC 7252 section 5.2.2).
     this.#stop()
     return this.#init.listener.response(message)
@@ -148,6 +176,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   acknowledged(message: Message): boolean {
     this.#init.heard()
     if (message.code === CODE.EMPTY) {
+      this.#unheard = false
       this.#confirmable = undefined
       this.#init.listener.received?.()
       return true
@@ -170,6 +199,10 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     this.#confirmable = undefined
     this.fail(answerTimeout())
     this.#init.unanswered()
+  }
+
+  unreachable(): void {
+    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', 'Nothing listens at this port: the system says so for the peer.'))
   }
 
   fail(error: unknown): void {

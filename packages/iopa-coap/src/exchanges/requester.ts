@@ -37,6 +37,8 @@ export interface Requester {
   heard: (() => void) | undefined
   /** Sends a request with a token of its own. Failures reach the listener, never the caller. */
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest
+  /** Sends a ping; `done` learns whether the server has answered it. */
+  ping(done: (answered: boolean) => void): void
 }
 
 const NONE: ReadonlySet<number> = new Set()

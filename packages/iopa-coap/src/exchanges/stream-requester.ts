@@ -33,6 +33,8 @@ export class StreamRequester implements Requester, StreamHandlers {
   #left: () => void = () => undefined
   #finish: (end: LinkEnd) => void = () => undefined
   #usable = true
+  /** The ping that is not answered yet. */
+  #ping: ((answered: boolean) => void) | undefined
   readonly #away: Promise<void>
 
   constructor(limits: Limits, critical: ReadonlySet<number> = new Set()) {
@@ -129,7 +131,16 @@ export class StreamRequester implements Requester, StreamHandlers {
     work()
   }
 
-  ponged(): void {}
+  ping(done: (answered: boolean) => void): void {
+    this.#ping = done
+    this.session!.ping()
+  }
+
+  ponged(): void {
+    const done = this.#ping
+    this.#ping = undefined
+    done?.(true)
+  }
 
   closed(reason: string): void {
     const error = linkLost({ sent: true }, reason === '' ? undefined : new Error(reason))

@@ -4,7 +4,7 @@ import { IopaError } from '@iopa/transport'
 export type LinkAttribute = string | number | boolean | readonly (string | number)[]
 
 /** One link of a link-format document (RFC 6690 section 2). */
-export interface Link {
+export interface CoreLink {
   /** URI reference of the target, percent-encoded. */
   readonly href: string
   /** Target attributes such as `rt`, `if`, `ct`, `sz`, `obs`, `title`; `false` leaves one out. */
@@ -12,7 +12,7 @@ export interface Link {
 }
 
 /** What the parser gives: every attribute as text, or `true` for one without value. */
-export interface ParsedLink extends Link {
+export interface ParsedLink extends CoreLink {
   readonly attributes: Readonly<Record<string, string | true>>
 }
 
@@ -22,7 +22,7 @@ const NAME = /^[\w!#$&+.^`|~-]+\*?$/
 const CARDINALS = new Set(['sz', 'ct'])
 
 /** Writes links as `application/link-format` text. Throws when an attribute's name is no token: the app gave it, no peer did. */
-export function serializeLinks(links: Iterable<Link>): string {
+export function serializeLinks(links: Iterable<CoreLink>): string {
   let text = ''
   for (const { href, attributes } of links) {
     text += text ? `,<${href}>` : `<${href}>`
@@ -50,15 +50,26 @@ function serializeValue(name: string, value: string | number | readonly (string 
   return `"${text.replace(/[\u0000-\u001f\u007f]+/g, ' ').replace(/["\\]/g, '\\$&')}"`
 }
 
+/** Bounds of a list that is read. */
+export interface LinkLimits {
+  /** Most links; 10,000 unless given. */
+  readonly links?: number
+  /** Most attributes of one link; 64 unless given. */
+  readonly attributes?: number
+}
+
 /**
  * Reads `application/link-format` text in one pass; it accepts white space around separators. The first of two equal attributes counts.
- * Throws a 400 that names the offset where the text is no link list.
+ * @throws IopaError 400 that names the offset where the text is no link list, or goes beyond a limit.
  */
-export function parseLinks(text: string): ParsedLink[] {
+export function parseLinks(text: string, { links: most = 10_000, attributes: mostAttributes = 64 }: LinkLimits = {}): ParsedLink[] {
   const links: ParsedLink[] = []
   let at = 0
   const fail = (): never => {
     throw new IopaError(400, 'malformed-link-format', `Link format breaks off at character ${at}: expected <uri>;name=value,...`)
+  }
+  const within = (count: number, limit: number, what: string): void => {
+    if (count >= limit) throw new IopaError(400, 'malformed-link-format', `There are more than ${limit} ${what} at character ${at}.`)
   }
   const space = (): void => {
     while (at < text.length && ' \t\r\n'.includes(text[at]!)) at++
@@ -77,12 +88,17 @@ export function parseLinks(text: string): ParsedLink[] {
   }
   for (space(); at < text.length; ) {
     if (text[at] !== '<') fail()
+    within(links.length, most, 'links')
     const end = text.indexOf('>', at)
     if (end < 0) fail()
     const href = text.slice(at + 1, end)
     const attributes: Record<string, string | true> = Object.create(null)
+    // A target has no white space or control characters, and no further bracket (RFC 3986 appendix A).
+    if (/[\u0000- <\u007f]/.test(href)) fail()
     at = end + 1
+    let count = 0
     for (space(); text[at] === ';'; space()) {
+      within(count++, mostAttributes, 'attributes')
       at++
       space()
       const name = match(NAME_HERE, text, at)
@@ -96,6 +112,7 @@ export function parseLinks(text: string): ParsedLink[] {
         if (text[at] === '"') value = quoted()
         else {
           value = match(VALUE_HERE, text, at)
+          if (value === '') fail()
           at += value.length
         }
       }
@@ -112,7 +129,8 @@ export function parseLinks(text: string): ParsedLink[] {
 }
 
 const NAME_HERE = /[\w!#$&+.^`|~-]+\*?/y
-const VALUE_HERE = /[^\s,;"]*/y
+// ptoken of RFC 6690 section 2.
+const VALUE_HERE = /[!#-+./:<=>?@\w[\]^`{|}~-]+/y
 
 function match(pattern: RegExp, text: string, at: number): string {
   pattern.lastIndex = at
@@ -124,7 +142,7 @@ function match(pattern: RegExp, text: string, at: number): string {
  * A pattern ends with `*` to match a prefix; `rel`, `rt`, `if` and `ct` match when one of their words does; `href` compares with the target;
  * a name alone asks for the attribute in any form.
  */
-export function filterLinks<L extends Link>(links: Iterable<L>, query: Iterable<string>): L[] {
+export function filterLinks<L extends CoreLink>(links: Iterable<L>, query: Iterable<string>): L[] {
   const tests = Array.from(query, testOf)
   return Array.from(links).filter(link => tests.every(test => test(link)))
 }
@@ -132,7 +150,7 @@ export function filterLinks<L extends Link>(links: Iterable<L>, query: Iterable<
 // Relation types are lists of words in RFC 6690 section 4.1; ct became one in RFC 7252 section 7.2.1.
 const WORD_LISTS = new Set(['rel', 'rev', 'rt', 'if', 'ct'])
 
-function testOf(part: string): (link: Link) => boolean {
+function testOf(part: string): (link: CoreLink) => boolean {
   const equals = part.indexOf('=')
   const name = equals < 0 ? part : part.slice(0, equals)
   const pattern = equals < 0 ? '*' : part.slice(equals + 1)

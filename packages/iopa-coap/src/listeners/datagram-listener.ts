@@ -16,6 +16,8 @@ export interface DatagramListenerInit {
   readonly port: number
   /** Multicast groups to join. */
   readonly groups: readonly string[]
+  /** The interface that they are joined on; the system chooses unless given. */
+  readonly multicastInterface: string | undefined
   readonly transmission: Transmission
   /** Whether requests to peers are confirmable that do not say. */
   readonly confirmable: boolean
@@ -63,7 +65,7 @@ class DatagramListener implements Listener {
     const clients = new PeerClients<Peer>({
       host,
       silence: transmission.exchangeLifetime,
-      open: (peer, options) => openDatagramPeer({ layer, szx: settings.szx, confirmable, extensions: settings.extensions }, peer, options)
+      open: (peer, options, url) => openDatagramPeer({ layer, szx: settings.szx, confirmable, extensions: settings.extensions }, peer, options, url)
     })
     const peer: PeerEndpoint['peer'] = function (this: PeerEndpoint) {
       return clients.of(this.remote, this)
@@ -82,7 +84,12 @@ class DatagramListener implements Listener {
   /** Receives what is sent to a multicast group, on a socket of its own where the system keeps the two apart. */
   async join(group: string): Promise<void> {
     const { network } = this.#init
-    const channel = await network.bind({ host: group, port: this.#channel.localPort, shared: true })
+    const channel = await network.bind({
+      host: group,
+      port: this.#channel.localPort,
+      shared: true,
+      multicastInterface: this.#init.multicastInterface
+    })
     this.#groups.push(channel)
     channel.open({ message: (bytes, address, port) => this.#layer.receive(bytes, address, port, true), error: error => this.#report(error) })
     channel.join?.(group)

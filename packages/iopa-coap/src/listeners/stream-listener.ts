@@ -46,7 +46,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   const clients = new PeerClients<StreamConnection>({
     host,
     silence: Number.POSITIVE_INFINITY,
-    open: (remote, options) => openStreamPeer(remote, options, init.settings.extensions)
+    open: (remote, options, url) => openStreamPeer(remote, options, url, init.settings.extensions)
   })
   const remotes = new WeakMap<Connection, StreamConnection>()
   /** Notifies the observers of a connection that the server closes, and closes it. */

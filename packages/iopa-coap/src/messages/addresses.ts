@@ -9,6 +9,9 @@ const PATIENCE = 1000
 /** The host of a URL, without the brackets of an IPv6 address. */
 export const hostOf = (url: URL): string => decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '')
 
+/** True for the address of a group of machines (RFC 5771, RFC 4291 section 2.7). */
+export const isMulticast = (address: string): boolean => (address.includes(':') ? /^ff/i.test(address) : /^2(?:2[4-9]|3\d)\./.test(address))
+
 /** An IPv4 address that is written as IPv6 one is the IPv4 address: datagrams from it say so (RFC 4291 section 2.5.5.2). */
 const unmapped = (address: string): string => {
   const [, dotted, high, low] = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i.exec(address) ?? []

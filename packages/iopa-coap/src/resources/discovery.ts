@@ -1,5 +1,5 @@
 import { answersMethod, type Context, type Host, pathsOfRoute } from '@iopa/transport'
-import { filterLinks, hrefOf, type Link, type LinkAttribute, serializeLinks } from '../formats/link-format.ts'
+import { type CoreLink, filterLinks, hrefOf, type LinkAttribute, serializeLinks } from '../formats/link-format.ts'
 
 /** Where a server lists its resources (RFC 6690 section 4). */
 export const WELL_KNOWN_CORE = '/.well-known/core'
@@ -73,7 +73,7 @@ export const discover = (host: Host, query: string, as: Context): string | Promi
   const filters = query === '' ? [] : query.split('&').map(part => decodeURIComponent(part))
   const instances = new Map<string, string>()
   const links = linksOf(host, as, instances)
-  const listed = (): Link[] => Array.from(links, ([href, attributes]) => ({ href, attributes }))
+  const listed = (): CoreLink[] => Array.from(links, ([href, attributes]) => ({ href, attributes }))
   const hidden = withoutHidden(host, as, links, instances)
   return hidden === undefined ? serializeLinks(filterLinks(listed(), filters)) : hidden.then(() => serializeLinks(filterLinks(listed(), filters)))
 }

@@ -25,7 +25,7 @@ export class ServedByDatagrams implements ServedDatagrams {
     const clients = new PeerClients<Peer>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options) => openDatagramPeer({ layer, szx, confirmable: true, extensions }, remote, options)
+      open: (remote, options, url) => openDatagramPeer({ layer, szx, confirmable: true, extensions }, remote, options, url)
     })
     // The client has named this address itself.
     peer.verify()

@@ -31,7 +31,7 @@ export class ServedByStream implements ServedStream {
     const clients = new PeerClients<StreamConnection>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options) => openStreamPeer(remote, options, settings.extensions)
+      open: (remote, options, url) => openStreamPeer(remote, options, url, settings.extensions)
     })
     const endpoint: Endpoint = {
       ...endpointOf(channel, scheme, host.limits.body),

@@ -30,6 +30,10 @@ export interface DatagramAddress {
   readonly shared?: boolean
   /** True for a protocol whose datagrams any worker of a cluster may handle: they then read from one socket. */
   readonly spread?: boolean
+  /** Name of the interface, or one of its addresses, that multicast datagrams leave by and groups are joined on; the system chooses unless given. */
+  readonly multicastInterface?: string | undefined
+  /** The only endpoint that the channel exchanges datagrams with: where the system knows that nothing listens there, it says so (ECONNREFUSED). */
+  readonly peer?: { readonly address: string; readonly port: number } | undefined
 }
 
 /** What makes datagram channels: `node:dgram`, or the virtual network of a test. */

@@ -1,6 +1,7 @@
 import nodeDgram from 'node:dgram'
 import { IopaError } from '@iopa/constants'
 import type { DatagramAddress, DatagramChannel, DatagramNetwork, DatagramReceiver } from '../channels/datagram-channel.ts'
+import { interfaceFor } from './multicast-interface.ts'
 
 interface DatagramSocketLike {
   on(event: string, listener: (...values: never[]) => void): unknown
@@ -9,7 +10,10 @@ interface DatagramSocketLike {
   bind(options: { address: string; port: number; exclusive: boolean }, bound: () => void): unknown
   address(): { address: string; port: number }
   send(bytes: Uint8Array, port: number, address: string): void
-  addMembership(group: string): void
+  send(bytes: Uint8Array, sent: (error: Error | null) => void): void
+  connect(port: number, address: string, connected: (error?: Error) => void): void
+  setMulticastInterface(address: string): void
+  addMembership(group: string, multicastInterface?: string): void
   close(done: () => void): unknown
 }
 
@@ -27,12 +31,16 @@ class SocketDatagramChannel implements DatagramChannel {
   readonly localPort: number
   readonly raw: unknown
   readonly #socket: DatagramSocketLike
+  readonly #interface: string | undefined
+  readonly #connected: boolean
   #receiver: DatagramReceiver | null = null
   #closing: Promise<void> | null = null
 
-  constructor(socket: DatagramSocketLike) {
+  constructor(socket: DatagramSocketLike, multicastInterface: string | undefined, connected: boolean) {
     const bound = socket.address()
     this.#socket = socket
+    this.#interface = multicastInterface
+    this.#connected = connected
     this.raw = socket
     this.localAddress = bound.address
     this.localPort = bound.port
@@ -47,6 +55,12 @@ class SocketDatagramChannel implements DatagramChannel {
   send(bytes: Uint8Array, port: number, address: string): void {
     if (this.#closing !== null) return
     try {
+      if (this.#connected) {
+        this.#socket.send(bytes, error => {
+          if (error !== null) this.#receiver?.error(error)
+        })
+        return
+      }
       // Without a callback Node keeps quiet about what the system could not send, as a datagram protocol wants it.
       this.#socket.send(bytes, port, address)
     } catch (error) {
@@ -56,7 +70,7 @@ class SocketDatagramChannel implements DatagramChannel {
   }
 
   join(group: string): void {
-    this.#socket.addMembership(group)
+    this.#socket.addMembership(group, this.#interface)
   }
 
   close(): Promise<void> {
@@ -67,9 +81,10 @@ class SocketDatagramChannel implements DatagramChannel {
 
 /** The network of `node:dgram`; a test may give another module. */
 export const datagramNetwork = (dgram: DgramModule = nodeDgram): DatagramNetwork => ({
-  bind: ({ host, port, shared = false, spread = false }: DatagramAddress) =>
+  bind: ({ host, port, shared = false, spread = false, multicastInterface, peer }: DatagramAddress) =>
     new Promise((resolve, reject) => {
       const family = host.includes(':') ? 6 : 4
+      const outgoing = multicastInterface === undefined ? undefined : interfaceFor(multicastInterface, family)
       const socket = dgram.createSocket({
         type: family === 6 ? 'udp6' : 'udp4',
         reuseAddr: shared,
@@ -91,8 +106,18 @@ export const datagramNetwork = (dgram: DgramModule = nodeDgram): DatagramNetwork
       }
       socket.once('error', failed)
       socket.bind({ address: host, port, exclusive: !shared && !spread }, () => {
-        socket.off('error', failed)
-        resolve(new SocketDatagramChannel(socket))
+        const bound = (): void => {
+          socket.off('error', failed)
+          resolve(new SocketDatagramChannel(socket, outgoing, peer !== undefined))
+        }
+        try {
+          if (outgoing !== undefined) socket.setMulticastInterface(outgoing)
+        } catch (error) {
+          failed(error as Error)
+          return
+        }
+        if (peer === undefined) bound()
+        else socket.connect(peer.port, peer.address, error => (error === undefined || error === null ? bound() : failed(error)))
       })
     })
 })
