@@ -124,6 +124,21 @@ describe('silence', () => {
   })
 })
 
+test('a peer that is forgotten for another one takes its clients along', async () => {
+  const hub = await virtualHub({ amplification: false, limits: { connections: 1 } })
+  const device = await hub.raw()
+  device.send(register())
+  await hub.wait(100)
+  const client = await hub.run((hub.peers[0] as Peer).client())
+  const asked = expect(client.get('/x')).rejects.toMatchObject({ code: 'peer-gone' })
+  await hub.wait(10_000)
+  hub.network.inject(register(), { address: '10.0.0.10', port: 7 }, { address: SERVER, port: 5683 })
+  await hub.wait(100)
+  expect(hub.peers).toHaveLength(2)
+  await asked
+  await hub.close()
+})
+
 test('requests that wait for a peer do not refuse what the peer asks', async () => {
   const hub = await virtualHub({ amplification: false, limits: { inFlightPerConnection: 4 } })
   const device = await hub.raw()
