@@ -176,6 +176,16 @@ describe('a peer without a store (appendix B.2)', () => {
     expect((await exchange(client, server, GET('light'))).answer.code).toBe(0x45)
   })
 
+  test('takes a second request once, also when its context has been replaced by others', async () => {
+    const server = await startPeer({ contexts: [SERVER] })
+    const { sent } = await exchange(await startPeer({ contexts: [CLIENT] }), server, GET('light'))
+    for (let count = 0; count < 3; count++) {
+      expect(isOpened(await open(server, sent[1]!))).toBe(false)
+      await exchange(await startPeer({ contexts: [CLIENT] }), server, GET('light'))
+    }
+    expect(await open(server, sent[1]!)).toMatchObject({ code: 'oscore-new-keys' })
+  })
+
   test('answers a peer that names no context, and gives it R2', async () => {
     const server = await startPeer({ contexts: [SERVER] })
     const clock = virtualClock({ start: 5000 })
