@@ -10,7 +10,7 @@ import { pskKeyExchange } from '../src/key-exchange/psk.ts'
 import { PskKeys, readIdentity } from '../src/key-exchange/psk-keys.ts'
 import { plainRecord, readRecord } from '../src/records/record.ts'
 import { KEY } from './channels.ts'
-import { alertOf, meet, TARGET } from './handshake-pair.ts'
+import { meet, TARGET } from './handshake-pair.ts'
 
 const HELLO: ClientHello = {
   version: 0xfefd,
