@@ -42,7 +42,7 @@ export class ServerHandshake extends Handshake {
   readonly #setting: ServerSetting
   readonly #random: Buffer = randomBytes(RANDOM_LENGTH)
   readonly #end: number
-  #hello: ClientHello
+  readonly #hello: ClientHello
   #suite: CipherSuite | undefined
   #exchange: ServerExchange | undefined
   #resumed: ResumableSession | undefined
