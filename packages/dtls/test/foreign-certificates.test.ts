@@ -60,7 +60,7 @@ describeWith('openssl', 'A server with certificates and clients of OpenSSL', () 
     await client.end()
   })
 
-  test('serves small datagrams of the client, and X25519', async () => {
+  test('takes small datagrams of the client', async () => {
     await using server = await realChannel(MUTUAL, true)
     // With all its suites its ClientHello would be in two pieces, which have no answer before a cookie.
     const small = ['-mtu', '256', '-cipher', 'ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0', '-sigalgs', 'ECDSA+SHA256', '-groups', 'X25519:P-256']
@@ -224,5 +224,44 @@ describeWith('coap-client-gnutls', 'A server and clients of GnuTLS', () => {
     await client.shows(/lit/)
     expect(server.opened[0]?.user).toEqual({ id: 'sensor', by: 'psk' })
     await client.end()
+  })
+})
+
+describeWith('coap-server-gnutls', 'A client and servers of GnuTLS', () => {
+  /** NON GET of `/`. */
+  const GET = Buffer.from([0x50, 0x01, 0x12, 0x34])
+  const ask = async (options: DtlsOptions, ...more: readonly string[]): Promise<{ readonly text: string; readonly user: unknown }> => {
+    const port = await freePort()
+    const server = start('coap-server-gnutls', ['-v', '6', '-A', '127.0.0.1', '-p', `${port}`, ...more])
+    await using client = await realChannel(options, false)
+    try {
+      // It says nothing when it listens; the first hello may be too early, and is sent again.
+      const peer = await client.connect(port + 1)
+      peer.send(GET)
+      await holds(() => client.received.length > 0)
+      return { text: client.received[0] ?? '', user: peer.user }
+    } finally {
+      await server.end()
+    }
+  }
+
+  test('meet with raw public keys', async () => {
+    const publicPem = (of: typeof lamp): string => of.publicKey.export({ format: 'pem', type: 'spki' }) as string
+    const pair = files({ 'rpk.pem': `${lamp.privateKey.export({ format: 'pem', type: 'sec1' })}${publicPem(lamp)}` })
+    const { text, user } = await ask({ key: sensor.key, rawPublicKeys: { lamp: publicPem(lamp) } }, '-M', pair.path('rpk.pem'))
+    expect(text).toContain('This is a test server')
+    expect(user).toEqual({ id: 'lamp', by: 'rpk' })
+    pair.remove()
+  })
+
+  test('meet with certificates', async () => {
+    const own = ['-c', folder.path('lamp.pem'), '-j', folder.path('lamp.key'), '-R', folder.path('ca.pem')]
+    const { text } = await ask({ ca: root.cert, key: sensor.key, cert: sensor.cert }, ...own)
+    expect(text).toContain('This is a test server')
+  })
+
+  test('meet with a key, whatever hint comes with it', async () => {
+    const { text } = await ask({ psk: { sensor: Buffer.from('a key in letters') } }, '-k', 'a key in letters', '-h', 'somebody')
+    expect(text).toContain('This is a test server')
   })
 })
