@@ -41,6 +41,7 @@ export type {
 } from '@iopa/context/host'
 export {
   abortable,
+  addressGroup,
   answerToError,
   answerUnrun,
   bodyTooLarge,
@@ -136,7 +137,7 @@ export type {
   StateOf,
   TypesOf
 } from './contract/resources.ts'
-export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
+export type { CoreRouteAttributes, RouteAttributes, RouteInfo, RoutePermits } from './contract/routes.ts'
 export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
 export type { InputOf, JsonSchemaOptions, OutputOf, Schema, SchemaIssue, SchemaResult } from './contract/schemas.ts'
 export type { TlsOptions } from './contract/tls.ts'
