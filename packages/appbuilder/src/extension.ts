@@ -42,6 +42,7 @@ export type {
   ResourceTypes,
   RouteAttributes,
   RouteInfo,
+  RoutePermits,
   Schema,
   SchemaIssue,
   SchemaResult,
@@ -54,6 +55,7 @@ export type {
   TypesOf
 } from '@iopa/transport'
 export {
+  addressGroup,
   checkOptions,
   expandPattern,
   faultsOf,

@@ -1,4 +1,5 @@
 import type { Context } from '@iopa/appbuilder'
+import { addressGroup } from '@iopa/transport'
 import { sharedError } from '@iopa/transport/host'
 
 const BUSY = sharedError(503, 'authentication-busy', 'Too many requests wait for authentication: try again later.', { 'retry-after': '1' })
@@ -31,7 +32,7 @@ export class VerificationQueue {
   /** Runs `verify` at once where there is room, synchronously where it is synchronous. @throws IopaError 503 where the queue is full. */
   run<T>(context: Context, verify: () => T | Promise<T>): T | Promise<T> {
     if (this.#running < this.#limits.concurrency) return this.#start(verify)
-    const address = context['server.RemoteAddress']
+    const address = addressGroup(context['server.RemoteAddress'])
     const own = this.#byAddress.get(address) ?? 0
     const { queue } = this.#limits
     if (this.#waiting.size >= queue || (this.#waiting.size >= queue / 2 && own >= Math.max(1, queue / 8))) throw BUSY

@@ -45,3 +45,27 @@ test('a listing names the routes that the rules permit, and the instances', asyn
   expect(await listed(bob)).toEqual([['GET /public'], ['PUT /lights/{id}'], ['GET /users/{user}', '/users/bob'], ['GET /list']])
   expect(await listed(ann)).toHaveLength(7)
 })
+
+test('a listing leaves out routes whose own rules would refuse, alone or in a group', async () => {
+  let handle: AppHandle | undefined
+  let seen: string[] = []
+  const app = new App({ logger: false })
+    .use(basic({ verify: () => null, optional: true }))
+    .use({ name: 'lister', extend: (given: AppHandle) => ((handle = given), {}) })
+    .use(router())
+  const admins = allow([{ roles: 'admin', to: '/#' }])
+  app
+    .get('/list', context => {
+      seen = Array.from((handle as AppHandle).routes(context), ({ pattern }) => pattern)
+    })
+    .get('/secret', admins, () => 1)
+    .group('/staff', staff => staff.get('/names', admins, () => 1))
+  for (const [user, expected] of [
+    [undefined, ['/list']],
+    [bob, ['/list']],
+    [ann, ['/list', '/secret', '/staff/names']]
+  ] as const) {
+    await app.invoke({ 'iopa.Path': '/list', 'server.User': user })
+    expect(seen).toEqual(expected)
+  }
+})

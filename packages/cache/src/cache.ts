@@ -37,6 +37,7 @@ interface Flight {
 
 class ResponseCache implements CacheExtension {
   readonly name = 'cache'
+  readonly needsApp = true
   readonly #settings: CacheSettings
   readonly #answers: Answers
   readonly #flights = new Map<string, Flight>()

@@ -66,7 +66,13 @@ test('belongs to one app, and is no guard of a route', async () => {
   new App().use(shared)
   expect(() => new App().use(shared)).toThrow(expect.objectContaining({ code: 'cache-in-use' }))
   const app = new App({ logger: false }).use(router())
-  app.get('/', cache({ ttl: 60 }), () => 'x')
+  expect(() => app.get('/', cache({ ttl: 60 }), () => 'x')).toThrow(/write app\.use\(cache\(\.\.\.\)\)/)
+  const own = cache({ ttl: 60 })
+  app.get(
+    '/',
+    (context, next) => own.invoke!(context, next),
+    () => 'x'
+  )
   expect((await app.invoke({ 'iopa.Path': '/' })).error).toMatchObject({ status: 500, code: 'cache-not-used' })
 })
 

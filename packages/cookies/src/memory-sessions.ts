@@ -34,6 +34,9 @@ export const memorySessions = (options: MemorySessionsOptions = {}): SessionStor
 
 markFactory('memorySessions', memorySessions)
 
+/** Milliseconds between two looks at all sessions. */
+const SWEEP = 60_000
+
 class MemorySessions implements SessionStore {
   readonly #maxSessions: number
   readonly #maxBytes: number
@@ -43,6 +46,7 @@ class MemorySessions implements SessionStore {
   readonly #owned = new Map<string, Entry>()
   readonly #byOwner = new Map<string, Set<string>>()
   #bytes = 0
+  #swept = Number.NEGATIVE_INFINITY
 
   constructor(maxSessions: number, maxBytes: number, maxPerUser: number) {
     this.#maxSessions = maxSessions
@@ -61,6 +65,7 @@ class MemorySessions implements SessionStore {
   set(key: string, value: string, { expires, ttl, owner }: SessionPlace): void {
     const earlier = this.#owned.get(key) ?? this.#anonymous.get(key)
     this.delete(key)
+    this.#sweep(expires - ttl)
     const size = sizeOf(key, value)
     if (!this.#makeRoom(size, expires - ttl)) {
       if (earlier !== undefined) this.#add(key, earlier)
@@ -94,6 +99,13 @@ class MemorySessions implements SessionStore {
     const own = this.#byOwner.get(owner)
     if (own === undefined) this.#byOwner.set(owner, new Set([key]))
     else own.add(key)
+  }
+
+  /** Gives up expired sessions: those that end sooner may stand behind others that were used before them. */
+  #sweep(now: number): void {
+    if (now - this.#swept < SWEEP) return
+    this.#swept = now
+    for (const entries of [this.#owned, this.#anonymous]) for (const [key, { expires }] of entries) if (expires <= now) this.delete(key)
   }
 
   #makeRoom(size: number, now: number): boolean {

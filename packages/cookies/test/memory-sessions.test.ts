@@ -35,6 +35,16 @@ describe('sessions in memory', () => {
     expect([store.get('a'), store.get('b'), store.get('c')]).toEqual([undefined, 'x', 'x'])
   })
 
+  test('that have expired are given up within a minute, also behind others that last longer', () => {
+    const store = memorySessions({ maxSessions: 10 })
+    store.set('long', 'x', place('ann', 1_000_000))
+    for (let at = 0; at < 8; at++) store.set(`short${at}`, 'x', place('bob', 1500))
+    store.set('next', 'x', place('eve', 1_000_000, 60_000))
+    expect(store.size).toBe(10)
+    store.set('next', 'x', place('eve', 1_000_000, 61_000))
+    expect(store.size).toBe(2)
+  })
+
   test('are bounded by their size', () => {
     const store = memorySessions({ maxBytes: 100 })
     store.set('a', 'x'.repeat(60), place())

@@ -74,6 +74,7 @@ export const originCheck = (origin: string | readonly string[] | OriginCheck = '
   const list = typeof origin === 'string' ? [origin] : origin
   if (!Array.isArray(list))
     throw optionError("'origin' of cors() is '*', an origin, a list of origins, or a function; for a pattern write 'https://*.example.com'.")
+  if (list.length === 0) throw optionError("'origin' of cors() is an empty list, which no page is in: name the origins, or leave cors() out.")
   if (list.includes('*')) {
     if (credentials)
       throw optionError("'origin' of cors() cannot be '*' with credentials: any site could read what its visitors may. Name the origins.")

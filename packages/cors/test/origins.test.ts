@@ -123,7 +123,8 @@ describe('the option origin', () => {
     ['a wildcard within a name', { origin: 'https://a*.example.com' }, 'https://*.example.com'],
     ['a regular expression', { origin: /example\.com$/ }, 'https://*.example.com'],
     ['a regular expression in a list', { origin: [/example\.com$/] }, 'function that decides'],
-    ['true', { origin: true }, 'https://*.example.com']
+    ['true', { origin: true }, 'https://*.example.com'],
+    ['an empty list', { origin: [] }, 'leave cors() out']
   ])('refuses %s', (_, options, sentence) =>
     expect(() => cors(options as never)).toThrow(expect.objectContaining({ code: 'bad-option', detail: expect.stringContaining(sentence) }))
   )

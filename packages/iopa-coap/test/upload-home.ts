@@ -9,13 +9,13 @@ import { type ReceivedMessage, TYPE } from '../src/codec/message.ts'
 import { OPTION } from '../src/codec/option-registry.ts'
 import { type RawRequest, rawRequest } from './raw-peer.ts'
 
-export const block = (num: number, more: boolean, szx = 6): number => (num << 4) | (more ? 8 : 0) | szx
+const block = (num: number, more: boolean, szx = 6): number => (num << 4) | (more ? 8 : 0) | szx
 
 /** A block of 1,024 bytes, or of so many, that shows its number. */
 export const piece = (num: number, length = 1024): Uint8Array => new Uint8Array(length).fill(num)
 
 /** A peer that sends blocks by hand. It acknowledges separate responses. */
-export class Uploader {
+class Uploader {
   readonly inbox: ReceivedMessage[] = []
   readonly #channel: DatagramChannel
   readonly #clock: VirtualClock

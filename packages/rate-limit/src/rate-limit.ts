@@ -1,8 +1,8 @@
 import { type Context, defineMiddleware, IopaError, type Next } from '@iopa/appbuilder'
-import { clockOf, type DefinedMiddleware, markFactory, protocolOf } from '@iopa/appbuilder/extension'
+import { addressGroup, clockOf, type DefinedMiddleware, markFactory, protocolOf } from '@iopa/appbuilder/extension'
 import { Callers } from './callers.ts'
 import { Gcra } from './gcra.ts'
-import { callerOf, networkOf } from './networks.ts'
+import { networkOf } from './networks.ts'
 import { type RateLimitOptions, type RateLimitSettings, settingsOf } from './options.ts'
 import { StoredBudgets } from './stored-budgets.ts'
 
@@ -76,7 +76,7 @@ class Limiter {
     if (!address.includes(':')) return address
     if (address !== this.#address) {
       this.#address = address
-      this.#caller = callerOf(address)
+      this.#caller = addressGroup(address)
     }
     return this.#caller
   }

@@ -4,6 +4,7 @@ import {
   parsePattern,
   type RouteAttributes,
   type RouteInfo,
+  type RoutePermits,
   type RouteValidator,
   type SecurityScheme,
   sequence,
@@ -25,6 +26,8 @@ export interface Target {
   readonly requires: readonly string[]
   /** True if one of its middleware authenticates, or it asks for an authenticated user. */
   readonly guarded: boolean
+  /** Its middleware that decides who may pass. */
+  readonly permits: readonly RoutePermits[]
   /** How its own middleware authenticates. */
   readonly security: readonly SecurityScheme[]
 }
@@ -47,6 +50,7 @@ const infoOf = ({ method, pattern, value }: Route<Target>): RouteInfo => ({
   ...(value.middleware.length > 0 ? { middleware: value.middleware } : undefined),
   ...(value.requires.length > 0 ? { requires: value.requires } : undefined),
   ...(value.guarded ? { guarded: true } : undefined),
+  ...(value.permits.length > 0 ? { permits: value.permits } : undefined),
   ...(value.security.length > 0 ? { security: value.security } : undefined)
 })
 
@@ -126,6 +130,7 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
     middleware: values.map(nameOf),
     requires: requiredBy([...values, ...chain.slice(-1)]),
     guarded: security.length > 0 || values.some(isGuard),
+    permits: values.flatMap(permitsOf),
     security: values.filter(isGuard).flatMap(schemesOf)
   }
   // The root of a group is its prefix, as the root of a mounted app is its mount path.
@@ -136,7 +141,13 @@ export const register = (routes: RouterRoutes, given: GivenRoute): Route<Target>
 
 const layerOf = (value: unknown, route: string, place: () => string): MiddlewareFunction => {
   if (typeof value === 'function') return value as MiddlewareFunction
-  const object = value as { invoke?: MiddlewareFunction } | null
+  const object = value as { invoke?: MiddlewareFunction; name?: unknown; needsApp?: boolean } | null
+  if (object?.needsApp === true)
+    throw routeError(
+      'invalid-handler',
+      `'${object.name}' works for a whole app, not for the route ${route}: write app.use(${object.name}(...)).`,
+      place
+    )
   if (typeof object === 'object' && typeof object?.invoke === 'function') return (context, next) => object.invoke?.(context, next)
   throw routeError(
     'invalid-handler',
@@ -159,6 +170,11 @@ const keysOf = (value: unknown, declaration: 'provides' | 'requires'): readonly 
 
 /** True for middleware that says who is asking. */
 const isGuard = (value: unknown): boolean => keysOf(value, 'provides').includes('server.User')
+
+const permitsOf = (value: unknown): readonly RoutePermits[] => {
+  const { permits } = value as { readonly permits?: unknown }
+  return typeof permits === 'function' ? [permits as RoutePermits] : []
+}
 
 const schemesOf = (value: unknown): readonly SecurityScheme[] => {
   const { security } = value as { readonly security?: unknown }

@@ -27,6 +27,7 @@ export const router = (options: RouterOptions = {}): Extension<Routes> => {
   const routes: RouterRoutes = { table, validator: undefined, changed: () => home?.routesChanged() }
   return {
     name: 'router',
+    needsApp: true,
     extend(app) {
       if (home !== undefined) throw new IopaError(500, 'router-in-use', 'This router belongs to another app: call router() once for each app.')
       home = app

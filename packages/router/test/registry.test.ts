@@ -166,3 +166,11 @@ describe('middleware of a group', () => {
     expect(() => appWith().group('/a', group => (group.use(add('a')).get as (...values: unknown[]) => unknown)('/x'))).toThrow(/needs a handler/)
   })
 })
+
+test('refuses on a route what works for a whole app, and names app.use()', () => {
+  const app = new App({ logger: false }).use(router())
+  const health = { name: 'health', needsApp: true, extend: () => ({}), invoke: () => undefined }
+  expect(() => app.get('/', health, () => 'x')).toThrow(
+    /'health' works for a whole app, not for the route GET \/: write app\.use\(health\(\.\.\.\)\)/
+  )
+})

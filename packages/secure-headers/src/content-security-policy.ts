@@ -21,7 +21,14 @@ export const DEFAULT_DIRECTIVES: PolicyDirectives = {
   upgradeInsecureRequests: []
 }
 
-const NAME = /^[a-z][a-zA-Z]*$/
+/** CSP level 3 section 6, and its extensions that browsers know; in camel case. */
+const NAMES = new Set(
+  (
+    'baseUri childSrc connectSrc defaultSrc fencedFrameSrc fontSrc formAction frameAncestors frameSrc imgSrc manifestSrc mediaSrc objectSrc prefetchSrc reportTo ' +
+    'reportUri requireTrustedTypesFor sandbox scriptSrc scriptSrcAttr scriptSrcElem styleSrc styleSrcAttr styleSrcElem trustedTypes ' +
+    'upgradeInsecureRequests webrtc workerSrc'
+  ).split(' ')
+)
 // A value ends at a semicolon or comma (CSP level 3 section 2.3), and sources are separated by spaces.
 const SOURCE = /^[\x21-\x2b\x2d-\x3a\x3c-\x7e]+$/
 const KEYWORDS = new Set(['self', 'none', 'unsafe-inline', 'unsafe-eval', 'strict-dynamic', 'unsafe-hashes', 'report-sample', 'wasm-unsafe-eval'])
@@ -62,6 +69,6 @@ const sourcesOf = (name: string, sources: readonly (string | typeof NONCE)[]): s
 }
 
 const dashed = (name: string): string => {
-  if (!NAME.test(name)) throw optionError(`'${name}' is no directive: write names in camel case, such as scriptSrc.`)
+  if (!NAMES.has(name)) throw optionError(`'${name}' is no directive: write names in camel case, such as scriptSrc.`)
   return name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
 }

@@ -173,6 +173,7 @@ describe('options', () => {
     [{ contentSecurityPolicy: { scriptSrc: ['a\r\nb'] } }, 'one source an item'],
     [{ contentSecurityPolicy: { scriptSrc: ['self'] } }, 'with quotes in it'],
     [{ contentSecurityPolicy: { 'script-src': [] } }, 'camel case'],
+    [{ contentSecurityPolicy: { scrptSrc: [] } }, 'is no directive'],
     [{ contentSecurityPolicy: { scriptSrc: "'self'" } }, 'list of sources'],
     [{ crossSite: false }, "'refuse' or 'allow'"],
     [{ trustedOrigins: 'https://a.com' }, 'list of origins'],

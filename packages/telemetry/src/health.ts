@@ -86,6 +86,7 @@ export const health = (options: HealthOptions = {}): Health => {
 
   return {
     name: 'health',
+    needsApp: true,
     extend(handle) {
       if (state !== undefined) throw inUse('health')
       const own = new Readiness(handle, new Checks(checks, handle.clock, timeout, cache))

@@ -38,6 +38,7 @@ export const metrics = (options: MetricsOptions = {}): Metrics => {
   }
   return {
     name: 'metrics',
+    needsApp: true,
     neutral: true,
     extend(app) {
       if (handle !== undefined) throw inUse('metrics')

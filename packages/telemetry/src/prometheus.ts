@@ -47,6 +47,7 @@ export const prometheus = (options: PrometheusOptions = {}): PrometheusMetrics =
   let measurements: Measurements | undefined
   return {
     name: 'prometheus',
+    needsApp: true,
     neutral: true,
     register,
     extend(handle) {

@@ -65,6 +65,7 @@ export const traces = (options: TraceOptions = {}): Traces => {
 
   return {
     name: 'traces',
+    needsApp: true,
     neutral: true,
     keys: TELEMETRY_KEYS,
     extend(app) {

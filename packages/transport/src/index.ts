@@ -67,6 +67,7 @@ export type {
 } from '@iopa/context/host'
 export {
   abortable,
+  addressGroup,
   answerToError,
   answerUnrun,
   bodyTooLarge,
@@ -175,7 +176,7 @@ export type {
   StateOf,
   TypesOf
 } from './contract/resources.ts'
-export type { CoreRouteAttributes, RouteAttributes, RouteInfo } from './contract/routes.ts'
+export type { CoreRouteAttributes, RouteAttributes, RouteInfo, RoutePermits } from './contract/routes.ts'
 export { answersMethod, isUnrouted, pathsOfRoute } from './contract/routes.ts'
 export type { InputOf, JsonSchemaOptions, OutputOf, Schema, SchemaIssue, SchemaResult } from './contract/schemas.ts'
 export type { TlsOptions } from './contract/tls.ts'

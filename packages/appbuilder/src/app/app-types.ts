@@ -77,6 +77,8 @@ export interface Extension<Methods extends object> {
   readonly name: string
   /** The methods, put on the app; called once per `use`. */
   extend(app: AppHandle): Methods
+  /** True where it works for a whole app alone: routes, which do not call `extend`, refuse it. */
+  readonly needsApp?: boolean
   invoke?(context: Context, next: Next): unknown
   dispatch?(context: Context, next: Next): unknown
   /** Its routes, for discovery; when they change, it calls `routesChanged()` of its app. */

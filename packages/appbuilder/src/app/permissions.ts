@@ -31,19 +31,22 @@ const literal = (path: string): PatternSegment[] => segmentsOf(path).map(value =
  * routes of every branch.
  */
 export const permittedRoutes = (routes: Iterable<RouteInfo>, app: NestedApp, as: Context): Iterable<RouteInfo> => {
-  const permissions = permissionsOf(app.entries, '')
-  return permissions.length === 0 ? routes : filtered(routes, permissions, as)
+  return filtered(routes, permissionsOf(app.entries, ''), as)
 }
 
 const filtered = function* (routes: Iterable<RouteInfo>, permissions: readonly Permission[], as: Context): Generator<RouteInfo> {
   for (const route of routes) {
-    const { method, segments, attributes } = route
-    const asked = permissions.filter(({ prefix }) => isAt(prefix, segments))
-    const may = (path: readonly PatternSegment[]): boolean => asked.every(({ permits }) => permits(as, method, path))
+    const { method, segments, attributes, permits: own = [] } = route
+    const asked = [...permissions.filter(({ prefix }) => isAt(prefix, segments)).map(({ permits }) => permits), ...own]
+    if (asked.length === 0) {
+      yield route
+      continue
+    }
+    const may = (path: readonly PatternSegment[]): boolean => asked.every(permits => permits(as, method, path))
     // The root has no segments, where a path has an empty one.
     if (!may(segments.length === 0 ? literal('/') : segments)) continue
     const { instances } = attributes
-    yield asked.length === 0 || instances === undefined
+    yield instances === undefined
       ? route
       : { ...route, attributes: { ...attributes, instances: () => Array.from(instances()).filter(path => may(literal(path))) } }
   }

@@ -58,6 +58,10 @@ export class Deadlines {
   }
 
   add(run: Run): void {
+    if (run.awaitsPeer) {
+      this.#paused.push(run)
+      return
+    }
     this.#youngest.push(run)
     this.#size++
     if (this.#timer === null) this.#arm()
@@ -69,10 +73,13 @@ export class Deadlines {
     run.generation.remove(run)
   }
 
-  /** Keeps a run without a deadline, until it is removed. */
-  pause(run: Run): void {
+  /** Stops the deadline of a run while its peer is awaited, and begins it again. */
+  stop(run: Run, awaits: boolean): void {
+    if (run.awaitsPeer === awaits) return
+    run.awaitsPeer = awaits
+    if (run.done === null) return
     this.remove(run)
-    this.#paused.push(run)
+    this.add(run)
   }
 
   /** Forgets all runs, and gives them back. */

@@ -102,14 +102,7 @@ export class Runner {
   /** The deadline of a run stops while its peer is awaited, and begins again when that has sent more. */
   awaitsPeer(context: RunContext, awaits: boolean): void {
     const run = Run.of(context)
-    if (run === null || run.awaitsPeer === awaits) return
-    run.awaitsPeer = awaits
-    if (run.done === null) return
-    if (awaits) this.#deadlines.pause(run)
-    else {
-      this.#deadlines.remove(run)
-      this.#deadlines.add(run)
-    }
+    if (run !== null) this.#deadlines.stop(run, awaits)
   }
 
   /** Answers what is still in work: nothing waits for its handlers any more. */
@@ -147,8 +140,7 @@ export class Runner {
     if (run.done === null) {
       run.done = done
       run.whole = whole
-      if (run.awaitsPeer) this.#deadlines.pause(run)
-      else this.#deadlines.add(run)
+      this.#deadlines.add(run)
     }
     return run
   }

@@ -31,7 +31,8 @@ export class DescribedApp {
   /** The app as the user of a request may see it, at the addresses that are open now. */
   describe(context: Context): Description {
     const { servers } = this.#options
-    const routes = this.isProtected ? this.#app.routes(context) : this.#app.routes()
+    // Documents for everybody leave out what its own middleware keeps to some, such as the administration of a broker.
+    const routes = this.isProtected ? this.#app.routes(context) : Array.from(this.#app.routes()).filter(({ permits }) => permits === undefined)
     const transports = this.#app.transports()
     return {
       ...descriptionOf(this.#options, routes, transports, this.#app.capabilities, hostnameOf(context)),

@@ -1,5 +1,5 @@
 import type { BodyHolder, HeldBytes } from '@iopa/context/host'
-import { isLoopback } from '@iopa/context/host'
+import { addressGroup, isLoopback } from '@iopa/context/host'
 import { sharedError } from '../errors/shared-error.ts'
 
 const NO_ROOM = sharedError(503, 'bodies-in-memory', 'The server has reached its limit of bodies in memory: try again later.', { 'retry-after': '1' })
@@ -84,7 +84,7 @@ class BodyBudget implements HeldBytes {
     if (user !== undefined) return `user ${user.id}`
     const address = holder['server.RemoteAddress']
     if (address === '' || isLoopback(address)) return ''
-    return address.includes(':') ? networkOf(address) : address
+    return addressGroup(address)
   }
 }
 
@@ -130,11 +130,4 @@ export class HeldBuffer {
     if (this.#bytes > 0) this.#bodies?.give(this.#owner, this.#bytes)
     this.#bytes = 0
   }
-}
-
-/** The /64 of an IPv6 address: one customer has all of it. */
-const networkOf = (address: string): string => {
-  const [head = '', tail] = address.split('::').map(part => part.split(':').filter(group => group !== ''))
-  const groups = tail === undefined ? head : [...head, ...Array(Math.max(0, 8 - head.length - tail.length)).fill('0'), ...tail]
-  return (groups as string[]).slice(0, 4).join(':')
 }

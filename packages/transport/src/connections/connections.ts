@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/context/host'
+import { addressGroup, isLoopback } from '@iopa/context/host'
 import type { ByteChannel } from '../channels/byte-channel.ts'
 import type { Clock, TimerHandle } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
@@ -95,10 +95,10 @@ export class Connections {
    * many peers share, such as a proxy's, is not counted `perAddress`.
    */
   admit(channel: ByteChannel, perAddress = true): Connection | null {
-    const address = perAddress ? channel.remoteAddress : SHARED
+    const address = perAddress ? addressGroup(channel.remoteAddress) : SHARED
     const fromAddress = this.#byAddress.get(address) ?? 0
     if (this.#closing !== null) return null
-    const isFull = perAddress && !isLoopback(address) && fromAddress >= this.#limits.connectionsPerAddress
+    const isFull = perAddress && !isLoopback(channel.remoteAddress) && fromAddress >= this.#limits.connectionsPerAddress
     if (isFull || this.#open.size >= this.#limits.connections) {
       this.#counters?.refuse(channel)
       return null

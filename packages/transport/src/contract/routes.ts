@@ -3,6 +3,9 @@ import type { PatternSegment } from '../patterns/pattern-segment.ts'
 import type { ErrorContract, ResourceContract, SecurityScheme } from './resources.ts'
 import type { Schema } from './schemas.ts'
 
+/** Whether the user of a request would be let through: for a method, or any where it is undefined, at a path or at some path of a pattern, mounts included. */
+export type RoutePermits = (as: Context, method: string | undefined, segments: readonly PatternSegment[]) => boolean
+
 /** A route as its router announces it: one for each method of a pattern. */
 export interface RouteInfo {
   /** The method that it answers; undefined for every method without its own route on the pattern. */
@@ -18,6 +21,8 @@ export interface RouteInfo {
   readonly requires?: readonly string[]
   /** True where a guard stands among the middleware of the route itself, or the route asks for an authenticated user. */
   readonly guarded?: boolean
+  /** Middleware of the route that decides who may pass: listings leave the route out where one of it would refuse. Missing where there is none. */
+  readonly permits?: readonly RoutePermits[]
   /** How users authenticate at the guards that its requests pass, each scheme an alternative; empty where these do not say, missing where there are none. */
   readonly security?: readonly SecurityScheme[]
 }

@@ -84,19 +84,24 @@ const OWN_NAMES = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i
 const isFromHere = (context: Context): boolean =>
   isLoopback(context['server.RemoteAddress']) && (!isHttp(context['iopa.Scheme']) || OWN_NAMES.test(context.host))
 
+const isOperator = (context: Context): boolean => context['server.IsLocalOrigin'] || context['server.User'] !== undefined || isFromHere(context)
+
 /**
  * Refuses requests from other machines without a user: an app without authentication may listen for HTTP on any address, and must not show its
  * clients there. Notifications are not checked again: the observer was admitted when it began to observe.
  */
-const onlyOperators = (context: Context, next: () => Promise<unknown>): unknown => {
-  if (context['server.IsNotification'] || context['server.IsLocalOrigin'] || context['server.User'] !== undefined) return next()
-  if (isFromHere(context)) return next()
-  throw new IopaError(
-    403,
-    'operator-expected',
-    'The administration of the broker is for authenticated users, and for requests from this machine to localhost.'
-  )
-}
+const onlyOperators = Object.assign(
+  (context: Context, next: () => Promise<unknown>): unknown => {
+    if (context['server.IsNotification'] || isOperator(context)) return next()
+    throw new IopaError(
+      403,
+      'operator-expected',
+      'The administration of the broker is for authenticated users, and for requests from this machine to localhost.'
+    )
+  },
+  // Documents and discovery list its routes for operators alone.
+  { permits: (as: Context): boolean => isOperator(as) }
+)
 
 const readEvents: Handler = (context, administration) => {
   const after = context.query.get('after')

@@ -3,6 +3,8 @@
  * parts, so that the same client identifier under another user is another session (design: MQTT rulings h).
  */
 
+import { addressGroup } from '@iopa/transport'
+
 /** The user key of all clients without a user. */
 export const ANONYMOUS = ''
 
@@ -21,26 +23,7 @@ export const sessionKey = (userKey: string, clientId: string): string => `${user
 export const userOfKey = (key: string): string => key.slice(0, key.lastIndexOf('\0'))
 
 /** The account that a session counts against: its user, or all clients without a user from one network. */
-export const accountOf = (userKey: string, address: string): string => (userKey === ANONYMOUS ? `@${networkOf(address)}` : userKey)
-
-/** An address of IPv4, or the first 64 bits of one of IPv6: one household or host. */
-export function networkOf(address: string): string {
-  const [plain = ''] = address.toLowerCase().split('%')
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)
-  if (mapped?.[1] !== undefined) return mapped[1]
-  if (!plain.includes(':')) return plain
-  const [head = '', tail] = plain.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  if (tail !== undefined) {
-    const last = tail === '' ? [] : tail.split(':')
-    while (groups.length + last.length < 8) groups.push('0')
-    groups.push(...last)
-  }
-  return `${groups
-    .slice(0, 4)
-    .map(group => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/64`
-}
+export const accountOf = (userKey: string, address: string): string => (userKey === ANONYMOUS ? `@${addressGroup(address)}` : userKey)
 
 /** A client as the log names it. */
 export const clientName = (userKey: string, clientId: string): string =>

@@ -25,6 +25,26 @@ const guard = defineMiddleware({ name: 'guard', provides: ['server.User'] }, (co
 const guarded = (app: App): void => void app.use(guard).use(router())
 
 describe('the administration of a broker', () => {
+  test('is listed in documents for those alone who may use it', async () => {
+    const app = new App({ logger: false })
+      .use(router())
+      .use(documents({ title: 'Home', version: '1.0.0', protect: true }))
+      .use(http({ port: 0, hosts: ['*'] }))
+      .use(mqtt({ port: 0, admin: '/mqtt' }))
+    const [listener] = await app.listen()
+    const port = String(listener?.url.port)
+    const document = (host: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        get({ port, path: '/openapi.json', headers: { host } }, async answer => resolve(Buffer.concat(await answer.toArray()).toString())).on(
+          'error',
+          reject
+        )
+      })
+    const [stranger, own] = [await document('evil.example'), await document(`127.0.0.1:${port}`)]
+    expect([stranger.includes('"openapi"'), stranger.includes('/mqtt/'), own.includes('/mqtt/sessions')]).toEqual([true, false, true])
+    await app.close({ timeout: 0 })
+  })
+
   test('without authentication is not for a page whose own name resolves to this machine', async () => {
     const app = new App({ logger: false })
       .use(router())
