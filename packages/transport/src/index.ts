@@ -17,6 +17,7 @@ export {
   encodeJson,
   IOPA_VERSION,
   IopaError,
+  idOfUserKey,
   isControlMethod,
   isIopaError,
   MEDIA_TYPES,
