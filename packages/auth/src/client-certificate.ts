@@ -9,7 +9,7 @@ import { type Outcome, type Scheme, userOfEither, type Verified } from './scheme
 export interface ClientCertificateOptions {
   /** The user of a certificate that TLS has checked, or nothing. */
   readonly user: (certificate: PeerCertificate, context: Context) => Verified | Promise<Verified>
-  /** The name of the scheme, which is `by` of the user; `clientCertificate` unless given. */
+  /** The name of the scheme, which is `by` of the user; `certificate` unless given. */
   readonly name?: string
   /** Lets requests without a certificate pass, without a user. */
   readonly optional?: boolean
@@ -31,7 +31,7 @@ class ClientCertificate implements Scheme {
   readonly #user: ClientCertificateOptions['user']
   readonly #name: string
 
-  constructor({ name = 'clientCertificate', user }: ClientCertificateOptions) {
+  constructor({ name = 'certificate', user }: ClientCertificateOptions) {
     this.#user = user
     this.#name = name
     this.security = { name, type: 'mutualTLS' }
@@ -52,7 +52,7 @@ export function clientCertificate(options: ClientCertificateOptions): Authentica
 export function clientCertificate(options: ClientCertificateOptions): Authentication {
   checkOptions('clientCertificate()', options, OPTIONS, clientCertificate)
   checkFunction('clientCertificate()', 'user', options?.user, '(certificate) => user')
-  const { name = 'clientCertificate', optional } = options
+  const { name = 'certificate', optional } = options
   checkName('clientCertificate()', name)
   return authentication(name, [new ClientCertificate(options)], optional === true)
 }

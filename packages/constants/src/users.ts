@@ -11,5 +11,12 @@ export const userKeyOf = (user: User | null | undefined): string => {
   return realm === undefined ? JSON.stringify(id) : JSON.stringify([realm, id])
 }
 
+/** The id of the user that a key names; what is no key is its own id. */
+export const idOfUserKey = (key: string): string => {
+  if (!/^["[]/.test(key)) return key
+  const value = JSON.parse(key) as string | readonly [realm: string, id: string]
+  return typeof value === 'string' ? value : value[1]
+}
+
 /** True for the same id of the same realm, proven in the same way. */
 export const sameUser = (a: User, b: User): boolean => a.id === b.id && a.by === b.by && a.realm === b.realm

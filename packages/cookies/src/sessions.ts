@@ -168,7 +168,11 @@ class Sessions {
     if (until <= this.#now()) return
     const own = user.valid?.check
     const check = async (): Promise<boolean> => (await this.#kept.load(key, this.#now())) !== null && (own === undefined || (await own()))
-    context['server.User'] = { ...user, valid: { until, check, every: Math.min(CHECKED_EVERY, user.valid?.every ?? CHECKED_EVERY), login: key } }
+    context['server.User'] = {
+      by: 'cookie',
+      ...user,
+      valid: { until, check, every: Math.min(CHECKED_EVERY, user.valid?.every ?? CHECKED_EVERY), login: key }
+    }
   }
 
   /** Its time begins again after a tenth of it, so that a browser that asks often does not write each time. */

@@ -1,4 +1,5 @@
 import { coap } from '@iopa/coap'
+import { dtls } from '@iopa/dtls'
 import { transportContract } from '@iopa/testing'
 import { describe, test } from 'vitest'
 
@@ -19,6 +20,16 @@ describe('the transport contract over TCP', () => {
     transport: options => coap({ port: 0, udp: false, tcp: true, ...options }),
     url: ({ url }) => url.href,
     features: { headers: false, anyMethod: false, cancel: false, problems: false, statuses }
+  }))
+    test.concurrent(name, { timeout: 20_000 }, run)
+})
+
+describe('the transport contract over DTLS', () => {
+  const keys = dtls({ psk: { 'sensor-1': Buffer.from('the key of a sensor') } })
+  for (const { name, run } of transportContract({
+    transport: options => coap({ port: 0, dtls: keys, ...options }),
+    url: ({ url }) => url.href,
+    features: { headers: false, anyMethod: false, connection: false, cancel: false, guarded: false, problems: false, statuses }
   }))
     test.concurrent(name, { timeout: 20_000 }, run)
 })

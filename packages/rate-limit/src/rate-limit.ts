@@ -56,7 +56,8 @@ class Limiter {
     let caller: string | undefined
     if (key !== undefined) caller = key(context)
     else {
-      caller = context['server.User']?.id
+      const user = context['server.User']
+      caller = user?.realm === undefined ? user?.id : JSON.stringify([user.realm, user.id])
       if (caller === undefined) {
         callers = this.#addresses
         caller = this.#callerOf(context['server.RemoteAddress'])

@@ -29,6 +29,7 @@ export {
   encodeJson,
   IOPA_VERSION,
   IopaError,
+  idOfUserKey,
   isControlMethod,
   isIopaError,
   MEDIA_TYPES,

@@ -103,7 +103,8 @@ class SecuredListener implements Listener {
   #begin(session: SecuredSession<Peer>): Peer {
     const peer = this.#layer.associate(session.peer)
     peer.session = session
-    peer.endpoint = this.#sessions.endpointOf(session.peer)
+    peer.endpoint = session.endpoint
+    peer.follow()
     return peer
   }
 

@@ -193,10 +193,11 @@ export class Peer {
   /** Takes over the address that its association has proven. */
   follow(): void {
     const { address, port } = this.association!.proven
-    if (port === this.port && address === this.address) return
     this.address = address
     this.port = port
-    if (this.endpoint !== undefined) this.endpoint = { ...this.endpoint, remoteAddress: address, remotePort: port }
+    const { endpoint } = this
+    if (endpoint !== undefined && (endpoint.remotePort !== port || endpoint.remoteAddress !== address))
+      this.endpoint = { ...endpoint, remoteAddress: address, remotePort: port }
   }
 
   /** Keeps it from being forgotten, until `unpin` is called as often. */

@@ -1,4 +1,5 @@
 import { type Context, IopaError } from '@iopa/appbuilder'
+import { userKeyOf } from '@iopa/constants'
 
 /** Names a request that may be sent again. */
 export interface RequestKey {
@@ -32,7 +33,7 @@ export const requestKey = (context: Context): Promise<RequestKey> | undefined =>
 
 const keyOf = async (context: Context, key: string): Promise<RequestKey> => {
   const { user } = context
-  const owner = user === undefined ? '' : JSON.stringify([user['realm'] ?? null, user.id])
+  const owner = userKeyOf(user)
   const asked = `${context.method} ${context['iopa.PathBase']}${context.path}?${context['iopa.QueryString']}\n${context.type}\n`
   const [name, fingerprint, hashedUser] = await Promise.all([
     hash(encoder.encode(`${owner}\n${key}`)),

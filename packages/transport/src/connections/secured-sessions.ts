@@ -39,6 +39,8 @@ interface Waiting {
 export class SecuredSession<State> {
   readonly peer: SecuredPeer
   readonly connection: OwnedContext
+  /** The two ends as they were when it began. */
+  readonly endpoint: Endpoint
   /** What the protocol keeps for it. */
   state: State | undefined = undefined
   /** Datagrams that wait until CONNECT has its answer; null from then on. */
@@ -53,6 +55,7 @@ export class SecuredSession<State> {
     this.#host = host
     this.peer = peer
     this.connection = connection
+    this.endpoint = connection.endpoint
     this.#count = count
     this.#revoke = revoke
   }

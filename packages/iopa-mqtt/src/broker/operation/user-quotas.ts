@@ -1,4 +1,4 @@
-import { optionError } from '@iopa/transport'
+import { idOfUserKey, optionError } from '@iopa/transport'
 import type { QuotaOption, UserQuota } from '../../options.ts'
 import { APP } from './quota.ts'
 
@@ -59,7 +59,7 @@ export class UserQuotas {
 }
 
 /** The user id of an account (see `userKeyOf`). */
-const idOf = (account: string): string => (account.startsWith('"') ? (JSON.parse(account) as string) : account.slice(account.indexOf(' ') + 1))
+const idOf = (account: string): string => (/^["[]/.test(account) ? idOfUserKey(account) : account.slice(account.indexOf(' ') + 1))
 
 /** @throws IopaError 500 for a Map, an array, a promise and other objects that are not plain */
 const assertPlain = (value: unknown, sentence: string): void => {

@@ -1,4 +1,4 @@
-import type { Clock } from '@iopa/transport'
+import { type Clock, idOfUserKey } from '@iopa/transport'
 import type { Session } from './session.ts'
 import type { PendingWill } from './wills.ts'
 
@@ -59,8 +59,8 @@ export class EndedSessions {
   }
 
   /** Deletes the held wills of a revoked user. */
-  revoke(user: string): void {
-    for (const [key, session] of this.#held) if (session.user === user) this.deleteWill(key)
+  revoke(id: string): void {
+    for (const [key, session] of this.#held) if (idOfUserKey(session.user) === id) this.deleteWill(key)
   }
 
   /** Publishes held wills whose time has passed. */

@@ -1,5 +1,7 @@
+import { userKeyOf as keyOf, type User } from '@iopa/transport'
+
 /*
- * The owner of a session: users are the same if their ids are, and all clients without a user are one user. The key of a session has both
+ * The owner of a session: users are the same if their ids and realms are, and all clients without a user are one user. The key of a session has both
  * parts, so that the same client identifier under another user is another session (design: MQTT rulings h).
  */
 
@@ -8,12 +10,11 @@ import { addressGroup } from '@iopa/transport'
 /** The user key of all clients without a user. */
 export const ANONYMOUS = ''
 
-/** The user of a context as text: equal for equal ids and for nothing else. */
+/** The user of a context as text: that of the core, so that a user is the same on every protocol. A store may have kept an id that is no text. */
 export function userKeyOf(user: unknown): string {
   if (user === undefined || user === null) return ANONYMOUS
   const { id } = user as { readonly id?: unknown }
-  // Quoted and escaped: unlike any other key, and without U+0000 and lone surrogates, which a store may not tell apart.
-  return typeof id === 'string' ? JSON.stringify(id) : `${typeof id} ${String(id)}`
+  return typeof id === 'string' ? keyOf(user as User) : `${typeof id} ${String(id)}`
 }
 
 /** The key of a session. A client identifier has no U+0000 (MQTT 5 section 1.5.4), so the parts cannot run into each other. */

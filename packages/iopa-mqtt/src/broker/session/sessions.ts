@@ -1,3 +1,4 @@
+import { idOfUserKey } from '@iopa/transport'
 import { REASON } from '../../codec/reason-codes.ts'
 import { FOREVER } from '../../options.ts'
 import { Quota } from '../operation/quota.ts'
@@ -210,11 +211,10 @@ export class Sessions {
     this.#ended.add(session)
   }
 
-  /** Ends every session of a user, connected or not, with what waits for it. The wills of a revoked user are not published. */
+  /** Ends every session of a user, in any realm, connected or not, with what waits for it. The wills of a revoked user are not published. */
   revoke(id: string): void {
-    const user = userKeyOf({ id })
-    this.#ended.revoke(user)
-    for (const session of [...this.#byKey.values()]) if (session.user === user) this.endRevoked(session)
+    this.#ended.revoke(id)
+    for (const session of [...this.#byKey.values()]) if (idOfUserKey(session.user) === id) this.endRevoked(session)
   }
 
   /** Ends the session of a revoked user. */
