@@ -68,7 +68,7 @@ export interface ActiveProtection {
   open(request: PlainMessage, source: ProtectedSource): OpenedRequest | RefusedRequest | undefined | Promise<OpenedRequest | RefusedRequest>
   /** True where an unprotected request for this path must be refused. */
   requires(path: string): boolean
-  /** How requests to the server of this URL are protected; undefined where they are not. */
+  /** How requests to the server of this URL are protected; undefined where they are not. The same object for the same association. */
   requests(target: URL): RequestProtection | undefined
   /** Ends all associations of the users for whom this is true. */
   revoke(matches: (user: User) => boolean): void
@@ -86,6 +86,8 @@ export interface ProtectionEnvironment {
 export interface MessageProtection {
   /** Its name in messages, such as 'oscore'. */
   readonly name: string
+  /** The number of the option that every protected message has, such as 9 for OSCORE: it tells a protected message from a plain one before all its blocks have come. */
+  readonly option: number
   /** True where every request has to be protected, so that a listener admits proven peers alone. */
   readonly exclusive: boolean
   /** Reads what is stored and begins. @throws IopaError 500 where its state is in use by another process or cannot be read */
