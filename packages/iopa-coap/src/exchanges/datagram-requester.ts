@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { answerTimeout, IopaError } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
@@ -7,6 +6,7 @@ import type { Options } from '../codec/options.ts'
 import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
 import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
+import { Tokens } from './tokens.ts'
 
 /** What requests over datagrams need. */
 export interface DatagramRequesterInit {
@@ -14,6 +14,8 @@ export interface DatagramRequesterInit {
   readonly peer: Peer
   /** Size exponent of the largest block. */
   readonly szx: number
+  /** Those of a security association that lasts longer than this; tokens of its own unless given. */
+  readonly tokens?: Tokens | undefined
 }
 
 /** Requests to one endpoint over datagrams: a response has to come from there and to carry the token (RFC 7252 section 5.3.2). It answers no requests. */
@@ -25,11 +27,13 @@ export class DatagramRequester implements Requester, MessageHandlers {
   heard: (() => void) | undefined = undefined
   readonly idle: boolean = true
   readonly #init: DatagramRequesterInit
+  readonly #tokens: Tokens
   readonly #waiting = new Map<string, OpenDatagramRequest>()
 
   constructor(init: DatagramRequesterInit) {
     const { peer, szx } = init
     this.#init = init
+    this.#tokens = init.tokens ?? new Tokens()
     this.maxSzx = szx
     this.maxPayload = 16 << szx
     // Kept as long as this: its message ids and the answers to its messages belong to this conversation.
@@ -37,7 +41,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = randomBytes(8)
+    const token = this.#tokens.next()
     const key = tokenKey(token)
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
@@ -111,7 +115,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   receive(message: Message): boolean {
-    const error = badOptionOf(message)
+    const error = badOptionOf(message, this.#init.listener.understands)
     if (error !== undefined) {
       this.fail(error)
       return false

@@ -5,6 +5,8 @@ import type { Options } from '../codec/options.ts'
 
 /** What happens to a request that waits for its response. */
 export interface ResponseListener {
+  /** The number of a critical option of responses that it understands, beside those of the registry. */
+  readonly understands?: number | undefined
   /** A response to the request, or a notification. False returns it as one that no request waits for. */
   response(message: Message): boolean
   /** The request is acknowledged, or needs no acknowledgement: only the response is awaited from now on. */
@@ -38,10 +40,10 @@ export interface Requester {
 }
 
 /** The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other. */
-export const badOptionOf = (message: Message): IopaError | undefined => {
+export const badOptionOf = (message: Pick<Message, 'options'>, understood?: number): IopaError | undefined => {
   for (const [number, { length }] of message.options) {
     const definition = optionDefinition(number)
-    if (isCritical(number) && (definition === undefined || length < definition.min || length > definition.max))
+    if (isCritical(number) && number !== understood && (definition === undefined || length < definition.min || length > definition.max))
       return new IopaError(502, 'critical-option', `The answer has the critical option ${number}, which is not understood here.`)
   }
   return undefined

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
@@ -7,6 +6,7 @@ import type { StreamHandlers, StreamSession } from '../streams/session.ts'
 import { takesBert } from '../streams/signalling.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
 import { maxPayloadOf } from './stream-exchanges.ts'
+import { Tokens } from './tokens.ts'
 
 /** Requests on one connection; each has its token, and responses come in any order. It answers no requests. */
 export class StreamRequester implements Requester, StreamHandlers {
@@ -19,6 +19,7 @@ export class StreamRequester implements Requester, StreamHandlers {
   /** Resolves when the connection takes no further request. */
   readonly finished: Promise<LinkEnd>
   readonly #limits: Limits
+  readonly #tokens: Tokens
   readonly #waiting = new Map<string, OpenStreamRequest>()
   #opened: () => void = () => undefined
   #refused: (error: unknown) => void = () => undefined
@@ -27,8 +28,10 @@ export class StreamRequester implements Requester, StreamHandlers {
   #usable = true
   readonly #away: Promise<void>
 
-  constructor(limits: Limits) {
+  /** `tokens` are those of a security association that lasts longer than the connection. */
+  constructor(limits: Limits, tokens: Tokens = new Tokens()) {
     this.#limits = limits
+    this.#tokens = tokens
     this.finished = new Promise(resolve => {
       this.#finish = resolve
     })
@@ -50,7 +53,7 @@ export class StreamRequester implements Requester, StreamHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = randomBytes(8)
+    const token = this.#tokens.next()
     const key = tokenKey(token)
     const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
     const { queueMessages } = this.#limits
@@ -150,7 +153,7 @@ class OpenStreamRequest implements OpenRequest {
   }
 
   receive(message: Message): void {
-    const error = badOptionOf(message)
+    const error = badOptionOf(message, this.#init.listener.understands)
     if (error !== undefined) {
       this.fail(error)
       return
