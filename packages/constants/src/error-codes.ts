@@ -195,6 +195,7 @@ export type IopaErrorCode =
   | 'peer-reset'
   | 'permits-too-late'
   | 'precondition-failed'
+  | 'protection-timeout'
   | 'protocol-version'
   | 'provided-too-late'
   | 'proxy-refused'

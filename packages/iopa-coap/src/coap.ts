@@ -14,13 +14,17 @@ import {
   type Limits,
   type Link,
   type Listener,
+  type Logger,
+  type MessageProtection,
   markFactory,
   type OpenOptions,
   optionError,
+  type RequestProtection,
   type TlsOptions,
   type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
+import { type LinkProtection, tokensOf } from './client/client-protection.ts'
 import { openDatagrams } from './client/datagram-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
@@ -30,6 +34,8 @@ import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
+import { ProtectedRequester } from './protection/protected-requester.ts'
+import { useProtection } from './protection/shared-protection.ts'
 
 const DEFAULT_PORT = 5683
 const DEFAULT_TLS_PORT = 5684
@@ -64,6 +70,8 @@ export interface CoapOptions {
   readonly amplification?: number | boolean
   /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups. */
   readonly multicast?: boolean | readonly string[]
+  /** Protects messages from end to end, such as `oscore()` of `@iopa/oscore`, in both roles and over every scheme. */
+  readonly protect?: MessageProtection
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
   readonly network?: DatagramNetwork & Partial<ByteNetwork>
@@ -82,6 +90,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   confirmable: true,
   amplification: true,
   multicast: true,
+  protect: true,
   clock: true,
   network: true
 }
@@ -99,7 +108,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const network = options.network ?? datagramNetwork()
   const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
-  const { blockSize = 1024, amplification = 3 } = options
+  const { blockSize = 1024, amplification = 3, protect } = options
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
 
@@ -108,7 +117,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const counters = countersOf(own, 'coap')
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
-    own.assertProtected(address, options.allowUnauthenticated)
+    own.assertProtected(address, options.allowUnauthenticated === true || options.protect?.exclusive === true)
+    const use = protect === undefined ? undefined : await useProtection(protect, { clock, limits: own.limits, logger: own.logger })
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const settings: ServerSettings = {
       host: own,
@@ -117,7 +127,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
       szx: szxFor(blockSize),
       amplification: factor,
       leisure: parameters.leisure,
-      lifetime: parameters.exchangeLifetime
+      lifetime: parameters.exchangeLifetime,
+      protection: use === undefined ? undefined : { name: protect!.name, option: protect!.option, active: use.active }
     }
     const listeners: Listener[] = []
     const { port = DEFAULT_PORT, multicast = false } = options
@@ -136,15 +147,22 @@ export const coap = (options: CoapOptions = {}): Transport => {
       }
     } catch (error) {
       await Promise.all(listeners.map(listener => listener.close({ timeout: 0 })))
+      await use?.release()
       throw error
     }
-    return joined(listeners)
+    return joined(listeners, () => use?.release())
   }
 
-  const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
-    if (url.protocol !== 'coap:') return openStreams(url, streams, opening)
-    const { confirmable = true } = options
-    return openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable })
+  const openLink = async (url: URL, opening: OpenOptions): Promise<Link> => {
+    const protection = protect === undefined ? undefined : await linkProtection(protect, url, opening)
+    try {
+      if (url.protocol !== 'coap:') return await openStreams(url, streams, opening, protection)
+      const { confirmable = true } = options
+      return await openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, protection })
+    } catch (error) {
+      await protection?.release()
+      throw error
+    }
   }
 
   return {
@@ -163,15 +181,38 @@ export const coap = (options: CoapOptions = {}): Transport => {
 const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
   network?.listen === undefined || network.connect === undefined ? undefined : { listen: network.listen, connect: network.connect }
 
-/** Several listeners as one, whose URL is that of the first. */
-const joined = (listeners: readonly Listener[]): CoapListener => {
+const NO_LOG: Logger = { error() {}, warn() {}, info() {}, debug() {} }
+
+/** How requests to the server of a URL are protected; undefined where they are not. */
+const linkProtection = async (protect: MessageProtection, url: URL, { clock, limits }: OpenOptions): Promise<LinkProtection | undefined> => {
+  const use = await useProtection(protect, { clock, limits, logger: NO_LOG })
+  let protection: RequestProtection | undefined
+  try {
+    protection = use.active.requests(url)
+  } finally {
+    if (protection === undefined) await use.release()
+  }
+  if (protection === undefined) return undefined
+  const { option } = protect
+  return {
+    tokens: tokensOf(protection),
+    over: requester => new ProtectedRequester({ requester, protection, option, clock, timeout: limits.requestTimeout }),
+    release: use.release
+  }
+}
+
+/** Several listeners as one, whose URL is that of the first; `closed` is called when all of them have closed. */
+const joined = (listeners: readonly Listener[], closed: () => Promise<void> | undefined): CoapListener => {
   const first = listeners[0]
   if (first === undefined) throw new IopaError(500, 'nothing-to-serve', 'coap() serves nothing: leave udp on, or set tcp or tls.')
   const secure = listeners.find(({ reload }) => reload !== undefined)
   return {
     url: first.url,
     urls: listeners.map(({ url }) => url),
-    close: async closing => void (await Promise.all(listeners.map(listener => listener.close(closing)))),
+    close: async closing => {
+      await Promise.all(listeners.map(listener => listener.close(closing)))
+      await closed()
+    },
     ...(secure === undefined ? undefined : { reload: (tls: TlsOptions) => secure.reload!(tls) })
   }
 }

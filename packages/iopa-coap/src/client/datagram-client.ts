@@ -14,6 +14,7 @@ import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
+import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Half of the requests that a server of ours handles at once for one peer. */
@@ -28,11 +29,12 @@ export interface DatagramClientInit {
   /** Size exponent of the largest block. */
   readonly szx: number
   readonly confirmable: boolean
+  readonly protection?: LinkProtection | undefined
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
 export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
-  const { url, options, network, transmission, szx, confirmable } = init
+  const { url, options, network, transmission, szx, confirmable, protection } = init
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
@@ -51,7 +53,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx })
+  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx, tokens: protection?.tokens })
   layer.open(requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
@@ -62,7 +64,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     clock,
     confirmable,
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed,
     // The message layer gives up what is not acknowledged.
     requestTimeout: Number.POSITIVE_INFINITY,
@@ -71,6 +73,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
       layer.close()
       await channel.close()
       ended({ reason: 'finish' })
+      await protection?.release()
     }
   })
 }

@@ -3,10 +3,11 @@ import { abortable, type ByteNetwork, channelClosed, checkTarget, IopaError, typ
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { hostOf } from '../messages/addresses.ts'
 import { ALPN, StreamSession } from '../streams/session.ts'
+import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
-export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions): Promise<Link> => {
+export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions, protection?: LinkProtection): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
@@ -21,19 +22,23 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     },
     signal
   )
-  const requester = new StreamRequester(limits)
+  const requester = new StreamRequester(limits, protection?.tokens)
   const session = (requester.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, requester))
   await abortable(signal, () => requester.capable).catch((error: unknown) => {
     session.destroy()
     throw error
   })
+  if (protection !== undefined) void requester.finished.then(() => protection.release())
   return new CoapLink({
     host: isIP(host) ? '' : host,
     clock,
     confirmable: true,
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed: requester.finished,
-    close: () => requester.close(channelClosed())
+    close: async () => {
+      await requester.close(channelClosed())
+      await protection?.release()
+    }
   })
 }

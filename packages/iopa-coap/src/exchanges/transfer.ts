@@ -33,6 +33,8 @@ export interface TransferSettings {
   readonly awaits?: ((what: 'receipt' | 'answer') => void) | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
+  /** The number of a critical option of responses that is understood, beside those of the registry. */
+  readonly understands?: number | undefined
   /** Bodies in blocks that are under way to this server; none where that needs no bound. */
   readonly slots?: UploadSlots | undefined
   /** The next Request-Tag, of at most four bytes. */
@@ -180,7 +182,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable, awaits } = this.#settings
+    const { signal, confirmable, awaits, understands } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -200,6 +202,7 @@ export class Transfer {
       }
       awaits?.('receipt')
       const open = requester.open(code, options, payload, confirmable, {
+        understands,
         received() {
           awaits?.('answer')
         },

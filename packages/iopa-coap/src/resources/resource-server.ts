@@ -36,6 +36,8 @@ export interface ResourceServerParts<R extends Remote> {
   readonly registrar: Registrar<R>
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
+  /** True where requests for a path have to be protected, and those of this remote are not. */
+  bars?(remote: R, path: string): boolean
 }
 
 /** Turns requests into contexts and answers into responses, the same for datagrams and connections. */
@@ -60,10 +62,11 @@ export class ResourceServer<R extends Remote> {
     const host = this.#host
     const { registrar, errors } = this.#parts
     try {
-      const endpoint = (remote.endpoint ??= this.#introduce(remote))
+      const endpoint = this.introduce(remote)
       const request = readRequest(message, this.#paths, host.limits, remote.reliable)
       const { code } = message
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
+      if (this.#parts.bars?.(remote, request.path)) throw new Refusal(CODE.UNAUTHORIZED, 'Requests for this path have to be protected.')
       if (exchange.toMulticast && code !== CODE.GET) {
         exchange.suppress()
         return
@@ -90,6 +93,13 @@ export class ResourceServer<R extends Remote> {
     }
   }
 
+  /** The endpoint of a remote, which is made with its first request. */
+  introduce(remote: R): Endpoint {
+    if (remote.endpoint !== undefined) return remote.endpoint
+    this.#parts.guard.introduce(remote)
+    return (remote.endpoint = this.#parts.introduce(remote))
+  }
+
   /** Forgets what is kept for a connection that is closed. */
   forget(remote: R): void {
     this.#parts.uploads.forget(remote)
@@ -101,11 +111,6 @@ export class ResourceServer<R extends Remote> {
     this.#sweep = undefined
     this.#parts.uploads.expire(Number.POSITIVE_INFINITY)
     this.#parts.kept.close()
-  }
-
-  #introduce(remote: R): Endpoint {
-    this.#parts.guard.introduce(remote)
-    return this.#parts.introduce(remote)
   }
 
   /** Takes a block of the body; true when it was the last. */
@@ -170,7 +175,8 @@ export class ResourceServer<R extends Remote> {
 
   #discover(exchange: Exchange<R>, request: CoapRequest, context: Context): void {
     const send = (links: string): void => this.#send(exchange, request, context, { ...diagnostic(CODE.CONTENT, links), contentFormat: LINK_FORMAT })
-    const links = discover(this.#host, request.query, context)
+    const { bars } = this.#parts
+    const links = discover(this.#host, request.query, context, path => bars?.(exchange.remote, path) === true)
     if (typeof links === 'string') send(links)
     else
       links.then(send).catch((error: unknown) => {
