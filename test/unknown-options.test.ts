@@ -18,6 +18,7 @@ import { log, requestId } from '@iopa/log'
 import { mqtt } from '@iopa/mqtt'
 import { bridge } from '@iopa/mqtt/bridge'
 import { websocket } from '@iopa/mqtt/websocket'
+import { oscore } from '@iopa/oscore'
 import { rateLimit } from '@iopa/rate-limit'
 import { redis } from '@iopa/rate-limit/redis'
 import { resource } from '@iopa/resource'
@@ -63,6 +64,8 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['mqtt()', mqtt],
   ['bridge()', options => bridge('mqtt://127.0.0.1', options)],
   ['websocket()', websocket],
+  ['oscore()', oscore],
+  ['A context of oscore()', options => oscore({ contexts: [options] })],
   ['rateLimit()', rateLimit],
   ['redis()', options => redis({}, options)],
   ['router()', router],

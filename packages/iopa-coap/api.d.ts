@@ -24,6 +24,7 @@ interface CoapOptions {
     readonly limits?: Partial<Limits> | undefined;
     readonly transmission?: TransmissionParameters;
     readonly blockSize?: number;
+    readonly collectUpTo?: number;
     readonly confirmable?: boolean;
     readonly amplification?: number | boolean;
     readonly multicast?: boolean | readonly string[];

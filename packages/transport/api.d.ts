@@ -444,6 +444,7 @@ interface Host {
     create(init: ContextInit, parent?: OwnedContext | Scope): OwnedContext;
     run(context: OwnedContext, done: RunDone, whole?: boolean | "all"): void;
     invoke(context: OwnedContext, whole?: boolean | "all"): Promise<void>;
+    awaitsPeer(context: OwnedContext, awaits: boolean): void;
     observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options?: HostObserveOptions): Promise<Observation>;
     shared<T>(key: string, create: () => T): T;
     changes(listener: (change: Change) => void): Subscription;
@@ -483,7 +484,7 @@ interface Sink {
 }
 interface LinkRequestOptions {
     readonly signal: AbortSignal;
-    awaits?(what: "receipt" | "answer"): void;
+    awaits?(what: "receipt" | "answer" | "body"): void;
 }
 interface SubscribeOptions extends LinkRequestOptions {
     readonly resume?: unknown;

@@ -77,4 +77,30 @@ describe('deadlines', () => {
     expect(statuses).toEqual(Array.from({ length: 60 }, () => 200))
     await app.close({ timeout: 0 })
   })
+
+  test('stand still while the peer of a request is awaited, begin again in full, and are forgotten with the app', async () => {
+    const clock = virtualClock()
+    const app = new App({ logger: false, clock, limits: { requestTimeout: 800 } }).use(() => new Promise(() => undefined))
+    const host = app.host('test')
+    const begin = (awaits: boolean) => {
+      const context = contextOf(host, '/') as OwnedContext
+      const run = { context, status: 0 }
+      host.run(context, () => {
+        run.status = context.response.status
+        void context.end()
+      })
+      if (awaits) host.awaitsPeer(context, true)
+      return run
+    }
+    const [waiting, left, plain] = [begin(true), begin(true), begin(false)]
+    await clock.advance(5000)
+    expect([waiting.status, plain.status]).toEqual([0, 504])
+    host.awaitsPeer(waiting.context, false)
+    await clock.advance(700)
+    expect(waiting.status).toBe(0)
+    await clock.advance(300)
+    expect([waiting.status, left.status]).toEqual([504, 0])
+    await app.close({ timeout: 0 })
+    expect(left.status).toBe(503)
+  })
 })

@@ -26,7 +26,9 @@ export type {
   Logger,
   OnSendingHeaders,
   RandomAccessBody,
+  ReceivedKeys,
   SendingOptions,
+  Trailers,
   User,
   Validity
 } from './iopa-keys.ts'

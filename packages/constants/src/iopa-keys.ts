@@ -68,6 +68,18 @@ export type OnSendingHeaders = (callback: () => unknown, options?: SendingOption
  */
 export type Inform = (status: number, headers: HeadersInit) => boolean
 
+/** Fields that come, or leave, after a body: of HTTP/1.1 and HTTP/2. */
+export interface Trailers {
+  /** Those of the request: empty until its body has been read to its end. They are never merged into its headers. */
+  readonly received: HeaderFields
+  /**
+   * Sends a field after the body of the answer; a function is called when the body has left, and may take its time. False where none is sent: the
+   * protocol or the client has none, the answer has no body, or it has begun. The answer is then sent in chunks.
+   * @throws IopaError 500 for a name that HTTP cannot carry, or that must come before the body (RFC 9110 section 6.5.1)
+   */
+  set(name: string, value: string | (() => string | Promise<string>)): boolean
+}
+
 /** The keys that every context has. */
 export interface CoreKeys {
   readonly 'iopa.Version': string
@@ -127,6 +139,7 @@ export interface CoreKeys {
   'server.IsPrecondition': boolean
   readonly 'server.OnSendingHeaders': OnSendingHeaders
   readonly 'server.Inform': Inform
+  readonly 'server.Trailers': Trailers
   /** The socket or message below, of a type that only its transport knows. */
   readonly 'server.RawTransport': unknown
   /** Milliseconds since 1970. */
@@ -145,7 +158,13 @@ export interface AnswerKeys {
 }
 
 /**
- * Key to type. This is the one interface that packages augment:
+ * Keys of answers that packages add, as a client receives them; undefined on answers of other protocols:
+ * `declare module '@iopa/constants' { interface ReceivedKeys { readonly 'acme.Hops': number } }`
+ */
+export interface ReceivedKeys extends Record<never, never> {}
+
+/**
+ * Key to type. This is the interface that packages augment with keys of contexts:
  * `declare module '@iopa/constants' { interface IopaKeys { 'acme.Tenant': string } }`
  */
 export interface IopaKeys extends CoreKeys {}

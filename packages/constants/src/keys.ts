@@ -45,6 +45,7 @@ export const SERVER = {
   IsPrecondition: 'server.IsPrecondition',
   OnSendingHeaders: 'server.OnSendingHeaders',
   Inform: 'server.Inform',
+  Trailers: 'server.Trailers',
   RawTransport: 'server.RawTransport',
   Timestamp: 'server.Timestamp'
 } as const

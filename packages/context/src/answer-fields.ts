@@ -1,4 +1,4 @@
-import { type Capabilities, type CodecTable, type HeaderFields, IopaError, isIopaError } from '@iopa/constants'
+import { type Capabilities, type CodecTable, type HeaderFields, IopaError, isIopaError, type ReceivedKeys } from '@iopa/constants'
 import type { Excerpt } from './answer.ts'
 import type { AnswerReading } from './answer-reading.ts'
 import type { AsyncScope } from './async-scope.ts'
@@ -36,6 +36,8 @@ export interface ReceivedParts {
   readonly reason?: string
   /** Those that `json()` reads with. */
   readonly codecs?: CodecTable
+  /** What the package of the protocol says of the answer. */
+  readonly keys?: Partial<ReceivedKeys>
 }
 
 export const OPEN = 0

@@ -1,4 +1,4 @@
-import type { Capabilities, CodecTable, HeaderFields, HeadersInit, IopaError, SendingOptions } from '@iopa/constants'
+import type { Capabilities, CodecTable, HeaderFields, HeadersInit, IopaError, ReceivedKeys, SendingOptions } from '@iopa/constants'
 import type { BodyHolder } from './held-bytes.ts'
 import type { Payload } from './payload-stream.ts'
 import type { Problem } from './problem.ts'
@@ -112,8 +112,8 @@ export interface SealedAnswer extends AnswerHead {
   collect(limit: number, holder?: BodyHolder): Promise<void>
 }
 
-/** The answer as a client receives it. */
-export interface ReceivedAnswer extends AnswerHead, AnswerContent {
+/** The answer as a client receives it, with the keys that the package of its protocol adds. */
+export interface ReceivedAnswer extends AnswerHead, AnswerContent, Partial<ReceivedKeys> {
   /** Chunks of bytes, whatever the protocol. A stream is read once; content in memory as often as wanted. */
   readonly body: AsyncIterable<Uint8Array>
 }

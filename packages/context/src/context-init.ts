@@ -1,4 +1,4 @@
-import type { Body, HeaderFields } from '@iopa/constants'
+import type { Body, HeaderFields, Trailers } from '@iopa/constants'
 import type { Endpoint } from './endpoint.ts'
 
 /** Parts of a request that a transport makes on first use. */
@@ -17,6 +17,8 @@ export interface RequestSource {
   hasPrecondition?(): boolean
   /** Sends an informational answer with these names and values; false where that cannot be done now. */
   inform?(status: number, pairs: readonly string[]): boolean
+  /** What comes, or leaves, after the bodies; asked for as often as the key. */
+  trailers?(): Trailers
   /** Instead of `authority`: what has the host and port. They are read when they are asked for. */
   readonly addressedAs?: { readonly 'iopa.Host': string; readonly 'iopa.Port': number }
 }

@@ -1,4 +1,12 @@
-import { type Capabilities, type HeaderFields, type HeadersInit, type Inform, IOPA_VERSION, type OnSendingHeaders } from '@iopa/constants'
+import {
+  type Capabilities,
+  type HeaderFields,
+  type HeadersInit,
+  type Inform,
+  IOPA_VERSION,
+  type OnSendingHeaders,
+  type Trailers
+} from '@iopa/constants'
 import type { EndReason } from './abort-reasons.ts'
 import type { AnswerRecord } from './answer-record.ts'
 import { copyCapabilities } from './capability-copy.ts'
@@ -130,6 +138,10 @@ const keys: ThisType<Bag> = {
 
   get 'server.Inform'(): Inform {
     return (status, headers) => this[PARTS].inform(status, headers)
+  },
+
+  get 'server.Trailers'(): Trailers {
+    return this[PARTS].trailers
   }
 }
 

@@ -57,6 +57,7 @@ const READ_ONLY: ReadonlySet<string> = new Set([
   'server.Connection',
   'server.OnSendingHeaders',
   'server.Inform',
+  'server.Trailers',
   'ssl.ClientCertificate',
   'iopa.Id'
 ])

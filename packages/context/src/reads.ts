@@ -87,6 +87,7 @@ const LAZY: Readonly<Record<string, number>> = {
   'server.RawTransport': READ.Private,
   'server.Connection': READ.Private,
   'server.Inform': READ.Private,
+  'server.Trailers': READ.Private,
   'ssl.ClientCertificate': READ.Private,
   endpoint: READ.Private
 }

@@ -15,7 +15,7 @@ export const receivedAnswer = (status: number, parts: ReceivedParts = {}): LinkA
   answer.wire = parts.payload ?? null
   answer.content = answer.wire
   answer.state = SEALED
-  return handOver(answer)
+  return parts.keys === undefined ? handOver(answer) : Object.assign(handOver(answer), parts.keys)
 }
 
 /** Gives a received answer the codecs of the app for `json()`. */

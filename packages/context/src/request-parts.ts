@@ -6,7 +6,8 @@ import {
   type HeaderFields,
   type HeadersInit,
   IopaError,
-  type Logger
+  type Logger,
+  type Trailers
 } from '@iopa/constants'
 import { checkJsonType, decodeJson, readBody, readText, UNCOUNTED } from './body.ts'
 import { ByteBody, byteBody, plainBytes } from './byte-body.ts'
@@ -27,6 +28,14 @@ interface BodyReader extends BodyHolder {
 
 /** Bytes of a text that is decoded without being counted. */
 const SHORT_TEXT = UNCOUNTED / 2
+
+/** Of a protocol that has none. */
+const NO_TRAILERS: Trailers = {
+  get received(): HeaderFields {
+    return new HeaderMap()
+  },
+  set: () => false
+}
 
 /** What of a request is made only when it is asked for: headers, body, authority, and keys that few requests use. */
 export class RequestParts {
@@ -69,6 +78,10 @@ export class RequestParts {
     if (!Number.isInteger(status) || status < 102 || status > 199)
       throw new IopaError(500, 'bad-status', `An informational answer has a status from 102 to 199, not ${status}.`)
     return this.#source?.inform?.(status, [...HeaderMap.from(headers).pairs()]) ?? false
+  }
+
+  get trailers(): Trailers {
+    return this.#source?.trailers?.() ?? NO_TRAILERS
   }
 
   get headers(): HeaderFields {

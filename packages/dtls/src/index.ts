@@ -5,4 +5,5 @@
  * const app = new App().use(coap({ dtls: dtls({ psk: { 'sensor-1': key } }) }))
  */
 
+export { dtls } from './dtls.ts'
 export type { DtlsOptions, PskLookup } from './options.ts'

@@ -28,6 +28,7 @@ import { type LinkProtection, tokensOf } from './client/client-protection.ts'
 import { openDatagrams } from './client/datagram-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
+import { type ExtensionOptions, extensionsOf } from './codec/extensions.ts'
 import { COAP_KEYS } from './keys.ts'
 import { listenDatagrams } from './listeners/datagram-listener.ts'
 import type { ServerSettings } from './listeners/server.ts'
@@ -43,7 +44,7 @@ const GROUPS_IPV4 = ['224.0.1.187']
 const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
 
 /** Options of `coap()`. */
-export interface CoapOptions {
+export interface CoapOptions extends ExtensionOptions {
   /** Address to listen on; 127.0.0.1 unless given. */
   readonly host?: string
   /** Port to listen on; 5683 unless given, 0 lets the system choose. */
@@ -61,6 +62,11 @@ export interface CoapOptions {
   readonly transmission?: TransmissionParameters
   /** Largest block, in bytes: a power of two from 16 to 1024, which is the default. */
   readonly blockSize?: number
+  /**
+   * Most bytes of a body in blocks that is complete before its handler runs; 16,384 unless given. The handler of a larger one runs with the first block, and
+   * reads the body while it arrives: 0 does so with every body in blocks, Infinity with none.
+   */
+  readonly collectUpTo?: number
   /** Whether requests of a client are confirmable unless they say otherwise with `coap.Confirmable`; true unless given. */
   readonly confirmable?: boolean
   /**
@@ -87,10 +93,14 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   limits: true,
   transmission: true,
   blockSize: true,
+  collectUpTo: true,
   confirmable: true,
   amplification: true,
   multicast: true,
   protect: true,
+  codes: true,
+  criticalOptions: true,
+  tokenLength: true,
   clock: true,
   network: true
 }
@@ -108,9 +118,12 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const network = options.network ?? datagramNetwork()
   const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
-  const { blockSize = 1024, amplification = 3, protect } = options
+  const { blockSize = 1024, amplification = 3, collectUpTo = 16_384, protect } = options
+  const extensions = extensionsOf(options)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
+
+  if (!(collectUpTo >= 0)) throw optionError(`collectUpTo is a number of bytes, at least 0, not ${collectUpTo}.`)
 
   const listen = async (host: Host): Promise<CoapListener> => {
     const own = host.withLimits(options.limits)
@@ -128,6 +141,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
       amplification: factor,
       leisure: parameters.leisure,
       lifetime: parameters.exchangeLifetime,
+      extensions,
+      collected: collectUpTo,
       protection: use === undefined ? undefined : { name: protect!.name, option: protect!.option, active: use.active }
     }
     const listeners: Listener[] = []
@@ -156,9 +171,18 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const openLink = async (url: URL, opening: OpenOptions): Promise<Link> => {
     const protection = protect === undefined ? undefined : await linkProtection(protect, url, opening)
     try {
-      if (url.protocol !== 'coap:') return await openStreams(url, streams, opening, protection)
+      if (url.protocol !== 'coap:') return await openStreams(url, streams, opening, extensions, protection)
       const { confirmable = true } = options
-      return await openDatagrams({ url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, protection })
+      return await openDatagrams({
+        url,
+        options: opening,
+        network,
+        transmission: parameters,
+        szx: szxFor(blockSize),
+        confirmable,
+        extensions,
+        protection
+      })
     } catch (error) {
       await protection?.release()
       throw error

@@ -7,10 +7,11 @@
  * await app.listen()
  */
 
+export type { RawOption } from './client/raw-options.ts'
 export type { CoapListener, CoapOptions } from './coap.ts'
-
 export { coap } from './coap.ts'
+export type { ExtensionOptions } from './codec/extensions.ts'
 export type { Message } from './codec/message.ts'
-export type { Options } from './codec/options.ts'
+export type { Options, OptionValue } from './codec/options.ts'
 export { COAP_KEYS } from './keys.ts'
 export type { TransmissionParameters } from './messages/parameters.ts'

@@ -44,14 +44,18 @@ export const line = (message: Message): string =>
 /** A UDP socket that sends exactly what a test gives it, and shows what comes back. */
 export class RawPeer {
   readonly #socket: Socket
-  readonly #port: number
+  #port: number
   readonly #inbox: Uint8Array[] = []
+  readonly #answers: boolean
   #wake: (() => void) | undefined
 
   constructor(socket: Socket, port: number) {
     this.#socket = socket
     this.#port = port
-    socket.on('message', bytes => {
+    this.#answers = port === 0
+    socket.on('message', (bytes, from) => {
+      // A peer that was asked answers whom it was asked by.
+      if (this.#answers) this.#port = from.port
       this.#inbox.push(bytes)
       this.#wake?.()
     })
@@ -63,6 +67,11 @@ export class RawPeer {
     socket.bind(0, '127.0.0.1')
     await once(socket, 'listening')
     return new RawPeer(socket, port)
+  }
+
+  /** A peer that waits for a client. */
+  static listening(): Promise<RawPeer> {
+    return RawPeer.to(0)
   }
 
   get port(): number {

@@ -8,7 +8,7 @@ describe('messages to the server', () => {
   const SILENT: readonly (readonly [string, string])[] = [
     ['a malformed acknowledgement', '61451234'],
     ['a malformed reset', '7f001234ff'],
-    ['a malformed non-confirmable message', '590112340102030405060708ff'],
+    ['a malformed non-confirmable message', '5f0112340102030405060708ff'],
     ['version 0', '00011234b474657374'],
     ['version 2', '80011234b474657374'],
     ['version 3', 'c0011234b474657374'],
@@ -26,7 +26,7 @@ describe('messages to the server', () => {
   )
 
   const REJECTED: readonly (readonly [string, string])[] = [
-    ['a token length of 9', '49011234010203040506070809'],
+    ['a token length of 15', '4f011234010203040506070809'],
     ['an option that ends too late', '40011234b5746573'],
     ['a marker without payload', '40011234b474657374ff'],
     ['an empty message with bytes behind it', '4000123401'],

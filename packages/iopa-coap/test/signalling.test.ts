@@ -94,7 +94,7 @@ describe('signalling over a byte stream (RFC 8323 section 5)', () => {
   })
 
   test('aborts at bytes that are no frame', () => {
-    expect(abortOf(connection([CSM, unhex('0f01')]).last)).toMatchObject({ reason: 'The stream holds a token of over 8 bytes' })
+    expect(abortOf(connection([CSM, unhex('0f01')]).last)).toMatchObject({ reason: 'The stream holds a reserved token length' })
   })
 
   test('sends BERT only to a peer that takes blocks and more than the base size (section 6)', () => {

@@ -119,7 +119,7 @@ describe('frames over a byte stream (RFC 8323 section 3.2)', () => {
   })
 
   test.each([
-    ['a reserved token length', '0901'],
+    ['a reserved token length', '0f01'],
     ['an option that ends behind the frame', '2001b401'],
     ['a reserved option nibble', '1001f0'],
     ['a payload marker without payload', '1001ff']

@@ -118,7 +118,7 @@ describe('CoAP over TCP (RFC 8323)', () => {
     ['a request before the CSM', rawFrame(CODE.GET, { path: '/test' }), undefined],
     ['a CSM with a critical option', bad(9), 9],
     ['a signal with a critical option', Buffer.concat([hello(), rawFrame(CODE.PING, { options: [[3, 'x']] })]), undefined],
-    ['a token of 9 bytes', Buffer.concat([hello(), Buffer.from('0901', 'hex')]), undefined],
+    ['a reserved token length', Buffer.concat([hello(), Buffer.from('0f01', 'hex')]), undefined],
     ['options that cannot be read', Buffer.concat([hello(), Buffer.from('1001f0', 'hex')]), undefined]
   ])('aborts at %s, and says why', (_, bytes, badOption) =>
     withServer(async (peer, server) => {

@@ -5,4 +5,7 @@
  * const app = new App().use(coap({ protect: oscore({ contexts: [{ id: 'sensor-1', masterSecret, senderId, recipientId }] }) }))
  */
 
+export type { OscoreAlgorithm } from './crypto/algorithms.ts'
 export type { OscoreContextOptions, OscoreOptions } from './options.ts'
+export { oscore } from './oscore.ts'
+export type { NumberStore, OpenNumberStore } from './store/number-store.ts'

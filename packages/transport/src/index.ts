@@ -6,7 +6,19 @@
  * export const echo = (): Transport => ({ name: 'echo', schemes: ['echo'], listen, open })
  */
 
-export type { Bag, Body, Capabilities, Codec, HeaderFields, HeadersInit, KeysDeclaration, Logger, RandomAccessBody, User } from '@iopa/constants'
+export type {
+  Bag,
+  Body,
+  Capabilities,
+  Codec,
+  HeaderFields,
+  HeadersInit,
+  KeysDeclaration,
+  Logger,
+  RandomAccessBody,
+  Trailers,
+  User
+} from '@iopa/constants'
 export {
   CAPABILITIES,
   CodecTable,

@@ -82,6 +82,10 @@ export class ListenerHost implements Host {
     return new Promise(resolve => this.run(context, () => resolve(), whole))
   }
 
+  awaitsPeer(context: OwnedContext, awaits: boolean): void {
+    this.#runner.awaitsPeer(context as RunContext, awaits)
+  }
+
   observe(context: OwnedContext, deliver: (answer: SealedAnswer) => Promise<void> | void, options: HostObserveOptions = {}): Promise<Observation> {
     const environment = this.#environment
     environment.observed?.()

@@ -44,6 +44,8 @@ export class Deadlines {
   /** Runs by the tick in which they began, the youngest last. */
   readonly #generations: Generation[] = [new Generation()]
   #youngest = this.#generations[0] as Generation
+  /** Runs whose time does not pass. */
+  readonly #paused = new Generation()
   #size = 0
   /** The one timer; null while none is armed. */
   #timer: TimerHandle | null = null
@@ -63,8 +65,14 @@ export class Deadlines {
 
   remove(run: Run): void {
     if (run.generation === null) return
+    if (run.generation !== this.#paused) this.#size--
     run.generation.remove(run)
-    this.#size--
+  }
+
+  /** Keeps a run without a deadline, until it is removed. */
+  pause(run: Run): void {
+    this.remove(run)
+    this.#paused.push(run)
   }
 
   /** Forgets all runs, and gives them back. */
@@ -74,7 +82,7 @@ export class Deadlines {
     this.#size = 0
     return this.#generations
       .splice(0, this.#generations.length - 1)
-      .concat(this.#youngest)
+      .concat(this.#youngest, this.#paused)
       .flatMap(generation => generation.drain())
   }
 

@@ -34,6 +34,8 @@ export class Run {
   generation: { remove(run: Run): void } | null = null
   previous: Run | null = null
   next: Run | null = null
+  /** The peer is awaited: no deadline passes meanwhile. */
+  awaitsPeer = false
   /** Handlers whose promise has not settled. */
   pending = 0
   /** A middleware that returned while the handler that it called was still at work. */

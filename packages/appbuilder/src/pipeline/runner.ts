@@ -99,6 +99,19 @@ export class Runner {
     return this.#inFlight === 0 ? Promise.resolve() : new Promise(resolve => this.#idle.push(resolve))
   }
 
+  /** The deadline of a run stops while its peer is awaited, and begins again when that has sent more. */
+  awaitsPeer(context: RunContext, awaits: boolean): void {
+    const run = Run.of(context)
+    if (run === null || run.awaitsPeer === awaits) return
+    run.awaitsPeer = awaits
+    if (run.done === null) return
+    if (awaits) this.#deadlines.pause(run)
+    else {
+      this.#deadlines.remove(run)
+      this.#deadlines.add(run)
+    }
+  }
+
   /** Answers what is still in work: nothing waits for its handlers any more. */
   close(): void {
     for (const run of this.#deadlines.close()) {
@@ -134,7 +147,8 @@ export class Runner {
     if (run.done === null) {
       run.done = done
       run.whole = whole
-      this.#deadlines.add(run)
+      if (run.awaitsPeer) this.#deadlines.pause(run)
+      else this.#deadlines.add(run)
     }
     return run
   }

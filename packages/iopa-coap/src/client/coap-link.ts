@@ -1,4 +1,5 @@
 import {
+  abortable,
   type Clock,
   IopaError,
   type Link,
@@ -10,11 +11,14 @@ import {
   type Sink,
   type SubscribeOptions
 } from '@iopa/transport'
-import { isSafe } from '../codec/codes.ts'
+import { codeOfMethod, isSafe } from '../codec/codes.ts'
+import type { Extensions } from '../codec/extensions.ts'
+import { BodySource } from '../exchanges/body-source.ts'
 import type { Requester } from '../exchanges/requester.ts'
-import { type ClientRequest, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
+import { type ClientRequest, LARGEST_STREAMED, Transfer, type TransferSettings } from '../exchanges/transfer.ts'
 import { UploadSlots } from '../exchanges/upload-slots.ts'
 import { ClientObservation } from './observation.ts'
+import { tokenLengthOf } from './raw-options.ts'
 import { clientAnswer, clientRequest } from './request.ts'
 
 /** What a link is made of, the same for datagrams and connections. */
@@ -24,7 +28,8 @@ export interface CoapLinkInit {
   readonly clock: Clock
   /** Whether requests are confirmable that do not say. */
   readonly confirmable: boolean
-  /** Most bytes of an answer, and of a request whose body is a stream. */
+  readonly extensions: Extensions
+  /** Most bytes of an answer, and of a question whose body is a stream. */
   readonly bodyLimit: number
   readonly requester: Requester
   readonly closed: Promise<LinkEnd>
@@ -56,7 +61,7 @@ export class CoapLink implements Link {
   }
 
   async request(message: OutgoingRequest, options: LinkRequestOptions): Promise<LinkAnswer> {
-    const request = await this.#read(message, options.signal)
+    const request = await this.#requestOf(message, options)
     try {
       const response = await new Transfer(this.#init.requester, this.#settings(message, options)).run(request)
       const answer = clientAnswer(response.message, response.payload)
@@ -94,16 +99,37 @@ export class CoapLink implements Link {
     for (const observation of this.#observations) observation.renew()
   }
 
+  /** A request with its body; one that changes a state reads a stream while it sends it. */
+  async #requestOf(message: OutgoingRequest, options: LinkRequestOptions): Promise<ClientRequest> {
+    const { signal } = options
+    const { body } = message
+    if (body === null || body instanceof Uint8Array || isSafe(codeOfMethod(message.method) ?? 0)) return this.#read(message, signal)
+    const { host, requester, extensions } = this.#init
+    const single = Math.min(requester.maxPayload, LARGEST_STREAMED)
+    const source = new BodySource(body)
+    try {
+      options.awaits?.('body')
+      await abortable(signal, () => source.fill(single))
+      const whole = source.rest(single)
+      const request = clientRequest({ ...message, body: whole ?? source.part(single, single).bytes }, host, extensions.codes)
+      return whole === undefined ? { ...request, source } : request
+    } catch (error) {
+      source.giveUp()
+      throw error
+    }
+  }
+
   async #read(message: OutgoingRequest, signal: AbortSignal): Promise<ClientRequest> {
-    const { host, bodyLimit } = this.#init
+    const { host, bodyLimit, extensions } = this.#init
     const limit = message.body instanceof Uint8Array ? Number.POSITIVE_INFINITY : bodyLimit
-    return clientRequest({ ...message, body: await requestBytes(message, limit, signal) }, host)
+    return clientRequest({ ...message, body: await requestBytes(message, limit, signal) }, host, extensions.codes)
   }
 
   #settings({ bag }: OutgoingRequest, options: LinkRequestOptions): TransferSettings {
-    const { confirmable, bodyLimit } = this.#init
+    const { confirmable, bodyLimit, requester } = this.#init
     return {
       confirmable: bag['coap.Confirmable'] ?? confirmable,
+      tokenLength: tokenLengthOf(bag['coap.TokenLength'], requester.reliable),
       signal: options.signal,
       awaits: what => options.awaits?.(what),
       bodyLimit,

@@ -10,6 +10,7 @@ import {
   type LinkEnd,
   type OpenOptions
 } from '@iopa/transport'
+import type { Extensions } from '../codec/extensions.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import { destinationOf, hostOf } from '../messages/addresses.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
@@ -30,11 +31,12 @@ export interface DatagramClientInit {
   readonly szx: number
   readonly confirmable: boolean
   readonly protection?: LinkProtection | undefined
+  readonly extensions: Extensions
 }
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
 export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
-  const { url, options, network, transmission, szx, confirmable, protection } = init
+  const { url, options, network, transmission, szx, confirmable, extensions, protection } = init
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
@@ -53,7 +55,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })
-  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx, tokens: protection?.tokens })
+  const requester = new DatagramRequester({ layer, peer: layer.peer(address, port)!, szx, critical: extensions.critical, tokens: protection?.tokens })
   layer.open(requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
@@ -63,6 +65,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     host: isIP(host) ? '' : host,
     clock,
     confirmable,
+    extensions,
     bodyLimit: limits.body,
     requester: protection?.over(requester) ?? requester,
     closed,

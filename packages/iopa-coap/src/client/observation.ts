@@ -91,6 +91,7 @@ export class ClientObservation {
       if (this.#open !== undefined) this.#open.send(request.code, options, last.payload)
       else
         this.#open = requester.open(request.code, options, last.payload, settings.confirmable, {
+          tokenLength: settings.tokenLength,
           received: () => {
             settings.awaits?.('answer')
             // A renewal that is not answered, or is lost without an acknowledgement to wait for, is repeated.

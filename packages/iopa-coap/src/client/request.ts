@@ -1,21 +1,28 @@
 import { type HeaderFields, HeaderMap, IopaError, type LinkAnswer, MEDIA_TYPES, type OutgoingRequest, receivedAnswer } from '@iopa/transport'
-import { codeOfMethod, formatCode, statusOfCode } from '../codec/codes.ts'
+import { formatCode, statusOfCode } from '../codec/codes.ts'
 import { codingOf, nearestFormatOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader, etagOption } from '../codec/etag.ts'
+import { type MethodCodes, NO_EXTENSIONS } from '../codec/extensions.ts'
 import type { Message } from '../codec/message.ts'
 import { LONGEST_TRACE, OPTION, TRACE_OPTIONS } from '../codec/option-registry.ts'
 import { decodeText, Options } from '../codec/options.ts'
 import type { ClientRequest } from '../exchanges/transfer.ts'
+import { addRawOptions, namesHost } from './raw-options.ts'
 
 const NOTHING = new Uint8Array(0)
 
 /** The request that an app has written. `host` is the name in the URL, empty for an address. @throws IopaError 400, 501 for what CoAP cannot carry. */
-export const clientRequest = (request: OutgoingRequest, host: string): ClientRequest => {
-  const code = codeOfMethod(request.method)
+export const clientRequest = (request: OutgoingRequest, host: string, codes: MethodCodes = NO_EXTENSIONS.codes): ClientRequest => {
+  const code = codes.codeOf(request.method)
   if (code === undefined)
-    throw new IopaError(501, 'no-such-method', `CoAP has no method '${request.method}': use GET, POST, PUT, DELETE, FETCH, PATCH or iPATCH.`)
+    throw new IopaError(
+      501,
+      'no-such-method',
+      `CoAP has no method '${request.method}': use GET, POST, PUT, DELETE, FETCH, PATCH or iPATCH, or a code such as 0.30.`
+    )
   const options = new Options()
-  if (host !== '') options.add(OPTION.URI_HOST, host)
+  const given = request.bag['coap.Options']
+  if (host !== '' && (given === undefined || !namesHost(given))) options.add(OPTION.URI_HOST, host)
   if (request.path !== '/') for (const segment of request.path.slice(1).split('/')) addText(options, OPTION.URI_PATH, segment)
   if (request.query !== '') for (const part of request.query.split('&')) addText(options, OPTION.URI_QUERY, decodePart(part))
   const payload = request.body === null ? NOTHING : (request.body as Uint8Array)
@@ -25,6 +32,7 @@ export const clientRequest = (request: OutgoingRequest, host: string): ClientReq
     options.add(OPTION.CONTENT_FORMAT, format)
   }
   addHeaders(options, request.headers)
+  if (given !== undefined) addRawOptions(options, given)
   return { code, options, payload }
 }
 
@@ -95,7 +103,13 @@ export const clientAnswer = (message: Message, payload: Uint8Array): LinkAnswer 
   if (coding !== undefined) headers.push('content-encoding', coding)
   // Without a format the payload of an error is a text for people (RFC 7252 section 5.5.2).
   const type = format !== undefined ? typeOfFormat(format) : code >= 128 && payload.length > 0 ? MEDIA_TYPES.Text : ''
-  return receivedAnswer(status, { headers: new HeaderMap(headers), type, payload: payload.length > 0 ? payload : null, reason: formatCode(code) })
+  return receivedAnswer(status, {
+    headers: new HeaderMap(headers),
+    type,
+    payload: payload.length > 0 ? payload : null,
+    reason: formatCode(code),
+    keys: { 'coap.Message': message }
+  })
 }
 
 const locationOf = (options: Options): string => {

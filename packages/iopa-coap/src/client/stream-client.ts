@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { abortable, type ByteNetwork, channelClosed, checkTarget, IopaError, type Link, type OpenOptions } from '@iopa/transport'
+import type { Extensions } from '../codec/extensions.ts'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { hostOf } from '../messages/addresses.ts'
 import { ALPN, StreamSession } from '../streams/session.ts'
@@ -7,7 +8,13 @@ import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
-export const openStreams = async (url: URL, network: ByteNetwork, options: OpenOptions, protection?: LinkProtection): Promise<Link> => {
+export const openStreams = async (
+  url: URL,
+  network: ByteNetwork,
+  options: OpenOptions,
+  extensions: Extensions,
+  protection?: LinkProtection
+): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   const secure = url.protocol === 'coaps+tcp:'
@@ -22,7 +29,7 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     },
     signal
   )
-  const requester = new StreamRequester(limits, protection?.tokens)
+  const requester = new StreamRequester(limits, extensions.critical, protection?.tokens)
   const session = (requester.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, requester))
   await abortable(signal, () => requester.capable).catch((error: unknown) => {
     session.destroy()
@@ -33,6 +40,7 @@ export const openStreams = async (url: URL, network: ByteNetwork, options: OpenO
     host: isIP(host) ? '' : host,
     clock,
     confirmable: true,
+    extensions,
     bodyLimit: limits.body,
     requester: protection?.over(requester) ?? requester,
     closed: requester.finished,

@@ -1,6 +1,7 @@
 import { type Message, ReceivedMessage, TYPE } from './message.ts'
 import { scanOptions } from './option-walker.ts'
 import type { Options } from './options.ts'
+import { tokenEndAt, tokenNibble, tokenStartAt, writeTokenExtension } from './token-length.ts'
 
 // Small messages come out of one slab; that is several times cheaper than an ArrayBuffer for each.
 const allocate = (size: number): Uint8Array => Buffer.allocUnsafe(size)
@@ -25,13 +26,14 @@ export const decode = (bytes: Uint8Array): ReceivedMessage | Malformed => {
   const type = (first >> 4) & 3
   const id = (bytes[2]! << 8) | bytes[3]!
   const code = bytes[1]!
-  const tokenEnd = 4 + (first & 15)
-  if (tokenEnd > 12 || tokenEnd > bytes.length) return malformed(type, id)
+  const tokenStart = tokenStartAt(first, 4)
+  const tokenEnd = tokenEndAt(bytes, first, tokenStart)
+  if (tokenEnd > bytes.length) return malformed(type, id)
   // An Empty message has nothing after its id, section 4.1.
   if (code === 0 && bytes.length > 4) return malformed(type, id)
   const optionsEnd = scanOptions(bytes, tokenEnd)
   if (optionsEnd < 0) return malformed(type, id)
-  const message = new ReceivedMessage(bytes, code, 4, optionsEnd)
+  const message = new ReceivedMessage(bytes, code, tokenStart, tokenEnd, optionsEnd)
   message.type = type
   message.id = id
   return message
@@ -42,26 +44,32 @@ export const isMalformed = (result: ReceivedMessage | Malformed): result is Malf
 
 /** Writes a message into one new buffer. */
 export const encode = ({ type, code, id, token, options, payload }: Message): Uint8Array => {
-  const bytes = allocate(4 + token.length + options.length + (payload.length > 0 ? payload.length + 1 : 0))
-  bytes[0] = 0x40 | (type << 4) | token.length
+  const nibble = tokenNibble(token.length)
+  const start = tokenStartAt(nibble, 4)
+  const bytes = allocate(start + token.length + options.length + (payload.length > 0 ? payload.length + 1 : 0))
+  bytes[0] = 0x40 | (type << 4) | nibble
   bytes[1] = code
   bytes[2] = id >> 8
   bytes[3] = id & 255
-  bytes.set(token, 4)
-  writeRest(bytes, 4 + token.length, options, payload)
+  writeTokenExtension(bytes, start, token.length)
+  bytes.set(token, start)
+  writeRest(bytes, start + token.length, options, payload)
   return bytes
 }
 
 /** Writes a message with the token of a request. */
 export const encodeReply = (request: ReceivedMessage, type: number, id: number, code: number, options: Options, payload: Uint8Array): Uint8Array => {
-  const { tokenStart, tokenEnd } = request
+  const { bytes: source, tokenEnd } = request
+  const nibble = tokenNibble(tokenEnd - request.tokenStart)
+  // The length of a longer token is written as the request has it; a frame has it in the same form.
+  const tokenStart = request.tokenStart - (tokenStartAt(nibble, 4) - 4)
   const bytes = allocate(4 + tokenEnd - tokenStart + options.end - options.start + (payload.length > 0 ? payload.length + 1 : 0))
-  bytes[0] = 0x40 | (type << 4) | (tokenEnd - tokenStart)
+  bytes[0] = 0x40 | (type << 4) | nibble
   bytes[1] = code
   bytes[2] = id >> 8
   bytes[3] = id & 255
   let at = 4
-  for (let from = tokenStart, source = request.bytes; from < tokenEnd; from++) bytes[at++] = source[from]!
+  for (let from = tokenStart; from < tokenEnd; from++) bytes[at++] = source[from]!
   writeRest(bytes, at, options, payload)
   return bytes
 }

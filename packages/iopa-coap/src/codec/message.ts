@@ -11,7 +11,7 @@ export interface Message {
   readonly code: number
   /** Message id, 0 to 65535. */
   readonly id: number
-  /** 0 to 8 bytes. */
+  /** 0 to 8 bytes; up to 65,804 between peers that take long tokens (RFC 8974). */
   readonly token: Uint8Array
   readonly options: Options
   readonly payload: Uint8Array
@@ -35,12 +35,11 @@ export class ReceivedMessage implements Message {
   readonly optionsEnd: number
   #options: Options | undefined = undefined
 
-  /** The first byte of a datagram and of a frame ends with the length of the token. */
-  constructor(bytes: Uint8Array, code: number, tokenStart: number, optionsEnd: number) {
+  constructor(bytes: Uint8Array, code: number, tokenStart: number, tokenEnd: number, optionsEnd: number) {
     this.code = code
     this.bytes = bytes
     this.tokenStart = tokenStart
-    this.tokenEnd = tokenStart + (bytes[0]! & 15)
+    this.tokenEnd = tokenEnd
     this.optionsEnd = optionsEnd
   }
 

@@ -2,6 +2,7 @@ import { writeRest } from './datagram-codec.ts'
 import { type Message, ReceivedMessage } from './message.ts'
 import { scanOptions } from './option-walker.ts'
 import type { Options } from './options.ts'
+import { tokenEndAt, tokenNibble, tokenStartAt, writeTokenExtension } from './token-length.ts'
 
 /** Size of a message that every peer takes before it has said otherwise, from the first to the last byte of its frame (RFC 8323 section 5.3.1). */
 export const BASE_MESSAGE_SIZE = 1152
@@ -76,19 +77,21 @@ export class FrameReader {
   #read(bytes: Uint8Array, frames: Frame[]): Uint8Array {
     let at = 0
     while (bytes.length - at >= 2) {
-      const nibble = bytes[at]! >> 4
-      const tokenLength = bytes[at]! & 15
-      // RFC 8323 section 3.2, as RFC 7252 section 3: lengths 9 to 15 are a message format error.
-      if (tokenLength > 8) return this.#break(frames, 'a token of over 8 bytes')
+      const head = bytes[at]!
+      const nibble = head >> 4
+      // RFC 8974 section 2.1: the length 15 is a message format error.
+      if ((head & 15) === 15) return this.#break(frames, 'a reserved token length')
       const extended = nibble < 13 ? 0 : nibble === 13 ? 1 : nibble === 14 ? 2 : 4
-      const tokenStart = at + 2 + extended
-      const tokenEnd = tokenStart + tokenLength
+      const tokenStart = tokenStartAt(head, at + 2 + extended)
+      const tokenEnd = bytes.length < tokenStart ? tokenStart : tokenEndAt(bytes, head, tokenStart)
+      // An answer would have the token, so it would be over the size too.
+      if (tokenEnd - at > this.#maxMessageSize) return this.#break(frames, 'a token that is longer than a message')
       if (bytes.length < tokenEnd) {
         this.#needed = tokenEnd - at
         return bytes.subarray(at)
       }
       const end = tokenEnd + lengthAt(bytes, at + 1, nibble)
-      const code = bytes[tokenStart - 1]!
+      const code = bytes[at + 1 + extended]!
       if (end - at > this.#maxMessageSize) {
         frames.push({ oversized: true, code, token: bytes.slice(tokenStart, tokenEnd), size: end - at })
         this.#skip = Math.max(0, end - bytes.length)
@@ -102,7 +105,7 @@ export class FrameReader {
       const frame = bytes.subarray(at, end)
       const optionsEnd = scanOptions(frame, tokenEnd - at)
       if (optionsEnd < 0) return this.#break(frames, 'options that cannot be read')
-      frames.push(new ReceivedMessage(frame, code, tokenStart - at, optionsEnd))
+      frames.push(new ReceivedMessage(frame, code, tokenStart - at, tokenEnd - at, optionsEnd))
       at = end
     }
     this.#needed = 2
@@ -145,23 +148,26 @@ export type FrameMessage = Pick<Message, 'code' | 'token' | 'options' | 'payload
 /** Bytes that a message takes as a frame. */
 export function sizeOfFrame({ token, options, payload }: FrameMessage): number {
   const body = sizeOfBody(options, payload)
-  return 2 + extendedSize(body) + token.length + body
+  return tokenStartAt(tokenNibble(token.length), 2 + extendedSize(body)) + token.length + body
 }
 
 /** Writes a message as a frame into one new buffer. */
 export function encodeFrame({ code, token, options, payload }: FrameMessage): Uint8Array {
   const body = sizeOfBody(options, payload)
   const extended = extendedSize(body)
-  const bytes = new Uint8Array(2 + extended + token.length + body)
-  bytes[0] = ((extended === 0 ? body : extended === 4 ? 15 : 12 + extended) << 4) | token.length
+  const nibble = tokenNibble(token.length)
+  const start = tokenStartAt(nibble, 2 + extended)
+  const bytes = new Uint8Array(start + token.length + body)
+  bytes[0] = ((extended === 0 ? body : extended === 4 ? 15 : 12 + extended) << 4) | nibble
   if (extended === 1) bytes[1] = body - 13
   else if (extended > 0) {
     const rest = body - (extended === 2 ? 269 : 65_805)
     for (let i = 0; i < extended; i++) bytes[extended - i] = (rest / 256 ** i) & 255
   }
   bytes[1 + extended] = code
-  bytes.set(token, 2 + extended)
-  writeRest(bytes, 2 + extended + token.length, options, payload)
+  writeTokenExtension(bytes, start, token.length)
+  bytes.set(token, start)
+  writeRest(bytes, start + token.length, options, payload)
   return bytes
 }
 

@@ -48,7 +48,8 @@ export class AmplificationGuard {
 
   /** True when an unverified remote may be sent a response with so many bytes of options and payload. One with a short payload may take what is left from requests before. */
   allows({ remote, message }: Exchange, options: number, payload: number): boolean {
-    const length = 4 + message.tokenEnd - message.tokenStart + options + (payload === 0 ? 0 : 1 + payload)
+    // The response has the token of the request, behind a header of the same length.
+    const length = message.tokenEnd + options + (payload === 0 ? 0 : 1 + payload)
     return length <= remote.credit && (payload <= SHORT || length <= this.#factor * message.bytes.length)
   }
 
@@ -56,7 +57,7 @@ export class AmplificationGuard {
   room({ remote, message }: Exchange, options: number): number {
     if (remote.verified) return Number.POSITIVE_INFINITY
     const own = Math.floor(this.#factor * message.bytes.length)
-    const overhead = 5 + message.tokenEnd - message.tokenStart + options
+    const overhead = 1 + message.tokenEnd + options
     // What was sent before counts, retransmissions too.
     return Math.min(remote.credit, own) - overhead
   }

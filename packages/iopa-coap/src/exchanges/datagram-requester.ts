@@ -3,9 +3,10 @@ import { CODE } from '../codec/codes.ts'
 import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
+import { USUAL_TOKEN } from '../codec/token-length.ts'
 import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
 import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
-import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
+import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { Tokens } from './tokens.ts'
 
 /** What requests over datagrams need. */
@@ -14,6 +15,8 @@ export interface DatagramRequesterInit {
   readonly peer: Peer
   /** Size exponent of the largest block. */
   readonly szx: number
+  /** Critical options of answers that the app reads itself. */
+  readonly critical: ReadonlySet<number>
   /** Those of a security association that lasts longer than this; tokens of its own unless given. */
   readonly tokens?: Tokens | undefined
 }
@@ -41,7 +44,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = this.#tokens.next()
+    const token = this.#tokens.next(listener.tokenLength)
     const key = tokenKey(token)
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
@@ -115,7 +118,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   receive(message: Message): boolean {
-    const error = badOptionOf(message, this.#init.listener.understands)
+    const error = badOptionOf(message, this.#requester.critical, this.#init.listener.understands)
     if (error !== undefined) {
       this.fail(error)
       return false
@@ -140,7 +143,10 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
 
   reset(): void {
     this.#confirmable = undefined
-    this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
+    const { length } = this.#init.token
+    // A server without long tokens takes the message for malformed (RFC 8974 section 2.2.2).
+    if (length > USUAL_TOKEN) this.fail(tokenTooLong(length))
+    else this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
   }
 
   expired(): void {

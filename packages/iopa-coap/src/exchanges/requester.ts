@@ -7,6 +7,8 @@ import type { Options } from '../codec/options.ts'
 export interface ResponseListener {
   /** The number of a critical option of responses that it understands, beside those of the registry. */
   readonly understands?: number | undefined
+  /** Bytes of the token; 8 unless given. */
+  readonly tokenLength?: number | undefined
   /** A response to the request, or a notification. False returns it as one that no request waits for. */
   response(message: Message): boolean
   /** The request is acknowledged, or needs no acknowledgement: only the response is awaited from now on. */
@@ -39,12 +41,26 @@ export interface Requester {
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest
 }
 
-/** The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other. */
-export const badOptionOf = (message: Pick<Message, 'options'>, understood?: number): IopaError | undefined => {
+const NONE: ReadonlySet<number> = new Set()
+
+/** The peer takes no token of so many bytes (RFC 8974 section 2.2). */
+export const tokenTooLong = (length: number): IopaError =>
+  new IopaError(501, 'token-too-long', `The server takes no token of ${length} bytes: leave 'coap.TokenLength' out, or ask for fewer.`)
+
+/**
+ * The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other.
+ * `read` are options that the app reads itself, and `understood` is another one.
+ */
+export const badOptionOf = (message: Pick<Message, 'options'>, read: ReadonlySet<number> = NONE, understood?: number): IopaError | undefined => {
   for (const [number, { length }] of message.options) {
     const definition = optionDefinition(number)
-    if (isCritical(number) && number !== understood && (definition === undefined || length < definition.min || length > definition.max))
-      return new IopaError(502, 'critical-option', `The answer has the critical option ${number}, which is not understood here.`)
+    if (!isCritical(number) || number === understood || read.has(number)) continue
+    if (definition === undefined || length < definition.min || length > definition.max)
+      return new IopaError(
+        502,
+        'critical-option',
+        `The answer has the critical option ${number}, which is not understood here; name it in criticalOptions of coap() where the app reads it.`
+      )
   }
   return undefined
 }

@@ -2,9 +2,10 @@ import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iop
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { type Message, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
+import { USUAL_TOKEN } from '../codec/token-length.ts'
 import type { StreamHandlers, StreamSession } from '../streams/session.ts'
 import { takesBert } from '../streams/signalling.ts'
-import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from './requester.ts'
+import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { maxPayloadOf } from './stream-exchanges.ts'
 import { Tokens } from './tokens.ts'
 
@@ -20,6 +21,8 @@ export class StreamRequester implements Requester, StreamHandlers {
   readonly finished: Promise<LinkEnd>
   readonly #limits: Limits
   readonly #tokens: Tokens
+  /** Critical options of answers that the app reads itself. */
+  readonly critical: ReadonlySet<number>
   readonly #waiting = new Map<string, OpenStreamRequest>()
   #opened: () => void = () => undefined
   #refused: (error: unknown) => void = () => undefined
@@ -28,9 +31,10 @@ export class StreamRequester implements Requester, StreamHandlers {
   #usable = true
   readonly #away: Promise<void>
 
-  /** `tokens` are those of a security association that lasts longer than the connection. */
-  constructor(limits: Limits, tokens: Tokens = new Tokens()) {
+  /** `critical` are options of answers that the app reads itself; `tokens` those of a security association that lasts longer than the connection. */
+  constructor(limits: Limits, critical: ReadonlySet<number> = new Set(), tokens: Tokens = new Tokens()) {
     this.#limits = limits
+    this.critical = critical
     this.#tokens = tokens
     this.finished = new Promise(resolve => {
       this.#finish = resolve
@@ -53,12 +57,14 @@ export class StreamRequester implements Requester, StreamHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = this.#tokens.next()
+    const { tokenLength = USUAL_TOKEN } = listener
+    const token = this.#tokens.next(tokenLength)
     const key = tokenKey(token)
     const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
     const { queueMessages } = this.#limits
-    if (!this.#usable || this.#waiting.size >= queueMessages) {
-      const error = this.#usable ? overloaded(queueMessages) : linkLost({ sent: false })
+    const tooLong = tokenLength > (this.session!.peer.tokenLength ?? USUAL_TOKEN)
+    if (!this.#usable || tooLong || this.#waiting.size >= queueMessages) {
+      const error = !this.#usable ? linkLost({ sent: false }) : tooLong ? tokenTooLong(tokenLength) : overloaded(queueMessages)
       queueMicrotask(() => open.fail(error))
       return open
     }
@@ -153,7 +159,7 @@ class OpenStreamRequest implements OpenRequest {
   }
 
   receive(message: Message): void {
-    const error = badOptionOf(message, this.#init.listener.understands)
+    const error = badOptionOf(message, this.#requester.critical, this.#init.listener.understands)
     if (error !== undefined) {
       this.fail(error)
       return

@@ -11,14 +11,14 @@ export class Tokens {
   #high = 0
   #low = 0
 
-  /** A token of eight bytes. */
-  next(): Uint8Array {
+  /** A token of eight bytes, or of another length (RFC 8974): a short one recurs when its bytes have been used up. */
+  next(length: number = LENGTH): Uint8Array {
     this.#low = (this.#low + 1) >>> 0
     if (this.#low === 0) this.#high = (this.#high + 1) >>> 0
     const token = Buffer.allocUnsafe(LENGTH)
     const mask = this.#mask
     token.writeUInt32BE((mask.readUInt32BE(0) ^ this.#high) >>> 0, 0)
     token.writeUInt32BE((mask.readUInt32BE(4) ^ this.#low) >>> 0, 4)
-    return token
+    return length <= LENGTH ? token.subarray(LENGTH - length) : Buffer.concat([token, randomBytes(length - LENGTH)])
   }
 }

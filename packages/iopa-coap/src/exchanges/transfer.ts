@@ -1,14 +1,17 @@
-import { IopaError } from '@iopa/transport'
+import { abortable, IopaError } from '@iopa/transport'
 import { BERT, blockSize, blockValue, fitsBlock, readBlock } from '../codec/block.ts'
 import { CODE, isSafe } from '../codec/codes.ts'
 import { sameEtag } from '../codec/etag.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import type { Options } from '../codec/options.ts'
+import { BodySource } from './body-source.ts'
 import type { Requester } from './requester.ts'
 import type { UploadSlots } from './upload-slots.ts'
 
 const NOTHING = new Uint8Array(0)
+/** Most bytes of a block that are read of a stream before it is sent (RFC 8323 section 6 leaves that to the sender). */
+export const LARGEST_STREAMED: number = 64 * 1024
 /** How often a body is fetched again because it changed while its blocks came. */
 const RESTARTS = 3
 
@@ -17,6 +20,8 @@ export interface ClientRequest {
   readonly code: number
   readonly options: Options
   readonly payload: Uint8Array
+  /** In place of the payload: a larger body that is read while it is sent, once. */
+  readonly source?: BodySource
 }
 
 /** A response, and the whole payload that was put together from its blocks. */
@@ -29,8 +34,10 @@ export interface ClientResponse {
 export interface TransferSettings {
   readonly confirmable: boolean
   readonly signal: AbortSignal | undefined
-  /** Says what is awaited now: that the server acknowledges a message, or that it answers one. */
-  readonly awaits?: ((what: 'receipt' | 'answer') => void) | undefined
+  /** Bytes of the tokens; 8 unless given. */
+  readonly tokenLength?: number | undefined
+  /** Says what is awaited now: that the server acknowledges a message, that it answers one, or the body of the request. */
+  readonly awaits?: ((what: 'receipt' | 'answer' | 'body') => void) | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
   /** The number of a critical option of responses that is understood, beside those of the registry. */
@@ -69,9 +76,9 @@ export class Transfer {
    * where its body is large, and where its body is the question but does not go with later blocks of the answer.
    */
   tagged(request: ClientRequest): ClientRequest {
-    const { code, options, payload } = request
-    if (payload.length <= (code === CODE.FETCH ? 0 : this.#requester.maxPayload)) return request
-    return { code, payload, options: options.copy().set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
+    const { code, options, payload, source } = request
+    if (source === undefined && payload.length <= (code === CODE.FETCH ? 0 : this.#requester.maxPayload)) return request
+    return { ...request, options: options.copy().set(OPTION.REQUEST_TAG, this.#settings.nextTag()) }
   }
 
   /** The whole payload that a response begins. */
@@ -86,42 +93,59 @@ export class Transfer {
   }
 
   /** Sends the body of a request but for its last block. The caller sends that and waits for the response; a message instead of it is a response that came before. */
-  async lead({ code, options, payload }: ClientRequest): Promise<LastPart | Message> {
+  async lead({ code, options, payload, source }: ClientRequest): Promise<LastPart | Message> {
     const { maxPayload, maxSzx } = this.#requester
     const early = options.copy()
     if (maxSzx < 6) early.set(OPTION.BLOCK2, blockValue(0, false, maxSzx))
-    if (payload.length <= maxPayload) return { options: early, payload }
+    if (source === undefined && payload.length <= maxPayload) return { options: early, payload }
+    const body = source ?? new BodySource(payload)
     let szx = maxSzx
     for (let start = 0; ; ) {
-      const length = szx === BERT ? maxPayload - (maxPayload % 1024) : blockSize(szx)
-      const end = Math.min(payload.length, start + length)
-      const more = end < payload.length
-      const block = early.copy().set(OPTION.BLOCK1, blockValue(start / blockSize(szx), more, szx))
-      if (start === 0) block.set(OPTION.SIZE1, payload.length)
-      if (!more) return { options: block, payload: payload.subarray(start, end) }
-      const response = await this.#once(code, block, payload.subarray(start, end))
+      const size = blockSize(szx)
+      const most = szx === BERT ? maxPayload - (maxPayload % size) : size
+      if (!body.knows(size)) await this.#read(body, size)
+      const { bytes, more } = body.part(size, source === undefined ? most : Math.min(most, LARGEST_STREAMED))
+      const block = early.copy().set(OPTION.BLOCK1, blockValue(start / size, more, szx))
+      if (start === 0 && body.size !== undefined) block.set(OPTION.SIZE1, body.size)
+      if (!more) return { options: block, payload: bytes }
+      const response = await this.#once(code, block, bytes)
       const agreed = response.options.uint(OPTION.BLOCK1)
-      const size = agreed === undefined ? szx : Math.min(szx, readBlock(agreed).szx)
-      if (response.code === CODE.REQUEST_ENTITY_TOO_LARGE && start === 0 && size < szx) {
+      const smaller = agreed === undefined ? szx : Math.min(szx, readBlock(agreed).szx)
+      if (response.code === CODE.REQUEST_ENTITY_TOO_LARGE && start === 0 && smaller < szx) {
         // Not the body is too large but the block (RFC 7959 section 2.9.3).
-        szx = size
+        szx = smaller
         continue
       }
       if (agreed === undefined || response.code >> 5 !== 2) return response
-      szx = size
-      start = end
+      szx = smaller
+      start += bytes.length
+      body.advance(bytes.length)
     }
+  }
+
+  /** Reads on in a body; the server is not awaited meanwhile. */
+  #read(body: BodySource, length: number): Promise<void> {
+    this.#settings.awaits?.('body')
+    return abortable(this.#settings.signal, () => body.fill(length))
   }
 
   async #upload(request: ClientRequest): Promise<Message> {
     const { slots, signal } = this.#settings
-    const held = slots !== undefined && request.payload.length > this.#requester.maxPayload
-    if (held) await slots.enter(signal)
+    const { source, payload } = request
+    const held = slots !== undefined && (source !== undefined || payload.length > this.#requester.maxPayload)
+    try {
+      if (held) await slots.enter(signal)
+    } catch (error) {
+      source?.giveUp()
+      throw error
+    }
     try {
       const last = await this.lead(request)
       return 'code' in last ? last : await this.#once(request.code, last.options, last.payload)
     } finally {
       if (held) slots.leave()
+      // The server may have answered before the end.
+      source?.giveUp()
     }
   }
 
@@ -182,7 +206,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable, awaits, understands } = this.#settings
+    const { signal, confirmable, awaits, tokenLength, understands } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -203,6 +227,7 @@ export class Transfer {
       awaits?.('receipt')
       const open = requester.open(code, options, payload, confirmable, {
         understands,
+        tokenLength,
         received() {
           awaits?.('answer')
         },

@@ -1,4 +1,5 @@
 import type { ActiveProtection, Clock, Counters, Endpoint, Host } from '@iopa/transport'
+import type { Extensions } from '../codec/extensions.ts'
 import { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { Uploads } from '../exchanges/uploads.ts'
@@ -31,6 +32,10 @@ export interface ServerSettings {
   readonly leisure: number
   /** Milliseconds for which parts of a body, in either direction, are kept. */
   readonly lifetime: number
+  /** What the app takes beyond the messages that this package knows. */
+  readonly extensions: Extensions
+  /** Most bytes of a body in blocks that is collected before its request runs. */
+  readonly collected: number
   /** Opens requests that are protected from end to end; absent where there is none. */
   readonly protection?: ServerProtection | undefined
 }
@@ -62,7 +67,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, transport: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime, protection } = settings
+  const { host, clock, counters, szx, amplification, leisure, lifetime, extensions, collected, protection } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -71,7 +76,7 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, transport
   const errors = new ErrorResponses({ limits, logger, guard, counters })
   const responses = new Responses({ clock, guard, errors, kept, szx, leisure })
   const { bodies } = scope.environment
-  const uploads = new Uploads({ body: limits.body, bytes, count: 1024, countPerOwner: 16, lifetime }, bodies)
+  const uploads = new Uploads({ body: limits.body, collected, bytes, count: 1024, countPerOwner: 16, lifetime }, bodies)
   const notifications = new Notifications({ formats, kept, logger, szx })
   // What was protected goes on as an exchange of an association; all else is the transport's.
   const notifier = (exchange: Exchange<R | AssociatedRemote>, source: NotificationSource): Notifier =>
@@ -87,6 +92,7 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, transport
     kept,
     formats,
     registrar: observers,
+    extensions,
     introduce: remote => transport.introduce(remote as R),
     ...(protection === undefined ? undefined : { bars: (remote, path) => !(remote instanceof AssociatedRemote) && protection.active.requires(path) })
   })

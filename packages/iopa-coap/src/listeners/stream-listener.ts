@@ -28,6 +28,8 @@ export interface StreamListenerInit {
 }
 
 const NOTHING = new Uint8Array(0)
+/** Most bytes of a body in one message, where larger ones are read while they arrive: a client cuts those into blocks (RFC 8323 section 6). */
+const LARGEST_MESSAGE = 1024 * 1024
 
 /** Serves CoAP over TCP, or over TLS. Rejects when it cannot bind. */
 export const listenStreams = async (init: StreamListenerInit): Promise<Listener> => {
@@ -52,7 +54,14 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
     remote.session.release()
   }
   const connections = new Connections(clock, limits, dismiss, counters)
-  const settings = { clock, limits, maxMessageSize: limits.body + limits.headerBytes, messageTimeout: limits.requestTimeout }
+  const largest = Math.max(LARGEST_MESSAGE, init.settings.collected)
+  const settings = {
+    clock,
+    limits,
+    maxMessageSize: Math.min(limits.body, largest) + limits.headerBytes,
+    tokenLength: init.settings.extensions.tokenLength,
+    messageTimeout: limits.requestTimeout
+  }
   let accepting = true
 
   const serve = async (channel: ByteChannel, counted: Connection): Promise<void> => {

@@ -1,8 +1,9 @@
-import { type Body, byteBody, IopaError, type Limits, type RequestSource } from '@iopa/transport'
+import { type Body, byteBody, type Context, IopaError, type Limits, type RequestSource } from '@iopa/transport'
 import { BERT } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
 import { codingOf, typeOfFormat } from '../codec/content-formats.ts'
 import { etagHeader } from '../codec/etag.ts'
+import { type Extensions, NO_EXTENSIONS } from '../codec/extensions.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
 import { LONGEST_TRACE, OPTION } from '../codec/option-registry.ts'
 import { OptionWalker } from '../codec/option-walker.ts'
@@ -12,6 +13,15 @@ import type { PathCache } from './path-cache.ts'
 const NONE = -1
 
 const BESIDE_THE_KEY: ReadonlySet<number> = new Set([OPTION.BLOCK1, OPTION.BLOCK2, OPTION.OBSERVE, OPTION.CONTENT_FORMAT, OPTION.ETAG, OPTION.ECHO])
+
+/** A body that is read while its blocks arrive. */
+export interface RequestUpload {
+  readonly body: AsyncIterable<Uint8Array>
+  /** Gives it the context that reads it, and runs that: `run` calls `done` when the answer is sealed. */
+  begin(context: Context, run: (done: () => void) => void): void
+  /** The request cannot be run. */
+  cancel(): void
+}
 
 /**
  * What a request says in its options, read in one walk over them; also the source from which its context takes headers and body.
@@ -44,6 +54,8 @@ export class CoapRequest implements RequestSource {
   trace: string[] | null = null
   /** The body that was assembled from blocks. */
   assembled: Uint8Array | undefined = undefined
+  /** The body that is read while it arrives. */
+  upload: RequestUpload | undefined = undefined
 
   constructor(message: ReceivedMessage) {
     this.message = message
@@ -55,6 +67,7 @@ export class CoapRequest implements RequestSource {
   }
 
   body(): Body {
+    if (this.upload !== undefined) return this.upload.body
     if (this.assembled !== undefined) return this.assembled.length === 0 ? null : this.assembled
     const { bytes, optionsEnd } = this.message
     return optionsEnd < bytes.length ? byteBody(bytes, optionsEnd + 1) : null
@@ -150,13 +163,21 @@ const badOption = (number: number): Refusal =>
 const WALKER = new OptionWalker()
 
 /** Reads the options of a request. @throws Refusal, IopaError for a path that is not canonical. */
-export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: Limits, reliable: boolean): CoapRequest => {
+export const readRequest = (
+  message: ReceivedMessage,
+  paths: PathCache,
+  limits: Limits,
+  reliable: boolean,
+  extensions: Extensions = NO_EXTENSIONS
+): CoapRequest => {
   const request = new CoapRequest(message)
-  const { bytes, optionsEnd, tokenEnd } = message
+  const { bytes, optionsEnd, tokenStart, tokenEnd } = message
   let pathStart = NONE
   let pathEnd = NONE
   let count = 0
   let last = NONE
+  if (tokenEnd - tokenStart > extensions.tokenLength)
+    throw new Refusal(CODE.BAD_REQUEST, `This server takes tokens of up to ${extensions.tokenLength} bytes.`)
   if (optionsEnd - tokenEnd > limits.headerBytes) throw new Refusal(CODE.BAD_REQUEST, `The options take more than ${limits.headerBytes} bytes.`)
   for (const walker = WALKER.begin(bytes, tokenEnd, optionsEnd); walker.next(); ) {
     const { number, start, end } = walker
@@ -243,11 +264,16 @@ export const readRequest = (message: ReceivedMessage, paths: PathCache, limits: 
       case OPTION.BAGGAGE:
         if (!again) addTrace(request, 'baggage', bytes.subarray(start, end))
         break
+      case OPTION.HOP_LIMIT:
+        // It means nothing to an origin server, but for a value that no proxy may send (RFC 8768 section 3).
+        if (length > 4 || decodeUint(bytes, start, end) < 1 || decodeUint(bytes, start, end) > 255)
+          throw new Refusal(CODE.BAD_REQUEST, 'Hop-Limit is a number from 1 to 255.')
+        break
       case OPTION.PROXY_URI:
       case OPTION.PROXY_SCHEME:
         throw new Refusal(CODE.PROXYING_NOT_SUPPORTED, 'This server is no proxy.', number)
       default:
-        if ((number & 1) === 1) throw badOption(number)
+        if ((number & 1) === 1 && !extensions.critical.has(number)) throw badOption(number)
     }
   }
   if (pathStart !== NONE) request.path = paths.read(bytes, pathStart, pathEnd)

@@ -1,16 +1,19 @@
 import { type Clock, type Context, type Endpoint, type Host, holdBytes, isUnrouted, type TimerHandle, usersOf } from '@iopa/transport'
 import { type Block, readBlock } from '../codec/block.ts'
-import { CODE, METHODS } from '../codec/codes.ts'
+import { CODE, isSafe } from '../codec/codes.ts'
+import type { Extensions } from '../codec/extensions.ts'
 import type { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
+import type { StreamedUpload } from '../exchanges/upload.ts'
 import type { Uploads } from '../exchanges/uploads.ts'
 import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
 import type { ErrorResponses } from './error-responses.ts'
 import { type KeptAnswers, keyOf } from './kept-answers.ts'
 import { PathCache } from './path-cache.ts'
 import { diagnostic, type FormatTable, fitted, type Representation, represent } from './representation.ts'
-import { type CoapRequest, Refusal, readRequest } from './request.ts'
+import { type CoapRequest, Refusal, type RequestUpload, readRequest } from './request.ts'
 import type { Responses } from './responses.ts'
+import { UploadRun } from './upload-run.ts'
 
 const NONE = -1
 const SWEEP = 10_000
@@ -34,6 +37,7 @@ export interface ResourceServerParts<R extends Remote> {
   readonly kept: KeptAnswers
   readonly formats: FormatTable
   readonly registrar: Registrar<R>
+  readonly extensions: Extensions
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
   /** True where requests for a path have to be protected, and those of this remote are not. */
@@ -60,26 +64,29 @@ export class ResourceServer<R extends Remote> {
   handle(exchange: Exchange<R>): void {
     const { message, remote } = exchange
     const host = this.#host
-    const { registrar, errors } = this.#parts
+    const { registrar, errors, extensions } = this.#parts
+    let upload: RequestUpload | undefined
     try {
       const endpoint = this.introduce(remote)
-      const request = readRequest(message, this.#paths, host.limits, remote.reliable)
+      const request = readRequest(message, this.#paths, host.limits, remote.reliable, extensions)
       const { code } = message
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
       if (this.#parts.bars?.(remote, request.path)) throw new Refusal(CODE.UNAUTHORIZED, 'Requests for this path have to be protected.')
-      if (exchange.toMulticast && code !== CODE.GET) {
+      // A code that the app has named is one that it takes from a group.
+      if (exchange.toMulticast && code !== CODE.GET && code <= CODE.IPATCH) {
         exchange.suppress()
         return
       }
-      const method = METHODS[code]
+      const method = extensions.codes.methodOf(code)
       if (method === undefined) throw new Refusal(CODE.METHOD_NOT_ALLOWED, 'CoAP has no such method.')
       if (request.block1 !== NONE) {
         if (!this.#assemble(exchange, request, readBlock(request.block1))) return
+        upload = request.upload
       } else if (message.bytes.length - message.optionsEnd - 1 > host.limits.body) {
         errors.tooLarge(exchange, request)
         return
       }
-      if (request.block2 > 15 && this.#resume(exchange, request)) return
+      if (request.block2 > 15 && upload === undefined && this.#resume(exchange, request)) return
       if (request.observe === 1) registrar.cancel(exchange)
       const observes = request.observe === 0 && registrar.takes(exchange, request)
       const { path, query } = request
@@ -87,9 +94,11 @@ export class ResourceServer<R extends Remote> {
       context['coap.Message'] = message
       if (request.assembled !== undefined) hold(context, request.assembled.buffer.byteLength)
       if (observes) registrar.register(exchange, request, context)
+      else if (upload !== undefined) upload.begin(context, done => host.run(context, done, true))
       else host.run(context, () => this.#answer(exchange, request, context), true)
     } catch (error) {
       errors.refuse(exchange, error)
+      upload?.cancel()
     }
   }
 
@@ -120,6 +129,7 @@ export class ResourceServer<R extends Remote> {
     const origin = {
       unverified: remote.verified ? undefined : remote.address,
       contentFormat: request.contentFormat === NONE ? undefined : request.contentFormat,
+      mayStream: !isSafe(message.code),
       sender: { 'server.User': remote.connection?.['server.User'], 'server.RemoteAddress': remote.address }
     }
     const result = this.#parts.uploads.accept(remote, keyOf(remote, request), block, message.payload, announced, this.#clock.elapsed(), origin)
@@ -129,6 +139,8 @@ export class ResourceServer<R extends Remote> {
         request.assembled = result.body
         request.contentFormat = result.contentFormat ?? request.contentFormat
         return true
+      case 'streams':
+        return this.#take(exchange, request, result.upload, result.piece)
       case 'continue':
         this.#parts.responses.proceed(exchange, block.num, block.szx)
         return false
@@ -146,6 +158,33 @@ export class ResourceServer<R extends Remote> {
         this.#parts.errors.busy(exchange, BUSY_SECONDS)
         return false
     }
+  }
+
+  /** Takes a block of a body that is read while it arrives; true for the first, with which its request runs. */
+  #take(exchange: Exchange<R>, request: CoapRequest, upload: StreamedUpload, piece: Uint8Array | undefined): boolean {
+    const last = !readBlock(request.block1).more
+    const known = upload.sink as UploadRun<R> | undefined
+    if (known !== undefined) {
+      known.take(exchange, request, piece, last)
+      return false
+    }
+    const { uploads, responses, errors } = this.#parts
+    const run = new UploadRun<R>(
+      {
+        proceed: (to, num, szx) => responses.proceed(to, num, szx),
+        answer: (to, last, context) => this.#answer(to, last, context),
+        busy: to => errors.busy(to, BUSY_SECONDS),
+        awaitsPeer: (context, awaits) => this.#host.awaitsPeer(context, awaits),
+        taken: () => uploads.taken(upload),
+        finish: () => uploads.finish(upload)
+      },
+      this.#host.limits.body
+    )
+    upload.sink = run
+    request.upload = run
+    request.contentFormat = upload.contentFormat ?? request.contentFormat
+    run.take(exchange, request, piece, last)
+    return true
   }
 
   /** Serves a later block of an answer that was begun; false when it has to be made again, which only a GET may. */

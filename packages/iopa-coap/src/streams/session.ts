@@ -2,6 +2,7 @@ import { type ByteChannel, type ByteReceiver, type Clock, type Limits, Outbox, t
 import type { ReceivedMessage } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import { encodeFrame, type Frame, FrameReader } from '../codec/stream-codec.ts'
+import { USUAL_TOKEN } from '../codec/token-length.ts'
 import { abort, type Capabilities, ping, pong, release, Signalling } from './signalling.ts'
 
 /** The protocol to offer in TLS (RFC 8323 section 8.2). */
@@ -40,6 +41,8 @@ export interface StreamSettings {
   readonly limits: Limits
   /** Bytes of the largest message that this side takes. */
   readonly maxMessageSize: number
+  /** Bytes of the longest token of a request that this side takes; 8 unless given. */
+  readonly tokenLength?: number
   /** Milliseconds within which a message that has begun must be whole; without it a message may take any time. */
   readonly messageTimeout?: number
 }
@@ -70,13 +73,13 @@ export class StreamSession implements ByteReceiver {
   #reason = ''
 
   constructor(channel: ByteChannel, settings: StreamSettings, handlers: StreamHandlers) {
-    const { clock, limits, maxMessageSize } = settings
+    const { clock, limits, maxMessageSize, tokenLength = USUAL_TOKEN } = settings
     this.#channel = channel
     this.#handlers = handlers
     this.#clock = clock
     this.#reader = new FrameReader(maxMessageSize)
     this.#messageTimeout = settings.messageTimeout ?? Number.POSITIVE_INFINITY
-    this.#signalling = new Signalling({ maxMessageSize, blockWise: true })
+    this.#signalling = new Signalling({ maxMessageSize, blockWise: true, tokenLength })
     this.#outbox = new Outbox(channel, limits)
     this.#timer = clock.setTimeout(() => this.abort('No CSM has come in time'), limits.headerTimeout)
     this.#write(this.#signalling.hello())

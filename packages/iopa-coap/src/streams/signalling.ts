@@ -3,6 +3,7 @@ import type { Message } from '../codec/message.ts'
 import { isCritical } from '../codec/option-registry.ts'
 import { decodeText, decodeUint, Options } from '../codec/options.ts'
 import { BASE_MESSAGE_SIZE, encodeFrame, type Frame, isMessage } from '../codec/stream-codec.ts'
+import { LONGEST_TOKEN, USUAL_TOKEN } from '../codec/token-length.ts'
 
 /** What a side of a connection can do, as its CSM says (RFC 8323 section 5.3). */
 export interface Capabilities {
@@ -10,6 +11,8 @@ export interface Capabilities {
   readonly maxMessageSize: number
   /** It takes block-wise transfers. */
   readonly blockWise: boolean
+  /** Bytes of the longest token of a request that it takes (RFC 8974 section 2.2.1); 8 unless given. */
+  readonly tokenLength?: number
 }
 
 /** What holds before a CSM says more. */
@@ -38,6 +41,7 @@ export type ConnectionEvent =
 // Option numbers mean something else in each signal (RFC 8323 section 11.2).
 const MAX_MESSAGE_SIZE = 2
 const BLOCK_WISE_TRANSFER = 4
+const EXTENDED_TOKEN_LENGTH = 6
 const CUSTODY = 2
 const ALTERNATIVE_ADDRESS = 2
 const HOLD_OFF = 4
@@ -70,6 +74,8 @@ export class Signalling {
   hello(): Uint8Array {
     const options = new Options().add(MAX_MESSAGE_SIZE, this.#own.maxMessageSize)
     if (this.#own.blockWise) options.add(BLOCK_WISE_TRANSFER)
+    const { tokenLength = USUAL_TOKEN } = this.#own
+    if (tokenLength > USUAL_TOKEN) options.add(EXTENDED_TOKEN_LENGTH, tokenLength)
     return signal(CODE.CSM, options)
   }
 
@@ -111,9 +117,11 @@ export class Signalling {
   #agree(options: Options): ConnectionEvent {
     const first = !this.#opened
     this.#opened = true
+    const tokenLength = uintOf(options, EXTENDED_TOKEN_LENGTH, 3) ?? this.#peer.tokenLength
     this.#peer = {
       maxMessageSize: uintOf(options, MAX_MESSAGE_SIZE, 4) ?? this.#peer.maxMessageSize,
-      blockWise: this.#peer.blockWise || options.has(BLOCK_WISE_TRANSFER)
+      blockWise: this.#peer.blockWise || options.has(BLOCK_WISE_TRANSFER),
+      ...(tokenLength === undefined ? undefined : { tokenLength: Math.min(LONGEST_TOKEN, Math.max(USUAL_TOKEN, tokenLength)) })
     }
     return { kind: 'capabilities', first }
   }

@@ -19,6 +19,13 @@ export const fieldBlock = (status: number, pairs: readonly string[]): Record<str
   return block
 }
 
+/** The fields after a body. */
+export const trailerBlock = (pairs: readonly string[]): OutgoingHttpHeaders => {
+  const block: OutgoingHttpHeaders = Object.create(null)
+  for (let at = 0; at < pairs.length; at += 2) block[pairs[at] as string] = pairs[at + 1]
+  return block
+}
+
 /**
  * The fields of an answer, `:status` among them: of `pairs` those that concern the message, then `type`. `length` is that of the body in bytes, null for none.
  * @throws IopaError 500 for fields that HTTP cannot carry.

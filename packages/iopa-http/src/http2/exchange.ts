@@ -8,7 +8,8 @@ import { GIVEN_UP } from '../server/body-writer.ts'
 import { PeerWatch } from '../server/peer-watch.ts'
 import { HttpRequest } from '../server/request.ts'
 import type { ConnectionSettings } from '../server/served-connection.ts'
-import { answerBlock } from './answer-block.ts'
+import { inOnePiece, trailed } from '../server/trailers.ts'
+import { answerBlock, trailerBlock } from './answer-block.ts'
 import type { Traffic } from './nuisance.ts'
 import { requestHead } from './request-fields.ts'
 import { StreamBody } from './stream-body.ts'
@@ -48,6 +49,8 @@ export class Exchange {
   #working = false
   /** The body of the answer is written in pieces. */
   #inPieces = false
+  /** What follows it. */
+  #trailers: readonly string[] = []
   /** It is complete. */
   #whole = false
   /** Nothing more is written, and nothing of it reaches the app. */
@@ -64,7 +67,7 @@ export class Exchange {
     stream.on('wantTrailers', () => {
       if (!this.#whole || stream.closed || stream.destroyed) return
       // Without trailers this is an empty frame that ends the stream.
-      stream.sendTrailers({})
+      stream.sendTrailers(trailerBlock(this.#trailers))
       setImmediate(() => this.#stopUpload())
     })
   }
@@ -161,7 +164,14 @@ export class Exchange {
 
   #answer(answer: SealedAnswer, method: string): void {
     const { payload, isStream, status } = answer
-    if (method === 'HEAD' || isBodyless(status)) {
+    const trailers = this.#request?.begin() ?? null
+    if (trailers !== null && !isBodyless(status)) {
+      const body = isStream ? (payload as AsyncIterable<Uint8Array>) : inOnePiece(answer.payloadBytes)
+      const made = (fields: readonly string[]): void => {
+        this.#trailers = fields
+      }
+      this.#pass(answer, trailed(body, trailers, made), trailers.names)
+    } else if (method === 'HEAD' || isBodyless(status)) {
       this.#respond(answer, answer.headerPairs, lengthLeftOut(method, answer), ENDED)
       discard(answer)
       this.#settle('finish')
@@ -175,15 +185,23 @@ export class Exchange {
     }
   }
 
-  #respond({ status, type }: SealedAnswer, pairs: readonly string[], length: number | null, options: ServerStreamResponseOptions): void {
+  #respond(
+    { status, type }: SealedAnswer,
+    pairs: readonly string[],
+    length: number | null,
+    options: ServerStreamResponseOptions,
+    trailer = ''
+  ): void {
     if (this.#stream.destroyed || this.#stream.closed) return
     this.#inPieces = options === IN_PIECES
-    this.#stream.respond(answerBlock(this.#ports.settings.heads, status, pairs, type, length), options)
+    const block = answerBlock(this.#ports.settings.heads, status, pairs, type, length)
+    if (trailer !== '') block['trailer'] = trailer
+    this.#stream.respond(block, options)
   }
 
-  #pass(answer: SealedAnswer, body: AsyncIterable<Uint8Array>): void {
-    const length = lengthOf(body) ?? statedLength(answer)
-    this.#respond(answer, [...answer.headerPairs, ...lackingEventFields(answer)], length, IN_PIECES)
+  #pass(answer: SealedAnswer, body: AsyncIterable<Uint8Array>, trailer = ''): void {
+    const length = trailer === '' ? (lengthOf(body) ?? statedLength(answer)) : null
+    this.#respond(answer, [...answer.headerPairs, ...lackingEventFields(answer)], length, IN_PIECES, trailer)
     this.#writer.writeAll(this.#request as HttpRequest, body, length).then(
       () => this.#finish(null),
       (error: unknown) => this.#fail(error)

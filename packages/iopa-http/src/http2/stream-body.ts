@@ -30,7 +30,11 @@ export class StreamBody implements BodySource {
       this.#traffic.received(chunk.length)
       if (!reader.push(chunk)) stream.pause()
     })
-    stream.on('end', () => reader.end())
+    let trailers: readonly string[] = []
+    stream.on('trailers', (_headers, _flags, raw: readonly string[] = []) => {
+      trailers = raw
+    })
+    stream.on('end', () => reader.end(trailers))
   }
 
   inform(status: number, pairs: readonly string[]): boolean {

@@ -45,7 +45,7 @@ const MOST_CHUNKS = 16
 const NOTHING = new Uint8Array(0)
 
 /** Of the head that is being made: filled in and read at once, so that all machines share it. */
-const FRAMING: { -readonly [key in keyof Framing]: Framing[key] } = { length: 0, chunked: false, connection: '' }
+const FRAMING: { -readonly [key in keyof Framing]: Framing[key] } = { length: 0, chunked: false, connection: '', trailer: '' }
 
 /**
  * The server side of one HTTP/1.1 connection without input and output: bytes go in, requests and parts of bodies come
@@ -169,9 +169,9 @@ export class HttpMachine implements UnreadBytes {
   /**
    * The text of the head of the answer to the request in work; `chunked` and `closes` say from now on what follows it.
    * `length` is that of the body in bytes, or one of the constants above; `streamed` says that the body may be made of
-   * the rest of the request's. @throws IopaError 500 for fields that HTTP cannot carry.
+   * the rest of the request's; `trailer` has the names of fields after the body. @throws IopaError 500 for fields that HTTP cannot carry.
    */
-  respond(status: number, reason: string, pairs: readonly string[], type: string, length: number, streamed = false): string {
+  respond(status: number, reason: string, pairs: readonly string[], type: string, length: number, streamed = false, trailer = ''): string {
     const { minor } = this.head
     if (this.state === RECEIVING && (streamed ? this.body.spoilt : this.#isUnfinishable(false))) this.closes = true
     const chunked = length === UNKNOWN_LENGTH && minor > 0
@@ -179,6 +179,7 @@ export class HttpMachine implements UnreadBytes {
     if (length === UNKNOWN_LENGTH && minor === 0) this.closes = true
     FRAMING.length = length
     FRAMING.chunked = chunked
+    FRAMING.trailer = trailer
     FRAMING.connection = this.closes ? 'close' : minor === 0 ? 'keep-alive' : ''
     const text = this.#answers.format(status, reason, pairs, type, FRAMING)
     this.ascii = this.#answers.ascii

@@ -15,8 +15,8 @@ export interface BodyReader extends BodySink {
   readonly wanted: boolean
   /** True when the rest of the body is of no use. */
   readonly failed: boolean
-  /** The body is complete. */
-  end(): void
+  /** The body is complete; names and values that came after it. */
+  end(trailers: readonly string[]): void
 }
 
 /** Limits of what comes, in bytes. */
@@ -73,7 +73,7 @@ export class IncomingBody {
     const decoder = this.#decoder
     if (reader === null || decoder === null || decoder.done || !reader.wanted) return false
     bytes.advance(decoder.decode(bytes.chunk, bytes.at, reader))
-    if (decoder.done) reader.end()
+    if (decoder.done) reader.end(decoder.trailers)
     return true
   }
 

@@ -9,6 +9,8 @@ export interface Framing {
   readonly chunked: boolean
   /** For Connection; empty for none. */
   readonly connection: '' | 'close' | 'keep-alive'
+  /** The names of the fields after the body; empty for none. */
+  readonly trailer: string
 }
 
 /** What ends a chunked body (RFC 9112 section 7.1). */
@@ -43,7 +45,7 @@ export class AnswerHeads {
    * The head of an answer: of `pairs` those fields that concern the message, then `type`. `ascii` says what it is made of.
    * @throws IopaError 500 for names, values and reasons that HTTP cannot carry (RFC 9110 section 5.5).
    */
-  format(status: number, reason: string, pairs: readonly string[], type: string, { length, chunked, connection }: Framing): string {
+  format(status: number, reason: string, pairs: readonly string[], type: string, { length, chunked, connection, trailer }: Framing): string {
     this.ascii = true
     let text = this.#statusLine(status, reason)
     let dated = false
@@ -58,6 +60,7 @@ export class AnswerHeads {
     if (type !== '') text += this.#typeField(type)
     if (length >= 0) text += `content-length: ${length}\r\n`
     else if (chunked) text += 'transfer-encoding: chunked\r\n'
+    if (trailer !== '') text += `trailer: ${trailer}\r\n`
     if (!dated) text += this.#dateField()
     if (connection === 'close') text += 'connection: close\r\n'
     else if (this.#persistent !== '') text += this.#persistent
@@ -68,7 +71,7 @@ export class AnswerHeads {
   /** An answer in memory as the bytes that end a connection (RFC 9112 section 9.6). @throws IopaError 500. */
   last(answer: SealedAnswer, bodyless = false): Uint8Array {
     const body = answer.payloadBytes
-    const framing: Framing = { length: body.length, chunked: false, connection: 'close' }
+    const framing: Framing = { length: body.length, chunked: false, connection: 'close', trailer: '' }
     const text = this.format(answer.status, answer.reason, answer.headerPairs, answer.type, framing)
     const head = Buffer.from(text, 'latin1')
     return bodyless ? head : Buffer.concat([head, body])
@@ -121,6 +124,13 @@ export class AnswerHeads {
     }
     return this.#dateLine
   }
+}
+
+/** What ends a chunked body that fields follow. */
+export const lastChunk = (trailers: readonly string[]): string => {
+  let text = '0\r\n'
+  for (let at = 0; at < trailers.length; at += 2) text += `${trailers[at]}: ${trailers[at + 1]}\r\n`
+  return `${text}\r\n`
 }
 
 /** The head of an informational answer (RFC 9110 section 15.2). @throws IopaError 500 for fields that HTTP cannot carry */

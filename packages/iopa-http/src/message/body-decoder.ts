@@ -7,6 +7,8 @@ import { HeadFields } from './request-head.ts'
 export interface BodyDecoder {
   /** True when the whole body has come. */
   readonly done: boolean
+  /** Names and values that came after it. */
+  readonly trailers: readonly string[]
   /**
    * Decodes from `at` until the body, the bytes, or the interest of the sink ends; without a sink the body is thrown
    * away. Returns where it has stopped. @throws IopaError 400, 413, 431.
@@ -20,8 +22,11 @@ export interface BodySink {
   push(piece: Uint8Array): boolean
 }
 
+const NONE: string[] = []
+
 /** A body whose length is known. */
 export class SizedBody implements BodyDecoder {
+  readonly trailers: readonly string[] = NONE
   /** Bytes that are still to come. */
   left: number
 
@@ -49,9 +54,10 @@ const SIZE = /^0*([\da-f]{1,13})(;.*)?$/i
 // Names and values of extensions: tokens, or quoted strings, without the spaces that some recipients read otherwise.
 const EXTENSION = /^(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"(?:[\t !#-[\]-~]|\\[\t -~])*"))?)*$/
 
-/** A chunked body (RFC 9112 section 7.1): extensions and trailers are checked, bounded and discarded. */
+/** A chunked body (RFC 9112 section 7.1): extensions and trailers are checked and bounded, and trailers kept. */
 export class ChunkedBody implements BodyDecoder {
   done = false
+  trailers: string[] = NONE
   readonly #trailerLimit: number
   /** Bytes of the current chunk that are still to come. */
   #left = 0
@@ -62,7 +68,7 @@ export class ChunkedBody implements BodyDecoder {
   /** It ends with a CR. */
   #returned = false
   #extensions = 0
-  #trailers = 0
+  #trailerBytes = 0
 
   /** All trailers together may have `trailerLimit` bytes. */
   constructor(trailerLimit: number) {
@@ -117,7 +123,7 @@ export class ChunkedBody implements BodyDecoder {
     if (this.#expected === 'chunk end') {
       if (length > 0) throw malformed('a chunk of its body is longer than its size says')
     } else if (this.#expected === 'trailer') {
-      if (this.#trailers + length > this.#trailerLimit) throw headersTooLarge(this.#trailerLimit)
+      if (this.#trailerBytes + length > this.#trailerLimit) throw headersTooLarge(this.#trailerLimit)
     } else if (this.#extensions + length > EXTENSIONS) {
       throw new IopaError(413, 'chunk-extensions-too-large', 'The extensions of a chunk are too long; leave them out.')
     }
@@ -128,8 +134,9 @@ export class ChunkedBody implements BodyDecoder {
     else if (this.#expected === 'size') this.#takeSize(line)
     else if (line === '') this.done = true
     else {
-      this.#trailers += line.length + 2
-      checkTrailer(line)
+      this.#trailerBytes += line.length + 2
+      if (this.trailers === NONE) this.trailers = []
+      this.trailers.push(...trailerOf(line))
     }
   }
 
@@ -145,10 +152,11 @@ export class ChunkedBody implements BodyDecoder {
 
 const text = (bytes: Uint8Array, from: number, to: number): string => Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1')
 
-/** A trailer must be a field, and none that the message was framed or routed by (RFC 9110 section 6.5.1). */
-const checkTrailer = (line: string): void => {
+/** Name and value of a trailer, which must be a field, and none that the message was framed or routed by (RFC 9110 section 6.5.1). */
+const trailerOf = (line: string): readonly string[] => {
   if (lineEnd(line, 0) >= 0) throw bareReturn()
   const fields = new HeadFields()
   parseField(line, 0, line.length, fields)
   if (fields.length !== 0 || fields.hosts > 0) throw malformed('a trailer is one of the fields that must come before the body')
+  return fields.pairs
 }

@@ -14,10 +14,11 @@ import {
   statedLength,
   textLength
 } from '../message/answer-fields.ts'
-import { type AnswerHeads, LAST_CHUNK } from '../message/answer-head.ts'
+import { type AnswerHeads, LAST_CHUNK, lastChunk } from '../message/answer-head.ts'
 import { answerTo } from '../message/refusal.ts'
 import { type BodyWriter, GIVEN_UP, PART } from './body-writer.ts'
 import type { HttpRequest } from './request.ts'
+import { inOnePiece, type RequestTrailers, trailed } from './trailers.ts'
 import type { WriteBuffer } from './write-buffer.ts'
 
 /** What answers need to know of their listener. */
@@ -136,6 +137,11 @@ export class AnswerWriter {
     const machine = this.#machine
     const { payload, isStream, status, reason, headerPairs, type } = answer
     if (this.#settings.closing || (headerPairs.length > 0 && asksToClose(answer))) machine.closes = true
+    const trailers = request.begin()
+    if (trailers !== null && !isBodyless(status)) {
+      this.#trail(request, answer, trailers)
+      return
+    }
     if (request.method === 'HEAD' || isBodyless(status)) {
       const length = lengthLeftOut(request.method, answer) ?? NO_LENGTH
       const head = machine.respond(status, reason, headerPairs, type, length, isStream)
@@ -185,6 +191,27 @@ export class AnswerWriter {
     this.#buffer.head(machine.respond(status, reason, pairs, type, length ?? UNKNOWN_LENGTH, true), machine.ascii)
     this.#bodies.stream(request, body, length).then(
       () => this.#complete(request, machine.chunked),
+      (error: unknown) => this.fail(request, error)
+    )
+  }
+
+  /** Writes an answer that fields follow: in chunks, whatever its length. */
+  #trail(request: HttpRequest, answer: SealedAnswer, trailers: RequestTrailers): void {
+    const machine = this.#machine
+    const { status, reason, headerPairs, type, payload } = answer
+    let fields: readonly string[] = []
+    const body = answer.isStream ? (payload as AsyncIterable<Uint8Array>) : inOnePiece(answer.payloadBytes)
+    this.#buffer.head(machine.respond(status, reason, headerPairs, type, UNKNOWN_LENGTH, true, trailers.names), machine.ascii)
+    const whole = trailed(body, trailers, made => {
+      fields = made
+    })
+    this.#bodies.stream(request, whole, null).then(
+      () => {
+        if (request.over) return
+        // A value in Latin-1 leaves as that (RFC 9110 section 5.5).
+        this.#buffer.bytes(Buffer.from(lastChunk(fields), 'latin1'))
+        this.#complete(request, false)
+      },
       (error: unknown) => this.fail(request, error)
     )
   }

@@ -68,6 +68,8 @@ export class BodyPort implements BodySource {
 
 /** The body of a request as it comes in: read whole, or chunk by chunk with back-pressure; at most `limit` bytes of it. */
 export class RequestBody implements BodyStream, BodyReader {
+  /** Names and values that came after it. */
+  trailers: readonly string[] = []
   readonly #port: BodySource
   readonly #limit: number
   #begun = false
@@ -145,8 +147,9 @@ export class RequestBody implements BodyStream, BodyReader {
     return this.wanted
   }
 
-  /** All of it has come. */
-  end(): void {
+  /** All of it has come; names and values that followed it. */
+  end(trailers: readonly string[]): void {
+    this.trailers = trailers
     this.#ended = true
     this.#notify()
   }

@@ -1,6 +1,7 @@
-import type { Body, Context, IopaError, RequestSource } from '@iopa/transport'
+import type { Body, Context, IopaError, RequestSource, Trailers } from '@iopa/transport'
 import type { HeadFields, RequestHead } from '../message/request-head.ts'
 import { type BodySource, RequestBody } from './request-body.ts'
+import { RequestTrailers } from './trailers.ts'
 
 /** Informational answers of one request. */
 const MOST_INFORMED = 16
@@ -31,6 +32,10 @@ export class HttpRequest implements RequestSource {
   #fault: IopaError | null = null
   /** Informational answers that were sent. */
   #informed = 0
+  /** What comes and leaves after the bodies, where the app has asked for it. */
+  #trailers: RequestTrailers | null = null
+  /** True once the head of the answer is written. */
+  #begun = false
   readonly #limit: number
   readonly #port: BodySource
 
@@ -48,6 +53,24 @@ export class HttpRequest implements RequestSource {
     if (this.minor === 0 || this.over || this.#informed === MOST_INFORMED || !this.#port.inform(status, pairs)) return false
     this.#informed++
     return true
+  }
+
+  trailers(): Trailers {
+    return (this.#trailers ??= new RequestTrailers(this))
+  }
+
+  get received(): readonly string[] {
+    return this.#body?.trailers ?? []
+  }
+
+  get open(): boolean {
+    return this.minor > 0 && this.method !== 'HEAD' && !this.over && !this.#begun
+  }
+
+  /** The head of the answer is about to be written: the trailers that follow its body, null for none. None are added from now on. */
+  begin(): RequestTrailers | null {
+    this.#begun = true
+    return this.#trailers === null || this.#trailers.names === '' ? null : this.#trailers
   }
 
   headers(): string[] {

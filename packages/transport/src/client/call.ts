@@ -42,8 +42,10 @@ export class Call {
   }
 
   /** What a link waits for now: the time starts again, unless nothing is awaited. */
-  awaits(what: 'receipt' | 'answer'): void {
-    if (this.#times !== null) this.#arm(this.#times[what])
+  awaits(what: 'receipt' | 'answer' | 'body'): void {
+    if (this.#times === null) return
+    if (what === 'body') this.#disarm()
+    else this.#arm(this.#times[what])
   }
 
   /** The peer is not awaited any more. */

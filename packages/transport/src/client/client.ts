@@ -1,4 +1,4 @@
-import { type Bag, type HeadersInit, IopaError } from '@iopa/constants'
+import { type Bag, type HeadersInit, IopaError, type KeysDeclaration } from '@iopa/constants'
 import type { LinkAnswer, ReceivedAnswer } from '@iopa/context'
 import {
   type AnswerRecord,
@@ -18,6 +18,7 @@ import {
   whenRead
 } from '@iopa/context/host'
 import { checkOptions, checkSurplus } from '../arguments/arguments.ts'
+import { checkDeclared } from './declared-keys.ts'
 import { channelClosed } from './failures.ts'
 import { observedRemotely } from './observed-remotely.ts'
 import { marked, marking } from './upstream.ts'
@@ -83,6 +84,8 @@ export type Send = (context: RunContext) => unknown
 export interface Requester {
   readonly prefix?: string
   readonly observable?: readonly string[]
+  /** The namespaces of the protocol, in which a bag has no other keys. */
+  readonly keys: readonly KeysDeclaration[]
   send(request: Bag): Promise<LinkAnswer>
   observe(request: Bag): AsyncIterable<LinkAnswer>
 }
@@ -115,6 +118,7 @@ export const createClient = (requester: Requester, base: URL, dispatch: (send: S
 
   const contextOf = (request: Bag): RunContext => {
     checkBag(request)
+    checkDeclared(request, requester.keys)
     const context = factory.promote({ ...request, 'iopa.Scheme': base.protocol.slice(0, -1) }, scope)
     context['iopa.Host'] = base.hostname.replace(/^\[|\]$/g, '')
     if (base.port !== '') context['iopa.Port'] = Number(base.port)

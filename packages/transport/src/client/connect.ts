@@ -7,6 +7,7 @@ import type { Credentials, Link } from '../contract/link.ts'
 import type { ConnectOptions, Transport } from '../contract/transport.ts'
 import { DEFAULT_TIMEOUT } from './call.ts'
 import { type Client, createClient, type Send } from './client.ts'
+import { declarationsOf } from './declared-keys.ts'
 import { ClientEngine } from './engine.ts'
 import { marked } from './upstream.ts'
 
@@ -81,7 +82,7 @@ const opened = async (transport: Transport, url: URL, options: ConnectOptions): 
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
     const first = await open(giveUp.signal)
-    return new ClientEngine({ open, first, clock, limits, timeout, maxLinks, observable: transport.observable })
+    return new ClientEngine({ open, first, clock, limits, timeout, maxLinks, observable: transport.observable, keys: declarationsOf(transport.keys) })
   } catch (error) {
     throw error === options.signal?.reason ? error : marked(error, 'upstream')
   } finally {

@@ -1,4 +1,4 @@
-import type { Bag } from '@iopa/constants'
+import type { Bag, KeysDeclaration } from '@iopa/constants'
 import type { LinkAnswer } from '@iopa/context'
 import type { Clock } from '../contract/clock.ts'
 import type { Limits } from '../contract/limits.ts'
@@ -25,6 +25,8 @@ export interface ClientEngineInit {
   readonly maxLinks: number
   /** Methods other than GET that observe. */
   readonly observable: readonly string[] | undefined
+  /** The namespaces of the protocol. */
+  readonly keys: readonly KeysDeclaration[]
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
@@ -35,6 +37,7 @@ const ATTEMPTS = 3
 export class ClientEngine implements Requester {
   readonly prefix?: string
   readonly observable?: readonly string[]
+  readonly keys: readonly KeysDeclaration[]
   readonly #init: ClientEngineInit
   readonly #requests: LinkPool
   /** Links that a subscription takes for itself; the pool of requests where they need none. */
@@ -49,6 +52,7 @@ export class ClientEngine implements Requester {
   constructor(init: ClientEngineInit) {
     const { open, first, clock, limits, maxLinks } = init
     this.#init = init
+    this.keys = init.keys
     if (first.prefix !== undefined) this.prefix = first.prefix
     if (init.observable !== undefined) this.observable = init.observable
     const { idleTimeout } = limits

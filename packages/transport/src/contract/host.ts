@@ -65,6 +65,11 @@ export interface Host {
   /** As `run`, as a promise that never rejects. */
   invoke(context: OwnedContext, whole?: boolean | 'all'): Promise<void>
   /**
+   * Stops the deadline of a request that runs while its peer is awaited, such as for the next block of its body; with false it begins again, in full.
+   * The transport bounds the waiting by itself.
+   */
+  awaitsPeer(context: OwnedContext, awaits: boolean): void
+  /**
    * Registers the observer, runs the GET that it is, delivers the answer and then one after each change; the next
    * delivery waits for the promise of the one before. An answer that is not 2xx is the last. Ends with the context, and with a 401 when
    * its user expires or is revoked.

@@ -51,9 +51,9 @@ export interface LinkRequestOptions {
   readonly signal: AbortSignal
   /**
    * For a request of several messages, and a protocol that acknowledges them: what the link waits for from now on. The deadline starts again: that of
-   * the link for a receipt, that of every request for an answer.
+   * the link for a receipt, that of every request for an answer. None passes while the body of the request is awaited, which is the caller's.
    */
-  awaits?(what: 'receipt' | 'answer'): void
+  awaits?(what: 'receipt' | 'answer' | 'body'): void
 }
 
 /** Options of a subscription. */

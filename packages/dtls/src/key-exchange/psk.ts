@@ -1,0 +1,117 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { ByteReader, vector } from '../bytes.ts'
+import { pskPremaster } from '../suites/key-schedule.ts'
+import type { ClientExchange, ClientParameters, KeyExchange, ProvenIdentity, ServerExchange, ServerParameters } from './key-exchange.ts'
+import { type PskKeys, readIdentity } from './psk-keys.ts'
+
+/** An identity with its key, as a client uses it. */
+export interface ClientKey {
+  readonly identity: string
+  readonly key: Uint8Array
+}
+
+const KEY_LENGTH = 16
+
+/** Finds the key of an identity, once per handshake. Without one, a random key takes its place: the handshake then fails as with a wrong key. */
+export class PskIdentity {
+  readonly #keys: PskKeys
+  readonly #realm: string | undefined
+  #identity: string | undefined
+  #digest: Buffer | undefined
+
+  constructor(keys: PskKeys, realm: string | undefined) {
+    this.#keys = keys
+    this.#realm = realm
+  }
+
+  /** The user whom the handshake proves, if it succeeds. */
+  get proven(): ProvenIdentity {
+    const [identity, digest] = [this.#identity, this.#digest]
+    if (identity === undefined) return { user: undefined }
+    const user = { id: identity, by: 'psk', ...(this.#realm !== undefined && { realm: this.#realm }) }
+    return digest === undefined ? { user } : { user, stillCounts: () => this.#isKeyOf(identity, digest) }
+  }
+
+  /** A session is resumed without the key: one that was removed or replaced must not live on in it. */
+  async #isKeyOf(identity: string, digest: Buffer): Promise<boolean> {
+    const key = await this.#keys.find(identity, new AbortController().signal)
+    return key !== undefined && timingSafeEqual(digestOf(key), digest)
+  }
+
+  /** The key of an identity that came over the network. */
+  find(bytes: Uint8Array, signal: AbortSignal): Uint8Array | Promise<Uint8Array> {
+    const identity = readIdentity(bytes)
+    const use = (key: Uint8Array | undefined): Uint8Array => {
+      if (key === undefined) return randomBytes(KEY_LENGTH)
+      this.#identity = identity
+      if (this.#keys.mayChange) this.#digest = digestOf(key)
+      return key
+    }
+    const key = identity === undefined ? undefined : this.#keys.find(identity, signal)
+    return key instanceof Promise ? key.then(use) : use(key)
+  }
+}
+
+/** Of this process alone: the digest of a weak key is of no use elsewhere. */
+const DIGEST_KEY = randomBytes(32)
+const digestOf = (key: Uint8Array): Buffer => createHmac('sha256', DIGEST_KEY).update(key).digest()
+
+class PskServerExchange implements ServerExchange {
+  readonly requestsCertificate: boolean = false
+  readonly #signal: AbortSignal
+  readonly #identity: PskIdentity
+
+  constructor(keys: PskKeys, realm: string | undefined, signal: AbortSignal) {
+    this.#signal = signal
+    this.#identity = new PskIdentity(keys, realm)
+  }
+
+  /** Without a hint there is no ServerKeyExchange (RFC 4279 section 2). */
+  messages(): readonly never[] {
+    return []
+  }
+
+  clientKeyExchange(body: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    const reader = new ByteReader(body)
+    const bytes = reader.vector(2)
+    reader.end()
+    const key = this.#identity.find(bytes, this.#signal)
+    return key instanceof Promise ? key.then(found => pskPremaster(found)) : pskPremaster(key)
+  }
+
+  identity(): ProvenIdentity {
+    return this.#identity.proven
+  }
+}
+
+class PskClientExchange implements ClientExchange {
+  readonly expectsCertificate: boolean = false
+  readonly #key: ClientKey
+
+  constructor(key: ClientKey) {
+    this.#key = key
+  }
+
+  /** A hint for the identity is read and not followed: whom to be is not for an unproven server to say. */
+  serverKeyExchange(body: Uint8Array): void {
+    const reader = new ByteReader(body)
+    reader.vector(2)
+    reader.end()
+  }
+
+  answer(): ReturnType<ClientExchange['answer']> {
+    return { clientKeyExchange: vector(2, Buffer.from(this.#key.identity)), premaster: pskPremaster(this.#key.key) }
+  }
+
+  /** A shared key proves that the server has it, and no name. */
+  identity(): ReturnType<ClientExchange['identity']> {
+    return { user: undefined }
+  }
+}
+
+/** Pre-shared keys alone (RFC 4279 section 2). */
+export const pskKeyExchange = (keys: PskKeys | undefined, clientKey: ClientKey | undefined, realm: string | undefined): KeyExchange => ({
+  name: 'psk',
+  ...(keys !== undefined && { server: ({ signal }: ServerParameters): ServerExchange => new PskServerExchange(keys, realm, signal) }),
+  ...(clientKey !== undefined && { client: (_: ClientParameters): ClientExchange => new PskClientExchange(clientKey) })
+})

@@ -1,0 +1,107 @@
+import type { Clock, User } from '@iopa/transport'
+import type { ResumableSession } from '../handshake/resumption.ts'
+import type { ProvenIdentity } from '../key-exchange/key-exchange.ts'
+import { wipe } from '../suites/key-schedule.ts'
+
+/** How many sessions are kept, and for how long. */
+export interface SessionBounds {
+  readonly sessions: number
+  /** Of one owner: a user, or a certificate. */
+  readonly perOwner: number
+  /** Of all peers that have proven nothing. */
+  readonly withoutOwner: number
+  /** Milliseconds; RFC 5246 F.1.4 advises 24 hours at most. */
+  readonly lifetime: number
+}
+
+export const SESSION_BOUNDS: SessionBounds = { sessions: 10_000, perOwner: 8, withoutOwner: 1000, lifetime: 3_600_000 }
+
+interface KeptSession {
+  readonly session: ResumableSession
+  readonly owner: string
+  /** `elapsed()` of the clock. */
+  readonly until: number
+}
+
+const NOBODY = ''
+
+/** Whose share a session counts for. */
+const ownerOf = ({ user, certificate }: ProvenIdentity): string => {
+  if (user !== undefined) return `${user['by']} ${user.id}`
+  const { fingerprint256 = NOBODY } = (certificate?.() ?? {}) as { readonly fingerprint256?: string }
+  return fingerprint256
+}
+
+/** Sessions that may be resumed, the oldest first. Each owner has a share, so that nobody displaces the sessions of many others. */
+export class SessionStore {
+  readonly #clock: Pick<Clock, 'now' | 'elapsed'>
+  readonly #bounds: SessionBounds
+  readonly #sessions = new Map<string, KeptSession>()
+  readonly #owners = new Map<string, Set<string>>()
+
+  constructor(clock: Pick<Clock, 'now' | 'elapsed'>, bounds: SessionBounds = SESSION_BOUNDS) {
+    this.#clock = clock
+    this.#bounds = bounds
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** Keeps a session under a name; its secret belongs to the store from then on. */
+  add(name: string, session: ResumableSession): void {
+    this.delete(name)
+    const owner = ownerOf(session.identity)
+    let names = this.#owners.get(owner)
+    if (names === undefined) this.#owners.set(owner, (names = new Set()))
+    this.#sessions.set(name, { session, owner, until: this.#clock.elapsed() + this.#bounds.lifetime })
+    names.add(name)
+    if (names.size > (owner === NOBODY ? this.#bounds.withoutOwner : this.#bounds.perOwner)) this.delete(names.values().next().value as string)
+    if (this.#sessions.size > this.#bounds.sessions) this.delete(this.#sessions.keys().next().value as string)
+  }
+
+  /** The session of this name with a copy of its secret, unless it or its certificate has expired. */
+  get(name: string): ResumableSession | undefined {
+    const session = this.#valid(name)
+    // The one that is kept is overwritten at the next revocation: an association must not come to live with a secret of zeros.
+    return session && { ...session, masterSecret: Buffer.from(session.masterSecret) }
+  }
+
+  /** Whether there is a valid session of this name. */
+  has(name: string): boolean {
+    return this.#valid(name) !== undefined
+  }
+
+  #valid(name: string): ResumableSession | undefined {
+    const kept = this.#sessions.get(name)
+    if (kept === undefined) return undefined
+    // What would be refused in a full handshake must not live on.
+    const { until = Number.POSITIVE_INFINITY } = kept.session.identity
+    if (this.#clock.elapsed() < kept.until && this.#clock.now() <= until) return kept.session
+    this.delete(name)
+    return undefined
+  }
+
+  /** Forgets a session, and overwrites its secret. */
+  delete(name: string): void {
+    const kept = this.#sessions.get(name)
+    if (kept === undefined) return
+    this.#sessions.delete(name)
+    wipe(kept.session.masterSecret)
+    const names = this.#owners.get(kept.owner)
+    names?.delete(name)
+    if (names?.size === 0) this.#owners.delete(kept.owner)
+  }
+
+  /** Forgets the sessions of all users for whom this is true. */
+  revoke(matches: (user: User) => boolean): void {
+    for (const [name, { session }] of this.#sessions) {
+      const { user } = session.identity
+      if (user !== undefined && matches(user)) this.delete(name)
+    }
+  }
+
+  clear(): void {
+    for (const name of [...this.#sessions.keys()]) this.delete(name)
+  }
+}

@@ -1,0 +1,73 @@
+import { HeaderMap, IopaError, type Trailers } from '@iopa/transport'
+import { isOfConnection } from '../message/answer-fields.ts'
+import { checkField } from '../message/answer-head.ts'
+
+/** What tells how a message is framed, routed, authenticated or read has to be known before its body (RFC 9110 section 6.5.1). */
+const BEFORE_THE_BODY: ReadonlySet<string> = new Set(
+  `age authorization cache-control content-encoding content-range content-type cookie date expect expires host if-match if-modified-since
+  if-none-match if-range if-unmodified-since location max-forwards pragma proxy-authenticate proxy-authorization range retry-after set-cookie vary
+  warning www-authenticate`.split(/\s+/)
+)
+
+/** What trailers need to know of their request. */
+export interface TrailedRequest {
+  /** Names and values that came after its body, once that was read. */
+  readonly received: readonly string[]
+  /** True while the head of an answer with trailers can still be written. */
+  readonly open: boolean
+}
+
+/** The fields after the body of a request, and those after the body of its answer. */
+export class RequestTrailers implements Trailers {
+  readonly #request: TrailedRequest
+  readonly #values = new Map<string, string | (() => string | Promise<string>)>()
+
+  constructor(request: TrailedRequest) {
+    this.#request = request
+  }
+
+  get received(): HeaderMap {
+    return new HeaderMap([...this.#request.received])
+  }
+
+  set(name: string, value: string | (() => string | Promise<string>)): boolean {
+    checkField(name, typeof value === 'string' ? value : '')
+    const lower = name.toLowerCase()
+    if (isOfConnection(lower) || BEFORE_THE_BODY.has(lower))
+      throw new IopaError(500, 'bad-header-name', `'${name}' must come before the body: set it as a header of the answer.`)
+    if (!this.#request.open) return false
+    this.#values.set(lower, value)
+    return true
+  }
+
+  /** The names that are sent, for the field Trailer; empty for none. */
+  get names(): string {
+    return [...this.#values.keys()].join(', ')
+  }
+
+  /** Names and values, by turns. @throws IopaError 500 for a value that HTTP cannot carry, and what a function throws */
+  async fields(): Promise<string[]> {
+    const fields: string[] = []
+    for (const [name, value] of this.#values) {
+      const text = typeof value === 'string' ? value : await value()
+      checkField(name, text)
+      fields.push(name, text)
+    }
+    return fields
+  }
+}
+
+/** A body that ends when its trailers are made. */
+export async function* trailed(
+  body: AsyncIterable<Uint8Array>,
+  trailers: RequestTrailers,
+  made: (fields: readonly string[]) => void
+): AsyncGenerator<Uint8Array> {
+  yield* body
+  made(await trailers.fields())
+}
+
+/** A body in memory as a stream. */
+export async function* inOnePiece(body: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (body.length > 0) yield body
+}

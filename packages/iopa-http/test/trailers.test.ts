@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto'
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
+import { App, type Context } from '@iopa/appbuilder'
+import { describe, expect, test } from 'vitest'
+import { ask, atEnd, Peer, serve } from './support.ts'
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('base64')
+const CHUNKED = 'POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'
+
+/** Answers with the body of the request, and its digest behind it. */
+const withDigest = async (context: Context): Promise<unknown> => {
+  const text = await context.text()
+  context['server.Trailers'].set('Content-Digest', async () => digest(text))
+  context['server.Trailers'].set('x-checked', 'ä')
+  return text
+}
+
+describe('trailers of a request', () => {
+  test('are there when its body was read, apart from its headers', async () => {
+    const seen: unknown[] = []
+    const { port } = await serve(async context => {
+      const trailers = context['server.Trailers']
+      seen.push([...trailers.received])
+      await context.text()
+      seen.push([...trailers.received], context['iopa.Headers'].get('x-sum'))
+      return 'read'
+    })
+    const peer = new Peer(port).send(`${CHUNKED}3\r\nabc\r\n0\r\nX-Sum: 900\r\nx-sum:  1\r\nContent-Type: text/evil\r\n\r\n`)
+    await peer.until(/read/)
+    expect(seen).toEqual([
+      [],
+      [
+        ['X-Sum', '900'],
+        ['x-sum', '1'],
+        ['Content-Type', 'text/evil']
+      ],
+      undefined
+    ])
+  })
+
+  test('are none of the next request on the connection', async () => {
+    const seen: number[] = []
+    const { port } = await serve(async context => {
+      await context.text()
+      seen.push([...context['server.Trailers'].received].length)
+      return 'ok'
+    })
+    const peer = new Peer(port).send(`${CHUNKED}0\r\nX-Sum: 1\r\n\r\n${CHUNKED}1\r\na\r\n0\r\n\r\n`)
+    await peer.until(/ok.*ok/s)
+    expect(seen).toEqual([1, 0])
+  })
+
+  test('come over HTTP/2', async () => {
+    const { origin } = await serve(
+      async context => {
+        await context.text()
+        return [...context['server.Trailers'].received]
+      },
+      { http2: true }
+    )
+    const session = connectHttp2(origin)
+    atEnd(() => session.destroy())
+    const stream = session.request({ ':path': '/', ':method': 'POST' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '7' }))
+    stream.end('body')
+    let text = ''
+    for await (const chunk of stream) text += String(chunk)
+    expect(JSON.parse(text)).toEqual([['x-sum', '7']])
+  })
+})
+
+describe('trailers of an answer', () => {
+  test('follow a body in chunks, and are announced', async () => {
+    const { port } = await serve(withDigest)
+    const peer = new Peer(port).send(`${CHUNKED}3\r\nabc\r\n0\r\n\r\n`)
+    const text = await peer.until(/\r\n0\r\n.*\r\n\r\n$/s)
+    expect(text).toMatch(/\r\ntransfer-encoding: chunked\r\ntrailer: content-digest, x-checked\r\n/)
+    expect(text).not.toMatch(/content-length/)
+    expect(text).toContain(`\r\n\r\n3\r\nabc\r\n0\r\ncontent-digest: ${digest('abc')}\r\nx-checked: ä\r\n\r\n`)
+  })
+
+  test('are made when a stream has ended, and leave the connection in order', async () => {
+    const { port } = await serve(context => {
+      const hash = createHash('sha256')
+      context['server.Trailers'].set('content-digest', () => hash.digest('base64'))
+      return (async function* () {
+        for (const part of ['one ', 'two']) {
+          hash.update(part)
+          yield Buffer.from(part)
+        }
+      })()
+    })
+    const request = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    const text = await new Peer(port).send(request + request).until(/(?:content-digest: .*){2}\r\n\r\n$/s)
+    expect(text.match(/HTTP\/1\.1 200|content-digest: [^\r]+/g)).toEqual([
+      'HTTP/1.1 200',
+      `content-digest: ${digest('one two')}`,
+      'HTTP/1.1 200',
+      `content-digest: ${digest('one two')}`
+    ])
+  })
+
+  test('follow the body over HTTP/2', async () => {
+    const { origin } = await serve(withDigest, { http2: true })
+    const session = connectHttp2(origin)
+    atEnd(() => session.destroy())
+    const stream = session.request({ ':path': '/', ':method': 'POST' })
+    let trailers: IncomingHttpHeaders = {}
+    stream.on('trailers', headers => {
+      trailers = headers
+    })
+    stream.end('abc')
+    let text = ''
+    for await (const chunk of stream) text += String(chunk)
+    expect([text, trailers['content-digest'], trailers['x-checked']]).toEqual(['abc', digest('abc'), 'ä'])
+  })
+
+  test('are refused where there is nothing that they could follow', async () => {
+    const results: unknown[] = []
+    let late: Context['server.Trailers'] | undefined
+    const { port } = await serve(context => {
+      late = context['server.Trailers']
+      results.push(late.set('x-sum', '1'))
+      return context.method === 'DELETE' ? null : 'body'
+    })
+    for (const line of ['GET / HTTP/1.0', 'HEAD / HTTP/1.1', 'DELETE / HTTP/1.1', 'GET / HTTP/1.1'])
+      await ask(port, `${line}\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
+    results.push(late?.set('x-sum', '1'))
+    // Only the answer says whether it has a body.
+    expect(results).toEqual([false, false, true, true, false])
+    const app = new App({ logger: false }).use(context => String(context['server.Trailers'].set('x-sum', '1')))
+    expect(await (await app.invoke({ 'iopa.Path': '/' })).text()).toBe('false')
+  })
+
+  test.each(['Content-Length', 'transfer-encoding', 'Trailer', 'Host', 'content-type', 'Set-Cookie', 'If-Match', 'a b', ''])(
+    'must not be %s',
+    async name => {
+      const { port } = await serve(context => {
+        expect(() => context['server.Trailers'].set(name, '1')).toThrow(expect.objectContaining({ status: 500 }))
+        return 'ok'
+      })
+      expect(await ask(port, 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(/ 200 OK/)
+    }
+  )
+
+  test.each([
+    ['throws', () => Promise.reject(new Error('no digest'))],
+    ['gives what HTTP cannot carry', () => 'a\r\nset-cookie: b']
+  ])('cut the answer where the function %s', async (_, value) => {
+    const { port } = await serve(context => {
+      context['server.Trailers'].set('x-sum', value)
+      return 'body'
+    })
+    const text = await ask(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    expect(text).toMatch(/4\r\nbody\r\n$/)
+  })
+})
