@@ -163,6 +163,7 @@ export type IopaErrorCode =
   | 'next-called-late'
   | 'next-called-twice'
   | 'no-content-format'
+  | 'no-dtls'
   | 'no-form'
   | 'no-host'
   | 'no-port'

@@ -48,6 +48,10 @@ export interface Validity {
 /** The sender of the request, set by the authentication of the app. */
 export interface User {
   readonly id: string
+  /** By what proof it is known: `psk`, `certificate`, `rpk`, `oscore`, `bearer`, `basic`, `cookie`, or the name that a scheme was given. */
+  readonly by?: string | undefined
+  /** Where the id is valid, in case there are several such places: the same id of two realms is two users. */
+  readonly realm?: string | undefined
   /** How long its observers and connections last; without it until they end by themselves. */
   readonly valid?: Validity
   readonly [claim: string]: unknown

@@ -20,17 +20,20 @@ import {
   type OpenOptions,
   optionError,
   type RequestProtection,
+  type SecuredDatagrams,
   type TlsOptions,
   type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
 import { type LinkProtection, tokensOf } from './client/client-protection.ts'
 import { openDatagrams } from './client/datagram-client.ts'
+import { openSecured } from './client/secured-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { szxFor } from './codec/block.ts'
 import { type ExtensionOptions, extensionsOf } from './codec/extensions.ts'
 import { COAP_KEYS } from './keys.ts'
 import { listenDatagrams } from './listeners/datagram-listener.ts'
+import { listenSecured } from './listeners/secured-listener.ts'
 import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf } from './messages/addresses.ts'
@@ -47,14 +50,19 @@ const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
 export interface CoapOptions extends ExtensionOptions {
   /** Address to listen on; 127.0.0.1 unless given. */
   readonly host?: string
-  /** Port to listen on; 5683 unless given, 0 lets the system choose. */
+  /** Port to listen on; 5683 unless given, 5684 where DTLS alone is served; 0 lets the system choose. */
   readonly port?: number
-  /** Serves `coap:` over UDP; true unless given. */
+  /** Serves `coap:` over UDP; true unless given, or `dtls` is. */
   readonly udp?: boolean
   /** Serves `coap+tcp:` on the same port number. */
   readonly tcp?: boolean
   /** Serves `coaps+tcp:` with a certificate or with pre-shared keys, on port 5684 or `port`. */
   readonly tls?: TlsOptions & { readonly port?: number }
+  /**
+   * Serves `coaps:` (`dtls()` of @iopa/dtls), on port 5684 or `port`, and opens clients for it. Plain UDP is off then unless `udp` is true; with it DTLS
+   * has the port after `port`.
+   */
+  readonly dtls?: SecuredDatagrams
   /** Serves off loopback although no middleware provides `server.User`. */
   readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
@@ -74,10 +82,12 @@ export interface CoapOptions extends ExtensionOptions {
    * Peers on loopback and on connections need not show it.
    */
   readonly amplification?: number | boolean
-  /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups. */
+  /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups. They need plain UDP. */
   readonly multicast?: boolean | readonly string[]
   /** Protects messages from end to end, such as `oscore()` of `@iopa/oscore`, in both roles and over every scheme. */
   readonly protect?: MessageProtection
+  /** What groups answer: everything, or `discovery`, requests for /.well-known/core; that alone beside `dtls`, unless given. */
+  readonly multicastServes?: 'everything' | 'discovery'
   readonly clock?: Clock
   /** The network to bind and to connect on, in place of node:dgram, node:net and node:tls. */
   readonly network?: DatagramNetwork & Partial<ByteNetwork>
@@ -89,6 +99,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   udp: true,
   tcp: true,
   tls: true,
+  dtls: true,
   allowUnauthenticated: true,
   limits: true,
   transmission: true,
@@ -101,17 +112,18 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   codes: true,
   criticalOptions: true,
   tokenLength: true,
+  multicastServes: true,
   clock: true,
   network: true
 }
 
 /** A listener of CoAP, which may serve several schemes. */
 export interface CoapListener extends Listener {
-  /** Where each of them is served: `coap:`, `coap+tcp:`, `coaps+tcp:`, as far as they are. */
+  /** Where each of them is served: `coap:`, `coap+tcp:`, `coaps:`, `coaps+tcp:`, as far as they are. */
   readonly urls: readonly URL[]
 }
 
-/** CoAP for an app: a server over UDP, and clients. */
+/** CoAP for an app: a server over UDP, DTLS, TCP and TLS, and clients. */
 export const coap = (options: CoapOptions = {}): Transport => {
   checkOptions('coap()', options, OPTIONS, coap)
   checkTlsOptions('coap()', options.tls, coap, { port: true })
@@ -119,9 +131,14 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
   const { blockSize = 1024, amplification = 3, collectUpTo = 16_384, protect } = options
+  const { dtls, udp = dtls === undefined, tcp = false, multicastServes } = options
   const extensions = extensionsOf(options)
   if (szxFor(blockSize) < 0 || 16 << szxFor(blockSize) !== blockSize)
     throw optionError(`blockSize is a power of two from 16 to 1024, not ${blockSize}.`)
+  if (multicastServes !== undefined && multicastServes !== 'everything' && multicastServes !== 'discovery')
+    throw optionError("multicastServes of coap() is 'everything' or 'discovery'.")
+  if (!udp && options.multicast !== undefined && options.multicast !== false)
+    throw optionError('A group is reached by plain UDP alone: say udp: true in coap(), or leave multicast out.')
 
   if (!(collectUpTo >= 0)) throw optionError(`collectUpTo is a number of bytes, at least 0, not ${collectUpTo}.`)
 
@@ -130,7 +147,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const counters = countersOf(own, 'coap')
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
-    own.assertProtected(address, options.allowUnauthenticated === true || options.protect?.exclusive === true)
+    if (protect?.exclusive !== true && (udp || tcp || options.tls !== undefined || dtls?.exclusive !== true))
+      own.assertProtected(address, options.allowUnauthenticated)
     const use = protect === undefined ? undefined : await useProtection(protect, { clock, limits: own.limits, logger: own.logger })
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const settings: ServerSettings = {
@@ -140,21 +158,26 @@ export const coap = (options: CoapOptions = {}): Transport => {
       szx: szxFor(blockSize),
       amplification: factor,
       leisure: parameters.leisure,
+      discoveryOnly: (multicastServes ?? (dtls === undefined ? 'everything' : 'discovery')) === 'discovery',
       lifetime: parameters.exchangeLifetime,
       extensions,
       collected: collectUpTo,
       protection: use === undefined ? undefined : { name: protect!.name, option: protect!.option, active: use.active }
     }
     const listeners: Listener[] = []
-    const { port = DEFAULT_PORT, multicast = false } = options
+    const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, multicast = false } = options
     const groups = multicast === true ? (address.includes(':') ? GROUPS_IPV6 : GROUPS_IPV4) : multicast || []
     try {
-      if (options.udp !== false) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters }))
-      if (options.tcp === true) {
+      if (udp) listeners.push(await listenDatagrams({ settings, network, address, port, groups, transmission: parameters }))
+      if (tcp) {
         const open = (at: number): Promise<Listener> => listenStreams({ settings, network: streams, address, port: at, tls: undefined })
         const chosen = port === 0 && listeners[0] !== undefined ? Number(listeners[0].url.port) : port
         // The port that the system has chosen for UDP may be taken in TCP.
         listeners.push(await open(chosen).catch((error: unknown) => (port === 0 && chosen !== 0 ? open(0) : Promise.reject(error))))
+      }
+      if (dtls !== undefined) {
+        const at = port === 0 || !(udp || tcp) ? port : port + 1
+        listeners.push(await listenSecured({ settings, network, dtls, address, port: at, transmission: parameters }))
       }
       if (options.tls !== undefined) {
         const { port: tlsPort = port === 0 ? 0 : DEFAULT_TLS_PORT, ...tls } = options.tls
@@ -171,18 +194,10 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const openLink = async (url: URL, opening: OpenOptions): Promise<Link> => {
     const protection = protect === undefined ? undefined : await linkProtection(protect, url, opening)
     try {
-      if (url.protocol !== 'coap:') return await openStreams(url, streams, opening, extensions, protection)
+      if (url.protocol !== 'coap:' && url.protocol !== 'coaps:') return await openStreams(url, streams, opening, extensions, protection)
       const { confirmable = true } = options
-      return await openDatagrams({
-        url,
-        options: opening,
-        network,
-        transmission: parameters,
-        szx: szxFor(blockSize),
-        confirmable,
-        extensions,
-        protection
-      })
+      const init = { url, options: opening, network, transmission: parameters, szx: szxFor(blockSize), confirmable, extensions, protection }
+      return await (url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls }))
     } catch (error) {
       await protection?.release()
       throw error
@@ -191,7 +206,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
 
   return {
     name: 'coap',
-    schemes: ['coap', 'coap+tcp', 'coaps+tcp'],
+    schemes: ['coap', 'coaps', 'coap+tcp', 'coaps+tcp'],
     clustered: cluster.isWorker,
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     keys: COAP_KEYS,
@@ -228,7 +243,7 @@ const linkProtection = async (protect: MessageProtection, url: URL, { clock, lim
 /** Several listeners as one, whose URL is that of the first; `closed` is called when all of them have closed. */
 const joined = (listeners: readonly Listener[], closed: () => Promise<void> | undefined): CoapListener => {
   const first = listeners[0]
-  if (first === undefined) throw new IopaError(500, 'nothing-to-serve', 'coap() serves nothing: leave udp on, or set tcp or tls.')
+  if (first === undefined) throw new IopaError(500, 'nothing-to-serve', 'coap() serves nothing: leave udp on, or set tcp, tls or dtls.')
   const secure = listeners.find(({ reload }) => reload !== undefined)
   return {
     url: first.url,

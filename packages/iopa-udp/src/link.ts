@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import {
+  type Association,
   bodyTooLarge,
   checkTarget,
   type DatagramChannel,
@@ -13,41 +14,75 @@ import {
   type LinkAnswer,
   type LinkEnd,
   type LinkRequestOptions,
+  linkLost,
   type OpenOptions,
   type OutgoingRequest,
+  openAssociation,
   receivedAnswer,
-  requestBytes
+  requestBytes,
+  type SecuredDatagrams
 } from '@iopa/transport'
 import { addressOf } from './address.ts'
 import { MAX_DATAGRAM } from './datagram-limit.ts'
 
-/** Where a link sends to, and what makes its sockets. */
+/** Where a link sends to, and how it gets there. */
 interface Target {
-  readonly network: DatagramNetwork
   readonly address: string
   readonly port: number
   /** Most bytes of a body. */
   readonly bodyLimit: number
+  /** Opens a channel to it: a socket, or a session of its own. `lost` is called when a session has ended. */
+  open(lost: () => void): Promise<DatagramChannel>
 }
 
-/** A link to the address of a `udp:` URL; nothing is sent yet. Rejects when the name has no address. */
-export const openLink = async (url: URL, network: DatagramNetwork, raw: boolean, options: OpenOptions): Promise<Link> => {
+/** How datagrams are sent. */
+export interface LinkSettings {
+  readonly raw: boolean
+  readonly dtls: SecuredDatagrams | undefined
+}
+
+/** A link to the address of a `udp:` or `udps:` URL; nothing is sent yet but a handshake. Rejects when the name has no address, or the handshake fails. */
+export const openLink = async (url: URL, network: DatagramNetwork, { raw, dtls }: LinkSettings, options: OpenOptions): Promise<Link> => {
   checkTarget(url, options)
-  if (url.port === '' || url.port === '0') throw new IopaError(400, 'no-port', `Write the port: udp://${url.hostname || 'host'}:7001.`)
-  if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS: use tcps: or coaps+tcp:.')
-  const address = await addressOf(url.hostname.replace(/^\[|\]$/g, ''), 'connect')
+  const { protocol, hostname } = url
+  if (url.port === '' || url.port === '0') throw new IopaError(400, 'no-port', `Write the port: ${protocol}//${hostname || 'host'}:7001.`)
+  if (options.tls) throw new IopaError(400, 'tls-scheme', 'UDP has no TLS: use udps: with udp({ dtls }), tcps: or coaps+tcp:.')
+  const secure = protocol === 'udps:'
+  if (secure && dtls === undefined)
+    throw new IopaError(500, 'no-dtls', `A link to ${protocol}//${url.host} needs keys: write udp({ dtls: dtls({ psk: { identity: key } }) }).`)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const address = await addressOf(host, 'connect')
   options.signal.throwIfAborted()
-  const target: Target = { network, address, port: Number(url.port), bodyLimit: options.limits.body }
-  return raw ? new RawLink(target) : new BagLink(target, await bind(target))
+  const port = Number(url.port)
+  const open = async (lost: () => void): Promise<DatagramChannel> =>
+    secure ? session(await openAssociation({ host, addresses: [address], port, network, dtls: dtls!, options }), lost) : bind(network, address)
+  const target: Target = { address, port, bodyLimit: options.limits.body, open }
+  if (raw) return new RawLink(target)
+  let link: BagLink | undefined
+  return (link = new BagLink(target, await open(() => link?.lost())))
 }
 
 /** A separate socket for the answers, bound to loopback if the peer is there. */
-const bind = ({ network, address }: Target): Promise<DatagramChannel> => {
+const bind = (network: DatagramNetwork, address: string): Promise<DatagramChannel> => {
   const ipv6 = address.includes(':')
   return network.bind({ host: isLoopback(address) ? (ipv6 ? '::1' : '127.0.0.1') : ipv6 ? '::' : '0.0.0.0', port: 0 })
 }
 
-/** A datagram that is lost is not sent again: its request times out, and the link itself is never lost. */
+/** A session as a channel: whatever comes through it is from the peer, and goes to the peer. */
+const session = (association: Association, lost: () => void): DatagramChannel => {
+  const { channel, peer } = association
+  const { address, port } = peer.proven
+  return {
+    localAddress: channel.localAddress,
+    localPort: channel.localPort,
+    raw: channel.raw,
+    open: receiver => association.begin(bytes => receiver.message(bytes, address, port), lost),
+    send: bytes => peer.send(bytes),
+    close: () => channel.close()
+  }
+}
+
+/** A datagram that is lost is not sent again: its request times out, and the link itself is lost with its session alone. */
 abstract class UdpLink implements Link {
   readonly concurrency: number = Number.POSITIVE_INFINITY
   readonly closed: Promise<LinkEnd>
@@ -69,6 +104,11 @@ abstract class UdpLink implements Link {
 
   async close(): Promise<void> {
     this.#ended({ reason: 'finish' })
+  }
+
+  /** Its session has ended. */
+  lost(): void {
+    this.#ended({ reason: 'lost' })
   }
 
   protected isPeer(address: string, port: number): boolean {
@@ -121,6 +161,12 @@ class BagLink extends UdpLink {
     await super.close()
   }
 
+  override lost(): void {
+    super.lost()
+    for (const { reject } of [...this.#waiting.values()]) reject(linkLost({ sent: true }))
+    void this.#socket.close()
+  }
+
   #receive(bytes: Uint8Array, address: string, port: number): void {
     if (!this.isPeer(address, port)) return
     try {
@@ -142,12 +188,12 @@ class BagLink extends UdpLink {
   }
 }
 
-/** Plain datagrams do not identify their request, so each request has its own socket. */
+/** Plain datagrams do not identify their request, so each request has its own socket, or its own session. */
 class RawLink extends UdpLink {
   async request(message: OutgoingRequest, { signal }: LinkRequestOptions): Promise<LinkAnswer> {
     const body = (await requestBytes(message, this.target.bodyLimit, signal)) ?? new Uint8Array()
     if (body.length > MAX_DATAGRAM) throw bodyTooLarge(MAX_DATAGRAM)
-    const socket = await bind(this.target)
+    const socket = await this.target.open(() => undefined)
     let abort = (): void => undefined
     try {
       signal.throwIfAborted()

@@ -1,4 +1,4 @@
-import type { Clock, DatagramNetwork, Limits } from '@iopa/transport'
+import type { Clock, DatagramNetwork, Limits, SecuredDatagrams } from '@iopa/transport'
 
 /** Options of `udp()`. */
 export interface UdpOptions {
@@ -8,6 +8,8 @@ export interface UdpOptions {
   readonly port?: number
   /** `'bag'`, the default: a JSON object per datagram. `'raw'`: each datagram is a DATA request. */
   readonly framing?: 'bag' | 'raw'
+  /** Serves `udps:` in place of `udp:`, and opens clients for it (`dtls()` of @iopa/dtls). */
+  readonly dtls?: SecuredDatagrams
   /** Listens off loopback although no middleware authenticates. */
   readonly allowUnauthenticated?: boolean
   readonly limits?: Partial<Limits> | undefined
@@ -20,6 +22,7 @@ export const UDP_OPTIONS: Record<keyof UdpOptions, true> = {
   host: true,
   port: true,
   framing: true,
+  dtls: true,
   allowUnauthenticated: true,
   limits: true,
   clock: true,

@@ -6,9 +6,10 @@ import {
   bodyTooLarge,
   byteBody,
   type Clock,
+  type Context,
+  type ContextInit,
   type Counters,
   type DatagramChannel,
-  type DatagramReceiver,
   decodeBagRequest,
   type Endpoint,
   encodeBagAnswer,
@@ -19,48 +20,65 @@ import {
   reasonPhrase,
   type SealedAnswer
 } from '@iopa/transport'
-import { answerLimit, FaultBudget } from './datagram-limit.ts'
-import { Endpoints } from './endpoints.ts'
+import { FaultBudget } from './datagram-limit.ts'
 
 type Seq = number | string | undefined
 
 const NOT_OBSERVABLE = new IopaError(501, 'not-observable', 'UDP cannot detect that an observer has left: observe over tcp or coap.')
 const STATUS_KEY = '"iopa.StatusCode"'
 
-/** A datagram socket of a listener: each datagram is a request, each answer a datagram. */
-export class DatagramServer implements DatagramReceiver {
-  readonly #channel: DatagramChannel
+/** What serves the datagrams of a channel. */
+export interface Served {
+  readonly server: DatagramServer
+  /** Ends what is not in work any more, and the channel. */
+  close(): Promise<void>
+}
+
+/** What serving needs. */
+export interface Serving {
+  readonly channel: DatagramChannel
+  readonly host: Host
+  readonly clock: Clock
+  readonly raw: boolean
+  readonly counters: Counters
+}
+
+/** What a server of datagrams is made of. */
+export interface DatagramServerInit {
+  readonly host: Host
+  readonly clock: Clock
+  readonly raw: boolean
+  readonly counters: Pick<Counters, 'refusal'>
+  /** Sends an answer to where its request came from. */
+  send(endpoint: Endpoint, bytes: Uint8Array): void
+  /** Most bytes of the answer to a request of `size` bytes. */
+  limitOf(endpoint: Endpoint, size: number): number
+}
+
+/** Each datagram is a request, each answer a datagram. */
+export class DatagramServer {
+  readonly #init: DatagramServerInit
   readonly #host: Host
-  readonly #raw: boolean
-  readonly #endpoints: Endpoints
   readonly #faults: FaultBudget
-  readonly #counters: Pick<Counters, 'refusal'>
   /** Takes no more requests. */
   closing = false
 
-  constructor(channel: DatagramChannel, host: Host, clock: Clock, raw: boolean, counters: Pick<Counters, 'refusal'>) {
-    this.#channel = channel
-    this.#host = host
-    this.#raw = raw
-    this.#endpoints = new Endpoints(channel, host.limits)
-    this.#faults = new FaultBudget(clock)
-    this.#counters = counters
-    channel.open(this)
+  constructor(init: DatagramServerInit) {
+    this.#init = init
+    this.#host = init.host
+    this.#faults = new FaultBudget(init.clock)
   }
 
-  message(bytes: Uint8Array, address: string, port: number): void {
-    // Port 0 cannot be answered (RFC 768).
-    if (this.closing || port === 0) return
-    const endpoint = this.#endpoints.of(address, port)
-    if (this.#raw)
-      this.#run({ method: 'DATA', path: '/', query: '', rawPath: '/', endpoint, source: new DatagramSource(bytes) }, bytes.length, undefined)
-    else this.#bag(bytes, endpoint)
+  /** Takes a datagram from an endpoint; `connection` is that of its session, if it has one. */
+  receive(bytes: Uint8Array, endpoint: Endpoint, connection?: Context): void {
+    if (this.closing) return
+    if (this.#init.raw) {
+      const init = { method: 'DATA', path: '/', query: '', rawPath: '/', endpoint, source: new DatagramSource(bytes) }
+      this.#run(init, connection, bytes.length, undefined)
+    } else this.#bag(bytes, endpoint, connection)
   }
 
-  /** Ignores socket errors: an unreachable peer is not a failure of this server. */
-  error(): void {}
-
-  #bag(bytes: Uint8Array, endpoint: Endpoint): void {
+  #bag(bytes: Uint8Array, endpoint: Endpoint, connection: Context | undefined): void {
     const { limits } = this.#host
     const size = bytes.length
     const bag = decodeBagRequest(bytes, limits)
@@ -73,12 +91,12 @@ export class DatagramServer implements DatagramReceiver {
     else if (bag.observe !== undefined) this.#refuse(NOT_OBSERVABLE, endpoint, size, bag.seq)
     else {
       const { method, path, query, seq } = bag
-      this.#run({ method, path, query, rawPath: path, endpoint, source: new BagSource(bag) }, size, seq)
+      this.#run({ method, path, query, rawPath: path, endpoint, source: new BagSource(bag) }, connection, size, seq)
     }
   }
 
-  #run(init: Parameters<Host['create']>[0], size: number, seq: Seq): void {
-    const request = this.#host.create(init)
+  #run(init: ContextInit, connection: Context | undefined, size: number, seq: Seq): void {
+    const request = this.#host.create(init, connection)
     request['iopa.Seq'] = seq
     try {
       holdBytes(request, size)
@@ -91,7 +109,7 @@ export class DatagramServer implements DatagramReceiver {
   }
 
   #report({ status, code }: IopaError, endpoint: Endpoint): void {
-    this.#counters.refusal(status, code, endpoint)
+    this.#init.counters.refusal(status, code, endpoint)
   }
 
   #refuse(error: IopaError, endpoint: Endpoint, size: number, seq: Seq): void {
@@ -105,8 +123,8 @@ export class DatagramServer implements DatagramReceiver {
   }
 
   #send(request: AnsweredContext, answer: SealedAnswer, size: number, seq: Seq): void {
-    const limit = answerLimit(request.endpoint.remoteAddress, size)
-    if (this.#raw) {
+    const limit = this.#init.limitOf(request.endpoint, size)
+    if (this.#init.raw) {
       // A body that the status leaves out is still a stream.
       const bytes = answer.payload === null || answer.isStream ? null : answer.payloadBytes
       this.#transmit(request, bytes !== null && bytes.length <= limit ? bytes : null)
@@ -126,8 +144,7 @@ export class DatagramServer implements DatagramReceiver {
   }
 
   #transmit(request: AnsweredContext, bytes: Uint8Array | null): void {
-    const { remotePort, remoteAddress } = request.endpoint
-    if (bytes !== null) this.#channel.send(bytes, remotePort, remoteAddress)
+    if (bytes !== null) this.#init.send(request.endpoint, bytes)
     void request.end()
   }
 }

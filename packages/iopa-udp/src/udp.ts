@@ -13,11 +13,11 @@ export function udp(options: UdpOptions = {}): Transport {
   const network = options.network ?? datagramNetwork()
   return {
     name: 'udp',
-    schemes: ['udp'],
+    schemes: ['udp', 'udps'],
     bodies: limit => bodyBudget(limit, getHeapStatistics().heap_size_limit),
     capabilities: { [CAPABILITIES.Udp]: { version: '5.0.0', framing, observe: false } },
     listen: host => listen(host.withLimits(options.limits), network, options),
-    open: (url, opening) => openLink(url, network, framing === 'raw', opening)
+    open: (url, opening) => openLink(url, network, { raw: framing === 'raw', dtls: options.dtls }, opening)
   }
 }
 

@@ -36,7 +36,9 @@ export {
   parseJson,
   reasonPhrase,
   STATUS,
-  schemeOf
+  sameUser,
+  schemeOf,
+  userKeyOf
 } from '@iopa/constants'
 export type { EndReason, Excerpt, LinkAnswer, Payload, Problem, ReceivedAnswer, SealedAnswer } from '@iopa/context'
 export type {
@@ -94,6 +96,8 @@ export type {
   SecuredTarget,
   SecurityEnvironment
 } from './channels/secured-datagrams.ts'
+export type { Association, Handshake } from './client/association.ts'
+export { openAssociation } from './client/association.ts'
 export type { Client, RequestOptions } from './client/client.ts'
 export { connect } from './client/connect.ts'
 export { answerTimeout, badAnswer, channelClosed, connectionLost, linkLost, lossOf, observationRefused, overloaded } from './client/failures.ts'
@@ -108,6 +112,8 @@ export type { Connection } from './connections/connections.ts'
 export { Connections } from './connections/connections.ts'
 export type { Counters, Counts } from './connections/counters.ts'
 export { countersOf } from './connections/counters.ts'
+export type { SecuredSession, SecuredSessionsInit, SessionHandlers } from './connections/secured-sessions.ts'
+export { SecuredSessions } from './connections/secured-sessions.ts'
 export type { Clock, TimerHandle, TimerOptions } from './contract/clock.ts'
 export { systemClock } from './contract/clock.ts'
 export type {

@@ -21,6 +21,10 @@ import { CoapLink } from './coap-link.ts'
 /** Half of the requests that a server of ours handles at once for one peer. */
 const LOOPBACK_NSTART = 32
 
+/** What NSTART may grow to towards an address: it protects networks (RFC 7252 section 4.7), and loopback is none. */
+export const nstartLimitOf = ({ nstartLimit, nstart }: Transmission, address: string): number =>
+  nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : nstart)
+
 /** What a client over datagrams is made of. */
 export interface DatagramClientInit {
   readonly url: URL
@@ -39,7 +43,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
   const { url, options, network, transmission, szx, confirmable, extensions, protection } = init
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
-  if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL.')
+  if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL; coaps: has the keys of coap({ dtls }).')
   const host = hostOf(url)
   const port = url.port === '' ? 5683 : Number(url.port)
   const address = await destinationOf({ host, port, network, clock, signal })
@@ -50,8 +54,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     clock,
     transmission,
     limits: { ...messageLimits(limits), peers: 16 },
-    // NSTART protects networks (RFC 7252 section 4.7); loopback is none.
-    nstartLimit: transmission.nstartLimit ?? (isLoopback(address) ? LOOPBACK_NSTART : transmission.nstart),
+    nstartLimit: nstartLimitOf(transmission, address),
     // A message that cannot be sent is retransmitted, and then times out.
     onError: () => undefined
   })

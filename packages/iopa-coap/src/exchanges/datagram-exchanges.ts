@@ -4,7 +4,8 @@ import { encodeEmpty, encodeReply } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { NO_OPTIONS, Options } from '../codec/options.ts'
-import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
+import type { MessageHandlers } from '../messages/layer-parts.ts'
+import type { MessageLayer } from '../messages/message-layer.ts'
 import type { MessageLimits } from '../messages/parameters.ts'
 import type { ConfirmableListener, Peer } from '../messages/peer.ts'
 import type { Exchange } from './exchange.ts'
@@ -27,6 +28,8 @@ export class DatagramExchange implements Exchange<Peer> {
   readonly remote: Peer
   readonly message: ReceivedMessage
   readonly toMulticast: boolean
+  /** True when it came from the latest address of an association, where it is answered. */
+  readonly unproven: boolean
   /** Distinguishes the message from another of the same id. */
   fingerprint = 0
   /** True when an Empty acknowledgement was sent, so that the response follows as a message of its own. */
@@ -36,11 +39,12 @@ export class DatagramExchange implements Exchange<Peer> {
   steps = 0
   readonly #exchanges: DatagramExchanges
 
-  constructor(exchanges: DatagramExchanges, remote: Peer, message: ReceivedMessage, toMulticast: boolean) {
+  constructor(exchanges: DatagramExchanges, remote: Peer, message: ReceivedMessage, toMulticast: boolean, unproven: boolean) {
     this.#exchanges = exchanges
     this.remote = remote
     this.message = message
     this.toMulticast = toMulticast
+    this.unproven = unproven
   }
 
   respond(code: number, options: Options, payload: Uint8Array): void {
@@ -89,8 +93,8 @@ export class DatagramExchanges implements MessageHandlers {
     return this.inFlight === 0
   }
 
-  request(peer: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean): boolean {
-    const exchange = new DatagramExchange(this, peer, message, toMulticast)
+  request(peer: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean, unproven: boolean): boolean {
+    const exchange = new DatagramExchange(this, peer, message, toMulticast, unproven)
     exchange.fingerprint = fingerprint
     const { inFlight, inFlightPerPeer, inFlightPerAddress = Number.POSITIVE_INFINITY } = this.#limits
     const { home } = peer
@@ -143,13 +147,13 @@ export class DatagramExchanges implements MessageHandlers {
 
   /** Sends the response of an exchange; called by it, once. */
   respond(exchange: DatagramExchange, code: number, options: Options, payload: Uint8Array): void {
-    const { remote: peer, message } = exchange
+    const { remote: peer, message, unproven } = exchange
     const { type } = message
-    if (type !== TYPE.CON) this.#layer.transmit(peer, encodeReply(message, type, peer.nextId(), code, options, payload))
+    if (type !== TYPE.CON) this.#layer.transmit(peer, encodeReply(message, type, peer.nextId(), code, options, payload), false, unproven)
     else {
       const bytes = encodeReply(message, exchange.acknowledged ? TYPE.CON : TYPE.ACK, message.id, code, options, payload)
-      if (exchange.acknowledged) this.#layer.sendConfirmable(peer, bytes, SEPARATE)
-      else this.#layer.acknowledge(peer, message, exchange.fingerprint, bytes)
+      if (exchange.acknowledged) this.#layer.sendConfirmable(peer, bytes, unproven ? SEPARATE_TO_LATEST : SEPARATE)
+      else this.#layer.acknowledge(peer, message, exchange.fingerprint, bytes, unproven)
     }
     this.inFlight--
     peer.home.load--
@@ -167,8 +171,8 @@ export class DatagramExchanges implements MessageHandlers {
     if (this.#layer.draining) this.#layer.settled()
   }
 
-  #acknowledge({ remote, message, fingerprint }: DatagramExchange): void {
-    this.#layer.acknowledge(remote, message, fingerprint, encodeEmpty(TYPE.ACK, message.id))
+  #acknowledge({ remote, message, fingerprint, unproven }: DatagramExchange): void {
+    this.#layer.acknowledge(remote, message, fingerprint, encodeEmpty(TYPE.ACK, message.id), unproven)
   }
 }
 
@@ -178,3 +182,5 @@ const SEPARATE: ConfirmableListener = {
   reset() {},
   expired() {}
 }
+
+const SEPARATE_TO_LATEST: ConfirmableListener = { ...SEPARATE, toLatest: true }

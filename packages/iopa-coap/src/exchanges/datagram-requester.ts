@@ -4,7 +4,8 @@ import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type Message, type ReceivedMessage, TYPE, tokenKey } from '../codec/message.ts'
 import type { Options } from '../codec/options.ts'
 import { USUAL_TOKEN } from '../codec/token-length.ts'
-import type { MessageHandlers, MessageLayer } from '../messages/message-layer.ts'
+import type { MessageHandlers } from '../messages/layer-parts.ts'
+import type { MessageLayer } from '../messages/message-layer.ts'
 import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { Tokens } from './tokens.ts'
@@ -28,6 +29,8 @@ export class DatagramRequester implements Requester, MessageHandlers {
   readonly maxPayload: number
   echo: Uint8Array | undefined = undefined
   heard: (() => void) | undefined = undefined
+  /** Called where a request ends of which no transmission was acknowledged, while nothing at all came from the peer. */
+  unanswered: (() => void) | undefined = undefined
   readonly idle: boolean = true
   readonly #init: DatagramRequesterInit
   readonly #tokens: Tokens
@@ -49,7 +52,14 @@ export class DatagramRequester implements Requester, MessageHandlers {
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
     }
-    const open: OpenDatagramRequest = new OpenDatagramRequest(this.#init, { token, confirmable, listener, forget, heard: () => this.heard?.() })
+    const open: OpenDatagramRequest = new OpenDatagramRequest(this.#init, {
+      token,
+      confirmable,
+      listener,
+      forget,
+      heard: () => this.heard?.(),
+      unanswered: () => this.unanswered?.()
+    })
     this.#waiting.set(key, open)
     open.send(code, options, payload)
     return open
@@ -88,6 +98,7 @@ interface OpenDatagramRequestInit {
   /** Takes the token out. */
   readonly forget: () => void
   readonly heard: () => void
+  readonly unanswered: () => void
 }
 
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
@@ -152,6 +163,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   expired(): void {
     this.#confirmable = undefined
     this.fail(answerTimeout())
+    this.#init.unanswered()
   }
 
   fail(error: unknown): void {
@@ -161,9 +173,12 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   close(): void {
+    const { peer } = this.#requester
+    const { retransmissions = 0, sentAt = 0 } = this.#confirmable ?? {}
     this.#closed = true
     this.#stop()
     this.#init.forget()
+    if (retransmissions > 0 && peer.heard < sentAt) this.#init.unanswered()
   }
 
   #stop(): void {

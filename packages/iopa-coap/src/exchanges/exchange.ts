@@ -6,10 +6,10 @@ import type { Options } from '../codec/options.ts'
 export interface Remote {
   /** Made by the server with the first request. */
   endpoint: Endpoint | undefined
-  /** The context of the connection; absent on datagrams. */
-  readonly connection?: Context
-  /** The user of the connection, which a request may have changed; absent on datagrams. */
-  readonly user?: ConnectionUser | undefined
+  /** The context of the connection or association; undefined on plain datagrams. */
+  readonly connection?: Context | undefined
+  /** The user of that, which a request may have changed. */
+  readonly user?: Pick<ConnectionUser, 'look'> | undefined
   readonly address: string
   readonly port: number
   /** True when it has shown that it receives what is sent to its address, or need not. */

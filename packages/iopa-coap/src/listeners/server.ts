@@ -30,6 +30,8 @@ export interface ServerSettings {
   readonly amplification: number
   /** Responses to a multicast request are spread over so many milliseconds. */
   readonly leisure: number
+  /** True where a multicast request gets a response for /.well-known/core alone. */
+  readonly discoveryOnly: boolean
   /** Milliseconds for which parts of a body, in either direction, are kept. */
   readonly lifetime: number
   /** What the app takes beyond the messages that this package knows. */
@@ -67,7 +69,7 @@ export interface Server<R extends Remote> {
 
 /** Builds the server that answers the requests of one listener. */
 export const serverOver = <R extends Remote>(settings: ServerSettings, transport: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, lifetime, extensions, collected, protection } = settings
+  const { host, clock, counters, szx, amplification, leisure, discoveryOnly, lifetime, extensions, collected, protection } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -93,6 +95,7 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, transport
     formats,
     registrar: observers,
     extensions,
+    discoveryOnly,
     introduce: remote => transport.introduce(remote as R),
     ...(protection === undefined ? undefined : { bars: (remote, path) => !(remote instanceof AssociatedRemote) && protection.active.requires(path) })
   })

@@ -19,7 +19,7 @@ const unmapped = (address: string): string => {
 }
 
 /** The addresses of a host. @throws IopaError 502 for a name that is unknown. */
-const addressesOf = async (host: string): Promise<string[]> => {
+export const addressesOf = async (host: string): Promise<string[]> => {
   if (isIP(host)) return [unmapped(host)]
   try {
     return [...new Set((await lookup(host, { all: true })).map(({ address }) => unmapped(address)))]

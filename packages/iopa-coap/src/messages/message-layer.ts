@@ -1,10 +1,11 @@
-import type { Clock, DatagramChannel } from '@iopa/transport'
+import type { DatagramChannel, SecuredPeer } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { decode, encodeEmpty } from '../codec/datagram-codec.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
+import { probe } from './address-probe.ts'
 import { CoarseTimer } from './coarse-timer.ts'
 import { Deduplication, fingerprintOf } from './deduplication.ts'
-import type { MessageLimits, Transmission } from './parameters.ts'
+import { type MessageHandlers, type MessageLayerInit, NO_HANDLERS, rejects } from './layer-parts.ts'
 import { type Confirmable, type ConfirmableListener, creditFor, type Peer } from './peer.ts'
 import { PeerTable } from './peer-table.ts'
 import { Retransmission } from './retransmission.ts'
@@ -13,39 +14,9 @@ import { Retransmission } from './retransmission.ts'
 const TICK = 50
 const IDLE_TICK = 1000
 
-/** What the layer above does with messages. None of these may throw. */
-export interface MessageHandlers {
-  /** Takes a request that was not received before; true while its acknowledgement is still to come. */
-  request(peer: Peer, message: ReceivedMessage, fingerprint: number, toMulticast: boolean): boolean
-  /** The answer to a request for whose peer there is no room. */
-  refusal(message: ReceivedMessage): Uint8Array
-  /** Takes a response in a message of its own; false when no request waits for it, and it is rejected. */
-  response(peer: Peer, message: ReceivedMessage): boolean
-  /** Called with each step of the timer; true while there is something to acknowledge. */
-  step(): boolean
-  /** True while every request has its response. */
-  readonly idle: boolean
-}
-
-/** What a message layer works on. */
-export interface MessageLayerInit {
-  readonly channel: DatagramChannel
-  readonly clock: Clock
-  readonly transmission: Transmission
-  readonly limits: MessageLimits
-  /** What NSTART may grow to; it does not grow unless given. */
-  readonly nstartLimit?: number
-  /** How many times what it has sent a peer may be sent while it is not verified; unbounded unless given. */
-  readonly amplification?: number
-  /** Called with errors of the channel and faults in a handler. */
-  readonly onError: (error: unknown) => void
-  /** Called for a datagram that is no message, or for whose peer there is no room. */
-  readonly refused?: (status: number, code: string, address: string, port: number) => void
-}
-
 /** The message layer of RFC 7252 section 4 over one datagram channel, for both roles. */
 export class MessageLayer {
-  readonly #channel: DatagramChannel
+  readonly #channel: DatagramChannel | undefined
   readonly #init: MessageLayerInit
   readonly #amplification: number
   readonly #peers: PeerTable
@@ -72,7 +43,7 @@ export class MessageLayer {
       queue: limits.queue,
       clock,
       timer: this.#timer,
-      transmit: (peer, bytes, onTrust) => this.transmit(peer, bytes, onTrust),
+      transmit: (peer, bytes, { onTrust, toLatest }) => this.transmit(peer, bytes, onTrust, toLatest),
       suspect: peer => this.#peers.suspect(peer),
       onError
     })
@@ -83,7 +54,7 @@ export class MessageLayer {
   /** Begins to receive, for the layer above. */
   open(handlers: MessageHandlers): void {
     this.#handlers = handlers
-    this.#channel.open({
+    this.#channel?.open({
       message: (bytes, address, port, toMulticast) => this.receive(bytes, address, port, toMulticast === true),
       error: this.#init.onError
     })
@@ -120,13 +91,46 @@ export class MessageLayer {
     try {
       const peer = this.#peers.find(address, port)
       if (type >= TYPE.ACK) {
-        if (peer !== undefined) this.#receiveReply(peer, message)
+        if (peer !== undefined) this.#receiveReply(peer, message, false)
       } else if (code !== CODE.EMPTY && code < 32) this.#receiveRequest(peer ?? this.#add(address, port), message, port, address, toMulticast)
-      else if (peer !== undefined && code >= 64 && code < 192) this.#receiveResponse(peer, message)
-      else this.#reject(message, port, address)
+      else if (peer !== undefined && code >= 64 && code < 192) this.#receiveResponse(peer, message, false)
+      else if (rejects(message)) this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
     } catch (error) {
       this.#init.onError(error)
     }
+  }
+
+  /** Takes a datagram of an association; `unproven` is true for one from its latest address. Never throws, whatever it holds. */
+  receiveFrom(peer: Peer, bytes: Uint8Array, unproven: boolean): void {
+    if (this.#closed || peer.list === 'none') return
+    const message = decode(bytes)
+    peer.follow()
+    try {
+      if ('malformed' in message) {
+        this.#init.refused?.(400, 'malformed-message', peer.address, peer.port)
+        if (message.malformed === 'reset') this.transmit(peer, encodeEmpty(TYPE.RST, message.id), false, unproven)
+        return
+      }
+      const { type, code } = message
+      if (type >= TYPE.ACK) this.#receiveReply(peer, message, unproven)
+      else if (code !== CODE.EMPTY && code < 32) this.#takeRequest(peer, message, false, unproven)
+      else if (code >= 64 && code < 192) this.#receiveResponse(peer, message, unproven)
+      else if (rejects(message)) this.transmit(peer, encodeEmpty(TYPE.RST, message.id), false, unproven)
+      if (unproven) probe(peer, this.#timer.seconds)
+    } catch (error) {
+      this.#init.onError(error)
+    }
+  }
+
+  /** The peer that an association is, until that ends. */
+  associate(association: SecuredPeer): Peer {
+    this.#timer.arm(IDLE_TICK)
+    return this.#peers.associate(association, this.#timer.seconds)
+  }
+
+  /** The association of a peer has ended: what waits for its acknowledgement is given up, and everything that it has sent is forgotten. */
+  dissociate(peer: Peer): void {
+    if (peer.list !== 'none') this.#peers.dissociate(peer)
   }
 
   /**
@@ -134,16 +138,16 @@ export class MessageLayer {
    * Undefined when too many wait, or when the layer is closed.
    */
   sendConfirmable(peer: Peer, bytes: Uint8Array | undefined, listener: ConfirmableListener): Confirmable | undefined {
-    if (this.#closed) return undefined
+    if (this.#closed || peer.list === 'none') return undefined
     this.#timer.arm(TICK)
     return this.#retransmission.send(peer, bytes, listener)
   }
 
   /** Sends the acknowledgement of a confirmable request, Empty or with the response, and keeps it for duplicates of the request. */
-  acknowledge(peer: Peer, message: ReceivedMessage, fingerprint: number, bytes: Uint8Array): void {
-    if (this.#closed) return
+  acknowledge(peer: Peer, message: ReceivedMessage, fingerprint: number, bytes: Uint8Array, toLatest: boolean): void {
+    if (this.#closed || peer.list === 'none') return
     this.#deduplication.record(peer, message, fingerprint, this.#timer.seconds, bytes)
-    this.transmit(peer, bytes)
+    this.transmit(peer, bytes, false, toLatest)
   }
 
   /** Rejects a message with a reset. */
@@ -154,10 +158,11 @@ export class MessageLayer {
 
   /**
    * Sends bytes to a peer. What an unverified one may not be sent is dropped, as if it had been lost: a peer that asks again may be sent more.
-   * `onTrust` allows a few datagrams beyond that. Never throws.
+   * `onTrust` allows a few datagrams beyond that. `toLatest` is for what answers a message from the latest address of an association. Never throws.
    */
-  transmit(peer: Peer, bytes: Uint8Array, onTrust = false): void {
-    if (peer.verified || peer.admit(bytes.length, onTrust)) this.#send(bytes, peer.port, peer.address)
+  transmit(peer: Peer, bytes: Uint8Array, onTrust = false, toLatest = false): void {
+    if (peer.association !== undefined) peer.association.send(bytes, toLatest ? 'latest' : 'proven')
+    else if (peer.verified || peer.admit(bytes.length, onTrust)) this.#send(bytes, peer.port, peer.address)
   }
 
   /** Gives up a confirmable message without calling its listener. */
@@ -193,59 +198,68 @@ export class MessageLayer {
   #send(bytes: Uint8Array, port: number, address: string): void {
     if (this.#closed) return
     try {
-      this.#channel.send(bytes, port, address)
+      this.#channel?.send(bytes, port, address)
     } catch (error) {
       this.#init.onError(error)
     }
   }
 
   #receiveRequest(peer: Peer | undefined, message: ReceivedMessage, port: number, address: string, toMulticast: boolean): void {
-    if (peer === undefined) {
+    if (peer !== undefined) this.#takeRequest(peer, message, toMulticast, false)
+    else {
       this.#init.refused?.(503, 'too-many-peers', address, port)
       if (!toMulticast) this.#send(this.#handlers.refusal(message), port, address)
-      return
     }
+  }
+
+  #takeRequest(peer: Peer, message: ReceivedMessage, toMulticast: boolean, unproven: boolean): void {
     const now = this.#timer.seconds
     peer.heard = now
     if (!peer.verified) peer.credit += creditFor(message.bytes.length, this.#amplification)
     const fingerprint = fingerprintOf(message)
     const repeat = this.#deduplication.repeatFor(peer, message, fingerprint, now)
     if (repeat !== undefined) {
-      if (repeat.length > 0) this.transmit(peer, repeat)
+      if (repeat.length > 0) this.transmit(peer, repeat, false, unproven)
       return
     }
-    if (!this.#handlers.request(peer, message, fingerprint, toMulticast)) return
+    if (!this.#handlers.request(peer, message, fingerprint, toMulticast, unproven)) return
     peer.duplicates.suspend(message.id)
     this.#timer.arm(TICK)
   }
 
-  #receiveResponse(peer: Peer, message: ReceivedMessage): void {
-    const { port, address } = peer
+  #receiveResponse(peer: Peer, message: ReceivedMessage, unproven: boolean): void {
     const now = this.#timer.seconds
     peer.heard = now
     const fingerprint = fingerprintOf(message)
     const repeat = this.#deduplication.repeatForResponse(peer, message, fingerprint, now)
     if (repeat !== undefined) {
-      if (repeat.length > 0) this.#send(repeat, port, address)
+      if (repeat.length > 0) this.#reply(peer, repeat, unproven)
       return
     }
     if (!this.#handlers.response(peer, message)) {
       // A notification for an observation that was given up ends by this reset, whatever its type (RFC 7641 section 3.6).
-      this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
+      this.#reply(peer, encodeEmpty(TYPE.RST, message.id), unproven)
       return
     }
     const acknowledgement = message.type === TYPE.CON ? encodeEmpty(TYPE.ACK, message.id) : undefined
     peer.duplicates.record(message.id, fingerprint, now, acknowledgement)
-    if (acknowledgement !== undefined) this.#send(acknowledgement, port, address)
+    if (acknowledgement !== undefined) this.#reply(peer, acknowledgement, unproven)
+  }
+
+  /** Sends the acknowledgement or reset of a response, which does not count against what an unverified peer may be sent. */
+  #reply(peer: Peer, bytes: Uint8Array, toLatest: boolean): void {
+    if (peer.association === undefined) this.#send(bytes, peer.port, peer.address)
+    else this.transmit(peer, bytes, false, toLatest)
   }
 
   /** An acknowledgement or a reset; what matches nothing is ignored (RFC 7252 section 4.2). */
-  #receiveReply(peer: Peer, message: ReceivedMessage): void {
+  #receiveReply(peer: Peer, message: ReceivedMessage, unproven: boolean): void {
     const now = this.#timer.seconds
     peer.heard = now
     const confirmable = peer.outstanding.get(message.id)
     if (message.type === TYPE.RST) {
       if (message.code !== CODE.EMPTY) return
+      if (unproven && peer.probe?.answeredBy(peer, message.id)) return
       const listener = confirmable === undefined ? peer.resetListeners.get(message.id) : confirmable.listener
       if (listener === undefined) {
         peer.stray()
@@ -268,11 +282,6 @@ export class MessageLayer {
     }
   }
 
-  /** A confirmable message that means nothing here is reset, a ping among them; a non-confirmable one is ignored. */
-  #reject(message: ReceivedMessage, port: number, address: string): void {
-    if (message.type === TYPE.CON || message.code !== CODE.EMPTY) this.#send(encodeEmpty(TYPE.RST, message.id), port, address)
-  }
-
   #add(address: string, port: number): Peer | undefined {
     this.#timer.arm(IDLE_TICK)
     return this.#peers.add(address, port, this.#timer.seconds)
@@ -287,13 +296,4 @@ export class MessageLayer {
     if (!this.#retransmission.idle || pending) this.#timer.arm(TICK)
     else if (this.#peers.size > 0) this.#timer.arm(IDLE_TICK)
   }
-}
-
-/** Until the layer above opens it. */
-const NO_HANDLERS: MessageHandlers = {
-  request: () => false,
-  refusal: ({ id }) => encodeEmpty(TYPE.RST, id),
-  response: () => false,
-  step: () => false,
-  idle: true
 }

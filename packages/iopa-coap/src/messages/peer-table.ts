@@ -1,4 +1,4 @@
-import { isLoopback } from '@iopa/transport'
+import { isLoopback, type SecuredPeer } from '@iopa/transport'
 import type { AnswerRingBudget } from './answer-ring.ts'
 import type { MessageLimits } from './parameters.ts'
 import { Peer, type PeerAddress, type PeerKeeper } from './peer.ts'
@@ -13,6 +13,9 @@ const TRUST = 16
 /** Bytes of the ids of one peer: all 65,536 that there are, and what any peer may have. */
 const HANDLED_BYTES = 2 * 1024 * 1024
 const HANDLED_SHARE = 32 * 1024
+
+/** An association shares nothing with others of its address. */
+const NO_PEERS: Map<number, Peer> = new Map()
 
 /** Bounds of a peer table. */
 export interface PeerTableInit {
@@ -87,6 +90,24 @@ export class PeerTable implements PeerKeeper {
     return peer
   }
 
+  /** The peer that an association is: it stays until `dissociate`, in seconds. Associations are bounded where they are made. */
+  associate(association: SecuredPeer, now: number): Peer {
+    const { budget, handledBudget } = this.#init
+    const { address, port } = association.proven
+    const home: PeerAddress = { peers: NO_PEERS, load: 0, trust: 0 }
+    const peer = new Peer({ address, port, now, keeper: this, home, budget, handledBudget, credit: 0, association })
+    peer.verified = true
+    peer.pin()
+    this.#busy.append(peer)
+    this.#size++
+    return peer
+  }
+
+  /** Forgets the peer of an association that has ended. */
+  dissociate(peer: Peer): void {
+    this.#forget(peer)
+  }
+
   /** Something that kept a peer has ended: it may be forgotten again, unless something else keeps it. */
   rest(peer: Peer): void {
     const { list } = peer
@@ -114,9 +135,13 @@ export class PeerTable implements PeerKeeper {
     this.expire(now - lifetime)
   }
 
-  /** Forgets those that are idle and were last heard before, in seconds. */
+  /** Forgets those that are idle and were last heard before, in seconds; of an association only what it has sent. */
   expire(before: number): void {
-    for (const peer of this) if (!peer.busy && peer.heard < before) this.#forget(peer)
+    for (const peer of this) {
+      if (peer.heard >= before) continue
+      if (!peer.busy) this.#forget(peer)
+      else if (peer.association !== undefined && peer.inFlight === 0) peer.clear()
+    }
   }
 
   clear(): void {
@@ -182,8 +207,10 @@ export class PeerTable implements PeerKeeper {
     this.#takeOut(peer)
     this.#size--
     const { home } = peer
-    home.peers.delete(peer.port)
-    if (home.peers.size === 0) this.#addresses.delete(peer.address)
+    if (peer.association === undefined) {
+      home.peers.delete(peer.port)
+      if (home.peers.size === 0) this.#addresses.delete(peer.address)
+    }
     this.#init.abandon(peer)
     peer.clear()
   }

@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto'
-import type { Endpoint } from '@iopa/transport'
+import type { Context, Endpoint, SecuredPeer } from '@iopa/transport'
 import { MAX_SZX } from '../codec/block.ts'
 import type { ReceivedMessage } from '../codec/message.ts'
+import type { AddressProbe } from './address-probe.ts'
 import { AnswerRing, type AnswerRingBudget } from './answer-ring.ts'
 
 // Most peers never need these; a peer gets collections of its own with its first entry.
@@ -35,6 +36,8 @@ export interface ConfirmableListener {
   renewal?(): Uint8Array | undefined
   /** True where the peer has not asked for this very message, so that an unverified peer may have sent too little for it. */
   readonly onTrust?: boolean
+  /** True for what answers a message from the latest address of an association. */
+  readonly toLatest?: boolean
 }
 
 /** What the sender of a non-confirmable message learns of it. */
@@ -79,6 +82,12 @@ export interface PeerKeeper {
   trust(peer: Peer): void
 }
 
+/** The session of a server's association: its connection, and what watches the user of that. */
+export interface PeerSession {
+  readonly connection: Context
+  look(by: Context): void
+}
+
 /** What a peer is made of. */
 export interface PeerInit {
   readonly address: string
@@ -90,12 +99,20 @@ export interface PeerInit {
   readonly budget: AnswerRingBudget
   readonly handledBudget: AnswerRingBudget
   readonly credit: number
+  readonly association?: SecuredPeer | undefined
 }
 
-/** One endpoint that exchanges datagrams with us, and all that the message layer keeps for it. */
+/** One endpoint that exchanges datagrams with us, or one security association, and all that the message layer keeps for it. */
 export class Peer {
-  readonly address: string
-  readonly port: number
+  /** That of an association may change. */
+  address: string
+  port: number
+  /** The association that it is; undefined for an endpoint, which is known by its address. */
+  readonly association: SecuredPeer | undefined
+  /** Set by the layer above for an association that a server has accepted. */
+  session: PeerSession | undefined = undefined
+  /** The ping to its latest address. */
+  probe: AddressProbe | undefined = undefined
   /** Set by the layer above with the first request. */
   endpoint: Endpoint | undefined = undefined
   /** What a datagram can carry. */
@@ -138,7 +155,8 @@ export class Peer {
   #trusted = 0
   #strayReplies = 0
 
-  constructor({ address, port, now, keeper, home, budget, handledBudget, credit }: PeerInit) {
+  constructor({ address, port, now, keeper, home, budget, handledBudget, credit, association }: PeerInit) {
+    this.association = association
     this.#keeper = keeper
     this.home = home
     this.credit = credit
@@ -148,6 +166,23 @@ export class Peer {
     this.lookedAt = now
     this.duplicates = new AnswerRing(budget)
     this.handled = new AnswerRing(handledBudget)
+  }
+
+  get connection(): Context | undefined {
+    return this.session?.connection
+  }
+
+  get user(): PeerSession | undefined {
+    return this.session
+  }
+
+  /** Takes over the address that its association has proven. */
+  follow(): void {
+    const { address, port } = this.association!.proven
+    if (port === this.port && address === this.address) return
+    this.address = address
+    this.port = port
+    if (this.endpoint !== undefined) this.endpoint = { ...this.endpoint, remoteAddress: address, remotePort: port }
   }
 
   /** Keeps it from being forgotten, until `unpin` is called as often. */

@@ -16,7 +16,7 @@ export interface RetransmissionInit {
   readonly clock: Pick<Clock, 'elapsed'>
   /** The time of the message layer. */
   readonly timer: Pick<CoarseTimer, 'seconds'>
-  transmit(peer: Peer, bytes: Uint8Array, onTrust: boolean): void
+  transmit(peer: Peer, bytes: Uint8Array, listener: ConfirmableListener): void
   /** A peer lets a message be retransmitted, and has never acknowledged one. */
   readonly suspect: (peer: Peer) => void
   /** Called with faults in a listener. */
@@ -149,7 +149,7 @@ export class Retransmission {
     if (first !== undefined) first.previous = confirmable
     confirmable.next = first
     this.#first = confirmable
-    this.#init.transmit(peer, bytes, confirmable.listener.onTrust === true)
+    this.#init.transmit(peer, bytes, confirmable.listener)
   }
 
   #repeat(confirmable: Confirmable, now: number): void {
@@ -175,7 +175,7 @@ export class Retransmission {
       renewal[3] = id & 255
       confirmable.bytes = renewal
     }
-    this.#init.transmit(peer, confirmable.bytes!, confirmable.listener.onTrust === true)
+    this.#init.transmit(peer, confirmable.bytes!, confirmable.listener)
   }
 
   #expire(confirmable: Confirmable): void {

@@ -38,6 +38,8 @@ export interface ResourceServerParts<R extends Remote> {
   readonly formats: FormatTable
   readonly registrar: Registrar<R>
   readonly extensions: Extensions
+  /** True where a multicast request gets a response for /.well-known/core alone. */
+  readonly discoveryOnly: boolean
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
   /** True where requests for a path have to be protected, and those of this remote are not. */
@@ -73,7 +75,8 @@ export class ResourceServer<R extends Remote> {
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
       if (this.#parts.bars?.(remote, request.path)) throw new Refusal(CODE.UNAUTHORIZED, 'Requests for this path have to be protected.')
       // A code that the app has named is one that it takes from a group.
-      if (exchange.toMulticast && code !== CODE.GET && code <= CODE.IPATCH) {
+      const foreign = code !== CODE.GET && code <= CODE.IPATCH
+      if (exchange.toMulticast && (foreign || (this.#parts.discoveryOnly && request.path !== WELL_KNOWN_CORE))) {
         exchange.suppress()
         return
       }

@@ -86,6 +86,8 @@ export interface SecuredChannel {
 export interface SecuredDatagrams {
   /** Its name in messages, such as 'dtls'. */
   readonly name: string
+  /** True where every peer of a listener has to prove an identity, so that it admits proven peers alone; false unless given. */
+  readonly exclusive?: boolean
   /** Secures a channel, which it opens and closes from then on. @throws IopaError 500 for a configuration that cannot serve the role. */
   over(channel: DatagramChannel, environment: SecurityEnvironment): SecuredChannel
 }

@@ -1,0 +1,15 @@
+import type { User } from './iopa-keys.ts'
+
+/**
+ * A user as text, for sessions, budgets and whatever else belongs to a user over all of its connections: equal for the same id of the same realm,
+ * however that was proven. The key of no user is empty.
+ */
+export const userKeyOf = (user: User | null | undefined): string => {
+  if (user === undefined || user === null) return ''
+  const { id, realm } = user
+  // Quoted and escaped: unlike any other key, and without U+0000 and lone surrogates, which a store may not tell apart.
+  return realm === undefined ? JSON.stringify(id) : JSON.stringify([realm, id])
+}
+
+/** True for the same id of the same realm, proven in the same way. */
+export const sameUser = (a: User, b: User): boolean => a.id === b.id && a.by === b.by && a.realm === b.realm
