@@ -1,5 +1,8 @@
-// pnpm oscore-crash [times]: kills a sender of OSCORE so often, and looks for Partial IVs that were used twice; npm test runs a short form of it.
+// pnpm oscore-crash [times]: kills a sender of OSCORE, and cuts the power under another one, as often, and looks for Partial IVs that were used twice;
+// npm test runs a short form of it.
 import { run } from './pnpm.js'
 
 const [times = '1000'] = process.argv.slice(2)
-process.exit(await run('npx', ['vitest', 'run', 'packages/oscore/test/kill.test.ts'], { OSCORE_KILLS: times }))
+process.exit(
+  await run('npx', ['vitest', 'run', 'packages/oscore/test/kill.test.ts', 'packages/oscore/test/number-store.test.ts'], { OSCORE_KILLS: times })
+)

@@ -1,4 +1,5 @@
 import { type MessageProtection, markFactory } from '@iopa/transport'
+import { OPTION } from './messages/option-numbers.ts'
 import { checkOscoreOptions, type OscoreOptions } from './options.ts'
 import { Protection } from './protection.ts'
 
@@ -14,6 +15,7 @@ export const oscore = (options: OscoreOptions): MessageProtection => {
   let users = 0
   return {
     name: 'oscore',
+    option: OPTION.OSCORE,
     exclusive: require === true,
     start: async environment => {
       running ??= new Protection(contexts, require, store, environment)

@@ -42,11 +42,13 @@ export class ProtectedOscoreRequest implements ProtectedRequest {
     if (value === undefined) return this.#fail(unprotected(response))
     const header = value === null ? undefined : decodeOscoreOption(value)
     if (header === undefined) return this.#fail(changed())
-    const { partialIv, kidContext } = header
+    const { partialIv, kidContext, kid } = header
     if (kidContext !== undefined && source.rederived(context, requestPartialIv, header, response.payload)) {
       this.#answered = true
       return { code: CODE.UNAUTHORIZED, options: [[OPTION.ECHO, again]], payload: NOTHING }
     }
+    // A response needs neither; nothing authenticates them but that they are the ones of the context.
+    if (!isOrNone(kid, context.recipientId) || !isOrNone(kidContext, context.kidContext)) return this.#fail(changed())
     const nonce = partialIv === undefined ? context.ownNonce(requestPartialIv) : context.peerNonce(partialIv)
     const plaintext = context.unseal(nonce, context.authenticatedData(context.senderId, requestPartialIv), response.payload)
     const message = plaintext === undefined ? undefined : decodePlaintext(plaintext)
@@ -77,6 +79,9 @@ export class ProtectedOscoreRequest implements ProtectedRequest {
     return undefined
   }
 }
+
+const isOrNone = (given: Uint8Array | undefined, own: Uint8Array | undefined): boolean =>
+  given === undefined || (own !== undefined && Buffer.compare(given, own) === 0)
 
 const isResponse = ({ code, options }: PlainMessage): boolean => {
   const kind = code >> 5

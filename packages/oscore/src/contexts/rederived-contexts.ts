@@ -64,7 +64,8 @@ export class RederivedContexts implements ContextSource {
     { kidContext, partialIv }: ProtectedFields,
     open: (context: SecurityContext) => Opening | Promise<Opening>
   ): ReturnType<ContextSource['rederive']> {
-    if (this.#ended) return undefined
+    // A replay in a context that exists is no first request.
+    if (this.#ended || (kidContext !== undefined && this.candidates(kidContext).length > 0)) return undefined
     // A peer that has lost nothing itself may not name a context (RFC 8613 appendix B.2).
     const id = kidContext === undefined ? (this.#keys.idContext ?? NOTHING) : decodeCborBytes(kidContext)
     if (id === undefined || id.length > MOST_ID_CONTEXT) return undefined

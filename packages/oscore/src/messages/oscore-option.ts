@@ -10,8 +10,6 @@ export interface OscoreHeader {
 const KID = 0x08
 const KID_CONTEXT = 0x10
 const RESERVED = 0xe0
-/** Bytes of the kid context that its length field can express. */
-export const MOST_KID_CONTEXT = 255
 
 const NOTHING = new Uint8Array(0)
 
