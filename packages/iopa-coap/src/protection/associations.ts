@@ -4,8 +4,15 @@ import type { Remote } from '../exchanges/exchange.ts'
 /** How often associations that nothing uses are looked for, in milliseconds. */
 const SWEEP = 30_000
 
+/** Bytes of payload that one protected message carries on a connection: what is larger is cut into inner blocks (RFC 8613 section 4.1.3.4.2). */
+const MOST_PAYLOAD = 8 * 1024
+
 /** Bytes that protection adds to a response: its option, a tag, and what is outside and inside. */
 export const PROTECTION_OVERHEAD = 64
+
+/** Bytes of payload that one message has room for when it is protected; on datagrams a block has as many as before. */
+export const protectedPayload = ({ reliable, maxPayload }: Pick<Remote, 'reliable' | 'maxPayload'>): number =>
+  reliable ? Math.max(16, Math.min(MOST_PAYLOAD, maxPayload - PROTECTION_OVERHEAD)) : maxPayload
 
 /**
  * One security association as it is reached at one outer peer. Identity, session and user are those of the association, so that what is kept for a peer belongs
@@ -42,8 +49,7 @@ export class AssociatedRemote implements Remote {
     return this.outer.maxSzx
   }
   get maxPayload(): number {
-    const { reliable, maxPayload } = this.outer
-    return reliable ? Math.max(16, maxPayload - PROTECTION_OVERHEAD) : maxPayload
+    return protectedPayload(this.outer)
   }
   get reliable(): boolean {
     return this.outer.reliable

@@ -14,7 +14,7 @@ import { PROTECTION_OVERHEAD } from './associations.ts'
 import { optionsOf, plainOf } from './plain-messages.ts'
 
 /** Bytes of the largest protected message that is put together from outer blocks: what is larger has to come in inner ones (RFC 8613 section 4.1.3.4.2). */
-export const MAX_UNFRAGMENTED_SIZE = 65_536
+export const MAX_UNFRAGMENTED_SIZE = 65_535
 
 /** Protected messages that are put together or kept at once, and how many of them may be full. */
 const COUNT = 256

@@ -4,7 +4,7 @@ import { OPTION } from '../codec/option-registry.ts'
 import type { Options } from '../codec/options.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener } from '../exchanges/requester.ts'
 import { Transfer } from '../exchanges/transfer.ts'
-import { PROTECTION_OVERHEAD } from './associations.ts'
+import { protectedPayload } from './associations.ts'
 import { MAX_UNFRAGMENTED_SIZE } from './outer-blocks.ts'
 import { optionsOf, plainMessage, plainOf, responseWithin } from './plain-messages.ts'
 import { Sequence, settle } from './sequence.ts'
@@ -43,8 +43,7 @@ export class ProtectedRequester implements Requester {
   }
 
   get maxPayload(): number {
-    const { maxPayload } = this.#init.requester
-    return this.reliable ? Math.max(16, maxPayload - PROTECTION_OVERHEAD) : maxPayload
+    return protectedPayload(this.#init.requester)
   }
 
   get heard(): (() => void) | undefined {
@@ -63,6 +62,7 @@ export class ProtectedRequester implements Requester {
 
 class OpenProtectedRequest implements OpenRequest, ResponseListener {
   readonly understands: number
+  readonly tokenLength: number | undefined
   readonly #init: ProtectedRequesterInit
   readonly #confirmable: boolean
   readonly #listener: ResponseListener
@@ -79,6 +79,7 @@ class OpenProtectedRequest implements OpenRequest, ResponseListener {
   constructor(init: ProtectedRequesterInit, confirmable: boolean, listener: ResponseListener) {
     this.#init = init
     this.understands = init.option
+    this.tokenLength = listener.tokenLength
     this.#confirmable = confirmable
     this.#listener = listener
   }
