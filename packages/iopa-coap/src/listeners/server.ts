@@ -43,7 +43,7 @@ export interface ServerSettings {
 }
 
 /** A protection that is in use. */
-export interface ServerProtection {
+interface ServerProtection {
   readonly name: string
   /** The number of the option that protected messages have. */
   readonly option: number
