@@ -206,6 +206,7 @@ export type IopaErrorCode =
   | 'permits-too-late'
   | 'port-unreachable'
   | 'precondition-failed'
+  | 'protection-timeout'
   | 'protocol-version'
   | 'provided-too-late'
   | 'proxy-refused'

@@ -14,14 +14,18 @@ import {
   type Limits,
   type Link,
   type Listener,
+  type Logger,
+  type MessageProtection,
   markFactory,
   type OpenOptions,
   optionError,
+  type RequestProtection,
   type SecuredDatagrams,
   type TlsOptions,
   type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
+import { type LinkProtection, tokensOf } from './client/client-protection.ts'
 import { type DatagramClientInit, openDatagrams } from './client/datagram-client.ts'
 import { openSecured } from './client/secured-client.ts'
 import { openStreams } from './client/stream-client.ts'
@@ -34,6 +38,8 @@ import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf, isMulticast } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
+import { ProtectedRequester } from './protection/protected-requester.ts'
+import { useProtection } from './protection/shared-protection.ts'
 import { serveDatagrams, serveStream } from './served/serving.ts'
 
 const DEFAULT_PORT = 5683
@@ -85,6 +91,8 @@ export interface CoapOptions extends ExtensionOptions {
    * Peers on loopback and on connections need not show it.
    */
   readonly amplification?: number | boolean
+  /** Protects messages from end to end, such as `oscore()` of `@iopa/oscore`, in both roles and over every scheme. */
+  readonly protect?: MessageProtection
   /** Answers requests to the CoAP groups (224.0.1.187; ff02::fd and ff05::fd), or to these groups, over plain UDP; also the interface of multicast, for clients too. */
   readonly multicast?: boolean | readonly string[] | MulticastOptions
   /** What groups answer: everything, or `discovery`, requests for /.well-known/core; that alone beside `dtls`, unless given. */
@@ -111,6 +119,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   confirmable: true,
   amplification: true,
   multicast: true,
+  protect: true,
   codes: true,
   criticalOptions: true,
   tokenLength: true,
@@ -133,7 +142,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   const network = options.network ?? datagramNetwork()
   const streams = streamsOf(options.network) ?? socketNetwork()
   const parameters = transmission(options.transmission)
-  const { blockSize = 1024, amplification = 3, collectUpTo = 16_384 } = options
+  const { blockSize = 1024, amplification = 3, collectUpTo = 16_384, protect } = options
   const { dtls, udp = dtls === undefined, tcp = false, multicastServes } = options
   const extensions = extensionsOf(options)
   const multicast = multicastOf(options.multicast)
@@ -153,7 +162,9 @@ export const coap = (options: CoapOptions = {}): Transport => {
     const counters = countersOf(own, 'coap')
     const address = await addressOf(options.host ?? '127.0.0.1')
     const clock = options.clock ?? host.clock
-    if (udp || tcp || options.tls !== undefined || dtls?.exclusive !== true) own.assertProtected(address, options.allowUnauthenticated)
+    if (protect?.exclusive !== true && (udp || tcp || options.tls !== undefined || dtls?.exclusive !== true))
+      own.assertProtected(address, options.allowUnauthenticated)
+    const use = protect === undefined ? undefined : await useProtection(protect, { clock, limits: own.limits, logger: own.logger })
     const factor = typeof amplification === 'number' ? amplification : amplification ? 3 : Number.POSITIVE_INFINITY
     const settings: ServerSettings = {
       host: own,
@@ -165,7 +176,8 @@ export const coap = (options: CoapOptions = {}): Transport => {
       discoveryOnly: (multicastServes ?? (dtls === undefined ? 'everything' : 'discovery')) === 'discovery',
       lifetime: parameters.exchangeLifetime,
       extensions,
-      collected: collectUpTo
+      collected: collectUpTo,
+      protection: use === undefined ? undefined : { name: protect!.name, option: protect!.option, active: use.active }
     }
     const listeners: Listener[] = []
     const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, confirmable = true } = options
@@ -190,29 +202,37 @@ export const coap = (options: CoapOptions = {}): Transport => {
       }
     } catch (error) {
       await Promise.all(listeners.map(listener => listener.close({ timeout: 0 })))
+      await use?.release()
       throw error
     }
-    return joined(listeners)
+    return joined(listeners, () => use?.release())
   }
 
-  const openLink = (url: URL, opening: OpenOptions): Promise<Link> => {
+  const openLink = async (url: URL, opening: OpenOptions): Promise<Link> => {
     const { confirmable = true, allowUnauthenticated } = options
     const serving = { szx: szxFor(blockSize), transmission: parameters, allowUnauthenticated, extensions, collected: collectUpTo }
-    if (url.protocol !== 'coap:' && url.protocol !== 'coaps:')
-      return openStreams(url, streams, opening, { extensions, keepAlive, serve: serveStream(serving) })
-    const init: DatagramClientInit = {
-      url,
-      options: opening,
-      network,
-      transmission: parameters,
-      szx: szxFor(blockSize),
-      confirmable,
-      extensions,
-      multicastInterface: multicast.interface,
-      keepAlive,
-      serve: serveDatagrams(serving)
+    const protection = protect === undefined ? undefined : await linkProtection(protect, url, opening)
+    try {
+      if (url.protocol !== 'coap:' && url.protocol !== 'coaps:')
+        return await openStreams(url, streams, opening, { extensions, keepAlive, serve: serveStream(serving), protection })
+      const init: DatagramClientInit = {
+        url,
+        options: opening,
+        network,
+        transmission: parameters,
+        szx: szxFor(blockSize),
+        confirmable,
+        protection,
+        extensions,
+        multicastInterface: multicast.interface,
+        keepAlive,
+        serve: serveDatagrams(serving)
+      }
+      return await (url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls }))
+    } catch (error) {
+      await protection?.release()
+      throw error
     }
-    return url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls })
   }
 
   return {
@@ -243,15 +263,38 @@ const multicastOf = (given: CoapOptions['multicast'] = false): Required<Pick<Mul
 const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
   network?.listen === undefined || network.connect === undefined ? undefined : { listen: network.listen, connect: network.connect }
 
-/** Several listeners as one, whose URL is that of the first. */
-const joined = (listeners: readonly Listener[]): CoapListener => {
+const NO_LOG: Logger = { error() {}, warn() {}, info() {}, debug() {} }
+
+/** How requests to the server of a URL are protected; undefined where they are not. */
+const linkProtection = async (protect: MessageProtection, url: URL, { clock, limits }: OpenOptions): Promise<LinkProtection | undefined> => {
+  const use = await useProtection(protect, { clock, limits, logger: NO_LOG })
+  let protection: RequestProtection | undefined
+  try {
+    protection = use.active.requests(url)
+  } finally {
+    if (protection === undefined) await use.release()
+  }
+  if (protection === undefined) return undefined
+  const { option } = protect
+  return {
+    tokens: tokensOf(protection),
+    over: requester => new ProtectedRequester({ requester, protection, option, clock, timeout: limits.requestTimeout }),
+    release: use.release
+  }
+}
+
+/** Several listeners as one, whose URL is that of the first; `closed` is called when all of them have closed. */
+const joined = (listeners: readonly Listener[], closed: () => Promise<void> | undefined): CoapListener => {
   const first = listeners[0]
   if (first === undefined) throw new IopaError(500, 'nothing-to-serve', 'coap() serves nothing: leave udp on, or set tcp, tls or dtls.')
   const secure = listeners.find(({ reload }) => reload !== undefined)
   return {
     url: first.url,
     urls: listeners.map(({ url }) => url),
-    close: async closing => void (await Promise.all(listeners.map(listener => listener.close(closing)))),
+    close: async closing => {
+      await Promise.all(listeners.map(listener => listener.close(closing)))
+      await closed()
+    },
     ...(secure === undefined ? undefined : { reload: (tls: TlsOptions) => secure.reload!(tls) })
   }
 }

@@ -9,6 +9,7 @@ import {
   type SecuredReceiver,
   type SecuredTarget,
   type SecurityEnvironment,
+  sameUser,
   type TimerHandle,
   type User
 } from '@iopa/transport'
@@ -181,7 +182,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     const session = new Session(this, result, peer)
     const before = this.#sessions.at(endpointKey(peer.address, peer.port))
     // Behind another address of a NAT the same port may be another device by now; a session with an id is then found by it.
-    if (before !== undefined && (before.cid === undefined || before.user?.id === session.user?.id)) before.end('lost')
+    if (before !== undefined && (before.cid === undefined || isSame(before.user, session.user))) before.end('lost')
     if (!this.#sessions.hasRoom(peer.address)) this.#sessions.idlest(this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
     if (!this.#sessions.hasRoom(peer.address)) {
       session.close()
@@ -276,3 +277,6 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     if (this.#sessions.delete(session)) this.#receiver?.closed(session, reason)
   }
 }
+
+/** True for two peers with one identity; those that have proven none may be two devices. */
+const isSame = (before: User | undefined, after: User | undefined): boolean => before !== undefined && after !== undefined && sameUser(before, after)

@@ -18,6 +18,7 @@ import type { MessageHandlers } from '../messages/layer-parts.ts'
 import { MessageLayer } from '../messages/message-layer.ts'
 import { messageLimits, type Transmission } from '../messages/parameters.ts'
 import type { Peer } from '../messages/peer.ts'
+import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
 import { GroupLink } from './group-link.ts'
 
@@ -50,6 +51,7 @@ export interface DatagramClientInit {
   /** Size exponent of the largest block. */
   readonly szx: number
   readonly confirmable: boolean
+  readonly protection?: LinkProtection | undefined
   readonly extensions: Extensions
   /** Makes what serves the server of a client. @throws IopaError where that must not be */
   serve(serving: Serving, wire: DatagramWire): ServedDatagrams
@@ -61,7 +63,7 @@ export interface DatagramClientInit {
 
 /** Opens a link to the endpoint of a `coap:` URL. Rejects when its name is unknown or no socket can be bound. */
 export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => {
-  const { url, options, network, transmission, szx, confirmable, extensions } = init
+  const { url, options, network, transmission, szx, confirmable, extensions, protection } = init
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
   if (tls !== undefined) throw new IopaError(400, 'tls-scheme', 'For TLS, write coaps+tcp: in the URL; coaps: has the keys of coap({ dtls }).')
@@ -98,7 +100,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     }
   })
   const peer = layer.peer(address, port)!
-  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical })
+  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical, tokens: protection?.tokens })
   const served = options.serve === undefined ? undefined : init.serve(options.serve, { channel, layer, requester, peer })
   layer.open(served ?? requester)
   let ended: (end: LinkEnd) => void = () => undefined
@@ -113,7 +115,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
     peer: url,
     keepAlive: init.keepAlive,
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed,
     // The message layer gives up what is not acknowledged.
     requestTimeout: Number.POSITIVE_INFINITY,
@@ -123,6 +125,7 @@ export const openDatagrams = async (init: DatagramClientInit): Promise<Link> => 
       layer.close()
       await channel.close()
       ended({ reason: 'finish' })
+      await protection?.release()
     }
   })
 }

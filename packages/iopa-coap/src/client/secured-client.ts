@@ -15,7 +15,7 @@ export interface SecuredClientInit extends DatagramClientInit {
 
 /** Opens a link to the server of a `coaps:` URL, once the handshake is complete. Rejects when it fails. */
 export const openSecured = async (init: SecuredClientInit): Promise<Link> => {
-  const { url, options, network, transmission, szx, confirmable, extensions, dtls } = init
+  const { url, options, network, transmission, szx, confirmable, extensions, dtls, protection } = init
   const { clock, limits, tls } = options
   checkTarget(url, options)
   if (dtls === undefined)
@@ -32,7 +32,7 @@ export const openSecured = async (init: SecuredClientInit): Promise<Link> => {
     onError: () => undefined
   })
   const peer = layer.associate(association.peer)
-  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical })
+  const requester = new DatagramRequester({ layer, peer, szx, critical: extensions.critical, tokens: protection?.tokens })
   layer.open(requester)
   let ended: (end: LinkEnd) => void = () => undefined
   const closed = new Promise<LinkEnd>(resolve => {
@@ -46,6 +46,7 @@ export const openSecured = async (init: SecuredClientInit): Promise<Link> => {
     layer.close()
     await association.channel.close()
     ended({ reason })
+    await protection?.release()
   }
   const lost = (): void => void end('lost', linkLost({ sent: true }))
   // A server that has forgotten the session ignores what it is sent: what follows needs another one.
@@ -59,7 +60,7 @@ export const openSecured = async (init: SecuredClientInit): Promise<Link> => {
     peer: url,
     keepAlive: init.keepAlive,
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed,
     requestTimeout: Number.POSITIVE_INFINITY,
     close: () => end('finish', channelClosed())

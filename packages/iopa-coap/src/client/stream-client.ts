@@ -14,6 +14,7 @@ import type { Extensions } from '../codec/extensions.ts'
 import { StreamRequester } from '../exchanges/stream-requester.ts'
 import { hostOf } from '../messages/addresses.ts'
 import { ALPN, type StreamHandlers, StreamSession } from '../streams/session.ts'
+import type { LinkProtection } from './client-protection.ts'
 import { CoapLink } from './coap-link.ts'
 
 /** Takes the messages of a client that serves its server. */
@@ -34,6 +35,7 @@ export interface StreamClientSettings {
   /** Milliseconds between pings while something is observed; undefined for none. */
   readonly keepAlive: number | undefined
   readonly serve: ServeStream
+  readonly protection?: LinkProtection | undefined
 }
 
 /** Opens a link to the server of a `coap+tcp:` or `coaps+tcp:` URL, once the server has sent its capabilities. Rejects when it cannot connect. */
@@ -41,7 +43,7 @@ export const openStreams = async (
   url: URL,
   network: ByteNetwork,
   options: OpenOptions,
-  { extensions, keepAlive, serve }: StreamClientSettings
+  { extensions, keepAlive, serve, protection }: StreamClientSettings
 ): Promise<Link> => {
   const { signal, clock, limits, tls } = options
   checkTarget(url, options)
@@ -57,7 +59,7 @@ export const openStreams = async (
     },
     signal
   )
-  const requester = new StreamRequester(limits, extensions.critical)
+  const requester = new StreamRequester(limits, extensions.critical, protection?.tokens)
   const served = servedBy(channel, requester, options, serve)
   const handlers = served ?? requester
   const session = (handlers.session = new StreamSession(channel, { clock, limits, maxMessageSize: limits.body + limits.headerBytes }, handlers))
@@ -65,6 +67,7 @@ export const openStreams = async (
     session.destroy()
     throw error
   })
+  if (protection !== undefined) void requester.finished.then(() => protection.release())
   return new CoapLink({
     host: isIP(host) ? '' : host,
     clock,
@@ -74,11 +77,12 @@ export const openStreams = async (
     keepAlive,
     lose: () => session.destroy(),
     bodyLimit: limits.body,
-    requester,
+    requester: protection?.over(requester) ?? requester,
     closed: requester.finished,
-    close: () => {
+    close: async () => {
       served?.close()
-      return requester.close(channelClosed())
+      await requester.close(channelClosed())
+      await protection?.release()
     }
   })
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { answerTimeout, IopaError } from '@iopa/transport'
 import { CODE } from '../codec/codes.ts'
 import { encode, encodeEmpty } from '../codec/datagram-codec.ts'
@@ -9,6 +8,7 @@ import type { MessageHandlers } from '../messages/layer-parts.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
 import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
+import { Tokens } from './tokens.ts'
 
 /** What requests over datagrams need. */
 export interface DatagramRequesterInit {
@@ -18,6 +18,8 @@ export interface DatagramRequesterInit {
   readonly szx: number
   /** Critical options of answers that the app reads itself. */
   readonly critical: ReadonlySet<number>
+  /** Those of a security association that lasts longer than this; tokens of its own unless given. */
+  readonly tokens?: Tokens | undefined
 }
 
 /** Requests to one endpoint over datagrams: a response has to come from there and to carry the token (RFC 7252 section 5.3.2). It answers no requests. */
@@ -31,6 +33,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
   unanswered: (() => void) | undefined = undefined
   readonly idle: boolean = true
   readonly #init: DatagramRequesterInit
+  readonly #tokens: Tokens
   readonly #waiting = new Map<string, OpenDatagramRequest>()
   /** Why it takes no further requests. */
   #closed: IopaError | undefined
@@ -38,6 +41,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
   constructor(init: DatagramRequesterInit) {
     const { peer, szx } = init
     this.#init = init
+    this.#tokens = init.tokens ?? new Tokens()
     this.maxSzx = szx
     this.maxPayload = 16 << szx
     // Kept as long as this: its message ids and the answers to its messages belong to this conversation.
@@ -45,7 +49,7 @@ export class DatagramRequester implements Requester, MessageHandlers {
   }
 
   open(code: number, options: Options, payload: Uint8Array, confirmable: boolean, listener: ResponseListener): OpenRequest {
-    const token = randomBytes(listener.tokenLength ?? USUAL_TOKEN)
+    const token = this.#tokens.next(listener.tokenLength)
     const key = tokenKey(token)
     const forget = (): void => {
       if (this.#waiting.get(key) === open) this.#waiting.delete(key)
@@ -162,7 +166,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   receive(message: Message): boolean {
-    const error = badOptionOf(message, this.#requester.critical)
+    const error = badOptionOf(message, this.#requester.critical, this.#init.listener.understands)
     if (error !== undefined) {
       this.fail(error)
       return false

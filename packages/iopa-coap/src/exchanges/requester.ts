@@ -5,6 +5,8 @@ import type { Options } from '../codec/options.ts'
 
 /** What happens to a request that waits for its response. */
 export interface ResponseListener {
+  /** The number of a critical option of responses that it understands, beside those of the registry. */
+  readonly understands?: number | undefined
   /** Bytes of the token; 8 unless given. */
   readonly tokenLength?: number | undefined
   /** A response to the request, or a notification. False returns it as one that no request waits for. */
@@ -49,12 +51,12 @@ export const tokenTooLong = (length: number): IopaError =>
 
 /**
  * The error for a response with a critical option that is not understood, which must be rejected (RFC 7252 section 5.4.1); undefined for any other.
- * `read` are options that the app reads itself.
+ * `read` are options that the app reads itself, and `understood` is another one.
  */
-export const badOptionOf = (message: Message, read: ReadonlySet<number> = NONE): IopaError | undefined => {
+export const badOptionOf = (message: Pick<Message, 'options'>, read: ReadonlySet<number> = NONE, understood?: number): IopaError | undefined => {
   for (const [number, { length }] of message.options) {
     const definition = optionDefinition(number)
-    if (!isCritical(number) || read.has(number)) continue
+    if (!isCritical(number) || number === understood || read.has(number)) continue
     if (definition === undefined || length < definition.min || length > definition.max)
       return new IopaError(
         502,

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { IopaError, type Limits, type LinkEnd, linkLost, overloaded } from '@iopa/transport'
 import { BERT, MAX_SZX } from '../codec/block.ts'
 import { CODE } from '../codec/codes.ts'
@@ -9,6 +8,7 @@ import type { StreamHandlers, StreamSession } from '../streams/session.ts'
 import { takesBert } from '../streams/signalling.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { maxPayloadOf } from './stream-exchanges.ts'
+import { Tokens } from './tokens.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -25,6 +25,7 @@ export class StreamRequester implements Requester, StreamHandlers {
   /** Resolves when the connection takes no further request. */
   readonly finished: Promise<LinkEnd>
   readonly #limits: Limits
+  readonly #tokens: Tokens
   /** Critical options of answers that the app reads itself. */
   readonly critical: ReadonlySet<number>
   readonly #waiting = new Map<string, OpenStreamRequest>()
@@ -37,9 +38,11 @@ export class StreamRequester implements Requester, StreamHandlers {
   #ping: ((answered: boolean) => void) | undefined
   readonly #away: Promise<void>
 
-  constructor(limits: Limits, critical: ReadonlySet<number> = new Set()) {
+  /** `critical` are options of answers that the app reads itself; `tokens` those of a security association that lasts longer than the connection. */
+  constructor(limits: Limits, critical: ReadonlySet<number> = new Set(), tokens: Tokens = new Tokens()) {
     this.#limits = limits
     this.critical = critical
+    this.#tokens = tokens
     this.finished = new Promise(resolve => {
       this.#finish = resolve
     })
@@ -62,7 +65,7 @@ export class StreamRequester implements Requester, StreamHandlers {
 
   open(code: number, options: Options, payload: Uint8Array, _confirmable: boolean, listener: ResponseListener): OpenRequest {
     const { tokenLength = USUAL_TOKEN } = listener
-    const token = randomBytes(tokenLength)
+    const token = this.#tokens.next(tokenLength)
     const key = tokenKey(token)
     const open = new OpenStreamRequest(this, { token, listener, forget: () => this.#forget(key) })
     const { queueMessages } = this.#limits
@@ -192,7 +195,7 @@ class OpenStreamRequest implements OpenRequest {
   }
 
   receive(message: Message): void {
-    const error = badOptionOf(message, this.#requester.critical)
+    const error = badOptionOf(message, this.#requester.critical, this.#init.listener.understands)
     if (error !== undefined) {
       this.fail(error)
       return

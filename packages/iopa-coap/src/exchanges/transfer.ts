@@ -40,6 +40,8 @@ export interface TransferSettings {
   readonly awaits?: ((what: 'receipt' | 'answer' | 'body') => void) | undefined
   /** Most bytes of an answer. */
   readonly bodyLimit: number
+  /** The number of a critical option of responses that is understood, beside those of the registry. */
+  readonly understands?: number | undefined
   /** Bodies in blocks that are under way to this server; none where that needs no bound. */
   readonly slots?: UploadSlots | undefined
   /** The next Request-Tag, of at most four bytes. */
@@ -204,7 +206,7 @@ export class Transfer {
   }
 
   #exchange(code: number, options: Options, payload: Uint8Array): Promise<Message> {
-    const { signal, confirmable, awaits, tokenLength } = this.#settings
+    const { signal, confirmable, awaits, tokenLength, understands } = this.#settings
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason)
@@ -224,6 +226,7 @@ export class Transfer {
       }
       awaits?.('receipt')
       const open = requester.open(code, options, payload, confirmable, {
+        understands,
         tokenLength,
         received() {
           awaits?.('answer')

@@ -104,13 +104,13 @@ class DatagramListener implements Listener {
     const clock = this.#clock
     this.#exchanges.accepting = false
     await Promise.all(this.#groups.map(group => group.close()))
-    this.#server.observers.dismiss()
+    const dismissed = this.#server.observers.dismiss()
     if (timeout > 0) {
       let handle: unknown
       const late = new Promise<void>(resolve => {
         handle = clock.setTimeout(resolve, timeout, { keep: true })
       })
-      await Promise.race([this.#layer.drained(), late])
+      await Promise.race([Promise.all([dismissed, this.#layer.drained()]), late])
       clock.clearTimeout(handle)
     }
     this.#clients.close()

@@ -111,13 +111,13 @@ class SecuredListener implements Listener {
   async #close(timeout: number): Promise<void> {
     const clock = this.#clock
     this.#exchanges.accepting = false
-    this.#server.observers.dismiss()
+    const dismissed = this.#server.observers.dismiss()
     if (timeout > 0) {
       let handle: unknown
       const late = new Promise<void>(resolve => {
         handle = clock.setTimeout(resolve, timeout, { keep: true })
       })
-      await Promise.race([this.#layer.drained(), late])
+      await Promise.race([Promise.all([dismissed, this.#layer.drained()]), late])
       clock.clearTimeout(handle)
     }
     this.#sessions.close()

@@ -1,10 +1,15 @@
-import type { Clock, Counters, Endpoint, Host } from '@iopa/transport'
+import type { ActiveProtection, Clock, Counters, Endpoint, Host } from '@iopa/transport'
 import type { Extensions } from '../codec/extensions.ts'
 import { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { Uploads } from '../exchanges/uploads.ts'
 import { type NotificationSource, Notifications, type Notifier } from '../observers/notifications.ts'
 import { Observers } from '../observers/observers.ts'
+import { AssociatedRemote, Associations } from '../protection/associations.ts'
+import { OuterBlocks } from '../protection/outer-blocks.ts'
+import { ProtectedExchange } from '../protection/protected-exchange.ts'
+import { ProtectedNotifier } from '../protection/protected-notifier.ts'
+import { ProtectedRequests, type Requests } from '../protection/protected-requests.ts'
 import { ErrorResponses } from '../resources/error-responses.ts'
 import { KeptAnswers } from '../resources/kept-answers.ts'
 import { FormatTable } from '../resources/representation.ts'
@@ -33,6 +38,16 @@ export interface ServerSettings {
   readonly extensions: Extensions
   /** Most bytes of a body in blocks that is collected before its request runs. */
   readonly collected: number
+  /** Opens requests that are protected from end to end; absent where there is none. */
+  readonly protection?: ServerProtection | undefined
+}
+
+/** A protection that is in use. */
+interface ServerProtection {
+  readonly name: string
+  /** The number of the option that protected messages have. */
+  readonly option: number
+  readonly active: ActiveProtection
 }
 
 /** What a server needs of the transport below it. */
@@ -45,13 +60,16 @@ export interface ServerTransport<R extends Remote> {
 
 /** The resources of an app and their observers, over one listener. */
 export interface Server<R extends Remote> {
-  readonly resources: ResourceServer<R>
-  readonly observers: Observers<R>
+  readonly resources: Requests<R>
+  readonly observers: {
+    /** Notifies the observers of a remote, or all, that the server closes, and ends their observations. A promise resolves when that is sent, where it is not at once. */
+    dismiss(remote?: R): Promise<void> | void
+  }
 }
 
 /** Builds the server that answers the requests of one listener. */
-export const serverOver = <R extends Remote>(settings: ServerSettings, { introduce, notifier }: ServerTransport<R>): Server<R> => {
-  const { host, clock, counters, szx, amplification, leisure, discoveryOnly, lifetime, extensions, collected } = settings
+export const serverOver = <R extends Remote>(settings: ServerSettings, transport: ServerTransport<R>): Server<R> => {
+  const { host, clock, counters, szx, amplification, leisure, discoveryOnly, lifetime, extensions, collected, protection } = settings
   const { limits, logger, scope } = host
   const bytes = BODIES * limits.body
   const guard = new AmplificationGuard(clock, amplification)
@@ -59,10 +77,16 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
   const kept = new KeptAnswers({ clock, bytes, lifetime })
   const errors = new ErrorResponses({ limits, logger, guard, counters })
   const responses = new Responses({ clock, guard, errors, kept, szx, leisure })
-  const uploads = new Uploads({ body: limits.body, collected, bytes, count: 1024, countPerOwner: 16, lifetime }, scope.environment.bodies)
+  const { bodies } = scope.environment
+  const uploads = new Uploads({ body: limits.body, collected, bytes, count: 1024, countPerOwner: 16, lifetime }, bodies)
   const notifications = new Notifications({ formats, kept, logger, szx })
-  const observers = new Observers<R>({ host, counters, formats, responses, notifications, notifier })
-  const resources = new ResourceServer<R>(host, clock, {
+  // What was protected goes on as an exchange of an association; all else is the transport's.
+  const notifier = (exchange: Exchange<R | AssociatedRemote>, source: NotificationSource): Notifier =>
+    exchange instanceof ProtectedExchange
+      ? new ProtectedNotifier(exchange, source, (outer, protectedSource) => transport.notifier(outer as Exchange<R>, protectedSource))
+      : transport.notifier(exchange as Exchange<R>, source)
+  const observers = new Observers<R | AssociatedRemote>({ host, counters, formats, responses, notifications, notifier })
+  const resources = new ResourceServer<R | AssociatedRemote>(host, clock, {
     guard,
     uploads,
     errors,
@@ -71,8 +95,20 @@ export const serverOver = <R extends Remote>(settings: ServerSettings, { introdu
     formats,
     registrar: observers,
     extensions,
-    introduce,
-    discoveryOnly
+    discoveryOnly,
+    introduce: remote => transport.introduce(remote as R),
+    ...(protection === undefined ? undefined : { bars: (remote, path) => !(remote instanceof AssociatedRemote) && protection.active.requires(path) })
   })
-  return { resources, observers }
+  if (protection === undefined) return { resources, observers }
+  const { name, option, active } = protection
+  const associations = new Associations({ host, clock, name, lifetime, ended: remote => resources.forget(remote) })
+  const blocks = new OuterBlocks({ clock, guard, errors, responses, bodies, szx, lifetime })
+  const requests = new ProtectedRequests<R>({ host, clock, counters, option, protection: active, associations, blocks, inner: resources })
+  const dismiss = (remote?: R): Promise<void> | undefined => {
+    const associated = remote === undefined ? [] : associations.at(remote)
+    observers.dismiss(remote)
+    for (const one of associated) observers.dismiss(one)
+    return requests.settled
+  }
+  return { resources: requests, observers: { dismiss } }
 }

@@ -56,7 +56,7 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
       connection.channel.destroy()
       return
     }
-    observers.dismiss(remote)
+    void observers.dismiss(remote)
     remote.reason = 'shutdown'
     remote.session.release()
   }

@@ -60,8 +60,8 @@ export class DatagramNotifier implements Notifier, ConfirmableListener, ResetLis
     return undefined
   }
 
-  dismiss(code: number, options: Options): void {
-    this.#layer.transmit(this.#peer, encodeReply(this.#request, TYPE.NON, this.#peer.nextId(), code, options, NOTHING))
+  dismiss(code: number, options: Options, payload: Uint8Array = NOTHING): void {
+    this.#layer.transmit(this.#peer, encodeReply(this.#request, TYPE.NON, this.#peer.nextId(), code, options, payload))
   }
 
   close(): void {

@@ -37,7 +37,7 @@ export interface Notifier {
   /** Sends the newest state as soon as the peer may be sent it; a promise says when a further one makes sense. */
   changed(): Promise<void> | undefined
   /** Sends the last message, without waiting for its acknowledgement. */
-  dismiss(code: number, options: Options): void
+  dismiss(code: number, options: Options, payload?: Uint8Array): void
   /** Gives up what is on its way. */
   close(): void
 }

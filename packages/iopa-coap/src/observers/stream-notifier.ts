@@ -25,8 +25,8 @@ export class StreamNotifier implements Notifier {
     return session === undefined || session.writable ? undefined : session.drained()
   }
 
-  dismiss(code: number, options: Options): void {
-    this.#remote.send(this.#request, code, options, NOTHING)
+  dismiss(code: number, options: Options, payload: Uint8Array = NOTHING): void {
+    this.#remote.send(this.#request, code, options, payload)
   }
 
   close(): void {

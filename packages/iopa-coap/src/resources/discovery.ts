@@ -16,7 +16,7 @@ const AT_ONCE = 32
 type Links = Map<string, Record<string, LinkAttribute>>
 
 /** The links of an app: the paths of its routes, each once, and the first of their instances. `instancesRead` gets the instances that have a GET, by their links. */
-const linksOf = (host: Host, as: Context, instancesRead: Map<string, string>): Links => {
+const linksOf = (host: Host, as: Context, hides: (path: string) => boolean, instancesRead: Map<string, string>): Links => {
   const links = new Map<string, Record<string, LinkAttribute>>()
   let instances = 0
   for (const route of host.routes(as)) {
@@ -26,7 +26,7 @@ const linksOf = (host: Host, as: Context, instancesRead: Map<string, string>): L
     let looked = 0
     for (const path of pathsOfRoute(route)) {
       if (isListed && ++looked > MOST_INSTANCES) break
-      if (path === WELL_KNOWN_CORE) continue
+      if (path === WELL_KNOWN_CORE || hides(path)) continue
       const href = hrefOf(path)
       let known = links.get(href)
       if (known === undefined) {
@@ -68,11 +68,11 @@ const withoutHidden = (host: Host, as: Context, links: Links, instances: Map<str
   return settle()
 }
 
-/** The list of what the asking context may read, as `application/link-format`, filtered by a query string (RFC 6690 section 4.1). */
-export const discover = (host: Host, query: string, as: Context): string | Promise<string> => {
+/** The list of what the asking context may read and is not hidden, as `application/link-format`, filtered by a query string (RFC 6690 section 4.1). */
+export const discover = (host: Host, query: string, as: Context, hides: (path: string) => boolean): string | Promise<string> => {
   const filters = query === '' ? [] : query.split('&').map(part => decodeURIComponent(part))
   const instances = new Map<string, string>()
-  const links = linksOf(host, as, instances)
+  const links = linksOf(host, as, hides, instances)
   const listed = (): CoreLink[] => Array.from(links, ([href, attributes]) => ({ href, attributes }))
   const hidden = withoutHidden(host, as, links, instances)
   return hidden === undefined ? serializeLinks(filterLinks(listed(), filters)) : hidden.then(() => serializeLinks(filterLinks(listed(), filters)))

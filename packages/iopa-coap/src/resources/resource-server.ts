@@ -42,6 +42,8 @@ export interface ResourceServerParts<R extends Remote> {
   readonly discoveryOnly: boolean
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
+  /** True where requests for a path have to be protected, and those of this remote are not. */
+  bars?(remote: R, path: string): boolean
 }
 
 /** Turns requests into contexts and answers into responses, the same for datagrams and connections. */
@@ -67,10 +69,11 @@ export class ResourceServer<R extends Remote> {
     const { registrar, errors, extensions } = this.#parts
     let upload: RequestUpload | undefined
     try {
-      const endpoint = (remote.endpoint ??= this.#introduce(remote))
+      const endpoint = this.introduce(remote)
       const request = readRequest(message, this.#paths, host.limits, remote.reliable, extensions)
       const { code } = message
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
+      if (this.#parts.bars?.(remote, request.path)) throw new Refusal(CODE.UNAUTHORIZED, 'Requests for this path have to be protected.')
       // A code that the app has named is one that it takes from a group.
       const foreign = code !== CODE.GET && code <= CODE.IPATCH
       if (exchange.toMulticast && (foreign || (this.#parts.discoveryOnly && request.path !== WELL_KNOWN_CORE))) {
@@ -102,6 +105,13 @@ export class ResourceServer<R extends Remote> {
     }
   }
 
+  /** The endpoint of a remote, which is made with its first request. */
+  introduce(remote: R): Endpoint {
+    if (remote.endpoint !== undefined) return remote.endpoint
+    this.#parts.guard.introduce(remote)
+    return (remote.endpoint = this.#parts.introduce(remote))
+  }
+
   /** Forgets what is kept for a connection that is closed. */
   forget(remote: R): void {
     this.#parts.uploads.forget(remote)
@@ -113,11 +123,6 @@ export class ResourceServer<R extends Remote> {
     this.#sweep = undefined
     this.#parts.uploads.expire(Number.POSITIVE_INFINITY)
     this.#parts.kept.close()
-  }
-
-  #introduce(remote: R): Endpoint {
-    this.#parts.guard.introduce(remote)
-    return this.#parts.introduce(remote)
   }
 
   /** Takes a block of the body; true when it was the last. */
@@ -212,7 +217,8 @@ export class ResourceServer<R extends Remote> {
 
   #discover(exchange: Exchange<R>, request: CoapRequest, context: Context): void {
     const send = (links: string): void => this.#send(exchange, request, context, { ...diagnostic(CODE.CONTENT, links), contentFormat: LINK_FORMAT })
-    const links = discover(this.#host, request.query, context)
+    const { bars } = this.#parts
+    const links = discover(this.#host, request.query, context, path => bars?.(exchange.remote, path) === true)
     if (typeof links === 'string') send(links)
     else
       links.then(send).catch((error: unknown) => {
