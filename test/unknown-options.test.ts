@@ -10,6 +10,7 @@ import { cookies, memorySessions, sessions } from '@iopa/cookies'
 import { cors } from '@iopa/cors'
 import { documents } from '@iopa/documents'
 import { scalar } from '@iopa/documents/scalar'
+import { dtls } from '@iopa/dtls'
 import { forms } from '@iopa/forms'
 import { http } from '@iopa/http'
 import { toFetchHandler } from '@iopa/http/fetch'
@@ -54,6 +55,7 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['connect()', options => connect(() => undefined, options)],
   ['documents()', documents],
   ['scalar()', scalar],
+  ['dtls()', dtls],
   ['forms()', forms],
   ['http()', http],
   ['toFetchHandler()', options => toFetchHandler(new App(), options)],

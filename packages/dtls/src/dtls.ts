@@ -33,8 +33,8 @@ export const dtls: (options: DtlsOptions) => SecuredDatagrams = markFactory('dtl
   }
   return {
     name: 'dtls',
-    // With a key of its own a server also takes clients that prove nothing, unless it knows how they could.
-    exclusive: options.key === undefined || options.requestCert === true || options.rawPublicKeys !== undefined,
+    // A server with a certificate takes clients without one, unless it asks for a proof.
+    exclusive: credentials.own === undefined || credentials.requestCert || credentials.rawPublicKeys !== undefined,
     over(channel: DatagramChannel, environment: SecurityEnvironment): SecuredChannel {
       const exchanges = keyExchangesOf(options, credentials, environment.clock)
       const serves = exchanges.some(({ server, client }) => (environment.accept ? server : client) !== undefined)

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
 
 /** Certificates with whatever a test needs in them, without a program of others. */
 
@@ -91,6 +91,3 @@ export function issue(given: CertificateText, issuer?: Credential): Credential {
 /** An authority that signs. */
 export const authority = (name = 'authority', more: CertificateText = {}, issuer?: Credential): Credential =>
   issue({ name, authority: true, ...more }, issuer)
-
-/** A short name of some bytes, for messages of tests. */
-export const digest = (bytes: Bytes): string => createHash('sha256').update(bytes).digest('hex').slice(0, 16)

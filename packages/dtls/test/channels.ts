@@ -5,7 +5,7 @@ import { type DtlsOptions, dtls } from '../src/index.ts'
 export const KEY: Buffer = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex')
 
 /** What a channel has reported. */
-export interface Log {
+interface Log {
   readonly opened: SecuredPeer[]
   readonly received: { readonly text: string; readonly peer: SecuredPeer; readonly unproven: boolean }[]
   readonly closed: { readonly peer: SecuredPeer; readonly reason: SecuredEnd }[]
@@ -16,7 +16,7 @@ export interface OpenChannel extends Log {
   readonly channel: SecuredChannel
 }
 
-export interface ChannelOptions {
+interface ChannelOptions {
   readonly accept?: boolean
   readonly port?: number
   readonly machine?: string

@@ -5,7 +5,7 @@ import { credentialsOf } from '../src/certificates/credentials.ts'
 import { rawPublicKeyBytes } from '../src/certificates/raw-public-key.ts'
 import { publicKeyInfo } from '../src/certificates/signing-keys.ts'
 import { EXTENSION } from '../src/handshake/extensions.ts'
-import type { DtlsOptions } from '../src/options.ts'
+import { type DtlsOptions, dtls } from '../src/index.ts'
 import { authority, issue, NOW } from './certificate-authority.ts'
 import { alertOf, exchange } from './ecdhe-exchange.ts'
 
@@ -172,6 +172,16 @@ describe('The options for certificates', () => {
     ['a raw key that is none', { rawPublicKeys: { a: Buffer.from('x') } }, 'cannot be read']
   ])('refuse %s', (_, options, sentence) => {
     expect(() => credentialsOf(options)).toThrow(sentence)
+  })
+
+  test.each<[string, DtlsOptions, boolean]>([
+    ['pre-shared keys', { psk: { sensor: Buffer.alloc(16, 1) } }, true],
+    ['a certificate of the server alone', SERVER, false],
+    ['a certificate of the server beside pre-shared keys', { ...SERVER, psk: { sensor: Buffer.alloc(16, 1) } }, false],
+    ['certificates of both sides', MUTUAL, true],
+    ['raw public keys', { key: lamp.key, rawPublicKeys: { sensor: publicPem(sensor) } }, true]
+  ])('say whether every client must prove who it is: %s', (_, options, exclusive) => {
+    expect(dtls(options).exclusive).toBe(exclusive)
   })
 
   test('take DER and several authorities', () => {

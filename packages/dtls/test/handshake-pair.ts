@@ -1,7 +1,7 @@
 import { virtualClock } from '@iopa/testing'
 import type { SecuredTarget } from '@iopa/transport'
 import { HandshakeFailure } from '../src/alerts.ts'
-import { credentialsOf } from '../src/certificates/credentials.ts'
+import { type Credentials, credentialsOf } from '../src/certificates/credentials.ts'
 import { ClientHandshake } from '../src/handshake/client-handshake.ts'
 import type { Established } from '../src/handshake/handshake.ts'
 import { readFragments } from '../src/handshake/reassembly.ts'
@@ -32,8 +32,13 @@ export interface Met {
   readonly sent: { readonly client: readonly Uint8Array[]; readonly server: readonly Uint8Array[] }
 }
 
-const exchangesOf = (options: DtlsOptions, clock: ReturnType<typeof virtualClock>): readonly KeyExchange[] =>
-  keyExchangesOf(options, credentialsOf(options), clock)
+const known = new WeakMap<DtlsOptions, Credentials>()
+
+const exchangesOf = (options: DtlsOptions, clock: ReturnType<typeof virtualClock>): readonly KeyExchange[] => {
+  const credentials = known.get(options) ?? credentialsOf(options)
+  known.set(options, credentials)
+  return keyExchangesOf(options, credentials, clock)
+}
 
 /** Lets a server and a client of these options shake hands. The cookie is left out. */
 export async function meet(serverOptions: DtlsOptions, clientOptions: DtlsOptions, meeting: Meeting = {}): Promise<Met> {

@@ -76,7 +76,7 @@ describe('The store of sessions', () => {
     for (let index = 0; index < 10; index++) store.add(`n${index}`, nobody(index))
     expect(store.size).toBe(3)
     store.clear()
-    const certified = (index: number) => session(`${index}`, { identity: { user: undefined, certificate: () => ({ fingerprint256: 'AB:CD' }) } })
+    const certified = (index: number) => session(`${index}`, { identity: { user: undefined, fingerprint: 'AB:CD' } })
     for (let index = 0; index < 10; index++) store.add(`c${index}`, certified(index))
     expect(store.size).toBe(2)
   })

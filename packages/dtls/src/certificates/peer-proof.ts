@@ -1,4 +1,4 @@
-import type { KeyObject, X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import type { User } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import type { ProvenIdentity } from '../key-exchange/key-exchange.ts'
@@ -44,8 +44,15 @@ const certificateProof = (chain: readonly X509Certificate[], policy: Certificate
   if (refusal !== undefined) throw new HandshakeFailure(ALERT[refusal], `The certificate of the peer is refused: ${refusal.toLowerCase()}.`)
   const key = signingKeyOf(own)
   if (key === undefined) throw new HandshakeFailure(ALERT.UNSUPPORTED_CERTIFICATE, 'The certificate of the peer has no ECDSA key on P-256.')
-  // Who that is, an application knows: one name may stand for different users under different authorities.
-  return { key, identity: { user: undefined, certificate: () => own.toLegacyObject(), until: Date.parse(own.validTo) } }
+  return { key, identity: certificateIdentity(own) }
+}
+
+/** Who that is, an application knows: one name may stand for different users under different authorities. */
+const certificateIdentity = ({ raw, fingerprint256, validTo }: X509Certificate): ProvenIdentity => {
+  // What OpenSSL keeps of a certificate is many times its bytes: too much for each of 10,000 sessions.
+  let shown: unknown
+  const certificate = (): unknown => (shown ??= new X509Certificate(raw).toLegacyObject())
+  return { user: undefined, certificate, fingerprint: fingerprint256, until: Date.parse(validTo) }
 }
 
 const signingKeyOf = (certificate: X509Certificate): KeyObject | undefined => {

@@ -18,7 +18,7 @@ import { Transcript } from './transcript.ts'
 import { CLIENT_TRANSITIONS } from './transitions.ts'
 
 /** Milliseconds until a client gives up. */
-export const CLIENT_HANDSHAKE_TIME = 30_000
+const CLIENT_HANDSHAKE_TIME = 30_000
 /** An alert in the clear may be forged: it ends the handshake only if that also makes no progress for so many retransmissions. */
 const RETRANSMISSIONS_AFTER_ALERT = 2
 /** HelloVerifyRequests that a client follows: a second one comes where the server has changed its key in between. */
@@ -172,7 +172,8 @@ export class ClientHandshake extends Handshake {
     const cid = extensions.get(EXTENSION.CONNECTION_ID)
     if (cid === undefined) return
     const reader = new ByteReader(cid)
-    this.#peerCid = reader.vector(1).slice()
+    // A copy: `slice` of a Buffer would keep the whole datagram.
+    this.#peerCid = new Uint8Array(reader.vector(1))
     reader.end()
     this.#usesCid = true
   }
@@ -232,7 +233,7 @@ export class ClientHandshake extends Handshake {
     reader.take(4)
     const ticket = reader.vector(2)
     reader.end()
-    if (ticket.length > 0) this.#ticket = ticket.slice()
+    if (ticket.length > 0) this.#ticket = new Uint8Array(ticket)
   }
 
   protected override finished({ sequence }: WholeMessage): void {

@@ -6,7 +6,7 @@ import { type HandshakeMessage, MESSAGE_HEADER, messageHeader } from './message.
 export type FlightPart = (HandshakeMessage & { readonly sequence: number }) | 'change-cipher-spec'
 
 /** Bytes of a datagram of the handshake: what IPv6 carries everywhere, less its headers. */
-export const HANDSHAKE_MTU = 1200
+const HANDSHAKE_MTU = 1200
 
 const CHANGE_CIPHER_SPEC = Uint8Array.of(1)
 /** A smaller piece of a message waits for the next datagram. */

@@ -7,7 +7,7 @@ import type { RecordLayer } from '../records/record-layer.ts'
 import { verifyData, wipe } from '../suites/key-schedule.ts'
 import { type FlightPart, flightDatagrams } from './flight.ts'
 import { MESSAGE } from './message.ts'
-import { type Fragment, Reassembly, readFragments, type WholeMessage } from './reassembly.ts'
+import { Reassembly, readFragments, type WholeMessage } from './reassembly.ts'
 import { Retransmission } from './retransmission.ts'
 import { Transcript } from './transcript.ts'
 import { eventNumber, type HandshakeEvent, REFUSED, type TransitionTable } from './transitions.ts'
@@ -138,13 +138,10 @@ export abstract class Handshake {
       throw new HandshakeFailure(ALERT.CLOSE_NOTIFY, `The peer has ended the handshake with alert ${opened.content[1]}.`)
   }
 
+  /** Once the peer's records are protected, nothing in the clear counts. */
   #addFragments(content: Uint8Array, isProtected: boolean): void {
-    for (const fragment of readFragments(content) ?? []) if (this.#belongs(fragment, isProtected)) this.#reassembly.add(fragment)
-  }
-
-  /** Finished is the one message of epoch 1; in the clear it proves nothing. */
-  #belongs({ type }: Fragment, isProtected: boolean): boolean {
-    return (type === MESSAGE.FINISHED) === isProtected
+    if (isProtected !== (this.records.opener !== undefined)) return
+    for (const fragment of readFragments(content) ?? []) this.#reassembly.add(fragment)
   }
 
   #pump(): void {
@@ -174,6 +171,7 @@ export abstract class Handshake {
   #changeCipherSpec(keys: DirectionKeys): void {
     this.decide('CHANGE_CIPHER_SPEC')
     this.records.protectReceiving(keys, this.usesCid)
+    this.#reassembly.clear()
     for (const record of this.#held.splice(0)) this.#receiveProtected(record)
   }
 

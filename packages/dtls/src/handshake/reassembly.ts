@@ -94,6 +94,12 @@ export class Reassembly {
     return message
   }
 
+  /** Forgets what has come ahead of the next message: it was in the clear, and what follows is protected. */
+  clear(): void {
+    this.#messages.clear()
+    this.#held = 0
+  }
+
   /** The next message, once it is whole. */
   take(): WholeMessage | undefined {
     const message = this.#messages.get(this.#next)

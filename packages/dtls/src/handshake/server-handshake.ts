@@ -17,9 +17,9 @@ import type { ResumableSession, ServerSessions } from './resumption.ts'
 import { SERVER_TRANSITIONS } from './transitions.ts'
 
 /** Milliseconds that a client has for a handshake. */
-export const HANDSHAKE_TIME = 10_000
+const HANDSHAKE_TIME = 10_000
 /** Milliseconds from ClientKeyExchange until a client hears that its key was not accepted; longer than any look-up, so that the time says nothing. */
-export const VERDICT_TIME = 5500
+const VERDICT_TIME = 5500
 /** The only signaling suite: an empty renegotiation_info (RFC 5746 section 3.3). */
 export const RENEGOTIATION_SCSV = 0x00ff
 /** Bytes of messages that are kept: those of a client with a key, and those of one with certificates. */
@@ -42,7 +42,7 @@ export class ServerHandshake extends Handshake {
   readonly #setting: ServerSetting
   readonly #random: Buffer = randomBytes(RANDOM_LENGTH)
   readonly #end: number
-  #hello: ClientHello
+  readonly #hello: ClientHello
   #suite: CipherSuite | undefined
   #exchange: ServerExchange | undefined
   #resumed: ResumableSession | undefined
@@ -115,7 +115,8 @@ export class ServerHandshake extends Handshake {
     const cid = extensions.get(EXTENSION.CONNECTION_ID)
     if (cid !== undefined && this.setting.cid !== undefined) {
       const reader = new ByteReader(cid)
-      this.#peerCid = reader.vector(1).slice()
+      // A copy: `slice` of a Buffer would keep the whole datagram.
+      this.#peerCid = new Uint8Array(reader.vector(1))
       reader.end()
     }
     if (suites.length === 0) throw new HandshakeFailure(ALERT.ILLEGAL_PARAMETER, 'The client offers no suite.')

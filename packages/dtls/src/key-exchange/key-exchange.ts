@@ -15,6 +15,8 @@ export interface ProvenIdentity {
   readonly user: User | undefined
   /** The certificate as Node shows certificates, made when it is asked for. */
   readonly certificate?: () => unknown
+  /** SHA-256 of that certificate. */
+  readonly fingerprint?: string
   /** Milliseconds since 1970 until which the proof counts: the end of a certificate. */
   readonly until?: number
   /** Asked before a session is resumed: whether the proof would still be accepted. Missing where nothing can have changed. */

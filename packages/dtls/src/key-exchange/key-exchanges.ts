@@ -18,9 +18,14 @@ const clientKeyOf = ({ psk, identity }: DtlsOptions): ClientKey | undefined => {
 /** The ways to agree on keys that the options allow. A client with a key takes certificates only where it says whom it trusts: any other server must have the key. */
 export const keyExchangesOf = (options: DtlsOptions, credentials: Credentials, clock: Clock): readonly KeyExchange[] => {
   const { psk, ca, rawPublicKeys, realm } = options
-  const certificates = ecdheEcdsa(credentials, clock, psk === undefined || ca !== undefined || rawPublicKeys !== undefined)
-  if (psk === undefined) return [certificates]
-  const keys = new PskKeys(psk, clock)
-  const key = clientKeyOf(options)
-  return [ecdhePsk(keys, key, realm), pskKeyExchange(keys, key, realm), certificates]
+  const exchanges: KeyExchange[] = []
+  if (psk !== undefined) {
+    const keys = new PskKeys(psk, clock)
+    const key = clientKeyOf(options)
+    exchanges.push(ecdhePsk(keys, key, realm), pskKeyExchange(keys, key, realm))
+  }
+  const verifies = psk === undefined || ca !== undefined || rawPublicKeys !== undefined
+  // Certificates take more room in a handshake: none is given where there are none.
+  if (verifies || credentials.own !== undefined) exchanges.push(ecdheEcdsa(credentials, clock, verifies))
+  return exchanges
 }

@@ -6,7 +6,7 @@ const LOOKUP_TIME = 5000
 /** Look-ups that run at once; others wait for their turn, within their own time. */
 const MOST_LOOKUPS = 64
 /** Bytes of an identity (RFC 4279 section 5.3 asks for 128) and of a key. */
-export const LONGEST_IDENTITY = 128
+const LONGEST_IDENTITY = 128
 export const LONGEST_KEY = 256
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

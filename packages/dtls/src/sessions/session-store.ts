@@ -26,11 +26,7 @@ interface KeptSession {
 const NOBODY = ''
 
 /** Whose share a session counts for. */
-const ownerOf = ({ user, certificate }: ProvenIdentity): string => {
-  if (user !== undefined) return `${user['by']} ${user.id}`
-  const { fingerprint256 = NOBODY } = (certificate?.() ?? {}) as { readonly fingerprint256?: string }
-  return fingerprint256
-}
+const ownerOf = ({ user, fingerprint = NOBODY }: ProvenIdentity): string => (user === undefined ? fingerprint : `${user['by']} ${user.id}`)
 
 /** Sessions that may be resumed, the oldest first. Each owner has a share, so that nobody displaces the sessions of many others. */
 export class SessionStore {

@@ -22,8 +22,3 @@ export const CIPHER_SUITES: readonly CipherSuite[] = [
   { id: 0xc0ac, name: 'TLS_ECDHE_ECDSA_WITH_AES_128_CCM', exchange: 'ecdhe-ecdsa', cipher: AES_128_CCM },
   { id: 0xc0ae, name: 'TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8', exchange: 'ecdhe-ecdsa', cipher: AES_128_CCM_8 }
 ]
-
-const BY_ID: ReadonlyMap<number, CipherSuite> = new Map(CIPHER_SUITES.map(suite => [suite.id, suite]))
-
-/** The suite of a number; undefined for one that is not known here. */
-export const suiteById = (id: number): CipherSuite | undefined => BY_ID.get(id)

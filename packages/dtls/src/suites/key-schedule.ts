@@ -5,7 +5,7 @@ import { prf } from './prf.ts'
 /** Bytes of a master secret. */
 const MASTER_SECRET_LENGTH = 48
 /** Bytes of the verify data in a Finished (RFC 5246 section 7.4.9). */
-export const VERIFY_LENGTH = 12
+const VERIFY_LENGTH = 12
 
 /** Overwrites a secret that is not needed any more. What V8 or OpenSSL copied of it is out of reach: docs/decisions/0016-dtls-by-hand.md. */
 export const wipe = (secret: Uint8Array | undefined): void => {
