@@ -183,7 +183,8 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     const before = this.#sessions.at(endpointKey(peer.address, peer.port))
     // Behind another address of a NAT the same port may be another device by now; a session with an id is then found by it.
     if (before !== undefined && (before.cid === undefined || isSame(before.user, session.user))) before.end('lost')
-    if (!this.#sessions.hasRoom(peer.address)) this.#sessions.idlest(this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
+    if (!this.#sessions.hasRoom(peer.address))
+      this.#sessions.idlest(peer.address, this.sweeps, this.#count(this.#environment.limits.idleTimeout))?.end('idle')
     if (!this.#sessions.hasRoom(peer.address)) {
       session.close()
       this.#environment.refused?.(peer, 'too-many-connections')
