@@ -124,7 +124,9 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
     else this.#accept(verdict.accepted, record.sequence, peer)
   }
 
-  #accept(hello: WholeMessage, recordSequence: number, peer: DatagramEndpoint): void {
+  #accept({ type, sequence, body }: WholeMessage, recordSequence: number, peer: DatagramEndpoint): void {
+    // A copy: a view would keep the whole datagram, which may be much larger, for as long as the handshake takes.
+    const hello = { type, sequence, body: new Uint8Array(body) }
     const random = hello.body.subarray(...RANDOM)
     const pending = this.#handshakes.at(endpointKey(peer.address, peer.port))
     if (pending !== undefined) {
@@ -133,7 +135,7 @@ export class DtlsChannel implements SecuredChannel, SessionOwner {
       // The client has begun again: its address is proven, so it was the client.
       pending.handshake.fail(new HandshakeFailure(ALERT.USER_CANCELED, 'The client has begun another handshake.'), true)
     }
-    if (!this.#handshakes.hasRoom(peer.address)) {
+    if (!this.#handshakes.admit(peer.address)) {
       this.#environment.refused?.(peer, 'too-many-connections')
       return
     }

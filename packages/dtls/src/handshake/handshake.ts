@@ -126,7 +126,8 @@ export abstract class Handshake {
     if (opener === undefined) {
       // Reordered, or faster than a step that takes time. It is opened when its turn has come.
       if (this.#held.length < MOST_HELD && record.end - record.start <= LARGEST_HELD) {
-        const datagram = record.datagram.slice(record.start, record.end)
+        // A copy: `slice` of a Buffer would keep the whole datagram.
+        const datagram = new Uint8Array(record.datagram.subarray(record.start, record.end))
         this.#held.push({ ...record, datagram, start: 0, content: record.content - record.start, end: datagram.length })
       }
       return
