@@ -1,3 +1,4 @@
+import type { User } from '@iopa/transport'
 import { ALERT, HandshakeFailure } from '../alerts.ts'
 import { ByteReader, vector } from '../bytes.ts'
 import { EXTENSION, type Extensions } from '../handshake/extensions.ts'
@@ -45,6 +46,10 @@ class EcdhePskServer implements ServerExchange {
     const shared = this.#ephemeral.agree(point)
     const key = this.#identity.find(identity, this.#signal)
     return key instanceof Promise ? key.then(found => premasterOf(found, shared)) : premasterOf(key, shared)
+  }
+
+  claimed(): User | undefined {
+    return this.#identity.claimed
   }
 
   identity(): ProvenIdentity {

@@ -21,8 +21,8 @@ export interface ProvenIdentity {
   readonly fingerprint?: string
   /** Milliseconds since 1970 until which the proof counts: the end of a certificate. */
   readonly until?: number
-  /** Asked before a session is resumed: whether the proof would still be accepted. Missing where nothing can have changed. */
-  readonly stillCounts?: () => Awaitable<boolean>
+  /** Asked before a session is resumed: whether the proof would still be accepted. Missing where nothing can have changed. `signal` ends the question. */
+  readonly stillCounts?: (signal: AbortSignal) => Awaitable<boolean>
 }
 
 /** What the hello messages of a handshake have settled, seen from the server. */
@@ -55,6 +55,8 @@ export interface ServerExchange {
   clientKeyExchange(body: Uint8Array): Awaitable<Uint8Array>
   /** Checks the signature over the messages so far. */
   certificateVerify?(body: Uint8Array, transcript: Transcript): Awaitable<void>
+  /** Who the client says it is before it has proven that: a revocation meanwhile must not miss it. An exchange that has it hides how its look-up went. */
+  claimed?(): User | undefined
   identity(): ProvenIdentity
 }
 
