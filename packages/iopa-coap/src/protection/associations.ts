@@ -5,7 +5,7 @@ import type { Remote } from '../exchanges/exchange.ts'
 const SWEEP = 30_000
 
 /** Bytes of payload that one protected message carries on a connection: what is larger is cut into inner blocks (RFC 8613 section 4.1.3.4.2). */
-const MOST_PAYLOAD = 8 * 1024
+const MOST_PAYLOAD = 48 * 1024
 
 /** Bytes that protection adds to a response: its option, a tag, and what is outside and inside. */
 export const PROTECTION_OVERHEAD = 64
