@@ -14,18 +14,15 @@ import {
   type Limits,
   type Link,
   type Listener,
-  type Logger,
   type MessageProtection,
   markFactory,
   type OpenOptions,
   optionError,
-  type RequestProtection,
   type SecuredDatagrams,
   type TlsOptions,
   type Transport
 } from '@iopa/transport'
 import { datagramNetwork, socketNetwork } from '@iopa/transport/node'
-import { type LinkProtection, tokensOf } from './client/client-protection.ts'
 import { type DatagramClientInit, openDatagrams } from './client/datagram-client.ts'
 import { openSecured } from './client/secured-client.ts'
 import { openStreams } from './client/stream-client.ts'
@@ -38,7 +35,7 @@ import type { ServerSettings } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf, isMulticast } from './messages/addresses.ts'
 import { type TransmissionParameters, transmission } from './messages/parameters.ts'
-import { ProtectedRequester } from './protection/protected-requester.ts'
+import { linkProtection } from './protection/link-protection.ts'
 import { useProtection } from './protection/shared-protection.ts'
 import { serveDatagrams, serveStream } from './served/serving.ts'
 
@@ -177,7 +174,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
       lifetime: parameters.exchangeLifetime,
       extensions,
       collected: collectUpTo,
-      protection: use === undefined ? undefined : { name: protect!.name, option: protect!.option, active: use.active }
+      protection: use
     }
     const listeners: Listener[] = []
     const { port = udp || tcp || dtls === undefined ? DEFAULT_PORT : DEFAULT_TLS_PORT, confirmable = true } = options
@@ -210,11 +207,25 @@ export const coap = (options: CoapOptions = {}): Transport => {
 
   const openLink = async (url: URL, opening: OpenOptions): Promise<Link> => {
     const { confirmable = true, allowUnauthenticated } = options
-    const serving = { szx: szxFor(blockSize), transmission: parameters, allowUnauthenticated, extensions, collected: collectUpTo }
+    const { serve, clock, limits } = opening
     const protection = protect === undefined ? undefined : await linkProtection(protect, url, opening)
+    // Requests of the server are protected as those to a listener are.
+    const use = protect === undefined || serve === undefined ? undefined : await useProtection(protect, { clock, limits, logger: serve.host.logger })
+    const serving = {
+      szx: szxFor(blockSize),
+      transmission: parameters,
+      allowUnauthenticated,
+      extensions,
+      collected: collectUpTo,
+      protection: use
+    }
+    const released = (link: Link): Link => {
+      if (use !== undefined) void link.closed.then(use.release)
+      return link
+    }
     try {
       if (url.protocol !== 'coap:' && url.protocol !== 'coaps:')
-        return await openStreams(url, streams, opening, { extensions, keepAlive, serve: serveStream(serving), protection })
+        return released(await openStreams(url, streams, opening, { extensions, keepAlive, serve: serveStream(serving), protection }))
       const init: DatagramClientInit = {
         url,
         options: opening,
@@ -228,8 +239,9 @@ export const coap = (options: CoapOptions = {}): Transport => {
         keepAlive,
         serve: serveDatagrams(serving)
       }
-      return await (url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls }))
+      return released(await (url.protocol === 'coap:' ? openDatagrams(init) : openSecured({ ...init, dtls })))
     } catch (error) {
+      await use?.release()
       await protection?.release()
       throw error
     }
@@ -262,26 +274,6 @@ const multicastOf = (given: CoapOptions['multicast'] = false): Required<Pick<Mul
 
 const streamsOf = (network: Partial<ByteNetwork> | undefined): ByteNetwork | undefined =>
   network?.listen === undefined || network.connect === undefined ? undefined : { listen: network.listen, connect: network.connect }
-
-const NO_LOG: Logger = { error() {}, warn() {}, info() {}, debug() {} }
-
-/** How requests to the server of a URL are protected; undefined where they are not. */
-const linkProtection = async (protect: MessageProtection, url: URL, { clock, limits }: OpenOptions): Promise<LinkProtection | undefined> => {
-  const use = await useProtection(protect, { clock, limits, logger: NO_LOG })
-  let protection: RequestProtection | undefined
-  try {
-    protection = use.active.requests(url)
-  } finally {
-    if (protection === undefined) await use.release()
-  }
-  if (protection === undefined) return undefined
-  const { option } = protect
-  return {
-    tokens: tokensOf(protection),
-    over: requester => new ProtectedRequester({ requester, protection, option, clock, timeout: limits.requestTimeout }),
-    release: use.release
-  }
-}
 
 /** Several listeners as one, whose URL is that of the first; `closed` is called when all of them have closed. */
 const joined = (listeners: readonly Listener[], closed: () => Promise<void> | undefined): CoapListener => {

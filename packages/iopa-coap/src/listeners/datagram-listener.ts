@@ -65,13 +65,14 @@ class DatagramListener implements Listener {
     const clients = new PeerClients<Peer>({
       host,
       silence: transmission.exchangeLifetime,
-      open: (peer, options, url) => openDatagramPeer({ layer, szx: settings.szx, confirmable, extensions: settings.extensions }, peer, options, url)
+      open: (peer, ...opening) => openDatagramPeer({ layer, szx: settings.szx, confirmable, extensions: settings.extensions }, peer, ...opening)
     })
     const peer: PeerEndpoint['peer'] = function (this: PeerEndpoint) {
       return clients.of(this.remote, this)
     }
     const server = serverOver<Peer>(settings, {
       introduce: remote => endpointOf(remote, channel, host.limits.body, peer),
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#layer = layer

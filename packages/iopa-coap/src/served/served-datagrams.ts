@@ -25,7 +25,7 @@ export class ServedByDatagrams implements ServedDatagrams {
     const clients = new PeerClients<Peer>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options, url) => openDatagramPeer({ layer, szx, confirmable: true, extensions }, remote, options, url)
+      open: (remote, ...opening) => openDatagramPeer({ layer, szx, confirmable: true, extensions }, remote, ...opening)
     })
     // The client has named this address itself.
     peer.verify()
@@ -34,6 +34,7 @@ export class ServedByDatagrams implements ServedDatagrams {
         const endpoint: Endpoint = { ...endpointOf(remote, channel, host.limits.body), peer: () => clients.of(remote, endpoint) }
         return endpoint
       },
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#wire = wire

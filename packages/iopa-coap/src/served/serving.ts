@@ -15,6 +15,8 @@ export interface ServingInit {
   readonly extensions: Extensions
   /** Most bytes of a body in blocks that is collected before its request runs. */
   readonly collected: number
+  /** Opens the requests of the server that are protected. */
+  readonly protection: ServerSettings['protection']
 }
 
 /** Serves the server of a client over UDP, where nothing proves who that is. */
@@ -22,7 +24,7 @@ export const serveDatagrams =
   (init: ServingInit): DatagramClientInit['serve'] =>
   (serving, wire) => {
     assertProven(serving, false)
-    serving.host.assertProtected(wire.peer.address, init.allowUnauthenticated)
+    assertAuthenticated(serving, wire.peer.address, init)
     return new ServedByDatagrams(settingsOf(serving, init), wire)
   }
 
@@ -30,10 +32,10 @@ export const serveDatagrams =
 export const serveStream =
   (init: ServingInit): ServeStream =>
   (serving, requester, channel, { tls }) => {
-    const { host, user } = serving
+    const { user } = serving
     const proven = channel.tls && tls?.verify !== false
     assertProven(serving, proven)
-    if (!proven) host.assertProtected(channel.remoteAddress, init.allowUnauthenticated)
+    if (!proven) assertAuthenticated(serving, channel.remoteAddress, init)
     const byKey = tls?.psk !== undefined && tls.ca === undefined && tls.key === undefined && tls.cert === undefined
     const identity: User | undefined = user === undefined ? undefined : { id: user, by: byKey ? 'psk' : 'certificate' }
     return new ServedByStream(settingsOf(serving, init), requester, channel, channel.tls ? 'coaps+tcp' : 'coap+tcp', identity)
@@ -49,7 +51,12 @@ const assertProven = ({ user }: Serving, proven: boolean): void => {
     )
 }
 
-const settingsOf = ({ host }: Serving, { szx, transmission, extensions, collected }: ServingInit): ServerSettings => ({
+/** @throws IopaError 500 for requests that nothing authenticates, off loopback */
+const assertAuthenticated = ({ host }: Serving, address: string, { protection, allowUnauthenticated }: ServingInit): void => {
+  if (protection?.exclusive !== true) host.assertProtected(address, allowUnauthenticated)
+}
+
+const settingsOf = ({ host }: Serving, { szx, transmission, extensions, collected, protection }: ServingInit): ServerSettings => ({
   host,
   clock: host.clock,
   // One for all clients of the app: they come and go.
@@ -61,5 +68,6 @@ const settingsOf = ({ host }: Serving, { szx, transmission, extensions, collecte
   discoveryOnly: false,
   lifetime: transmission.exchangeLifetime,
   extensions,
-  collected
+  collected,
+  protection
 })
