@@ -8,16 +8,12 @@ import {
   IopaError,
   type Link,
   type Listener,
-  type Logger,
-  type MessageProtection,
   markFactory,
-  type OpenOptions,
-  type RequestProtection,
   type TlsOptions,
   type Transport
 } from '@iopa/transport'
 import { openDatagrams } from './client/datagram-client.ts'
-import { type LinkInit, type LinkProtection, tokensOf } from './client/link-init.ts'
+import type { LinkInit } from './client/link-init.ts'
 import { openSecured } from './client/secured-client.ts'
 import { openStreams } from './client/stream-client.ts'
 import { COAP_KEYS } from './keys.ts'
@@ -27,9 +23,9 @@ import type { ServerInit } from './listeners/server.ts'
 import { listenStreams } from './listeners/stream-listener.ts'
 import { addressOf } from './messages/addresses.ts'
 import { type CoapOptions, type CoapSettings, settingsOf } from './options.ts'
-import { ProtectedRequester } from './protection/protected-requester.ts'
+import { linkProtection } from './protection/link-protection.ts'
 import { useProtection } from './protection/shared-protection.ts'
-import { servingOver } from './served/serving.ts'
+import { type ServingOver, servingOver } from './served/serving.ts'
 
 const GROUPS_IPV4 = ['224.0.1.187']
 const GROUPS_IPV6 = ['ff02::fd', 'ff05::fd']
@@ -43,7 +39,6 @@ export interface CoapListener extends Listener {
 /** CoAP for an app: a server over UDP, DTLS, TCP and TLS, and clients. */
 export const coap = (options: CoapOptions = {}): Transport => {
   const settings = settingsOf(options, coap)
-  const serving = servingOver(settings)
   return {
     name: 'coap',
     schemes: ['coap', 'coaps', 'coap+tcp', 'coaps+tcp'],
@@ -57,11 +52,18 @@ export const coap = (options: CoapOptions = {}): Transport => {
     observable: ['FETCH'],
     serves: true,
     open: async (url, opening) => {
-      const protection = settings.protect === undefined ? undefined : await linkProtection(settings.protect, url, opening)
-      const init: LinkInit = { url, options: opening, settings, protection }
+      const { protect } = settings
+      const { serve, clock, limits } = opening
+      const protection = protect === undefined ? undefined : await linkProtection(protect, url, opening)
+      // Requests of the server are protected as those to a listener are.
+      const use =
+        protect === undefined || serve === undefined ? undefined : await useProtection(protect, { clock, limits, logger: serve.host.logger })
       try {
-        return await openLink(init, serving)
+        const link = await openLink({ url, options: opening, settings, protection }, servingOver(settings, use))
+        if (use !== undefined) void link.closed.then(use.release)
+        return link
       } catch (error) {
+        await use?.release()
         await protection?.release()
         throw error
       }
@@ -69,7 +71,7 @@ export const coap = (options: CoapOptions = {}): Transport => {
   }
 }
 
-const openLink = (init: LinkInit, serving: ReturnType<typeof servingOver>): Promise<Link> => {
+const openLink = (init: LinkInit, serving: ServingOver): Promise<Link> => {
   const { protocol } = init.url
   if (protocol === 'coap:') return openDatagrams(init, serving.datagrams)
   return protocol === 'coaps:' ? openSecured(init, serving.secured) : openStreams(init, serving.stream)
@@ -89,7 +91,7 @@ const listen = async (settings: CoapSettings, given: Host): Promise<CoapListener
     host,
     clock,
     counters: countersOf(host, 'coap'),
-    protection: use === undefined ? undefined : { name: protect!.name, option: protect!.option, active: use.active }
+    protection: use
   }
   const listeners: Listener[] = []
   try {
@@ -111,25 +113,6 @@ const listen = async (settings: CoapSettings, given: Host): Promise<CoapListener
     throw error
   }
   return joined(listeners, () => use?.release())
-}
-
-const NO_LOG: Logger = { error() {}, warn() {}, info() {}, debug() {} }
-/** How requests to the server of a URL are protected; undefined where they are not. */
-const linkProtection = async (protect: MessageProtection, url: URL, { clock, limits }: OpenOptions): Promise<LinkProtection | undefined> => {
-  const use = await useProtection(protect, { clock, limits, logger: NO_LOG })
-  let protection: RequestProtection | undefined
-  try {
-    protection = use.active.requests(url)
-  } finally {
-    if (protection === undefined) await use.release()
-  }
-  if (protection === undefined) return undefined
-  const { option } = protect
-  return {
-    tokens: tokensOf(protection),
-    over: requester => new ProtectedRequester({ requester, protection, option, clock, timeout: limits.requestTimeout }),
-    release: use.release
-  }
 }
 
 /** Several listeners as one, whose URL is that of the first; `closed` is called when all of them have closed. */

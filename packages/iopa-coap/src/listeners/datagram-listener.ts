@@ -59,10 +59,11 @@ class DatagramListener implements Listener {
     const clients = new PeerClients<Peer>({
       host,
       silence: transmission.exchangeLifetime,
-      open: (peer, options, url) => openDatagramPeer({ layer, settings }, peer, options, url)
+      open: (peer, ...opening) => openDatagramPeer({ layer, settings }, peer, ...opening)
     })
     const server = serverOver<Peer>(init.server, {
       introduce: remote => endpointOf(remote, channel, host.limits.body, clients.peer),
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#layer = layer

@@ -68,10 +68,11 @@ class SecuredListener implements Listener {
       host,
       // Silence means nothing here: the session says when its peer has gone.
       silence: Number.POSITIVE_INFINITY,
-      open: (peer, options, url) => openDatagramPeer({ layer, settings }, peer, options, url)
+      open: (peer, ...opening) => openDatagramPeer({ layer, settings }, peer, ...opening)
     })
     const server = serverOver<Peer>(init, {
       introduce: peer => peer.endpoint!,
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.url = listenerUrl('coaps', address, channel.localPort)

@@ -1,4 +1,5 @@
-import type { ActiveProtection, Clock, Counters, Endpoint, Host } from '@iopa/transport'
+import type { Clock, Counters, Endpoint, Host, Peer } from '@iopa/transport'
+import type { LinkProtection } from '../client/link-init.ts'
 import { AmplificationGuard } from '../exchanges/amplification.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
 import { Uploads } from '../exchanges/uploads.ts'
@@ -9,7 +10,9 @@ import { AssociatedRemote, Associations } from '../protection/associations.ts'
 import { OuterBlocks } from '../protection/outer-blocks.ts'
 import { ProtectedExchange } from '../protection/protected-exchange.ts'
 import { ProtectedNotifier } from '../protection/protected-notifier.ts'
+import { linkProtectionOf } from '../protection/protected-requester.ts'
 import { ProtectedRequests, type Requests } from '../protection/protected-requests.ts'
+import type { ProtectionUse } from '../protection/shared-protection.ts'
 import { ErrorResponses } from '../resources/error-responses.ts'
 import { KeptAnswers } from '../resources/kept-answers.ts'
 import { FormatTable } from '../resources/representation.ts'
@@ -26,21 +29,15 @@ export interface ServerInit {
   readonly clock: Clock
   readonly counters: Counters
   /** Opens requests that are protected from end to end; absent where there is none. */
-  readonly protection?: ServerProtection | undefined
-}
-
-/** A protection that is in use. */
-interface ServerProtection {
-  readonly name: string
-  /** The number of the option that protected messages have. */
-  readonly option: number
-  readonly active: ActiveProtection
+  readonly protection?: Omit<ProtectionUse, 'release'> | undefined
 }
 
 /** What a server needs of the transport below it. */
 export interface ServerTransport<R extends Remote> {
   /** The two ends of a remote whose first request this is. */
   introduce(remote: R): Endpoint
+  /** What `context.peer` is for a security association that is reached at a remote; absent where peers get no requests. */
+  peer?(remote: R, endpoint: Endpoint, protection: LinkProtection): Peer
   /** What sends the notifications of a source to the remote of an exchange. */
   notifier(exchange: Exchange<R>, source: NotificationSource): Notifier
 }
@@ -90,7 +87,17 @@ export const serverOver = <R extends Remote>(init: ServerInit, transport: Server
   })
   if (protection === undefined) return { resources, observers }
   const { name, option, active } = protection
-  const associations = new Associations({ host, clock, name, lifetime, ended: remote => resources.forget(remote) })
+  const released = (): Promise<void> => Promise.resolve()
+  const associations = new Associations({
+    host,
+    clock,
+    name,
+    lifetime,
+    uploads: remote => uploads.holds(remote),
+    peer: (remote, endpoint, requests) =>
+      transport.peer?.(remote as R, endpoint, linkProtectionOf({ protection: requests, option, clock, timeout: limits.requestTimeout }, released)),
+    ended: remote => resources.forget(remote)
+  })
   const blocks = new OuterBlocks({ clock, guard, errors, responses, bodies, szx, lifetime })
   const requests = new ProtectedRequests<R>({ host, clock, counters, option, protection: active, associations, blocks, inner: resources })
   const dismiss = (remote?: R): Promise<void> | undefined => {

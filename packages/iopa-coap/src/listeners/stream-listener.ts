@@ -39,12 +39,13 @@ export const listenStreams = async (init: StreamListenerInit): Promise<Listener>
   const scheme = tls === undefined ? 'coap+tcp' : 'coaps+tcp'
   const { resources, observers } = serverOver<StreamConnection>(init.server, {
     introduce: remote => remote.endpoint,
+    peer: (...association) => clients.over(...association),
     notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
   })
   const clients = new PeerClients<StreamConnection>({
     host,
     silence: Number.POSITIVE_INFINITY,
-    open: (remote, options, url) => openStreamPeer(remote, options, url, settings.extensions)
+    open: (remote, options, url, protection) => openStreamPeer(remote, options, url, settings.extensions, protection)
   })
   const remotes = new WeakMap<Connection, StreamConnection>()
   /** Notifies the observers of a connection that the server closes, and closes it. */

@@ -122,7 +122,10 @@ export class OuterBlocks {
     const { remote, message } = exchange
     const block = readBlock(value)
     const announced = message.options.uint(OPTION.SIZE1)
-    const result = this.#requests.accept(remote, keyOf(exchange), block, message.payload, announced, clock.elapsed(), { unverified: remote.address })
+    const result = this.#requests.accept(remote, keyOf(exchange), block, message.payload, announced, clock.elapsed(), {
+      unverified: remote.address,
+      sender: { 'server.User': undefined, 'server.RemoteAddress': remote.address }
+    })
     switch (result.outcome) {
       case 'complete':
         return result.body

@@ -25,12 +25,13 @@ export class ServedByDatagrams implements ServedDatagrams {
     const clients = new PeerClients<Peer>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options, url) => openDatagramPeer({ layer, settings }, remote, options, url)
+      open: (remote, ...opening) => openDatagramPeer({ layer, settings }, remote, ...opening)
     })
     // The client has named this address itself.
     peer.verify()
     const server = serverOver<Peer>(init, {
       introduce: remote => ({ ...endpoint, remote, peer: clients.peer }),
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new DatagramNotifier(layer, remote, message, source)
     })
     this.#wire = wire

@@ -31,7 +31,7 @@ export class ServedByStream implements ServedStream {
     const clients = new PeerClients<StreamConnection>({
       host,
       silence: Number.POSITIVE_INFINITY,
-      open: (remote, options, url) => openStreamPeer(remote, options, url, settings.extensions)
+      open: (remote, options, url, protection) => openStreamPeer(remote, options, url, settings.extensions, protection)
     })
     const endpoint: Endpoint = {
       ...endpointOf(channel, scheme, host.limits.body),
@@ -48,6 +48,7 @@ export class ServedByStream implements ServedStream {
     this.#remote = new StreamConnection(endpoint, context, connections.admit(channel)!)
     this.#server = serverOver<StreamConnection>(init, {
       introduce: remote => remote.endpoint,
+      peer: (...association) => clients.over(...association),
       notifier: ({ remote, message }, source) => new StreamNotifier(remote, message, source)
     })
   }

@@ -4,6 +4,7 @@ import type { ServeSession } from '../client/secured-client.ts'
 import type { ServeStream } from '../client/stream-client.ts'
 import type { ServerInit } from '../listeners/server.ts'
 import type { CoapSettings } from '../options.ts'
+import type { ProtectionUse } from '../protection/shared-protection.ts'
 import { endpointOf, ServedByDatagrams } from './served-datagrams.ts'
 import { ServedBySession } from './served-session.ts'
 import { ServedByStream } from './served-stream.ts'
@@ -19,24 +20,26 @@ export interface ServingOver {
 }
 
 /** What serves the servers of the clients of one `coap()`. */
-export const servingOver = (given: CoapSettings): ServingOver => {
+export const servingOver = (given: CoapSettings, protection: ProtectionUse | undefined): ServingOver => {
   // The client has named the address of its server itself.
   const settings: CoapSettings = Object.freeze({ ...given, amplification: Number.POSITIVE_INFINITY, discoveryOnly: false })
+  const exclusive = protection?.exclusive === true
+  const initOf = (serving: Serving): ServerInit => ({ ...serverOf(serving, settings), protection })
   return {
     datagrams: (serving, wire) => {
-      assertAllowed(serving, settings, wire.peer.address, false)
-      return new ServedByDatagrams(initOf(serving, settings), wire, endpointOf(wire, serving.host.limits.body))
+      assertAllowed(serving, settings, wire.peer.address, false, exclusive)
+      return new ServedByDatagrams(initOf(serving), wire, endpointOf(wire, serving.host.limits.body))
     },
     secured: (serving, wire) => {
       const { proof } = wire.association
-      assertAllowed(serving, settings, wire.peer.address, proof !== undefined)
-      return new ServedBySession(initOf(serving, settings), wire, userOf(serving, proof))
+      assertAllowed(serving, settings, wire.peer.address, proof !== undefined, exclusive)
+      return new ServedBySession(initOf(serving), wire, userOf(serving, proof))
     },
     stream: (serving, requester, channel, { tls }) => {
-      assertAllowed(serving, settings, channel.remoteAddress, channel.tls && tls?.verify !== false)
+      assertAllowed(serving, settings, channel.remoteAddress, channel.tls && tls?.verify !== false, exclusive)
       const byKey = tls?.psk !== undefined && tls.ca === undefined && tls.key === undefined && tls.cert === undefined
       const scheme = channel.tls ? 'coaps+tcp' : 'coap+tcp'
-      return new ServedByStream(initOf(serving, settings), requester, channel, scheme, userOf(serving, byKey ? 'psk' : 'certificate'))
+      return new ServedByStream(initOf(serving), requester, channel, scheme, userOf(serving, byKey ? 'psk' : 'certificate'))
     }
   }
 }
@@ -44,7 +47,13 @@ export const servingOver = (given: CoapSettings): ServingOver => {
 const userOf = ({ user }: Serving, by: User['by']): User | undefined => (user === undefined ? undefined : { id: user, by })
 
 /** @throws IopaError 400 for a user whom nothing proves, 500 for an app without protection that serves an unproven server off loopback */
-const assertAllowed = ({ user, host }: Serving, { allowUnauthenticated }: CoapSettings, address: string, proven: boolean): void => {
+const assertAllowed = (
+  { user, host }: Serving,
+  { allowUnauthenticated }: CoapSettings,
+  address: string,
+  proven: boolean,
+  exclusive: boolean
+): void => {
   if (proven) return
   if (user !== undefined)
     throw new IopaError(
@@ -52,10 +61,10 @@ const assertAllowed = ({ user, host }: Serving, { allowUnauthenticated }: CoapSe
       'unproven-server',
       `Nothing proves that requests come from '${user}' here: use coaps: or coaps+tcp: with a verified certificate or a key, or leave the user out.`
     )
-  host.assertProtected(address, allowUnauthenticated)
+  if (!exclusive) host.assertProtected(address, allowUnauthenticated)
 }
 
-const initOf = ({ host }: Serving, settings: CoapSettings): ServerInit => ({
+const serverOf = ({ host }: Serving, settings: CoapSettings): ServerInit => ({
   settings,
   host,
   clock: host.clock,
