@@ -18,6 +18,7 @@ import {
   type MessageProtection,
   markFactory,
   type OpenOptions,
+  type OptionCheck,
   optionError,
   type RequestProtection,
   type SecuredDatagrams,
@@ -104,14 +105,14 @@ export interface CoapOptions extends ExtensionOptions {
   readonly network?: DatagramNetwork & Partial<ByteNetwork>
 }
 
-const OPTIONS: Record<keyof CoapOptions, true> = {
+const OPTIONS: Record<keyof CoapOptions, OptionCheck> = {
   host: true,
   port: true,
-  udp: true,
-  tcp: true,
+  udp: 'flag',
+  tcp: 'flag',
   tls: true,
-  dtls: true,
-  allowUnauthenticated: true,
+  dtls: 'dtls',
+  allowUnauthenticated: 'flag',
   limits: true,
   transmission: true,
   blockSize: true,
@@ -119,7 +120,7 @@ const OPTIONS: Record<keyof CoapOptions, true> = {
   confirmable: true,
   amplification: true,
   multicast: true,
-  protect: true,
+  protect: 'protection',
   codes: true,
   criticalOptions: true,
   tokenLength: true,

@@ -133,6 +133,9 @@ interface OpenDatagramRequestInit {
   readonly unanswered: () => void
 }
 
+const NOTHING_LISTENS =
+  'Nothing listens at the port of the server: the system says so. Check host, port and scheme: coap: is served on 5683, coaps: on 5684, unless said otherwise.'
+
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
@@ -206,7 +209,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   unreachable(): void {
-    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', 'Nothing listens at this port: the system says so for the peer.'))
+    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', NOTHING_LISTENS))
   }
 
   fail(error: unknown): void {
