@@ -61,6 +61,10 @@ export class Session implements SecuredPeer {
     return this.#identity.user
   }
 
+  get proof(): ProvenIdentity['proof'] {
+    return this.#identity.proof
+  }
+
   get maxPayload(): number {
     return LARGEST_CONTENT
   }

@@ -77,7 +77,7 @@ class EcdhePskClient implements ClientExchange {
   }
 
   identity(): ProvenIdentity {
-    return { user: undefined }
+    return { user: undefined, proof: 'psk' }
   }
 }
 

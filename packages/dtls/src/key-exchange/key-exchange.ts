@@ -13,6 +13,8 @@ type Awaitable<Value> = Value | Promise<Value>
 /** Whom a handshake has proven. It counts once the peer's Finished was verified, and not before. */
 export interface ProvenIdentity {
   readonly user: User | undefined
+  /** How the peer has proven who it is; missing where it has not. */
+  readonly proof?: 'psk' | 'certificate' | 'rpk'
   /** The certificate as Node shows certificates, made when it is asked for. */
   readonly certificate?: () => unknown
   /** SHA-256 of that certificate. */

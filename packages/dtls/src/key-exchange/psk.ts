@@ -29,7 +29,8 @@ export class PskIdentity {
     const [identity, digest] = [this.#identity, this.#digest]
     if (identity === undefined) return { user: undefined }
     const user = { id: identity, by: 'psk', ...(this.#realm !== undefined && { realm: this.#realm }) }
-    return digest === undefined ? { user } : { user, stillCounts: () => this.#isKeyOf(identity, digest) }
+    const proven: ProvenIdentity = { user, proof: 'psk' }
+    return digest === undefined ? proven : { ...proven, stillCounts: () => this.#isKeyOf(identity, digest) }
   }
 
   /** A session is resumed without the key: one that was removed or replaced must not live on in it. */
@@ -105,7 +106,7 @@ class PskClientExchange implements ClientExchange {
 
   /** A shared key proves that the server has it, and no name. */
   identity(): ReturnType<ClientExchange['identity']> {
-    return { user: undefined }
+    return { user: undefined, proof: 'psk' }
   }
 }
 

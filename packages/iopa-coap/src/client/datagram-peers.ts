@@ -1,25 +1,23 @@
 import { abortable, channelClosed, IopaError, type LinkEnd, type OpenOptions, peerGone } from '@iopa/transport'
 import { encodeEmpty } from '../codec/datagram-codec.ts'
-import type { Extensions } from '../codec/extensions.ts'
 import { type ReceivedMessage, TYPE } from '../codec/message.ts'
 import { DatagramRequester } from '../exchanges/datagram-requester.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
 import type { Peer, PeerRequests } from '../messages/peer.ts'
+import type { CoapSettings } from '../options.ts'
 import { CoapLink } from './coap-link.ts'
 import type { PeerLink } from './peer-clients.ts'
 
 /** How requests to the peers of a listener are sent. */
 export interface DatagramPeersInit {
   readonly layer: MessageLayer
-  /** Size exponent of the largest block. */
-  readonly szx: number
-  readonly confirmable: boolean
-  readonly extensions: Extensions
+  readonly settings: CoapSettings
 }
 
 /** Opens a link to a peer that has sent datagrams, which has answered a ping where it had not shown before that it receives at its address. */
 export const openDatagramPeer = async (init: DatagramPeersInit, peer: Peer, options: OpenOptions, url: URL): Promise<PeerLink> => {
-  const { layer, szx, confirmable, extensions } = init
+  const { layer } = init
+  const { szx, confirmable, extensions } = init.settings
   const { signal, clock, limits } = options
   if (isForgotten(peer)) throw peerGone()
   if (!peer.verified) {

@@ -27,6 +27,12 @@ export interface PeerLink extends Link {
   end(): void
 }
 
+/** The two ends of a remote. */
+export interface PeerEndpoint<R extends Remote> extends Endpoint {
+  readonly remote: R
+  peer(this: PeerEndpoint<R>): Peer
+}
+
 /** How a listener reaches its peers. */
 export interface PeerClientsInit<R extends Remote> {
   readonly host: Host
@@ -38,6 +44,8 @@ export interface PeerClientsInit<R extends Remote> {
 
 /** The clients of a listener to its peers: those of one peer, of one address and of all are bounded. Nothing is kept for a peer that is asked nothing. */
 export class PeerClients<R extends Remote> {
+  /** That of every endpoint: one function for all of them. */
+  readonly peer: PeerEndpoint<R>['peer']
   readonly #init: PeerClientsInit<R>
   /** One for each remote whose `context.peer` was read. */
   readonly #peers = new WeakMap<R, Peer>()
@@ -47,6 +55,10 @@ export class PeerClients<R extends Remote> {
 
   constructor(init: PeerClientsInit<R>) {
     this.#init = init
+    const clients = this
+    this.peer = function () {
+      return clients.of(this.remote, this)
+    }
   }
 
   /** What `context.peer` is for a remote. */
