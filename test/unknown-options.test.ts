@@ -4,6 +4,7 @@ import { allow, anyOf, apiKey, basic, bearer, clientCertificate, preSharedKey } 
 import { cache, cacheControl } from '@iopa/cache'
 import { cbor } from '@iopa/cbor'
 import { coap } from '@iopa/coap'
+import { coapProxy } from '@iopa/coap-proxy'
 import { compress } from '@iopa/compress'
 import { connect } from '@iopa/connect'
 import { cookies, memorySessions, sessions } from '@iopa/cookies'
@@ -50,6 +51,7 @@ const FACTORIES: readonly [string, (options: never) => unknown][] = [
   ['preSharedKey()', preSharedKey],
   ['cbor()', cbor],
   ['coap()', coap],
+  ['coapProxy()', coapProxy],
   ['compress()', compress],
   ['cookies()', cookies],
   ['cors()', cors],

@@ -1,5 +1,85 @@
+import { checkOptions, type OptionCheck, optionError } from '@iopa/appbuilder/extension'
+import type { Client, ConnectOptions } from '@iopa/transport'
+import { resolveName } from './addresses.ts'
+import { Targets } from './targets.ts'
+
+/** Opens clients: an app that uses `coap()`. */
+export interface UpstreamClient {
+  connect(url: string | URL, options?: ConnectOptions): Promise<Client>
+}
+
 /** Options of `coapProxy()`. */
 export interface CoapProxyOptions {
   /** The servers that requests may go to: scheme, host and port. None unless given. */
-  readonly targets: readonly (string | URL)[]
+  readonly targets?: readonly (string | URL)[]
+  /** The app that opens the connections to them; it uses `coap()`. */
+  readonly client: UpstreamClient
+  /** The path that stands before the URI of a target; `/hc` unless given. */
+  readonly path?: string
+  /** How many proxies a request may pass that does not say, from 1 to 255; 16 unless given (RFC 8768). */
+  readonly hopLimit?: number
+  /** Most servers with a connection at once; 64 unless given. */
+  readonly connections?: number
+  /** Milliseconds after which a connection that nothing uses is closed, and its name is looked up again; 60,000 unless given. */
+  readonly idleTimeout?: number
+  /** Milliseconds to connect, and for each request; as `connect()` of the client unless given. */
+  readonly timeout?: number
+  /** Most observations of servers at once; 1,000 unless given. */
+  readonly observations?: number
+  /** Finds the address of a name; the system does unless given. */
+  readonly lookup?: (host: string) => Promise<string>
+}
+
+const OPTIONS: Record<keyof CoapProxyOptions, OptionCheck> = {
+  targets: true,
+  client: true,
+  path: 'text',
+  hopLimit: true,
+  connections: true,
+  idleTimeout: true,
+  timeout: true,
+  observations: true,
+  lookup: 'function'
+}
+
+/** The options with their defaults. */
+export interface CoapProxySettings {
+  readonly targets: Targets
+  readonly client: UpstreamClient
+  readonly path: string
+  readonly hopLimit: number
+  readonly connections: number
+  readonly idleTimeout: number
+  readonly timeout: number | undefined
+  readonly observations: number
+  readonly lookup: (host: string) => Promise<string>
+}
+
+const whole = (name: string, value: number, most: number): number => {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value
+  throw optionError(`coapProxy() needs for ${name} a whole number from 1 to ${most}, not ${String(value)}.`)
+}
+
+const LONGEST_TIME = 2_147_483_647
+const MOST = 1_000_000
+// What needs no escape, in whole segments.
+const PATH = /^(?:\/[\w.~-]*[\w~-][\w.~-]*)+$/
+
+/** Checks the options. @throws IopaError 500 that names the one that is wrong. */
+export const settingsOf = (options: CoapProxyOptions, caller: unknown): CoapProxySettings => {
+  checkOptions('coapProxy()', options, OPTIONS, caller)
+  const { targets = [], client, path = '/hc', hopLimit = 16, connections = 64, idleTimeout = 60_000, timeout, observations = 1000 } = options
+  if (typeof client?.connect !== 'function') throw optionError('coapProxy() needs for client an app that uses coap().')
+  if (!PATH.test(path)) throw optionError(`coapProxy() needs for path one such as '/hc', not '${path}'.`)
+  return {
+    targets: new Targets(targets),
+    client,
+    path,
+    hopLimit: whole('hopLimit', hopLimit, 255),
+    connections: whole('connections', connections, MOST),
+    idleTimeout: whole('idleTimeout', idleTimeout, LONGEST_TIME),
+    timeout: timeout === undefined ? undefined : whole('timeout', timeout, LONGEST_TIME),
+    observations: whole('observations', observations, MOST),
+    lookup: options.lookup ?? resolveName
+  }
 }

@@ -7,6 +7,7 @@ export const CAPABILITIES = {
   Tcp: 'urn:io.iopa:tcp',
   Udp: 'urn:io.iopa:udp',
   Coap: 'urn:io.iopa:coap',
+  CoapProxy: 'urn:io.iopa:coap-proxy',
   Mqtt: 'urn:io.iopa:mqtt',
   Memory: 'urn:io.iopa:memory'
 } as const

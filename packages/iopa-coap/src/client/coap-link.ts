@@ -162,10 +162,15 @@ export class CoapLink implements Link {
       signal: options.signal,
       awaits: what => options.awaits?.(what),
       bodyLimit,
+      // A proxy hands on what is protected from end to end, and the response to it (RFC 8613 section 10).
+      understands: bag['coap.Options']?.some(([number]) => number === OSCORE) === true ? OSCORE : undefined,
       slots: this.#slots,
       nextTag: this.#nextTag
     }
   }
 }
+
+/** The option of a message that is protected from end to end (RFC 8613 section 2). */
+const OSCORE = 9
 
 const LOSSES: ReadonlySet<string> = new Set(['timeout', 'peer-reset', 'port-unreachable', 'disconnected'])

@@ -16,7 +16,6 @@ const MADE: ReadonlyMap<number, string> = new Map([
   [OPTION.ETAG, "the header 'if-none-match'"],
   [OPTION.IF_NONE_MATCH, "the header 'if-none-match'"],
   [OPTION.OBSERVE, 'observe()'],
-  [9, 'the option protect of coap()'],
   [OPTION.URI_PATH, "'iopa.Path'"],
   [OPTION.CONTENT_FORMAT, "'iopa.ContentType', such as application/coap-payload;cf=65001"],
   [OPTION.URI_QUERY, "'iopa.QueryString'"],

@@ -61,7 +61,7 @@ export const classOf = (code: number): number => code >> 5
 export const formatCode = (code: number): string => `${code >> 5}.${String(code & 31).padStart(2, '0')}`
 
 /** Neutral statuses that CoAP has as c.dd with the same last two digits. */
-const SAME_DIGITS = new Set([400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 429, 500, 501, 502, 503, 504])
+const SAME_DIGITS = new Set([400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 429, 500, 501, 502, 503, 504, 505, 508])
 
 /** The response code that renders a neutral status as the answer to a request. */
 export const codeOfStatus = (status: number, request: number): number => {

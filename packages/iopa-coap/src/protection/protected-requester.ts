@@ -1,4 +1,4 @@
-import type { Clock, PlainMessage, ProtectedRequest, RequestProtection } from '@iopa/transport'
+import { type Clock, IopaError, type PlainMessage, type ProtectedRequest, type RequestProtection } from '@iopa/transport'
 import { type LinkProtection, tokensOf } from '../client/link-init.ts'
 import type { Message } from '../codec/message.ts'
 import { OPTION } from '../codec/option-registry.ts'
@@ -99,6 +99,16 @@ class OpenProtectedRequest implements OpenRequest, ResponseListener {
 
   send(code: number, options: Options, payload: Uint8Array): void {
     const { protection, clock, timeout } = this.#init
+    if (options.has(this.#init.option)) {
+      this.#fail(
+        new IopaError(
+          400,
+          'bad-coap-option',
+          `Option ${this.#init.option} is made by the option protect of coap(): leave that out to send it as it is.`
+        )
+      )
+      return
+    }
     const request = plainMessage(code, options, payload)
     const late = (sent: ProtectedRequest): void => sent.end()
     const failed = (error: unknown): void => this.#fail(error)

@@ -12,6 +12,7 @@ import { CODE, statusOfCode } from '../codec/codes.ts'
 import { OPTION } from '../codec/option-registry.ts'
 import { Options } from '../codec/options.ts'
 import type { Exchange, Remote } from '../exchanges/exchange.ts'
+import { isProxied } from '../resources/proxied.ts'
 import type { AssociatedRemote, Associations } from './associations.ts'
 import type { OuterBlocks } from './outer-blocks.ts'
 import { optionsOf, requestWithin } from './plain-messages.ts'
@@ -120,7 +121,8 @@ export class ProtectedRequests<R extends Remote> implements Requests<R> {
   #take(exchange: Exchange<R>): void | Promise<void> {
     const { option, inner, blocks, clock, host, protection, counters } = this.#init
     const { message, remote } = exchange
-    if (!message.options.has(option)) {
+    // What another server is to open is handed on as it is (RFC 8613 section 10).
+    if (!message.options.has(option) || isProxied(message)) {
       inner.handle(exchange)
       return undefined
     }

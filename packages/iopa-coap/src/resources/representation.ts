@@ -1,4 +1,5 @@
 import type { CodecTable, RandomAccessBody, SealedAnswer } from '@iopa/transport'
+import type { RawOption } from '../client/raw-options.ts'
 import { CODE, codeOfStatus } from '../codec/codes.ts'
 import { nearestFormatOf } from '../codec/content-formats.ts'
 import { contentOption, etagOption, sameEtag } from '../codec/etag.ts'
@@ -24,6 +25,8 @@ export interface Representation {
   payload: Uint8Array | RandomAccessBody
   /** Bytes of the whole body. */
   size: number
+  /** Options that a proxy hands on as they came; absent where there are none. */
+  forwarded?: readonly RawOption[] | undefined
 }
 
 interface Location {
@@ -191,6 +194,7 @@ export const writeRepresentation = (writer: Options, representation: Representat
   if (message.block1 !== NONE) writer.add(OPTION.BLOCK1, message.block1)
   if (message.size2 !== NONE) writer.add(OPTION.SIZE2, message.size2)
   if (message.size1 !== NONE) writer.add(OPTION.SIZE1, message.size1)
+  if (representation.forwarded !== undefined) for (const [number, value] of representation.forwarded) writer.add(number, value)
   return writer
 }
 

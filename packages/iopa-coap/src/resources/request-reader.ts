@@ -40,13 +40,14 @@ const badOption = (number: number): Refusal =>
 // A request is read to its end before another one is.
 const WALKER = new OptionWalker()
 
-/** Reads the options of a request. @throws Refusal, IopaError for a path that is not canonical. */
+/** Reads the options of a request; `proxied` where it is for another server, which this one may ask. @throws Refusal, IopaError for a path that is not canonical. */
 export const readRequest = (
   message: ReceivedMessage,
   paths: PathCache,
   limits: Limits,
   reliable: boolean,
-  extensions: Extensions = NO_EXTENSIONS
+  extensions: Extensions = NO_EXTENSIONS,
+  proxied = false
 ): CoapRequest => {
   const request = new CoapRequest(message)
   const { bytes, optionsEnd, tokenStart, tokenEnd } = message
@@ -149,9 +150,12 @@ export const readRequest = (
         break
       case OPTION.PROXY_URI:
       case OPTION.PROXY_SCHEME:
-        throw new Refusal(CODE.PROXYING_NOT_SUPPORTED, 'This server is no proxy.', number)
+        if (!proxied) throw new Refusal(CODE.PROXYING_NOT_SUPPORTED, 'This server is no proxy.', number)
+        if (length === 0 || again) throw badOption(number)
+        break
       default:
-        if ((number & 1) === 1 && !extensions.critical.has(number)) throw badOption(number)
+        // A proxy hands on what is safe to forward, such as OSCORE (RFC 7252 section 5.7.1, RFC 8613 section 10).
+        if ((number & 1) === 1 && !extensions.critical.has(number) && !(proxied && (number & 2) === 0)) throw badOption(number)
     }
   }
   if (pathStart !== NONE) request.path = paths.read(bytes, pathStart, pathEnd)

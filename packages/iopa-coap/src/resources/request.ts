@@ -39,6 +39,8 @@ export class CoapRequest implements RequestSource {
   /** True when there is an If-Match, an If-None-Match or an ETag option: how they combine is read from the message. */
   conditional = false
   etagged = false
+  /** True for one that is for another server; its path is that of the proxy. */
+  proxied = false
   echo: Uint8Array | undefined = undefined
   /** The option of the header `idempotency-key`; empty where there is none. */
   idempotencyKey = ''

@@ -10,6 +10,7 @@ import { discover, LINK_FORMAT, WELL_KNOWN_CORE } from './discovery.ts'
 import type { ErrorResponses } from './error-responses.ts'
 import { type KeptAnswers, keyOf } from './kept-answers.ts'
 import { PathCache } from './path-cache.ts'
+import { isProxied, proxyPathOf, readTarget } from './proxied.ts'
 import { diagnostic, type FormatTable, fitted, type Representation, represent } from './representation.ts'
 import type { CoapRequest, RequestUpload } from './request.ts'
 import { Refusal, readRequest } from './request-reader.ts'
@@ -17,6 +18,8 @@ import type { Responses } from './responses.ts'
 import { UploadRun } from './upload-run.ts'
 
 const NONE = -1
+/** The option of a message that is protected from end to end (RFC 8613 section 2). */
+const OSCORE = 9
 const SWEEP = 10_000
 const BUSY_SECONDS = 30
 
@@ -53,6 +56,7 @@ export class ResourceServer<R extends Remote> {
   readonly #clock: Clock
   readonly #parts: ResourceServerParts<R>
   readonly #paths: PathCache
+  readonly #proxyPath: string | undefined
   #sweep: TimerHandle | undefined
 
   constructor(host: Host, clock: Clock, parts: ResourceServerParts<R>) {
@@ -61,6 +65,7 @@ export class ResourceServer<R extends Remote> {
     this.#clock = clock
     this.#parts = parts
     this.#paths = new PathCache(host.limits)
+    this.#proxyPath = proxyPathOf(host)
   }
 
   /** Answers a request, now or later. Never throws. */
@@ -71,7 +76,10 @@ export class ResourceServer<R extends Remote> {
     let upload: RequestUpload | undefined
     try {
       const endpoint = this.introduce(remote)
-      const request = readRequest(message, this.#paths, host.limits, remote.reliable, extensions)
+      const proxyPath = this.#proxyPath
+      const proxied = proxyPath !== undefined && !exchange.toMulticast && isProxied(message)
+      const request = readRequest(message, this.#paths, host.limits, remote.reliable, extensions, proxied)
+      if (proxied) readTarget(request, proxyPath, host.limits)
       const { code } = message
       if (request.echo !== undefined && !remote.verified) this.#parts.guard.verify(remote, request.echo)
       if (this.#parts.bars?.(remote, request.path)) throw new Refusal(CODE.UNAUTHORIZED, 'Requests for this path have to be protected.')
@@ -92,7 +100,9 @@ export class ResourceServer<R extends Remote> {
       }
       if (request.block2 > 15 && upload === undefined && this.#resume(exchange, request)) return
       if (request.observe === 1) registrar.cancel(exchange)
-      const observes = request.observe === 0 && registrar.takes(exchange, request)
+      // A notification that the server protects from end to end is bound to one request, which runs once here.
+      const sealed = request.proxied && message.options.has(OSCORE)
+      const observes = request.observe === 0 && !sealed && registrar.takes(exchange, request)
       const { path, query } = request
       const context = host.create({ method, path, query, rawPath: path, endpoint, source: request }, remote.connection)
       context['coap.Message'] = message
@@ -209,7 +219,11 @@ export class ResourceServer<R extends Remote> {
     try {
       remote.user?.look(context)
       if (request.path === WELL_KNOWN_CORE && message.code === CODE.GET && isUnrouted(context)) this.#discover(exchange, request, context)
-      else this.#send(exchange, request, context, represent(context.response, message.code, request.accept, formats))
+      else {
+        const representation = represent(context.response, message.code, request.accept, formats)
+        if (request.proxied) representation.forwarded = context['coap.ResponseOptions']
+        this.#send(exchange, request, context, representation)
+      }
     } catch (error) {
       errors.fail(exchange, error)
       void context.end()

@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto'
+import { type Context, IopaError, isIopaError, type Next } from '@iopa/appbuilder'
+import { type AppHandle, type Extension, markFactory } from '@iopa/appbuilder/extension'
+import { CAPABILITIES } from '@iopa/constants'
+import { answerFrom, answerTo, type ForwardedAnswer, hopsLeft, isCoap, isProtected, requestTo } from './forwarding.ts'
+import { type CoapProxyOptions, type CoapProxySettings, settingsOf } from './options.ts'
+import { type Observe, SharedObservations } from './shared-observations.ts'
+import { type Target, targetOf } from './targets.ts'
+import { Upstreams } from './upstreams.ts'
+
+/** Adds a proxy to an app. It adds no methods. */
+export type CoapProxyExtension = Extension<Record<never, never>> & { invoke(context: Context, next: Next): unknown }
+
+/**
+ * Forwards requests to servers of CoAP: those of CoAP with Proxy-Uri or Proxy-Scheme, and requests of any protocol for `/hc/coap/host:port/path`. Use it
+ * behind authentication and before the router.
+ *
+ * @example
+ * app.use(coapProxy({ client: app, targets: ['coap://192.0.2.7'] }))
+ * @throws IopaError 500 `bad-option`
+ */
+export const coapProxy = (options: CoapProxyOptions): CoapProxyExtension => new CoapProxy(settingsOf(options, coapProxy))
+
+markFactory('coapProxy', coapProxy)
+
+const NOT_ALLOWED = 'This proxy does not ask that server: its targets name those that it asks.'
+
+class CoapProxy implements CoapProxyExtension {
+  readonly name = 'coap-proxy'
+  readonly needsApp = true
+  readonly #settings: CoapProxySettings
+  readonly #prefix: string
+  readonly #observations: SharedObservations
+  #app: AppHandle | null = null
+  #upstreams: Upstreams | null = null
+
+  constructor(settings: CoapProxySettings) {
+    this.#settings = settings
+    this.#prefix = `${settings.path}/`
+    this.#observations = new SharedObservations(settings.observations)
+  }
+
+  extend(app: AppHandle): Record<never, never> {
+    if (this.#app !== null) throw new IopaError(500, 'proxy-in-use', 'This proxy belongs to another app: call coapProxy() once for each app.')
+    this.#app = app
+    app.capabilities[CAPABILITIES.CoapProxy] = { path: this.#settings.path }
+    const listeners = (): string[] => app.transports().flatMap(({ urls }) => urls)
+    const upstreams = new Upstreams({ ...this.#settings, clock: app.clock, listeners })
+    this.#upstreams = upstreams
+    app.defer(() => {
+      this.#observations.close()
+      return upstreams.close()
+    })
+    return {}
+  }
+
+  invoke(context: Context, next: Next): unknown {
+    return context['iopa.Path'].startsWith(this.#prefix) && this.#upstreams !== null ? this.#forward(context, this.#upstreams) : next()
+  }
+
+  async #forward(context: Context, upstreams: Upstreams): Promise<unknown> {
+    const [scheme = '', authority = '', ...segments] = context['iopa.Path'].slice(this.#prefix.length).split('/')
+    const target = targetOf(scheme, authority)
+    if (target === undefined)
+      throw new IopaError(400, 'bad-proxy-uri', 'The path names scheme, host and port of a server of CoAP: coap/192.0.2.7:5683.')
+    // RFC 7252 section 5.7.2: a proxy that is unwilling says so by 5.05, which HTTP has for something else.
+    if (!this.#settings.targets.allows(target))
+      throw isCoap(context) ? new IopaError(505, 'proxying-refused', NOT_ALLOWED) : new IopaError(403, 'target-not-allowed', NOT_ALLOWED)
+    const hops = hopsLeft(context, this.#settings.hopLimit)
+    const path = `/${segments.join('/')}`
+    const base = `${context['iopa.PathBase']}${this.#prefix}${scheme}/${authority}`
+    const request = requestTo(target, path, context, hops)
+    try {
+      const body = await this.#bodyOf(context)
+      if (body !== null) request['iopa.Body'] = body
+      const ask = (): Promise<ForwardedAnswer> => upstreams.use(target, async client => answerFrom(await client.send(request), base))
+      const observes = context['server.IsNotification'] || context['iopa.Observe'] === true
+      return answerTo(
+        context,
+        observes && !isProtected(context) ? await this.#observed({ context, upstreams, target, request, body, base, ask }) : await ask()
+      )
+    } catch (error) {
+      throw failureOf(error)
+    }
+  }
+
+  async #bodyOf(context: Context): Promise<Uint8Array | null> {
+    const bytes = await context.bytes()
+    return bytes.length === 0 ? null : bytes
+  }
+
+  /** The answer of a shared observation, for a request that observes and for the runs of its notifications. */
+  async #observed({ context, upstreams, target, request, body, base, ask }: Observing): Promise<ForwardedAnswer> {
+    const key = keyOf(target, request, body)
+    let failure: unknown = new IopaError(502, 'upstream-failed', 'The server has ended the observation.')
+    if (context['server.IsNotification']) {
+      const newest = this.#observations.newest(key)
+      if (newest !== undefined) return newest
+    } else {
+      const { 'iopa.CallCancelled': _, ...observing } = request
+      const path = context['iopa.Path']
+      const observe: Observe = (signal, take) =>
+        upstreams.use(target, async client => {
+          for await (const answer of client.observe({ ...observing, 'iopa.CallCancelled': signal })) take(await answerFrom(answer, base))
+        })
+      const changed = (): void => this.#app?.notify(path)
+      try {
+        return await this.#observations.join(key, observe, changed, leave => context.defer(leave))
+      } catch (error) {
+        if (isIopaError(error) && error.code === 'proxy-busy') throw error
+        failure = error
+      }
+    }
+    // The answer to the request without Observe says why it cannot be observed; one that does not ends the observation here.
+    const answer = await ask()
+    if (answer.status >= 400) return answer
+    throw failure
+  }
+}
+
+/** A request that observes, or a run of its notifications. */
+interface Observing {
+  readonly context: Context
+  readonly upstreams: Upstreams
+  readonly target: Target
+  readonly request: ReturnType<typeof requestTo>
+  readonly body: Uint8Array | null
+  readonly base: string
+  /** Sends the request without Observe. */
+  ask(): Promise<ForwardedAnswer>
+}
+
+/** What observers must have in common to share an observation: credentials do not go to the server, so the user is no part of it. */
+const keyOf = (target: Target, request: ReturnType<typeof requestTo>, body: Uint8Array | null): string => {
+  const headers = (request['iopa.Headers'] as unknown as string[][]).filter(([name]) => name === 'accept' || name === 'content-encoding')
+  const parts = [target.key, request['iopa.Method'], request['iopa.Path'], request['iopa.QueryString'], request['iopa.ContentType'], headers]
+  const key = JSON.stringify(parts)
+  return body === null ? key : `${key}${createHash('sha256').update(body).digest('base64')}`
+}
+
+/** Errors of a request that CoAP cannot carry: they are for the peer, who can change it. */
+const OF_THE_REQUEST: ReadonlySet<string> = new Set([
+  'no-such-method',
+  'no-content-format',
+  'accept-without-format',
+  'option-too-long',
+  'no-such-condition',
+  'undecodable-query',
+  'group-request',
+  'not-observable',
+  'bad-coap-option'
+])
+
+/** The error as the peer gets it: one of its request as it is; any other is one of the server, which the app answers with 502 or 504. */
+const failureOf = (error: unknown): unknown =>
+  isIopaError(error) && OF_THE_REQUEST.has(error.code) ? new IopaError(error.status, error.code, error.detail) : error

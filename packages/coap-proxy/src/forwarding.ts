@@ -1,0 +1,130 @@
+import { type Bag, type Context, IopaError, type ReceivedAnswer, type Reply, reply } from '@iopa/appbuilder'
+import type { Target } from './targets.ts'
+
+/** An option of a CoAP message. */
+export type ForwardedOption = readonly [number: number, value: Uint8Array]
+
+/** What of a CoAP message a proxy reads (`coap.Message` of @iopa/coap). */
+interface CoapMessage {
+  readonly options: Iterable<ForwardedOption>
+}
+
+const URI_HOST = 3
+const HOP_LIMIT = 16
+const OSCORE = 9
+/** Seconds for which an answer of CoAP is fresh that does not say (RFC 7252 section 5.10.5). */
+const DEFAULT_MAX_AGE = 60
+
+// Options that have a meaning here, or that are made for each hop: If-Match, Uri-*, ETag, Observe, Block, Echo, Request-Tag, traces and so on.
+const UNDERSTOOD: ReadonlySet<number> = new Set([
+  1, 3, 4, 5, 6, 7, 8, 11, 12, 14, 15, 16, 17, 19, 20, 23, 27, 28, 31, 35, 39, 60, 252, 258, 292, 65000, 65004, 65020, 65052, 65084
+])
+const MOST_OPTIONS = 32
+
+/** Options that a proxy hands on without knowing them: those that are safe to forward (RFC 7252 section 5.4.2). */
+const unknownOptions = (message: CoapMessage | undefined): ForwardedOption[] => {
+  const list: ForwardedOption[] = []
+  for (const [number, value] of message?.options ?? []) if ((number & 2) === 0 && !UNDERSTOOD.has(number)) list.push([number, new Uint8Array(value)])
+  return list.slice(0, MOST_OPTIONS)
+}
+
+const messageOf = (holder: object): CoapMessage | undefined => (holder as { readonly 'coap.Message'?: CoapMessage })['coap.Message']
+
+/** True for a request that came over CoAP. */
+export const isCoap = (context: Context): boolean => context['iopa.Scheme'].startsWith('coap')
+
+/** True for a request that is protected from end to end. */
+export const isProtected = (context: Context): boolean => [...(messageOf(context)?.options ?? [])].some(([number]) => number === OSCORE)
+
+/** How many proxies a request may pass behind this one. @throws IopaError 508 where that is none (RFC 8768 section 3). */
+export const hopsLeft = (context: Context, hopLimit: number): number => {
+  const message = messageOf(context)
+  const given = [...(message?.options ?? [])].find(([number]) => number === HOP_LIMIT)?.[1]
+  // The proxy that puts Hop-Limit in does not count itself. HTTP has a list of proxies in its place (RFC 9110 section 7.6.3).
+  const left =
+    given !== undefined ? given.reduce((value, byte) => value * 256 + byte, 0) - 1 : hopLimit - (message === undefined ? viasOf(context) : 0)
+  if (left < 1) throw new IopaError(508, 'hop-limit-reached', 'The request has passed as many proxies as it may: it may go in a circle.')
+  return left
+}
+
+const viasOf = (context: Context): number =>
+  context['iopa.Headers'].getAll('via').reduce((count, field) => count + field.split(',').filter(part => part.trim() !== '').length, 0)
+
+/** Header fields that CoAP has an option for; no other one goes to the server, credentials least of all. */
+const FIELDS = ['if-match', 'if-none-match', 'idempotency-key', 'content-encoding', 'traceparent', 'tracestate', 'baggage']
+
+const headersOf = (context: Context): string[][] => {
+  const fields = context['iopa.Headers']
+  const headers: string[][] = []
+  for (const name of FIELDS) {
+    const value = fields.getAll(name).join(', ')
+    if (value !== '') headers.push([name, value])
+  }
+  // CoAP asks for one format or for none: of several the server chooses.
+  const accept = fields.getAll('accept').join(',')
+  if (accept !== '' && !/[,*]|text\/event-stream/.test(accept)) headers.push(['accept', accept])
+  return headers
+}
+
+/** The request to the server, without its body. */
+export const requestTo = (target: Target, path: string, context: Context, hops: number): Bag => {
+  const method = context['iopa.Method']
+  return {
+    'iopa.Method': method === 'HEAD' ? 'GET' : method,
+    'iopa.Path': path,
+    'iopa.QueryString': context['iopa.QueryString'],
+    'iopa.Headers': headersOf(context) as unknown as Bag['iopa.Headers'],
+    ...(context['iopa.ContentType'] === '' ? undefined : { 'iopa.ContentType': context['iopa.ContentType'] }),
+    'iopa.CallCancelled': context['iopa.CallCancelled'],
+    // The connection goes to the address of a name, which the server is to hear.
+    'coap.Options': [...(target.literal ? [] : [[URI_HOST, target.host] as const]), [HOP_LIMIT, hops], ...unknownOptions(messageOf(context))]
+  } as Bag
+}
+
+/** An answer of a server, with its body in memory. */
+export interface ForwardedAnswer {
+  readonly status: number
+  readonly body: Uint8Array | null
+  readonly headers: readonly (readonly [string, string])[]
+  readonly options: readonly ForwardedOption[]
+}
+
+const ANSWER_FIELDS = ['etag', 'cache-control', 'retry-after', 'content-encoding', 'traceparent']
+
+/** Reads an answer to its end. `base` is the path of the target here, for the Location of what was made. */
+export const answerFrom = async (answer: ReceivedAnswer, base: string): Promise<ForwardedAnswer> => {
+  const bytes = await answer.bytes()
+  const headers: [string, string][] = []
+  for (const name of ANSWER_FIELDS) {
+    const value = answer.headers.get(name)
+    if (value !== undefined) headers.push([name, value])
+  }
+  const location = answer.headers.get('location')
+  if (location !== undefined) headers.push(['location', location.startsWith('/') ? base + location : location])
+  if (answer.type !== '') headers.push(['content-type', answer.type])
+  const options = unknownOptions(messageOf(answer))
+  const isSealed = options.some(([number]) => number === OSCORE)
+  if (isSealed) headers.push(['cache-control', 'no-store'])
+  else if (answer.status === 200 && answer.headers.get('cache-control') === undefined) headers.push(['cache-control', `max-age=${DEFAULT_MAX_AGE}`])
+  return { status: answer.status, body: bytes.length === 0 ? null : bytes, headers, options }
+}
+
+/** Statuses of HTTP for codes of CoAP that mean something else there (RFC 8075 section 7). */
+const HTTP_STATUS: Readonly<Record<number, number>> = { 402: 400, 408: 400, 505: 502 }
+
+/** The answer of the app. */
+export const answerTo = (context: Context, { status, body, headers, options }: ForwardedAnswer): Reply => {
+  if (isCoap(context)) {
+    if (options.length > 0) (context as unknown as Record<string, unknown>)['coap.ResponseOptions'] = options
+    return reply(
+      status,
+      body,
+      headers.map(([name, value]) => [name, value] as [string, string])
+    )
+  }
+  return reply(
+    HTTP_STATUS[status] ?? status,
+    body,
+    headers.map(([name, value]) => [name, value] as [string, string])
+  )
+}

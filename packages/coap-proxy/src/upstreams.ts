@@ -1,0 +1,124 @@
+import { IopaError, isIopaError } from '@iopa/appbuilder'
+import type { Client, Clock, TimerHandle } from '@iopa/transport'
+import { isOwnListener, isSpecial } from './addresses.ts'
+import type { CoapProxySettings } from './options.ts'
+import type { Target } from './targets.ts'
+
+/** A connection to a target, pinned to the address that its name had when it was opened. */
+class Upstream {
+  readonly client: Promise<Client>
+  uses = 0
+  idle: TimerHandle | undefined
+
+  constructor(client: Promise<Client>) {
+    this.client = client
+  }
+}
+
+/** What the connections need of their proxy. */
+export interface UpstreamsInit extends Pick<CoapProxySettings, 'client' | 'connections' | 'idleTimeout' | 'timeout' | 'lookup'> {
+  readonly clock: Clock
+  /** The URLs at which the app listens. */
+  listeners(): Iterable<string>
+}
+
+/** The connections to targets: one for each, opened when it is needed and closed when it is idle. */
+export class Upstreams {
+  readonly #init: UpstreamsInit
+  readonly #byKey = new Map<string, Upstream>()
+  #closed = false
+
+  constructor(init: UpstreamsInit) {
+    this.#init = init
+  }
+
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  /** Runs `work` with the client of a target. @throws IopaError 502 where it cannot be reached, 503 where there are too many. */
+  async use<T>(target: Target, work: (client: Client) => Promise<T>): Promise<T> {
+    const upstream = this.#find(target)
+    upstream.uses++
+    try {
+      return await work(await upstream.client)
+    } finally {
+      if (--upstream.uses === 0) this.#rest(target.key, upstream)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#byKey].map(([key, upstream]) => this.#drop(key, upstream)))
+  }
+
+  #find(target: Target): Upstream {
+    const { clock, connections } = this.#init
+    const known = this.#byKey.get(target.key)
+    if (known !== undefined) {
+      if (known.idle !== undefined) clock.clearTimeout(known.idle)
+      known.idle = undefined
+      return known
+    }
+    if (this.#closed) throw new IopaError(503, 'proxy-busy', 'This proxy closes.')
+    if (this.#byKey.size >= connections) this.#makeRoom()
+    const upstream = new Upstream(this.#open(target))
+    this.#byKey.set(target.key, upstream)
+    // What could not be opened is tried again by the next request.
+    upstream.client.catch(() => this.#forget(target.key, upstream))
+    return upstream
+  }
+
+  async #open({ scheme, host, port, literal }: Target): Promise<Client> {
+    const { client, lookup, listeners, timeout } = this.#init
+    const address = literal ? host : await addressFor(host, lookup)
+    // RFC 7252 section 11.2: a name must not lead a request around what guards these addresses.
+    if (!literal && (isSpecial(address) || isOwnListener(address, port, listeners())))
+      throw new IopaError(
+        403,
+        'target-not-allowed',
+        'The name of this target leads to this machine or to a network that targets must name by address.'
+      )
+    const authority = address.includes(':') ? `[${address}]` : address
+    return client.connect(`${scheme}://${authority}:${port}`, timeout === undefined ? {} : { timeout })
+  }
+
+  #makeRoom(): void {
+    for (const [key, upstream] of this.#byKey) {
+      if (upstream.uses > 0) continue
+      void this.#drop(key, upstream)
+      return
+    }
+    throw new IopaError(503, 'proxy-busy', 'This proxy has connections to as many servers as it may; try again later.')
+  }
+
+  #rest(key: string, upstream: Upstream): void {
+    if (this.#byKey.get(key) !== upstream) return
+    const { clock, idleTimeout } = this.#init
+    upstream.idle = clock.setTimeout(() => void this.#drop(key, upstream), idleTimeout)
+  }
+
+  async #drop(key: string, upstream: Upstream): Promise<void> {
+    this.#forget(key, upstream)
+    try {
+      await (await upstream.client).close()
+    } catch {
+      // It was never open.
+    }
+  }
+
+  #forget(key: string, upstream: Upstream): void {
+    if (upstream.idle !== undefined) this.#init.clock.clearTimeout(upstream.idle)
+    upstream.idle = undefined
+    if (this.#byKey.get(key) === upstream) this.#byKey.delete(key)
+  }
+}
+
+const addressFor = async (host: string, lookup: (host: string) => Promise<string>): Promise<string> => {
+  try {
+    return await lookup(host)
+  } catch (cause) {
+    if (isIopaError(cause)) throw cause
+    throw new IopaError(502, 'upstream-failed', 'The name of this target has no address.', { cause })
+  }
+}

@@ -1,0 +1,105 @@
+import { App, reply } from '@iopa/appbuilder'
+import { cache } from '@iopa/cache'
+import { coap } from '@iopa/coap'
+import { coapProxy } from '@iopa/coap-proxy'
+import { http } from '@iopa/http'
+import { router } from '@iopa/router'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+let base = ''
+let root = ''
+let level = 40
+let runs = 0
+const seen: { options: number[]; body: string }[] = []
+const server = new App({ logger: false }).use(router()).use(coap({ port: 0 }))
+const app = new App({ logger: false })
+server.get('/level', context => {
+  runs++
+  seen.push({ options: [...(context['coap.Message']?.options ?? [])].map(([number]) => number), body: '' })
+  return { level }
+})
+server.put('/level', async context => {
+  level = ((await context.json()) as { level: number }).level
+})
+server.post('/items', () => reply(201, null, { location: '/items/7' }))
+server.get('/tagged', () => reply(200, 'tagged', { etag: '"v1"', 'cache-control': 'max-age=0' }))
+
+beforeAll(async () => {
+  const [things] = await server.listen()
+  app.use(cache()).use(coapProxy({ client: app, targets: [things!.url] }))
+  app.use(coap({ port: 0 })).use(http({ port: 0 }))
+  const listeners = await app.listen()
+  root = listeners.map(({ url }) => url.href).find(url => url.startsWith('http'))!
+  base = `${root}hc/coap/${things!.url.host}`
+})
+afterAll(async () => {
+  await app.close()
+  await server.close()
+})
+
+describe('HTTP to CoAP', () => {
+  test('maps methods, media types and statuses', async () => {
+    const answer = await fetch(`${base}/level`)
+    expect([answer.status, answer.headers.get('content-type'), await answer.json()]).toEqual([200, 'application/json', { level: 40 }])
+    const put = await fetch(`${base}/level`, { method: 'PUT', body: '{"level":7}', headers: { 'content-type': 'application/json' } })
+    expect([put.status, level]).toEqual([204, 7])
+    expect((await fetch(`${base}/none`)).status).toBe(404)
+    expect((await fetch(`${base}/level`, { method: 'DELETE' })).status).toBe(405)
+    expect((await fetch(`${base}/level`, { method: 'PUT', body: 'x', headers: { 'content-type': 'application/vnd.none' } })).status).toBe(415)
+    expect((await fetch(`${base}/level`, { method: 'OPTIONS' })).status).toBe(501)
+  })
+
+  test('gives Location within the proxy', async () => {
+    const made = await fetch(`${base}/items`, { method: 'POST' })
+    expect([made.status, made.headers.get('location')]).toEqual([201, `${new URL(base).pathname}/items/7`])
+  })
+
+  test('validates by ETag', async () => {
+    const answer = await fetch(`${base}/tagged`, { headers: { 'if-none-match': '"v1"' } })
+    expect(answer.status).toBe(304)
+  })
+
+  test('refuses a server that is no target with 403, and a path without one with 400', async () => {
+    expect((await fetch(`${root}hc/coap/192.0.2.1/level`)).status).toBe(403)
+    expect((await fetch(`${root}hc/http/192.0.2.1/level`)).status).toBe(400)
+    expect((await fetch(`${root}hc/coap`)).status).toBe(400)
+  })
+
+  test('does not forward credentials', async () => {
+    seen.length = 0
+    await fetch(`${base}/level?fresh`, { headers: { authorization: 'Bearer secret', cookie: 'a=b' } })
+    expect(seen.at(-1)?.options).toEqual([11, 15, 16])
+  })
+
+  test('takes proxies in Via from the hops that are left', async () => {
+    expect((await fetch(`${base}/level`, { headers: { via: '1.1 a, 1.1 b' } })).status).toBe(200)
+    expect((await fetch(`${base}/level?via`, { headers: { via: Array(16).fill('1.1 a').join(', ') } })).status).toBe(508)
+  })
+
+  test('a cache before it answers within Max-Age, and asks again for another user', async () => {
+    runs = 0
+    await fetch(`${base}/level?cached`)
+    expect((await fetch(`${base}/level?cached`)).headers.get('age')).toMatch(/^\d+$/)
+    expect(runs).toBe(1)
+    await fetch(`${base}/level?cached`, { headers: { authorization: 'Basic YTpi' } })
+    expect(runs).toBe(2)
+  })
+
+  test('observes by server-sent events', async () => {
+    const leave = new AbortController()
+    const answer = await fetch(`${base}/level`, { headers: { accept: 'text/event-stream' }, signal: leave.signal })
+    let text = ''
+    const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
+    const until = async (part: string) => {
+      while (!text.includes(part)) {
+        const { value, done } = await reader.read()
+        if (done) throw new Error(`The events ended without ${part}: ${text}`)
+        text += value
+      }
+    }
+    await until('"level":7')
+    await fetch(`${base}/level`, { method: 'PUT', body: '{"level":8}', headers: { 'content-type': 'application/json' } })
+    await until('"level":8')
+    leave.abort()
+  })
+})

@@ -1,0 +1,99 @@
+import { App, type Client, reply } from '@iopa/appbuilder'
+import { type CoapOptions, coap } from '@iopa/coap'
+import { type CoapProxyOptions, coapProxy } from '@iopa/coap-proxy'
+import { router } from '@iopa/router'
+import { type VirtualClock, virtualClock, virtualNetwork } from '@iopa/testing'
+
+export const PROXY = '10.0.0.1'
+export const CLIENT = '10.0.0.2'
+export const SERVER = '10.0.0.9'
+
+/** A request as the server has handled it. */
+export interface Handled {
+  readonly path: string
+  readonly options: readonly (readonly [number, Uint8Array])[]
+  readonly body: string
+}
+
+/** A server, its proxy and clients. */
+export interface Site {
+  readonly clock: VirtualClock
+  readonly handled: readonly Handled[]
+  /** Observers that the server has. */
+  readonly observers: number
+  setState(value: string): void
+  /** Removes the state. */
+  remove(): void
+  connect(url?: string, from?: string): Promise<Client>
+  close(): Promise<unknown>
+}
+
+/** What a server, its proxy and clients are made of. */
+export interface SiteOptions {
+  readonly proxy?: Partial<CoapProxyOptions>
+  readonly server?: CoapOptions
+  readonly client?: CoapOptions
+}
+
+/** A server, a proxy and clients on a virtual network. */
+export const virtualSite = async ({ proxy = {}, server: serverOptions, client: clientOptions }: SiteOptions = {}): Promise<Site> => {
+  const clock = virtualClock({ start: 1_700_000_000_000 })
+  const network = virtualNetwork({ clock })
+  const apps = new Set<App>()
+  const handled: Handled[] = []
+  let state = 'state 0'
+  let observers = 0
+
+  const server = new App({ logger: false, clock })
+    .use(async (context, next) => {
+      const options = [...(context['coap.Message']?.options ?? [])].map(([number, value]) => [number, value.slice()] as const)
+      handled.push({ path: `${context.method} ${context.path}?${context['iopa.QueryString']}`, options, body: await context.text() })
+      if (context['iopa.Observe'] === true && !context['server.IsNotification']) {
+        observers++
+        context.defer(() => observers--)
+      }
+      return next()
+    })
+    .use(router())
+    .use(coap({ host: SERVER, allowUnauthenticated: true, amplification: false, clock, network: network.machine(SERVER), ...serverOptions }))
+  let removed = false
+  server.get('/state', () => (removed ? reply(404) : reply(200, state, { 'cache-control': 'max-age=1000' })))
+  server.get('/tagged', () => reply(200, 'tagged', { etag: '"v1"' }))
+  server.get('/long', () => 'x'.repeat(5000))
+  server.put('/state', async context => {
+    state = await context.text()
+  })
+  server.post('/items', () => reply(201, null, { location: '/items/7?a=b' }))
+  server.get('/slow', () => new Promise(() => undefined))
+  await server.listen()
+  apps.add(server)
+
+  const app = new App({ logger: false, clock })
+  app.use(coapProxy({ client: app, targets: [`coap://${SERVER}`], ...proxy }))
+  app.use(router()).use(coap({ host: PROXY, allowUnauthenticated: true, amplification: false, clock, network: network.machine(PROXY) }))
+  ;(app as unknown as { get(path: string, handler: () => string): void }).get('/state', () => 'of the proxy')
+  await app.listen()
+  apps.add(app)
+
+  return {
+    clock,
+    handled,
+    get observers() {
+      return observers
+    },
+    setState(value: string) {
+      state = value
+      server.notify('/state')
+    },
+    remove() {
+      removed = true
+      server.notify('/state')
+    },
+    async connect(url = `coap://${PROXY}`, from = CLIENT): Promise<Client> {
+      const clients = new App({ logger: false, clock }).use(coap({ clock, network: network.machine(from), ...clientOptions }))
+      apps.add(clients)
+      return clock.runUntil(clients.connect(url))
+    },
+    close: () => clock.runUntil(Promise.all([...apps].reverse().map(one => one.close({ timeout: 1000 }))))
+  }
+}
