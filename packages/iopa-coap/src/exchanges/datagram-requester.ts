@@ -40,7 +40,8 @@ export class DatagramRequester implements Requester, MessageHandlers {
   #closed: IopaError | undefined
 
   constructor(init: DatagramRequesterInit) {
-    const { peer, szx } = init
+    const { peer } = init
+    const szx = Math.min(init.szx, peer.maxSzx)
     this.#init = init
     this.#tokens = init.tokens ?? new Tokens()
     this.maxSzx = szx
