@@ -15,7 +15,7 @@ const MESSAGES = [...Object.values(MESSAGE), 99]
 
 type Sealed = (type: number, content: Uint8Array) => readonly (readonly [number, Uint8Array])[]
 const seal = Sealer.prototype.seal
-/** What becomes of each record before it is sealed; the last record of it is the one that the caller sends. */
+/** What is sealed instead of each record; the last one is the one that the caller sends. */
 let change: Sealed = (type, content) => [[type, content]]
 /** Application data as it was sealed. */
 let sealedData: Set<string> = new Set()
