@@ -33,8 +33,7 @@ test('requests to the peer of a protected request are protected, and served as t
   for (const url of urls) {
     const { served, clients } = device({ protect: oscore({ contexts: [{ ...DEVICE, servers: [url.href] }], require: true }) })
     const client = await clients.connect(url, { serve: served })
-    for (let at = 0; at < 3; at++)
-      expect(await (await client.post('/hello', '')).text()).toBe('device: 200 device, asked by hub by oscore')
+    for (let at = 0; at < 3; at++) expect(await (await client.post('/hello', '')).text()).toBe('device: 200 device, asked by hub by oscore')
     await client.close()
     await clients.close()
   }

@@ -45,7 +45,10 @@ const home = async (require: boolean | ((path: string) => boolean) = true, limit
       limits
     })
   )
-  app.get('/door', ({ user }) => void seen.push(`get ${user?.id}`) ?? reply(200, `closed, ${user?.id}`))
+  app.get('/door', ({ user }) => {
+    seen.push(`get ${user?.id}`)
+    return reply(200, `closed, ${user?.id}`)
+  })
   app.put('/door', async context => {
     seen.push(`put ${context.user?.id}`)
     let size = 0
