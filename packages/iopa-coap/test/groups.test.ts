@@ -82,6 +82,28 @@ describe('a client of a group (RFC 7252 section 8)', () => {
     await close()
   })
 
+  test('asks nobody for the rest of an answer when its time is over', async () => {
+    const { clock, client, network, close } = await group(0)
+    const member = network.machine('10.0.3.1')
+    const senders = await Promise.all(Array.from({ length: 100 }, (_, at) => member.bind({ host: '10.0.3.1', port: 6000 + at })))
+    const listener = await member.bind({ host: GROUP, port: 5683, shared: true })
+    listener.join?.(GROUP)
+    listener.open({
+      message: (bytes, address, port) => {
+        const { token } = decode(bytes) as ReceivedMessage
+        const options = new Options().add(OPTION.BLOCK2, 0x0e)
+        const answer = encode({ type: TYPE.NON, code: CODE.CONTENT, id: 5, token, options, payload: Buffer.alloc(1024) })
+        for (const sender of senders) sender.send(answer, port, address)
+      },
+      error: () => undefined
+    })
+    expect(await clock.runUntil(texts(client, '/long', { time: 3000 }))).toEqual([])
+    const asked = network.trace.length
+    await clock.advance(300_000)
+    expect(network.trace.length).toBe(asked)
+    await close()
+  })
+
   test('is told to collect where a method has one answer, and does not observe', async () => {
     const { clock, client, close } = await group(1)
     const failed = (work: Promise<unknown>) => clock.runUntil(work.catch((error: unknown) => error))

@@ -171,6 +171,30 @@ describe('a body that is read while it arrives', () => {
     expect([seen.slice(1), home.app.live]).toEqual([['1034 bytes'], 0])
   })
 
+  test('that is given up has its place until its handler is done, however often the client begins', async () => {
+    await using home = uploadHome({ requestTimeout: 5000 })
+    let running = 0
+    home.app.put('/slow', async ({ signal }) => {
+      running++
+      await new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+      running--
+    })
+    await home.listen()
+    const [ours, other] = [await home.uploader(), await home.uploader('10.0.0.3')]
+    for (let at = 0; at < 200; at++) ours.post('/slow', 0, true, { options: [ANNOUNCED] })
+    await home.clock.advance(500)
+    expect(running).toBe(17)
+    expect(ours.codes).toContain('5.03')
+    other.post('/slow', 0, true, { options: [ANNOUNCED] })
+    await home.clock.advance(500)
+    expect(running).toBe(18)
+    await home.clock.advance(60_000)
+    expect(running).toBe(0)
+    ours.post('/slow', 0, true, { options: [ANNOUNCED] })
+    await home.clock.advance(500)
+    expect(running).toBe(1)
+  })
+
   test('belongs to the endpoint that began it', async () => {
     await using home = uploadHome()
     const bodies: Uint8Array[] = []

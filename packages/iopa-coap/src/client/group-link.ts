@@ -81,7 +81,8 @@ export class GroupLink implements Link {
     if (time === undefined) throw onlyCollected()
     if (!Number.isFinite(time) || time < 0)
       throw new IopaError(400, 'bad-request', `'coap.CollectFor' is a number of milliseconds, not ${String(time)}.`)
-    const collection: Collection = { message, sink, members: new Set(), queue: [], fetches: 0, signal }
+    const ended = new AbortController()
+    const collection: Collection = { message, sink, members: new Set(), queue: [], fetches: 0, signal: AbortSignal.any([signal, ended.signal]) }
     let key = ''
     let timer: unknown
     try {
@@ -93,6 +94,8 @@ export class GroupLink implements Link {
       })
     } finally {
       clock.clearTimeout(timer)
+      // Any machine may have said that it has more to give: nothing is asked after the time.
+      ended.abort()
       this.#collections.delete(key)
     }
   }

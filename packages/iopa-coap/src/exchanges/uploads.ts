@@ -1,5 +1,6 @@
 import { HeldBuffer, type HeldBytes } from '@iopa/transport'
 import { BERT, type Block, blockSize, fitsBlock } from '../codec/block.ts'
+import { AbandonedRuns } from './abandoned-runs.ts'
 import type { BlockOrigin, BlockSender, StreamedUpload, UploadEnd, UploadLimits, UploadResult } from './upload.ts'
 
 /** Unverified peers may take half of everything together, and those of one address so much of that half. */
@@ -12,6 +13,8 @@ const UNKNOWN: BlockSender = { 'server.User': undefined, 'server.RemoteAddress':
 
 interface Upload extends StreamedUpload {
   readonly owner: object
+  /** The address of its owner, where that is not verified. */
+  readonly address: string | undefined
   readonly origin: BlockOrigin
   /** Its bytes among the bodies in memory of the app. */
   readonly held: HeldBuffer
@@ -33,6 +36,7 @@ export class Uploads {
   /** The one that was touched longest ago comes first. */
   readonly #uploads = new Map<string, Upload>()
   readonly #counts = new Map<object, number>()
+  readonly #abandoned: AbandonedRuns
   /** Bodies of unverified peers: how many of each address, and what they hold together. */
   readonly #addresses = new Map<string, number>()
   #strangers = 0
@@ -40,8 +44,11 @@ export class Uploads {
   #bytes = 0
 
   constructor(limits: UploadLimits, bodies?: HeldBytes) {
+    const { count, countPerOwner } = limits
+    const strangers = Math.ceil(count / STRANGERS)
     this.#limits = limits
     this.#bodies = bodies
+    this.#abandoned = new AbandonedRuns({ count, countPerOwner, strangers, countPerAddress: Math.ceil(strangers / ADDRESS) })
   }
 
   get size(): number {
@@ -74,6 +81,8 @@ export class Uploads {
     const offset = block.num * size
     let upload = this.#uploads.get(key)
     if (block.num === 0) {
+      const begins = block.more || upload !== undefined
+      if (begins && !this.#abandoned.hasRoom({ owner, address: origin.unverified })) return { outcome: 'full' }
       if (upload !== undefined) this.#drop(upload, 'restarted')
       if ((announced ?? 0) > this.#limits.body || payload.length > this.#limits.body) return { outcome: 'too-large' }
       if (!block.more) return { outcome: 'complete', body: payload }
@@ -110,9 +119,10 @@ export class Uploads {
     this.#count(upload as Upload, 0)
   }
 
-  /** A body that is read while it arrives has its answer. */
+  /** The run of a body that is read while it arrives has its answer. */
   finish(upload: StreamedUpload): void {
     if (this.#uploads.get(upload.key) === upload) this.#close(upload as Upload)
+    else this.#abandoned.delete(upload as Upload)
   }
 
   /** Drops the bodies whose next block has not come in time. */
@@ -135,6 +145,7 @@ export class Uploads {
       key,
       contentFormat: origin.contentFormat,
       owner,
+      address: origin.unverified,
       origin,
       held: new HeldBuffer(this.#bodies),
       buffer: NOTHING,
@@ -245,7 +256,9 @@ export class Uploads {
 
   #drop(upload: Upload, why: UploadEnd): void {
     this.#close(upload)
-    upload.sink?.abandon(why)
+    if (upload.sink === undefined) return
+    this.#abandoned.add(upload)
+    upload.sink.abandon(why)
   }
 
   #close(upload: Upload): void {

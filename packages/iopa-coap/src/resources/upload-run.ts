@@ -17,7 +17,7 @@ export interface UploadPorts<R extends Remote> {
   awaitsPeer(context: Context, awaits: boolean): void
   /** The block that was taken in last is not held any more. */
   taken(): void
-  /** The upload is over. */
+  /** Upload and run are over. */
   finish(): void
 }
 
@@ -84,8 +84,10 @@ export class UploadRun<R extends Remote> implements UploadSink, RequestUpload {
   /** The handler has answered, perhaps before the body is complete. */
   #settled(): void {
     this.#done = true
-    if (this.#over) void this.#context?.end()
-    else if (!this.#isFinal) this.body.discard()
+    if (this.#over) {
+      this.#ports.finish()
+      void this.#context?.end()
+    } else if (!this.#isFinal) this.body.discard()
     else if (this.#pending !== undefined) this.#answer()
   }
 
@@ -99,6 +101,7 @@ export class UploadRun<R extends Remote> implements UploadSink, RequestUpload {
       else this.#ports.busy(pending.exchange)
     const { reason, error } = ENDS[why]
     this.body.fail(error(this.#limit))
+    if (this.#done) this.#ports.finish()
     void this.#context?.end(reason)
   }
 
