@@ -7,8 +7,9 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
-    testTimeout: 15_000,
-    hookTimeout: 30_000,
+    // Only what hangs reaches these: on a machine that is busy a test may take ten times as long.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Tests wait more than they compute: three workers on two cores.
     maxWorkers: 3,
     // The files of a worker share its modules, which hold no state: loading them for each file anew was a third of the time.

@@ -37,9 +37,9 @@ export interface House {
 /** Descriptors of this process; 0 where they cannot be counted. */
 export const descriptors = (): number => (process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0)
 
-/** Waits until a condition holds; rejects after ten seconds with what was waited for. */
+/** Waits until a condition holds; rejects after a minute with what was waited for. */
 export const until = async (what: string, condition: () => boolean, facts: () => unknown = () => ''): Promise<void> => {
-  const end = Date.now() + 10_000
+  const end = Date.now() + 60_000
   while (!condition()) {
     if (Date.now() > end) throw new Error(`did not happen: ${what} ${JSON.stringify(facts())}`)
     await new Promise(resolve => setTimeout(resolve, 10))

@@ -44,6 +44,8 @@ export interface Peer {
 export class ValueTown {
   /** Log lines. */
   readonly lines: string[] = []
+  // There are thousands of lines; each cell asks for those of its own path.
+  readonly #linesOf = new Map<string, string[]>()
   readonly app: App & Routes
   readonly #peers = new Map<Protocol, Peer>()
   readonly #asking = new Map<Protocol, (request: Bag) => Promise<ReceivedAnswer>>()
@@ -53,7 +55,13 @@ export class ValueTown {
 
   private constructor() {
     const log = (...data: unknown[]): void => {
-      this.lines.push(data.map(item => (item instanceof Error ? `${item.name}: ${item.message} ${causeOf(item)}` : String(item))).join(' '))
+      const line = data.map(item => (item instanceof Error ? `${item.name}: ${item.message} ${causeOf(item)}` : String(item))).join(' ')
+      this.lines.push(line)
+      for (const path of new Set(line.match(/\/values\/[\w/]+(?= )/g))) {
+        const lines = this.#linesOf.get(path)
+        if (lines === undefined) this.#linesOf.set(path, [line])
+        else lines.push(line)
+      }
     }
     const logger: Logger = { error: log, warn: () => undefined, info: () => undefined, debug: () => undefined }
     this.#clients = new App({ logger: false, codecs: [cbor()] }).use(http()).use(coap()).use(mqtt()).use(tcp()).use(udp())
@@ -107,6 +115,11 @@ export class ValueTown {
     town.#asking.set('invoke', request => app.invoke(request))
     town.#asking.set('fetch', request => fetched(handle, request))
     return town
+  }
+
+  /** Log lines that name a path of a value. */
+  linesOf(path: string): readonly string[] {
+    return this.#linesOf.get(path) ?? []
   }
 
   peer(protocol: Protocol): Peer {

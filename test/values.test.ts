@@ -19,6 +19,13 @@ const has = (protocol: Protocol, verb: Verb): boolean =>
 
 const formsOf = (kind: Kind): readonly Form[] => (kind.only === 'returned' ? ['returned'] : kind.only === 'body' ? ['reply', 'body'] : FORMS)
 
+/**
+ * What is returned is asked for with every verb on every protocol. The other forms are other ways to the same answer:
+ * each kind in each of them is asked for with every verb, on some of the protocols. IOPA_FUZZ asks for all on all.
+ */
+const isAsked = (kind: number, form: Form, verb: Verb, protocol: Protocol): boolean =>
+  form === 'returned' || process.env['IOPA_FUZZ'] !== undefined || (kind + PROTOCOLS.indexOf(protocol) + VERBS.indexOf(verb)) % VERBS.length < 2
+
 /** CoAP writes parameters without spaces. */
 const plain = (type: string): string => type.replace(/; /g, ';')
 const matches = (actual: string, expected: string | RegExp): boolean =>
@@ -80,7 +87,7 @@ const wrongCells = async (protocol: Protocol): Promise<string[]> => {
   for (const [at, kind] of KINDS.entries()) {
     for (const form of formsOf(kind)) {
       for (const verb of VERBS) {
-        if (!has(protocol, verb)) continue
+        if (!has(protocol, verb) || !isAsked(at, form, verb, protocol)) continue
         // A subscription to a topic whose GET is refused with 4xx waits for a change of that.
         if (protocol === 'mqtt' && verb === 'observe' && (kind.wire?.status ?? 200) >= 400) continue
         const path = `/values/${at}/${form}/${protocol}/${verb}`
@@ -92,14 +99,7 @@ const wrongCells = async (protocol: Protocol): Promise<string[]> => {
             if (kind.wire === null) await new Promise(resolve => setImmediate(resolve))
             fault =
               kind.wire === null
-                ? refusalFault(
-                    protocol,
-                    kind,
-                    verb,
-                    got,
-                    town.lines.filter(line => line.includes(`${path} `)),
-                    path
-                  )
+                ? refusalFault(protocol, kind, verb, got, town.linesOf(path), path)
                 : faultOf(protocol, verb, form, kind, kind.wire, got)
           } catch (error) {
             fault = `threw ${error}`
@@ -116,7 +116,7 @@ const wrongCells = async (protocol: Protocol): Promise<string[]> => {
 const within = async <T>(work: Promise<T>): Promise<T> => {
   let timer: NodeJS.Timeout | undefined
   try {
-    return await Promise.race([work, new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error('no answer')), 2000)))])
+    return await Promise.race([work, new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error('no answer')), 30_000)))])
   } finally {
     clearTimeout(timer)
   }

@@ -55,7 +55,7 @@ export const directory = ({ clock, limit, ...options }: Options = {}) => {
   app.get('/ask/{ep}/{path*}', { discoverable: false }, async context => {
     const client = await registrations.named(context.params.ep).client()
     const answer = await client.get(`/${context.params.path}`)
-    return reply(answer.status, answer.payloadBytes, { 'content-type': answer.type })
+    return reply(answer.status, await answer.bytes(), { 'content-type': answer.type })
   })
   return Object.assign(app, { registrations })
 }

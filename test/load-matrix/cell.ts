@@ -70,8 +70,12 @@ export const runCell = async ({ version, publishers, handler, duration, asks }: 
   listening.send('reset')
   await pause(duration / 2)
   const after = mebibytes()
-  const sent = await ask(sending)
-  const heard = await ask(listening)
+  let [sent, heard] = [await ask(sending), await ask(listening)]
+  // A machine that is busy may need longer until each kind of client has had its turn.
+  while (!(sent['acknowledged']! > 0 && answered() > 0 && heard['asides']! > 10)) {
+    await pause(100)
+    ;[sent, heard] = [await ask(sending), await ask(listening)]
+  }
   sending.send('end')
   listening.send('end')
   await Promise.all([once(sending, 'exit'), once(listening, 'exit')])

@@ -10,7 +10,8 @@ import { descriptorsBelow, makeTree, type RawAnswer, rawHttp, SECRET, type Serve
 
 const MIB = 1024 * 1024
 const script = 'x = 1\n'.repeat(1000)
-const big = randomBytes(50 * MIB)
+// More than any buffer between the two ends holds.
+const big = randomBytes(16 * MIB)
 const modified = new Date('2024-05-17T12:30:15Z')
 let tree: Tree
 let served: Served
@@ -278,10 +279,10 @@ describe('ranges', () => {
     expect(Buffer.compare(answer.body, gzipSync(script).subarray(0, 10))).toBe(0)
   })
 
-  test('a file of 50 MB read in ranges in random order is identical', async () => {
+  test('a file of 16 MiB read in ranges in random order is identical', async () => {
     const parts: { start: number; end: number }[] = []
     for (let start = 0; start < big.length; ) {
-      const end = Math.min(big.length, start + 1 + Math.floor(Math.random() * 2 * MIB))
+      const end = Math.min(big.length, start + 1 + Math.floor(Math.random() * MIB))
       parts.push({ start, end })
       start = end
     }
@@ -501,7 +502,7 @@ describe('files outside the root', () => {
     expect([...seen].some(body => body.includes(SECRET))).toBe(false)
   }, 30_000)
 
-  test('closes the files of 1,000 clients that begin a large download and vanish', async () => {
+  test('closes the files of 300 clients that begin a large download and vanish', async () => {
     const begin = async (): Promise<Socket> => {
       const socket = connect(served.port, '127.0.0.1')
       socket.on('error', () => {})
@@ -516,7 +517,7 @@ describe('files outside the root', () => {
     const before = descriptorsBelow(tree.base)
     const waiting = await Promise.all(Array.from({ length: 100 }, begin))
     expect(descriptorsBelow(tree.base)).toBe(before + 100)
-    let left = 900
+    let left = 200
     const others = Array.from({ length: 50 }, async () => {
       while (left-- > 0) vanish(await begin())
     })

@@ -21,6 +21,8 @@ const NAMES = [
   'MiddlewareObject',
   'Next',
   'ObserveOptions',
+  'Peer',
+  'PeerClientOptions',
   'ReceivedAnswer',
   'Reply',
   'RequestOptions',

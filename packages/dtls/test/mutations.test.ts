@@ -8,7 +8,7 @@ import { CLIENT_TRANSITIONS, eventNumber, REFUSED, SERVER_TRANSITIONS, type Tran
 import { plainRecord, RECORD_HEADER, readRecord } from '../src/records/record.ts'
 import { type Attack, type Coverage, coverage, type Duel, duel, KINDS, type Side } from './duel.ts'
 
-const RUNS = Number(process.env['IOPA_MUTATIONS'] ?? 1000)
+const RUNS = Number(process.env['IOPA_MUTATIONS'] ?? 300)
 const TYPES = Object.values(MESSAGE)
 const MOST_DATAGRAMS = 60
 

@@ -11,7 +11,7 @@ import { encodeFrame, FrameReader, isMessage } from '../src/codec/stream-codec.t
 import { Signalling } from '../src/streams/signalling.ts'
 import { below, mutate, type Random, validDatagram } from './mutation.ts'
 
-const runs = Math.ceil(Number(process.env['IOPA_FUZZ'] ?? 10_000) / 10)
+const runs = Math.ceil(Number(process.env['IOPA_FUZZ'] ?? 5000) / 10)
 const SERVER = '10.0.0.1'
 const CODES = [
   CODE.CONTENT,

@@ -8,7 +8,7 @@ import type { Message } from '../src/codec/message.ts'
 import { Options } from '../src/codec/options.ts'
 import { mutate, validDatagram } from './mutation.ts'
 
-const runs = Number(process.env['IOPA_FUZZ'] ?? 30_000)
+const runs = Number(process.env['IOPA_FUZZ'] ?? 10_000)
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 const plain = (message: Message) => ({

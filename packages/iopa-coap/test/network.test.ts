@@ -26,18 +26,18 @@ const messageOf = ({ bytes }: PacketRecord): ReceivedMessage => decode(bytes) as
 const textOf = async (answer: ReceivedAnswer): Promise<string> => Buffer.from(await answer.bytes()).toString()
 
 describe('on a scripted network', () => {
-  test('answers 1,000 requests over 30 % loss, and runs each handler exactly once', async () => {
+  test('answers 300 requests over 30 % loss, and runs each handler exactly once', { timeout: 60_000 }, async () => {
     const home = await virtualHome({ network: { ...HARSH, seed: 7 }, coap: { transmission: STUBBORN }, client: { transmission: STUBBORN } })
     const clients = await Promise.all(Array.from({ length: 10 }, () => home.connect()))
     const answers: string[] = []
     const work = clients.map(async (client, c) => {
-      for (let i = 0; i < 100; i++) answers.push(await textOf(await client.post(`/count/${c * 100 + i}`, 'x')))
+      for (let i = 0; i < 30; i++) answers.push(await textOf(await client.post(`/count/${c * 30 + i}`, 'x')))
     })
     await home.clock.runUntil(Promise.all(work), 30 * 24 * 3_600_000)
-    expect(answers.sort()).toEqual(Array.from({ length: 1000 }, (_, i) => `counted ${i}`).sort())
-    expect(home.handled.size).toBe(1000)
+    expect(answers.sort()).toEqual(Array.from({ length: 300 }, (_, i) => `counted ${i}`).sort())
+    expect(home.handled.size).toBe(300)
     expect([...home.handled.values()].every(times => times === 1)).toBe(true)
-    expect(home.network.trace.filter(({ fate }) => fate === 'lost').length).toBeGreaterThan(500)
+    expect(home.network.trace.filter(({ fate }) => fate === 'lost').length).toBeGreaterThan(150)
     expect(home.app.live).toBe(0)
     await home.close()
   })

@@ -4,7 +4,7 @@ import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
 import { below, mutate, validDatagram, wantedRequest } from './mutation.ts'
 
-const runs = Number(process.env['IOPA_FUZZ'] ?? 3000)
+const runs = Number(process.env['IOPA_FUZZ'] ?? 1000)
 
 describe('a server against anything', () => {
   test(`takes ${runs} mutated datagrams without throwing, without a context that stays, and gives the memory back`, {

@@ -7,7 +7,7 @@ import { startEtsi } from './etsi-app.ts'
 import { collectGarbage, heapUsed } from './heap.ts'
 import { below, mutate, type Random, validDatagram, wantedRequest } from './mutation.ts'
 
-const runs = Number(process.env['IOPA_FUZZ'] ?? 3000)
+const runs = Number(process.env['IOPA_FUZZ'] ?? 1000)
 const hello = new Signalling({ maxMessageSize: 1024 * 1024, blockWise: true }).hello()
 
 const frame = (random: Random): Uint8Array => {

@@ -499,7 +499,7 @@ const changed = (original: Buffer, changes: readonly (readonly [string, number, 
 }
 
 const decoder = new PacketDecoder(1000)
-const RUNS = Number(process.env['IOPA_MUTATIONS'] ?? 3000)
+const RUNS = Number(process.env['IOPA_MUTATIONS'] ?? 1500)
 
 test.each([
   ['clients', fromClient, (raw: Buffer, version: number) => ours(raw, (...frame) => clientForm(decoder.decode(...frame, version)))],

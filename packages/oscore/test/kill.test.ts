@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-const KILLS = Number(process.env['OSCORE_KILLS'] ?? 10)
+const KILLS = Number(process.env['OSCORE_KILLS'] ?? 4)
 let root = ''
 
 beforeAll(async () => {
