@@ -6,7 +6,8 @@ import type { Options } from '../codec/options.ts'
 import { USUAL_TOKEN } from '../codec/token-length.ts'
 import type { MessageHandlers } from '../messages/layer-parts.ts'
 import type { MessageLayer } from '../messages/message-layer.ts'
-import type { Confirmable, ConfirmableListener, Peer } from '../messages/peer.ts'
+import type { ConfirmableListener } from '../messages/message-listeners.ts'
+import type { Confirmable, Peer } from '../messages/peer.ts'
 import { badOptionOf, type OpenRequest, type Requester, type ResponseListener, tokenTooLong } from './requester.ts'
 import { Tokens } from './tokens.ts'
 
@@ -133,6 +134,9 @@ interface OpenDatagramRequestInit {
   readonly unanswered: () => void
 }
 
+const NOTHING_LISTENS =
+  'Nothing listens at the port of the server: the system says so. Check host, port and scheme: coap: is served on 5683, coaps: on 5684, unless said otherwise.'
+
 class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   readonly #requester: DatagramRequesterInit
   readonly #init: OpenDatagramRequestInit
@@ -196,7 +200,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
     const { length } = this.#init.token
     // A server without long tokens takes the message for malformed (RFC 8974 section 2.2.2).
     if (length > USUAL_TOKEN) this.fail(tokenTooLong(length))
-    else this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it speaks no CoAP here, or has lost its state.'))
+    else this.fail(new IopaError(502, 'peer-reset', 'The peer has rejected the request: it serves none (a client does with serve), or has lost its state.'))
   }
 
   expired(): void {
@@ -206,7 +210,7 @@ class OpenDatagramRequest implements OpenRequest, ConfirmableListener {
   }
 
   unreachable(): void {
-    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', 'Nothing listens at this port: the system says so for the peer.'))
+    if (this.#unheard) this.fail(new IopaError(502, 'port-unreachable', NOTHING_LISTENS))
   }
 
   fail(error: unknown): void {
