@@ -1,7 +1,10 @@
 // A record in the ring begins with four words of 32 bits: the position of the record before it in its bucket, when (in seconds), the
 // fingerprint, and message id and length of the answer in one; the answer follows.
 const HEADER = 16
-const FIRST_SIZE = 512
+/** Bytes of a ring with its first record: enough for the few answers of most peers. */
+const FIRST_SIZE = 128
+/** Bytes that every ring may have, however much all take. */
+const GRANTED = 512
 /** Bytes of the ring for each bucket of the index. */
 const BYTES_PER_BUCKET = 64
 const NOWHERE = 0
@@ -19,7 +22,7 @@ export interface AnswerRingBudget {
   readonly peerBytes: number
   /** Bytes beyond which a peer takes only what would leave half of all unused; as `peerBytes` unless given. */
   readonly share?: number
-  /** Most bytes of all peers together; beyond it a table keeps the size that it has, at least the first. */
+  /** Most bytes of all peers together; beyond it a table keeps the size that it has, at least 512 bytes. */
   readonly bytes: number
   used: number
 }
@@ -171,7 +174,7 @@ export class AnswerRing {
     const from = this.#size
     const to = 2 * from
     const { peerBytes, share = peerBytes, bytes, used } = this.#budget
-    if (to > peerBytes || used + to - from > (to > share ? bytes / 2 : bytes)) return false
+    if (to > peerBytes || (to > GRANTED && used + to - from > (to > share ? bytes / 2 : bytes))) return false
     const former = this.#bytes
     const end = this.#head - from
     this.#allocate(to)

@@ -108,8 +108,6 @@ export class Peer {
   readonly maxSzx: number
   readonly maxPayload: number
   readonly duplicates: AnswerRing
-  /** Ids of requests that may change something, with the codes of their responses: kept longer than the responses, so that no such request is handled twice. */
-  readonly handled: AnswerRing
   /** When it was last heard, in seconds of the message layer. */
   heard: number
   readonly home: PeerHome
@@ -142,6 +140,8 @@ export class Peer {
   /** Set while this side sends requests to it. */
   requests: PeerRequests | undefined = undefined
   readonly #keeper: PeerKeeper
+  readonly #handledBudget: AnswerRingBudget
+  #handled: AnswerRing | undefined
   #nextId = randomInt(65_536)
   #pins = 0
   #trusted = 0
@@ -159,7 +159,12 @@ export class Peer {
     this.heard = now
     this.lookedAt = now
     this.duplicates = new AnswerRing(budget)
-    this.handled = new AnswerRing(handledBudget)
+    this.#handledBudget = handledBudget
+  }
+
+  /** Ids of requests that may change something, with the codes of their responses: kept longer than the responses, so that no such request is handled twice. */
+  get handled(): AnswerRing {
+    return (this.#handled ??= new AnswerRing(this.#handledBudget))
   }
 
   get connection(): Context | undefined {
@@ -229,7 +234,7 @@ export class Peer {
   /** Gives back the bytes of its answers. */
   clear(): void {
     this.duplicates.clear()
-    this.handled.clear()
+    this.#handled?.clear()
   }
 
   /** Gives a confirmable message an id, which is returned, and keeps it under that until it is settled. */

@@ -28,6 +28,9 @@ export class SecurityContext {
   readonly kidContext: Uint8Array | undefined
   readonly numbers: SequenceNumbers
   readonly #keys: DerivedKeys
+  /** Authenticated data by the length of the number: of our requests, and of those of the peer. */
+  readonly #ownData: Uint8Array[] = []
+  readonly #peerData: Uint8Array[] = []
   #window: ReplayWindow | undefined
   #ended = false
 
@@ -67,8 +70,15 @@ export class SecurityContext {
     return nonceOf(this.#keys.commonIv, this.recipientId, partialIv)
   }
 
+  /** Valid until the next call: of one id and one length of numbers only the number differs. */
   authenticatedData(requestKid: Uint8Array, requestPartialIv: Uint8Array): Uint8Array {
-    return authenticatedData(this.algorithm, requestKid, requestPartialIv)
+    const { senderId, recipientId } = this
+    const known = requestKid === senderId ? this.#ownData : requestKid === recipientId ? this.#peerData : []
+    const { length } = requestPartialIv
+    const data = (known[length] ??= authenticatedData(this.algorithm, requestKid, requestPartialIv))
+    // An empty byte string, the options of class I, follows the number.
+    data.set(requestPartialIv, data.length - 1 - length)
+    return data
   }
 
   /** @throws IopaError 503 after the end */

@@ -38,7 +38,10 @@ export const seal = (algorithm: AeadAlgorithm, key: Uint8Array, nonce: Uint8Arra
   cipher.setAAD(aad, { plaintextLength: plaintext.length })
   const body = cipher.update(plaintext)
   cipher.final()
-  return Buffer.concat([body, cipher.getAuthTag()])
+  const sealed = Buffer.allocUnsafe(body.length + algorithm.tagLength)
+  sealed.set(body)
+  sealed.set(cipher.getAuthTag(), body.length)
+  return sealed
 }
 
 /** The plaintext, or undefined if the key, the nonce, the AAD or a byte of the ciphertext is another one. */

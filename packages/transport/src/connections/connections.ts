@@ -28,18 +28,18 @@ class CountedConnection implements Connection {
   readonly channel: ByteChannel
   /** What it is counted by. */
   readonly address: string
-  /** Counts it out. */
-  readonly closed: (() => void) | undefined
+  /** When it was counted in. */
+  readonly began: number
   readonly #owner: Connections
   /** The sweep before the last byte. */
   lastActive: number
   kept = false
   requests = 0
 
-  constructor(channel: ByteChannel, owner: Connections, address: string, closed: (() => void) | undefined) {
+  constructor(channel: ByteChannel, owner: Connections, address: string, began: number) {
     this.channel = channel
     this.address = address
-    this.closed = closed
+    this.began = began
     this.#owner = owner
     this.lastActive = owner.sweeps
   }
@@ -65,7 +65,7 @@ export class Connections {
   readonly #clock: Clock
   readonly #limits: Limited
   readonly #onIdle: (connection: Connection) => void
-  readonly #counters: Pick<Counters, 'opened' | 'refuse'> | undefined
+  readonly #counters: Pick<Counters, 'opened' | 'closed' | 'refuse'> | undefined
   readonly #open = new Set<CountedConnection>()
   readonly #byAddress = new Map<string, number>()
   #sweeps = 0
@@ -74,7 +74,7 @@ export class Connections {
   readonly #empty: (() => void)[] = []
 
   /** `onIdle` is called for a connection without traffic for `idleTimeout`; it should say goodbye and destroy the channel. */
-  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, 'opened' | 'refuse'>) {
+  constructor(clock: Clock, limits: Limited, onIdle: (connection: Connection) => void, counters?: Pick<Counters, 'opened' | 'closed' | 'refuse'>) {
     this.#clock = clock
     this.#limits = limits
     this.#onIdle = onIdle
@@ -103,7 +103,7 @@ export class Connections {
       this.#counters?.refuse(channel)
       return null
     }
-    const connection = new CountedConnection(channel, this, address, this.#counters?.opened(channel))
+    const connection = new CountedConnection(channel, this, address, this.#counters?.opened(channel) ?? 0)
     this.#open.add(connection)
     this.#byAddress.set(address, fromAddress + 1)
     if (this.#timer === null) this.#arm()
@@ -112,7 +112,7 @@ export class Connections {
 
   delete(connection: CountedConnection): void {
     if (!this.#open.delete(connection)) return
-    connection.closed?.()
+    this.#counters?.closed(connection.channel, connection.began)
     const { address } = connection
     const left = (this.#byAddress.get(address) ?? 1) - 1
     if (left === 0) this.#byAddress.delete(address)

@@ -74,17 +74,18 @@ export class Counters {
   /** The TLS handshake of a peer has failed. */
   readonly unsecured = (peer: Peer): void => this.refusal(400, 'tls-handshake-failed', peer)
 
-  /** Counts a connection in. Gives what counts it out again, to be called once. */
-  opened({ remoteAddress: address, remotePort: port }: Peer): () => void {
+  /** Counts a connection in. Gives when, for `closed`: a closure for each would take memory while it lasts. */
+  opened({ remoteAddress: address, remotePort: port }: Peer): number {
     this.connections++
-    const began = this.#clock.elapsed()
-    const transport = this.name
-    if (this.#activity.active) this.#activity.report({ kind: 'connection-opened', transport, address, port })
-    return () => {
-      this.connections--
-      if (!this.#activity.active) return
-      this.#activity.report({ kind: 'connection-closed', transport, address, port, duration: this.#clock.elapsed() - began })
-    }
+    if (this.#activity.active) this.#activity.report({ kind: 'connection-opened', transport: this.name, address, port })
+    return this.#clock.elapsed()
+  }
+
+  /** Counts a connection out that was counted in at `began`; to be called once, with the address that it was opened from. */
+  closed({ remoteAddress: address, remotePort: port }: Peer, began: number): void {
+    this.connections--
+    if (this.#activity.active)
+      this.#activity.report({ kind: 'connection-closed', transport: this.name, address, port, duration: this.#clock.elapsed() - began })
   }
 
   /** The system could not accept a connection, as where it has no descriptor left. */

@@ -30,6 +30,13 @@ export interface SecuredSessionsInit<State> {
   readonly handlers: SessionHandlers<State>
 }
 
+/** What a session needs of those that it is one of. */
+interface SessionOwner<State> {
+  readonly host: Host
+  readonly counters: Counters
+  revoke(session: SecuredSession<State>): void
+}
+
 interface Waiting {
   readonly bytes: Uint8Array
   readonly unproven: boolean
@@ -46,18 +53,17 @@ export class SecuredSession<State> {
   /** Datagrams that wait until CONNECT has its answer; null from then on. */
   waiting: Waiting[] | null = NOTHING_WAITS
   waitingBytes = 0
-  readonly #host: Host
-  readonly #revoke: (session: SecuredSession<State>) => void
-  readonly #count: () => void
+  readonly #owner: SessionOwner<State>
+  /** When it was counted in. */
+  readonly #began: number
   #watched: ConnectionUser | undefined
 
-  constructor(host: Host, peer: SecuredPeer, connection: OwnedContext, count: () => void, revoke: (session: SecuredSession<State>) => void) {
-    this.#host = host
+  constructor(owner: SessionOwner<State>, peer: SecuredPeer, connection: OwnedContext) {
+    this.#owner = owner
     this.peer = peer
     this.connection = connection
     this.endpoint = connection.endpoint
-    this.#count = count
-    this.#revoke = revoke
+    this.#began = owner.counters.opened(this.endpoint)
   }
 
   /** Looks whether middleware has set another user of the connection, or one that expires; to be called after each request, with that request. */
@@ -65,29 +71,33 @@ export class SecuredSession<State> {
     const user = this.connection['server.User']
     // What the handshake has proven is watched for all sessions together, unless it expires.
     if (this.#watched === undefined && (user === undefined || (user === this.peer.user && user.valid === undefined))) return
-    this.#watched ??= new ConnectionUser(this.#host, this.connection, () => this.#revoke(this))
+    this.#watched ??= new ConnectionUser(this.#owner.host, this.connection, () => this.#owner.revoke(this))
     this.#watched.look(by)
   }
 
   /** Called once, by the sessions that it is one of. */
   end(): void {
     this.#watched?.close()
-    this.#count()
+    this.#owner.counters.closed(this.endpoint, this.#began)
   }
 }
 
 const NOTHING_WAITS: Waiting[] = []
 
 /** The sessions of a listener over a secured channel: each begins with CONNECT, and ends with its association, or when its user expires or is revoked. */
-export class SecuredSessions<State> implements SecuredReceiver {
+export class SecuredSessions<State> implements SecuredReceiver, SessionOwner<State> {
   readonly #init: SecuredSessionsInit<State>
   readonly #sessions = new Map<SecuredPeer, SecuredSession<State>>()
   readonly #revocations: Subscription
+  readonly host: Host
+  readonly counters: Counters
 
   /** Opens the channel. */
   constructor(init: SecuredSessionsInit<State>) {
-    const { host, channel } = init
+    const { host, channel, counters } = init
     this.#init = init
+    this.host = host
+    this.counters = counters
     // Its observers have their 401 first.
     this.#revocations = usersOf(host).revocations(id => queueMicrotask(() => channel.revoke(user => user.id === id)))
     channel.open(this)
@@ -98,12 +108,11 @@ export class SecuredSessions<State> implements SecuredReceiver {
   }
 
   opened(peer: SecuredPeer): void {
-    const { host, counters } = this.#init
+    const { host } = this
     const { user } = peer
     const context = host.create({ method: 'CONNECT', path: '/', query: '', rawPath: '/', endpoint: this.endpointOf(peer), source: null })
     if (user !== undefined) context['server.User'] = user
-    const count = counters.opened({ remoteAddress: peer.proven.address, remotePort: peer.proven.port })
-    const session = new SecuredSession<State>(host, peer, context, count, this.#revoke)
+    const session = new SecuredSession<State>(this, peer, context)
     this.#sessions.set(peer, session)
     host.run(context, () => this.#admit(session))
   }
@@ -171,7 +180,7 @@ export class SecuredSessions<State> implements SecuredReceiver {
   }
 
   /** The user of a session is not valid any more: it ends, and so does everything that could resume it. */
-  readonly #revoke = ({ peer }: SecuredSession<State>): void => {
+  revoke({ peer }: SecuredSession<State>): void {
     const { user } = peer
     if (user !== undefined) this.#init.channel.revoke(other => other === user || sameUser(other, user))
     peer.close()
